@@ -12,13 +12,12 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.store.queries import Value, broken_promises
 from reminderd.store.sqlite.copying import copy
-from reminderd.store.sqlite.driver import sqlite_warning
+from reminderd.store.sqlite.driver import snapshot, sqlite_warning
 from reminderd.store.sqlite.integrity import check as damage_in
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import older_copy, open_as_it_is, open_connection
 from reminderd.store.sqlite.restoring import Restored
 from reminderd.store.sqlite.restoring import restore as restored_from
-from reminderd.store.sqlite.transaction import snapshot
 
 _HELD_COLUMNS: Final = ("id", "ref", "scheduled_at", "phone_number")
 

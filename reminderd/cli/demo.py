@@ -27,9 +27,8 @@ from reminderd.sandbox.twilio.request import ACCOUNT_NUMBERS
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.store import queries, reminders
 from reminderd.store.queries import Wanted, list_reminders
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import snapshot, transaction
 
 _PACE: Final = 0.1
 _LONGEST_SECONDS: Final = 60.0

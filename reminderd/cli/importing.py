@@ -25,6 +25,7 @@ from reminderd.cli.import_progress import interruptible, progress
 from reminderd.config import Config, rules_of
 from reminderd.core.imports import ImportStatus
 from reminderd.core.masking import without_numbers
+from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
@@ -81,7 +82,7 @@ class _Options:
 
 
 @click.command(name="import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, allow_dash=True, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Change nothing in the database; show what would be done.")
 @click.option("--profile", metavar="NAME", help="Read it as [import.profiles.NAME] of the configuration says.")
 @click.option(
@@ -112,7 +113,7 @@ class _Options:
 )
 @with_config
 def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN401 - click passes each with its type
-    """Import reminders from FILE, a CSV table with a header; - is standard input.
+    """Import reminders from FILE: a CSV table with a header, a calendar (.ics), FHIR or HL7 v2; - is standard input.
 
     It may be run again at any time: a line that was imported before changes nothing, and an edited line updates its
     reminder as long as the patient was not called.
@@ -158,7 +159,12 @@ def _started(config: Config, name: str, options: _Options, tally: Tally) -> Iter
     """Yield what writes chunks, and how the import ends. A dry run only compares, and makes no database."""
     rules = rules_of(config)
     if not options.dry_run:
-        source = Source(actor=actor(), detail=f"import of {without_numbers(name)}")
+        source = Source(
+            actor=actor(),
+            detail=f"import of {without_numbers(name)}",
+            profile=options.profile,
+            cancels_as=EndCode.APPOINTMENT_CANCELLED,
+        )
         with (
             database(config) as connection,
             recorded(connection, tally, file=name, profile=options.profile, actor=source.actor) as ending,

@@ -9,17 +9,18 @@ from typing import Any, Final
 from attrs import define, evolve, field, frozen
 
 from reminderd.config import secrets
-from reminderd.config.coercion import EnvironmentText, structured
-from reminderd.config.cross_checks import cross_check
-from reminderd.config.paths import (
+from reminderd.config.coercion import (
+    EnvironmentText,
     all_keys,
     members,
     phone_number_keys,
     replaced,
     secret_keys,
     section_of,
+    structured,
     value_at,
 )
+from reminderd.config.cross_checks import cross_check
 from reminderd.config.schema import Config
 from reminderd.core.phone import existing_number
 from reminderd.keys import PREFIX, KeyPath, file_of, name_of, variable_of
@@ -54,6 +55,7 @@ _LIVE: Final[tuple[KeyPath, ...]] = (
     ("retry",),
     ("messages",),
     ("import",),
+    ("reminders",),
     ("alerts",),
     ("results",),
     ("backup",),

@@ -21,8 +21,8 @@ from reminderd.config import Changes, Config, ConfigError, changes, config_warni
 from reminderd.daemon.readiness import warn_of_uncallable
 from reminderd.daemon.setup import DaemonState, Setup, address_of, set_up
 from reminderd.startup import early_signal
-from reminderd.store.address import follow_address
 from reminderd.store.database import until_stored
+from reminderd.store.settings import follow_address
 
 GRACE: Final = timedelta(seconds=5)
 """What a stop allows on top of the longest request: to settle its answer, and to answer the last webhooks."""

@@ -11,8 +11,7 @@ from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.monitoring import lateness
 from reminderd.engine.breaker import Breaker, PauseChange
-from reminderd.engine.context import Context
-from reminderd.logs.lifecycle import log_transition
+from reminderd.engine.context import Context, log_transition
 from reminderd.providers.base import Provider, placement_of
 from reminderd.store.database import until_stored
 from reminderd.store.errors import StoreUnavailableError

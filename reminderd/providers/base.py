@@ -12,7 +12,7 @@ from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Re
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.script.prompts import SpokenReply
-from reminderd.core.script.scripts import Script
+from reminderd.core.script.scripts import Scripts
 
 ID_LIMIT: Final = 200
 STATUS_LIMIT: Final = 50
@@ -32,6 +32,8 @@ class Placement:
     phone_number: str
     """E.164, with `+`."""
     message: str
+    language: str | None = None
+    """The message's, a BCP 47 tag; None: the clinic's own."""
     asked_from: datetime
     """No request for this call was sent before."""
 
@@ -43,6 +45,7 @@ def placement_of(action: Action) -> Placement:
         reminder_id=action.call.reminder_id,
         phone_number=action.call.phone_number,
         message=action.message,
+        language=action.language,
         asked_from=action.call.created_at,
     )
 
@@ -112,8 +115,8 @@ class Recorder(Protocol):
     """
 
     @property
-    def script(self) -> Script:
-        """Return the scripts around a message, and the clinic's language and voice."""
+    def scripts(self) -> Scripts:
+        """Return what is spoken around a message, and by which voice, in each language."""
 
     async def report(self, report: Report) -> Recorded:
         """Record the status of a call."""

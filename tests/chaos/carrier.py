@@ -47,7 +47,7 @@ class CarrierCall(Ring):
     subjects: tuple[Subject, ...]
     """What it was asked to speak."""
     spoken: tuple[Subject, ...]
-    """What whoever answers hears."""
+    """What the person who answers hears."""
     speech: str = ""
     """The same in words, where we are asked what to speak."""
     spoken_to: Who | None = None
@@ -179,14 +179,14 @@ class Carrier(SimulatedProvider):
         """Return what the provider's clock shows, which nobody sets."""
         return NOW + seconds * SECOND
 
-    def _rings(self, placement: Placement, riders: tuple[str, ...], now: datetime) -> Ring:
+    def _rings(self, placement: Placement, bundled: tuple[str, ...], now: datetime) -> Ring:
         subjects = self.subjects_of(placement.message)
         seconds = (now - NOW).total_seconds()
         asks = self.capabilities.asks_what_to_say
         call = CarrierCall(
             key=placement.call_id,
             reminder_id=placement.reminder_id,
-            riders=riders,
+            bundled=bundled,
             call_id=f"ext-{len(self.calls)}",
             at=self.record.moment(),
             phone_number=placement.phone_number,

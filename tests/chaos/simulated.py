@@ -29,7 +29,7 @@ PLACED, ANSWER_LOST, REQUEST_LOST, NOT_PLACED, REFUSED, ACCOUNT = MOODS = (
     "request lost",
     "not placed",
     "refused",
-    "account trouble",
+    "account error",
 )
 """What becomes of one request; a look-up in any mood but the first two gets no answer."""
 
@@ -40,7 +40,7 @@ _NOTHING_PLACED: Final[dict[str, Answer]] = {
     REQUEST_LOST: Unclear("timeout"),
     NOT_PLACED: NotPlaced("connection refused"),
     REFUSED: Refused("not a number of ours"),
-    ACCOUNT: AccountRefused("unauthorised"),
+    ACCOUNT: AccountRefused("unauthorized"),
 }
 _CLOCKS_DIFFER: Final = timedelta(minutes=1)
 _KEY_MARGIN: Final = timedelta(hours=1)
@@ -64,22 +64,22 @@ class SimulatedProvider:
         now: datetime,
         *,
         committed: bool,
-        riders: tuple[str, ...] = (),
+        bundled: tuple[str, ...] = (),
     ) -> Answer:
-        """One request, and what it is answered; `riders` are the other reminders that it says, too."""
+        """One request, and what it is answered; `bundled` are the other reminders of the call."""
         self.record.orders.append(
             Order(
                 key=placement.call_id,
                 reminder_id=placement.reminder_id,
                 phone_number=placement.phone_number,
                 message=placement.message,
-                riders=riders,
+                bundled=bundled,
                 committed=committed,
             )
         )
         if mood in _NOTHING_PLACED:
             return _NOTHING_PLACED[mood]
-        ring = self._rung_for(placement.call_id, now) or self._rings(placement, riders, now)
+        ring = self._known_ring(placement.call_id, now) or self._rings(placement, bundled, now)
         if mood == MISREPORTED:
             return NotPlaced("503")
         return Unclear("timeout") if mood == ANSWER_LOST else Accepted(ring.call_id)
@@ -128,17 +128,17 @@ class SimulatedProvider:
         ring.end = word
         ring.transcript = f"{ring.call_id} is heard to say: I'll come." if word == "completed" else None
 
-    def _rung_for(self, key: str, now: datetime) -> Ring | None:
+    def _known_ring(self, key: str, now: datetime) -> Ring | None:
         if not self.capabilities.honors_key:
             return None
         oldest = now - self.capabilities.key_lifetime - _KEY_MARGIN
         return next((r for r in self.record.rings if r.key == key and self._began[r.call_id] > oldest), None)
 
-    def _rings(self, placement: Placement, riders: tuple[str, ...], now: datetime) -> Ring:
+    def _rings(self, placement: Placement, bundled: tuple[str, ...], now: datetime) -> Ring:
         ring = Ring(
             key=placement.call_id,
             reminder_id=placement.reminder_id,
-            riders=riders,
+            bundled=bundled,
             call_id=f"ext-{len(self.record.rings)}",
             heard=not self.capabilities.asks_what_to_say,
             at=self.record.moment(),

@@ -39,7 +39,7 @@ from tests.support.store import Store
 
 REQUEST_TIMEOUT: Final = 20 * SECOND
 
-SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = FATES = (
+SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = WORK_ENDS = (
     "settles",
     "suspended before the request",
     "suspended after it",
@@ -332,7 +332,7 @@ class TwoProcesses:
         holds(["a message is spoken to a number that has opted out"] if has_opted_out else [])
 
     def key_is_pressed(self, which: int, call: CarrierCall, digits: str) -> None:
-        """Let whoever listens press a key, or none until the message is over."""
+        """Press a key for the person who listens, or none until the message is over."""
         process, asked = self.processes[which], call.question
         if asked is None or not process.account.takes_webhooks_of(call.account):
             return

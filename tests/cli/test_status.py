@@ -17,8 +17,8 @@ from reminderd.config import WebConfig
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import back_up
+from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import snapshot
 from tests.cli.conftest import Terminal
 from tests.support.builders import NOW
 from tests.support.rows import insert_call

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from reminderd.config import Config, changes, written
+from reminderd.config.coercion import all_keys
 from reminderd.config.load import _LIVE
-from reminderd.config.paths import all_keys
 
 Load = Callable[..., Config]
 

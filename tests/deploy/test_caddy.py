@@ -12,7 +12,7 @@ import httpx
 import trio
 
 from reminderd.core.model import Status
-from reminderd.providers.twilio.signature import signature
+from reminderd.providers.twilio.webhooks import signature
 from reminderd.sandbox.twilio.twiml_reader import Hangup, Say, read_twiml
 from tests.e2e.conftest import Clinic
 from tests.support.caddy import CADDYFILE, Caddy, a_caddy, needs_caddy
@@ -26,7 +26,7 @@ pytestmark = needs_caddy
 FORM = "application/x-www-form-urlencoded"
 
 REFUSED = {502, 503}
-"""Tried in vain; not tried, as it was known to be down."""
+"""Tried without an answer; not tried, as it was known to be down."""
 
 SHUT = (
     "/",

@@ -7,11 +7,11 @@ from attrs import evolve
 
 from reminderd.config import Config, DatabaseConfig, WebConfig, provider_section
 from reminderd.core.diagnosis import Mark
-from reminderd.doctor.addresses import LocalDaemon, _refusal, check_port
 from reminderd.doctor.asking import Asking, asking
+from reminderd.doctor.connections import LocalDaemon, _refusal, check_port
 from reminderd.store.settings import database_id
+from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import snapshot
 from tests.doctor.conftest import ALIVE, generic, says, site
 from tests.support.hostile_provider import (
     Script,

@@ -5,7 +5,7 @@ from attrs import evolve
 
 from reminderd.config import Config, with_provider
 from reminderd.core.diagnosis import Finding, Mark
-from reminderd.doctor.provider import check_provider
+from reminderd.doctor.connections import check_provider
 from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic
 from tests.support.generic_server import KEY

@@ -188,7 +188,7 @@ async def test_twilios_webhooks_are_checked_with_twilios_signature(tmp_path: Pat
 
 
 async def test_an_error_is_one_line_without_a_secret_or_a_phone_number(clinic: Clinic) -> None:
-    clinic.provider.fault = lambda *_: Fault.UNAUTHORISED
+    clinic.provider.fault = lambda *_: Fault.UNAUTHORIZED
     (clinic.folder / "clinic.db").write_text("This is no database.")
     said = await doctor(clinic.folder, env={"REMINDERD__WEB__HOST": "x" * 64, "WEBHOOK_PORT": "4000"})
     assert said.code == 1

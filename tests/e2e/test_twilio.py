@@ -11,11 +11,11 @@ import trio
 from reminderd.clock import SystemClock
 from reminderd.core.model import CallOutcome, Status
 from reminderd.core.reasons import EndCode
-from reminderd.providers.twilio.signature import signature
+from reminderd.providers.twilio.webhooks import signature
 from reminderd.store.reminders import Source, cancel
 from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import transaction
 from tests.support.builders import RULES
 from tests.support.program import clean_environment, running
 from tests.support.twilio_clinic import TwilioClinic, a_free_port, a_twilio_clinic

@@ -17,7 +17,7 @@ from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
 from reminderd.providers.base import Placement
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.transaction import snapshot
+from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.trio_sqlite import Runner, worker_threads
 from tests.support.builders import HOUR, MINUTE, NOW
 from tests.support.clock import HandClock

@@ -31,9 +31,9 @@ from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Question
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
-from reminderd.store.address import answering_since
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
+from reminderd.store.settings import answering_since
 from reminderd.store.settle import settle_key, settle_pick_up, settle_report
 from reminderd.store.sqlite.driver import Connection
 from tests.support.clock import HandClock

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
@@ -281,6 +282,13 @@ async def test_the_request_matches_the_contract_exactly(provider_at: Maker) -> N
         "message": PLACEMENT.message,
         "metadata": {"reminder_id": "reminder-1", "attempt_id": "0b0f4a3e-call"},
     }
+
+
+async def test_the_request_has_the_language_of_a_patient_who_has_one(provider_at: Maker) -> None:
+    async with hostile(answering(201, b'{"call_id": "c-1"}')) as server:
+        await provider_at(server.url).place(evolve(PLACEMENT, language="pt-BR"))
+        (request,) = server.requests
+    assert json.loads(request.body)["language"] == "pt-BR"
 
 
 async def test_a_providers_cookies_are_not_kept(provider_at: Maker) -> None:

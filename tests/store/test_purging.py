@@ -25,8 +25,7 @@ from reminderd.store.personal_data import (
     unscrubbed,
 )
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.housekeeping import count_calls, scrub
-from reminderd.store.sqlite.opening import BUSY_TIMEOUT
+from reminderd.store.sqlite.opening import BUSY_TIMEOUT, count_calls, scrub
 from tests.support.builders import DAY, NOW, RULES
 from tests.support.rows import insert_call
 from tests.support.store import Store, a_store, contents

@@ -57,6 +57,9 @@ def test_four_columns_are_enough_for_a_reminder(connection: Connection) -> None:
         "ref",
         "expires_at",
         "timezone",
+        "appointment_id",
+        "planned_at",
+        "cadence",
         "language",
         "hold_code",
         "former_number",
@@ -408,6 +411,7 @@ def test_the_tables_are_strict(path: Path) -> None:
     del strict["sqlite_schema"]
     names = {
         "reminders",
+        "appointments",
         "call_logs",
         "call_reminders",
         "sqlite_sequence",

@@ -36,7 +36,7 @@ async def accepts(placement: Placement) -> Answer:
 
 @define
 class FakeProvider:
-    """Answers as the test says, and remembers what it was asked."""
+    """Answers as the test decides, and records its requests."""
 
     answers: Callable[[Placement], Awaitable[Answer]] = accepts
     name: str = "fake"
@@ -106,7 +106,7 @@ def reminder_of(connection: Connection, reminder_id: str) -> Reminder | None:
 
 @define
 class Engine:
-    """The running engine, and what a test needs of it."""
+    """The running engine, and what a test needs from it."""
 
     database: Database
     clock: Clock
@@ -117,7 +117,7 @@ class Engine:
     nursery: trio.Nursery
 
     async def reload(self, *, dialers: int = 4, **rules: Any) -> None:
-        """Let another loop go on with the memory, under changed rules, while requests of this one are in flight."""
+        """Start another loop with the same memory and changed rules, while requests of this one are in flight."""
         before, self.rules, self.stopping = self.poller, evolve(self.rules, **rules), trio.Event()
         before.context.stopping.set()
         await before.claims_ended.wait()
@@ -127,7 +127,7 @@ class Engine:
         self.nursery.start_soon(self.poller.run)
 
     async def insert(self, reminder_id: str, *, at: datetime | None = None, **columns: Any) -> None:
-        """Insert a row as another program writes it, to a number of its own; due now by default."""
+        """Insert a row as another program does, with a number of its own; due now by default."""
         row = {
             "id": reminder_id,
             "phone_number": f"+1202{sum(ord(c) * 31**n for n, c in enumerate(reminder_id)) % 8_000_000 + 2_000_000}",
@@ -173,7 +173,7 @@ class Engine:
                 await trio.sleep(0.001)
 
     async def polled(self) -> None:
-        """Let the loop turn at least twice: what it has not done by then, it does not do now."""
+        """Let the loop turn at least twice, so that it has done everything it would do now."""
         assert isinstance(self.clock, HandClock)
         for _ in range(5):  # a turn gives a second sign of life before it waits
             self.clock.seconds += 1e-6
@@ -197,7 +197,7 @@ async def an_engine(
     before_start: Callable[[Engine], Awaitable[None]] | None = None,
     **rules: Any,
 ) -> AsyncIterator[Engine]:
-    """Run the engine on a database file; the loop turns all the time, as it can't know that a test moves the clock."""
+    """Run the engine on a database file; its loop turns all the time, as it can't see that a test moves the clock."""
     stopping, ids = trio.Event(), count(1)
     provider = provider or FakeProvider()
     the_rules = evolve(

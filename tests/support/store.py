@@ -1,4 +1,4 @@
-"""A database for tests, and short ways to put rows in and to read them."""
+"""A database for tests, with short ways to write and read rows."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,9 +30,8 @@ from reminderd.store.settle import (
     settle_report,
     settle_unspoken,
 )
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import transaction
 from reminderd.store.stats import next_wakes
 from tests.support.builders import NOW, RULES
 from tests.support.engine import calls_of, reminder_of
@@ -41,7 +40,7 @@ T = TypeVar("T")
 
 
 def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table."""
+    """Return every row of every table."""
     tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
     return {
         table["name"]: [tuple(row) for row in connection.execute(f"SELECT * FROM {table['name']}")] for table in tables
@@ -50,7 +49,7 @@ def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
 
 @define
 class Store:
-    """One connection, a clock that stands still until it is moved, and every transaction as a verb."""
+    """One connection, a clock that only the test moves, and a method for each transaction."""
 
     connection: Connection
     rules: Rules = RULES
@@ -65,7 +64,7 @@ class Store:
         return f"id-{next(self._ids)}"
 
     def later(self, by: timedelta) -> None:
-        self.witness()  # a process sees the calls that it makes, and what is reported of them
+        self.witness()  # a process sees its calls and the reports about them
         self.now += by
         self.monotonic += by.total_seconds()
 
@@ -80,7 +79,7 @@ class Store:
         return transaction(self.connection, fn, self.now)
 
     def insert(self, reminder_id: str = "r1", phone: str = "+12025550001", **columns: Any) -> None:
-        """A row as another program writes it."""
+        """Insert a row as another program does."""
         row = {
             "id": reminder_id,
             "phone_number": phone,

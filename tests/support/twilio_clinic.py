@@ -54,7 +54,7 @@ phone = "+12025550191"
 
 
 def a_free_port() -> int:
-    """Twilio must be told where we are before we listen there."""
+    """Return a free port, for programs whose port must be known before they start."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]
@@ -67,22 +67,22 @@ class TwilioClinic:
 
     twilio: TwilioSandbox
     database: Clinic
-    """Ways to write and read the database; its own provider is nobody's."""
+    """Writes and reads the database; its own provider is not used."""
     url: str
-    """Where Twilio finds us."""
+    """Our public base URL."""
 
     def insert(self, behavior: str, *, area: int = 202, name: str | None = None) -> str:
-        """A reminder for a patient who does as named; its id is the behavior's name unless it is given."""
+        """Insert a reminder for a patient with this behavior; return its id, by default the behavior's name."""
         self.database.insert(name or behavior, example_number(behavior, area=area))
         return name or behavior
 
     def calls_to(self, behavior: str, *, area: int = 202) -> list[TwilioCall]:
-        """What Twilio knows of the calls to such a patient."""
+        """Return Twilio's calls to a patient with this behavior."""
         number = example_number(behavior, area=area)
         return [call for call in self.twilio.calls if call.phone_number == number]
 
     async def rings(self, behavior: str) -> TwilioCall:
-        """The first call to such a patient, as soon as its phone rings."""
+        """Return the first call to a patient with this behavior, as soon as its phone rings."""
         with trio.fail_after(100):
             while True:
                 for call in self.calls_to(behavior):

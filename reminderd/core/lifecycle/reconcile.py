@@ -175,7 +175,7 @@ def _resend_at(
     current = ledger.current(call)
     reminders = [reminder for _, reminder in current]
     is_same = len(current) == len(ledger.members_of(call)) and all(
-        member.message_digest == digest(one.message) and one.status.in_call for member, one in current
+        member.message_digest == digest(one.message, one.language) and one.status.in_call for member, one in current
     )
     if not reminders or not is_same or any(ledger.doubtful(one, rules) for one in reminders):
         return None

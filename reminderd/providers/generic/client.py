@@ -22,8 +22,7 @@ from reminderd.core.answers import (
     Unclear,
 )
 from reminderd.providers.base import InvalidPayloadError, Placement, Recorder, Route, Webhook, json_object
-from reminderd.providers.generic.payload import read_report
-from reminderd.providers.generic.webhooks import Verifier, routes
+from reminderd.providers.generic.webhooks import Verifier, read_report, routes
 from reminderd.providers.http import (
     Exchange,
     Outcome,
@@ -83,11 +82,13 @@ class GenericProvider:
 
     async def place(self, placement: Placement) -> Answer:
         """Request one call: `POST /calls`."""
-        order = {
+        order: dict[str, object] = {
             "phone_number": placement.phone_number,
             "message": placement.message,
             "metadata": {"reminder_id": placement.reminder_id, "attempt_id": placement.call_id},
         }
+        if placement.language is not None:
+            order["language"] = placement.language
         outcome = await self._exchange.ask(
             "POST",
             self._calls_url,

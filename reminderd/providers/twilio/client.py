@@ -15,7 +15,6 @@ from reminderd.clock import Clock, SystemClock
 from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, NoAnswer, NotFound, Report
 from reminderd.providers.base import Placement, Recorder, Route, Webhook
 from reminderd.providers.http import object_in
-from reminderd.providers.twilio import signature
 from reminderd.providers.twilio.voice_api import (
     Account,
     TwilioApi,
@@ -24,7 +23,7 @@ from reminderd.providers.twilio.voice_api import (
     found_in,
     mistakes_in,
 )
-from reminderd.providers.twilio.webhooks import PATH, read_report, routes
+from reminderd.providers.twilio.webhooks import PATH, read_report, routes, verified
 
 _CLOCK: Final = SystemClock()
 _EVENTS: Final = ("initiated", "ringing", "answered", "completed")
@@ -129,7 +128,7 @@ class TwilioProvider:
 
     def verified(self, webhook: Webhook) -> bool:
         """Return whether a webhook was signed with one of the account's tokens."""
-        return signature.verified(
+        return verified(
             auth_tokens=self._account.auth_tokens,
             base_urls=self._base_urls,
             target=webhook.target,

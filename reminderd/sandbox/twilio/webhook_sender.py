@@ -16,7 +16,7 @@ import httpx
 from attrs import frozen
 
 from reminderd.providers.http import Exchange, Heard, Outcome, Unheard
-from reminderd.providers.twilio.signature import HEADER, signature
+from reminderd.providers.twilio.webhooks import SIGNATURE_HEADER, signature
 from reminderd.sandbox.twilio.call import API_VERSION, ENDED, TwilioCall
 from reminderd.sandbox.twilio.request import WebhookTarget
 
@@ -51,7 +51,7 @@ class TwilioWebhookSender:
         headers = {
             "User-Agent": "TwilioProxy/1.1",
             "I-Twilio-Idempotency-Token": str(uuid4()),
-            HEADER: signature(self.auth_token, url, () if content is None else parameters.items()),
+            SIGNATURE_HEADER: signature(self.auth_token, url, () if content is None else parameters.items()),
         }
         if content is not None:
             headers["Content-Type"] = _FORM

@@ -6,9 +6,8 @@ from threading import Semaphore
 import pytest
 
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.sqlite.driver import Connection, IntegrityError, OperationalError
+from reminderd.store.sqlite.driver import Connection, IntegrityError, OperationalError, roll_back, snapshot, transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import roll_back, snapshot, transaction
 from tests.support.builders import NOW
 
 
