@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 from attrs import field, frozen
 
-from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Report
+from reminderd.core.answers import Answer, Candidates, Capabilities, LookUpAnswer, Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.script.prompts import SpokenReply
@@ -166,13 +166,13 @@ class Provider(Protocol):
     async def place(self, placement: Placement) -> Answer:
         """Request one call. Ends within the provider's `timeout_seconds`, whatever the other side does."""
 
-    async def fetch(self, external_call_id: str) -> Finding:
+    async def fetch(self, external_call_id: str) -> LookUpAnswer:
         """Look up the call with the provider's own id. Only with `capabilities.look_up`."""
 
-    async def find(self, placement: Placement) -> Finding | Candidates:
+    async def find(self, placement: Placement) -> LookUpAnswer | Candidates:
         """Look up the call that carries our `call_id`. Only with `capabilities.look_up`."""
 
-    async def drop(self, external_call_id: str) -> Finding:
+    async def drop(self, external_call_id: str) -> LookUpAnswer:
         """Drop a call that nobody has answered, and return its state then. Only with `capabilities.drop`."""
 
     async def aclose(self) -> None:
