@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Literal
+from typing import Final, Literal
 
 import trio
 from attrs import define, evolve, field, frozen
+from loguru import logger
 from quart_trio import QuartTrio
 
 from reminderd.clock import Clock
@@ -34,9 +35,13 @@ from reminderd.providers.settings import ClientOptions, ProviderSettings
 from reminderd.results.feed import Feed
 from reminderd.results.webhook import Destination, Sender
 from reminderd.store.database import Database
+from reminderd.store.deliveries import WEBHOOK
 from reminderd.web.api import Throttle
 from reminderd.web.app import Health, build_app, build_metrics_app
 from reminderd.web.bodies import RequestLimits
+
+_AFTER_AN_ERROR: Final = 60.0
+"""Seconds before a part that has failed unexpectedly is started again."""
 
 Part = Literal["dial", "web"]
 
@@ -101,8 +106,8 @@ class Setup:
     alerts: Alerts | None
     """None: no alerts are sent."""
     daily_jobs: Sequence[DailyJob]
-    sender: Sender | None
-    """None: no changes are sent."""
+    sender: Callable[[], Sender] | None
+    """Makes what sends changes; None: none are sent."""
 
     @property
     def stopping(self) -> trio.Event:
@@ -151,10 +156,20 @@ class Setup:
             if self.alerts is not None:
                 nursery.start_soon(watch, self.alerts)
             if self.sender is not None:
-                nursery.start_soon(self.sender.run)
+                nursery.start_soon(self._send, self.sender)
             for job in self.daily_jobs:
                 nursery.start_soon(do_daily, job)
             await self.stopping.wait()
+
+    async def _send(self, sender: Callable[[], Sender]) -> None:
+        """Send changes until the end of this setup, whatever goes wrong: no calls depend on it."""
+        while not self.stopping.is_set():
+            try:
+                await sender().run()
+            except Exception:  # noqa: BLE001 - a bug in what can wait must not stop the calls
+                logger.exception("results: unexpected error; tried again in a minute")
+                with trio.move_on_after(_AFTER_AN_ERROR):
+                    await self.stopping.wait()
 
 
 def set_up(config: Config, daemon: DaemonState) -> Setup:
@@ -202,7 +217,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         daily_jobs=daily_jobs(config, database=daemon.database, clock=clock, stopping=context.stopping)
         if dials
         else (),
-        sender=_sender(config, context, feed) if dials and config.results.url else None,
+        sender=partial(_sender, config, context, feed) if dials and config.results.url else None,
     )
     daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     return setup
@@ -244,7 +259,8 @@ def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: tr
     daily = Daily(at=config.retention.time, zone=zone)
     found.append(retention(database, daily=daily, days=config.retention.days, clock=clock, stopping=stopping))
     days = config.retention.changes_days
-    found.append(change_retention(database, daily=daily, days=days, clock=clock, stopping=stopping))
+    ways = (WEBHOOK,) if config.results.url else ()
+    found.append(change_retention(database, daily=daily, days=days, ways=ways, clock=clock, stopping=stopping))
     turn = trio.Lock()
     return [evolve(job, turn=turn) for job in found]
 

@@ -19,7 +19,7 @@ from standardwebhooks import Webhook as Signer
 from reminderd import __version__
 from reminderd.clock import Clock
 from reminderd.core.rules import Backoff
-from reminderd.providers.http import Exchange, Heard, Outcome, retry_after
+from reminderd.providers.http import HttpAnswer, HttpClient, HttpResult, retry_after
 from reminderd.results.feed import Feed
 from reminderd.store.changes import newest_change
 from reminderd.store.database import Database, until_stored
@@ -75,7 +75,7 @@ class Sender:
     feed: Feed
     clock: Clock
     stopping: trio.Event
-    exchange: Exchange = field(factory=lambda: Exchange(timeout=TIMEOUT, max_connections=AT_ONCE))
+    client: HttpClient = field(factory=lambda: HttpClient(timeout=TIMEOUT, max_connections=AT_ONCE))
     _busy: set[str] = field(factory=set, init=False)
     """The subjects of which a change is under way."""
     _failed: dict[str, int] = field(factory=dict, init=False)
@@ -99,7 +99,7 @@ class Sender:
                 sending.cancel_scope.deadline = trio.current_time() + _GRACE
         finally:
             with trio.CancelScope(shield=True):
-                await self.exchange.aclose()
+                await self.client.aclose()
 
     async def _turn(self, sending: trio.Nursery) -> Callable[[], Awaitable[None]]:
         """Start all requests that can be started now, and return what to wait for before the next turn."""
@@ -132,7 +132,7 @@ class Sender:
         """Send one change, and record what came of it."""
         try:
             outcome = await self._send(delivery)
-            if isinstance(outcome, Heard) and 200 <= outcome.status < 300:
+            if isinstance(outcome, HttpAnswer) and 200 <= outcome.status < 300:
                 await self._accepted(delivery)
             else:
                 await self._refused(delivery, outcome)
@@ -140,7 +140,7 @@ class Sender:
             self._busy.discard(delivery.change.subject_id)
             self._turned.set()
 
-    async def _send(self, delivery: Delivery) -> Outcome:
+    async def _send(self, delivery: Delivery) -> HttpResult:
         event = delivery.change.event
         body = json.dumps({"type": f"{event['kind']}.changed", "timestamp": event["at"], "data": event})
         now = self.clock.now()
@@ -151,7 +151,7 @@ class Sender:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": Signer(self.destination.secret).sign(delivery.change.event_id, now, body),
         }
-        return await self.exchange.ask("POST", self.destination.url, headers=headers, content=body.encode())
+        return await self.client.ask("POST", self.destination.url, headers=headers, content=body.encode())
 
     async def _accepted(self, delivery: Delivery) -> None:
         await until_stored(lambda: self.database.write(partial(note_delivered, seq=delivery.change.seq)))
@@ -161,11 +161,11 @@ class Sender:
         self._failed.clear()
         self._free_at = 0.0
 
-    async def _refused(self, delivery: Delivery, outcome: Outcome) -> None:
+    async def _refused(self, delivery: Delivery, outcome: HttpResult) -> None:
         """Record why a change was not received; wait longer each time, and as long as the other system asks."""
         now, asked = self.clock.now(), None
-        error = outcome.reason if not isinstance(outcome, Heard) else f"HTTP {outcome.status}"
-        if isinstance(outcome, Heard):
+        error = outcome.reason if not isinstance(outcome, HttpAnswer) else f"HTTP {outcome.status}"
+        if isinstance(outcome, HttpAnswer):
             asked = retry_after(outcome.headers.get("Retry-After"), now)
         if not self._failed:
             logger.warning(f"results: a change was not received, and is sent again: {error}")

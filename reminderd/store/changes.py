@@ -31,10 +31,12 @@ _NAMES: Final = (
     "spoken",
 )
 
+_APPOINTMENT_REF: Final = "(SELECT ref FROM appointments WHERE id = {}.appointment_id)"
+
 
 def columns_of(alias: str) -> str:
     """Return the columns of `changes` for a SELECT that `change_of` reads."""
-    return ", ".join(f"{alias}.{name}" for name in _NAMES)
+    return ", ".join(f"{alias}.{name}" for name in _NAMES) + f", {_APPOINTMENT_REF.format(alias)} AS appointment_ref"
 
 
 # What was erased is nobody's anymore.
@@ -52,6 +54,17 @@ DELETE FROM changes
    AND seq NOT IN (SELECT seq FROM deliveries)
 """
 _TRIM_BATCH: Final = 1_000
+_AS_THEY_ARE: Final = (
+    "seq",
+    "event_id",
+    "subject_id",
+    "ref",
+    "appointment_id",
+    "appointment_ref",
+    "status",
+    "response",
+    "attempts",
+)
 _CODES: Final = {str(code): code for code in EndCode}
 _CALL_OUTCOMES: Final = {str(one): one for one in CallOutcome}
 
@@ -98,18 +111,26 @@ def trim_changes(connection: Connection, _now: datetime, *, before: datetime, re
     return connection.execute(_TRIM, bounds).rowcount
 
 
+def forget_subjects(connection: Connection, ids: Sequence[str]) -> None:
+    """Remove from all changes what shows that they were changes of these reminders or appointments.
+
+    The changes stay, as a reader may have one of them as its cursor.
+    """
+    subjects = [{"id": one} for one in ids]
+    connection.executemany("DELETE FROM deliveries WHERE subject_id = :id", subjects)
+    connection.executemany("UPDATE changes SET subject_id = '', ref = NULL WHERE subject_id = :id", subjects)
+    connection.executemany("UPDATE changes SET appointment_id = NULL WHERE appointment_id = :id", subjects)
+
+
 def change_of(row: Row) -> Change:
     """Return the change in a row with the columns of `columns_of`."""
-    values: dict[str, Any] = {name: row[name] for name in ("seq", "event_id", "subject_id", "ref", "appointment_id")}
+    values: dict[str, Any] = {name: row[name] for name in _AS_THEY_ARE}
     return Change(
         **values,
         at=from_ms(row["at"]),
         kind=ChangeKind(row["kind"]),
-        status=row["status"],
-        response=row["response"],
         end_code=_CODES.get(row["end_code"]),
         is_done=bool(row["done"]),
-        attempts=row["attempts"],
         call_outcome=_CALL_OUTCOMES.get(row["call_outcome"]),
         spoken=bool(row["spoken"]),
     )

@@ -11,7 +11,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.changes import Backlog, Change, Cursor, CursorError, read_cursor
-from reminderd.store.changes import change_of, changes_after, columns_of
+from reminderd.store.changes import change_of, changes_after, columns_of, trim_changes
 from reminderd.store.rows import Connection, from_ms, in_list, to_ms
 
 WEBHOOK: Final = "results_webhook"
@@ -39,9 +39,11 @@ SELECT {columns_of("c")}, d.tries FROM deliveries AS d JOIN changes AS c ON c.se
 """
 _NEXT: Final = f"SELECT min(d.next_at) AS next_at FROM deliveries AS d WHERE {_HEADS}"
 _FAILED: Final = "UPDATE deliveries SET tries = tries + 1, next_at = :next_at, error = :error WHERE seq = :seq"
-_BEHIND: Final = (
-    "SELECT count(*) AS changes, min(at) AS oldest FROM (SELECT at FROM changes WHERE seq > :seq LIMIT :most)"
-)
+_BEHIND: Final = """
+SELECT count(*) AS changes, min(at) AS oldest FROM (
+    SELECT at FROM changes WHERE seq > :seq AND subject_id <> '' LIMIT :most
+) AS behind
+"""
 _WAITING: Final = """
 SELECT count(*) AS changes, min(changes.at) AS oldest FROM deliveries JOIN changes ON changes.seq = deliveries.seq
 """
@@ -135,6 +137,12 @@ def note_failed(connection: Connection, _now: datetime, *, seq: int, next_at: da
 def hurry(connection: Connection, now: datetime) -> None:
     """Try everything that waits now: the other system receives again."""
     connection.execute("UPDATE deliveries SET next_at = :now WHERE next_at > :now", {"now": to_ms(now)})
+
+
+def trim(connection: Connection, now: datetime, *, before: datetime, ways: Sequence[str]) -> int:
+    """Delete some of the changes from before a moment that are delivered in all of these ways; return how many."""
+    cursors = [progress(connection, way).cursor or Cursor() for way in ways]
+    return trim_changes(connection, now, before=before, read=min((one.seq for one in cursors), default=None))
 
 
 def backlog(connection: Connection) -> Backlog:

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 from reminderd.clock import Clock, SystemClock
 from reminderd.core.changes import Backlog
 from reminderd.core.rules import Backoff
-from reminderd.providers.http import Exchange
+from reminderd.providers.http import HttpClient
 from reminderd.results.feed import Feed
 from reminderd.results.webhook import AT_ONCE, Destination, Sender
 from reminderd.store.database import Database, open_database
@@ -96,7 +96,7 @@ async def sending(
         feed=Feed(database, stopping),
         clock=clock,
         stopping=stopping,
-        exchange=Exchange(timeout=patience, max_connections=AT_ONCE),
+        client=HttpClient(timeout=patience, max_connections=AT_ONCE),
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sender.run)
