@@ -14,6 +14,7 @@ from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import open_sync
 from tests.doctor.conftest import marks_of
 from tests.support.builders import NOW
+from tests.support.rows import insert_row
 
 SQLITE = {} if sqlite_warning() is None else {"SQLite": "warning"}
 WELL = {"database": "good", "schema": "good", "write-ahead log": "good"} | SQLITE
@@ -33,8 +34,7 @@ def insert(config: Config, *ids: str, **columns: str) -> None:
         for reminder_id in ids:
             row = {"id": reminder_id, "phone_number": "+12025550100", "message": "Hi.", "scheduled_at": to_ms(NOW)}
             row |= columns
-            marks = ", ".join("?" for _ in row)
-            connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+            insert_row(connection, "reminders", row)
 
 
 def test_a_sound_database_is_good(config: Config) -> None:

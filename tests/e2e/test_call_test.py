@@ -21,9 +21,10 @@ from tests.e2e.test_api import a_reminder
 from tests.support.api import TOKEN
 from tests.support.generic_server import send, webhook
 from tests.support.hostile_provider import answering, hostile
+from tests.support.ports import a_free_port
 from tests.support.program import clean_environment, running
 from tests.support.store import a_store
-from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
+from tests.support.twilio_clinic import a_twilio_clinic
 from tests.support.twilio_sandbox import FROM
 from tests.support.twilio_sandbox import TOKEN as TWILIO_TOKEN
 

@@ -17,8 +17,9 @@ from attrs import frozen
 from tests.e2e.conftest import Clinic
 from tests.support.caddy import needs_caddy
 from tests.support.generic_server import KEY, SECRET, Fault
+from tests.support.ports import a_free_port
 from tests.support.program import clean_environment, running
-from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
+from tests.support.twilio_clinic import a_twilio_clinic
 from tests.support.twilio_sandbox import FROM, TOKEN
 
 CADDYFILE = """

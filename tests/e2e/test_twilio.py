@@ -17,8 +17,9 @@ from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import RULES
+from tests.support.ports import a_free_port
 from tests.support.program import clean_environment, running
-from tests.support.twilio_clinic import TwilioClinic, a_free_port, a_twilio_clinic
+from tests.support.twilio_clinic import TwilioClinic, a_twilio_clinic
 from tests.support.twilio_sandbox import TOKEN
 
 FORM = "application/x-www-form-urlencoded"

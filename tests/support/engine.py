@@ -24,6 +24,7 @@ from reminderd.store.rows import CALLS, REMINDERS, to_ms
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.trio_sqlite import Runner
 from tests.support.clock import HandClock
+from tests.support.rows import insert_row
 
 _PATIENCE = 60
 _SOON = timedelta(milliseconds=100)
@@ -135,8 +136,7 @@ class Engine:
             "scheduled_at": to_ms(at or self.clock.now()),
         }
         row |= columns
-        marks = ", ".join("?" for _ in row)
-        await self.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", *row.values())
+        await self.database.write(lambda connection, _now: insert_row(connection, "reminders", row))
 
     async def execute(self, sql: str, *values: Any) -> None:
         await self.database.write(lambda connection, _now: connection.execute(sql, values).fetchall())
@@ -181,6 +181,12 @@ class Engine:
                 while self.poller.memory.beat < self.clock.seconds:
                     self.poller.memory.freed.set()  # end its wait
                     await trio.sleep(0.001)
+
+
+async def restored_now(engine: Engine) -> None:
+    """Record a restore at this moment."""
+    stamp = str(to_ms(engine.clock.now()))
+    await engine.execute("INSERT INTO settings (key, value) VALUES ('restored_at', ?)", stamp)
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """A clinic whose provider is the sandbox in Twilio's dialect."""
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,6 +15,7 @@ from reminderd.sandbox.twilio.call import TwilioCall
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.e2e.conftest import Clinic
 from tests.support.generic_server import GenericServer
+from tests.support.ports import a_free_port
 from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN
 
 _CONFIG = """
@@ -51,14 +51,6 @@ max_calls = 2
 clinic = "Doctor Brown's practice"
 phone = "+12025550191"
 """
-
-
-def a_free_port() -> int:
-    """Return a free port, for programs whose port must be known before they start."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @frozen
