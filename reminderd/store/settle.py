@@ -6,7 +6,7 @@ from functools import partial
 
 from attrs import evolve, frozen
 
-from reminderd.core.answers import Accepted, Answer, Candidates, Finding, Found, Report
+from reminderd.core.answers import Accepted, Answer, Candidates, Found, LookUpAnswer, Report
 from reminderd.core.lifecycle.answer import answered, not_sent
 from reminderd.core.lifecycle.keypress import Key, Turn, answered_by_patient, key_pressed, unspoken
 from reminderd.core.lifecycle.reconcile import chosen, not_found
@@ -65,7 +65,7 @@ def settle_not_sent(
 
 
 def settle_finding(
-    connection: Connection, now: datetime, *, action: Action, finding: Finding | Candidates, rules: Rules
+    connection: Connection, now: datetime, *, action: Action, finding: LookUpAnswer | Candidates, rules: Rules
 ) -> Transition | None:
     """Record what a look-up found; None if its call was deleted.
 

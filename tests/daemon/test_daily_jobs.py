@@ -26,6 +26,7 @@ from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync, scrub
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
+from tests.support.rows import insert_row
 
 AT_NOON = Daily(at=time(12, 0), zone=ZoneInfo("UTC"))
 """`NOW` is ten o'clock."""
@@ -375,8 +376,7 @@ async def test_a_file_too_large_to_rewrite_is_logged(tmp_path: Path, lines: list
 
 async def insert(database: Database, name: str, **columns: Any) -> None:
     row = {"id": name, "phone_number": "+12025550147", "message": "Secret words", "scheduled_at": to_ms(NOW), **columns}
-    marks = ", ".join("?" for _ in row)
-    await execute(database, f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", *row.values())
+    await database.write(lambda connection, _now: insert_row(connection, "reminders", row))
 
 
 async def leave_traces(database: Database) -> None:

@@ -112,7 +112,7 @@ def _pressed(ledger: Ledger, call: Call, key: Key, rules: Rules, now: datetime) 
         case Question.VOICEMAIL, "":
             return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP, message="")
         case Question.VOICEMAIL, "9":
-            return _opts_out_unheard(ledger, call, now)
+            return _opts_out_before_the_message(ledger, call, now)
         case Question.VOICEMAIL, _:
             return _to_person(ledger, call, key.language, rules, now)
         case _, "9":
@@ -262,7 +262,7 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now:
     )
 
 
-def _opts_out_unheard(ledger: Ledger, call: Call, now: datetime) -> Turn:
+def _opts_out_before_the_message(ledger: Ledger, call: Call, now: datetime) -> Turn:
     """Record an opt-out by somebody who was mistaken for a machine: the message was not spoken to them.
 
     As it was no machine, the text was not left on one either.
