@@ -91,7 +91,7 @@ def restore(config: Config, file: Path, *, force: bool, from_another: bool) -> N
         pass  # it remembers the provider of this configuration
     for mistake in done.mistakes:
         click.echo(f"warning: in the backup, {mistake}", err=True)
-    _tell(config, done)
+    _print_restored(config, done)
 
 
 @db.command()
@@ -117,7 +117,7 @@ def migrate(config: Config) -> None:
         click.echo(f"copy of the old one: {older_copy(path.resolve(), before)}; delete it once the upgrade has worked")
 
 
-def _tell(config: Config, done: Restored) -> None:
+def _print_restored(config: Config, done: Restored) -> None:
     zone = config.calling.zone
     then = "an empty database" if done.last_change is None else f"last changed {spoken(done.last_change, zone)}"
     click.echo(f"{config.database.path}: restored; {then}")

@@ -22,9 +22,9 @@ from reminderd.config import Config
 from reminderd.core import diagnosis
 from reminderd.core.diagnosis import Finding, Mark, Trial, good, unknown, warning, wrong
 from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
-from reminderd.providers.http import Heard, Outcome, Unheard
+from reminderd.providers.base import Probe
+from reminderd.providers.http import HttpAnswer, HttpFailure, HttpResult
 from reminderd.providers.registry import account_errors
-from reminderd.providers.settings import Probe
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.integrity import id_of
 from reminderd.validators import shown_host
@@ -81,7 +81,7 @@ async def check_public_address(base: str, asking: Asking, now: datetime, *, runs
             return PublicAddress(found, None)
     alive = await asking.get(f"{base}/health")
     found.append(_reached(f"{base}/health", alive, runs=runs))
-    if not isinstance(alive, Heard):
+    if not isinstance(alive, HttpAnswer):
         return PublicAddress(found, None)
     found.append(diagnosis.in_front(alive.headers.get("server", ""), alive.headers.get("via", "")))
     if parts.scheme == "https" and parts.port in {None, 443}:
@@ -141,9 +141,9 @@ def _moment(text: str) -> datetime:
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)
 
 
-def _reached(url: str, alive: Outcome, *, runs: bool | None) -> Finding:
+def _reached(url: str, alive: HttpResult, *, runs: bool | None) -> Finding:
     """Judge whether the daemon answers at its public address."""
-    if isinstance(alive, Unheard):
+    if isinstance(alive, HttpFailure):
         return wrong("from outside", f"{url}: {alive.reason}", f"look at Caddy and the firewall; {_ELSEWHERE}")
     if is_alive(alive):
         if runs is False:
@@ -160,7 +160,7 @@ def _reached(url: str, alive: Outcome, *, runs: bool | None) -> Finding:
 async def plain_http(url: str, host: str, asking: Asking) -> Finding:
     """Judge what an http URL, without TLS, leads to at the same host."""
     outcome = await asking.get(url)
-    if isinstance(outcome, Unheard):
+    if isinstance(outcome, HttpFailure):
         return unknown("plain http", f"{url} does not answer: {outcome.reason}")
     return diagnosis.plain_http(outcome.status, outcome.headers.get("location", ""), host)
 
@@ -169,10 +169,10 @@ async def _let_out(base: str, asking: Asking) -> list[str]:
     """Return the paths that are not for the world and yet answer there as the daemon does."""
     found = []
     api = await asking.get(f"{base}/api/openapi.json")
-    if isinstance(api, Heard) and ("openapi" in document(api) or api.headers.get("content-type", "") == _PROBLEM):
+    if isinstance(api, HttpAnswer) and ("openapi" in document(api) or api.headers.get("content-type", "") == _PROBLEM):
         found.append("/api")
     ready = await asking.get(f"{base}/health/ready")
-    if isinstance(ready, Heard) and document(ready).get("status") in {"ok", "unavailable"}:
+    if isinstance(ready, HttpAnswer) and document(ready).get("status") in {"ok", "unavailable"}:
         found.append("/health/ready")
     return found
 
@@ -199,7 +199,7 @@ async def check_port(config: Config, asking: Asking) -> LocalDaemon:
             return LocalDaemon([wrong("port", text, _OURS)], None)
         found = [good("port", f"the daemon answers at {place}"), *_reachability(host), await _readiness(url, asking)]
         return LocalDaemon(found, url)
-    if isinstance(alive, Unheard) and not alive.sent:
+    if isinstance(alive, HttpFailure) and not alive.sent:
         refusal = _refusal(host, port)
         if refusal is None:
             return LocalDaemon([good("port", f"{place} is free"), *_reachability(host), _not_running(config)], None)
@@ -212,7 +212,7 @@ async def check_port(config: Config, asking: Asking) -> LocalDaemon:
 async def _has_another_database(config: Config, url: str, asking: Asking) -> bool:
     """Return whether the daemon that answers there uses another database than this configuration names."""
     outcome = await asking.get(f"{url}/health/status")
-    its_id: object = document(outcome).get("database_id") if isinstance(outcome, Heard) else None
+    its_id: object = document(outcome).get("database_id") if isinstance(outcome, HttpAnswer) else None
     if its_id is None:
         return False
     file = config.database.path
@@ -233,7 +233,7 @@ def _not_running(config: Config) -> Finding:
 
 async def _readiness(url: str, asking: Asking) -> Finding:
     outcome = await asking.get(f"{url}/health/ready")
-    if isinstance(outcome, Unheard):
+    if isinstance(outcome, HttpFailure):
         return wrong("daemon", f"does not say whether it is ready: {outcome.reason}", "see its log")
     answer = document(outcome)
     if outcome.status == 200 and answer.get("status") == "ok":
@@ -324,8 +324,8 @@ async def _sent(asking: Asking, where: str, probe: Probe, proof: Mapping[str, st
     return _answer_of(await asking.post(f"{where}{probe.path}", probe.body, headers=proof))
 
 
-def _answer_of(outcome: Outcome) -> Trial:
-    if isinstance(outcome, Unheard):
+def _answer_of(outcome: HttpResult) -> Trial:
+    if isinstance(outcome, HttpFailure):
         return Trial(None, outcome.reason)
     error = document(outcome).get("error")
     return Trial(outcome.status, error if isinstance(error, str) else "")

@@ -34,7 +34,7 @@ from reminderd.core.diagnosis import (
     wrong,
 )
 from reminderd.doctor.asking import Asking, is_this_machine
-from reminderd.providers.http import Heard
+from reminderd.providers.http import HttpAnswer
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.integrity import Examination, examine
@@ -100,11 +100,11 @@ async def ahead_of(url: str, asking: Asking, clock: Clock) -> timedelta | None:
     asked = trio.current_time()
     outcome = await asking.get(url)
     half_way = timedelta(seconds=(trio.current_time() - asked) / 2)
-    if not isinstance(outcome, Heard):
+    if not isinstance(outcome, HttpAnswer):
         return None
     try:
-        said: datetime = parsedate_to_datetime(outcome.headers["date"])
-        return clock.now() - half_way - said
+        server_time: datetime = parsedate_to_datetime(outcome.headers["date"])
+        return clock.now() - half_way - server_time
     except (KeyError, ValueError, TypeError):  # none, nonsense, or without an offset
         return None
 
@@ -188,7 +188,7 @@ def _disks(config: Config) -> list[Finding]:
     return list(found.values())
 
 
-async def check_database(config: Config, *, seconds: float) -> list[Finding]:
+async def check_database(config: Config, clock: Clock, *, seconds: float) -> list[Finding]:
     """Check that it opens, is sound and up to date; it is read for so many seconds at most."""
     file = config.database.path
     if not file.exists():
@@ -213,6 +213,8 @@ async def check_database(config: Config, *, seconds: float) -> list[Finding]:
         found.append(wrong("database", text, "use the configuration that names it: in its folder, or by --config FILE"))
     if seen.unreached_since is not None:
         found.append(unreached(seen.unreached_since, config.calling.zone))
+    if config.results.url and seen.unsent is not None:
+        found += diagnosis.results(seen.unsent, clock.now())
     bug = sqlite_warning()
     if bug is not None:
         found.append(warning("SQLite", bug, "see database.md, Which SQLite"))

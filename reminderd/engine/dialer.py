@@ -6,7 +6,7 @@ from random import random
 
 from loguru import logger
 
-from reminderd.core.answers import Answer, Candidates, Finding
+from reminderd.core.answers import Answer, Candidates, LookUpAnswer
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.monitoring import lateness
@@ -97,7 +97,7 @@ async def check(action: Action, *, context: Context) -> None:
     log_transition(await until_stored(lambda: context.database.write(write)))
 
 
-async def _look_up(action: Action, provider: Provider) -> Finding | Candidates:
+async def _look_up(action: Action, provider: Provider) -> LookUpAnswer | Candidates:
     """Ask by the provider's id if we have it, else by ours."""
     external_call_id = action.call.external_call_id or ""
     match action.kind:

@@ -200,9 +200,9 @@ def _encoding(header: bytes, content: bytes, named: str | None) -> str:
     if named is not None:
         return named
     fields = header.split(header[3:4] or b"|")
-    said = fields[17].decode("ascii", "replace").strip() if len(fields) > 17 else ""
+    character_sets = fields[17].decode("ascii", "replace").strip() if len(fields) > 17 else ""
     repetition = fields[1][1:2].decode("ascii", "replace") if len(fields) > 1 else ""
-    name = said.split(repetition)[0] if repetition else said
+    name = character_sets.split(repetition)[0] if repetition else character_sets
     if name:
         if name.upper() not in _ENCODINGS:
             raise ValueError(f"MSH-18: the character set {quoted(name)} is not read; expected one like UNICODE UTF-8")

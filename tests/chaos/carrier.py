@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from reminderd.core.answers import Answer, Finding, Found, NoAnswer, NotFound, Report
+from reminderd.core.answers import Answer, Found, LookUpAnswer, NoAnswer, NotFound, Report
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.providers.base import Placement
 from tests.chaos.configurations import Account
@@ -146,7 +146,7 @@ class Carrier(SimulatedProvider):
                 call.sign_at = seconds
         return answer, begun
 
-    def fetch(self, external_call_id: str, mood: str) -> Finding:
+    def fetch(self, external_call_id: str, mood: str) -> LookUpAnswer:
         """Return how the call with the provider's own id stands."""
         if mood not in {PLACED, ANSWER_LOST}:
             return NoAnswer("not now")
@@ -168,7 +168,7 @@ class Carrier(SimulatedProvider):
         call.ending, call.ended = ending, min(seconds, call.is_over_at(ending) or seconds)
         call.heard_of.update(told_in(call, voicemail_is_reached=self.voicemail_is_reached))
 
-    def drop(self, call_id: str, mood: str) -> Finding:
+    def drop(self, call_id: str, mood: str) -> LookUpAnswer:
         """End a call that nobody has answered."""
         call = next(call for call in self.calls if call.call_id == call_id)
         if mood in {PLACED, ANSWER_LOST} and call.end is None and not call.picked_up:

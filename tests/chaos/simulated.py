@@ -11,8 +11,8 @@ from reminderd.core.answers import (
     Answer,
     Candidates,
     Capabilities,
-    Finding,
     Found,
+    LookUpAnswer,
     NoAnswer,
     NotFound,
     NotPlaced,
@@ -84,7 +84,7 @@ class SimulatedProvider:
             return NotPlaced("503")
         return Unclear("timeout") if mood == ANSWER_LOST else Accepted(ring.call_id)
 
-    def find(self, call_id: str, mood: str, now: datetime) -> Finding:
+    def find(self, call_id: str, mood: str, now: datetime) -> LookUpAnswer:
         """The call with our id, once look-ups know it."""
         if mood not in {PLACED, ANSWER_LOST}:
             return NoAnswer("not now")
@@ -92,7 +92,7 @@ class SimulatedProvider:
         visible = [ring for ring in known if self._began[ring.call_id] + self.look_up_lag <= now]
         return Found(self.tells(visible[0])) if visible else NotFound()
 
-    def candidates(self, placement: Placement, mood: str, now: datetime) -> Finding | Candidates:
+    def candidates(self, placement: Placement, mood: str, now: datetime) -> LookUpAnswer | Candidates:
         """The calls to that number, once look-ups know them, any of which could be the one that was asked for."""
         if mood not in {PLACED, ANSWER_LOST}:
             return NoAnswer("not now")
@@ -101,7 +101,7 @@ class SimulatedProvider:
         recent = [ring for ring in self.record.rings if since <= self._began[ring.call_id] <= now - self.look_up_lag]
         return Candidates(tuple(self.tells(ring) for ring in recent if ring.key in keys))
 
-    def drop(self, call_id: str, mood: str) -> Finding:
+    def drop(self, call_id: str, mood: str) -> LookUpAnswer:
         """End a call that nobody has picked up; how it stands then, if the answer arrives."""
         if mood not in {PLACED, ANSWER_LOST}:
             return NoAnswer("not now")

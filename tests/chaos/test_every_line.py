@@ -16,7 +16,7 @@ import pytest
 import trio
 from attrs import define, field, frozen
 
-from reminderd.core.answers import Answer, Capabilities, Finding, Report
+from reminderd.core.answers import Answer, Capabilities, LookUpAnswer, Report
 from reminderd.core.rules import Rules
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context, Memory, Sightings
@@ -165,10 +165,10 @@ class Trip:
             await self._report_all()
         return answer
 
-    async def find(self, placement: Placement) -> Finding:
+    async def find(self, placement: Placement) -> LookUpAnswer:
         return self.provider.find(placement.call_id, self._mood(), self.clock.time)
 
-    async def fetch(self, external_call_id: str) -> Finding:
+    async def fetch(self, external_call_id: str) -> LookUpAnswer:
         [key] = [ring.key for ring in self.provider.record.rings if ring.call_id == external_call_id]
         return self.provider.find(key, self._mood(), self.clock.time)
 
@@ -193,7 +193,7 @@ class Trip:
     def parse(self, webhook: Webhook) -> Report:
         return read_report(json_object(webhook.body))
 
-    async def drop(self, external_call_id: str) -> Finding:
+    async def drop(self, external_call_id: str) -> LookUpAnswer:
         raise AssertionError(external_call_id)
 
     async def aclose(self) -> None:

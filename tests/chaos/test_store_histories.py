@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Found, NoAnswer, NotFound
+from reminderd.core.answers import Answer, Candidates, Capabilities, Found, LookUpAnswer, NoAnswer, NotFound
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Action, ActionKind
@@ -61,7 +61,7 @@ class Duty:
     process: int
     action: Action
     claimed_at: datetime
-    outcome: Answer | Finding | Candidates | str | None = None
+    outcome: Answer | LookUpAnswer | Candidates | str | None = None
     """An answer, a finding, or why nothing was sent; None before."""
 
 
@@ -209,7 +209,7 @@ class StoreHistories(RuleBasedStateMachine):
             return evolve(duty, outcome=self._last_look(duty) or self._rings(action, mood))
         return evolve(duty, outcome=self._looks_up(action, mood))
 
-    def _looks_up(self, action: Action, mood: str) -> Finding | Candidates:
+    def _looks_up(self, action: Action, mood: str) -> LookUpAnswer | Candidates:
         if action.kind is ActionKind.DROP:
             assert self.clinic.capabilities.drop, "asked to drop a call by a provider that can't"
             return self.provider.drop(action.call.external_call_id or "", mood)

@@ -14,7 +14,7 @@ from typing import Final
 
 from attrs import define, evolve, field, frozen
 
-from reminderd.core.answers import Answer, Candidates, Finding, Found, NoAnswer, NotFound, Report
+from reminderd.core.answers import Answer, Candidates, Found, LookUpAnswer, NoAnswer, NotFound, Report
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind, Transition
 from reminderd.core.model import TERMINAL
@@ -86,7 +86,7 @@ class Task:
     rules: Rules
     account: Account
     claimed_at: float
-    outcome: Answer | Finding | Candidates | str | None = None
+    outcome: Answer | LookUpAnswer | Candidates | str | None = None
     """An answer, a finding, or why nothing was sent; None before."""
 
 
@@ -237,7 +237,7 @@ class TwoProcesses:
             )
         return answer
 
-    def _looks_up(self, task: Task, mood: str) -> Finding | Candidates:
+    def _looks_up(self, task: Task, mood: str) -> LookUpAnswer | Candidates:
         carrier, action = self.carriers[task.account], task.action
         now = carrier.time(self.time.seconds)
         match action.kind:

@@ -21,7 +21,7 @@ from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.builders import NOW
-from tests.support.rows import insert_call
+from tests.support.rows import insert_call, insert_row
 
 DOINGS: dict[str, Any] = {
     "version": "1.2.3",
@@ -72,8 +72,7 @@ def says(**changes: Any) -> Answer:
 def insert(terminal: Terminal, name: str, **columns: Any) -> None:
     row = {"id": name, "phone_number": "+4930123456", "message": "Hello", "scheduled_at": to_ms(NOW), **columns}
     with open_sync(terminal.folder / "reminderd.db") as connection:
-        marks = ", ".join("?" for _ in row)
-        connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+        insert_row(connection, "reminders", row)
 
 
 def test_a_good_status_has_ok_in_the_first_line_and_numbers_below(terminal: Terminal) -> None:
@@ -111,6 +110,7 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
         "stuck": 0,
         "held": {},
         "uncallable": {},
+        "results": None,
         "last_import": None,
         "failed_today": 0,
         "last_report": None,
@@ -214,6 +214,7 @@ def test_a_daemon_with_another_database_is_not_ours(terminal: Terminal) -> None:
         (lambda: (200, b'{"version": "0.0.1"}'), "is not this version of reminderd"),
         (says(started_at="this morning"), "is not this version of reminderd"),
     ],
+    ids=["404", "HTML", "a list", "no fields", "no date"],
 )
 def test_another_program_on_that_port_is_an_error(terminal: Terminal, answer: Answer, words: str) -> None:
     terminal.add()

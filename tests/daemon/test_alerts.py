@@ -21,6 +21,7 @@ from reminderd.store.settings import forget_failing_address
 from tests.support.builders import NOW
 from tests.support.clock import HandClock
 from tests.support.hostile_provider import answering, hostile, nobody_listens
+from tests.support.rows import insert_row
 
 ONCE = timedelta(seconds=0.01)
 
@@ -58,9 +59,7 @@ async def insert(database: Database, name: str, status: str = "failed", **column
         "status": status,
         **columns,
     }
-    marks = ", ".join("?" for _ in row)
-    sql = f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})"
-    await database.write(lambda connection, _now: connection.execute(sql, tuple(row.values())).fetchall())
+    await database.write(lambda connection, _now: insert_row(connection, "reminders", row))
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync, scrub
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
+from tests.support.rows import insert_row
 
 AT_NOON = Daily(at=time(12, 0), zone=ZoneInfo("UTC"))
 """`NOW` is ten o'clock."""
@@ -299,7 +300,7 @@ async def test_old_changes_of_outcomes_are_deleted(tmp_path: Path) -> None:
             await insert(database, f"r{number}", status="called", wake_at=None, scheduled_at=at, updated_at=at)
             dated = f"UPDATE changes SET at = {at} WHERE seq = {number + 1}"
             await database.write(lambda c, _now, dated=dated: c.execute(dated).fetchall())  # type: ignore[misc] # bound
-        job = change_retention(database, daily=AT_NOON, days=5, clock=clock, stopping=trio.Event())
+        job = change_retention(database, daily=AT_NOON, days=5, ways=(), clock=clock, stopping=trio.Event())
         async with running_job(job):
             await until_async(kept)
 
@@ -375,8 +376,7 @@ async def test_a_file_too_large_to_rewrite_is_logged(tmp_path: Path, lines: list
 
 async def insert(database: Database, name: str, **columns: Any) -> None:
     row = {"id": name, "phone_number": "+12025550147", "message": "Secret words", "scheduled_at": to_ms(NOW), **columns}
-    marks = ", ".join("?" for _ in row)
-    await execute(database, f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", *row.values())
+    await database.write(lambda connection, _now: insert_row(connection, "reminders", row))
 
 
 async def leave_traces(database: Database) -> None:

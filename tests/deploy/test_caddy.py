@@ -17,8 +17,9 @@ from reminderd.sandbox.twilio.twiml_reader import Hangup, Say, read_twiml
 from tests.e2e.conftest import Clinic
 from tests.support.caddy import CADDYFILE, Caddy, a_caddy, needs_caddy
 from tests.support.generic_server import send, webhook
+from tests.support.ports import a_free_port
 from tests.support.program import running
-from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
+from tests.support.twilio_clinic import a_twilio_clinic
 from tests.support.twilio_sandbox import TOKEN
 
 pytestmark = needs_caddy

@@ -22,7 +22,7 @@ def twilio(url: str) -> Config:
 async def looked(config: Config, *, seconds: float = 10) -> list[tuple[Mark, str]]:
     found: list[Finding] = await check_provider(config, seconds=seconds)
     assert {finding.about for finding in found} == {"provider"}
-    return [(finding.mark, finding.says) for finding in found]
+    return [(finding.mark, finding.text) for finding in found]
 
 
 async def test_the_sandbox_is_not_asked() -> None:

@@ -47,7 +47,7 @@ async def looked(config: Config, ask: Asking, *, public: str | None = None, loca
 BEARER = generic(webhook_auth="bearer", webhook_secret=TOKEN_OF_PROVIDER)
 
 
-@pytest.mark.parametrize("config", [generic(), BEARER, twilio()])
+@pytest.mark.parametrize("config", [generic(), BEARER, twilio()], ids=["standard webhooks", "bearer", "twilio"])
 async def test_a_daemon_with_the_configured_secret_is_good(config: Config, ask: Asking) -> None:
     async with hostile(a_daemon_with(config)) as server:
         found = await looked(config, ask, local=server.url)
@@ -62,6 +62,7 @@ async def test_a_daemon_with_the_configured_secret_is_good(config: Config, ask: 
         (BEARER, generic(webhook_auth="bearer", webhook_secret="another-token-of-theirs")),
         (twilio(), evolve(twilio(), web=WebConfig(public_base_url="https://elsewhere.example"))),
     ],
+    ids=["another secret", "another token", "another address"],
 )
 async def test_a_daemon_with_another_secret_or_address_is_an_error(
     config: Config, of_daemon: Config, ask: Asking
@@ -69,14 +70,14 @@ async def test_a_daemon_with_another_secret_or_address_is_an_error(
     async with hostile(a_daemon_with(of_daemon)) as server:
         found = await looked(config, ask, local=server.url)
     assert found.mark is Mark.WRONG
-    assert "is refused" in found.says
+    assert "is refused" in found.text
 
 
 async def test_a_daemon_that_accepts_forged_webhooks_is_an_error(ask: Asking) -> None:
     async with hostile(a_daemon_with(generic(webhook_auth="none", webhook_secret=""))) as server:
         found = await looked(generic(), ask, local=server.url)
     assert found.mark is Mark.WRONG
-    assert "a forged one is not refused" in found.says
+    assert "a forged one is not refused" in found.text
 
 
 async def test_twilios_own_library_accepts_only_the_signed_probe(ask: Asking) -> None:
@@ -91,7 +92,7 @@ async def test_twilios_own_library_accepts_only_the_signed_probe(ask: Asking) ->
     assert [is_believed(request) for request in server.requests] == [False, True]
 
 
-@pytest.mark.parametrize("config", [generic(), BEARER, twilio()])
+@pytest.mark.parametrize("config", [generic(), BEARER, twilio()], ids=["standard webhooks", "bearer", "twilio"])
 async def test_a_probe_names_no_real_reminder_and_ends_no_call(config: Config, ask: Asking) -> None:
     provider = client(config, own_url="")
     async with hostile(a_daemon_with(config)) as server:
@@ -109,7 +110,7 @@ async def test_the_public_address_is_asked_first(ask: Asking, authority: trustme
         async with hostile(a_daemon_with(generic())) as server, encrypted(server.url, authority) as url:
             found = await looked(generic(), ask, public=url, local=nobody)
     assert found.mark is Mark.GOOD
-    assert url in found.says
+    assert url in found.text
 
 
 async def test_a_token_is_only_sent_over_tls_or_on_this_machine(ask: Asking, authority: trustme.CA) -> None:
@@ -129,6 +130,7 @@ async def test_a_token_is_only_sent_over_tls_or_on_this_machine(ask: Asking, aut
         (generic(), Mark.UNKNOWN),
         (twilio(), Mark.UNKNOWN),
     ],
+    ids=["sandbox", "unsigned", "generic", "twilio"],
 )
 async def test_without_a_daemon_to_ask_nothing_is_called_good(config: Config, mark: Mark, ask: Asking) -> None:
     assert (await looked(config, ask)).mark is mark
@@ -144,4 +146,4 @@ async def test_an_answer_of_another_program_is_an_error(body: bytes, ask: Asking
     async with hostile(answering(401, body)) as server:
         found = await looked(generic(), ask, local=server.url)
     assert found.mark is Mark.WRONG
-    assert "it is not the daemon that answers" in found.says
+    assert "it is not the daemon that answers" in found.text

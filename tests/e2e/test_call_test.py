@@ -21,9 +21,10 @@ from tests.e2e.test_api import a_reminder
 from tests.support.api import TOKEN
 from tests.support.generic_server import send, webhook
 from tests.support.hostile_provider import answering, hostile
+from tests.support.ports import a_free_port
 from tests.support.program import clean_environment, running
 from tests.support.store import a_store
-from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
+from tests.support.twilio_clinic import a_twilio_clinic
 from tests.support.twilio_sandbox import FROM
 from tests.support.twilio_sandbox import TOKEN as TWILIO_TOKEN
 
@@ -52,6 +53,15 @@ async def test_without_a_daemon_call_test_places_the_call_and_leaves_no_reminder
     assert any("Are you there?" in words for words in call.heard)
     assert call.complaints == ()
     assert not (tmp_path / "clinic.db").exists()
+
+
+async def test_a_test_call_may_be_in_another_language(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic:
+        done = await call_test(tmp_path, example_number("confirms"), "--language", "Spanish")
+        assert done.returncode == 0, done.stderr
+        assert (await call_test(tmp_path, example_number("confirms"), "--language", "?")).returncode == 2
+    (call,) = clinic.twilio.calls
+    assert call.heard[0] == "Hola, le llamamos de Doctor Brown's practice para recordarle su cita."
 
 
 async def test_a_running_daemon_places_the_test_call(tmp_path: Path) -> None:

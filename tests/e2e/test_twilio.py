@@ -17,8 +17,9 @@ from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import RULES
+from tests.support.ports import a_free_port
 from tests.support.program import clean_environment, running
-from tests.support.twilio_clinic import TwilioClinic, a_free_port, a_twilio_clinic
+from tests.support.twilio_clinic import TwilioClinic, a_twilio_clinic
 from tests.support.twilio_sandbox import TOKEN
 
 FORM = "application/x-www-form-urlencoded"
@@ -63,6 +64,31 @@ async def test_a_patients_key_press_is_the_response_and_the_phone_rings_once(
     assert placed.complaints == ()
     assert placed.heard[0].startswith("Hello, this is Doctor Brown's practice")
     assert placed.heard[1] == "Tomorrow at nine."
+
+
+@pytest.mark.parametrize(
+    ("language", "greeting", "thanks"),
+    [
+        ("es", "Hola, soy Doctor Brown's practice.", "Gracias. Su cita queda confirmada."),
+        ("pl", "Dzień dobry, tu Doctor Brown's practice, dzwonimy", "Dziękujemy. Wizyta jest potwierdzona."),
+        ("so", "Hello, this is Doctor Brown's practice", "Thank you. Your appointment is confirmed."),
+    ],
+)
+async def test_a_patient_hears_and_answers_a_call_in_their_language(
+    tmp_path: Path, language: str, greeting: str, thanks: str
+) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic:
+        with (tmp_path / "config.toml").open("a") as config:
+            config.write('[messages.es-US]\nvoice = "Polly.Lupe-Neural"\ngreeting = "Hola, soy {clinic}."\n')
+        async with running("run", cwd=tmp_path) as program:
+            await program.url()
+            name = clinic.insert("confirms", language=language)
+            await until_response(clinic, name, "confirmed")
+    (placed,) = clinic.twilio.calls
+    assert placed.complaints == ()
+    assert placed.heard[0].startswith(greeting)
+    assert placed.heard[1] == "Tomorrow at nine."
+    assert placed.heard[-1] == thanks
 
 
 @pytest.mark.parametrize(

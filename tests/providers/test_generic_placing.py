@@ -255,7 +255,7 @@ async def test_a_call_is_not_placed_if_no_connection_of_the_pool_is_free(
 ) -> None:
     async with hostile((hang,)) as server:
         provider = provider_at(server.url, max_connections=1, timeout=SOON)
-        provider._exchange._places.acquire_on_behalf_of_nowait("somebody else")
+        provider._http._places.acquire_on_behalf_of_nowait("somebody else")
         assert await provider.place(PLACEMENT) == NotPlaced("no connection within 0.3 s")
     assert server.connections == 0
     assert idle_clock.current_time() < 1

@@ -7,6 +7,7 @@ import pytest
 from reminderd.core.model import Status
 from reminderd.store.sqlite.driver import Connection, Error, IntegrityError
 from reminderd.store.sqlite.opening import open_connection, open_sync
+from tests.support.rows import insert_row
 
 DUE = 1_772_445_600_000
 YEAR_2999 = 32_472_144_000_000
@@ -31,8 +32,7 @@ connection.close()
 
 def add(connection: Connection, identity: str = "r1", /, **columns: object) -> None:
     values = {"id": identity, "phone_number": "+49301", "message": "m", "scheduled_at": DUE} | columns
-    names, places = ", ".join(values), ", ".join("?" * len(values))
-    connection.execute(f"INSERT INTO reminders ({names}) VALUES ({places})", tuple(values.values()))
+    insert_row(connection, "reminders", values)
 
 
 def value(connection: Connection, column: str, identity: str = "r1") -> object:
@@ -200,9 +200,10 @@ def test_moving_a_reminder_that_is_not_scheduled_wakes_it(connection: Connection
 
 
 @pytest.mark.parametrize(
-    "change", ["phone_number = '+49302'", "timezone = 'Europe/Paris'", "expires_at = 5", "message = ''"]
+    "change",
+    ["phone_number = '+49302'", "timezone = 'Europe/Paris'", "language = 'es'", "expires_at = 5", "message = ''"],
 )
-def test_changing_number_zone_message_or_expiry_wakes_a_reminder(connection: Connection, change: str) -> None:
+def test_changing_what_a_call_depends_on_wakes_a_reminder(connection: Connection, change: str) -> None:
     add(connection)
     connection.execute(f"UPDATE reminders SET {change}")
     assert woken_now(connection)
@@ -422,6 +423,7 @@ def test_the_tables_are_strict(path: Path) -> None:
         "alerts",
         "imports",
         "changes",
+        "deliveries",
     }
     assert strict == dict.fromkeys(names, 1) | {"sqlite_sequence": 0}
 

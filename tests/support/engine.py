@@ -11,7 +11,7 @@ import trio
 from attrs import define, evolve, field
 
 from reminderd.clock import Clock
-from reminderd.core.answers import Accepted, Answer, Capabilities, Finding, NotFound, Report
+from reminderd.core.answers import Accepted, Answer, Capabilities, LookUpAnswer, NotFound, Report
 from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Backoff, Rules
 from reminderd.engine.breaker import Breaker
@@ -24,6 +24,7 @@ from reminderd.store.rows import CALLS, REMINDERS, to_ms
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.trio_sqlite import Runner
 from tests.support.clock import HandClock
+from tests.support.rows import insert_row
 
 _PATIENCE = 60
 _SOON = timedelta(milliseconds=100)
@@ -42,7 +43,7 @@ class FakeProvider:
     name: str = "fake"
     account: str = ACCOUNT
     capabilities: Capabilities = field(factory=Capabilities)
-    finding: Finding = field(factory=NotFound)
+    finding: LookUpAnswer = field(factory=NotFound)
     placed: list[Placement] = field(factory=list)
     looked_up: list[str] = field(factory=list)
     in_flight: int = 0
@@ -60,11 +61,11 @@ class FakeProvider:
         finally:
             self.in_flight -= 1
 
-    async def fetch(self, external_call_id: str) -> Finding:
+    async def fetch(self, external_call_id: str) -> LookUpAnswer:
         self.looked_up.append(external_call_id)
         return self.finding
 
-    async def find(self, placement: Placement) -> Finding:
+    async def find(self, placement: Placement) -> LookUpAnswer:
         self.looked_up.append(placement.call_id)
         return self.finding
 
@@ -74,7 +75,7 @@ class FakeProvider:
     def parse(self, webhook: Webhook) -> Report:
         raise AssertionError(webhook)
 
-    async def drop(self, external_call_id: str) -> Finding:
+    async def drop(self, external_call_id: str) -> LookUpAnswer:
         raise AssertionError(external_call_id)
 
     async def aclose(self) -> None:
@@ -135,8 +136,7 @@ class Engine:
             "scheduled_at": to_ms(at or self.clock.now()),
         }
         row |= columns
-        marks = ", ".join("?" for _ in row)
-        await self.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", *row.values())
+        await self.database.write(lambda connection, _now: insert_row(connection, "reminders", row))
 
     async def execute(self, sql: str, *values: Any) -> None:
         await self.database.write(lambda connection, _now: connection.execute(sql, values).fetchall())
@@ -181,6 +181,12 @@ class Engine:
                 while self.poller.memory.beat < self.clock.seconds:
                     self.poller.memory.freed.set()  # end its wait
                     await trio.sleep(0.001)
+
+
+async def restored_now(engine: Engine) -> None:
+    """Record a restore at this moment."""
+    stamp = str(to_ms(engine.clock.now()))
+    await engine.execute("INSERT INTO settings (key, value) VALUES ('restored_at', ?)", stamp)
 
 
 @asynccontextmanager

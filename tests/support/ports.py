@@ -16,3 +16,11 @@ def reserved_port() -> Iterator[int]:
         held.bind(("127.0.0.1", 0))
         port: int = held.getsockname()[1]
         yield port
+
+
+def a_free_port() -> int:
+    """Return a free port, for programs whose port must be known before they start."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port

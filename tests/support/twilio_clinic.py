@@ -1,10 +1,10 @@
 """A clinic whose provider is the sandbox in Twilio's dialect."""
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import trio
@@ -16,6 +16,7 @@ from reminderd.sandbox.twilio.call import TwilioCall
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.e2e.conftest import Clinic
 from tests.support.generic_server import GenericServer
+from tests.support.ports import a_free_port
 from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN
 
 _CONFIG = """
@@ -53,14 +54,6 @@ phone = "+12025550191"
 """
 
 
-def a_free_port() -> int:
-    """Return a free port, for programs whose port must be known before they start."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
 @frozen
 class TwilioClinic:
     """The folder in which the program runs, and the Twilio that it calls."""
@@ -71,9 +64,9 @@ class TwilioClinic:
     url: str
     """Our public base URL."""
 
-    def insert(self, behavior: str, *, area: int = 202, name: str | None = None) -> str:
+    def insert(self, behavior: str, *, area: int = 202, name: str | None = None, **columns: Any) -> str:
         """Insert a reminder for a patient with this behavior; return its id, by default the behavior's name."""
-        self.database.insert(name or behavior, example_number(behavior, area=area))
+        self.database.insert(name or behavior, example_number(behavior, area=area), **columns)
         return name or behavior
 
     def calls_to(self, behavior: str, *, area: int = 202) -> list[TwilioCall]:

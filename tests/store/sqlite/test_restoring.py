@@ -91,8 +91,9 @@ def resume(store: Store) -> None:
 
 
 def test_all_reminders_that_may_have_been_called_fail(path: Path, backup: Path, store: Store) -> None:
-    for number in range(1_100):  # more than are decided together
-        store.insert(f"r{number:04}", f"+1202555{number:04}")
+    with store.one_transaction():
+        for number in range(1_100):  # more than are decided together
+            store.insert(f"r{number:04}", f"+1202555{number:04}")
     backed_up(store, backup)
     store.connection.close()
     held = put_back(path, backup).held

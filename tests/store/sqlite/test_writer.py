@@ -17,6 +17,7 @@ from reminderd.store.sqlite.opening import open_connection, open_sync
 from reminderd.store.sqlite.trio_sqlite import open_on_trio
 from reminderd.store.sqlite.writer import BATCH_LIMIT, Writer
 from tests.support.builders import NOW, SECOND
+from tests.support.store import setting_keys
 
 SHORT = timedelta(milliseconds=20)
 
@@ -109,9 +110,7 @@ def keys(path: Path) -> list[str]:
     """What another program sees, which could also write now."""
     with open_sync(path, busy_timeout=SHORT) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        return [
-            row["key"] for row in connection.execute("SELECT key FROM settings WHERE key <> 'database_id' ORDER BY key")
-        ]
+        return setting_keys(connection)
 
 
 @define
