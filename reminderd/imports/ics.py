@@ -161,7 +161,7 @@ def _calendars(text: str, needed: frozenset[str]) -> Iterator[_Calendar]:
     Raises:
         UnreadableError: It is no calendar, or not a whole one.
     """
-    file = _File(needed)
+    file = _CalendarFile(needed)
     for line in Contentlines.from_ical(text):
         if line.strip():
             yield from file.ended_by(line)
@@ -170,7 +170,7 @@ def _calendars(text: str, needed: frozenset[str]) -> Iterator[_Calendar]:
 
 
 @define
-class _File:
+class _CalendarFile:
     """A file that is being read, line by line."""
 
     needed: frozenset[str]
