@@ -81,7 +81,7 @@ class _Options:
 
 
 @click.command(name="import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, allow_dash=True, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Change nothing in the database; show what would be done.")
 @click.option("--profile", metavar="NAME", help="Read it as [import.profiles.NAME] of the configuration says.")
 @click.option(
@@ -112,7 +112,7 @@ class _Options:
 )
 @with_config
 def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN401 - click passes each with its type
-    """Import reminders from FILE, a CSV table with a header; - is standard input.
+    """Import reminders from FILE: a CSV table with a header, a calendar (.ics), FHIR or HL7 v2; - is standard input.
 
     It may be run again at any time: a line that was imported before changes nothing, and an edited line updates its
     reminder as long as the patient was not called.

@@ -315,7 +315,7 @@ class ApiConfig:
     token_file: str = file_path()
 
 
-FORMATS: Final = ("csv",)
+FORMATS: Final = ("csv", "ics", "fhir", "hl7")
 """The formats that files can be imported from; `imports/formats.py` has a reader for each."""
 
 

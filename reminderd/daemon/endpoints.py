@@ -18,6 +18,7 @@ from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
 from reminderd.core.script.scripts import Script
 from reminderd.core.upsert import Decision
+from reminderd.daemon.feed import Feed
 from reminderd.engine.breaker import AddressPause, Breaker
 from reminderd.engine.context import Context
 from reminderd.engine.dialer import log_pause_change
@@ -171,7 +172,7 @@ class DatabaseService:
         return found
 
 
-def api(config: Config, *, database: Database, rules: Rules) -> Api | None:
+def api(config: Config, *, database: Database, rules: Rules, feed: Feed) -> Api | None:
     """Return the API for the clinic's own system; None if the clinic has set no token for it."""
     if not config.api.token:
         return None
@@ -181,4 +182,5 @@ def api(config: Config, *, database: Database, rules: Rules) -> Api | None:
         templates=templates_of(config),
         normalize=partial(patient_number, numbering=rules.numbering),
         service=DatabaseService(database=database, rules=rules),
+        feed=feed,
     )

@@ -16,6 +16,7 @@ from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.alerts import Alerts, by_apprise, watch
 from reminderd.daemon.daily_jobs import DailyJob, backups, change_retention, do_daily, retention
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
+from reminderd.daemon.feed import Feed
 from reminderd.daemon.readiness import Watch
 from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
 from reminderd.engine.context import Context, Memory
@@ -161,6 +162,8 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
     dials = options.only != "web"
     look = Watch(context=context, dials=dials, started_at=daemon.started_at)
 
+    feed = Feed(daemon.database, context.stopping)
+
     def answered(status: int) -> None:
         instruments.webhook(status, clock.now())
         note_answer(status, daemon.memory.breaker.address)
@@ -169,7 +172,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         webhooks=webhooks(config, context, provider, knows_one_call=options.knows_one_call),
         health=Health(readiness=look.readiness, doings=look.doings),
         limits=RequestLimits(body_bytes=config.web.max_body_bytes),
-        api=api(config, database=daemon.database, rules=context.rules),
+        api=api(config, database=daemon.database, rules=context.rules, feed=feed),
         throttle=Throttle(networks(config.web.trusted_proxies), context.stopping),
         answered=answered,
         knows_one_call=options.knows_one_call,

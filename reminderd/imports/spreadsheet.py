@@ -6,14 +6,10 @@ The encoding is found by the bytes where they can mean nothing else; else `--enc
 import codecs
 import os
 import re
-import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from stat import S_IMODE
-from tempfile import TemporaryFile
 from typing import IO, Final, TextIO
 from zipfile import BadZipFile, ZipFile
 
@@ -29,11 +25,8 @@ from reminderd.core.tables.csv_rows import (
     names_delimiter,
     unguarded,
 )
+from reminderd.imports.source import source
 from reminderd.imports.table import UnreadableError
-
-_MODES_OF_SECRETS: Final = (0o400, 0o440)
-"""As systemd, and the command that is deployed, lay secrets out for the daemon's user."""
-
 
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _NAMES: Final = {
@@ -129,15 +122,7 @@ def opened(
         UnreadableError: Its bytes don't show its encoding, or it has no header, or a secret's mode.
         OSError: The file can't be read.
     """
-    with _source(path) as source, TemporaryFile() as kept:
-        # The import may run as the daemon's user, and must not show the daemon's secrets to the person who imports.
-        # The mode is that of the open file: its name may be a link that leads elsewhere by now.
-        if str(path) != "-" and S_IMODE(os.fstat(source.fileno()).st_mode) in _MODES_OF_SECRETS:
-            raise UnreadableError("its mode is that of a secret; expected a table that its owner may write")
-        file: IO[bytes] = source
-        if str(path) == "-" or not source.seekable():
-            shutil.copyfileobj(source, kept)
-            file = kept
+    with source(path) as file:
         try:
             codec = encoding_of(file, encoding)
         except EncodingError:
@@ -154,10 +139,6 @@ def opened(
         if header.mistake is not None:
             raise UnreadableError(f"the header: {header.mistake}")
         yield Sheet(file, codec, layout, header.cells, os.fstat(file.fileno()).st_size)
-
-
-def _source(path: Path) -> AbstractContextManager[IO[bytes]]:
-    return nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb")
 
 
 @contextmanager

@@ -28,6 +28,8 @@ from reminderd.store.queries import SHOWN_BY_API
 from reminderd.store.reminders import RequestsRefusedError, Stored
 from reminderd.store.rows import CALLS, Shown
 from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, RequestLimits, TooLargeError, body_of
+from reminderd.web.changes import PATH as CHANGES_PATH
+from reminderd.web.changes import ChangeFeed, ChangesView, until_any
 from reminderd.web.replies import RETRY_AFTER_SECONDS, ProblemError, View, problem, ready_reply, reply
 
 MOST_AT_ONCE: Final = 1_000
@@ -201,6 +203,7 @@ class Api:
     normalize: Callable[[str], str]
     """Returns a phone number in its stored form, or raises ValueError."""
     service: ReminderService
+    feed: ChangeFeed
 
 
 @define(eq=False)
@@ -240,17 +243,10 @@ class Throttle:
         self._waiting[address] += 1
         try:
             with trio.move_on_after(delay):
-                async with trio.open_nursery() as either:
-                    for end in (self.stopping.wait, body_of(request.scope).hung_up):
-                        either.start_soon(_end_with, end, either.cancel_scope)
+                await until_any(self.stopping.wait, body_of(request.scope).hung_up)
         finally:
             self._waiting[address] -= 1
             self._waiting = +self._waiting  # removes the addresses that nobody waits for
-
-
-async def _end_with(wait: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
-    await wait()
-    scope.cancel()
 
 
 _AnsweringView = Callable[[Api, str, bytes], Awaitable[Response]]
@@ -268,16 +264,27 @@ def api_views(
             return await _answered(partial(view, api, name, body), in_work)
         except ProblemError as error:
             if error.status != 429:  # their senders could fill the log
-                logger.warning(f"{request.method} {PATH} refused with {error.status}: {error.detail}")
+                logger.warning(f"{request.method} {_path()} refused with {error.status}: {error.detail}")
             return problem(error)
 
+    changes = ChangesView(api.feed)
+
+    async def answer_changes(_api: Api, _name: str, _body: bytes) -> Response:
+        return await changes.answer()
+
     return [
+        ("GET", CHANGES_PATH, partial(answer, answer_changes)),
         ("POST", PATH, partial(answer, _post)),
         ("GET", f"{PATH}/<path:name>", partial(answer, _get)),
         ("DELETE", f"{PATH}/<path:name>", partial(answer, _delete)),
         ("POST", f"{PATH}/<path:name>/done", partial(answer, _done)),
         ("GET", DOCUMENT_PATH, _document),
     ]
+
+
+def _path() -> str:
+    """Return the path of the request without the name in it, which may be a patient's."""
+    return CHANGES_PATH if request.path == CHANGES_PATH else PATH
 
 
 async def _answered(view: Callable[[], Awaitable[Response]], in_work: trio.Semaphore) -> Response:

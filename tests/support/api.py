@@ -14,6 +14,7 @@ from reminderd.clock import Clock, SystemClock
 from reminderd.config import rules_of
 from reminderd.config.load import load_config
 from reminderd.daemon.endpoints import api
+from reminderd.daemon.feed import Feed
 from reminderd.store.database import Database, open_database
 from reminderd.web.api import Throttle
 from reminderd.web.app import Health, build_app
@@ -50,18 +51,21 @@ async def an_api(folder: Path, *, clock: Clock = _CLOCK, throttle: Throttle | No
     environ = {"REMINDERD__API__TOKEN": TOKEN, "REMINDERD__CALLING__TIMEZONE": "Europe/Berlin"}
     config = load_config(None, environ, folder)
 
+    throttle = throttle or Throttle(pace=0)
+
     async def readiness() -> Mapping[str, str | None]:
         return {}
 
     async with open_database(folder / "clinic.db", clock) as database, trio.open_nursery() as nursery:
-        its_api = api(config, database=database, rules=rules_of(config))
+        feed = Feed(database, throttle.stopping)
+        its_api = api(config, database=database, rules=rules_of(config), feed=feed)
         webhooks = Webhooks(provider=SigningProvider(), recorder=Recorder())
         app = build_app(
             webhooks=webhooks,
             health=Health(readiness=readiness),
             limits=RequestLimits(body_bytes=1024 * 1024),
             api=its_api,
-            throttle=throttle or Throttle(pace=0),
+            throttle=throttle,
         )
         stopping = trio.Event()
         url = await nursery.start(partial(serve, app, bind("127.0.0.1", 0), shutdown_trigger=stopping.wait))

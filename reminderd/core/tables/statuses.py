@@ -28,6 +28,7 @@ _WORDS: Final = {
         cancelled, canceled, cancelled by patient, canceled by patient, cancelled by clinic, canceled by clinic,
         deleted, void, no show, noshow, did not attend, DNA, missed, arrived, checked in, in room, seen, completed,
         complete, done, finished,
+        fulfilled, entered in error, waitlist, proposed, deceased,
         abgesagt, storniert, gestrichen, gelöscht, nicht erschienen, erschienen, angekommen, erledigt, abgeschlossen,
         cancelada, cancelado, anulada, anulado, eliminada, eliminado, no asistió, no presentado, no presentada,
         atendida, atendido, completada, completado, realizada, realizado,

@@ -1,0 +1,182 @@
+"""Take FHIR's JSON apart: resources of a Bundle or of lines, and their elements; a wrong type is a mistake."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final
+
+from reminderd.imports.records import check_size, decoded
+from reminderd.imports.table import UnreadableError
+
+Json = Mapping[str, Any]
+Wrong = Callable[[str], None]
+
+EXPECTED: Final = "expected a FHIR Bundle of Appointment and Patient, or one resource on each line"
+
+_ERRORS: Final = frozenset({"error", "fatal"})
+_NOTHING: Final[Json] = {}
+
+
+def resources(lines: Iterable[bytes], encoding: str | None) -> Iterator[tuple[Json | str, str]]:
+    """Yield every resource of a file with its `fullUrl`, which may be empty; or a mistake instead of one.
+
+    Raises:
+        UnreadableError: The file can't be read as a whole.
+    """
+    source = iter(lines)
+    first = next((line for line in source if line.strip()), b"")
+    try:
+        document = _parsed(decoded(first, encoding))
+    except ValueError:
+        document = _document(chain([first], source), encoding)
+    yield from _unpacked(document)
+    for number, line in enumerate(source, 2):
+        if not line.strip():
+            continue
+        try:
+            document = _parsed(decoded(line, encoding))
+        except ValueError as error:
+            yield f"JSON: line {number}: {error}; expected one resource", ""
+        else:
+            yield from _unpacked(document)
+
+
+def _document(lines: Iterable[bytes], encoding: str | None) -> Any:  # noqa: ANN401 - any JSON
+    """Return the JSON of a whole file."""
+    content = bytearray()
+    for line in lines:
+        content += line
+        check_size(len(content))
+    if not content.strip():
+        raise UnreadableError(f"it is empty; {EXPECTED}")
+    try:
+        return _parsed(decoded(bytes(content), encoding))
+    except ValueError as error:
+        raise UnreadableError(f"it is no JSON, or not all of it: {error}; {EXPECTED}") from error
+
+
+def _parsed(text: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return what a text says in JSON.
+
+    Raises:
+        ValueError: it is none; the message has nothing of its contents.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> Json:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _unpacked(document: Any) -> Iterator[tuple[Json | str, str]]:  # noqa: ANN401 - any JSON
+    """Yield the resources of a Bundle, or the resource that a document is."""
+    if not isinstance(document, dict) or not isinstance(document.get("resourceType"), str):
+        raise UnreadableError(f"it has something that is no FHIR resource; {EXPECTED}")
+    if document["resourceType"] == "OperationOutcome":
+        _check_outcome(document)
+    if document["resourceType"] != "Bundle":
+        yield document, ""
+        return
+    entries = _entries(document)
+    for number, entry in enumerate(entries, 1):
+        resource, url = entry.get("resource"), entry.get("fullUrl", "")
+        if not isinstance(resource, dict) or not isinstance(url, str):
+            yield f"Bundle.entry: entry {number} has no resource; expected one", ""
+            continue
+        if resource.get("resourceType") == "Bundle":
+            raise UnreadableError("it has a Bundle inside a Bundle; expected one Bundle, or one on each line")
+        if resource.get("resourceType") == "OperationOutcome":
+            _check_outcome(resource)
+        yield resource, url
+
+
+def _entries(bundle: Json) -> Sequence[Json]:
+    """Return the entries of a Bundle.
+
+    Raises:
+        UnreadableError: It is not all of them.
+    """
+    mistakes: list[str] = []
+    entries, links = several(bundle, "entry", mistakes.append), several(bundle, "link", mistakes.append)
+    if mistakes:
+        raise UnreadableError(f"Bundle.{mistakes[0]}")
+    if any(link.get("relation") == "next" for link in links):
+        raise UnreadableError("it is one page of several; expected all in one, by a larger _count or a bulk export")
+    total = bundle.get("total")
+    modes = [one(entry, "search", mistakes.append).get("mode", "match") for entry in entries]
+    if type(total) is int and total > modes.count("match"):
+        raise UnreadableError("its total is larger than what it has, so a part may be missing; expected all")
+    return entries
+
+
+def _check_outcome(outcome: Json) -> None:
+    """Check that a server does not report an error instead of results."""
+    issues = outcome.get("issue")
+    severities = (
+        [issue.get("severity") for issue in issues if isinstance(issue, dict)] if isinstance(issues, list) else []
+    )
+    if any(severity in _ERRORS for severity in severities if isinstance(severity, str)):
+        raise UnreadableError("the server reported an error instead of all results; expected an export without errors")
+
+
+def text_of(element: Json, name: str, wrong: Wrong) -> str:
+    """Return a text of an element; empty: it has none."""
+    found = element.get(name, "")
+    if isinstance(found, str):
+        return found.strip()
+    wrong(f"{name}: no text; expected one in quotes")
+    return ""
+
+
+def truth(element: Json, name: str, wrong: Wrong) -> bool | None:
+    """Return whether an element says yes or no; None: it says neither."""
+    found = element.get(name)
+    if found is None or isinstance(found, bool):
+        return found
+    wrong(f"{name}: neither true nor false; expected one of them")
+    return None
+
+
+def one(element: Json, name: str, wrong: Wrong) -> Json:
+    """Return an element inside another; an empty one if there is none."""
+    found = element.get(name, _NOTHING)
+    if isinstance(found, dict):
+        return found
+    wrong(f"{name}: no element; expected one in braces")
+    return _NOTHING
+
+
+def several(element: Json, name: str, wrong: Wrong) -> Sequence[Json]:
+    """Return a list of elements inside another; an empty one if there is none."""
+    found = element.get(name, [])
+    if isinstance(found, list) and all(isinstance(each, dict) for each in found):
+        return found
+    wrong(f"{name}: no list of elements; expected them in brackets")
+    return []
+
+
+def concept(found: Any) -> str:  # noqa: ANN401 - any JSON
+    """Return the words of a CodeableConcept, or of the only one of a list; empty: there are none that are clear."""
+    if isinstance(found, list):
+        return concept(found[0]) if len(found) == 1 and isinstance(found[0], dict) else ""
+    if not isinstance(found, dict):
+        return ""
+    codings = (
+        [each for each in found.get("coding") or () if isinstance(each, dict)]
+        if isinstance(found.get("coding"), list)
+        else []
+    )
+    words = [found.get("text"), *(each.get("display") for each in codings), *(each.get("code") for each in codings)]
+    return next((word.strip() for word in words if isinstance(word, str) and word.strip()), "")

@@ -1,0 +1,228 @@
+"""Read HL7 v2 scheduling messages (SIU): each says how one appointment is from then on, and the last of them counts."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from reminderd.core.tables.statuses import standing_of
+from reminderd.imports.hl7_messages import Message, RawMessage, messages_of, parsed
+from reminderd.imports.records import FIELDS, PHONE_ROLES, Record, Records, check_size, language_of, quoted, table_of
+
+_TRIGGERS: Final[Mapping[str, str]] = {
+    "S12": "",
+    "S13": "",
+    "S14": "",
+    "S15": "cancelled",
+    "S17": "deleted",
+    "S26": "no show",
+}
+"""What happened to the appointment, and what its status is by that; empty: SCH-25 says it."""
+
+_TIME: Final = re.compile(r"(?P<day>\d{8})(?:(?P<clock>\d{4}(?:\d\d(?:\.\d{1,4})?)?)(?P<offset>[+-]\d{4})?)?", re.ASCII)
+_COUNTRY_CODE: Final = re.compile(r"\+?[1-9]\d{0,2}", re.ASCII)
+_NO_PHONE: Final = frozenset({"NET", "BPN", "EMR", "ASN", "VHN", "FX", "FAX", "MD", "BP", "TDD", "TTY"} | {"INTERNET"})
+"""Uses (table 0201) and equipment (0202) of no phone, or not the patient's own: mail, a pager, an emergency contact, an
+answering service, a vacation home, a fax, a modem, a teletype."""
+_MOBILE: Final = frozenset({"CP", "CELL", "MOBILE", "SAT", "PRS", "M"})
+_USES: Final = {"PRN": "home_phone", "H": "home_phone", "HOME": "home_phone", "ORN": "phone"} | {
+    "WPN": "work_phone",
+    "W": "work_phone",
+    "WORK": "work_phone",
+}
+_PLAIN_EQUIPMENT: Final = frozenset({"", "PH", "PHONE"})
+_PHONE_FIELDS: Final = {13: "home_phone", 14: "work_phone", 40: "phone"}
+"""Fields of PID, and what a number in it is if its use says nothing."""
+
+
+def read(content: bytes, encoding: str | None) -> Records:
+    """Return the table of a file.
+
+    Args:
+        content: the file.
+        encoding: of all its messages; None: what MSH-18 says, or else ASCII or UTF-8.
+
+    Raises:
+        UnreadableError: It can't be read as a whole.
+    """
+    check_size(len(content))
+    records = []
+    for number, raw in enumerate(messages_of(content), 1):
+        record = Record(number, version=(number,))
+        _fill(record, raw, encoding)
+        records.append(record)
+    return table_of(records, FIELDS, "message", "HL7 v2")
+
+
+def _fill(record: Record, raw: RawMessage, encoding: str | None) -> None:
+    """Read what a message says into the fields of a record."""
+    if raw.is_cut:
+        record.wrong("message: its frame has no end, so a part may be missing; expected a whole message", always=True)
+    try:
+        message = parsed(raw, encoding)
+        record.put("ref", _ref(message))
+        trigger = _trigger(message)
+    except ValueError as error:
+        record.wrong(f"{error}", always=True)
+        return
+    for name, value in (
+        ("status", _status),
+        ("appointment_at", _start),
+        ("appointment_type", _type),
+        ("place", _place),
+        ("provider", _provider),
+    ):
+        try:
+            record.put(name, value(message))
+        except ValueError as error:
+            record.wrong(f"{name}: {error}")
+    if _TRIGGERS[trigger]:
+        record.put("status", _TRIGGERS[trigger])
+    _fill_patient(record, message)
+
+
+def _trigger(message: Message) -> str:
+    """Return what happened to the appointment, like S12.
+
+    Raises:
+        ValueError: it is no message that is read.
+    """
+    header = message.field("MSH", 9)
+    kind, trigger = message.part(header, 1), message.part(header, 2)
+    if kind != "SIU" or trigger not in _TRIGGERS:
+        said = quoted(f"{kind}^{trigger}")
+        raise ValueError(f"MSH-9: {said} is not read; expected SIU with one of {', '.join(_TRIGGERS)}")
+    if message.part(message.field("MSH", 11), 1) not in {"P", ""}:
+        raise ValueError("MSH-11: not a message of production, but for training or tests; expected P")
+    if message.count("SCH") != 1:
+        raise ValueError(f"SCH: {message.count('SCH') or 'no'} segments; expected one")
+    return trigger
+
+
+def _ref(message: Message) -> str:
+    """Return the name of the appointment, with the number of its occurrence if it has one."""
+    names = (message.part(message.field("SCH", number), 1) for number in (2, 1))
+    name, occurrence = next(filter(None, names), ""), message.part(message.field("SCH", 3), 1)
+    return f"{name}/{occurrence}" if name and occurrence else name
+
+
+def _status(message: Message) -> str:
+    """Return the word of SCH-25 that is known, or else the first."""
+    field = message.field("SCH", 25)
+    words = [word for word in (message.part(field, 1), message.part(field, 2)) if word]
+    known = {standing_of(word): word for word in reversed(words) if standing_of(word) is not None}
+    if len(known) > 1:
+        raise ValueError("SCH-25: its code and its text contradict each other; expected one of them")
+    return next(iter(known.values()), words[0] if words else "")
+
+
+def _start(message: Message) -> str:
+    """Return when the appointment begins, in ISO 8601; local to the clinic if it has no offset."""
+    times = [message.part(each, 4) for each in message.repetitions("SCH", 11)]
+    if not any(times):
+        times = [message.part(message.field("TQ1", 7, place), 1) for place in range(message.count("TQ1"))]
+    starts = {time for time in times if time}
+    if len(starts) != 1:
+        raise ValueError(f"{len(starts) or 'no'} times in SCH-11.4 or TQ1-7; expected one")
+    found = _TIME.fullmatch(starts.pop())
+    if found is None:
+        raise ValueError("SCH-11.4 is no time; expected one like 202703011600")
+    day, clock, offset = found["day"], found["clock"], found["offset"]
+    if clock is None:
+        raise ValueError("a day without a time of day; expected a time like 202703011600")
+    local = f"{day[:4]}-{day[4:6]}-{day[6:]}T{clock[:2]}:{clock[2:4]}:{clock[4:6] or '00'}"
+    return f"{local}{offset[:3]}:{offset[3:]}" if offset else local
+
+
+def _type(message: Message) -> str:
+    """Return the type of SCH-8: its text, or else its code, in the clinic's own catalog or in another one."""
+    field = message.field("SCH", 8)
+    return next(filter(None, (message.part(field, number) for number in (2, 1, 5, 4))), "")
+
+
+def _place(message: Message) -> str:
+    """Return the place of AIL: its description, facility or point of care; of several, none is the one."""
+    fields = [message.field("AIL", 3, place) for place in range(message.count("AIL"))]
+    names = {next(filter(None, (message.part(field, number) for number in (9, 4, 1))), "") for field in fields}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _provider(message: Message) -> str:
+    """Return the person of AIP; of several, none is the one."""
+    fields = [message.field("AIP", 3, place) for place in range(message.count("AIP"))]
+    names = {" ".join(filter(None, (message.part(field, number) for number in (6, 3, 2)))) for field in fields}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _fill_patient(record: Record, message: Message) -> None:
+    """Read what a message says about the patient."""
+    if message.count("PID") != 1:
+        record.wrong(f"PID: {message.count('PID') or 'no'} patients; expected one")
+        return
+    for name, number, parts in (("patient_ref", 3, (1,)), ("name", 5, (2, 1)), ("language", 15, (1, 2))):
+        first = next(iter(message.repetitions("PID", number)), "")
+        try:
+            texts = [message.part(first, part) for part in parts]
+        except ValueError as error:
+            record.wrong(f"PID-{number}: {error}")
+        else:
+            record.put(name, language_of(texts) if name == "language" else " ".join(filter(None, texts)))
+    if message.field("PID", 30).upper() == "Y":
+        record.put("status", "deceased")
+    _fill_phones(record, message)
+
+
+def _fill_phones(record: Record, message: Message) -> None:
+    """Read the phone numbers of the patient."""
+    is_unknown = False
+    for number, usual in _PHONE_FIELDS.items():
+        for each in message.repetitions("PID", number):
+            try:
+                role, written = _phone(message, each, usual)
+            except ValueError as error:
+                record.wrong(f"PID-{number}: {error}")
+                continue
+            is_unknown |= not role
+            if written and role and not record[role]:
+                record.put(role, written)
+    if not any(record[role] for role in PHONE_ROLES):
+        why = ", as their use is unknown" if is_unknown else ""
+        record.wrong(f"phone_number: none in PID-13 and PID-14{why}; expected a phone of the patient")
+
+
+def _phone(message: Message, text: str, usual: str) -> tuple[str, str]:
+    """Return whose phone an extended telecommunication number (XTN) is, and the number; the first empty: unknown.
+
+    Raises:
+        ValueError: it may be more than one number.
+    """
+    use, equipment = message.part(text, 2).upper(), message.part(text, 3).upper()
+    if use in _NO_PHONE or equipment in _NO_PHONE:
+        return usual, ""
+    role = _USES.get(use, "") if use else usual
+    if equipment in _MOBILE or (use in _MOBILE and equipment in _PLAIN_EQUIPMENT):
+        role = "mobile"
+    elif equipment not in _PLAIN_EQUIPMENT:
+        role = ""
+    return role, _number(message, text)
+
+
+def _number(message: Message, text: str) -> str:
+    """Return the number of an XTN as it is dialed, whether it is written whole or in parts; empty: it has none."""
+    whole = message.part(text, 1) or message.part(text, 12)
+    code, area, local, extension = (message.part(text, number) for number in (5, 6, 7, 8))
+    parts = f"({area}) {local}" if area else local
+    if not whole or (local and _digits(parts) != _digits(whole) and _digits(parts).endswith(_digits(whole))):
+        whole = parts
+    elif local and not _digits(whole).endswith(_digits(parts).lstrip("0")):
+        raise ValueError("two different numbers in one repetition; expected one")
+    if whole and code and not whole.startswith(("+", "00")):
+        if not _COUNTRY_CODE.fullmatch(code):
+            raise ValueError(f"{quoted(code)} is no country code; expected one like 1 or 49")
+        code = code.removeprefix("+")
+        is_whole = local and _digits(whole) == f"{code}{_digits(parts)}"
+        whole = f"+{_digits(whole)}" if is_whole else f"+{code} {whole}"
+    return f"{whole} x{extension}" if whole and extension else whole
+
+
+def _digits(text: str) -> str:
+    return "".join(character for character in text if character.isdecimal())

@@ -1,0 +1,391 @@
+"""Read iCalendar files (RFC 5545): an entry is an appointment; its number and name are where the clinic says.
+
+The library `icalendar` takes content lines apart. Components and times are read here: it would read a time of an
+unknown zone as a local one, and give up a whole file for one bad entry.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+from urllib.parse import unquote
+
+from attrs import define, field, frozen
+from icalendar.parser import Contentline, Contentlines
+from icalendar.parser.property import split_on_unescaped_comma, unescape_backslash
+from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
+
+from reminderd.core.schedule.time_zones import known_zone
+from reminderd.core.tables.columns import ColumnsError
+from reminderd.core.tables.free_text import labeled, number_in
+from reminderd.imports.records import Record, Records, check_count, decoded, in_file, quoted, table_of
+from reminderd.imports.table import UnreadableError
+
+_USUAL: Final = {
+    "ref": "UID",
+    "appointment_at": "DTSTART",
+    "status": "STATUS",
+    "appointment_type": "CATEGORIES",
+    "place": "LOCATION",
+}
+"""Where fields are if the clinic says nothing else."""
+
+_TIMES: Final = frozenset({"appointment_at", "appointment_date", "appointment_time", "scheduled_at", "date", "time"})
+_ALWAYS_NEEDED: Final = frozenset({"UID", "DTSTART", "STATUS", "SUMMARY", "SEQUENCE", "DTSTAMP"} | {"RECURRENCE-ID"})
+_RECURRING: Final = frozenset({"RRULE", "RDATE"})
+_MAY_REPEAT: Final = frozenset({"ATTENDEE", "CATEGORIES", "CONTACT", "COMMENT"}) | _RECURRING
+_ADDRESSES: Final = frozenset({"ATTENDEE", "ORGANIZER"})
+"""Properties whose value is an address. As a name, they have that in their parameter CN: `ATTENDEE/CN`."""
+
+_NAME: Final = re.compile(r"([A-Za-z0-9-]{1,100})[:;]")
+_PLACE: Final = re.compile(r"([A-Za-z0-9-]{1,100})(?:/(.{1,100}))?")
+_TIME: Final = re.compile(r"\d{8}T\d{6}(Z?)", re.ASCII)
+_DAY: Final = re.compile(r"\d{8}", re.ASCII)
+_STAMP: Final = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
+_SEQUENCE: Final = re.compile(r"\d{1,9}", re.ASCII)
+_CATALOG: Final = re.compile(r"/[^/]+/(?:\d[^/]*/)?([A-Z][A-Za-z_]+/.+)")
+"""A zone of another program's catalog, like `/freeassociation.sourceforge.net/Europe/Berlin`."""
+_UTC: Final = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT"})
+_CALLED_OFF: Final = re.compile(r"(?:cancell?ed|abgesagt|cancelad[oa]|annulée?)\s*:", re.IGNORECASE)
+"""How Outlook begins the subject of a meeting that was cancelled, in the sender's language."""
+_STATEMENTS: Final = frozenset({"", "PUBLISH", "REQUEST", "CANCEL"})
+"""Methods by which a calendar says what is; the others are questions and answers between people."""
+_PHONE_PLACES: Final = (
+    "expected --map phone_number=PROPERTY, like DESCRIPTION, or DESCRIPTION/Phone for its line that begins with"
+    ' "Phone:", or CONTACT, or X-PHONE, or ATTENDEE for its tel: address'
+)
+
+
+@frozen
+class _Property:
+    value: str
+    """As it is written, with its escapes."""
+    parameters: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        return str(unescape_backslash(self.value)).strip()
+
+
+@define
+class _Entry:
+    """A VEVENT, with those of its properties that are needed."""
+
+    properties: dict[str, list[_Property]] = field(factory=dict)
+    mistakes: list[str] = field(factory=list)
+
+    def one(self, name: str) -> _Property:
+        """Return the property of this name; an empty one if there is none."""
+        return self.properties.get(name, _NO_PROPERTIES)[0]
+
+
+_NO_PROPERTIES: Final = [_Property("", {})]
+
+
+@define
+class _Calendar:
+    """A VCALENDAR up to its end."""
+
+    method: str = ""
+    entries: list[_Entry] = field(factory=list)
+    offsets: dict[str, set[str]] = field(factory=dict)
+    """For each zone that it defines, its offsets from UTC, like `-0500`."""
+
+
+def read(files: Iterable[tuple[str, bytes]], chosen: Mapping[str, str], encoding: str | None) -> Records:
+    """Return the table of some files.
+
+    Args:
+        files: the content of each, after its name in a folder, or an empty one.
+        chosen: the property of a field, which overrules; empty: there is none. With a label, like
+            `DESCRIPTION/Phone`, it is the line of the property that begins with the label and a colon.
+        encoding: of all of them; None: UTF-8, or UTF-16 where a file begins with its mark.
+
+    Raises:
+        UnreadableError: A file can't be read as a whole.
+        ColumnsError: It is not known which property has the number, or one can't have what is chosen for it.
+    """
+    places = _places(chosen)
+    needed = _ALWAYS_NEEDED | _RECURRING | {place.partition("/")[0].upper() for place in places.values()}
+    records: list[Record] = []
+    names: list[str] = []
+    for name, content in files:
+        names.append(name)
+        with in_file(name):
+            for calendar in _calendars(decoded(content, encoding), needed):
+                for entry in calendar.entries:
+                    record = Record(len(records) + 1, {"file": name})
+                    _fill(record, entry, calendar, places)
+                    records.append(record)
+                check_count(len(records))
+    # Names of our own, but for what was chosen, as columns are found by that.
+    fields = {name: chosen.get(name, "").strip() or _OUR_NAMES.get(name, name) for name in places}
+    if not any(names):
+        return table_of(records, fields, "entry", "iCalendar")
+    return table_of(records, {"file": "file"} | fields, "entry", f"iCalendar, files: {len(names)}")
+
+
+_OUR_NAMES: Final = {"status": "appointment_status"}
+"""Of a field whose own name might mean something else in a header."""
+
+
+def _places(chosen: Mapping[str, str]) -> Mapping[str, str]:
+    """Return for each field the property, with a label or without, that has it."""
+    places = {name: place.strip() for name, place in (_USUAL | dict(chosen)).items() if place.strip()}
+    mistakes = [
+        f"{name}: {quoted(place)} is no place in an entry; expected the name of a property, like DESCRIPTION"
+        for name, place in places.items()
+        if not _PLACE.fullmatch(place)
+    ]
+    mistakes += [
+        f"{name}: the time of an entry is its appointment's, DTSTART; expected no column for it"
+        for name in sorted(_TIMES & chosen.keys())
+        if name != "appointment_at" or chosen[name].strip().upper() != "DTSTART"
+    ]
+    if "phone_number" not in places:
+        mistakes.append(f"phone_number: iCalendar has no place of its own for it; {_PHONE_PLACES}")
+    upper = [place.upper() for place in places.values()]
+    mistakes += [
+        f"{name}: another field is in {quoted(place)}, too; expected a place of its own"
+        for name, place in places.items()
+        if upper.count(place.upper()) > 1 and name in chosen
+    ]
+    if mistakes:
+        raise ColumnsError(mistakes)
+    return places
+
+
+def _calendars(text: str, needed: frozenset[str]) -> Iterator[_Calendar]:
+    """Yield every calendar of a file.
+
+    Raises:
+        UnreadableError: It is no calendar, or not a whole one.
+    """
+    file = _File(needed)
+    for line in Contentlines.from_ical(text):
+        if line.strip():
+            yield from file.ended_by(line)
+    if file.begun or not text.strip():
+        raise UnreadableError("it ends before END:VCALENDAR, so a part may be missing; expected the whole file")
+
+
+@define
+class _File:
+    """A file that is being read, line by line."""
+
+    needed: frozenset[str]
+    """The properties of an entry that are."""
+    begun: list[str] = field(factory=list)
+    """The components that have begun and have not ended."""
+    _calendar: _Calendar = field(factory=_Calendar)
+    _entries: int = 0
+    _zone: str = ""
+
+    def ended_by(self, line: Contentline) -> Iterator[_Calendar]:
+        """Read a line; yield the calendar that it ends."""
+        found = _NAME.match(line)
+        name = found[1].upper() if found else ""
+        value = line[found.end() :].strip() if found else ""
+        if name == "BEGIN":
+            self._begin(value.upper())
+        elif name == "END":
+            self._end(value.upper())
+            if not self.begun:
+                yield self._calendar
+        elif not self.begun:
+            raise UnreadableError("it does not begin with BEGIN:VCALENDAR; expected an iCalendar file")
+        else:
+            self._note(name, value, line)
+
+    def _begin(self, component: str) -> None:
+        if (component == "VCALENDAR") is bool(self.begun) or len(self.begun) > _DEEPEST:
+            raise self._misplaced(f"BEGIN:{component}")
+        self.begun.append(component)
+        if component == "VCALENDAR":
+            self._calendar = _Calendar()
+        elif self.begun == ["VCALENDAR", "VEVENT"]:
+            self._entries += 1
+            check_count(self._entries)
+            self._calendar.entries.append(_Entry())
+        elif component == "VEVENT":
+            raise self._misplaced("BEGIN:VEVENT")
+
+    def _end(self, component: str) -> None:
+        if self.begun[-1:] != [component]:
+            raise self._misplaced(f"END:{component}")
+        self.begun.pop()
+
+    def _misplaced(self, line: str) -> UnreadableError:
+        where = f"in or after entry {self._entries}" if self._entries else "before the first entry"
+        return UnreadableError(f"{quoted(line)} is in a wrong place, {where}; expected a whole iCalendar file")
+
+    def _note(self, name: str, value: str, line: Contentline) -> None:
+        if self.begun == ["VCALENDAR", "VEVENT"]:
+            _note(self._calendar.entries[-1], name, line, self.needed)
+        elif self.begun == ["VCALENDAR"] and name == "METHOD":
+            self._calendar.method = value.upper()
+        elif self.begun == ["VCALENDAR", "VTIMEZONE"] and name == "TZID":
+            self._zone = value
+        elif self.begun[:2] == ["VCALENDAR", "VTIMEZONE"] and name == "TZOFFSETTO":
+            self._calendar.offsets.setdefault(self._zone, set()).add(value[:5])
+
+
+_DEEPEST: Final = 10
+"""Components inside each other; none has more than three."""
+
+
+def _note(entry: _Entry, name: str, line: Contentline, needed: frozenset[str]) -> None:
+    """Keep a property of an entry if it is needed."""
+    if not name:
+        entry.mistakes.append(
+            "entry: a line in it is no property; expected NAME:VALUE, or a space before what continues"
+        )
+    if name not in needed:
+        return
+    try:
+        _, parameters, value = line.raw_parts()
+    except ValueError:
+        entry.mistakes.append(f"{name}: can't be read; expected a property like {name}:VALUE")
+        return
+    if name in entry.properties and name not in _MAY_REPEAT:
+        entry.mistakes.append(f"{name}: twice in one entry; expected it once")
+    plain = {f"{key}".upper(): f"{each}" for key, each in parameters.items()}
+    entry.properties.setdefault(name, []).append(_Property(value, plain))
+
+
+def _fill(record: Record, entry: _Entry, calendar: _Calendar, places: Mapping[str, str]) -> None:
+    """Read what an entry says into the fields of a record."""
+    for mistake in entry.mistakes:
+        record.wrong(mistake, always=True)
+    if calendar.method not in _STATEMENTS:
+        record.wrong(
+            f"METHOD: {quoted(calendar.method)} says nothing for sure; expected PUBLISH or CANCEL", always=True
+        )
+    if entry.properties.keys() & _RECURRING:
+        record.wrong(
+            "RRULE: a series, whose single appointments it does not list; expected an export of each of them, expanded",
+            always=True,
+        )
+    sequence, stamp = entry.one("SEQUENCE").value or "0", entry.one("DTSTAMP").value
+    if _SEQUENCE.fullmatch(sequence):
+        record.version = (int(sequence), stamp if _STAMP.fullmatch(stamp) else "")
+    for name, place in places.items():
+        try:
+            record.put(name, _cell(name, place, entry, calendar))
+        except ValueError as error:
+            record.wrong(f"{name}: {error}", always=name == "ref")
+
+
+def _cell(name: str, place: str, entry: _Entry, calendar: _Calendar) -> str:
+    """Return what an entry says in a field.
+
+    Raises:
+        ValueError: it can't be understood for sure.
+    """
+    property_, _, label = place.partition("/")
+    property_ = property_.upper()
+    if name == "appointment_at":
+        return _start(entry.one("DTSTART"), calendar)
+    if name == "status":
+        is_off = calendar.method == "CANCEL" or _CALLED_OFF.match(entry.one("SUMMARY").text)
+        return "cancelled" if is_off else entry.one(property_).text.lower()
+    if name == "phone_number" and property_ in _ADDRESSES:
+        return _tel_address(entry.properties.get(property_, []), property_)
+    text = _text(property_, entry)
+    if label and property_ not in _ADDRESSES:
+        text = labeled(text, label) or ""
+    if name == "phone_number":
+        if not text:
+            raise ValueError(f"none in {quoted(place)}; expected the patient's number there")
+        return _tel(text) if _is_tel(text) else number_in(text)
+    if name == "ref" and text:
+        return _of_instance(text, entry)
+    return text
+
+
+def _of_instance(uid: str, entry: _Entry) -> str:
+    """Return the name of one appointment: a series has one UID for all of them."""
+    instance = entry.one("RECURRENCE-ID")
+    if "RANGE" in instance.parameters:
+        raise ValueError("RECURRENCE-ID with a RANGE means several appointments; expected each of them")
+    return f"{uid}/{instance.text}" if instance.text else uid
+
+
+def _text(property_: str, entry: _Entry) -> str:
+    """Return the text of a property, or the name of the person that it stands for."""
+    found = entry.properties.get(property_, [])
+    if property_ in _ADDRESSES:  # of several, the one who has a phone
+        found = [each for each in found if _is_tel(each.text)] or found
+        return found[0].parameters.get("CN", "") if len(found) == 1 else ""
+    if property_ == "CATEGORIES":  # of several, none is the one
+        texts = [unescape_backslash(text).strip() for each in found for text in split_on_unescaped_comma(each.value)]
+        return texts[0] if len(texts) == 1 else ""
+    return "\n".join(each.text for each in found)
+
+
+def _tel_address(found: Sequence[_Property], property_: str) -> str:
+    numbers = list(dict.fromkeys(_tel(each.text) for each in found if _is_tel(each.text)))
+    if len(numbers) != 1:
+        raise ValueError(f"{len(numbers)} tel: addresses in {property_}; expected one")
+    return numbers[0]
+
+
+def _is_tel(address: str) -> bool:
+    return address[:4].lower() == "tel:"
+
+
+def _tel(address: str) -> str:
+    """Return the number of a tel: address (RFC 3966)."""
+    number, _, parameters = address[4:].partition(";")
+    if parameters:
+        raise ValueError("a tel: address with an extension or a context; expected a number that is dialed as it is")
+    return unquote(number)
+
+
+def _start(start: _Property, calendar: _Calendar) -> str:
+    """Return when an entry begins, in ISO 8601: local to the clinic where it has no zone.
+
+    Raises:
+        ValueError: it is a whole day, no time, or one of an unknown zone.
+    """
+    if start.parameters.get("VALUE", "").upper() == "DATE" or _DAY.fullmatch(start.text):
+        raise ValueError("a whole day; expected a time of day")
+    found = _TIME.fullmatch(start.text)
+    if found is None:
+        raise ValueError("DTSTART is no time; expected one like 20270301T160000")
+    try:
+        local = datetime.fromisoformat(start.text[:15])
+    except ValueError as error:
+        raise ValueError("no such day or hour; expected a time like 20270301T160000") from error
+    name = start.parameters.get("TZID")
+    if found[1] and name:
+        raise ValueError("DTSTART has a TZID and ends with Z; expected one of the two")
+    if found[1]:
+        return f"{local.isoformat()}Z"
+    if not name:
+        return local.isoformat(" ")
+    moment = local.replace(tzinfo=_zone(name))
+    if moment.astimezone(UTC).astimezone(moment.tzinfo).replace(tzinfo=None) != local:
+        raise ValueError(
+            f"that local time does not exist in {quoted(name)}: the clock is put forward; use another time"
+        )
+    defined = calendar.offsets.get(name)
+    if defined and f"{moment:%z}"[:5] not in defined:
+        raise ValueError(f"TZID {quoted(name)} has other offsets in this file; expected the zone as it is known")
+    return moment.isoformat()
+
+
+def _zone(name: str) -> tzinfo:
+    """Return a zone by the name of its place, or by Windows' name of it.
+
+    Raises:
+        ValueError: it is unknown.
+    """
+    catalog = _CATALOG.fullmatch(name)
+    place = WINDOWS_TO_OLSON.get(name, catalog[1] if catalog else name)
+    if place in _UTC:
+        return UTC
+    zone = known_zone(place)
+    if zone is None:
+        raise ValueError(f"TZID {quoted(name)} is no known time zone; expected one like America/New_York")
+    return zone

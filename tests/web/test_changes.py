@@ -1,0 +1,163 @@
+"""The clinic's own system reads the changes of outcomes: each once, in order, and it may wait for the next."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+import trio.testing
+
+from reminderd.store.sqlite.driver import connect
+from reminderd.web.api import Throttle
+from reminderd.web.changes import MOST_WAITING
+from tests.support.api import Api, an_api
+from tests.web.test_api import REMINDER, is_a_problem
+
+PATH = "/api/changes"
+
+
+async def read(api: Api, **parameters: Any) -> dict[str, Any]:
+    answer = await api.client.get(PATH, params=parameters)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+@asynccontextmanager
+async def waiting(api: Api, clients: int = 1) -> AsyncIterator[list[dict[str, Any]]]:
+    """Clients that wait for a change before the body begins; all of their answers are there at its end."""
+    pages: list[dict[str, Any]] = []
+
+    async def wait() -> None:
+        pages.append(await read(api, wait=60))
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            for _ in range(clients):
+                nursery.start_soon(wait)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            yield pages
+
+
+async def cancelled(api: Api, *refs: str) -> None:
+    for ref in refs:
+        assert (await api.post(REMINDER | {"ref": ref})).status_code == 201
+        await api.client.delete(f"/api/reminders/{ref}")
+
+
+def refs(page: dict[str, Any]) -> list[str]:
+    return [one["reminder_ref"] for one in page["changes"]]
+
+
+async def test_changes_are_read_in_order_from_the_oldest_and_the_next_cursor_is_always_there(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as api:
+        assert await read(api) == {"changes": [], "next": "0"}
+        await cancelled(api, "a", "b", "c")
+        for first in ({}, {"after": "0"}):
+            page = await read(api, limit=2, **first)
+            assert refs(page) == ["a", "b"]
+        page = await read(api, after=page["next"])
+        assert refs(page) == ["c"]
+        assert await read(api, after=page["next"]) == {"changes": [], "next": page["next"]}
+        assert "5550147" not in (await api.client.get(PATH)).text
+
+
+async def test_a_client_that_waits_has_the_next_change_as_soon_as_it_is_committed(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as api:
+        async with waiting(api, clients=2) as pages:
+            await cancelled(api, "a")
+        assert [refs(page) for page in pages] == [["a"], ["a"]]
+
+
+async def test_a_client_that_has_waited_long_enough_is_answered_without_a_change(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as api:
+        await cancelled(api, "a")
+        page = await read(api)
+        assert await read(api, after=page["next"], wait=1) == {"changes": [], "next": page["next"]}
+
+
+async def test_a_stop_or_a_reload_ends_the_waiting_without_harm(tmp_path: Path) -> None:
+    throttle = Throttle(pace=0)
+    async with an_api(tmp_path, throttle=throttle) as api:
+        async with waiting(api) as pages:
+            throttle.stopping.set()
+        assert pages == [{"changes": [], "next": "0"}]
+
+
+async def test_so_many_clients_may_wait_and_one_that_hangs_up_makes_room(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as api, trio.open_nursery() as nursery:
+
+        async def wait() -> None:
+            async with httpx.AsyncClient(base_url=api.url, headers=api.client.headers, timeout=90) as client:
+                while (await client.get(PATH, params={"wait": 60})).status_code == 503:  # noqa: ASYNC110 - as clients do
+                    await trio.sleep(0.05)
+
+        for _ in range(MOST_WAITING):
+            nursery.start_soon(wait)
+        with trio.fail_after(30):
+            while (answer := await api.client.get(PATH, params={"wait": 1})).status_code == 200:
+                pass
+        assert is_a_problem(answer, 503)["detail"].startswith("20 clients wait")
+        assert answer.headers["retry-after"]
+        assert (await api.client.get(PATH)).status_code == 200, "without waiting there is always an answer"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_client_that_hung_up_waits_no_longer(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as api:
+        for _ in range(MOST_WAITING + 5):
+            with trio.move_on_after(0.05):
+                async with httpx.AsyncClient(base_url=api.url, headers=api.client.headers) as client:
+                    await client.get(PATH, params={"wait": 60})
+        with trio.fail_after(20):
+            while (await api.client.get(PATH, params={"wait": 1})).status_code != 200:  # noqa: ASYNC110 - as clients do
+                await trio.sleep(0.05)
+
+
+async def test_a_cursor_of_a_database_that_was_restored_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as api:
+        await cancelled(api, "a", "b")
+        page = await read(api)
+        await api.execute("UPDATE changes SET event_id = lower(hex(randomblob(16)))")
+        told = is_a_problem(await api.client.get(PATH, params={"after": page["next"]}), 409)
+        assert "start again without after" in told["detail"]
+        assert refs(await read(api)) == ["a", "b"]
+        await api.execute("DELETE FROM changes WHERE seq = 1")
+        told = is_a_problem(await api.client.get(PATH, params={"after": "0"}), 409)
+        assert "no longer kept" in told["detail"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "pointers"),
+    [
+        ({"after": "soon"}, ["/after"]),
+        ({"wait": "61"}, ["/wait"]),
+        ({"wait": "-1", "limit": "0"}, ["/wait", "/limit"]),
+        ({"limit": "1001"}, ["/limit"]),
+        ({"limit": "\u0661"}, ["/limit"]),
+        ({"wait": "1" * 5000}, ["/wait"]),
+        ({"before": "1"}, [""]),
+    ],
+)
+async def test_each_wrong_parameter_is_named(tmp_path: Path, parameters: dict[str, str], pointers: list[str]) -> None:
+    async with an_api(tmp_path) as api:
+        told = is_a_problem(await api.client.get(PATH, params=parameters), 400)
+        assert [error["pointer"] for error in told["errors"]] == pointers
+
+
+async def test_without_the_token_nothing_is_told(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as api, httpx.AsyncClient(base_url=api.url) as stranger:
+        is_a_problem(await stranger.get(PATH), 401)
+
+
+async def test_a_change_that_another_program_makes_is_told_at_once_too(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as api:
+        await api.post(REMINDER)
+        async with waiting(api) as pages:
+            with closing(connect(str(tmp_path / "clinic.db"))) as program:
+                program.execute("UPDATE reminders SET status = 'cancelled'").fetchall()
+                program.commit()
+        assert [one["end_code"] for one in pages[0]["changes"]] == ["cancelled_elsewhere"]
