@@ -15,9 +15,11 @@ from attrs import asdict, evolve, field, frozen, make_class
 
 from reminderd import validators
 from reminderd.core.answers import Capabilities
+from reminderd.core.imports import Expected
 from reminderd.core.phone import Numbering
 from reminderd.core.rules import Backoff, Limits, Rules
 from reminderd.core.schedule.calling_hours import CallingHours, Spans
+from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.script.prompts import Prompt, seconds
 from reminderd.core.script.scripts import PLACEHOLDERS, Script, Scripts, spoken
 from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS, Templates
@@ -348,13 +350,24 @@ class ProfileConfig:
 
 @frozen(kw_only=True)
 class ImportConfig:
-    """How files are imported."""
+    """How files are imported, and from which folder."""
 
+    folder: str = key("", "the path of a folder", validators.path_error)
+    expect_by: str = key(
+        "", 'a time from "00:00" to "23:59"', lambda text: validators.start_error(text) if text else None
+    )
     profiles: Mapping[str, ProfileConfig] = sections(
         ProfileConfig,
         validators.section_name_error,
         "sections like [import.profiles.practice], with names in small letters, digits and underscores",
     )
+    base: Path = field(default=Path(), metadata=DERIVED)
+    """What a relative path is relative to."""
+
+    @property
+    def path(self) -> Path | None:
+        """The folder; None: no files are imported from one."""
+        return self.base / self.folder if self.folder else None
 
 
 @frozen(kw_only=True)
@@ -505,6 +518,14 @@ def with_provider(config: Config, settings: ProviderSettings) -> Config:
     """Return the configuration with this provider chosen, and this section of it."""
     chosen: dict[str, Any] = {"kind": settings.name, settings.name: settings, "is_stated": True}
     return evolve(config, provider=evolve(config.provider, **chosen))
+
+
+def expected_of(config: Config) -> Expected | None:
+    """Return by when a file is expected from the folder; None: none is."""
+    if not config.import_.expect_by:
+        return None
+    by = Daily(at=time.fromisoformat(config.import_.expect_by), zone=config.calling.zone)
+    return Expected(by=by, hours=config.calling.calling_hours)
 
 
 def numbering_of(config: Config) -> Numbering:

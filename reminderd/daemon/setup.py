@@ -10,17 +10,19 @@ from attrs import define, evolve, field, frozen
 from quart_trio import QuartTrio
 
 from reminderd.clock import Clock
-from reminderd.config import Config, rules_of
+from reminderd.config import Config, expected_of, rules_of
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.alerts import Alerts, by_apprise, watch
 from reminderd.daemon.daily_jobs import DailyJob, backups, change_retention, do_daily, retention
+from reminderd.daemon.drop_folder import DropFolder, import_what_is_dropped, old_files
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
 from reminderd.daemon.feed import Feed
 from reminderd.daemon.readiness import Watch
 from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
+from reminderd.imports.folder import Folder
 from reminderd.metrics import Instruments
 from reminderd.providers.base import ProviderClient
 from reminderd.providers.settings import ClientOptions, ProviderSettings
@@ -92,6 +94,8 @@ class Setup:
     alerts: Alerts | None
     """None: no alerts are sent."""
     daily_jobs: Sequence[DailyJob]
+    drop: DropFolder | None
+    """None: no files are imported from a folder."""
 
     @property
     def stopping(self) -> trio.Event:
@@ -139,6 +143,8 @@ class Setup:
         async with trio.open_nursery() as nursery:
             if self.alerts is not None:
                 nursery.start_soon(watch, self.alerts)
+            if self.drop is not None:
+                nursery.start_soon(import_what_is_dropped, self.drop)
             for job in self.daily_jobs:
                 nursery.start_soon(do_daily, job)
             await self.stopping.wait()
@@ -188,6 +194,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         daily_jobs=daily_jobs(config, database=daemon.database, clock=clock, stopping=context.stopping)
         if dials
         else (),
+        drop=_drop(config, context) if dials else None,
     )
     daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     return setup
@@ -206,6 +213,17 @@ def _alerts(config: Config, context: Context) -> Alerts:
         send=by_apprise(config.alerts.urls),
         every=timedelta(seconds=config.alerts.every_seconds),
         stopping=context.stopping,
+        expected=expected_of(config),
+    )
+
+
+def _drop(config: Config, context: Context) -> DropFolder | None:
+    """Return what imports files from the folder; None: there is none."""
+    path = config.import_.path
+    if path is None:
+        return None
+    return DropFolder(
+        folder=Folder(path), config=config, database=context.database, clock=context.clock, stopping=context.stopping
     )
 
 
@@ -216,7 +234,10 @@ def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: tr
         backup = partial(backups, config.database.path, config.backup.path, keep=config.backup.keep)
         found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))
     daily = Daily(at=config.retention.time, zone=zone)
-    found.append(retention(database, daily=daily, days=config.retention.days, clock=clock, stopping=stopping))
+    days, folder = config.retention.days, config.import_.path
+    found.append(retention(database, daily=daily, days=days, clock=clock, stopping=stopping))
+    if days and folder is not None:
+        found.append(old_files(folder, daily=daily, days=days, clock=clock, stopping=stopping))
     days = config.retention.changes_days
     found.append(change_retention(database, daily=daily, days=days, clock=clock, stopping=stopping))
     turn = trio.Lock()

@@ -15,6 +15,7 @@ from reminderd.config import Config, config_warnings, origin
 from reminderd.core.diagnosis import Finding, good, warning
 from reminderd.doctor.addresses import check_port, check_public_address
 from reminderd.doctor.asking import Asking, asking
+from reminderd.doctor.drop_folder import check_drop_folder
 from reminderd.doctor.machine import check_clock, check_database, check_files
 from reminderd.doctor.provider import check_provider, check_webhooks
 
@@ -31,6 +32,7 @@ async def diagnose(config: Config, clock: Clock) -> list[Finding]:
         checks: list[Callable[[], Awaitable[list[Finding]]]] = [
             partial(_at_once, partial(check_configuration, config)),
             partial(_at_once, partial(check_files, config)),
+            partial(_at_once, partial(check_drop_folder, config, clock.now())),
             partial(check_clock, config, open_to_ask, clock),
             partial(check_database, config, seconds=READING_SECONDS),
             partial(check_provider, config, seconds=QUESTION_SECONDS),
