@@ -16,9 +16,8 @@ from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.rules import Rules
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import transaction
 
 DUE: Final = 100
 MANY: Final = 1_000_000

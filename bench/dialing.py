@@ -9,9 +9,8 @@ from bench.figure import Bar, Figure
 from bench.program import PATIENCE, daemon, server
 from bench.rows import add_due
 from reminderd.clock import SystemClock
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import transaction
 
 DUE: Final = 500
 DIALERS: Final = 50

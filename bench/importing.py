@@ -20,10 +20,8 @@ from bench.rows import MESSAGE
 from reminderd.clock import SystemClock
 from reminderd.imports.loop import CHUNK
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection
-from reminderd.store.sqlite.housekeeping import make_room
-from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import transaction
+from reminderd.store.sqlite.driver import Connection, transaction
+from reminderd.store.sqlite.opening import make_room, open_sync
 
 ROWS: Final = 200_000
 ROUNDS: Final = 3

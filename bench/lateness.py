@@ -12,8 +12,8 @@ from bench.figure import Bar, Figure
 from bench.program import PATIENCE, daemon, fetched, server
 from bench.rows import add_due
 from reminderd.clock import SystemClock
+from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import transaction
 
 ROWS: Final = 200
 FROM, TO = 0.5, 10.0

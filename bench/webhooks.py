@@ -16,9 +16,8 @@ from bench.wire import drive, rendered
 from reminderd.clock import SystemClock
 from reminderd.providers.generic.webhooks import signer
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import transaction
 
 CONNECTIONS: Final = 16
 ROUNDS: Final = 7

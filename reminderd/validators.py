@@ -21,9 +21,11 @@ from urllib.parse import unquote, urlsplit
 from babel import Locale
 
 from reminderd.core.phone import is_country
+from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span, Spans
 from reminderd.core.schedule.time_zones import place_zone
 from reminderd.core.script.scripts import PLACEHOLDERS
+from reminderd.core.script.tags import language_tag, primary
 from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS
 from reminderd.core.script.unfilled import unfilled
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE
@@ -357,6 +359,24 @@ def language_error(text: str) -> str | None:
     return None if _LANGUAGE.fullmatch(text) else "is not a language tag"
 
 
+def may_be_language(name: str) -> bool:
+    """Return whether the name of a section looks like a language tag."""
+    return _LANGUAGE.fullmatch(name) is not None
+
+
+def language_section_error(name: str, own: str) -> str | None:
+    """Reject a section for a language that is not known, or is the clinic's `own`; with what is expected."""
+    try:
+        tag = language_tag(name)
+    except ValueError as error:
+        return f"is {error}"
+    if tag != name:
+        return 'is not a language tag in its usual form; expected one like "es" or "es-MX"'
+    if name.lower() in {own.lower(), primary(own)}:
+        return "is the clinic's own language; expected its texts in [messages]"
+    return None
+
+
 def voice_error(text: str) -> str | None:
     """Reject what can't be the name of a voice; "" is accepted."""
     return None if _VOICE.fullmatch(text) else "is not the name of a voice"
@@ -402,6 +422,24 @@ def templates_error(templates: Mapping[str, str]) -> str | None:
         found = prompt_error(text, TEMPLATE_PLACEHOLDERS)
         if found is not None:
             return f"{found}, {where}"
+    return None
+
+
+TYPE_NAME_LENGTH: Final = 100
+"""Of a type of appointment, without spaces."""
+
+
+def cadences_error(entries: tuple[str, ...]) -> str | None:
+    """Reject what is no time before an appointment, and the same time twice."""
+    seen: set[str] = set()
+    for place, entry in enumerate(entries, start=1):
+        try:
+            name = read_cadence(entry).name
+        except ValueError as error:
+            return f"entry {place} {error}"
+        if name in seen:
+            return f"entry {place} is there twice"
+        seen.add(name)
     return None
 
 

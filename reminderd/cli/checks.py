@@ -50,7 +50,7 @@ def doctor(config: Config, *, as_json: bool) -> None:
 def _line(finding: Finding, width: int) -> str:
     sign = click.style(_SIGNS[finding.mark], fg=_COLORS.get(finding.mark), bold=True)
     fix = f" → {_clean(finding.fix)}" if finding.fix else ""
-    return f"{sign} {finding.about:<{width}}  {_clean(finding.says)}{fix}"
+    return f"{sign} {finding.about:<{width}}  {_clean(finding.text)}{fix}"
 
 
 def _showable(line: str, encoding: str) -> str:
@@ -66,7 +66,7 @@ def _document(finding: Finding) -> dict[str, str]:
     return {
         "about": finding.about,
         "mark": finding.mark,
-        "says": _clean(finding.says),
+        "text": _clean(finding.text),
         "fix": _clean(finding.fix),
     }
 

@@ -16,9 +16,8 @@ from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.files import companions
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
 from reminderd.store.settings import real_provider, remember_real_provider
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 from reminderd.store.sqlite.opening import open_sync, open_to_look
-from reminderd.store.sqlite.transaction import snapshot, transaction
 
 P = ParamSpec("P")
 

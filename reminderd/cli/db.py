@@ -12,13 +12,12 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.store.queries import Value, broken_promises
 from reminderd.store.sqlite.copying import copy
-from reminderd.store.sqlite.driver import sqlite_warning
+from reminderd.store.sqlite.driver import snapshot, sqlite_warning
 from reminderd.store.sqlite.integrity import check as damage_in
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import older_copy, open_as_it_is, open_connection
 from reminderd.store.sqlite.restoring import Restored
 from reminderd.store.sqlite.restoring import restore as restored_from
-from reminderd.store.sqlite.transaction import snapshot
 
 _HELD_COLUMNS: Final = ("id", "ref", "scheduled_at", "phone_number")
 
@@ -92,7 +91,7 @@ def restore(config: Config, file: Path, *, force: bool, from_another: bool) -> N
         pass  # it remembers the provider of this configuration
     for mistake in done.mistakes:
         click.echo(f"warning: in the backup, {mistake}", err=True)
-    _tell(config, done)
+    _print_restored(config, done)
 
 
 @db.command()
@@ -118,7 +117,7 @@ def migrate(config: Config) -> None:
         click.echo(f"copy of the old one: {older_copy(path.resolve(), before)}; delete it once the upgrade has worked")
 
 
-def _tell(config: Config, done: Restored) -> None:
+def _print_restored(config: Config, done: Restored) -> None:
     zone = config.calling.zone
     then = "an empty database" if done.last_change is None else f"last changed {spoken(done.last_change, zone)}"
     click.echo(f"{config.database.path}: restored; {then}")

@@ -27,9 +27,8 @@ from reminderd.sandbox.twilio.request import ACCOUNT_NUMBERS
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.store import queries, reminders
 from reminderd.store.queries import Wanted, list_reminders
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import snapshot, transaction
 
 _PACE: Final = 0.1
 _LONGEST_SECONDS: Final = 60.0
@@ -96,8 +95,8 @@ def demo(dialect: str) -> None:
         config = load_config(None, _ENVIRONMENT, Path(folder))
         with open_sync(config.database.path) as connection:
             _add_reminders(connection, scenes)
-            rings = trio.run(_play_all, config, connection, dialect)
-            outcome = [_outcome(connection, scene, rings) for scene in scenes]
+            ring_counts = trio.run(_play_all, config, connection, dialect)
+            outcome = [_outcome(connection, scene, ring_counts) for scene in scenes]
     columns = ["what happens", "status", "reason", "phone rang", "as expected"]
     if dialect == "twilio":
         columns.insert(2, "response")
@@ -159,19 +158,19 @@ def _all_over(connection: Connection) -> bool:
     return all(Status(str(row["status"])).final for row in rows) and all(one["wake_at"] is None for one in calls)
 
 
-def _outcome(connection: Connection, scene: _Scene, rings: Counter[str | None]) -> dict[str, queries.Value]:
+def _outcome(connection: Connection, scene: _Scene, ring_counts: Counter[str | None]) -> dict[str, queries.Value]:
     row = snapshot(connection, partial(queries.reminder_with_id, reminder_id=scene.behavior)) or {}
     calls = snapshot(connection, partial(queries.calls_of, reminder_id=scene.behavior))
-    rang = sum(rings[str(call["id"])] for call in calls)
+    times = sum(ring_counts[str(call["id"])] for call in calls)
     placed = [call for call in calls if call["state"] != CallState.NOT_PLACED]
-    wanted_rings = 0 if scene.behavior == "refused" else scene.calls
+    wanted_times = 0 if scene.behavior == "refused" else scene.calls
     as_expected = (row.get("status"), row.get("response")) == (scene.status, scene.response)
-    right = as_expected and len(placed) == scene.calls and rang == wanted_rings
+    right = as_expected and len(placed) == scene.calls and times == wanted_times
     return {
         "what happens": scene.story,
         "status": row.get("status"),
         "response": row.get("response"),
         "reason": row.get("last_error"),
-        "phone rang": {0: "never", 1: "once", 2: "twice"}.get(rang, f"{rang} times"),
+        "phone rang": {0: "never", 1: "once", 2: "twice"}.get(times, f"{times} times"),
         "as expected": "yes" if right else "NO",
     }

@@ -25,6 +25,7 @@ from reminderd.cli.import_progress import interruptible, progress
 from reminderd.config import Config, rules_of
 from reminderd.core.imports import ImportStatus
 from reminderd.core.masking import without_numbers
+from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
@@ -158,7 +159,12 @@ def _started(config: Config, name: str, options: _Options, tally: Tally) -> Iter
     """Yield what writes chunks, and how the import ends. A dry run only compares, and makes no database."""
     rules = rules_of(config)
     if not options.dry_run:
-        source = Source(actor=actor(), detail=f"import of {without_numbers(name)}")
+        source = Source(
+            actor=actor(),
+            detail=f"import of {without_numbers(name)}",
+            profile=options.profile,
+            cancels_as=EndCode.APPOINTMENT_CANCELLED,
+        )
         with (
             database(config) as connection,
             recorded(connection, tally, file=name, profile=options.profile, actor=source.actor) as ending,

@@ -21,8 +21,7 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
 from reminderd.store.imports import imports_between
 from reminderd.store.queries import Value, Wanted, count_reminders, list_reminders
-from reminderd.store.sqlite.driver import Connection
-from reminderd.store.sqlite.transaction import snapshot
+from reminderd.store.sqlite.driver import Connection, snapshot
 
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
 _TABLE_LIMIT: Final = 200

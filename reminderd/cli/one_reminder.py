@@ -41,7 +41,7 @@ from reminderd.store import queries, reminders
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.queries import Value
 from reminderd.store.rows import CALLS, Shown
-from reminderd.store.sqlite.transaction import snapshot, transaction
+from reminderd.store.sqlite.driver import snapshot, transaction
 
 T = TypeVar("T")
 

@@ -11,11 +11,9 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.masking import without_any_numbers
-from reminderd.store.address import unreached_since
 from reminderd.store.claims import standstill
-from reminderd.store.settings import last_pause, paused, set_pause
-from reminderd.store.sqlite.driver import Connection
-from reminderd.store.sqlite.transaction import snapshot, transaction
+from reminderd.store.settings import last_pause, paused, set_pause, unreached_since
+from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 
 
 @click.command()

@@ -23,9 +23,9 @@ from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.startup import leaves
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.settings import real_provider
+from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.migrate import migrations, schema_version
 from reminderd.store.sqlite.opening import open_as_it_is
-from reminderd.store.sqlite.transaction import snapshot
 
 _ECHO_SECONDS: Final = 1.0
 

@@ -25,8 +25,7 @@ from reminderd.store.imports import last_import, missing_file
 from reminderd.store.queries import Value, uncallable
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backup_age
-from reminderd.store.sqlite.driver import Connection
-from reminderd.store.sqlite.transaction import snapshot
+from reminderd.store.sqlite.driver import Connection, snapshot
 from reminderd.store.stats import glance
 from reminderd.validators import shown_host
 

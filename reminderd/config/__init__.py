@@ -1,11 +1,12 @@
 """Read the clinic's configuration: make TOML and environment into frozen values, and report all errors at once."""
 
+from reminderd.config.coercion import written
 from reminderd.config.cross_checks import config_warnings
 from reminderd.config.load import FILE_NAME, Changes, ConfigError, changes, load_config, origin
-from reminderd.config.paths import written
 from reminderd.config.schema import (
     AlertsConfig,
     ApiConfig,
+    AppointmentTypeConfig,
     BackupConfig,
     CallingConfig,
     ClinicConfig,
@@ -20,15 +21,17 @@ from reminderd.config.schema import (
     ProfileConfig,
     ProviderConfig,
     RedialConfig,
+    RemindersConfig,
     RetentionConfig,
     RetryConfig,
     WebConfig,
     WorkerConfig,
     expected_of,
     numbering_of,
+    planning_of,
     provider_section,
     rules_of,
-    script_of,
+    scripts_of,
     templates_of,
     with_provider,
 )
@@ -38,6 +41,7 @@ __all__ = [
     "FILE_NAME",
     "AlertsConfig",
     "ApiConfig",
+    "AppointmentTypeConfig",
     "BackupConfig",
     "CallingConfig",
     "Changes",
@@ -54,6 +58,7 @@ __all__ = [
     "ProfileConfig",
     "ProviderConfig",
     "RedialConfig",
+    "RemindersConfig",
     "RetentionConfig",
     "RetryConfig",
     "WebConfig",
@@ -65,9 +70,10 @@ __all__ = [
     "load_config",
     "numbering_of",
     "origin",
+    "planning_of",
     "provider_section",
     "rules_of",
-    "script_of",
+    "scripts_of",
     "templates_of",
     "with_provider",
     "written",

@@ -1,6 +1,7 @@
-"""Make the sections from the written values: every key of the right type and valid, or an error for it.
+"""Find every key by its path, and make the sections from the written values: of the right type and valid, or an error.
 
-TOML has types, and in the environment everything is text; nothing is guessed.
+TOML has types, and in the environment everything is text; nothing is guessed. A path is `("provider", "generic",
+"api_key")`.
 """
 
 import math
@@ -9,14 +10,77 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args, get_origin
 
-from attrs import Attribute, fields, frozen
+from attrs import Attribute, evolve, fields, frozen, has
 from cattrs import AttributeValidationNote, ClassValidationError, Converter, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
-from reminderd.config.paths import all_keys, members, section_of, written
-from reminderd.config.schema import Config
-from reminderd.keys import EXPECTED, SECTIONS, KeyPath, name_of
-from reminderd.validators import did_you_mean, suggestion
+from reminderd.config.schema import Config, MessagesConfig, ProviderConfig, provider_section
+from reminderd.keys import DERIVED, EXPECTED, MARK, PHONE, SECRET, SECTIONS, KeyPath, attribute_of, name_of
+from reminderd.validators import did_you_mean, language_section_error, may_be_language, suggestion
+
+
+def members(section: type) -> "list[Attribute[Any]]":
+    """Return a section's keys, and its own sections."""
+    return [attribute for attribute in fields(section) if attribute.metadata != DERIVED]
+
+
+def section_of(attribute: "Attribute[Any]") -> type | None:
+    """Return the section that is the attribute's value; None for a key."""
+    if attribute.type is ProviderConfig:
+        return provider_section()
+    return attribute.type if attribute.type is not None and has(attribute.type) else None
+
+
+def all_keys(section: type = Config, path: KeyPath = ()) -> Iterator[tuple[KeyPath, "Attribute[Any]"]]:
+    """Yield every key there is, in its section's order."""
+    for attribute in members(section):
+        here = (*path, name_of(attribute.name))
+        inner = section_of(attribute)
+        if inner is None:
+            yield here, attribute
+        else:
+            yield from all_keys(inner, here)
+
+
+def secret_keys() -> tuple[KeyPath, ...]:
+    """Return the keys whose value may also be in a file: see `keys.file_of`."""
+    return tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == SECRET)
+
+
+def phone_number_keys() -> tuple[KeyPath, ...]:
+    """Return the keys of the clinic's own numbers."""
+    return tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == PHONE)
+
+
+def written(path: KeyPath) -> str:
+    """Return a key as the documents and the log write it: `[provider.generic].api_key`."""
+    return f"[{'.'.join(path[:-1])}].{path[-1]}"
+
+
+def value_at(config: Config, path: KeyPath) -> Any:  # noqa: ANN401 - any key's value
+    """Return the value of a key."""
+    found: Any = config
+    for name in path:
+        found = getattr(found, attribute_of(name))
+    return found
+
+
+def replaced(config: Config, path: KeyPath, value: object) -> Config:
+    """Return the configuration with another value of a key.
+
+    Raises:
+        ValueError: The key's validator rejects it.
+    """
+    found: Config = _replaced(config, path, value)
+    return found
+
+
+def _replaced(section: Any, path: KeyPath, value: object) -> Any:  # noqa: ANN401 - any section, and the same again
+    first, *rest = path
+    name = attribute_of(first)
+    inner = _replaced(getattr(section, name), tuple(rest), value) if rest else value
+    return evolve(section, **{name: inner})
+
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _SWITCHES: Final = {"true": True, "false": False}
@@ -52,10 +116,45 @@ def structured(tree: dict[str, Any]) -> tuple[Config, list[StructureError]]:
     """Return the configuration and all errors in it; with errors, it is the default one."""
     converter = Converter()
     _register(converter, Config)
+    whole, found = _with_languages(tree)
+    config = Config()
     try:
-        return converter.structure(tree, Config), []
+        config = converter.structure(whole, Config)
     except ClassValidationError as error:
-        return Config(), list(_errors(error, (), tree))
+        found += [evolve(one, path=_as_written(one.path)) for one in _errors(error, (), whole)]
+    return Config() if found else config, found
+
+
+_LANGUAGES: Final = ("messages", "languages")
+"""The key whose sections are written without its name, as `[messages.es]`."""
+
+
+def _with_languages(tree: dict[str, Any]) -> tuple[dict[str, Any], list[StructureError]]:
+    """Return the tree with the sections of languages below their key, and an error for each that is of none."""
+    section, key = _LANGUAGES
+    messages = tree.get(section)
+    if not isinstance(messages, dict):
+        return tree, []
+    found: list[StructureError] = []
+    by_language = {name: one for name, one in messages.items() if isinstance(one, dict) and may_be_language(name)}
+    own = _coerced(messages.get("language", MessagesConfig().language), str)
+    for name in by_language:
+        mistake = language_section_error(name, str(own))
+        if mistake is not None:
+            found.append(StructureError((section, name), mistake, is_section=True))
+    others = {name: one for name, one in messages.items() if name not in by_language}
+    if isinstance(others.get(key), dict):
+        del others[key]
+        mistake = "unknown section; expected each language by itself, like [messages.es]"
+        found.append(StructureError(_LANGUAGES, mistake, is_section=True))
+    wrong = {one.path for one in found}
+    kept = {name: one for name, one in by_language.items() if (section, name) not in wrong}
+    return {**tree, section: others | ({key: kept} if kept else {})}, found
+
+
+def _as_written(path: KeyPath) -> KeyPath:
+    """Return where something is written that is wrong."""
+    return (path[0], *path[2:]) if path[:2] == _LANGUAGES and len(path) > len(_LANGUAGES) else path
 
 
 def _register(converter: Converter, section: type) -> None:

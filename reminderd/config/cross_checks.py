@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final
 
-from reminderd.config.schema import DAYS, Config, numbering_of, script_of
+from reminderd.config.schema import DAYS, Config, numbering_of, scripts_of
 from reminderd.config.secrets import files_with_secrets
 from reminderd.core.phone import territories_of
 from reminderd.core.schedule.calling_hours import WHOLE_DAY
 from reminderd.core.schedule.time_zones import EXPECTED, territory_of
 from reminderd.core.script.advice import advice
 from reminderd.files import companions
+from reminderd.keys import KeyPath
 from reminderd.providers.settings import CheckError
+from reminderd.validators import did_you_mean
 
 _REQUESTS_IN_A_LEASE: Final = 2
 """One that runs into its timeout, and as much again for the last look and the settle."""
@@ -24,7 +26,9 @@ def cross_check(config: Config) -> Iterator[CheckError]:
     yield from _place(config)
     yield from _hours(config)
     yield from _folder(config)
+    yield from _reminders(config)
     yield from _profiles(config)
+    yield from _languages(config)
     yield from _provider(config)
     yield from _addresses_and_files(config)
 
@@ -48,13 +52,14 @@ def _place(config: Config) -> Iterator[CheckError]:
 
 
 def _hours(config: Config) -> Iterator[CheckError]:
-    calling, limits, templates = config.calling, config.limits, config.messages.templates.values()
+    calling, limits, templates = config.calling, config.limits, tuple(config.messages.all_templates)
     if calling.start == calling.end:
         expected = 'expected another time, or start = "00:00" and end = "24:00" for the whole day'
         yield (("calling", "end"), ("calling", "start")), f"is the same as start; {expected}"
     uses = {
         "the calling hours": any(spans != WHOLE_DAY for spans in calling.calling_hours.week),
         "the holidays": bool(calling.holidays),
+        "[reminders].before": config.reminders.is_used,
         "[limits]": bool(limits.answered_per_day or limits.answered_per_week),
         "[import].expect_by": bool(config.import_.expect_by),
         "[messages.templates] with {date} or {time}": any("{date}" in text or "{time}" in text for text in templates),
@@ -89,6 +94,16 @@ def _folder(config: Config) -> Iterator[CheckError]:
         yield (("import", "folder"),), f"is the folder of {found}; expected one to which only files to import come"
 
 
+def _reminders(config: Config) -> Iterator[CheckError]:
+    known = config.messages.templates
+    named: dict[KeyPath, str] = {("reminders", "template"): config.reminders.template}
+    named |= {("reminders", "types", name, "template"): one.template for name, one in config.reminders.types.items()}
+    for path, name in named.items():
+        if name and name not in known:
+            expected = f"one of {', '.join(known)}" if known else "a template of this name in [messages.templates]"
+            yield (path, ("messages", "templates")), f"is unknown{did_you_mean(name, known)}; expected {expected}"
+
+
 def _profiles(config: Config) -> Iterator[CheckError]:
     templates, countries = config.messages.templates, numbering_of(config).countries
     for name, profile in config.import_.profiles.items():
@@ -100,6 +115,16 @@ def _profiles(config: Config) -> Iterator[CheckError]:
             places = ("clinic", "allowed_countries"), ("clinic", "country")
             mistake = "is no country that may be called"
             yield ((*section, "country"), *places), f"{mistake}; expected one of {', '.join(sorted(countries))}"
+
+
+def _languages(config: Config) -> Iterator[CheckError]:
+    known = config.messages.templates
+    for tag, section in config.messages.languages.items():
+        for place, name in enumerate(section.templates, start=1):
+            if name not in known:
+                expected = f"expected one of {', '.join(known)}" if known else "expected it there, too"
+                what = f"entry {place} is not in [messages.templates]{did_you_mean(name, known)}"
+                yield (("messages", tag, "templates"), ("messages", "templates")), f"{what}; {expected}"
 
 
 def _provider(config: Config) -> Iterator[CheckError]:
@@ -136,7 +161,15 @@ def config_warnings(config: Config) -> list[str]:
             "anybody who reaches [metrics].host can read the metrics; set it to 127.0.0.1, or put a firewall in front"
         )
     if config.provider.settings.asks_what_to_say:  # others get the message alone, and speak it in their own way
-        found += advice(script_of(config))
+        scripts = scripts_of(config)
+        found += advice(scripts.own)
+        for tag, script in scripts.by_language.items():
+            found += advice(script, f"messages.{tag}")
+    for tag, section in config.messages.languages.items():
+        missing = [name for name in config.messages.templates if name not in section.templates]
+        if missing:
+            what = f"[messages.{tag}.templates] lacks {', '.join(missing)}"
+            found.append(f"{what}: what is missing there is spoken in {config.messages.language}")
     return found
 
 

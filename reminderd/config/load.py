@@ -9,17 +9,18 @@ from typing import Any, Final
 from attrs import define, evolve, field, frozen
 
 from reminderd.config import secrets
-from reminderd.config.coercion import EnvironmentText, structured
-from reminderd.config.cross_checks import cross_check
-from reminderd.config.paths import (
+from reminderd.config.coercion import (
+    EnvironmentText,
     all_keys,
     members,
     phone_number_keys,
     replaced,
     secret_keys,
     section_of,
+    structured,
     value_at,
 )
+from reminderd.config.cross_checks import cross_check
 from reminderd.config.schema import Config
 from reminderd.core.phone import existing_number
 from reminderd.keys import PREFIX, KeyPath, file_of, name_of, variable_of
@@ -46,7 +47,7 @@ _QUOTED: Final = re.compile(r"'([^']*)'")
 _CHARACTER: Final = 4
 """The most characters of what the parser names in its own errors: one character, or its escape."""
 
-_LIVE: Final[tuple[KeyPath, ...]] = (
+_RELOADABLE: Final[tuple[KeyPath, ...]] = (
     ("clinic",),
     ("calling",),
     ("limits",),
@@ -54,6 +55,7 @@ _LIVE: Final[tuple[KeyPath, ...]] = (
     ("retry",),
     ("messages",),
     ("import",),
+    ("reminders",),
     ("alerts",),
     ("backup",),
     ("retention",),
@@ -326,16 +328,16 @@ def changes(running: Config, wanted: Config) -> Changes:
     """Decide what becomes of `wanted` while `running` is in force."""
     differing = [path for path, _ in all_keys() if value_at(running, path) != value_at(wanted, path)]
     waiting = [section for section, anchors in _waits_for() if any(anchor in differing for anchor in anchors)]
-    live = list(_live())
-    at_once = tuple(path for path in differing if _lies_in(path, live) and not _lies_in(path, waiting))
+    reloadable = list(_reloadable())
+    at_once = tuple(path for path in differing if _is_inside(path, reloadable) and not _is_inside(path, waiting))
     config = running
     for path in at_once:
         config = replaced(config, path, value_at(wanted, path))
     return Changes(config=config, at_once=at_once, later=tuple(path for path in differing if path not in at_once))
 
 
-def _live() -> Iterator[KeyPath]:
-    yield from _LIVE
+def _reloadable() -> Iterator[KeyPath]:
+    yield from _RELOADABLE
     for secret in secret_keys():
         yield from (secret, file_of(secret))
     for name, settings in PROVIDERS.items():
@@ -353,5 +355,5 @@ def _waits_for() -> Iterator[tuple[KeyPath, tuple[KeyPath, ...]]]:
         yield ("provider", name), tuple(("provider", name, key) for key in settings.account_keys)
 
 
-def _lies_in(path: KeyPath, places: list[KeyPath]) -> bool:
+def _is_inside(path: KeyPath, places: list[KeyPath]) -> bool:
     return any(path[: len(place)] == place for place in places)

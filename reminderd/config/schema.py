@@ -3,7 +3,7 @@
 An attribute is a key of the same name unless it is derived. `config.example.toml` explains the keys to admins.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import time, timedelta
 from functools import cache
 from pathlib import Path
@@ -17,11 +17,14 @@ from reminderd import validators
 from reminderd.core.answers import Capabilities
 from reminderd.core.imports import Expected
 from reminderd.core.phone import Numbering
-from reminderd.core.rules import Backoff, Limits, Rules
+from reminderd.core.rules import Backoff, CallPlan, Limits, Planning, Rules, type_key
+from reminderd.core.schedule.cadence import EXPECTED as CADENCES
+from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import CallingHours, Spans
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.core.script.prompts import Prompt, seconds
-from reminderd.core.script.scripts import PLACEHOLDERS, Script, Scripts, spoken
+from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.scripts import PLACEHOLDERS, Script, Scripts
+from reminderd.core.script.tags import voice_tag
 from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS, Templates
 from reminderd.core.tables.columns import FIELDS
 from reminderd.keys import (
@@ -281,14 +284,18 @@ def _braced(names: tuple[str, ...]) -> str:
     return ", ".join(f"{{{name}}}" for name in names)
 
 
-@frozen(kw_only=True)
-class MessagesConfig:
-    """The clinic's name and number, and its own prompts; a text that is left empty is the language's."""
+def _clinic_name() -> str:
+    return key("", f"at most {validators.CLINIC_NAME_LENGTH} characters", validators.clinic_name_error)
 
-    clinic: str = key("", f"at most {validators.CLINIC_NAME_LENGTH} characters", validators.clinic_name_error)
-    phone: str = phone_number()
-    language: str = key("en-US", 'a BCP 47 tag like "en-US"', validators.language_error)
-    voice: str = key("", 'a name like "Polly.Joanna-Neural"', validators.voice_error)
+
+def _voice() -> str:
+    return key("", 'a name like "Polly.Joanna-Neural"', validators.voice_error)
+
+
+@frozen(kw_only=True)
+class TextsConfig:
+    """The clinic's own prompts and templates in one language; a prompt that is left empty is the language's."""
+
     greeting: str = _prompt()
     menu: str = _prompt()
     voicemail: str = _prompt(with_message=True)
@@ -305,6 +312,85 @@ class MessagesConfig:
         f" {validators.TEMPLATE_LENGTH:,} characters, with no placeholders but {_braced(TEMPLATE_PLACEHOLDERS)}",
         validators.templates_error,
     )
+
+
+def _cadences() -> tuple[str, ...]:
+    return key((), CADENCES, validators.cadences_error)
+
+
+def _template_name() -> str:
+    return key("", "the name of a template in [messages.templates]")
+
+
+@frozen(kw_only=True)
+class AppointmentTypeConfig:
+    """The calls before appointments of one type; what is left out is as for all."""
+
+    before: tuple[str, ...] = _cadences()
+    template: str = _template_name()
+
+
+def _types_error(types: Mapping[str, AppointmentTypeConfig]) -> str | None:
+    keys = [type_key(name) for name in types]
+    for place, one in enumerate(keys, start=1):
+        if not one or len(one) > validators.TYPE_NAME_LENGTH:
+            return f"entry {place} has a name that is not allowed"
+        if one in keys[: place - 1]:
+            return f"entry {place} has the name of another, as spaces and capital letters make no difference"
+    return None
+
+
+@frozen(kw_only=True)
+class RemindersConfig:
+    """Which calls are planned before an appointment."""
+
+    before: tuple[str, ...] = _cadences()
+    template: str = _template_name()
+    types: Mapping[str, AppointmentTypeConfig] = key(
+        MappingProxyType({}),
+        f"a section for each type of appointment, with a name of at most {validators.TYPE_NAME_LENGTH} characters",
+        _types_error,
+        kind=AppointmentTypeConfig,
+    )
+
+    @property
+    def is_used(self) -> bool:
+        """Whether any calls are planned."""
+        return bool(self.before or any(one.before for one in self.types.values()))
+
+
+@frozen(kw_only=True)
+class LanguageConfig(TextsConfig):
+    """What patients with another language than the clinic's hear."""
+
+    clinic: str = _clinic_name()
+    voice: str = _voice()
+
+
+@frozen(kw_only=True, slots=False)  # it is one base of two
+class CallerConfig:
+    """Who calls: the clinic's name and number, and its voice."""
+
+    clinic: str = _clinic_name()
+    phone: str = phone_number()
+    language: str = key("en-US", 'a BCP 47 tag like "en-US"', validators.language_error)
+    voice: str = _voice()
+
+
+@frozen(kw_only=True)
+class MessagesConfig(TextsConfig, CallerConfig):  # attrs lists the keys of the last base first
+    """What patients hear, in the clinic's own language and in others."""
+
+    languages: Mapping[str, LanguageConfig] = sections(
+        LanguageConfig, validators.language_error, "sections like [messages.es]"
+    )
+    """By their tags; the sections are written without the name of this key."""
+
+    @property
+    def all_templates(self) -> Iterator[str]:
+        """The texts of all templates, in every language."""
+        for section in (self, *self.languages.values()):
+            yield from section.templates.values()
 
 
 @frozen(kw_only=True)
@@ -466,6 +552,7 @@ class Config:
     calling: CallingConfig = field(factory=CallingConfig)
     limits: LimitsConfig = field(factory=LimitsConfig)
     messages: MessagesConfig = field(factory=MessagesConfig)
+    reminders: RemindersConfig = field(factory=RemindersConfig)
     api: ApiConfig = field(factory=ApiConfig)
     import_: ImportConfig = field(factory=ImportConfig)
     alerts: AlertsConfig = field(factory=AlertsConfig)
@@ -488,7 +575,6 @@ def rules_of(
         account: the account with the provider.
         capabilities: what the provider can do; None: nothing, which is enough for what staff do.
     """
-    script = script_of(config)
     return Rules(
         lease=config.worker.lease,
         outcome_timeout=timedelta(seconds=config.worker.outcome_timeout_seconds),
@@ -505,8 +591,9 @@ def rules_of(
         limits=Limits(per_day=config.limits.answered_per_day, per_week=config.limits.answered_per_week),
         group_within=timedelta(minutes=config.calling.group_minutes),
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
+        planning=planning_of(config),
         voicemail_is_reached=config.redial.voicemail_is_reached,
-        greeting_takes=timedelta(seconds=seconds(spoken(Prompt.GREETING, script, ""))),
+        scripts=scripts_of(config),
         leave_voicemail=config.provider.settings.leaves_voicemail,
         provider=provider or config.provider.kind,
         account=account,
@@ -534,18 +621,47 @@ def numbering_of(config: Config) -> Numbering:
     return Numbering(country=config.clinic.country, allowed=frozenset(config.clinic.allowed_countries), own=own)
 
 
-def script_of(config: Config) -> Script:
-    """Return what patients hear. The number that calls come from is spoken if `[messages]` has none."""
+def scripts_of(config: Config) -> Scripts:
+    """Return what patients hear, by language. The number that calls come from is spoken if `[messages]` has none."""
     messages = config.messages
-    written = asdict(messages)
-    return Script(
+    own = Script(
         clinic=messages.clinic,
         phone=messages.phone,
         from_number=config.provider.settings.own_number,
         language=messages.language,
         voice=messages.voice,
-        templates={prompt: written[prompt] for prompt in Prompt if written.get(prompt)},
+        templates=_prompts_of(messages),
     )
+    others = {
+        tag: evolve(
+            own,
+            clinic=section.clinic or messages.clinic,
+            language=voice_tag(tag, near=messages.language),
+            voice=section.voice,
+            templates=_prompts_of(section),
+            otherwise=own,
+        )
+        for tag, section in messages.languages.items()
+    }
+    return Scripts(own=own, by_language=others)
+
+
+def _prompts_of(texts: TextsConfig) -> Mapping[Prompt, str]:
+    written = asdict(texts)
+    return {prompt: written[prompt] for prompt in Prompt if written.get(prompt)}
+
+
+def planning_of(config: Config) -> Planning:
+    """Return which calls are planned for appointments."""
+    reminders = config.reminders
+    default = CallPlan(before=tuple(map(read_cadence, reminders.before)), template=reminders.template)
+    by_type = {
+        type_key(name): CallPlan(
+            before=tuple(map(read_cadence, one.before)) or default.before, template=one.template or default.template
+        )
+        for name, one in reminders.types.items()
+    }
+    return Planning(default=default, by_type=by_type, templates=templates_of(config))
 
 
 def templates_of(config: Config) -> Templates:
@@ -553,7 +669,8 @@ def templates_of(config: Config) -> Templates:
     messages = config.messages
     return Templates(
         by_name=messages.templates,
-        scripts=Scripts(own=script_of(config)),
+        by_language={tag: section.templates for tag, section in messages.languages.items()},
+        scripts=scripts_of(config),
         zone=config.calling.local_zone,
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
     )

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final
 
-from reminderd.config.paths import replaced, secret_keys, value_at
+from reminderd.config.coercion import replaced, secret_keys, value_at
 from reminderd.config.schema import Config
 from reminderd.keys import KeyPath, file_of
 

@@ -105,7 +105,7 @@ class NoAnswer:
     reason: str
 
 
-Finding: TypeAlias = Found | NotFound | NoAnswer
+LookUpAnswer: TypeAlias = Found | NotFound | NoAnswer
 
 
 @frozen(kw_only=True)

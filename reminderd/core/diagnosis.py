@@ -51,25 +51,25 @@ class Finding:
 
     about: str
     mark: Mark
-    says: str
+    text: str
     """What is so; of something unknown: why."""
     fix: str = ""
     """What to do; empty where there is nothing to do."""
 
 
-def good(about: str, says: str) -> Finding:
+def good(about: str, text: str) -> Finding:
     """Return that a thing is as it should be."""
-    return Finding(about, Mark.GOOD, says)
+    return Finding(about, Mark.GOOD, text)
 
 
-def warning(about: str, says: str, fix: str) -> Finding:
+def warning(about: str, text: str, fix: str) -> Finding:
     """Return that a thing works, but should be changed."""
-    return Finding(about, Mark.WARNING, says, fix)
+    return Finding(about, Mark.WARNING, text, fix)
 
 
-def wrong(about: str, says: str, fix: str) -> Finding:
+def wrong(about: str, text: str, fix: str) -> Finding:
     """Return that a thing must be fixed."""
-    return Finding(about, Mark.WRONG, says, fix)
+    return Finding(about, Mark.WRONG, text, fix)
 
 
 def unknown(about: str, why: str, fix: str = "") -> Finding:
@@ -84,11 +84,11 @@ def count(findings: Iterable[Finding], mark: Mark) -> int:
 
 def disk(free: int, folder: str) -> Finding:
     """Judge how many bytes are free where the database grows."""
-    says = f"{_size(free)} free in {folder}"
+    text = f"{_size(free)} free in {folder}"
     if free >= DISK_LOW:
-        return good("disk", says)
+        return good("disk", text)
     fix = "free some space: on a full disk nothing is dialed and no webhook is recorded"
-    return (wrong if free < DISK_FULL_SOON else warning)("disk", says, fix)
+    return (wrong if free < DISK_FULL_SOON else warning)("disk", text, fix)
 
 
 def clock(*, kept: bool | None, ahead: timedelta | None) -> Finding:
@@ -116,11 +116,11 @@ def time_zones(version: str | None, source: str, today: datetime) -> Finding:
     found = None if version is None else _VERSION.fullmatch(version)
     if found is None:
         return unknown("time zones", f"unknown how old the data in {source} is: it has no version")
-    says = f"version {version}, in {source}"
+    text = f"version {version}, in {source}"
     if int(found[1]) > today.year - _OLD_YEARS:
-        return good("time zones", says)
+        return good("time zones", text)
     fix = "update it, or calls follow old rules: apt-get install tzdata, or pip install -U tzdata"
-    return warning("time zones", f"{says}, is old", fix)
+    return warning("time zones", f"{text}, is old", fix)
 
 
 def uncallable(reasons: Mapping[str, int]) -> list[Finding]:
@@ -150,8 +150,8 @@ def schema(version: int, newest: int) -> Finding:
     """Judge the database's schema, which is not newer than the newest that this program knows."""
     if version == newest:
         return good("schema", f"{version}, the newest")
-    says = f"{version or 'none yet'}, and this program brings {newest}"
-    return warning("schema", says, "make a backup, stop the daemon, then reminderd db migrate")
+    text = f"{version or 'none yet'}, and this program brings {newest}"
+    return warning("schema", text, "make a backup, stop the daemon, then reminderd db migrate")
 
 
 def wal(size: int) -> Finding:
@@ -194,12 +194,12 @@ def unreached(since: datetime, zone: tzinfo) -> Finding:
 def certificate(since: datetime, until: datetime, now: datetime) -> Finding:
     """Judge a valid certificate by the time that it has left."""
     left = until - now
-    says = (
+    text = (
         f"valid, for {left.days} more days" if left.days > 1 else f"valid, for {left // timedelta(hours=1)} more hours"
     )
     if left * _RENEWED_LATE >= until - since:
-        return good("certificate", says)
-    return warning("certificate", says, "it should have been renewed by now: journalctl -u caddy shows why it was not")
+        return good("certificate", text)
+    return warning("certificate", text, "it should have been renewed by now: journalctl -u caddy shows why it was not")
 
 
 def in_front(server: str, via: str) -> Finding:

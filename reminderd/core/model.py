@@ -1,4 +1,4 @@
-"""The nouns: a reminder, a call, the membership of a reminder in a call, and the words for their states."""
+"""The nouns: an appointment, a reminder, a call, a reminder's membership in a call, and the words for their states."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -152,6 +152,8 @@ class Reminder:
     """The patient's tz database zone; None: the clinic's."""
     language: str | None = None
     """A BCP 47 tag: in which its call is spoken; None: the clinic's own."""
+    appointment_id: str | None = None
+    """The appointment that it was planned for; None: it belongs to none."""
     status: Status = Status.SCHEDULED
     wake_at: datetime | None = None
     """When to look at the row next, and no more than that; None: it is final, or its call is looked at instead."""
@@ -177,6 +179,10 @@ class Reminder:
     """The last reason as a sentence, for people."""
     response: str | None = None
     """A `Response`, or whatever the clinic's own programs have written."""
+    planned_at: datetime | None = None
+    """The appointment's time for which it was planned; None: it belongs to none."""
+    cadence: str | None = None
+    """The entry of `before` by which it was planned, like "3 days"."""
     revision: int = 0
     """Counts our own writes; a change without it is another program's."""
     created_at: datetime | None = None
@@ -186,6 +192,57 @@ class Reminder:
     def purged(self) -> bool:
         """Return whether personal data was removed after the retention time."""
         return not (self.phone_number or self.message)
+
+
+class AppointmentStatus(StrEnum):
+    """Whether an appointment takes place. The spelling is a public interface."""
+
+    BOOKED = "booked"
+    CANCELLED = "cancelled"
+
+
+@frozen(kw_only=True, slots=False)
+class Appointment:
+    """A patient's appointment, for which reminders are planned: a row of `appointments`."""
+
+    id: str
+    phone_number: str
+    at: datetime
+    ref: str | None = None
+    patient_ref: str | None = None
+    """The clinic's own name for the patient."""
+    timezone: str | None = None
+    """The patient's tz database zone; None: the clinic's."""
+    type: str | None = None
+    """The clinic's word for what kind of appointment it is."""
+    template: str | None = None
+    """Which of the clinic's templates its messages are made from; None: that of its type, or of all."""
+    language: str | None = None
+    """The patient's, as a BCP 47 tag; None: the clinic's."""
+    name: str | None = None
+    """The patient's, as it is spoken."""
+    provider: str | None = None
+    """Whom the patient sees."""
+    place: str | None = None
+    status: AppointmentStatus = AppointmentStatus.BOOKED
+    response: str | None = None
+    """The patient's answer: a `Response`, or whatever the clinic's own programs have written. Then no call follows."""
+    source: str | None = None
+    """The import profile whose file named it last; None: no file of a profile did."""
+    wake_at: datetime | None = None
+    """Since when it is to be planned anew; None: there is nothing to plan."""
+    planned_at: datetime | None = None
+    """The time for which its reminders were planned last; None: they never were."""
+    former_number: str | None = None
+    """A salted hash of its number before it changed, until staff accept the new one; None: they need not."""
+    end_code: EndCode | None = None
+    """Who cancelled it."""
+    last_error: str | None = None
+    """Why not all of its calls are planned, for people."""
+    revision: int = 0
+    """Counts our own writes; a change without it is another program's."""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
 
 
 @frozen(kw_only=True, slots=False)
@@ -274,6 +331,7 @@ class Member:
     """The reminder was deleted since."""
 
 
-def digest(message: str) -> str:
-    """Return what distinguishes a message from any other, and reveals nothing of it in the logs."""
-    return sha256(message.encode(errors="surrogatepass")).hexdigest()
+def digest(message: str, language: str | None = None) -> str:
+    """Return what distinguishes a message and its language from any other, and reveals nothing of it in the logs."""
+    text = message if language is None else f"{language}\n{message}"
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -15,6 +15,8 @@ class HoldCode(StrEnum):
     NOT_PLACED = "not_placed"
     ACCOUNT = "account"
     NOT_SENT = "not_sent"
+    PLANNING = "planning"
+    """Its appointment was changed, and is not planned anew yet."""
     NUMBER_CHANGED = "number_changed"
     """Until staff accept the new number, or cancel the reminder."""
 
@@ -33,6 +35,7 @@ _HOLDS: Final = {
     HoldCode.NOT_PLACED: "the call could not be placed; will be tried again",
     HoldCode.ACCOUNT: "the provider refuses us; will be tried again",
     HoldCode.NOT_SENT: "the request was not sent; will be tried again",
+    HoldCode.PLANNING: "its appointment was changed, and is being planned anew",
     HoldCode.NUMBER_CHANGED: "its phone number was changed: accept the new number, or cancel the reminder",
 }
 
@@ -58,6 +61,12 @@ class EndCode(StrEnum):
     OPTED_OUT = "opted_out"
     CANCELLED_BY_STAFF = "cancelled_by_staff"
     WITHDRAWN = "withdrawn"
+    APPOINTMENT_CANCELLED = "appointment_cancelled"
+    APPOINTMENT_MOVED = "appointment_moved"
+    ANSWERED = "answered"
+    """The patient has answered another call for the same appointment."""
+    NOT_PLANNED = "not_planned"
+    """The clinic's rules plan no such call anymore."""
     DONE_BY_STAFF = "done_by_staff"
     CANCELLED_ELSEWHERE = "cancelled_elsewhere"
 
@@ -86,6 +95,10 @@ _ENDS: Final = {
     EndCode.OPTED_OUT: "opted out",
     EndCode.CANCELLED_BY_STAFF: "cancelled by staff",
     EndCode.WITHDRAWN: "cancelled over the API",
+    EndCode.APPOINTMENT_CANCELLED: "its appointment was cancelled",
+    EndCode.APPOINTMENT_MOVED: "its appointment was moved",
+    EndCode.ANSWERED: "the patient has answered for this appointment",
+    EndCode.NOT_PLANNED: "[reminders] plans no such call anymore",
     EndCode.DONE_BY_STAFF: "done by staff: the patient was called manually",
     EndCode.CANCELLED_ELSEWHERE: "ended by another program",
 }
@@ -95,6 +108,10 @@ CANCELS: Final = frozenset(
         EndCode.OPTED_OUT,
         EndCode.CANCELLED_BY_STAFF,
         EndCode.WITHDRAWN,
+        EndCode.APPOINTMENT_CANCELLED,
+        EndCode.APPOINTMENT_MOVED,
+        EndCode.ANSWERED,
+        EndCode.NOT_PLANNED,
         EndCode.DONE_BY_STAFF,
         EndCode.CANCELLED_ELSEWHERE,
     }

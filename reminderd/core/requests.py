@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from reminderd.core.model import MESSAGE_LIMIT, Reminder
 from reminderd.core.phone import Numbering, patient_number
-from reminderd.core.rules import Rules
+from reminderd.core.rules import NO_PLANNING, Planning, Rules
 from reminderd.core.schedule.dates import DayOrder, moment
 from reminderd.core.schedule.time_zones import known_zone, place_zone
 from reminderd.core.script.tags import language_tag, read_language
@@ -96,6 +96,8 @@ class Reading:
     templates: Templates = NO_TEMPLATES
     order: DayOrder | None = None
     """How dates with slashes are written."""
+    planning: Planning = NO_PLANNING
+    """Which calls are planned for an appointment."""
 
 
 def read_request(text: RequestText, reading: Reading) -> ReminderRequest | list[str]:
@@ -103,17 +105,17 @@ def read_request(text: RequestText, reading: Reading) -> ReminderRequest | list[
     name = None if text.ref is None else normal_name(text.ref)
     templates, order = reading.templates, reading.order
     found: list[str] = []
-    number = _number(text.phone_number, reading.normalize, found)
+    number = read_number(text.phone_number, reading.normalize, found)
     appointment = None
     if text.appointment_at is not None:
-        appointment = _read("appointment_at", text.appointment_at, templates.zone, order, found)
-    language = None if text.language is None else _language(text.language, found)
+        appointment = read_moment("appointment_at", text.appointment_at, templates.zone, order, found)
+    language = None if text.language is None else read_tag(text.language, found)
     message = _message(text, appointment, language, templates, found)
-    found += _timezone_mistakes(text.timezone)
+    found += timezone_mistakes(text.timezone)
     zone = reading.zone if text.timezone is None else known_zone(text.timezone) or reading.zone or _ANY_ZONE
-    due = _read("scheduled_at", text.scheduled_at, zone, order, found)
-    limit = None if text.expires_at is None else _read("expires_at", text.expires_at, zone, order, found)
-    if text.ref is not None and not _is_name(text.ref, name):
+    due = read_moment("scheduled_at", text.scheduled_at, zone, order, found)
+    limit = None if text.expires_at is None else read_moment("expires_at", text.expires_at, zone, order, found)
+    if text.ref is not None and not is_name(text.ref, name):
         found.append(f"ref: not a name; expected 1 to {REF_LIMIT} printable characters")
     if due is not None and limit is not None and limit < due:
         found.append("expires_at: before the time to call; expected a later time")
@@ -135,7 +137,8 @@ def read_request(text: RequestText, reading: Reading) -> ReminderRequest | list[
     )
 
 
-def _is_name(ref: str, name: str | None) -> bool:
+def is_name(ref: str, name: str | None) -> bool:
+    """Return whether a `ref` can be one; `name` is its normal form."""
     return bool(name and len(name) <= REF_LIMIT and name.isprintable()) and _BREAKS.search(ref) is None
 
 
@@ -144,15 +147,15 @@ def mistakes(
 ) -> list[str]:
     """Return everything that is wrong with a reminder's content, each as `field: what; what is expected`."""
     found: list[str] = []
-    _number(phone_number, partial(patient_number, numbering=numbering), found)
-    return found + _message_mistakes(message) + _timezone_mistakes(timezone) + _tag_mistakes(language)
+    read_number(phone_number, partial(patient_number, numbering=numbering), found)
+    return found + _message_mistakes(message) + timezone_mistakes(timezone) + _tag_mistakes(language)
 
 
 def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
     """Return why a stored reminder can never be called, or None: another program may have written anything."""
     found: list[str] = []
-    number = _number(reminder.phone_number, partial(patient_number, numbering=numbering), found)
-    found += _message_mistakes(reminder.message) + _timezone_mistakes(reminder.timezone)
+    number = read_number(reminder.phone_number, partial(patient_number, numbering=numbering), found)
+    found += _message_mistakes(reminder.message) + timezone_mistakes(reminder.timezone)
     found += _tag_mistakes(reminder.language)
     if not found and number != reminder.phone_number:
         found.append("phone_number: not in its international form; expected + and digits only")
@@ -221,7 +224,8 @@ def _message_mistakes(message: str) -> list[str]:
     return []
 
 
-def _timezone_mistakes(timezone: str | None) -> list[str]:
+def timezone_mistakes(timezone: str | None) -> list[str]:
+    """Return what is wrong with the name of a time zone."""
     if timezone is None:
         return []
     try:
@@ -231,7 +235,7 @@ def _timezone_mistakes(timezone: str | None) -> list[str]:
     return []
 
 
-def _language(text: str, found: list[str]) -> str | None:
+def read_tag(text: str, found: list[str]) -> str | None:
     """Return the tag of a language, or None after its mistake was added to `found`."""
     try:
         return read_language(text)
@@ -251,7 +255,7 @@ def _tag_mistakes(language: str | None) -> list[str]:
     return []
 
 
-def _number(text: str, normalize: Callable[[str], str], found: list[str]) -> str | None:
+def read_number(text: str, normalize: Callable[[str], str], found: list[str]) -> str | None:
     """Return the number in its stored form, or None after its mistake was added to `found`."""
     try:
         return normalize(text)
@@ -260,7 +264,9 @@ def _number(text: str, normalize: Callable[[str], str], found: list[str]) -> str
         return None
 
 
-def _read(field: str, text: str, zone: ZoneInfo | None, order: DayOrder | None, found: list[str]) -> datetime | None:
+def read_moment(
+    field: str, text: str, zone: ZoneInfo | None, order: DayOrder | None, found: list[str]
+) -> datetime | None:
     """Return the moment in a field, or None after its mistake was added to `found`."""
     try:
         return moment(text, zone, order, midnight=field == "expires_at")

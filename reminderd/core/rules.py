@@ -1,8 +1,9 @@
 """The rules that decide what becomes of a reminder: the clinic's configuration as the core sees it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
+from hashlib import sha256
 from itertools import count
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -11,7 +12,11 @@ from attrs import field, frozen
 
 from reminderd.core.answers import Capabilities
 from reminderd.core.phone import ANY_NUMBER, Numbering
+from reminderd.core.schedule.cadence import Cadence
 from reminderd.core.schedule.calling_hours import CallingHours
+from reminderd.core.script.prompts import Prompt, seconds
+from reminderd.core.script.scripts import Scripts, spoken
+from reminderd.core.script.templates import NO_TEMPLATES, Templates
 
 WEEK: Final = timedelta(days=7)
 
@@ -85,6 +90,38 @@ class Backoff:
 
 
 @frozen(kw_only=True)
+class CallPlan:
+    """Which calls are planned for an appointment."""
+
+    before: tuple[Cadence, ...] = ()
+    """When, in the clinic's order; empty: none."""
+    template: str = ""
+    """The name of the template that their messages are made from; empty: each appointment must name its own."""
+
+
+@frozen(kw_only=True)
+class Planning:
+    """How the calls of appointments are planned."""
+
+    default: CallPlan = field(factory=CallPlan)
+    by_type: Mapping[str, CallPlan] = field(factory=dict, hash=False)
+    """For types with a plan of their own, each by its `type_key`."""
+    templates: Templates = NO_TEMPLATES
+
+    def of(self, kind: str | None) -> CallPlan:
+        """Return the plan for appointments of a type; None: of no type."""
+        return self.default if kind is None else self.by_type.get(type_key(kind), self.default)
+
+
+NO_PLANNING: Final = Planning()
+
+
+def type_key(kind: str) -> str:
+    """Return the type of an appointment without what makes no difference: spaces, and small or capital letters."""
+    return "".join(kind.split()).casefold()
+
+
+@frozen(kw_only=True)
 class Rules:
     """Everything a transition may depend on, apart from the reminder, its calls, the event and the time."""
 
@@ -109,10 +146,12 @@ class Rules:
     group_within: timedelta = timedelta(0)
     """How far apart reminders for one number may be that are bundled in one call; zero: each has a call of its own."""
     max_lateness: timedelta = timedelta(minutes=240)
+    planning: Planning = NO_PLANNING
+    """Which calls are planned for appointments."""
     voicemail_is_reached: bool = False
     """A voicemail counts as having reached the patient."""
-    greeting_takes: timedelta = timedelta(0)
-    """How long the greeting before a message takes to speak, where we are asked what to speak."""
+    scripts: Scripts = field(factory=Scripts)
+    """What is spoken in a call, by language."""
     leave_voicemail: bool = True
     """Leave word on a machine instead of hanging up."""
     provider: str = "generic"
@@ -120,6 +159,22 @@ class Rules:
     account: str = ""
     """The account with that provider: calls of another are not asked about."""
     capabilities: Capabilities = field(factory=Capabilities)
+
+    @property
+    def planning_digest(self) -> str:
+        """Return what distinguishes the rules by which calls of appointments are planned from any others."""
+        hours, numbering = self.calling_hours, self.numbering
+        parts = (
+            self.planning,
+            (hours.zone, hours.week, sorted(hours.holidays)),
+            self.max_lateness,
+            (numbering.country, sorted(numbering.allowed), sorted(numbering.own)),
+        )
+        return sha256(repr(parts).encode()).hexdigest()
+
+    def greeting_takes(self, language: str | None) -> timedelta:
+        """Return how long the greeting before a message takes to speak, in a language (None: the clinic's own)."""
+        return timedelta(seconds=seconds(spoken(Prompt.GREETING, self.scripts.of(language), "")))
 
     def redial_delay(self, calls: int) -> timedelta:
         """Return how long to wait after so many calls of a reminder, at least one."""

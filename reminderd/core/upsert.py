@@ -186,7 +186,11 @@ def why_held(existing: Existing, source: str) -> str:
     """
     if existing.held is not None:
         return existing.held
-    former = existing.content[0]
+    return held_because(existing.content[0], source)
+
+
+def held_because(former: str, source: str) -> str:
+    """Return why staff must accept a number; `former` is the one before, `source` where the change comes from."""
     return f"phone number changed ({source}), the former one ended in {former[-_SHOWN:]}: accept the new one, or cancel"
 
 

@@ -13,7 +13,7 @@ from reminderd.clock import Clock
 from reminderd.config import Config, expected_of
 from reminderd.core.imports import ImportStatus, missing_words
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.daemon.daily_jobs import DailyJob
+from reminderd.daemon.side_jobs import DailyJob
 from reminderd.imports.folder import Dropped, Folder, Result, forget, import_dropped, reject
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError

@@ -9,20 +9,20 @@ from uuid import uuid4
 from attrs import frozen
 from loguru import logger
 
-from reminderd.config import Config, script_of, templates_of
+from reminderd.config import Config, templates_of
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.phone import patient_number
+from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
-from reminderd.core.script.scripts import Script
+from reminderd.core.script.scripts import Scripts
 from reminderd.core.upsert import Decision
 from reminderd.daemon.feed import Feed
 from reminderd.engine.breaker import AddressPause, Breaker
-from reminderd.engine.context import Context
+from reminderd.engine.context import Context, log_transition
 from reminderd.engine.dialer import log_pause_change
-from reminderd.logs.lifecycle import log_transition
 from reminderd.providers.base import WebhookProvider
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
@@ -50,9 +50,13 @@ class DatabaseRecorder:
     database: Database
     rules: Rules
     breaker: Breaker
-    script: Script
     knows_one_call: bool = False
     """Whether the database has one call only, and another database has all others."""
+
+    @property
+    def scripts(self) -> Scripts:
+        """Return what is spoken around a message, and by which voice, in each language."""
+        return self.rules.scripts
 
     async def report(self, report: Report) -> Transition:
         """Settle a report; return after the commit."""
@@ -123,7 +127,7 @@ def note_answer(status: int, address: AddressPause) -> None:
         address.asked_without_answer = True
 
 
-def webhooks(config: Config, context: Context, provider: WebhookProvider, *, knows_one_call: bool = False) -> Webhooks:
+def webhooks(context: Context, provider: WebhookProvider, *, knows_one_call: bool = False) -> Webhooks:
     """Return the webhooks of the configured provider.
 
     With `knows_one_call`, the database has one call only, and another database has all others.
@@ -132,7 +136,6 @@ def webhooks(config: Config, context: Context, provider: WebhookProvider, *, kno
         database=context.database,
         rules=context.rules,
         breaker=context.memory.breaker,
-        script=script_of(config),
         knows_one_call=knows_one_call,
     )
     return Webhooks(provider=provider, recorder=recorder)
@@ -147,7 +150,7 @@ class DatabaseService:
 
     async def upsert(self, requests: Sequence[ReminderRequest]) -> list[tuple[Stored, Decision]]:
         """Add or update all reminders, or none."""
-        source = Source(actor=API, detail="over HTTP")
+        source = Source(actor=API, detail="over HTTP", cancels_as=EndCode.WITHDRAWN)
         write = partial(put_all, requests=requests, rules=self.rules, mint=mint, source=source)
         return await self.database.write(write, wait=False)
 

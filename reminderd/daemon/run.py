@@ -31,9 +31,8 @@ from reminderd.metrics import Instruments
 from reminderd.providers.generic.settings import SandboxSettings
 from reminderd.sandbox.generic import Sandbox
 from reminderd.sandbox.switchboard import serve_sandbox
-from reminderd.store.address import follow_address, note_gap
 from reminderd.store.database import open_database
-from reminderd.store.settings import real_provider, remember_real_provider
+from reminderd.store.settings import follow_address, note_gap, real_provider, remember_real_provider
 from reminderd.web.server import bind, serve, url_of
 
 _PLAIN: Final = Options()

@@ -13,12 +13,20 @@ from reminderd.clock import Clock
 from reminderd.config import Config, expected_of, rules_of
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
-from reminderd.daemon.alerts import Alerts, by_apprise, watch
-from reminderd.daemon.daily_jobs import DailyJob, backups, change_retention, do_daily, retention
 from reminderd.daemon.drop_folder import DropFolder, import_what_is_dropped, old_files
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
 from reminderd.daemon.feed import Feed
 from reminderd.daemon.readiness import Watch
+from reminderd.daemon.side_jobs import (
+    Alerts,
+    DailyJob,
+    backups,
+    by_apprise,
+    change_retention,
+    do_daily,
+    retention,
+    watch,
+)
 from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
@@ -175,7 +183,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         note_answer(status, daemon.memory.breaker.address)
 
     app = build_app(
-        webhooks=webhooks(config, context, provider, knows_one_call=options.knows_one_call),
+        webhooks=webhooks(context, provider, knows_one_call=options.knows_one_call),
         health=Health(readiness=look.readiness, doings=look.doings),
         limits=RequestLimits(body_bytes=config.web.max_body_bytes),
         api=api(config, database=daemon.database, rules=context.rules, feed=feed),

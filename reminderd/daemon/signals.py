@@ -21,8 +21,8 @@ from reminderd.config import Changes, Config, ConfigError, changes, config_warni
 from reminderd.daemon.readiness import warn_of_uncallable
 from reminderd.daemon.setup import DaemonState, Setup, address_of, set_up
 from reminderd.startup import early_signal
-from reminderd.store.address import follow_address
 from reminderd.store.database import until_stored
+from reminderd.store.settings import follow_address
 
 GRACE: Final = timedelta(seconds=5)
 """What a stop allows on top of the longest request: to settle its answer, and to answer the last webhooks."""
@@ -142,7 +142,7 @@ async def _reload(daemon: DaemonState, reload: Reload) -> None:
     setup, found = built
     before = daemon.switch_to(setup)
     await before.claims_ended()  # what the log announces is true from then on
-    _tell(found, before.config)
+    _log_changes(found, before.config)
     if address_of(setup.config) != address_of(before.config):
         remember = partial(follow_address, address=address_of(setup.config))
         await until_stored(lambda: daemon.database.write(remember))
@@ -177,7 +177,7 @@ async def _build(daemon: DaemonState, reload: Reload) -> tuple[Setup, Changes] |
     return setup, found
 
 
-def _tell(found: Changes, before: Config) -> None:
+def _log_changes(found: Changes, before: Config) -> None:
     """Say which keys have changed, never their values, and what is risky now that was not."""
     if found.at_once or not found.later:
         names = ", ".join(written(path) for path in found.at_once)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from attrs import frozen
 
-from reminderd.providers.http import Exchange, Heard, Outcome, Unheard
+from reminderd.providers.http import HttpAnswer, HttpClient, HttpFailure, HttpResult
 
 _AT_A_TIME = 16
 
@@ -24,48 +24,48 @@ class Asking:
     """Whose certificates are believed: the bundle of certifi, or what $SSL_CERT_FILE names."""
     seconds: float
     """For one question and its answer."""
-    _exchange: Exchange
+    _http: HttpClient
 
-    async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Outcome:
+    async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> HttpResult:
         """Ask, following no redirect."""
         return await self._ask("GET", url, headers or {})
 
-    async def post(self, url: str, content: bytes, *, headers: Mapping[str, str]) -> Outcome:
+    async def post(self, url: str, content: bytes, *, headers: Mapping[str, str]) -> HttpResult:
         """Send something."""
         return await self._ask("POST", url, headers, content)
 
-    async def _ask(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> Outcome:
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> HttpResult:
         try:
-            return await self._exchange.ask(
+            return await self._http.ask(
                 method, url, headers={"User-Agent": "reminderd doctor", **headers}, content=content
             )
         except (httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: a name that DNS can't spell
-            return Unheard(reason=f"can't be asked: {error}", sent=False)
+            return HttpFailure(reason=f"can't be asked: {error}", sent=False)
 
 
 @asynccontextmanager
 async def asking(seconds: float) -> AsyncIterator[Asking]:
     """Open for questions, each bounded to so many seconds."""
     trust = httpx.create_ssl_context()
-    exchange = Exchange(timeout=timedelta(seconds=seconds), max_connections=_AT_A_TIME, trust=trust)
+    http = HttpClient(timeout=timedelta(seconds=seconds), max_connections=_AT_A_TIME, trust=trust)
     try:
-        yield Asking(trust, seconds, exchange)
+        yield Asking(trust, seconds, http)
     finally:
-        await exchange.aclose()
+        await http.aclose()
 
 
-def document(heard: Heard) -> dict[str, Any]:
+def document(answer: HttpAnswer) -> dict[str, Any]:
     """Return the JSON object in an answer; empty if it is none."""
     try:
-        found = json.loads(heard.body)
+        found = json.loads(answer.body)
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def is_alive(outcome: Outcome) -> bool:
+def is_alive(outcome: HttpResult) -> bool:
     """Return whether this is the daemon's own answer to `GET /health`."""
-    return isinstance(outcome, Heard) and outcome.status == 200 and document(outcome) == {"status": "ok"}
+    return isinstance(outcome, HttpAnswer) and outcome.status == 200 and document(outcome) == {"status": "ok"}
 
 
 def is_this_machine(host: str) -> bool:

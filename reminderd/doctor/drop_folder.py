@@ -10,8 +10,8 @@ from reminderd.core.diagnosis import Finding, good, wrong
 from reminderd.core.imports import missing_words
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.imports import missing_file
+from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.opening import open_to_look
-from reminderd.store.sqlite.transaction import snapshot
 
 _ABOUT = "imports"
 

@@ -34,7 +34,7 @@ from reminderd.core.diagnosis import (
     wrong,
 )
 from reminderd.doctor.asking import Asking, is_this_machine
-from reminderd.providers.http import Heard
+from reminderd.providers.http import HttpAnswer
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.integrity import Examination, examine
@@ -100,11 +100,11 @@ async def ahead_of(url: str, asking: Asking, clock: Clock) -> timedelta | None:
     asked = trio.current_time()
     outcome = await asking.get(url)
     half_way = timedelta(seconds=(trio.current_time() - asked) / 2)
-    if not isinstance(outcome, Heard):
+    if not isinstance(outcome, HttpAnswer):
         return None
     try:
-        said: datetime = parsedate_to_datetime(outcome.headers["date"])
-        return clock.now() - half_way - said
+        server_time: datetime = parsedate_to_datetime(outcome.headers["date"])
+        return clock.now() - half_way - server_time
     except (KeyError, ValueError, TypeError):  # none, nonsense, or without an offset
         return None
 

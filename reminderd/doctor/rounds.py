@@ -13,11 +13,10 @@ import trio
 from reminderd.clock import Clock
 from reminderd.config import Config, config_warnings, origin
 from reminderd.core.diagnosis import Finding, good, warning
-from reminderd.doctor.addresses import check_port, check_public_address
 from reminderd.doctor.asking import Asking, asking
+from reminderd.doctor.connections import check_port, check_provider, check_public_address, check_webhooks
 from reminderd.doctor.drop_folder import check_drop_folder
 from reminderd.doctor.machine import check_clock, check_database, check_files
-from reminderd.doctor.provider import check_provider, check_webhooks
 
 QUESTION_SECONDS: Final = 5.0
 """For one question over the network."""

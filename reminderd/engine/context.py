@@ -1,4 +1,4 @@
-"""What the engine works with: the frozen context of one configuration, and the memory that a reload hands on."""
+"""What the engine works with: the frozen context of a configuration, what a reload hands on, and lines in the log."""
 
 import math
 from collections.abc import Iterable
@@ -7,15 +7,55 @@ from typing import Final
 
 import trio
 from attrs import define, field, frozen
+from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.core.lifecycle.reconcile import Witness
+from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.rules import Backoff, Rules
 from reminderd.engine.breaker import Breaker
-from reminderd.engine.pacing import Pacing
 from reminderd.metrics import Instruments
 from reminderd.providers.base import Provider
 from reminderd.store.database import Database
+
+_MANY: Final = 1_000_000
+
+
+class Pacing:
+    """Spaces requests evenly: one every 1 / `per_second` seconds; unused ones are not saved up; 0 sets no limit.
+
+    Times are seconds of a monotonic clock.
+    """
+
+    def __init__(self, per_second: float) -> None:
+        self._interval = _interval(per_second)
+        self._free_from = -math.inf
+
+    def available(self, now: float) -> int:
+        """Return how many requests may be sent at this moment."""
+        if self._interval == 0:
+            return _MANY
+        return 1 if now >= self._free_from else 0
+
+    def spend(self, requests: int, now: float) -> None:
+        """Record that this many requests are sent now."""
+        if requests > 0 and self._interval > 0:
+            self._free_from = max(now, self._free_from) + requests * self._interval
+
+    def change(self, per_second: float, now: float) -> None:
+        """Change the spacing; earlier requests delay the next one by at most one new interval."""
+        self._interval = _interval(per_second)
+        self._free_from = min(self._free_from, now + self._interval)
+
+    def next_at(self, now: float) -> float:
+        """Return the moment, now or later, from which a request may be sent."""
+        return max(now, self._free_from)
+
+
+def _interval(per_second: float) -> float:
+    """Return the seconds from one request to the next."""
+    return 1 / per_second if per_second > 0 else 0.0
+
 
 _REMEMBERED: Final = 100_000
 """How many calls are remembered with the time when they were first seen: keys are valid for about a day."""
@@ -123,3 +163,40 @@ class Context:
     stopping: trio.Event
     """Set when nothing more is to be claimed or sent: at the stop, and at a reload, which builds another context."""
     instruments: Instruments
+
+
+FEW: Final = 3
+"""Up to this many expired reminders need no line with their number."""
+
+
+def log_transition(transition: Transition | None) -> None:
+    """Log what a transition changed, with reminder and call bound; None: its row was deleted."""
+    if transition is None:
+        logger.warning("the call no longer exists: another program has deleted it")
+        return
+    for line in transition.lines:
+        ids = {"reminder": line.reminder_id, "call": line.call_id}
+        logger.bind(**{name: one for name, one in ids.items() if one is not None}).log(line.level, line.text)
+
+
+def log_expired(transitions: Iterable[Transition]) -> None:
+    """Log how many reminders have expired, where there are too many lines of their own to count."""
+    expired = sum(line.expired for transition in transitions for line in transition.lines)
+    if expired > FEW:
+        logger.error(f"expired {expired} reminders that could not be called in time: see list --status expired")
+
+
+def log_pause(*, before: bool, now: bool) -> None:
+    """Log that all dialing is paused, by staff or a restore, or resumed; nothing if nothing has changed."""
+    if now and not before:
+        logger.warning("all dialing is paused, reminderd status shows by whom and why; reminderd resume ends it")
+    elif before and not now:
+        logger.info("dialing is resumed")
+
+
+def log_quiet(until: datetime | None) -> None:
+    """Log until when nobody is called after a restore, even if staff resume dialing; None: it has ended."""
+    if until is None:
+        logger.info("the quiet time after the restore is over: reminders are called again")
+    else:
+        logger.warning(f"a backup was restored: nobody is called before {until:%Y-%m-%d %H:%M} UTC")

@@ -6,13 +6,12 @@ from random import random
 
 from loguru import logger
 
-from reminderd.core.answers import Answer, Candidates, Finding
+from reminderd.core.answers import Answer, Candidates, LookUpAnswer
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.monitoring import lateness
 from reminderd.engine.breaker import Breaker, PauseChange
-from reminderd.engine.context import Context
-from reminderd.logs.lifecycle import log_transition
+from reminderd.engine.context import Context, log_transition
 from reminderd.providers.base import Provider, placement_of
 from reminderd.store.database import until_stored
 from reminderd.store.errors import StoreUnavailableError
@@ -98,7 +97,7 @@ async def check(action: Action, *, context: Context) -> None:
     log_transition(await until_stored(lambda: context.database.write(write)))
 
 
-async def _look_up(action: Action, provider: Provider) -> Finding | Candidates:
+async def _look_up(action: Action, provider: Provider) -> LookUpAnswer | Candidates:
     """Ask by the provider's id if we have it, else by ours."""
     external_call_id = action.call.external_call_id or ""
     match action.kind:

@@ -13,12 +13,11 @@ from loguru import logger
 
 from reminderd.core.lifecycle.transition import Action, Transition
 from reminderd.engine.breaker import PauseChange
-from reminderd.engine.context import Context, Memory
+from reminderd.engine.context import Context, Memory, log_expired, log_pause, log_quiet, log_transition
 from reminderd.engine.dialer import check, dial
-from reminderd.logs.lifecycle import log_expired, log_pause, log_quiet, log_transition
-from reminderd.store.address import note_gap
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.settings import note_gap
 from reminderd.store.stats import Wakes, next_wakes
 
 LOOK_FOR_COMMITS: Final = 0.25

@@ -95,8 +95,8 @@ class _Found:
 
     appointments: list[_Appointment] = field(factory=list)
     records: list[Record] = field(factory=list)
-    others: list[str] = field(factory=list)
-    """The types of resources that are not read."""
+    other: str = ""
+    """The first type of resource that is not read."""
     _by_url: dict[str, _Actor] = field(factory=dict)
     _by_name: dict[str, list[_Actor]] = field(factory=dict)
     """By type and id, like `Patient/42`; several where they differ."""
@@ -110,7 +110,7 @@ class _Found:
             check_count(len(self._by_name))
             self._add(_actor(resource, f"{kind}", url))
         elif isinstance(kind, str):
-            self.others.append(kind[:40])
+            self.other = self.other or kind
         else:
             self.record().wrong("resourceType: none; expected one, like Appointment", always=True)
 
@@ -161,8 +161,8 @@ def read(files: Iterable[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
                     found.record().wrong(resource, always=True)
                 else:
                     found.add(resource, url)
-    if not found.records and found.others:
-        raise UnreadableError(f"it has no Appointment, but {quoted(found.others[0])}; {EXPECTED}")
+    if not found.records and found.other:
+        raise UnreadableError(f"it has no Appointment, but {quoted(found.other)}; {EXPECTED}")
     for appointment in found.appointments:
         _join(appointment, found)
     return table_of(found.records, FIELDS, "entry", f"FHIR, files: {len(names)}" if any(names) else "FHIR")

@@ -103,11 +103,13 @@ def messages_of(content: bytes) -> Sequence[RawMessage]:
         UnreadableError: It has something else, or is not whole.
     """
     content = content.removeprefix(b"\xef\xbb\xbf")
+    if not content.strip():
+        raise UnreadableError("it is empty; expected HL7 messages")
     for frame in (_BEGIN_FRAME, _END_FRAME):
         content = content.replace(frame, b"\r" + frame + b"\r")
     file = _File()
     for line in _LINE_ENDS.split(content):
-        if line.strip():
+        if line.strip(b" \t"):
             file.add(line)
     file.end()
     return file.messages
@@ -129,7 +131,7 @@ class _File:
         name = line[:3]
         is_segment = name == b"MSH" or (self._is_open and name not in _AROUND and line not in _FRAME)
         if name == b"MSH":
-            check_count(len(self.messages))
+            check_count(len(self.messages) + 1)
             self.messages.append(RawMessage([]))
         if is_segment:
             self.messages[-1].segments.append(line)
@@ -198,9 +200,9 @@ def _encoding(header: bytes, content: bytes, named: str | None) -> str:
     if named is not None:
         return named
     fields = header.split(header[3:4] or b"|")
-    said = fields[17].decode("ascii", "replace").strip() if len(fields) > 17 else ""
+    character_sets = fields[17].decode("ascii", "replace").strip() if len(fields) > 17 else ""
     repetition = fields[1][1:2].decode("ascii", "replace") if len(fields) > 1 else ""
-    name = said.split(repetition)[0] if repetition else said
+    name = character_sets.split(repetition)[0] if repetition else character_sets
     if name:
         if name.upper() not in _ENCODINGS:
             raise ValueError(f"MSH-18: the character set {quoted(name)} is not read; expected one like UNICODE UTF-8")

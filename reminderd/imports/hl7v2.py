@@ -89,8 +89,8 @@ def _trigger(message: Message) -> str:
     header = message.field("MSH", 9)
     kind, trigger = message.part(header, 1), message.part(header, 2)
     if kind != "SIU" or trigger not in _TRIGGERS:
-        said = quoted(f"{kind}^{trigger}")
-        raise ValueError(f"MSH-9: {said} is not read; expected SIU with one of {', '.join(_TRIGGERS)}")
+        shown = quoted(f"{kind}^{trigger}")
+        raise ValueError(f"MSH-9: {shown} is not read; expected SIU with one of {', '.join(_TRIGGERS)}")
     if message.part(message.field("MSH", 11), 1) not in {"P", ""}:
         raise ValueError("MSH-11: not a message of production, but for training or tests; expected P")
     if message.count("SCH") != 1:

@@ -28,9 +28,8 @@ from reminderd.imports.rejected import Rejected, Rejection
 from reminderd.imports.table import Table
 from reminderd.store import reminders
 from reminderd.store.reminders import Source
-from reminderd.store.sqlite.driver import Connection, connect, translated
-from reminderd.store.sqlite.housekeeping import make_room
-from reminderd.store.sqlite.transaction import snapshot, transaction
+from reminderd.store.sqlite.driver import Connection, connect, snapshot, transaction, translated
+from reminderd.store.sqlite.opening import make_room
 
 CHUNK: Final = 2_000
 """Rows of one transaction: enough to make its commit cheap, few enough for the daemon not to notice."""

@@ -12,8 +12,7 @@ from reminderd.core.imports import ImportStatus
 from reminderd.imports.loop import Tally
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.imports import begin_import, end_import
-from reminderd.store.sqlite.driver import Connection
-from reminderd.store.sqlite.transaction import transaction
+from reminderd.store.sqlite.driver import Connection, transaction
 
 
 @define

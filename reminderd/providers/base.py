@@ -8,11 +8,11 @@ from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 from attrs import field, frozen
 
-from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Report
+from reminderd.core.answers import Answer, Candidates, Capabilities, LookUpAnswer, Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.script.prompts import SpokenReply
-from reminderd.core.script.scripts import Script
+from reminderd.core.script.scripts import Scripts
 
 ID_LIMIT: Final = 200
 STATUS_LIMIT: Final = 50
@@ -32,6 +32,8 @@ class Placement:
     phone_number: str
     """E.164, with `+`."""
     message: str
+    language: str | None = None
+    """The message's, a BCP 47 tag; None: the clinic's own."""
     asked_from: datetime
     """No request for this call was sent before."""
 
@@ -43,6 +45,7 @@ def placement_of(action: Action) -> Placement:
         reminder_id=action.call.reminder_id,
         phone_number=action.call.phone_number,
         message=action.message,
+        language=action.language,
         asked_from=action.call.created_at,
     )
 
@@ -112,8 +115,8 @@ class Recorder(Protocol):
     """
 
     @property
-    def script(self) -> Script:
-        """Return the scripts around a message, and the clinic's language and voice."""
+    def scripts(self) -> Scripts:
+        """Return what is spoken around a message, and by which voice, in each language."""
 
     async def report(self, report: Report) -> Recorded:
         """Record the status of a call."""
@@ -163,13 +166,13 @@ class Provider(Protocol):
     async def place(self, placement: Placement) -> Answer:
         """Request one call. Ends within the provider's `timeout_seconds`, whatever the other side does."""
 
-    async def fetch(self, external_call_id: str) -> Finding:
+    async def fetch(self, external_call_id: str) -> LookUpAnswer:
         """Look up the call with the provider's own id. Only with `capabilities.look_up`."""
 
-    async def find(self, placement: Placement) -> Finding | Candidates:
+    async def find(self, placement: Placement) -> LookUpAnswer | Candidates:
         """Look up the call that carries our `call_id`. Only with `capabilities.look_up`."""
 
-    async def drop(self, external_call_id: str) -> Finding:
+    async def drop(self, external_call_id: str) -> LookUpAnswer:
         """Drop a call that nobody has answered, and return its state then. Only with `capabilities.drop`."""
 
     async def aclose(self) -> None:

@@ -73,7 +73,7 @@ _CONNECTED: Final = frozenset({"connection.connect_tcp.complete", "connection.st
 
 
 @frozen(kw_only=True)
-class Heard:
+class HttpAnswer:
     """The other side answered, at least with a status and headers."""
 
     status: int
@@ -84,7 +84,7 @@ class Heard:
 
 
 @frozen(kw_only=True)
-class Unheard:
+class HttpFailure:
     """There was no answer."""
 
     reason: str
@@ -92,10 +92,10 @@ class Unheard:
     """Whether a byte of the request may have left us."""
 
 
-Outcome: TypeAlias = Heard | Unheard
+HttpResult: TypeAlias = HttpAnswer | HttpFailure
 
 
-class Exchange:
+class HttpClient:
     """The connections to one provider.
 
     It uses httpx's transport without the client around it: a client would keep the provider's cookies, take proxies
@@ -113,7 +113,9 @@ class Exchange:
             limits=httpx.Limits(max_keepalive_connections=max_connections, keepalive_expiry=_KEEPALIVE_SECONDS),
         )
 
-    async def ask(self, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None = None) -> Outcome:
+    async def ask(
+        self, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None = None
+    ) -> HttpResult:
         """Send one request, once, and read its answer; ends within the timeout, whatever the other side does.
 
         Raises:
@@ -143,9 +145,9 @@ class Exchange:
                     failure = _innermost(error)
         if head is not None:
             received = bytes(body[:ANSWER_LIMIT])
-            return Heard(status=head.status_code, headers=head.headers, body=received, complete=complete)
+            return HttpAnswer(status=head.status_code, headers=head.headers, body=received, complete=complete)
         waited_for = "answer" if progress.sent else "connection"
-        return Unheard(reason=failure or f"no {waited_for} within {self._seconds:g} s", sent=progress.sent)
+        return HttpFailure(reason=failure or f"no {waited_for} within {self._seconds:g} s", sent=progress.sent)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -230,29 +232,29 @@ def _innermost(error: Exception) -> str:
     return f"{kind}: {message or type(error).__name__}"[:200]
 
 
-def acceptance(heard: Heard, *, id_field: str) -> Answer:
+def acceptance(answer: HttpAnswer, *, id_field: str) -> Answer:
     """Return what a 2xx to a request for a call proves: accepted if it names the call, else unconfirmed.
 
     Args:
-        heard: the answer.
+        answer: what came back.
         id_field: the name of the JSON field with the provider's id of the call; `status` may stand next to it.
     """
-    if not heard.complete:
-        return Unclear(f"{heard.status}, but the answer was incomplete")
+    if not answer.complete:
+        return Unclear(f"{answer.status}, but the answer was incomplete")
     try:
-        answer = json_object(heard.body)
+        found = json_object(answer.body)
     except InvalidPayloadError:
-        return Unclear(f"{heard.status}, but the answer is not a JSON object")
-    call_id, status = answer.get(id_field), answer.get("status")
+        return Unclear(f"{answer.status}, but the answer is not a JSON object")
+    call_id, status = found.get(id_field), found.get("status")
     if not (isinstance(call_id, str) and usable(call_id)):
-        return Unclear(f"{heard.status}, but without a usable {id_field}")
+        return Unclear(f"{answer.status}, but without a usable {id_field}")
     if not (isinstance(status, str) and usable(spelled(status), limit=STATUS_LIMIT)):
         return Accepted(call_id)
     return Accepted(call_id, spelled(status))
 
 
 def object_in(
-    outcome: Outcome, *, absent: NotFound | NoAnswer, private: tuple[str, ...]
+    outcome: HttpResult, *, absent: NotFound | NoAnswer, private: tuple[str, ...]
 ) -> dict[str, Any] | NotFound | NoAnswer:
     """Return the JSON object that answers a look-up, or what the lack of one proves.
 
@@ -261,7 +263,7 @@ def object_in(
         absent: what a 404 proves.
         private: texts that no reason may repeat.
     """
-    if isinstance(outcome, Unheard):
+    if isinstance(outcome, HttpFailure):
         return NoAnswer(outcome.reason)
     if outcome.status == 404:
         return absent
@@ -289,15 +291,15 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
     return min(max(wait, timedelta(0)), LONGEST_WAIT)
 
 
-def reason(heard: Heard, *, private: tuple[str, ...]) -> str:
+def reason(answer: HttpAnswer, *, private: tuple[str, ...]) -> str:
     """Return an answer's status and its own explanation: one line of at most 200 characters.
 
     Args:
-        heard: the answer.
+        answer: what came back.
         private: texts of which nothing longer than a word may be repeated: keys, the message, the number.
     """
-    explanation = redacted(_explanation(heard.body)[: 2 * MESSAGE_LIMIT], private)
-    line = f"{heard.status} {_phrase(heard.status)}".strip()
+    explanation = redacted(_explanation(answer.body)[: 2 * MESSAGE_LIMIT], private)
+    line = f"{answer.status} {_phrase(answer.status)}".strip()
     return (f"{line}: {explanation}" if explanation else line)[:_LONGEST_REASON]
 
 

@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 from reminderd.clock import Clock, SystemClock
 from reminderd.providers.base import InvalidPayloadError, json_object
 from reminderd.providers.generic.webhooks import signer
-from reminderd.providers.http import Exchange, Unheard
+from reminderd.providers.http import HttpClient, HttpFailure
 from reminderd.sandbox.behaviors import COPIES, LATE_STEPS, PROGRESS_BEFORE, RETRY_AFTER_STEPS, Behavior, behavior_of
 from reminderd.sandbox.switchboard import CUT_MARK, REMEMBERED, Switchboard, cutting, hold_answer_back
 
@@ -142,7 +142,7 @@ class GenericCalls:
 class WebhookSender:
     """Sends webhooks to one URL, signed after Standard Webhooks, and again until they are accepted."""
 
-    exchange: Exchange
+    http: HttpClient
     url: Callable[[], str]
     """Called each time: the URL may become known only after the start."""
     signer: Signer
@@ -177,10 +177,10 @@ class WebhookSender:
             "webhook-signature": self.signer.sign(webhook_id, now, body.decode()),
         }
         try:
-            outcome = await self.exchange.ask("POST", self.url(), headers=headers, content=body)
+            outcome = await self.http.ask("POST", self.url(), headers=headers, content=body)
         except httpx.InvalidURL as error:
-            outcome = Unheard(reason=str(error), sent=False)
-        if isinstance(outcome, Unheard):
+            outcome = HttpFailure(reason=str(error), sent=False)
+        if isinstance(outcome, HttpFailure):
             logger.debug("sandbox: webhook {} had no answer: {}", webhook_id, outcome.reason)
             return None
         return outcome.status
@@ -294,7 +294,7 @@ class Sandbox:
         """Play the calls that are placed, each call and each webhook in a task of its own, until cancelled."""
         url, switchboard = self._webhook_url, self._calls.switchboard
         sender = WebhookSender(
-            exchange=Exchange(timeout=_WEBHOOK_TIMEOUT, max_connections=_CONNECTIONS),
+            http=HttpClient(timeout=_WEBHOOK_TIMEOUT, max_connections=_CONNECTIONS),
             url=url if callable(url) else lambda: url,
             signer=self._signer,
             pace=self._pace,
@@ -305,7 +305,7 @@ class Sandbox:
             await switchboard.play_calls(play, task_status=task_status)
         finally:
             with trio.CancelScope(shield=True):
-                await sender.exchange.aclose()
+                await sender.http.aclose()
 
     def _routes(self) -> QuartTrio:
         app = QuartTrio("reminderd.sandbox")

@@ -13,10 +13,8 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.sqlite.driver import Connection, sqlite_warning
-from reminderd.store.sqlite.housekeeping import tidy
-from reminderd.store.sqlite.opening import BUSY_TIMEOUT, open_connection
-from reminderd.store.sqlite.transaction import data_version, snapshot
+from reminderd.store.sqlite.driver import Connection, data_version, snapshot, sqlite_warning
+from reminderd.store.sqlite.opening import BUSY_TIMEOUT, open_connection, tidy
 from reminderd.store.sqlite.trio_sqlite import Runner, TrioConnection, open_on_trio
 from reminderd.store.sqlite.writer import Writer
 

@@ -17,5 +17,9 @@ class UnknownReminderError(Exception):
     """No reminder has this id."""
 
 
+class UnknownAppointmentError(Exception):
+    """No appointment has this id."""
+
+
 class AmbiguousError(Exception):
     """A name is one reminder's id and another's `ref`, so it is unclear which is meant; the message names both."""

@@ -9,11 +9,11 @@ from attrs import evolve, frozen
 
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.transition import Ledger
-from reminderd.core.model import ERASED, Call, Member, Reminder
+from reminderd.core.model import ERASED, Appointment, Call, Member, Reminder
 from reminderd.core.outcomes import SPOKEN, reached_anybody
 from reminderd.core.rules import WEEK, Rules
 from reminderd.store.erased import ERASURE_KEY, hashes, recognized
-from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, Connection, Row, from_ms, in_list, to_ms
+from reminderd.store.rows import APPOINTMENTS, CALLS, MEMBERS, REMINDERS, Connection, Row, from_ms, in_list, to_ms
 
 _DAY: Final = timedelta(days=1)
 _NOTHING: Final = Ledger()
@@ -28,7 +28,8 @@ _FACTS: Final = f"""
 """
 """What a ledger shows beyond rows: how far a restored backup reaches, and the key of the hashes of erased numbers."""
 _IS_ALONE: Final = f"""
-NOT EXISTS (SELECT 1 FROM opt_outs WHERE phone_number IN (c.phone_number, r.phone_number))
+r.appointment_id IS NULL
+AND NOT EXISTS (SELECT 1 FROM opt_outs WHERE phone_number IN (c.phone_number, r.phone_number))
 AND NOT EXISTS (SELECT 1 FROM call_reminders AS o WHERE o.reminder_id = m.reminder_id AND o.call_id <> c.id)
 AND NOT EXISTS (SELECT 1 FROM call_logs AS o
                  WHERE o.phone_number IN (nullif(c.phone_number, ''), nullif(r.phone_number, ''))
@@ -73,6 +74,8 @@ _CALL: Final = _NAMED.format("c.id = :id OR c.external_call_id = :external")
 _REPORTED: Final = _NAMED.format("""
 c.id = :attempt OR c.external_call_id = :external OR (c.reminder_id = :reminder AND +c.external_call_id IS NULL)
 """)
+_APPOINTMENTS: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE id IN {{}}"
+_PLANNED: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE appointment_id IN {{}} ORDER BY scheduled_at, id"
 _SPOKEN: Final = ", ".join(f"'{outcome}'" for outcome in sorted(SPOKEN))
 _REACHED: Final = f"""
 SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, NULL AS reminder
@@ -94,8 +97,11 @@ def load(
     reminders: Iterable[Reminder] = (),
     reminder_ids: Iterable[str] = (),
     calls: Iterable[Call] = (),
+    appointments: Iterable[Appointment] = (),
 ) -> Ledger:
     """Return what decisions about these reminders and calls need: their whole histories, and their numbers' calls.
+
+    The appointments of the reminders are read, too, with all the reminders that were planned for them.
 
     Args:
         connection: in a transaction.
@@ -104,8 +110,9 @@ def load(
         reminders: as they were read in this transaction.
         reminder_ids: others to read; an id without a row is left out.
         calls: as they were read in this transaction; their reminders are read, too.
+        appointments: as they were read in this transaction; their reminders are read, too.
     """
-    known = Ledger().put(*reminders, *calls)
+    known = Ledger().put(*reminders, *calls, *appointments)
     listed, parameters = in_list("call", known.calls)
     ledger, erasure_key = _load(connection, _NAMED.format(f"c.id IN {listed}"), parameters, known, reminder_ids)
     return _with_reached(connection, ledger, erasure_key, rules, now)
@@ -151,13 +158,31 @@ def save(connection: Connection, before: Ledger, after: Ledger, now: datetime) -
                 MEMBERS.update(connection, before.members[key], member)
             else:
                 MEMBERS.insert(connection, member)
-    for reminder in after.reminders.values():
-        former = before.reminders.get(reminder.id)
-        if former is not None and reminder != former:
-            revision = (reminder.revision + 1) % _REVISIONS
-            REMINDERS.update(connection, former, reminder, revision=revision, updated_at=now)
+    _save_reminders(connection, before, after, now)
+    if after.appointments:
+        _save_appointments(connection, before, after, now)
     for number in {call.phone_number for call in changed if _has_closed(call, before)}:
         connection.execute(_WAKE_NUMBER, {"now": to_ms(now), "number": number})
+
+
+def _save_reminders(connection: Connection, before: Ledger, after: Ledger, now: datetime) -> None:
+    for reminder in after.reminders.values():
+        former = before.reminders.get(reminder.id)
+        if former is None:
+            REMINDERS.insert(connection, reminder, updated_at=now)
+        elif reminder != former:
+            revision = (reminder.revision + 1) % _REVISIONS
+            REMINDERS.update(connection, former, reminder, revision=revision, updated_at=now)
+
+
+def _save_appointments(connection: Connection, before: Ledger, after: Ledger, now: datetime) -> None:
+    for appointment in after.appointments.values():
+        former = before.appointments.get(appointment.id)
+        if former is None:
+            APPOINTMENTS.insert(connection, appointment, revision=1, updated_at=now)
+        elif appointment != former:
+            revision = (appointment.revision + 1) % _REVISIONS
+            APPOINTMENTS.update(connection, former, appointment, revision=revision, updated_at=now)
 
 
 def _has_closed(call: Call, before: Ledger) -> bool:
@@ -178,7 +203,7 @@ def _load(
 
     Each statement reads as much as it can, because every further one is felt in each webhook.
     """
-    rows = _Rows(dict(known.reminders), dict(known.calls), {})
+    rows = _Rows(dict(known.reminders), dict(known.calls), {}, dict(known.appointments))
     found = connection.execute(named, parameters).fetchall() if parameters else []
     rows.add(found)
     missing = set(reminder_ids) - rows.reminders.keys()
@@ -189,6 +214,7 @@ def _load(
         statement = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {listed}"
         read = map(REMINDERS.read, connection.execute(statement, parameters).fetchall())
         rows.reminders.update((one.id, one) for one in read)
+    _add_appointments(connection, rows)
     numbers = _numbers(rows.calls, rows.reminders)
     listed, parameters = in_list("number", numbers)
     facts = connection.execute(_OPTED_OUT.format(listed), parameters).fetchall()
@@ -205,6 +231,20 @@ def _load(
     return rows.ledger(opted_out, facts[0]), erasure_key
 
 
+def _add_appointments(connection: Connection, rows: "_Rows") -> None:
+    """Read the appointments of reminders, and everything else that was planned for these."""
+    named = {one.appointment_id for one in rows.reminders.values() if one.appointment_id is not None}
+    missing = sorted(named - rows.appointments.keys())
+    if missing:
+        listed, parameters = in_list("appointment", missing)
+        found = connection.execute(_APPOINTMENTS.format(listed), parameters).fetchall()
+        rows.appointments.update((one.id, one) for one in map(APPOINTMENTS.read, found))
+    if rows.appointments:
+        listed, parameters = in_list("appointment", rows.appointments)
+        for one in map(REMINDERS.read, connection.execute(_PLANNED.format(listed), parameters).fetchall()):
+            rows.reminders.setdefault(one.id, one)
+
+
 @frozen
 class _Rows:
     """What was read so far."""
@@ -212,6 +252,7 @@ class _Rows:
     reminders: dict[str, Reminder]
     calls: dict[str, Call]
     members: dict[tuple[str, str], Member]
+    appointments: dict[str, Appointment]
 
     def add(self, rows: Iterable[Row], behind: Mapping[str, str] = _NOTHING_ERASED) -> None:
         """Add rows that are a call, one of its memberships, and that one's reminder; either of these may be missing.
@@ -234,6 +275,7 @@ class _Rows:
             reminders=self.reminders,
             calls=self.calls,
             members=self.members,
+            appointments=self.appointments,
             opted_out=opted_out,
             newest_seq=max(facts["newest_seq"] or 0, restored_seq),
             restored_at=None if restored_at is None else from_ms(int(restored_at)),
@@ -257,7 +299,7 @@ def _with_reached(
     behind = hashes(erasure_key, numbers)
     listed, parameters = in_list("number", [*numbers, *behind])
     since = to_ms(now - WEEK - _DAY)
-    rows = _Rows({}, {}, {})
+    rows = _Rows({}, {}, {}, {})
     rows.add(connection.execute(_REACHED.format(listed), {**parameters, "since": since}).fetchall())
     reached_at: dict[str, tuple[datetime, ...]] = {}
     for call in (recognized(one, behind) for one in rows.calls.values()):

@@ -14,7 +14,7 @@ from reminderd.store.ledger import load, save
 from reminderd.store.queries import Value, named
 from reminderd.store.rows import REMINDERS, Connection, audit, in_list, to_ms
 
-_TELLING_DIGITS: Final = 2
+_SHOWN_DIGITS: Final = 2
 """How many digits of a number the audit keeps, forever: enough to distinguish the numbers of one day."""
 
 _NUMBERS_A_STATEMENT: Final = 50
@@ -96,4 +96,4 @@ def list_opt_outs(connection: Connection) -> list[dict[str, Value]]:
 
 def some_of(phone_number: str) -> str:
     """Return what the audit keeps of a number: its last digits."""
-    return f"a number that ends in {phone_number[-_TELLING_DIGITS:]}"
+    return f"a number that ends in {phone_number[-_SHOWN_DIGITS:]}"

@@ -17,6 +17,7 @@ from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
 from reminderd.store.opt_outs import some_of
 from reminderd.store.queries import Value, acts_on, calls_of, named
 from reminderd.store.rows import CALLS, REMINDERS, Connection, Row, audit, sql_list, to_ms
+from reminderd.store.settings import put_setting, setting
 
 BATCH: Final = 200
 """Reminders checked in one transaction: at most a few hundredths of a second, during which nobody else can write."""
@@ -66,9 +67,6 @@ SELECT seq, id, transcript, error, created_at < :before AS old, {_LEFT_TO_PURGE}
 _COUNT: Final = f"SELECT count(*) FROM reminders WHERE scheduled_at < :before AND {_TO_PURGE}"
 _COUNT_CALLS: Final = f"SELECT count(*) FROM call_logs WHERE {_LEFT_TO_PURGE}"
 
-_MARK: Final = """
-INSERT INTO settings (key, value) VALUES ('unscrubbed', :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
-"""
 Cleaned = Callable[[str], str]
 """Returns a text with every phone number in it masked."""
 
@@ -148,7 +146,7 @@ def count_left_calls(connection: Connection, *, before: datetime) -> int:
 
 def mark_unscrubbed(connection: Connection) -> None:
     """Record, in the transaction that deletes something, that its traces are still in the files."""
-    connection.execute(_MARK, {"value": f"{Traces.FILE} {token_hex(8)}"})
+    put_setting(connection, "unscrubbed", f"{Traces.FILE} {token_hex(8)}")
 
 
 def unscrubbed(connection: Connection) -> Traces | None:
@@ -161,8 +159,7 @@ def unscrubbed(connection: Connection) -> Traces | None:
 
 def scrub_mark(connection: Connection) -> str | None:
     """Return the last mark of `mark_unscrubbed`, each time a different text; None: there is nothing to scrub."""
-    row = connection.execute("SELECT value FROM settings WHERE key = 'unscrubbed'").fetchone()
-    return None if row is None else str(row["value"])
+    return setting(connection, "unscrubbed")
 
 
 def _purge_calls(connection: Connection, reminder_id: str, cleaned: Cleaned) -> None:

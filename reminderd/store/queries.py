@@ -27,7 +27,7 @@ EVERY: Final = 2**63 - 1
 MOST_EXAMINED: Final = 10_000
 """How many waiting reminders are examined for a reason why they can't be called."""
 
-_TELLING_DIGITS: Final = 2
+_SHOWN_DIGITS: Final = 2
 
 Value = str | int | datetime | None
 """What a column contains, with times already as moments."""
@@ -243,7 +243,7 @@ def broken_promises(connection: Connection) -> list[str]:
     return [
         *(f"a waiting reminder has no wake_at: {reminder_id}" for reminder_id in unseen),
         *(
-            f"opt_outs: a number that ends in {number[-_TELLING_DIGITS:]!r} is not E.164, so it stops no call;"
+            f"opt_outs: a number that ends in {number[-_SHOWN_DIGITS:]!r} is not E.164, so it stops no call;"
             " correct it with an UPDATE, or delete it and run reminderd opt-out add"
             for number in listed
             if not is_e164(number)

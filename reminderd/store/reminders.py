@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
-from typing import Final, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
 
 from attrs import evolve, frozen
 
@@ -66,7 +66,7 @@ SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, langu
   FROM reminders WHERE COLUMN IN {}
 """
 _KNOWN_BY_ID: Final = _KNOWN.replace("COLUMN", "id")
-_REFS: Final = "SELECT phone_number, ref FROM reminders WHERE ref IS NOT NULL AND phone_number IN {}"
+_REFS: Final = "SELECT phone_number, ref FROM TABLE WHERE ref IS NOT NULL AND phone_number IN {}"
 _NUMBER: Final = re.compile(r"0*([0-9]+)(?:[.,]0+)?")
 _CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone", "language")
 _INSERTED: Final = {
@@ -104,6 +104,10 @@ class Source:
     actor: str
     detail: str | None = None
     """Where the request comes from; contains no phone number and no message."""
+    profile: str | None = None
+    """The import profile of the file; the appointments that the file names keep it."""
+    cancels_as: EndCode = EndCode.CANCELLED_BY_STAFF
+    """The code of appointments that it cancels; these it can book again, and nobody else at the same time."""
 
 
 @frozen
@@ -181,7 +185,7 @@ def put(
     """
     decided = _decided(connection, now, requests, rules, starts_anew=source.actor == API)
     new = [
-        (_dated(mint(), to_ms(now)) if one.ref is not None else one.own_id, one)
+        (dated(mint(), to_ms(now)) if one.ref is not None else one.own_id, one)
         for one, _, decision in decided
         if decision.intake is Intake.ADDED
     ]
@@ -386,12 +390,12 @@ def _decided(
         (one, known, decide(one, known, rules, now, opted_out=one.phone_number in opted_out)) for one, known in resolved
     ]
     warnings = look_alikes(connection, [one for one, _, decision in decided if decision.intake is Intake.ADDED])
-    if not warnings:
-        return decided
-    return [
-        (one, known, evolve(decision, warnings=(*decision.warnings, *warnings.get(one.ref, ()))))
-        for one, known, decision in decided
-    ]
+    return [(one, known, with_warnings(decision, warnings.get(one.ref, ()))) for one, known, decision in decided]
+
+
+def with_warnings(decision: Decision, warnings: Sequence[str]) -> Decision:
+    """Return the decision with more warnings."""
+    return evolve(decision, warnings=(*decision.warnings, *warnings)) if warnings else decision
 
 
 def _resolved(
@@ -468,7 +472,21 @@ def _rows(connection: Connection, statement: str, names: Sequence[str]) -> Itera
         yield from connection.execute(statement.format(listed), parameters).fetchall()
 
 
-def look_alikes(connection: Connection, added: Sequence[ReminderRequest]) -> dict[str | None, list[str]]:
+class Named(Protocol):
+    """A request that may have a `ref`."""
+
+    @property
+    def ref(self) -> str | None:
+        """Return the clinic's own name for it."""
+
+    @property
+    def phone_number(self) -> str:
+        """Return whom it is about."""
+
+
+def look_alikes(
+    connection: Connection, added: Sequence[Named], *, table: Literal["reminders", "appointments"] = "reminders"
+) -> dict[str | None, list[str]]:
     """Return a warning for each new `ref` that is another one as a spreadsheet rewrites numbers: 47 or 47.0 for 0047.
 
     The same line of a table would then be a second reminder of the same patient.
@@ -476,7 +494,9 @@ def look_alikes(connection: Connection, added: Sequence[ReminderRequest]) -> dic
     named = [(one.phone_number, one.ref, _number_of(one.ref)) for one in added if one.ref is not None]
     own = {ref for _, ref, _ in named}
     refs: dict[tuple[str, str | None], str] = {}
-    for row in _rows(connection, _REFS, sorted({phone for phone, _, number in named if number is not None})):
+    for row in _rows(
+        connection, _REFS.replace("TABLE", table), sorted({phone for phone, _, number in named if number is not None})
+    ):
         if row["ref"] not in own:
             refs.setdefault((row["phone_number"], _number_of(row["ref"])), row["ref"])
     found: dict[str | None, list[str]] = {}
@@ -548,7 +568,7 @@ def _batches(rows: Sequence[T]) -> Iterable[Sequence[T]]:
     return (rows[at : at + _ROWS_A_STATEMENT] for at in range(0, len(rows), _ROWS_A_STATEMENT))
 
 
-def _dated(random_id: str, milliseconds: int) -> str:
+def dated(random_id: str, milliseconds: int) -> str:
     """Return a random UUID that begins with the time (version 7, RFC 9562).
 
     The ids of a chunk are then next to each other in their index; random ids would touch all of its pages.

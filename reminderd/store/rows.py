@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from attrs import frozen
 
 from reminderd.core.masking import without_numbers
-from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status
+from reminderd.core.model import Appointment, AppointmentStatus, Call, CallOutcome, CallState, Member, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -252,12 +252,13 @@ REMINDERS: Final = Table(
     (
         _fixed("id", shown=API),
         _fixed("ref", shown=API),
-        _fixed("phone_number", shown=API),
-        _fixed("message"),
-        _moment("scheduled_at", fixed=True, shown=API),
-        _moment("expires_at", fixed=True, shown=API),
-        _fixed("timezone", shown=API),
-        _fixed("language", shown=API),
+        Column("phone_number", shown=API),
+        Column("message"),
+        _moment("scheduled_at", shown=API),
+        _moment("expires_at", shown=API),
+        Column("timezone", shown=API),
+        Column("language", shown=API),
+        _fixed("appointment_id", shown=STAFF),
         _word("status", Status, shown=API),
         Column("response", shown=API),
         _reason("last_error", shown=API),
@@ -271,12 +272,44 @@ REMINDERS: Final = Table(
         _word("end_code", EndCode, shown=API),
         _moment("ended_at"),
         _moment("done_at", shown=API),
+        _moment("planned_at", fixed=True, shown=STAFF),
+        _fixed("cadence", shown=STAFF),
         Column("revision"),
         _moment("created_at", fixed=True),
         _moment("updated_at"),
     ),
 )
-"""Only `store/reminders.py` writes what lifecycle functions never change (number, message, times)."""
+
+APPOINTMENTS: Final = Table(
+    "appointments",
+    Appointment,
+    ("id",),
+    (
+        _fixed("id", shown=API),
+        _fixed("ref", shown=API),
+        Column("phone_number", shown=API),
+        Column("patient_ref", shown=API),
+        _moment("at", shown=API),
+        Column("timezone", shown=API),
+        Column("type", shown=API),
+        Column("template", shown=API),
+        Column("language", shown=API),
+        Column("name", shown=API),
+        Column("provider", shown=API),
+        Column("place", shown=API),
+        _word("status", AppointmentStatus, shown=API),
+        Column("response", shown=API),
+        Column("source", shown=STAFF),
+        _moment("wake_at"),
+        _moment("planned_at"),
+        Column("former_number"),
+        _word("end_code", EndCode, shown=API),
+        _reason("last_error", shown=API),
+        Column("revision"),
+        _moment("created_at", fixed=True),
+        _moment("updated_at"),
+    ),
+)
 
 CALLS: Final = Table(
     "call_logs",
@@ -330,7 +363,9 @@ MEMBERS: Final = Table(
     ),
 )
 
-MOMENTS: Final = frozenset(one.name for table in (REMINDERS, CALLS, MEMBERS) for one in table.columns if one.is_moment)
+MOMENTS: Final = frozenset(
+    one.name for table in (REMINDERS, APPOINTMENTS, CALLS, MEMBERS) for one in table.columns if one.is_moment
+)
 """The columns that contain a time."""
 
 
@@ -341,6 +376,7 @@ def audit(
     actor: str,
     act: str,
     reminder_id: str | None = None,
+    appointment_id: str | None = None,
     detail: str | None = None,
 ) -> None:
     """Record who did what, in the transaction of the act.
@@ -348,6 +384,14 @@ def audit(
     Neither `act` nor `detail` may contain a phone number or a message: this table is kept forever.
     """
     connection.execute(
-        "INSERT INTO audit (at, actor, act, reminder_id, detail) VALUES (:at, :actor, :act, :reminder_id, :detail)",
-        {"at": to_ms(now), "actor": actor, "act": act, "reminder_id": reminder_id, "detail": detail},
+        "INSERT INTO audit (at, actor, act, reminder_id, appointment_id, detail)"
+        " VALUES (:at, :actor, :act, :reminder_id, :appointment_id, :detail)",
+        {
+            "at": to_ms(now),
+            "actor": actor,
+            "act": act,
+            "reminder_id": reminder_id,
+            "appointment_id": appointment_id,
+            "detail": detail,
+        },
     )

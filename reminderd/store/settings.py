@@ -1,19 +1,41 @@
-"""Settings for every process on a database, kept through restarts: a pause of dialing, whose data it is, and its id."""
+"""What every process on a database must know: a pause of dialing, whose data it is, whether our address is failing."""
 
 from datetime import datetime
+from hashlib import sha256
 from typing import Final
 
+from attrs import frozen
+
+from reminderd.core.lifecycle.reconcile import is_failing, never_asked
+from reminderd.core.model import Call
+from reminderd.core.rules import Rules
+from reminderd.store.erased import recognized_among
 from reminderd.store.queries import Value, named
-from reminderd.store.rows import Connection, audit
+from reminderd.store.rows import CALLS, Connection, audit, from_ms, to_ms
 
 _LAST_PAUSE: Final = """
 SELECT id, at, actor, act, reminder_id, detail FROM audit WHERE act IN ('pause', 'resume') ORDER BY id DESC LIMIT 1
 """
 
 
+def setting(connection: Connection, key: str) -> str | None:
+    """Return the value of a setting; None: it has none."""
+    row = connection.execute("SELECT value FROM settings WHERE key = :key", {"key": key}).fetchone()
+    return None if row is None or row["value"] is None else str(row["value"])
+
+
+def put_setting(connection: Connection, key: str, value: str) -> None:
+    """Give a setting a value."""
+    connection.execute(
+        "INSERT INTO settings (key, value) VALUES (:key, :value)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        {"key": key, "value": value},
+    )
+
+
 def paused(connection: Connection) -> bool:
     """Return whether staff have paused dialing: `settings` contains `paused` = `true`."""
-    return connection.execute("SELECT 1 FROM settings WHERE key = 'paused' AND value = 'true'").fetchone() is not None
+    return setting(connection, "paused") == "true"
 
 
 def set_pause(connection: Connection, now: datetime, *, on: bool, reason: str | None, actor: str) -> bool:
@@ -22,34 +44,24 @@ def set_pause(connection: Connection, now: datetime, *, on: bool, reason: str | 
         if on and reason is not None:
             audit(connection, now, actor=actor, act="pause", detail=reason)
         return False
-    connection.execute(
-        "INSERT INTO settings (key, value) VALUES ('paused', :value)"
-        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        {"value": "true" if on else "false"},
-    )
+    put_setting(connection, "paused", "true" if on else "false")
     audit(connection, now, actor=actor, act="pause" if on else "resume", detail=reason)
     return True
 
 
 def real_provider(connection: Connection) -> str | None:
     """Return the kind of real provider that this database was last opened for; None: only used with the sandbox."""
-    row = connection.execute("SELECT value FROM settings WHERE key = 'real_provider'").fetchone()
-    return None if row is None else str(row["value"])
+    return setting(connection, "real_provider")
 
 
 def remember_real_provider(connection: Connection, _now: datetime, *, kind: str) -> None:
     """Record that a real provider of this kind uses this database: from now on it contains a clinic's reminders."""
-    connection.execute(
-        "INSERT INTO settings (key, value) VALUES ('real_provider', :value)"
-        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        {"value": kind},
-    )
+    put_setting(connection, "real_provider", kind)
 
 
 def database_id(connection: Connection) -> str | None:
     """Return the random id of this database, which all its backups carry; None: it was not given one yet."""
-    row = connection.execute("SELECT value FROM settings WHERE key = 'database_id'").fetchone()
-    return None if row is None or not row["value"] else str(row["value"])
+    return setting(connection, "database_id") or None
 
 
 def give_database_id(connection: Connection, new: str) -> None:
@@ -63,8 +75,7 @@ def give_database_id(connection: Connection, new: str) -> None:
 
 def replace_database_id(connection: Connection, new: str) -> None:
     """Give the database this id, whatever it had."""
-    connection.execute("DELETE FROM settings WHERE key = 'database_id'")
-    give_database_id(connection, new)
+    put_setting(connection, "database_id", new)
 
 
 def last_pause(connection: Connection) -> dict[str, Value] | None:
@@ -73,3 +84,93 @@ def last_pause(connection: Connection) -> dict[str, Value] | None:
         return None
     row = connection.execute(_LAST_PAUSE).fetchone()
     return named(row) if row is not None and row["act"] == "pause" else None
+
+
+_MOST_CALLS: Final = 500
+"""The newest calls that are looked at."""
+
+_NEWEST: Final = f"""
+SELECT {CALLS.names} FROM call_logs
+ WHERE seq > (SELECT coalesce(max(CAST(value AS BIGINT)), 0) FROM settings
+               WHERE key IN ('public_address_seq', 'restored_seq'))
+ ORDER BY seq DESC LIMIT :limit
+"""
+_FORGET: Final = "DELETE FROM settings WHERE key IN ('unreached_since', 'unreached_alerted')"
+
+
+def unreached_since(connection: Connection) -> datetime | None:
+    """Return since when the provider does not reach our address; None: it does, or nothing shows that it does not."""
+    return _moment(setting(connection, "unreached_since"))
+
+
+def note_end(connection: Connection, now: datetime, *, call: Call, rules: Rules) -> None:
+    """Record, after the end of a call was saved, whether our address is failing."""
+    if not never_asked(call, rules) or unreached_since(connection) is not None:
+        return
+    rows = connection.execute(_NEWEST, {"limit": _MOST_CALLS}).fetchall()
+    newest = recognized_among(connection, [CALLS.read(row) for row in rows])
+    if is_failing(newest, rules, answering_since=answering_since(connection)):
+        put_setting(connection, "unreached_since", str(to_ms(now)))
+
+
+def note_request(connection: Connection) -> None:
+    """Record that the provider has asked what to say: it reaches our address."""
+    if unreached_since(connection) is not None:
+        forget_failing_address(connection)
+
+
+def forget_failing_address(connection: Connection) -> None:
+    """Forget that our address is failing: nothing shows it anymore."""
+    connection.execute(_FORGET)
+
+
+def answering_since(connection: Connection) -> datetime | None:
+    """Return since when every request could be answered; None: unknown."""
+    return _moment(setting(connection, "answering_since"))
+
+
+def note_gap(connection: Connection, now: datetime) -> None:
+    """Record that until now calls under way may have asked without an answer: we did not run, or could not write."""
+    put_setting(connection, "answering_since", str(to_ms(now)))
+
+
+def follow_address(connection: Connection, _now: datetime, *, address: str) -> None:
+    """Record the address that calls are placed with from now on; of another one nothing is known yet.
+
+    Only a digest of it is kept: an address may contain a password.
+
+    Args:
+        connection: in a write transaction.
+        address: `[web].public_base_url`; empty if the provider does not ask what to say.
+    """
+    known = sha256(address.encode(errors="surrogatepass")).hexdigest()
+    if setting(connection, "public_address") == known:
+        return
+    (newest,) = connection.execute("SELECT coalesce(max(seq), 0) FROM call_logs").fetchone()
+    put_setting(connection, "public_address", known)
+    put_setting(connection, "public_address_seq", str(newest))
+    forget_failing_address(connection)
+
+
+@frozen
+class Unreached:
+    """A failing address for which no alert was sent yet."""
+
+    since: datetime
+
+
+def address_alert(connection: Connection) -> Unreached | None:
+    """Return what an alert must say of our address; None: nothing new."""
+    since = setting(connection, "unreached_since")
+    if since is None or setting(connection, "unreached_alerted") == since:
+        return None
+    return Unreached(from_ms(int(since)))
+
+
+def note_address_alert(connection: Connection, _now: datetime, *, unreached: Unreached) -> None:
+    """Record that an alert about our address was sent."""
+    put_setting(connection, "unreached_alerted", str(to_ms(unreached.since)))
+
+
+def _moment(milliseconds: str | None) -> datetime | None:
+    return None if milliseconds is None else from_ms(int(milliseconds))

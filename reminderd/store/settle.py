@@ -6,7 +6,7 @@ from functools import partial
 
 from attrs import evolve, frozen
 
-from reminderd.core.answers import Accepted, Answer, Candidates, Finding, Found, Report
+from reminderd.core.answers import Accepted, Answer, Candidates, Found, LookUpAnswer, Report
 from reminderd.core.lifecycle.answer import answered, not_sent
 from reminderd.core.lifecycle.keypress import Key, Turn, answered_by_patient, key_pressed, unspoken
 from reminderd.core.lifecycle.reconcile import chosen, not_found
@@ -15,12 +15,12 @@ from reminderd.core.lifecycle.transition import Action, Ledger, Level, LogLine, 
 from reminderd.core.model import TERMINAL, Call
 from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import SpokenReply
-from reminderd.store.address import note_end, note_request
 from reminderd.store.claims import standstill
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load_call, load_reported, save
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import Connection, audit, to_ms
+from reminderd.store.settings import note_end, note_request
 
 
 @frozen
@@ -65,7 +65,7 @@ def settle_not_sent(
 
 
 def settle_finding(
-    connection: Connection, now: datetime, *, action: Action, finding: Finding | Candidates, rules: Rules
+    connection: Connection, now: datetime, *, action: Action, finding: LookUpAnswer | Candidates, rules: Rules
 ) -> Transition | None:
     """Record what a look-up found; None if its call was deleted.
 

@@ -14,9 +14,8 @@ from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.monitoring import LAST_DAY, STUCK_AFTER, Counts, Glance
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.store.address import unreached_since
 from reminderd.store.rows import Connection, from_ms, sql_list, to_ms
-from reminderd.store.settings import last_pause, paused
+from reminderd.store.settings import last_pause, paused, unreached_since
 
 MOST_WAITING: Final = 100_000
 """At most this many reminders that are not final are counted …"""

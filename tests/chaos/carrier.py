@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from reminderd.core.answers import Answer, Finding, Found, NoAnswer, NotFound, Report
+from reminderd.core.answers import Answer, Found, LookUpAnswer, NoAnswer, NotFound, Report
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.providers.base import Placement
 from tests.chaos.configurations import Account
@@ -47,7 +47,7 @@ class CarrierCall(Ring):
     subjects: tuple[Subject, ...]
     """What it was asked to speak."""
     spoken: tuple[Subject, ...]
-    """What whoever answers hears."""
+    """What the person who answers hears."""
     speech: str = ""
     """The same in words, where we are asked what to speak."""
     spoken_to: Who | None = None
@@ -146,7 +146,7 @@ class Carrier(SimulatedProvider):
                 call.sign_at = seconds
         return answer, begun
 
-    def fetch(self, external_call_id: str, mood: str) -> Finding:
+    def fetch(self, external_call_id: str, mood: str) -> LookUpAnswer:
         """Return how the call with the provider's own id stands."""
         if mood not in {PLACED, ANSWER_LOST}:
             return NoAnswer("not now")
@@ -168,7 +168,7 @@ class Carrier(SimulatedProvider):
         call.ending, call.ended = ending, min(seconds, call.is_over_at(ending) or seconds)
         call.heard_of.update(told_in(call, voicemail_is_reached=self.voicemail_is_reached))
 
-    def drop(self, call_id: str, mood: str) -> Finding:
+    def drop(self, call_id: str, mood: str) -> LookUpAnswer:
         """End a call that nobody has answered."""
         call = next(call for call in self.calls if call.call_id == call_id)
         if mood in {PLACED, ANSWER_LOST} and call.end is None and not call.picked_up:
@@ -179,14 +179,14 @@ class Carrier(SimulatedProvider):
         """Return what the provider's clock shows, which nobody sets."""
         return NOW + seconds * SECOND
 
-    def _rings(self, placement: Placement, riders: tuple[str, ...], now: datetime) -> Ring:
+    def _rings(self, placement: Placement, bundled: tuple[str, ...], now: datetime) -> Ring:
         subjects = self.subjects_of(placement.message)
         seconds = (now - NOW).total_seconds()
         asks = self.capabilities.asks_what_to_say
         call = CarrierCall(
             key=placement.call_id,
             reminder_id=placement.reminder_id,
-            riders=riders,
+            bundled=bundled,
             call_id=f"ext-{len(self.calls)}",
             at=self.record.moment(),
             phone_number=placement.phone_number,

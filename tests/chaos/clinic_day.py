@@ -22,12 +22,12 @@ from tests.chaos.snapshot import looking, snapshot_of
 from tests.chaos.tables import CHOICES as SHAPES
 from tests.chaos.tables import Shape
 from tests.chaos.two_processes import (
-    FATES,
     KILLED_AFTER,
     KILLED_BEFORE,
     SETTLES,
     SUSPENDED_AFTER,
     SUSPENDED_BEFORE,
+    WORK_ENDS,
     Task,
     TwoProcesses,
     holds,
@@ -50,7 +50,7 @@ class Work:
     """How a process fares with what it claims."""
 
     process: int = 0
-    fate: str = SETTLES
+    end: str = SETTLES
     mood: str = PLACED
     counts: bool = True
     requests: int = 2
@@ -117,10 +117,10 @@ class ClinicDay:
         if dice.random() < 0.6:
             if dice.random() < 0.5:
                 self.sleeps(at_most=dice.choice((2, 2, 2, 15, 120)) * MINUTE)
-            fate = SETTLES if dice.random() < 0.7 else dice.choice(FATES)
+            end = SETTLES if dice.random() < 0.7 else dice.choice(WORK_ENDS)
             meanwhile = dice.randrange(99) if dice.random() < 0.15 else None
             mood = dice.choice(MOST_MOODS)
-            self.works(Work(process=dice.randrange(2), fate=fate, mood=mood, meanwhile=meanwhile))
+            self.works(Work(process=dice.randrange(2), end=end, mood=mood, meanwhile=meanwhile))
         if self.live and dice.random() < 0.04:
             program.sets_the_clock(dice.choice((-30, 20, 30)) * MINUTE)
         self._calls_go_on()
@@ -174,14 +174,14 @@ class ClinicDay:
         program, mood = self.program, self._possible(work.mood)
         for claimed in program.claim(work.process, work.requests):
             self._writes_meanwhile(claimed, work.meanwhile)
-            is_before = work.fate in {SUSPENDED_BEFORE, KILLED_BEFORE}
+            is_before = work.end in {SUSPENDED_BEFORE, KILLED_BEFORE}
             task = claimed if is_before else program.do(work.process, claimed, mood)
-            if work.fate in {SUSPENDED_BEFORE, SUSPENDED_AFTER}:
+            if work.end in {SUSPENDED_BEFORE, SUSPENDED_AFTER}:
                 program.processes[work.process].tasks.append(task)
-            elif work.fate == SETTLES:
+            elif work.end == SETTLES:
                 self._writes_meanwhile(claimed, work.meanwhile)
                 program.settle(work.process, task, counts=work.counts)
-        if work.fate in {KILLED_BEFORE, KILLED_AFTER}:
+        if work.end in {KILLED_BEFORE, KILLED_AFTER}:
             program.restart(work.process)
 
     def _writes_meanwhile(self, task: Task, which: int | None) -> None:

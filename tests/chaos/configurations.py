@@ -8,8 +8,8 @@ from attrs import evolve, frozen
 from reminderd.core.answers import Capabilities
 from reminderd.core.rules import Limits, Rules
 from reminderd.core.schedule.calling_hours import CallingHours
-from tests.chaos.endings import GREETING_TAKES
-from tests.support.builders import HOUR, MINUTE, RULES, SECOND, hours
+from tests.chaos.endings import GREETING
+from tests.support.builders import HOUR, MINUTE, RULES, hours
 
 TWILIO: Final = Capabilities(look_up=True, drop=True, asks_what_to_say=True)
 
@@ -62,7 +62,7 @@ class Configuration:
             call_again_when_unsure=self.ring_again,
             voicemail_is_reached=self.voicemail_is_reached,
             leave_voicemail=self.leave_voicemail,
-            greeting_takes=GREETING_TAKES * SECOND,
+            scripts=GREETING,
             provider=self.account.provider,
             account=self.account.account,
             capabilities=self.account.capabilities,

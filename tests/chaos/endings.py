@@ -14,8 +14,10 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 from reminderd.core.answers import Report
+from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.scripts import Script, Scripts
 from reminderd.providers.base import Webhook, json_object
-from reminderd.providers.generic.payload import read_report
+from reminderd.providers.generic.webhooks import read_report
 from reminderd.providers.twilio import webhooks as forms
 from tests.support.builders import NOW, SECOND
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from tests.chaos.carrier import CarrierCall, Subject
 
 GREETING_TAKES: Final = 2.0
+GREETING: Final = Scripts(own=Script(templates={Prompt.GREETING: "so " * 5}))
+"""What is spoken in that time."""
 """Seconds, as the clinic's rules have it."""
 
 _WORDS_PER_SECOND: Final = 2.5

@@ -34,14 +34,14 @@ class Expectations:
 
     now: datetime
     settled: bool = False
-    """Since the last trouble, a daemon has been at work until nothing was due, and every webhook got its 200."""
+    """Since the last fault, a daemon has been at work until nothing was due, and every webhook got its 200."""
     tells_all: bool = False
     """Asked about a call, the provider always tells at once what is true of it."""
     names_calls: bool = True
     """The provider's reports repeat our `attempt_id`."""
     max_calls: int = 3
     ring_again: bool = False
-    """`when_unsure` is `"call_again"`: once a reminder, a call may follow one of unknown fate."""
+    """`when_unsure` is `"call_again"`: once a reminder, a call may follow one of unknown outcome."""
     called_again: Mapping[str, int] = field(factory=dict)
     """How often staff have had each reminder called again: they may know better."""
     voicemail_is_reached: bool = True
@@ -100,8 +100,8 @@ def doubles(record: Record, found: Snapshot, expectations: Expectations) -> Iter
     for key, times in Counter(ring.key for ring in record.rings).items():
         if times > 1:
             yield f"{key}: the phone rang {times} times for one call"
-    for reminder_id in {name for ring in record.rings for name in (ring.reminder_id, *ring.riders)}:
-        yield from _rung_by_guess(reminder_id, record.rings_of(reminder_id), expectations)
+    for reminder_id in {name for ring in record.rings for name in (ring.reminder_id, *ring.bundled)}:
+        yield from _called_on_a_guess(reminder_id, record.rings_of(reminder_id), expectations)
     for key in {order.key for order in record.orders}:
         if len({order.message for order in record.orders if order.key == key}) > 1:
             yield f"{key}: asked to say other words under the same key"
@@ -109,7 +109,7 @@ def doubles(record: Record, found: Snapshot, expectations: Expectations) -> Iter
         if not order.committed:
             yield f"{order.key}: asked to be placed before the call was in the database"
         reminder = found.reminders.get(order.reminder_id)
-        names = (order.reminder_id, *order.riders)
+        names = (order.reminder_id, *order.bundled)
         said = [found.reminders[one].message for one in names if one in found.reminders]
         message = None if order.message is None else spoken_together(said)
         if reminder is None or (order.phone_number, order.message) != (reminder.phone_number, message):
@@ -119,15 +119,15 @@ def doubles(record: Record, found: Snapshot, expectations: Expectations) -> Iter
         if call is None or call.reminder_id != ring.reminder_id:
             yield f"{ring.key}: rang without a row of its own in call_logs"
         elif call.state in {CallState.REFUSED, CallState.NOT_PLACED}:
-            yield f"{ring.key}: is {call.state}, but the phone has rung"
+            yield f"{ring.key}: is {call.state}, but the phone rang"
         yield from (
             f"{ring.key}: said {name}, and has no such member"
-            for name in (ring.reminder_id, *ring.riders)
+            for name in (ring.reminder_id, *ring.bundled)
             if found.member(ring.key, name) is None
         )
 
 
-def _rung_by_guess(reminder_id: str, rings: list[Ring], expectations: Expectations) -> Iterator[str]:
+def _called_on_a_guess(reminder_id: str, rings: list[Ring], expectations: Expectations) -> Iterator[str]:
     again = expectations.called_again.get(reminder_id, 0)
     guesses = 0
     for former, latter in pairwise(rings):
@@ -191,7 +191,7 @@ def _was_asked(expectations: Expectations) -> bool:
 
 
 def _end_not_kept(ring: Ring, found: Snapshot, expectations: Expectations) -> Iterator[str]:
-    names = (ring.reminder_id, *ring.riders)
+    names = (ring.reminder_id, *ring.bundled)
     calls = [call for call in found.calls.values() if call.reminder_id == ring.reminder_id]
     own = [call for call in calls if call.id == ring.key or not expectations.names_calls]
     if not any(call.status == ring.end and call.received_at is not None for call in own):

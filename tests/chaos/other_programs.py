@@ -77,7 +77,7 @@ class Book:
         return self.reminders[name]
 
     def retires(self, wanted: Wanted) -> None:
-        """Keep a reminder that is over beside a new one of the same name."""
+        """Keep a finished reminder next to a new one of the same name."""
         self.retired.append(self.reminders.pop(wanted.name))
 
     def subjects_of(self, message: str) -> tuple[Subject, ...]:

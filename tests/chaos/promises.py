@@ -88,7 +88,7 @@ def broken_by_a_new_call(
     yield from _broken_by_another_call(call, earlier, rules, now, circumstances)
     for former in earlier:
         if former.phone_number == call.phone_number:
-            yield from _broken_beside(call, former, circumstances)
+            yield from _broken_by_two_alive_calls(call, former, circumstances)
             for subject in call.subjects:
                 if subject in former.subjects:
                     yield from _broken_by_calling_again(call, former, subject, earlier, circumstances)
@@ -157,7 +157,7 @@ def _has_forgotten_its_key(call: CarrierCall, former: CarrierCall, circumstances
     return call.key == former.key and was_set_back and was_restarted
 
 
-def _broken_beside(call: CarrierCall, former: CarrierCall, circumstances: Circumstances) -> Iterator[str]:
+def _broken_by_two_alive_calls(call: CarrierCall, former: CarrierCall, circumstances: Circumstances) -> Iterator[str]:
     """Hold a call against another one to its number that may still be alive."""
     if call.key == former.key and not _has_forgotten_its_key(call, former, circumstances):
         yield f"two calls under one key: {former.call_id} and {call.call_id}"

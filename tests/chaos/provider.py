@@ -1,7 +1,7 @@
 """A provider over real sockets that is as bad as they come, keeps its own record, and strikes our processes dead.
 
 It knows best when it hurts: it sees the connection, the request, its own answer and its webhooks. What it does to a
-call is drawn from a seed and from that call alone, so that the same seed gives the same fates in whatever order the
+call is drawn from a seed and from that call alone, so that the same seed gives the same outcomes in whatever order the
 requests come. What it speaks is for `generic.py` and `twilio.py` to say.
 """
 
@@ -79,7 +79,7 @@ class ChaosProvider:
     cancelled: set[str] = field(factory=set)
     """Reminders that staff have tried to cancel."""
     _opened: trio.Event = field(factory=trio.Event)
-    _wires: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(_WEBHOOKS_AT_A_TIME))
+    _deliveries: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(_WEBHOOKS_AT_A_TIME))
     _asked: Counter[str] = field(factory=Counter)
 
     async def serve(self, line: Line) -> None:
@@ -130,24 +130,24 @@ class ChaosProvider:
         """Take an order, or not, and say so, or not."""
         self.record.orders.append(order)
         draw = self.draw("order", order.reminder_id)
-        fate, latency = draw.random(), draw.choice((0.0, 0.0, 0.01, 0.05, 0.3))
+        chance, latency = draw.random(), draw.choice((0.0, 0.0, 0.01, 0.05, 0.3))
         temper = self.temper if not self.well else Temper(loses_answers=0, fails=0, refuses=0)
         known = next((ring for ring in self.record.rings if ring.key == order.key), None)
-        if fate < temper.refuses and known is None:
+        if chance < temper.refuses and known is None:
             await self.refuse(line)
             return
-        if fate < temper.refuses + temper.fails:
+        if chance < temper.refuses + temper.fails:
             await trio.sleep(latency)
             await self.fail(line, draw)
             return
         ring = known if known is not None and self.temper.honors_keys else self.rings(order, draw)
         await trio.sleep(latency)
-        if fate < temper.refuses + temper.fails + temper.loses_answers:
+        if chance < temper.refuses + temper.fails + temper.loses_answers:
             await self._lose_the_answer(line, draw)
         await self.accept(line, ring)
 
     async def _lose_the_answer(self, line: Line, draw: Random) -> None:
-        """The phone rings, and whoever asked for it is not told."""
+        """Ring the phone without answering the request."""
         match draw.choice(("cut", "hang", "500", "garbage")):
             case "cut":
                 await cut(line)
@@ -172,7 +172,7 @@ class ChaosProvider:
             ends: it is news of a call's end, at which the process may be struck.
         """
         target = await self._open_target(draw)
-        async with self._wires:
+        async with self._deliveries:
             self.webhooks += 1
             if ends and target.strikes(Strike.REPORTED):
                 self._kill(target, Strike.REPORTED, after=draw.uniform(0, 0.01))

@@ -15,7 +15,7 @@ class Order:
     phone_number: str
     message: str | None
     """None: the order does not say it."""
-    riders: tuple[str, ...] = ()
+    bundled: tuple[str, ...] = ()
     """The other reminders that it says, too."""
     committed: bool
     """Whether our database had the call when the request was there, as another connection saw it."""
@@ -27,7 +27,7 @@ class Ring:
 
     key: str
     reminder_id: str
-    riders: tuple[str, ...] = ()
+    bundled: tuple[str, ...] = ()
     """The other reminders that were said, too, or were to be, as long as nobody has picked up."""
     call_id: str
     """The provider's own id."""
@@ -39,7 +39,7 @@ class Ring:
     heard: bool | None = True
     """Whether the message was spoken; None: it may have been."""
     answered_by_key: bool = False
-    """Whoever picked up has answered to the message."""
+    """The person who answered has replied to the message."""
     has_listened: bool = False
     """A request was sent that comes only when the message is over, or a key was pressed: that may be on record."""
     answered_by: str | None = None
@@ -77,4 +77,4 @@ class Record:
 
     def rings_of(self, reminder_id: str) -> list[Ring]:
         """Those in which it was said, for whichever reminder they were placed."""
-        return [ring for ring in self.rings if reminder_id in {ring.reminder_id, *ring.riders}]
+        return [ring for ring in self.rings if reminder_id in {ring.reminder_id, *ring.bundled}]

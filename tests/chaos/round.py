@@ -19,9 +19,8 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.store.reminders import Source, cancel
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import snapshot, transaction
 from tests.chaos.invariants import Expectations, broken, doubles, losses
 from tests.chaos.leaks import leaks, private
 from tests.chaos.provider import ChaosProvider, Clinic
@@ -69,7 +68,7 @@ class _Round:
     provider: ChaosProvider
     draw: Random
     api_url: str = ""
-    trouble: list[str] = field(factory=list)
+    errors: list[str] = field(factory=list)
     """What did not hold on the way; the round then ends."""
     log: list[str] = field(factory=list)
     """Every line that any process has written."""
@@ -97,7 +96,7 @@ class _Round:
 
     async def _kill_again_and_again(self, target: Target, strikes: Sequence[Strike]) -> None:
         for strike in strikes:
-            if self.trouble:
+            if self.errors:
                 return
             async with self._program(target) as program:
                 if strike is Strike.STARTING:
@@ -122,7 +121,7 @@ class _Round:
 
     async def _end_well(self, target: Target) -> None:
         """The provider is well, a daemon runs, and in the end nothing is left to do."""
-        if self.trouble:
+        if self.errors:
             return
         self.provider.well = True
         async with self._program(target) as program:
@@ -160,14 +159,14 @@ class _Round:
 
     def _ended_as_told(self, program: Program, code: int) -> None:
         if program.process.returncode != code:
-            self.trouble.append(f"the program ended with {program.process.returncode}: {program.lines[-3:]}")
-        self.trouble += [f"the log has a traceback: {program.lines}" for line in program.lines if "Traceback" in line]
+            self.errors.append(f"the program ended with {program.process.returncode}: {program.lines[-3:]}")
+        self.errors += [f"the log has a traceback: {program.lines}" for line in program.lines if "Traceback" in line]
 
     def _tells_nothing(self) -> None:
         """Look for what no log may tell in all that was written."""
         with looking(self.database) as connection:
             kept = private(connection, self.provider.record, secrets=SECRETS, sender=SENDER)
-        self.trouble += leaks(self.log, kept)
+        self.errors += leaks(self.log, kept)
 
     def _is_sound(self, *, settled: bool = False) -> None:
         """Look at all there is, between two steps of the provider."""
@@ -176,14 +175,14 @@ class _Round:
         def look(connection: Connection) -> None:
             if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
                 return  # killed before the tables were there
-            self.trouble += broken(self.provider.record, connection, expectations, self._former)
+            self.errors += broken(self.provider.record, connection, expectations, self._former)
             self._former = snapshot_of(connection)
 
         if self.database.exists():  # else killed before it was made
             with looking(self.database) as connection:
                 snapshot(connection, look)
         if settled and self.provider.undelivered:
-            self.trouble.append(f"{self.provider.undelivered} webhooks never got their 200")
+            self.errors.append(f"{self.provider.undelivered} webhooks never got their 200")
 
     def _expectations(self, *, settled: bool) -> Expectations:
         temper = self.scenario.temper
@@ -213,7 +212,7 @@ class _Round:
             doubles=len(list(doubles(record, found, expectations))),
             losses=len(list(losses(record, found, expectations))),
             log=tuple(self.log),
-            broken=tuple(self.trouble),
+            broken=tuple(self.errors),
         )
 
 

@@ -11,8 +11,8 @@ from reminderd.core.answers import (
     Answer,
     Candidates,
     Capabilities,
-    Finding,
     Found,
+    LookUpAnswer,
     NoAnswer,
     NotFound,
     NotPlaced,
@@ -29,7 +29,7 @@ PLACED, ANSWER_LOST, REQUEST_LOST, NOT_PLACED, REFUSED, ACCOUNT = MOODS = (
     "request lost",
     "not placed",
     "refused",
-    "account trouble",
+    "account error",
 )
 """What becomes of one request; a look-up in any mood but the first two gets no answer."""
 
@@ -40,7 +40,7 @@ _NOTHING_PLACED: Final[dict[str, Answer]] = {
     REQUEST_LOST: Unclear("timeout"),
     NOT_PLACED: NotPlaced("connection refused"),
     REFUSED: Refused("not a number of ours"),
-    ACCOUNT: AccountRefused("unauthorised"),
+    ACCOUNT: AccountRefused("unauthorized"),
 }
 _CLOCKS_DIFFER: Final = timedelta(minutes=1)
 _KEY_MARGIN: Final = timedelta(hours=1)
@@ -64,27 +64,27 @@ class SimulatedProvider:
         now: datetime,
         *,
         committed: bool,
-        riders: tuple[str, ...] = (),
+        bundled: tuple[str, ...] = (),
     ) -> Answer:
-        """One request, and what it is answered; `riders` are the other reminders that it says, too."""
+        """One request, and what it is answered; `bundled` are the other reminders of the call."""
         self.record.orders.append(
             Order(
                 key=placement.call_id,
                 reminder_id=placement.reminder_id,
                 phone_number=placement.phone_number,
                 message=placement.message,
-                riders=riders,
+                bundled=bundled,
                 committed=committed,
             )
         )
         if mood in _NOTHING_PLACED:
             return _NOTHING_PLACED[mood]
-        ring = self._rung_for(placement.call_id, now) or self._rings(placement, riders, now)
+        ring = self._known_ring(placement.call_id, now) or self._rings(placement, bundled, now)
         if mood == MISREPORTED:
             return NotPlaced("503")
         return Unclear("timeout") if mood == ANSWER_LOST else Accepted(ring.call_id)
 
-    def find(self, call_id: str, mood: str, now: datetime) -> Finding:
+    def find(self, call_id: str, mood: str, now: datetime) -> LookUpAnswer:
         """The call with our id, once look-ups know it."""
         if mood not in {PLACED, ANSWER_LOST}:
             return NoAnswer("not now")
@@ -92,7 +92,7 @@ class SimulatedProvider:
         visible = [ring for ring in known if self._began[ring.call_id] + self.look_up_lag <= now]
         return Found(self.tells(visible[0])) if visible else NotFound()
 
-    def candidates(self, placement: Placement, mood: str, now: datetime) -> Finding | Candidates:
+    def candidates(self, placement: Placement, mood: str, now: datetime) -> LookUpAnswer | Candidates:
         """The calls to that number, once look-ups know them, any of which could be the one that was asked for."""
         if mood not in {PLACED, ANSWER_LOST}:
             return NoAnswer("not now")
@@ -101,7 +101,7 @@ class SimulatedProvider:
         recent = [ring for ring in self.record.rings if since <= self._began[ring.call_id] <= now - self.look_up_lag]
         return Candidates(tuple(self.tells(ring) for ring in recent if ring.key in keys))
 
-    def drop(self, call_id: str, mood: str) -> Finding:
+    def drop(self, call_id: str, mood: str) -> LookUpAnswer:
         """End a call that nobody has picked up; how it stands then, if the answer arrives."""
         if mood not in {PLACED, ANSWER_LOST}:
             return NoAnswer("not now")
@@ -128,17 +128,17 @@ class SimulatedProvider:
         ring.end = word
         ring.transcript = f"{ring.call_id} is heard to say: I'll come." if word == "completed" else None
 
-    def _rung_for(self, key: str, now: datetime) -> Ring | None:
+    def _known_ring(self, key: str, now: datetime) -> Ring | None:
         if not self.capabilities.honors_key:
             return None
         oldest = now - self.capabilities.key_lifetime - _KEY_MARGIN
         return next((r for r in self.record.rings if r.key == key and self._began[r.call_id] > oldest), None)
 
-    def _rings(self, placement: Placement, riders: tuple[str, ...], now: datetime) -> Ring:
+    def _rings(self, placement: Placement, bundled: tuple[str, ...], now: datetime) -> Ring:
         ring = Ring(
             key=placement.call_id,
             reminder_id=placement.reminder_id,
-            riders=riders,
+            bundled=bundled,
             call_id=f"ext-{len(self.record.rings)}",
             heard=not self.capabilities.asks_what_to_say,
             at=self.record.moment(),

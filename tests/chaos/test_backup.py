@@ -21,7 +21,7 @@ async def test_a_backup_under_load_has_everything_acknowledged_before_it(tmp_pat
     answered: list[str] = []
     before: list[set[str]] = []
     async with a_flooded_clinic(tmp_path) as flooded:
-        with open_sync(tmp_path / "clinic.db") as connection:  # a call, so that reports of others are kept beside it
+        with open_sync(tmp_path / "clinic.db") as connection:  # a call, so that reports of others are kept as well
             connection.execute(
                 "INSERT INTO call_logs (reminder_id, phone_number, state, status, last_sign_at)"
                 " SELECT id, phone_number, 'ended', 'busy', 0 FROM reminders"

@@ -1,4 +1,4 @@
-"""A disk that is full, fails, is read-only, or is kept by somebody else: nothing is lost, and nobody rung unrecorded.
+"""A disk that is full, fails, is read-only or locked: nothing is lost, and nobody is called unrecorded.
 
 The daemon is the real one, in a process of its own, and it is never restarted: it must recover by itself.
 """
@@ -24,10 +24,10 @@ from reminderd.engine.context import Context
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.copying import copy
+from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.integrity import check
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.restoring import restore
-from reminderd.store.sqlite.transaction import snapshot
 from reminderd.store.sqlite.trio_sqlite import Runner, worker_threads
 from tests.e2e.conftest import Clinic
 from tests.support.clinic import a_clinic, failing_parts, until_failing, until_ready
@@ -92,7 +92,7 @@ def rings_only_what_is_recorded(clinic: Clinic) -> None:
 
 @asynccontextmanager
 async def a_daemon(folder: Path, **changes: Any) -> AsyncIterator[tuple[Clinic, Program, str, Ring]]:
-    """A running daemon that has rung once, for `r0`, and waits for that call's report."""
+    """A running daemon that has placed one call, for `r0`, and waits for that call's report."""
     async with a_clinic(folder, **changes) as clinic:
         rings_only_what_is_recorded(clinic)
         async with running("run", cwd=folder) as program:
@@ -108,7 +108,7 @@ async def a_daemon(folder: Path, **changes: Any) -> AsyncIterator[tuple[Clinic, 
 
 
 def insert_soon_due(clinic: Clinic) -> None:
-    """Three reminders that become due while the disk is in trouble: late enough for a slow machine to get there."""
+    """Three reminders that become due while the disk fails: late enough for a slow machine to get there."""
     due = to_ms(SystemClock().now() + timedelta(seconds=2))
     for number in range(1, 4):
         clinic.insert(f"r{number}", f"+1202555001{number}", scheduled_at=due)
@@ -123,12 +123,12 @@ def locked(path: Path) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
-async def put_off_then_taken(
-    clinic: Clinic, program: Program, url: str, ring: Ring, trouble: AbstractContextManager[None], *, claims_fail: bool
+async def refused_then_accepted(
+    clinic: Clinic, program: Program, url: str, ring: Ring, fault: AbstractContextManager[None], *, claims_fail: bool
 ) -> None:
-    """What must hold in a trouble, and after it. With `claims_fail` it is to last until a claim has failed, too."""
+    """Check what must hold during and after a fault; with `claims_fail`, it lasts until a claim has failed."""
     report = webhook(ring, transcript="I'll come.")
-    with trouble:
+    with fault:
         answer = await send(clinic.client, url, report)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert await until_failing(clinic, url, "database")
@@ -150,21 +150,21 @@ async def test_on_a_full_disk_webhooks_get_503_and_nobody_is_called_until_there_
     """Were the claim not committed before the request, phones would ring unrecorded."""
     async with a_daemon(small_disk) as (clinic, program, url, ring):
         insert_soon_due(clinic)
-        await put_off_then_taken(clinic, program, url, ring, full(small_disk), claims_fail=True)
+        await refused_then_accepted(clinic, program, url, ring, full(small_disk), claims_fail=True)
 
 
 async def test_on_a_failing_disk_webhooks_get_503_and_nobody_is_called_until_it_works(tmp_path: Path) -> None:
     """An I/O error is another error of SQLite's than a full disk, and must be met the same way."""
     async with a_daemon(tmp_path) as (clinic, program, url, ring):
         insert_soon_due(clinic)
-        await put_off_then_taken(clinic, program, url, ring, program.unable_to_write(), claims_fail=True)
+        await refused_then_accepted(clinic, program, url, ring, program.unable_to_write(), claims_fail=True)
 
 
 async def test_on_a_locked_database_webhooks_get_503_and_nobody_is_called_until_unlocked(tmp_path: Path) -> None:
     """It keeps the lock for longer than the daemon waits for one (5 s); without that bound a webhook would hang."""
     async with a_daemon(tmp_path) as (clinic, program, url, ring):
         insert_soon_due(clinic)
-        await put_off_then_taken(clinic, program, url, ring, locked(tmp_path / "clinic.db"), claims_fail=False)
+        await refused_then_accepted(clinic, program, url, ring, locked(tmp_path / "clinic.db"), claims_fail=False)
 
 
 async def test_an_answer_received_on_a_full_disk_is_recorded_once_there_is_room(small_disk: Path) -> None:

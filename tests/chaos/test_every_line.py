@@ -1,4 +1,4 @@
-"""A crash before every line: whichever was the last to run, nothing is lost and nobody is rung by guess.
+"""A crash before every line: whichever was the last to run, nothing is lost and nobody is called on a guess.
 
 One reminder's whole trip is run with the real store and dialer, and cut off before the k-th line that they
 execute; then come a new process, a healthy provider, and the checker of all chaos.
@@ -16,14 +16,14 @@ import pytest
 import trio
 from attrs import define, field, frozen
 
-from reminderd.core.answers import Answer, Capabilities, Finding, Report
+from reminderd.core.answers import Answer, Capabilities, LookUpAnswer, Report
 from reminderd.core.rules import Rules
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context, Memory, Sightings
 from reminderd.engine.dialer import check, dial
 from reminderd.metrics import Instruments
 from reminderd.providers.base import Placement, Webhook, json_object
-from reminderd.providers.generic.payload import read_report
+from reminderd.providers.generic.webhooks import read_report
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.database import Database, open_database
 from reminderd.store.settle import settle_report
@@ -66,7 +66,7 @@ STORIES: Final[Mapping[str, Story]] = {
     "not placed, placed": Story(moods=(NOT_PLACED,)),
     "refused": Story(moods=(REFUSED,)),
     "the answer is lost, and nobody can tell": Story(moods=(ANSWER_LOST,), silent=True),
-    "the request is lost, rung again": Story(moods=(REQUEST_LOST,), ring_again=True),
+    "the request is lost, called again": Story(moods=(REQUEST_LOST,), ring_again=True),
     "never reported, asked about": Story(capabilities=LOOK_UP, silent=True),
     "the answer is lost, the call found": Story(capabilities=LOOK_UP, moods=(ANSWER_LOST,), silent=True),
     "the answer is lost, sent again": Story(capabilities=KEY, moods=(ANSWER_LOST, NOT_PLACED)),
@@ -165,10 +165,10 @@ class Trip:
             await self._report_all()
         return answer
 
-    async def find(self, placement: Placement) -> Finding:
+    async def find(self, placement: Placement) -> LookUpAnswer:
         return self.provider.find(placement.call_id, self._mood(), self.clock.time)
 
-    async def fetch(self, external_call_id: str) -> Finding:
+    async def fetch(self, external_call_id: str) -> LookUpAnswer:
         [key] = [ring.key for ring in self.provider.record.rings if ring.call_id == external_call_id]
         return self.provider.find(key, self._mood(), self.clock.time)
 
@@ -193,7 +193,7 @@ class Trip:
     def parse(self, webhook: Webhook) -> Report:
         return read_report(json_object(webhook.body))
 
-    async def drop(self, external_call_id: str) -> Finding:
+    async def drop(self, external_call_id: str) -> LookUpAnswer:
         raise AssertionError(external_call_id)
 
     async def aclose(self) -> None:
@@ -228,13 +228,13 @@ def cut_off(story: Story, path: Path, crash_before: int) -> list[str]:
     """What does not hold right after the crash, or after all is over."""
     lines = Lines(crash_before)
     trip = told(story, path, lines)
-    trouble, former = trip.found(settled=False)
+    errors, former = trip.found(settled=False)
     trip.well = True
     trip.clock.advance(trip.rules.lease + SECOND)
     trio.run(trip.live, Lines())
-    trouble += trip.found(settled=True, former=former)[0]
+    errors += trip.found(settled=True, former=former)[0]
     where = "{}:{}".format(*lines.ran[-1])
-    return [f"line {crash_before}, {where}: {sentence}" for sentence in trouble]
+    return [f"line {crash_before}, {where}: {sentence}" for sentence in errors]
 
 
 def crashes(whole: Lines, covered: set[Line]) -> list[int]:

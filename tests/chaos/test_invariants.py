@@ -21,13 +21,13 @@ RUNNING: Final = Expectations(now=NOW + MINUTE)
 
 @define
 class Clinic:
-    """One reminder, `r1`, that was rung and reached; a second, `r2`, whose call still goes on."""
+    """One reminder, `r1`, that was called and reached; a second, `r2`, whose call still goes on."""
 
     store: Store
     provider: SimulatedProvider
 
     def rings(self) -> Ring:
-        """Whoever is due is rung."""
+        """Call every reminder that is due."""
         [action] = self.store.claim()
         placement = placement_of(action)
         self.store.answer(action, self.provider.place(placement, PLACED, self.store.now, committed=True))
@@ -79,16 +79,16 @@ def order(clinic: Clinic, **changes: Any) -> None:
 
 
 BREAKS: Final[dict[str, tuple[Callable[[Clinic], object], str]]] = {
-    "one key rung twice": (lambda c: c.rang(c.first.key), "the phone rang 2 times for one call"),
-    "rung again after it was reached": (lambda c: c.rang("other"), "r1: called again after the patient was reached"),
-    "rung again by guess": (lambda c: c.rang("other", reminder_id="r2"), "r2: called again 1 times while"),
-    "rung too often": (lambda c: c.rang("a", "b", "c", reminder_id="r2"), "r2: called 4 times"),
+    "one key called twice": (lambda c: c.rang(c.first.key), "the phone rang 2 times for one call"),
+    "called again after it was reached": (lambda c: c.rang("other"), "r1: called again after the patient was reached"),
+    "called again on a guess": (lambda c: c.rang("other", reminder_id="r2"), "r2: called again 1 times while"),
+    "called too often": (lambda c: c.rang("a", "b", "c", reminder_id="r2"), "r2: called 4 times"),
     "asked before the commit": (lambda c: order(c, committed=False), "asked to be placed before the call was in"),
     "another number": (lambda c: order(c, phone_number="+12025550199"), "asked for another number or message"),
-    "rung without a row": (lambda c: c.rang("other"), "other: rang without a row of its own in call_logs"),
-    "rung though refused": (
+    "called without a row": (lambda c: c.rang("other"), "other: rang without a row of its own in call_logs"),
+    "called though refused": (
         lambda c: c.sql("UPDATE call_logs SET state = 'refused', wake_at = NULL WHERE reminder_id = 'r2'"),
-        "is refused, but the phone has rung",
+        "is refused, but the phone rang",
     ),
     "a reminder gone": (lambda c: c.sql("DELETE FROM reminders WHERE id = 'r2'"), "r2: called, and gone from"),
     "an end not kept": (

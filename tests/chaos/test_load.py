@@ -85,7 +85,7 @@ async def a_flooded_clinic(folder: Path) -> AsyncIterator[Flooded]:
 
 
 def report(call_id: str, transcript: str = "") -> bytes:
-    """A good, signed webhook on the wire: a call's end, for which a receipt is left."""
+    """A good, signed webhook as bytes: a call's end, for which a receipt is left."""
     body: dict[str, Any] = {"call_id": call_id, "status": "completed", "metadata": {"reminder_id": "r1"}}
     content = json.dumps(body | {"transcript": transcript})
     now = SystemClock().now()
@@ -111,7 +111,7 @@ def receipts(clinic: Clinic) -> set[str]:
 async def flood(
     flooded: Flooded, requests: Mapping[str, bytes], *, at_503: Callable[[], object] | None = None
 ) -> dict[str, Said]:
-    """All at once, and what was said to each; `at_503` is told of the first that is put off."""
+    """All at once, and what was said to each; `at_503` is told of the first 503."""
     answers: dict[str, Said] = {}
 
     async def one(name: str, request: bytes) -> None:
@@ -137,15 +137,15 @@ async def test_in_a_flood_every_webhook_is_stored_or_answered_with_503(tmp_path:
             elsewhere.execute("BEGIN IMMEDIATE")
             answers = await flood(flooded, requests, at_503=lambda: elsewhere.execute("ROLLBACK"))
         taken = {name for name, answer in answers.items() if answer.status == 200}
-        put_off = {name for name, answer in answers.items() if answer.status == 503}
-        assert taken | put_off == requests.keys()
+        refused = {name for name, answer in answers.items() if answer.status == 503}
+        assert taken | refused == requests.keys()
         assert taken
-        assert put_off
-        assert all("retry-after: 5" in answers[name].head for name in put_off)
+        assert refused
+        assert all("retry-after: 5" in answers[name].head for name in refused)
         assert receipts(flooded.clinic) == taken
-        while put_off:
-            answers = await flood(flooded, {name: requests[name] for name in put_off})
-            put_off = {name for name, answer in answers.items() if answer.status != 200}
+        while refused:
+            answers = await flood(flooded, {name: requests[name] for name in refused})
+            refused = {name for name, answer in answers.items() if answer.status != 200}
         assert receipts(flooded.clinic) == requests.keys()
         assert flooded.peak_mebibytes() - before < 200
 

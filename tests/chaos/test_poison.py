@@ -86,7 +86,7 @@ HARMLESS = {
         status="busy", error=LATIN_1, transcript=LATIN_1, answered_by=b"\x00", duration_seconds=TINY
     ),
 }
-"""Strange, but each can be rung."""
+"""Strange, but each can be called."""
 
 
 def insert(connection: Connection, table: str, row: dict[str, Any]) -> None:
@@ -138,9 +138,9 @@ async def test_invalid_rows_fail_alone_and_the_rows_after_them_are_called(tmp_pa
             assert ended.last_error
             await program.line(f"(WARNING|ERROR) .*{re.escape(ended.last_error)} reminder={name}")
         assert await program.terminate() == 0
-    rung = {ring.reminder_id for ring in clinic.provider.rings}
-    assert rung == {f"good-{number}" for number in range(20)} | HARMLESS.keys()
-    assert len(clinic.provider.rings) == len(rung)
+    called = {ring.reminder_id for ring in clinic.provider.rings}
+    assert called == {f"good-{number}" for number in range(20)} | HARMLESS.keys()
+    assert len(clinic.provider.rings) == len(called)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_call_whose_id_does_not_fit_in_a_header_is_refused(tmp_path: Path, ide
 
 
 async def test_a_trigger_of_the_clinics_own_only_fails_its_own_row(tmp_path: Path) -> None:
-    """The clinic may add triggers; one that forbids what we write is that row's trouble only."""
+    """The clinic may add triggers; one that forbids what we write fails only that row."""
     async with an_engine(tmp_path / "db", HandClock()) as engine:
         await engine.execute("""
             CREATE TRIGGER clinics_own BEFORE UPDATE OF status ON reminders

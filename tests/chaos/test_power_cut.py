@@ -157,7 +157,7 @@ async def test_acknowledged_webhooks_and_dialed_calls_are_stored_at_any_moment(t
                 clinic.insert(f"r{moment}-{number}", f"+120255{moment:02}{number:03}")
             await trio.sleep(draw.uniform(0, 0.08))
             with frozen(program):
-                acknowledged, rung = list(answered), list(clinic.provider.rings)
+                acknowledged, rings = list(answered), list(clinic.provider.rings)
                 copy = tmp_path / f"copy-{moment}"
                 copy.mkdir()
                 for name in ("clinic.db", "clinic.db-wal"):
@@ -165,7 +165,7 @@ async def test_acknowledged_webhooks_and_dialed_calls_are_stored_at_any_moment(t
             with open_sync(copy / "clinic.db") as connection:
                 assert check(connection) == []
                 calls = {row["id"]: dict(row) for row in connection.execute("SELECT * FROM call_logs").fetchall()}
-            assert {ring.attempt_id for ring in rung} <= calls.keys()
+            assert {ring.attempt_id for ring in rings} <= calls.keys()
             for ring, status in acknowledged:
                 call = calls[ring.attempt_id]
                 assert (call["external_call_id"], call["status"]) == (ring.call_id, status)

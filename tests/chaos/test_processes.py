@@ -1,4 +1,4 @@
-"""Several processes on one file: nobody is rung twice, nobody waits forever, and nobody is told of a lock."""
+"""Several processes on one file: nobody is called twice, nobody waits forever, and no lock is reported."""
 
 import json
 from collections.abc import AsyncIterator
@@ -74,11 +74,11 @@ async def test_two_dialers_a_web_server_and_the_front_desk_share_one_file(tmp_pa
                 await trio.sleep(0.05)
         assert (await one.terminate(), await other.terminate(), await web.terminate()) == (0, 0, 0)
         assert nobody_spoke_of_locks(web, one, other)
-    rung = [ring.reminder_id for ring in clinic.provider.rings]
-    assert len(rung) == len(set(rung))
+    called_ids = [ring.reminder_id for ring in clinic.provider.rings]
+    assert len(called_ids) == len(set(called_ids))
     with open_sync(tmp_path / "clinic.db") as connection:
         called = connection.execute("SELECT id FROM reminders WHERE status = 'called'").fetchall()
-    assert {row["id"] for row in called} <= set(rung)
+    assert {row["id"] for row in called} <= set(called_ids)
     assert len(called) >= 40 - 14
 
 
@@ -146,7 +146,7 @@ async def test_a_suspended_daemon_does_not_send_or_settle_what_another_took_over
         before = {reminder_id: clinic.reminder(reminder_id) for reminder_id in PHONES}
         clinic.provider.on_ring = lambda _ring: None
         suspended.resume()
-        clinic.insert("last", "+12025559999")  # rung after it has looked at all that it had claimed
+        clinic.insert("last", "+12025559999")  # called after it has looked at all that it had claimed
         await clinic.until("last", "processing")
         assert await suspended.terminate() == 0
         assert len(requests_of(clinic, "suspended")) <= len(sent) + IN_THE_INSTANT + len(["last"])
@@ -161,8 +161,8 @@ async def test_a_provider_id_recorded_late_by_a_suspended_daemon_is_kept(tmp_pat
         running("run", "--only", "dial", cwd=tmp_path) as suspended,
     ):
         await suspended.line("started")
-        with ExitStack() as trouble:
-            clinic.provider.on_ring = lambda _ring: trouble.enter_context(suspended.unable_to_write())
+        with ExitStack() as fault:
+            clinic.provider.on_ring = lambda _ring: fault.enter_context(suspended.unable_to_write())
             clinic.insert("r1")
             [ring] = await clinic.provider.rang(1)
             await suspended.line("not recorded yet")
@@ -203,6 +203,6 @@ async def test_an_answer_known_to_a_suspended_daemon_that_wakes_in_time_is_used(
         assert (await another.terminate(), await suspended.terminate()) == (0, 0)
     by_hand = {reminder_id for reminder_id in PHONES if clinic.reminder(reminder_id).end_code is EndCode.UNCONFIRMED}
     assert len(by_hand) <= len(sent) + IN_THE_INSTANT
-    rung = [ring.reminder_id for ring in clinic.provider.rings]
-    assert {*rung, *by_hand} == PHONES.keys()
-    assert len(rung) == len(set(rung))
+    called_ids = [ring.reminder_id for ring in clinic.provider.rings]
+    assert {*called_ids, *by_hand} == PHONES.keys()
+    assert len(called_ids) == len(set(called_ids))

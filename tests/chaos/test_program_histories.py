@@ -41,7 +41,7 @@ from tests.chaos.front_desk import CHOICES as WHAT_IS_ASKED
 from tests.chaos.front_desk import MOST_REMINDERS, PHONES, Ask
 from tests.chaos.simulated import MOODS
 from tests.chaos.tables import CHOICES, Shape
-from tests.chaos.two_processes import FATES, SETTLES, TwoProcesses
+from tests.chaos.two_processes import SETTLES, WORK_ENDS, TwoProcesses
 from tests.support.builders import ACCOUNT, DAY, HOUR, MINUTE, SECOND
 
 pytestmark = pytest.mark.chaos
@@ -61,7 +61,7 @@ PROCESS: Final = st.integers(0, 1)
 WORK: Final = st.builds(
     Work,
     process=PROCESS,
-    fate=st.sampled_from((SETTLES, SETTLES, SETTLES, *FATES)),
+    end=st.sampled_from((SETTLES, SETTLES, SETTLES, *WORK_ENDS)),
     mood=st.sampled_from(MOST_MOODS),
     counts=st.booleans(),
     requests=st.sampled_from((2, 2, 1, 0)),

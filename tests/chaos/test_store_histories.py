@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Found, NoAnswer, NotFound
+from reminderd.core.answers import Answer, Candidates, Capabilities, Found, LookUpAnswer, NoAnswer, NotFound
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Action, ActionKind
@@ -36,11 +36,11 @@ from tests.chaos.record import Ring
 from tests.chaos.simulated import MOODS, PLACED, SimulatedProvider
 from tests.chaos.snapshot import Snapshot, is_committed, looking, snapshot_of
 from tests.chaos.two_processes import (
-    FATES,
     KILLED_BEFORE,
     SETTLES,
     SUSPENDED_AFTER,
     SUSPENDED_BEFORE,
+    WORK_ENDS,
     empty_database,
 )
 from tests.support.builders import HOUR, MINUTE, NOW, SECOND, able
@@ -61,7 +61,7 @@ class Duty:
     process: int
     action: Action
     claimed_at: datetime
-    outcome: Answer | Finding | Candidates | str | None = None
+    outcome: Answer | LookUpAnswer | Candidates | str | None = None
     """An answer, a finding, or why nothing was sent; None before."""
 
 
@@ -70,7 +70,7 @@ class Work:
     """How a process fares with what it claims."""
 
     process: int = 0
-    fate: str = SETTLES
+    end: str = SETTLES
     mood: str = PLACED
     counts: bool = True
     requests: int = 2
@@ -79,7 +79,7 @@ class Work:
 WORK: Final = st.builds(
     Work,
     process=st.integers(0, 1),
-    fate=st.sampled_from((SETTLES, SETTLES, SETTLES, *FATES)),
+    end=st.sampled_from((SETTLES, SETTLES, SETTLES, *WORK_ENDS)),
     mood=st.sampled_from((PLACED, PLACED, PLACED, *MOODS)),
     counts=st.booleans(),
     requests=st.sampled_from((2, 2, 1, 0)),
@@ -160,11 +160,11 @@ class StoreHistories(RuleBasedStateMachine):
         for action in store.claim(requests=work.requests, checks=2, held=held):
             duty = Duty(work.process, action, self.now)
             self._number_is_free(action)
-            if work.fate not in {SUSPENDED_BEFORE, KILLED_BEFORE}:
+            if work.end not in {SUSPENDED_BEFORE, KILLED_BEFORE}:
                 duty = self._done(duty, work.mood)
-            if work.fate in {SUSPENDED_BEFORE, SUSPENDED_AFTER}:
+            if work.end in {SUSPENDED_BEFORE, SUSPENDED_AFTER}:
                 self.suspended.append(duty)
-            if work.fate == SETTLES:
+            if work.end == SETTLES:
                 self._settle(duty, counts=work.counts)
 
     @precondition(lambda self: self.suspended)
@@ -209,7 +209,7 @@ class StoreHistories(RuleBasedStateMachine):
             return evolve(duty, outcome=self._last_look(duty) or self._rings(action, mood))
         return evolve(duty, outcome=self._looks_up(action, mood))
 
-    def _looks_up(self, action: Action, mood: str) -> Finding | Candidates:
+    def _looks_up(self, action: Action, mood: str) -> LookUpAnswer | Candidates:
         if action.kind is ActionKind.DROP:
             assert self.clinic.capabilities.drop, "asked to drop a call by a provider that can't"
             return self.provider.drop(action.call.external_call_id or "", mood)
@@ -230,13 +230,13 @@ class StoreHistories(RuleBasedStateMachine):
         )
 
     def _rings(self, action: Action, mood: str) -> Answer:
-        named, *riders = [one.id for one in action.reminders]
+        named, *bundled = [one.id for one in action.reminders]
         assert named == action.call.reminder_id
         assert not self.is_paused, "called during a pause"
         assert action.call.phone_number not in self.opted_out, "called though it has opted out"
         assert all(one.scheduled_at <= self.now for one in action.reminders), "spoken before its time"
         committed = is_committed(self.path, action.call.id)
-        return self.provider.place(placement_of(action), mood, self.now, committed=committed, riders=tuple(riders))
+        return self.provider.place(placement_of(action), mood, self.now, committed=committed, bundled=tuple(bundled))
 
     def _settle(self, duty: Duty, *, counts: bool) -> None:
         store, outcome = self.stores[duty.process], duty.outcome
@@ -288,7 +288,7 @@ class StoreHistories(RuleBasedStateMachine):
         store = self.stores[which % 2]
         spoken = store.pick_up(evolve(self.provider.tells(ring), reminder_id=None, attempt_id=ring.key))
         ring.heard = None if spoken.message else ring.heard
-        for name in (ring.reminder_id, *ring.riders):
+        for name in (ring.reminder_id, *ring.bundled):
             was_spoken = f"This is {name}." in spoken.message
             member = snapshot_of(store.connection).member(ring.key, name)
             assert member is not None
@@ -314,7 +314,7 @@ class StoreHistories(RuleBasedStateMachine):
         assert (self._responses(), store.count("audit"), store.count("opt_outs")) == kept
         if digits not in {"1", "9"} and (digits, question) != ("2", Question.CANCEL):
             return
-        for name in (ring.reminder_id, *ring.riders):
+        for name in (ring.reminder_id, *ring.bundled):
             member, reminder = before.member(ring.key, name), store.reminder(name)
             is_about_it = member is not None and member.spoken and member.scheduled_at == reminder.scheduled_at
             if is_about_it and reminder.status is not Status.CANCELLED:

@@ -111,10 +111,10 @@ async def test_reminders_due_while_the_machine_slept_are_called_one_by_one(tmp_p
         await engine.polled()
         assert engine.provider.placed == []
         clock.advance(3 * HOUR)
-        for rung in range(1, 11):
-            await engine.provider.asked(rung)
+        for placed in range(1, 11):
+            await engine.provider.asked(placed)
             await engine.polled()
-            assert len(engine.provider.placed) == rung
+            assert len(engine.provider.placed) == placed
             clock.advance(SECOND)
         await engine.until_all(10, "status = 'processing'")
     assert [placement.reminder_id for placement in engine.provider.placed] == [f"r{number}" for number in range(10)]
@@ -190,7 +190,7 @@ async def test_a_reminder_that_is_too_late_after_a_sleep_is_not_called_and_has_a
 
 
 async def test_a_clock_that_jumps_and_returns_calls_nobody_twice_and_loses_nothing(tmp_path: Path) -> None:
-    """What was rung early, by a wrong clock, is not rung again at its right time; what comes later still is."""
+    """What was called early, by a wrong clock, is not called again at its right time; what comes later still is."""
     clock = HandClock()
     async with an_engine(tmp_path / "db", clock) as engine:
         await engine.insert("early", at=NOW + HOUR)

@@ -16,7 +16,7 @@ import trio
 from attrs import define, field
 
 from reminderd.core.model import TERMINAL, Response
-from reminderd.providers.twilio.signature import signature
+from reminderd.providers.twilio.webhooks import signature
 from tests.chaos.provider import ChaosProvider, answer
 from tests.chaos.record import Order, Ring
 from tests.support.generic_server import Body

@@ -14,7 +14,7 @@ from typing import Final
 
 from attrs import define, evolve, field, frozen
 
-from reminderd.core.answers import Answer, Candidates, Finding, Found, NoAnswer, NotFound, Report
+from reminderd.core.answers import Answer, Candidates, Found, LookUpAnswer, NoAnswer, NotFound, Report
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind, Transition
 from reminderd.core.model import TERMINAL
@@ -39,7 +39,7 @@ from tests.support.store import Store
 
 REQUEST_TIMEOUT: Final = 20 * SECOND
 
-SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = FATES = (
+SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = WORK_ENDS = (
     "settles",
     "suspended before the request",
     "suspended after it",
@@ -86,7 +86,7 @@ class Task:
     rules: Rules
     account: Account
     claimed_at: float
-    outcome: Answer | Finding | Candidates | str | None = None
+    outcome: Answer | LookUpAnswer | Candidates | str | None = None
     """An answer, a finding, or why nothing was sent; None before."""
 
 
@@ -237,7 +237,7 @@ class TwoProcesses:
             )
         return answer
 
-    def _looks_up(self, task: Task, mood: str) -> Finding | Candidates:
+    def _looks_up(self, task: Task, mood: str) -> LookUpAnswer | Candidates:
         carrier, action = self.carriers[task.account], task.action
         now = carrier.time(self.time.seconds)
         match action.kind:
@@ -332,7 +332,7 @@ class TwoProcesses:
         holds(["a message is spoken to a number that has opted out"] if has_opted_out else [])
 
     def key_is_pressed(self, which: int, call: CarrierCall, digits: str) -> None:
-        """Let whoever listens press a key, or none until the message is over."""
+        """Press a key for the person who listens, or none until the message is over."""
         process, asked = self.processes[which], call.question
         if asked is None or not process.account.takes_webhooks_of(call.account):
             return

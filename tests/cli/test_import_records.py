@@ -11,8 +11,8 @@ from reminderd.cli import importing
 from reminderd.clock import SystemClock
 from reminderd.core.imports import FOLDER
 from reminderd.store.imports import begin_import
+from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import transaction
 from tests.cli.conftest import Terminal
 
 HEADER = "ref,phone,message,at\n"

@@ -21,8 +21,8 @@ from reminderd.core.requests import ReminderRequest
 from reminderd.core.tables.csv_rows import unguarded
 from reminderd.imports.loop import CHUNK, MOST_WARNINGS
 from reminderd.store import reminders
+from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import transaction
 from tests.cli.conftest import Terminal
 from tests.support.builders import RULES
 from tests.support.store import contents

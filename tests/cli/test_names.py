@@ -8,6 +8,7 @@ from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.builders import NOW
+from tests.support.rows import insert_row
 
 FAMILY: Final = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 WRITTEN: Final = {
@@ -30,8 +31,7 @@ CASES: Final = [pytest.param(*names, id=what) for what, names in WRITTEN.items()
 def insert(terminal: Terminal, **columns: object) -> None:
     row = {"phone_number": "+4930123456", "message": "Hello", "scheduled_at": to_ms(NOW), **columns}
     with open_sync(terminal.folder / "reminderd.db") as connection:
-        marks = ", ".join("?" for _ in row)
-        connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+        insert_row(connection, "reminders", row)
 
 
 @pytest.mark.parametrize(("written", "typed"), CASES)

@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from reminderd.cli.main import reminderd
-from reminderd.config.paths import all_keys
+from reminderd.config.coercion import all_keys
 from tests.cli.conftest import Terminal
 
 SECRETS: Final = ("sk-live-77AbCd", "Zm9v/YmFyQmF6/UXV1eA==", "x" * 300)

@@ -12,7 +12,7 @@ from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.builders import NOW
-from tests.support.rows import insert_call
+from tests.support.rows import insert_call, insert_row
 
 DAY = "2026-03-02"  # NOW's
 
@@ -21,8 +21,7 @@ def insert(terminal: Terminal, name: str, **columns: Any) -> None:
     row = {"id": name, "ref": f"ref {name}", "phone_number": "+4930123456", "message": "Hello", **columns}
     row.setdefault("scheduled_at", to_ms(NOW))
     with open_sync(terminal.folder / "reminderd.db") as connection:
-        marks = ", ".join("?" for _ in row)
-        connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+        insert_row(connection, "reminders", row)
 
 
 @pytest.fixture

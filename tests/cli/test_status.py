@@ -17,11 +17,11 @@ from reminderd.config import WebConfig
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import back_up
+from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import snapshot
 from tests.cli.conftest import Terminal
 from tests.support.builders import NOW
-from tests.support.rows import insert_call
+from tests.support.rows import insert_call, insert_row
 
 DOINGS: dict[str, Any] = {
     "version": "1.2.3",
@@ -72,8 +72,7 @@ def says(**changes: Any) -> Answer:
 def insert(terminal: Terminal, name: str, **columns: Any) -> None:
     row = {"id": name, "phone_number": "+4930123456", "message": "Hello", "scheduled_at": to_ms(NOW), **columns}
     with open_sync(terminal.folder / "reminderd.db") as connection:
-        marks = ", ".join("?" for _ in row)
-        connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+        insert_row(connection, "reminders", row)
 
 
 def test_a_good_status_has_ok_in_the_first_line_and_numbers_below(terminal: Terminal) -> None:

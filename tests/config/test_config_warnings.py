@@ -92,3 +92,33 @@ def test_publicly_reachable_metrics_cause_a_warning(load: Load, host: str, found
     assert len(warnings) == found
     assert all("[metrics].host" in sentence for sentence in warnings)
     assert config_warnings(load(f'{careful}[metrics]\nhost = "{host}"\n', PLACE)) == [], "without a port there are none"
+
+
+def test_each_language_with_texts_that_could_be_better_causes_its_own_warnings(load: Load) -> None:
+    config = load(
+        """
+        [calling]
+        end = "21:00"
+        timezone = "America/New_York"
+        [limits]
+        answered_per_day = 1
+        [messages]
+        clinic = "Dr. Brown"
+        phone = "+1 202 555 0190"
+        templates = { visit = "Please come.", bill = "Please call." }
+        [messages.es]
+        menu = "Pulse 1, 2 o 3."
+        templates = { visit = "Venga, por favor." }
+        [provider.twilio]
+        account_sid = "AC00000000000000000000000000000000"
+        auth_token = "token"
+        from_number = "+12025550100"
+        [web]
+        public_base_url = "https://clinic.example"
+        """,
+        PLACE,
+    )
+    assert config_warnings(config) == [
+        "[messages.es].menu does not mention key 9, which stops these calls, as the law in the USA demands",
+        "[messages.es.templates] lacks bill: what is missing there is spoken in en-US",
+    ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, load_config
-from reminderd.config.paths import all_keys
+from reminderd.config.coercion import all_keys
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 COMMENTED_KEY = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)
@@ -28,6 +28,8 @@ CAREFUL: dict[tuple[str, str], Any] = {
 def defaults() -> Iterator[tuple[str, str, object]]:
     """Yield every key as its section, headed as in TOML, its name and its default."""
     for path, attribute in all_keys():
+        if path == ("messages", "languages"):  # its sections are written without its name
+            continue
         yield ".".join(path[:-1]), path[-1], attribute.default
 
 

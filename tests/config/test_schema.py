@@ -10,6 +10,7 @@ from reminderd.config import Config, MessagesConfig, rules_of
 from reminderd.core.answers import Capabilities
 from reminderd.core.rules import Rules
 from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span
+from reminderd.core.script.templates import NO_TEMPLATES
 
 Load = Callable[..., Config]
 Errors = Callable[..., list[str]]
@@ -313,12 +314,15 @@ def test_every_valid_retention_is_valid_for_loguru(load: Load, tmp_path: Path, r
 
 
 def test_the_defaults_match_the_cores() -> None:
-    assert evolve(rules_of(Config(), provider="generic"), greeting_takes=timedelta(0)) == Rules()
+    found = rules_of(Config(), provider="generic")
+    assert evolve(found, planning=Rules().planning) == Rules()
+    assert evolve(found.planning, templates=NO_TEMPLATES) == Rules().planning
 
 
 def test_the_rules_have_the_speaking_time_of_the_greeting() -> None:
     brief, long = (rules_of(Config(messages=MessagesConfig(greeting=text))) for text in ("{clinic} here.", "So " * 25))
-    assert brief.greeting_takes < long.greeting_takes == timedelta(seconds=10)
+    assert brief.greeting_takes(None) < long.greeting_takes(None) == timedelta(seconds=10)
+    assert long.greeting_takes("es") < long.greeting_takes("en")
 
 
 def test_the_rules_follow_from_the_configuration(load: Load) -> None:

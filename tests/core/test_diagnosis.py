@@ -27,7 +27,7 @@ def test_findings_are_counted_by_mark() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "mark", "says"),
+    ("free", "mark", "text"),
     [
         (78_812_345_678, Mark.GOOD, "78.8 GB"),
         (1_000_000_000, Mark.GOOD, "1.0 GB"),
@@ -38,15 +38,15 @@ def test_findings_are_counted_by_mark() -> None:
         (0, Mark.WRONG, "0 bytes"),
     ],
 )
-def test_a_disk_is_checked_by_its_free_space(free: int, mark: Mark, says: str) -> None:
+def test_a_disk_is_checked_by_its_free_space(free: int, mark: Mark, text: str) -> None:
     found = diagnosis.disk(free, "/srv/reminderd")
     assert (found.about, found.mark) == ("disk", mark)
-    assert found.says == f"{says} free in /srv/reminderd"
+    assert found.text == f"{text} free in /srv/reminderd"
     assert bool(found.fix) == (mark is not Mark.GOOD)
 
 
 @pytest.mark.parametrize(
-    ("kept", "ahead", "mark", "says"),
+    ("kept", "ahead", "mark", "text"),
     [
         (True, None, Mark.GOOD, "synchronized, says the kernel"),
         (True, seconds(-1), Mark.GOOD, "synchronized, says the kernel; it agrees with the provider's now"),
@@ -60,12 +60,12 @@ def test_a_disk_is_checked_by_its_free_space(free: int, mark: Mark, says: str) -
     ],
 )
 def test_a_clock_is_never_good_unless_the_kernel_says_so(
-    *, kept: bool | None, ahead: timedelta | None, mark: Mark, says: str
+    *, kept: bool | None, ahead: timedelta | None, mark: Mark, text: str
 ) -> None:
     found = diagnosis.clock(kept=kept, ahead=ahead)
     assert found.mark is mark
-    assert found.says.startswith(says)
-    assert ("agrees" in found.says) == (ahead is not None and mark is not Mark.WRONG)
+    assert found.text.startswith(text)
+    assert ("agrees" in found.text) == (ahead is not None and mark is not Mark.WRONG)
 
 
 @pytest.mark.parametrize(
@@ -82,15 +82,15 @@ def test_time_zone_data_gets_old_in_two_years(version: str | None, mark: Mark) -
     found = diagnosis.time_zones(version, "/usr/share/zoneinfo", NOW)
     assert NOW.year == 2026
     assert found.mark is mark
-    assert "/usr/share/zoneinfo" in found.says
+    assert "/usr/share/zoneinfo" in found.text
 
 
 def test_each_reason_why_reminders_cannot_be_called_has_a_line() -> None:
     assert diagnosis.uncallable({}) == []
     one, more = diagnosis.uncallable({"phone_number: empty": 1, "timezone: not a time zone": 3})
     assert (one.mark, more.mark) == (Mark.WRONG, Mark.WRONG)
-    assert one.says == "1 waiting reminder can't be called: phone_number: empty"
-    assert more.says == "3 waiting reminders can't be called: timezone: not a time zone"
+    assert one.text == "1 waiting reminder can't be called: phone_number: empty"
+    assert more.text == "3 waiting reminders can't be called: timezone: not a time zone"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_an_old_schema_is_migrated_by_the_next_command(version: int, expected: F
     found = diagnosis.schema(version, 5)
     assert expected in {found, found.mark}
     assert (found.fix != "") == (version != 5)
-    assert (found.says.startswith("none yet")) == (version == 0)
+    assert (found.text.startswith("none yet")) == (version == 0)
 
 
 def test_a_write_ahead_log_is_large_beyond_a_checkpoints_size() -> None:
@@ -149,7 +149,7 @@ def test_a_write_ahead_log_is_large_beyond_a_checkpoints_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "addresses", "mark", "says"),
+    ("host", "addresses", "mark", "text"),
     [
         ("clinic.example", ["9.9.9.9", "2620:fe::fe"], Mark.GOOD, "clinic.example resolves to 9.9.9.9, 2620:fe::fe"),
         ("9.9.9.9", ["9.9.9.9"], Mark.GOOD, "9.9.9.9"),
@@ -158,17 +158,17 @@ def test_a_write_ahead_log_is_large_beyond_a_checkpoints_size() -> None:
         ("clinic.example", ["fe80::1%eth0"], Mark.WARNING, "clinic.example resolves to fe80::1%eth0 from here"),
     ],
 )
-def test_an_address_is_good_if_it_is_public(host: str, addresses: list[str], mark: Mark, says: str) -> None:
+def test_an_address_is_good_if_it_is_public(host: str, addresses: list[str], mark: Mark, text: str) -> None:
     found = diagnosis.address(host, addresses)
     assert found.mark is mark
-    assert found.says.startswith(says)
+    assert found.text.startswith(text)
 
 
 def test_a_failing_address_must_be_fixed() -> None:
     found = diagnosis.unreached(NOW, NOW.tzinfo or UTC)
     assert (found.about, found.mark) == ("public address", Mark.WRONG)
-    assert found.says.startswith("dialing is paused since 2026-03-02 10:00 UTC: answered calls never asked")
-    assert "[web].public_base_url" in found.says
+    assert found.text.startswith("dialing is paused since 2026-03-02 10:00 UTC: answered calls never asked")
+    assert "[web].public_base_url" in found.text
 
 
 @pytest.mark.parametrize(
@@ -179,11 +179,11 @@ def test_a_certificate_in_its_last_quarter_causes_a_warning(lives: int, left: in
     until = NOW + timedelta(days=left)
     found = diagnosis.certificate(until - timedelta(days=lives), until, NOW)
     assert found.mark is mark
-    assert found.says == (f"valid, for {left} more days" if left > 1 else "valid, for 24 more hours")
+    assert found.text == (f"valid, for {left} more days" if left > 1 else "valid, for 24 more hours")
 
 
 @pytest.mark.parametrize(
-    ("server", "via", "mark", "says"),
+    ("server", "via", "mark", "text"),
     [
         ("Caddy", "", Mark.GOOD, "Caddy is in front"),
         ("", "1.1 Caddy", Mark.GOOD, "Caddy is in front"),
@@ -192,10 +192,10 @@ def test_a_certificate_in_its_last_quarter_causes_a_warning(lives: int, left: in
         ("", "", Mark.WARNING, "no Server and no Via header"),
     ],
 )
-def test_the_web_server_in_front_is_named_by_its_headers(server: str, via: str, mark: Mark, says: str) -> None:
+def test_the_web_server_in_front_is_named_by_its_headers(server: str, via: str, mark: Mark, text: str) -> None:
     found = diagnosis.in_front(server, via)
     assert found.mark is mark
-    assert found.says.startswith(says)
+    assert found.text.startswith(text)
 
 
 @pytest.mark.parametrize(
@@ -227,11 +227,11 @@ def test_plain_http_must_lead_to_https_on_the_same_host(status: int, location: s
 def test_internal_paths_must_not_be_public(let_out: list[str], mark: Mark) -> None:
     found = diagnosis.kept_inside(let_out)
     assert found.mark is mark
-    assert all(path in found.says for path in let_out)
+    assert all(path in found.text for path in let_out)
 
 
 @pytest.mark.parametrize(
-    ("signed", "forged", "mark", "says"),
+    ("signed", "forged", "mark", "text"),
     [
         (SIGNED, FORGED, Mark.GOOD, "a signed one is accepted at https://x, a forged one is refused"),
         (SIGNED, Trial(403, "Invalid signature"), Mark.GOOD, "a signed one is accepted"),
@@ -259,9 +259,9 @@ def test_internal_paths_must_not_be_public(let_out: list[str], mark: Mark) -> No
     ],
 )
 def test_webhooks_are_good_if_only_signed_ones_are_accepted(
-    signed: Trial, forged: Trial, mark: Mark, says: str
+    signed: Trial, forged: Trial, mark: Mark, text: str
 ) -> None:
     found = diagnosis.webhooks(signed, forged, "https://x")
     assert found.mark is mark
-    assert found.says.startswith(says)
+    assert found.text.startswith(text)
     assert (found.fix == "") == (mark in {Mark.GOOD, Mark.UNKNOWN})

@@ -18,15 +18,16 @@ from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.daemon.alerts import Alerts, by_apprise, message, watch
-from reminderd.store.address import forget
+from reminderd.daemon.side_jobs import Alerts, by_apprise, message, watch
 from reminderd.store.database import Database, open_database
 from reminderd.store.imports import file_alert
 from reminderd.store.queries import News
 from reminderd.store.rows import to_ms
+from reminderd.store.settings import forget_failing_address
 from tests.support.builders import NOW
 from tests.support.clock import HandClock
 from tests.support.hostile_provider import answering, hostile, nobody_listens
+from tests.support.rows import insert_row
 
 ONCE = timedelta(seconds=0.01)
 
@@ -64,9 +65,7 @@ async def insert(database: Database, name: str, status: str = "failed", **column
         "status": status,
         **columns,
     }
-    marks = ", ".join("?" for _ in row)
-    sql = f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})"
-    await database.write(lambda connection, _now: connection.execute(sql, tuple(row.values())).fetchall())
+    await database.write(lambda connection, _now: insert_row(connection, "reminders", row))
 
 
 @asynccontextmanager
@@ -218,7 +217,7 @@ async def test_a_failing_address_is_alerted_once_each_time_it_begins_to_fail(tmp
         await recipient.until(1)
     async with watched(tmp_path / "db", recipient, ("r1", "failed", {})) as database:
         await until_alerted(database, 1)
-        await database.write(lambda connection, _now: forget(connection))
+        await database.write(lambda connection, _now: forget_failing_address(connection))
         await fail_address(database, NOW + ONCE)
         await recipient.until(3)
     titles = [title for title, _ in recipient.sent]

@@ -14,8 +14,8 @@ from loguru import logger
 
 from reminderd.config.load import load_config
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.daemon.daily_jobs import AGAIN_AFTER, DailyJob, backups, change_retention, do_daily, retention
 from reminderd.daemon.setup import daily_jobs
+from reminderd.daemon.side_jobs import AGAIN_AFTER, DailyJob, backups, change_retention, do_daily, retention
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
@@ -23,10 +23,10 @@ from reminderd.store.rows import to_ms
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backups_in
 from reminderd.store.sqlite.driver import Connection
-from reminderd.store.sqlite.housekeeping import scrub
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.opening import open_sync, scrub
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
+from tests.support.rows import insert_row
 
 AT_NOON = Daily(at=time(12, 0), zone=ZoneInfo("UTC"))
 """`NOW` is ten o'clock."""
@@ -98,7 +98,7 @@ def lines() -> Any:
 
 
 @asynccontextmanager
-async def looked_after(job: DailyJob) -> AsyncIterator[None]:
+async def running_job(job: DailyJob) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(do_daily, evolve(job, look=OFTEN))
         yield
@@ -118,7 +118,7 @@ async def until(fact: Callable[[], bool]) -> None:
 async def test_a_job_runs_once_a_day_at_its_time() -> None:
     clock = HandClock()
     done = Done(clock)
-    async with looked_after(a_chore(done, NOW - 22 * HOUR)):
+    async with running_job(a_chore(done, NOW - 22 * HOUR)):
         for number, by in enumerate((2 * HOUR, DAY, DAY), start=1):
             clock.advance(by)
             await done.times(number)
@@ -127,7 +127,7 @@ async def test_a_job_runs_once_a_day_at_its_time() -> None:
 
 async def test_a_job_missed_while_the_daemon_was_off_runs_at_its_start() -> None:
     done = Done(HandClock())
-    async with looked_after(a_chore(done, NOW - 23 * HOUR)):
+    async with running_job(a_chore(done, NOW - 23 * HOUR)):
         await done.times(1)
     assert done.at == [NOW]
 
@@ -135,7 +135,7 @@ async def test_a_job_missed_while_the_daemon_was_off_runs_at_its_start() -> None
 async def test_a_job_does_not_run_before_its_time() -> None:
     clock = SeenClock()
     done = Done(clock)
-    async with looked_after(a_chore(done, NOW - HOUR)):
+    async with running_job(a_chore(done, NOW - HOUR)):
         await clock.is_looked_at_again()
         clock.advance(2 * HOUR - MINUTE)
         await clock.is_looked_at_again()
@@ -145,7 +145,7 @@ async def test_a_job_does_not_run_before_its_time() -> None:
 async def test_a_job_does_not_run_again_before_the_next_day() -> None:
     clock = SeenClock()
     done = Done(clock)
-    async with looked_after(a_chore(done, None)):
+    async with running_job(a_chore(done, None)):
         await done.times(1)
         clock.advance(2 * HOUR - MINUTE)
         await clock.is_looked_at_again()
@@ -155,7 +155,7 @@ async def test_a_job_does_not_run_again_before_the_next_day() -> None:
 async def test_a_failed_job_is_logged_as_an_error_and_tried_again_after_an_hour(lines: list[str]) -> None:
     clock = HandClock()
     done = Done(clock, broken=True)
-    async with looked_after(a_chore(done, None)):
+    async with running_job(a_chore(done, None)):
         await done.times(1)
         await until(lambda: bool(lines))
         done.broken = False
@@ -170,7 +170,7 @@ async def test_an_unexpected_error_is_logged_with_its_traceback_and_tried_again(
     done = Done(clock, failure=KeyError("a bug"))
     logged: list[str] = []
     sink = logger.add(lambda message: logged.append(str(message)), format="{message}", backtrace=False, diagnose=False)
-    async with looked_after(a_chore(done, None)):
+    async with running_job(a_chore(done, None)):
         await done.times(1)
         await until(lambda: bool(logged))
         clock.advance(AGAIN_AFTER)
@@ -183,9 +183,9 @@ async def test_an_unexpected_error_is_logged_with_its_traceback_and_tried_again(
 async def test_jobs_run_one_after_the_other() -> None:
     clock, turn = HandClock(), trio.Lock()
     first, second = Done(clock, ends=trio.Event()), Done(clock)
-    async with looked_after(evolve(a_chore(first, None), turn=turn)):
+    async with running_job(evolve(a_chore(first, None), turn=turn)):
         await first.times(1)
-        async with looked_after(evolve(a_chore(second, None), turn=turn)):
+        async with running_job(evolve(a_chore(second, None), turn=turn)):
             await until(lambda: turn.statistics().tasks_waiting == 1)
             assert second.at == []
             first.ends.set()
@@ -224,7 +224,7 @@ async def test_a_backup_dated_in_the_future_is_logged_and_does_not_prevent_a_new
         future = tmp_path / f"{family}-20990101T000000Z.db"
         future.touch()
         job = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=1, clock=clock, stopping=trio.Event())
-        async with looked_after(job):
+        async with running_job(job):
             await until(lambda: len(lines) == 2)
     assert lines[0].startswith(f"INFO backup made: {family}-20260302T100000Z.db, ")
     assert lines[1] == f"WARNING not counted and not deleted: {future.name}, as its date is in the future"
@@ -238,7 +238,7 @@ async def test_a_backup_is_made_logged_and_found_after_a_restart(tmp_path: Path,
         for _ in range(2):
             stopping = trio.Event()
             job = backups(database, folder, daily=AT_NOON, keep=3, clock=clock, stopping=stopping)
-            async with looked_after(job):
+            async with running_job(job):
                 await until(lambda: bool(lines))
                 await clock.is_looked_at_again(20)  # more often than for a backup: it waits for the next day
             clock.advance(MINUTE)
@@ -252,7 +252,7 @@ async def test_a_failed_backup_is_logged_and_tried_again(tmp_path: Path, lines: 
     folder = tmp_path / "missing" / "copies"
     async with open_database(tmp_path / "db", clock):
         job = backups(tmp_path / "db", folder, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
-        async with looked_after(job):
+        async with running_job(job):
             await until(lambda: bool(lines))
     assert lines == ["ERROR no backup was made: [backup].folder: No such file or directory; tried again in an hour"]
 
@@ -266,7 +266,7 @@ async def test_errors_in_the_database_are_logged_after_its_backup(tmp_path: Path
             clinics_own.execute("CREATE TABLE clinics_own (call_id TEXT REFERENCES call_logs (id))")
             clinics_own.execute("INSERT INTO clinics_own VALUES ('deleted')")
         job = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
-        async with looked_after(job):
+        async with running_job(job):
             await until(lambda: len(lines) == 2)
     assert lines[1] == "ERROR the database, and so its backup, has 1 errors: see reminderd db check"
 
@@ -278,7 +278,7 @@ async def test_old_reminders_are_purged_at_the_start_and_then_every_day(tmp_path
             at = to_ms(NOW - age)
             await insert(database, name, status="called", wake_at=None, scheduled_at=at, updated_at=at)
         job = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
-        async with looked_after(job):
+        async with running_job(job):
             await until(lambda: bool(lines))
             assert await messages(database) == {"old": "", "young": "Secret words"}
             clock.advance(2 * HOUR)
@@ -301,7 +301,7 @@ async def test_old_changes_of_outcomes_are_deleted(tmp_path: Path) -> None:
             dated = f"UPDATE changes SET at = {at} WHERE seq = {number + 1}"
             await database.write(lambda c, _now, dated=dated: c.execute(dated).fetchall())  # type: ignore[misc] # bound
         job = change_retention(database, daily=AT_NOON, days=5, clock=clock, stopping=trio.Event())
-        async with looked_after(job):
+        async with running_job(job):
             await until_async(kept)
 
 
@@ -312,7 +312,7 @@ async def test_an_interrupted_rewrite_is_finished_at_the_next_start(tmp_path: Pa
         await leave_traces(database)
         assert await unused_pages(database) > 0
         job = retention(database, daily=AT_NOON, days=days, clock=clock, stopping=trio.Event())
-        async with looked_after(job):
+        async with running_job(job):
             await until_async(lambda: is_scrubbed(database))
         assert await unused_pages(database) == 0
 
@@ -322,18 +322,18 @@ async def test_a_failed_rewrite_is_tried_again_after_an_hour(
 ) -> None:
     errors = [StoreUnavailableError("the disk is full")]
 
-    def scrub_after_trouble(connection: Connection) -> bool:
+    def scrub_after_an_error(connection: Connection) -> bool:
         if errors:
             raise errors.pop()
         return scrub(connection)
 
-    monkeypatch.setattr("reminderd.daemon.daily_jobs.scrub", scrub_after_trouble)
+    monkeypatch.setattr("reminderd.daemon.side_jobs.scrub", scrub_after_an_error)
     clock = HandClock()
     async with open_database(tmp_path / "db", clock) as database:
         at = to_ms(NOW - 31 * DAY)
         await insert(database, "old", status="called", wake_at=None, scheduled_at=at, updated_at=at)
         job = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
-        async with looked_after(job):
+        async with running_job(job):
             await until(lambda: len(lines) == 2)
             assert not await is_scrubbed(database)
             clock.advance(AGAIN_AFTER)
@@ -349,7 +349,7 @@ async def test_a_wal_that_a_reader_holds_is_emptied_an_hour_later(tmp_path: Path
         with open_sync(tmp_path / "db") as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM reminders").fetchone()
-            async with looked_after(job):
+            async with running_job(job):
                 await until(lambda: bool(lines))
                 reader.execute("ROLLBACK")
                 assert not await is_scrubbed(database)
@@ -366,7 +366,7 @@ async def test_a_file_too_large_to_rewrite_is_logged(tmp_path: Path, lines: list
         at = to_ms(NOW - 31 * DAY)
         await insert(database, "old", status="called", wake_at=None, scheduled_at=at, updated_at=at)
         job = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event(), most_bytes=8192)
-        async with looked_after(job):
+        async with running_job(job):
             await until(lambda: len(lines) == 2)
         assert await messages(database) == {"old": ""}
     assert lines[1] == (
@@ -376,8 +376,7 @@ async def test_a_file_too_large_to_rewrite_is_logged(tmp_path: Path, lines: list
 
 async def insert(database: Database, name: str, **columns: Any) -> None:
     row = {"id": name, "phone_number": "+12025550147", "message": "Secret words", "scheduled_at": to_ms(NOW), **columns}
-    marks = ", ".join("?" for _ in row)
-    await execute(database, f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", *row.values())
+    await database.write(lambda connection, _now: insert_row(connection, "reminders", row))
 
 
 async def leave_traces(database: Database) -> None:

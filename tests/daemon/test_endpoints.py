@@ -15,7 +15,6 @@ from reminderd.config import Config
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.script.prompts import Question
-from reminderd.core.script.scripts import Script
 from reminderd.daemon.endpoints import DatabaseRecorder, note_answer
 from reminderd.daemon.setup import DaemonState, Options, set_up
 from reminderd.engine.breaker import Breaker
@@ -58,7 +57,6 @@ async def a_recorder(path: Path, *, knows_one_call: bool = False) -> AsyncIterat
             database=database,
             rules=RULES,
             breaker=Breaker(RULES.backoff),
-            script=Script(),
             knows_one_call=knows_one_call,
         )
 

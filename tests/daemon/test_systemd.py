@@ -94,10 +94,10 @@ async def test_without_a_heartbeat_the_watchdog_is_not_fed_and_fires(tmp_path: P
     async with attended(str(tmp_path / "notify"), life) as systemd:
         await systemd.feeds(3)
         life.last_sign = autojump_clock.current_time()
-        await systemd.found_out()
+        await systemd.until_fired()
         # Silent for half a minute it is still believed, once: then the watchdog's own minute runs.
         assert autojump_clock.current_time() - life.last_sign <= PATIENCE + WATCHDOG.total_seconds()
-        await systemd.hear_of("no heartbeat for 60 s")
+        await systemd.hear_status("no heartbeat for 60 s")
 
 
 async def test_the_watchdog_is_fed_as_soon_as_the_heartbeat_is_back(tmp_path: Path, autojump_clock: MockClock) -> None:
@@ -106,7 +106,7 @@ async def test_the_watchdog_is_fed_as_soon_as_the_heartbeat_is_back(tmp_path: Pa
     async with attended(str(tmp_path / "notify"), life) as systemd:
         await systemd.feeds(1)
         life.last_sign = autojump_clock.current_time() - 20  # at the next look it will be silent for fifty seconds
-        await systemd.hear_of("no heartbeat for 55 s")
+        await systemd.hear_status("no heartbeat for 55 s")
         life.last_sign = None
         await systemd.feeds(1)
         assert not systemd.fired.is_set()

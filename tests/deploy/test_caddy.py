@@ -12,13 +12,14 @@ import httpx
 import trio
 
 from reminderd.core.model import Status
-from reminderd.providers.twilio.signature import signature
+from reminderd.providers.twilio.webhooks import signature
 from reminderd.sandbox.twilio.twiml_reader import Hangup, Say, read_twiml
 from tests.e2e.conftest import Clinic
 from tests.support.caddy import CADDYFILE, Caddy, a_caddy, needs_caddy
 from tests.support.generic_server import send, webhook
+from tests.support.ports import a_free_port
 from tests.support.program import running
-from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
+from tests.support.twilio_clinic import a_twilio_clinic
 from tests.support.twilio_sandbox import TOKEN
 
 pytestmark = needs_caddy
@@ -26,7 +27,7 @@ pytestmark = needs_caddy
 FORM = "application/x-www-form-urlencoded"
 
 REFUSED = {502, 503}
-"""Tried in vain; not tried, as it was known to be down."""
+"""Tried without an answer; not tried, as it was known to be down."""
 
 SHUT = (
     "/",

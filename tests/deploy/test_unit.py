@@ -39,7 +39,7 @@ def test_systemd_would_find_a_mistyped_key(tmp_path: Path) -> None:
     assert "Unknown key 'WatchdogSecs'" in done.stderr
 
 
-def test_the_unit_is_hardened_to_an_exposure_below_two() -> None:
+def test_the_unit_is_hardened_to_a_score_below_two() -> None:
     command = [ANALYZE, "security", "--offline=true", "--threshold=20", "--no-pager", str(UNIT)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

@@ -1,4 +1,4 @@
-"""Whoever asks, with an authority of its own behind the certificates; and sites that answer by path."""
+"""A client with its own certificate authority, and sites that answer by path."""
 
 import json
 from collections.abc import AsyncIterator, Mapping

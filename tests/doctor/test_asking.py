@@ -1,7 +1,7 @@
 import pytest
 
 from reminderd.doctor.asking import Asking, is_this_machine
-from reminderd.providers.http import Unheard
+from reminderd.providers.http import HttpFailure
 
 
 @pytest.mark.parametrize(
@@ -25,5 +25,5 @@ def test_loopback_addresses_are_recognized_as_this_machine(host: str, *, expecte
 @pytest.mark.parametrize("url", ["http://xn--/", "http://[::1", f"http://{'x' * 64}/"])
 async def test_an_invalid_url_gets_no_answer(url: str, ask: Asking) -> None:
     outcome = await ask.get(url)
-    assert isinstance(outcome, Unheard)
+    assert isinstance(outcome, HttpFailure)
     assert not outcome.sent

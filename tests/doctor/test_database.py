@@ -14,6 +14,7 @@ from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import open_sync
 from tests.doctor.conftest import marks_of
 from tests.support.builders import NOW
+from tests.support.rows import insert_row
 
 SQLITE = {} if sqlite_warning() is None else {"SQLite": "warning"}
 WELL = {"database": "good", "schema": "good", "write-ahead log": "good"} | SQLITE
@@ -33,8 +34,7 @@ def insert(config: Config, *ids: str, **columns: str) -> None:
         for reminder_id in ids:
             row = {"id": reminder_id, "phone_number": "+12025550100", "message": "Hi.", "scheduled_at": to_ms(NOW)}
             row |= columns
-            marks = ", ".join("?" for _ in row)
-            connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+            insert_row(connection, "reminders", row)
 
 
 def test_a_sound_database_is_good(config: Config) -> None:
@@ -61,7 +61,7 @@ def test_a_file_that_is_not_our_database_is_an_error(config: Config) -> None:
     config.database.path.write_text("This is no database, however much it looks like a file." * 100)
     (found,) = looked(config)
     assert found.mark is Mark.WRONG
-    assert "not a SQLite database" in found.says
+    assert "not a SQLite database" in found.text
 
 
 def test_a_database_that_run_would_refuse_without_a_provider_is_an_error(config: Config) -> None:
@@ -70,7 +70,7 @@ def test_a_database_that_run_would_refuse_without_a_provider_is_an_error(config:
         connection.execute("INSERT INTO settings (key, value) VALUES ('real_provider', 'twilio')")
     wrong = [finding for finding in looked(config) if finding.mark is Mark.WRONG]
     assert [finding.about for finding in wrong] == ["database"]
-    assert "has been in use with the provider twilio, and none is configured" in wrong[0].says
+    assert "has been in use with the provider twilio, and none is configured" in wrong[0].text
     sandbox = evolve(config, provider=evolve(config.provider, is_stated=True))
     for stated in (sandbox, with_provider(config, TwilioSettings())):
         assert marks_of(looked(stated)) == WELL
@@ -80,7 +80,7 @@ def test_a_folder_in_place_of_the_database_is_an_error(config: Config) -> None:
     config.database.path.mkdir()
     (found,) = looked(config)
     assert found.mark is Mark.WRONG
-    assert found.says.endswith("is no file")
+    assert found.text.endswith("is no file")
 
 
 def test_a_database_that_cannot_be_read_in_time_is_not_called_sound(config: Config) -> None:
@@ -100,8 +100,8 @@ def test_the_first_errors_are_shown_and_the_rest_are_counted(broken: int, lines:
         connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
     found = [finding for finding in looked(config) if finding.about == "database"]
     assert [finding.mark for finding in found] == [Mark.WRONG] * lines
-    assert found[0].says == "a waiting reminder has no wake_at: r0"
-    assert (found[-1].says == f"{broken - 3} more") == (broken > 4)
+    assert found[0].text == "a waiting reminder has no wake_at: r0"
+    assert (found[-1].text == f"{broken - 3} more") == (broken > 4)
 
 
 @pytest.mark.parametrize("wrong", [{"timezone": "EST"}, {"phone_number": "12025550147"}, {"message": " "}])
@@ -116,7 +116,7 @@ def test_reminders_that_a_new_country_no_longer_allows_are_reported(config: Conf
     insert(config, "r1")
     assert marks_of(looked(evolve(config, clinic=ClinicConfig(country="US")))) == WELL
     found = looked(evolve(config, clinic=ClinicConfig(country="DE")))
-    assert "1 waiting reminder can't be called: phone_number: a number of United States (US)" in found[-1].says
+    assert "1 waiting reminder can't be called: phone_number: a number of United States (US)" in found[-1].text
 
 
 def test_an_opt_out_that_stops_no_call_is_reported(config: Config) -> None:
@@ -125,7 +125,7 @@ def test_an_opt_out_that_stops_no_call_is_reported(config: Config) -> None:
         connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('12025550194')")
     (finding,) = [finding for finding in looked(config) if finding.about == "database"]
     assert finding.mark is Mark.WRONG
-    assert finding.says.startswith("opt_outs: a number that ends in '94' is not E.164, so it stops no call; correct it")
+    assert finding.text.startswith("opt_outs: a number that ends in '94' is not E.164, so it stops no call; correct it")
 
 
 def test_a_write_ahead_log_that_keeps_growing_is_reported(config: Config) -> None:
@@ -146,4 +146,4 @@ def test_a_failing_public_address_is_reported(config: Config) -> None:
         connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', ?)", (str(to_ms(NOW)),))
     found = looked(config)
     assert marks_of(found) == WELL | {"public address": "wrong"}
-    assert "[web].public_base_url" in next(one.says for one in found if one.about == "public address")
+    assert "[web].public_base_url" in next(one.text for one in found if one.about == "public address")

@@ -10,8 +10,8 @@ from reminderd.core.diagnosis import Mark
 from reminderd.core.imports import FOLDER
 from reminderd.doctor.drop_folder import check_drop_folder
 from reminderd.store.imports import begin_import
+from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import transaction
 from tests.support.builders import HOUR, NOW
 
 
@@ -21,7 +21,7 @@ def loaded(folder: Path, text: str = 'folder = "inbox"\nexpect_by = "06:30"') ->
 
 
 def marks(config: Config, now: datetime = NOW) -> list[tuple[Mark, str]]:
-    return [(finding.mark, finding.says) for finding in check_drop_folder(config, now)]
+    return [(finding.mark, finding.text) for finding in check_drop_folder(config, now)]
 
 
 def test_without_a_folder_there_is_nothing_to_check(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_folder_in_which_we_may_not_write_is_wrong(tmp_path: Path, monkeypatch
     (tmp_path / "inbox").mkdir()
     monkeypatch.setattr(os, "access", lambda _path, mode: mode == os.F_OK)
     [finding] = check_drop_folder(loaded(tmp_path), NOW)
-    assert (finding.mark, finding.says) == (Mark.WRONG, "no file can be taken out of [import].folder")
+    assert (finding.mark, finding.text) == (Mark.WRONG, "no file can be taken out of [import].folder")
     assert "operations.md, Import from a folder" in finding.fix
 
 

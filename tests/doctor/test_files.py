@@ -42,7 +42,7 @@ def loaded(folder: Path) -> Config:
 
 
 def mistakes(folder: Path) -> list[str]:
-    return [finding.says for finding in check_files(loaded(folder)) if finding.mark is Mark.WRONG]
+    return [finding.text for finding in check_files(loaded(folder)) if finding.mark is Mark.WRONG]
 
 
 def test_files_readable_only_by_their_owner_are_good(folder: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_file_readable_by_every_user_is_named(name: str, folder: Path) -> None
     with open_sync(folder / "reminderd.db"):
         (folder / name).chmod(0o644)
         found = [finding for finding in check_files(loaded(folder)) if finding.mark is Mark.WRONG]
-    assert [finding.says for finding in found] == [f"{folder / name} is open to every user of the machine"]
+    assert [finding.text for finding in found] == [f"{folder / name} is open to every user of the machine"]
     assert found[0].fix == f"chmod o= {folder / name}"
 
 
@@ -130,7 +130,7 @@ if os.geteuid() == 0:
 else:
     Path(sys.argv[1]).chmod(0)
 for finding in check_files(config):
-    print(finding.mark, finding.says)
+    print(finding.mark, finding.text)
 """
 
 

@@ -7,11 +7,11 @@ from attrs import evolve
 
 from reminderd.config import Config, DatabaseConfig, WebConfig, provider_section
 from reminderd.core.diagnosis import Mark
-from reminderd.doctor.addresses import LocalDaemon, _refusal, check_port
 from reminderd.doctor.asking import Asking, asking
+from reminderd.doctor.connections import LocalDaemon, _refusal, check_port
 from reminderd.store.settings import database_id
+from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import snapshot
 from tests.doctor.conftest import ALIVE, generic, says, site
 from tests.support.hostile_provider import (
     Script,
@@ -48,7 +48,7 @@ async def looked(config: Config, ask: Asking) -> tuple[LocalDaemon, list[tuple[s
 async def test_a_free_port_is_good(free: str, ask: Asking) -> None:
     found, marks = await looked(at(free), ask)
     assert marks == [("port", Mark.GOOD), ("daemon", Mark.WARNING)]
-    assert found.findings[1].says.startswith("does not run, so nobody is called")
+    assert found.findings[1].text.startswith("does not run, so nobody is called")
     assert found.url is None
 
 
@@ -69,7 +69,7 @@ async def test_a_daemon_on_all_addresses_is_asked_on_loopback(ask: Asking) -> No
     async with a_web_server() as web:
         found, marks = await looked(at(web.url, "0.0.0.0"), ask)  # noqa: S104 - no server listens there
     assert marks == [("port", Mark.GOOD), ("port", Mark.WARNING), ("daemon", Mark.GOOD)]
-    assert "past the web server" in found.findings[1].says
+    assert "past the web server" in found.findings[1].text
     assert found.url == web.url
 
 
@@ -94,7 +94,7 @@ async def test_a_daemon_with_another_database_is_not_ours(tmp_path: Path, ask: A
     async with hostile(another) as server:
         found, marks = await looked(in_folder(at(server.url), tmp_path), ask)
     assert marks == [("port", Mark.WRONG)]
-    assert found.findings[0].says.startswith("another reminderd answers at 127.0.0.1 port ")
+    assert found.findings[0].text.startswith("another reminderd answers at 127.0.0.1 port ")
     assert "--config FILE" in found.findings[0].fix
     assert found.url is None
 
@@ -121,7 +121,7 @@ async def test_the_daemons_failing_parts_are_reported(ask: Asking) -> None:
         web.parts["provider"] = "dialing is paused: 401"
         found, marks = await looked(at(web.url), ask)
     assert marks == [("port", Mark.GOOD), ("daemon", Mark.WRONG)]
-    assert found.findings[1].says == "provider: dialing is paused: 401"
+    assert found.findings[1].text == "provider: dialing is paused: 401"
     assert found.url == web.url
 
 
@@ -158,7 +158,7 @@ async def test_another_programs_port_is_in_use(script: Script, ask: Asking) -> N
     async with hostile(script) as server:
         found, marks = await looked(at(server.url), ask)
     assert marks == [("port", Mark.WRONG)]
-    assert "is used by a program" in found.findings[0].says
+    assert "is used by a program" in found.findings[0].text
     assert "ss -ltnp" in found.findings[0].fix
     assert found.url is None
 

@@ -5,7 +5,7 @@ from attrs import evolve
 
 from reminderd.config import Config, with_provider
 from reminderd.core.diagnosis import Finding, Mark
-from reminderd.doctor.provider import check_provider
+from reminderd.doctor.connections import check_provider
 from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic
 from tests.support.generic_server import KEY
@@ -22,7 +22,7 @@ def twilio(url: str) -> Config:
 async def looked(config: Config, *, seconds: float = 10) -> list[tuple[Mark, str]]:
     found: list[Finding] = await check_provider(config, seconds=seconds)
     assert {finding.about for finding in found} == {"provider"}
-    return [(finding.mark, finding.says) for finding in found]
+    return [(finding.mark, finding.text) for finding in found]
 
 
 async def test_the_sandbox_is_not_asked() -> None:

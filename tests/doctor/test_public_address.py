@@ -8,8 +8,8 @@ from attrs import frozen
 
 from reminderd.clock import SystemClock
 from reminderd.core.diagnosis import Mark
-from reminderd.doctor.addresses import PublicAddress, check_public_address, plain_http
 from reminderd.doctor.asking import Asking, asking
+from reminderd.doctor.connections import PublicAddress, check_public_address, plain_http
 from tests.doctor.conftest import ALIVE, marks_of, says, site
 from tests.support.hostile_provider import answer, answering, hang, hostile, nobody_listens, say
 from tests.support.tls import encrypted
@@ -42,7 +42,7 @@ async def test_a_daemon_without_a_web_server_in_front_exposes_too_much(ask: Aski
         found = await looked(url, ask)
     marks = marks_of(found.findings)
     assert (marks["from outside"], marks["web server"], marks["kept inside"]) == ("good", "warning", "wrong")
-    assert "/api and /health/ready" in found.findings[-1].says
+    assert "/api and /health/ready" in found.findings[-1].text
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ async def test_an_untrusted_certificate_is_an_error_and_no_request_is_sent(ask: 
     async with hostile(site({"/health": ALIVE})) as server, encrypted(server.url, trustme.CA()) as url:
         found = await looked(url, ask)
     assert marks_of(found.findings) == {"address": "warning", "certificate": "wrong", "from outside": "unknown"}
-    assert "unable to get local issuer certificate" in found.findings[1].says
+    assert "unable to get local issuer certificate" in found.findings[1].text
     assert (found.url, server.requests) == (None, [])
 
 
@@ -98,14 +98,14 @@ async def test_a_certificate_is_checked_by_its_remaining_days(
     ):
         found = await looked(url, ask)
     assert marks_of(found.findings)["certificate"] == mark
-    assert words in found.findings[1].says
+    assert words in found.findings[1].text
 
 
 async def test_a_certificate_for_another_name_is_an_error(ask: Asking, authority: trustme.CA) -> None:
     async with hostile(site({})) as server, encrypted(server.url, authority) as url:
         found = await looked(url.replace("localhost", "127.0.0.1"), ask)
     assert marks_of(found.findings)["certificate"] == "wrong"
-    assert "127.0.0.1" in found.findings[1].says
+    assert "127.0.0.1" in found.findings[1].text
 
 
 async def test_a_server_without_tls_has_no_certificate(ask: Asking) -> None:
@@ -178,7 +178,7 @@ async def test_a_name_without_an_address_is_an_error(ask: Asking) -> None:
     fault = OSError(-2, "Name or service not known")
     found = await resolved(Names("", fault), "https://clinic.example", ask)
     assert marks_of(found.findings) == {"address": "wrong", "certificate": "unknown"}
-    assert found.findings[0].says == "clinic.example has no address: Name or service not known"
+    assert found.findings[0].text == "clinic.example has no address: Name or service not known"
 
 
 async def test_an_invalid_host_name_is_an_error(ask: Asking) -> None:

@@ -8,7 +8,7 @@ from reminderd.config import Config, WebConfig, with_provider
 from reminderd.core.diagnosis import Finding, Mark
 from reminderd.daemon.setup import client
 from reminderd.doctor.asking import Asking
-from reminderd.doctor.provider import check_webhooks
+from reminderd.doctor.connections import check_webhooks
 from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic, says
 from tests.support.hostile_provider import Line, ReceivedRequest, Script, answering, hear, hostile, nobody_listens
@@ -69,14 +69,14 @@ async def test_a_daemon_with_another_secret_or_address_is_an_error(
     async with hostile(a_daemon_with(of_daemon)) as server:
         found = await looked(config, ask, local=server.url)
     assert found.mark is Mark.WRONG
-    assert "is refused" in found.says
+    assert "is refused" in found.text
 
 
 async def test_a_daemon_that_accepts_forged_webhooks_is_an_error(ask: Asking) -> None:
     async with hostile(a_daemon_with(generic(webhook_auth="none", webhook_secret=""))) as server:
         found = await looked(generic(), ask, local=server.url)
     assert found.mark is Mark.WRONG
-    assert "a forged one is not refused" in found.says
+    assert "a forged one is not refused" in found.text
 
 
 async def test_twilios_own_library_accepts_only_the_signed_probe(ask: Asking) -> None:
@@ -109,7 +109,7 @@ async def test_the_public_address_is_asked_first(ask: Asking, authority: trustme
         async with hostile(a_daemon_with(generic())) as server, encrypted(server.url, authority) as url:
             found = await looked(generic(), ask, public=url, local=nobody)
     assert found.mark is Mark.GOOD
-    assert url in found.says
+    assert url in found.text
 
 
 async def test_a_token_is_only_sent_over_tls_or_on_this_machine(ask: Asking, authority: trustme.CA) -> None:
@@ -144,4 +144,4 @@ async def test_an_answer_of_another_program_is_an_error(body: bytes, ask: Asking
     async with hostile(answering(401, body)) as server:
         found = await looked(generic(), ask, local=server.url)
     assert found.mark is Mark.WRONG
-    assert "it is not the daemon that answers" in found.says
+    assert "it is not the daemon that answers" in found.text

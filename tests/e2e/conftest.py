@@ -16,6 +16,7 @@ from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.engine import calls_of, reminder_of
 from tests.support.generic_server import KEY, SECRET, GenericServer, generic_server
+from tests.support.rows import insert_row
 
 CONFIG = """
 [database]
@@ -70,9 +71,8 @@ class Clinic:
         now = to_ms(SystemClock().now())
         row = {"id": reminder_id, "phone_number": phone_number, "message": "Tomorrow at nine.", "scheduled_at": now}
         row |= columns
-        marks = ", ".join("?" for _ in row)
         with open_sync(self.folder / "clinic.db") as connection:
-            connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+            insert_row(connection, "reminders", row)
 
     def reminder(self, reminder_id: str) -> Reminder:
         with open_sync(self.folder / "clinic.db") as connection:

@@ -13,7 +13,7 @@ from attrs import evolve
 from reminderd.cli.call_test import Progress, _lines
 from reminderd.clock import SystemClock
 from reminderd.core.answers import Accepted
-from reminderd.providers.twilio.signature import HEADER, signature
+from reminderd.providers.twilio.webhooks import SIGNATURE_HEADER, signature
 from reminderd.sandbox.behaviors import example_number
 from reminderd.store.sqlite.opening import open_sync
 from tests.e2e.conftest import Clinic
@@ -21,9 +21,10 @@ from tests.e2e.test_api import a_reminder
 from tests.support.api import TOKEN
 from tests.support.generic_server import send, webhook
 from tests.support.hostile_provider import answering, hostile
+from tests.support.ports import a_free_port
 from tests.support.program import clean_environment, running
 from tests.support.store import a_store
-from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
+from tests.support.twilio_clinic import a_twilio_clinic
 from tests.support.twilio_sandbox import FROM
 from tests.support.twilio_sandbox import TOKEN as TWILIO_TOKEN
 
@@ -210,11 +211,11 @@ async def test_twilios_webhooks_about_other_calls_than_the_test_call_get_503(
         async with httpx.AsyncClient() as client:
             for what in ("status/0f8fad5b", "answer/0f8fad5b", "keys/0f8fad5b?question=menu&repeats=0"):
                 url = f"{clinic.url}/webhooks/twilio/{what}"
-                headers = {HEADER: signature(TWILIO_TOKEN, url, fields)}
+                headers = {SIGNATURE_HEADER: signature(TWILIO_TOKEN, url, fields)}
                 answer = await client.post(url, data=dict(fields), headers=headers)
                 assert answer.status_code == 503, what
             url = f"{clinic.url}/webhooks/twilio/fallback"
-            answer = await client.get(url, headers={HEADER: signature(TWILIO_TOKEN, url, [])})
+            answer = await client.get(url, headers={SIGNATURE_HEADER: signature(TWILIO_TOKEN, url, [])})
             assert answer.status_code == 503
         await program.ended()
 

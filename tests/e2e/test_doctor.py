@@ -17,8 +17,9 @@ from attrs import frozen
 from tests.e2e.conftest import Clinic
 from tests.support.caddy import needs_caddy
 from tests.support.generic_server import KEY, SECRET, Fault
+from tests.support.ports import a_free_port
 from tests.support.program import clean_environment, running
-from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
+from tests.support.twilio_clinic import a_twilio_clinic
 from tests.support.twilio_sandbox import FROM, TOKEN
 
 CADDYFILE = """
@@ -58,7 +59,7 @@ class Said:
         return {finding["about"]: finding["mark"] for finding in self.findings}
 
     def says(self, about: str) -> str:
-        return next(finding["says"] for finding in self.findings if finding["about"] == about)
+        return next(finding["text"] for finding in self.findings if finding["about"] == about)
 
 
 async def doctor(folder: Path, *options: str, env: dict[str, str] | None = None) -> Said:
@@ -188,7 +189,7 @@ async def test_twilios_webhooks_are_checked_with_twilios_signature(tmp_path: Pat
 
 
 async def test_an_error_is_one_line_without_a_secret_or_a_phone_number(clinic: Clinic) -> None:
-    clinic.provider.fault = lambda *_: Fault.UNAUTHORISED
+    clinic.provider.fault = lambda *_: Fault.UNAUTHORIZED
     (clinic.folder / "clinic.db").write_text("This is no database.")
     said = await doctor(clinic.folder, env={"REMINDERD__WEB__HOST": "x" * 64, "WEBHOOK_PORT": "4000"})
     assert said.code == 1

@@ -150,7 +150,7 @@ async def test_an_unsigned_or_forged_webhook_is_401_and_nothing_is_written(clini
     [
         (Fault.REFUSED, "failed", 0),
         (Fault.DOWN, "processing", 1),
-        (Fault.UNAUTHORISED, "processing", 1),
+        (Fault.UNAUTHORIZED, "processing", 1),
         (Fault.TOO_MANY, "processing", 1),
         (Fault.ERROR_BUT_PLACED, "failed", 1),
         (Fault.LOST_ANSWER, "failed", 1),

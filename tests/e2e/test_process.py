@@ -83,7 +83,7 @@ async def test_a_second_signal_ends_the_stop_at_once_with_its_own_exit_code(clin
         program.process.terminate()
         await program.line("SIGTERM: stopping")
         assert await program.terminate() == 1
-    assert [call.state for call in clinic.calls("r1")] == ["dialing"], "its lease runs out, and it is looked after"
+    assert [call.state for call in clinic.calls("r1")] == ["dialing"], "its lease runs out, and it is checked"
 
 
 async def test_a_port_in_use_is_a_one_line_error_with_exit_code_1(clinic: Clinic) -> None:

@@ -11,14 +11,15 @@ import trio
 from reminderd.clock import SystemClock
 from reminderd.core.model import CallOutcome, Status
 from reminderd.core.reasons import EndCode
-from reminderd.providers.twilio.signature import signature
+from reminderd.providers.twilio.webhooks import signature
 from reminderd.store.reminders import Source, cancel
 from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import transaction
 from tests.support.builders import RULES
+from tests.support.ports import a_free_port
 from tests.support.program import clean_environment, running
-from tests.support.twilio_clinic import TwilioClinic, a_free_port, a_twilio_clinic
+from tests.support.twilio_clinic import TwilioClinic, a_twilio_clinic
 from tests.support.twilio_sandbox import TOKEN
 
 FORM = "application/x-www-form-urlencoded"

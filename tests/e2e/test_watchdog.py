@@ -48,7 +48,7 @@ async def test_the_watchdog_finds_a_hanging_poll_loop_even_if_the_web_server_ans
         await systemd.hear("READY=1")
         await systemd.feeds(2)
         hang_the_next_claim(clinic)
-        await systemd.found_out()
+        await systemd.until_fired()
         assert (await clinic.client.get(f"{url}/health")).status_code == 200
         program.process.send_signal(signal.SIGABRT)  # as systemd would
         assert await program.ended() == -signal.SIGABRT

@@ -29,7 +29,7 @@ ONLY_WHERE_WE_ARE_ASKED: set[Sample] = {
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """For webhooks, and for whoever asks how it stands."""
+    """For webhooks and health checks."""
     with reserved_port() as port:
         yield port
 

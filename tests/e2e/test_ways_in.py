@@ -37,7 +37,7 @@ REMINDER = {"phone_number": "+1 202 555 0147", "message": "Hello.", "scheduled_a
 
 @frozen
 class WaysIn:
-    """The running program and the commands beside it; each way returns what it says against a reminder."""
+    """The running program and its commands; each way returns its errors about a reminder."""
 
     clinic: Clinic
     url: str

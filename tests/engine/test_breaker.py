@@ -13,7 +13,7 @@ ACCEPTED = Accepted("ext-1")
 REFUSED = Refused("no such number")
 DOWN = NotPlaced("connection refused")
 TOO_MANY = NotPlaced("too many requests", timedelta(seconds=60), rate_limited=True)
-ACCOUNT = AccountRefused("unauthorised")
+ACCOUNT = AccountRefused("unauthorized")
 UNCLEAR = Unclear("timeout")
 NOT_ALLOWED = NotPlaced("no calls to this country", number_refused=True)
 DRAW = 0.0  # every pause is half its ceiling
@@ -61,7 +61,7 @@ def test_one_answer_about_one_call_pauses_nothing(answer: Answer) -> None:
 def test_an_error_of_our_account_pauses_at_once() -> None:
     breaker = a_breaker()
     assert dialed(breaker, ACCOUNT, now=10.0) is PauseChange.BEGAN
-    assert (breaker.paused, breaker.reason) == (True, "unauthorised")
+    assert (breaker.paused, breaker.reason) == (True, "unauthorized")
     assert (breaker.room(11.9), breaker.next_at(10.0)) == (0, 12.0)
 
 
@@ -214,7 +214,7 @@ def test_a_changed_backoff_applies_from_the_next_pause() -> None:
     assert breaker.next_at(0.0) >= 50.0
 
 
-# One number's trouble, and everybody's
+# Errors about one number, and about all
 
 A, B, C = "+12025550001", "+12025550002", "+12025550003"
 

@@ -16,12 +16,11 @@ from reminderd.core.rules import Backoff
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
 from reminderd.providers.base import Placement
-from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.transaction import snapshot
+from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.trio_sqlite import Runner, worker_threads
 from tests.support.builders import HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
-from tests.support.engine import Engine, FakeProvider, accepts, an_engine
+from tests.support.engine import FakeProvider, accepts, an_engine, restored_now
 
 LONG = Backoff(HOUR, HOUR)
 T = TypeVar("T")
@@ -135,10 +134,6 @@ async def test_a_reload_does_not_end_the_pause_for_a_failing_provider(tmp_path: 
 async def test_a_reload_does_not_end_the_quiet_time_early_if_the_wall_clock_was_changed(
     tmp_path: Path,
 ) -> None:
-    async def restored_now(engine: Engine) -> None:
-        stamp = str(to_ms(engine.clock.now()))
-        await engine.execute("INSERT INTO settings (key, value) VALUES ('restored_at', ?)", stamp)
-
     clock = HandClock()
     async with an_engine(tmp_path / "db", clock, before_start=restored_now, outcome_timeout=15 * MINUTE) as engine:
         await engine.insert("r1", at=NOW + MINUTE)

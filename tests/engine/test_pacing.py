@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.engine.pacing import Pacing
+from reminderd.engine.context import Pacing
 
 
 @pytest.mark.parametrize("per_second", [0, -1])

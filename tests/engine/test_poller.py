@@ -31,9 +31,9 @@ from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Question
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
-from reminderd.store.address import answering_since
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
+from reminderd.store.settings import answering_since
 from reminderd.store.settle import settle_key, settle_pick_up, settle_report
 from reminderd.store.sqlite.driver import Connection
 from tests.support.clock import HandClock
@@ -151,7 +151,10 @@ async def test_a_resend_without_a_free_line_waits_for_one(start: Start) -> None:
         [unsure] = await engine.calls("r1")
         assert unsure.state is CallState.UNCONFIRMED
         await engine.execute("UPDATE call_logs SET wake_at = 0 WHERE lease_token IS NULL")
-        await trio.sleep(0.5)  # time to send it again, were there a line
+        with trio.fail_after(10):
+            while (unsure := (await engine.calls("r1"))[0]).wake_at == NEVER:  # noqa: ASYNC110 - a row is no event
+                await trio.sleep(0.005)
+        assert (unsure.state, unsure.lease_token) == (CallState.UNCONFIRMED, None), "claimed, and not sent again"
         assert len(engine.provider.placed) == 2
         hang_up.set()
         await engine.provider.asked(3)

@@ -11,17 +11,11 @@ from loguru import logger
 from reminderd.clock import SystemClock
 from reminderd.core.model import Status
 from reminderd.engine.context import Sightings
-from reminderd.store.rows import to_ms
 from tests.support.builders import HOUR, MINUTE, NOW, RULES
 from tests.support.clock import HandClock
-from tests.support.engine import Engine, an_engine
+from tests.support.engine import Engine, an_engine, restored_now
 
 QUIET = timedelta(minutes=15)
-
-
-async def restored_now(engine: Engine) -> None:
-    stamp = str(to_ms(engine.clock.now()))
-    await engine.execute("INSERT INTO settings (key, value) VALUES ('restored_at', ?)", stamp)
 
 
 @pytest.fixture

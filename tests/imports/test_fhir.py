@@ -257,16 +257,12 @@ def test_resources_may_be_in_several_files_of_a_folder(tmp_path: Path) -> None:
     assert (found.cells["mobile"], found.mistake) == ("202-555-0101", None)
 
 
-def test_a_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reminderd.imports.records.LARGEST", 100)
-    with pytest.raises(UnreadableError, match="it is larger than"):
-        read_json(tmp_path, appointment(), patient())
-
-
-def test_a_file_with_too_many_records_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reminderd.imports.records.MOST", 1)
-    with pytest.raises(UnreadableError, match="it has more than 1 records"):
-        read_json(tmp_path, appointment(), appointment(id="b"), appointment(id="c"), patient())
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "appointments.json"
+    with path.open("wb") as file:
+        file.truncate(33 << 20)
+    with pytest.raises(UnreadableError, match="it is larger than 32 MiB"):
+        read(path)
 
 
 def test_a_half_of_a_letter_is_never_written_anywhere(tmp_path: Path) -> None:

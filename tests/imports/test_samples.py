@@ -1,8 +1,10 @@
 """Files in the shape of several vendors come to what they say; names are made up, numbers are of a reserved range."""
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from icalendar import Calendar
 
 from reminderd.imports.formats import format_of
 from tests.imports.readings import SAMPLES, read
@@ -143,6 +145,19 @@ def test_every_sample_is_expected() -> None:
 def test_the_other_fields_of_a_record_are_read_too(name: str, number: int, expected: dict[str, str]) -> None:
     [found] = [each for each in read(SAMPLES / name) if each.number == number]
     assert {field: found.cells.get(field) for field in expected} == expected
+
+
+@pytest.mark.parametrize("name", [name for name in EXPECTED if name.endswith(".ics")])
+def test_a_reader_of_whole_calendars_finds_the_same_entries_and_times(name: str) -> None:
+    judged = []
+    for entry in Calendar.from_ical((SAMPLES / name).read_bytes()).walk("VEVENT"):
+        start = entry["DTSTART"].dt
+        judged.append((str(entry["UID"]), start if isinstance(start, datetime) else None))
+    read_here = []
+    for each in read(SAMPLES / name):
+        moment = each.cells.get("appointment_at")
+        read_here.append((each.cells["ref"].partition("/")[0], moment and datetime.fromisoformat(moment)))
+    assert read_here == judged
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -16,8 +16,8 @@ from loguru import logger
 
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition
 from reminderd.core.masking import masked
+from reminderd.engine.context import log_transition
 from reminderd.logs.configure import configure_logs
-from reminderd.logs.lifecycle import log_transition
 
 NUMBER = "+12025550123"
 
@@ -211,7 +211,7 @@ def test_library_lines_show_no_query_or_phone_number(jsonl: io.StringIO, said: s
 
 def test_httpx_logs_requests_at_debug_and_errors_at_their_own_level(jsonl: io.StringIO) -> None:
     logging.getLogger("httpx").info("HTTP Request")
-    logging.getLogger("httpx").error("trouble")
+    logging.getLogger("httpx").error("a failure")
     logging.getLogger("quart.app").info("serving")
     assert [line["level"] for line in lines(jsonl)] == ["DEBUG", "ERROR", "INFO"]
 
@@ -275,7 +275,7 @@ def test_a_full_file_is_rotated_and_old_ones_are_removed(tmp_path: Path) -> None
     assert not [one for one in old if one.exists()]
     told = "".join(one.read_text(encoding="utf-8") for one in files)
     assert all(f"line {number} " in told for number in range(20)), "no line is lost on the way"
-    assert all(stat.S_IMODE(one.stat().st_mode) & 0o137 == 0 for one in files), "those put aside are as private"
+    assert all(stat.S_IMODE(one.stat().st_mode) & 0o137 == 0 for one in files), "rotated files are as private"
 
 
 @pytest.mark.parametrize("name", ["reminderd", "reminderd.log"])

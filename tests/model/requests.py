@@ -4,7 +4,7 @@ from tests.model.closing import close
 from tests.model.model import Model
 from tests.model.provider import news_of, take_request
 from tests.model.reports import progress
-from tests.model.rows import BACKOFF, CONFIRM_AFTER, IN_CALL, IN_DOUBT, Call, Reminder, Task
+from tests.model.rows import BACKOFF, CONFIRM_AFTER, IN_CALL, MAYBE_PLACED, Call, Reminder, Task
 from tests.model.rules import Rule
 
 
@@ -22,7 +22,7 @@ def send(model: Model, place: int, answer: str) -> None:
 
 def _may_be_sent(model: Model, task: Task, call: Call) -> bool:
     rules, now = model.rules, model.now
-    is_mine = call.lease_token == task.token and call.state in IN_DOUBT and not call.evidence
+    is_mine = call.lease_token == task.token and call.state in MAYBE_PLACED and not call.evidence
     has_time = call.wake_at is not None and now < call.wake_at and model.elapsed < task.deadline
     if Rule.LEASE_IS_CHECKED in rules and not (is_mine and has_time):
         return False
@@ -53,7 +53,7 @@ def _not_sent(model: Model, task: Task, call: Call) -> None:
     """Record that nothing of a request has reached the provider."""
     is_mine = call.lease_token == task.token
     call.requests = max(call.requests - 1, 0)
-    if call.evidence or call.state not in IN_DOUBT:
+    if call.evidence or call.state not in MAYBE_PLACED:
         return
     if call.requests == 0:
         close(model, call, "not_placed", "not_sent")
@@ -72,7 +72,7 @@ def settle(model: Model, place: int) -> None:
         progress(model, call, news, task.account)
         return
     is_mine = call.lease_token == task.token
-    if call.state not in IN_DOUBT or call.evidence:
+    if call.state not in MAYBE_PLACED or call.evidence:
         return
     if task.answer == "unclear" and Rule.UNCLEAR_IS_UNCONFIRMED in model.rules:
         if is_mine:

@@ -20,7 +20,7 @@ FINAL: Final = frozenset({"called", "failed", "expired", "cancelled"})
 IN_CALL: Final = frozenset({"dialing", "processing"})
 OPEN: Final = frozenset({"dialing", "unconfirmed", "placed"})
 ALIVE: Final = OPEN | {"stray"}
-IN_DOUBT: Final = frozenset({"dialing", "unconfirmed"})
+MAYBE_PLACED: Final = frozenset({"dialing", "unconfirmed"})
 
 Asked = tuple[str, int, int]
 """What a call was asked to speak: a reminder, which row of that id it was, and its scheduled_at."""

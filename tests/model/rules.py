@@ -61,7 +61,7 @@ class Rule(Enum):
     KEY_PRESS_IS_HEARD = (
         "a key, or the request at the end of the message, proves that it was heard, whatever the call reports later"
     )
-    HUNG_UP_ONCE_SPOKEN_IS_REACHED = "whoever hangs up was reached once the message had been spoken, not before"
+    HUNG_UP_ONCE_SPOKEN_IS_REACHED = "a patient who hangs up was reached once the message had been spoken, not before"
     LATE_REPORTS_MAKE_NO_CALL_LONGER = "when a line ended is told by the provider, not by when its report arrives"
     HUNG_UP_IS_FOR_STAFF = "a patient who has hung up during the message is not called again"
     DECLINED_IS_NOT_REDIALED = "a patient who has declined a call is not called again"

@@ -1,4 +1,4 @@
-"""What the rest of the program relies on from every provider, whoever it is.
+"""What the rest of the program relies on from every provider.
 
 A provider joins by a function like `generic` below and a name in `RIGS`. Where providers differ, the provider's
 capabilities or the rig say so.
@@ -106,7 +106,7 @@ async def generic(pace: float = PACE) -> AsyncIterator[Rig]:
 @asynccontextmanager
 async def twilio(pace: float = PACE) -> AsyncIterator[Rig]:
     async def take(line: Line) -> None:
-        """What a clinic answers: a few words for whoever picks up, nothing for a report."""
+        """Answer like a clinic: a few words for the person who answers, nothing for a report."""
         asks = line.server.requests[-1].target.startswith(f"{PATH}/answer/")
         await line.stream.send_all(HELLO if asks else ACCEPTED)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from reminderd.core.answers import Finding, Found, NoAnswer, NotFound, Report
+from reminderd.core.answers import Found, LookUpAnswer, NoAnswer, NotFound, Report
 from reminderd.providers.base import Placement
 from reminderd.providers.generic.client import GenericProvider
 from tests.support.builders import NOW
@@ -25,12 +25,12 @@ FOUND = Found(Report(external_call_id="c-1", status="ringing", reminder_id="r-1"
 Maker = Callable[..., GenericProvider]
 
 
-async def found(script: Script, provider_at: Maker, **changes: Any) -> Finding:
+async def found(script: Script, provider_at: Maker, **changes: Any) -> LookUpAnswer:
     async with hostile(script) as server:
         return await provider_at(server.url, **changes).find(PLACEMENT)
 
 
-async def fetched(script: Script, provider_at: Maker, **changes: Any) -> Finding:
+async def fetched(script: Script, provider_at: Maker, **changes: Any) -> LookUpAnswer:
     async with hostile(script) as server:
         return await provider_at(server.url, **changes).fetch("c-1")
 
@@ -49,7 +49,7 @@ def listing(*calls: object) -> Script:
         pytest.param(listing(), NotFound(), id="an empty list"),
     ],
 )
-async def test_a_call_is_found_in_a_list_by_our_id(script: Script, expected: Finding, provider_at: Maker) -> None:
+async def test_a_call_is_found_in_a_list_by_our_id(script: Script, expected: LookUpAnswer, provider_at: Maker) -> None:
     assert await found(script, provider_at) == expected
 
 

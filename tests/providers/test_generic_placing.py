@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
@@ -254,7 +255,7 @@ async def test_a_call_is_not_placed_if_no_connection_of_the_pool_is_free(
 ) -> None:
     async with hostile((hang,)) as server:
         provider = provider_at(server.url, max_connections=1, timeout=SOON)
-        provider._exchange._places.acquire_on_behalf_of_nowait("somebody else")
+        provider._http._places.acquire_on_behalf_of_nowait("somebody else")
         assert await provider.place(PLACEMENT) == NotPlaced("no connection within 0.3 s")
     assert server.connections == 0
     assert idle_clock.current_time() < 1
@@ -281,6 +282,13 @@ async def test_the_request_matches_the_contract_exactly(provider_at: Maker) -> N
         "message": PLACEMENT.message,
         "metadata": {"reminder_id": "reminder-1", "attempt_id": "0b0f4a3e-call"},
     }
+
+
+async def test_the_request_has_the_language_of_a_patient_who_has_one(provider_at: Maker) -> None:
+    async with hostile(answering(201, b'{"call_id": "c-1"}')) as server:
+        await provider_at(server.url).place(evolve(PLACEMENT, language="pt-BR"))
+        (request,) = server.requests
+    assert json.loads(request.body)["language"] == "pt-BR"
 
 
 async def test_a_providers_cookies_are_not_kept(provider_at: Maker) -> None:

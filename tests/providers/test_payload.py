@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reminderd.core.answers import Report, spelled
 from reminderd.providers.base import DURATION_LIMIT, InvalidPayloadError, json_object
-from reminderd.providers.generic.payload import read_report
+from reminderd.providers.generic.webhooks import read_report
 
 WHOLE: dict[str, Any] = {
     "call_id": "c-1",

@@ -10,8 +10,8 @@ from attrs import evolve
 from reminderd.core.answers import Accepted, Capabilities, Found
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import Status
-from reminderd.store.address import address_alert, follow_address, note_address_alert, note_gap, unreached_since
 from reminderd.store.personal_data import erase
+from reminderd.store.settings import address_alert, follow_address, note_address_alert, note_gap, unreached_since
 from tests.support.builders import HOUR, MINUTE, SECOND, a_report, able
 from tests.support.store import Store, a_store
 

@@ -56,7 +56,7 @@ def is_busy(store: Store, name: str = "r2") -> bool:
 
 
 def given_up(store: Store, action: Action) -> None:
-    """Nothing clears up what became of the call, until the outcome timeout."""
+    """Let the outcome timeout pass without news of the call."""
     store.answer(action, Unclear("no answer in time"))
     store.later(store.rules.outcome_timeout)
     store.claims(requests=0)
@@ -139,7 +139,7 @@ def test_an_unconfirmed_call_goes_to_staff_after_the_outcome_timeout(store: Stor
 
 
 def test_a_call_whose_request_is_in_flight_is_not_closed(store: Store) -> None:
-    """Whoever sends it hangs for longer than its lease and `confirm_after`; another process looks at the call."""
+    """Its sender hangs for longer than its lease and `confirm_after`; another process looks at the call."""
     store.rules = able(LOOK_UP, lease=MINUTE, confirm_after=2 * MINUTE)
     action = claims_first(store)
     store.later(store.rules.lease)

@@ -485,7 +485,7 @@ def test_a_lease_from_a_clock_that_was_ahead_ends_with_its_process(store: Store)
     store.now -= DAY
     store.write(partial(poke, lease=store.rules.lease))
     assert store.claim(held=frozenset({action.token})) == []
-    assert store.calls()[0].state is CallState.DIALING  # whoever still works on it keeps it
+    assert store.calls()[0].state is CallState.DIALING  # the process that works on it keeps it
     store.now += store.rules.lease
     store.claim()
     assert store.calls()[0].state is CallState.UNCONFIRMED

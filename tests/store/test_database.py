@@ -16,6 +16,7 @@ from reminderd.store.sqlite.driver import Connection, sqlite_warning
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import MINUTE, NOW
 from tests.support.clock import HandClock
+from tests.support.store import setting_keys
 
 T = TypeVar("T")
 
@@ -28,33 +29,27 @@ def setting(key: str) -> Callable[[Connection, datetime], datetime]:
     return insert
 
 
-def keys(connection: Connection) -> list[str]:
-    return [
-        row["key"] for row in connection.execute("SELECT key FROM settings WHERE key <> 'database_id' ORDER BY key")
-    ]
-
-
 def stored(path: Path) -> list[str]:
     with open_sync(path) as connection:
-        return keys(connection)
+        return setting_keys(connection)
 
 
 async def test_a_write_gets_the_clocks_time_and_is_read_back(database: Database, clock: HandClock) -> None:
     assert await database.write(setting("a")) == NOW
     clock.advance(MINUTE)
     assert await database.write(setting("b"), wait=False) == NOW + MINUTE
-    assert await database.read(keys) == ["a", "b"]
+    assert await database.read(setting_keys) == ["a", "b"]
 
 
 async def test_a_read_sees_one_snapshot(database: Database, path: Path) -> None:
     def look_twice(connection: Connection) -> tuple[list[str], list[str]]:
-        before = keys(connection)
+        before = setting_keys(connection)
         with open_sync(path) as other:
             setting("a")(other, NOW)
-        return before, keys(connection)
+        return before, setting_keys(connection)
 
     assert await database.read(look_twice) == ([], [])
-    assert await database.read(keys) == ["a"]
+    assert await database.read(setting_keys) == ["a"]
 
 
 async def test_a_read_cannot_write(database: Database) -> None:
@@ -83,7 +78,7 @@ async def test_two_openers_of_one_file_see_each_others_writes(path: Path, clock:
         async with trio.open_nursery() as nursery:
             for number in range(20):
                 nursery.start_soon((one, two)[number % 2].write, setting(f"{number:02}"))
-        assert await one.read(keys) == await two.read(keys) == [f"{number:02}" for number in range(20)]
+        assert await one.read(setting_keys) == await two.read(setting_keys) == [f"{number:02}" for number in range(20)]
 
 
 async def test_an_exception_of_the_body_is_raised_unchanged(path: Path, clock: HandClock) -> None:
@@ -170,16 +165,16 @@ async def test_the_wal_is_emptied_at_the_end_even_if_others_have_it_open(
         await database.write(setting("a"))
         assert log.stat().st_size > 0
     assert log.stat().st_size == 0
-    assert keys(connection) == ["a"]
+    assert setting_keys(connection) == ["a"]
 
 
 async def test_a_reader_does_not_prevent_closing(path: Path, clock: HandClock, connection: Connection) -> None:
     async with open_database(path, clock, busy_timeout=timedelta(milliseconds=20)) as database:
         connection.execute("BEGIN")
-        assert keys(connection) == []
+        assert setting_keys(connection) == []
         await database.write(setting("a"))
     connection.execute("ROLLBACK")
-    assert keys(connection) == ["a"]
+    assert setting_keys(connection) == ["a"]
 
 
 async def test_the_stored_query_statistics_contain_no_phone_numbers(path: Path, clock: HandClock) -> None:
@@ -224,4 +219,4 @@ async def test_with_an_inline_runner_no_virtual_time_passes(path: Path, autojump
         assert autojump_clock.current_time() == 0
         await trio.sleep(60)
         assert await database.write(setting("b")) == NOW + MINUTE
-        assert await database.read(keys) == ["a", "b"]
+        assert await database.read(setting_keys) == ["a", "b"]

@@ -19,7 +19,7 @@ WORDS: Final = {
     "a hidden column": r"\b(rowid|oid)\b",
     "a conflict clause that only SQLite has": r"\b(INSERT|UPDATE) OR \w+|\bREPLACE INTO\b",
     "a comparison that only SQLite has": r"\bGLOB\b|\bIS (NOT )?:|\bIS (NOT )?\?|==",
-    "an index that the engine shall choose": r"\bINDEXED BY\b",
+    "an index that the engine must choose": r"\bINDEXED BY\b",
     "an integer of four bytes": r"\bAS INTEGER\b",
     "no limit, written as one": r"\bLIMIT -1\b",
     "unnamed columns": r"SELECT \*|\.\*",

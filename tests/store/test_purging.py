@@ -25,8 +25,7 @@ from reminderd.store.personal_data import (
     unscrubbed,
 )
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.housekeeping import count_calls, scrub
-from reminderd.store.sqlite.opening import BUSY_TIMEOUT
+from reminderd.store.sqlite.opening import BUSY_TIMEOUT, count_calls, scrub
 from tests.support.builders import DAY, NOW, RULES
 from tests.support.rows import insert_call
 from tests.support.store import Store, a_store, contents
@@ -188,9 +187,10 @@ def test_a_young_or_alive_call_without_a_reminder_is_kept(store: Store, columns:
 
 
 def test_old_calls_are_found_behind_any_number_of_others(store: Store) -> None:
-    for number in range(BATCH + 1):
-        insert(store, f"r{number}", updated_at=to_ms(NOW))
-        called(store, f"r{number}", id=f"c{number}", created_at=to_ms(OLD), updated_at=to_ms(OLD))
+    with store.one_transaction():
+        for number in range(BATCH + 1):
+            insert(store, f"r{number}", updated_at=to_ms(NOW))
+            called(store, f"r{number}", id=f"c{number}", created_at=to_ms(OLD), updated_at=to_ms(OLD))
     store.connection.execute(f"DELETE FROM reminders WHERE id = 'r{BATCH}'")
     purge(store)
     purged = store.connection.execute("SELECT id FROM call_logs WHERE phone_number = ''").fetchall()
@@ -216,10 +216,9 @@ def test_a_purge_keeps_opt_outs(store: Store) -> None:
 
 def test_a_purge_runs_in_batches_with_an_audit_line_each(store: Store) -> None:
     total = 2 * BATCH + 1
-    store.connection.execute("BEGIN")
-    for number in range(total):
-        insert(store, f"r{number}", scheduled_at=to_ms(OLD) + number % 3)
-    store.connection.execute("COMMIT")
+    with store.one_transaction():
+        for number in range(total):
+            insert(store, f"r{number}", scheduled_at=to_ms(OLD) + number % 3)
     assert count_old(store.connection, before=BEFORE) == total
     assert purge(store) == total
     lines = store.connection.execute("SELECT act, actor, detail FROM audit").fetchall()
@@ -231,8 +230,9 @@ def test_a_purge_runs_in_batches_with_an_audit_line_each(store: Store) -> None:
 
 def test_rows_purged_long_ago_cause_no_long_transaction(store: Store) -> None:
     """Also if there is nothing to do, a transaction looks at a few reminders only, by an index."""
-    for number in range(2 * BATCH):
-        insert(store, f"r{number:03}", message="", phone_number="")
+    with store.one_transaction():
+        for number in range(2 * BATCH):
+            insert(store, f"r{number:03}", message="", phone_number="")
     batch = partial(purge_batch, before=BEFORE, place=Place(), actor="anna", cleaned=without_numbers)
     done = store.write(batch)
     assert (done.reminders, done.reached) == (0, Place(to_ms(OLD), f"r{BATCH - 1:03}"))
@@ -251,9 +251,10 @@ def test_a_late_report_of_a_purged_reminder_reads_no_other_purged_rows(store: St
         return len(taken)
 
     alone = steps("first")
-    for number in range(300):
-        insert(store, f"r{number}", message="", phone_number="")
-        called(store, f"r{number}", id=f"c{number}", phone_number="")
+    with store.one_transaction():
+        for number in range(300):
+            insert(store, f"r{number}", message="", phone_number="")
+            called(store, f"r{number}", id=f"c{number}", phone_number="")
     assert steps("last") <= alone + 2
 
 
@@ -262,9 +263,10 @@ def test_calls_are_found_by_index_after_their_number_has_grown(store: Store) -> 
     called(store)
     store.connection.execute("ANALYZE")
     assert not by_index(store)
-    for number in range(2, 300):
-        insert(store, f"r{number}")
-        called(store, f"r{number}", id=f"c{number}")
+    with store.one_transaction():
+        for number in range(2, 300):
+            insert(store, f"r{number}")
+            called(store, f"r{number}", id=f"c{number}")
     store.write(count_calls)
     assert by_index(store)
 

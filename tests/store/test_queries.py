@@ -59,9 +59,10 @@ def test_list_and_report_agree_on_who_needs_a_human(tmp_path: Path) -> None:
     reasons = (None, EndCode.OPTED_OUT, EndCode.NOT_ANSWERED)
     states = list(product(Status, (None, *Response, "moved"), reasons, (None, *HoldCode), (False, True)))
     with a_store(tmp_path / "every.db") as store:
-        for number, (status, response, reason, hold, is_done) in enumerate(states):
-            own = {"response": response, "end_code": reason, "hold_code": hold}
-            store.insert(f"{number:04}", status=status, done_at=to_ms(NOW) if is_done else None, **own)
+        with store.one_transaction():
+            for number, (status, response, reason, hold, is_done) in enumerate(states):
+                own = {"response": response, "end_code": reason, "hold_code": hold}
+                store.insert(f"{number:04}", status=status, done_at=to_ms(NOW) if is_done else None, **own)
         rows = list_reminders(store.connection, wanted=Wanted(needs_human=True), limit=None)
     expected = [
         f"{number:04}" for number, (*state, done) in enumerate(states) if outcome(*state, is_done=done) in NEED_A_HUMAN

@@ -18,12 +18,12 @@ PHONE = "+4930123456"
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
-    """A reminder that was rung and opted out by its patient, one in an odd spelling, and one of somebody else."""
+    """A reminder whose patient was called and opted out, one in an odd spelling, and one of somebody else."""
     with a_store(path) as store:
-        store.insert("rung", PHONE)
+        store.insert("anna-1", PHONE)
         [action] = store.claim()
         store.answer(action, Accepted("ext-1"))
-        report = a_report("completed", reminder_id="rung", attempt_id=action.call.id, transcript="Yes.")
+        report = a_report("completed", reminder_id="anna-1", attempt_id=action.call.id, transcript="Yes.")
         store.report(report)
         store.write(partial(opt_out, phone_number=PHONE, source="key 9", actor="patient", rules=store.rules))
         store.insert("odd", "+49 30 12-34.56", scheduled_at=to_ms(NOW + DAY))
@@ -34,9 +34,9 @@ def store(path: Path) -> Iterator[Store]:
 
 def test_a_record_has_everything_stored_about_one_number_only(store: Store) -> None:
     found = record(store.connection, phone_number=PHONE)
-    assert [reminder["id"] for reminder in found.reminders] == ["rung", "odd"]
-    assert [call["transcript"] for call in found.calls["rung"]] == ["Yes."]
-    assert [receipt["call_id"] for receipt in found.receipts["rung"]] == ["ext-1"]
+    assert [reminder["id"] for reminder in found.reminders] == ["anna-1", "odd"]
+    assert [call["transcript"] for call in found.calls["anna-1"]] == ["Yes."]
+    assert [receipt["call_id"] for receipt in found.receipts["anna-1"]] == ["ext-1"]
     assert [act["act"] for act in found.acts["odd"]] == ["cancel"]
     assert found.opt_out is not None
     assert found.opt_out["source"] == "key 9"
@@ -59,14 +59,14 @@ def test_calls_of_deleted_reminders_are_exported_and_erased(store: Store) -> Non
 
 
 def test_calls_of_reminders_with_a_changed_number_are_exported_and_erased(store: Store) -> None:
-    store.connection.execute("UPDATE reminders SET phone_number = '+4930123458' WHERE id = 'rung'")
+    store.connection.execute("UPDATE reminders SET phone_number = '+4930123458' WHERE id = 'anna-1'")
     found = record(store.connection, phone_number=PHONE)
     assert [call["transcript"] for call in found.other_calls] == ["Yes."]
     assert found.calls == {"odd": []}
-    assert record(store.connection, phone_number="+4930123458").calls == {"rung": []}
+    assert record(store.connection, phone_number="+4930123458").calls == {"anna-1": []}
     store.write(partial(erase, phone_number=PHONE, actor="anna"))
     assert PHONE not in str(contents(store.connection)["call_logs"])
-    assert store.reminder("rung").phone_number == "+4930123458"
+    assert store.reminder("anna-1").phone_number == "+4930123458"
 
 
 def test_an_export_leaves_an_audit_line_without_the_number(store: Store) -> None:
@@ -82,10 +82,10 @@ def test_an_erasure_keeps_the_opt_out_and_anonymous_rows(store: Store) -> None:
     after = contents(store.connection)
     assert [row[0] for row in after["reminders"]] == ["other"]
     assert (after["webhook_receipts"], after["alerts"]) == ([], [])
-    assert not any(told in str((after["call_logs"], after["call_reminders"])) for told in (PHONE, "rung", "Yes."))
+    assert not any(told in str((after["call_logs"], after["call_reminders"])) for told in (PHONE, "anna-1", "Yes."))
     assert after["opt_outs"] == before["opt_outs"]
     assert after["audit"][:-1] == before["audit"]
-    assert after["audit"][-1][2:] == ("anna", "erase", None, "a number that ends in 56: 2 reminders")
+    assert after["audit"][-1][2:] == ("anna", "erase", None, "a number that ends in 56: 2 reminders", None)
     assert PHONE not in str(after["audit"])
     assert "12-34" not in str(after)
 

@@ -21,9 +21,8 @@ from reminderd.store.errors import UnknownReminderError
 from reminderd.store.personal_data import erase
 from reminderd.store.queries import news, note_alerts
 from reminderd.store.reminders import RefTakenError, RequestsRefusedError, Source
-from reminderd.store.sqlite.housekeeping import make_room
-from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import snapshot
+from reminderd.store.sqlite.driver import snapshot
+from reminderd.store.sqlite.opening import make_room, open_sync
 from tests.support.builders import HOUR, MINUTE, NOW, RULES, a_report, hours
 from tests.support.store import Store, a_store, contents
 

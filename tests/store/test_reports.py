@@ -214,8 +214,8 @@ def test_key_9_cancels_all_waiting_reminders_of_the_number_in_one_transaction(st
 def test_if_one_reminder_cannot_be_cancelled_nothing_of_key_9_is_recorded(store: Store, line: Report) -> None:
     store.insert("r2", scheduled_at=1_900_000_000_000)
     store.connection.execute(
-        "CREATE TEMP TRIGGER trouble BEFORE UPDATE ON reminders WHEN NEW.id = 'r2'"
-        " BEGIN SELECT RAISE(ABORT, 'trouble'); END"
+        "CREATE TEMP TRIGGER failing BEFORE UPDATE ON reminders WHEN NEW.id = 'r2'"
+        " BEGIN SELECT RAISE(ABORT, 'failed'); END"
     )
     before = everything(store)
     with pytest.raises(IntegrityError):
@@ -363,7 +363,8 @@ def test_a_patient_who_hung_up_after_the_message_is_reached(store: Store) -> Non
 def test_a_patient_who_hung_up_between_two_messages_heard_the_first(store: Store) -> None:
     line = a_bundle(store)
     store.pick_up(line)
-    store.later(1.5 * SECOND)  # "Tomorrow at nine." takes 1.2 seconds, and "Bring your papers." as much
+    # "Tomorrow at nine." takes 1.2 seconds, and "Bring your papers." as much.
+    store.later(store.rules.greeting_takes(None) + 1.5 * SECOND)
     store.report(evolve(line, status="completed", ended_at=store.now))
     assert store.reminder("r1").status is Status.CALLED
     assert (store.reminder("r2").status, store.reminder("r2").end_code) == (Status.FAILED, EndCode.HUNG_UP)

@@ -7,6 +7,7 @@ import pytest
 from reminderd.core.model import Status
 from reminderd.store.sqlite.driver import Connection, Error, IntegrityError
 from reminderd.store.sqlite.opening import open_connection, open_sync
+from tests.support.rows import insert_row
 
 DUE = 1_772_445_600_000
 YEAR_2999 = 32_472_144_000_000
@@ -31,8 +32,7 @@ connection.close()
 
 def add(connection: Connection, identity: str = "r1", /, **columns: object) -> None:
     values = {"id": identity, "phone_number": "+49301", "message": "m", "scheduled_at": DUE} | columns
-    names, places = ", ".join(values), ", ".join("?" * len(values))
-    connection.execute(f"INSERT INTO reminders ({names}) VALUES ({places})", tuple(values.values()))
+    insert_row(connection, "reminders", values)
 
 
 def value(connection: Connection, column: str, identity: str = "r1") -> object:
@@ -57,6 +57,9 @@ def test_four_columns_are_enough_for_a_reminder(connection: Connection) -> None:
         "ref",
         "expires_at",
         "timezone",
+        "appointment_id",
+        "planned_at",
+        "cadence",
         "language",
         "hold_code",
         "former_number",
@@ -408,6 +411,7 @@ def test_the_tables_are_strict(path: Path) -> None:
     del strict["sqlite_schema"]
     names = {
         "reminders",
+        "appointments",
         "call_logs",
         "call_reminders",
         "sqlite_sequence",

@@ -1,4 +1,4 @@
-"""Reminders, calls and ledgers for tests, and what can happen to them, at a fixed time."""
+"""Reminders, calls and ledgers for tests, and the events that can happen to them, at a fixed time."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ NO_HOURS = CallingHours(ZoneInfo("UTC"), week=((),) * 7)
 
 
 def hours(start: timedelta, end: timedelta, *, zone: str = "UTC", days: Iterable[int] = range(7)) -> CallingHours:
-    """Open on these weekdays from `start` until before `end`, on the next day if that is not after it."""
+    """Return hours on these weekdays from `start` until `end`, on the next day if that is not after it."""
     first, last = start // MINUTE, end // MINUTE
     span = Span(first, last if last > first else last + DAY_MINUTES)
     return CallingHours(ZoneInfo(zone), tuple((span,) if day in days else () for day in range(7)))
@@ -89,7 +89,7 @@ def a_member(call: Call, reminder: Reminder, **changes: Any) -> Member:
 
 
 def a_ledger(*rows: Reminder | Call | Member, **facts: Any) -> Ledger:
-    """The rows, and a membership of each reminder in each call to its number, unless memberships are among them."""
+    """Return a ledger of these rows; without memberships, each reminder is in each call to its number."""
     ledger = Ledger(**facts).put(*rows)
     if not ledger.members:
         reminders = list(ledger.reminders.values())
@@ -111,7 +111,7 @@ def a_report(status: str = "completed", **changes: Any) -> Report:
 
 
 def silent(call: Call, *, since: timedelta = DAY, known: timedelta = timedelta(0)) -> Witness:
-    """This process has seen the call's last sign for so long, and known the call for so long."""
+    """Return a witness that has seen no sign of the call for `since`, and has known it for `known`."""
     monotonic = 1_000_000.0
     return Witness(
         monotonic=monotonic,
@@ -131,7 +131,7 @@ def claimed(
     now: datetime = NOW,
     witness: Witness = NOTHING_SEEN,
 ) -> Transition:
-    """The reminder's time has come; a new call would get the id "call-new", under the lease `TOKEN`."""
+    """Claim a due reminder; a new call gets the id "call-new" and the lease `TOKEN`."""
     reminder = ledger.reminders[reminder_id]
     return claim_reminder(ledger, reminder, draft=Draft("call-new", TOKEN), witness=witness, rules=rules, now=now)
 
@@ -139,7 +139,7 @@ def claimed(
 AT_HAND = Room()
 
 
-def looked_at(
+def call_claimed(
     ledger: Ledger,
     call_id: str = "call-1",
     *,
@@ -148,32 +148,34 @@ def looked_at(
     room: Room = AT_HAND,
     witness: Witness | None = None,
 ) -> Transition:
-    """The time of an alive call has come."""
+    """Claim an alive call that is due."""
     call = ledger.calls[call_id]
     seen = silent(call) if witness is None else witness
     return claim_call(ledger, call, token="lease-2", room=room, witness=seen, rules=rules, now=now)
 
 
 def an_action(ledger: Ledger, call_id: str = "call-1", kind: ActionKind = ActionKind.PLACE) -> Action:
-    """The claimed request of a call."""
+    """Return the action of a claimed call."""
     call = ledger.calls[call_id]
     reminders = tuple(reminder for _, reminder in ledger.current(call))
     return Action(kind=kind, call=call, reminders=reminders, message="Hello.")
 
 
-def replied(ledger: Ledger, answer: Answer, *, action: Action | None = None, **changes: Any) -> Transition:
-    """The provider answers the request of "call-1"."""
+def answer_settled(ledger: Ledger, answer: Answer, *, action: Action | None = None, **changes: Any) -> Transition:
+    """Settle the provider's answer to the request of "call-1"."""
     values: dict[str, Any] = {"counts": True, "draw": 0.5, "rules": RULES, "now": NOW}
     return answered(ledger, action or an_action(ledger), answer, **(values | changes))
 
 
-def unsent(ledger: Ledger, reason: str = "stopping", *, action: Action | None = None, **changes: Any) -> Transition:
-    """The request of "call-1" was not sent."""
+def not_sent_settled(
+    ledger: Ledger, reason: str = "stopping", *, action: Action | None = None, **changes: Any
+) -> Transition:
+    """Settle that the request of "call-1" was not sent."""
     values: dict[str, Any] = {"rules": RULES, "now": NOW}
     return not_sent(ledger, action or an_action(ledger), reason, **(values | changes))
 
 
-def heard_of(ledger: Ledger, report: Report, **changes: Any) -> Transition:
-    """A webhook came; a call that is not known would get the id "call-adopted"."""
+def report_settled(ledger: Ledger, report: Report, **changes: Any) -> Transition:
+    """Settle a webhook; an unknown call gets the id "call-adopted"."""
     values: dict[str, Any] = {"receipt_is_new": True, "new_call_id": "call-adopted", "rules": RULES, "now": NOW}
     return reported(ledger, report, **(values | changes))

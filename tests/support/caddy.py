@@ -17,7 +17,7 @@ import pytest
 import trio
 from attrs import define, field
 
-from tests.support.twilio_clinic import a_free_port
+from tests.support.ports import a_free_port
 
 CADDYFILE = Path(__file__).parents[2] / "deploy" / "Caddyfile"
 

@@ -11,7 +11,7 @@ import trio
 from attrs import define, evolve, field
 
 from reminderd.clock import Clock
-from reminderd.core.answers import Accepted, Answer, Capabilities, Finding, NotFound, Report
+from reminderd.core.answers import Accepted, Answer, Capabilities, LookUpAnswer, NotFound, Report
 from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Backoff, Rules
 from reminderd.engine.breaker import Breaker
@@ -24,6 +24,7 @@ from reminderd.store.rows import CALLS, REMINDERS, to_ms
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.trio_sqlite import Runner
 from tests.support.clock import HandClock
+from tests.support.rows import insert_row
 
 _PATIENCE = 60
 _SOON = timedelta(milliseconds=100)
@@ -36,13 +37,13 @@ async def accepts(placement: Placement) -> Answer:
 
 @define
 class FakeProvider:
-    """Answers as the test says, and remembers what it was asked."""
+    """Answers as the test decides, and records its requests."""
 
     answers: Callable[[Placement], Awaitable[Answer]] = accepts
     name: str = "fake"
     account: str = ACCOUNT
     capabilities: Capabilities = field(factory=Capabilities)
-    finding: Finding = field(factory=NotFound)
+    finding: LookUpAnswer = field(factory=NotFound)
     placed: list[Placement] = field(factory=list)
     looked_up: list[str] = field(factory=list)
     in_flight: int = 0
@@ -60,11 +61,11 @@ class FakeProvider:
         finally:
             self.in_flight -= 1
 
-    async def fetch(self, external_call_id: str) -> Finding:
+    async def fetch(self, external_call_id: str) -> LookUpAnswer:
         self.looked_up.append(external_call_id)
         return self.finding
 
-    async def find(self, placement: Placement) -> Finding:
+    async def find(self, placement: Placement) -> LookUpAnswer:
         self.looked_up.append(placement.call_id)
         return self.finding
 
@@ -74,7 +75,7 @@ class FakeProvider:
     def parse(self, webhook: Webhook) -> Report:
         raise AssertionError(webhook)
 
-    async def drop(self, external_call_id: str) -> Finding:
+    async def drop(self, external_call_id: str) -> LookUpAnswer:
         raise AssertionError(external_call_id)
 
     async def aclose(self) -> None:
@@ -106,7 +107,7 @@ def reminder_of(connection: Connection, reminder_id: str) -> Reminder | None:
 
 @define
 class Engine:
-    """The running engine, and what a test needs of it."""
+    """The running engine, and what a test needs from it."""
 
     database: Database
     clock: Clock
@@ -117,7 +118,7 @@ class Engine:
     nursery: trio.Nursery
 
     async def reload(self, *, dialers: int = 4, **rules: Any) -> None:
-        """Let another loop go on with the memory, under changed rules, while requests of this one are in flight."""
+        """Start another loop with the same memory and changed rules, while requests of this one are in flight."""
         before, self.rules, self.stopping = self.poller, evolve(self.rules, **rules), trio.Event()
         before.context.stopping.set()
         await before.claims_ended.wait()
@@ -127,7 +128,7 @@ class Engine:
         self.nursery.start_soon(self.poller.run)
 
     async def insert(self, reminder_id: str, *, at: datetime | None = None, **columns: Any) -> None:
-        """Insert a row as another program writes it, to a number of its own; due now by default."""
+        """Insert a row as another program does, with a number of its own; due now by default."""
         row = {
             "id": reminder_id,
             "phone_number": f"+1202{sum(ord(c) * 31**n for n, c in enumerate(reminder_id)) % 8_000_000 + 2_000_000}",
@@ -135,8 +136,7 @@ class Engine:
             "scheduled_at": to_ms(at or self.clock.now()),
         }
         row |= columns
-        marks = ", ".join("?" for _ in row)
-        await self.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", *row.values())
+        await self.database.write(lambda connection, _now: insert_row(connection, "reminders", row))
 
     async def execute(self, sql: str, *values: Any) -> None:
         await self.database.write(lambda connection, _now: connection.execute(sql, values).fetchall())
@@ -173,7 +173,7 @@ class Engine:
                 await trio.sleep(0.001)
 
     async def polled(self) -> None:
-        """Let the loop turn at least twice: what it has not done by then, it does not do now."""
+        """Let the loop turn at least twice, so that it has done everything it would do now."""
         assert isinstance(self.clock, HandClock)
         for _ in range(5):  # a turn gives a second sign of life before it waits
             self.clock.seconds += 1e-6
@@ -181,6 +181,12 @@ class Engine:
                 while self.poller.memory.beat < self.clock.seconds:
                     self.poller.memory.freed.set()  # end its wait
                     await trio.sleep(0.001)
+
+
+async def restored_now(engine: Engine) -> None:
+    """Record a restore at this moment."""
+    stamp = str(to_ms(engine.clock.now()))
+    await engine.execute("INSERT INTO settings (key, value) VALUES ('restored_at', ?)", stamp)
 
 
 @asynccontextmanager
@@ -197,7 +203,7 @@ async def an_engine(
     before_start: Callable[[Engine], Awaitable[None]] | None = None,
     **rules: Any,
 ) -> AsyncIterator[Engine]:
-    """Run the engine on a database file; the loop turns all the time, as it can't know that a test moves the clock."""
+    """Run the engine on a database file; its loop turns all the time, as it can't see that a test moves the clock."""
     stopping, ids = trio.Event(), count(1)
     provider = provider or FakeProvider()
     the_rules = evolve(

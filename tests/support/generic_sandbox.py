@@ -27,7 +27,7 @@ class ServedSandbox:
     orders: int = 0
 
     async def place(self, behavior: str, *, key: str | None = None, reminder_id: str = "r-1") -> httpx.Response:
-        """Ask for a call, by default under a key of its own."""
+        """Request a call, by default with a new key."""
         self.orders += 1
         key = key or f"key-{self.orders}"
         order = {
@@ -38,11 +38,11 @@ class ServedSandbox:
         return await self.client.post("/calls", json=order, headers={"Idempotency-Key": key})
 
     async def statuses(self, count: int) -> list[str]:
-        """The status words of the first `count` webhooks, sorted: each travels on its own."""
+        """Return the statuses of the first `count` webhooks, sorted, as their order may vary."""
         return sorted(status_of(webhook) for webhook in await self.inbox.heard(count))
 
     async def webhook(self, status: str) -> ReceivedRequest:
-        """The first webhook with this status, as soon as it comes."""
+        """Return the first webhook with this status, as soon as it arrives."""
         count = 1
         while True:
             for webhook in await self.inbox.heard(count):
@@ -57,7 +57,7 @@ def status_of(webhook: ReceivedRequest) -> str:
 
 @asynccontextmanager
 async def a_generic_sandbox(*scripts: Script, pace: float = PACE) -> AsyncIterator[ServedSandbox]:
-    """Serve the generic sandbox; `scripts` are what the inbox does with each webhook in turn, by default accept it."""
+    """Serve the generic sandbox; `scripts` are the inbox's answers in turn, by default acceptance."""
     async with hostile(*(scripts or (ACCEPTED,))) as inbox, trio.open_nursery() as nursery:
         sandbox = Sandbox(inbox.url, SECRET, "key", pace=pace)
         url = await nursery.start(partial(serve_sandbox, sandbox))

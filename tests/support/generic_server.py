@@ -1,4 +1,4 @@
-"""A provider of the generic contract that keeps a record of every phone it rang, and misbehaves when told to."""
+"""A provider of the generic contract that records every phone it rang, and fails on request."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -26,7 +26,7 @@ class Fault(Enum):
 
     NONE = auto()
     LOST_ANSWER = auto()
-    """The phone rings, then the line is cut."""
+    """The phone rings, then the connection is cut."""
     ERROR_BUT_PLACED = auto()
     """The phone rings and the answer is 500."""
     HANGS_AFTER_PLACING = auto()
@@ -37,7 +37,7 @@ class Fault(Enum):
     """422."""
     DOWN = auto()
     """503 with Retry-After: 0."""
-    UNAUTHORISED = auto()
+    UNAUTHORIZED = auto()
     """401."""
     TOO_MANY = auto()
     """429 with Retry-After: 1."""
@@ -61,20 +61,20 @@ class GenericServer:
     """The server's behavior and its record."""
 
     fault: Callable[[int, ReceivedRequest], Fault] = lambda _number, _request: Fault.NONE
-    """Which fault the request with this number (from 0) suffers."""
+    """Returns the fault for the request with this number, from 0."""
     latency: float = 0.0
     answers: trio.Event = field(factory=trio.Event)
-    """Until it is set, phones ring and no answer is given; it is set unless `hold` was called."""
+    """Until it is set, phones ring and no request is answered; it is set unless `hold` was called."""
     honors_keys: bool = False
     look_up: bool = False
     url: str = ""
     rings: list[Ring] = field(factory=list)
     requests: list[ReceivedRequest] = field(factory=list)
     look_ups: list[str] = field(factory=list)
-    """What it was asked for."""
+    """The targets of all look-ups."""
     on_ring: Callable[[Ring], None] = lambda _ring: None
     statuses: dict[str, str] = field(factory=dict)
-    """What a look-up says of a call, by its id; else `queued`."""
+    """The status in look-ups by call id; `queued` if missing."""
     _numbers: "count[int]" = field(factory=count)
     _news: trio.Event = field(factory=trio.Event)
 
@@ -82,7 +82,7 @@ class GenericServer:
         self.answers.set()
 
     def hold(self) -> None:
-        """Give no answers from here on."""
+        """Answer no more requests."""
         self.answers = trio.Event()
 
     async def serve(self, line: Line) -> None:
@@ -96,7 +96,7 @@ class GenericServer:
                 await self._say(line, *self._looked_up(request))
 
     async def rang(self, times: int) -> list[Ring]:
-        """The rings, as soon as there are so many."""
+        """Return the rings, as soon as there are so many."""
         with trio.fail_after(100):
             while len(self.rings) < times:
                 await self._news.wait()
@@ -109,7 +109,7 @@ class GenericServer:
             Fault.ERROR: (500, {}, ""),
             Fault.REFUSED: (422, {"error": "no such number"}, ""),
             Fault.DOWN: (503, {}, "Retry-After: 0\r\n"),
-            Fault.UNAUTHORISED: (401, {}, ""),
+            Fault.UNAUTHORIZED: (401, {}, ""),
             Fault.TOO_MANY: (429, {}, "Retry-After: 1\r\n"),
         }
         if fault in refusals:
@@ -170,14 +170,14 @@ class GenericServer:
 
 @asynccontextmanager
 async def generic_server(server: GenericServer) -> AsyncIterator[GenericServer]:
-    """The server on a free loopback port."""
+    """Serve it on a free loopback port."""
     async with hostile((server.serve,)) as listening:
         server.url = listening.url
         yield server
 
 
 def webhook(ring: Ring, status: str = "completed", **more: Any) -> dict[str, Any]:
-    """The body of a report about a ring."""
+    """Return the body of a report about a ring."""
     metadata = {"reminder_id": ring.reminder_id, "attempt_id": ring.attempt_id}
     return {"call_id": ring.call_id, "status": status, "metadata": metadata} | more
 

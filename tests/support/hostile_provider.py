@@ -1,4 +1,4 @@
-"""A server on a raw socket that does as it is told: answers, falls silent, cuts the line, talks garbage."""
+"""A server on a raw socket that plays scripts: it answers, hangs, cuts the connection, or sends garbage."""
 
 import socket
 import struct
@@ -30,7 +30,7 @@ class ReceivedRequest:
 
 @define
 class HostileProvider:
-    """What came in, and where it listens."""
+    """The server's URL and the requests that it has received."""
 
     url: str
     scripts: list[Script]
@@ -40,7 +40,7 @@ class HostileProvider:
     _news: trio.Event = field(factory=trio.Event)
 
     async def heard(self, count: int) -> list[ReceivedRequest]:
-        """The requests, as soon as there are `count` of them."""
+        """Return the requests, as soon as there are `count` of them."""
         with trio.fail_after(60):
             while len(self.requests) < count:
                 await self._news.wait()
@@ -68,7 +68,7 @@ class Line:
 
 @asynccontextmanager
 async def hostile(*scripts: Script) -> AsyncIterator[HostileProvider]:
-    """A server that plays these scripts, a connection each, the last one for all that follow."""
+    """Serve these scripts, one for each connection; the last one for all that follow."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     server = HostileProvider(url=f"http://127.0.0.1:{port}", scripts=list(scripts))
@@ -80,7 +80,7 @@ async def hostile(*scripts: Script) -> AsyncIterator[HostileProvider]:
                 for move in server.next_script():
                     await move(line)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return  # the other side has had enough
+                return  # the client has closed its connection
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, play, [listener])
@@ -89,7 +89,7 @@ async def hostile(*scripts: Script) -> AsyncIterator[HostileProvider]:
 
 
 async def hear(line: Line) -> None:
-    """Read one whole request, its body by its length; an end of the stream before that ends the script."""
+    """Read one whole request; if the stream ends before, the script ends."""
     while b"\r\n\r\n" not in line.unread:
         line.unread += await _some(line)
     head, _, line.unread = line.unread.partition(b"\r\n\r\n")
@@ -126,7 +126,7 @@ def say_forever(text: bytes) -> Move:
 
 
 def repeat(text: bytes) -> Move:
-    """The same every 20 ms, without end."""
+    """Send the same text every 20 ms forever."""
 
     async def move(line: Line) -> None:
         while True:
@@ -137,7 +137,7 @@ def repeat(text: bytes) -> Move:
 
 
 def drip(text: bytes) -> Move:
-    """A byte every 20 ms: each resets a timeout that is counted per operation."""
+    """Send a byte every 20 ms: each resets a timeout for one operation."""
 
     async def move(line: Line) -> None:
         for at in range(len(text)):
@@ -158,7 +158,7 @@ async def cut(line: Line) -> None:
 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> bytes:
-    """An HTTP answer that closes the connection; `_` in a header's name stands for `-`."""
+    """Return an HTTP answer that closes the connection; `_` in a header's name stands for `-`."""
     named = {"Content-Length": str(len(body)), "Connection": "close", **headers}
     lines = [f"HTTP/1.1 {status} Said", *(f"{name.replace('_', '-')}: {value}" for name, value in named.items())]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
@@ -170,7 +170,7 @@ def answering(status: int, body: bytes = b"", **headers: str) -> Script:
 
 @contextmanager
 def nobody_listens() -> Iterator[str]:
-    """A URL whose port is taken and refuses every connection."""
+    """Yield a URL whose port refuses every connection."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -178,16 +178,16 @@ def nobody_listens() -> Iterator[str]:
 
 @contextmanager
 def no_connection_is_accepted() -> Iterator[str]:
-    """A URL that takes no connection and refuses none: its queue is full, and the kernel drops what knocks."""
+    """Yield a URL that neither accepts nor refuses connections: its queue is full, so the kernel drops them."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for knocking in waiting:
-            knocking.setblocking(False)
-            knocking.connect_ex(full.getsockname())
+        connecting = [socket.socket() for _ in range(4)]
+        for client in connecting:
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
         try:
             yield f"http://127.0.0.1:{full.getsockname()[1]}"
         finally:
-            for knocking in waiting:
-                knocking.close()
+            for client in connecting:
+                client.close()

@@ -1,4 +1,4 @@
-"""A page of metrics read back, and one on which everything is known."""
+"""Reading a page of metrics, and a page with every value."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ Sample = tuple[str, frozenset[tuple[str, str]]]
 
 
 def series_in(text: str) -> dict[Sample, float]:
-    """Every series of a page."""
+    """Return every series of a page."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -24,12 +24,12 @@ def series_in(text: str) -> dict[Sample, float]:
 
 
 def value(text: str, name: str, **labels: str) -> float:
-    """The value of one series of a page."""
+    """Return the value of one series of a page."""
     return series_in(text)[name, frozenset(labels.items())]
 
 
 def counts(**changes: object) -> Counts:
-    """A database in which there is one of everything."""
+    """Return counts in which every field is set."""
     given: dict[str, object] = {
         "waiting": {Status.SCHEDULED: 3, Status.DIALING: 1},
         "ended": {Status.CALLED: 5, Status.FAILED: 2},
@@ -45,7 +45,7 @@ def counts(**changes: object) -> Counts:
 
 
 def moment(**changes: object) -> Moment:
-    """A moment of which everything is known."""
+    """Return a moment in which every field is set."""
     given: dict[str, object] = {
         "now": NOW,
         "started_at": NOW - timedelta(days=1),
@@ -66,5 +66,5 @@ def moment(**changes: object) -> Moment:
 
 
 def full_page() -> str:
-    """A page with every series there is."""
+    """Return a page with every series."""
     return page(Instruments(), moment()).decode()

@@ -14,7 +14,7 @@ from pathlib import Path
 import trio
 from attrs import define, field
 
-_PATIENCE = 100  # only a test that fails waits so long
+_PATIENCE = 100  # only a failing test waits so long
 
 
 @define
@@ -28,7 +28,7 @@ class Program:
     _silent: trio.Event = field(factory=trio.Event)
 
     async def line(self, pattern: str, *, since: int = 0) -> re.Match[str]:
-        """The first line of the log that matches, as soon as it is there; `since` so many lines."""
+        """Return the first log line that matches, as soon as it is written; skip the first `since` lines."""
         with trio.fail_after(_PATIENCE):
             while True:
                 for line in self.lines[since:]:
@@ -40,17 +40,17 @@ class Program:
                 await self._news.wait()
 
     async def url(self) -> str:
-        """Where it takes webhooks."""
+        """Return the base URL of its webhooks."""
         return (await self.line(r"listening for webhooks at (http://[^\s\"]+)"))[1]
 
     async def ended(self) -> int:
-        """Its exit code, with the whole log read."""
+        """Return its exit code, after the whole log was read."""
         with trio.fail_after(_PATIENCE):
             await self._silent.wait()
             return await self.process.wait()
 
     async def reload(self, said: str) -> re.Match[str]:
-        """Let it read its configuration again; what it says of that, as soon as it is there."""
+        """Reload its configuration; return the log line about it that matches `said`."""
         seen = len(self.lines)
         self.process.send_signal(signal.SIGHUP)
         return await self.line(said, since=seen)
@@ -70,12 +70,12 @@ class Program:
         self.process.send_signal(signal.SIGCONT)
 
     def state(self) -> str:
-        """The kernel's letter for what it is at: `R` running, `S` asleep, `T` suspended …"""
+        """Return the kernel's letter for its state: `R` running, `S` asleep, `T` suspended …"""
         return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
     @contextmanager
     def unable_to_write(self) -> Iterator[None]:
-        """Whatever it writes to files fails, though not for want of room: for SQLite that is an I/O error."""
+        """Let all its writes to files fail, which SQLite reports as I/O errors."""
         _, most = before = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (0, most))
         try:
@@ -103,7 +103,7 @@ async def running(
     env: Mapping[str, str] | None = None,
     entrance: Sequence[str | Path] = ("-m", "reminderd"),
 ) -> AsyncIterator[Program]:
-    """`reminderd` with these arguments, in `cwd`, by Python's own `entrance`; killed on leaving if it still runs."""
+    """Run `reminderd` with these arguments in `cwd`, started by Python's `entrance`; kill it at the end."""
     command = [sys.executable, *entrance, *arguments]
     async with trio.open_nursery() as nursery:
         start = partial(
@@ -128,7 +128,7 @@ async def _kill(process: trio.Process) -> None:
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without anything that configures the program, and with the sources on the path."""
+    """Return this process's environment without the program's variables, and with the sources on the path."""
     kept = {
         name: value
         for name, value in os.environ.items()

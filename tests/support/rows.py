@@ -1,8 +1,14 @@
-"""Calls as rows, for tests that write what only reminderd writes."""
+"""Rows, written as other programs or reminderd itself write them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from reminderd.store.sqlite.driver import Connection
+
+
+def insert_row(connection: Connection, table: str, row: Mapping[str, Any]) -> None:
+    marks = ", ".join("?" for _ in row)
+    connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
 
 
 def insert_call(connection: Connection, reminder_id: str, *, spoken: bool = False, **columns: Any) -> None:
@@ -18,8 +24,7 @@ def insert_call(connection: Connection, reminder_id: str, *, spoken: bool = Fals
     } | columns
     if values["state"] in {"dialing", "unconfirmed", "placed", "stray"}:
         values.setdefault("wake_at", row["scheduled_at"])
-    marks = ", ".join("?" for _ in values)
-    connection.execute(f"INSERT INTO call_logs ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+    insert_row(connection, "call_logs", values)
     connection.execute(
         "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, spoken)"
         " VALUES (?, ?, 0, ?, '', ?)",

@@ -1,4 +1,4 @@
-"""A database for tests, and short ways to put rows in and to read them."""
+"""A database for tests, with short ways to write and read rows."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
-from reminderd.core.answers import Answer, Candidates, Finding, Report
+from reminderd.core.answers import Answer, Candidates, LookUpAnswer, Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import Action, Transition
@@ -30,27 +30,33 @@ from reminderd.store.settle import (
     settle_report,
     settle_unspoken,
 )
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import transaction
 from reminderd.store.stats import next_wakes
 from tests.support.builders import NOW, RULES
 from tests.support.engine import calls_of, reminder_of
+from tests.support.rows import insert_row
 
 T = TypeVar("T")
 
 
 def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table."""
+    """Return every row of every table."""
     tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
     return {
         table["name"]: [tuple(row) for row in connection.execute(f"SELECT * FROM {table['name']}")] for table in tables
     }
 
 
+def setting_keys(connection: Connection) -> list[str]:
+    """Return the keys of all settings but the database's id."""
+    rows = connection.execute("SELECT key FROM settings WHERE key <> 'database_id' ORDER BY key")
+    return [row["key"] for row in rows]
+
+
 @define
 class Store:
-    """One connection, a clock that stands still until it is moved, and every transaction as a verb."""
+    """One connection, a clock that only the test moves, and a method for each transaction."""
 
     connection: Connection
     rules: Rules = RULES
@@ -65,7 +71,7 @@ class Store:
         return f"id-{next(self._ids)}"
 
     def later(self, by: timedelta) -> None:
-        self.witness()  # a process sees the calls that it makes, and what is reported of them
+        self.witness()  # a process sees its calls and the reports about them
         self.now += by
         self.monotonic += by.total_seconds()
 
@@ -80,7 +86,7 @@ class Store:
         return transaction(self.connection, fn, self.now)
 
     def insert(self, reminder_id: str = "r1", phone: str = "+12025550001", **columns: Any) -> None:
-        """A row as another program writes it."""
+        """Insert a row as another program does."""
         row = {
             "id": reminder_id,
             "phone_number": phone,
@@ -90,8 +96,14 @@ class Store:
             "updated_at": to_ms(self.now),
         }
         row |= columns
-        marks = ", ".join("?" for _ in row)
-        self.connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+        insert_row(self.connection, "reminders", row)
+
+    @contextmanager
+    def one_transaction(self) -> Iterator[None]:
+        """Commit many inserts together, which is much faster than each by itself."""
+        self.connection.execute("BEGIN")
+        yield
+        self.connection.execute("COMMIT")
 
     def reminder(self, reminder_id: str = "r1") -> Reminder:
         found = reminder_of(self.connection, reminder_id)
@@ -129,7 +141,7 @@ class Store:
     def not_sent(self, action: Action, reason: str = "stopping") -> Transition | None:
         return self.write(partial(settle_not_sent, action=action, reason=reason, rules=self.rules))
 
-    def found(self, action: Action, finding: Finding | Candidates) -> Transition | None:
+    def found(self, action: Action, finding: LookUpAnswer | Candidates) -> Transition | None:
         return self.write(partial(settle_finding, action=action, finding=finding, rules=self.rules))
 
     def report(self, report: Report) -> Transition:

@@ -1,4 +1,4 @@
-"""A stand-in for systemd: the socket that it hands its services, and its watchdog."""
+"""A stand-in for systemd: the socket that its services notify, and its watchdog."""
 
 import math
 import socket
@@ -12,15 +12,15 @@ from attrs import define, field
 
 @define
 class SystemdStandIn:
-    """Hears what the program tells; whoever does not feed the watchdog in time is found out."""
+    """Receives notifications, and notices when the watchdog is not fed in time."""
 
     environ: Mapping[str, str]
-    """What the program must find in its environment."""
+    """What the program needs in its environment."""
     watchdog: timedelta
     patience: float
-    """Seconds that the test waits for something to be told."""
+    """How many seconds to wait for a notification."""
     heard: list[str] = field(factory=list)
-    """Every line so far."""
+    """Every line received so far."""
     fed: int = 0
     fired: trio.Event = field(factory=trio.Event)
     """Set once the watchdog was not fed in time, after the program was ready."""
@@ -32,8 +32,8 @@ class SystemdStandIn:
             while line not in self.heard:
                 await self._news.wait()
 
-    async def hear_of(self, words: str) -> None:
-        """Wait for a status that says this."""
+    async def hear_status(self, words: str) -> None:
+        """Wait for this status."""
         await self.hear(f"STATUS={words}")
 
     async def feeds(self, more: int) -> None:
@@ -43,13 +43,13 @@ class SystemdStandIn:
             while self.fed < wanted:
                 await self._news.wait()
 
-    async def found_out(self) -> None:
+    async def until_fired(self) -> None:
         """Wait until the watchdog has fired."""
         with trio.fail_after(self.patience):
             await self.fired.wait()
 
     async def listen(self, end: trio.socket.SocketType) -> None:
-        """Take what is told, until the watchdog fires."""
+        """Receive notifications until the watchdog fires."""
         deadline = math.inf
         with trio.CancelScope() as patience:
             while True:
@@ -71,7 +71,7 @@ class SystemdStandIn:
 
 @asynccontextmanager
 async def a_supervisor(name: str, watchdog: timedelta, *, patience: float = 30) -> AsyncIterator[SystemdStandIn]:
-    """Args: a socket's path, or `@` and a name for an abstract one; the silence after which the watchdog fires."""
+    """Serve a stand-in at a socket: `name` is a path, or `@` and the name of an abstract socket."""
     with trio.socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         await end.bind("\0" + name[1:] if name.startswith("@") else name)
         microseconds = watchdog // timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""A public address on loopback: TLS with a certificate of a test's own authority, in front of any server."""
+"""TLS on loopback in front of any server, with a certificate of the test's own authority."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ import trustme
 async def encrypted(
     url: str, authority: trustme.CA, *, since: datetime | None = None, until: datetime | None = None
 ) -> AsyncIterator[str]:
-    """An https URL at which the server at `url` is found, its bytes passed on as they are."""
+    """Serve the server at `url` under an https URL, passing its bytes on unchanged."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost", not_before=since, not_after=until).configure_cert(context)
     # What an older TLS does the same way: a client that refuses the certificate says so within the handshake.
@@ -40,7 +40,7 @@ async def _relay(outside: trio.SSLStream[trio.SocketStream], *, host: str, port:
             await _pass_on(inside, outside)
             nursery.cancel_scope.cancel()
     except* (trio.BrokenResourceError, OSError):
-        pass  # either side has had enough
+        pass  # one side has closed its connection
 
 
 async def _pass_on(source: trio.abc.ReceiveStream, target: trio.abc.SendStream) -> None:

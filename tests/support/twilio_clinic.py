@@ -1,6 +1,5 @@
 """A clinic whose provider is the sandbox in Twilio's dialect."""
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,6 +15,7 @@ from reminderd.sandbox.twilio.call import TwilioCall
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.e2e.conftest import Clinic
 from tests.support.generic_server import GenericServer
+from tests.support.ports import a_free_port
 from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN
 
 _CONFIG = """
@@ -53,36 +53,28 @@ phone = "+12025550191"
 """
 
 
-def a_free_port() -> int:
-    """Twilio must be told where we are before we listen there."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
 @frozen
 class TwilioClinic:
     """The folder in which the program runs, and the Twilio that it calls."""
 
     twilio: TwilioSandbox
     database: Clinic
-    """Ways to write and read the database; its own provider is nobody's."""
+    """Writes and reads the database; its own provider is not used."""
     url: str
-    """Where Twilio finds us."""
+    """Our public base URL."""
 
     def insert(self, behavior: str, *, area: int = 202, name: str | None = None) -> str:
-        """A reminder for a patient who does as named; its id is the behavior's name unless it is given."""
+        """Insert a reminder for a patient with this behavior; return its id, by default the behavior's name."""
         self.database.insert(name or behavior, example_number(behavior, area=area))
         return name or behavior
 
     def calls_to(self, behavior: str, *, area: int = 202) -> list[TwilioCall]:
-        """What Twilio knows of the calls to such a patient."""
+        """Return Twilio's calls to a patient with this behavior."""
         number = example_number(behavior, area=area)
         return [call for call in self.twilio.calls if call.phone_number == number]
 
     async def rings(self, behavior: str) -> TwilioCall:
-        """The first call to such a patient, as soon as its phone rings."""
+        """Return the first call to a patient with this behavior, as soon as its phone rings."""
         with trio.fail_after(100):
             while True:
                 for call in self.calls_to(behavior):

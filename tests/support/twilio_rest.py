@@ -25,18 +25,18 @@ PLACEMENT = Placement(
 
 
 def says(status: int, content: Any, **headers: str) -> Script:
-    """An answer with this JSON."""
+    """Return an answer with this JSON."""
     return answering(status, json.dumps(content).encode(), Content_Type="application/json", **headers)
 
 
 def error(status: int, code: int, message: str = "No.", **headers: str) -> Script:
-    """An error in Twilio's own shape."""
+    """Return an error in Twilio's own form."""
     more = f"https://www.twilio.com/docs/errors/{code}"
     return says(status, {"code": code, "message": message, "more_info": more, "status": status}, **headers)
 
 
 def a_call(**changes: Any) -> dict[str, Any]:
-    """A Call resource, as far as anybody here reads it: the one that `PLACEMENT` asks for, at once."""
+    """Return the fields of a Call resource that we read: the call that `PLACEMENT` requests."""
     usual = {
         "sid": SID,
         "account_sid": ACCOUNT,
@@ -53,10 +53,10 @@ def a_call(**changes: Any) -> dict[str, Any]:
 
 
 def patience(*scripts: Script) -> timedelta:
-    """How long to wait for these answers: not forever where one never comes, else as long as a busy machine needs."""
+    """Return how long to wait for these answers: short if one hangs, else long enough for a busy machine."""
     return timedelta(seconds=0.5 if any(hang in script for script in scripts) else 10)
 
 
 def form(request: ReceivedRequest) -> list[tuple[str, str]]:
-    """The fields of a request, in their order."""
+    """Return the fields of a request, in order."""
     return parse_qsl(request.body.decode(), keep_blank_values=True, strict_parsing=True)

@@ -28,7 +28,7 @@ EVERYTHING = ("initiated", "ringing", "answered", "completed")
 
 
 def twiml(verbs: str, *, status: int = 200, content_type: str = "text/xml") -> bytes:
-    """Answer a webhook with these verbs."""
+    """Return an answer to a webhook with these verbs."""
     return answer(status, f"<Response>{verbs}</Response>".encode(), Content_Type=content_type)
 
 
@@ -55,7 +55,7 @@ class ServedTwilioSandbox:
     clinic: HostileProvider
 
     async def place(self, behavior: str = "answered", /, **changes: str | Sequence[str] | None) -> httpx.Response:
-        """Ask for a call; None leaves a parameter out."""
+        """Request a call; None leaves a parameter out."""
         usual: dict[str, str | Sequence[str] | None] = {
             "To": example_number(behavior),
             "From": FROM,
@@ -66,13 +66,13 @@ class ServedTwilioSandbox:
         return await self.client.post(CALLS, data={n: v for n, v in {**usual, **changes}.items() if v is not None})
 
     async def ended(self) -> TwilioCall:
-        """The one call, as soon as it has ended and its last status callback has come."""
-        await self.told(lambda told: "CallDuration" in told)
+        """Return the one call, as soon as it has ended and its last status callback has arrived."""
+        await self.callback(lambda fields: "CallDuration" in fields)
         (call,) = self.sandbox.calls
         return call
 
-    async def told(self, fits: Callable[[dict[str, str]], bool]) -> dict[str, str]:
-        """The first status callback that fits, as soon as it comes."""
+    async def callback(self, fits: Callable[[dict[str, str]], bool]) -> dict[str, str]:
+        """Return the first status callback that fits, as soon as it arrives."""
         seen = 0
         while True:
             for request in (await self.clinic.heard(seen + 1))[seen:]:
@@ -81,29 +81,29 @@ class ServedTwilioSandbox:
                     return fields(request)
 
     async def callbacks(self, count: int) -> list[dict[str, str]]:
-        """The first `count` status callbacks in the order of their numbers: each travels on its own."""
+        """Return the first `count` status callbacks, ordered by their numbers, as their order may vary."""
         with trio.fail_after(60):
             while len(found := self.requests("/status")) < count:
                 await self.clinic.heard(len(self.clinic.requests) + 1)
-        return sorted(map(fields, found[:count]), key=lambda told: int(told["SequenceNumber"]))
+        return sorted(map(fields, found[:count]), key=lambda callback: int(callback["SequenceNumber"]))
 
     def requests(self, path: str) -> list[ReceivedRequest]:
         """Return the requests to a path, or below it."""
         return [request for request in self.clinic.requests if request.target.startswith(path)]
 
     def is_signed(self, request: ReceivedRequest) -> bool:
-        """Whether Twilio's own library takes it for Twilio's."""
+        """Return whether Twilio's own library accepts its signature."""
         parameters = fields(request) if request.method == "POST" else {}
         url = self.clinic.url + request.target
         return bool(RequestValidator(TOKEN).validate(url, parameters, request.headers["x-twilio-signature"]))
 
     async def modify(self, status: str) -> httpx.Response:
-        """Ask the one call to end."""
+        """Request that the one call ends."""
         (call,) = self.sandbox.calls
         return await self.client.post(CALLS.replace(".json", f"/{call.id}.json"), data={"Status": status})
 
     async def until(self, fact: Callable[[TwilioCall], Any]) -> TwilioCall:
-        """The one call, as soon as this holds."""
+        """Return the one call, as soon as this holds."""
         with trio.fail_after(60):
             while not (self.sandbox.calls and fact(self.sandbox.calls[0])):
                 await trio.lowlevel.checkpoint()
@@ -112,7 +112,7 @@ class ServedTwilioSandbox:
 
 @define
 class _ClinicSide:
-    """Answers by path: one after the other, the last one again and again."""
+    """Answers by path, in turn; the last answer repeats."""
 
     answers: dict[str, Sequence[bytes]]
     _given: dict[str, int] = field(factory=dict)

@@ -1,4 +1,4 @@
-"""Whether a phone may ring, by the wall clock alone: the slow and plain answer to hold the calling hours against."""
+"""A slow and simple check whether a phone may ring, to compare with the calling hours."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -8,7 +8,7 @@ from tests.support.builders import DAY, MINUTE
 
 
 def may_ring(calling_hours: CallingHours, moment: datetime, zone: ZoneInfo) -> bool:
-    """Whether the wall clock of `zone` stands within hours that began today or yesterday."""
+    """Return whether the wall clock of `zone` is within hours that began today or yesterday."""
     wall = moment.astimezone(zone).replace(tzinfo=None)
     today = wall.replace(hour=0, minute=0, second=0, microsecond=0)
     for midnight in (today, today - DAY):

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from loguru import logger
 
 from reminderd.core.answers import Report
-from reminderd.core.script.scripts import Script
+from reminderd.core.script.scripts import Scripts
 from reminderd.providers.base import Route, Webhook
 from reminderd.providers.generic.webhooks import routes
 from reminderd.web.app import Health, build_app
@@ -63,7 +63,7 @@ class Recorder:
     def hold(self) -> None:
         self.go_on = trio.Event()
 
-    script: Script = field(factory=Script)
+    scripts: Scripts = field(factory=Scripts)
 
     async def report(self, report: Report) -> Recorded:
         self.begun.set()

@@ -85,11 +85,11 @@ async def test_without_a_ref_the_same_message_number_and_time_are_one_reminder(
 
 async def test_a_list_is_stored_whole_or_not_at_all_and_every_error_has_its_place(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
-        bad = [REMINDER, REMINDER | {"ref": "b", "phone_number": "030"}, {"ref": 5, "colour": "red"}, "x"]
+        bad = [REMINDER, REMINDER | {"ref": "b", "phone_number": "030"}, {"ref": 5, "color": "red"}, "x"]
         told = is_a_problem(await api.post(bad), 400)
         assert [error["pointer"] for error in told["errors"]] == [
             "/1/phone_number",
-            "/2/colour",
+            "/2/color",
             "/2/phone_number",
             "/2/scheduled_at",
             "/2/message",
@@ -108,7 +108,7 @@ async def test_a_list_is_stored_whole_or_not_at_all_and_every_error_has_its_plac
 async def test_all_mistakes_in_a_reminder_are_listed_at_once(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         bad = {
-            "colour": "red",
+            "color": "red",
             "phone_number": "030",
             "scheduled_at": 5,
             "message": "",
@@ -117,7 +117,7 @@ async def test_all_mistakes_in_a_reminder_are_listed_at_once(tmp_path: Path) -> 
         }
         told = is_a_problem(await api.post(bad), 400)
         assert [error["pointer"] for error in told["errors"]] == [
-            "/colour",
+            "/color",
             "/scheduled_at",
             "/ref",
             "/phone_number",

@@ -124,11 +124,11 @@ async def test_dropping_a_body_ends_at_a_limit() -> None:
 
 
 async def test_a_server_short_of_memory_asks_the_sender_to_try_again() -> None:
-    async with a_web_server(body_bytes=8 * MEBIBYTE) as web:  # the memory is 16 bodies
-        held = [await web.begin(f"Content-Length: {8 * MEBIBYTE}") for _ in range(17)]
+    async with a_web_server(body_bytes=4 * MEBIBYTE) as web:  # the memory is 16 bodies
+        held = [await web.begin(f"Content-Length: {4 * MEBIBYTE}") for _ in range(17)]
         async with trio.open_nursery() as nursery:
             for stream in held:
-                nursery.start_soon(stream.send_all, b"x" * (8 * MEBIBYTE - 1))
+                nursery.start_soon(stream.send_all, b"x" * (4 * MEBIBYTE - 1))
         answers: list[bytes] = []
         async with trio.open_nursery() as nursery:
 

@@ -12,15 +12,15 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
-from reminderd.core.script.scripts import Script
+from reminderd.core.script.scripts import Script, Scripts
 from reminderd.providers.twilio.client import TwilioProvider
-from reminderd.providers.twilio.signature import signature
 from reminderd.providers.twilio.voice_api import Account
+from reminderd.providers.twilio.webhooks import signature
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.web.app import Health, build_app
 from reminderd.web.bodies import RequestLimits
@@ -48,7 +48,7 @@ class TwilioRecorder:
     """Keeps what it is told, says what it is told to say, or fails."""
 
     says: SpokenReply = ASKING
-    script: Script = field(factory=lambda: Script(clinic="Doctor Brown", phone="+12025550123"))
+    scripts: Scripts = field(factory=lambda: Scripts(own=Script(clinic="Doctor Brown", phone="+12025550123")))
     error: Exception | None = None
     reports: list[Report] = field(factory=list)
     keys: list[Key] = field(factory=list)
@@ -153,6 +153,20 @@ async def test_a_key_press_is_recorded_with_its_question_and_answered() -> None:
         answer = await web.post(f"keys/{CALL}?question=menu&repeats=1", {"Digits": "1"})
         assert verbs(answer) == ["Say", "Hangup"]
         assert web.recorder.keys == [Key(digits="1", question=Question.MENU, repeats=1)]
+
+
+async def test_a_call_in_a_patients_language_is_spoken_by_its_voice_and_keys_are_answered_in_it() -> None:
+    async with a_twilio_web() as web:
+        web.recorder.says = evolve(ASKING, language="es-MX")
+        answer = await web.post(f"answer/{CALL}")
+        assert verbs(answer) == ["Gather", "Hangup"]
+        gather = ET.fromstring(answer.content)[0]  # noqa: S314 - our own
+        assert gather[0].attrib == {"language": "es-MX"}
+        assert gather[0].text == "Hola, le llamamos de Doctor Brown para recordarle su cita."
+        action = f"{BASE}/webhooks/twilio/keys/{CALL}?question=menu&repeats=0&language=es-MX"
+        assert gather.get("action") == action
+        await web.post(action.removeprefix(f"{BASE}/webhooks/twilio/"), {"Digits": "1"})
+        assert web.recorder.keys == [Key(digits="1", question=Question.MENU, repeats=0, language="es-MX")]
 
 
 async def test_the_fallback_only_says_who_called() -> None:

@@ -67,7 +67,7 @@ def _changed_meanwhile(ledger: Ledger, call: Call, claimed: int, rules: Rules, n
     for member, reminder in current:
         if reminder.status.final:
             return f"a reminder is {reminder.status}"
-        if not reminder.status.in_call or member.message_digest != digest(reminder.message):
+        if not reminder.status.in_call or member.message_digest != digest(reminder.message, reminder.language):
             return "a reminder was changed"
         if ledger.doubtful(reminder, rules):
             return EndCode.UNCONFIRMED.sentence

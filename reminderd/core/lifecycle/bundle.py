@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.lifecycle.transition import Ledger, limit_of
-from reminderd.core.model import MESSAGE_LIMIT, Reminder
+from reminderd.core.model import MESSAGE_LIMIT, Call, Reminder
 from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
 
@@ -33,7 +33,7 @@ def bundle_for(
     rules: Rules,
     now: datetime,
 ) -> Bundle:
-    """Decide which reminders one call speaks. None is ever spoken before its time.
+    """Decide which reminders one call speaks, all in one language. None is ever spoken before its time.
 
     Args:
         ledger: contains all of them.
@@ -45,7 +45,12 @@ def bundle_for(
     """
     if not rules.group_within:
         return Bundle(reminders=(reminder,))
-    near = [one for one in ready if abs(one.scheduled_at - reminder.scheduled_at) <= rules.group_within]
+    near = [
+        one
+        for one in ready
+        if abs(one.scheduled_at - reminder.scheduled_at) <= rules.group_within
+        and rules.scripts.are_one(one.language, reminder.language)
+    ]
     bundle = [reminder]
     for other in sorted(near, key=attrgetter("scheduled_at", "id")):
         if _fits([*bundle, other]):
@@ -54,11 +59,20 @@ def bundle_for(
     later = [
         one.scheduled_at
         for one in early
-        if one.scheduled_at - reminder.scheduled_at <= rules.group_within and _fits([*bundle, one])
+        if one.scheduled_at - reminder.scheduled_at <= rules.group_within
+        and rules.scripts.are_one(one.language, reminder.language)
+        and _fits([*bundle, one])
     ]
     if is_first and later and _can_wait(reminder, max(later), rules, now):
         return Bundle(reminders=tuple(bundle), waits_until=max(later))
     return Bundle(reminders=tuple(sorted(bundle, key=attrgetter("scheduled_at", "id"))))
+
+
+def language_of(ledger: Ledger, call: Call) -> str | None:
+    """Return the language in which a call is spoken: that of its reminders, of which the first that is known counts."""
+    members = ledger.members_of(call)
+    found = (ledger.reminders[one.reminder_id] for one in members if one.reminder_id in ledger.reminders)
+    return next((one.language for one in found if one.phone_number == call.phone_number), None)
 
 
 def spoken_together(messages: Iterable[str]) -> str:

@@ -192,7 +192,7 @@ class _Candidate:
         """Return how it ends if the same message was written again after a call after which no other is made."""
         for member, call in self.ledger.counted(self.reminder)[-1:]:
             bar = bar_of(member, call)
-            if bar is not None and member.message_digest == digest(self.reminder.message):
+            if bar is not None and member.message_digest == digest(self.reminder.message, self.reminder.language):
                 return Ends(Status.FAILED, *bar)
         return None
 
@@ -324,7 +324,7 @@ def _call(
             reminder_id=one.id,
             position=position,
             scheduled_at=one.scheduled_at,
-            message_digest=digest(one.message),
+            message_digest=digest(one.message, one.language),
         )
         for position, one in enumerate(dialing)
     ]
@@ -352,7 +352,7 @@ def _key_to_use_again(
         return None
     call = next(iter(newest.values()))
     asked = [(one.reminder_id, one.message_digest) for one in ledger.members_of(call)]
-    is_same = asked == [(one.id, digest(one.message)) for one in reminders]
+    is_same = asked == [(one.id, digest(one.message, one.language)) for one in reminders]
     was_not_placed = call.state is CallState.NOT_PLACED and not call.evidence and call.received_at is None
     is_counted = all(call.seq > one.again_seq for one in reminders)
     if is_same and was_not_placed and is_counted and is_ours(call, rules) and key_holds(call, witness, rules, now):

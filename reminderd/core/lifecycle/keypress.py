@@ -3,10 +3,11 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+import attrs
 from attrs import frozen
 
 from reminderd.core.answers import Listener, listener
-from reminderd.core.lifecycle.bundle import spoken_together
+from reminderd.core.lifecycle.bundle import language_of, spoken_together
 from reminderd.core.lifecycle.transition import (
     Ledger,
     Level,
@@ -44,6 +45,8 @@ class Key:
     question: Question
     repeats: int
     """How often the message had been repeated by then."""
+    language: str | None = None
+    """In which the question was asked, see `SpokenReply`."""
     is_over: bool = False
     """The call had ended by then: that no key was pressed proves nothing."""
 
@@ -68,16 +71,25 @@ def answered_by_patient(ledger: Ledger, call: Call, *, rules: Rules, now: dateti
     What is handed out counts as spoken: it is marked on the memberships. That it was asked for at all shows that the
     provider reaches us, whatever is spoken. A reminder that is not needed anymore ends with the reason.
     """
+    language = language_of(ledger, call)
+    return _spoken_in_language(_answered(ledger, call, language, rules, now), language)
+
+
+def _spoken_in_language(turn: Turn, language: str | None) -> Turn:
+    return turn if language is None else attrs.evolve(turn, reply=attrs.evolve(turn.reply, language=language))
+
+
+def _answered(ledger: Ledger, call: Call, language: str | None, rules: Rules, now: datetime) -> Turn:
     fetched = evolve(call, fetched_at=call.fetched_at or now)
     ledger = ledger.put(fetched)
     who = listener(call.answered_by)
     if who is Listener.PERSON:
-        return _to_person(ledger, fetched, rules, now)
+        return _to_person(ledger, fetched, language, rules, now)
     wanted = _still_wanted(ledger, fetched, rules, now)
     after, lines = _not_needed(ledger, fetched, wanted, rules, now)
     if not wanted or who is Listener.FAX or not rules.leave_voicemail:  # a machine needs no apology
         return Turn(transition=Transition(ledger=after, call=fetched, lines=lines), reply=HANG_UP, message="")
-    marked = [evolve(member, spoken=True, message_digest=digest(one.message)) for member, one in wanted]
+    marked = [evolve(member, spoken=True, message_digest=digest(one.message, one.language)) for member, one in wanted]
     return Turn(
         transition=Transition(ledger=after.put(*marked), call=fetched, lines=lines),
         reply=SpokenReply(parts=(Prompt.VOICEMAIL,), question=Question.VOICEMAIL),
@@ -91,13 +103,17 @@ def key_pressed(ledger: Ledger, call: Call, key: Key, *, rules: Rules, now: date
     A key proves that a person listened, and so does the request that follows a message without one, as it comes only
     when the message is over and the line still open.
     """
+    return _spoken_in_language(_pressed(ledger, call, key, rules, now), key.language)
+
+
+def _pressed(ledger: Ledger, call: Call, key: Key, rules: Rules, now: datetime) -> Turn:
     match key.question, key.digits:
         case Question.VOICEMAIL, "":
             return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP, message="")
         case Question.VOICEMAIL, "9":
-            return _opts_out_unheard(ledger, call, now)
+            return _opts_out_before_the_message(ledger, call, now)
         case Question.VOICEMAIL, _:
-            return _to_person(ledger, call, rules, now)
+            return _to_person(ledger, call, key.language, rules, now)
         case _, "9":
             return _responds(ledger, call, Response.OPTED_OUT, Prompt.OPTED_OUT, now)
         case _, "1":
@@ -130,15 +146,16 @@ def unspoken(ledger: Ledger, call: Call) -> Transition:
     return Transition(ledger=ledger.put(*taken_back), call=call, lines=(line,) if taken_back else ())
 
 
-def _to_person(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Turn:
+def _to_person(ledger: Ledger, call: Call, language: str | None, rules: Rules, now: datetime) -> Turn:
     """Hand out what a person hears: the messages that are still needed, or that there is none."""
     wanted = _still_wanted(ledger, call, rules, now)
     after, lines = _not_needed(ledger, call, wanted, rules, now)
     spoken: list[str] = []
     for member, one in wanted:
         spoken.append(one.message)
-        takes = rules.greeting_takes + timedelta(seconds=seconds(spoken_together(spoken)))
-        after = after.put(evolve(member, spoken=True, spoken_by=now + takes, message_digest=digest(one.message)))
+        takes = rules.greeting_takes(language) + timedelta(seconds=seconds(spoken_together(spoken)))
+        asked_for = digest(one.message, one.language)
+        after = after.put(evolve(member, spoken=True, spoken_by=now + takes, message_digest=asked_for))
     return Turn(
         transition=Transition(ledger=after, call=call, lines=lines),
         reply=SpokenReply(parts=_ASKING, question=Question.MENU) if wanted else NOT_NEEDED,
@@ -237,7 +254,7 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now:
     )
 
 
-def _opts_out_unheard(ledger: Ledger, call: Call, now: datetime) -> Turn:
+def _opts_out_before_the_message(ledger: Ledger, call: Call, now: datetime) -> Turn:
     """Record an opt-out by somebody who was mistaken for a machine: the message was not spoken to them.
 
     As it was no machine, the text was not left on one either.

@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from reminderd.core.answers import Candidates, Finding, Found, NoAnswer, NotFound
+from reminderd.core.answers import Candidates, Found, LookUpAnswer, NoAnswer, NotFound
 from reminderd.core.lifecycle.bundle import spoken_together
 from reminderd.core.lifecycle.transition import (
     Action,
@@ -120,7 +120,7 @@ def claim_call(
     return waits if left > timedelta(0) else _give_up(ledger, call, rules, now)
 
 
-def chosen(candidates: Candidates, call: Call, ids_of_others: frozenset[str]) -> Finding:
+def chosen(candidates: Candidates, call: Call, ids_of_others: frozenset[str]) -> LookUpAnswer:
     """Return the finding that is about `call`: the only candidate whose id no other call has.
 
     If a webhook has brought the provider's id of `call` since the question was sent, only that one counts.
@@ -136,7 +136,9 @@ def chosen(candidates: Candidates, call: Call, ids_of_others: frozenset[str]) ->
     return Found(free[0]) if free else NotFound()
 
 
-def not_found(ledger: Ledger, call: Call, finding: Finding, *, token: str, rules: Rules, now: datetime) -> Transition:
+def not_found(
+    ledger: Ledger, call: Call, finding: LookUpAnswer, *, token: str, rules: Rules, now: datetime
+) -> Transition:
     """Record that a look-up found nothing that is certainly this call. That proves nothing: check again later."""
     if call.lease_token != token or not call.state.alive:
         return Transition(ledger=ledger, call=call)
@@ -145,7 +147,7 @@ def not_found(ledger: Ledger, call: Call, finding: Finding, *, token: str, rules
     return Transition(ledger=ledger.put(later), call=later, lines=(line,))
 
 
-def _why(finding: Finding) -> str:
+def _why(finding: LookUpAnswer) -> str:
     match finding:
         case NotFound():
             return "the provider knows no such call, which proves nothing: to be checked again"
@@ -175,7 +177,7 @@ def _resend_at(
     current = ledger.current(call)
     reminders = [reminder for _, reminder in current]
     is_same = len(current) == len(ledger.members_of(call)) and all(
-        member.message_digest == digest(one.message) and one.status.in_call for member, one in current
+        member.message_digest == digest(one.message, one.language) and one.status.in_call for member, one in current
     )
     if not reminders or not is_same or any(ledger.doubtful(one, rules) for one in reminders):
         return None
@@ -255,8 +257,8 @@ def never_asked(call: Call, rules: Rules) -> bool:
     A caller who hangs up while the provider still listens for a machine proves nothing, and neither does a call that we
     do not know.
     """
-    can_tell = rules.capabilities.asks_what_to_say and is_ours(call, rules) and not call.adopted
-    if not can_tell or call.fetched_at is not None or call.status != "completed" or call.duration_seconds is None:
+    shows_requests = rules.capabilities.asks_what_to_say and is_ours(call, rules) and not call.adopted
+    if not shows_requests or call.fetched_at is not None or call.status != "completed" or call.duration_seconds is None:
         return False
     listens = rules.capabilities.listens_for if call.answered_by is None else timedelta(0)
     return timedelta(seconds=call.duration_seconds) >= listens + ASKS_WITHIN

@@ -230,7 +230,7 @@ def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now
         reminder_id=reminder.id,
         position=0,
         scheduled_at=reminder.scheduled_at,
-        message_digest=digest(reminder.message),
+        message_digest=digest(reminder.message, reminder.language),
     )
     return ledger.put(member), call
 

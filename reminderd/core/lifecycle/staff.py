@@ -10,8 +10,8 @@ from reminderd.core.lifecycle.transition import (
     Level,
     LogLine,
     Transition,
+    called_off,
     ended,
-    is_unwanted,
     lasting_hold,
     local,
 )
@@ -40,15 +40,9 @@ def cancelled(
         raise NotAllowedError(f"the patient has already been reached (status: {reminder.status})")
     if reminder.status.final:
         raise NotAllowedError(f"the reminder is already final (status: {reminder.status})")
-    changed = ended(reminder, Status.CANCELLED, code, now, reason)
-    after = ledger.put(changed)
-    alive = [call for _, call in ledger.history(reminder) if call.state.alive]
-    idle = [call for call in alive if call.lease_token is None and call.state is not CallState.DIALING]
-    after = after.put(*(evolve(call, wake_at=now) for call in idle if is_unwanted(after, call)))
-    call = after.calls[alive[0].id] if alive else None
-    text = f"cancelled: {changed.last_error}"
-    line = LogLine(text, reminder_id=reminder.id, call_id=None if call is None else call.id)
-    return Transition(ledger=after, call=call, lines=(line,))
+    after, lines = called_off(ledger, [reminder], code, now, reason)
+    alive = ledger.alive_call(reminder)
+    return Transition(ledger=after, call=None if alive is None else after.calls[alive.id], lines=lines)
 
 
 def withdrawn(ledger: Ledger, reminder: Reminder) -> Transition:

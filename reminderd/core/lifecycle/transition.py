@@ -9,7 +9,7 @@ import attrs
 from attrs import field, frozen
 
 from reminderd.core.answers import Listener, listener
-from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status, evolve
+from reminderd.core.model import Appointment, Call, CallOutcome, CallState, Member, Reminder, Status, evolve
 from reminderd.core.outcomes import outcome_for, reached
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import zone_of
@@ -73,6 +73,11 @@ class Action:
         """Return the token that identifies the lease."""
         return self.call.lease_token or ""
 
+    @property
+    def language(self) -> str | None:
+        """Return the language of its reminders, a BCP 47 tag; None: the clinic's own."""
+        return next((one.language for one in self.reminders), None)
+
 
 @frozen(kw_only=True)
 class Ledger:
@@ -86,6 +91,8 @@ class Ledger:
     calls: Mapping[str, Call] = field(factory=dict)
     members: Mapping[tuple[str, str], Member] = field(factory=dict)
     """By the ids of the call and the reminder."""
+    appointments: Mapping[str, Appointment] = field(factory=dict)
+    """Those of the reminders that were asked for; one that is missing was deleted."""
     opted_out: frozenset[str] = frozenset()
     """Those of the numbers that have opted out."""
     heard_at: Mapping[str, tuple[datetime, ...]] = field(factory=dict)
@@ -97,22 +104,26 @@ class Ledger:
     restored_seq: int = 0
     """The `seq` of the newest call at that time."""
 
-    def put(self, *rows: Reminder | Call | Member) -> "Ledger":
+    def put(self, *rows: Reminder | Call | Member | Appointment) -> "Ledger":
         """Return the ledger with these rows instead of their earlier versions."""
         if not rows:
             return self
         reminders, calls, members = dict(self.reminders), dict(self.calls), dict(self.members)
+        appointments = self.appointments
         for row in rows:
             if isinstance(row, Reminder):
                 reminders[row.id] = row
             elif isinstance(row, Call):
                 calls[row.id] = row
-            else:
+            elif isinstance(row, Member):
                 members[row.call_id, row.reminder_id] = row
+            else:
+                appointments = {**appointments, row.id: row}
         return Ledger(  # what `evolve` would do, several times for each event, in three times the time
             reminders=reminders,
             calls=calls,
             members=members,
+            appointments=appointments,
             opted_out=self.opted_out,
             heard_at=self.heard_at,
             newest_seq=self.newest_seq,
@@ -303,12 +314,37 @@ def is_unwanted(ledger: Ledger, call: Call) -> bool:
     return not call.adopted and all(reminder.status.final for _, reminder in ledger.current(call))
 
 
+def wake_left(before: Ledger, after: Ledger, now: datetime) -> Ledger:
+    """Have alive calls looked at that no reminder needs anymore since the earlier ledger: they may be dropped."""
+    unwanted = [one for one in after.calls.values() if one.state.alive and is_unwanted(after, one)]
+    return after.put(*(evolve(one, wake_at=now) for one in unwanted if _is_idle(one) and not is_unwanted(before, one)))
+
+
+def called_off(
+    ledger: Ledger, reminders: Iterable[Reminder], code: EndCode, now: datetime, reason: str | None = None
+) -> tuple[Ledger, tuple[LogLine, ...]]:
+    """Cancel reminders. Their alive calls are reconciled to the end, and dropped if no other reminder needs them."""
+    after, lines = ledger, list[LogLine]()
+    for reminder in reminders:
+        changed = ended(reminder, Status.CANCELLED, code, now, reason)
+        after = after.put(changed)
+        call = ledger.alive_call(reminder)
+        lines.append(
+            LogLine(f"cancelled: {changed.last_error}", Level.INFO, reminder.id, None if call is None else call.id)
+        )
+    return wake_left(ledger, after, now), tuple(lines)
+
+
+def _is_idle(call: Call) -> bool:
+    """Return whether nobody works on a call just now."""
+    return call.lease_token is None and call.state is not CallState.DIALING
+
+
 def wake_unwanted(before: Ledger, after: Ledger, call: Call, now: datetime) -> Ledger:
     """Have other alive calls to the number looked at that no reminder needs since it was heard in this call."""
     others = [one for one in after.alive_at(call.phone_number) if one.id != call.id]
     unwanted = [one for one in others if is_unwanted(after, one) and not is_unwanted(before, one)]
-    idle = [one for one in unwanted if one.lease_token is None and one.state is not CallState.DIALING]
-    return after.put(*(evolve(one, wake_at=now) for one in idle))
+    return after.put(*(evolve(one, wake_at=now) for one in unwanted if _is_idle(one)))
 
 
 def _settle(

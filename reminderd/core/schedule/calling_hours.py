@@ -69,6 +69,31 @@ class CallingHours:
             since = until
         return None
 
+    def last_start(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
+        """Return the moment if a patient in `zone` may be called then, else the latest start of calling hours before.
+
+        None: there is none within a year.
+        """
+        if self.is_open(moment, zone):
+            return moment
+        until = moment.astimezone(UTC)
+        for _ in range(_LOOK_AHEAD_DAYS):
+            since = until - _DAY
+            candidates = (at for at in self._candidates(since, until, zone) if since < at <= until)
+            start = max((at for at in candidates if self._is_start(at, zone)), default=None)
+            if start is not None:
+                return start
+            until = since
+        return None
+
+    def _is_start(self, moment: datetime, zone: ZoneInfo) -> bool:
+        """Return whether calling hours start at a moment, as one of them is written or as the clock was changed."""
+        if not self.is_open(moment, zone):
+            return False
+        local = moment.astimezone(zone)
+        is_written = any(span.start == local.hour * 60 + local.minute for span in self._starting_on(local.date()))
+        return is_written or not self.is_open(moment - _MINUTE, zone)
+
     def _covers(self, day: date, minute: int) -> bool:
         return any(span.start <= minute < span.end for span in self._starting_on(day))
 

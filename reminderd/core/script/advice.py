@@ -60,7 +60,7 @@ def _who_and_where(script: Script) -> Iterator[str]:
 def _names_the_clinic_first(script: Script) -> bool:
     template = script.template(Prompt.GREETING).casefold()
     name = script.clinic.casefold()
-    places = [template.find(said) for said in ("{clinic}", name) if said and said in template]
+    places = [template.find(spelling) for spelling in ("{clinic}", name) if spelling and spelling in template]
     return bool(places) and len(template[: min(places)].split()) <= _WORDS_BEFORE_THE_NAME
 
 
@@ -72,9 +72,9 @@ def _languages(script: Script) -> Iterator[str]:
 
 
 def _callback(script: Script) -> Iterator[str]:
-    if not any(_tells_the_phone(prompt, script) for prompt in (Prompt.GREETING, Prompt.MENU, Prompt.GOODBYE)):
+    if not any(_names_the_phone(prompt, script) for prompt in (Prompt.GREETING, Prompt.MENU, Prompt.GOODBYE)):
         yield "[messages]: {phone} is in none of greeting, menu and goodbye: patients must hear a number to call back"
-    if not _tells_the_phone(Prompt.VOICEMAIL, script):
+    if not _names_the_phone(Prompt.VOICEMAIL, script):
         yield "[messages].voicemail has no {phone}: patients must hear a number to call back"
     if "{message}" in script.template(Prompt.VOICEMAIL):
         yield (
@@ -83,7 +83,7 @@ def _callback(script: Script) -> Iterator[str]:
         )
 
 
-def _tells_the_phone(prompt: Prompt, script: Script) -> bool:
+def _names_the_phone(prompt: Prompt, script: Script) -> bool:
     """Return whether the number is in it, as the placeholder or written out in any way."""
     template = script.template(prompt)
     number = script.phone or script.from_number

@@ -49,6 +49,8 @@ class SpokenReply:
     """The next key answers this; None: the call ends after the last prompt."""
     repeats: int = 0
     """How often the message has been repeated; it travels along with the question."""
+    language: str | None = None
+    """Of the call, a BCP 47 tag; it travels along, too. None: the clinic's own."""
 
 
 WORDS_PER_SECOND: Final = 2.5

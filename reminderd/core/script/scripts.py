@@ -97,6 +97,12 @@ class Scripts:
             language=next(exact, voice_tag(primary(language), near=self.own.language)),
         )
 
+    def are_one(self, language: str | None, other: str | None) -> bool:
+        """Return whether one call can be spoken in both languages."""
+        if language == other:
+            return True
+        return self.has(language) and self.has(other) and self.of(language) == self.of(other)
+
     def _own_for(self, language: str) -> Script | None:
         """Return the script that the clinic has for a language: of the same tag, else of another region."""
         found = best_of(language, [self.own.language, *self.by_language])

@@ -24,8 +24,10 @@ VALUE_LIMIT: Final = 100
 _PLACEHOLDER: Final = re.compile(rf"\{{({'|'.join(TEMPLATE_PLACEHOLDERS)})\}}")
 _TIMES: Final = frozenset({"date", "time"})
 _SPACES: Final = re.compile(r"[\u00a0\u202f]")
-_DAY: Final = "MMMEd"
-"""CLDR's name for weekday, month and day in the language's own order, without the year; every language has it."""
+_DAYS: Final = ("MMMMEd", "MMMEd")
+"""CLDR's names for weekday, month and day in the language's own order, without the year; every language has the last.
+
+That one may have the month as a number."""
 _SHORT: Final = (
     (re.compile("E+"), "EEEE"),
     (re.compile("c{3,}"), "cccc"),
@@ -130,7 +132,12 @@ class Templates:
         if values.appointment is not None:
             known["date"] = spoken_day(values.appointment, self.zone, script.language)
             known["time"] = spoken_hour(values.appointment, self.zone, script.language)
-        return _PLACEHOLDER.sub(lambda found: known[found[1]].strip(), text)
+        return _PLACEHOLDER.sub(lambda found: _joined(known[found[1]].strip(), text[found.end() :]), text)
+
+
+def _joined(value: str, rest: str) -> str:
+    """Return what is filled in before the rest of a template; there is one period after "4:00 p.m."."""
+    return value.removesuffix(".") if rest.startswith(".") else value
 
 
 NO_TEMPLATES: Final = Templates()
@@ -166,7 +173,7 @@ def value_error(text: str) -> str | None:
 def spoken_day(moment: datetime, zone: ZoneInfo | None, language: str) -> str:
     """Return a day as people say it: "Tuesday, March 2", "Dienstag, 2. März"."""
     locale = _locale(language)
-    pattern = locale.datetime_skeletons[_DAY].pattern
+    pattern = next(locale.datetime_skeletons[day].pattern for day in _DAYS if day in locale.datetime_skeletons)
     for short, full in _SHORT:
         pattern = short.sub(full, pattern)
     return _plain(format_datetime(moment, pattern, tzinfo=zone, locale=locale))

@@ -17,7 +17,7 @@ class Standing(StrEnum):
 _WORDS: Final = {
     Standing.STANDS: """
         confirmed, unconfirmed, not confirmed, scheduled, booked, pending, tentative, planned, new, open, active,
-        reserved, left message,
+        reserved, left message, overbook,
         bestätigt, unbestätigt, nicht bestätigt, geplant, gebucht, vereinbart, vorgemerkt, offen, neu, aktiv,
         reserviert,
         confirmada, confirmado, no confirmada, no confirmado, sin confirmar, pendiente, programada, programado,
@@ -28,7 +28,7 @@ _WORDS: Final = {
         cancelled, canceled, cancelled by patient, canceled by patient, cancelled by clinic, canceled by clinic,
         deleted, void, no show, noshow, did not attend, DNA, missed, arrived, checked in, in room, seen, completed,
         complete, done, finished,
-        fulfilled, entered in error, waitlist, proposed, deceased,
+        fulfilled, entered in error, waitlist, proposed, deceased, started, dc, discontinued, checked out,
         abgesagt, storniert, gestrichen, gelöscht, nicht erschienen, erschienen, angekommen, erledigt, abgeschlossen,
         cancelada, cancelado, anulada, anulado, eliminada, eliminado, no asistió, no presentado, no presentada,
         atendida, atendido, completada, completado, realizada, realizado,

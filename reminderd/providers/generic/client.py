@@ -12,8 +12,8 @@ from reminderd.core.answers import (
     AccountRefused,
     Answer,
     Capabilities,
-    Finding,
     Found,
+    LookUpAnswer,
     NoAnswer,
     NotFound,
     NotPlaced,
@@ -22,12 +22,11 @@ from reminderd.core.answers import (
     Unclear,
 )
 from reminderd.providers.base import InvalidPayloadError, Placement, Recorder, Route, Webhook, json_object
-from reminderd.providers.generic.payload import read_report
-from reminderd.providers.generic.webhooks import Verifier, routes
+from reminderd.providers.generic.webhooks import Verifier, read_report, routes
 from reminderd.providers.http import (
-    Exchange,
-    Outcome,
-    Unheard,
+    HttpClient,
+    HttpFailure,
+    HttpResult,
     acceptance,
     check_api_url,
     object_in,
@@ -79,16 +78,18 @@ class GenericProvider:
         self._api_key = api_key
         self._verify_webhook = verify_webhook
         self._clock = clock
-        self._exchange = Exchange(timeout=options.timeout, max_connections=options.max_connections)
+        self._http = HttpClient(timeout=options.timeout, max_connections=options.max_connections)
 
     async def place(self, placement: Placement) -> Answer:
         """Request one call: `POST /calls`."""
-        order = {
+        order: dict[str, object] = {
             "phone_number": placement.phone_number,
             "message": placement.message,
             "metadata": {"reminder_id": placement.reminder_id, "attempt_id": placement.call_id},
         }
-        outcome = await self._exchange.ask(
+        if placement.language is not None:
+            order["language"] = placement.language
+        outcome = await self._http.ask(
             "POST",
             self._calls_url,
             headers={**self._headers(), "Content-Type": "application/json", "Idempotency-Key": placement.call_id},
@@ -97,7 +98,7 @@ class GenericProvider:
         private = (self._api_key, placement.phone_number, placement.message)
         return answer_to_placing(outcome, private=private, now=self._clock.now())
 
-    async def fetch(self, external_call_id: str) -> Finding:
+    async def fetch(self, external_call_id: str) -> LookUpAnswer:
         """Look up by the provider's own id: `GET /calls/{call_id}`."""
         answer = await self._look_up(f"{self._calls_url}/{quote(external_call_id, safe='')}", absent=NotFound())
         if not isinstance(answer, dict):
@@ -107,7 +108,7 @@ class GenericProvider:
             return NoAnswer("the answer speaks of another call")
         return found
 
-    async def find(self, placement: Placement) -> Finding:
+    async def find(self, placement: Placement) -> LookUpAnswer:
         """Look up by our id: `GET /calls?attempt_id=…`. A 404 proves nothing: not every provider offers this form."""
         url = f"{self._calls_url}?attempt_id={quote(placement.call_id, safe='')}"
         answer = await self._look_up(url, absent=NoAnswer("404: it knows no such list"))
@@ -115,7 +116,7 @@ class GenericProvider:
             return answer
         return _only_match(answer.get("calls"), placement.call_id)
 
-    async def drop(self, external_call_id: str) -> Finding:
+    async def drop(self, external_call_id: str) -> LookUpAnswer:
         """Look the call up: the contract has no request that drops one."""
         return await self.fetch(external_call_id)
 
@@ -137,8 +138,8 @@ class GenericProvider:
 
     async def check_account(self) -> list[str]:
         """Look up a call that does not exist: the answer shows whether the provider is there and knows us."""
-        outcome = await self._exchange.ask("GET", f"{self._calls_url}/{uuid4()}", headers=self._headers())
-        if isinstance(outcome, Unheard):
+        outcome = await self._http.ask("GET", f"{self._calls_url}/{uuid4()}", headers=self._headers())
+        if isinstance(outcome, HttpFailure):
             return [f"the provider can't be reached: {outcome.reason}"]
         if outcome.status in {401, 402, 403} or 300 <= outcome.status < 400:
             return [f"the provider refuses us: {reason(outcome, private=(self._api_key,))}"]
@@ -148,7 +149,7 @@ class GenericProvider:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._exchange.aclose()
+        await self._http.aclose()
 
     def _headers(self) -> dict[str, str]:
         return {
@@ -161,11 +162,11 @@ class GenericProvider:
     async def _look_up(self, url: str, *, absent: NotFound | NoAnswer) -> dict[str, Any] | NotFound | NoAnswer:
         if not self.capabilities.look_up:
             return _NO_LOOK_UP
-        outcome = await self._exchange.ask("GET", url, headers=self._headers())
+        outcome = await self._http.ask("GET", url, headers=self._headers())
         return object_in(outcome, absent=absent, private=(self._api_key,))
 
 
-def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: datetime) -> Answer:
+def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: datetime) -> Answer:
     """Decide what the answer to `POST /calls` proves, and so whether the patient may be called again.
 
     The status decides: outside 2xx an answer whose body was cut off still means what its status means.
@@ -175,7 +176,7 @@ def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: dateti
         private: texts that no reason may repeat.
         now: to count a Retry-After date from.
     """
-    if isinstance(outcome, Unheard):
+    if isinstance(outcome, HttpFailure):
         return Unclear(outcome.reason) if outcome.sent else NotPlaced(outcome.reason)
     wait = retry_after(outcome.headers.get("retry-after"), now)
     match outcome.status:
@@ -204,7 +205,7 @@ def _check_api_key(api_key: str) -> None:
         raise ValueError("api_key: expected printable ASCII without spaces")
 
 
-def _only_match(entries: object, attempt_id: str) -> Finding:
+def _only_match(entries: object, attempt_id: str) -> LookUpAnswer:
     """Return what a list of calls proves about the one that carries our id."""
     if not isinstance(entries, list):
         return NoAnswer("calls: not a list")
@@ -231,7 +232,7 @@ def _attempt(entry: object) -> object:
             return None
 
 
-def _found(answer: dict[str, Any]) -> Finding:
+def _found(answer: dict[str, Any]) -> LookUpAnswer:
     try:
         return Found(read_report(answer, looked_up=True))
     except InvalidPayloadError as error:

@@ -12,10 +12,9 @@ from urllib.parse import quote, urlencode
 from attrs import frozen
 
 from reminderd.clock import Clock, SystemClock
-from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, NoAnswer, NotFound, Report
+from reminderd.core.answers import Answer, Candidates, Capabilities, LookUpAnswer, NoAnswer, NotFound, Report
 from reminderd.providers.base import Placement, Recorder, Route, Webhook
 from reminderd.providers.http import object_in
-from reminderd.providers.twilio import signature
 from reminderd.providers.twilio.voice_api import (
     Account,
     TwilioApi,
@@ -24,7 +23,7 @@ from reminderd.providers.twilio.voice_api import (
     found_in,
     mistakes_in,
 )
-from reminderd.providers.twilio.webhooks import PATH, read_report, routes
+from reminderd.providers.twilio.webhooks import PATH, read_report, routes, verified
 
 _CLOCK: Final = SystemClock()
 _EVENTS: Final = ("initiated", "ringing", "answered", "completed")
@@ -95,12 +94,12 @@ class TwilioProvider:
         private = (*self._account.auth_tokens, placement.phone_number, placement.message)
         return answer_to_placing(outcome, private=private, now=self._clock.now())
 
-    async def fetch(self, external_call_id: str) -> Finding:
+    async def fetch(self, external_call_id: str) -> LookUpAnswer:
         """Look up by Twilio's own id. The answer may be some seconds old."""
         answer = await self.api.get(_path(external_call_id), absent=NotFound())
         return found_in(answer, external_call_id) if isinstance(answer, dict) else answer
 
-    async def find(self, placement: Placement) -> Finding | Candidates:
+    async def find(self, placement: Placement) -> LookUpAnswer | Candidates:
         """Look up the calls to this number; the core decides which of them can be the one that was requested."""
         # Twilio's other filters go by days, or hide calls that are still queued.
         query = urlencode({"To": placement.phone_number, "PageSize": _A_PAGE})
@@ -114,7 +113,7 @@ class TwilioProvider:
             asked_from=placement.asked_from,
         )
 
-    async def drop(self, external_call_id: str) -> Finding:
+    async def drop(self, external_call_id: str) -> LookUpAnswer:
         """Cancel a call that is queued or ringing; one that was answered meanwhile (error 21220) goes on."""
         outcome = await self.api.post(_path(external_call_id), [("Status", "canceled")])
         answer = object_in(outcome, absent=NotFound(), private=self._account.auth_tokens)
@@ -129,7 +128,7 @@ class TwilioProvider:
 
     def verified(self, webhook: Webhook) -> bool:
         """Return whether a webhook was signed with one of the account's tokens."""
-        return signature.verified(
+        return verified(
             auth_tokens=self._account.auth_tokens,
             base_urls=self._base_urls,
             target=webhook.target,

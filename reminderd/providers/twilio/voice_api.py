@@ -13,8 +13,8 @@ from reminderd.core.answers import (
     AccountRefused,
     Answer,
     Candidates,
-    Finding,
     Found,
+    LookUpAnswer,
     NoAnswer,
     NotFound,
     NotPlaced,
@@ -25,10 +25,10 @@ from reminderd.core.answers import (
 )
 from reminderd.providers.base import DURATION_LIMIT, STATUS_LIMIT, InvalidPayloadError, json_object, usable
 from reminderd.providers.http import (
-    Exchange,
-    Heard,
-    Outcome,
-    Unheard,
+    HttpAnswer,
+    HttpClient,
+    HttpFailure,
+    HttpResult,
     acceptance,
     check_api_url,
     object_in,
@@ -73,21 +73,21 @@ class TwilioApi:
         check_api_url(api_url)
         self.account = account
         self._base = f"{api_url.rstrip('/')}/2010-04-01/Accounts/{account.sid}"
-        self._exchange = Exchange(timeout=timeout, max_connections=max_connections)
+        self._http = HttpClient(timeout=timeout, max_connections=max_connections)
 
-    async def post(self, path: str, fields: Sequence[tuple[str, str]]) -> Outcome:
+    async def post(self, path: str, fields: Sequence[tuple[str, str]]) -> HttpResult:
         """Send a form."""
         headers = {**self._headers(), "Content-Type": "application/x-www-form-urlencoded"}
-        return await self._exchange.ask("POST", self._base + path, headers=headers, content=urlencode(fields).encode())
+        return await self._http.ask("POST", self._base + path, headers=headers, content=urlencode(fields).encode())
 
     async def get(self, path: str, *, absent: NotFound | NoAnswer) -> dict[str, Any] | NotFound | NoAnswer:
         """Read a resource; `absent` is what a 404 proves. An empty path, or `.json`, is the account itself."""
-        outcome = await self._exchange.ask("GET", self._base + path, headers=self._headers())
+        outcome = await self._http.ask("GET", self._base + path, headers=self._headers())
         return object_in(outcome, absent=absent, private=self.account.auth_tokens)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._exchange.aclose()
+        await self._http.aclose()
 
     def _headers(self) -> dict[str, str]:
         credentials = b64encode(f"{self.account.sid}:{self.account.auth_token}".encode()).decode()
@@ -159,7 +159,7 @@ CLOCKS_DIFFER: Final = timedelta(seconds=60)
 """How far Twilio's clock may be behind ours; a call that was created earlier is an older one."""
 
 
-def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: datetime) -> Answer:
+def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: datetime) -> Answer:
     """Decide what the answer to `POST …/Calls.json` proves, and so whether the patient may be called again.
 
     Twilio knows no idempotency key: whatever may have been processed is unconfirmed, and never requested again.
@@ -169,7 +169,7 @@ def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: dateti
         private: texts that no reason may repeat.
         now: to count a Retry-After date from.
     """
-    if isinstance(outcome, Unheard):
+    if isinstance(outcome, HttpFailure):
         return Unclear(outcome.reason) if outcome.sent else NotPlaced(outcome.reason)
     if 200 <= outcome.status < 300:
         return acceptance(outcome, id_field="sid")
@@ -189,16 +189,16 @@ def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: dateti
     return NotPlaced(why, number_refused=True)
 
 
-def code_in(heard: Heard) -> int | None:
+def code_in(answer: HttpAnswer) -> int | None:
     """Return Twilio's own number for an error, or None."""
     try:
-        code = json_object(heard.body).get("code")
+        code = json_object(answer.body).get("code")
     except InvalidPayloadError:
         return None
     return code if type(code) is int else None
 
 
-def found_in(answer: dict[str, Any], external_call_id: str) -> Finding:
+def found_in(answer: dict[str, Any], external_call_id: str) -> LookUpAnswer:
     """Return what a Call resource says of the call that was looked up."""
     report = _report(answer)
     if report is None:
@@ -210,7 +210,7 @@ def found_in(answer: dict[str, Any], external_call_id: str) -> Finding:
 
 def candidates_in(
     answer: dict[str, Any], *, phone_number: str, from_number: str, asked_from: datetime
-) -> Finding | Candidates:
+) -> LookUpAnswer | Candidates:
     """Return the calls of a list, newest first, that could be the one that was requested.
 
     Twilio keeps no id of ours. A call is a candidate if it goes from our number to this one and was made through the

@@ -1,10 +1,15 @@
 """Twilio's webhooks: the status of a call, what is spoken once it is answered, and the keys pressed in it.
 
 All are forms, and their path carries the id of our own call.
-Source: https://www.twilio.com/docs/voice/api/call-resource#statuscallback and https://www.twilio.com/docs/voice/twiml.
+Sources: https://www.twilio.com/docs/voice/api/call-resource#statuscallback and https://www.twilio.com/docs/voice/twiml;
+for signatures https://www.twilio.com/docs/usage/security and `request_validator.py` of twilio-python, with which the
+tests compare this module.
 """
 
-from collections.abc import Callable
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from secrets import token_hex
 from typing import Final, TypeAlias
@@ -17,7 +22,7 @@ from reminderd.core.answers import Report, spelled
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.model import TERMINAL
 from reminderd.core.script.prompts import Question
-from reminderd.core.script.scripts import Script
+from reminderd.core.script.scripts import Scripts
 from reminderd.providers.base import (
     DURATION_LIMIT,
     ID_LIMIT,
@@ -31,9 +36,84 @@ from reminderd.providers.base import (
     usable,
 )
 from reminderd.providers.settings import Probe
-from reminderd.providers.twilio.signature import HEADER, form_fields, signature
 from reminderd.providers.twilio.twiml import fallback, twiml
 from reminderd.providers.twilio.voice_api import moment, whole_number
+
+Parameters: TypeAlias = Iterable[tuple[str, str]]
+"""A form's fields in any order; a name may come several times."""
+
+SIGNATURE_HEADER: Final = "X-Twilio-Signature"
+
+_FORM: Final = "application/x-www-form-urlencoded"
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+_MOST_FIELDS: Final = 1_000
+
+
+def signature(auth_token: str, url: str, parameters: Parameters = ()) -> str:
+    """Return the signature of a request to this URL (without its fragment), with these form fields."""
+    # Names in the order of their code points, each with its different values, sorted; nothing between them.
+    signed = url + "".join(name + value for name, value in sorted(set(parameters)))
+    digest = hmac.new(auth_token.encode(), signed.encode(errors="surrogatepass"), hashlib.sha1).digest()
+    return base64.b64encode(digest).decode()
+
+
+def verified(
+    *, auth_tokens: Iterable[str], base_urls: Iterable[str], target: str, headers: Mapping[str, str], body: bytes
+) -> bool:
+    """Return whether a request was signed with one of the tokens. Never raise.
+
+    Args:
+        auth_tokens: the account's; two of them while one replaces the other.
+        base_urls: where Twilio reaches us, as it is configured, and where it did before. The request's own Host header
+            proves nothing.
+        target: the raw path and query that were asked for.
+        headers: names in lower case.
+        body: the raw body.
+    """
+    parameters = _signed_fields(target, headers.get("content-type", ""), body)
+    received = headers.get(SIGNATURE_HEADER.lower(), "").encode(errors="surrogatepass")
+    if parameters is None:
+        return False
+    urls = [url for base_url in base_urls for url in _spellings(base_url + target)]
+    expected = [signature(token, url, parameters).encode() for token in auth_tokens for url in urls]
+    # All of them, so that the time does not reveal which one matches.
+    return sum(hmac.compare_digest(one, received) for one in expected) > 0
+
+
+def form_fields(body: bytes) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a form in their order, those without a value included.
+
+    Raises:
+        ValueError: it is not UTF-8, or has a thousand fields.
+    """
+    text = body.decode()
+    return tuple(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS))
+
+
+def _signed_fields(target: str, content_type: str, body: bytes) -> tuple[tuple[str, str], ...] | None:
+    """Return the fields that the signature covers; None if it can't be the signature of this body."""
+    if not body:
+        return ()
+    if content_type.partition(";")[0].strip().lower() == _FORM:
+        try:
+            return form_fields(body)
+        except ValueError:
+            return None
+    # Any other body is covered by its hash, which is part of the signed URL.
+    hashes = [value for name, value in parse_qsl(urlsplit(target).query) if name == "bodySHA256"]
+    found = hashlib.sha256(body).hexdigest().encode()
+    is_covered = len(hashes) == 1 and hmac.compare_digest(found, hashes[0].lower().encode(errors="surrogatepass"))
+    return () if is_covered else None
+
+
+def _spellings(url: str) -> tuple[str, ...]:
+    """Return the URL as it is, without a port, and with the default port: Twilio signs any of these."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.netloc.rpartition("@")[2].split(":")[0]
+    rest = url.partition("://")[2].removeprefix(parts.netloc)
+    bare, default = f"{parts.scheme}://{host}", f":{_DEFAULT_PORTS.get(parts.scheme, 443)}"
+    return tuple(dict.fromkeys((url, bare + rest, bare + default + rest)))
+
 
 PATH: Final = "/webhooks/twilio"
 """Under the public base URL: where Twilio reaches us."""
@@ -67,13 +147,13 @@ async def _status(webhook: Webhook, *, recorder: Recorder) -> Reply:
 async def _answer(webhook: Webhook, *, recorder: Recorder, url_of: UrlOf) -> Reply:
     """Return what is spoken to the person or machine that answered."""
     report = read_report(webhook)
-    return _speak(report, await recorder.pick_up(report), recorder.script, url_of)
+    return _speak(report, await recorder.pick_up(report), recorder.scripts, url_of)
 
 
 async def _keys(webhook: Webhook, *, recorder: Recorder, url_of: UrlOf) -> Reply:
     """Record what a key means, and return what is spoken next."""
     report, key = read_report(webhook), read_key(webhook)
-    return _speak(report, await recorder.press(report, key), recorder.script, url_of)
+    return _speak(report, await recorder.press(report, key), recorder.scripts, url_of)
 
 
 async def _fallback(webhook: Webhook, *, recorder: Recorder) -> Reply:
@@ -82,14 +162,16 @@ async def _fallback(webhook: Webhook, *, recorder: Recorder) -> Reply:
     call_id = unused_answer(webhook)
     if call_id is not None:
         await recorder.unspoken(call_id)
-    return Reply(body=fallback(recorder.script), content_type=_XML)
+    return Reply(body=fallback(recorder.scripts.own), content_type=_XML)
 
 
-def _speak(report: Report, spoken: SpokenPart, script: Script, url_of: UrlOf) -> Reply:
-    question = spoken.reply.question
-    asked = urlencode({"question": "" if question is None else question.value, "repeats": spoken.reply.repeats})
-    keys_url = f"{url_of('keys', report.attempt_id or '')}?{asked}"
-    return Reply(body=twiml(spoken.reply, script=script, message=spoken.message, keys_url=keys_url), content_type=_XML)
+def _speak(report: Report, spoken: SpokenPart, scripts: Scripts, url_of: UrlOf) -> Reply:
+    reply, script = spoken.reply, scripts.of(spoken.reply.language)
+    asked = {"question": "" if reply.question is None else reply.question.value, "repeats": reply.repeats}
+    if reply.language is not None:  # each key is answered in the language of the call, whatever became of its rows
+        asked["language"] = reply.language
+    keys_url = f"{url_of('keys', report.attempt_id or '')}?{urlencode(asked)}"
+    return Reply(body=twiml(reply, script=script, message=spoken.message, keys_url=keys_url), content_type=_XML)
 
 
 def probe(auth_token: str, public_base_url: str) -> Probe:
@@ -100,8 +182,8 @@ def probe(auth_token: str, public_base_url: str) -> Probe:
     return Probe(
         path=path,
         body=urlencode(fields).encode(),
-        signed={**headers, HEADER: signature(auth_token, public_base_url + path, fields)},
-        forged={**headers, HEADER: signature(token_hex(16), public_base_url + path, fields)},
+        signed={**headers, SIGNATURE_HEADER: signature(auth_token, public_base_url + path, fields)},
+        forged={**headers, SIGNATURE_HEADER: signature(token_hex(16), public_base_url + path, fields)},
     )
 
 
@@ -151,7 +233,13 @@ def read_key(webhook: Webhook) -> Key:
     if asked.get("question") not in set(Question) or repeats is None:
         raise InvalidPayloadError(["query: expected the question that was asked, and how often"])
     is_over = spelled(fields.get("CallStatus", "")) in TERMINAL
-    return Key(digits=digits[:_MOST_KEYS], question=Question(asked["question"]), repeats=repeats, is_over=is_over)
+    return Key(
+        digits=digits[:_MOST_KEYS],
+        question=Question(asked["question"]),
+        repeats=repeats,
+        language=asked.get("language"),
+        is_over=is_over,
+    )
 
 
 def unused_answer(webhook: Webhook) -> str | None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from reminderd.providers.twilio.signature import form_fields
+from reminderd.providers.twilio.webhooks import form_fields
 
 Fields: TypeAlias = Mapping[str, tuple[str, ...]]
 """The values of each parameter, in their order."""

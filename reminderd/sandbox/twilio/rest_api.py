@@ -12,7 +12,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from reminderd.clock import Clock, SystemClock
-from reminderd.providers.http import Exchange
+from reminderd.providers.http import HttpClient
 from reminderd.sandbox.behaviors import RETRY_AFTER_STEPS, behavior_of
 from reminderd.sandbox.switchboard import CUT_MARK, Switchboard, cutting, hold_answer_back
 from reminderd.sandbox.twilio.call import (
@@ -76,11 +76,11 @@ class TwilioSandbox:
         self._clock = clock
         self._since = clock.now()
         self._switchboard: Switchboard[TwilioCall] = Switchboard()
-        exchange = Exchange(timeout=_WEBHOOK_TIMEOUT, max_connections=_CONNECTIONS)
+        http = HttpClient(timeout=_WEBHOOK_TIMEOUT, max_connections=_CONNECTIONS)
         self._simulator = Simulator(
             account_sid=account_sid,
             switchboard=self._switchboard,
-            sender=TwilioWebhookSender(exchange=exchange, auth_token=auth_token),
+            sender=TwilioWebhookSender(http=http, auth_token=auth_token),
             pace=pace,
             clock=clock,
         )
@@ -98,7 +98,7 @@ class TwilioSandbox:
             await self._switchboard.play_calls(play, task_status=task_status)
         finally:
             with trio.CancelScope(shield=True):
-                await self._simulator.sender.exchange.aclose()
+                await self._simulator.sender.http.aclose()
 
     def _routes(self) -> QuartTrio:
         app = QuartTrio("reminderd.sandbox.twilio")

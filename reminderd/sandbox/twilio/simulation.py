@@ -15,7 +15,7 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.core.script.prompts import seconds
-from reminderd.providers.http import Heard, Unheard
+from reminderd.providers.http import HttpAnswer, HttpFailure
 from reminderd.sandbox.behaviors import COPIES, LATE_STEPS, PROGRESS_BEFORE
 from reminderd.sandbox.switchboard import Switchboard
 from reminderd.sandbox.twilio.call import (
@@ -169,9 +169,9 @@ class _StatusCallbacks:
             self.over.set()
 
 
-def _complaint(outcome: Heard | Unheard) -> str:
+def _complaint(outcome: HttpAnswer | HttpFailure) -> str:
     """Return what Twilio's debugger lists about an answer to a status callback: it must be a 2xx, empty or TwiML."""
-    if isinstance(outcome, Unheard):
+    if isinstance(outcome, HttpFailure):
         return f"15003: status callback: {outcome.reason}"
     if not 200 <= outcome.status < 300:
         return f"15003: status callback: answered {outcome.status}"
@@ -231,7 +231,7 @@ async def _document(call: TwilioCall, fetch: _Fetch, simulator: Simulator) -> tu
 async def _fetched(call: TwilioCall, fetch: _Fetch, simulator: Simulator) -> Document:
     parameters = {**call_parameters(simulator.account_sid, call), **fetch.parameters}
     outcome = await simulator.sender.send(fetch.target, parameters)
-    if isinstance(outcome, Unheard):
+    if isinstance(outcome, HttpFailure):
         raise TwimlError(_RETRIEVAL_FAILURE, f"HTTP retrieval failure: {outcome.reason}")
     if not (200 <= outcome.status < 300 and outcome.complete):
         raise TwimlError(_RETRIEVAL_FAILURE, f"HTTP retrieval failure: answered {outcome.status}")

@@ -15,8 +15,8 @@ from uuid import uuid4
 import httpx
 from attrs import frozen
 
-from reminderd.providers.http import Exchange, Heard, Outcome, Unheard
-from reminderd.providers.twilio.signature import HEADER, signature
+from reminderd.providers.http import HttpAnswer, HttpClient, HttpFailure, HttpResult
+from reminderd.providers.twilio.webhooks import SIGNATURE_HEADER, signature
 from reminderd.sandbox.twilio.call import API_VERSION, ENDED, TwilioCall
 from reminderd.sandbox.twilio.request import WebhookTarget
 
@@ -42,16 +42,16 @@ _PLACES: Final = {
 class TwilioWebhookSender:
     """Sends the webhooks of one account."""
 
-    exchange: Exchange
+    http: HttpClient
     auth_token: str
 
-    async def send(self, target: WebhookTarget, parameters: Parameters, *, copies: int = 1) -> Outcome:
+    async def send(self, target: WebhookTarget, parameters: Parameters, *, copies: int = 1) -> HttpResult:
         """Send one event, `copies` times under the same token; return the last answer."""
         url, content = _request(target, parameters)
         headers = {
             "User-Agent": "TwilioProxy/1.1",
             "I-Twilio-Idempotency-Token": str(uuid4()),
-            HEADER: signature(self.auth_token, url, () if content is None else parameters.items()),
+            SIGNATURE_HEADER: signature(self.auth_token, url, () if content is None else parameters.items()),
         }
         if content is not None:
             headers["Content-Type"] = _FORM
@@ -60,14 +60,14 @@ class TwilioWebhookSender:
             outcome = await self._send_once(target.method, url, headers, content)
         return outcome
 
-    async def _send_once(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> Outcome:
-        outcome: Outcome = Unheard(reason="", sent=False)
+    async def _send_once(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> HttpResult:
+        outcome: HttpResult = HttpFailure(reason="", sent=False)
         for _ in range(_TRIES):
             try:
-                outcome = await self.exchange.ask(method, url, headers=headers, content=content)
+                outcome = await self.http.ask(method, url, headers=headers, content=content)
             except httpx.InvalidURL as error:
-                return Unheard(reason=str(error), sent=False)
-            if isinstance(outcome, Heard) or outcome.sent:
+                return HttpFailure(reason=str(error), sent=False)
+            if isinstance(outcome, HttpAnswer) or outcome.sent:
                 return outcome
         return outcome
 

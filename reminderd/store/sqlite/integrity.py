@@ -12,12 +12,10 @@ from typing import Final
 from attrs import define, frozen
 
 from reminderd.core.phone import Numbering
-from reminderd.store.address import unreached_since
 from reminderd.store.queries import broken_promises, uncallable
-from reminderd.store.settings import database_id, real_provider
-from reminderd.store.sqlite.driver import Connection, DatabaseError, Error, Row, connect, translated
+from reminderd.store.settings import database_id, real_provider, unreached_since
+from reminderd.store.sqlite.driver import Connection, DatabaseError, Error, Row, connect, snapshot, translated
 from reminderd.store.sqlite.migrate import migrations, schema_version
-from reminderd.store.sqlite.transaction import snapshot
 
 _BUSY_SECONDS: Final = 2.0
 _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK: Final = 50_000

@@ -9,8 +9,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.store.errors import StoreUnusableError
-from reminderd.store.sqlite.driver import Connection, complete_statement, translated
-from reminderd.store.sqlite.transaction import roll_back, snapshot
+from reminderd.store.sqlite.driver import Connection, complete_statement, roll_back, snapshot, translated
 
 APPLICATION_ID: Final = 0x52656D64
 """`Remd`, in the file's header: it shows that a database is ours."""

@@ -1,21 +1,31 @@
-"""Open a connection: what must be true for the file and the connection before a row is read."""
+"""Open a connection once all is true of the file that must be; keep the file small, and its statistics fresh."""
 
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
+from reminderd.store.personal_data import Traces, scrub_mark
 from reminderd.store.settings import database_id, give_database_id
 from reminderd.store.sqlite.copying import copy
-from reminderd.store.sqlite.driver import Connection, Error, Row, connect, is_locked, translated
+from reminderd.store.sqlite.driver import (
+    Connection,
+    Error,
+    Row,
+    connect,
+    is_locked,
+    snapshot,
+    stop_waiting,
+    translated,
+    wait_again,
+)
 from reminderd.store.sqlite.migrate import migrate, migrations, schema_version
-from reminderd.store.sqlite.transaction import snapshot
 
 T = TypeVar("T")
 
@@ -236,3 +246,70 @@ def _patiently(attempt: Callable[[], T], patience: timedelta) -> T:
             if not is_locked(error) or time.monotonic() > deadline:
                 raise
         time.sleep(0.005)
+
+
+_FILE_IS_DONE: Final = "UPDATE settings SET value = :log WHERE key = 'unscrubbed' AND value = :before"
+_LOG_IS_DONE: Final = "DELETE FROM settings WHERE key = 'unscrubbed' AND value = :log"
+
+_LOG_TRIES: Final = 20
+_LOG_PAUSE_SECONDS: Final = 0.05
+"""Short reads are over by then, and no lock is held in the meantime."""
+
+
+def make_room(connection: Connection) -> None:
+    """Let a connection that writes large chunks cache the pages that a chunk touches, and checkpoint them less often.
+
+    With the small default cache, SQLite would write most pages of a chunk several times.
+    """
+    connection.execute("PRAGMA cache_size = -32768")  # KiB
+    connection.execute("PRAGMA wal_autocheckpoint = 8192")  # pages, 32 MiB
+
+
+def tidy(connection: Connection) -> None:
+    """Shrink the file and refresh the statistics; if others are at work and it can't be done, that does no harm."""
+    with suppress(Error):
+        connection.execute("PRAGMA analysis_limit = 400")  # within a limit no samples, of phone numbers, are kept
+        connection.execute("PRAGMA optimize")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def count_calls(connection: Connection, _now: datetime) -> None:
+    """Refresh SQLite's statistics if the tables have grown a lot: with old ones it may read all of `call_logs`."""
+    connection.execute("PRAGMA analysis_limit = 400").fetchall()  # within it no samples, of phone numbers, are kept
+    connection.execute("PRAGMA optimize = 0x10002").fetchall()
+
+
+def scrub(connection: Connection) -> bool:
+    """Rewrite the files without what was purged; return False if a reader keeps the last of it in the log.
+
+    SQLite overwrites what it deletes, but not the copies that it left in a page when it moved rows to another one. So
+    the whole database is rewritten, unless only the log was left to be emptied. Meanwhile, about a second for 200 MB,
+    nobody else can write, and it takes as much memory as the file is large. The log is emptied only if that is possible
+    at once, within a second of tries: if SQLite itself waited for a reader, all writers would have to wait.
+
+    Raises:
+        StoreUnavailableError: The disk is full, the database is locked …; the mark stays.
+    """
+    with translated():
+        before = scrub_mark(connection)
+        if before != Traces.LOG:
+            connection.execute("VACUUM")
+            # What another program purges in the meantime has its own mark, which stays.
+            connection.execute(_FILE_IS_DONE, {"log": Traces.LOG, "before": before})
+        emptied = _empty_log(connection)
+        if emptied:
+            connection.execute(_LOG_IS_DONE, {"log": Traces.LOG})
+    return emptied
+
+
+def _empty_log(connection: Connection) -> bool:
+    patience = stop_waiting(connection)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of the work, while others write
+        for _ in range(_LOG_TRIES):
+            if not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                return True
+            time.sleep(_LOG_PAUSE_SECONDS)
+        return False
+    finally:
+        wait_again(connection, patience)

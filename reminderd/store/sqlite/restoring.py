@@ -16,23 +16,23 @@ from reminderd.core.lifecycle.staff import restored
 from reminderd.core.model import Call, Reminder, Status
 from reminderd.core.rules import Rules
 from reminderd.files import put_in_place, scratch
-from reminderd.store.address import forget
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, sql_list, to_ms
 from reminderd.store.settings import (
+    forget_failing_address,
     paused,
+    put_setting,
     real_provider,
     remember_real_provider,
     replace_database_id,
     set_pause,
 )
 from reminderd.store.sqlite.copying import find_room, id_in, mistakes_in, reading, size_of
-from reminderd.store.sqlite.driver import Connection, Error, connect, translated
+from reminderd.store.sqlite.driver import Connection, Error, connect, transaction, translated
 from reminderd.store.sqlite.migrate import migrate, migrations
 from reminderd.store.sqlite.opening import open_alone, open_as_it_is, open_connection
-from reminderd.store.sqlite.transaction import transaction
 
 _UNDECIDED: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
@@ -43,9 +43,6 @@ SELECT {REMINDERS.names} FROM reminders
 _AT_ONCE: Final = 500
 """How many reminders are decided together."""
 _ALIVE: Final = f"SELECT {CALLS.names} FROM call_logs WHERE wake_at IS NOT NULL"
-_SETTING: Final = """
-INSERT INTO settings (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
-"""
 # Calls that are made from now on get higher numbers than this, whatever the backup has forgotten.
 _NEXT_SEQ: Final = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'call_logs'"
 _SKIP_SEQ: Final = """
@@ -221,9 +218,9 @@ def _hold(
     seq = int(connection.execute(_NEXT_SEQ).fetchone()[0])
     connection.execute("DELETE FROM sqlite_sequence WHERE name = 'call_logs'")
     connection.execute(_SKIP_SEQ, {"seq": seq})
-    connection.execute(_SETTING, {"key": "restored_at", "value": str(to_ms(restored_at))})
-    connection.execute(_SETTING, {"key": "restored_seq", "value": str(seq)})
-    forget(connection)
+    put_setting(connection, "restored_at", str(to_ms(restored_at)))
+    put_setting(connection, "restored_seq", str(seq))
+    forget_failing_address(connection)
     then = "" if last_change is None else f", last changed {last_change:%Y-%m-%d %H:%M} UTC"
     why = f"a backup was restored{then}"
     audit(connection, now, actor=actor, act="restore", detail=None if kept is None else f"replaced: {kept.name}")

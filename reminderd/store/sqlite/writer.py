@@ -13,8 +13,16 @@ from attrs import define, field
 
 from reminderd.clock import Clock
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.sqlite.driver import Connection, Error, is_locked, store_error
-from reminderd.store.sqlite.transaction import begin_within, roll_back, stop_waiting, wait_again
+from reminderd.store.sqlite.driver import (
+    Connection,
+    Error,
+    begin_within,
+    is_locked,
+    roll_back,
+    stop_waiting,
+    store_error,
+    wait_again,
+)
 from reminderd.store.sqlite.trio_sqlite import TrioConnection
 
 T = TypeVar("T")

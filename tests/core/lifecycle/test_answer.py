@@ -21,9 +21,9 @@ from tests.support.builders import (
     a_member,
     a_reminder,
     an_action,
+    answer_settled,
     hours,
-    replied,
-    unsent,
+    not_sent_settled,
 )
 
 DIALING = a_reminder(Status.DIALING)
@@ -96,7 +96,7 @@ def test_an_unconfirmed_earlier_call_prevents_the_request() -> None:
 
 
 def test_a_request_that_was_not_sent_does_not_count_as_call_or_try() -> None:
-    after = unsent(SENT).ledger
+    after = not_sent_settled(SENT).ledger
     call, reminder = after.calls["call-1"], after.reminders["reminder-1"]
     assert (call.state, call.requests, call.error) == (CallState.NOT_PLACED, 0, "not sent: stopping")
     assert (reminder.status, reminder.wake_at, reminder.tries) == (Status.SCHEDULED, NOW, 0)
@@ -105,12 +105,12 @@ def test_a_request_that_was_not_sent_does_not_count_as_call_or_try() -> None:
 
 def test_a_reminder_not_sent_because_of_an_opt_out_is_cancelled() -> None:
     out = evolve(SENT, opted_out=frozenset({DIALING.phone_number}))
-    reminder = unsent(out, "opted out").ledger.reminders["reminder-1"]
+    reminder = not_sent_settled(out, "opted out").ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
 
 
 def test_a_resend_that_was_not_sent_leaves_the_call_unconfirmed() -> None:
-    transition = unsent(AGAIN, action=RESEND)
+    transition = not_sent_settled(AGAIN, action=RESEND)
     call = transition.ledger.calls["call-1"]
     assert (call.state, call.requests, call.lease_token) == (CallState.UNCONFIRMED, 1, None)
     assert call.wake_at == NOW + RULES.backoff.first
@@ -119,19 +119,19 @@ def test_a_resend_that_was_not_sent_leaves_the_call_unconfirmed() -> None:
 
 def test_a_process_without_the_lease_only_closes_a_call_nobody_works_on() -> None:
     lost = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED))
-    free = unsent(lost, action=an_action(SENT)).ledger
+    free = not_sent_settled(lost, action=an_action(SENT)).ledger
     assert free.calls["call-1"].state is CallState.NOT_PLACED
     taken = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, lease_token="another", requests=2))
-    assert unsent(taken, action=an_action(SENT)).ledger.calls["call-1"].state is CallState.UNCONFIRMED
+    assert not_sent_settled(taken, action=an_action(SENT)).ledger.calls["call-1"].state is CallState.UNCONFIRMED
     placed = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.PLACED))
-    assert unsent(placed, action=an_action(SENT)).ledger.calls["call-1"].state is CallState.PLACED
+    assert not_sent_settled(placed, action=an_action(SENT)).ledger.calls["call-1"].state is CallState.PLACED
 
 
 # Answers to the only request
 
 
 def test_an_accepted_call_waits_for_a_report_until_the_outcome_timeout() -> None:
-    transition = replied(SENT, Accepted("ext-1"))
+    transition = answer_settled(SENT, Accepted("ext-1"))
     call, reminder = transition.ledger.calls["call-1"], transition.ledger.reminders["reminder-1"]
     assert (call.state, call.status, call.external_call_id) == (CallState.PLACED, "queued", "ext-1")
     assert (call.wake_at, call.lease_token, call.evidence) == (NOW + RULES.outcome_timeout, None, True)
@@ -140,12 +140,12 @@ def test_an_accepted_call_waits_for_a_report_until_the_outcome_timeout() -> None
 
 
 def test_an_acceptance_never_ends_a_call() -> None:
-    assert replied(SENT, Accepted("ext-1", "completed")).ledger.calls["call-1"].status == "queued"
-    assert replied(SENT, Accepted("ext-1", "ringing")).ledger.calls["call-1"].status == "ringing"
+    assert answer_settled(SENT, Accepted("ext-1", "completed")).ledger.calls["call-1"].status == "queued"
+    assert answer_settled(SENT, Accepted("ext-1", "ringing")).ledger.calls["call-1"].status == "ringing"
 
 
 def test_a_permanent_refusal_fails_the_reminder_with_the_providers_reason() -> None:
-    transition = replied(SENT, Refused("a wrong number"))
+    transition = answer_settled(SENT, Refused("a wrong number"))
     reminder = transition.ledger.reminders["reminder-1"]
     assert transition.ledger.calls["call-1"].state is CallState.REFUSED
     assert (reminder.status, reminder.end_code, reminder.last_error) == (
@@ -157,40 +157,42 @@ def test_a_permanent_refusal_fails_the_reminder_with_the_providers_reason() -> N
 
 
 def test_an_unclear_answer_leaves_the_call_unconfirmed_and_waits_for_a_webhook() -> None:
-    after = replied(SENT, Unclear("timeout")).ledger
+    after = answer_settled(SENT, Unclear("timeout")).ledger
     call = after.calls["call-1"]
     assert (call.state, call.error, call.lease_token) == (CallState.UNCONFIRMED, "timeout", None)
     assert call.wake_at == NOW + RULES.confirm_after
     assert after.reminders["reminder-1"].status is Status.PROCESSING
     cancelled = a_ledger(evolve(DIALING, status=Status.CANCELLED), CLAIMED)
-    assert replied(cancelled, Unclear("timeout")).ledger.reminders["reminder-1"].status is Status.CANCELLED
+    assert answer_settled(cancelled, Unclear("timeout")).ledger.reminders["reminder-1"].status is Status.CANCELLED
 
 
 def test_not_placed_is_tried_again_with_backoff_and_counts_as_a_try() -> None:
-    reminder = replied(SENT, NotPlaced("503")).ledger.reminders["reminder-1"]
+    reminder = answer_settled(SENT, NotPlaced("503")).ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.tries, reminder.hold_code) == (Status.SCHEDULED, 1, HoldCode.NOT_PLACED)
     assert reminder.retry_at == reminder.wake_at == NOW + RULES.backoff.full_jitter(1, 0.5)
 
 
 def test_retry_after_is_honored() -> None:
-    assert replied(SENT, NotPlaced("429", retry_after=HOUR)).ledger.reminders["reminder-1"].retry_at == NOW + HOUR
+    assert (
+        answer_settled(SENT, NotPlaced("429", retry_after=HOUR)).ledger.reminders["reminder-1"].retry_at == NOW + HOUR
+    )
 
 
 def test_not_placed_is_tried_max_tries_times() -> None:
     last = a_ledger(evolve(DIALING, tries=RULES.max_tries - 1), CLAIMED)
-    reminder = replied(last, NotPlaced("503")).ledger.reminders["reminder-1"]
+    reminder = answer_settled(last, NotPlaced("503")).ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.end_code) == (Status.FAILED, EndCode.NOT_PLACED)
     assert reminder.last_error == f"not placed after {RULES.max_tries} tries: 503"
 
 
 def test_not_placed_costs_no_try_while_the_provider_is_failing() -> None:
     last = a_ledger(evolve(DIALING, tries=RULES.max_tries - 1), CLAIMED)
-    reminder = replied(last, NotPlaced("503"), counts=False).ledger.reminders["reminder-1"]
+    reminder = answer_settled(last, NotPlaced("503"), counts=False).ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.tries) == (Status.SCHEDULED, RULES.max_tries - 1)
 
 
 def test_a_number_our_account_may_not_call_waits_the_maximum_backoff_at_once() -> None:
-    reminder = replied(SENT, NOT_ALLOWED, counts=False).ledger.reminders["reminder-1"]
+    reminder = answer_settled(SENT, NOT_ALLOWED, counts=False).ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.hold_code) == (Status.SCHEDULED, HoldCode.NOT_PLACED)
     assert reminder.retry_at == NOW + 0.75 * RULES.backoff.maximum
 
@@ -198,23 +200,23 @@ def test_a_number_our_account_may_not_call_waits_the_maximum_backoff_at_once() -
 def test_uncounted_refusals_use_up_no_tries() -> None:
     ledger = SENT
     for _ in range(RULES.max_tries):
-        held = replied(ledger, NOT_ALLOWED, counts=False).ledger.reminders["reminder-1"]
+        held = answer_settled(ledger, NOT_ALLOWED, counts=False).ledger.reminders["reminder-1"]
         ledger = a_ledger(evolve(DIALING, tries=held.tries), CLAIMED)
-    counted = replied(ledger, NOT_ALLOWED).ledger.reminders["reminder-1"]
+    counted = answer_settled(ledger, NOT_ALLOWED).ledger.reminders["reminder-1"]
     assert (counted.status, counted.tries) == (Status.SCHEDULED, 1)
 
 
 def test_a_number_refused_while_others_are_accepted_fails_with_the_reason() -> None:
     last = a_ledger(evolve(DIALING, tries=RULES.max_tries - 1), CLAIMED)
-    held = replied(last, NOT_ALLOWED, counts=False).ledger.reminders["reminder-1"]
+    held = answer_settled(last, NOT_ALLOWED, counts=False).ledger.reminders["reminder-1"]
     assert held.status is Status.SCHEDULED, "nobody else was accepted: it may be our account"
-    failed = replied(last, NOT_ALLOWED).ledger.reminders["reminder-1"]
+    failed = answer_settled(last, NOT_ALLOWED).ledger.reminders["reminder-1"]
     assert (failed.status, failed.end_code) == (Status.FAILED, EndCode.NOT_PLACED)
     assert failed.last_error == f"not placed after {RULES.max_tries} tries: no calls to this country"
 
 
 def test_an_account_error_costs_the_reminder_no_try() -> None:
-    reminder = replied(SENT, AccountRefused("401")).ledger.reminders["reminder-1"]
+    reminder = answer_settled(SENT, AccountRefused("401")).ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.tries, reminder.wake_at) == (Status.SCHEDULED, 0, NOW)
     assert (reminder.hold_code, reminder.last_error) == (HoldCode.ACCOUNT, "the provider refuses us: 401")
 
@@ -225,26 +227,26 @@ def test_an_account_error_costs_the_reminder_no_try() -> None:
 @pytest.mark.parametrize("answer", NOT_TAKEN)
 def test_the_answer_to_the_only_request_closes_the_call_regardless_of_the_lease(answer: Answer) -> None:
     late = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, lease_token="another"))
-    assert not replied(late, answer, action=an_action(SENT)).ledger.calls["call-1"].state.alive
+    assert not answer_settled(late, answer, action=an_action(SENT)).ledger.calls["call-1"].state.alive
     final = a_ledger(a_reminder(Status.CANCELLED), CLAIMED)
-    transition = replied(final, answer)
+    transition = answer_settled(final, answer)
     assert transition.ledger.reminders["reminder-1"].status is Status.CANCELLED
     assert "the call is" in transition.lines[0].text
 
 
 @pytest.mark.parametrize("answer", NOT_TAKEN)
 def test_the_answer_to_one_of_several_requests_does_not_close_the_call(answer: Answer) -> None:
-    after = replied(AGAIN, answer, action=RESEND).ledger.calls["call-1"]
+    after = answer_settled(AGAIN, answer, action=RESEND).ledger.calls["call-1"]
     assert (after.state, after.lease_token) == (CallState.UNCONFIRMED, None)
     assert after.wake_at is not None
-    first = replied(AGAIN, answer, action=an_action(SENT)).ledger.calls["call-1"]
+    first = answer_settled(AGAIN, answer, action=an_action(SENT)).ledger.calls["call-1"]
     assert first.state is CallState.UNCONFIRMED
     lost = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, requests=2, lease_token="another"))
-    assert replied(lost, answer, action=RESEND).ledger == lost
+    assert answer_settled(lost, answer, action=RESEND).ledger == lost
 
 
 def test_a_resend_honors_retry_after() -> None:
-    later = replied(AGAIN, NotPlaced("429", retry_after=HOUR), action=RESEND).ledger.calls["call-1"]
+    later = answer_settled(AGAIN, NotPlaced("429", retry_after=HOUR), action=RESEND).ledger.calls["call-1"]
     assert later.wake_at == NOW + HOUR
 
 
@@ -253,17 +255,17 @@ def test_an_answer_never_closes_a_call_with_evidence(answer: Answer) -> None:
     unconfirmed = a_call(CallState.UNCONFIRMED, evidence=True, lease_token="lease-1")
     for call in (a_call(CallState.PLACED), a_call(CallState.ENDED), unconfirmed):
         ledger = a_ledger(a_reminder(Status.PROCESSING), call)
-        assert replied(ledger, answer, action=an_action(SENT)).ledger == ledger
+        assert answer_settled(ledger, answer, action=an_action(SENT)).ledger == ledger
 
 
 def test_a_late_unclear_answer_changes_nothing() -> None:
     late = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, lease_token="another"))
-    assert replied(late, Unclear("timeout"), action=an_action(SENT)).ledger == late
+    assert answer_settled(late, Unclear("timeout"), action=an_action(SENT)).ledger == late
 
 
 def test_a_late_acceptance_reopens_the_call_regardless_of_the_lease() -> None:
     closed = a_ledger(a_reminder(), a_call(CallState.NOT_PLACED))
-    transition = replied(closed, Accepted("ext-1"), action=an_action(SENT))
+    transition = answer_settled(closed, Accepted("ext-1"), action=an_action(SENT))
     assert transition.ledger.calls["call-1"].state is CallState.PLACED
     assert transition.ledger.reminders["reminder-1"].status is Status.PROCESSING
     assert "it was not placed, and is under way again" in transition.lines[0].text

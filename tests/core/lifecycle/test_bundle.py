@@ -9,6 +9,7 @@ from reminderd.core.lifecycle.bundle import spoken_together
 from reminderd.core.lifecycle.transition import Ledger
 from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.script.scripts import Script, Scripts
 from tests.support.builders import (
     DAY,
     HOUR,
@@ -22,10 +23,10 @@ from tests.support.builders import (
     a_member,
     a_reminder,
     a_report,
+    answer_settled,
     claimed,
-    heard_of,
     hours,
-    replied,
+    report_settled,
 )
 
 BUNDLED = evolve(RULES, group_within=HOUR)
@@ -50,6 +51,36 @@ def test_without_group_minutes_each_reminder_has_its_own_call() -> None:
     transition = claimed(a_ledger(FIRST, SECOND_ONE))
     assert members(transition.ledger) == ["reminder-1"]
     assert transition.ledger.reminders["reminder-2"].status is Status.SCHEDULED
+
+
+SPANISH = evolve(BUNDLED, scripts=Scripts(by_language={"es-US": Script(language="es-US", voice="Lupe")}))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_one_call"),
+    [
+        ("es", "es", True),
+        ("es", "es-MX", True),
+        (None, "en", True),
+        (None, "es", False),
+        ("es", "pl", False),
+        ("so", "so", True),
+        ("so", None, False),
+        ("so", "ti", False),
+    ],
+)
+def test_only_reminders_in_one_language_are_one_call(one: str | None, other: str | None, *, is_one_call: bool) -> None:
+    first, second = evolve(FIRST, language=one), evolve(SECOND_ONE, language=other)
+    transition = claimed(a_ledger(first, second), rules=SPANISH)
+    assert members(transition.ledger) == (["reminder-2", "reminder-1"] if is_one_call else ["reminder-1"])
+    assert transition.action is not None
+    assert transition.action.language == (other if is_one_call else one)
+
+
+def test_a_reminder_does_not_wait_for_one_in_another_language() -> None:
+    later = evolve(SECOND_ONE, scheduled_at=NOW + MINUTE, language="es")
+    transition = claimed(a_ledger(FIRST, later), rules=SPANISH)
+    assert members(transition.ledger) == ["reminder-1"]
 
 
 def test_a_single_message_is_spoken_as_it_was_written() -> None:
@@ -140,24 +171,24 @@ A, B = a_reminder(Status.PROCESSING), a_reminder(Status.PROCESSING, id="reminder
 
 
 def test_a_completed_call_reaches_every_reminder_of_its_bundle() -> None:
-    after = heard_of(a_ledger(A, B, PLACED), a_report("completed")).ledger
+    after = report_settled(a_ledger(A, B, PLACED), a_report("completed")).ledger
     assert [one.status for one in after.reminders.values()] == [Status.CALLED, Status.CALLED]
 
 
 def test_each_bundled_reminder_is_redialed_by_its_own_count() -> None:
     older = [a_call(CallState.ENDED, id=f"old-{n}", seq=n, status="busy") for n in (1, 2)]
     rows = [a_member(PLACED, A), a_member(PLACED, B, position=1), *(a_member(call, B) for call in older)]
-    after = heard_of(a_ledger(A, B, PLACED, *older, *rows), a_report("busy")).ledger
+    after = report_settled(a_ledger(A, B, PLACED, *older, *rows), a_report("busy")).ledger
     assert [one.status for one in after.reminders.values()] == [Status.SCHEDULED, Status.FAILED]
     assert after.reminders["reminder-2"].end_code is EndCode.NOT_ANSWERED
 
 
 def test_a_cancelled_or_moved_reminder_is_not_changed_by_the_calls_end() -> None:
     cancelled = evolve(B, status=Status.CANCELLED)
-    assert heard_of(a_ledger(A, cancelled, PLACED), a_report()).ledger.reminders["reminder-2"] == cancelled
+    assert report_settled(a_ledger(A, cancelled, PLACED), a_report()).ledger.reminders["reminder-2"] == cancelled
     moved = evolve(B, scheduled_at=NOW + DAY)
     ledger = a_ledger(A, moved, PLACED, a_member(PLACED, A), a_member(PLACED, B, position=1))
-    assert heard_of(ledger, a_report()).ledger.reminders["reminder-2"] == moved
+    assert report_settled(ledger, a_report()).ledger.reminders["reminder-2"] == moved
 
 
 def test_an_unchanged_bundle_that_was_not_placed_is_requested_again_with_its_key() -> None:
@@ -169,7 +200,7 @@ def test_an_unchanged_bundle_that_was_not_placed_is_requested_again_with_its_key
         calls={"call-1": stored.calls["call-1"]},
         members={("call-1", key[1]): evolve(one, call_id="call-1") for key, one in dialing.members.items()},
     )
-    failed = replied(stored, NotPlaced("503"), rules=rules, draw=0.0).ledger
+    failed = answer_settled(stored, NotPlaced("503"), rules=rules, draw=0.0).ledger
     again = claimed(failed, rules=rules).ledger
     assert set(again.calls) == {"call-1"}
     one_less = failed.put(evolve(failed.reminders["reminder-2"], status=Status.CANCELLED))

@@ -29,11 +29,11 @@ from tests.support.builders import (
     a_report,
     able,
     an_action,
+    answer_settled,
+    call_claimed,
     claimed,
-    heard_of,
-    looked_at,
-    replied,
-    unsent,
+    not_sent_settled,
+    report_settled,
 )
 
 Event = Callable[[Ledger, Any], Ledger]
@@ -55,7 +55,7 @@ def _staff(act: Callable[[Ledger, Any], Ledger]) -> Event:
 
 
 def _answer(answer: Any) -> Event:
-    return lambda ledger, rules: replied(ledger, answer, action=_sent(ledger), rules=rules).ledger
+    return lambda ledger, rules: answer_settled(ledger, answer, action=_sent(ledger), rules=rules).ledger
 
 
 def _sent(ledger: Ledger, kind: ActionKind = ActionKind.PLACE) -> Any:
@@ -72,9 +72,9 @@ def _key(digits: str, question: Question = Question.MENU) -> Event:
 EVENTS: dict[str, Event] = {
     "its time has come": lambda ledger, rules: claimed(ledger, rules=rules).ledger,
     "its time is over": lambda ledger, rules: claimed(ledger, rules=rules, now=NOW + DAY).ledger,
-    "its call is looked at": _alive(lambda ledger, rules: looked_at(ledger, rules=rules).ledger),
+    "its call is looked at": _alive(lambda ledger, rules: call_claimed(ledger, rules=rules).ledger),
     "its call is silent": _alive(
-        lambda ledger, rules: looked_at(ledger, rules=rules, now=NOW + RULES.outcome_timeout).ledger
+        lambda ledger, rules: call_claimed(ledger, rules=rules, now=NOW + RULES.outcome_timeout).ledger
     ),
     "accepted": _answer(Accepted("ext-1")),
     "refused": _answer(Refused("no")),
@@ -82,16 +82,16 @@ EVENTS: dict[str, Event] = {
     "number refused": _answer(NotPlaced("no calls to this country", number_refused=True)),
     "account": _answer(AccountRefused("401")),
     "unclear": _answer(Unclear("lost")),
-    "not sent": lambda ledger, rules: unsent(ledger, action=_sent(ledger), rules=rules).ledger,
+    "not sent": lambda ledger, rules: not_sent_settled(ledger, action=_sent(ledger), rules=rules).ledger,
     "not found": lambda ledger, rules: (
         not_found(ledger, ledger.calls["call-1"], NotFound(), token="lease-1", rules=rules, now=NOW).ledger
     ),
     **{
-        word: lambda ledger, rules, word=word: heard_of(ledger, a_report(word), rules=rules).ledger  # type: ignore[misc] # bound early
+        word: lambda ledger, rules, word=word: report_settled(ledger, a_report(word), rules=rules).ledger  # type: ignore[misc] # bound early
         for word in (*sorted(TERMINAL), "ringing", "in-progress", "a word of its own")
     },
     "of a call that is not known": lambda ledger, rules: (
-        heard_of(ledger, a_report("ringing", attempt_id="theirs", external_call_id="ext-2"), rules=rules).ledger
+        report_settled(ledger, a_report("ringing", attempt_id="theirs", external_call_id="ext-2"), rules=rules).ledger
     ),
     "answered": lambda ledger, rules: (
         answered_by_patient(ledger, ledger.calls["call-1"], rules=rules, now=NOW).transition.ledger

@@ -19,6 +19,7 @@ from reminderd.core.lifecycle.transition import Ledger, Level
 from reminderd.core.model import CallOutcome, CallState, Member, Response, Status, digest
 from reminderd.core.reasons import EndCode
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
+from reminderd.core.script.scripts import Script, Scripts
 from tests.support.builders import (
     MINUTE,
     NOW,
@@ -30,7 +31,7 @@ from tests.support.builders import (
     a_reminder,
     a_report,
     able,
-    heard_of,
+    report_settled,
 )
 
 WAITING = a_reminder(Status.PROCESSING)
@@ -103,11 +104,37 @@ def test_the_time_of_the_first_fetch_is_kept_for_every_answer() -> None:
 
 
 def test_a_message_ends_after_the_greeting_and_all_messages_before_it() -> None:
-    rules = evolve(RULES, greeting_takes=4 * SECOND)
+    rules = evolve(RULES, scripts=Scripts(own=Script(templates={Prompt.GREETING: "so " * 10})))
     first, second = evolve(WAITING, message="one " * 10), evolve(OTHER, message="two " * 5)
     members = answered(a_ledger(first, second, ANSWERED), rules=rules).transition.ledger.members
     assert members["call-1", "reminder-1"].spoken_by == NOW + 8 * SECOND
     assert members["call-1", "reminder-2"].spoken_by == NOW + 10 * SECOND
+
+
+def test_a_call_is_spoken_in_the_language_of_its_reminders_with_the_time_of_that_greeting() -> None:
+    scripts = Scripts(by_language={"es": Script(language="es-ES", templates={Prompt.GREETING: "Hola. " * 10})})
+    rules = evolve(RULES, scripts=scripts)
+    spanish = evolve(WAITING, message="one " * 10, language="es")
+    turn = answered(a_ledger(spanish, ANSWERED), rules=rules)
+    assert turn.reply.language == "es"
+    member = turn.transition.ledger.members["call-1", "reminder-1"]
+    assert (member.spoken_by, member.message_digest) == (NOW + 8 * SECOND, digest(spanish.message, "es"))
+    assert answered(a_ledger(evolve(spanish, status=Status.CANCELLED), ANSWERED)).reply == evolve(
+        NOT_NEEDED, language="es"
+    )
+    assert answered(a_ledger(evolve(spanish, phone_number="+12025550999"), ANSWERED)).reply == NOT_NEEDED
+
+
+@pytest.mark.parametrize("digits", ["", "1", "2", "3", "5", "9"])
+@pytest.mark.parametrize("question", list(Question))
+def test_a_key_is_answered_in_the_language_of_its_question_whatever_became_of_the_rows(
+    question: Question, digits: str
+) -> None:
+    key = Key(digits=digits, question=question, repeats=0, language="es")
+    plain = evolve(key, language=None)
+    ledger = spoken_in(WAITING)
+    replies = [key_pressed(ledger, ANSWERED, one, rules=RULES, now=NOW).reply for one in (key, plain)]
+    assert replies[0] == evolve(replies[1], language="es")
 
 
 def test_a_document_the_provider_could_not_use_was_not_spoken() -> None:
@@ -154,7 +181,7 @@ def test_hearing_that_a_reminder_is_no_longer_needed_is_not_reached(why: str, an
     assert (ended.status, ended.end_code, ended.last_error) == TOLD_SO[why]
     assert ended.attempts == 1
     assert [line.text for line in turn.transition.lines] == [f"{ended.status}: {ended.last_error}"]
-    over = heard_of(turn.transition.ledger, a_report(), rules=able(Capabilities(asks_what_to_say=True)))
+    over = report_settled(turn.transition.ledger, a_report(), rules=able(Capabilities(asks_what_to_say=True)))
     assert over.ledger.reminders["reminder-1"] == ended
     assert over.ledger.calls["call-1"].outcome is CallOutcome.NOT_HEARD
 
@@ -163,7 +190,7 @@ def test_in_a_bundle_an_expired_reminder_is_left_out_and_the_others_are_spoken()
     ledger = a_ledger(evolve(WAITING, expires_at=NOW), OTHER, ANSWERED)
     after = answered(ledger).transition.ledger
     heard = pressed(after, "").transition.ledger
-    over = heard_of(heard, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
+    over = report_settled(heard, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
     assert [over.reminders[one].status for one in ("reminder-1", "reminder-2")] == [Status.EXPIRED, Status.CALLED]
 
 
@@ -230,7 +257,7 @@ def test_a_key_during_the_voicemail_shows_a_person_who_then_hears_the_message(di
 
 def test_a_person_detected_late_can_still_hang_up_during_the_message() -> None:
     after = pressed(left(WAITING), "1", at=Question.VOICEMAIL).transition.ledger
-    over = heard_of(after, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
+    over = report_settled(after, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
     assert over.calls["call-1"].outcome is CallOutcome.HUNG_UP
     assert over.reminders["reminder-1"].end_code is EndCode.HUNG_UP
 
@@ -249,7 +276,7 @@ def test_no_key_during_the_voicemail_proves_nothing() -> None:
     ledger = left(WAITING)
     turn = pressed(ledger, "", at=Question.VOICEMAIL)
     assert (turn.reply, turn.transition.ledger) == (HANG_UP, ledger)
-    over = heard_of(ledger, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
+    over = report_settled(ledger, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
     assert over.calls["call-1"].outcome is CallOutcome.VOICEMAIL
     assert over.reminders["reminder-1"].status is Status.SCHEDULED
 
@@ -269,7 +296,7 @@ def test_a_call_with_key_9_during_the_voicemail_does_not_count_as_one() -> None:
     after = pressed(left(WAITING), "9", at=Question.VOICEMAIL).transition.ledger
     written_again = after.put(evolve(WAITING, message=after.reminders["reminder-1"].message))
     rules = able(Capabilities(asks_what_to_say=True), voicemail_is_reached=True)
-    over = heard_of(written_again, a_report(), rules=rules).ledger
+    over = report_settled(written_again, a_report(), rules=rules).ledger
     assert over.calls["call-1"].outcome is CallOutcome.NOT_HEARD
     assert over.reminders["reminder-1"].status is not Status.CALLED
 
@@ -357,7 +384,7 @@ def test_a_key_does_not_undo_a_cancel_by_staff_and_is_recorded() -> None:
 def test_the_calls_end_changes_nothing_after_a_key() -> None:
     after = pressed(spoken_in(WAITING), "1").transition.ledger
     for word in ("busy", "failed", "completed"):
-        ended = heard_of(after, a_report(word)).ledger
+        ended = report_settled(after, a_report(word)).ledger
         assert ended.reminders["reminder-1"] == after.reminders["reminder-1"]
         assert ended.calls["call-1"].outcome is CallOutcome.CONFIRMED
 
@@ -392,7 +419,7 @@ def test_no_key_proves_nothing_if_the_call_had_ended() -> None:
 
 def test_a_message_reported_as_heard_after_the_calls_end_counts() -> None:
     speaking = a_ledger(ANSWERED, WAITING, a_member(ANSWERED, WAITING, spoken=True, spoken_by=NOW + SECOND))
-    cut = heard_of(speaking, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
+    cut = report_settled(speaking, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
     assert cut.reminders["reminder-1"].status is Status.FAILED
     after = pressed(cut, "").transition.ledger
     assert (after.reminders["reminder-1"].status, after.calls["call-1"].outcome) == (Status.CALLED, CallOutcome.HEARD)

@@ -29,8 +29,8 @@ from tests.support.builders import (
     a_reminder,
     a_report,
     able,
+    call_claimed,
     hours,
-    looked_at,
     silent,
 )
 
@@ -53,7 +53,7 @@ def kind_of(transition: Transition) -> ActionKind | None:
 
 def test_an_interrupted_request_leaves_an_unconfirmed_call_that_waits_for_a_webhook() -> None:
     dialing = a_ledger(a_reminder(Status.DIALING), a_call(CallState.DIALING, wake_at=NOW))
-    transition = looked_at(dialing)
+    transition = call_claimed(dialing)
     call = call_of(transition)
     assert (call.state, call.lease_token, call.wake_at) == (CallState.UNCONFIRMED, None, NOW + RULES.confirm_after)
     assert transition.ledger.reminders["reminder-1"].status is Status.PROCESSING
@@ -63,14 +63,14 @@ def test_an_interrupted_request_leaves_an_unconfirmed_call_that_waits_for_a_webh
 
 def test_an_interrupted_request_leaves_a_cancelled_reminder_cancelled() -> None:
     ledger = a_ledger(a_reminder(Status.CANCELLED), a_call(CallState.DIALING, wake_at=NOW))
-    assert looked_at(ledger).ledger.reminders["reminder-1"].status is Status.CANCELLED
+    assert call_claimed(ledger).ledger.reminders["reminder-1"].status is Status.CANCELLED
 
 
 # Unconfirmed: the same request with the same key
 
 
 def test_an_unconfirmed_call_is_requested_again_with_its_key() -> None:
-    transition = looked_at(a_ledger(WAITING, UNSURE), rules=able(BOTH))
+    transition = call_claimed(a_ledger(WAITING, UNSURE), rules=able(BOTH))
     call = call_of(transition)
     assert kind_of(transition) is ActionKind.RESEND
     assert (call.requests, call.lease_token, call.last_sign_at) == (2, "lease-2", NOW)
@@ -102,25 +102,25 @@ def test_an_unconfirmed_call_is_not_requested_again_if_anything_changed(
 ) -> None:
     call = evolve(UNSURE, **changes)
     ledger = a_ledger(reminder, call, a_member(call, WAITING), **facts)
-    assert kind_of(looked_at(ledger, rules=rules)) is None
+    assert kind_of(call_claimed(ledger, rules=rules)) is None
 
 
 def test_an_unconfirmed_call_with_an_old_key_or_no_reminder_is_not_requested_again() -> None:
     old = silent(UNSURE, known=KEY.key_lifetime)
-    assert kind_of(looked_at(a_ledger(WAITING, UNSURE), rules=able(KEY), witness=old)) is None
-    assert kind_of(looked_at(a_ledger(UNSURE), rules=able(KEY))) is None
+    assert kind_of(call_claimed(a_ledger(WAITING, UNSURE), rules=able(KEY), witness=old)) is None
+    assert kind_of(call_claimed(a_ledger(UNSURE), rules=able(KEY))) is None
 
 
 def test_an_unconfirmed_bundle_is_not_requested_again_if_one_reminder_was_moved() -> None:
     other = a_reminder(Status.PROCESSING, id="reminder-2")
     bundle = a_ledger(WAITING, other, UNSURE)
-    assert kind_of(looked_at(bundle, rules=able(KEY))) is ActionKind.RESEND
+    assert kind_of(call_claimed(bundle, rules=able(KEY))) is ActionKind.RESEND
     moved = bundle.put(evolve(other, scheduled_at=NOW + DAY))
-    assert kind_of(looked_at(moved, rules=able(KEY))) is None
+    assert kind_of(call_claimed(moved, rules=able(KEY))) is None
 
 
 def test_an_unconfirmed_call_is_not_requested_again_before_its_time() -> None:
-    early = looked_at(a_ledger(WAITING, UNSURE), rules=able(KEY), now=NOW - SECOND)
+    early = call_claimed(a_ledger(WAITING, UNSURE), rules=able(KEY), now=NOW - SECOND)
     assert kind_of(early) is None
     assert call_of(early).requests == 1
 
@@ -128,7 +128,7 @@ def test_an_unconfirmed_call_is_not_requested_again_before_its_time() -> None:
 def test_an_unconfirmed_call_is_not_requested_again_if_an_earlier_call_is_unconfirmed() -> None:
     doubt = a_call(CallState.UNREPORTED, id="older", seq=-1)
     ledger = a_ledger(evolve(WAITING, again_seq=-2), UNSURE, doubt)
-    assert kind_of(looked_at(ledger, rules=able(KEY))) is None
+    assert kind_of(call_claimed(ledger, rules=able(KEY))) is None
 
 
 @pytest.mark.parametrize(
@@ -139,21 +139,21 @@ def test_an_unconfirmed_call_is_not_requested_again_if_an_earlier_call_is_unconf
     ],
 )
 def test_a_pause_and_pacing_delay_the_resend(room: Room, until: Any) -> None:
-    transition = looked_at(a_ledger(WAITING, UNSURE), rules=able(BOTH), room=room)
+    transition = call_claimed(a_ledger(WAITING, UNSURE), rules=able(BOTH), room=room)
     assert (kind_of(transition), call_of(transition).wake_at) == (None, until)
 
 
 def test_another_alive_call_to_its_number_delays_the_resend() -> None:
     stray = a_call(CallState.STRAY, id="call-2", seq=2, adopted=True)
-    transition = looked_at(a_ledger(WAITING, UNSURE, stray), rules=able(BOTH))
+    transition = call_claimed(a_ledger(WAITING, UNSURE, stray), rules=able(BOTH))
     assert (kind_of(transition), call_of(transition).wake_at) == (None, NOW + PAUSE_HOLD)
     over = evolve(stray, state=CallState.ENDED, wake_at=None)
-    assert kind_of(looked_at(a_ledger(WAITING, UNSURE, over), rules=able(BOTH))) is ActionKind.RESEND
+    assert kind_of(call_claimed(a_ledger(WAITING, UNSURE, over), rules=able(BOTH))) is ActionKind.RESEND
 
 
 def test_the_calling_hours_delay_the_resend() -> None:
     later = able(BOTH, calling_hours=hours(timedelta(hours=11), timedelta(hours=12)))
-    transition = looked_at(a_ledger(WAITING, UNSURE), rules=later)
+    transition = call_claimed(a_ledger(WAITING, UNSURE), rules=later)
     assert (kind_of(transition), call_of(transition).wake_at) == (None, NOW + HOUR)
 
 
@@ -161,34 +161,34 @@ def test_the_calling_hours_delay_the_resend() -> None:
 
 
 def test_without_keys_an_unconfirmed_call_is_looked_up_by_our_id() -> None:
-    transition = looked_at(a_ledger(WAITING, UNSURE), rules=able(LOOK_UP))
+    transition = call_claimed(a_ledger(WAITING, UNSURE), rules=able(LOOK_UP))
     assert (kind_of(transition), call_of(transition).lease_token) == (ActionKind.FIND, "lease-2")
 
 
 def test_a_placed_call_is_looked_up_by_the_providers_id_after_the_outcome_timeout() -> None:
-    early = looked_at(
+    early = call_claimed(
         a_ledger(WAITING, PLACED), rules=able(LOOK_UP), now=NOW + MINUTE, witness=silent(PLACED, since=MINUTE)
     )
     assert (kind_of(early), call_of(early).wake_at) == (None, OVER)
-    assert kind_of(looked_at(a_ledger(WAITING, PLACED), rules=able(LOOK_UP), now=OVER)) is ActionKind.FETCH
+    assert kind_of(call_claimed(a_ledger(WAITING, PLACED), rules=able(LOOK_UP), now=OVER)) is ActionKind.FETCH
 
 
 def test_a_call_of_another_account_only_waits_for_the_timeout() -> None:
     other = evolve(UNSURE, account="another")
-    transition = looked_at(a_ledger(WAITING, other), rules=able(BOTH), witness=silent(other, since=MINUTE))
+    transition = call_claimed(a_ledger(WAITING, other), rules=able(BOTH), witness=silent(other, since=MINUTE))
     assert (kind_of(transition), call_of(transition).wake_at) == (None, OVER - MINUTE)
-    assert call_of(looked_at(a_ledger(WAITING, other), rules=able(BOTH), now=OVER)).state is CallState.UNREPORTED
+    assert call_of(call_claimed(a_ledger(WAITING, other), rules=able(BOTH), now=OVER)).state is CallState.UNREPORTED
 
 
 def test_after_ten_look_ups_a_call_waits_for_the_timeout() -> None:
     checked = evolve(UNSURE, checks=MOST_CHECKS)
     seen = silent(checked, since=MINUTE)
-    assert kind_of(looked_at(a_ledger(WAITING, checked), rules=able(LOOK_UP), witness=seen)) is None
+    assert kind_of(call_claimed(a_ledger(WAITING, checked), rules=able(LOOK_UP), witness=seen)) is None
 
 
 def test_a_look_up_counts_from_its_begin_so_hanging_ones_are_limited() -> None:
     ledger, asked = a_ledger(WAITING, UNSURE), 0
-    while (transition := looked_at(ledger, rules=able(LOOK_UP), now=OVER)).action is not None:
+    while (transition := call_claimed(ledger, rules=able(LOOK_UP), now=OVER)).action is not None:
         ledger, asked = transition.ledger, asked + 1
     assert (asked, call_of(transition).state) == (MOST_CHECKS, CallState.UNREPORTED)
 
@@ -226,18 +226,18 @@ CANCELLED_TOO = a_reminder(Status.CANCELLED, id="reminder-2")
 def test_an_unanswered_call_that_no_reminder_needs_is_dropped() -> None:
     for status in (None, "queued", "initiated", "ringing"):
         ledger = a_ledger(CANCELLED, evolve(PLACED, status=status))
-        assert kind_of(looked_at(ledger, rules=able(DROP))) is ActionKind.DROP
+        assert kind_of(call_claimed(ledger, rules=able(DROP))) is ActionKind.DROP
 
 
 @pytest.mark.parametrize("status", [one for one in Status if one.final])
 @pytest.mark.parametrize("state", [CallState.PLACED, CallState.STRAY])
 def test_a_call_is_dropped_whatever_ended_its_reminders(state: CallState, status: Status) -> None:
     ledger = a_ledger(a_reminder(status), CANCELLED_TOO, evolve(PLACED, state=state))
-    assert kind_of(looked_at(ledger, rules=able(DROP))) is ActionKind.DROP
+    assert kind_of(call_claimed(ledger, rules=able(DROP))) is ActionKind.DROP
 
 
 def test_a_call_without_reminders_is_dropped() -> None:
-    assert kind_of(looked_at(a_ledger(PLACED), rules=able(DROP))) is ActionKind.DROP
+    assert kind_of(call_claimed(a_ledger(PLACED), rules=able(DROP))) is ActionKind.DROP
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_call_without_reminders_is_dropped() -> None:
 )
 def test_a_call_that_may_be_needed_or_answered_is_not_dropped(changes: dict[str, Any], rows: tuple[Any, ...]) -> None:
     ledger = a_ledger(*rows, evolve(PLACED, **changes))
-    assert kind_of(looked_at(ledger, rules=able(DROP))) is not ActionKind.DROP
+    assert kind_of(call_claimed(ledger, rules=able(DROP))) is not ActionKind.DROP
 
 
 # Given up
@@ -261,7 +261,7 @@ def test_a_call_that_may_be_needed_or_answered_is_not_dropped(changes: dict[str,
 
 def given_up(call: Call, **changes: Any) -> Ledger:
     facts: dict[str, Any] = {"now": OVER, "witness": silent(call)}
-    return looked_at(a_ledger(WAITING, call), **facts | changes).ledger
+    return call_claimed(a_ledger(WAITING, call), **facts | changes).ledger
 
 
 def test_a_silent_call_is_given_up_and_left_to_staff() -> None:
@@ -299,7 +299,7 @@ def test_an_unsure_call_is_only_repeated_once_and_within_max_calls() -> None:
     older = a_call(CallState.UNREPORTED, id="older", seq=-1)
     row = evolve(WAITING, again_seq=-2)
     ledger = a_ledger(row, UNSURE, older)
-    after = looked_at(ledger, rules=again, now=OVER).ledger.reminders["reminder-1"]
+    after = call_claimed(ledger, rules=again, now=OVER).ledger.reminders["reminder-1"]
     assert after.status is Status.FAILED
     last = evolve(again, max_calls=1)
     assert given_up(UNSURE, rules=last).reminders["reminder-1"].status is Status.FAILED
@@ -307,17 +307,17 @@ def test_an_unsure_call_is_only_repeated_once_and_within_max_calls() -> None:
 
 def test_giving_up_a_call_does_not_change_a_final_reminder() -> None:
     ledger = a_ledger(CANCELLED, UNSURE)
-    assert looked_at(ledger, now=OVER).ledger.reminders["reminder-1"] == CANCELLED
+    assert call_claimed(ledger, now=OVER).ledger.reminders["reminder-1"] == CANCELLED
 
 
 def test_giving_up_an_open_call_makes_the_stray_call_to_its_number_open() -> None:
     stray = a_call(CallState.STRAY, id="stray", seq=2, reminder_id="other", account="another")
     ledger = a_ledger(WAITING, UNSURE, stray, a_member(UNSURE, WAITING))
-    assert looked_at(ledger, now=OVER).ledger.calls["stray"].state is CallState.PLACED
+    assert call_claimed(ledger, now=OVER).ledger.calls["stray"].state is CallState.PLACED
 
 
 def test_a_reminders_own_zone_decides_when_its_request_is_sent_again() -> None:
     row = evolve(WAITING, timezone="Asia/Tokyo")
     tokyo = able(KEY, calling_hours=hours(timedelta(hours=18), timedelta(hours=20)))
     assert ZoneInfo("Asia/Tokyo").utcoffset(NOW.replace(tzinfo=None)) == timedelta(hours=9)
-    assert kind_of(looked_at(a_ledger(row, UNSURE), rules=tokyo)) is ActionKind.RESEND
+    assert kind_of(call_claimed(a_ledger(row, UNSURE), rules=tokyo)) is ActionKind.RESEND

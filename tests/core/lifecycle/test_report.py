@@ -24,8 +24,8 @@ from tests.support.builders import (
     a_report,
     able,
     claimed,
-    heard_of,
     hours,
+    report_settled,
 )
 
 WAITING = a_reminder(Status.PROCESSING)
@@ -78,26 +78,26 @@ def test_a_report_without_our_id_is_not_matched_to_a_call_before_a_restore() -> 
 
 @pytest.mark.parametrize("status", [Status.DIALING, Status.PROCESSING, Status.SCHEDULED, Status.FAILED, Status.EXPIRED])
 def test_completed_means_called_for_every_earlier_status(status: Status) -> None:
-    call, reminder = end_of(heard_of(a_ledger(a_reminder(status), PLACED), a_report(transcript="Yes.")))
+    call, reminder = end_of(report_settled(a_ledger(a_reminder(status), PLACED), a_report(transcript="Yes.")))
     assert (call.state, call.status, call.outcome) == (CallState.ENDED, "completed", CallOutcome.HEARD)
     assert (call.received_at, call.wake_at, call.transcript) == (NOW, None, "Yes.")
     assert (reminder.status, reminder.attempts, reminder.end_code) == (Status.CALLED, 1, None)
 
 
 def test_a_cancelled_reminder_stays_cancelled_at_the_end_of_its_call() -> None:
-    call, reminder = end_of(heard_of(a_ledger(a_reminder(Status.CANCELLED), PLACED), a_report()))
+    call, reminder = end_of(report_settled(a_ledger(a_reminder(Status.CANCELLED), PLACED), a_report()))
     assert (call.state, reminder.status) == (CallState.ENDED, Status.CANCELLED)
 
 
 def test_every_membership_of_a_heard_call_is_marked_as_spoken() -> None:
     moved = evolve(WAITING, scheduled_at=NOW + DAY)
-    after = heard_of(a_ledger(moved, PLACED, a_member(PLACED, WAITING)), a_report()).ledger
+    after = report_settled(a_ledger(moved, PLACED, a_member(PLACED, WAITING)), a_report()).ledger
     assert after.members["call-1", "reminder-1"].spoken
     assert after.reminders["reminder-1"] == moved
 
 
 def test_if_the_provider_asks_what_to_say_only_fetched_messages_count() -> None:
-    not_spoken = heard_of(a_ledger(WAITING, PLACED), a_report(), rules=ASKS)
+    not_spoken = report_settled(a_ledger(WAITING, PLACED), a_report(), rules=ASKS)
     call, reminder = end_of(not_spoken)
     assert (call.outcome, reminder.status, reminder.hold_code) == (
         CallOutcome.NOT_HEARD,
@@ -109,13 +109,13 @@ def test_if_the_provider_asks_what_to_say_only_fetched_messages_count() -> None:
 
 def test_a_call_without_a_message_fails_for_staff_after_the_last_redial() -> None:
     last = evolve(ASKS, max_calls=1)
-    call, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report(duration_seconds=31), rules=last))
+    call, reminder = end_of(report_settled(a_ledger(WAITING, PLACED), a_report(duration_seconds=31), rules=last))
     assert (call.outcome, reminder.status, reminder.end_code) == (
         CallOutcome.NOT_HEARD,
         Status.FAILED,
         EndCode.NOT_HEARD,
     )
-    late = heard_of(a_ledger(evolve(WAITING, expires_at=NOW), PLACED), a_report(), rules=ASKS)
+    late = report_settled(a_ledger(evolve(WAITING, expires_at=NOW), PLACED), a_report(), rules=ASKS)
     assert (end_of(late)[1].status, end_of(late)[1].end_code) == (Status.FAILED, EndCode.TOO_LATE)
 
 
@@ -124,7 +124,7 @@ SPOKEN = evolve(PLACED, status="in-progress", fetched_at=NOW)
 
 def hung_up(member: Any, *, now: datetime, **changes: Any) -> tuple[Call, Reminder]:
     """The line of a call in which a message was being spoken has ended, and no key was reported before."""
-    return end_of(heard_of(a_ledger(WAITING, SPOKEN, member), a_report(**changes), rules=ASKS, now=now))
+    return end_of(report_settled(a_ledger(WAITING, SPOKEN, member), a_report(**changes), rules=ASKS, now=now))
 
 
 SPEAKING = a_member(SPOKEN, WAITING, spoken=True, spoken_by=NOW + 7 * SECOND)
@@ -168,20 +168,20 @@ def test_each_reminder_of_a_bundle_is_settled_by_its_own_spoken_part() -> None:
         a_member(SPOKEN, moved, position=2),
     ]
     ledger = a_ledger(SPOKEN, *reminders, *members)
-    after = heard_of(ledger, a_report(duration_seconds=9), rules=ASKS, now=NOW + 9 * SECOND).ledger.reminders
+    after = report_settled(ledger, a_report(duration_seconds=9), rules=ASKS, now=NOW + 9 * SECOND).ledger.reminders
     found = [(after[one.id].status, after[one.id].end_code or after[one.id].hold_code) for one in reminders]
     assert found == [(Status.CALLED, None), (Status.FAILED, EndCode.HUNG_UP), (Status.SCHEDULED, HoldCode.REDIAL)]
 
 
 def test_a_repeated_report_does_not_change_the_hang_up_time() -> None:
-    first = heard_of(a_ledger(WAITING, SPOKEN, SPEAKING), a_report(), rules=ASKS, now=NOW + 6 * SECOND).ledger
-    again = heard_of(first, a_report(), rules=ASKS, now=NOW + HOUR, receipt_is_new=False)
+    first = report_settled(a_ledger(WAITING, SPOKEN, SPEAKING), a_report(), rules=ASKS, now=NOW + 6 * SECOND).ledger
+    again = report_settled(first, a_report(), rules=ASKS, now=NOW + HOUR, receipt_is_new=False)
     assert again.duplicate
     assert again.ledger == first
 
 
 def test_rewriting_a_hung_up_reminder_does_not_call_again() -> None:
-    failed = heard_of(a_ledger(WAITING, SPOKEN, SPEAKING), a_report(), rules=ASKS, now=NOW + 6 * SECOND).ledger
+    failed = report_settled(a_ledger(WAITING, SPOKEN, SPEAKING), a_report(), rules=ASKS, now=NOW + 6 * SECOND).ledger
     again = failed.put(a_reminder())
     after = claimed(again, rules=ASKS, now=NOW + MINUTE).ledger.reminders["reminder-1"]
     assert (after.status, after.end_code) == (Status.FAILED, EndCode.HUNG_UP)
@@ -189,47 +189,47 @@ def test_rewriting_a_hung_up_reminder_does_not_call_again() -> None:
 
 @pytest.mark.parametrize("code", [408, 480, 503, 504])
 def test_an_unreachable_phone_is_called_again(code: int) -> None:
-    _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("failed", sip_response_code=code)))
+    _, reminder = end_of(report_settled(a_ledger(WAITING, PLACED), a_report("failed", sip_response_code=code)))
     assert (reminder.status, reminder.hold_code) == (Status.SCHEDULED, HoldCode.REDIAL)
     assert reminder.last_error == f"not answered (SIP {code}); will be called again"
 
 
 def test_a_reported_declined_call_differs_from_a_hang_up() -> None:
-    declined = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("declined")))[1]
+    declined = end_of(report_settled(a_ledger(WAITING, PLACED), a_report("declined")))[1]
     assert (declined.status, declined.end_code) == (Status.FAILED, EndCode.DECLINED)
-    gone = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("hung-up")))[1]
+    gone = end_of(report_settled(a_ledger(WAITING, PLACED), a_report("hung-up")))[1]
     assert (gone.status, gone.end_code) == (Status.FAILED, EndCode.HUNG_UP)
 
 
 def test_a_progress_report_does_not_set_the_calls_duration_or_sip_code() -> None:
     early = a_report("in-progress", duration_seconds=0, sip_response_code=180, answered_by="unknown")
-    after = heard_of(a_ledger(WAITING, PLACED), early).ledger
+    after = report_settled(a_ledger(WAITING, PLACED), early).ledger
     assert (after.calls["call-1"].duration_seconds, after.calls["call-1"].sip_response_code) == (None, None)
-    heard, _ = end_of(heard_of(after, a_report(duration_seconds=31, sip_response_code=200)))
+    heard, _ = end_of(report_settled(after, a_report(duration_seconds=31, sip_response_code=200)))
     assert (heard.outcome, heard.duration_seconds, heard.sip_response_code) == (CallOutcome.HEARD, 31, 200)
-    declined, _ = end_of(heard_of(after, a_report("failed", sip_response_code=603)))
+    declined, _ = end_of(report_settled(after, a_report("failed", sip_response_code=603)))
     assert declined.outcome is CallOutcome.DECLINED
 
 
 @pytest.mark.parametrize("early", ["human", "unknown"])
 def test_a_machine_reported_at_the_end_counts_even_after_a_person(early: str) -> None:
     before = evolve(PLACED, answered_by=early)
-    call, _ = end_of(heard_of(a_ledger(WAITING, before), a_report(answered_by="machine")))
+    call, _ = end_of(report_settled(a_ledger(WAITING, before), a_report(answered_by="machine")))
     assert (call.outcome, call.answered_by) == (CallOutcome.VOICEMAIL, "machine")
-    again = heard_of(a_ledger(WAITING, evolve(call, answered_by="human")), a_report(answered_by="machine"))
+    again = report_settled(a_ledger(WAITING, evolve(call, answered_by="human")), a_report(answered_by="machine"))
     assert end_of(again)[0].answered_by == "human", "the end was reported before"
 
 
 def test_a_fax_never_reaches_anybody() -> None:
     rules = evolve(VOICEMAIL_COUNTS, max_calls=1)
-    call, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report(answered_by="FAX"), rules=rules))
+    call, reminder = end_of(report_settled(a_ledger(WAITING, PLACED), a_report(answered_by="FAX"), rules=rules))
     assert (call.outcome, reminder.end_code) == (CallOutcome.NOT_HEARD, EndCode.NOT_HEARD)
     assert reminder.last_error == "not heard, answered by a fax, after 1 calls"
 
 
 @pytest.mark.parametrize("word", ["busy", "no-answer", "canceled"])
 def test_a_patient_who_did_not_answer_is_called_again(word: str) -> None:
-    _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report(word)))
+    _, reminder = end_of(report_settled(a_ledger(WAITING, PLACED), a_report(word)))
     assert (reminder.status, reminder.hold_code, reminder.attempts) == (Status.SCHEDULED, HoldCode.REDIAL, 1)
     assert reminder.retry_at == reminder.wake_at == NOW + RULES.redial_delay(1)
     assert reminder.last_error == f"{word}; will be called again"
@@ -237,14 +237,14 @@ def test_a_patient_who_did_not_answer_is_called_again(word: str) -> None:
 
 def test_the_next_call_waits_for_the_calling_hours() -> None:
     later = evolve(RULES, calling_hours=hours(timedelta(hours=11), timedelta(hours=12)))
-    transition = heard_of(a_ledger(WAITING, PLACED), a_report("busy"), rules=later)
+    transition = report_settled(a_ledger(WAITING, PLACED), a_report("busy"), rules=later)
     assert end_of(transition)[1].wake_at == NOW + HOUR
     assert transition.lines[0].text == "scheduled again: busy; will be called again, not before 2026-03-02 11:00 UTC"
 
 
 def test_the_next_call_is_earlier_if_the_calling_hours_open_earlier() -> None:
     later = evolve(RULES, calling_hours=hours(timedelta(hours=11), timedelta(hours=12)))
-    waiting = heard_of(a_ledger(WAITING, PLACED), a_report("busy"), rules=later).ledger
+    waiting = report_settled(a_ledger(WAITING, PLACED), a_report("busy"), rules=later).ledger
     due = NOW + RULES.redial_delay(1)
     assert claimed(waiting, now=due - SECOND).ledger.reminders["reminder-1"].wake_at == due
     assert claimed(waiting, now=due).ledger.reminders["reminder-1"].status is Status.DIALING
@@ -263,7 +263,7 @@ def test_the_next_call_is_earlier_if_the_calling_hours_open_earlier() -> None:
     ],
 )
 def test_a_reminder_fails_if_it_cannot_be_called_again(rules: Any, code: EndCode, reason: str) -> None:
-    transition = heard_of(a_ledger(WAITING, PLACED), a_report("busy"), rules=rules)
+    transition = report_settled(a_ledger(WAITING, PLACED), a_report("busy"), rules=rules)
     _, reminder = end_of(transition)
     assert (reminder.status, reminder.end_code, reminder.last_error) == (Status.FAILED, code, reason)
     assert transition.lines[0].level is Level.ERROR
@@ -274,57 +274,57 @@ def test_each_redial_has_its_own_delay_and_the_last_one_repeats() -> None:
     for older, delay in ((0, MINUTE), (1, HOUR), (2, HOUR)):
         calls = [a_call(CallState.ENDED, id=f"old-{n}", seq=n + 1, status="busy") for n in range(older)]
         ledger = a_ledger(WAITING, evolve(PLACED, seq=9), *calls)
-        assert end_of(heard_of(ledger, a_report("busy"), rules=rules))[1].retry_at == NOW + delay
+        assert end_of(report_settled(ledger, a_report("busy"), rules=rules))[1].retry_at == NOW + delay
 
 
 def test_a_reported_failure_is_final_and_has_the_known_reason() -> None:
-    plain = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("failed")))[1]
+    plain = end_of(report_settled(a_ledger(WAITING, PLACED), a_report("failed")))[1]
     assert (plain.end_code, plain.last_error) == (EndCode.PROVIDER_FAILED, "the provider reported: failed")
     report = a_report("failed", sip_response_code=404, error_code="13224")
-    known = end_of(heard_of(a_ledger(WAITING, PLACED), report))[1]
+    known = end_of(report_settled(a_ledger(WAITING, PLACED), report))[1]
     assert known.last_error == "the provider reported: failed (error 13224, SIP 404)"
-    declined = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("failed", sip_response_code=603)))[1]
+    declined = end_of(report_settled(a_ledger(WAITING, PLACED), a_report("failed", sip_response_code=603)))[1]
     assert (declined.end_code, declined.last_error) == (EndCode.DECLINED, "the provider reported: declined (SIP 603)")
 
 
 @pytest.mark.parametrize("word", ["machine_start", "Voicemail", "SILENCE"])
 def test_a_voicemail_counts_as_reached_if_configured(word: str) -> None:
     report = a_report(answered_by=word)
-    reached = end_of(heard_of(a_ledger(WAITING, PLACED), report, rules=VOICEMAIL_COUNTS))[1]
+    reached = end_of(report_settled(a_ledger(WAITING, PLACED), report, rules=VOICEMAIL_COUNTS))[1]
     assert reached.status is Status.CALLED
-    _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), report))
+    _, reminder = end_of(report_settled(a_ledger(WAITING, PLACED), report))
     assert (reminder.status, reminder.last_error) == (Status.SCHEDULED, "voicemail; will be called again")
     last = evolve(RULES, max_calls=1)
-    assert end_of(heard_of(a_ledger(WAITING, PLACED), report, rules=last))[1].end_code is EndCode.VOICEMAIL
+    assert end_of(report_settled(a_ledger(WAITING, PLACED), report, rules=last))[1].end_code is EndCode.VOICEMAIL
 
 
 def test_a_machine_reported_before_the_end_counts() -> None:
     known = evolve(PLACED, answered_by="machine_start")
-    after = heard_of(a_ledger(WAITING, known), a_report(answered_by="human"))
+    after = report_settled(a_ledger(WAITING, known), a_report(answered_by="human"))
     assert end_of(after)[0].outcome is CallOutcome.VOICEMAIL
 
 
 def test_a_second_terminal_report_only_fills_what_is_empty() -> None:
-    first = heard_of(a_ledger(WAITING, PLACED), a_report("busy")).ledger
-    again = heard_of(first, a_report("completed", transcript="Yes."), receipt_is_new=False)
+    first = report_settled(a_ledger(WAITING, PLACED), a_report("busy")).ledger
+    again = report_settled(first, a_report("completed", transcript="Yes."), receipt_is_new=False)
     call, reminder = end_of(again)
     assert again.duplicate
     assert (call.status, call.transcript, reminder.status) == ("busy", "Yes.", Status.SCHEDULED)
 
 
 def test_a_known_receipt_only_suppresses_a_report_without_our_call_id() -> None:
-    silent = heard_of(a_ledger(WAITING, PLACED), a_report(attempt_id=None), receipt_is_new=False)
+    silent = report_settled(a_ledger(WAITING, PLACED), a_report(attempt_id=None), receipt_is_new=False)
     assert silent.duplicate
     assert end_of(silent)[0].state is CallState.PLACED
-    assert not heard_of(a_ledger(WAITING, PLACED), a_report(), receipt_is_new=False).duplicate
+    assert not report_settled(a_ledger(WAITING, PLACED), a_report(), receipt_is_new=False).duplicate
 
 
 @pytest.mark.parametrize("state", CLOSED_BY_US)
 def test_the_end_of_a_call_that_we_had_closed_counts_only_if_it_was_heard(state: CallState) -> None:
     failed = a_reminder(Status.FAILED, end_code=EndCode.UNCONFIRMED)
     ledger = a_ledger(failed, evolve(PLACED, state=state, wake_at=None))
-    assert end_of(heard_of(ledger, a_report()))[1].status is Status.CALLED
-    busy = heard_of(ledger, a_report("busy"))
+    assert end_of(report_settled(ledger, a_report()))[1].status is Status.CALLED
+    busy = report_settled(ledger, a_report("busy"))
     call, reminder = end_of(busy)
     assert (call.state, call.outcome, reminder) == (CallState.ENDED, CallOutcome.NOT_ANSWERED, failed)
     assert busy.lines[0].text == "recorded: busy (not answered)"
@@ -334,31 +334,31 @@ def test_the_end_of_a_call_that_we_had_closed_counts_only_if_it_was_heard(state:
 @pytest.mark.parametrize("word", sorted(TERMINAL - {"completed"}))
 def test_an_unheard_end_of_a_closed_call_causes_no_redial(state: CallState, word: str) -> None:
     closed = evolve(PLACED, state=state, wake_at=None)
-    assert end_of(heard_of(a_ledger(WAITING, closed), a_report(word)))[1] == WAITING
+    assert end_of(report_settled(a_ledger(WAITING, closed), a_report(word)))[1] == WAITING
 
 
 def test_an_older_call_only_changes_the_reminder_if_it_was_heard() -> None:
     older = evolve(PLACED, state=CallState.UNREPORTED, wake_at=None)
     newer = a_call(CallState.PLACED, id="call-2", seq=2)
     ledger = a_ledger(WAITING, older, newer)
-    assert end_of(heard_of(ledger, a_report("busy")))[1] == WAITING
-    after = heard_of(ledger, a_report()).ledger
+    assert end_of(report_settled(ledger, a_report("busy")))[1] == WAITING
+    after = report_settled(ledger, a_report()).ledger
     assert (after.reminders["reminder-1"].status, after.calls["call-2"].state) == (Status.CALLED, CallState.PLACED)
 
 
 def test_the_end_of_one_call_does_not_change_a_reminder_in_another() -> None:
     stray = evolve(PLACED, state=CallState.STRAY)
     other = a_call(CallState.PLACED, id="call-2", seq=2)
-    assert end_of(heard_of(a_ledger(WAITING, stray, other), a_report("busy")))[1] == WAITING
+    assert end_of(report_settled(a_ledger(WAITING, stray, other), a_report("busy")))[1] == WAITING
 
 
 def test_the_end_of_an_open_call_makes_the_stray_call_to_its_number_open() -> None:
     stray = a_call(CallState.STRAY, id="stray", seq=2, reminder_id="other")
     ledger = a_ledger(WAITING, PLACED, stray, a_member(PLACED, WAITING))
-    assert heard_of(ledger, a_report()).ledger.calls["stray"].state is CallState.PLACED
-    beside = a_call(CallState.PLACED, id="call-2", seq=2, reminder_id="other")
-    strays_end = a_ledger(WAITING, evolve(PLACED, state=CallState.STRAY), beside, a_member(PLACED, WAITING))
-    assert heard_of(strays_end, a_report()).ledger.calls["call-2"] == beside
+    assert report_settled(ledger, a_report()).ledger.calls["stray"].state is CallState.PLACED
+    open_call = a_call(CallState.PLACED, id="call-2", seq=2, reminder_id="other")
+    strays_end = a_ledger(WAITING, evolve(PLACED, state=CallState.STRAY), open_call, a_member(PLACED, WAITING))
+    assert report_settled(strays_end, a_report()).ledger.calls["call-2"] == open_call
 
 
 # Progress
@@ -366,7 +366,7 @@ def test_the_end_of_an_open_call_makes_the_stray_call_to_its_number_open() -> No
 
 def test_progress_is_evidence_that_the_call_was_placed() -> None:
     unsure = a_call(CallState.UNCONFIRMED, checks=3, error="timeout", lease_token="another")
-    transition = heard_of(a_ledger(WAITING, unsure), a_report("ringing"), now=NOW + MINUTE)
+    transition = report_settled(a_ledger(WAITING, unsure), a_report("ringing"), now=NOW + MINUTE)
     call, _ = end_of(transition)
     assert (call.state, call.status, call.evidence, call.checks) == (CallState.PLACED, "ringing", True, 0)
     assert (call.last_sign_at, call.lease_token, call.error) == (NOW + MINUTE, None, None)
@@ -376,14 +376,14 @@ def test_progress_is_evidence_that_the_call_was_placed() -> None:
 
 @pytest.mark.parametrize("word", ["dialing", "not-placed", "unconfirmed", "refused", "unreported", "on hold"])
 def test_an_unknown_status_is_progress_and_never_one_of_our_states(word: str) -> None:
-    transition = heard_of(a_ledger(WAITING, a_call(CallState.UNCONFIRMED)), a_report(word))
+    transition = report_settled(a_ledger(WAITING, a_call(CallState.UNCONFIRMED)), a_report(word))
     call, _ = end_of(transition)
     assert (call.state, call.status) == (CallState.PLACED, word)
     assert transition.lines[0].level is Level.WARNING
 
 
 def test_progress_out_of_order_does_not_set_a_call_back() -> None:
-    late = heard_of(a_ledger(WAITING, PLACED), a_report("queued"), now=NOW + MINUTE)
+    late = report_settled(a_ledger(WAITING, PLACED), a_report("queued"), now=NOW + MINUTE)
     assert end_of(late)[0].status == "ringing"
     assert end_of(late)[0].last_sign_at == NOW + MINUTE
     assert late.lines == ()
@@ -393,7 +393,7 @@ def test_progress_out_of_order_does_not_set_a_call_back() -> None:
 @pytest.mark.parametrize("status", list(Status))
 def test_a_sign_of_life_reopens_a_call_for_every_reminder_status(state: CallState, status: Status) -> None:
     ledger = a_ledger(a_reminder(status), a_call(state))
-    transition = heard_of(ledger, a_report("ringing"))
+    transition = report_settled(ledger, a_report("ringing"))
     call, reminder = end_of(transition)
     assert call.state is CallState.PLACED
     assert reminder.status is (status if status.final else Status.PROCESSING)
@@ -404,13 +404,13 @@ def test_a_sign_of_life_reopens_a_call_for_every_reminder_status(state: CallStat
 def test_a_reopened_call_is_stray_while_another_call_to_its_number_is_open() -> None:
     other = a_call(CallState.PLACED, id="call-2", seq=2, reminder_id="other")
     ledger = a_ledger(a_reminder(Status.FAILED), a_call(CallState.UNREPORTED), other, a_member(a_call(), WAITING))
-    after = heard_of(ledger, a_report("ringing")).ledger
+    after = report_settled(ledger, a_report("ringing")).ledger
     assert (after.calls["call-1"].state, after.calls["call-2"].state) == (CallState.STRAY, CallState.PLACED)
 
 
 def test_a_scheduled_reminder_waits_for_a_call_that_is_alive_again() -> None:
     waiting = a_reminder(hold_code=HoldCode.REDIAL, retry_at=NOW + HOUR)
-    _, reminder = end_of(heard_of(a_ledger(waiting, a_call(CallState.UNREPORTED)), a_report("ringing")))
+    _, reminder = end_of(report_settled(a_ledger(waiting, a_call(CallState.UNREPORTED)), a_report("ringing")))
     assert (reminder.status, reminder.wake_at, reminder.hold_code, reminder.retry_at) == (
         Status.PROCESSING,
         None,
@@ -421,20 +421,20 @@ def test_a_scheduled_reminder_waits_for_a_call_that_is_alive_again() -> None:
 
 def test_progress_after_the_end_is_only_logged() -> None:
     over = a_call(CallState.ENDED, status="busy", received_at=NOW)
-    transition = heard_of(a_ledger(a_reminder(), over), a_report("ringing"))
+    transition = report_settled(a_ledger(a_reminder(), over), a_report("ringing"))
     assert (end_of(transition)[0].state, end_of(transition)[0].external_call_id) == (CallState.ENDED, "ext-1")
     assert transition.lines[0].text == "recorded: ringing, after the call's end"
 
 
 def test_a_report_of_an_unneeded_call_has_it_dropped_at_once() -> None:
     ledger = a_ledger(a_reminder(Status.CANCELLED), PLACED)
-    assert end_of(heard_of(ledger, a_report("ringing"), rules=able(DROP)))[0].wake_at == NOW
-    assert end_of(heard_of(ledger, a_report("ringing")))[0].wake_at == NOW + RULES.outcome_timeout
+    assert end_of(report_settled(ledger, a_report("ringing"), rules=able(DROP)))[0].wake_at == NOW
+    assert end_of(report_settled(ledger, a_report("ringing")))[0].wake_at == NOW + RULES.outcome_timeout
 
 
 def test_a_provider_id_of_another_call_is_not_stored_again() -> None:
     other = a_call(CallState.ENDED, id="call-2", external_call_id="ext-1")
-    transition = heard_of(a_ledger(WAITING, a_call(CallState.PLACED), other), a_report("ringing"))
+    transition = report_settled(a_ledger(WAITING, a_call(CallState.PLACED), other), a_report("ringing"))
     assert end_of(transition)[0].external_call_id is None
 
 
@@ -442,7 +442,7 @@ def test_a_provider_id_of_another_call_is_not_stored_again() -> None:
 
 
 def adopted(ledger: Ledger, **changes: Any) -> Transition:
-    return heard_of(ledger, a_report(**({"attempt_id": "theirs"} | changes)))
+    return report_settled(ledger, a_report(**({"attempt_id": "theirs"} | changes)))
 
 
 def test_a_report_of_an_unknown_call_adopts_it_and_makes_its_number_busy() -> None:
@@ -501,6 +501,6 @@ def test_without_our_id_an_adopted_call_counts_if_the_reminder_never_changed() -
 @pytest.mark.parametrize("word", sorted(TERMINAL))
 def test_a_repeated_report_of_an_adopted_call_changes_nothing(word: str) -> None:
     first = adopted(a_ledger(a_reminder()), status=word).ledger
-    again = heard_of(first, a_report(word, attempt_id="theirs"), receipt_is_new=False)
+    again = report_settled(first, a_report(word, attempt_id="theirs"), receipt_is_new=False)
     assert again.duplicate
     assert again.ledger == first

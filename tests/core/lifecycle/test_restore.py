@@ -4,7 +4,7 @@ from reminderd.core.lifecycle.staff import restored
 from reminderd.core.lifecycle.transition import Ledger, Level
 from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode
-from tests.support.builders import HOUR, NOW, SECOND, a_call, a_ledger, a_reminder, a_report, heard_of
+from tests.support.builders import HOUR, NOW, SECOND, a_call, a_ledger, a_reminder, a_report, report_settled
 
 
 def put_back(ledger: Ledger) -> Ledger:
@@ -38,8 +38,8 @@ def test_a_restore_gives_up_alive_calls_until_a_sign_of_life(state: CallState) -
     assert call.state is (CallState.UNREPORTED if state.alive else state)
     if state.alive:
         assert (call.wake_at, call.lease_token) == (None, None)
-        assert heard_of(after, a_report("ringing")).ledger.calls["call-1"].state is CallState.PLACED
-        assert heard_of(after, a_report()).ledger.reminders["reminder-1"].status is Status.CALLED
+        assert report_settled(after, a_report("ringing")).ledger.calls["call-1"].state is CallState.PLACED
+        assert report_settled(after, a_report()).ledger.reminders["reminder-1"].status is Status.CALLED
 
 
 def test_each_reminder_that_a_restore_fails_is_an_error_in_the_log() -> None:

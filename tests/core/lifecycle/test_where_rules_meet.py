@@ -27,10 +27,10 @@ from tests.support.builders import (
     a_report,
     able,
     an_action,
+    call_claimed,
     claimed,
-    heard_of,
-    looked_at,
-    unsent,
+    not_sent_settled,
+    report_settled,
 )  # fmt: skip
 
 BUSY = a_call(CallState.ENDED, id="call-0", status="busy", outcome=CallOutcome.NOT_ANSWERED, received_at=NOW)
@@ -90,7 +90,7 @@ def test_bundling_or_a_reopened_call_clears_the_end_code() -> None:
     first, revived = a_reminder(), a_reminder(id="reminder-2", end_code=EndCode.REFUSED, ended_at=NOW, wake_at=NOW)
     bundled = claimed(a_ledger(first, revived), rules=evolve(RULES, group_within=MINUTE)).ledger
     given_up = a_call(CallState.UNREPORTED, reminder_id="reminder-2")
-    reopened = heard_of(a_ledger(revived, given_up), a_report("ringing", reminder_id="reminder-2")).ledger
+    reopened = report_settled(a_ledger(revived, given_up), a_report("ringing", reminder_id="reminder-2")).ledger
     for after, status in ((bundled, Status.DIALING), (reopened, Status.PROCESSING)):
         one = after.reminders["reminder-2"]
         assert (one.status, one.end_code, one.ended_at) == (status, None, None)
@@ -108,11 +108,11 @@ def test_once_a_message_was_heard_other_ringing_calls_for_it_are_checked(*, by_k
         key = Key(digits="1", question=Question.MENU, repeats=0)
         heard = key_pressed(ledger, answered, key, rules=RULES, now=NOW).transition
     else:
-        heard = heard_of(ledger, a_report("completed"), rules=able(DROP))
+        heard = report_settled(ledger, a_report("completed"), rules=able(DROP))
     assert only(heard).status is Status.CALLED
     assert heard.ledger.calls["call-1"].wake_at == (answered.wake_at if by_key else None)
     assert (heard.ledger.calls["call-2"].wake_at, heard.ledger.calls["call-3"]) == (NOW, leased)
-    dropped = looked_at(heard.ledger, "call-2", rules=able(DROP)).action
+    dropped = call_claimed(heard.ledger, "call-2", rules=able(DROP)).action
     assert dropped is not None
     assert dropped.kind is ActionKind.DROP
 
@@ -122,28 +122,28 @@ def test_a_ringing_call_that_another_reminder_needs_continues() -> None:
     stray = a_call(CallState.STRAY, external_call_id="ext-1")
     rings = a_call(CallState.PLACED, id="call-2", seq=2)
     members = (a_member(stray, heard), a_member(rings, heard), a_member(rings, other, position=1))
-    after = heard_of(a_ledger(heard, other, stray, rings, *members), a_report("completed"))
+    after = report_settled(a_ledger(heard, other, stray, rings, *members), a_report("completed"))
     assert after.ledger.calls["call-2"] == rings
 
 
 def test_a_failed_drop_is_not_repeated_at_once() -> None:
     gone = a_reminder(Status.CANCELLED)
     asked = a_call(CallState.PLACED, status="ringing", external_call_id="ext-1", lease_token=TOKEN, checks=1)
-    after = heard_of(a_ledger(gone, asked), a_report("ringing"), rules=able(DROP))
+    after = report_settled(a_ledger(gone, asked), a_report("ringing"), rules=able(DROP))
     assert after.call is not None
     assert (after.call.wake_at or NOW) > NOW
 
 
 def test_a_repeated_report_of_an_unknown_call_does_not_keep_its_number_busy() -> None:
-    after = heard_of(a_ledger(a_reminder()), a_report("busy", attempt_id=None), receipt_is_new=False)
+    after = report_settled(a_ledger(a_reminder()), a_report("busy", attempt_id=None), receipt_is_new=False)
     assert after.duplicate
     assert not any(call.state.alive for call in after.ledger.calls.values())
 
 
 def test_all_reports_with_the_same_invalid_id_are_about_one_call() -> None:
     odd = a_report("ringing", attempt_id="no id of ours")
-    first = heard_of(a_ledger(a_reminder()), odd)
-    last = heard_of(first.ledger, evolve(odd, status="busy"), new_call_id="call-second")
+    first = report_settled(a_ledger(a_reminder()), odd)
+    last = report_settled(first.ledger, evolve(odd, status="busy"), new_call_id="call-second")
     assert [call.state for call in last.ledger.calls.values()] == [CallState.ENDED]
 
 
@@ -151,7 +151,7 @@ def test_a_look_up_does_not_make_an_unsent_request_unconfirmed() -> None:
     placed = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.DIALING))
     action = an_action(placed)
     asking = placed.put(a_call(CallState.UNCONFIRMED, lease_token="another's look-up"))
-    after = unsent(asking, action=action)
+    after = not_sent_settled(asking, action=action)
     assert after.ledger.calls["call-1"].state is CallState.NOT_PLACED
     assert only(after).status is Status.SCHEDULED
 
@@ -162,7 +162,7 @@ def test_a_reminder_reached_by_a_key_press_has_one_attempt() -> None:
     ledger = a_ledger(reminder, call, a_member(call, reminder, spoken=True))
     key = Key(digits="1", question=Question.MENU, repeats=0)
     pressed = key_pressed(ledger, call, key, rules=RULES, now=NOW)
-    over = heard_of(pressed.transition.ledger, a_report("completed"))
+    over = report_settled(pressed.transition.ledger, a_report("completed"))
     assert (only(over).status, only(over).attempts) == (Status.CALLED, 1)
 
 

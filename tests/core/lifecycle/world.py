@@ -79,7 +79,7 @@ class Phone:
     told_at: int = 0
     heard: set[Asked] = field(factory=set)
     text: list[Asked] | None = None
-    """What is spoken to whoever answers; None: not asked for yet."""
+    """What is spoken to the person who answers; None: not requested yet."""
     answered_at: int | None = None
     """When somebody answered, by the provider's clock; None: nobody has."""
     news: int = 0
@@ -460,7 +460,7 @@ class World:
         for member in self.db.members_of(call):
             self.judge_member(call, member.reminder_id, member.message_digest)
         for earlier in self.phones:
-            self.judge_beside(phone, earlier)
+            self.judge_against(phone, earlier)
         for asked_now in asked:
             self.judge_number_of_calls(call, phone, asked_now)
         self.keys.setdefault(call.id, phone)
@@ -482,7 +482,7 @@ class World:
         if message_digest != digest(reminder.message):
             self.broken("old words are spoken")
 
-    def judge_beside(self, phone: Phone, earlier: Phone) -> None:
+    def judge_against(self, phone: Phone, earlier: Phone) -> None:
         """Hold a call that begins against an earlier one."""
         if earlier.call_id == phone.call_id and earlier.live:
             if not self.stepped:

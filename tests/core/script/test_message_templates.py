@@ -50,7 +50,11 @@ def wanted(templates: Templates = OURS, /, **changes: str | None) -> ReminderReq
         ("en-US", "Tuesday, March 2", "4:00 PM"),
         ("en-GB", "Tuesday 2 March", "16:00"),
         ("de-DE", "Dienstag, 2. März", "16:00"),
-        ("es-MX", "martes 2 de marzo", "4:00 p.m."),
+        ("es-MX", "martes, 2 de marzo", "4:00 p.m."),
+        ("pt-PT", "terça-feira, 2 de março", "16:00"),
+        ("pl-PL", "wtorek, 2 marca", "16:00"),
+        ("nl-NL", "dinsdag 2 maart", "16:00"),
+        ("it-IT", "martedì 2 marzo", "16:00"),
         ("fr-FR", "mardi 2 mars", "16:00"),
         ("ru", "вторник, 2 марта", "16:00"),
         ("zh-Hans-CN", "3月2日星期二", "16:00"),
@@ -205,6 +209,12 @@ def test_what_a_template_needs_is_given_and_can_be_spoken_or_the_request_is_refu
     changes: dict[str, str | None], mistakes: list[str]
 ) -> None:
     assert asked(FULL, **(KNOWN | changes)) == mistakes
+
+
+def test_a_period_is_not_spoken_twice() -> None:
+    ends = Templates(by_name={"visit": "{provider}. At {place}, {name}."}, zone=BERLIN)
+    said = ends.message("visit", Values(name="John Lee Jr.", provider="Dr. Li", place="St. Mary St."))
+    assert said.text == "Dr. Li. At St. Mary St., John Lee Jr."
 
 
 def test_what_no_template_mentions_is_not_looked_at() -> None:

@@ -14,7 +14,7 @@ TELLING = re.compile(
     "psycho|appointment|remind|cita|record|termin|erinner|rendez-vous|rappeler votre|consulta|lembr|appuntament"
     "|promemoria|ricord|afspraak|herinner|wizyt|przypom"
 )
-"""What would tell whoever listens to a machine that the patient has an appointment."""
+"""Words that would show that the patient has an appointment to a person who listens to the machine."""
 FIXED: list[Prompt] = [part for part in Prompt if part is not Prompt.MESSAGE]
 WITH_PHONE = (Prompt.MENU, Prompt.VOICEMAIL, Prompt.OPTED_OUT, Prompt.GOODBYE)
 

@@ -18,6 +18,18 @@ def test_ended_appointments_get_no_reminder(word: str) -> None:
     assert standing_of(word) is Standing.OVER
 
 
+@pytest.mark.parametrize(
+    ("words", "standing"),
+    [
+        ("booked pending Overbook Scheduled", Standing.STANDS),
+        ("proposed arrived fulfilled cancelled noshow entered-in-error checked-in waitlist", Standing.OVER),
+        ("Complete Dc Deleted Noshow Started Waitlist Cancelled", Standing.OVER),
+    ],
+)
+def test_the_codes_of_fhir_and_hl7_are_known(words: str, standing: Standing) -> None:
+    assert {standing_of(word) for word in words.split()} == {standing}
+
+
 @pytest.mark.parametrize("word", ["Rescheduled", "X", "—", "+49 30 123456"])
 def test_any_other_status_is_unknown(word: str) -> None:
     assert standing_of(word) is None

@@ -16,7 +16,7 @@ from reminderd.core.answers import (
     Accepted,
     Answer,
     Capabilities,
-    Finding,
+    LookUpAnswer,
     NoAnswer,
     NotPlaced,
     Report,
@@ -32,7 +32,7 @@ from reminderd.providers.base import (
     Route,
     Webhook,
 )
-from reminderd.providers.http import Exchange, Unheard
+from reminderd.providers.http import HttpClient, HttpFailure
 from reminderd.providers.settings import CheckError, ClientOptions, Probe, ProviderSettings
 
 PATH = "/webhooks/third"
@@ -83,7 +83,7 @@ class ThirdProvider:
     def __init__(self, settings: ThirdSettings, options: ClientOptions) -> None:
         self.account = settings.exchange
         self._password = settings.password
-        self._exchange = Exchange(timeout=options.timeout, max_connections=options.max_connections)
+        self._exchange = HttpClient(timeout=options.timeout, max_connections=options.max_connections)
 
     async def place(self, placement: Placement) -> Answer:
         outcome = await self._exchange.ask(
@@ -92,22 +92,22 @@ class ThirdProvider:
             headers={HEADER: self._password},
             content=f"{placement.phone_number} {placement.call_id} {placement.message}".encode(),
         )
-        if isinstance(outcome, Unheard):
+        if isinstance(outcome, HttpFailure):
             return Unclear(outcome.reason) if outcome.sent else NotPlaced(outcome.reason)
         return Accepted(outcome.body.decode()) if outcome.status == 200 else Unclear(str(outcome.status))
 
-    async def fetch(self, external_call_id: str) -> Finding:
+    async def fetch(self, external_call_id: str) -> LookUpAnswer:
         return NoAnswer(f"it can't be asked about {external_call_id}")
 
-    async def find(self, placement: Placement) -> Finding:
+    async def find(self, placement: Placement) -> LookUpAnswer:
         return NoAnswer(f"it can't be asked about {placement.call_id}")
 
-    async def drop(self, external_call_id: str) -> Finding:
+    async def drop(self, external_call_id: str) -> LookUpAnswer:
         return NoAnswer(f"it can't drop {external_call_id}")
 
     async def check_account(self) -> list[str]:
         outcome = await self._exchange.ask("GET", f"{self.account}/account", headers={HEADER: self._password})
-        if isinstance(outcome, Unheard):
+        if isinstance(outcome, HttpFailure):
             return [outcome.reason]
         return [] if outcome.status == 200 else [f"it answers {outcome.status}"]
 

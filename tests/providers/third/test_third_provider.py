@@ -14,7 +14,7 @@ from reminderd.config.load import load_config
 from reminderd.core.diagnosis import Mark
 from reminderd.daemon import run
 from reminderd.doctor.asking import asking
-from reminderd.doctor.provider import check_provider, check_webhooks
+from reminderd.doctor.connections import check_provider, check_webhooks
 from reminderd.providers.registry import PROVIDERS
 from reminderd.store.sqlite.opening import open_sync
 from tests.providers.third.provider import HEADER, PATH, ThirdSettings

@@ -63,12 +63,12 @@ async def mistakes(twilio_at: Maker, *scripts: Script) -> list[str]:
         pytest.param(
             [ACTIVE, error(500, 20500)],
             ["the account's numbers can't be read: 500 Internal Server Error: 20500; No."],
-            id="trouble with the numbers",
+            id="an error about the numbers",
         ),
         pytest.param(
             [ACTIVE, NONE_BOUGHT, answering(503)],
             ["the account's verified numbers can't be read: 503 Service Unavailable"],
-            id="trouble with the verified numbers",
+            id="an error about the verified numbers",
         ),
     ],
 )

@@ -184,6 +184,11 @@ def test_the_question_is_read_from_the_query(query: str, question: Question, rep
     assert read_key(keys("1", query)) == Key(digits="1", question=question, repeats=repeats)
 
 
+def test_the_language_of_the_question_is_read_from_the_query() -> None:
+    query = "question=menu&repeats=0&language=pt-BR"
+    assert read_key(keys("1", query)) == Key(digits="1", question=Question.MENU, repeats=0, language="pt-BR")
+
+
 @pytest.mark.parametrize(("word", "is_over"), [("in-progress", False), ("completed", True), ("Completed", True)])
 def test_a_key_says_whether_the_call_had_ended(word: str, *, is_over: bool) -> None:
     body = urlencode(ALWAYS | {"CallStatus": word, "Digits": ""}).encode()

@@ -11,7 +11,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.answers import Candidates, Finding, Found, NoAnswer, NotFound, Report
+from reminderd.core.answers import Candidates, Found, LookUpAnswer, NoAnswer, NotFound, Report
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.voice_api import CLOCKS_DIFFER, candidates_in, whole_number
 from tests.support.builders import NOW
@@ -33,7 +33,7 @@ def listing(*calls: object, **envelope: object) -> Script:
     return says(200, {"calls": calls, "page": 0, "page_size": 50, "next_page_uri": None, **envelope})
 
 
-def found_among(*calls: object, **envelope: object) -> Finding | Candidates:
+def found_among(*calls: object, **envelope: object) -> LookUpAnswer | Candidates:
     content = json.loads(json.dumps({"calls": calls, "next_page_uri": None, **envelope}))
     return candidates_in(content, phone_number=TO, from_number=FROM, asked_from=NOW)
 
@@ -42,12 +42,12 @@ def created(at: datetime) -> str:
     return format_datetime(at.astimezone(UTC))
 
 
-async def fetched(script: Script, twilio_at: Maker, **changes: Any) -> Finding:
+async def fetched(script: Script, twilio_at: Maker, **changes: Any) -> LookUpAnswer:
     async with hostile(script) as server:
         return await twilio_at(server.url, **changes).fetch(SID)
 
 
-async def dropped(twilio_at: Maker, *scripts: Script) -> tuple[Finding, list[str]]:
+async def dropped(twilio_at: Maker, *scripts: Script) -> tuple[LookUpAnswer, list[str]]:
     """What became of the call, and the methods of the requests that it took."""
     async with hostile(*scripts) as server:
         finding = await twilio_at(server.url, timeout=patience(*scripts)).drop(SID)
@@ -132,7 +132,7 @@ async def test_the_requests_match_twilios_documentation(twilio_at: Maker) -> Non
     ],
 )
 async def test_a_list_shows_which_calls_could_be_ours(
-    script: Script, expected: Finding | Candidates, twilio_at: Maker
+    script: Script, expected: LookUpAnswer | Candidates, twilio_at: Maker
 ) -> None:
     async with hostile(script) as server:
         assert await twilio_at(server.url).find(PLACEMENT) == expected

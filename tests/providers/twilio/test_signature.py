@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
-from reminderd.providers.twilio.signature import Parameters, signature, verified
+from reminderd.providers.twilio.webhooks import Parameters, signature, verified
 
 TOKEN = "12345"
 BASE = "https://mycompany.com"

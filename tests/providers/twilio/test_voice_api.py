@@ -40,7 +40,7 @@ def breaches(request: ReceivedRequest) -> Iterator[str]:
             operation["parameters"], dict(parse_qsl(target.query, strict_parsing=bool(target.query)))
         )
         if not request.headers.get("authorization", "").startswith("Basic "):
-            yield "it is not authorised as the document says"
+            yield "it is not authorized as the document says"
         yield from _body(operation.get("requestBody"), request)
         return
     yield f"no such operation: {request.method} {target.path}"

@@ -4,7 +4,7 @@ import pytest
 
 from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Sent, outcome_of
-from reminderd.providers.generic.payload import read_report
+from reminderd.providers.generic.webhooks import read_report
 from reminderd.sandbox.behaviors import behavior_of, example_number
 from reminderd.sandbox.generic import CallRequest, GenericCall, report_of
 from tests.support.builders import NOW, a_call

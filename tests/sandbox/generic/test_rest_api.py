@@ -9,8 +9,7 @@ import pytest
 import trio
 
 from reminderd.providers.base import json_object
-from reminderd.providers.generic.payload import read_report
-from reminderd.providers.generic.webhooks import standard_webhooks
+from reminderd.providers.generic.webhooks import read_report, standard_webhooks
 from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.generic import PAUSES, Sandbox
 from reminderd.sandbox.switchboard import serve_sandbox
@@ -131,7 +130,7 @@ async def test_a_webhook_is_sent_again_under_the_same_id_until_it_is_accepted() 
     refusals = [(hear, cut), answering(500), answering(503), answering(302, Location="/"), ACCEPTED]
     async with a_generic_sandbox(*refusals) as served:
         await served.place("busy")
-        webhooks = await served.inbox.heard(6)  # two that are taken, after four tries in vain
+        webhooks = await served.inbox.heard(6)  # two are accepted, after four failed tries
     by_status = {
         status: {w.headers["webhook-id"] for w in webhooks if status_of(w) == status}
         for status in ("initiated", "busy")
@@ -140,14 +139,14 @@ async def test_a_webhook_is_sent_again_under_the_same_id_until_it_is_accepted() 
 
 
 async def test_a_webhook_that_is_never_accepted_is_given_up_and_others_are_still_sent() -> None:
-    in_vain = 1 + len(PAUSES)
-    async with a_generic_sandbox(*[answering(500)] * (2 * in_vain), ACCEPTED, pace=0.001) as served:
+    failed_tries = 1 + len(PAUSES)
+    async with a_generic_sandbox(*[answering(500)] * (2 * failed_tries), ACCEPTED, pace=0.001) as served:
         await served.place("busy")
-        await served.inbox.heard(2 * in_vain)
+        await served.inbox.heard(2 * failed_tries)
         await served.place("no answer", reminder_id="r-2")
         await served.webhook("no-answer")
-        await served.inbox.heard(2 * in_vain + 3)
-    assert len(served.inbox.requests) == 2 * in_vain + 3
+        await served.inbox.heard(2 * failed_tries + 3)
+    assert len(served.inbox.requests) == 2 * failed_tries + 3
 
 
 async def test_a_webhook_answered_with_410_is_not_sent_again() -> None:

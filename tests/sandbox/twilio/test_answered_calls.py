@@ -106,7 +106,7 @@ async def test_a_hangup_ends_the_call_and_a_pause_makes_it_longer() -> None:
     async with a_twilio_sandbox({"/answer": [twiml(verbs)]}) as served:
         await served.place()
         call = await served.ended()
-        told = await served.told(lambda told: "CallDuration" in told)
+        told = await served.callback(lambda fields: "CallDuration" in fields)
     assert call.heard == ("Hello.", "Hello.")
     assert (told["CallDuration"], told["Duration"]) == ("34", "1")
 
@@ -137,7 +137,7 @@ async def test_who_answered_is_reported_if_the_request_asked_for_detection(
         await served.place(behavior, MachineDetection=detection)
         await served.ended()
         fetch = fields(served.requests("/answer")[0])
-        end = await served.told(lambda told: "CallDuration" in told)
+        end = await served.callback(lambda fields: "CallDuration" in fields)
         listed = (await served.client.get(CALLS)).json()
     assert fetch.get("AnsweredBy") == end.get("AnsweredBy") == listed["calls"][0]["answered_by"] == who
     assert ("MachineDetectionDuration" in fetch) == ("MachineDetectionDuration" in end) == (who is not None)
@@ -151,7 +151,7 @@ async def test_a_document_that_fails_comes_from_the_fallback(lost: bytes) -> Non
         (asked,) = served.requests("/fallback")
         assert served.is_signed(asked)
         assert len(served.requests("/answer")) == 1
-        last = await served.told(lambda told: "CallDuration" in told)
+        last = await served.callback(lambda fields: "CallDuration" in fields)
     told = {"ErrorUrl": f"{served.clinic.url}/answer", "AnsweredBy": "machine_start"}
     assert fields(asked) == fields(asked) | told
     assert [each.partition(":")[0] for each in call.complaints] == [fields(asked)["ErrorCode"]]
@@ -172,7 +172,7 @@ async def test_a_call_without_any_document_is_hung_up_with_the_reason(fallback: 
     async with a_twilio_sandbox({"/answer": [answer(500)], "/fallback": [answer(500)]}) as served:
         await served.place(FallbackUrl=fallback and served.clinic.url + fallback)
         call = await served.ended()
-        last = await served.told(lambda told: "CallDuration" in told)
+        last = await served.callback(lambda fields: "CallDuration" in fields)
     assert (call.status, call.heard, last["ErrorCode"]) == ("completed", (), "11200")
     assert len(call.complaints) == (2 if fallback else 1)
 

@@ -65,7 +65,7 @@ async def test_a_callback_has_the_parameters_that_twilio_sends() -> None:
 async def test_an_unanswered_call_has_no_minutes(behavior: str, code: str) -> None:
     async with a_twilio_sandbox() as served:
         await served.place(behavior)
-        told = await served.told(lambda told: "CallDuration" in told)
+        told = await served.callback(lambda fields: "CallDuration" in fields)
     assert (told["CallDuration"], told["SipResponseCode"]) == ("0", code)
     assert "Duration" not in told
 

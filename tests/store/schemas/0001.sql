@@ -14,6 +14,8 @@ CREATE TABLE reminders (
     expires_at       INTEGER,
     timezone         TEXT,
     language         TEXT,
+    -- No foreign key: other programs delete and replace appointments.
+    appointment_id   TEXT,
     status           TEXT NOT NULL DEFAULT 'scheduled' CONSTRAINT status_is_known CHECK (
                          status IN ('scheduled', 'dialing', 'processing', 'called', 'failed', 'expired', 'cancelled')
                      ),
@@ -31,6 +33,8 @@ CREATE TABLE reminders (
     end_code         TEXT,
     ended_at         INTEGER,
     done_at          INTEGER,
+    planned_at       INTEGER,
+    cadence          TEXT,
     revision         INTEGER NOT NULL DEFAULT 0,
     created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
     updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
@@ -43,10 +47,49 @@ CREATE TABLE reminders (
         AND updated_at BETWEEN 0 AND 32503680000000
     )
 ) STRICT;
-INSERT INTO reminders VALUES('waits','w','+12025550100','Tomorrow.',1780000000000,NULL,NULL,NULL,'scheduled',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,0,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('rings',NULL,'+12025550101','It''s at nine; be there.',1780000000000,1780000000009,'Europe/Berlin',NULL,'processing',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,3,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('über','ü','+12025550102',replace('Größe\nzwei Zeilen','\n',char(10)),1780000000000,NULL,NULL,NULL,'called','confirmed',NULL,NULL,NULL,2,0,NULL,0,NULL,NULL,NULL,1780000000003,NULL,0,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('lost',NULL,'nonsense','',1780000000000,NULL,NULL,NULL,'failed',NULL,'outcome unknown: call the patient manually',NULL,NULL,0,0,NULL,0,NULL,NULL,'unconfirmed',1780000000003,NULL,0,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('waits','w','+12025550100','Tomorrow.',1780000000000,NULL,NULL,NULL,NULL,'scheduled',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('rings',NULL,'+12025550101','It''s at nine; be there.',1780000000000,1780000000009,'Europe/Berlin',NULL,NULL,'processing',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,3,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('über','ü','+12025550102',replace('Größe\nzwei Zeilen','\n',char(10)),1780000000000,NULL,NULL,NULL,NULL,'called','confirmed',NULL,NULL,NULL,2,0,NULL,0,NULL,NULL,NULL,1780000000003,NULL,NULL,NULL,0,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('lost',NULL,'nonsense','',1780000000000,NULL,NULL,NULL,NULL,'failed',NULL,'outcome unknown: call the patient manually',NULL,NULL,0,0,NULL,0,NULL,NULL,'unconfirmed',1780000000003,NULL,NULL,NULL,0,1780000000000,1780000000000);
+CREATE TABLE appointments (
+    id               TEXT PRIMARY KEY NOT NULL
+                     CONSTRAINT id_is_1_to_200_characters_without_controls CHECK (
+                         length(id) BETWEEN 1 AND 200
+                         AND instr(id, char(0)) = 0
+                         AND id NOT GLOB '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || char(65533) || ']*'
+                     ),
+    ref              TEXT UNIQUE,
+    phone_number     TEXT NOT NULL,
+    patient_ref      TEXT,
+    at               INTEGER NOT NULL,
+    timezone         TEXT,
+    type             TEXT,
+    template         TEXT,
+    language         TEXT,
+    name             TEXT,
+    provider         TEXT,
+    place            TEXT,
+    status           TEXT NOT NULL DEFAULT 'booked'
+                     CONSTRAINT status_is_known CHECK (status IN ('booked', 'cancelled')),
+    response         TEXT,
+    -- From here on reminderd alone writes. Another program that writes a whole row leaves them out.
+    source           TEXT,
+    wake_at          INTEGER,
+    planned_at       INTEGER,
+    former_number    TEXT,
+    end_code         TEXT,
+    last_error       TEXT,
+    revision         INTEGER NOT NULL DEFAULT 0,
+    created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
+    updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
+    CONSTRAINT times_are_unix_milliseconds CHECK (
+        at BETWEEN 0 AND 32503680000000
+        AND wake_at BETWEEN 0 AND 32503680000000
+        AND planned_at BETWEEN 0 AND 32503680000000
+        AND created_at BETWEEN 0 AND 32503680000000
+        AND updated_at BETWEEN 0 AND 32503680000000
+    )
+) STRICT;
 CREATE TABLE call_logs (
     seq              INTEGER PRIMARY KEY AUTOINCREMENT,
     -- It travels in an HTTP header, as the idempotency key.
@@ -179,15 +222,16 @@ CREATE TABLE changes (
 ) STRICT;
 INSERT INTO changes VALUES(1,'00000000000000000000000000000000',1780000000000,'reminder','über','ü',NULL,'called','confirmed',NULL,0,2,'heard',1);
 CREATE TABLE audit (
-    id          INTEGER PRIMARY KEY,
-    at          INTEGER NOT NULL,
-    actor       TEXT NOT NULL,
-    act         TEXT NOT NULL,
-    reminder_id TEXT,
-    detail      TEXT
+    id             INTEGER PRIMARY KEY,
+    at             INTEGER NOT NULL,
+    actor          TEXT NOT NULL,
+    act            TEXT NOT NULL,
+    reminder_id    TEXT,
+    detail         TEXT,
+    appointment_id TEXT
 ) STRICT;
-INSERT INTO audit VALUES(1,1780000000000,'anna','add','waits',NULL);
-INSERT INTO audit VALUES(2,1780000000000,'patient','confirmed','über','key 1');
+INSERT INTO audit VALUES(1,1780000000000,'anna','add','waits',NULL,NULL);
+INSERT INTO audit VALUES(2,1780000000000,'patient','confirmed','über','key 1',NULL);
 DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES('changes',2);
 INSERT INTO sqlite_sequence VALUES('call_logs',4);
@@ -196,6 +240,7 @@ CREATE INDEX reminders_by_phone_number ON reminders (phone_number);
 CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id);
 CREATE INDEX reminders_held ON reminders (wake_at) WHERE hold_code IS NOT NULL;
 CREATE INDEX reminders_behind_a_call ON reminders (phone_number) WHERE hold_code = 'number_busy';
+CREATE INDEX reminders_by_appointment ON reminders (appointment_id) WHERE appointment_id IS NOT NULL;
 CREATE INDEX reminders_too_late ON reminders (ended_at) WHERE end_code = 'too_late';
 CREATE INDEX reminders_with_odd_names ON reminders (id)
 WHERE '/' || id || '/' || coalesce(ref, '') || '/' GLOB
@@ -213,6 +258,9 @@ WHERE '/' || id || '/' || coalesce(ref, '') || '/' GLOB
       || char(42607) || '-' || char(44031) || char(63744) || '-' || char(1114111) || ']*'
    OR '/' || id || '/' || coalesce(ref, '') || '/' GLOB '*/ *'
    OR '/' || id || '/' || coalesce(ref, '') || '/' GLOB '* /*';
+CREATE INDEX appointments_to_plan ON appointments (wake_at, id) WHERE wake_at IS NOT NULL;
+CREATE INDEX appointments_by_phone_number ON appointments (phone_number);
+CREATE INDEX appointments_by_at ON appointments (at, id);
 CREATE UNIQUE INDEX call_logs_one_open_call ON call_logs (phone_number)
 WHERE state IN ('dialing', 'unconfirmed', 'placed');
 CREATE INDEX call_logs_stray ON call_logs (phone_number, state) WHERE state = 'stray';
@@ -265,10 +313,40 @@ BEGIN
      WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = OLD.id)
        AND lease_token IS NULL AND state IN ('unconfirmed', 'placed', 'stray');
 END;
+CREATE TRIGGER appointments_inserted AFTER INSERT ON appointments
+WHEN NEW.revision = 0 AND NEW.wake_at IS NULL
+BEGIN
+    UPDATE appointments SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) WHERE id = NEW.id;
+END;
+CREATE TRIGGER appointments_changed
+AFTER UPDATE OF phone_number, at, timezone, type, template, language, name, provider, place, status, response
+ON appointments
+WHEN NEW.revision = OLD.revision
+     AND (NEW.phone_number <> OLD.phone_number OR NEW.at <> OLD.at OR NEW.status <> OLD.status
+          OR NEW.timezone IS NOT OLD.timezone OR NEW.type IS NOT OLD.type OR NEW.template IS NOT OLD.template
+          OR NEW.language IS NOT OLD.language OR NEW.name IS NOT OLD.name OR NEW.provider IS NOT OLD.provider
+          OR NEW.place IS NOT OLD.place OR NEW.response IS NOT OLD.response)
+BEGIN
+    UPDATE appointments SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) WHERE id = NEW.id;
+END;
+CREATE TRIGGER appointments_deleted AFTER DELETE ON appointments
+BEGIN
+    UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
+     WHERE appointment_id = OLD.id AND status IN ('scheduled', 'dialing', 'processing');
+END;
 CREATE TRIGGER reminders_id_is_utf8 BEFORE INSERT ON reminders
 WHEN NEW.id GLOB '*[^ -~]*' AND length(NEW.id) <= 200
 BEGIN
     SELECT RAISE(ABORT, 'reminders.id is not UTF-8')
+    WHERE NEW.id <> (
+        WITH RECURSIVE place (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM place WHERE n < length(NEW.id))
+        SELECT group_concat(char(unicode(substr(NEW.id, n, 1))), '') FROM place
+    );
+END;
+CREATE TRIGGER appointments_id_is_utf8 BEFORE INSERT ON appointments
+WHEN NEW.id GLOB '*[^ -~]*' AND length(NEW.id) <= 200
+BEGIN
+    SELECT RAISE(ABORT, 'appointments.id is not UTF-8')
     WHERE NEW.id <> (
         WITH RECURSIVE place (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM place WHERE n < length(NEW.id))
         SELECT group_concat(char(unicode(substr(NEW.id, n, 1))), '') FROM place
@@ -340,6 +418,7 @@ BEGIN
            ) AS last;
 END;
 CREATE INDEX audit_by_reminder ON audit (reminder_id);
+CREATE INDEX audit_by_appointment ON audit (appointment_id) WHERE appointment_id IS NOT NULL;
 CREATE INDEX audit_pauses ON audit (id) WHERE act IN ('pause', 'resume');
 CREATE TRIGGER audit_is_not_updated BEFORE UPDATE ON audit
 BEGIN

@@ -12,6 +12,7 @@ from reminderd.store.sqlite.integrity import Examination, examine
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import NOW
+from tests.support.rows import insert_row
 
 NEWEST = migrations()[-1].number
 
@@ -32,8 +33,7 @@ def examined(path: Path, *, seconds: float = 30) -> Examination:
 
 def insert(connection: Connection, reminder_id: str, **columns: str | int | None) -> None:
     row = {"id": reminder_id, "phone_number": "+12025550100", "message": "Hello.", "scheduled_at": to_ms(NOW)} | columns
-    marks = ", ".join("?" for _ in row)
-    connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+    insert_row(connection, "reminders", row)
 
 
 def test_a_database_that_is_open_elsewhere_is_seen_as_it_is(path: Path, connection: Connection) -> None:

@@ -13,12 +13,11 @@ from reminderd.core.model import Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store import queries
 from reminderd.store import reminders as acts
-from reminderd.store.address import unreached_since
 from reminderd.store.claims import poke
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import database_id, last_pause, paused, set_pause
+from reminderd.store.settings import database_id, last_pause, paused, set_pause, unreached_since
 from reminderd.store.sqlite.copying import copy, reading
 from reminderd.store.sqlite.driver import connect
 from reminderd.store.sqlite.integrity import check
@@ -92,8 +91,9 @@ def resume(store: Store) -> None:
 
 
 def test_all_reminders_that_may_have_been_called_fail(path: Path, backup: Path, store: Store) -> None:
-    for number in range(1_100):  # more than are decided together
-        store.insert(f"r{number:04}", f"+1202555{number:04}")
+    with store.one_transaction():
+        for number in range(1_100):  # more than are decided together
+            store.insert(f"r{number:04}", f"+1202555{number:04}")
     backed_up(store, backup)
     store.connection.close()
     held = put_back(path, backup).held
@@ -159,7 +159,7 @@ def test_nobody_is_called_who_may_have_been_called_since_the_backup(path: Path, 
         store.insert("due", "+12025550002", scheduled_at=to_ms(LATER))
         store.insert("next", "+12025550003", scheduled_at=to_ms(LATER + timedelta(milliseconds=1)))
         backed_up(store, backup)
-        # After the backup the call ends and the other is rung.
+        # After the backup the call ends and the other is called.
         store.report(a_report("completed", reminder_id="open", attempt_id=action.call.id))
     done = put_back(path, backup)
     assert [reminder.id for reminder in done.held] == ["open", "due"]
@@ -201,7 +201,7 @@ def test_a_patient_called_early_after_changed_hours_is_not_called_again(path: Pa
 def test_a_reminder_added_again_after_a_restore_is_called_only_if_staff_ask(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         backed_up(store, backup)
-        # After the backup it came with a list, and was rung.
+        # After the backup it came with a list, and was called.
         store.insert()
         [_] = store.claim()
     put_back(path, backup, now=NOW + MINUTE)

@@ -6,20 +6,14 @@ from threading import Semaphore
 import pytest
 
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.sqlite.driver import Connection, IntegrityError, OperationalError
+from reminderd.store.sqlite.driver import Connection, IntegrityError, OperationalError, roll_back, snapshot, transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import roll_back, snapshot, transaction
 from tests.support.builders import NOW
+from tests.support.store import setting_keys
 
 
 def set_key(connection: Connection, key: str, value: str = "") -> None:
     connection.execute("INSERT INTO settings VALUES (?, ?)", (key, value))
-
-
-def keys(connection: Connection) -> list[str]:
-    return [
-        row["key"] for row in connection.execute("SELECT key FROM settings WHERE key <> 'database_id' ORDER BY key")
-    ]
 
 
 def test_a_functions_changes_are_committed_and_its_result_returned(path: Path, connection: Connection) -> None:
@@ -40,7 +34,7 @@ def test_a_function_that_raises_changes_nothing(connection: Connection) -> None:
     with pytest.raises(ValueError, match="a bug"):
         transaction(connection, write, NOW)
     assert not connection.in_transaction
-    assert keys(connection) == []
+    assert setting_keys(connection) == []
 
 
 def test_a_broken_constraint_is_raised_unchanged(connection: Connection) -> None:
@@ -50,7 +44,7 @@ def test_a_broken_constraint_is_raised_unchanged(connection: Connection) -> None
 
     with pytest.raises(IntegrityError, match="UNIQUE"):
         transaction(connection, write, NOW)
-    assert keys(connection) == []
+    assert setting_keys(connection) == []
 
 
 def test_a_database_that_another_program_holds_is_unavailable(path: Path, connection: Connection) -> None:
@@ -58,10 +52,10 @@ def test_a_database_that_another_program_holds_is_unavailable(path: Path, connec
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailableError, match="locked by another program"):
             transaction(connection, lambda c, _: set_key(c, "a"), NOW)
-        assert keys(connection) == []
+        assert setting_keys(connection) == []
         other.execute("ROLLBACK")
     transaction(connection, lambda c, _: set_key(c, "a"), NOW)
-    assert keys(connection) == ["a"]
+    assert setting_keys(connection) == ["a"]
 
 
 def test_the_lock_is_requested_again_and_again(path: Path, connection: Connection) -> None:
@@ -75,7 +69,7 @@ def test_the_lock_is_requested_again_and_again(path: Path, connection: Connectio
             assert tries.acquire(timeout=30)
         other.execute("ROLLBACK")
         waiting.result(timeout=30)
-    assert keys(connection) == ["a"]
+    assert setting_keys(connection) == ["a"]
     assert connection.execute("PRAGMA busy_timeout").fetchone()[0] == 60_000
 
 
@@ -91,18 +85,18 @@ def test_a_full_disk_undoes_a_transaction_and_the_next_one_works(connection: Con
     assert not connection.in_transaction
     connection.execute("PRAGMA max_page_count = 1000000")
     transaction(connection, write, NOW)
-    assert keys(connection) == ["a", "b"]
+    assert setting_keys(connection) == ["a", "b"]
 
 
 def test_a_snapshot_does_not_see_what_is_committed_meanwhile(path: Path, connection: Connection) -> None:
     def look_twice(connection: Connection) -> tuple[list[str], list[str]]:
-        before = keys(connection)
+        before = setting_keys(connection)
         with open_sync(path) as other:
             transaction(other, lambda c, _: set_key(c, "a"), NOW)
-        return before, keys(connection)
+        return before, setting_keys(connection)
 
     assert snapshot(connection, look_twice) == ([], [])
-    assert snapshot(connection, keys) == ["a"]
+    assert snapshot(connection, setting_keys) == ["a"]
     assert not connection.in_transaction
 
 

@@ -17,6 +17,7 @@ from reminderd.store.sqlite.opening import open_connection, open_sync
 from reminderd.store.sqlite.trio_sqlite import open_on_trio
 from reminderd.store.sqlite.writer import BATCH_LIMIT, Writer
 from tests.support.builders import NOW, SECOND
+from tests.support.store import setting_keys
 
 SHORT = timedelta(milliseconds=20)
 
@@ -46,8 +47,8 @@ class BrokenClock(TickingClock):
 
 
 @define
-class Gate:
-    """A function that keeps the writer at work until it is let go."""
+class BlockingWrite:
+    """Keeps the writer at work until the test sets `go_on`."""
 
     begun: threading.Event
     go_on: threading.Event
@@ -58,8 +59,8 @@ class Gate:
         return now
 
 
-def a_gate() -> Gate:
-    return Gate(threading.Event(), threading.Event())
+def a_blocking_write() -> BlockingWrite:
+    return BlockingWrite(threading.Event(), threading.Event())
 
 
 @asynccontextmanager
@@ -82,15 +83,15 @@ async def writing(
 @asynccontextmanager
 async def held_up(writer: Writer) -> AsyncIterator[trio.Nursery]:
     """While the writer is at work on something else; what is written meanwhile, in the nursery, waits together."""
-    gate = a_gate()
+    blocker = a_blocking_write()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(writer.write, gate, wait=True))
-        await trio.to_thread.run_sync(gate.begun.wait)
+        nursery.start_soon(partial(writer.write, blocker, wait=True))
+        await trio.to_thread.run_sync(blocker.begun.wait)
         try:
             yield nursery
             await trio.testing.wait_all_tasks_blocked()
         finally:
-            gate.go_on.set()
+            blocker.go_on.set()
 
 
 def setting(key: str, value: str = "") -> Callable[[Connection, datetime], datetime]:
@@ -109,9 +110,7 @@ def keys(path: Path) -> list[str]:
     """What another program sees, which could also write now."""
     with open_sync(path, busy_timeout=SHORT) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        return [
-            row["key"] for row in connection.execute("SELECT key FROM settings WHERE key <> 'database_id' ORDER BY key")
-        ]
+        return setting_keys(connection)
 
 
 @define
@@ -320,17 +319,17 @@ async def test_closing_finishes_queued_writes_and_refuses_later_ones(path: Path)
 
 async def test_closing_fails_writes_that_wait_for_a_place_in_the_queue(path: Path) -> None:
     async with writing(path, waiting=0) as writer:
-        gate = a_gate()
+        blocker = a_blocking_write()
         outcomes = Outcomes(writer, {}, {})
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(outcomes.write, "gate", gate)
-            await trio.to_thread.run_sync(gate.begun.wait)
+            nursery.start_soon(outcomes.write, "blocker", blocker)
+            await trio.to_thread.run_sync(blocker.begun.wait)
             nursery.start_soon(outcomes.write, "late", setting("late"))
             await trio.testing.wait_all_tasks_blocked()
             writer.close()
             await trio.testing.wait_all_tasks_blocked()
             assert isinstance(outcomes.errors["late"], StoreUnavailableError)
-            gate.go_on.set()
+            blocker.go_on.set()
         assert keys(path) == []
 
 

@@ -15,6 +15,8 @@ CREATE TABLE reminders (
     expires_at       INTEGER,
     timezone         TEXT,
     language         TEXT,
+    -- No foreign key: other programs delete and replace appointments.
+    appointment_id   TEXT,
     status           TEXT NOT NULL DEFAULT 'scheduled' CONSTRAINT status_is_known CHECK (
                          status IN ('scheduled', 'dialing', 'processing', 'called', 'failed', 'expired', 'cancelled')
                      ),
@@ -32,6 +34,8 @@ CREATE TABLE reminders (
     end_code         TEXT,
     ended_at         INTEGER,
     done_at          INTEGER,
+    planned_at       INTEGER,
+    cadence          TEXT,
     revision         INTEGER NOT NULL DEFAULT 0,
     created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
     updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
@@ -54,6 +58,7 @@ CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id);
 CREATE INDEX reminders_held ON reminders (wake_at) WHERE hold_code IS NOT NULL;
 -- What waits until its number's call is over.
 CREATE INDEX reminders_behind_a_call ON reminders (phone_number) WHERE hold_code = 'number_busy';
+CREATE INDEX reminders_by_appointment ON reminders (appointment_id) WHERE appointment_id IS NOT NULL;
 -- What ended by a clock that was ahead.
 CREATE INDEX reminders_too_late ON reminders (ended_at) WHERE end_code = 'too_late';
 
@@ -76,6 +81,51 @@ WHERE '/' || id || '/' || coalesce(ref, '') || '/' GLOB
       || char(42607) || '-' || char(44031) || char(63744) || '-' || char(1114111) || ']*'
    OR '/' || id || '/' || coalesce(ref, '') || '/' GLOB '*/ *'
    OR '/' || id || '/' || coalesce(ref, '') || '/' GLOB '* /*';
+
+CREATE TABLE appointments (
+    id               TEXT PRIMARY KEY NOT NULL
+                     CONSTRAINT id_is_1_to_200_characters_without_controls CHECK (
+                         length(id) BETWEEN 1 AND 200
+                         AND instr(id, char(0)) = 0
+                         AND id NOT GLOB '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || char(65533) || ']*'
+                     ),
+    ref              TEXT UNIQUE,
+    phone_number     TEXT NOT NULL,
+    patient_ref      TEXT,
+    at               INTEGER NOT NULL,
+    timezone         TEXT,
+    type             TEXT,
+    template         TEXT,
+    language         TEXT,
+    name             TEXT,
+    provider         TEXT,
+    place            TEXT,
+    status           TEXT NOT NULL DEFAULT 'booked'
+                     CONSTRAINT status_is_known CHECK (status IN ('booked', 'cancelled')),
+    response         TEXT,
+    -- From here on reminderd alone writes. Another program that writes a whole row leaves them out.
+    source           TEXT,
+    wake_at          INTEGER,
+    planned_at       INTEGER,
+    former_number    TEXT,
+    end_code         TEXT,
+    last_error       TEXT,
+    revision         INTEGER NOT NULL DEFAULT 0,
+    created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
+    updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
+    CONSTRAINT times_are_unix_milliseconds CHECK (
+        at BETWEEN 0 AND 32503680000000
+        AND wake_at BETWEEN 0 AND 32503680000000
+        AND planned_at BETWEEN 0 AND 32503680000000
+        AND created_at BETWEEN 0 AND 32503680000000
+        AND updated_at BETWEEN 0 AND 32503680000000
+    )
+) STRICT;
+
+-- What to plan next, oldest first.
+CREATE INDEX appointments_to_plan ON appointments (wake_at, id) WHERE wake_at IS NOT NULL;
+CREATE INDEX appointments_by_phone_number ON appointments (phone_number);
+CREATE INDEX appointments_by_at ON appointments (at, id);
 
 CREATE TABLE call_logs (
     seq              INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -203,12 +253,48 @@ BEGIN
        AND lease_token IS NULL AND state IN ('unconfirmed', 'placed', 'stray');
 END;
 
+-- An appointment that another program has written is planned soon.
+CREATE TRIGGER appointments_inserted AFTER INSERT ON appointments
+WHEN NEW.revision = 0 AND NEW.wake_at IS NULL
+BEGIN
+    UPDATE appointments SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) WHERE id = NEW.id;
+END;
+
+CREATE TRIGGER appointments_changed
+AFTER UPDATE OF phone_number, at, timezone, type, template, language, name, provider, place, status, response
+ON appointments
+WHEN NEW.revision = OLD.revision
+     AND (NEW.phone_number <> OLD.phone_number OR NEW.at <> OLD.at OR NEW.status <> OLD.status
+          OR NEW.timezone IS NOT OLD.timezone OR NEW.type IS NOT OLD.type OR NEW.template IS NOT OLD.template
+          OR NEW.language IS NOT OLD.language OR NEW.name IS NOT OLD.name OR NEW.provider IS NOT OLD.provider
+          OR NEW.place IS NOT OLD.place OR NEW.response IS NOT OLD.response)
+BEGIN
+    UPDATE appointments SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) WHERE id = NEW.id;
+END;
+
+-- Its waiting reminders are looked at, and find that there is no appointment anymore.
+CREATE TRIGGER appointments_deleted AFTER DELETE ON appointments
+BEGIN
+    UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
+     WHERE appointment_id = OLD.id AND status IN ('scheduled', 'dialing', 'processing');
+END;
+
 -- An id in another encoding would be read as one that names no row, and its reminder could never be settled.
 -- GLOB sees only some of it; so an id beyond ASCII is split and joined again.
 CREATE TRIGGER reminders_id_is_utf8 BEFORE INSERT ON reminders
 WHEN NEW.id GLOB '*[^ -~]*' AND length(NEW.id) <= 200
 BEGIN
     SELECT RAISE(ABORT, 'reminders.id is not UTF-8')
+    WHERE NEW.id <> (
+        WITH RECURSIVE place (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM place WHERE n < length(NEW.id))
+        SELECT group_concat(char(unicode(substr(NEW.id, n, 1))), '') FROM place
+    );
+END;
+
+CREATE TRIGGER appointments_id_is_utf8 BEFORE INSERT ON appointments
+WHEN NEW.id GLOB '*[^ -~]*' AND length(NEW.id) <= 200
+BEGIN
+    SELECT RAISE(ABORT, 'appointments.id is not UTF-8')
     WHERE NEW.id <> (
         WITH RECURSIVE place (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM place WHERE n < length(NEW.id))
         SELECT group_concat(char(unicode(substr(NEW.id, n, 1))), '') FROM place
@@ -364,15 +450,17 @@ END;
 
 -- Who did what, append-only.
 CREATE TABLE audit (
-    id          INTEGER PRIMARY KEY,
-    at          INTEGER NOT NULL,
-    actor       TEXT NOT NULL,
-    act         TEXT NOT NULL,
-    reminder_id TEXT,
-    detail      TEXT
+    id             INTEGER PRIMARY KEY,
+    at             INTEGER NOT NULL,
+    actor          TEXT NOT NULL,
+    act            TEXT NOT NULL,
+    reminder_id    TEXT,
+    detail         TEXT,
+    appointment_id TEXT
 ) STRICT;
 
 CREATE INDEX audit_by_reminder ON audit (reminder_id);
+CREATE INDEX audit_by_appointment ON audit (appointment_id) WHERE appointment_id IS NOT NULL;
 -- Who paused dialing, among all that was done since.
 CREATE INDEX audit_pauses ON audit (id) WHERE act IN ('pause', 'resume');
 

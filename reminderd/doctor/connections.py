@@ -1,9 +1,16 @@
-"""Check where the daemon can be reached: the port on this machine, and the public address as the world sees it."""
+"""Check where the daemon can be reached, whether the provider accepts our account, and the daemon its webhooks.
+
+The provider is asked by reading only: no call is placed. Two webhooks are sent to the daemon, one with a signature and
+one with a forged one; neither can be recorded. Both report progress of a call that was never placed, for a reminder
+that does not exist: the daemon refuses even the signed one, after it has checked its signature. They leave two lines in
+its log, with an id that begins with `doctor-`.
+"""
 
 import errno
 import socket
 import ssl
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -13,9 +20,11 @@ from attrs import frozen
 
 from reminderd.config import Config
 from reminderd.core import diagnosis
-from reminderd.core.diagnosis import Finding, Mark, good, unknown, warning, wrong
+from reminderd.core.diagnosis import Finding, Mark, Trial, good, unknown, warning, wrong
 from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
-from reminderd.providers.http import Heard, Outcome, Unheard
+from reminderd.providers.http import HttpAnswer, HttpFailure, HttpResult
+from reminderd.providers.registry import account_errors
+from reminderd.providers.settings import Probe
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.integrity import id_of
 from reminderd.validators import shown_host
@@ -72,7 +81,7 @@ async def check_public_address(base: str, asking: Asking, now: datetime, *, runs
             return PublicAddress(found, None)
     alive = await asking.get(f"{base}/health")
     found.append(_reached(f"{base}/health", alive, runs=runs))
-    if not isinstance(alive, Heard):
+    if not isinstance(alive, HttpAnswer):
         return PublicAddress(found, None)
     found.append(diagnosis.in_front(alive.headers.get("server", ""), alive.headers.get("via", "")))
     if parts.scheme == "https" and parts.port in {None, 443}:
@@ -132,9 +141,9 @@ def _moment(text: str) -> datetime:
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)
 
 
-def _reached(url: str, alive: Outcome, *, runs: bool | None) -> Finding:
+def _reached(url: str, alive: HttpResult, *, runs: bool | None) -> Finding:
     """Judge whether the daemon answers at its public address."""
-    if isinstance(alive, Unheard):
+    if isinstance(alive, HttpFailure):
         return wrong("from outside", f"{url}: {alive.reason}", f"look at Caddy and the firewall; {_ELSEWHERE}")
     if is_alive(alive):
         if runs is False:
@@ -151,7 +160,7 @@ def _reached(url: str, alive: Outcome, *, runs: bool | None) -> Finding:
 async def plain_http(url: str, host: str, asking: Asking) -> Finding:
     """Judge what an http URL, without TLS, leads to at the same host."""
     outcome = await asking.get(url)
-    if isinstance(outcome, Unheard):
+    if isinstance(outcome, HttpFailure):
         return unknown("plain http", f"{url} does not answer: {outcome.reason}")
     return diagnosis.plain_http(outcome.status, outcome.headers.get("location", ""), host)
 
@@ -160,10 +169,10 @@ async def _let_out(base: str, asking: Asking) -> list[str]:
     """Return the paths that are not for the world and yet answer there as the daemon does."""
     found = []
     api = await asking.get(f"{base}/api/openapi.json")
-    if isinstance(api, Heard) and ("openapi" in document(api) or api.headers.get("content-type", "") == _PROBLEM):
+    if isinstance(api, HttpAnswer) and ("openapi" in document(api) or api.headers.get("content-type", "") == _PROBLEM):
         found.append("/api")
     ready = await asking.get(f"{base}/health/ready")
-    if isinstance(ready, Heard) and document(ready).get("status") in {"ok", "unavailable"}:
+    if isinstance(ready, HttpAnswer) and document(ready).get("status") in {"ok", "unavailable"}:
         found.append("/health/ready")
     return found
 
@@ -190,7 +199,7 @@ async def check_port(config: Config, asking: Asking) -> LocalDaemon:
             return LocalDaemon([wrong("port", text, _OURS)], None)
         found = [good("port", f"the daemon answers at {place}"), *_reachability(host), await _readiness(url, asking)]
         return LocalDaemon(found, url)
-    if isinstance(alive, Unheard) and not alive.sent:
+    if isinstance(alive, HttpFailure) and not alive.sent:
         refusal = _refusal(host, port)
         if refusal is None:
             return LocalDaemon([good("port", f"{place} is free"), *_reachability(host), _not_running(config)], None)
@@ -203,7 +212,7 @@ async def check_port(config: Config, asking: Asking) -> LocalDaemon:
 async def _has_another_database(config: Config, url: str, asking: Asking) -> bool:
     """Return whether the daemon that answers there uses another database than this configuration names."""
     outcome = await asking.get(f"{url}/health/status")
-    its_id: object = document(outcome).get("database_id") if isinstance(outcome, Heard) else None
+    its_id: object = document(outcome).get("database_id") if isinstance(outcome, HttpAnswer) else None
     if its_id is None:
         return False
     file = config.database.path
@@ -224,7 +233,7 @@ def _not_running(config: Config) -> Finding:
 
 async def _readiness(url: str, asking: Asking) -> Finding:
     outcome = await asking.get(f"{url}/health/ready")
-    if isinstance(outcome, Unheard):
+    if isinstance(outcome, HttpFailure):
         return wrong("daemon", f"does not say whether it is ready: {outcome.reason}", "see its log")
     answer = document(outcome)
     if outcome.status == 200 and answer.get("status") == "ok":
@@ -260,3 +269,63 @@ def _refusal(host: str, port: int) -> tuple[str, str] | None:
     except UnicodeError:
         return "no such host", _OTHER_HOST
     return None
+
+
+_QUESTIONS: Final = 3
+"""As many as a provider may be asked, one after the other."""
+
+
+async def check_provider(config: Config, *, seconds: float) -> list[Finding]:
+    """Return what `check-config --online` finds, each question bounded to so many seconds."""
+    kind = config.provider.kind
+    if kind == "sandbox":
+        return [unknown("provider", "not checked: the sandbox runs inside the daemon, and calls nobody")]
+    mistakes = ["no answer in time"]
+    with trio.move_on_after(_QUESTIONS * seconds):
+        try:
+            mistakes = await account_errors(config.provider.settings, timedelta(seconds=seconds))
+        except ValueError as error:  # a URL of which only DNS knows that it can be none
+            mistakes = [f"it can't be asked: {error}"]
+    fix = f"see [provider.{kind}]: the URL, the key, the account; then the provider's own status page"
+    return [wrong("provider", mistake, fix) for mistake in mistakes] or [
+        good("provider", config.provider.settings.accepts)
+    ]
+
+
+async def check_webhooks(
+    config: Config, asking: Asking, *, public: str | None, local: str | None, now: datetime
+) -> Finding:
+    """Check whether the daemon accepts a signed webhook and refuses a forged one.
+
+    Args:
+        config: the clinic's.
+        asking: asks.
+        public: where the daemon seems to answer from outside, a base URL; None: nowhere that can be asked.
+        local: where it answers on this machine; None: nowhere.
+        now: signatures carry the time.
+    """
+    if config.provider.kind == "sandbox":
+        return unknown("webhooks", "not checked: the sandbox creates a secret at each start")
+    probe = config.provider.settings.probe(config.web.public_base_url, now)
+    if probe is None:
+        fix = f"have them signed, if the provider can do it: see [provider.{config.provider.kind}]"
+        return warning("webhooks", "none is signed: anybody who reaches the port can send any report", fix)
+    if probe.contains_secret and not (public or "").startswith("https://"):
+        public = None  # a stranger who answers there would learn the token; a signature is useless elsewhere
+    where = public or local
+    if where is None:
+        return unknown("webhooks", "not checked: the daemon answers neither on this machine nor from outside")
+    forged = await _sent(asking, where, probe, probe.forged)
+    signed = await _sent(asking, where, probe, probe.signed)
+    return diagnosis.webhooks(signed, forged, where)
+
+
+async def _sent(asking: Asking, where: str, probe: Probe, proof: Mapping[str, str]) -> Trial:
+    return _answer_of(await asking.post(f"{where}{probe.path}", probe.body, headers=proof))
+
+
+def _answer_of(outcome: HttpResult) -> Trial:
+    if isinstance(outcome, HttpFailure):
+        return Trial(None, outcome.reason)
+    error = document(outcome).get("error")
+    return Trial(outcome.status, error if isinstance(error, str) else "")

@@ -1,0 +1,307 @@
+"""Appointments: read one that is asked for, decide what becomes of it, and plan its calls."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Final
+from uuid import UUID, uuid5
+
+from attrs import evolve, frozen
+
+from reminderd.core.model import Appointment, AppointmentStatus
+from reminderd.core.reasons import EndCode
+from reminderd.core.requests import (
+    REF_LIMIT,
+    Reading,
+    is_name,
+    mistakes,
+    normal_name,
+    read_moment,
+    read_number,
+    read_tag,
+    timezone_mistakes,
+)
+from reminderd.core.rules import Planning, Rules
+from reminderd.core.schedule.time_zones import known_zone
+from reminderd.core.script.templates import Message, TemplateError, Values
+from reminderd.core.script.unfilled import message_warnings
+from reminderd.core.upsert import Decision, Intake, seals
+
+NO_CALLS_PLANNED: Final = (
+    "no calls are planned before appointments; set [reminders].before in the configuration, or give a time to call"
+)
+"""What is wrong with an appointment if the clinic has not said when its patients are called."""
+
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""The time of an appointment that is refused, as its own can't be read."""
+
+_SAME_APPOINTMENT: Final = UUID("5a0f8f0e-6d8a-5d0c-8f43-2f0b6c1f7a3b")
+_TEXTS: Final = ("patient_ref", "type", "name", "provider", "place")
+_CONTENT: Final = ("phone_number", "at", "timezone", "language", "template", *_TEXTS)
+_HELD: Final = (
+    "phone_number: not the one that its ref had before; nobody is called until staff use reminderd accept, or cancel"
+)
+
+
+@frozen(kw_only=True)
+class AppointmentText:
+    """An appointment as it was written; nothing of it is checked."""
+
+    phone_number: str
+    at: str
+    """Its time, as `moment` reads it, local to the clinic."""
+    ref: str | None = None
+    """The clinic's own name for it."""
+    patient_ref: str | None = None
+    timezone: str | None = None
+    """The patient's, as `place_zone` reads it; None: the clinic's."""
+    type: str | None = None
+    template: str | None = None
+    language: str | None = None
+    name: str | None = None
+    provider: str | None = None
+    place: str | None = None
+
+
+@frozen(kw_only=True)
+class AppointmentRequest:
+    """An appointment that somebody asks for, checked and in its stored form, the same for every kind of intake."""
+
+    phone_number: str
+    at: datetime
+    ref: str | None = None
+    patient_ref: str | None = None
+    timezone: str | None = None
+    type: str | None = None
+    template: str | None = None
+    language: str | None = None
+    name: str | None = None
+    provider: str | None = None
+    place: str | None = None
+
+    @cached_property
+    def own_id(self) -> str:
+        """Return the id that an appointment without a `ref` has: the same for the same number, time and patient."""
+        content = (self.phone_number, self.at.astimezone(UTC).isoformat(), self.patient_ref or "", self.name or "")
+        return str(uuid5(_SAME_APPOINTMENT, "\n".join(content)))
+
+
+@frozen(kw_only=True)
+class AppointmentCancellation:
+    """A row that says that its appointment does not take place."""
+
+    ref: str | None
+    request: AppointmentRequest | None = None
+    """The appointment that it would ask for, which names it if it has no `ref`; None: it can't be read."""
+    phone_number: str | None = None
+    """Whose appointment it is; None: the row has no number."""
+
+    @property
+    def name(self) -> str:
+        """Return the `ref` of the appointment, or the id that it has without one."""
+        return self.ref or (self.request.own_id if self.request is not None else "")
+
+
+def read_appointment(text: AppointmentText, reading: Reading) -> AppointmentRequest | list[str]:
+    """Return the appointment that is asked for, or everything that is wrong, each as `field: what; what is expected`.
+
+    One that the clinic plans no call for, or whose message can't be made, is refused.
+    """
+    found: list[str] = []
+    number = read_number(text.phone_number, reading.normalize, found)
+    at = read_moment("at", text.at, reading.zone, reading.order, found)
+    found += timezone_mistakes(text.timezone)
+    ref = _name("ref", text.ref, found)
+    texts = {field: _name(field, getattr(text, field), found) for field in _TEXTS}
+    language = None if text.language is None else read_tag(text.language, found)
+    request = AppointmentRequest(
+        phone_number=number or "",
+        at=at or _NEVER,
+        ref=ref,
+        timezone=text.timezone,
+        template=None if text.template is None else text.template.strip() or None,
+        language=language,
+        **texts,
+    )
+    known = {mistake.partition(":")[0] for mistake in found}
+    found += [one for one in _plan_mistakes(request, reading.planning) if one.partition(":")[0] not in known]
+    return found or request
+
+
+def _name(field: str, text: str | None, found: list[str]) -> str | None:
+    """Return a short text without what nobody sees; None if there is none, or after its mistake was added."""
+    if text is None or (field != "ref" and not text.strip()):
+        return None
+    name = normal_name(text)
+    if is_name(text, name):
+        return name
+    found.append(f"{field}: not a name; expected 1 to {REF_LIMIT} printable characters")
+    return None
+
+
+def _plan_mistakes(request: AppointmentRequest, planning: Planning) -> list[str]:
+    if not planning.of(request.type).before:
+        return [f"at: {NO_CALLS_PLANNED}"]
+    try:
+        message_of(request, planning)
+    except TemplateError as error:
+        return error.mistakes
+    return []
+
+
+def message_of(appointment: AppointmentRequest | Appointment, planning: Planning) -> Message:
+    """Return the message of the calls of an appointment.
+
+    Raises:
+        TemplateError: there is none; says what is expected.
+    """
+    name = appointment.template or planning.of(appointment.type).template
+    if not name:
+        expected = "expected the name of a template, or one for all in [reminders].template"
+        raise TemplateError([f"template: missing; {expected}"])
+    values = Values(
+        appointment=appointment.at, name=appointment.name, provider=appointment.provider, place=appointment.place
+    )
+    return planning.templates.message(name, values, appointment.language)
+
+
+@frozen
+class PlannedCall:
+    """A call that is wanted before an appointment."""
+
+    cadence: str
+    """The entry of `before` that it is planned by."""
+    at: datetime | None
+    """When: as wanted, or earlier, as the calling hours are; None: there are none within a year."""
+
+
+def plan(appointment: AppointmentRequest | Appointment, rules: Rules) -> list[PlannedCall]:
+    """Return the calls that the clinic wants before an appointment, whatever the time is now.
+
+    One that is wanted outside the calling hours is planned for their latest start before, never for later. Of two at
+    the same moment there is only the first.
+    """
+    zone = (known_zone(appointment.timezone) if appointment.timezone is not None else None) or rules.calling_hours.zone
+    calls: list[PlannedCall] = []
+    for cadence in rules.planning.of(appointment.type).before:
+        at = rules.calling_hours.last_start(cadence.moment(appointment.at, zone), zone)
+        if at is None or all(at != one.at for one in calls):
+            calls.append(PlannedCall(cadence.name, at))
+    return calls
+
+
+def too_late_for(call: PlannedCall, now: datetime) -> str | None:
+    """Return why a call that is not planned yet is left out; None: there is time."""
+    if call.at is None:
+        return f"{call.cadence} before: left out, as there are no calling hours before it"
+    return f"{call.cadence} before: left out, as it was booked too late for it" if call.at <= now else None
+
+
+def uncalled(calls: list[PlannedCall], now: datetime) -> str | None:
+    """Return why nobody is called for an appointment that is planned now; None: there is a call."""
+    reasons = [too_late_for(call, now) for call in calls]
+    return None if None in reasons else f"nobody will be called: {'; '.join(reason or '' for reason in reasons)}"
+
+
+def content_of(appointment: AppointmentRequest | Appointment) -> tuple[object, ...]:
+    """Return everything of an appointment that an edited line can change."""
+    return tuple(getattr(appointment, field) for field in _CONTENT)
+
+
+def with_content(appointment: Appointment, request: AppointmentRequest) -> Appointment:
+    """Return the stored appointment with the content of a request."""
+    return evolve(appointment, **{field: getattr(request, field) for field in _CONTENT})
+
+
+def decide_appointment(
+    request: AppointmentRequest,
+    existing: Appointment | None,
+    rules: Rules,
+    now: datetime,
+    *,
+    opted_out: bool,
+    cancels_as: EndCode,
+) -> Decision:
+    """Decide what a request does to the appointment that has its `ref` or id; the same for every way in.
+
+    Args:
+        request: what is asked for.
+        existing: the appointment that it names, or None.
+        rules: the clinic's rules.
+        now: the time.
+        opted_out: whether its number has opted out.
+        cancels_as: the code of the person or program that asks, which can book again what it has cancelled.
+    """
+    intake = _intake(request, existing, cancels_as)
+    if intake is Intake.UNCHANGED and existing is not None:
+        return Decision(intake, warnings=_left_cancelled(existing, now))
+    if intake is Intake.HELD and existing is not None and content_of(existing) == content_of(request):
+        return Decision(intake, warnings=(_HELD,))
+    if request.at <= now:
+        was = request.at.astimezone(rules.calling_hours.zone)
+        return Decision(Intake.TOO_LATE, f"too late; the appointment was at {was:%Y-%m-%d %H:%M}")
+    held = (_HELD,) if intake is Intake.HELD else ()
+    return Decision(intake, warnings=(*held, *_warnings(request, rules, now, opted_out=opted_out)))
+
+
+def decide_appointment_cancellation(asked: AppointmentCancellation, existing: Appointment | None) -> Decision:
+    """Decide what becomes of an appointment that does not take place."""
+    if existing is None or existing.status is AppointmentStatus.CANCELLED:
+        return Decision(Intake.NOT_NEEDED)
+    if asked.phone_number is not None and asked.phone_number != existing.phone_number:
+        why = "the appointment with this ref has another phone number"
+        return Decision(Intake.CONFLICT, f"not cancelled: {why}; expected the same, or reminderd appointment cancel")
+    return Decision(Intake.CANCELLED)
+
+
+def _intake(request: AppointmentRequest, existing: Appointment | None, cancels_as: EndCode) -> Intake:
+    if existing is None:
+        return Intake.ADDED
+    is_same = content_of(existing) == content_of(request)
+    if existing.status is AppointmentStatus.CANCELLED and existing.at == request.at and existing.end_code != cancels_as:
+        return Intake.UNCHANGED  # somebody else knows that it does not take place
+    if is_same and existing.status is AppointmentStatus.BOOKED:
+        return Intake.UNCHANGED if existing.former_number is None else Intake.HELD
+    if seals(existing.former_number, request.phone_number):
+        return Intake.CHANGED
+    is_purged = not existing.phone_number  # then nobody knows anymore whose number it was
+    is_sure = existing.former_number is None and (is_purged or existing.phone_number == request.phone_number)
+    return Intake.CHANGED if is_sure else Intake.HELD
+
+
+def _left_cancelled(existing: Appointment, now: datetime) -> tuple[str, ...]:
+    if existing.status is AppointmentStatus.BOOKED or existing.at <= now:
+        return ()
+    why = existing.end_code or EndCode.CANCELLED_ELSEWHERE
+    return (f"it stays cancelled, and nobody will be called: {why.sentence}",)
+
+
+def _warnings(request: AppointmentRequest, rules: Rules, now: datetime, *, opted_out: bool) -> Iterator[str]:
+    if opted_out:
+        yield "this number has opted out: it will not be called; tell the patient in another way"
+    uncalled_because = uncalled(plan(request, rules), now)
+    if uncalled_because is not None:
+        yield uncalled_because
+    message = message_of(request, rules.planning)
+    if message.warning is not None:
+        yield message.warning
+    yield from message_warnings(message.text)
+
+
+def unplannable(appointment: Appointment, rules: Rules) -> str | None:
+    """Return why no call can be planned for a stored appointment; None: they can. Others may have written anything."""
+    plan = rules.planning.of(appointment.type)
+    if not plan.before:
+        return NO_CALLS_PLANNED
+    try:
+        message = message_of(appointment, rules.planning)
+    except TemplateError as error:
+        return f"{error}"
+    found = mistakes(
+        phone_number=appointment.phone_number,
+        message=message.text,
+        timezone=appointment.timezone,
+        language=appointment.language,
+        numbering=rules.numbering,
+    )
+    return "; ".join(found) or None

@@ -1,0 +1,245 @@
+"""The reminders of an appointment: plan them as the rules say now, and settle those that nobody needs anymore."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.core.appointments import PlannedCall, message_of, plan, too_late_for, unplannable
+from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, called_off, local, wake_left
+from reminderd.core.model import Appointment, AppointmentStatus, Reminder, Response, Status, evolve
+from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.rules import Rules
+from reminderd.core.script.templates import Message, TemplateError
+
+_RESPONSES: Final = frozenset(Response)
+_MADE_ANEW: Final = frozenset({EndCode.APPOINTMENT_MOVED, EndCode.APPOINTMENT_CANCELLED, EndCode.NOT_PLANNED})
+"""Why a planned reminder was cancelled that is planned once more if it is wanted again."""
+
+
+def why_void(ledger: Ledger, reminder: Reminder) -> EndCode | None:
+    """Return why nobody is called for a reminder, as its appointment is now; None: its appointment needs the call.
+
+    The ledger must have been loaded for this reminder: an appointment that it does not have was deleted.
+    """
+    if reminder.appointment_id is None:
+        return None
+    appointment = ledger.appointments.get(reminder.appointment_id)
+    if appointment is None or appointment.status is AppointmentStatus.CANCELLED:
+        return EndCode.APPOINTMENT_CANCELLED
+    if reminder.planned_at != appointment.at:
+        return EndCode.APPOINTMENT_MOVED
+    return EndCode.ANSWERED if appointment.response is not None else None
+
+
+def waits_for_plan(ledger: Ledger, reminder: Reminder) -> bool:
+    """Return whether another program has changed the appointment of a reminder, and nobody has looked at it yet."""
+    appointment = ledger.appointments.get(reminder.appointment_id or "")
+    return appointment is not None and appointment.wake_at is not None
+
+
+def reminders_of(ledger: Ledger, appointment: Appointment) -> list[Reminder]:
+    """Return the reminders that were planned for an appointment."""
+    return [one for one in ledger.reminders.values() if one.appointment_id == appointment.id]
+
+
+def answered_for(
+    ledger: Ledger, answered: Iterable[Reminder], response: Response, now: datetime
+) -> tuple[Ledger, tuple[LogLine, ...]]:
+    """Record a patient's answer for the appointments of the reminders that were heard, and settle all their others.
+
+    An opt-out is never replaced. It is about the number, whose reminders are all cancelled anyway.
+    """
+    after, lines = ledger, list[LogLine]()
+    heard = list(answered)
+    for reminder in heard:
+        appointment = after.appointments.get(reminder.appointment_id or "")
+        if appointment is None or reminder.planned_at != appointment.at:
+            continue  # an answer for the time that it had before
+        given = Response.OPTED_OUT if appointment.response == Response.OPTED_OUT else response
+        after = after.put(evolve(appointment, response=given))
+        if response is not Response.OPTED_OUT:
+            kept = {one.id for one in heard}
+            others = [one for one in reminders_of(after, appointment) if not one.status.final and one.id not in kept]
+            after, more = called_off(after, others, EndCode.ANSWERED, now)
+            lines += more
+    return after, tuple(lines)
+
+
+def appointment_cancelled(ledger: Ledger, appointment: Appointment, code: EndCode, now: datetime) -> Transition:
+    """Cancel an appointment with all its waiting reminders; the code says who did."""
+    cancelled = evolve(appointment, status=AppointmentStatus.CANCELLED, end_code=code, former_number=None)
+    return _cancelled(ledger, cancelled, now)
+
+
+def replanned(
+    ledger: Ledger, appointment: Appointment, *, ids: Sequence[str], rules: Rules, now: datetime
+) -> Transition:
+    """Plan the reminders of an appointment as it is now: keep those that are still right, cancel and add others.
+
+    One that was called for its time is never called again, and no reminder is added whose time is over.
+
+    Args:
+        ledger: the appointment and all its reminders, with their calls.
+        appointment: as it is to be stored.
+        ids: for the reminders that are added, one for each call of the plan.
+        rules: the clinic's rules.
+        now: the time.
+    """
+    own = reminders_of(ledger, appointment)
+    appointment = _with_answer(appointment, own)
+    if appointment.status is AppointmentStatus.CANCELLED:
+        code = appointment.end_code or EndCode.CANCELLED_ELSEWHERE
+        return _cancelled(ledger, evolve(appointment, end_code=code, former_number=None), now)
+    waiting = [one for one in own if not one.status.final]
+    moved = [one for one in waiting if one.planned_at != appointment.at]
+    after, lines = called_off(ledger, moved, EndCode.APPOINTMENT_MOVED, now)
+    appointment = evolve(appointment, end_code=None, wake_at=None, planned_at=appointment.at)
+    if appointment.response is not None:
+        after, more = called_off(after, _of_now(waiting, appointment), EndCode.ANSWERED, now)
+        return Transition(ledger=after.put(evolve(appointment, last_error=None)), lines=(*lines, *more))
+    return _planned(after, appointment, ids, rules, now).after(lines)
+
+
+def _cancelled(ledger: Ledger, appointment: Appointment, now: datetime) -> Transition:
+    waiting = [one for one in reminders_of(ledger, appointment) if not one.status.final]
+    after, lines = called_off(ledger, waiting, EndCode.APPOINTMENT_CANCELLED, now)
+    done = evolve(appointment, wake_at=None, planned_at=appointment.at, last_error=None)
+    return Transition(ledger=after.put(done), lines=lines)
+
+
+def _of_now(reminders: Iterable[Reminder], appointment: Appointment) -> list[Reminder]:
+    return [one for one in reminders if one.planned_at == appointment.at]
+
+
+def _with_answer(appointment: Appointment, own: Iterable[Reminder]) -> Appointment:
+    """Return the appointment with the answer that is about it as it is now.
+
+    A key for its former time, or by the person who has its former number, says nothing about it. Another program that
+    writes the whole row anew does not know of the answer.
+    """
+    answers = [one for one in _of_now(own, appointment) if one.response in _RESPONSES]
+    ours = [one.response for one in answers if one.phone_number in {appointment.phone_number, ""}]
+    response = appointment.response
+    was_moved = appointment.planned_at is not None and appointment.planned_at != appointment.at
+    if was_moved or (response not in ours and any(one.response == response for one in answers)):
+        response = None
+    if response is None and ours and (was_moved or appointment.planned_at is None):
+        response = ours[-1]
+    return evolve(appointment, response=response)
+
+
+def _planned(ledger: Ledger, appointment: Appointment, ids: Sequence[str], rules: Rules, now: datetime) -> Transition:
+    """Change the waiting reminders of an appointment that takes place, cancel those of no call, add the missing."""
+    calls, wanted = plan(appointment, rules), _Wanted.by(appointment, rules, now)
+    own = _of_now(reminders_of(ledger, appointment), appointment)
+    known = [one for one in own if one.end_code not in _MADE_ANEW or ledger.history(one)]
+    call_of = {one.id: _call_of(one, calls) for one in known}
+    # If `before` was emptied, what is planned already stays as it is.
+    unwanted = [one for one in known if calls and call_of[one.id] is None and wanted.is_untouched(ledger, one)]
+    after, lines = called_off(ledger, unwanted, EndCode.NOT_PLANNED, now)
+    kept = [one for one in known if one not in unwanted]
+    after = after.put(*(wanted.kept(one, call_of[one.id], is_new=not ledger.history(one)) for one in kept))
+    covered = [one.cadence for one in call_of.values() if one is not None]
+    missing = [one for one in calls if one.cadence not in covered]
+    left_out = [late for one in missing if (late := too_late_for(one, now)) is not None]
+    new = [
+        wanted.added(one, new_id) for one, new_id in zip(missing, ids, strict=False) if too_late_for(one, now) is None
+    ]
+    after = wake_left(ledger, after.put(*new), now)
+    planned = tuple(
+        LogLine(
+            f"planned: {one.cadence} before its appointment, {local(one.scheduled_at, one, rules)}", reminder_id=one.id
+        )
+        for one in new
+    )
+    why = wanted.wrong or "; ".join(left_out) or None
+    if appointment.former_number is None:
+        appointment = evolve(appointment, last_error=why)
+    lines = (*lines, *planned)
+    is_news = appointment.at > now or not own
+    if why is not None and is_news and (wanted.wrong is not None or len(left_out) == len(calls)):
+        level = Level.WARNING if wanted.wrong is None else Level.ERROR
+        lines = (*lines, LogLine(f"appointment {appointment.id}, nobody is called: {why}", level))
+    return Transition(ledger=after.put(appointment), lines=lines)
+
+
+def _call_of(reminder: Reminder, calls: Sequence[PlannedCall]) -> PlannedCall | None:
+    """Return the call that a reminder was planned as; after a change of the rules, one at the same moment."""
+    by_name = next((one for one in calls if one.cadence == reminder.cadence), None)
+    return by_name or next((one for one in calls if one.at == reminder.scheduled_at), None)
+
+
+@frozen
+class _Wanted:
+    """What the reminders of an appointment have in common, as it is now."""
+
+    appointment: Appointment
+    message: Message | None
+    """None: it can't be made."""
+    wrong: str | None
+    """Why nobody can be called."""
+    rules: Rules
+    now: datetime
+
+    @classmethod
+    def by(cls, appointment: Appointment, rules: Rules, now: datetime) -> "_Wanted":
+        """Return what is wanted for an appointment."""
+        try:
+            message = message_of(appointment, rules.planning)
+        except TemplateError:
+            message = None
+        return cls(appointment, message, unplannable(appointment, rules), rules, now)
+
+    def is_untouched(self, ledger: Ledger, reminder: Reminder) -> bool:
+        """Return whether a reminder waits, and no call was made for it."""
+        return not reminder.status.final and not ledger.history(reminder)
+
+    def added(self, call: PlannedCall, new_id: str) -> Reminder:
+        """Return a new reminder; one that can't be called fails while there is time to correct that."""
+        appointment, at = self.appointment, call.at or self.appointment.at
+        added = Reminder(
+            id=new_id,
+            phone_number=appointment.phone_number,
+            message="" if self.message is None else self.message.text,
+            language=None if self.message is None else self.message.language,
+            scheduled_at=at,
+            expires_at=self._limit(at),
+            timezone=appointment.timezone,
+            appointment_id=appointment.id,
+            planned_at=appointment.at,
+            cadence=call.cadence,
+            wake_at=at if self.wrong is None else self.now,
+            created_at=self.now,
+        )
+        return self._held(added)
+
+    def kept(self, reminder: Reminder, call: PlannedCall | None, *, is_new: bool) -> Reminder:
+        """Return a reminder of the appointment as it is wanted now; its time changes only before its first call."""
+        kept = reminder
+        at = None if call is None or not is_new or too_late_for(call, self.now) is not None else call.at
+        if reminder.end_code is EndCode.INVALID and at is not None and self.wrong is None:
+            kept = evolve(kept, status=Status.SCHEDULED, end_code=None, ended_at=None, last_error=None)
+        if kept.status.final:
+            return reminder
+        kept = evolve(kept, phone_number=self.appointment.phone_number, timezone=self.appointment.timezone)
+        if at is not None:
+            kept = evolve(kept, scheduled_at=at, expires_at=self._limit(at))
+        kept = self._held(kept)
+        is_moved = kept != reminder
+        if self.message is not None:
+            kept = evolve(kept, message=self.message.text, language=self.message.language)
+        return evolve(kept, wake_at=self.now) if is_moved else kept
+
+    def _held(self, reminder: Reminder) -> Reminder:
+        """Return a reminder that waits for staff as long as they have not accepted its appointment's number."""
+        if self.appointment.former_number is not None:
+            return evolve(reminder, hold_code=HoldCode.NUMBER_CHANGED, last_error=self.appointment.last_error)
+        if reminder.hold_code is HoldCode.NUMBER_CHANGED:
+            return evolve(reminder, hold_code=None, last_error=None)
+        return reminder
+
+    def _limit(self, at: datetime) -> datetime | None:
+        """Return the limit of a call at a time: the appointment, if that comes before the usual one."""
+        return self.appointment.at if self.appointment.at < at + self.rules.max_lateness else None

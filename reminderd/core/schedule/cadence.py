@@ -1,0 +1,77 @@
+"""When the calls before an appointment are wanted: entries like "3 days", "1 day at 10:00", "2 hours"."""
+
+import re
+from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from attrs import frozen
+
+EXPECTED: Final = 'a list of times before an appointment, like "3 days", "1 week", "1 day at 10:00" or "2 hours"'
+
+_ENTRY: Final = re.compile(
+    r"(?P<count>[1-9][0-9]{0,3}) (?P<unit>week|day|hour)s?(?: at (?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2}))?"
+)
+_LONGEST: Final = timedelta(days=365)
+
+
+class Unit(StrEnum):
+    """What an entry counts back in."""
+
+    WEEK = "week"
+    DAY = "day"
+    HOUR = "hour"
+
+
+_LENGTHS: Final = {Unit.WEEK: timedelta(weeks=1), Unit.DAY: timedelta(days=1), Unit.HOUR: timedelta(hours=1)}
+
+
+@frozen
+class Cadence:
+    """One call before an appointment, counted back from it."""
+
+    count: int
+    unit: Unit
+    at: time | None = None
+    """When on that day; None: at the time of the appointment. Never with hours."""
+
+    @property
+    def name(self) -> str:
+        """Return the entry in its one spelling, which names the call in the database."""
+        plural = "s" if self.count != 1 else ""
+        return f"{self.count} {self.unit}{plural}" + ("" if self.at is None else f" at {self.at:%H:%M}")
+
+    def moment(self, appointment: datetime, zone: ZoneInfo) -> datetime:
+        """Return when the call before an appointment is wanted.
+
+        Hours are real time. Days and weeks are those of the calendar in `zone`, at the same time by its clock; a time
+        that a clock change leaves out comes as much later as the change, and one that comes twice is the first.
+        """
+        back = self.count * _LENGTHS[self.unit]
+        if self.unit is Unit.HOUR:
+            return appointment.astimezone(UTC) - back
+        local = appointment.astimezone(zone)
+        wanted = datetime.combine(local.date() - back, self.at or local.time(), tzinfo=zone)
+        return wanted.astimezone(UTC)
+
+
+def read_cadence(text: str) -> Cadence:
+    """Return the entry that is written.
+
+    Raises:
+        ValueError: it is none; says what is wrong with it.
+    """
+    found = _ENTRY.fullmatch(" ".join(text.lower().split()))
+    if found is None:
+        raise ValueError("is not a time before an appointment")
+    count, unit = int(found["count"]), Unit(found["unit"])
+    if count * _LENGTHS[unit] > _LONGEST:
+        raise ValueError("is more than a year")
+    if found["hour"] is None:
+        return Cadence(count, unit)
+    if unit is Unit.HOUR:
+        raise ValueError("has hours together with a time of day")
+    if int(found["hour"]) > 23 or int(found["minute"]) > 59:
+        raise ValueError("has no such time of day")
+    return Cadence(count, unit, time(int(found["hour"]), int(found["minute"])))

@@ -1,0 +1,328 @@
+"""The one write path for appointments: add, change, move, cancel; each with its reminders in the same transaction."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.core.appointments import (
+    AppointmentCancellation,
+    AppointmentRequest,
+    decide_appointment,
+    decide_appointment_cancellation,
+    with_content,
+)
+from reminderd.core.lifecycle.replan import appointment_cancelled, replanned
+from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.lifecycle.transition import Ledger, Transition
+from reminderd.core.model import Appointment, AppointmentStatus, Reminder, evolve
+from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import normal_name
+from reminderd.core.rules import Rules
+from reminderd.core.upsert import Decision, Intake, held_because, sealed
+from reminderd.store.errors import UnknownAppointmentError
+from reminderd.store.ledger import load, save
+from reminderd.store.opt_outs import opted_out_of
+from reminderd.store.reminders import Refusal, RequestsRefusedError, Source, dated, look_alikes, with_warnings
+from reminderd.store.rows import APPOINTMENTS, Connection, audit, in_list, to_ms
+
+PLANNED_AT_ONCE: Final = 50
+"""How many appointments that others have changed are planned in one transaction, so that nobody waits long for it."""
+
+_NAMES_A_STATEMENT: Final = 20
+_BY: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE COLUMN IN {{}}"
+_BETWEEN: Final = f"""
+SELECT {APPOINTMENTS.names} FROM appointments
+ WHERE at >= :start AND at < :end AND status = 'booked' AND source = :source
+ ORDER BY at, id
+"""
+_DUE: Final = f"""
+SELECT {APPOINTMENTS.names} FROM appointments
+ WHERE wake_at IS NOT NULL ORDER BY wake_at, id LIMIT :limit
+"""
+_PLAN_ANEW: Final = "UPDATE appointments SET wake_at = :now WHERE status = 'booked' AND at > :now"
+_PLANNING: Final = "SELECT value FROM settings WHERE key = 'planning'"
+_NOTE_PLANNING: Final = """
+INSERT INTO settings (key, value) VALUES ('planning', :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+"""
+_FROM: Final = "UPDATE appointments SET source = :source WHERE id = :id"
+_NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
+
+
+def find_appointment(connection: Connection, id_or_ref: str) -> Appointment | None:
+    """Return the appointment with this id or `ref`; None if there is none. An id comes before another's `ref`."""
+    for name in (id_or_ref, normal_name(id_or_ref)):
+        found = _by(connection, "id", [name]).get(name) or _by(connection, "ref", [name]).get(name)
+        if found is not None:
+            return found
+    return None
+
+
+def appointments_between(connection: Connection, source: str, start: datetime, end: datetime) -> list[Appointment]:
+    """Return the booked appointments from `start` until before `end` that the files of an import profile named."""
+    bounds = {"source": source, "start": to_ms(start), "end": to_ms(end)}
+    return [APPOINTMENTS.read(row) for row in connection.execute(_BETWEEN, bounds).fetchall()]
+
+
+def appointment_decisions(
+    connection: Connection, now: datetime, *, requests: Sequence[AppointmentRequest], rules: Rules, source: Source
+) -> list[tuple[Appointment | None, Decision]]:
+    """Return for each request the appointment that it names, if any, and what must be done; write nothing."""
+    known = _known(connection, requests)
+    opted_out = opted_out_of(connection, (one.phone_number for one in requests))
+    decided = [
+        (
+            existing,
+            decide_appointment(
+                one,
+                existing,
+                rules,
+                now,
+                opted_out=one.phone_number in opted_out,
+                cancels_as=source.cancels_as,
+            ),
+        )
+        for one, existing in zip(requests, known, strict=True)
+    ]
+    added = [one for one, (_, decision) in zip(requests, decided, strict=True) if decision.intake is Intake.ADDED]
+    warnings = look_alikes(connection, added, table="appointments")
+    return [
+        (existing, with_warnings(decision, warnings.get(one.ref, ())))
+        for one, (existing, decision) in zip(requests, decided, strict=True)
+    ]
+
+
+def put_appointments(
+    connection: Connection,
+    now: datetime,
+    *,
+    requests: Sequence[AppointmentRequest],
+    rules: Rules,
+    mint: Callable[[], str],
+    source: Source,
+) -> list[Decision]:
+    """Store new and edited appointments and plan their reminders; return for each what was done, or why it is refused.
+
+    Args:
+        connection: in a write transaction.
+        now: the time of the transaction.
+        requests: no two have the same `ref`, or the same `own_id` without a `ref`.
+        rules: the clinic's rules.
+        mint: returns new random UUIDs.
+        source: who sends the requests.
+    """
+    decided = appointment_decisions(connection, now, requests=requests, rules=rules, source=source)
+    changes = _Changes(connection, now, rules, mint, source)
+    for request, (existing, decision) in zip(requests, decided, strict=True):
+        if decision.refused:
+            continue
+        if existing is None:
+            new_id = request.own_id if request.ref is None else dated(mint(), to_ms(now))
+            new = Appointment(id=new_id, ref=request.ref, phone_number="", at=request.at, created_at=now)
+            changes.store(None, evolve(with_content(new, request), source=source.profile), act="add")
+            continue
+        changed = _changed(existing, request, decision, mint, source)
+        if changed != existing:
+            changes.store(existing, changed, act="change")
+        if source.profile is not None and source.profile != existing.source:
+            connection.execute(_FROM, {"id": existing.id, "source": source.profile})
+    return [decision for _, decision in decided]
+
+
+def put_all_appointments(
+    connection: Connection,
+    now: datetime,
+    *,
+    requests: Sequence[AppointmentRequest],
+    rules: Rules,
+    mint: Callable[[], str],
+    source: Source,
+) -> list[tuple[Appointment, Decision]]:
+    """Store everything that is requested, or nothing; for the arguments, see `put_appointments`.
+
+    Raises:
+        RequestsRefusedError: at least one is refused, so all are.
+    """
+    decided = appointment_decisions(connection, now, requests=requests, rules=rules, source=source)
+    refusals = [Refusal(place, decision) for place, (_, decision) in enumerate(decided) if decision.refused]
+    if refusals:
+        raise RequestsRefusedError(refusals)
+    done = put_appointments(connection, now, requests=requests, rules=rules, mint=mint, source=source)
+    stored = _known(connection, requests)
+    return [(one, decision) for one, decision in zip(stored, done, strict=True) if one is not None]
+
+
+def move_appointment(
+    connection: Connection,
+    now: datetime,
+    *,
+    appointment: Appointment,
+    at: datetime,
+    rules: Rules,
+    mint: Callable[[], str],
+    source: Source,
+) -> Transition:
+    """Give a booked appointment another time: what waits for the former one is cancelled, and calls are planned anew.
+
+    Raises:
+        NotAllowedError: it was cancelled, or the new time is over.
+    """
+    if appointment.status is AppointmentStatus.CANCELLED:
+        raise NotAllowedError("the appointment was cancelled; expected one that takes place")
+    if at <= now:
+        raise NotAllowedError("the new time is over; expected a later one")
+    moved = evolve(appointment, at=at)
+    return _Changes(connection, now, rules, mint, source).store(appointment, moved, act="move")
+
+
+def cancel_appointment(
+    connection: Connection, now: datetime, *, appointment_id: str, rules: Rules, source: Source
+) -> Transition:
+    """Cancel an appointment with all its waiting reminders.
+
+    Raises:
+        UnknownAppointmentError: no appointment has this id.
+        NotAllowedError: it is cancelled already.
+    """
+    appointment = _by(connection, "id", [appointment_id]).get(appointment_id)
+    if appointment is None:
+        raise UnknownAppointmentError(appointment_id)
+    if appointment.status is AppointmentStatus.CANCELLED:
+        raise NotAllowedError("the appointment is cancelled already")
+    before = load(connection, rules, now, appointments=[appointment])
+    transition = appointment_cancelled(before, appointment, source.cancels_as, now)
+    _save(connection, now, before, transition.ledger, source)
+    audit(connection, now, actor=source.actor, act="cancel", appointment_id=appointment_id, detail=source.detail)
+    return transition
+
+
+def appointment_cancellations(
+    connection: Connection, asked: Sequence[AppointmentCancellation]
+) -> list[tuple[Appointment | None, Decision]]:
+    """Return for each cancellation the appointment that it names, if any, and what must be done; write nothing."""
+    by_ref = _by(connection, "ref", [one.ref for one in asked if one.ref is not None])
+    by_id = _by(connection, "id", [one.name for one in asked if one.ref is None])
+    found = [by_ref.get(one.ref) if one.ref is not None else by_id.get(one.name) for one in asked]
+    return [(known, decide_appointment_cancellation(one, known)) for one, known in zip(asked, found, strict=True)]
+
+
+def call_off_appointments(
+    connection: Connection, now: datetime, *, asked: Sequence[AppointmentCancellation], rules: Rules, source: Source
+) -> list[Decision]:
+    """Cancel appointments that do not take place; return for each what was done."""
+    decided = appointment_cancellations(connection, asked)
+    for known, decision in decided:
+        if known is not None and decision.intake is Intake.CANCELLED:
+            cancel_appointment(connection, now, appointment_id=known.id, rules=rules, source=source)
+    return [decision for _, decision in decided]
+
+
+def plan_due(
+    connection: Connection, now: datetime, *, rules: Rules, mint: Callable[[], str], limit: int = PLANNED_AT_ONCE
+) -> list[Transition]:
+    """Plan the reminders of appointments that other programs have written, or of which the rules have changed."""
+    rows = connection.execute(_DUE, {"limit": limit}).fetchall()
+    changes = _Changes(connection, now, rules, mint, Source(actor="reminderd"))
+    return [changes.store(one, one, act="plan") for one in map(APPOINTMENTS.read, rows)]
+
+
+def plan_anew(connection: Connection, now: datetime, *, digest: str) -> bool:
+    """Have all appointments to come planned anew if the rules have changed by which they were planned.
+
+    Args:
+        connection: in a write transaction.
+        now: the time of the transaction.
+        digest: of these rules, see `Rules.planning_digest`.
+    """
+    row = connection.execute(_PLANNING).fetchone()
+    if row is not None and row["value"] == digest:
+        return False
+    connection.execute(_PLAN_ANEW, {"now": to_ms(now)})
+    connection.execute(_NOTE_PLANNING, {"value": digest})
+    return True
+
+
+def _changed(
+    existing: Appointment, request: AppointmentRequest, decision: Decision, mint: Callable[[], str], source: Source
+) -> Appointment:
+    """Return the stored appointment as a request changes it."""
+    if decision.intake not in {Intake.CHANGED, Intake.HELD}:
+        return existing
+    changed = evolve(with_content(existing, request), status=AppointmentStatus.BOOKED)
+    if existing.phone_number == request.phone_number:
+        return changed
+    changed = evolve(changed, response=None)  # the person who has the former number has answered
+    if decision.intake is Intake.CHANGED:
+        return evolve(changed, former_number=None)
+    if existing.former_number is not None:
+        return changed
+    why = held_because(existing.phone_number, source.detail or source.actor)
+    return evolve(changed, former_number=sealed(existing.phone_number, mint()), last_error=why)
+
+
+@frozen
+class _Changes:
+    """A transaction that changes appointments, and everything that it needs."""
+
+    connection: Connection
+    now: datetime
+    rules: Rules
+    mint: Callable[[], str]
+    source: Source
+
+    def store(self, existing: Appointment | None, appointment: Appointment, *, act: str) -> Transition:
+        """Store an appointment as it is now, plan its reminders, and record who did it."""
+        connection, now, rules, source = self.connection, self.now, self.rules, self.source
+        before = Ledger() if existing is None else load(connection, rules, now, appointments=[existing])
+        ids = [dated(self.mint(), to_ms(now)) for _ in rules.planning.of(appointment.type).before]
+        transition = replanned(before, appointment, ids=ids, rules=rules, now=now)
+        _save(connection, now, before, transition.ledger, source)
+        audit(connection, now, actor=source.actor, act=act, appointment_id=appointment.id, detail=source.detail)
+        return transition
+
+
+def _save(connection: Connection, now: datetime, before: Ledger, after: Ledger, source: Source) -> None:
+    """Write what a decision about appointments changed, and record what became of each reminder."""
+    save(connection, before, after, now)
+    for reminder in after.reminders.values():
+        former = before.reminders.get(reminder.id)
+        done = _act(former, reminder)
+        if done is not None:
+            act, detail = done
+            audit(connection, now, actor=source.actor, act=act, reminder_id=reminder.id, detail=detail)
+        if former is not None and reminder.hold_code is HoldCode.NUMBER_CHANGED is not former.hold_code:
+            connection.execute(_NO_ALERT_YET, {"id": reminder.id})  # a hold is news
+
+
+def _act(former: Reminder | None, reminder: Reminder) -> tuple[str, str] | None:
+    """Return what was done to a reminder as its appointment was planned, and why; None: nothing that matters."""
+    if former is None:
+        return "add", f"{reminder.cadence} before its appointment"
+    if reminder.status != former.status and reminder.status.final:
+        return "cancel", (reminder.end_code or EndCode.APPOINTMENT_CANCELLED).sentence
+    is_same = (reminder.phone_number, reminder.message, reminder.scheduled_at, reminder.status) == (
+        former.phone_number,
+        former.message,
+        former.scheduled_at,
+        former.status,
+    )
+    return None if is_same else ("change", "as its appointment was changed")
+
+
+def _known(connection: Connection, requests: Sequence[AppointmentRequest]) -> list[Appointment | None]:
+    """Return for each request what is stored under its `ref`, or under its id if it has none."""
+    by_ref = _by(connection, "ref", [one.ref for one in requests if one.ref is not None])
+    by_id = _by(connection, "id", [one.own_id for one in requests if one.ref is None])
+    return [by_id.get(one.own_id) if one.ref is None else by_ref.get(one.ref) for one in requests]
+
+
+def _by(connection: Connection, column: str, names: Iterable[str]) -> dict[str, Appointment]:
+    """Return the appointments with these values of a column."""
+    found: dict[str, Appointment] = {}
+    wanted = list(names)
+    for at in range(0, len(wanted), _NAMES_A_STATEMENT):
+        listed, parameters = in_list("name", wanted[at : at + _NAMES_A_STATEMENT])
+        rows = connection.execute(_BY.replace("COLUMN", column).format(listed), parameters).fetchall()
+        found.update((row[column], APPOINTMENTS.read(row)) for row in rows)
+    return found

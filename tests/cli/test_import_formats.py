@@ -1,0 +1,96 @@
+"""The command `import` with files that are no tables."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Terminal
+from tests.cli.test_importing import rejected, stored
+from tests.imports.readings import SAMPLES
+
+CONFIG = """
+[clinic]
+country = "US"
+[calling]
+timezone = "America/New_York"
+[messages.templates]
+visit = "Your appointment is soon."
+[import.profiles.records]
+template = "visit"
+columns = { scheduled_at = "appointment_at", appointment_at = "" }
+"""
+
+
+def copied(terminal: Terminal, name: str) -> Path:
+    (terminal.folder / "config.toml").write_text(CONFIG)
+    return Path(shutil.copy(SAMPLES / name, terminal.folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "numbers"),
+    [
+        ("epic.json", "FHIR, 3 entries", ["+12025550112"]),
+        ("medplum.json", "FHIR, 2 entries", ["+12025550117", "+12025550118"]),
+        ("bulk.ndjson", "FHIR, 2 entries", ["+12025550121"]),
+        ("epic.hl7", "HL7 v2, 3 messages, 1 older than another one about the same appointment", ["+12025550123"]),
+        ("cerner.hl7", "HL7 v2, 2 messages", ["+12025550126"]),
+    ],
+)
+def test_records_become_reminders_like_lines_of_a_table(
+    terminal: Terminal, name: str, found: str, numbers: list[str]
+) -> None:
+    path = copied(terminal, name)
+    said = terminal.type("import", str(path), "--profile", "records").stdout
+    assert found in said
+    assert "  phone_number: mobile, else phone, else home_phone, else work_phone" in said
+    assert sorted(row["phone_number"] for row in terminal.json("list")) == numbers
+    again = terminal.type("import", str(path), "--profile", "records").stdout
+    assert f"0 added, 0 changed, {len(numbers)} unchanged, 0 rejected" in again
+
+
+def test_a_rejected_record_can_be_corrected_in_its_file_and_imported_as_a_table(terminal: Terminal) -> None:
+    path = copied(terminal, "hapi.json")
+    path.write_text(path.read_text().replace("(202) 555-0116", "555-0116"))
+    terminal.type("import", str(path), "--profile", "records", code=1)
+    header, row = rejected(terminal, "hapi.rejected.csv")
+    assert row[1].startswith("phone_number: ")
+    assert row[header.index("ref")] == "52"
+    corrected = terminal.folder / "hapi.rejected.csv"
+    corrected.write_bytes(corrected.read_bytes().replace(b"555-0116", b"(202) 555-0116"))
+    terminal.type("import", str(corrected), "--profile", "records", "--rejected", "again.csv")
+    assert [row["phone_number"] for row in terminal.json("list")] == ["+12025550116"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "mistake"),
+    [
+        ("epic.json", (), "it is no JSON, or not all of it"),
+        ("athena.hl7", (), "it ends before BTS"),
+        ("google.ics", ("--map", "phone_number=DESCRIPTION"), "it ends before END:VCALENDAR"),
+        ("google.ics", (), "phone_number: iCalendar has no place of its own for it"),
+    ],
+)
+def test_nothing_is_written_for_a_file_that_is_cut_or_not_understood(
+    terminal: Terminal, name: str, words: tuple[str, ...], mistake: str
+) -> None:
+    path = copied(terminal, name)
+    terminal.add("--phone", "+1 202 555 0100")
+    before = stored(terminal)
+    path.write_bytes(path.read_bytes()[:-80])
+    said = terminal.type("import", str(path), *words, code=2).stderr
+    assert mistake in said
+    assert stored(terminal) == before
+    assert not list(terminal.folder.glob("*.rejected.csv"))
+
+
+def test_help_and_tables_do_not_load_the_readers_of_other_formats() -> None:
+
+    source = (
+        "import sys, reminderd.cli.importing, reminderd.imports.formats;"
+        "print([name for name in ('icalendar', 'hl7', 'dateutil') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

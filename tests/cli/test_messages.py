@@ -1,0 +1,64 @@
+"""`reminderd messages preview`: what patients hear, as text; nobody is called."""
+
+import pytest
+
+from tests.cli.conftest import Terminal
+
+CONFIG = """
+[calling]
+timezone = "America/New_York"
+[messages]
+clinic = "Dr. Brown's office"
+phone = "+1 202 555 0190"
+templates = { checkup = "{name}: your check-up is on {date} at {time}.", bill = "Please call {provider}." }
+[messages.es-US]
+voice = "Polly.Lupe-Neural"
+templates = { checkup = "Su revisión, {name}, es el {date} a las {time}." }
+"""
+
+
+@pytest.fixture
+def configured(terminal: Terminal) -> Terminal:
+    (terminal.folder / "config.toml").write_text(CONFIG)
+    return terminal
+
+
+def test_every_template_is_shown_in_the_clinics_own_language_and_in_each_with_a_section(configured: Terminal) -> None:
+    said = configured.type("messages", "preview", "--at", "2027-03-02 16:00", "--name", "Ana").stdout
+    assert "    Ana: your check-up is on Tuesday, March 2 at 4:00 PM.\n    Press 1 to confirm" in said
+    assert "    Please call Dr. Lee.\n" in said
+    assert "es-US, Polly.Lupe-Neural\n" in said
+    assert "    Su revisión, Ana, es el martes, 2 de marzo a las 4:00 p.m.\n    Pulse 1 para confirmar" in said
+    assert "warning: template: bill is not written in es-US" in said
+    assert said.count("a machine: ") == 2
+    assert said.endswith("note: the configured provider gets the message alone, and speaks it in its own way\n")
+    assert not (configured.folder / "reminderd.db").exists()
+
+
+def test_one_language_and_one_template_can_be_chosen(configured: Terminal) -> None:
+    said = configured.type("messages", "preview", "--language", "Polish", "--template", "bill").stdout
+    assert said.startswith("pl-PL, a voice of the provider's choice\n")
+    assert "Dzień dobry, tu Dr. Brown's office" in said
+    assert "check-up" not in said
+    assert "Hello" not in said
+
+
+def test_twilio_speaks_all_of_it(configured: Terminal) -> None:
+    with (configured.folder / "config.toml").open("a") as config:
+        config.write(f'[provider.twilio]\naccount_sid = "AC{0:032}"\nauth_token = "t"\nfrom_number = "+12025550100"\n')
+        config.write('[web]\npublic_base_url = "https://clinic.example"\n')
+    assert "note:" not in configured.type("messages", "preview").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "mistake"),
+    [
+        (("--template", "checkups"), "--template: unknown; expected one of checkup, bill"),
+        (("--language", "?"), "--language: not a language tag; expected"),
+        (("--at", "soon"), "--at: not a time; expected"),
+        (("--name", "{name}"), "--name: contains a brace, a placeholder or markup; expected"),
+        (("--name", ""), "--name: empty; expected text to be spoken"),
+    ],
+)
+def test_what_can_not_be_shown_is_wrong_usage(configured: Terminal, words: tuple[str, ...], mistake: str) -> None:
+    assert configured.type("messages", "preview", *words, code=2).stderr.startswith(mistake)

@@ -1,0 +1,318 @@
+"""Appointments in the database: by requests, by other programs' SQL, and each plan in the transaction of its cause."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
+from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.model import Appointment, AppointmentStatus, Reminder
+from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.rules import Rules
+from reminderd.core.upsert import Intake
+from reminderd.store.appointments import (
+    appointment_decisions,
+    appointments_between,
+    call_off_appointments,
+    cancel_appointment,
+    find_appointment,
+    move_appointment,
+    plan_anew,
+    plan_due,
+    put_all_appointments,
+    put_appointments,
+)
+from reminderd.store.errors import UnknownAppointmentError
+from reminderd.store.reminders import RequestsRefusedError, Source
+from reminderd.store.rows import REMINDERS, to_ms
+from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request, rules_with
+from tests.support.builders import DAY, HOUR, NOW
+from tests.support.store import Store, a_store, contents
+
+ANNA = Source(actor="anna")
+FILE = Source(actor="anna", detail="import of list.csv", profile="nightly", cancels_as=EndCode.APPOINTMENT_CANCELLED)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with a_store(tmp_path / "reminderd.db", TWICE) as store:
+        yield store
+
+
+def put(store: Store, *requests: AppointmentRequest, source: Source = ANNA) -> list[Intake]:
+    fn = partial(put_appointments, requests=requests, rules=store.rules, mint=mint(store), source=source)
+    return [decision.intake for decision in store.write(fn)]
+
+
+def mint(store: Store) -> Any:
+    return lambda: f"11111111-2222-4333-8444-{int(store.mint().removeprefix('id-')):012}"
+
+
+def found(store: Store, name: str = "A-1") -> Appointment:
+    appointment = find_appointment(store.connection, name)
+    assert appointment is not None
+    return appointment
+
+
+def reminders(store: Store) -> list[Reminder]:
+    rows = store.connection.execute(f"SELECT {REMINDERS.names} FROM reminders ORDER BY scheduled_at, id").fetchall()
+    return [REMINDERS.read(row) for row in rows]
+
+
+def waiting(store: Store) -> list[datetime]:
+    return [one.scheduled_at for one in reminders(store) if not one.status.final]
+
+
+def audit(store: Store) -> list[tuple[Any, ...]]:
+    rows = store.connection.execute("SELECT actor, act, detail FROM audit ORDER BY id")
+    return [tuple(row) for row in rows]
+
+
+def insert(store: Store, identity: str = "a1", **columns: Any) -> None:
+    """A row as another program writes it."""
+    row = {"id": identity, "phone_number": "+12025550001", "at": to_ms(AT)} | columns
+    marks = ", ".join("?" for _ in row)
+    store.connection.execute(f"INSERT INTO appointments ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+
+
+def sql(store: Store, statement: str) -> None:
+    store.connection.execute(statement)
+
+
+def plan(store: Store, rules: Rules | None = None, limit: int = 50) -> int:
+    fn = partial(plan_due, rules=rules or store.rules, mint=mint(store), limit=limit)
+    return len(store.write(fn))
+
+
+# Requests
+
+
+def test_a_new_appointment_is_stored_with_its_reminders_and_the_audit(store: Store) -> None:
+    assert put(store, a_request(name="Ada", provider="Dr. Who", place="Room 4", patient_ref="P1")) == [Intake.ADDED]
+    appointment = found(store)
+    assert (appointment.phone_number, appointment.at, appointment.name) == ("+12025550001", AT, "Ada")
+    assert (appointment.planned_at, appointment.wake_at, appointment.created_at) == (AT, None, NOW)
+    assert waiting(store) == [THREE_DAYS, ONE_DAY]
+    assert {one.appointment_id for one in reminders(store)} == {appointment.id}
+    assert audit(store) == [
+        ("anna", "add", "3 days before its appointment"),
+        ("anna", "add", "1 day at 10:00 before its appointment"),
+        ("anna", "add", None),
+    ]
+    named = store.connection.execute("SELECT appointment_id FROM audit WHERE appointment_id IS NOT NULL").fetchall()
+    assert [row[0] for row in named] == [appointment.id]
+
+
+def test_the_same_request_changes_nothing(store: Store) -> None:
+    put(store, a_request())
+    before = contents(store.connection)
+    assert put(store, a_request()) == [Intake.UNCHANGED]
+    assert contents(store.connection) == before
+
+
+def test_a_request_without_a_ref_names_the_appointment_by_its_content(store: Store) -> None:
+    one = a_request(ref=None)
+    assert put(store, one) == [Intake.ADDED]
+    assert put(store, evolve(one, provider="Dr. Who")) == [Intake.CHANGED]
+    assert found(store, one.own_id).provider == "Dr. Who"
+
+
+def test_a_request_with_another_time_moves_it(store: Store) -> None:
+    put(store, a_request())
+    assert put(store, a_request(at=AT + DAY)) == [Intake.CHANGED]
+    assert waiting(store) == [THREE_DAYS + DAY, ONE_DAY + DAY]
+    assert {one.end_code for one in reminders(store) if one.status.final} == {EndCode.APPOINTMENT_MOVED}
+    assert ("anna", "cancel", "its appointment was moved") in audit(store)
+
+
+def test_refused_requests_are_not_stored_and_the_others_are(store: Store) -> None:
+    assert put(store, a_request(at=NOW), a_request(ref="A-2")) == [Intake.TOO_LATE, Intake.ADDED]
+    assert find_appointment(store.connection, "A-1") is None
+    fn = partial(put_all_appointments, rules=TWICE, mint=mint(store), source=ANNA)
+    with pytest.raises(RequestsRefusedError):
+        store.write(partial(fn, requests=[a_request(at=NOW), a_request(ref="A-3")]))
+    assert find_appointment(store.connection, "A-3") is None
+    ((stored, decision),) = store.write(partial(fn, requests=[a_request(ref="A-3")]))
+    assert (stored.ref, decision.intake) == ("A-3", Intake.ADDED)
+
+
+def test_a_ref_that_a_spreadsheet_has_rewritten_is_warned_of(store: Store) -> None:
+    put(store, a_request(ref="0047"))
+    decide = partial(appointment_decisions, requests=[a_request(ref="47")], rules=TWICE, source=ANNA)
+    ((_, decision),) = store.write(decide)
+    assert "may be 0047" in decision.warnings[0]
+
+
+def test_another_number_under_a_known_ref_waits_for_staff_whatever_happens_to_the_appointment(store: Store) -> None:
+    put(store, a_request())
+    other = "+12025550002"
+    assert put(store, a_request(phone_number=other), source=FILE) == [Intake.HELD]
+    for one in reminders(store):
+        assert (one.phone_number, one.hold_code) == (other, HoldCode.NUMBER_CHANGED)
+        assert one.last_error is not None
+        assert "(import of list.csv), the former one ended in 01" in one.last_error
+    assert put(store, a_request(phone_number=other), source=FILE) == [Intake.HELD]
+    assert put(store, a_request(phone_number=other, at=AT + DAY), source=FILE) == [Intake.HELD]
+    held = [one for one in reminders(store) if not one.status.final]
+    assert {one.hold_code for one in held} == {HoldCode.NUMBER_CHANGED}
+    assert put(store, a_request(phone_number="+12025550003"), source=FILE) == [Intake.HELD]
+    assert put(store, a_request(), source=FILE) == [Intake.CHANGED]  # the former one again
+    assert waiting(store) == [THREE_DAYS, ONE_DAY]
+    assert {one.hold_code for one in reminders(store) if not one.status.final} == {None}
+
+
+def test_a_hold_is_news_though_there_was_an_alert_before(store: Store) -> None:
+    put(store, a_request())
+    first = reminders(store)[0].id
+    store.connection.execute("INSERT INTO alerts (reminder_id, updated_at) VALUES (?, 1)", (first,))
+    put(store, a_request(phone_number="+12025550002"))
+    assert store.connection.execute("SELECT count(*) FROM alerts").fetchone()[0] == 0
+
+
+# Cancel and move
+
+
+def test_staff_cancel_an_appointment_and_no_file_books_it_again_for_the_same_time(store: Store) -> None:
+    put(store, a_request(), source=FILE)
+    fn = partial(cancel_appointment, appointment_id=found(store).id, rules=TWICE, source=ANNA)
+    store.write(fn)
+    assert (found(store).status, waiting(store)) == (AppointmentStatus.CANCELLED, [])
+    with pytest.raises(NotAllowedError):
+        store.write(fn)
+    assert put(store, a_request(), source=FILE) == [Intake.UNCHANGED]
+    assert put(store, a_request(at=AT + DAY), source=FILE) == [Intake.CHANGED]
+    assert waiting(store) == [THREE_DAYS + DAY, ONE_DAY + DAY]
+    with pytest.raises(UnknownAppointmentError):
+        store.write(partial(fn, appointment_id="unknown"))
+
+
+def test_what_a_file_cancels_it_can_book_again(store: Store) -> None:
+    put(store, a_request(), source=FILE)
+    asked = [AppointmentCancellation(ref="A-1"), AppointmentCancellation(ref="A-9")]
+    done = store.write(partial(call_off_appointments, asked=asked, rules=TWICE, source=FILE))
+    assert [decision.intake for decision in done] == [Intake.CANCELLED, Intake.NOT_NEEDED]
+    assert put(store, a_request(), source=FILE) == [Intake.CHANGED]
+    assert waiting(store) == [THREE_DAYS, ONE_DAY]
+
+
+def test_an_appointment_without_a_ref_is_cancelled_by_its_content(store: Store) -> None:
+    one = a_request(ref=None)
+    put(store, one)
+    asked = [AppointmentCancellation(ref=None, request=one)]
+    store.write(partial(call_off_appointments, asked=asked, rules=TWICE, source=FILE))
+    assert found(store, one.own_id).end_code is EndCode.APPOINTMENT_CANCELLED
+
+
+def test_staff_move_an_appointment(store: Store) -> None:
+    put(store, a_request())
+    move = partial(move_appointment, appointment=found(store), rules=TWICE, mint=mint(store), source=ANNA)
+    store.write(partial(move, at=AT + DAY))
+    assert (found(store).at, waiting(store)) == (AT + DAY, [THREE_DAYS + DAY, ONE_DAY + DAY])
+    with pytest.raises(NotAllowedError, match="time is over"):
+        store.write(partial(move, at=NOW))
+    cancelled = evolve(found(store), status=AppointmentStatus.CANCELLED)
+    with pytest.raises(NotAllowedError, match="was cancelled"):
+        store.write(partial(move, appointment=cancelled, at=AT))
+
+
+# Profiles
+
+
+def test_the_appointments_of_a_profile_are_those_that_its_files_named(store: Store) -> None:
+    put(store, a_request(ref="A-1"), a_request(ref="A-2", at=AT + HOUR), source=FILE)
+    put(store, a_request(ref="A-3"), a_request(ref="A-4"))
+    put(store, a_request(ref="A-4"), source=FILE)
+    between = partial(appointments_between, store.connection, "nightly")
+    assert sorted(one.ref or "" for one in between(NOW, AT + DAY)) == ["A-1", "A-2", "A-4"]
+    assert sorted(one.ref or "" for one in between(AT, AT + HOUR)) == ["A-1", "A-4"]
+    asked = [AppointmentCancellation(ref="A-1")]
+    store.write(partial(call_off_appointments, asked=asked, rules=TWICE, source=FILE))
+    assert [one.ref for one in between(AT, AT + HOUR)] == ["A-4"]
+
+
+# Other programs
+
+
+def test_an_inserted_appointment_is_planned(store: Store) -> None:
+    insert(store, "Termin 4711", template="surgery", type="op")
+    assert plan(store) == 1
+    appointment = found(store, "Termin 4711")
+    assert (appointment.wake_at, appointment.planned_at, waiting(store)) == (None, AT, [THREE_DAYS, ONE_DAY])
+    assert audit(store)[-1] == ("reminderd", "plan", None)
+    assert plan(store) == 0
+
+
+def test_what_can_never_be_planned_says_why(store: Store) -> None:
+    insert(store)
+    plan(store, rules_with())
+    assert "[reminders].before" in (found(store, "a1").last_error or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        (f"at = {to_ms(AT + DAY)}", [THREE_DAYS + DAY, ONE_DAY + DAY]),
+        ("status = 'cancelled'", []),
+        ("response = 'by e-mail'", []),
+        ("phone_number = '+12025550009'", [THREE_DAYS, ONE_DAY]),
+        ("name = 'Ada'", [THREE_DAYS, ONE_DAY]),
+    ],
+)
+def test_an_update_is_planned(store: Store, change: str, left: list[datetime]) -> None:
+    put(store, a_request())
+    sql(store, f"UPDATE appointments SET {change}")
+    assert found(store).wake_at is not None
+    store.later(DAY)
+    assert plan(store) == 1
+    assert waiting(store) == left
+    if "phone" in change:
+        assert {one.phone_number for one in reminders(store)} == {"+12025550009"}
+
+
+def test_an_update_that_changes_nothing_is_not_planned(store: Store) -> None:
+    put(store, a_request())
+    sql(store, "UPDATE appointments SET at = at, name = NULL, status = 'booked'")
+    assert found(store).wake_at is None
+
+
+def test_an_upsert_of_the_whole_row_keeps_what_was_answered(store: Store) -> None:
+    insert(store)
+    plan(store)
+    sql(store, "UPDATE reminders SET status = 'called', response = 'confirmed', wake_at = NULL, revision = 9")
+    sql(store, "REPLACE INTO appointments (id, phone_number, at) SELECT id, phone_number, at FROM appointments")
+    plan(store)
+    assert (found(store, "a1").response, len(reminders(store))) == ("confirmed", 2)
+
+
+def test_a_bounded_number_is_planned_at_once(store: Store) -> None:
+    for number in range(3):
+        insert(store, f"a{number}")
+    assert [plan(store, limit=2) for _ in range(3)] == [2, 1, 0]
+
+
+# Changed rules
+
+
+def test_changed_rules_plan_everything_to_come_anew_and_once(store: Store) -> None:
+    put(store, a_request())
+    assert store.write(partial(plan_anew, digest=TWICE.planning_digest))
+    assert not store.write(partial(plan_anew, digest=TWICE.planning_digest))
+    assert plan(store) == 1
+    other = rules_with("2 days")
+    assert other.planning_digest != TWICE.planning_digest
+    assert store.write(partial(plan_anew, digest=other.planning_digest))
+    assert plan(store, other) == 1
+    assert waiting(store) == [AT - 2 * DAY]
+
+
+def test_past_and_cancelled_appointments_are_left_alone(store: Store) -> None:
+    put(store, a_request(), a_request(ref="A-2", at=AT + 9 * DAY))
+    store.write(partial(cancel_appointment, appointment_id=found(store, "A-2").id, rules=TWICE, source=ANNA))
+    store.later(7 * DAY + HOUR * 5)
+    store.write(partial(plan_anew, digest="other"))
+    assert plan(store) == 0
