@@ -13,7 +13,7 @@ import click
 import trio
 from attrs import define, evolve
 
-from reminderd.cli.common import FAILED, actor, database, fail, with_config, wrong
+from reminderd.cli.common import FAILED, actor, database, fail, language_option, with_config, wrong
 from reminderd.cli.output import in_words
 from reminderd.cli.pausing import say_if_paused
 from reminderd.cli.status import another, ask
@@ -93,8 +93,9 @@ class Progress:
 @click.command(name="call-test")
 @click.argument("phone", metavar="PHONE")
 @click.option("--message", default=MESSAGE, show_default=True, help="The message to be spoken.")
+@language_option("The language of the call, like es or pt-BR; else the clinic's.")
 @with_config
-def call_test(config: Config, phone: str, message: str) -> None:
+def call_test(config: Config, phone: str, message: str, language: str | None) -> None:
     """Call PHONE once with the configured provider, and show the progress of the call.
 
     If reminderd is running, it places the call and applies all its rules. If not, this command places it at once,
@@ -111,7 +112,9 @@ def call_test(config: Config, phone: str, message: str) -> None:
     is_running = _is_running(config)
     _refuse_or_warn(config, number, is_running=is_running)
     now = SystemClock().now()
-    request = ReminderRequest(phone_number=number, message=message, scheduled_at=now, expires_at=now + _GOOD_FOR)
+    request = ReminderRequest(
+        phone_number=number, message=message, scheduled_at=now, expires_at=now + _GOOD_FOR, language=language
+    )
     configure_logs(level="WARNING", log_format="text")
     if is_running:
         click.echo("reminderd is running, and places the call")

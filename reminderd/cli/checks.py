@@ -32,7 +32,7 @@ def doctor(config: Config, *, as_json: bool) -> None:
     # Imported only here: check-config needs none of them, and they are slow to load.
     import trio  # noqa: PLC0415
 
-    from reminderd.doctor.rounds import diagnose  # noqa: PLC0415
+    from reminderd.doctor import diagnose  # noqa: PLC0415
 
     findings = trio.run(diagnose, config, SystemClock())
     wrong, warnings = count(findings, Mark.WRONG), count(findings, Mark.WARNING)

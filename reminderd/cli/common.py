@@ -41,6 +41,20 @@ def wrong(mistakes: list[str]) -> NoReturn:
     raise SystemExit(WRONG_USAGE)
 
 
+def language_option(summary: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Give a command `--language`, which it gets as a tag, or None."""
+    return click.option("--language", callback=_language, help=summary)
+
+
+def _language(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    from reminderd.core.script.tags import read_language  # noqa: PLC0415 - slow to import, and few commands need it
+
+    try:
+        return None if text is None else read_language(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def as_json_or_csv(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--json` and `--csv`, and pass it `form`: "json", "csv" or None. Both are wrong usage."""
 

@@ -5,12 +5,11 @@ from typing import Final
 
 import click
 
-from reminderd.cli.common import with_config, wrong
+from reminderd.cli.common import language_option, with_config, wrong
 from reminderd.clock import SystemClock
 from reminderd.config import Config, templates_of
 from reminderd.core.schedule.dates import moment
 from reminderd.core.script.preview import Preview, preview
-from reminderd.core.script.tags import read_language
 from reminderd.core.script.templates import TemplateError, Values
 
 _AT: Final = time(16)
@@ -23,7 +22,7 @@ def messages() -> None:
 
 
 @messages.command(name="preview", short_help="Print what a person and a machine hear, in each language.")
-@click.option("--language", help="Only this language, like es or pt-BR; else the clinic's, and each with a section.")
+@language_option("Only this language, like es or pt-BR; else the clinic's, and each with a section.")
 @click.option("--template", help="Only this template; else all.")
 @click.option("--at", help="The appointment's time: YYYY-MM-DD HH:MM, local to the clinic; else tomorrow's.")
 @click.option("--name", default="Maria Garcia", show_default=True, help="The patient's name.")
@@ -39,7 +38,7 @@ def preview_(
     """
     templates = templates_of(config)
     names = list(templates.by_name) if template is None else [template]
-    languages = [None, *templates.scripts.by_language] if language is None else [_language(language)]
+    languages = [None, *templates.scripts.by_language] if language is None else [language]
     values = Values(appointment=_appointment(config, at), name=name, provider=provider, place=place)
     try:
         shown = [preview(templates, values, one, names) for one in languages]
@@ -49,13 +48,6 @@ def preview_(
         _print(one)
     if not config.provider.settings.asks_what_to_say:
         click.echo("note: the configured provider gets the message alone, and speaks it in its own way")
-
-
-def _language(text: str) -> str:
-    try:
-        return read_language(text)
-    except ValueError as error:
-        wrong([f"--language: {error}"])
 
 
 def _appointment(config: Config, at: str | None) -> datetime:

@@ -13,7 +13,7 @@ from reminderd.core.schedule.time_zones import EXPECTED, territory_of
 from reminderd.core.script.advice import advice
 from reminderd.files import companions
 from reminderd.keys import KeyPath
-from reminderd.providers.settings import CheckError
+from reminderd.providers.base import CheckError
 from reminderd.validators import did_you_mean
 
 _REQUESTS_IN_A_LEASE: Final = 2

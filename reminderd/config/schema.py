@@ -46,9 +46,9 @@ from reminderd.keys import (
     url,
     whole,
 )
+from reminderd.providers.base import ProviderSettings
 from reminderd.providers.generic.settings import SandboxSettings
 from reminderd.providers.registry import PROVIDERS
-from reminderd.providers.settings import ProviderSettings
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 

@@ -1,8 +1,8 @@
 """Connect everything: build the rooms from the configuration, run them in one nursery, reload and stop."""
 
+from reminderd.daemon.readiness import supervisor_of
 from reminderd.daemon.run import Running, run
 from reminderd.daemon.setup import Options, Part
 from reminderd.daemon.signals import Reload, watch_signals
-from reminderd.daemon.systemd import supervisor_of
 
 __all__ = ["Options", "Part", "Reload", "Running", "run", "supervisor_of", "watch_signals"]

@@ -1,19 +1,24 @@
-"""Report how the daemon is doing: readiness, the page for Prometheus, `reminderd status`, and a warning in the log."""
+"""Report how the daemon is doing: readiness, the page for Prometheus, `reminderd status`, systemd, and the log."""
 
-from collections.abc import Mapping
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from platform import python_version
 from typing import Final
 
+import trio
 from attrs import frozen
 from loguru import logger
 
 from reminderd import __version__
+from reminderd.clock import Clock
 from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.monitoring import ADDRESS
 from reminderd.core.phone import Numbering
-from reminderd.engine.context import Context
+from reminderd.engine.context import Context, Memory
 from reminderd.metrics import Moment, page
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
@@ -126,3 +131,123 @@ async def warn_of_uncallable(database: Database, numbering: Numbering) -> None:
         return
     for reason, count in reasons.items():
         logger.warning(f"{count} waiting {'reminder' if count == 1 else 'reminders'} can't be called: {reason}")
+
+
+_UNWATCHED: Final = 15.0
+"""Seconds between two status lines, where there is no watchdog to feed."""
+
+_LOOK_AGAIN: Final = 1.0
+"""Seconds, at most, between two looks at a run without a heartbeat: the watchdog is fed as soon as it is back."""
+
+
+@frozen
+class Supervisor:
+    """The program that started us and wants to be notified."""
+
+    address: str | None = None
+    """Its socket, `@` at the beginning for an abstract one; None: there is no supervisor."""
+    watchdog: timedelta | None = None
+    """It ends a run that has not fed its watchdog for so long; None: it has none for us."""
+
+    def notify(self, *assignments: str) -> None:
+        """Send `NAME=value` lines in one datagram, without waiting; an error is only logged."""
+        if self.address is None:
+            return
+        address = "\0" + self.address[1:] if self.address.startswith("@") else self.address
+        kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        try:
+            with socket.socket(socket.AF_UNIX, kind) as sender:
+                sender.sendto("\n".join(assignments).encode(), address)
+        except OSError as error:
+            logger.warning(f"the supervisor can't be notified of {assignments[0]}: {error.strerror or error}")
+
+
+NO_SUPERVISOR: Final = Supervisor()
+"""As for a run by hand."""
+
+
+@frozen(kw_only=True)
+class Heartbeat:
+    """How a run shows that it is alive, and what is wrong with it."""
+
+    ready: Callable[[], Awaitable[None]]
+    """Return once everything that the run is for works."""
+    silence: Callable[[], float]
+    """Seconds since the last beat."""
+    patience: float
+    """Seconds of silence from which on it counts as stuck, unless the watchdog is quicker."""
+    error: Callable[[], str | None]
+    """Return what is wrong, in a line for the admin that names no patient; None: nothing."""
+
+
+def heartbeat_of(memory: Memory, clock: Clock, *, dials: bool, patience: float) -> Heartbeat:
+    """Return the heartbeat of the poll loop; without one, a run counts as alive."""
+    if not dials:
+        return Heartbeat(ready=trio.lowlevel.checkpoint, silence=lambda: 0.0, patience=patience, error=lambda: None)
+    breaker = memory.breaker
+    return Heartbeat(
+        ready=memory.claimed.wait,
+        silence=lambda: clock.monotonic() - memory.beat,
+        patience=patience,
+        error=lambda: memory.failure or _paused(breaker.reason or breaker.address.reason),
+    )
+
+
+def _paused(reason: str | None) -> str | None:
+    return None if reason is None else f"dialing is paused: {reason}"
+
+
+def supervisor_of(environ: Mapping[str, str]) -> Supervisor:
+    """Return the supervisor that the environment names."""
+    address = environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return Supervisor()
+    microseconds = 0
+    if environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
+        with suppress(ValueError):
+            microseconds = int(environ.get("WATCHDOG_USEC", ""))
+    return Supervisor(address, timedelta(microseconds=microseconds) if microseconds > 0 else None)
+
+
+async def keep_notified(
+    supervisor: Supervisor, heartbeat: Heartbeat, *, stopping: trio.Event, stop_within: timedelta
+) -> None:
+    """Notify that the run is ready once it is, feed the watchdog while it is alive, notify of the stop; then return.
+
+    The watchdog is fed at half of its time, but not by a run that has been silent for longer than that.
+
+    Args:
+        supervisor: is notified.
+        heartbeat: the run's.
+        stopping: set when the run is to end.
+        stop_within: how long the stop may take; the supervisor is asked for this time.
+    """
+    if supervisor.address is None:
+        return
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_until_stopping, supervisor, heartbeat)
+        await stopping.wait()
+        nursery.cancel_scope.cancel()
+    supervisor.notify(
+        "STOPPING=1", "STATUS=stopping", f"EXTEND_TIMEOUT_USEC={stop_within // timedelta(microseconds=1)}"
+    )
+
+
+async def _until_stopping(supervisor: Supervisor, heartbeat: Heartbeat) -> None:
+    await heartbeat.ready()
+    supervisor.notify("READY=1")
+    pause = _UNWATCHED if supervisor.watchdog is None else supervisor.watchdog.total_seconds() / 2
+    patience = min(heartbeat.patience, pause)
+    while True:
+        silence = heartbeat.silence()
+        if silence > patience:
+            supervisor.notify(f"STATUS=no heartbeat for {silence:.0f} s")
+            await trio.sleep(min(pause, _LOOK_AGAIN))
+        else:
+            supervisor.notify("WATCHDOG=1", f"STATUS={_line(heartbeat.error() or 'running')}")
+            await trio.sleep(pause)
+
+
+def _line(text: str) -> str:
+    """Return the text in one line: what stood on a second one would count as another assignment."""
+    return " ".join(text.split())

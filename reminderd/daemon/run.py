@@ -14,7 +14,7 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
-from reminderd.daemon.readiness import HEARTBEAT_LIMIT, warn_of_uncallable
+from reminderd.daemon.readiness import HEARTBEAT_LIMIT, heartbeat_of, keep_notified, warn_of_uncallable
 from reminderd.daemon.setup import (
     DaemonState,
     Options,
@@ -24,7 +24,6 @@ from reminderd.daemon.setup import (
     set_up,
 )
 from reminderd.daemon.signals import Ended, Reload, cut_off, grace, time_to_stop, watch_hangups
-from reminderd.daemon.systemd import heartbeat_of, keep_notified
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
 from reminderd.metrics import Instruments

@@ -16,7 +16,7 @@ from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.drop_folder import DropFolder, import_what_is_dropped, old_files
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
 from reminderd.daemon.feed import Feed
-from reminderd.daemon.readiness import Watch
+from reminderd.daemon.readiness import NO_SUPERVISOR, Supervisor, Watch
 from reminderd.daemon.side_jobs import (
     Alerts,
     DailyJob,
@@ -27,13 +27,11 @@ from reminderd.daemon.side_jobs import (
     retention,
     watch,
 )
-from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
 from reminderd.imports.folder import Folder
 from reminderd.metrics import Instruments
-from reminderd.providers.base import ProviderClient
-from reminderd.providers.settings import ClientOptions, ProviderSettings
+from reminderd.providers.base import ClientOptions, ProviderClient, ProviderSettings
 from reminderd.store.database import Database
 from reminderd.web.api import Throttle
 from reminderd.web.app import Health, build_app, build_metrics_app

@@ -1,1 +1,70 @@
-"""Check everything that a running daemon depends on, and say what to fix."""
+"""Check everything that a running daemon depends on, and change none of it.
+
+No call is placed, nothing is written, and no secret is shown. Everything is checked at the same time, and reported in
+one order.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+import trio
+
+from reminderd.clock import Clock
+from reminderd.config import Config, config_warnings, origin
+from reminderd.core.diagnosis import Finding, good, warning
+from reminderd.doctor.asking import Asking, asking
+from reminderd.doctor.connections import check_port, check_provider, check_public_address, check_webhooks
+from reminderd.doctor.drop_folder import check_drop_folder
+from reminderd.doctor.machine import check_clock, check_database, check_files
+
+QUESTION_SECONDS: Final = 5.0
+"""For one question over the network."""
+
+READING_SECONDS: Final = 20.0
+"""For reading the database through."""
+
+
+async def diagnose(config: Config, clock: Clock) -> list[Finding]:
+    """Return all findings; this takes less than a minute, even if no server answers."""
+    async with asking(QUESTION_SECONDS) as open_to_ask:
+        checks: list[Callable[[], Awaitable[list[Finding]]]] = [
+            partial(_at_once, partial(check_configuration, config)),
+            partial(_at_once, partial(check_files, config)),
+            partial(_at_once, partial(check_drop_folder, config, clock.now())),
+            partial(check_clock, config, open_to_ask, clock),
+            partial(check_database, config, seconds=READING_SECONDS),
+            partial(check_provider, config, seconds=QUESTION_SECONDS),
+            partial(_check_connections, config, open_to_ask, clock),
+        ]
+        found: list[list[Finding]] = [[] for _ in checks]
+
+        async def note(place: int, check: Callable[[], Awaitable[list[Finding]]]) -> None:
+            found[place] = await check()
+
+        async with trio.open_nursery() as nursery:
+            for place, check in enumerate(checks):
+                nursery.start_soon(note, place, check)
+    return [finding for findings in found for finding in findings]
+
+
+def check_configuration(config: Config) -> list[Finding]:
+    """Report that the configuration has no mistakes, else it would not be here, and warn of what is risky in it."""
+    found = [good("configuration", f"{origin(config.path)}: no mistakes")]
+    for concern in config_warnings(config):
+        text, separator, fix = concern.rpartition("; ")
+        found.append(warning("configuration", *((text, fix) if separator else (concern, "see messages.md"))))
+    return found
+
+
+async def _at_once(check: Callable[[], list[Finding]]) -> list[Finding]:
+    return check()
+
+
+async def _check_connections(config: Config, open_to_ask: Asking, clock: Clock) -> list[Finding]:
+    """Check port, public address and webhooks, one after the other: what is asked depends on who answered."""
+    local = await check_port(config, open_to_ask)
+    runs = None if config.web.port == 0 else local.url is not None
+    public = await check_public_address(config.web.public_base_url, open_to_ask, clock.now(), runs=runs)
+    webhooks = await check_webhooks(config, open_to_ask, public=public.url, local=local.url, now=clock.now())
+    return [*local.findings, *public.findings, webhooks]

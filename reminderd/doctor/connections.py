@@ -22,9 +22,9 @@ from reminderd.config import Config
 from reminderd.core import diagnosis
 from reminderd.core.diagnosis import Finding, Mark, Trial, good, unknown, warning, wrong
 from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
+from reminderd.providers.base import Probe
 from reminderd.providers.http import HttpAnswer, HttpFailure, HttpResult
 from reminderd.providers.registry import account_errors
-from reminderd.providers.settings import Probe
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.integrity import id_of
 from reminderd.validators import shown_host

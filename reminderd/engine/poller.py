@@ -15,6 +15,7 @@ from reminderd.core.lifecycle.transition import Action, Transition
 from reminderd.engine.breaker import PauseChange
 from reminderd.engine.context import Context, Memory, log_expired, log_pause, log_quiet, log_transition
 from reminderd.engine.dialer import check, dial
+from reminderd.store.appointments import plan_anew, plan_due
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.settings import note_gap
@@ -55,6 +56,8 @@ class Poller:
     memory: Memory = field(init=False)
     _offset: timedelta | None = field(default=None, init=False)
     """How far the wall clock is ahead of the monotonic one; None before the first check."""
+    _knows_rules: bool = field(default=False, init=False)
+    """Whether it was checked if the rules for planning appointments have changed."""
 
     def __attrs_post_init__(self) -> None:
         self.memory = self.context.memory
@@ -74,12 +77,13 @@ class Poller:
                     self.memory.is_paused = wakes.paused
                     self._keep_quiet(wakes)
                     self._check_address(wakes)
+                    planned_some = await self._plan_due(wakes)
                     claimed_some = await self._claim_due(nursery, wakes)
                 except StoreUnavailableError as error:
                     await self._sit_out(error)
                     continue
                 self._works_again()
-                if not claimed_some:
+                if not (planned_some or claimed_some):
                     await self._until_needed(wakes, version)
             self.claims_ended.set()
 
@@ -144,6 +148,20 @@ class Poller:
         probe = self.memory.breaker.room(monotonic)
         free = min(self.memory.free_lines, self.memory.pacing.available(monotonic))
         return free if probe is None else min(free, probe)
+
+    async def _plan_due(self, wakes: Wakes) -> bool:
+        """Plan some appointments that are to be planned, before their reminders are claimed; False: there are none."""
+        database, rules = self.context.database, self.context.rules
+        if not self._knows_rules:
+            self._knows_rules = True
+            if await database.write(partial(plan_anew, digest=rules.planning_digest)):
+                logger.info("[reminders], calling hours or templates have changed: appointments are planned anew")
+                return True
+        if not wakes.unplanned:
+            return False
+        for transition in await database.write(partial(plan_due, rules=rules, mint=self.mint)):
+            log_transition(transition)
+        return True
 
     async def _claim_due(self, nursery: trio.Nursery, wakes: Wakes) -> bool:
         """Claim what is due and start its actions; return False if nothing is due or no line is free."""

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from attrs import frozen
+from loguru import logger
 
 from reminderd.core.appointments import (
     AppointmentCancellation,
@@ -13,7 +14,7 @@ from reminderd.core.appointments import (
     decide_appointment_cancellation,
     with_content,
 )
-from reminderd.core.lifecycle.replan import appointment_cancelled, replanned
+from reminderd.core.lifecycle.replan import appointment_cancelled, replanned, unplanned_by_error
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Appointment, AppointmentStatus, Reminder, evolve
@@ -26,6 +27,7 @@ from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.reminders import Refusal, RequestsRefusedError, Source, dated, look_alikes, with_warnings
 from reminderd.store.rows import APPOINTMENTS, Connection, audit, in_list, to_ms
+from reminderd.store.sqlite.driver import store_error
 
 PLANNED_AT_ONCE: Final = 50
 """How many appointments that others have changed are planned in one transaction, so that nobody waits long for it."""
@@ -224,7 +226,7 @@ def plan_due(
     """Plan the reminders of appointments that other programs have written, or of which the rules have changed."""
     rows = connection.execute(_DUE, {"limit": limit}).fetchall()
     changes = _Changes(connection, now, rules, mint, Source(actor="reminderd"))
-    return [changes.store(one, one, act="plan") for one in map(APPOINTMENTS.read, rows)]
+    return [changes.planned(one) for one in map(APPOINTMENTS.read, rows)]
 
 
 def plan_anew(connection: Connection, now: datetime, *, digest: str) -> bool:
@@ -238,7 +240,8 @@ def plan_anew(connection: Connection, now: datetime, *, digest: str) -> bool:
     row = connection.execute(_PLANNING).fetchone()
     if row is not None and row["value"] == digest:
         return False
-    connection.execute(_PLAN_ANEW, {"now": to_ms(now)})
+    if connection.execute(_PLAN_ANEW, {"now": to_ms(now)}).rowcount == 0:
+        return False
     connection.execute(_NOTE_PLANNING, {"value": digest})
     return True
 
@@ -279,6 +282,26 @@ class _Changes:
         transition = replanned(before, appointment, ids=ids, rules=rules, now=now)
         _save(connection, now, before, transition.ledger, source)
         audit(connection, now, actor=source.actor, act=act, appointment_id=appointment.id, detail=source.detail)
+        return transition
+
+    def planned(self, appointment: Appointment) -> Transition:
+        """Plan an appointment as it is; if the program fails on it, its waiting reminders fail for staff to see."""
+        self.connection.execute("SAVEPOINT one")
+        try:
+            transition = self.store(appointment, appointment, act="plan")
+        except Exception as error:  # whatever another program wrote, the appointments after it must be planned
+            if store_error(error) is not None:
+                raise  # an error of the database, not of this row
+            logger.bind(appointment=appointment.id).exception("unexpected error with this appointment")
+            self.connection.execute("ROLLBACK TO one")
+            transition = self._unexpected_error(appointment)
+        self.connection.execute("RELEASE one")
+        return transition
+
+    def _unexpected_error(self, appointment: Appointment) -> Transition:
+        before = load(self.connection, self.rules, self.now, appointments=[appointment])
+        transition = unplanned_by_error(before, appointment, self.now)
+        save(self.connection, before, transition.ledger, self.now)
         return transition
 
 

@@ -13,7 +13,7 @@ from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Call, Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from reminderd.store.ledger import load, save
+from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.rows import CALLS, REMINDERS, Connection, audit, from_ms, in_list, to_ms
 from reminderd.store.sqlite.driver import store_error
 
@@ -234,6 +234,7 @@ class _Claims:
         for one in ledger.reminders.values():
             if one.end_code is EndCode.OPTED_OUT and one != before.reminders[one.id]:  # by another program's SQL
                 audit(self.connection, self.now, actor="another program", act="opt-out", reminder_id=one.id)
+        note_settled(self.connection, self.now, before, ledger, actor="another program")
         return decided
 
     def _bundled(self, claimed: Sequence[Reminder]) -> list[Reminder]:

@@ -11,9 +11,21 @@ from reminderd.core.answers import Report
 from reminderd.core.lifecycle.transition import Ledger
 from reminderd.core.model import ERASED, Appointment, Call, Member, Reminder
 from reminderd.core.outcomes import SPOKEN, reached_anybody
+from reminderd.core.reasons import EndCode
 from reminderd.core.rules import WEEK, Rules
 from reminderd.store.erased import ERASURE_KEY, hashes, recognized
-from reminderd.store.rows import APPOINTMENTS, CALLS, MEMBERS, REMINDERS, Connection, Row, from_ms, in_list, to_ms
+from reminderd.store.rows import (
+    APPOINTMENTS,
+    CALLS,
+    MEMBERS,
+    REMINDERS,
+    Connection,
+    Row,
+    audit,
+    from_ms,
+    in_list,
+    to_ms,
+)
 
 _DAY: Final = timedelta(days=1)
 _NOTHING: Final = Ledger()
@@ -163,6 +175,33 @@ def save(connection: Connection, before: Ledger, after: Ledger, now: datetime) -
         _save_appointments(connection, before, after, now)
     for number in {call.phone_number for call in changed if _has_closed(call, before)}:
         connection.execute(_WAKE_NUMBER, {"now": to_ms(now), "number": number})
+
+
+_SETTLED: Final = frozenset(
+    {
+        EndCode.APPOINTMENT_CANCELLED,
+        EndCode.APPOINTMENT_MOVED,
+        EndCode.ANSWERED,
+        EndCode.NOT_PLANNED,
+        EndCode.DONE_BY_STAFF,
+    }
+)
+
+
+def note_settled(
+    connection: Connection, now: datetime, before: Ledger, after: Ledger, *, actor: str, but: str | None = None
+) -> None:
+    """Record the reminders that a decision has cancelled because their appointment needs them no more.
+
+    The one with the id `but` has its own line.
+    """
+    for reminder in after.reminders.values():
+        former = before.reminders.get(reminder.id)
+        code = reminder.end_code
+        if reminder is former or former is None or code not in _SETTLED or former.end_code == code:
+            continue
+        if reminder.id != but and code is not None:
+            audit(connection, now, actor=actor, act="cancel", reminder_id=reminder.id, detail=code.sentence)
 
 
 def _save_reminders(connection: Connection, before: Ledger, after: Ledger, now: datetime) -> None:

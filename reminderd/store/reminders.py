@@ -31,7 +31,7 @@ from reminderd.core.upsert import (
     why_held,
 )
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.ledger import load, save
+from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import (
     Value,
@@ -284,6 +284,7 @@ def note_done(
     before, reminder = _loaded(connection, now, reminder_id, rules)
     transition = done(before, reminder, now, f"done by {source.actor}")
     save(connection, before, transition.ledger, now)
+    note_settled(connection, now, before, transition.ledger, actor=source.actor, but=reminder_id)
     detail = None if note is None else without_any_numbers(note)
     is_recorded = transition.ledger == before and any(
         act["act"] == _DONE and act["detail"] == detail for act in acts_on(connection, reminder_id)
@@ -323,7 +324,9 @@ def accept(connection: Connection, now: datetime, *, reminder_id: str, rules: Ru
     transition = accepted(before, reminder, now)
     save(connection, before, transition.ledger, now)
     connection.execute(_NO_FORMER_NUMBER, {"id": reminder_id})
-    audit(connection, now, actor=source.actor, act="accept", reminder_id=reminder_id, detail=source.detail)
+    for one in transition.ledger.reminders.values():
+        if one.hold_code != before.reminders[one.id].hold_code:
+            audit(connection, now, actor=source.actor, act="accept", reminder_id=one.id, detail=source.detail)
     return transition
 
 

@@ -17,7 +17,7 @@ from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import SpokenReply
 from reminderd.store.claims import standstill
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.ledger import load_call, load_reported, save
+from reminderd.store.ledger import load_call, load_reported, note_settled, save
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import Connection, audit, to_ms
 from reminderd.store.settings import note_end, note_request
@@ -143,6 +143,7 @@ def settle_pick_up(
     call = transition.ledger.calls[_known(transition.call).id]
     turn = answered_by_patient(transition.ledger, call, rules=rules, now=now)
     save(connection, before, turn.transition.ledger, now)
+    note_settled(connection, now, before, turn.transition.ledger, actor="another program")
     note_request(connection)
     return Spoken(reply=turn.reply, message=turn.message, transitions=(transition, turn.transition))
 
@@ -159,6 +160,7 @@ def settle_key(
     call = transition.ledger.calls[_known(transition.call).id]
     turn = key_pressed(transition.ledger, call, key, rules=rules, now=now)
     save(connection, before, turn.transition.ledger, now)
+    note_settled(connection, now, before, turn.transition.ledger, actor="patient")
     for reminder_id, response in turn.answers:
         audit(connection, now, actor="patient", act=response, reminder_id=reminder_id)
     opted = _opted_out(connection, now, turn, call, rules)

@@ -28,6 +28,7 @@ _OUTCOME_WORDS: Final = {str(one): one for one in CallOutcome}
 _WAKES: Final = """
 SELECT (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL) AS reminder,
        (SELECT min(wake_at) FROM call_logs WHERE wake_at IS NOT NULL) AS call,
+       EXISTS (SELECT 1 FROM appointments WHERE wake_at IS NOT NULL) AS unplanned,
        EXISTS (SELECT 1 FROM reminders WHERE end_code = 'too_late' AND ended_at > :now) AS ended_ahead,
        (SELECT value FROM settings WHERE key = 'restored_at') AS restored_at,
        (SELECT value FROM settings WHERE key = 'unreached_since') AS unreached_since
@@ -112,6 +113,8 @@ class Wakes:
     """The id of each alive call, with its last sign of life; None: they were not read."""
     unreached_since: datetime | None = None
     """Since when the provider does not reach our address; None: it does."""
+    unplanned: bool = False
+    """Whether there are appointments to be planned."""
 
 
 def next_wakes(connection: Connection, now: datetime, *, alive: bool = True) -> Wakes:
@@ -138,6 +141,7 @@ def next_wakes(connection: Connection, now: datetime, *, alive: bool = True) -> 
         restored_at=None if row["restored_at"] is None else from_ms(int(row["restored_at"])),
         alive=tuple((one["id"], from_ms(one["last_sign_at"])) for one in calls) if are_read else None,
         unreached_since=None if row["unreached_since"] is None else from_ms(int(row["unreached_since"])),
+        unplanned=bool(row["unplanned"]),
     )
 
 

@@ -219,6 +219,7 @@ def test_what_a_request_does(existing: Appointment | None, changes: dict[str, An
 
 def test_the_warnings_say_why_nobody_will_be_called() -> None:
     assert decide(None).warnings == ()
+    assert "is not written in es" in decide(None, language="es").warnings[0]
     assert "opted out" in decide(None, out=True).warnings[0]
     assert "nobody will be called" in decide(None, at=NOW + HOUR).warnings[0]
     assert "staff" in decide(an_appointment(phone_number="+12025550002")).warnings[0]

@@ -11,7 +11,7 @@ import trio
 from attrs import define, field
 from trio.testing import MockClock
 
-from reminderd.daemon.systemd import Heartbeat, Supervisor, keep_notified, supervisor_of
+from reminderd.daemon.readiness import Heartbeat, Supervisor, keep_notified, supervisor_of
 from tests.support.systemd import SystemdStandIn, a_supervisor
 
 WATCHDOG = timedelta(seconds=60)

@@ -4,7 +4,7 @@ from attrs import evolve
 
 from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, with_provider
 from reminderd.core.diagnosis import Mark
-from reminderd.doctor.rounds import check_configuration
+from reminderd.doctor import check_configuration
 from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic, marks_of
 

@@ -55,6 +55,15 @@ async def test_without_a_daemon_call_test_places_the_call_and_leaves_no_reminder
     assert not (tmp_path / "clinic.db").exists()
 
 
+async def test_a_test_call_may_be_in_another_language(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic:
+        done = await call_test(tmp_path, example_number("confirms"), "--language", "Spanish")
+        assert done.returncode == 0, done.stderr
+        assert (await call_test(tmp_path, example_number("confirms"), "--language", "?")).returncode == 2
+    (call,) = clinic.twilio.calls
+    assert call.heard[0] == "Hola, le llamamos de Doctor Brown's practice para recordarle su cita."
+
+
 async def test_a_running_daemon_places_the_test_call(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()

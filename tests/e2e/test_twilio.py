@@ -67,6 +67,31 @@ async def test_a_patients_key_press_is_the_response_and_the_phone_rings_once(
 
 
 @pytest.mark.parametrize(
+    ("language", "greeting", "thanks"),
+    [
+        ("es", "Hola, soy Doctor Brown's practice.", "Gracias. Su cita queda confirmada."),
+        ("pl", "Dzień dobry, tu Doctor Brown's practice, dzwonimy", "Dziękujemy. Wizyta jest potwierdzona."),
+        ("so", "Hello, this is Doctor Brown's practice", "Thank you. Your appointment is confirmed."),
+    ],
+)
+async def test_a_patient_hears_and_answers_a_call_in_their_language(
+    tmp_path: Path, language: str, greeting: str, thanks: str
+) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic:
+        with (tmp_path / "config.toml").open("a") as config:
+            config.write('[messages.es-US]\nvoice = "Polly.Lupe-Neural"\ngreeting = "Hola, soy {clinic}."\n')
+        async with running("run", cwd=tmp_path) as program:
+            await program.url()
+            name = clinic.insert("confirms", language=language)
+            await until_response(clinic, name, "confirmed")
+    (placed,) = clinic.twilio.calls
+    assert placed.complaints == ()
+    assert placed.heard[0].startswith(greeting)
+    assert placed.heard[1] == "Tomorrow at nine."
+    assert placed.heard[-1] == thanks
+
+
+@pytest.mark.parametrize(
     ("behavior", "outcome", "end_code", "reason"),
     [
         ("hangs up", CallOutcome.HUNG_UP, EndCode.HUNG_UP, "hung up during the message"),

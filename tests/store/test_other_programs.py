@@ -345,6 +345,9 @@ def test_an_update_after_call_again_does_not_cancel_the_call(
         ({"timezone": "EST"}, "timezone: EST has no daylight saving time"),
         ({"timezone": "Etc/GMT+5"}, "timezone: Etc/GMT+5 has no daylight saving time"),
         ({"message": " "}, "message: empty"),
+        ({"language": "Spanish"}, "language: not a language tag"),
+        ({"language": "es_MX"}, "language: not a language tag"),
+        ({"language": "xx"}, "language: not a known language"),
     ],
 )
 def test_an_invalid_reminder_fails_at_once_with_its_reason(store: Store, columns: dict[str, str], reason: str) -> None:

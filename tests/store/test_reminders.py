@@ -89,11 +89,11 @@ def test_repeating_a_request_changes_nothing(store: Store, request_: ReminderReq
 def test_an_edited_request_changes_its_reminder_and_its_due_time(store: Store) -> None:
     put(store, REQUEST)
     store.connection.execute("UPDATE reminders SET hold_code = 'hours', retry_at = 5, wake_at = wake_at + 1")
-    edited = evolve(REQUEST, message="Bye.", scheduled_at=NOW + 2 * HOUR, timezone="Europe/Paris")
+    edited = evolve(REQUEST, message="Bye.", scheduled_at=NOW + 2 * HOUR, timezone="Europe/Paris", language="fr")
     assert put(store, edited) == [Intake.CHANGED]
     [row] = store.connection.execute("SELECT id FROM reminders").fetchall()
     stored = store.reminder(row["id"])
-    assert (stored.message, stored.timezone) == ("Bye.", "Europe/Paris")
+    assert (stored.message, stored.timezone, stored.language) == ("Bye.", "Europe/Paris", "fr")
     assert (stored.wake_at, stored.hold_code, stored.retry_at) == (NOW + 2 * HOUR, None, None)
     assert audit(store)[-1] == ("anna", "change", row["id"], "import of list.csv")
 

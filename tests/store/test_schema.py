@@ -200,9 +200,10 @@ def test_moving_a_reminder_that_is_not_scheduled_wakes_it(connection: Connection
 
 
 @pytest.mark.parametrize(
-    "change", ["phone_number = '+49302'", "timezone = 'Europe/Paris'", "expires_at = 5", "message = ''"]
+    "change",
+    ["phone_number = '+49302'", "timezone = 'Europe/Paris'", "language = 'es'", "expires_at = 5", "message = ''"],
 )
-def test_changing_number_zone_message_or_expiry_wakes_a_reminder(connection: Connection, change: str) -> None:
+def test_changing_what_a_call_depends_on_wakes_a_reminder(connection: Connection, change: str) -> None:
     add(connection)
     connection.execute(f"UPDATE reminders SET {change}")
     assert woken_now(connection)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import trio
@@ -63,9 +64,9 @@ class TwilioClinic:
     url: str
     """Our public base URL."""
 
-    def insert(self, behavior: str, *, area: int = 202, name: str | None = None) -> str:
+    def insert(self, behavior: str, *, area: int = 202, name: str | None = None, **columns: Any) -> str:
         """Insert a reminder for a patient with this behavior; return its id, by default the behavior's name."""
-        self.database.insert(name or behavior, example_number(behavior, area=area))
+        self.database.insert(name or behavior, example_number(behavior, area=area), **columns)
         return name or behavior
 
     def calls_to(self, behavior: str, *, area: int = 202) -> list[TwilioCall]:

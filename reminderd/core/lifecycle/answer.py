@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Report, Unclear
+from reminderd.core.lifecycle.replan import waits_for_plan, why_void
 from reminderd.core.lifecycle.report import progress
 from reminderd.core.lifecycle.transition import (
     Action,
@@ -16,7 +17,7 @@ from reminderd.core.lifecycle.transition import (
     close,
     limit_of,
 )
-from reminderd.core.model import PROGRESS, Call, CallState, Status, digest, evolve
+from reminderd.core.model import PROGRESS, Call, CallState, Member, Reminder, Status, digest, evolve
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
@@ -67,7 +68,7 @@ def _changed_meanwhile(ledger: Ledger, call: Call, claimed: int, rules: Rules, n
     for member, reminder in current:
         if reminder.status.final:
             return f"a reminder is {reminder.status}"
-        if not reminder.status.in_call or member.message_digest != digest(reminder.message, reminder.language):
+        if not reminder.status.in_call or _was_changed(ledger, member, reminder):
             return "a reminder was changed"
         if ledger.doubtful(reminder, rules):
             return EndCode.UNCONFIRMED.sentence
@@ -78,6 +79,12 @@ def _changed_meanwhile(ledger: Ledger, call: Call, claimed: int, rules: Rules, n
         if not rules.calling_hours.is_open(now, zone_of(reminder, rules)):
             return HoldCode.HOURS.sentence
     return None
+
+
+def _was_changed(ledger: Ledger, member: Member, reminder: Reminder) -> bool:
+    """Return whether a reminder's message is another one by now, or its appointment."""
+    is_other = why_void(ledger, reminder) is not None or waits_for_plan(ledger, reminder)
+    return is_other or member.message_digest != digest(reminder.message, reminder.language)
 
 
 def not_sent(ledger: Ledger, action: Action, reason: str, *, rules: Rules, now: datetime) -> Transition:

@@ -7,6 +7,7 @@ from attrs import frozen
 
 from reminderd.core.lifecycle.bundle import bundle_for, spoken_together
 from reminderd.core.lifecycle.reconcile import Witness, is_ours, key_holds
+from reminderd.core.lifecycle.replan import waits_for_plan, why_void
 from reminderd.core.lifecycle.transition import (
     Action,
     ActionKind,
@@ -15,6 +16,7 @@ from reminderd.core.lifecycle.transition import (
     LogLine,
     Transition,
     bar_of,
+    called_off,
     ended,
     lasting_hold,
     limit_of,
@@ -29,6 +31,9 @@ from reminderd.core.rules import Rules
 
 NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
 """How long a reminder waits before it checks again whether its number's call is over."""
+
+PLANNING_HOLD: Final = timedelta(seconds=1)
+"""How long a reminder waits before it checks again whether its changed appointment was planned."""
 
 PROGRAM_ERROR_HOLD: Final = timedelta(hours=1)
 
@@ -79,6 +84,10 @@ def claim_reminder(
     reminder = evolve(reminder, end_code=None, ended_at=None, done_at=None, attempts=ledger.attempts(reminder))
     reminder = _anew(reminder) if ledger.has_left(reminder) else reminder
     call = ledger.alive_call(reminder)
+    void = why_void(ledger, reminder)
+    if call is not None and void is not None and not waits_for_plan(ledger, reminder):
+        after, lines = called_off(ledger, [reminder], void, now)
+        return Transition(ledger=after, lines=lines)
     if call is not None:
         status = Status.DIALING if call.state is CallState.DIALING else Status.PROCESSING
         in_call = evolve(reminder, status=status, wake_at=None, hold_code=lasting_hold(reminder), retry_at=None)
@@ -173,6 +182,9 @@ class _Candidate:
         return self._ends() or self._too_late() or self._waits()
 
     def _ends(self) -> Ends | None:
+        void = None if waits_for_plan(self.ledger, self.reminder) else why_void(self.ledger, self.reminder)
+        if void is not None:
+            return Ends(Status.CANCELLED, void)
         wrong = unfit(self.reminder, self.rules.numbering)
         if wrong is not None:
             return Ends(Status.FAILED, EndCode.INVALID, wrong)
@@ -217,6 +229,8 @@ class _Candidate:
     def _waits(self) -> Waits | None:
         if self.reminder.hold_code is HoldCode.NUMBER_CHANGED:
             return Waits(limit_of(self.reminder, self.rules), HoldCode.NUMBER_CHANGED)
+        if waits_for_plan(self.ledger, self.reminder):
+            return Waits(self.now + PLANNING_HOLD, HoldCode.PLANNING)
         if self.reminder.scheduled_at > self.now:
             return Waits(self.reminder.scheduled_at, None)
         if self.retry_at is not None and self.retry_at > self.now:

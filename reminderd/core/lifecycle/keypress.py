@@ -8,6 +8,7 @@ from attrs import frozen
 
 from reminderd.core.answers import Listener, listener
 from reminderd.core.lifecycle.bundle import language_of, spoken_together
+from reminderd.core.lifecycle.replan import answered_for, why_void
 from reminderd.core.lifecycle.transition import (
     Ledger,
     Level,
@@ -167,14 +168,16 @@ def _still_wanted(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> li
     if call.phone_number in ledger.opted_out:
         return []
     return [
-        (member, one) for member, one in ledger.current(call) if one.status not in _OVER and now < limit_of(one, rules)
+        (member, one)
+        for member, one in ledger.current(call)
+        if one.status not in _OVER and now < limit_of(one, rules) and why_void(ledger, one) is None
     ]
 
 
 def _not_needed(
     ledger: Ledger, call: Call, wanted: list[tuple[Member, Reminder]], rules: Rules, now: datetime
 ) -> tuple[Ledger, tuple[LogLine, ...]]:
-    """End the reminders of an answered call that are not spoken in it: by now they are too late, or opted out."""
+    """End the reminders of an answered call that are not spoken in it: not needed, opted out, or too late by now."""
     kept = {reminder.id for _, reminder in wanted}
     over = ledger.put(evolve(call, outcome=CallOutcome.NOT_HEARD))
     after, lines = ledger, []
@@ -186,7 +189,10 @@ def _not_needed(
         if reminder.status.final:
             continue
         counted = evolve(reminder, attempts=over.attempts(reminder))
-        if call.phone_number in ledger.opted_out:
+        void = why_void(ledger, reminder)
+        if void is not None:
+            changed = ended(counted, Status.CANCELLED, void, now)
+        elif call.phone_number in ledger.opted_out:
             changed = ended(counted, Status.CANCELLED, EndCode.OPTED_OUT, now)
         else:
             changed = ended(counted, Status.EXPIRED, EndCode.TOO_LATE, now, "too late: answered after its limit")
@@ -244,6 +250,8 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now:
         lines.append(LogLine(f"{answered.status}: {given.replace('_', ' ')} by key", level, reminder.id, call.id))
         if answered.response != reminder.response:
             answers.append((reminder.id, given))
+    after, settled = answered_for(after, (one for _, one in _spoken_in(after, call)), response, now)
+    lines += settled
     answered_call = evolve(after.calls[call.id], outcome=outcome)
     return Turn(
         transition=Transition(ledger=after.put(answered_call), call=answered_call, lines=tuple(lines)),
@@ -273,6 +281,7 @@ def _opts_out_before_the_message(ledger: Ledger, call: Call, now: datetime) -> T
             after = after.put(answered)
             lines.append(LogLine(f"{answered.status}: opted out by key", Level.INFO, reminder.id, call.id))
             answers.append((reminder.id, Response.OPTED_OUT))
+    after, _ = answered_for(after, (one for _, one in after.current(call)), Response.OPTED_OUT, now)
     return Turn(
         transition=Transition(ledger=after, call=call, lines=tuple(lines)),
         reply=SpokenReply(parts=(Prompt.OPTED_OUT,)),

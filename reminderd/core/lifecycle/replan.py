@@ -7,7 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.appointments import PlannedCall, message_of, plan, too_late_for, unplannable
-from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, called_off, local, wake_left
+from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, called_off, ended, local, wake_left
 from reminderd.core.model import Appointment, AppointmentStatus, Reminder, Response, Status, evolve
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
@@ -67,10 +67,43 @@ def answered_for(
     return after, tuple(lines)
 
 
+def done_for(ledger: Ledger, reminder: Reminder, now: datetime) -> tuple[Ledger, tuple[LogLine, ...]]:
+    """Settle all other reminders of an appointment whose patient staff have called manually."""
+    appointment = ledger.appointments.get(reminder.appointment_id or "")
+    if appointment is None or reminder.planned_at != appointment.at:
+        return ledger, ()
+    after = ledger.put(evolve(appointment, response=appointment.response or EndCode.DONE_BY_STAFF))
+    others = [one for one in reminders_of(after, appointment) if not one.status.final and one.id != reminder.id]
+    return called_off(after, others, EndCode.DONE_BY_STAFF, now)
+
+
+def number_accepted(ledger: Ledger, reminder: Reminder) -> tuple[Ledger, list[Reminder]]:
+    """Return the ledger with the number of a reminder's appointment accepted, and the others that were held."""
+    appointment = ledger.appointments.get(reminder.appointment_id or "")
+    if appointment is None:
+        return ledger, []
+    held = [one for one in reminders_of(ledger, appointment) if one.hold_code is HoldCode.NUMBER_CHANGED]
+    waiting = [one for one in held if not one.status.final and one.id != reminder.id]
+    return ledger.put(evolve(appointment, former_number=None, last_error=None)), waiting
+
+
 def appointment_cancelled(ledger: Ledger, appointment: Appointment, code: EndCode, now: datetime) -> Transition:
     """Cancel an appointment with all its waiting reminders; the code says who did."""
     cancelled = evolve(appointment, status=AppointmentStatus.CANCELLED, end_code=code, former_number=None)
     return _cancelled(ledger, cancelled, now)
+
+
+def unplanned_by_error(ledger: Ledger, appointment: Appointment, now: datetime) -> Transition:
+    """End the waiting reminders of an appointment on which the program fails: nobody is called as it was before."""
+    sentence = EndCode.PROGRAM_ERROR.sentence
+    failed = [
+        ended(one, Status.FAILED, EndCode.PROGRAM_ERROR, now)
+        for one in reminders_of(ledger, appointment)
+        if one.status is Status.SCHEDULED
+    ]
+    lines = tuple(LogLine(f"failed: {sentence}", Level.ERROR, one.id) for one in failed)
+    after = ledger.put(*failed, evolve(appointment, wake_at=None, last_error=sentence))
+    return Transition(ledger=after, lines=lines)
 
 
 def replanned(

@@ -5,6 +5,7 @@ from typing import Final
 
 import attrs
 
+from reminderd.core.lifecycle.replan import done_for, number_accepted, why_void
 from reminderd.core.lifecycle.transition import (
     Ledger,
     Level,
@@ -57,6 +58,8 @@ def withdrawn(ledger: Ledger, reminder: Reminder) -> Transition:
 def done(ledger: Ledger, reminder: Reminder, now: datetime, reason: str | None = None) -> Transition:
     """Note that staff have called the patient manually: nobody else does, and nothing is left to do.
 
+    The other reminders of its appointment are cancelled, too.
+
     A reminder that is not final is cancelled. A final one keeps its status, which is what became of its calls. Where it
     was noted before, nothing changes.
 
@@ -66,27 +69,34 @@ def done(ledger: Ledger, reminder: Reminder, now: datetime, reason: str | None =
     if not reminder.status.final:
         transition = cancelled(ledger, reminder, EndCode.DONE_BY_STAFF, now, reason)
         ended_one = evolve(transition.ledger.reminders[reminder.id], done_at=now)
-        return attrs.evolve(transition, ledger=transition.ledger.put(ended_one))
+        after, lines = done_for(transition.ledger.put(ended_one), reminder, now)
+        return attrs.evolve(transition, ledger=after, lines=(*transition.lines, *lines))
     if reminder.done_at is not None:
         return Transition(ledger=ledger)
     word = outcome(reminder.status, reminder.response, reminder.end_code)
     if word not in NEED_A_HUMAN:
         raise NotAllowedError(f"it needs nothing: {word} (status: {reminder.status})")
     line = LogLine(f"{reminder.status}: done by staff", reminder_id=reminder.id)
-    return Transition(ledger=ledger.put(evolve(reminder, done_at=now)), lines=(line,))
+    after, lines = done_for(ledger.put(evolve(reminder, done_at=now)), reminder, now)
+    return Transition(ledger=after, lines=(line, *lines))
 
 
 def accepted(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
-    """Release a reminder that is held because its phone number was changed.
+    """Release a reminder that is held because its phone number was changed, and the others of its appointment.
 
     Raises:
         NotAllowedError: it is not held for that.
     """
     if reminder.status is not Status.SCHEDULED or reminder.hold_code is not HoldCode.NUMBER_CHANGED:
         raise NotAllowedError(f"no new phone number waits to be accepted (status: {reminder.status})")
-    released = evolve(reminder, hold_code=None, last_error=None, wake_at=max(now, reminder.scheduled_at))
-    line = LogLine("new phone number accepted by staff", reminder_id=reminder.id)
-    return Transition(ledger=ledger.put(released), lines=(line,))
+    after, others = number_accepted(ledger, reminder)
+    held = [reminder, *others]
+    released = [
+        evolve(one, hold_code=None, last_error=None, wake_at=max(now, one.scheduled_at) if one.wake_at else None)
+        for one in held
+    ]
+    lines = tuple(LogLine("new phone number accepted by staff", reminder_id=one.id) for one in held)
+    return Transition(ledger=after.put(*released), lines=lines)
 
 
 def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datetime) -> Transition:
@@ -163,6 +173,9 @@ def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:
     if reminder.status not in {Status.FAILED, Status.EXPIRED, Status.CANCELLED}:
         expected = "only failed, expired or cancelled reminders can be called again"
         raise NotAllowedError(f"the reminder is {reminder.status}: {expected}")
+    void = why_void(ledger, reminder)
+    if void is not None:
+        raise NotAllowedError(f"it is not needed: {void.sentence}")
     if reminder.phone_number in ledger.opted_out:
         raise NotAllowedError("the number has opted out")
     if reminder.purged:

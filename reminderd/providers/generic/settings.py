@@ -11,8 +11,7 @@ from attrs import field, frozen
 from reminderd import validators
 from reminderd.core.answers import Capabilities
 from reminderd.keys import choice, file_path, missing_secret, positive, secret, switch, url
-from reminderd.providers.base import ProviderClient
-from reminderd.providers.settings import CheckError, ClientOptions, Probe, ProviderSettings
+from reminderd.providers.base import CheckError, ClientOptions, Probe, ProviderClient, ProviderSettings
 
 _YEAR: Final = 365 * 86_400
 _SANDBOX_KEY_LIFETIME: Final = timedelta(hours=23)

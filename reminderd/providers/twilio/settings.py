@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from reminderd.keys import choice, file_path, key, missing_secret, phone_number, secret, url, whole
-from reminderd.providers.base import ProviderClient
-from reminderd.providers.settings import CheckError, ClientOptions, Probe, ProviderSettings
+from reminderd.providers.base import CheckError, ClientOptions, Probe, ProviderClient, ProviderSettings
 
 _ACCOUNT_SID: Final = re.compile("AC[0-9a-fA-F]{32}")
 

@@ -28,6 +28,7 @@ from reminderd.providers.base import (
     ID_LIMIT,
     STATUS_LIMIT,
     InvalidPayloadError,
+    Probe,
     Recorder,
     Reply,
     Route,
@@ -35,7 +36,6 @@ from reminderd.providers.base import (
     Webhook,
     usable,
 )
-from reminderd.providers.settings import Probe
 from reminderd.providers.twilio.twiml import fallback, twiml
 from reminderd.providers.twilio.voice_api import moment, whole_number
 

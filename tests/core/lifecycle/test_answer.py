@@ -60,6 +60,7 @@ def test_an_unchanged_claim_may_be_sent() -> None:
         (CLAIMED, evolve(DIALING, status=Status.CANCELLED), {}, {}),
         (CLAIMED, evolve(DIALING, status=Status.SCHEDULED), {}, {}),
         (CLAIMED, evolve(DIALING, message="Other words."), {}, {}),
+        (CLAIMED, evolve(DIALING, language="es"), {}, {}),
         (CLAIMED, evolve(DIALING, scheduled_at=NOW + DAY), {}, {}),
         (CLAIMED, evolve(DIALING, phone_number="+12025550002"), {}, {}),
         (CLAIMED, evolve(DIALING, expires_at=NOW), {}, {}),

@@ -2,15 +2,21 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
 from attrs import evolve
 
+from reminderd.core.lifecycle import staff
+from reminderd.core.lifecycle.answer import last_look
+from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key, answered_by_patient, key_pressed
 from reminderd.core.lifecycle.replan import (
     answered_for,
     appointment_cancelled,
+    done_for,
     replanned,
+    unplanned_by_error,
     waits_for_plan,
     why_void,
 )
@@ -18,8 +24,9 @@ from reminderd.core.lifecycle.transition import Ledger, Level, Transition
 from reminderd.core.model import Appointment, AppointmentStatus, CallState, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
+from reminderd.core.script.prompts import Question
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, an_appointment, planning, rules_with
-from tests.support.builders import DAY, HOUR, MINUTE, NOW, a_call, a_member
+from tests.support.builders import DAY, HOUR, MINUTE, NOW, a_call, a_member, claimed
 
 IDS = ("n1", "n2", "n3")
 OTHER_NUMBER = "+12025550002"
@@ -372,3 +379,102 @@ def test_by_type_there_may_be_fewer_calls() -> None:
     ledger, appointment = booked()
     after = planned(ledger, evolve(appointment, type="surgery"), rules=rules, ids=("x1",)).ledger
     assert states(after)["n1"] == (CANCELLED, EndCode.NOT_PLANNED)
+
+
+# Staff
+
+
+def test_staff_who_have_called_settle_the_whole_appointment() -> None:
+    ledger, _ = booked()
+    after = staff.done(ledger, ledger.reminders["n1"], NOW).ledger
+    assert set(states(after).values()) == {(CANCELLED, EndCode.DONE_BY_STAFF)}
+    assert after.appointments["a1"].response == EndCode.DONE_BY_STAFF
+    missed: Any = {"status": Status.FAILED, "end_code": EndCode.NOT_ANSWERED}
+    failed = called(ledger.put(evolve(ledger.appointments["a1"], response="x")), **missed)
+    after = staff.done(failed, failed.reminders["n1"], NOW).ledger
+    assert states(after) == {
+        "n1": (Status.FAILED, EndCode.NOT_ANSWERED),
+        "n2": (CANCELLED, EndCode.DONE_BY_STAFF),
+    }
+    assert after.appointments["a1"].response == "x"
+
+
+def test_what_staff_have_done_for_the_former_time_settles_nothing_of_the_new_one() -> None:
+    ledger, appointment = booked()
+    moved = ledger.put(evolve(appointment, at=AT + DAY))
+    assert done_for(moved, moved.reminders["n1"], NOW) == (moved, ())
+
+
+def test_an_accepted_number_is_accepted_for_all_reminders_of_the_appointment() -> None:
+    ledger, _ = booked(phone_number=OTHER_NUMBER, former_number="x", last_error="accept it")
+    transition = staff.accepted(ledger, ledger.reminders["n1"], NOW)
+    assert {one.hold_code for one in transition.ledger.reminders.values()} == {None}
+    assert {one.wake_at for one in transition.ledger.reminders.values()} == {THREE_DAYS, ONE_DAY}
+    assert transition.ledger.appointments["a1"].former_number is None
+    assert len(transition.lines) == 2
+
+
+def test_a_void_reminder_is_not_called_again() -> None:
+    ledger, appointment = booked()
+    after = planned(ledger, evolve(appointment, at=AT + DAY), ids=("m1", "m2")).ledger
+    with pytest.raises(staff.NotAllowedError, match="its appointment was moved"):
+        staff.called_again(after, after.reminders["n1"], rules=TWICE, now=NOW)
+
+
+# Claimed, sent, answered
+
+
+def test_a_claimed_reminder_whose_appointment_was_deleted_is_cancelled_and_its_call_is_looked_at() -> None:
+    ledger, _ = booked()
+    gone = evolve(called(ledger, state=CallState.PLACED), appointments={})
+    transition = claimed(gone, "n1", rules=TWICE, now=THREE_DAYS)
+    assert states(transition.ledger)["n1"] == (CANCELLED, EndCode.APPOINTMENT_CANCELLED)
+    assert transition.ledger.calls["call-1"].wake_at == THREE_DAYS
+    waiting = claimed(evolve(ledger, appointments={}), "n1", rules=TWICE, now=THREE_DAYS)
+    assert states(waiting.ledger)["n1"] == (CANCELLED, EndCode.APPOINTMENT_CANCELLED)
+
+
+def test_a_claimed_reminder_waits_for_the_plan_of_its_changed_appointment() -> None:
+    ledger, appointment = booked()
+    changed = ledger.put(evolve(appointment, at=AT + DAY, wake_at=NOW))
+    held = claimed(changed, "n1", rules=TWICE, now=THREE_DAYS).ledger.reminders["n1"]
+    assert (held.status, held.hold_code) == (Status.SCHEDULED, HoldCode.PLANNING)
+    in_call = claimed(called(changed, state=CallState.PLACED), "n1", rules=TWICE, now=THREE_DAYS)
+    assert states(in_call.ledger)["n1"] == (Status.PROCESSING, None)
+
+
+@pytest.mark.parametrize("changes", [{"at": AT + DAY}, {"wake_at": NOW}])
+def test_a_request_is_not_sent_for_an_appointment_that_was_changed(changes: dict[str, Any]) -> None:
+    ledger, appointment = booked()
+    transition = claimed(ledger, "n1", rules=TWICE, now=THREE_DAYS)
+    assert transition.action is not None
+    look = partial(
+        last_look, action=transition.action, paused=False, stopping=False, time_left=MINUTE, rules=TWICE, now=THREE_DAYS
+    )
+    assert look(transition.ledger) is None
+    assert look(transition.ledger.put(evolve(appointment, **changes))) == "a reminder was changed"
+
+
+def test_a_patient_who_answers_hears_nothing_of_an_appointment_that_was_moved() -> None:
+    ledger, appointment = booked()
+    ledger = called(ledger, state=CallState.PLACED).put(evolve(appointment, at=AT + DAY))
+    turn = answered_by_patient(ledger, ledger.calls["call-1"], rules=TWICE, now=THREE_DAYS)
+    assert turn.reply == NOT_NEEDED
+    assert states(turn.transition.ledger)["n1"] == MOVED
+
+
+def test_a_key_is_the_answer_for_the_appointment() -> None:
+    ledger = called(booked()[0], state=CallState.PLACED)
+    key = Key(digits="1", question=Question.MENU, repeats=0)
+    after = key_pressed(ledger, ledger.calls["call-1"], key, rules=TWICE, now=THREE_DAYS).transition.ledger
+    assert states(after) == {"n1": (Status.CALLED, None), "n2": (CANCELLED, EndCode.ANSWERED)}
+    assert after.appointments["a1"].response == Response.CONFIRMED
+
+
+def test_an_appointment_on_which_the_program_fails_calls_nobody() -> None:
+    ledger, appointment = booked()
+    ledger = called(ledger, state=CallState.PLACED)
+    transition = unplanned_by_error(ledger, evolve(appointment, wake_at=NOW), NOW)
+    assert states(transition.ledger) == {"n1": (Status.PROCESSING, None), "n2": (Status.FAILED, EndCode.PROGRAM_ERROR)}
+    assert transition.ledger.appointments["a1"].wake_at is None
+    assert [line.level for line in transition.lines] == [Level.ERROR]

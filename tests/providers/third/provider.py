@@ -24,16 +24,19 @@ from reminderd.core.answers import (
 )
 from reminderd.keys import file_path, missing_secret, secret, url
 from reminderd.providers.base import (
+    CheckError,
+    ClientOptions,
     InvalidPayloadError,
     Placement,
+    Probe,
     ProviderClient,
+    ProviderSettings,
     Recorder,
     Reply,
     Route,
     Webhook,
 )
 from reminderd.providers.http import HttpClient, HttpFailure
-from reminderd.providers.settings import CheckError, ClientOptions, Probe, ProviderSettings
 
 PATH = "/webhooks/third"
 HEADER = "x-third-password"
