@@ -7,9 +7,17 @@ import pytest
 from hypothesis import settings
 from loguru import logger
 
+from tests.support.case_ids import LONGEST, case_id
+
 # The same examples each time: a test that passed here passes there. To search anew: --hypothesis-profile=default.
 settings.register_profile("same-each-time", derandomize=True, deadline=None)
 settings.load_profile("same-each-time")
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a case by its values where pytest would only number it."""
+    simple = val is None or isinstance(val, bool | int | float)
+    return None if simple or (isinstance(val, str) and len(val) <= LONGEST) else case_id(val)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -213,6 +213,7 @@ def test_a_daemon_with_another_database_is_not_ours(terminal: Terminal) -> None:
         (lambda: (200, b'{"version": "0.0.1"}'), "is not this version of reminderd"),
         (says(started_at="this morning"), "is not this version of reminderd"),
     ],
+    ids=["404", "HTML", "a list", "no fields", "no date"],
 )
 def test_another_program_on_that_port_is_an_error(terminal: Terminal, answer: Answer, words: str) -> None:
     terminal.add()
