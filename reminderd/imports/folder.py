@@ -107,7 +107,7 @@ class Folder:
         for name in (DONE, REJECTED):
             if not (self.path / name).is_dir():
                 (self.path / name).mkdir()
-                (self.path / name).chmod(S_IMODE(self.path.stat().st_mode))  # whoever brings files may see them there
+                (self.path / name).chmod(S_IMODE(self.path.stat().st_mode))  # those who bring files may see them there
         seen, found = {}, []
         for path in self.path.iterdir():
             identity = _identity(path)

@@ -207,7 +207,7 @@ def test_names_of_files_that_are_being_written_are_left_alone(inbox: Path, name:
     assert whole(inbox) == []
 
 
-def test_a_folder_that_is_missing_is_made_and_what_is_in_it_belongs_to_whoever_brings_files(tmp_path: Path) -> None:
+def test_a_folder_that_is_missing_is_made_and_what_is_in_it_is_open_to_those_who_bring_files(tmp_path: Path) -> None:
     inbox = tmp_path / "srv" / "inbox"
     inbox.mkdir(parents=True)
     inbox.chmod(0o2770)
