@@ -18,8 +18,10 @@ from reminderd.cli.output import import_columns, print_fields, print_json, spoke
 from reminderd.cli.pausing import reasons_for_silence
 from reminderd.clock import SystemClock
 from reminderd.config import Config, WebConfig, expected_of, numbering_of
+from reminderd.core.changes import Backlog
 from reminderd.core.imports import missing_words, summary
 from reminderd.core.monitoring import DaemonReport, Glance, errors
+from reminderd.store.deliveries import backlog
 from reminderd.store.errors import CopyError
 from reminderd.store.imports import last_import, missing_file
 from reminderd.store.queries import Value, uncallable
@@ -57,6 +59,7 @@ def status(config: Config, *, as_json: bool) -> None:
         own_id = snapshot(connection, database_id)
         imported = snapshot(connection, last_import)
         late_file = _late_file(config, connection, now)
+        unsent = snapshot(connection, backlog) if config.results.url else None
     daemon = _asked(config, own_id)
     free = shutil.disk_usage(config.database.path.parent).free
     backup = _backup(config, own_id or "", now)
@@ -66,6 +69,7 @@ def status(config: Config, *, as_json: bool) -> None:
         uncallable=sum(reasons.values()),
         free_bytes=free,
         backup=backup,
+        backlog=unsent,
         now=now,
     )
     found += [] if late_file is None else [late_file]
@@ -78,6 +82,7 @@ def status(config: Config, *, as_json: bool) -> None:
                 "daemon": None if isinstance(daemon, str) else asdict(daemon),
                 **asdict(seen),
                 "uncallable": reasons,
+                "results": None if unsent is None else asdict(unsent),
                 "last_import": None if imported is None else import_columns(imported),
                 "disk_free_bytes": free,
                 "backup_age_seconds": int(backup.total_seconds()) if isinstance(backup, timedelta) else None,
@@ -94,6 +99,7 @@ def status(config: Config, *, as_json: bool) -> None:
             "dialing": "; ".join(reason.removeprefix("dialing is ") for reason in pauses) or "running",
             "disk free": f"{free // 1_000_000} MB",
             "backup": _age(backup),
+            **({} if unsent is None else {"results": _unsent(unsent, now, zone)}),
         }
         print_fields(lines, zone)
     if found:
@@ -153,6 +159,12 @@ def _of_the_daemon(daemon: DaemonReport | str, now: datetime, zone: ZoneInfo) ->
         "last webhook": _ago(daemon.last_webhook, now, zone, never="none since its start"),
         "provider": f"{daemon.provider}, {error or 'no error'}",
     }
+
+
+def _unsent(waiting: Backlog, now: datetime, zone: ZoneInfo) -> str:
+    """Return how many changes were not received yet, since when, and why."""
+    since = "" if waiting.oldest is None else f", the oldest of {_ago(waiting.oldest, now, zone)}"
+    return f"{waiting.waiting} not received yet{since}" + ("" if waiting.error is None else f"; {waiting.error}")
 
 
 def _age(backup: timedelta | str | None) -> str:

@@ -12,7 +12,7 @@ from reminderd.core.schedule.calling_hours import WHOLE_DAY
 from reminderd.core.schedule.time_zones import EXPECTED, territory_of
 from reminderd.core.script.advice import advice
 from reminderd.files import companions
-from reminderd.keys import KeyPath
+from reminderd.keys import KeyPath, missing_secret
 from reminderd.providers.base import CheckError
 from reminderd.validators import did_you_mean
 
@@ -30,6 +30,7 @@ def cross_check(config: Config) -> Iterator[CheckError]:
     yield from _profiles(config)
     yield from _languages(config)
     yield from _provider(config)
+    yield from _results(config)
     yield from _addresses_and_files(config)
 
 
@@ -129,6 +130,12 @@ def _languages(config: Config) -> Iterator[CheckError]:
 
 def _provider(config: Config) -> Iterator[CheckError]:
     yield from config.provider.settings.errors(config.web.public_base_url)
+
+
+def _results(config: Config) -> Iterator[CheckError]:
+    if config.results.url and not config.results.secret:
+        secret = ("results", "secret")
+        yield (secret, ("results", "url")), missing_secret(secret)
 
 
 def _addresses_and_files(config: Config) -> Iterator[CheckError]:

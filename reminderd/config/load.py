@@ -57,6 +57,7 @@ _RELOADABLE: Final[tuple[KeyPath, ...]] = (
     ("import",),
     ("reminders",),
     ("alerts",),
+    ("results",),
     ("backup",),
     ("retention",),
     ("provider", "calls_per_second"),

@@ -471,6 +471,22 @@ class AlertsConfig:
 
 
 @frozen(kw_only=True)
+class ResultsConfig:
+    """Where changes of outcomes are sent. Without a URL nothing is sent."""
+
+    url: str = key(
+        "",
+        "https://host, or http:// and this machine, with or without a path, no credentials, no query",
+        validators.results_url_error,
+    )
+    secret: str = secret(
+        "whsec_ and base64 of 24 to 64 bytes, as of: echo whsec_$(openssl rand -base64 32)",
+        validators.results_secret_error,
+    )
+    secret_file: str = file_path()
+
+
+@frozen(kw_only=True)
 class BackupConfig:
     """Copies of the database, one a day."""
 
@@ -556,6 +572,7 @@ class Config:
     api: ApiConfig = field(factory=ApiConfig)
     import_: ImportConfig = field(factory=ImportConfig)
     alerts: AlertsConfig = field(factory=AlertsConfig)
+    results: ResultsConfig = field(factory=ResultsConfig)
     backup: BackupConfig = field(factory=BackupConfig)
     retention: RetentionConfig = field(factory=RetentionConfig)
     metrics: MetricsConfig = field(factory=MetricsConfig)

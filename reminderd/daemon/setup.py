@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Literal
+from typing import Final, Literal
 
 import trio
 from attrs import define, evolve, field, frozen
+from loguru import logger
 from quart_trio import QuartTrio
 
 from reminderd.clock import Clock
@@ -15,7 +16,6 @@ from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.drop_folder import DropFolder, import_what_is_dropped, old_files
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
-from reminderd.daemon.feed import Feed
 from reminderd.daemon.readiness import NO_SUPERVISOR, Supervisor, Watch
 from reminderd.daemon.side_jobs import (
     Alerts,
@@ -32,10 +32,16 @@ from reminderd.engine.poller import Poller
 from reminderd.imports.folder import Folder
 from reminderd.metrics import Instruments
 from reminderd.providers.base import ClientOptions, ProviderClient, ProviderSettings
+from reminderd.results.feed import Feed
+from reminderd.results.webhook import Destination, Sender
 from reminderd.store.database import Database
+from reminderd.store.deliveries import WEBHOOK
 from reminderd.web.api import Throttle
 from reminderd.web.app import Health, build_app, build_metrics_app
 from reminderd.web.bodies import RequestLimits
+
+_AFTER_AN_ERROR: Final = 60.0
+"""Seconds before a part that has failed unexpectedly is started again."""
 
 Part = Literal["dial", "web"]
 
@@ -102,6 +108,8 @@ class Setup:
     daily_jobs: Sequence[DailyJob]
     drop: DropFolder | None
     """None: no files are imported from a folder."""
+    sender: Callable[[], Sender] | None
+    """Makes what sends changes; None: none are sent."""
 
     @property
     def stopping(self) -> trio.Event:
@@ -145,15 +153,27 @@ class Setup:
                 await self.context.provider.aclose()
 
     async def do_side_jobs(self) -> None:
-        """Send alerts and do the daily jobs until the end of this setup."""
+        """Send alerts and changes, and do the daily jobs, until the end of this setup."""
         async with trio.open_nursery() as nursery:
             if self.alerts is not None:
                 nursery.start_soon(watch, self.alerts)
             if self.drop is not None:
                 nursery.start_soon(import_what_is_dropped, self.drop)
+            if self.sender is not None:
+                nursery.start_soon(self._send, self.sender)
             for job in self.daily_jobs:
                 nursery.start_soon(do_daily, job)
             await self.stopping.wait()
+
+    async def _send(self, sender: Callable[[], Sender]) -> None:
+        """Send changes until the end of this setup, whatever goes wrong: no calls depend on it."""
+        while not self.stopping.is_set():
+            try:
+                await sender().run()
+            except Exception:  # noqa: BLE001 - a bug in what can wait must not stop the calls
+                logger.exception("results: unexpected error; tried again in a minute")
+                with trio.move_on_after(_AFTER_AN_ERROR):
+                    await self.stopping.wait()
 
 
 def set_up(config: Config, daemon: DaemonState) -> Setup:
@@ -172,7 +192,8 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         instruments=instruments,
     )
     dials = options.only != "web"
-    look = Watch(context=context, dials=dials, started_at=daemon.started_at)
+    sends = bool(config.results.url)
+    look = Watch(context=context, dials=dials, started_at=daemon.started_at, sends=sends)
 
     feed = Feed(daemon.database, context.stopping)
 
@@ -201,6 +222,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         if dials
         else (),
         drop=_drop(config, context) if dials else None,
+        sender=partial(_sender, config, context, feed) if dials and config.results.url else None,
     )
     daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     return setup
@@ -233,6 +255,17 @@ def _drop(config: Config, context: Context) -> DropFolder | None:
     )
 
 
+def _sender(config: Config, context: Context, feed: Feed) -> Sender:
+    """Return what sends changes of outcomes to the clinic's own system."""
+    return Sender(
+        destination=Destination(url=config.results.url, secret=config.results.secret),
+        database=context.database,
+        feed=feed,
+        clock=context.clock,
+        stopping=context.stopping,
+    )
+
+
 def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: trio.Event) -> list[DailyJob]:
     """Return what is done once a day, one thing after the other."""
     found, zone = [], config.calling.zone
@@ -245,7 +278,8 @@ def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: tr
     if days and folder is not None:
         found.append(old_files(folder, daily=daily, days=days, clock=clock, stopping=stopping))
     days = config.retention.changes_days
-    found.append(change_retention(database, daily=daily, days=days, clock=clock, stopping=stopping))
+    ways = (WEBHOOK,) if config.results.url else ()
+    found.append(change_retention(database, daily=daily, days=days, ways=ways, clock=clock, stopping=stopping))
     turn = trio.Lock()
     return [evolve(job, turn=turn) for job in found]
 

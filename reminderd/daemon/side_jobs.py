@@ -19,8 +19,8 @@ from reminderd.core.masking import without_numbers
 from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Outcome
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.store.changes import trim_changes
 from reminderd.store.database import Database
+from reminderd.store.deliveries import trim
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.imports import file_alert, note_file_alert
@@ -172,12 +172,17 @@ def retention(
     return DailyJob(name="the purge failed", daily=daily, last=lambda: None, do=do, clock=clock, stopping=stopping)
 
 
-def change_retention(database: Database, *, daily: Daily, days: int, clock: Clock, stopping: trio.Event) -> DailyJob:
-    """Return the job that deletes, once a day and at each start, changes of outcomes of more than `days` ago."""
+def change_retention(
+    database: Database, *, daily: Daily, days: int, ways: Sequence[str], clock: Clock, stopping: trio.Event
+) -> DailyJob:
+    """Return the job that deletes, once a day and at each start, changes of outcomes of more than `days` ago.
+
+    What was not delivered yet in one of the ways out that are configured is kept.
+    """
 
     async def do() -> None:
-        trim = partial(trim_changes, before=clock.now() - timedelta(days=days), read=None)
-        while not stopping.is_set() and await database.write(trim) > 0:
+        old = partial(trim, before=clock.now() - timedelta(days=days), ways=ways)
+        while not stopping.is_set() and await database.write(old) > 0:
             pass
 
     name = "old changes of outcomes were not deleted"

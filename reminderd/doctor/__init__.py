@@ -33,7 +33,7 @@ async def diagnose(config: Config, clock: Clock) -> list[Finding]:
             partial(_at_once, partial(check_files, config)),
             partial(_at_once, partial(check_drop_folder, config, clock.now())),
             partial(check_clock, config, open_to_ask, clock),
-            partial(check_database, config, seconds=READING_SECONDS),
+            partial(check_database, config, clock, seconds=READING_SECONDS),
             partial(check_provider, config, seconds=QUESTION_SECONDS),
             partial(_check_connections, config, open_to_ask, clock),
         ]

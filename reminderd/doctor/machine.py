@@ -188,7 +188,7 @@ def _disks(config: Config) -> list[Finding]:
     return list(found.values())
 
 
-async def check_database(config: Config, *, seconds: float) -> list[Finding]:
+async def check_database(config: Config, clock: Clock, *, seconds: float) -> list[Finding]:
     """Check that it opens, is sound and up to date; it is read for so many seconds at most."""
     file = config.database.path
     if not file.exists():
@@ -213,6 +213,8 @@ async def check_database(config: Config, *, seconds: float) -> list[Finding]:
         found.append(wrong("database", text, "use the configuration that names it: in its folder, or by --config FILE"))
     if seen.unreached_since is not None:
         found.append(unreached(seen.unreached_since, config.calling.zone))
+    if config.results.url and seen.unsent is not None:
+        found += diagnosis.results(seen.unsent, clock.now())
     bug = sqlite_warning()
     if bug is not None:
         found.append(warning("SQLite", bug, "see database.md, Which SQLite"))

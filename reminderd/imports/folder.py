@@ -161,8 +161,8 @@ def import_dropped(dropped: Dropped, config: Config, is_stopped: Callable[[], bo
             mistakes, why = error.mistakes, "; ".join(error.mistakes[:-1]) or error.mistakes[0]
         refused(connection, file=name, profile=profile.name, actor=FOLDER, reason=without_numbers(why))
     target = reject(dropped, mistakes)
-    said = without_numbers(f"{name} was not imported: {why}; moved to {REJECTED}/{target.name}")
-    return Result(status=ImportStatus.REFUSED, text=said)
+    what = without_numbers(f"{name} was not imported: {why}; moved to {REJECTED}/{target.name}")
+    return Result(status=ImportStatus.REFUSED, text=what)
 
 
 def _imported(
@@ -173,7 +173,7 @@ def _imported(
     source = Source(actor=FOLDER, detail=f"import of {without_numbers(name)}")
     with (
         opened(dropped.path, profile.headers, profile.encoding, form=profile.form) as table,
-        _only_if_moved(target.with_name(_beside(target.name))) as lines,
+        _only_if_moved(target.with_name(_lines_of(target.name))) as lines,
     ):
         read = profile.reader_of(table, profile.columns_of(table))
         with (
@@ -253,11 +253,11 @@ def _free(folder: Path, name: str) -> Path:
     return next(
         folder / one
         for one in names
-        if not any(os.path.lexists(folder / other) for other in (one, _beside(one), f"{one}.txt"))
+        if not any(os.path.lexists(folder / other) for other in (one, _lines_of(one), f"{one}.txt"))
     )
 
 
-def _beside(name: str) -> str:
+def _lines_of(name: str) -> str:
     """Return the name of the file of rejected lines for a file."""
     return f"{Path(name).stem}.rejected.csv"
 

@@ -13,6 +13,7 @@ from reminderd.core.model import ERASED, Status
 from reminderd.core.phone import spells
 from reminderd.core.reasons import HoldCode
 from reminderd.core.upsert import seals
+from reminderd.store.changes import forget_subjects
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
 from reminderd.store.opt_outs import some_of
 from reminderd.store.queries import Value, acts_on, calls_of, named
@@ -313,7 +314,7 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     connection.executemany("DELETE FROM webhook_receipts WHERE reminder_id = :id", ids)
     connection.executemany("DELETE FROM reminders WHERE id = :id", ids)
     connection.executemany("DELETE FROM call_reminders WHERE reminder_id = :id", ids)
-    connection.executemany("UPDATE changes SET subject_id = '', ref = NULL WHERE subject_id = :id", ids)
+    forget_subjects(connection, [str(reminder["id"]) for reminder in found.reminders])
     _forget_as_former(connection, spellings)
     audit(connection, now, actor=actor, act="erase", detail=f"{some_of(phone_number)}: {len(ids)} reminders")
     return Erased(reminders=len(ids), calls=calls, opted_out=found.opt_out is not None)

@@ -27,9 +27,10 @@ from reminderd.store.errors import AmbiguousError, StoreUnavailableError, Unknow
 from reminderd.store.queries import SHOWN_BY_API
 from reminderd.store.reminders import RequestsRefusedError, Stored
 from reminderd.store.rows import CALLS, Shown
+from reminderd.waits import until_any
 from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, RequestLimits, TooLargeError, body_of
 from reminderd.web.changes import PATH as CHANGES_PATH
-from reminderd.web.changes import ChangeFeed, ChangesView, until_any
+from reminderd.web.changes import ChangeFeed, ChangesView
 from reminderd.web.replies import RETRY_AFTER_SECONDS, ProblemError, View, problem, ready_reply, reply
 
 MOST_AT_ONCE: Final = 1_000

@@ -110,6 +110,7 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
         "stuck": 0,
         "held": {},
         "uncallable": {},
+        "results": None,
         "last_import": None,
         "failed_today": 0,
         "last_report": None,

@@ -248,6 +248,17 @@ def test_an_entry_without_a_resource_is_rejected(tmp_path: Path) -> None:
     assert (found.mistake or "").startswith("Bundle.entry: entry 1 has no resource")
 
 
+@pytest.mark.parametrize("kind", [None, 5, ["Appointment"], {}])
+def test_an_entry_that_does_not_say_what_it_is_is_rejected(tmp_path: Path, kind: Any) -> None:
+    [found] = read_json(tmp_path, {"resourceType": kind, "id": "a"})
+    assert (found.mistake or "").startswith("resourceType: none")
+
+
+def test_more_elements_than_make_sense_are_rejected(tmp_path: Path) -> None:
+    found = only(tmp_path, appointment(participant=[{}] * 1_001), patient())
+    assert (found.mistake or "").startswith("Appointment.participant: more than 1,000 elements")
+
+
 def test_resources_may_be_in_several_files_of_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "export"
     folder.mkdir()
@@ -260,8 +271,8 @@ def test_resources_may_be_in_several_files_of_a_folder(tmp_path: Path) -> None:
 def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "appointments.json"
     with path.open("wb") as file:
-        file.truncate(33 << 20)
-    with pytest.raises(UnreadableError, match="it is larger than 32 MiB"):
+        file.truncate(17 << 20)
+    with pytest.raises(UnreadableError, match="it is larger than 16 MiB"):
         read(path)
 
 

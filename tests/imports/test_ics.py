@@ -208,6 +208,21 @@ def test_a_file_that_is_no_whole_calendar_is_refused(tmp_path: Path, text: str, 
         read_text(tmp_path, text)
 
 
+def test_folded_lines_are_one_line(tmp_path: Path) -> None:
+    text = calendar(entry(LOCATION="Ro\r\n om\r\n\t 1, fi\r\n rst floor"))
+    for folded in (text, text.replace("\r\n", "\n")):
+        assert only(tmp_path, folded).cells["place"] == "Room 1, first floor"
+
+
+def test_more_attendees_than_make_sense_are_rejected(tmp_path: Path) -> None:
+    found = only(
+        tmp_path,
+        calendar(entry(ATTENDEE="\r\n".join(["tel:1", *["ATTENDEE:tel:1"] * 600]))),
+        {"phone_number": "ATTENDEE"},
+    )
+    assert (found.mistake or "").startswith("ATTENDEE: more than 500 in one entry")
+
+
 def test_a_calendar_without_entries_is_a_table_without_rows(tmp_path: Path) -> None:
     assert read_text(tmp_path, calendar()) == []
 

@@ -13,6 +13,7 @@ from reminderd.core.changes import Cursor, CursorError
 from reminderd.core.script.prompts import Question
 from reminderd.store import reminders
 from reminderd.store.changes import changes_after, newest_change, trim_changes
+from reminderd.store.deliveries import WEBHOOK, set_progress, trim
 from reminderd.store.personal_data import erase, record
 from reminderd.store.reminders import Source
 from reminderd.store.rows import to_ms
@@ -221,3 +222,37 @@ def test_what_is_exported_about_a_number_has_the_changes_of_its_reminders(store:
     store.insert("a", "+12025550101", status="called", response="confirmed")
     [change] = record(store.connection, phone_number="+12025550101").changes["a"]
     assert (change["status"], change["response"]) == ("called", "confirmed")
+
+
+# Appointments
+
+
+def test_what_becomes_of_an_appointment_is_a_change_and_its_reminders_name_it(store: Store) -> None:
+    columns = "INTO appointments (id, ref, phone_number, at) VALUES"
+    sql(store, f"INSERT {columns} ('p', 'A 7', '+12025550101', {to_ms(NOW)})")
+    store.insert("r", "+12025550101", appointment_id="p", ref="A 7/1")
+    assert events(store) == []
+    sql(store, "UPDATE appointments SET response = 'confirmed', revision = revision + 1, updated_at = 5")
+    sql(store, "UPDATE appointments SET status = 'cancelled', at = at + 1")
+    sql(store, "UPDATE appointments SET at = at + 1, place = 'Room 2'")
+    sql(store, "UPDATE reminders SET status = 'cancelled' WHERE id = 'r'")
+    names = ("kind", "reminder_ref", "appointment_id", "appointment_ref", "status", "outcome")
+    assert [tuple(one[name] for name in names) for one in events(store)] == [
+        ("appointment", None, "p", "A 7", "booked", "confirmed"),
+        ("appointment", None, "p", "A 7", "cancelled", "cancelled"),
+        ("reminder", "A 7/1", "p", "A 7", "cancelled", "cancelled"),
+    ]
+    assert events(store)[0]["at"] == "1970-01-01T00:00:00.005+00:00"
+    sql(store, f"REPLACE {columns} ('p', 'A 7', '+12025550101', {to_ms(NOW)})")
+    assert (events(store)[-1]["outcome"], len(events(store))) == ("booked", 4)
+
+
+def test_what_is_not_delivered_in_a_way_that_is_configured_is_kept(store: Store) -> None:
+    cancelled(store, 4)
+    sql(store, "UPDATE changes SET at = 0")
+    keep = partial(trim, before=NOW, ways=(WEBHOOK,))
+    assert store.write(keep) == 0
+    delivered = changes_after(store.connection, cursor=None, limit=3).cursor
+    store.write(partial(set_progress, key=WEBHOOK, cursor=delivered))
+    assert store.write(keep) == 1
+    assert store.write(partial(trim, before=NOW, ways=())) == 2

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.script.tags import best_of, language_tag, read_language, voice_tag
+from reminderd.core.script.tags import _names, best_of, language_tag, read_language, voice_tag
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,16 @@ def test_a_tag_has_one_form(text: str, tag: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "tag"),
-    [("Spanish", "es"), ("SPANISCH", "es"), ("español", "es"), ("Espanol", "es"), ("polski", "pl"), ("Somali", "so")],
+    [
+        ("Spanish", "es"),
+        ("SPANISCH", "es"),
+        ("español", "es"),
+        ("Espanol", "es"),
+        ("polski", "pl"),
+        ("Somali", "so"),
+        ("Brazilian Portuguese", "pt-BR"),
+        ("Mexican Spanish", "es-MX"),
+    ],
 )
 def test_a_language_may_be_written_by_its_name(name: str, tag: str) -> None:
     assert read_language(name) == tag
@@ -44,6 +53,12 @@ def test_what_names_no_language_is_refused(text: str) -> None:
 def test_only_a_tag_is_stored(text: str) -> None:
     with pytest.raises(ValueError, match="not a language tag"):
         language_tag(text)
+
+
+def test_every_name_that_is_understood_means_a_tag() -> None:
+    tags = set(_names().values())
+    assert len(tags) > 300
+    assert {language_tag(tag) for tag in tags} == tags
 
 
 def test_a_word_that_is_a_code_and_another_languages_name_is_read_as_the_code() -> None:
