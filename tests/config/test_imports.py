@@ -102,7 +102,7 @@ def test_every_mistake_in_every_profile_is_listed(loaded: Callable[[str], Config
         ("[import.profiles]\npractice = 3", "contains something other than sections; expected sections like"),
     ],
 )
-def test_what_is_no_section_of_a_profile_is_refused(loaded: Callable[[str], Config], text: str, words: str) -> None:
+def test_a_profile_must_be_a_section(loaded: Callable[[str], Config], text: str, words: str) -> None:
     [error] = errors_of(loaded, text)
     assert error.startswith(f"config.toml: [import].profiles: {words}")
 
