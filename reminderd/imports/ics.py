@@ -161,7 +161,7 @@ def _calendars(text: str, needed: frozenset[str]) -> Iterator[_Calendar]:
     Raises:
         UnreadableError: It is no calendar, or not a whole one.
     """
-    file = _File(needed)
+    file = _CalendarFile(needed)
     for line in _lines(text):
         if line.strip():
             yield from file.ended_by(line)
@@ -185,7 +185,7 @@ def _lines(text: str) -> Iterator[str]:
 
 
 @define
-class _File:
+class _CalendarFile:
     """A file that is being read, line by line."""
 
     needed: frozenset[str]
