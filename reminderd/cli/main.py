@@ -32,6 +32,7 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "call-test": _Entry("call_test:call_test", "Call one phone now, and show the progress of the call."),
     "add": _Entry("one_reminder:add", "Add one reminder."),
     "import": _Entry("importing:import_", "Import reminders from a CSV file."),
+    "appointment": _Entry("appointments:appointment", "Add, list, show, move or cancel appointments."),
     "list": _Entry("lists:list_", "List reminders by their time."),
     "report": _Entry("lists:report", "Report the outcome of a day's reminders, today's by default."),
     "show": _Entry("one_reminder:show", "Show one reminder, with every call and every action by staff."),

@@ -229,6 +229,12 @@ def acts_on_appointment(connection: Connection, appointment_id: str) -> list[dic
     return [named(row) for row in connection.execute(sql, {"id": appointment_id}).fetchall()]
 
 
+def ref_of_appointment(connection: Connection, appointment_id: str) -> str | None:
+    """Return the `ref` of an appointment; None: it has none, or was deleted."""
+    row = connection.execute("SELECT ref FROM appointments WHERE id = :id", {"id": appointment_id}).fetchone()
+    return None if row is None else row["ref"]
+
+
 def named(row: Row) -> dict[str, Value]:
     """Return a row by column name, with its times as moments. What waits has the reason, for people."""
     values: Mapping[str, str | int | None] = dict(row)

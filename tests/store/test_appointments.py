@@ -140,7 +140,7 @@ def test_refused_requests_are_not_stored_and_the_others_are(store: Store) -> Non
         store.write(partial(fn, requests=[a_request(at=NOW), a_request(ref="A-3")]))
     assert find_appointment(store.connection, "A-3") is None
     ((stored, decision),) = store.write(partial(fn, requests=[a_request(ref="A-3")]))
-    assert (stored.ref, decision.intake) == ("A-3", Intake.ADDED)
+    assert (stored.appointment["ref"], decision.intake) == ("A-3", Intake.ADDED)
 
 
 def test_a_ref_that_a_spreadsheet_has_rewritten_is_warned_of(store: Store) -> None:
