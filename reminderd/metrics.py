@@ -21,6 +21,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.changes import Backlog
 from reminderd.core.model import CallOutcome, Status
 from reminderd.core.monitoring import CALL_WORDS, Counts
 from reminderd.core.outcomes import NEED_A_HUMAN
@@ -136,6 +137,8 @@ class Moment(Collector):
     last_webhook: datetime | None
     counts: Counts | None
     """None: the database can't be read."""
+    backlog: Backlog | None = None
+    """None: no changes are sent, or the database can't be read."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every series, as the client library asks for them."""
@@ -158,6 +161,10 @@ class Moment(Collector):
         if self.counts is not None:
             paused["staff"] = self.counts.paused
             yield from _counted(self.counts, self.now)
+        if self.backlog is not None:
+            yield _one("results_waiting", "Changes that [results].url has not received yet.", self.backlog.waiting)
+            oldest = _age(self.backlog.oldest, self.now)
+            yield _one("results_oldest_seconds", "For how long the oldest of them waits.", oldest)
         yield _by("by", "paused", "Whether dialing is paused, and by whom.", paused)
 
 

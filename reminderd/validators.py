@@ -126,6 +126,20 @@ def url_error(text: str) -> str | None:
     return "contains a query or a fragment" if "?" in text or "#" in text else None
 
 
+def results_url_error(text: str) -> str | None:
+    """Reject what `url_error` rejects, and http:// to another machine: nobody on the way may read answers."""
+    found = url_error(text)
+    if found is not None or not text:
+        return found
+    parts = urlsplit(text)
+    host = parts.hostname or ""
+    try:
+        is_here = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        is_here = False
+    return None if parts.scheme == "https" or is_here else "is http:// to another machine"
+
+
 def required_url_error(text: str) -> str | None:
     """Reject what `url_error` rejects, and ""."""
     return url_error(text) if text else "is empty"
@@ -321,6 +335,16 @@ def bearer_error(token: str) -> str | None:
         return f"is too short; expected at least {BEARER_LENGTH} characters"
     found = header_error(token)
     return None if found is None else f"{found}; expected printable ASCII characters without spaces"
+
+
+def results_secret_error(secret: str) -> str | None:
+    """Reject what does not begin with whsec_, or what `webhook_key_error` rejects; "" is accepted."""
+    if not secret:
+        return None
+    if not secret.startswith("whsec_"):
+        return "does not begin with whsec_"
+    found = webhook_key_error(secret)
+    return None if found is None else found.partition(";")[0]
 
 
 def webhook_key_error(secret: str) -> str | None:

@@ -17,15 +17,17 @@ from reminderd.cli.common import FAILED, as_json, database_to_look_at, with_conf
 from reminderd.cli.output import import_columns, print_fields, print_json, spoken
 from reminderd.cli.pausing import reasons_for_silence
 from reminderd.clock import SystemClock
-from reminderd.config import Config, WebConfig, numbering_of
-from reminderd.core.imports import summary
+from reminderd.config import Config, WebConfig, expected_of, numbering_of
+from reminderd.core.changes import Backlog
+from reminderd.core.imports import missing_words, summary
 from reminderd.core.monitoring import DaemonReport, Glance, errors
+from reminderd.store.deliveries import backlog
 from reminderd.store.errors import CopyError
-from reminderd.store.imports import last_import
+from reminderd.store.imports import last_import, missing_file
 from reminderd.store.queries import Value, uncallable
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backup_age
-from reminderd.store.sqlite.driver import snapshot
+from reminderd.store.sqlite.driver import Connection, snapshot
 from reminderd.store.stats import glance
 from reminderd.validators import shown_host
 
@@ -56,12 +58,21 @@ def status(config: Config, *, as_json: bool) -> None:
         reasons = snapshot(connection, partial(uncallable, numbering=numbering_of(config)))
         own_id = snapshot(connection, database_id)
         imported = snapshot(connection, last_import)
+        late_file = _late_file(config, connection, now)
+        unsent = snapshot(connection, backlog) if config.results.url else None
     daemon = _asked(config, own_id)
     free = shutil.disk_usage(config.database.path.parent).free
     backup = _backup(config, own_id or "", now)
     found = errors(
-        daemon=daemon, glance=seen, uncallable=sum(reasons.values()), free_bytes=free, backup=backup, now=now
+        daemon=daemon,
+        glance=seen,
+        uncallable=sum(reasons.values()),
+        free_bytes=free,
+        backup=backup,
+        backlog=unsent,
+        now=now,
     )
+    found += [] if late_file is None else [late_file]
     if as_json:
         print_json(
             {
@@ -71,6 +82,7 @@ def status(config: Config, *, as_json: bool) -> None:
                 "daemon": None if isinstance(daemon, str) else asdict(daemon),
                 **asdict(seen),
                 "uncallable": reasons,
+                "results": None if unsent is None else asdict(unsent),
                 "last_import": None if imported is None else import_columns(imported),
                 "disk_free_bytes": free,
                 "backup_age_seconds": int(backup.total_seconds()) if isinstance(backup, timedelta) else None,
@@ -87,10 +99,17 @@ def status(config: Config, *, as_json: bool) -> None:
             "dialing": "; ".join(reason.removeprefix("dialing is ") for reason in pauses) or "running",
             "disk free": f"{free // 1_000_000} MB",
             "backup": _age(backup),
+            **({} if unsent is None else {"results": _unsent(unsent, now, zone)}),
         }
         print_fields(lines, zone)
     if found:
         sys.exit(FAILED)
+
+
+def _late_file(config: Config, connection: Connection, now: datetime) -> str | None:
+    expected = expected_of(config)
+    missing = None if expected is None else snapshot(connection, partial(missing_file, expected=expected, now=now))
+    return None if missing is None else missing_words(missing, config.calling.zone)
 
 
 def _verdict(found: list[str], pauses: list[str]) -> str:
@@ -140,6 +159,12 @@ def _of_the_daemon(daemon: DaemonReport | str, now: datetime, zone: ZoneInfo) ->
         "last webhook": _ago(daemon.last_webhook, now, zone, never="none since its start"),
         "provider": f"{daemon.provider}, {error or 'no error'}",
     }
+
+
+def _unsent(waiting: Backlog, now: datetime, zone: ZoneInfo) -> str:
+    """Return how many changes were not received yet, since when, and why."""
+    since = "" if waiting.oldest is None else f", the oldest of {_ago(waiting.oldest, now, zone)}"
+    return f"{waiting.waiting} not received yet{since}" + ("" if waiting.error is None else f"; {waiting.error}")
 
 
 def _age(backup: timedelta | str | None) -> str:

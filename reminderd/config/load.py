@@ -57,6 +57,7 @@ _RELOADABLE: Final[tuple[KeyPath, ...]] = (
     ("import",),
     ("reminders",),
     ("alerts",),
+    ("results",),
     ("backup",),
     ("retention",),
     ("provider", "calls_per_second"),
@@ -278,6 +279,7 @@ def _completed(config: Config, raw: _RawConfig) -> Config:
         database=evolve(config.database, folder=raw.folder),
         log=evolve(config.log, folder=raw.folder),
         backup=evolve(config.backup, base=raw.folder),
+        import_=evolve(config.import_, base=raw.folder),
         provider=provider,
         path=raw.file,
     )

@@ -1,7 +1,7 @@
 """Changes of outcomes as other systems receive them, and the cursor that says how far one has read."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -156,3 +156,28 @@ def _of_appointment(status: str, response: str | None) -> str:
     }
     found = by_response.get(response or "")
     return status if found is None else found.value
+
+
+UNDELIVERED_AFTER: Final = timedelta(minutes=30)
+"""How long a change may wait until the clinic's own system has received it."""
+
+
+@frozen(kw_only=True)
+class Backlog:
+    """The changes of outcomes that the clinic's own system has not received yet."""
+
+    waiting: int
+    oldest: datetime | None
+    """When the oldest of them happened; None: nothing waits."""
+    error: str | None
+    """Why the last delivery failed; None: none of them has failed."""
+
+
+def undelivered(backlog: Backlog | None, now: datetime) -> list[str]:
+    """Return a sentence if changes have not been received for long; None: none are sent."""
+    if backlog is None or backlog.oldest is None or now - backlog.oldest <= UNDELIVERED_AFTER:
+        return []
+    changes = "1 change was" if backlog.waiting == 1 else f"{backlog.waiting} changes were"
+    minutes = (now - backlog.oldest) // timedelta(minutes=1)
+    why = "" if backlog.error is None else f": {backlog.error}"
+    return [f"{changes} not received by [results].url, the oldest for {minutes} minutes{why}"]

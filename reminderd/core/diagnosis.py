@@ -14,6 +14,7 @@ from typing import Final
 
 from attrs import frozen
 
+from reminderd.core.changes import Backlog, undelivered
 from reminderd.core.lifecycle.reconcile import UNREACHED
 
 DISK_FULL_SOON: Final = 100_000_000
@@ -189,6 +190,13 @@ def unreached(since: datetime, zone: tzinfo) -> Finding:
         f"dialing is paused since {since.astimezone(zone):%Y-%m-%d %H:%M %Z}: {UNREACHED}",
         "compare it with DNS, the firewall, Caddy and the provider's own log of errors; then reload the daemon",
     )
+
+
+def results(backlog: Backlog, now: datetime) -> list[Finding]:
+    """Report whether changes of outcomes are received by the clinic's own system."""
+    late = undelivered(backlog, now)
+    fix = "see what answers at that address; they are sent again until it accepts them, see results.md"
+    return [wrong("results", late[0], fix)] if late else [good("results", f"{backlog.waiting} changes wait")]
 
 
 def certificate(since: datetime, until: datetime, now: datetime) -> Finding:

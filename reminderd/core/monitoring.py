@@ -6,6 +6,7 @@ from typing import Final
 
 from attrs import frozen
 
+from reminderd.core.changes import Backlog, undelivered
 from reminderd.core.diagnosis import DISK_FULL_SOON
 from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.model import Call, CallOutcome, CallState, Reminder, Status
@@ -81,6 +82,7 @@ def errors(
     uncallable: int,
     free_bytes: int,
     backup: timedelta | str | None,
+    backlog: Backlog | None = None,
     now: datetime,
 ) -> list[str]:
     """Return a sentence for each error that somebody must fix; empty: all is well.
@@ -91,6 +93,7 @@ def errors(
         uncallable: how many waiting reminders can't be called.
         free_bytes: on the database's disk.
         backup: how old the newest one is; or why there is none, though there should be; None: none are wanted.
+        backlog: of changes of outcomes; None: none are sent.
         now: the time at which all this was so.
     """
     found = []
@@ -120,7 +123,7 @@ def errors(
         found.append(backup)
     elif backup is not None and backup > BACKUP_LATE:
         found.append(f"the newest backup is {backup // timedelta(hours=1)} hours old")
-    return found
+    return found + undelivered(backlog, now)
 
 
 def _reminders(number: int) -> str:

@@ -20,11 +20,11 @@ from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.rules import Rules
 from reminderd.core.script.scripts import Scripts
 from reminderd.core.upsert import Decision
-from reminderd.daemon.feed import Feed
 from reminderd.engine.breaker import AddressPause, Breaker
 from reminderd.engine.context import Context, log_transition
 from reminderd.engine.dialer import log_pause_change
 from reminderd.providers.base import WebhookProvider
+from reminderd.results.feed import Feed
 from reminderd.store.appointments import (
     StoredAppointment,
     put_all_appointments,

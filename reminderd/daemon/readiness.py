@@ -21,6 +21,7 @@ from reminderd.core.phone import Numbering
 from reminderd.engine.context import Context, Memory
 from reminderd.metrics import Moment, page
 from reminderd.store.database import Database
+from reminderd.store.deliveries import backlog
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.queries import uncallable
 from reminderd.store.settings import database_id
@@ -39,6 +40,8 @@ class Watch:
     dials: bool
     """Whether this process has a poll loop."""
     started_at: datetime
+    sends: bool = False
+    """Whether changes are sent to the clinic's own system."""
 
     async def readiness(self) -> Mapping[str, str | None]:
         """Return each part that this process runs, with what is wrong with it, or None."""
@@ -65,8 +68,9 @@ class Watch:
         now = context.clock.now()
         try:
             found = await context.database.read(partial(counts, now=now))
+            unsent = await context.database.read(backlog) if self.sends else None
         except (StoreUnavailableError, StoreUnusableError):
-            found = None
+            found, unsent = None, None
         parts = await self.readiness()
         paused = {"provider": context.memory.breaker.paused}
         if self._is_asked:
@@ -86,6 +90,7 @@ class Watch:
             last_poll=self._last_poll(now),
             last_webhook=context.instruments.last_webhook,
             counts=found,
+            backlog=unsent,
         )
         return page(context.instruments, moment)
 

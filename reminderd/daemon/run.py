@@ -184,7 +184,7 @@ async def _dial(daemon: DaemonState, ended: Ended) -> None:
 
 
 async def _do_side_jobs(daemon: DaemonState) -> None:
-    """Send alerts and do the daily jobs under one setup after the other, so that none is done twice at a time."""
+    """Do what is no call under one setup after the other, so that nothing is done twice at a time."""
     before: Setup | None = None
     while before is not daemon.current:
         before = daemon.current

@@ -3,18 +3,19 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Literal
+from typing import Final, Literal
 
 import trio
 from attrs import define, evolve, field, frozen
+from loguru import logger
 from quart_trio import QuartTrio
 
 from reminderd.clock import Clock
-from reminderd.config import Config, rules_of
+from reminderd.config import Config, expected_of, rules_of
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
+from reminderd.daemon.drop_folder import DropFolder, import_what_is_dropped, old_files
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
-from reminderd.daemon.feed import Feed
 from reminderd.daemon.readiness import NO_SUPERVISOR, Supervisor, Watch
 from reminderd.daemon.side_jobs import (
     Alerts,
@@ -28,12 +29,19 @@ from reminderd.daemon.side_jobs import (
 )
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
+from reminderd.imports.folder import Folder
 from reminderd.metrics import Instruments
 from reminderd.providers.base import ClientOptions, ProviderClient, ProviderSettings
+from reminderd.results.feed import Feed
+from reminderd.results.webhook import Destination, Sender
 from reminderd.store.database import Database
+from reminderd.store.deliveries import WEBHOOK
 from reminderd.web.api import Throttle
 from reminderd.web.app import Health, build_app, build_metrics_app
 from reminderd.web.bodies import RequestLimits
+
+_AFTER_AN_ERROR: Final = 60.0
+"""Seconds before a part that has failed unexpectedly is started again."""
 
 Part = Literal["dial", "web"]
 
@@ -98,6 +106,10 @@ class Setup:
     alerts: Alerts | None
     """None: no alerts are sent."""
     daily_jobs: Sequence[DailyJob]
+    drop: DropFolder | None
+    """None: no files are imported from a folder."""
+    sender: Callable[[], Sender] | None
+    """Makes what sends changes; None: none are sent."""
 
     @property
     def stopping(self) -> trio.Event:
@@ -141,13 +153,27 @@ class Setup:
                 await self.context.provider.aclose()
 
     async def do_side_jobs(self) -> None:
-        """Send alerts and do the daily jobs until the end of this setup."""
+        """Send alerts and changes, and do the daily jobs, until the end of this setup."""
         async with trio.open_nursery() as nursery:
             if self.alerts is not None:
                 nursery.start_soon(watch, self.alerts)
+            if self.drop is not None:
+                nursery.start_soon(import_what_is_dropped, self.drop)
+            if self.sender is not None:
+                nursery.start_soon(self._send, self.sender)
             for job in self.daily_jobs:
                 nursery.start_soon(do_daily, job)
             await self.stopping.wait()
+
+    async def _send(self, sender: Callable[[], Sender]) -> None:
+        """Send changes until the end of this setup, whatever goes wrong: no calls depend on it."""
+        while not self.stopping.is_set():
+            try:
+                await sender().run()
+            except Exception:  # noqa: BLE001 - a bug in what can wait must not stop the calls
+                logger.exception("results: unexpected error; tried again in a minute")
+                with trio.move_on_after(_AFTER_AN_ERROR):
+                    await self.stopping.wait()
 
 
 def set_up(config: Config, daemon: DaemonState) -> Setup:
@@ -166,7 +192,8 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         instruments=instruments,
     )
     dials = options.only != "web"
-    look = Watch(context=context, dials=dials, started_at=daemon.started_at)
+    sends = bool(config.results.url)
+    look = Watch(context=context, dials=dials, started_at=daemon.started_at, sends=sends)
 
     feed = Feed(daemon.database, context.stopping)
 
@@ -194,6 +221,8 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         daily_jobs=daily_jobs(config, database=daemon.database, clock=clock, stopping=context.stopping)
         if dials
         else (),
+        drop=_drop(config, context) if dials else None,
+        sender=partial(_sender, config, context, feed) if dials and config.results.url else None,
     )
     daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     return setup
@@ -212,6 +241,28 @@ def _alerts(config: Config, context: Context) -> Alerts:
         send=by_apprise(config.alerts.urls),
         every=timedelta(seconds=config.alerts.every_seconds),
         stopping=context.stopping,
+        expected=expected_of(config),
+    )
+
+
+def _drop(config: Config, context: Context) -> DropFolder | None:
+    """Return what imports files from the folder; None: there is none."""
+    path = config.import_.path
+    if path is None:
+        return None
+    return DropFolder(
+        folder=Folder(path), config=config, database=context.database, clock=context.clock, stopping=context.stopping
+    )
+
+
+def _sender(config: Config, context: Context, feed: Feed) -> Sender:
+    """Return what sends changes of outcomes to the clinic's own system."""
+    return Sender(
+        destination=Destination(url=config.results.url, secret=config.results.secret),
+        database=context.database,
+        feed=feed,
+        clock=context.clock,
+        stopping=context.stopping,
     )
 
 
@@ -222,9 +273,13 @@ def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: tr
         backup = partial(backups, config.database.path, config.backup.path, keep=config.backup.keep)
         found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))
     daily = Daily(at=config.retention.time, zone=zone)
-    found.append(retention(database, daily=daily, days=config.retention.days, clock=clock, stopping=stopping))
+    days, folder = config.retention.days, config.import_.path
+    found.append(retention(database, daily=daily, days=days, clock=clock, stopping=stopping))
+    if days and folder is not None:
+        found.append(old_files(folder, daily=daily, days=days, clock=clock, stopping=stopping))
     days = config.retention.changes_days
-    found.append(change_retention(database, daily=daily, days=days, clock=clock, stopping=stopping))
+    ways = (WEBHOOK,) if config.results.url else ()
+    found.append(change_retention(database, daily=daily, days=days, ways=ways, clock=clock, stopping=stopping))
     turn = trio.Lock()
     return [evolve(job, turn=turn) for job in found]
 

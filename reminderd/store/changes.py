@@ -14,13 +14,35 @@ from reminderd.core.model import CallOutcome
 from reminderd.core.reasons import EndCode
 from reminderd.store.rows import Connection, Row, from_ms, to_ms
 
-_COLUMNS: Final = """
-SELECT seq, event_id, at, kind, subject_id, ref, appointment_id, status, response, end_code, done, attempts,
-       call_outcome, spoken
-  FROM changes
-"""
+_NAMES: Final = (
+    "seq",
+    "event_id",
+    "at",
+    "kind",
+    "subject_id",
+    "ref",
+    "appointment_id",
+    "status",
+    "response",
+    "end_code",
+    "done",
+    "attempts",
+    "call_outcome",
+    "spoken",
+)
+
+_APPOINTMENT_REF: Final = "(SELECT ref FROM appointments WHERE id = {}.appointment_id)"
+
+
+def columns_of(alias: str) -> str:
+    """Return the columns of `changes` for a SELECT that `change_of` reads."""
+    return ", ".join(f"{alias}.{name}" for name in _NAMES) + f", {_APPOINTMENT_REF.format(alias)} AS appointment_ref"
+
+
 # What was erased is nobody's anymore.
-_AFTER: Final = f"{_COLUMNS} WHERE seq > :after AND subject_id <> '' ORDER BY seq LIMIT :limit"
+_AFTER: Final = f"""
+SELECT {columns_of("c")} FROM changes AS c WHERE c.seq > :after AND c.subject_id <> '' ORDER BY c.seq LIMIT :limit
+"""
 _BOUNDS: Final = """
 SELECT (SELECT min(seq) FROM changes) AS oldest, (SELECT event_id FROM changes WHERE seq = :seq) AS found
 """
@@ -29,8 +51,20 @@ _TRIM: Final = """
 DELETE FROM changes
  WHERE seq IN (SELECT seq FROM changes WHERE seq < :read ORDER BY seq LIMIT :limit)
    AND seq < (SELECT max(seq) FROM changes WHERE at < :before AND seq < :read)
+   AND seq NOT IN (SELECT seq FROM deliveries)
 """
 _TRIM_BATCH: Final = 1_000
+_AS_THEY_ARE: Final = (
+    "seq",
+    "event_id",
+    "subject_id",
+    "ref",
+    "appointment_id",
+    "appointment_ref",
+    "status",
+    "response",
+    "attempts",
+)
 _CODES: Final = {str(code): code for code in EndCode}
 _CALL_OUTCOMES: Final = {str(one): one for one in CallOutcome}
 
@@ -55,7 +89,7 @@ def changes_after(connection: Connection, *, cursor: Cursor | None, limit: int) 
         check_cursor(cursor, found=bounds["found"], oldest=bounds["oldest"])
     after = 0 if cursor is None else cursor.seq
     rows = connection.execute(_AFTER, {"after": after, "limit": limit}).fetchall()
-    changes = [_change(row) for row in rows]
+    changes = [change_of(row) for row in rows]
     return Page(changes=changes, cursor=changes[-1].cursor if changes else cursor or Cursor())
 
 
@@ -77,17 +111,26 @@ def trim_changes(connection: Connection, _now: datetime, *, before: datetime, re
     return connection.execute(_TRIM, bounds).rowcount
 
 
-def _change(row: Row) -> Change:
-    values: dict[str, Any] = {name: row[name] for name in ("seq", "event_id", "subject_id", "ref", "appointment_id")}
+def forget_subjects(connection: Connection, ids: Sequence[str]) -> None:
+    """Remove from all changes what shows that they were changes of these reminders or appointments.
+
+    The changes stay, as a reader may have one of them as its cursor.
+    """
+    subjects = [{"id": one} for one in ids]
+    connection.executemany("DELETE FROM deliveries WHERE subject_id = :id", subjects)
+    connection.executemany("UPDATE changes SET subject_id = '', ref = NULL WHERE subject_id = :id", subjects)
+    connection.executemany("UPDATE changes SET appointment_id = NULL WHERE appointment_id = :id", subjects)
+
+
+def change_of(row: Row) -> Change:
+    """Return the change in a row with the columns of `columns_of`."""
+    values: dict[str, Any] = {name: row[name] for name in _AS_THEY_ARE}
     return Change(
         **values,
         at=from_ms(row["at"]),
         kind=ChangeKind(row["kind"]),
-        status=row["status"],
-        response=row["response"],
         end_code=_CODES.get(row["end_code"]),
         is_done=bool(row["done"]),
-        attempts=row["attempts"],
         call_outcome=_CALL_OUTCOMES.get(row["call_outcome"]),
         spoken=bool(row["spoken"]),
     )

@@ -13,6 +13,7 @@ from reminderd.core.model import ERASED, Status
 from reminderd.core.phone import spells
 from reminderd.core.reasons import HoldCode
 from reminderd.core.upsert import seals
+from reminderd.store.changes import forget_subjects
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
 from reminderd.store.opt_outs import some_of
 from reminderd.store.queries import Value, acts_on, acts_on_appointment, calls_of, named
@@ -256,9 +257,6 @@ _CHANGES: Final = """
 SELECT event_id, at, kind, ref, appointment_id, status, response, end_code, done, attempts, call_outcome
   FROM changes WHERE subject_id = :id ORDER BY seq
 """
-_FORGET_CHANGES: Final = """
-UPDATE changes SET subject_id = '', ref = NULL, appointment_id = NULL WHERE subject_id = :id OR appointment_id = :id
-"""
 _RECEIPTS: Final = """
 SELECT call_id, reminder_id, status, received_at FROM webhook_receipts
  WHERE reminder_id = :id ORDER BY received_at, call_id
@@ -266,8 +264,8 @@ SELECT call_id, reminder_id, status, received_at FROM webhook_receipts
 
 
 @frozen(kw_only=True)
-class Record:
-    """Whole rows by column name."""
+class PersonalData:
+    """All that is stored about one phone number: whole rows by column name."""
 
     reminders: list[dict[str, Value]]
     """Oldest first."""
@@ -301,7 +299,7 @@ class Erased:
     """The opt-out is still there."""
 
 
-def record(connection: Connection, *, phone_number: str) -> Record:
+def record(connection: Connection, *, phone_number: str) -> PersonalData:
     """Return everything that is stored about a number, in whatever format other programs have written it."""
     spellings = _spellings(connection, phone_number)
     reminders = [
@@ -317,7 +315,7 @@ def record(connection: Connection, *, phone_number: str) -> Record:
     known = {call["id"] for some in calls.values() for call in some}
     to_number = [named(row) for one in spellings for row in connection.execute(_TO_NUMBER, {"number": one}).fetchall()]
     opt_outs = [named(row) for one in spellings for row in connection.execute(_OPT_OUT, {"number": one}).fetchall()]
-    return Record(
+    return PersonalData(
         reminders=reminders,
         calls=calls,
         receipts={reminder_id: _receipts_of(connection, reminder_id) for reminder_id in ids},
@@ -358,10 +356,9 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     connection.executemany("DELETE FROM webhook_receipts WHERE reminder_id = :id", ids)
     connection.executemany("DELETE FROM reminders WHERE id = :id", ids)
     connection.executemany("DELETE FROM call_reminders WHERE reminder_id = :id", ids)
-    connection.executemany(_FORGET_CHANGES, ids)
     appointments = [{"id": str(one["id"])} for one in found.appointments]
     connection.executemany("DELETE FROM appointments WHERE id = :id", appointments)
-    connection.executemany(_FORGET_CHANGES, appointments)
+    forget_subjects(connection, [one["id"] for one in (*ids, *appointments)])
     _forget_as_former(connection, spellings)
     audit(connection, now, actor=actor, act="erase", detail=f"{some_of(phone_number)}: {len(ids)} reminders")
     return Erased(reminders=len(ids), calls=calls, opted_out=found.opt_out is not None)

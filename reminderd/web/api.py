@@ -24,11 +24,12 @@ from reminderd.store.errors import AmbiguousError, StoreUnavailableError, Unknow
 from reminderd.store.queries import SHOWN_BY_API
 from reminderd.store.reminders import RequestsRefusedError, Stored
 from reminderd.store.rows import CALLS, Shown
+from reminderd.waits import until_any
 from reminderd.web.appointments import PATH as APPOINTMENTS_PATH
 from reminderd.web.appointments import AppointmentsView
 from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, RequestLimits, TooLargeError, body_of
 from reminderd.web.changes import PATH as CHANGES_PATH
-from reminderd.web.changes import ChangeFeed, ChangesView, until_any
+from reminderd.web.changes import ChangeFeed, ChangesView
 from reminderd.web.entries import FIELD_NAME, Fields, document_in, read_entries
 from reminderd.web.replies import (
     RETRY_AFTER_SECONDS,

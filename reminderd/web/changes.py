@@ -1,6 +1,5 @@
 """Changes of outcomes for the clinic's own system: each once, in order, and none is skipped."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol
 
@@ -10,6 +9,7 @@ from quart import Response, request
 
 from reminderd.core.changes import Cursor, CursorError, read_cursor
 from reminderd.store.changes import Page
+from reminderd.waits import until_any
 from reminderd.web.bodies import body_of
 from reminderd.web.replies import RETRY_AFTER_SECONDS, ProblemError, reply
 
@@ -71,18 +71,6 @@ class ChangesView:
                 await until_any(partial(self.feed.changed, seq), body_of(request.scope).hung_up)
         finally:
             self._waiting -= 1
-
-
-async def until_any(*waits: Callable[[], Awaitable[None]]) -> None:
-    """Wait until the first of these has ended; the others are cancelled."""
-
-    async def end_with(wait: Callable[[], Awaitable[None]]) -> None:
-        await wait()
-        either.cancel_scope.cancel()
-
-    async with trio.open_nursery() as either:
-        for wait in waits:
-            either.start_soon(end_with, wait)
 
 
 def _asked() -> tuple[Cursor | None, int, int]:

@@ -63,6 +63,15 @@ NOT_OURS = "exists, and is not a file of rejected lines; expected another name, 
         (os.mkfifo, "is a named pipe; expected the name of a file"),
         (leave_a_socket, "is a socket; expected the name of a file"),
     ],
+    ids=[
+        "no byte order mark",
+        "another table",
+        "an empty file",
+        "a link",
+        "a dangling link",
+        "a named pipe",
+        "a socket",
+    ],
 )
 def test_an_import_refuses_to_replace_anything_but_a_rejected_file(
     terminal: Terminal, table: Path, leave: Callable[[Path], object], words: str, dry: list[str]

@@ -110,6 +110,7 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
         "stuck": 0,
         "held": {},
         "uncallable": {},
+        "results": None,
         "last_import": None,
         "failed_today": 0,
         "last_report": None,
@@ -213,6 +214,7 @@ def test_a_daemon_with_another_database_is_not_ours(terminal: Terminal) -> None:
         (lambda: (200, b'{"version": "0.0.1"}'), "is not this version of reminderd"),
         (says(started_at="this morning"), "is not this version of reminderd"),
     ],
+    ids=["404", "HTML", "a list", "no fields", "no date"],
 )
 def test_another_program_on_that_port_is_an_error(terminal: Terminal, answer: Answer, words: str) -> None:
     terminal.add()

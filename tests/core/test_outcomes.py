@@ -145,6 +145,22 @@ SPOKEN = evolve(MEMBER, spoken=True, spoken_by=NOW + 7 * SECOND)
         (evolve(CALL, outcome=CallOutcome.FAILED), SPOKEN, VOICEMAIL_COUNTS, False),
         (CALL, SPOKEN, VOICEMAIL_COUNTS, False),
     ],
+    ids=[
+        "confirmed",
+        "heard",
+        "heard without an end time",
+        "hung up at the end",
+        "hung up just before the end",
+        "hung up without an end time",
+        "hung up at an unknown time",
+        "voicemail",
+        "voicemail that counts",
+        "not heard",
+        "not answered",
+        "declined",
+        "failed",
+        "no outcome",
+    ],
 )
 def test_a_patient_is_reached_if_the_message_was_spoken_to_its_end(
     call: Call, member: Member, rules: Rules, *, is_reached: bool

@@ -132,6 +132,7 @@ def test_a_row_for_a_reminder_that_will_not_be_called_gets_a_warning(status: Sta
         (known(Status.CALLED, called=True), Intake.NOT_NEEDED),
         (known(Status.CANCELLED), Intake.NOT_NEEDED),
     ],
+    ids=["not stored", "scheduled", "in a call", "called", "cancelled"],
 )
 def test_a_cancellation_cancels_a_stored_reminder_unless_it_is_final(stored: Existing | None, becomes: Intake) -> None:
     for request in (None, REQUEST):

@@ -300,7 +300,7 @@ async def test_old_changes_of_outcomes_are_deleted(tmp_path: Path) -> None:
             await insert(database, f"r{number}", status="called", wake_at=None, scheduled_at=at, updated_at=at)
             dated = f"UPDATE changes SET at = {at} WHERE seq = {number + 1}"
             await database.write(lambda c, _now, dated=dated: c.execute(dated).fetchall())  # type: ignore[misc] # bound
-        job = change_retention(database, daily=AT_NOON, days=5, clock=clock, stopping=trio.Event())
+        job = change_retention(database, daily=AT_NOON, days=5, ways=(), clock=clock, stopping=trio.Event())
         async with running_job(job):
             await until_async(kept)
 
@@ -380,7 +380,7 @@ async def insert(database: Database, name: str, **columns: Any) -> None:
 
 
 async def leave_traces(database: Database) -> None:
-    """As a purge or an erasure does that is cut off before the file is written anew."""
+    """Leave what a purge leaves that was interrupted before the rewrite."""
     await insert(database, "deleted", message="x" * 50_000)
     await execute(database, "DELETE FROM reminders WHERE id = 'deleted'")
     await database.write(lambda connection, _now: mark_unscrubbed(connection))

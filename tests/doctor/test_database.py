@@ -4,6 +4,7 @@ import pytest
 import trio
 from attrs import evolve
 
+from reminderd.clock import SystemClock
 from reminderd.config import ClinicConfig, Config, DatabaseConfig, with_provider
 from reminderd.core.diagnosis import Finding, Mark
 from reminderd.doctor.machine import check_database
@@ -26,7 +27,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def looked(config: Config, *, seconds: float = 30) -> list[Finding]:
-    return trio.run(lambda: check_database(config, seconds=seconds))
+    return trio.run(lambda: check_database(config, SystemClock(), seconds=seconds))
 
 
 def insert(config: Config, *ids: str, **columns: str) -> None:

@@ -153,6 +153,7 @@ async def test_a_daemon_is_ready_only_if_it_says_so(ready: bytes, mark: Mark, as
         answering(200, b"[" * 100_000),
         (hear, cut),
     ],
+    ids=["HTML", "404", "another answer", "503", "nested JSON", "cut"],
 )
 async def test_another_programs_port_is_in_use(script: Script, ask: Asking) -> None:
     async with hostile(script) as server:

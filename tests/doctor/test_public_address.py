@@ -141,6 +141,17 @@ async def test_an_address_that_never_answers_is_not_waited_for_long() -> None:
         (answer(404), False, "warning", "let Caddy pass", False),
         (says(200, {"status": "fine"}), False, "warning", "let Caddy pass", False),
     ],
+    ids=[
+        "alive, runs",
+        "alive, unknown",
+        "alive, stopped",
+        "502, stopped",
+        "502, unknown",
+        "502, runs",
+        "404, runs",
+        "404, stopped",
+        "another answer",
+    ],
 )
 async def test_the_answer_at_the_public_address_decides_the_finding(
     health: bytes, *, runs: bool | None, mark: str, fix: str, is_asked: bool, ask: Asking, authority: trustme.CA

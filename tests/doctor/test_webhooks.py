@@ -47,7 +47,7 @@ async def looked(config: Config, ask: Asking, *, public: str | None = None, loca
 BEARER = generic(webhook_auth="bearer", webhook_secret=TOKEN_OF_PROVIDER)
 
 
-@pytest.mark.parametrize("config", [generic(), BEARER, twilio()])
+@pytest.mark.parametrize("config", [generic(), BEARER, twilio()], ids=["standard webhooks", "bearer", "twilio"])
 async def test_a_daemon_with_the_configured_secret_is_good(config: Config, ask: Asking) -> None:
     async with hostile(a_daemon_with(config)) as server:
         found = await looked(config, ask, local=server.url)
@@ -62,6 +62,7 @@ async def test_a_daemon_with_the_configured_secret_is_good(config: Config, ask: 
         (BEARER, generic(webhook_auth="bearer", webhook_secret="another-token-of-theirs")),
         (twilio(), evolve(twilio(), web=WebConfig(public_base_url="https://elsewhere.example"))),
     ],
+    ids=["another secret", "another token", "another address"],
 )
 async def test_a_daemon_with_another_secret_or_address_is_an_error(
     config: Config, of_daemon: Config, ask: Asking
@@ -91,7 +92,7 @@ async def test_twilios_own_library_accepts_only_the_signed_probe(ask: Asking) ->
     assert [is_believed(request) for request in server.requests] == [False, True]
 
 
-@pytest.mark.parametrize("config", [generic(), BEARER, twilio()])
+@pytest.mark.parametrize("config", [generic(), BEARER, twilio()], ids=["standard webhooks", "bearer", "twilio"])
 async def test_a_probe_names_no_real_reminder_and_ends_no_call(config: Config, ask: Asking) -> None:
     provider = client(config, own_url="")
     async with hostile(a_daemon_with(config)) as server:
@@ -129,6 +130,7 @@ async def test_a_token_is_only_sent_over_tls_or_on_this_machine(ask: Asking, aut
         (generic(), Mark.UNKNOWN),
         (twilio(), Mark.UNKNOWN),
     ],
+    ids=["sandbox", "unsigned", "generic", "twilio"],
 )
 async def test_without_a_daemon_to_ask_nothing_is_called_good(config: Config, mark: Mark, ask: Asking) -> None:
     assert (await looked(config, ask)).mark is mark

@@ -307,6 +307,7 @@ def leave_a_link(file: Path) -> None:
         (os.mkfifo, "is a named pipe; expected the name of a file"),
         (Path.mkdir, "is a folder; expected the name of a file"),
     ],
+    ids=["a database", "a configuration", "a link", "a named pipe", "a folder"],
 )
 def test_a_log_is_appended_only_to_a_log(tmp_path: Path, leave: Callable[[Path], object], words: str) -> None:
     file = tmp_path / "x.log"

@@ -423,6 +423,7 @@ def test_the_tables_are_strict(path: Path) -> None:
         "alerts",
         "imports",
         "changes",
+        "deliveries",
     }
     assert strict == dict.fromkeys(names, 1) | {"sqlite_sequence": 0}
 

@@ -14,7 +14,7 @@ from reminderd.clock import Clock, SystemClock
 from reminderd.config import rules_of
 from reminderd.config.load import load_config
 from reminderd.daemon.endpoints import api
-from reminderd.daemon.feed import Feed
+from reminderd.results.feed import Feed
 from reminderd.store.database import Database, open_database
 from reminderd.web.api import Throttle
 from reminderd.web.app import Health, build_app

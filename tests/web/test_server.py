@@ -169,6 +169,15 @@ async def test_a_websocket_is_refused(web: WebServer, path: str) -> None:
         b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"GET / HTTP/1.1\r\nA: " + b"x" * 100_000,
     ],
+    ids=[
+        "websocket upgrade with data",
+        "h2c upgrade",
+        "HTTP/2 preface",
+        "garbage",
+        "invalid chunk",
+        "negative length",
+        "endless header",
+    ],
 )
 async def test_no_request_can_break_the_server(web: WebServer, sent: bytes) -> None:
     async with await web.connect() as stream:

@@ -103,6 +103,7 @@ async def test_a_body_that_is_not_json_is_refused(web: WebServer, content_type: 
         ("POST", PATH, b"{}", "ours", "application/json", 400),
         ("POST", PATH, PAYLOAD, "ours", "application/json", 404),
     ],
+    ids=["path", "method", "length", "signature", "content type", "JSON", "unknown reminder"],
 )
 async def test_the_first_error_in_the_documented_order_is_reported(
     web: WebServer, method: str, path: str, body: bytes, signature: str, content_type: str, status: int

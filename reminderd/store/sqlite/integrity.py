@@ -11,7 +11,9 @@ from typing import Final
 
 from attrs import define, frozen
 
+from reminderd.core.changes import Backlog
 from reminderd.core.phone import Numbering
+from reminderd.store.deliveries import backlog
 from reminderd.store.queries import broken_promises, uncallable
 from reminderd.store.settings import database_id, real_provider, unreached_since
 from reminderd.store.sqlite.driver import Connection, DatabaseError, Error, Row, connect, snapshot, translated
@@ -56,6 +58,8 @@ class Examination:
     """The real provider that it was last opened for; None: none, or it is damaged or old."""
     unreached_since: datetime | None = None
     """Since when the provider does not reach our address; None: it does, or the database is damaged or old."""
+    unsent: Backlog | None = None
+    """What [results].url has not received, if it is set; None: the database is damaged or old."""
 
 
 def examine(path: Path, *, seconds: float, numbering: Numbering) -> Examination:
@@ -80,6 +84,7 @@ def examine(path: Path, *, seconds: float, numbering: Numbering) -> Examination:
         reasons = snapshot(connection, partial(uncallable, numbering=numbering)) if is_sound else {}
         provider = snapshot(connection, real_provider) if is_sound else None
         unreached = snapshot(connection, unreached_since) if is_sound else None
+        unsent = snapshot(connection, backlog) if is_sound else None
     return Examination(
         version=version,
         newest=newest,
@@ -88,6 +93,7 @@ def examine(path: Path, *, seconds: float, numbering: Numbering) -> Examination:
         wal_bytes=_size(Path(f"{file}-wal")),
         provider=provider,
         unreached_since=unreached,
+        unsent=unsent,
     )
 
 

@@ -67,6 +67,23 @@ def test_an_unchanged_claim_may_be_sent() -> None:
         (CLAIMED, DIALING, {"now": NOW - MINUTE}, {}),
         (CLAIMED, DIALING, {"rules": evolve(RULES, calling_hours=hours(11 * HOUR, 12 * HOUR))}, {}),
     ],
+    ids=[
+        "another lease",
+        "placed",
+        "evidence",
+        "stopping",
+        "paused",
+        "lease over",
+        "opted out",
+        "cancelled",
+        "scheduled again",
+        "message",
+        "time",
+        "number",
+        "too late",
+        "clock set back",
+        "outside the hours",
+    ],
 )
 def test_any_change_since_the_claim_prevents_the_request(
     call: Any, reminder: Any, changes: dict[str, Any], facts: dict[str, Any]

@@ -87,6 +87,7 @@ def test_after_an_ended_call_a_new_one_is_made() -> None:
         ((DUE, a_call(CallState.UNREPORTED)), {}, Status.FAILED, EndCode.UNCONFIRMED),
         ((evolve(DUE, expires_at=NOW),), {}, Status.EXPIRED, EndCode.TOO_LATE),
     ],
+    ids=["number", "message", "time zone", "opted out", "heard", "restored", "unreported call", "too late"],
 )
 def test_a_reminder_that_may_not_be_called_ends(
     rows: tuple[Any, ...], facts: dict[str, Any], status: Status, code: EndCode | None

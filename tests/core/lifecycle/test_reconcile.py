@@ -96,6 +96,22 @@ def test_an_unconfirmed_call_is_requested_again_with_its_key() -> None:
         ({}, WAITING, able(KEY), {"opted_out": frozenset({WAITING.phone_number})}),
         ({}, WAITING, able(KEY, limits=Limits(per_day=1)), {"heard_at": {WAITING.phone_number: (NOW,)}}),
     ],
+    ids=[
+        "evidence",
+        "adopted",
+        "another account",
+        "another provider",
+        "max tries",
+        "old key",
+        "no keys",
+        "cancelled",
+        "too late",
+        "message",
+        "time",
+        "closed",
+        "opted out",
+        "limits",
+    ],
 )
 def test_an_unconfirmed_call_is_not_requested_again_if_anything_changed(
     changes: dict[str, Any], reminder: Any, rules: Any, facts: dict[str, Any]

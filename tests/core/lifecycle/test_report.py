@@ -261,6 +261,7 @@ def test_the_next_call_is_earlier_if_the_calling_hours_open_earlier() -> None:
             "busy, and too late for another call",
         ),
     ],
+    ids=["max calls", "too late", "hours over"],
 )
 def test_a_reminder_fails_if_it_cannot_be_called_again(rules: Any, code: EndCode, reason: str) -> None:
     transition = report_settled(a_ledger(WAITING, PLACED), a_report("busy"), rules=rules)

@@ -127,6 +127,18 @@ def test_call_again_works_after_unconfirmed_calls_and_the_maximum_of_calls() -> 
         ((evolve(FAILED, message=" "),), {}, RULES, "message: empty"),
         ((FAILED,), {}, evolve(RULES, calling_hours=NO_HOURS), "the calling hours leave no time"),
     ],
+    ids=[
+        "unconfirmed call",
+        "ringing",
+        "stray call",
+        "answered",
+        "scheduled",
+        "called",
+        "opted out",
+        "purged",
+        "no message",
+        "no calling hours",
+    ],
 )
 def test_call_again_is_refused_with_the_reason(
     rows: tuple[Any, ...], facts: dict[str, Any], rules: Any, why: str

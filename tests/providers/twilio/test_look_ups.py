@@ -130,6 +130,7 @@ async def test_the_requests_match_twilios_documentation(twilio_at: Maker) -> Non
         (listing(a_call(sid=OTHER_SID), a_call()), Candidates((report(OTHER_SID), report()))),
         (listing(a_call(**{"from": "+12025550191"}), a_call(direction="inbound")), NotFound()),
     ],
+    ids=["one", "empty", "two", "another number and an inbound call"],
 )
 async def test_a_list_shows_which_calls_could_be_ours(
     script: Script, expected: LookUpAnswer | Candidates, twilio_at: Maker

@@ -221,6 +221,13 @@ CREATE TABLE changes (
     spoken         INTEGER
 ) STRICT;
 INSERT INTO changes VALUES(1,'00000000000000000000000000000000',1780000000000,'reminder','über','ü',NULL,'called','confirmed',NULL,0,2,'heard',1);
+CREATE TABLE deliveries (
+    seq        INTEGER PRIMARY KEY,
+    subject_id TEXT NOT NULL,
+    tries      INTEGER NOT NULL DEFAULT 0,
+    next_at    INTEGER NOT NULL,
+    error      TEXT
+) STRICT;
 CREATE TABLE audit (
     id             INTEGER PRIMARY KEY,
     at             INTEGER NOT NULL,
@@ -378,7 +385,9 @@ BEGIN
      WHERE phone_number = NEW.phone_number AND status = 'scheduled';
 END;
 CREATE INDEX imports_by_time ON imports (at, id);
+CREATE INDEX deliveries_by_subject ON deliveries (subject_id, seq);
 CREATE INDEX changes_by_subject ON changes (subject_id);
+CREATE INDEX changes_by_appointment ON changes (appointment_id) WHERE appointment_id IS NOT NULL;
 CREATE INDEX changes_by_time ON changes (at);
 CREATE TRIGGER reminders_outcome_changed AFTER UPDATE OF status, response, end_code, done_at ON reminders
 WHEN NEW.response IS NOT OLD.response
@@ -389,11 +398,12 @@ WHEN NEW.response IS NOT OLD.response
          AND ((NEW.end_code IS NOT OLD.end_code AND NEW.end_code IS NOT 'cancelled_elsewhere')
               OR (NEW.done_at IS NULL) <> (OLD.done_at IS NULL)))
 BEGIN
-    INSERT INTO changes (at, kind, subject_id, ref, status, response, end_code, done, attempts, call_outcome, spoken)
+    INSERT INTO changes (at, kind, subject_id, ref, appointment_id, status, response, end_code, done, attempts,
+                         call_outcome, spoken)
     SELECT CASE WHEN NEW.revision <> OLD.revision THEN NEW.updated_at
                 ELSE CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) END,
-           'reminder', NEW.id, NEW.ref, NEW.status, NEW.response, NEW.end_code, NEW.done_at IS NOT NULL, NEW.attempts,
-           last.outcome, last.spoken
+           'reminder', NEW.id, NEW.ref, NEW.appointment_id, NEW.status, NEW.response, NEW.end_code, NEW.done_at IS NOT NULL,
+           NEW.attempts, last.outcome, last.spoken
       FROM (SELECT 1) LEFT JOIN (
                SELECT c.outcome, m.spoken FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
                 WHERE m.reminder_id = NEW.id AND m.deleted = 0 AND m.scheduled_at = NEW.scheduled_at
@@ -405,17 +415,34 @@ CREATE TRIGGER reminders_inserted_with_outcome AFTER INSERT ON reminders
 WHEN NEW.status IN ('called', 'failed', 'expired', 'cancelled')
      OR EXISTS (SELECT 1 FROM changes WHERE subject_id = NEW.id AND kind = 'reminder')
 BEGIN
-    INSERT INTO changes (at, kind, subject_id, ref, status, response, end_code, done, attempts, call_outcome, spoken)
+    INSERT INTO changes (at, kind, subject_id, ref, appointment_id, status, response, end_code, done, attempts,
+                         call_outcome, spoken)
     SELECT CASE WHEN NEW.revision <> 0 THEN NEW.updated_at
                 ELSE CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) END,
-           'reminder', NEW.id, NEW.ref, NEW.status, NEW.response, NEW.end_code, NEW.done_at IS NOT NULL, NEW.attempts,
-           last.outcome, last.spoken
+           'reminder', NEW.id, NEW.ref, NEW.appointment_id, NEW.status, NEW.response, NEW.end_code, NEW.done_at IS NOT NULL,
+           NEW.attempts, last.outcome, last.spoken
       FROM (SELECT 1) LEFT JOIN (
                SELECT c.outcome, m.spoken FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
                 WHERE m.reminder_id = NEW.id AND m.deleted = 0 AND m.scheduled_at = NEW.scheduled_at
                   AND c.phone_number = NEW.phone_number AND c.outcome IS NOT NULL
                 ORDER BY c.seq DESC LIMIT 1
            ) AS last;
+END;
+CREATE TRIGGER appointments_outcome_changed AFTER UPDATE OF status, response ON appointments
+WHEN NEW.status <> OLD.status OR NEW.response IS NOT OLD.response
+BEGIN
+    INSERT INTO changes (at, kind, subject_id, ref, status, response)
+    VALUES (CASE WHEN NEW.revision <> OLD.revision THEN NEW.updated_at
+                 ELSE CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) END,
+            'appointment', NEW.id, NEW.ref, NEW.status, NEW.response);
+END;
+CREATE TRIGGER appointments_inserted_with_outcome AFTER INSERT ON appointments
+WHEN NEW.status = 'cancelled' OR NEW.response IS NOT NULL
+     OR EXISTS (SELECT 1 FROM changes WHERE subject_id = NEW.id AND kind = 'appointment')
+BEGIN
+    INSERT INTO changes (at, kind, subject_id, ref, status, response)
+    VALUES (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER),
+            'appointment', NEW.id, NEW.ref, NEW.status, NEW.response);
 END;
 CREATE INDEX audit_by_reminder ON audit (reminder_id);
 CREATE INDEX audit_by_appointment ON audit (appointment_id) WHERE appointment_id IS NOT NULL;

@@ -113,6 +113,18 @@ def leave_a_link_to_a_copy(target: Path) -> None:
         (leave_a_socket, "is a socket; expected the name of a file"),
         (Path.mkdir, "is a folder; expected the name of a file"),
     ],
+    ids=[
+        "text",
+        "an empty file",
+        "a truncated database",
+        "a database",
+        "another copy",
+        "a link to a copy",
+        "a dangling link",
+        "a named pipe",
+        "a socket",
+        "a folder",
+    ],
 )
 def test_only_an_earlier_copy_of_this_database_is_replaced(
     connection: Connection, target: Path, leave: Callable[[Path], object], words: str

@@ -81,7 +81,11 @@ def test_a_damaged_file_is_an_unusable_store(code: int, words: str) -> None:
         raise an_error(code)
 
 
-@pytest.mark.parametrize("error", [an_error(1), an_error(None), IntegrityError("unique"), ValueError("a bug")])
+@pytest.mark.parametrize(
+    "error",
+    [an_error(1), an_error(None), IntegrityError("unique"), ValueError("a bug")],
+    ids=["SQL error", "no code", "constraint", "a bug"],
+)
 def test_programming_errors_and_broken_constraints_are_not_translated(error: Exception) -> None:
     assert store_error(error) is None
     with pytest.raises(type(error)) as caught, translated():
