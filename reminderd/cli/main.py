@@ -13,7 +13,7 @@ from reminderd.logs.terminal import cleaned_streams
 
 
 @frozen
-class _Entry:
+class _Command:
     """A command in the list that `reminderd --help` shows."""
 
     place: str
@@ -22,31 +22,31 @@ class _Entry:
     """What it does, on one line of a terminal of 80 columns."""
 
 
-COMMANDS: Final[Mapping[str, _Entry]] = {
-    "demo": _Entry("demo:demo", "Show every type of call within seconds; needs no setup."),
-    "run": _Entry("running:run_", "Run the daemon: place calls that are due, receive webhooks."),
-    "sandbox": _Entry("running:sandbox", "Run the simulated voice provider alone, to develop against."),
-    "check-config": _Entry("checks:check_config", "Check the configuration; show what to set at the provider."),
-    "messages": _Entry("messages:messages", "Show what patients hear, as text."),
-    "doctor": _Entry("checks:doctor", "Check everything the daemon depends on, and say what to fix."),
-    "call-test": _Entry("call_test:call_test", "Call one phone now, and show the progress of the call."),
-    "add": _Entry("one_reminder:add", "Add one reminder."),
-    "import": _Entry("importing:import_", "Import reminders from a CSV file."),
-    "list": _Entry("lists:list_", "List reminders by their time."),
-    "report": _Entry("lists:report", "Report the outcome of a day's reminders, today's by default."),
-    "show": _Entry("one_reminder:show", "Show one reminder, with every call and every action by staff."),
-    "cancel": _Entry("one_reminder:cancel", "Cancel a reminder: the patient is no longer called."),
-    "accept": _Entry("one_reminder:accept", "Accept the changed phone number of a held reminder."),
-    "call-again": _Entry("one_reminder:call_again", "Call again for a reminder that has ended without success."),
-    "done": _Entry("one_reminder:done", "Note that you have called a reminder's patient yourself."),
-    "opt-out": _Entry("privacy:opt_out_", "Keep the list of phone numbers that must not be called."),
-    "status": _Entry("status:status", "Show whether all is well."),
-    "pause": _Entry("pausing:pause", "Pause all dialing, also after a restart, until resume."),
-    "resume": _Entry("pausing:resume", "Resume dialing."),
-    "export": _Entry("privacy:export", "Print all stored data of one phone number as JSON."),
-    "erase": _Entry("privacy:erase_", "Delete all reminders and calls of one phone number."),
-    "purge": _Entry("privacy:purge", "Erase the personal data in old reminders."),
-    "db": _Entry("db:db", "Check, back up, restore or migrate the database file."),
+COMMANDS: Final[Mapping[str, _Command]] = {
+    "demo": _Command("demo:demo", "Show every type of call within seconds; needs no setup."),
+    "run": _Command("running:run_", "Run the daemon: place calls that are due, receive webhooks."),
+    "sandbox": _Command("running:sandbox", "Run the simulated voice provider alone, to develop against."),
+    "check-config": _Command("checks:check_config", "Check the configuration; show what to set at the provider."),
+    "messages": _Command("messages:messages", "Show what patients hear, as text."),
+    "doctor": _Command("checks:doctor", "Check everything the daemon depends on, and say what to fix."),
+    "call-test": _Command("call_test:call_test", "Call one phone now, and show the progress of the call."),
+    "add": _Command("one_reminder:add", "Add one reminder."),
+    "import": _Command("importing:import_", "Import reminders from a CSV file."),
+    "list": _Command("lists:list_", "List reminders by their time."),
+    "report": _Command("lists:report", "Report the outcome of a day's reminders, today's by default."),
+    "show": _Command("one_reminder:show", "Show one reminder, with every call and every action by staff."),
+    "cancel": _Command("one_reminder:cancel", "Cancel a reminder: the patient is no longer called."),
+    "accept": _Command("one_reminder:accept", "Accept the changed phone number of a held reminder."),
+    "call-again": _Command("one_reminder:call_again", "Call again for a reminder that has ended without success."),
+    "done": _Command("one_reminder:done", "Note that you have called a reminder's patient yourself."),
+    "opt-out": _Command("privacy:opt_out_", "Keep the list of phone numbers that must not be called."),
+    "status": _Command("status:status", "Show whether all is well."),
+    "pause": _Command("pausing:pause", "Pause all dialing, also after a restart, until resume."),
+    "resume": _Command("pausing:resume", "Resume dialing."),
+    "export": _Command("privacy:export", "Print all stored data of one phone number as JSON."),
+    "erase": _Command("privacy:erase_", "Delete all reminders and calls of one phone number."),
+    "purge": _Command("privacy:purge", "Erase the personal data in old reminders."),
+    "db": _Command("db:db", "Check, back up, restore or migrate the database file."),
 }
 
 

@@ -33,8 +33,8 @@ from reminderd.imports.spreadsheet import Sheet, opened
 from reminderd.imports.table import UnreadableError
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
 from reminderd.store.personal_data import (
+    PersonalData,
     Place,
-    Record,
     count_left_calls,
     count_old,
     erase,
@@ -83,7 +83,7 @@ def erase_(config: Config, phone: str, *, yes: bool) -> None:
         say_if_traces_are_left(scrubbed=scrub(connection))
 
 
-def _document(number: str, found: Record) -> dict[str, Any]:
+def _document(number: str, found: PersonalData) -> dict[str, Any]:
     return {
         "phone_number": number,
         "opt_out": found.opt_out,
@@ -101,13 +101,13 @@ def _document(number: str, found: Record) -> dict[str, Any]:
     }
 
 
-def _question(found: Record) -> str:
+def _question(found: PersonalData) -> str:
     waiting = sum(reminder["status"] == Status.SCHEDULED for reminder in found.reminders)
     others = f"; {counted(len(found.other_calls), 'call')} for no reminder of it" if found.other_calls else ""
     return f"{counted(len(found.reminders), 'reminder')} of this number, {waiting} of them waiting{others}"
 
 
-def _found(connection: Connection, number: str) -> Record:
+def _found(connection: Connection, number: str) -> PersonalData:
     found = snapshot(connection, partial(record, phone_number=number))
     if found.empty:
         fail("nothing is stored about this number")

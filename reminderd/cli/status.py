@@ -17,17 +17,17 @@ from reminderd.cli.common import FAILED, as_json, database_to_look_at, with_conf
 from reminderd.cli.output import import_columns, print_fields, print_json, spoken
 from reminderd.cli.pausing import reasons_for_silence
 from reminderd.clock import SystemClock
-from reminderd.config import Config, WebConfig, numbering_of
+from reminderd.config import Config, WebConfig, expected_of, numbering_of
 from reminderd.core.changes import Backlog
-from reminderd.core.imports import summary
+from reminderd.core.imports import missing_words, summary
 from reminderd.core.monitoring import DaemonReport, Glance, errors
 from reminderd.store.deliveries import backlog
 from reminderd.store.errors import CopyError
-from reminderd.store.imports import last_import
+from reminderd.store.imports import last_import, missing_file
 from reminderd.store.queries import Value, uncallable
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backup_age
-from reminderd.store.sqlite.driver import snapshot
+from reminderd.store.sqlite.driver import Connection, snapshot
 from reminderd.store.stats import glance
 from reminderd.validators import shown_host
 
@@ -58,6 +58,7 @@ def status(config: Config, *, as_json: bool) -> None:
         reasons = snapshot(connection, partial(uncallable, numbering=numbering_of(config)))
         own_id = snapshot(connection, database_id)
         imported = snapshot(connection, last_import)
+        late_file = _late_file(config, connection, now)
         unsent = snapshot(connection, backlog) if config.results.url else None
     daemon = _asked(config, own_id)
     free = shutil.disk_usage(config.database.path.parent).free
@@ -71,6 +72,7 @@ def status(config: Config, *, as_json: bool) -> None:
         backlog=unsent,
         now=now,
     )
+    found += [] if late_file is None else [late_file]
     if as_json:
         print_json(
             {
@@ -102,6 +104,12 @@ def status(config: Config, *, as_json: bool) -> None:
         print_fields(lines, zone)
     if found:
         sys.exit(FAILED)
+
+
+def _late_file(config: Config, connection: Connection, now: datetime) -> str | None:
+    expected = expected_of(config)
+    missing = None if expected is None else snapshot(connection, partial(missing_file, expected=expected, now=now))
+    return None if missing is None else missing_words(missing, config.calling.zone)
 
 
 def _verdict(found: list[str], pauses: list[str]) -> str:

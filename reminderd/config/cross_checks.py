@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from reminderd.config.schema import DAYS, Config, numbering_of, scripts_of
+from reminderd.config.secrets import files_with_secrets
 from reminderd.core.phone import territories_of
 from reminderd.core.schedule.calling_hours import WHOLE_DAY
 from reminderd.core.schedule.time_zones import EXPECTED, territory_of
@@ -24,6 +25,7 @@ def cross_check(config: Config) -> Iterator[CheckError]:
     yield from _durations(config)
     yield from _place(config)
     yield from _hours(config)
+    yield from _folder(config)
     yield from _reminders(config)
     yield from _profiles(config)
     yield from _languages(config)
@@ -60,6 +62,7 @@ def _hours(config: Config) -> Iterator[CheckError]:
         "the holidays": bool(calling.holidays),
         "[reminders].before": config.reminders.is_used,
         "[limits]": bool(limits.answered_per_day or limits.answered_per_week),
+        "[import].expect_by": bool(config.import_.expect_by),
         "[messages.templates] with {date} or {time}": any("{date}" in text or "{time}" in text for text in templates),
     }
     found = [use for use, is_used in uses.items() if is_used]
@@ -68,6 +71,28 @@ def _hours(config: Config) -> Iterator[CheckError]:
     if not any(calling.calling_hours.week):
         keys = ("calling", "days"), *(("calling", "hours", day) for day in DAYS)
         yield keys, "leaves no day with calling hours; expected at least one day that [calling.hours] does not close"
+
+
+def _folder(config: Config) -> Iterator[CheckError]:
+    """Check that no file of ours is in the folder whose files are taken out of it."""
+    if config.import_.path is None:
+        if config.import_.expect_by:
+            yield (("import", "folder"), ("import", "expect_by")), "is missing; expected the folder to which files come"
+        return
+    used = {
+        config.database.path.parent: "the database",
+        **dict.fromkeys((file.parent for file in files_with_secrets(config)), "a file with secrets"),
+    }
+    if config.log.path is not None:
+        used[config.log.path.parent] = "the log"
+    if config.path is not None:
+        used[config.path.parent] = "this configuration"
+    if config.backup.path is not None:
+        used[config.backup.path] = "the backups"
+    folder = os.path.realpath(config.import_.path)
+    found = next((use for place, use in used.items() if os.path.realpath(place) == folder), None)
+    if found is not None:
+        yield (("import", "folder"),), f"is the folder of {found}; expected one to which only files to import come"
 
 
 def _reminders(config: Config) -> Iterator[CheckError]:
@@ -87,6 +112,12 @@ def _profiles(config: Config) -> Iterator[CheckError]:
         if profile.template and profile.template not in templates:
             expected = f"expected one of {', '.join(templates)}" if templates else "expected it there"
             yield ((*section, "template"), ("messages", "templates")), f"is not in [messages.templates]; {expected}"
+        if profile.format == "ics" and not profile.columns.get("phone_number"):
+            keys = (*section, "columns"), (*section, "format")
+            yield (
+                keys,
+                'has no phone_number; expected it with a property of calendars, like phone_number = "DESCRIPTION"',
+            )
         if profile.country and countries and profile.country not in countries:
             places = ("clinic", "allowed_countries"), ("clinic", "country")
             mistake = "is no country that may be called"

@@ -280,6 +280,7 @@ def _completed(config: Config, raw: _RawConfig) -> Config:
         log=evolve(config.log, folder=raw.folder),
         backup=evolve(config.backup, base=raw.folder),
         results=evolve(config.results, base=raw.folder),
+        import_=evolve(config.import_, base=raw.folder),
         provider=provider,
         path=raw.file,
     )

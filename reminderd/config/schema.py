@@ -15,11 +15,13 @@ from attrs import asdict, evolve, field, frozen, make_class
 
 from reminderd import validators
 from reminderd.core.answers import Capabilities
+from reminderd.core.imports import Expected
 from reminderd.core.phone import Numbering
 from reminderd.core.rules import Backoff, CallPlan, Limits, Planning, Rules, type_key
 from reminderd.core.schedule.cadence import EXPECTED as CADENCES
 from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import CallingHours, Spans
+from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.script.prompts import Prompt
 from reminderd.core.script.scripts import PLACEHOLDERS, Script, Scripts
 from reminderd.core.script.tags import voice_tag
@@ -434,13 +436,24 @@ class ProfileConfig:
 
 @frozen(kw_only=True)
 class ImportConfig:
-    """How files are imported."""
+    """How files are imported, and from which folder."""
 
+    folder: str = key("", "the path of a folder", validators.path_error)
+    expect_by: str = key(
+        "", 'a time from "00:00" to "23:59"', lambda text: validators.start_error(text) if text else None
+    )
     profiles: Mapping[str, ProfileConfig] = sections(
         ProfileConfig,
         validators.section_name_error,
         "sections like [import.profiles.practice], with names in small letters, digits and underscores",
     )
+    base: Path = field(default=Path(), metadata=DERIVED)
+    """What a relative path is relative to."""
+
+    @property
+    def path(self) -> Path | None:
+        """The folder; None: no files are imported from one."""
+        return self.base / self.folder if self.folder else None
 
 
 @frozen(kw_only=True)
@@ -620,6 +633,14 @@ def with_provider(config: Config, settings: ProviderSettings) -> Config:
     """Return the configuration with this provider chosen, and this section of it."""
     chosen: dict[str, Any] = {"kind": settings.name, settings.name: settings, "is_stated": True}
     return evolve(config, provider=evolve(config.provider, **chosen))
+
+
+def expected_of(config: Config) -> Expected | None:
+    """Return by when a file is expected from the folder; None: none is."""
+    if not config.import_.expect_by:
+        return None
+    by = Daily(at=time.fromisoformat(config.import_.expect_by), zone=config.calling.zone)
+    return Expected(by=by, hours=config.calling.calling_hours)
 
 
 def numbering_of(config: Config) -> Numbering:

@@ -1,13 +1,24 @@
 """Say what became of the import of a file: how far it came, and how many rows did what."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 
+from reminderd.core.schedule.calling_hours import CallingHours
+from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.upsert import Intake
+
+FOLDER: Final = "folder"
+"""The actor of an import from the folder."""
+
+_DAY: Final = timedelta(days=1)
+_LATE: Final = timedelta(hours=6)
+"""A file that comes so late is still the one that was expected, and not the next."""
+_LOOK_BACK_DAYS: Final = 31
 
 _ALWAYS: Final = (Intake.ADDED, Intake.CHANGED, Intake.UNCHANGED)
 _IF_ANY: Final = (Intake.HELD, Intake.CANCELLED, Intake.NOT_NEEDED)
@@ -62,3 +73,34 @@ def summary(record: ImportRecord) -> str:
     how = "not finished" if record.status is ImportStatus.RUNNING else record.status.value
     why = "" if record.reason is None else f": {record.reason}"
     return f"{record.file}{by}: {how}{why}; until then {counts}"
+
+
+def missing_words(missing: datetime, zone: ZoneInfo) -> str:
+    """Return what is wrong if a file has not come by this moment."""
+    return f"no file has come to [import].folder: one was expected by {missing.astimezone(zone):%Y-%m-%d %H:%M}"
+
+
+@frozen(kw_only=True)
+class Expected:
+    """By when a file comes from the folder: on each day with calling hours."""
+
+    by: Daily
+    hours: CallingHours
+
+    def missing(self, last: datetime | None, now: datetime) -> datetime | None:
+        """Return the moment by which a file should have come, if it has not; None: nothing is missing.
+
+        A file of Friday night is the one for Monday, if nobody is called in between.
+
+        Args:
+            last: when the last one has come; None: there was none.
+            now: the time.
+        """
+        today = now.astimezone(self.by.zone).date()
+        days = (today - back * _DAY for back in range(_LOOK_BACK_DAYS))
+        moments = [self.by.on(day) for day in days if self.hours.opens_on(day)]
+        past = [moment for moment in moments if moment <= now]
+        if not past:
+            return None
+        before = past[1] if len(past) > 1 else past[0] - _DAY
+        return past[0] if last is None or last < min(before + _LATE, past[0]) else None

@@ -11,9 +11,10 @@ from loguru import logger
 from quart_trio import QuartTrio
 
 from reminderd.clock import Clock
-from reminderd.config import Config, rules_of
+from reminderd.config import Config, expected_of, rules_of
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
+from reminderd.daemon.drop_folder import DropFolder, import_what_is_dropped, old_files
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
 from reminderd.daemon.readiness import NO_SUPERVISOR, Supervisor, Watch
 from reminderd.daemon.side_jobs import (
@@ -28,6 +29,7 @@ from reminderd.daemon.side_jobs import (
 )
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
+from reminderd.imports.folder import Folder
 from reminderd.metrics import Instruments
 from reminderd.providers.base import ClientOptions, ProviderClient, ProviderSettings
 from reminderd.results.feed import Feed
@@ -106,6 +108,8 @@ class Setup:
     alerts: Alerts | None
     """None: no alerts are sent."""
     daily_jobs: Sequence[DailyJob]
+    drop: DropFolder | None
+    """None: no files are imported from a folder."""
     results: Sequence[Callable[[], Awaitable[None]]]
     """Each delivers changes of outcomes in one way until the end of this setup."""
 
@@ -155,6 +159,8 @@ class Setup:
         async with trio.open_nursery() as nursery:
             if self.alerts is not None:
                 nursery.start_soon(watch, self.alerts)
+            if self.drop is not None:
+                nursery.start_soon(import_what_is_dropped, self.drop)
             for deliver in self.results:
                 nursery.start_soon(self._keep_running, deliver)
             for job in self.daily_jobs:
@@ -217,6 +223,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         daily_jobs=daily_jobs(config, database=daemon.database, clock=clock, stopping=context.stopping)
         if dials
         else (),
+        drop=_drop(config, context) if dials else None,
         results=tuple(_results(config, context, feed)) if dials else (),
     )
     daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
@@ -236,6 +243,17 @@ def _alerts(config: Config, context: Context) -> Alerts:
         send=by_apprise(config.alerts.urls),
         every=timedelta(seconds=config.alerts.every_seconds),
         stopping=context.stopping,
+        expected=expected_of(config),
+    )
+
+
+def _drop(config: Config, context: Context) -> DropFolder | None:
+    """Return what imports files from the folder; None: there is none."""
+    path = config.import_.path
+    if path is None:
+        return None
+    return DropFolder(
+        folder=Folder(path), config=config, database=context.database, clock=context.clock, stopping=context.stopping
     )
 
 
@@ -267,7 +285,10 @@ def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: tr
         backup = partial(backups, config.database.path, config.backup.path, keep=config.backup.keep)
         found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))
     daily = Daily(at=config.retention.time, zone=zone)
-    found.append(retention(database, daily=daily, days=config.retention.days, clock=clock, stopping=stopping))
+    days, folder = config.retention.days, config.import_.path
+    found.append(retention(database, daily=daily, days=days, clock=clock, stopping=stopping))
+    if days and folder is not None:
+        found.append(old_files(folder, daily=daily, days=days, clock=clock, stopping=stopping))
     days = config.retention.changes_days
     ways = [way for way, is_used in ((WEBHOOK, config.results.url), (FOLDER, config.results.folder)) if is_used]
     found.append(change_retention(database, daily=daily, days=days, ways=ways, clock=clock, stopping=stopping))

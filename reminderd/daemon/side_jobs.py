@@ -13,6 +13,7 @@ from attrs import field, frozen
 from loguru import logger
 
 from reminderd.clock import Clock
+from reminderd.core.imports import Expected, missing_words
 from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import CallOutcome
@@ -22,6 +23,7 @@ from reminderd.store.database import Database
 from reminderd.store.deliveries import trim
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
+from reminderd.store.imports import file_alert, note_file_alert
 from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed
 from reminderd.store.queries import News, news, note_alerts
 from reminderd.store.settings import address_alert, note_address_alert
@@ -209,6 +211,7 @@ Send = Callable[[str, str], Awaitable[bool]]
 """Sends a title and a text; returns whether every service has accepted it."""
 
 _PAUSED: Final = "dialing is paused"
+_NO_FILE: Final = "no file has come"
 _LINES: Final = 50
 _ENDINGS: Final = {str(one): one for one in CallOutcome}
 _SENDING_SECONDS: Final = 60.0
@@ -225,6 +228,8 @@ class Alerts:
     every: timedelta
     """The shortest time between two messages; news that comes meanwhile waits for the next."""
     stopping: trio.Event
+    expected: Expected | None = None
+    """By when a file comes to the folder; None: none is expected."""
 
 
 async def watch(alerts: Alerts) -> None:
@@ -244,9 +249,10 @@ async def _send_news(alerts: Alerts) -> bool:
     """Return False if there is news that could not be sent."""
     found = await alerts.database.read(partial(news, now=alerts.clock.now()))
     unreached = await alerts.database.read(address_alert)
-    if not found and unreached is None:
+    missing = await _missing(alerts)
+    if not found and unreached is None and missing is None:
         return True
-    title, text = message(found, is_unreached=unreached is not None)
+    title, text = message(found, is_unreached=unreached is not None, late_file=_late_file(alerts, missing))
     is_sent = False
     with trio.move_on_after(_SENDING_SECONDS):
         is_sent = await alerts.send(title, text)
@@ -256,13 +262,27 @@ async def _send_news(alerts: Alerts) -> bool:
     await alerts.database.write(partial(note_alerts, alerts=found))
     if unreached is not None:
         await alerts.database.write(partial(note_address_alert, unreached=unreached))
+    if missing is not None:
+        await alerts.database.write(partial(note_file_alert, missing=missing))
     logger.info(f"an alert was sent: {title}")
     return True
 
 
-def message(found: Sequence[News], *, is_unreached: bool = False) -> tuple[str, str]:
-    """Return title and text: that dialing is paused because the provider does not reach us, then the reminders."""
+async def _missing(alerts: Alerts) -> datetime | None:
+    """Return the moment by which a file should have come, if it has not and no alert was sent for it yet."""
+    if alerts.expected is None:
+        return None
+    return await alerts.database.read(partial(file_alert, expected=alerts.expected, now=alerts.clock.now()))
+
+
+def _late_file(alerts: Alerts, missing: datetime | None) -> str | None:
+    return None if missing is None or alerts.expected is None else missing_words(missing, alerts.expected.by.zone)
+
+
+def message(found: Sequence[News], *, is_unreached: bool = False, late_file: str | None = None) -> tuple[str, str]:
+    """Return title and text: that dialing is paused as the provider does not reach us, a file, then the reminders."""
     parts = [(_PAUSED, f"{UNREACHED}. Run reminderd doctor.")] if is_unreached else []
+    parts += [(_NO_FILE, f"{late_file}. Run reminderd report.")] if late_file else []
     parts += [_of_reminders(found)] if found else []
     return "; ".join(title for title, _ in parts), "\n\n".join(text for _, text in parts)
 

@@ -15,7 +15,7 @@ from reminderd.config import Config, config_warnings, origin
 from reminderd.core.diagnosis import Finding, good, warning
 from reminderd.doctor.asking import Asking, asking
 from reminderd.doctor.connections import check_port, check_provider, check_public_address, check_webhooks
-from reminderd.doctor.machine import check_clock, check_database, check_files
+from reminderd.doctor.machine import check_clock, check_database, check_drop_folder, check_files
 
 QUESTION_SECONDS: Final = 5.0
 """For one question over the network."""
@@ -30,6 +30,7 @@ async def diagnose(config: Config, clock: Clock) -> list[Finding]:
         checks: list[Callable[[], Awaitable[list[Finding]]]] = [
             partial(_at_once, partial(check_configuration, config)),
             partial(_at_once, partial(check_files, config)),
+            partial(_at_once, partial(check_drop_folder, config, clock.now())),
             partial(check_clock, config, open_to_ask, clock),
             partial(check_database, config, clock, seconds=READING_SECONDS),
             partial(check_provider, config, seconds=QUESTION_SECONDS),

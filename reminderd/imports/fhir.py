@@ -104,15 +104,15 @@ class _Found:
     def add(self, resource: Json, url: str) -> None:
         """Add a resource with its `fullUrl`."""
         kind = resource.get("resourceType")
-        if kind == "Appointment":
+        if not isinstance(kind, str):
+            self.record().wrong("resourceType: none; expected one, like Appointment", always=True)
+        elif kind == "Appointment":
             self.appointments.append(_appointment(resource, self.record()))
         elif kind in _ACTORS:
             check_count(len(self._by_name))
-            self._add(_actor(resource, f"{kind}", url))
-        elif isinstance(kind, str):
-            self.other = self.other or kind
+            self._add(_actor(resource, kind, url))
         else:
-            self.record().wrong("resourceType: none; expected one, like Appointment", always=True)
+            self.other = self.other or kind
 
     def record(self) -> Record:
         """Begin the next record."""

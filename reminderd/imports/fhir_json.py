@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from reminderd.imports.records import check_size, decoded
+from reminderd.imports.records import MOST, check_size, decoded
 from reminderd.imports.table import UnreadableError
 
 Json = Mapping[str, Any]
 Wrong = Callable[[str], None]
 
 EXPECTED: Final = "expected a FHIR Bundle of Appointment and Patient, or one resource on each line"
+
+MOST_ELEMENTS: Final = 1_000
+"""In a list of one resource."""
 
 _ERRORS: Final = frozenset({"error", "fatal"})
 _NOTHING: Final[Json] = {}
@@ -109,7 +112,8 @@ def _entries(bundle: Json) -> Sequence[Json]:
         UnreadableError: It is not all of them.
     """
     mistakes: list[str] = []
-    entries, links = several(bundle, "entry", mistakes.append), several(bundle, "link", mistakes.append)
+    entries = several(bundle, "entry", mistakes.append, most=10 * MOST)
+    links = several(bundle, "link", mistakes.append)
     if mistakes:
         raise UnreadableError(f"Bundle.{mistakes[0]}")
     if any(link.get("relation") == "next" for link in links):
@@ -158,13 +162,16 @@ def one(element: Json, name: str, wrong: Wrong) -> Json:
     return _NOTHING
 
 
-def several(element: Json, name: str, wrong: Wrong) -> Sequence[Json]:
+def several(element: Json, name: str, wrong: Wrong, *, most: int = MOST_ELEMENTS) -> Sequence[Json]:
     """Return a list of elements inside another; an empty one if there is none."""
     found = element.get(name, [])
-    if isinstance(found, list) and all(isinstance(each, dict) for each in found):
-        return found
-    wrong(f"{name}: no list of elements; expected them in brackets")
-    return []
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        wrong(f"{name}: no list of elements; expected them in brackets")
+        return []
+    if len(found) > most:
+        wrong(f"{name}: more than {most:,} elements; expected less")
+        return []
+    return found
 
 
 def concept(found: Any) -> str:  # noqa: ANN401 - any JSON

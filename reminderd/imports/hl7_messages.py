@@ -54,7 +54,7 @@ class RawMessage:
 
 
 @frozen
-class Message:
+class Hl7Message:
     """A message in segments and fields."""
 
     parsed: hl7.Message
@@ -107,7 +107,7 @@ def messages_of(content: bytes) -> Sequence[RawMessage]:
         raise UnreadableError("it is empty; expected HL7 messages")
     for frame in (_BEGIN_FRAME, _END_FRAME):
         content = content.replace(frame, b"\r" + frame + b"\r")
-    file = _File()
+    file = _MessageFile()
     for line in _LINE_ENDS.split(content):
         if line.strip(b" \t"):
             file.add(line)
@@ -116,7 +116,7 @@ def messages_of(content: bytes) -> Sequence[RawMessage]:
 
 
 @define
-class _File:
+class _MessageFile:
     """A file that is being read, line by line."""
 
     messages: list[RawMessage] = field(factory=list)
@@ -168,7 +168,7 @@ class _File:
             raise UnreadableError(f"BTS counts {int(count)} messages, and its batch has {found}; expected all of them")
 
 
-def parsed(raw: RawMessage, encoding: str | None) -> Message:
+def parsed(raw: RawMessage, encoding: str | None) -> Hl7Message:
     """Return a message in segments and fields, without those segments that are not needed.
 
     Raises:
@@ -188,7 +188,7 @@ def parsed(raw: RawMessage, encoding: str | None) -> Message:
     except (hl7.exceptions.HL7Exception, ValueError, LookupError) as error:
         raise ValueError("message: it can't be read; expected segments and fields of HL7 v2") from error
     component, repetition, escape, subcomponent = tuple(found[2])[:4]
-    return Message(message, component, repetition, subcomponent, escape)
+    return Hl7Message(message, component, repetition, subcomponent, escape)
 
 
 def _encoding(header: bytes, content: bytes, named: str | None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from reminderd.core.tables.statuses import standing_of
-from reminderd.imports.hl7_messages import Message, RawMessage, messages_of, parsed
+from reminderd.imports.hl7_messages import Hl7Message, RawMessage, messages_of, parsed
 from reminderd.imports.records import FIELDS, PHONE_ROLES, Record, Records, check_size, language_of, quoted, table_of
 
 _TRIGGERS: Final[Mapping[str, str]] = {
@@ -80,7 +80,7 @@ def _fill(record: Record, raw: RawMessage, encoding: str | None) -> None:
     _fill_patient(record, message)
 
 
-def _trigger(message: Message) -> str:
+def _trigger(message: Hl7Message) -> str:
     """Return what happened to the appointment, like S12.
 
     Raises:
@@ -98,14 +98,14 @@ def _trigger(message: Message) -> str:
     return trigger
 
 
-def _ref(message: Message) -> str:
+def _ref(message: Hl7Message) -> str:
     """Return the name of the appointment, with the number of its occurrence if it has one."""
     names = (message.part(message.field("SCH", number), 1) for number in (2, 1))
     name, occurrence = next(filter(None, names), ""), message.part(message.field("SCH", 3), 1)
     return f"{name}/{occurrence}" if name and occurrence else name
 
 
-def _status(message: Message) -> str:
+def _status(message: Hl7Message) -> str:
     """Return the word of SCH-25 that is known, or else the first."""
     field = message.field("SCH", 25)
     words = [word for word in (message.part(field, 1), message.part(field, 2)) if word]
@@ -115,7 +115,7 @@ def _status(message: Message) -> str:
     return next(iter(known.values()), words[0] if words else "")
 
 
-def _start(message: Message) -> str:
+def _start(message: Hl7Message) -> str:
     """Return when the appointment begins, in ISO 8601; local to the clinic if it has no offset."""
     times = [message.part(each, 4) for each in message.repetitions("SCH", 11)]
     if not any(times):
@@ -133,27 +133,27 @@ def _start(message: Message) -> str:
     return f"{local}{offset[:3]}:{offset[3:]}" if offset else local
 
 
-def _type(message: Message) -> str:
+def _type(message: Hl7Message) -> str:
     """Return the type of SCH-8: its text, or else its code, in the clinic's own catalog or in another one."""
     field = message.field("SCH", 8)
     return next(filter(None, (message.part(field, number) for number in (2, 1, 5, 4))), "")
 
 
-def _place(message: Message) -> str:
+def _place(message: Hl7Message) -> str:
     """Return the place of AIL: its description, facility or point of care; of several, none is the one."""
     fields = [message.field("AIL", 3, place) for place in range(message.count("AIL"))]
     names = {next(filter(None, (message.part(field, number) for number in (9, 4, 1))), "") for field in fields}
     return names.pop() if len(names) == 1 else ""
 
 
-def _provider(message: Message) -> str:
+def _provider(message: Hl7Message) -> str:
     """Return the person of AIP; of several, none is the one."""
     fields = [message.field("AIP", 3, place) for place in range(message.count("AIP"))]
     names = {" ".join(filter(None, (message.part(field, number) for number in (6, 3, 2)))) for field in fields}
     return names.pop() if len(names) == 1 else ""
 
 
-def _fill_patient(record: Record, message: Message) -> None:
+def _fill_patient(record: Record, message: Hl7Message) -> None:
     """Read what a message says about the patient."""
     if message.count("PID") != 1:
         record.wrong(f"PID: {message.count('PID') or 'no'} patients; expected one")
@@ -171,7 +171,7 @@ def _fill_patient(record: Record, message: Message) -> None:
     _fill_phones(record, message)
 
 
-def _fill_phones(record: Record, message: Message) -> None:
+def _fill_phones(record: Record, message: Hl7Message) -> None:
     """Read the phone numbers of the patient."""
     is_unknown = False
     for number, usual in _PHONE_FIELDS.items():
@@ -189,7 +189,7 @@ def _fill_phones(record: Record, message: Message) -> None:
         record.wrong(f"phone_number: none in PID-13 and PID-14{why}; expected a phone of the patient")
 
 
-def _phone(message: Message, text: str, usual: str) -> tuple[str, str]:
+def _phone(message: Hl7Message, text: str, usual: str) -> tuple[str, str]:
     """Return whose phone an extended telecommunication number (XTN) is, and the number; the first empty: unknown.
 
     Raises:
@@ -206,7 +206,7 @@ def _phone(message: Message, text: str, usual: str) -> tuple[str, str]:
     return role, _number(message, text)
 
 
-def _number(message: Message, text: str) -> str:
+def _number(message: Hl7Message, text: str) -> str:
     """Return the number of an XTN as it is dialed, whether it is written whole or in parts; empty: it has none."""
     whole = message.part(text, 1) or message.part(text, 12)
     code, area, local, extension = (message.part(text, number) for number in (5, 6, 7, 8))

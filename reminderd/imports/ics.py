@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from attrs import define, field, frozen
-from icalendar.parser import Contentline, Contentlines
+from icalendar.parser import Contentline
 from icalendar.parser.property import split_on_unescaped_comma, unescape_backslash
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
@@ -161,16 +161,31 @@ def _calendars(text: str, needed: frozenset[str]) -> Iterator[_Calendar]:
     Raises:
         UnreadableError: It is no calendar, or not a whole one.
     """
-    file = _File(needed)
-    for line in Contentlines.from_ical(text):
+    file = _CalendarFile(needed)
+    for line in _lines(text):
         if line.strip():
             yield from file.ended_by(line)
     if file.begun or not text.strip():
         raise UnreadableError("it ends before END:VCALENDAR, so a part may be missing; expected the whole file")
 
 
+def _lines(text: str) -> Iterator[str]:
+    """Yield each line as it was before it was folded. The library's own way takes many times a file's size."""
+    begin, parts = 0, [""]
+    while begin < len(text):
+        end = text.find("\n", begin)
+        end = len(text) if end < 0 else end
+        line = text[begin:end].removesuffix("\r")
+        if line[:1] not in {" ", "\t"}:
+            yield "".join(parts)
+            parts = []
+        parts.append(line[1:] if line[:1] in {" ", "\t"} else line)
+        begin = end + 1
+    yield "".join(parts)
+
+
 @define
-class _File:
+class _CalendarFile:
     """A file that is being read, line by line."""
 
     needed: frozenset[str]
@@ -181,7 +196,7 @@ class _File:
     _entries: int = 0
     _zone: str = ""
 
-    def ended_by(self, line: Contentline) -> Iterator[_Calendar]:
+    def ended_by(self, line: str) -> Iterator[_Calendar]:
         """Read a line; yield the calendar that it ends."""
         found = _NAME.match(line)
         name = found[1].upper() if found else ""
@@ -219,7 +234,7 @@ class _File:
         where = f"in or after entry {self._entries}" if self._entries else "before the first entry"
         return UnreadableError(f"{quoted(line)} is in a wrong place, {where}; expected a whole iCalendar file")
 
-    def _note(self, name: str, value: str, line: Contentline) -> None:
+    def _note(self, name: str, value: str, line: str) -> None:
         if self.begun == ["VCALENDAR", "VEVENT"]:
             _note(self._calendar.entries[-1], name, line, self.needed)
         elif self.begun == ["VCALENDAR"] and name == "METHOD":
@@ -230,25 +245,30 @@ class _File:
             self._calendar.offsets.setdefault(self._zone, set()).add(value[:5])
 
 
+_MOST: Final = 500
+"""Properties of one name in an entry."""
 _DEEPEST: Final = 10
 """Components inside each other; none has more than three."""
 
 
-def _note(entry: _Entry, name: str, line: Contentline, needed: frozenset[str]) -> None:
+def _note(entry: _Entry, name: str, line: str, needed: frozenset[str]) -> None:
     """Keep a property of an entry if it is needed."""
     if not name:
         entry.mistakes.append(
             "entry: a line in it is no property; expected NAME:VALUE, or a space before what continues"
         )
-    if name not in needed:
+    known = entry.properties.get(name, [])
+    if name not in needed or len(known) > _MOST:
         return
     try:
-        _, parameters, value = line.raw_parts()
+        _, parameters, value = Contentline(line).raw_parts()
     except ValueError:
         entry.mistakes.append(f"{name}: can't be read; expected a property like {name}:VALUE")
         return
-    if name in entry.properties and name not in _MAY_REPEAT:
+    if known and name not in _MAY_REPEAT:
         entry.mistakes.append(f"{name}: twice in one entry; expected it once")
+    if len(known) == _MOST:
+        entry.mistakes.append(f"{name}: more than {_MOST} in one entry; expected less")
     plain = {f"{key}".upper(): f"{each}" for key, each in parameters.items()}
     entry.properties.setdefault(name, []).append(_Property(value, plain))
 

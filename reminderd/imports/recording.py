@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import partial
 
 from attrs import define
@@ -20,6 +21,17 @@ class Ending:
 
     status: ImportStatus = ImportStatus.DONE
     reason: str | None = None
+
+
+def refused(connection: Connection, *, file: str, profile: str | None, actor: str, reason: str) -> None:
+    """Record that a file was refused as a whole; the reason contains nothing about a patient."""
+
+    def write(connection: Connection, now: datetime) -> None:
+        import_id = begin_import(connection, now, file=file, profile=profile, actor=actor)
+        status = ImportStatus.REFUSED
+        end_import(connection, now, import_id=import_id, status=status, done={}, rejected=0, reason=reason)
+
+    transaction(connection, write, SystemClock().now())
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
 from reminderd.core.tables.statuses import Standing, standing_of
 from reminderd.imports.table import UnreadableError
 
-LARGEST: Final = 32 << 20
+LARGEST: Final = 16 << 20
 """Bytes of a file, or of a line of NDJSON, that is read as a whole."""
 
 MOST: Final = 200_000

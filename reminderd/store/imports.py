@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from reminderd.core.imports import ImportRecord, ImportStatus
+from reminderd.core.imports import FOLDER, Expected, ImportRecord, ImportStatus
 from reminderd.core.masking import without_numbers
 from reminderd.core.upsert import Intake
 from reminderd.store.rows import Connection, Row, from_ms, to_ms
@@ -26,6 +26,10 @@ UPDATE imports SET finished_at = :now, status = :status, rejected = :rejected, r
        {", ".join(f"{column} = :{column}" for column in _COUNTS.values())}
  WHERE id = :id
 """
+
+
+_LAST_FILE: Final = "SELECT max(at) AS at FROM imports WHERE actor = :actor AND status IN ('running', 'done')"
+_ALERTED: Final = "SELECT value FROM settings WHERE key = 'file_alerted'"
 
 
 def begin_import(connection: Connection, now: datetime, *, file: str, profile: str | None, actor: str) -> int:
@@ -62,6 +66,31 @@ def last_import(connection: Connection, *, actor: str | None = None) -> ImportRe
     sql = f"SELECT {_COLUMNS} FROM imports WHERE actor = coalesce(:actor, actor) ORDER BY at DESC, id DESC LIMIT 1"
     row = connection.execute(sql, {"actor": actor}).fetchone()
     return None if row is None else _record(row)
+
+
+def missing_file(connection: Connection, *, expected: Expected, now: datetime) -> datetime | None:
+    """Return the moment by which a file should have come to the folder, if it has not; None: nothing is missing.
+
+    A file that was refused has not come.
+    """
+    row = connection.execute(_LAST_FILE, {"actor": FOLDER}).fetchone()
+    return expected.missing(None if row["at"] is None else from_ms(row["at"]), now)
+
+
+def file_alert(connection: Connection, *, expected: Expected, now: datetime) -> datetime | None:
+    """Return what `missing_file` returns, if no alert was sent for it yet."""
+    missing = missing_file(connection, expected=expected, now=now)
+    row = connection.execute(_ALERTED).fetchone()
+    return None if missing is None or (row is not None and row["value"] == str(to_ms(missing))) else missing
+
+
+def note_file_alert(connection: Connection, _now: datetime, *, missing: datetime) -> None:
+    """Record that an alert was sent for a file that has not come."""
+    connection.execute(
+        "INSERT INTO settings (key, value) VALUES ('file_alerted', :value)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        {"value": str(to_ms(missing))},
+    )
 
 
 def _record(row: Row) -> ImportRecord:

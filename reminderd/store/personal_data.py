@@ -225,8 +225,8 @@ SELECT call_id, reminder_id, status, received_at FROM webhook_receipts
 
 
 @frozen(kw_only=True)
-class Record:
-    """Whole rows by column name."""
+class PersonalData:
+    """All that is stored about one phone number: whole rows by column name."""
 
     reminders: list[dict[str, Value]]
     """Oldest first."""
@@ -258,7 +258,7 @@ class Erased:
     """The opt-out is still there."""
 
 
-def record(connection: Connection, *, phone_number: str) -> Record:
+def record(connection: Connection, *, phone_number: str) -> PersonalData:
     """Return everything that is stored about a number, in whatever format other programs have written it."""
     spellings = _spellings(connection, phone_number)
     reminders = [
@@ -274,7 +274,7 @@ def record(connection: Connection, *, phone_number: str) -> Record:
     known = {call["id"] for some in calls.values() for call in some}
     to_number = [named(row) for one in spellings for row in connection.execute(_TO_NUMBER, {"number": one}).fetchall()]
     opt_outs = [named(row) for one in spellings for row in connection.execute(_OPT_OUT, {"number": one}).fetchall()]
-    return Record(
+    return PersonalData(
         reminders=reminders,
         calls=calls,
         receipts={reminder_id: _receipts_of(connection, reminder_id) for reminder_id in ids},

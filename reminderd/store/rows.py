@@ -142,7 +142,7 @@ def _fixed(name: str, *, shown: Shown = Shown.NOBODY) -> Column:
 
 
 @frozen
-class Table(Generic[T]):
+class StoredTable(Generic[T]):
     """How one data class is stored."""
 
     name: str
@@ -245,7 +245,7 @@ def _values(noun: object, columns: Sequence[Column], instead: Mapping[str, objec
     return values
 
 
-REMINDERS: Final = Table(
+REMINDERS: Final = StoredTable(
     "reminders",
     Reminder,
     ("id",),
@@ -280,7 +280,7 @@ REMINDERS: Final = Table(
     ),
 )
 
-APPOINTMENTS: Final = Table(
+APPOINTMENTS: Final = StoredTable(
     "appointments",
     Appointment,
     ("id",),
@@ -311,7 +311,7 @@ APPOINTMENTS: Final = Table(
     ),
 )
 
-CALLS: Final = Table(
+CALLS: Final = StoredTable(
     "call_logs",
     Call,
     ("id",),
@@ -347,7 +347,7 @@ CALLS: Final = Table(
     ),
 )
 
-MEMBERS: Final = Table(
+MEMBERS: Final = StoredTable(
     "call_reminders",
     Member,
     ("call_id", "reminder_id"),

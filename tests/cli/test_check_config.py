@@ -75,7 +75,7 @@ async def test_a_wrong_token_is_reported_in_twilios_words_without_showing_it(ter
 
 
 @pytest.mark.parametrize("config", [TWILIO, GENERIC])
-async def test_a_provider_that_can_not_be_reached_is_reported(config: str, terminal: Terminal) -> None:
+async def test_an_unreachable_provider_is_reported(config: str, terminal: Terminal) -> None:
     with nobody_listens() as url:
         (mistake,) = mistakes(await asked(terminal, f'{config}"{url}"\n', code=1))
     assert mistake.startswith("online: ")

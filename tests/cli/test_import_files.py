@@ -158,7 +158,7 @@ def test_the_practice_export_with_a_time_to_call_is_imported_mobile_first(clinic
     calls = [f"{header},Call Date,Call Time", *(f"{row},03/14/2027,10:00 AM" for row in rows)]
     said = imported(clinic, write(clinic, "\n".join(calls)))
     assert "phone_number: Patient Mobile Number, else Patient Home Phone" in said
-    assert "ignored: Patient Name, Patient Account Number, Doctor Name" in said
+    assert "ignored: Patient Account Number" in said
     assert "phone numbers: 1 from Patient Mobile Number, 1 from Patient Home Phone" in said
     assert stored(clinic, "phone_number", "message", "scheduled_at", "ref") == [
         ("+12025550141", "On Monday, March 15 at 9:30 AM.", "2027-03-14 10:00", None),

@@ -2,11 +2,17 @@
 
 import json
 import signal
+from functools import partial
 from typing import Any
 
 import pytest
 
 from reminderd.cli import importing
+from reminderd.clock import SystemClock
+from reminderd.core.imports import FOLDER
+from reminderd.store.imports import begin_import
+from reminderd.store.sqlite.driver import transaction
+from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 
 HEADER = "ref,phone,message,at\n"
@@ -62,3 +68,15 @@ def test_an_import_that_is_interrupted_or_fails_is_recorded_as_that(
     first, second = terminal.json("report")["imports"]
     assert (first["status"], first["reason"]) == ("interrupted", None)
     assert (second["status"], second["reason"]) == ("failed", "No space left on device")
+
+
+def test_the_status_is_an_error_while_no_file_has_come_in_time(terminal: Terminal) -> None:
+    terminal.add()
+    with (terminal.folder / "config.toml").open("a") as config:
+        config.write('[import]\nfolder = "inbox"\nexpect_by = "00:00"\n')
+    missing = "no file has come to [import].folder: one was expected by "
+    assert missing in terminal.type("status", code=1).stdout
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        begin = partial(begin_import, file="list.csv", profile=None, actor=FOLDER)
+        transaction(connection, begin, SystemClock().now())
+    assert missing not in terminal.type("status", code=1).stdout

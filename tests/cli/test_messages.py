@@ -23,7 +23,7 @@ def configured(terminal: Terminal) -> Terminal:
     return terminal
 
 
-def test_every_template_is_shown_in_the_clinics_own_language_and_in_each_with_a_section(configured: Terminal) -> None:
+def test_every_template_is_shown_in_every_configured_language(configured: Terminal) -> None:
     said = configured.type("messages", "preview", "--at", "2027-03-02 16:00", "--name", "Ana").stdout
     assert "    Ana: your check-up is on Tuesday, March 2 at 4:00 PM.\n    Press 1 to confirm" in said
     assert "    Please call Dr. Lee.\n" in said
@@ -43,7 +43,7 @@ def test_one_language_and_one_template_can_be_chosen(configured: Terminal) -> No
     assert "Hello" not in said
 
 
-def test_twilio_speaks_all_of_it(configured: Terminal) -> None:
+def test_twilio_can_speak_every_preview(configured: Terminal) -> None:
     with (configured.folder / "config.toml").open("a") as config:
         config.write(f'[provider.twilio]\naccount_sid = "AC{0:032}"\nauth_token = "t"\nfrom_number = "+12025550100"\n')
         config.write('[web]\npublic_base_url = "https://clinic.example"\n')
@@ -60,5 +60,5 @@ def test_twilio_speaks_all_of_it(configured: Terminal) -> None:
         (("--name", ""), "--name: empty; expected text to be spoken"),
     ],
 )
-def test_what_can_not_be_shown_is_wrong_usage(configured: Terminal, words: tuple[str, ...], mistake: str) -> None:
+def test_an_invalid_preview_is_wrong_usage(configured: Terminal, words: tuple[str, ...], mistake: str) -> None:
     assert mistake in configured.type("messages", "preview", *words, code=2).stderr

@@ -333,7 +333,7 @@ def test_a_note_of_the_manual_call_is_in_the_history_without_a_number(terminal: 
     assert terminal.type("done", "a7", "--note", " ", code=2).stderr.startswith("--note: not a note")
 
 
-def test_one_that_needs_nothing_is_not_noted_as_done(terminal: Terminal) -> None:
+def test_a_reminder_that_needs_nothing_is_not_noted_as_done(terminal: Terminal) -> None:
     terminal.add("--ref", "a7")
     terminal.type("cancel", "a7")
     refused = terminal.type("done", "a7", code=1).stderr

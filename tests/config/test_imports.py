@@ -65,6 +65,7 @@ def test_a_profile_is_a_section_with_a_name_of_the_clinics_own(loaded: Callable[
         ('template = "checkup"', "].template", "is not in [messages.templates]; expected it there"),
         ('files = "daily/*.csv"', "].files", "contains a slash"),
         ('format = "xlsx"', "].format", 'is unknown; expected one of "", "csv"'),
+        ('format = "ics"', "].columns", "has no phone_number; expected it with a property of calendars"),
         ('country = "Germany"', "].country", "is not a country code"),
         ('country = "DE"\n[clinic]\ncountry = "US"', "].country", "is no country that may be called; expected one of"),
         ('datse = "dmy"', "].datse", "unknown key"),
@@ -102,7 +103,7 @@ def test_every_mistake_in_every_profile_is_listed(loaded: Callable[[str], Config
         ("[import.profiles]\npractice = 3", "contains something other than sections; expected sections like"),
     ],
 )
-def test_what_is_no_section_of_a_profile_is_refused(loaded: Callable[[str], Config], text: str, words: str) -> None:
+def test_a_profile_must_be_a_section(loaded: Callable[[str], Config], text: str, words: str) -> None:
     [error] = errors_of(loaded, text)
     assert error.startswith(f"config.toml: [import].profiles: {words}")
 
@@ -117,3 +118,34 @@ def test_profiles_may_change_while_the_daemon_runs(loaded: Callable[[str], Confi
 def test_the_example_explains_every_key_of_a_profile() -> None:
     written = re.findall(r"^#     ([a-z_]+) = .*#", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
     assert written == [attribute.name for attribute in fields(ProfileConfig)]
+
+
+def test_a_relative_folder_is_next_to_the_configuration(loaded: Callable[[str], Config], tmp_path: Path) -> None:
+    assert loaded('[import]\nfolder = "inbox"').import_.path == tmp_path / "inbox"
+    assert loaded("").import_.path is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('folder = "."', "is the folder of this configuration; expected one to which only files to import come"),
+        ('folder = "logs"\n[log]\nfile = "logs/reminderd.log"', "is the folder of the log; expected"),
+        ('folder = "copies"\n[backup]\nfolder = "copies"', "is the folder of the backups; expected"),
+        ('folder = "keys"\n[api]\ntoken_file = "keys/token"', "is the folder of a file with secrets; expected"),
+        ('folder = "data"\n[database]\nurl = "sqlite:///data/a.db"', "is the folder of the database; expected"),
+        ('expect_by = "06:30"\n[calling]\ntimezone = "Europe/Berlin"', "is missing; expected the folder to which"),
+    ],
+)
+def test_the_folder_is_for_files_to_import_alone(
+    loaded: Callable[[str], Config], tmp_path: Path, text: str, words: str
+) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "token").write_text("x" * 40)
+    (tmp_path / "keys" / "token").chmod(0o600)
+    [error] = errors_of(loaded, f"[import]\n{text}")
+    assert error.startswith(f"config.toml: [import].folder: {words}")
+
+
+def test_a_time_for_the_file_needs_the_clinics_time_zone(loaded: Callable[[str], Config]) -> None:
+    [error] = errors_of(loaded, '[import]\nfolder = "inbox"\nexpect_by = "06:30"')
+    assert error.startswith("config.toml: [calling].timezone: is missing, but needed for [import].expect_by")

@@ -141,7 +141,7 @@ def test_a_file_that_is_not_utf_8_is_an_error_with_its_line(tmp_path: Path, erro
     assert "config.toml: line 2 is not UTF-8" in line
 
 
-def test_a_byte_order_mark_is_no_error(load: Load) -> None:
+def test_a_byte_order_mark_is_accepted(load: Load) -> None:
     assert load("\ufeff[worker]\ndialers = 2").worker.dialers == 2
 
 

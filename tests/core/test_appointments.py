@@ -60,7 +60,7 @@ def test_an_appointment_is_read_in_its_stored_form() -> None:
     assert found == a_request(name="Ada Lovelace", provider="Dr. Who", type="Checkup", language="de")
 
 
-def test_everything_that_is_wrong_is_listed() -> None:
+def test_every_error_is_listed() -> None:
     found = mistakes(phone_number="12", at="tomorrow", ref="", timezone="EST", name="a\nb", provider="x" * 201)
     assert [line.partition(":")[0] for line in found] == ["phone_number", "at", "timezone", "ref", "name", "provider"]
 
@@ -83,7 +83,7 @@ def test_an_appointment_without_a_message_is_refused(template: str | None, of_al
     assert mistakes(planning("1 day", template=of_all), template=template)[0].startswith(mistake)
 
 
-def test_a_time_that_cant_be_read_is_the_only_mistake_of_a_template_that_mentions_it() -> None:
+def test_an_unreadable_time_is_the_only_error_of_its_template() -> None:
     assert [line.partition(":")[0] for line in mistakes(at="?")] == ["at"]
 
 
@@ -104,7 +104,7 @@ def test_the_calls_of_a_plan_are_in_its_order() -> None:
     ]
 
 
-def test_a_type_has_calls_of_its_own() -> None:
+def test_an_appointment_type_has_its_own_calls() -> None:
     rules = evolve(TWICE, planning=planning("3 days", checkup=("2 hours",)))
     assert [one.at for one in plan(an_appointment(type="CHECK up"), rules)] == [AT - 2 * HOUR]
     assert [one.cadence for one in plan(an_appointment(type="other"), rules)] == ["3 days"]
@@ -125,7 +125,7 @@ def test_the_days_are_those_of_the_patients_zone() -> None:
     assert plan(an_appointment(timezone="nowhere"), rules)[0].at == ONE_DAY
 
 
-def test_what_is_too_late_is_left_out_and_said_if_nobody_is_called() -> None:
+def test_late_calls_are_left_out_with_a_warning_if_none_remains() -> None:
     calls = plan(an_appointment(), TWICE)
     assert uncalled(calls, ONE_DAY - MINUTE) is None
     why = uncalled(calls, ONE_DAY)
@@ -144,7 +144,7 @@ def test_what_is_too_late_is_left_out_and_said_if_nobody_is_called() -> None:
     days=st.integers(1, 20),
     clock=st.none() | st.times().map(lambda at: at.replace(second=0, microsecond=0)),
 )
-def test_each_call_is_where_a_walk_back_from_the_wanted_moment_ends(
+def test_each_call_matches_a_backward_search_from_the_wanted_moment(
     data: st.DataObject, zone: ZoneInfo, week: Any, days: int, clock: Any
 ) -> None:
     at = data.draw(moments(zone))
@@ -162,14 +162,14 @@ def test_each_call_is_where_a_walk_back_from_the_wanted_moment_ends(
     assert call.at is None or (call.at <= wanted < at and may_ring(hours, call.at, zone))
 
 
-def test_another_program_may_write_what_cant_be_planned() -> None:
+def test_another_programs_row_may_be_impossible_to_plan() -> None:
     assert unplannable(an_appointment(), TWICE) is None
     assert unplannable(an_appointment(), rules_with()) == NO_CALLS_PLANNED
     assert "template: unknown" in (unplannable(an_appointment(template="x"), TWICE) or "")
     assert "phone_number" in (unplannable(an_appointment(phone_number="12"), TWICE) or "")
 
 
-def test_the_digest_is_another_for_each_rule_that_a_plan_depends_on() -> None:
+def test_the_digest_changes_with_every_rule_that_plans_depend_on() -> None:
     rules = [
         TWICE,
         rules_with("3 days"),
@@ -213,7 +213,9 @@ HELD_NUMBER = sealed("+12025550001", "salt")
         (an_appointment(status=CANCELLED), {}, UNCHANGED),
     ],
 )
-def test_what_a_request_does(existing: Appointment | None, changes: dict[str, Any], intake: Intake) -> None:
+def test_each_request_has_the_expected_result(
+    existing: Appointment | None, changes: dict[str, Any], intake: Intake
+) -> None:
     assert decide(existing, **changes).intake is intake
 
 
@@ -241,12 +243,14 @@ def test_the_warnings_say_why_nobody_will_be_called() -> None:
         (an_appointment(), "+12025550002", Intake.CONFLICT),
     ],
 )
-def test_what_a_cancellation_does(existing: Appointment | None, number: str | None, intake: Intake) -> None:
+def test_each_cancellation_has_the_expected_result(
+    existing: Appointment | None, number: str | None, intake: Intake
+) -> None:
     asked = AppointmentCancellation(ref="A-1", phone_number=number)
     assert decide_appointment_cancellation(asked, existing).intake is intake
 
 
-def test_a_cancellation_without_a_ref_names_what_it_would_ask_for() -> None:
+def test_a_cancellation_without_a_ref_is_matched_by_its_content() -> None:
     request = a_request(ref=None)
     assert AppointmentCancellation(ref=None, request=request).name == request.own_id
     assert AppointmentCancellation(ref=None).name == ""

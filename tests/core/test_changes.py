@@ -17,7 +17,7 @@ def a_change(**columns: Any) -> Change:
     return Change(**row | {"ref": "a7", "status": "called"} | columns)
 
 
-def test_an_event_has_what_has_changed_and_what_it_has_come_to() -> None:
+def test_an_event_has_the_change_and_the_outcome() -> None:
     change = a_change(response="confirmed", attempts=2, call_outcome=CallOutcome.CONFIRMED, spoken=True)
     assert change.event == {
         "id": ID,
@@ -36,7 +36,7 @@ def test_an_event_has_what_has_changed_and_what_it_has_come_to() -> None:
     }
 
 
-def test_what_was_not_spoken_in_a_call_was_not_heard() -> None:
+def test_a_reminder_not_spoken_in_a_call_was_not_heard() -> None:
     assert a_change(call_outcome=CallOutcome.HEARD).event["call_outcome"] == "not_heard"
 
 
@@ -53,7 +53,7 @@ def test_what_was_not_spoken_in_a_call_was_not_heard() -> None:
         ("cancelled", None, False, "cancelled", "cancelled_elsewhere"),
     ],
 )
-def test_why_it_ended_is_told_as_the_daemon_notes_it(
+def test_the_reason_in_an_event_is_the_one_in_the_log(
     status: str, code: EndCode | None, done: bool, outcome: str, shown: str | None
 ) -> None:
     event = a_change(status=status, end_code=code, is_done=done).event
@@ -70,9 +70,7 @@ def test_why_it_ended_is_told_as_the_daemon_notes_it(
         ("cancelled", "confirmed", "cancelled"),
     ],
 )
-def test_an_appointment_has_come_to_what_its_patient_has_answered(
-    status: str, response: str | None, outcome: str
-) -> None:
+def test_an_appointments_outcome_is_its_patients_response(status: str, response: str | None, outcome: str) -> None:
     change = a_change(kind=ChangeKind.APPOINTMENT, status=status, response=response)
     event = change.event
     assert (event["outcome"], event["end_code"]) == (outcome, None)
@@ -84,14 +82,14 @@ def test_an_appointment_has_come_to_what_its_patient_has_answered(
     ]
 
 
-def test_a_cursor_is_read_as_it_was_given() -> None:
+def test_a_cursor_is_read_back_unchanged() -> None:
     for cursor in (Cursor(), a_change().cursor):
         assert read_cursor(str(cursor)) == cursor
     assert str(Cursor()) == "0"
 
 
 @pytest.mark.parametrize("text", ["", "7", f"0-{ID}", f"7-{ID}0", "-1", f" 7-{ID}", f"{'9' * 30}-{ID}", "\u0667-" + ID])
-def test_another_text_is_no_cursor(text: str) -> None:
+def test_any_other_text_is_not_a_cursor(text: str) -> None:
     with pytest.raises(ValueError, match="expected the value of next"):
         read_cursor(text)
 

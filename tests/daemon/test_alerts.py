@@ -3,18 +3,24 @@
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import trio
 from attrs import define, field
 
+from reminderd.core.imports import Expected
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
+from reminderd.core.schedule.calling_hours import CallingHours
+from reminderd.core.schedule.time_zones import Daily
 from reminderd.daemon.side_jobs import Alerts, by_apprise, message, watch
 from reminderd.store.database import Database, open_database
+from reminderd.store.imports import file_alert
 from reminderd.store.queries import News
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import forget_failing_address
@@ -226,3 +232,26 @@ def test_a_pause_and_failed_reminders_are_one_alert() -> None:
     assert title == "dialing is paused; 1 reminder needs a human"
     assert text.splitlines()[-2:] == ["r1: expired", "For details run reminderd report."]
     assert "reminderd doctor" in text.splitlines()[0]
+
+
+async def test_a_file_that_has_not_come_is_alerted_once_for_each_day(tmp_path: Path) -> None:
+    recipient = Recipient()
+    expected = Expected(by=Daily(at=time(6, 30), zone=ZoneInfo("Europe/Berlin")), hours=CallingHours(ZoneInfo("UTC")))
+    for day in (0, 0, 1):
+        clock, stopping = HandClock(time=NOW + timedelta(days=day)), trio.Event()
+        async with open_database(tmp_path / "db", clock) as database, trio.open_nursery() as nursery:
+            alerts = Alerts(
+                database=database, clock=clock, send=recipient, every=ONCE, stopping=stopping, expected=expected
+            )
+            nursery.start_soon(watch, alerts)
+            with trio.fail_after(20):
+                while await database.read(partial(file_alert, expected=expected, now=clock.now())):  # noqa: ASYNC110
+                    await trio.sleep(0.005)
+            stopping.set()
+    assert recipient.sent == [
+        (
+            "no file has come",
+            f"no file has come to [import].folder: one was expected by 2026-03-0{day} 06:30. Run reminderd report.",
+        )
+        for day in (2, 3)
+    ]

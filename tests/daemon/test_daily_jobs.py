@@ -380,7 +380,7 @@ async def insert(database: Database, name: str, **columns: Any) -> None:
 
 
 async def leave_traces(database: Database) -> None:
-    """As a purge or an erasure does that is cut off before the file is written anew."""
+    """Leave what a purge leaves that was interrupted before the rewrite."""
     await insert(database, "deleted", message="x" * 50_000)
     await execute(database, "DELETE FROM reminders WHERE id = 'deleted'")
     await database.write(lambda connection, _now: mark_unscrubbed(connection))

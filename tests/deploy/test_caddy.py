@@ -57,7 +57,7 @@ async def twilio_asks(
 
 
 async def forwarded(caddy: Caddy, target: str, method: str = "GET") -> int:
-    """The answer to a path that is sent as it is written."""
+    """Return the status for a path that is sent unchanged."""
     request = caddy.client.build_request(method, caddy.url)
     request.url = request.url.copy_with(raw_path=target.encode())
     return (await caddy.client.send(request)).status_code

@@ -1,5 +1,6 @@
 """`import` as a process of its own: interrupted, on a disk that fails, and next to a running daemon."""
 
+import os
 import resource
 import signal
 
@@ -89,3 +90,56 @@ async def test_an_imported_reminder_that_is_due_is_called_by_the_running_daemon(
                 assert await program.ended() == 0
             [ring] = await clinic.provider.rang(1)
         assert ring.phone_number == "+12025550001"
+
+
+async def until_a_chunk_is_written(clinic: Clinic) -> None:
+    with trio.fail_after(60):
+        while not chunks_in(clinic):  # noqa: ASYNC110 - another process writes
+            await trio.sleep(0.01)
+
+
+async def drop_table(clinic: Clinic) -> None:
+    """Move a table into the folder that was finished long ago."""
+    await trio.Path(clinic.folder / "list.csv").rename(clinic.folder / "inbox" / "list.csv")
+
+
+def with_folder(clinic: Clinic) -> None:
+    with (clinic.folder / "config.toml").open("a") as config:
+        config.write('[import]\nfolder = "inbox"\n')
+    write_table(clinic)
+    os.utime(clinic.folder / "list.csv", (1_000_000, 1_000_000))
+    (clinic.folder / "inbox").mkdir()
+
+
+async def test_a_file_in_the_folder_that_a_kill_interrupts_is_imported_whole_after_the_next_start(
+    clinic: Clinic,
+) -> None:
+    with_folder(clinic)
+    async with running("run", cwd=clinic.folder) as daemon:
+        await daemon.url()
+        await drop_table(clinic)
+        await until_a_chunk_is_written(clinic)
+        daemon.process.kill()
+        await daemon.ended()
+    assert 0 < chunks_in(clinic) < ROWS // CHUNK
+    assert await trio.Path(clinic.folder / "inbox" / "list.csv").exists()
+    async with running("run", cwd=clinic.folder) as daemon:
+        await daemon.line(r"imported list.csv: [0-9,]+ added, 0 changed, [0-9,]+ unchanged, 0 rejected; moved to done/")
+        assert await daemon.terminate() == 0
+    assert chunks_in(clinic) == ROWS // CHUNK
+    assert await trio.Path(clinic.folder / "inbox" / "done" / "list.csv").exists()
+
+
+async def test_the_daemon_calls_settles_and_stops_while_a_file_from_the_folder_is_imported(clinic: Clinic) -> None:
+    with_folder(clinic)
+    async with running("run", cwd=clinic.folder) as daemon:
+        url = await daemon.url()
+        await drop_table(clinic)
+        await until_a_chunk_is_written(clinic)
+        clinic.insert("r1")
+        [ring] = await clinic.provider.rang(1)
+        assert (await send(clinic.client, url, webhook(ring))).status_code == 200
+        assert await daemon.terminate() == 0
+    assert clinic.reminder("r1").status is Status.CALLED
+    assert chunks_in(clinic) < ROWS // CHUNK, "it was still being imported, and the stop waited for one chunk alone"
+    assert await trio.Path(clinic.folder / "inbox" / "list.csv").exists()

@@ -1,4 +1,4 @@
-"""The poll loop and the dialer with a real database and a provider written by hand, on the real clock."""
+"""The poll loop and the dialer with a real database and a fake provider, on the real clock."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -48,7 +48,7 @@ KEYS = Capabilities(honors_key=True, key_lifetime=timedelta(hours=1))
 
 @frozen
 class LaterClock(SystemClock):
-    """The transactions' clock, as it is after they have waited for another program's lock."""
+    """A clock for transactions that is ahead, as after waiting for another program's lock."""
 
     wait: timedelta
 

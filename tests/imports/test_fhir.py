@@ -77,7 +77,7 @@ def only(folder: Path, *resources: Json) -> Read:
         ({"description": "x", "meta": "new"}, "Appointment.meta: no element"),
     ],
 )
-def test_an_appointment_that_is_not_understood_for_sure_is_rejected(tmp_path: Path, more: Json, mistake: str) -> None:
+def test_an_ambiguous_appointment_is_rejected(tmp_path: Path, more: Json, mistake: str) -> None:
     found = only(tmp_path, appointment(**more), patient())
     assert (found.mistake or "").startswith(mistake)
 
@@ -97,13 +97,13 @@ def test_an_appointment_that_is_not_understood_for_sure_is_rejected(tmp_path: Pa
         ({"name": "Ada"}, "Patient.name: no list of elements"),
     ],
 )
-def test_a_patient_who_can_not_be_called_for_sure_is_rejected(tmp_path: Path, more: Json, mistake: str) -> None:
+def test_an_ambiguous_patient_is_rejected(tmp_path: Path, more: Json, mistake: str) -> None:
     found = only(tmp_path, appointment(), patient(**more))
     assert (found.mistake or "").startswith(mistake)
 
 
 @pytest.mark.parametrize("status", ["cancelled", "noshow", "fulfilled", "arrived", "entered-in-error", "waitlist"])
-def test_an_appointment_that_is_over_needs_its_name_only(tmp_path: Path, status: str) -> None:
+def test_an_ended_appointment_only_needs_its_name(tmp_path: Path, status: str) -> None:
     found = only(tmp_path, {"resourceType": "Appointment", "id": "a", "status": status})
     assert (found.cells, found.mistake) == ({"ref": "a", "appointment_status": status}, None)
 
@@ -132,7 +132,7 @@ def test_nobody_is_called_for_a_patient_who_has_died(tmp_path: Path, died: Json)
         ([{"use": "home", "value": "1", "period": {"start": "2020", "end": "2027"}}], {"home_phone": "1"}),
     ],
 )
-def test_the_numbers_of_a_patient_are_told_apart_by_their_use(
+def test_a_patients_numbers_are_distinguished_by_their_use(
     tmp_path: Path, telecom: list[Json], cells: dict[str, str]
 ) -> None:
     found = only(tmp_path, appointment(), patient(telecom=[{"system": "phone"} | one for one in telecom]))
@@ -150,7 +150,7 @@ def test_the_numbers_of_a_patient_are_told_apart_by_their_use(
         ([{"language": {"text": "Unknown"}}], None),
     ],
 )
-def test_the_language_is_the_one_that_the_patient_prefers(
+def test_the_language_is_the_patients_preferred_one(
     tmp_path: Path, communication: list[Json], language: str | None
 ) -> None:
     found = only(tmp_path, appointment(), patient(communication=communication))
@@ -235,7 +235,7 @@ def test_a_file_that_is_not_all_appointments_is_refused(tmp_path: Path, text: st
         read_text(tmp_path, text)
 
 
-def test_a_line_that_can_not_be_read_is_rejected_alone(tmp_path: Path) -> None:
+def test_an_unreadable_line_is_rejected_alone(tmp_path: Path) -> None:
     lines = [json.dumps(appointment()), '{"resourceType": "Appoint', "", json.dumps(patient())]
     whole, broken = read_text(tmp_path, "\n".join(lines))
     assert whole.mistake is None
@@ -246,6 +246,17 @@ def test_an_entry_without_a_resource_is_rejected(tmp_path: Path) -> None:
     deleted = {"request": {"method": "DELETE", "url": "Appointment/a"}}
     [found] = read_text(tmp_path, json.dumps({"resourceType": "Bundle", "entry": [deleted]}))
     assert (found.mistake or "").startswith("Bundle.entry: entry 1 has no resource")
+
+
+@pytest.mark.parametrize("kind", [None, 5, ["Appointment"], {}])
+def test_an_entry_that_does_not_say_what_it_is_is_rejected(tmp_path: Path, kind: Any) -> None:
+    [found] = read_json(tmp_path, {"resourceType": kind, "id": "a"})
+    assert (found.mistake or "").startswith("resourceType: none")
+
+
+def test_more_elements_than_make_sense_are_rejected(tmp_path: Path) -> None:
+    found = only(tmp_path, appointment(participant=[{}] * 1_001), patient())
+    assert (found.mistake or "").startswith("Appointment.participant: more than 1,000 elements")
 
 
 def test_resources_may_be_in_several_files_of_a_folder(tmp_path: Path) -> None:
@@ -260,12 +271,12 @@ def test_resources_may_be_in_several_files_of_a_folder(tmp_path: Path) -> None:
 def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "appointments.json"
     with path.open("wb") as file:
-        file.truncate(33 << 20)
-    with pytest.raises(UnreadableError, match="it is larger than 32 MiB"):
+        file.truncate(17 << 20)
+    with pytest.raises(UnreadableError, match="it is larger than 16 MiB"):
         read(path)
 
 
-def test_a_half_of_a_letter_is_never_written_anywhere(tmp_path: Path) -> None:
+def test_half_of_a_surrogate_pair_is_never_written(tmp_path: Path) -> None:
     found = only(tmp_path, appointment(), patient(name=[{"text": "Ada \ud800"}]))
     assert "\ud800" not in found.cells["name"]
     assert (found.mistake or "").startswith("encoding: a letter can't be read")

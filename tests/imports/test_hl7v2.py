@@ -56,7 +56,7 @@ def only(folder: Path, text: str | bytes, encoding: str | None = None) -> Read:
         ("SIU^S26", "Booked", "no show"),
     ],
 )
-def test_the_trigger_or_the_status_says_whether_an_appointment_stands(
+def test_the_trigger_or_the_status_says_whether_an_appointment_is_booked(
     tmp_path: Path, kind: str, said: str, status: str | None
 ) -> None:
     found = only(tmp_path, message(kind=kind, sch=sch(f25=said)))
@@ -112,7 +112,7 @@ def test_a_time_without_an_offset_is_the_clinics(tmp_path: Path, time: str, mome
         ("MSH\r", "MSH: its separators can't be read"),
     ],
 )
-def test_a_message_that_is_not_understood_for_sure_is_rejected(tmp_path: Path, text: str, mistake: str) -> None:
+def test_an_ambiguous_message_is_rejected(tmp_path: Path, text: str, mistake: str) -> None:
     assert (only(tmp_path, text).mistake or "").startswith(mistake)
 
 
@@ -133,7 +133,7 @@ def test_a_message_that_is_not_understood_for_sure_is_rejected(tmp_path: Path, t
         ('""~2025550101', "", {"home_phone": "2025550101"}),
     ],
 )
-def test_the_numbers_of_a_patient_are_told_apart_by_use_and_equipment(
+def test_a_patients_numbers_are_distinguished_by_use_and_equipment(
     tmp_path: Path, phones: str, work: str, cells: dict[str, str]
 ) -> None:
     found = only(tmp_path, message(pid=pid(phones, work)))
@@ -158,7 +158,7 @@ def test_escapes_stand_for_the_separators(tmp_path: Path) -> None:
     assert (found.cells["appointment_type"], found.mistake) == ("A & B|C A x", None)
 
 
-def test_other_separators_are_those_that_the_message_names(tmp_path: Path) -> None:
+def test_the_message_may_define_other_separators(tmp_path: Path) -> None:
     text = message().replace("^", "*").replace("|", "!").replace(r"*~\&", r"*~\&")
     found = only(tmp_path, text)
     assert (found.cells["ref"], found.cells["name"], found.mistake) == ("4711", "Ada Lovelace", None)
@@ -175,7 +175,7 @@ def test_the_last_message_about_an_appointment_counts(tmp_path: Path) -> None:
     assert found.cells["ref"] == "4711"
 
 
-def test_each_occurrence_of_an_appointment_has_a_name_of_its_own(tmp_path: Path) -> None:
+def test_each_occurrence_of_an_appointment_has_its_own_name(tmp_path: Path) -> None:
     found = read_text(tmp_path, message(sch=sch(f3="1")) + message(sch=sch(f3="2")))
     assert [each.cells["ref"] for each in found] == ["4711/1", "4711/2"]
     assert only(tmp_path, message(sch=sch(f1="88", f2=""))).cells["ref"] == "88"
@@ -189,7 +189,7 @@ def test_framing_and_batch_headers_may_be_around_messages(tmp_path: Path, end: s
         assert [each.mistake for each in read_text(tmp_path, text.replace("\r", end))] == [None, None]
 
 
-def test_a_message_whose_frame_has_no_end_is_rejected(tmp_path: Path) -> None:
+def test_a_message_with_an_unfinished_frame_is_rejected(tmp_path: Path) -> None:
     for text in (f"\x0b{message()}", f"\x0b{message()}\x0b{message(sch=sch(f2='4712'))}\x1c\r"):
         first, *_ = read_text(tmp_path, text)
         assert (first.mistake or "").startswith("message: its frame has no end")

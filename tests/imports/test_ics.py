@@ -79,14 +79,12 @@ def test_a_start_is_read_with_its_zone(tmp_path: Path, start: str, moment: str) 
         ({"STATUS": "CONFIRMED\0"}, "encoding: a letter can't be read"),
     ],
 )
-def test_an_entry_that_is_not_understood_for_sure_is_rejected(
-    tmp_path: Path, properties: Mapping[str, str], mistake: str
-) -> None:
+def test_an_ambiguous_entry_is_rejected(tmp_path: Path, properties: Mapping[str, str], mistake: str) -> None:
     found = only(tmp_path, calendar(entry(**properties)))
     assert (found.mistake or "").startswith(mistake)
 
 
-def test_other_offsets_in_the_file_than_those_of_the_known_zone_are_not_overruled(tmp_path: Path) -> None:
+def test_offsets_that_contradict_the_known_zone_are_not_overridden(tmp_path: Path) -> None:
     zone = "BEGIN:VTIMEZONE\r\nTZID:Europe/Berlin\r\nBEGIN:STANDARD\r\nTZOFFSETTO:{}\r\nEND:STANDARD\r\nEND:VTIMEZONE"
     start = entry(DTSTART=";TZID=Europe/Berlin:20270301T143000")
     assert only(tmp_path, calendar(zone.format("+0100"), start)).mistake is None
@@ -110,7 +108,7 @@ def test_a_calendar_says_what_was_cancelled(
     assert only(tmp_path, calendar(entry(**properties), head=head)).cells.get("appointment_status") == status
 
 
-def test_a_cancelled_entry_needs_its_name_only(tmp_path: Path) -> None:
+def test_a_cancelled_entry_only_needs_its_name(tmp_path: Path) -> None:
     found = only(tmp_path, calendar(entry(STATUS="CANCELLED", DESCRIPTION="", DTSTART=";VALUE=DATE:20270301")))
     assert (found.cells["ref"], found.mistake) == ("one@example.org", None)
 
@@ -128,14 +126,14 @@ def test_the_newest_of_several_entries_counts(tmp_path: Path) -> None:
         assert (found.cells["appointment_at"], found.mistake) == ("2027-03-02T14:30:00Z", None)
 
 
-def test_two_entries_of_which_none_is_the_newer_are_both_rejected(tmp_path: Path) -> None:
+def test_two_entries_of_the_same_age_are_both_rejected(tmp_path: Path) -> None:
     found = read_text(tmp_path, calendar(entry(), entry(DTSTART="20270302T143000Z")))
     assert [each.mistake for each in found] == [
         "ref: 2 records have it, and nothing says which is the newest; expected one"
     ] * 2
 
 
-def test_each_appointment_of_a_series_has_a_name_of_its_own(tmp_path: Path) -> None:
+def test_each_appointment_of_a_series_has_its_own_name(tmp_path: Path) -> None:
     instances = [entry(RECURRENCE_ID=f"2027030{day}T143000Z", DTSTART=f"2027030{day}T150000Z") for day in (1, 8)]
     found = read_text(tmp_path, calendar(*instances))
     assert [each.cells["ref"] for each in found] == [
@@ -169,7 +167,7 @@ def test_the_number_is_where_the_clinic_says(
         ("tel:+12025550101;ext=5", "phone_number: a tel: address with an extension"),
     ],
 )
-def test_an_attendee_has_the_number_only_if_there_is_one_for_sure(tmp_path: Path, attendees: str, mistake: str) -> None:
+def test_an_attendees_number_needs_exactly_one_plain_tel_address(tmp_path: Path, attendees: str, mistake: str) -> None:
     found = only(tmp_path, calendar(entry(ATTENDEE=attendees)), {"phone_number": "ATTENDEE"})
     assert (found.mistake or "").startswith(mistake)
 
@@ -184,7 +182,7 @@ def test_an_attendee_has_the_number_only_if_there_is_one_for_sure(tmp_path: Path
         (PHONE | {"name": "Patient name"}, 'name: "Patient name" is no place in an entry'),
     ],
 )
-def test_a_place_that_can_have_no_such_field_is_refused(
+def test_a_property_that_cannot_hold_the_field_is_refused(
     tmp_path: Path, chosen: Mapping[str, str], mistake: str
 ) -> None:
     with pytest.raises(ColumnsError, match=mistake):
@@ -203,9 +201,24 @@ def test_a_place_that_can_have_no_such_field_is_refused(
         (calendar(*["BEGIN:X"] * 1_000), '"BEGIN:X" is in a wrong place'),
     ],
 )
-def test_a_file_that_is_no_whole_calendar_is_refused(tmp_path: Path, text: str, mistake: str) -> None:
+def test_an_incomplete_calendar_is_refused(tmp_path: Path, text: str, mistake: str) -> None:
     with pytest.raises(UnreadableError, match=mistake):
         read_text(tmp_path, text)
+
+
+def test_folded_lines_are_one_line(tmp_path: Path) -> None:
+    text = calendar(entry(LOCATION="Ro\r\n om\r\n\t 1, fi\r\n rst floor"))
+    for folded in (text, text.replace("\r\n", "\n")):
+        assert only(tmp_path, folded).cells["place"] == "Room 1, first floor"
+
+
+def test_more_attendees_than_make_sense_are_rejected(tmp_path: Path) -> None:
+    found = only(
+        tmp_path,
+        calendar(entry(ATTENDEE="\r\n".join(["tel:1", *["ATTENDEE:tel:1"] * 600]))),
+        {"phone_number": "ATTENDEE"},
+    )
+    assert (found.mistake or "").startswith("ATTENDEE: more than 500 in one entry")
 
 
 def test_a_calendar_without_entries_is_a_table_without_rows(tmp_path: Path) -> None:

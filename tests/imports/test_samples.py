@@ -82,7 +82,7 @@ EXPECTED: dict[str, list[tuple[str, str, str, str] | str]] = {
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_vendors_file_comes_to_what_it_says(name: str) -> None:
+def test_a_vendors_sample_is_read_as_expected(name: str) -> None:
     for each, expected in zip(read(SAMPLES / name), EXPECTED[name], strict=True):
         number = next((each.cells[role] for role in NUMBERS if role in each.cells), "")
         found = (
@@ -148,7 +148,7 @@ def test_the_other_fields_of_a_record_are_read_too(name: str, number: int, expec
 
 
 @pytest.mark.parametrize("name", [name for name in EXPECTED if name.endswith(".ics")])
-def test_a_reader_of_whole_calendars_finds_the_same_entries_and_times(name: str) -> None:
+def test_another_calendar_library_finds_the_same_entries_and_times(name: str) -> None:
     judged = []
     for entry in Calendar.from_ical((SAMPLES / name).read_bytes()).walk("VEVENT"):
         start = entry["DTSTART"].dt

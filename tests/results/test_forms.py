@@ -24,7 +24,12 @@ AT = datetime(2026, 3, 3, 8, 30, tzinfo=UTC)
 def an_answer(facts: dict[str, Any] | None = None, **columns: Any) -> Answer:
     row: dict[str, Any] = {"seq": 7, "event_id": ID, "at": NOW, "kind": ChangeKind.REMINDER, "subject_id": "r1"}
     change = Change(**row | {"ref": "A|7", "status": "called", "response": "confirmed"} | columns)
-    known = {"phone_number": "+4930123456", "appointment_at": AT, "scheduled_at": NOW, "patient_ref": "P 1"}
+    known: dict[str, Any] = {
+        "phone_number": "+4930123456",
+        "appointment_at": AT,
+        "scheduled_at": NOW,
+        "patient_ref": "P 1",
+    }
     return Answer(change=change, facts=known | (facts or {}))
 
 

@@ -125,7 +125,7 @@ def test_an_opt_out_cancels_all_of_its_number(store: Store) -> None:
     assert appointment(store).response == "opted_out"
 
 
-def test_an_opt_out_on_a_machine_is_the_appointments_answer_too(store: Store) -> None:
+def test_an_opt_out_during_the_voicemail_is_the_appointments_response(store: Store) -> None:
     action = ringing(store)
     report = Report(
         external_call_id="ext-1", status="in-progress", attempt_id=action.call.id, answered_by="machine_end_beep"
@@ -135,7 +135,7 @@ def test_an_opt_out_on_a_machine_is_the_appointments_answer_too(store: Store) ->
     assert appointment(store).response == "opted_out"
 
 
-def test_one_that_was_heard_without_an_answer_is_called_the_next_time(store: Store) -> None:
+def test_an_appointment_without_a_response_gets_its_next_call(store: Store) -> None:
     store.press(answered(store), "")
     assert states(store) == [CALLED, WAITS]
 
@@ -152,7 +152,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_nobody_is_called_after_the_commit_of_another_program(store: Store, change: str) -> None:
+def test_another_programs_commit_prevents_a_call(store: Store, change: str) -> None:
     statement, state = CHANGES[change]
     store.connection.execute(statement)
     store.connection.execute("UPDATE appointments SET wake_at = NULL, revision = revision + 1")  # as if it were planned
@@ -162,7 +162,7 @@ def test_nobody_is_called_after_the_commit_of_another_program(store: Store, chan
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_request_is_not_sent_after_the_commit_of_another_program(store: Store, change: str) -> None:
+def test_another_programs_commit_prevents_a_request(store: Store, change: str) -> None:
     [action] = store.claim()
     store.connection.execute(CHANGES[change][0])
     found = look(store.connection, action=action, rules=store.rules, now=store.now)
@@ -177,7 +177,7 @@ def test_a_request_is_not_sent_after_the_commit_of_another_program(store: Store,
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_call_that_rings_is_dropped_when_nobody_needs_it_anymore(store: Store, change: str) -> None:
+def test_a_ringing_call_that_nobody_needs_anymore_is_dropped(store: Store, change: str) -> None:
     ringing(store)
     store.later(SECOND)
     store.connection.execute(CHANGES[change][0])
@@ -206,7 +206,7 @@ def test_a_reminder_waits_while_its_changed_appointment_is_not_planned(store: St
     assert action.call.phone_number == "+12025550009"
 
 
-def test_what_is_deleted_and_inserted_again_is_planned_as_it_was(store: Store) -> None:
+def test_an_appointment_deleted_and_inserted_again_is_planned_as_before(store: Store) -> None:
     store.connection.execute("CREATE TEMP TABLE kept AS SELECT id, ref, phone_number, at FROM appointments")
     store.connection.execute("DELETE FROM appointments")
     store.connection.execute(
@@ -218,9 +218,7 @@ def test_what_is_deleted_and_inserted_again_is_planned_as_it_was(store: Store) -
     assert (action.reminders[0].cadence, len(reminders(store))) == ("3 days", 2)
 
 
-def test_an_appointment_on_which_the_program_fails_stops_no_other(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unexpected_error_in_one_appointment_stops_no_other(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     put(store, a_request(ref="A-2", phone_number="+12025550002"))
     store.connection.execute("UPDATE appointments SET name = 'Ada'")
 
@@ -239,7 +237,7 @@ def test_an_appointment_on_which_the_program_fails_stops_no_other(
 # Staff
 
 
-def test_a_patient_whom_staff_have_called_is_not_called_for_the_appointment(store: Store) -> None:
+def test_a_patient_called_by_staff_gets_no_call_for_the_appointment(store: Store) -> None:
     done = partial(note_done, note=None, rules=store.rules, source=ANNA)
     store.write(partial(done, reminder_id=reminders(store)[0].id))
     assert states(store) == [(Status.CANCELLED, EndCode.DONE_BY_STAFF)] * 2
@@ -269,7 +267,7 @@ def test_nobody_is_called_again_for_a_time_that_is_not_the_appointments(store: S
 # Speed
 
 
-def test_a_reminder_of_no_appointment_costs_no_further_statement(store: Store) -> None:
+def test_a_reminder_without_an_appointment_costs_no_extra_statement(store: Store) -> None:
     store.later(timedelta(days=2))
     store.insert("plain", "+12025550007", scheduled_at=to_ms(store.now - MINUTE))
     with counted(store) as statements:

@@ -92,7 +92,7 @@ def plan(store: Store, rules: Rules | None = None, limit: int = 50) -> int:
 # Requests
 
 
-def test_a_new_appointment_is_stored_with_its_reminders_and_the_audit(store: Store) -> None:
+def test_a_new_appointment_is_stored_with_its_reminders_and_an_audit_line(store: Store) -> None:
     assert put(store, a_request(name="Ada", provider="Dr. Who", place="Room 4", patient_ref="P1")) == [Intake.ADDED]
     appointment = found(store)
     assert (appointment.phone_number, appointment.at, appointment.name) == ("+12025550001", AT, "Ada")
@@ -141,14 +141,14 @@ def test_refused_requests_are_not_stored_and_the_others_are(store: Store) -> Non
     assert (stored.ref, decision.intake) == ("A-3", Intake.ADDED)
 
 
-def test_a_ref_that_a_spreadsheet_has_rewritten_is_warned_of(store: Store) -> None:
+def test_a_ref_rewritten_by_a_spreadsheet_causes_a_warning(store: Store) -> None:
     put(store, a_request(ref="0047"))
     decide = partial(appointment_decisions, requests=[a_request(ref="47")], rules=TWICE, source=ANNA)
     ((_, decision),) = store.write(decide)
     assert "may be 0047" in decision.warnings[0]
 
 
-def test_another_number_under_a_known_ref_waits_for_staff_whatever_happens_to_the_appointment(store: Store) -> None:
+def test_a_changed_number_for_a_ref_is_held_for_staff_after_every_change(store: Store) -> None:
     put(store, a_request())
     other = "+12025550002"
     assert put(store, a_request(phone_number=other), source=FILE) == [Intake.HELD]
@@ -166,7 +166,7 @@ def test_another_number_under_a_known_ref_waits_for_staff_whatever_happens_to_th
     assert {one.hold_code for one in reminders(store) if not one.status.final} == {None}
 
 
-def test_a_hold_is_news_though_there_was_an_alert_before(store: Store) -> None:
+def test_a_hold_is_alerted_even_after_an_earlier_alert(store: Store) -> None:
     put(store, a_request())
     first = reminders(store)[0].id
     store.connection.execute("INSERT INTO alerts (reminder_id, updated_at) VALUES (?, 1)", (first,))
@@ -191,7 +191,7 @@ def test_staff_cancel_an_appointment_and_no_file_books_it_again_for_the_same_tim
         store.write(partial(fn, appointment_id="unknown"))
 
 
-def test_what_a_file_cancels_it_can_book_again(store: Store) -> None:
+def test_an_appointment_cancelled_by_a_file_can_be_booked_again(store: Store) -> None:
     put(store, a_request(), source=FILE)
     asked = [AppointmentCancellation(ref="A-1"), AppointmentCancellation(ref="A-9")]
     done = store.write(partial(call_off_appointments, asked=asked, rules=TWICE, source=FILE))
@@ -247,7 +247,7 @@ def test_an_inserted_appointment_is_planned(store: Store) -> None:
     assert plan(store) == 0
 
 
-def test_what_can_never_be_planned_says_why(store: Store) -> None:
+def test_an_appointment_that_cannot_be_planned_has_a_reason(store: Store) -> None:
     insert(store)
     plan(store, rules_with())
     assert "[reminders].before" in (found(store, "a1").last_error or "")
@@ -280,7 +280,7 @@ def test_an_update_that_changes_nothing_is_not_planned(store: Store) -> None:
     assert found(store).wake_at is None
 
 
-def test_an_upsert_of_the_whole_row_keeps_what_was_answered(store: Store) -> None:
+def test_an_upsert_of_the_whole_row_keeps_the_response(store: Store) -> None:
     insert(store)
     plan(store)
     sql(store, "UPDATE reminders SET status = 'called', response = 'confirmed', wake_at = NULL, revision = 9")
@@ -298,7 +298,7 @@ def test_a_bounded_number_is_planned_at_once(store: Store) -> None:
 # Changed rules
 
 
-def test_changed_rules_plan_everything_to_come_anew_and_once(store: Store) -> None:
+def test_changed_rules_plan_all_future_appointments_again_once(store: Store) -> None:
     put(store, a_request())
     assert store.write(partial(plan_anew, digest=TWICE.planning_digest))
     assert not store.write(partial(plan_anew, digest=TWICE.planning_digest))

@@ -73,7 +73,7 @@ def test_a_call_is_one_change_at_its_end(store: Store) -> None:
     assert len(event["id"]) == 32
 
 
-def test_an_answer_by_key_is_a_change_of_its_own(store: Store) -> None:
+def test_a_key_press_is_its_own_change(store: Store) -> None:
     store.insert()
     [action] = store.claim()
     store.answer(action, Accepted("ext-1"))
@@ -87,7 +87,7 @@ def test_an_answer_by_key_is_a_change_of_its_own(store: Store) -> None:
     assert len(events(store)) == before
 
 
-def test_what_staff_do_is_a_change_until_it_is_taken_back(store: Store) -> None:
+def test_done_call_again_and_cancel_by_staff_are_one_change_each(store: Store) -> None:
     store.insert()
     act(store, reminders.note_done, note=None)
     act(store, reminders.note_done, note="again")
@@ -103,7 +103,7 @@ def test_what_staff_do_is_a_change_until_it_is_taken_back(store: Store) -> None:
     assert [one["outcome"] for one in events(store)[-2:]] == ["not reached", "done by staff"]
 
 
-def test_what_another_program_writes_is_one_change_in_its_own_transaction(store: Store) -> None:
+def test_another_programs_update_is_one_change_in_its_transaction(store: Store) -> None:
     store.insert()
     sql(store, "BEGIN")
     sql(store, "UPDATE reminders SET status = 'cancelled', last_error = 'moved'")
@@ -170,9 +170,7 @@ def test_pages_follow_each_other_without_a_gap(store: Store) -> None:
     assert newest_change(store.connection) == second.cursor.seq == 3
 
 
-def test_a_cursor_of_another_database_is_refused_though_it_has_a_change_of_that_number(
-    store: Store, tmp_path: Path
-) -> None:
+def test_a_cursor_of_another_database_is_refused_even_if_its_number_exists(store: Store, tmp_path: Path) -> None:
     cancelled(store, 3)
     with a_store(tmp_path / "other.db") as other:
         cancelled(other, 3)
@@ -182,7 +180,7 @@ def test_a_cursor_of_another_database_is_refused_though_it_has_a_change_of_that_
             )
 
 
-def test_old_changes_go_but_for_the_newest_of_them_which_a_reader_may_have(store: Store) -> None:
+def test_old_changes_are_deleted_except_the_last_of_them(store: Store) -> None:
     cancelled(store, 3)
     reader = changes_after(store.connection, cursor=None, limit=9).cursor
     behind = changes_after(store.connection, cursor=None, limit=1).cursor
@@ -199,14 +197,14 @@ def test_old_changes_go_but_for_the_newest_of_them_which_a_reader_may_have(store
     assert [one.seq for one in changes_after(store.connection, cursor=None, limit=9).changes] == [3, 4, 5]
 
 
-def test_what_was_not_delivered_everywhere_is_kept_however_old_it_is(store: Store) -> None:
+def test_undelivered_changes_are_kept_at_any_age(store: Store) -> None:
     cancelled(store, 5)
     sql(store, "UPDATE changes SET at = 0")
     store.write(partial(trim_changes, before=NOW, read=3))
     assert [one.seq for one in changes_after(store.connection, cursor=None, limit=9).changes] == [2, 3, 4, 5]
 
 
-def test_a_reader_whose_last_change_was_erased_reads_on_and_erased_ones_are_told_to_nobody(store: Store) -> None:
+def test_a_reader_continues_after_an_erased_change_and_gets_no_erased_ones(store: Store) -> None:
     store.insert("a", "+12025550101", status="called")
     reader = changes_after(store.connection, cursor=None, limit=9).cursor
     store.insert("b", "+12025550102", status="called")
@@ -218,7 +216,7 @@ def test_a_reader_whose_last_change_was_erased_reads_on_and_erased_ones_are_told
         assert left.subject_id == "c"
 
 
-def test_what_is_exported_about_a_number_has_the_changes_of_its_reminders(store: Store) -> None:
+def test_the_export_of_a_number_has_its_reminders_changes(store: Store) -> None:
     store.insert("a", "+12025550101", status="called", response="confirmed")
     [change] = record(store.connection, phone_number="+12025550101").changes["a"]
     assert (change["status"], change["response"]) == ("called", "confirmed")

@@ -52,7 +52,7 @@ def refs(page: dict[str, Any]) -> list[str]:
     return [one["reminder_ref"] for one in page["changes"]]
 
 
-async def test_changes_are_read_in_order_from_the_oldest_and_the_next_cursor_is_always_there(tmp_path: Path) -> None:
+async def test_changes_are_read_in_order_and_every_page_has_a_next_cursor(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         assert await read(api) == {"changes": [], "next": "0"}
         await cancelled(api, "a", "b", "c")
@@ -65,21 +65,21 @@ async def test_changes_are_read_in_order_from_the_oldest_and_the_next_cursor_is_
         assert "5550147" not in (await api.client.get(PATH)).text
 
 
-async def test_a_client_that_waits_has_the_next_change_as_soon_as_it_is_committed(tmp_path: Path) -> None:
+async def test_a_waiting_client_gets_the_next_change_as_soon_as_it_is_committed(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         async with waiting(api, clients=2) as pages:
             await cancelled(api, "a")
         assert [refs(page) for page in pages] == [["a"], ["a"]]
 
 
-async def test_a_client_that_has_waited_long_enough_is_answered_without_a_change(tmp_path: Path) -> None:
+async def test_a_waiting_client_is_answered_without_a_change_after_a_while(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         await cancelled(api, "a")
         page = await read(api)
         assert await read(api, after=page["next"], wait=1) == {"changes": [], "next": page["next"]}
 
 
-async def test_a_stop_or_a_reload_ends_the_waiting_without_harm(tmp_path: Path) -> None:
+async def test_a_stop_or_a_reload_ends_waiting_requests(tmp_path: Path) -> None:
     throttle = Throttle(pace=0)
     async with an_api(tmp_path, throttle=throttle) as api:
         async with waiting(api) as pages:
@@ -87,7 +87,7 @@ async def test_a_stop_or_a_reload_ends_the_waiting_without_harm(tmp_path: Path) 
         assert pages == [{"changes": [], "next": "0"}]
 
 
-async def test_so_many_clients_may_wait_and_one_that_hangs_up_makes_room(tmp_path: Path) -> None:
+async def test_waiting_clients_are_limited_and_one_that_hangs_up_makes_room(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api, trio.open_nursery() as nursery:
 
         async def wait() -> None:
@@ -148,12 +148,12 @@ async def test_each_wrong_parameter_is_named(tmp_path: Path, parameters: dict[st
         assert [error["pointer"] for error in told["errors"]] == pointers
 
 
-async def test_without_the_token_nothing_is_told(tmp_path: Path) -> None:
+async def test_a_missing_token_is_refused(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api, httpx.AsyncClient(base_url=api.url) as stranger:
         is_a_problem(await stranger.get(PATH), 401)
 
 
-async def test_a_change_that_another_program_makes_is_told_at_once_too(tmp_path: Path) -> None:
+async def test_another_programs_change_reaches_waiting_clients_at_once(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         await api.post(REMINDER)
         async with waiting(api) as pages:

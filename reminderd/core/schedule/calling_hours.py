@@ -51,6 +51,10 @@ class CallingHours:
         minute = local.hour * 60 + local.minute
         return self._covers(local.date(), minute) or self._covers(local.date() - _DAY, minute + DAY_MINUTES)
 
+    def opens_on(self, day: date) -> bool:
+        """Return whether calling hours start on a day."""
+        return bool(self._starting_on(day))
+
     def next_open(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """Return the first moment, now or later, when a patient in `zone` may be called; None: not within a year."""
         if self.is_open(moment, zone):

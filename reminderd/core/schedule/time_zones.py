@@ -126,7 +126,7 @@ class Daily:
             now: the time.
         """
         today = now.astimezone(self.zone).date()
-        yesterdays, todays, tomorrows = (self._moment(today + days * _DAY) for days in (-1, 0, 1))
+        yesterdays, todays, tomorrows = (self.on(today + days * _DAY) for days in (-1, 0, 1))
         latest = todays if todays <= now else yesterdays
         if last is None:
             return now
@@ -134,6 +134,6 @@ class Daily:
             return latest
         return todays if todays > now else tomorrows
 
-    def _moment(self, day: date) -> datetime:
+    def on(self, day: date) -> datetime:
         """Return the time on a day; one that a clock change leaves out comes as much later as the change."""
         return datetime.fromtimestamp(datetime.combine(day, self.at, tzinfo=self.zone).timestamp(), self.zone)

@@ -197,7 +197,7 @@ _DUTCH: Final = Language(
             "Om ons te vragen uw afspraak af te zeggen, drukt u nog eens op 2. Om de afspraak te houden, drukt u op 1."
         ),
         Prompt.CANCEL_REQUESTED: (
-            "Dank u wel. Wij laten onze medewerkers weten dat u wilt afzeggen, en bevestigen het u nog."
+            "Dank u wel. Wij laten onze medewerkers weten dat u wilt afzeggen; u krijgt nog een bevestiging."
         ),
         Prompt.OPTED_OUT: (
             "U krijgt van ons geen telefonische herinneringen meer. Als u zich bedenkt, belt u ons dan op {phone}."
@@ -219,7 +219,7 @@ _POLISH: Final = Language(
             "Proszę nacisnąć 1, aby potwierdzić, 2, aby poprosić o odwołanie wizyty, 3, aby usłyszeć wszystko "
             "ponownie, lub 9, aby nie otrzymywać więcej tych telefonów. Można do nas zadzwonić pod numer {phone}."
         ),
-        Prompt.VOICEMAIL: "Dzień dobry, tu {clinic}. Prosimy oddzwonić pod numer {phone}. Dziękujemy.",
+        Prompt.VOICEMAIL: "Dzień dobry, tu {clinic}. Prosimy o kontakt pod numerem {phone}. Dziękujemy.",
         Prompt.CONFIRMED: "Dziękujemy. Wizyta jest potwierdzona.",
         Prompt.CANCEL_QUESTION: (
             "Aby poprosić o odwołanie wizyty, proszę ponownie nacisnąć 2. Aby ją zachować, proszę nacisnąć 1."

@@ -38,7 +38,6 @@ def language_tag(text: str) -> str:
     return "-".join((code, *map(_in_its_case, rest)))
 
 
-@lru_cache(maxsize=1_000)
 def read_language(text: str) -> str:
     """Return the tag of a language that is written as a tag, or by its name: `Spanish`, `Spanisch`, `español`.
 
@@ -47,9 +46,12 @@ def read_language(text: str) -> str:
     Raises:
         ValueError: it is neither; the message says what is expected.
     """
-    written = text.strip()
-    named = _names().get(_plain(written))
-    return named or language_tag(written)
+    return _read(text.strip())
+
+
+@lru_cache(maxsize=1_000)  # the same few words come again in every line of a table
+def _read(written: str) -> str:
+    return _names().get(_plain(written)) or language_tag(written)
 
 
 def primary(tag: str) -> str:
@@ -93,7 +95,8 @@ def _plain(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def _codes() -> frozenset[str]:
-    return frozenset(str(code) for code in Locale("en").languages if "_" not in str(code)) - _NO_LANGUAGE
+    replaced = get_global("language_aliases")
+    return frozenset(str(code) for code in Locale("en").languages if code not in replaced) - _NO_LANGUAGE
 
 
 @lru_cache(maxsize=1)
@@ -102,6 +105,7 @@ def _names() -> Mapping[str, str]:
     meant: dict[str, set[str]] = {}
     for written_in in BUILT_IN:
         for code, name in Locale(written_in).languages.items():
-            if code in _codes() and len(name) >= _SHORTEST_NAME:
-                meant.setdefault(_plain(name), set()).add(code)
+            tag = str(code).replace("_", "-")
+            if primary(tag) in _codes() and len(name) >= _SHORTEST_NAME:
+                meant.setdefault(_plain(name), set()).add(tag)
     return {name: min(codes) for name, codes in meant.items() if len(codes) == 1}

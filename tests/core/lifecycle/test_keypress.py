@@ -127,9 +127,7 @@ def test_a_call_is_spoken_in_the_language_of_its_reminders_with_the_time_of_that
 
 @pytest.mark.parametrize("digits", ["", "1", "2", "3", "5", "9"])
 @pytest.mark.parametrize("question", list(Question))
-def test_a_key_is_answered_in_the_language_of_its_question_whatever_became_of_the_rows(
-    question: Question, digits: str
-) -> None:
+def test_a_key_is_answered_in_the_language_of_its_question(question: Question, digits: str) -> None:
     key = Key(digits=digits, question=question, repeats=0, language="es")
     plain = evolve(key, language=None)
     ledger = spoken_in(WAITING)

@@ -64,7 +64,7 @@ WAITS = (Status.SCHEDULED, None)
 MOVED = (CANCELLED, EndCode.APPOINTMENT_MOVED)
 
 
-def test_a_new_appointment_has_its_reminders() -> None:
+def test_a_new_appointment_gets_its_reminders() -> None:
     transition = planned(Ledger(), an_appointment(timezone="Europe/Berlin", at=AT))
     first, second = transition.ledger.reminders.values()
     assert (first.id, first.scheduled_at, first.cadence, first.planned_at) == ("n1", THREE_DAYS, "3 days", AT)
@@ -88,7 +88,7 @@ def test_a_call_shortly_before_expires_with_the_appointment() -> None:
     assert ledger.reminders["n1"].expires_at == AT
 
 
-def test_a_late_booking_leaves_out_what_is_over_and_says_so() -> None:
+def test_a_late_booking_leaves_out_past_calls_and_says_so() -> None:
     transition = planned(Ledger(), an_appointment(), now=THREE_DAYS)
     assert [one.cadence for one in transition.ledger.reminders.values()] == ["1 day at 10:00"]
     assert transition.ledger.appointments["a1"].last_error == (
@@ -101,13 +101,13 @@ def test_a_late_booking_leaves_out_what_is_over_and_says_so() -> None:
     assert "nobody is called" in nobody.lines[0].text
 
 
-def test_nothing_changes_when_it_is_planned_once_more() -> None:
+def test_planning_again_changes_nothing() -> None:
     ledger, appointment = booked()
     again = planned(ledger, appointment, ids=("x1", "x2"))
     assert (again.ledger, again.lines) == (ledger, ())
 
 
-def test_a_moved_appointment_is_planned_anew_and_keeps_its_history() -> None:
+def test_a_moved_appointment_is_planned_again_and_keeps_its_history() -> None:
     ledger, appointment = booked()
     after = planned(ledger, evolve(appointment, at=AT + DAY), ids=("m1", "m2")).ledger
     assert states(after) == {"n1": MOVED, "n2": MOVED, "m1": WAITS, "m2": WAITS}
@@ -116,7 +116,7 @@ def test_a_moved_appointment_is_planned_anew_and_keeps_its_history() -> None:
     assert states(back) == {"n1": MOVED, "n2": MOVED, "m1": MOVED, "m2": MOVED, "b1": WAITS, "b2": WAITS}
 
 
-def test_who_was_called_for_this_time_is_not_called_again_when_it_is_moved_back() -> None:
+def test_an_appointment_moved_back_does_not_repeat_its_calls() -> None:
     ledger, appointment = booked()
     ledger = called(ledger)
     now = THREE_DAYS + HOUR
@@ -126,7 +126,7 @@ def test_who_was_called_for_this_time_is_not_called_again_when_it_is_moved_back(
     assert {one.cadence for one in back.reminders.values() if one.status is Status.SCHEDULED} == {"1 day at 10:00"}
 
 
-def test_a_call_that_rings_for_the_former_time_is_looked_at_to_be_dropped() -> None:
+def test_a_ringing_call_for_the_former_time_is_checked_and_may_be_dropped() -> None:
     ledger, appointment = booked()
     ledger = called(ledger, state=CallState.PLACED)
     transition = planned(ledger, evolve(appointment, at=AT + DAY), now=THREE_DAYS + MINUTE, ids=("m1", "m2"))
@@ -135,14 +135,14 @@ def test_a_call_that_rings_for_the_former_time_is_looked_at_to_be_dropped() -> N
     assert transition.lines[0].call_id == "call-1"
 
 
-def test_a_call_that_somebody_works_on_is_left_alone() -> None:
+def test_a_leased_call_is_not_changed() -> None:
     ledger, appointment = booked()
     ledger = called(ledger, state=CallState.DIALING)
     after = planned(ledger, evolve(appointment, at=AT + DAY), now=THREE_DAYS + MINUTE, ids=("m1", "m2")).ledger
     assert after.calls["call-1"].wake_at == AT
 
 
-def test_a_cancelled_appointment_cancels_what_waits_and_may_be_booked_again() -> None:
+def test_a_cancelled_appointment_cancels_waiting_reminders_and_may_be_booked_again() -> None:
     ledger, appointment = booked()
     over = planned(ledger, evolve(appointment, status=AppointmentStatus.CANCELLED)).ledger
     gone = (CANCELLED, EndCode.APPOINTMENT_CANCELLED)
@@ -154,7 +154,7 @@ def test_a_cancelled_appointment_cancels_what_waits_and_may_be_booked_again() ->
     assert again.appointments["a1"].end_code is None
 
 
-def test_staff_cancel_an_appointment_under_their_own_code() -> None:
+def test_a_cancel_by_staff_has_its_own_code() -> None:
     ledger, appointment = booked(former_number="x")
     after = appointment_cancelled(ledger, appointment, EndCode.CANCELLED_BY_STAFF, NOW).ledger
     found = after.appointments["a1"]
@@ -166,7 +166,7 @@ def test_staff_cancel_an_appointment_under_their_own_code() -> None:
 # Content
 
 
-def test_what_waits_takes_the_appointments_number_message_and_zone() -> None:
+def test_waiting_reminders_get_the_appointments_number_message_and_zone() -> None:
     ledger, appointment = booked()
     ledger = called(ledger, state=CallState.PLACED)
     changed = evolve(appointment, phone_number=OTHER_NUMBER, template="surgery", timezone="Europe/Berlin")
@@ -187,7 +187,7 @@ def test_another_message_alone_changes_nothing_else() -> None:
         assert after.reminders[one.id].message != one.message
 
 
-def test_a_reminder_that_was_called_keeps_its_time_though_the_hours_have_changed() -> None:
+def test_a_called_reminder_keeps_its_time_after_a_change_of_hours() -> None:
     ledger, appointment = booked()
     missed = called(ledger, status=Status.SCHEDULED, wake_at=THREE_DAYS + HOUR, hold_code=HoldCode.REDIAL)
     rules = rules_with("3 days at 13:00", "1 day at 11:00", "3 days")
@@ -195,7 +195,7 @@ def test_a_reminder_that_was_called_keeps_its_time_though_the_hours_have_changed
     assert after.reminders["n1"] == missed.reminders["n1"]
 
 
-def test_changed_hours_move_what_waits() -> None:
+def test_changed_hours_move_waiting_reminders() -> None:
     ledger, appointment = booked()
     closed = evolve(TWICE, calling_hours=evolve(TWICE.calling_hours, holidays=frozenset({"2026-03-08"})))
     after = planned(ledger, appointment, rules=closed).ledger
@@ -203,14 +203,14 @@ def test_changed_hours_move_what_waits() -> None:
     assert (after.reminders["n2"].wake_at, after.reminders["n1"]) == (NOW, ledger.reminders["n1"])
 
 
-def test_hours_by_which_a_call_would_be_over_already_leave_it_as_it_is() -> None:
+def test_changed_hours_do_not_move_a_reminder_into_the_past() -> None:
     ledger, appointment = booked()
     closed = evolve(TWICE, calling_hours=evolve(TWICE.calling_hours, holidays=frozenset({"2026-03-08"})))
     now = datetime.fromisoformat("2026-03-07T12:00Z")
     assert planned(ledger, appointment, rules=closed, now=now).ledger.reminders["n2"] == ledger.reminders["n2"]
 
 
-def test_a_cadence_that_is_no_longer_set_cancels_its_call_and_a_new_one_adds_it() -> None:
+def test_a_removed_cadence_cancels_its_call_and_a_new_one_adds_it() -> None:
     ledger, appointment = booked()
     other = planned(ledger, appointment, rules=rules_with("1 day at 10:00", "2 hours"), ids=("x1", "x2")).ledger
     assert states(other) == {"n1": (CANCELLED, EndCode.NOT_PLANNED), "n2": WAITS, "x1": WAITS}
@@ -223,13 +223,13 @@ def test_a_cadence_that_is_no_longer_set_cancels_its_call_and_a_new_one_adds_it(
     }
 
 
-def test_the_same_moment_by_another_entry_is_the_same_call() -> None:
+def test_the_same_moment_from_another_entry_is_the_same_call() -> None:
     ledger, appointment = booked()
     after = planned(ledger, appointment, rules=rules_with("72 hours", "1 day at 10:00")).ledger
     assert after == ledger
 
 
-def test_without_any_cadence_what_is_planned_stays_and_the_log_says_what_to_set() -> None:
+def test_without_a_cadence_planned_reminders_stay_and_the_log_names_the_key() -> None:
     ledger, appointment = booked()
     transition = planned(ledger, appointment, rules=rules_with(), ids=())
     assert transition.ledger.reminders == ledger.reminders
@@ -237,7 +237,7 @@ def test_without_any_cadence_what_is_planned_stays_and_the_log_says_what_to_set(
     assert "[reminders].before" in (transition.ledger.appointments["a1"].last_error or "")
 
 
-def test_a_row_that_cant_be_called_is_planned_to_fail_at_once_and_lives_again_when_it_is_corrected() -> None:
+def test_an_invalid_appointment_fails_at_once_and_is_planned_once_corrected() -> None:
     transition = planned(Ledger(), an_appointment(phone_number="12"))
     assert {one.wake_at for one in transition.ledger.reminders.values()} == {NOW}
     assert transition.lines[-1].level is Level.ERROR
@@ -250,14 +250,14 @@ def test_a_row_that_cant_be_called_is_planned_to_fail_at_once_and_lives_again_wh
     assert well.appointments["a1"].last_error is None
 
 
-def test_a_message_that_cant_be_made_leaves_the_one_that_is_planned() -> None:
+def test_an_invalid_message_keeps_the_planned_one() -> None:
     ledger, appointment = booked()
     after = planned(ledger, evolve(appointment, template="unknown")).ledger
     assert after.reminders == ledger.reminders
     assert "template: unknown" in (after.appointments["a1"].last_error or "")
 
 
-def test_an_appointment_that_is_over_is_no_news() -> None:
+def test_a_past_appointment_causes_no_alert() -> None:
     ledger, appointment = booked()
     ended = ledger.put(*(evolve(one, status=Status.EXPIRED, wake_at=None) for one in ledger.reminders.values()))
     transition = planned(ended, appointment, rules=rules_with("2 hours"), now=AT)
@@ -289,7 +289,7 @@ def answered(response: str = Response.CONFIRMED) -> tuple[Ledger, Appointment]:
 
 
 @pytest.mark.parametrize("response", [Response.CONFIRMED, Response.CANCEL_REQUESTED])
-def test_an_answer_settles_all_other_reminders_of_the_appointment(response: Response) -> None:
+def test_a_response_settles_all_other_reminders_of_the_appointment(response: Response) -> None:
     after, appointment = answered(response)
     assert appointment.response == response
     assert states(after) == {"n1": (Status.CALLED, None), "n2": (CANCELLED, EndCode.ANSWERED)}
@@ -297,27 +297,27 @@ def test_an_answer_settles_all_other_reminders_of_the_appointment(response: Resp
     assert states(again.ledger) == states(after)
 
 
-def test_an_opt_out_is_kept_and_leaves_the_others_to_what_is_done_for_the_number() -> None:
+def test_an_opt_out_is_recorded_and_the_number_decides_about_the_others() -> None:
     after, appointment = answered(Response.OPTED_OUT)
     assert (appointment.response, states(after)["n2"]) == (Response.OPTED_OUT, WAITS)
     later, _ = answered_for(after, [after.reminders["n1"]], Response.CONFIRMED, NOW)
     assert later.appointments["a1"].response == Response.OPTED_OUT
 
 
-def test_an_answer_for_the_former_time_or_for_no_appointment_changes_nothing() -> None:
+def test_a_response_for_the_former_time_or_no_appointment_changes_nothing() -> None:
     ledger, appointment = booked()
     ledger = ledger.put(evolve(appointment, at=AT + DAY))
     others = [ledger.reminders["n1"], evolve(ledger.reminders["n1"], appointment_id=None)]
     assert answered_for(ledger, others, Response.CONFIRMED, NOW) == (ledger, ())
 
 
-def test_both_reminders_of_one_call_keep_their_answer() -> None:
+def test_both_reminders_of_one_call_keep_their_response() -> None:
     ledger, _ = booked()
     after, _ = answered_for(ledger, ledger.reminders.values(), Response.CONFIRMED, NOW)
     assert states(after) == {"n1": WAITS, "n2": WAITS}
 
 
-def test_a_move_forgets_the_answer() -> None:
+def test_moving_an_appointment_clears_its_response() -> None:
     ledger, appointment = answered()
     after = planned(ledger, evolve(appointment, at=AT + DAY), ids=("m1", "m2")).ledger
     assert after.appointments["a1"].response is None
@@ -327,13 +327,13 @@ def test_a_move_forgets_the_answer() -> None:
     assert states(back)["m1"] == MOVED
 
 
-def test_an_answer_by_the_person_with_the_former_number_is_forgotten() -> None:
+def test_a_response_from_the_former_number_is_cleared() -> None:
     ledger, appointment = answered()
     after = planned(ledger, evolve(appointment, phone_number=OTHER_NUMBER)).ledger
     assert after.appointments["a1"].response is None
 
 
-def test_a_row_that_is_written_anew_has_its_answer_again() -> None:
+def test_a_row_that_is_inserted_again_gets_its_response_back() -> None:
     ledger, _ = answered()
     after = planned(ledger, an_appointment()).ledger
     assert after.appointments["a1"].response == Response.CONFIRMED
@@ -374,7 +374,7 @@ def test_a_changed_appointment_waits_for_its_plan(wake_at: datetime | None, wait
     assert not waits_for_plan(ledger, evolve(ledger.reminders["n1"], appointment_id=None))
 
 
-def test_by_type_there_may_be_fewer_calls() -> None:
+def test_an_appointment_type_may_have_fewer_calls() -> None:
     rules = evolve(TWICE, planning=planning("3 days", "1 day", surgery=("1 week",)))
     ledger, appointment = booked()
     after = planned(ledger, evolve(appointment, type="surgery"), rules=rules, ids=("x1",)).ledger
@@ -384,7 +384,7 @@ def test_by_type_there_may_be_fewer_calls() -> None:
 # Staff
 
 
-def test_staff_who_have_called_settle_the_whole_appointment() -> None:
+def test_done_by_staff_settles_the_whole_appointment() -> None:
     ledger, _ = booked()
     after = staff.done(ledger, ledger.reminders["n1"], NOW).ledger
     assert set(states(after).values()) == {(CANCELLED, EndCode.DONE_BY_STAFF)}
@@ -399,7 +399,7 @@ def test_staff_who_have_called_settle_the_whole_appointment() -> None:
     assert after.appointments["a1"].response == "x"
 
 
-def test_what_staff_have_done_for_the_former_time_settles_nothing_of_the_new_one() -> None:
+def test_done_by_staff_for_the_former_time_does_not_settle_the_new_one() -> None:
     ledger, appointment = booked()
     moved = ledger.put(evolve(appointment, at=AT + DAY))
     assert done_for(moved, moved.reminders["n1"], NOW) == (moved, ())
@@ -424,7 +424,7 @@ def test_a_void_reminder_is_not_called_again() -> None:
 # Claimed, sent, answered
 
 
-def test_a_claimed_reminder_whose_appointment_was_deleted_is_cancelled_and_its_call_is_looked_at() -> None:
+def test_deleting_an_appointment_cancels_its_claimed_reminder_and_checks_the_call() -> None:
     ledger, _ = booked()
     gone = evolve(called(ledger, state=CallState.PLACED), appointments={})
     transition = claimed(gone, "n1", rules=TWICE, now=THREE_DAYS)
@@ -471,7 +471,7 @@ def test_a_key_is_the_answer_for_the_appointment() -> None:
     assert after.appointments["a1"].response == Response.CONFIRMED
 
 
-def test_an_appointment_on_which_the_program_fails_calls_nobody() -> None:
+def test_an_unexpected_error_in_planning_calls_nobody() -> None:
     ledger, appointment = booked()
     ledger = called(ledger, state=CallState.PLACED)
     transition = unplanned_by_error(ledger, evolve(appointment, wake_at=NOW), NOW)

@@ -254,7 +254,10 @@ class World:
 
     def insert(self, reminder_id: str, number: str, at: datetime) -> None:
         self.incarnations[reminder_id] += 1
-        row = Reminder(id=reminder_id, phone_number=number, message="Hello.", scheduled_at=at, wake_at=at)
+        language = "es" if reminder_id.endswith("2") else None
+        row = Reminder(
+            id=reminder_id, phone_number=number, message="Hello.", language=language, scheduled_at=at, wake_at=at
+        )
         self.db = self.db.put(row)
 
     def commit(self, transition: Transition) -> None:
@@ -459,6 +462,8 @@ class World:
             self.broken("sent again with another account")
         for member in self.db.members_of(call):
             self.judge_member(call, member.reminder_id, member.message_digest)
+        if len({self.db.reminders[one].language for one, *_ in asked}) > 1:
+            self.broken("two languages in one call")
         for earlier in self.phones:
             self.judge_against(phone, earlier)
         for asked_now in asked:
@@ -479,7 +484,7 @@ class World:
             self.broken("spoken before its time")
         if self.now >= limit_of(reminder, self.rules):
             self.broken("spoken after its limit")
-        if message_digest != digest(reminder.message):
+        if message_digest != digest(reminder.message, reminder.language):
             self.broken("old words are spoken")
 
     def judge_against(self, phone: Phone, earlier: Phone) -> None:
@@ -566,7 +571,9 @@ class World:
             return
         if self.steps - earlier.told_at < REDIAL:
             self.broken("redialed before its delay")
-        if earlier.end in {"failed", "hangs up"} and member.message_digest == digest(reminder.message):
+        if earlier.end in {"failed", "hangs up"} and member.message_digest == digest(
+            reminder.message, reminder.language
+        ):
             self.broken("called again after a call that no other follows")
 
     def judge_number_of_calls(self, call: Call, phone: Phone, asked: Asked) -> None:
@@ -682,7 +689,14 @@ class World:
         old = self.db.reminders[reminder_id]
         at = old.scheduled_at + by * STEP
         self.db = self.db.put(
-            Reminder(id=old.id, phone_number=old.phone_number, message=old.message, scheduled_at=at, wake_at=at)
+            Reminder(
+                id=old.id,
+                phone_number=old.phone_number,
+                message=old.message,
+                language=old.language,
+                scheduled_at=at,
+                wake_at=at,
+            )
         )
 
     def delete(self, reminder_id: str) -> None:
@@ -898,6 +912,8 @@ class World:
             return evolve(row, status=Status.CANCELLED)
         if name == "f_move":
             return evolve(row, scheduled_at=row.scheduled_at + rest[0] * STEP)
+        if name == "f_edit" and row.message.endswith(" More."):
+            return evolve(row, language="es" if row.language is None else None)
         if name == "f_edit":
             return evolve(row, message=f"{row.message} More.")
         if name == "f_phone":

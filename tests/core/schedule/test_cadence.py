@@ -20,7 +20,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
         ("365 days", Cadence(365, Unit.DAY)),
     ],
 )
-def test_entries_that_are_read(text: str, cadence: Cadence) -> None:
+def test_these_entries_are_read(text: str, cadence: Cadence) -> None:
     assert read_cadence(text) == cadence
     assert read_cadence(cadence.name) == cadence
 
@@ -43,7 +43,7 @@ def test_entries_that_are_read(text: str, cadence: Cadence) -> None:
         ("1 day at 10:60", "no such time of day"),
     ],
 )
-def test_entries_that_are_refused(text: str, mistake: str) -> None:
+def test_these_entries_are_refused(text: str, mistake: str) -> None:
     with pytest.raises(ValueError, match=mistake):
         read_cadence(text)
 
@@ -61,7 +61,7 @@ def test_entries_that_are_refused(text: str, mistake: str) -> None:
         ("1 day", "2028-03-01 08:00", "2028-02-29 08:00+01:00"),
     ],
 )
-def test_days_go_by_the_calendar_and_hours_by_real_time(entry: str, appointment: str, wanted: str) -> None:
+def test_days_count_by_calendar_and_hours_by_elapsed_time(entry: str, appointment: str, wanted: str) -> None:
     at = datetime.fromisoformat(appointment).replace(tzinfo=BERLIN)
     assert read_cadence(entry).moment(at, BERLIN) == datetime.fromisoformat(wanted)
 

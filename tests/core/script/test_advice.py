@@ -48,7 +48,7 @@ def test_an_unknown_language_gets_advice_that_lists_what_stays_english() -> None
     assert advice(evolve(script, templates=own | {Prompt.GOODBYE: "До свидания."})) == []
 
 
-def test_a_section_for_another_language_is_named_and_its_clinic_and_phone_are_not_asked_for_again() -> None:
+def test_advice_on_another_language_names_its_section_without_repeating_clinic_and_phone() -> None:
     german = Script(language="de-DE")
     russian = Script(language="ru-RU", otherwise=german, templates={Prompt.GREETING: "Здравствуйте."})
     found = advice(russian, "messages.ru")

@@ -17,9 +17,7 @@ OURS = Scripts(own=GERMAN, by_language={"ru": RUSSIAN, "es-ES": SPANISH})
     ("language", "script"),
     [(None, GERMAN), ("de", GERMAN), ("de-AT", GERMAN), ("ru", RUSSIAN), ("RU-ru", RUSSIAN), ("es-MX", SPANISH)],
 )
-def test_the_clinics_own_script_for_a_language_is_spoken_whatever_the_region(
-    language: str | None, script: Script
-) -> None:
+def test_the_clinics_script_for_a_language_is_spoken_for_every_region(language: str | None, script: Script) -> None:
     assert OURS.of(language) is script
     assert OURS.has(language)
 
@@ -27,9 +25,7 @@ def test_the_clinics_own_script_for_a_language_is_spoken_whatever_the_region(
 @pytest.mark.parametrize(
     ("language", "voice"), [("pl", "pl-PL"), ("pt-PT", "pt-PT"), ("PT-pt", "pt-PT"), ("en-ZA", "en-US")]
 )
-def test_a_built_in_language_is_spoken_with_the_clinics_name_and_number_and_no_voice_of_another(
-    language: str, voice: str
-) -> None:
+def test_a_built_in_language_uses_the_clinics_name_and_number_but_no_other_voice(language: str, voice: str) -> None:
     script = OURS.of(language)
     assert (script.language, script.voice) == (voice, "")
     assert (script.clinic, script.phone) == (GERMAN.clinic, GERMAN.phone)
@@ -47,12 +43,12 @@ def test_a_language_without_texts_is_spoken_in_the_clinics_own() -> None:
     assert not OURS.has("so")
 
 
-def test_a_text_that_is_missing_is_the_one_built_in_for_the_language() -> None:
+def test_a_missing_prompt_is_the_built_in_one_of_the_language() -> None:
     assert spoken(Prompt.GOODBYE, SPANISH, "") == "Adiós."
     assert spoken(Prompt.CONFIRMED, SPANISH, "") == "Gracias. Su cita queda confirmada."
 
 
-def test_a_text_that_is_not_built_in_either_is_the_clinics_own() -> None:
+def test_a_prompt_without_a_built_in_text_is_the_clinics_own() -> None:
     assert spoken(Prompt.GREETING, RUSSIAN, "") == "Клиника."
     assert spoken(Prompt.CONFIRMED, RUSSIAN, "") == "Vielen Dank. Ihr Termin ist bestätigt."
     nobody = Script(language="ru-RU", otherwise=Script(language="de-DE"))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.script.tags import best_of, language_tag, read_language, voice_tag
+from reminderd.core.script.tags import _names, best_of, language_tag, read_language, voice_tag
 
 
 @pytest.mark.parametrize(
@@ -28,14 +28,23 @@ def test_a_tag_has_one_form(text: str, tag: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "tag"),
-    [("Spanish", "es"), ("SPANISCH", "es"), ("español", "es"), ("Espanol", "es"), ("polski", "pl"), ("Somali", "so")],
+    [
+        ("Spanish", "es"),
+        ("SPANISCH", "es"),
+        ("español", "es"),
+        ("Espanol", "es"),
+        ("polski", "pl"),
+        ("Somali", "so"),
+        ("Brazilian Portuguese", "pt-BR"),
+        ("Mexican Spanish", "es-MX"),
+    ],
 )
 def test_a_language_may_be_written_by_its_name(name: str, tag: str) -> None:
     assert read_language(name) == tag
 
 
 @pytest.mark.parametrize("text", ["", " ", "es_MX", "Other", "e", "es-", "Spanish; English", "und", "mul", "xx", "qqq"])
-def test_what_names_no_language_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_language_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^not a (language tag|known language); expected a language tag \(BCP 47\)"):
         read_language(text)
 
@@ -46,12 +55,18 @@ def test_only_a_tag_is_stored(text: str) -> None:
         language_tag(text)
 
 
+def test_every_name_that_is_understood_means_a_tag() -> None:
+    tags = set(_names().values())
+    assert len(tags) > 300
+    assert {language_tag(tag) for tag in tags} == tags
+
+
 def test_a_word_that_is_a_code_and_another_languages_name_is_read_as_the_code() -> None:
     assert read_language("Ga") == "ga"
 
 
 @given(st.text())
-def test_a_tag_that_is_read_is_read_again_as_the_same(text: str) -> None:
+def test_reading_a_tag_twice_changes_nothing(text: str) -> None:
     try:
         tag = read_language(text)
     except ValueError:
@@ -59,7 +74,7 @@ def test_a_tag_that_is_read_is_read_again_as_the_same(text: str) -> None:
     assert language_tag(tag) == tag
 
 
-def test_the_same_tag_is_better_than_another_region_and_that_than_nothing() -> None:
+def test_the_exact_tag_is_preferred_then_another_region_then_none() -> None:
     assert best_of("es-US", ["es-MX", "ES-us"]) == "ES-us"
     assert best_of("es-AR", ["en-US", "es-MX", "es-US"]) == "es-MX"
     assert best_of("so", ["en-US", "es-MX"]) is None

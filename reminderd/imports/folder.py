@@ -1,0 +1,322 @@
+"""Import the files that other programs drop into a folder, one after the other, and move each out of it.
+
+A file is imported only when it is whole: its size and time have not changed for a while, and nobody has it open for
+writing, as far as the kernel tells. A file that was replaced meanwhile is put back, and imported again.
+"""
+
+import fcntl
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from enum import Enum
+from fnmatch import fnmatch
+from itertools import count
+from pathlib import Path
+from stat import S_IMODE, S_ISDIR, S_ISREG
+from typing import Final
+
+from attrs import define, field, frozen
+
+from reminderd.config import Config, rules_of
+from reminderd.core.imports import FOLDER, ImportStatus, in_words
+from reminderd.core.masking import without_numbers
+from reminderd.core.tables.columns import ColumnsError
+from reminderd.files import put_in_place, scratch
+from reminderd.imports.formats import opened
+from reminderd.imports.loop import Tally, import_rows, writing
+from reminderd.imports.profiles import Profile, profile_of
+from reminderd.imports.recording import recorded, refused
+from reminderd.imports.rejected import rejected_lines
+from reminderd.imports.table import UnreadableError
+from reminderd.store.reminders import Source
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.opening import open_sync
+
+DONE: Final = "done"
+"""The folder, inside the folder, of files that were imported."""
+
+REJECTED: Final = "rejected"
+"""The one of files that were not understood."""
+
+MOST_BYTES: Final = 128 * 1024 * 1024
+"""More than any clinic's appointments: a larger file is something else."""
+
+_UNFINISHED: Final = ("*.part", "*.partial", "*.filepart", "*.tmp", "*.temp", "*.crdownload", "*.swp", "*~")
+"""Names of files that are being written; names that begin with a dot or `~$` are others."""
+
+_QUIET_SECONDS: Final = 10.0
+_QUIET_SECONDS_UNKNOWN: Final = 60.0
+_QUIET_SECONDS_OPEN: Final = 600.0
+"""On some file systems every file seems to be open for writing; a program that writes is not silent for so long."""
+
+_NANOSECONDS: Final = 1_000_000_000
+_READ_AND_WRITE: Final = 0o666
+_IN_A_PROFILE: Final = (
+    "Correct the file, or the configuration, and put the file into the folder again. In [import.profiles], what is"
+    " called --map here is columns, --encoding is encoding and --dates is dates; docs/import.md has examples."
+)
+
+Identity = tuple[int, int, int]
+"""A file's inode, size and time: another one is another file, or has another content."""
+
+
+class Writer(Enum):
+    """Whether somebody has a file open for writing."""
+
+    NOBODY = "nobody"
+    SOMEBODY = "somebody"
+    UNKNOWN = "unknown"
+
+
+_QUIET: Final = {
+    Writer.NOBODY: _QUIET_SECONDS,
+    Writer.UNKNOWN: _QUIET_SECONDS_UNKNOWN,
+    Writer.SOMEBODY: _QUIET_SECONDS_OPEN,
+}
+"""How many seconds a file must not have changed."""
+
+
+@frozen
+class Dropped:
+    """A file in the folder that is whole."""
+
+    path: Path
+    identity: Identity
+
+
+@define
+class Folder:
+    """The folder, and since when each file in it has not changed."""
+
+    path: Path
+    _seen: dict[Path, tuple[Identity, float]] = field(factory=dict, init=False)
+
+    def whole(self, now: float, time: datetime) -> list[Dropped]:
+        """Return the files that can be imported, the oldest first; make the folders if they are missing.
+
+        Args:
+            now: seconds of a clock that nobody sets.
+            time: the time, by the clock of the files.
+
+        Raises:
+            OSError: The folder can't be read, or the folders inside it can't be made.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name in (DONE, REJECTED):
+            if not (self.path / name).is_dir():
+                (self.path / name).mkdir()
+                (self.path / name).chmod(S_IMODE(self.path.stat().st_mode))  # those who bring files may see them there
+        seen, found = {}, []
+        for path in self.path.iterdir():
+            identity = _identity(path)
+            if identity is None or _is_unfinished(path.name):
+                continue
+            known, since = self._seen.get(path, (None, now))
+            seen[path] = identity, now if known != identity else since
+            if self._is_quiet(path, now - seen[path][1], time.timestamp() - identity[2] / _NANOSECONDS):
+                found.append((identity[2], path.name, Dropped(path, identity)))
+        self._seen = seen
+        return [dropped for _, _, dropped in sorted(found)]
+
+    def _is_quiet(self, path: Path, seen_for: float, age: float) -> bool:
+        """Return whether a file is whole that has been seen unchanged for some time, and was written before that.
+
+        One that was finished elsewhere and moved here need not wait.
+        """
+        writer = _writer(path)
+        return max(seen_for, age if writer is Writer.NOBODY else 0.0) >= _QUIET[writer]
+
+
+@frozen(kw_only=True)
+class Result:
+    """What became of a file."""
+
+    status: ImportStatus
+    text: str
+    """What the log says of it; nothing in it is about a patient."""
+    rejected: int = 0
+    """Rows that were rejected."""
+
+
+def import_dropped(dropped: Dropped, config: Config, is_stopped: Callable[[], bool]) -> Result:
+    """Import a file, and move it; if `is_stopped`, it stays where it is, and chunks that were begun are whole.
+
+    Raises:
+        OSError: It can't be read or moved now, or a file can't be written.
+        StoreUnavailableError: The database can't be written now.
+        StoreUnusableError: The database can't be opened.
+    """
+    name = dropped.path.name
+    profile = profile_of(config, _profile_for(name, config))
+    with open_sync(config.database.path) as connection:
+        try:
+            _refuse_what_is_no_table(dropped)
+            return _imported(dropped, profile, config, connection, is_stopped)
+        except UnreadableError as error:
+            mistakes, why = [str(error)], str(error)
+        except ColumnsError as error:
+            # The last of them lists all headers: in a file without one these are a patient's cells.
+            mistakes, why = error.mistakes, "; ".join(error.mistakes[:-1]) or error.mistakes[0]
+        refused(connection, file=name, profile=profile.name, actor=FOLDER, reason=without_numbers(why))
+    target = reject(dropped, mistakes)
+    what = without_numbers(f"{name} was not imported: {why}; moved to {REJECTED}/{target.name}")
+    return Result(status=ImportStatus.REFUSED, text=what)
+
+
+def _imported(
+    dropped: Dropped, profile: Profile, config: Config, connection: Connection, is_stopped: Callable[[], bool]
+) -> Result:
+    name = dropped.path.name
+    target = _free(dropped.path.parent / DONE, name)
+    source = Source(actor=FOLDER, detail=f"import of {without_numbers(name)}")
+    with (
+        opened(dropped.path, profile.headers, profile.encoding, form=profile.form) as table,
+        _only_if_moved(target.with_name(_lines_of(target.name))) as lines,
+    ):
+        read = profile.reader_of(table, profile.columns_of(table))
+        with (
+            rejected_lines(lines.path, table, like=dropped.path, never={}) as rejected,
+            recorded(connection, tally := Tally(rejected), file=name, profile=profile.name, actor=FOLDER) as ending,
+        ):
+            write = writing(connection, rules=rules_of(config), source=source)
+            if not import_rows(table, read, write, tally, lambda _text, _is_end: None, is_stopped):
+                ending.status = ImportStatus.INTERRUPTED
+        if ending.status is ImportStatus.DONE:
+            lines.are_kept = _moved(dropped, target)
+    shown = without_numbers(name if profile.name is None else f"{name} (profile {profile.name})")
+    counts = in_words(tally.done, rejected.lines)
+    if ending.status is ImportStatus.INTERRUPTED:
+        what = f"import of {shown} interrupted: {counts}; it will be imported again"
+    elif lines.are_kept:
+        what = f"imported {shown}: {counts}; moved to {DONE}/{without_numbers(target.name)}"
+    else:
+        what = f"imported {shown}: {counts}; it has changed meanwhile, and will be imported again"
+    return Result(status=ending.status, text=what, rejected=rejected.lines)
+
+
+@define
+class _Lines:
+    """The file of rejected lines, which is deleted if its table stays where it is."""
+
+    path: Path
+    are_kept: bool = False
+
+
+@contextmanager
+def _only_if_moved(path: Path) -> Iterator[_Lines]:
+    lines = _Lines(path)
+    try:
+        yield lines
+    finally:
+        if not lines.are_kept:
+            path.unlink(missing_ok=True)
+
+
+def _profile_for(name: str, config: Config) -> str | None:
+    """Return the first profile whose pattern the name of a file fits; None: none does."""
+    profiles = config.import_.profiles.items()
+    return next((known for known, one in profiles if fnmatch(name.casefold(), one.files.casefold())), None)
+
+
+def _refuse_what_is_no_table(dropped: Dropped) -> None:
+    """Raise UnreadableError for what is no file that this user can read, or far too large."""
+    status = dropped.path.lstat()
+    if not S_ISREG(status.st_mode):
+        raise UnreadableError("it is a link or a device; expected a file")
+    if not os.access(dropped.path, os.R_OK):
+        raise UnreadableError("it can't be read: permission denied; expected a file that the daemon's user may read")
+    if status.st_size > MOST_BYTES:
+        raise UnreadableError(
+            f"it is larger than {MOST_BYTES // 1024**2} MiB; expected the appointments of some months"
+        )
+
+
+def reject(dropped: Dropped, mistakes: Sequence[str]) -> Path:
+    """Move a file to the rejected ones, with a text next to it that says why."""
+    target = _free(dropped.path.parent / REJECTED, dropped.path.name)
+    why = target.with_name(f"{target.name}.txt")
+    text = "\n".join([f"{dropped.path.name} was not imported:", *(f"- {one}" for one in mistakes), "", _IN_A_PROFILE])
+    with scratch(why, mode=dropped.path.lstat().st_mode & _READ_AND_WRITE | 0o600) as unfinished:
+        unfinished.write_text(f"{text}\n", encoding="utf-8")
+        put_in_place(unfinished, why)
+    if not _moved(dropped, target):
+        why.unlink()
+    return target
+
+
+def _free(folder: Path, name: str) -> Path:
+    """Return a path for a file that nothing has yet, nor what is written next to it: with a counter if need be."""
+    path = Path(name)
+    names = (name if number == 1 else f"{path.stem}.{number}{path.suffix}" for number in count(1))
+    return next(
+        folder / one
+        for one in names
+        if not any(os.path.lexists(folder / other) for other in (one, _lines_of(one), f"{one}.txt"))
+    )
+
+
+def _lines_of(name: str) -> str:
+    """Return the name of the file of rejected lines for a file."""
+    return f"{Path(name).stem}.rejected.csv"
+
+
+def _moved(dropped: Dropped, target: Path) -> bool:
+    """Move a file; return False if it is not the one that was read, which is then put back."""
+    dropped.path.rename(target)
+    if _identity(target) == dropped.identity:
+        return True
+    back = dropped.path if not os.path.lexists(dropped.path) else _free(dropped.path.parent, dropped.path.name)
+    target.rename(back)
+    return False
+
+
+def _identity(path: Path) -> Identity | None:
+    """Return what tells a file from another one; None: it is gone, or a folder."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return None if S_ISDIR(status.st_mode) else (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _is_unfinished(name: str) -> bool:
+    return name.startswith((".", "~$")) or any(fnmatch(name.casefold(), pattern) for pattern in _UNFINISHED)
+
+
+def _writer(path: Path) -> Writer:
+    """Ask the kernel whether somebody has a file open for writing: it grants a read lease only if nobody has.
+
+    It tells this only to the file's owner, see fcntl(2).
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # a link, or not ours to read: it is looked at when its time has come
+        return Writer.UNKNOWN
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # SIGIO, if somebody opens it just now, would end us
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return Writer.SOMEBODY
+    except OSError:
+        return Writer.UNKNOWN
+    finally:
+        os.close(descriptor)
+    return Writer.NOBODY
+
+
+def forget(folder: Path, before: datetime) -> int:
+    """Delete what was moved to the folders inside the folder before a moment; return how many files.
+
+    Raises:
+        OSError: One can't be deleted.
+    """
+    deleted = 0
+    for name in (DONE, REJECTED):
+        for path in (folder / name).glob("*"):
+            if path.lstat().st_ctime < before.timestamp() and not path.is_dir():
+                path.unlink()
+                deleted += 1
+    return deleted

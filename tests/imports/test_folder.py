@@ -1,0 +1,343 @@
+"""Files in the drop folder: imported once they are whole, moved, and never lost, overwritten or read half-written."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reminderd.clock import SystemClock
+from reminderd.config import Config, load_config
+from reminderd.core.imports import FOLDER, ImportStatus
+from reminderd.imports.folder import (
+    MOST_BYTES,
+    Dropped,
+    Folder,
+    Result,
+    Writer,
+    _writer,
+    forget,
+    import_dropped,
+    reject,
+)
+from reminderd.imports.loop import CHUNK, import_rows
+from reminderd.store.sqlite.opening import open_sync
+from tests.support.builders import HOUR
+
+HEADER = "ref,phone,message,at\n"
+GOOD = "7,+4930123456,Tomorrow at nine.,2040-01-07 09:30\n"
+BAD = "8,030,Hello.,2040-01-07 09:30\n"
+
+
+WRITTEN = SystemClock().now()
+"""By the clock of the files: all of them have just been written."""
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    (tmp_path / "inbox").mkdir()
+    return tmp_path / "inbox"
+
+
+@pytest.fixture
+def config(inbox: Path) -> Config:
+    return configured(inbox)
+
+
+def configured(inbox: Path, more: str = "") -> Config:
+    text = f'[calling]\ntimezone = "Europe/Berlin"\n[import]\nfolder = "inbox"\n{more}'
+    (inbox.parent / "config.toml").write_text(text)
+    return load_config(None, {}, inbox.parent)
+
+
+def whole(inbox: Path) -> list[Dropped]:
+    """What is whole, as if nothing had changed for an hour."""
+    looking = Folder(inbox)
+    now = SystemClock().now()
+    looking.whole(0, now)
+    return looking.whole(3600, now)
+
+
+def imported(inbox: Path, config: Config) -> list[Result]:
+    return [import_dropped(dropped, config, lambda: False) for dropped in whole(inbox)]
+
+
+def files(inbox: Path) -> set[str]:
+    return {str(path.relative_to(inbox)) for path in inbox.rglob("*") if not path.is_dir() or path.is_symlink()}
+
+
+def rows(inbox: Path, statement: str) -> list[dict[str, Any]]:
+    with open_sync(inbox.parent / "reminderd.db") as connection:
+        return [dict(row) for row in connection.execute(statement).fetchall()]
+
+
+def refs(inbox: Path) -> list[str]:
+    return [row["ref"] for row in rows(inbox, "SELECT ref FROM reminders ORDER BY ref")]
+
+
+def test_a_file_is_imported_and_moved_with_its_rejected_lines_next_to_it(inbox: Path, config: Config) -> None:
+    (inbox / "list.csv").write_text(HEADER + GOOD + BAD)
+    [result] = imported(inbox, config)
+    assert result.text == ("imported list.csv: 1 added, 0 changed, 0 unchanged, 1 rejected; moved to done/list.csv")
+    assert (result.status, result.rejected) == (ImportStatus.DONE, 1)
+    assert files(inbox) == {"done/list.csv", "done/list.rejected.csv"}
+    assert refs(inbox) == ["7"]
+    [record] = rows(inbox, "SELECT file, actor, status, added, rejected FROM imports")
+    assert record == {"file": "list.csv", "actor": FOLDER, "status": "done", "added": 1, "rejected": 1}
+    [line] = rows(inbox, "SELECT actor, act, detail FROM audit")
+    assert line == {"actor": FOLDER, "act": "add", "detail": "import of list.csv"}
+
+
+def test_a_file_that_is_not_understood_is_moved_to_the_rejected_ones_with_a_text_that_says_why(
+    inbox: Path, config: Config
+) -> None:
+    (inbox / "list.csv").write_text("Erika Mustermann,+49 30 123456\nMax,+49 30 123457\n")
+    [result] = imported(inbox, config)
+    assert result.status is ImportStatus.REFUSED
+    assert "moved to rejected/list.csv" in result.text
+    assert files(inbox) == {"rejected/list.csv", "rejected/list.csv.txt"}
+    why = (inbox / "rejected" / "list.csv.txt").read_text()
+    assert why.startswith("list.csv was not imported:\n- ")
+    assert "- phone_number: no column; expected a header like phone" in why
+    assert '"Erika Mustermann"' in why
+    assert why.rstrip().endswith("docs/import.md has examples.")
+    [record] = rows(inbox, "SELECT file, status, reason FROM imports")
+    assert record["status"] == "refused"
+    for text in (result.text, record["reason"]):
+        assert "phone_number: no column" in text
+        assert "Erika" not in text, "the first line may be a patient"
+
+
+def test_the_first_profile_whose_pattern_fits_reads_the_file(inbox: Path) -> None:
+    config = configured(
+        inbox,
+        '[import.profiles.lab]\nfiles = "lab*.csv"\ncolumns = { ref = "Nr" }\n'
+        '[import.profiles.practice]\nfiles = "*.csv"\ncolumns = { ref = "No" }\n',
+    )
+    (inbox / "LAB-1.CSV").write_text((HEADER + GOOD).replace("ref", "Nr"))
+    (inbox / "list.csv").write_text((HEADER + GOOD.replace("7,", "8,")).replace("ref", "No"))
+    (inbox / "other").write_text(HEADER + GOOD.replace("7,", "9,"))
+    assert [result.status for result in imported(inbox, config)] == [ImportStatus.DONE] * 3
+    assert refs(inbox) == ["7", "8", "9"]
+    found = rows(inbox, "SELECT file, profile FROM imports ORDER BY file")
+    assert [tuple(row.values()) for row in found] == [
+        ("LAB-1.CSV", "lab"),
+        ("list.csv", "practice"),
+        ("other", None),
+    ]
+
+
+def test_the_same_file_twice_changes_nothing_and_overwrites_nothing(inbox: Path, config: Config) -> None:
+    for _ in range(3):
+        (inbox / "list.csv").write_text(HEADER + GOOD + BAD)
+        imported(inbox, config)
+    assert files(inbox) == {
+        f"done/{name}"
+        for name in (
+            *("list.csv", "list.rejected.csv", "list.2.csv", "list.2.rejected.csv"),
+            *("list.3.csv", "list.3.rejected.csv"),
+        )
+    }
+    assert [row["unchanged"] for row in rows(inbox, "SELECT unchanged FROM imports ORDER BY id")] == [0, 1, 1]
+
+
+def test_rejected_lines_that_somebody_is_correcting_are_not_overwritten(inbox: Path, config: Config) -> None:
+    (inbox / "done").mkdir()
+    (inbox / "done" / "list.rejected.csv").write_text("half corrected")
+    (inbox / "list.csv").write_text(HEADER + BAD)
+    imported(inbox, config)
+    assert (inbox / "done" / "list.rejected.csv").read_text() == "half corrected"
+    assert {"done/list.2.csv", "done/list.2.rejected.csv"} < files(inbox)
+
+
+def test_two_files_at_once_are_imported_in_the_order_of_their_times(inbox: Path, config: Config) -> None:
+    (inbox / "b.csv").write_text(HEADER + GOOD)
+    (inbox / "a.csv").write_text(HEADER + GOOD.replace("nine", "ten"))
+    os.utime(inbox / "b.csv", (1_000_000, 1_000_000))
+    assert [result.text.partition(";")[0] for result in imported(inbox, config)] == [
+        "imported b.csv: 1 added, 0 changed, 0 unchanged, 0 rejected",
+        "imported a.csv: 0 added, 1 changed, 0 unchanged, 0 rejected",
+    ]
+
+
+def test_a_file_is_whole_once_it_has_not_changed_for_a_while(inbox: Path) -> None:
+    looking = Folder(inbox)
+    (inbox / "list.csv").write_text(HEADER)
+    assert looking.whole(0, WRITTEN) == []
+    assert looking.whole(9, WRITTEN) == []
+    (inbox / "list.csv").write_text(HEADER + GOOD)
+    assert looking.whole(11, WRITTEN) == []
+    assert looking.whole(20, WRITTEN) == []
+    assert [dropped.path.name for dropped in looking.whole(21, WRITTEN)] == ["list.csv"]
+
+
+def test_a_file_that_was_finished_elsewhere_and_moved_here_is_whole_at_once(inbox: Path) -> None:
+    (inbox / "list.part").write_text(HEADER + GOOD)
+    os.utime(inbox / "list.part", (1_000_000, 1_000_000))
+    (inbox / "list.part").rename(inbox / "list.csv")
+    assert [dropped.path.name for dropped in Folder(inbox).whole(0, WRITTEN)] == ["list.csv"]
+
+
+def test_a_file_that_is_open_for_writing_is_not_whole(inbox: Path) -> None:
+    looking = Folder(inbox)
+    with (inbox / "list.csv").open("w") as file:
+        file.write(HEADER)
+        file.flush()
+        assert looking.whole(0, WRITTEN) == []
+        assert _writer(inbox / "list.csv") is Writer.SOMEBODY
+        assert looking.whole(300, WRITTEN) == []
+    assert _writer(inbox / "list.csv") is Writer.NOBODY
+    assert [dropped.path.name for dropped in looking.whole(301, WRITTEN)] == ["list.csv"]
+
+
+def test_where_every_file_seems_to_be_open_one_that_is_silent_for_long_is_whole(inbox: Path) -> None:
+    looking = Folder(inbox)
+    with (inbox / "list.csv").open("w"):
+        looking.whole(0, WRITTEN)
+        assert [dropped.path.name for dropped in looking.whole(600, WRITTEN)] == ["list.csv"]
+
+
+@pytest.mark.parametrize(
+    "name", ["list.csv.part", "list.csv.filepart", ".list.csv", "~$list.xlsx", "list.tmp", "list~"]
+)
+def test_names_of_files_that_are_being_written_are_left_alone(inbox: Path, name: str) -> None:
+    (inbox / name).write_text(HEADER + GOOD)
+    assert whole(inbox) == []
+
+
+def test_a_folder_that_is_missing_is_made_and_what_is_in_it_is_open_to_those_who_bring_files(tmp_path: Path) -> None:
+    inbox = tmp_path / "srv" / "inbox"
+    inbox.mkdir(parents=True)
+    inbox.chmod(0o2770)
+    before = os.umask(0o077)
+    try:
+        assert whole(inbox) == []
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((inbox / name).stat().st_mode) for name in ("done", "rejected")] == [0o2770, 0o2770]
+    assert whole(tmp_path / "none" / "yet") == []
+
+
+def link(path: Path) -> None:
+    (path.parent.parent / "secret.csv").write_text(HEADER + GOOD)
+    path.symlink_to(path.parent.parent / "secret.csv")
+
+
+def huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+
+
+def broken_link(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("leave", "why"),
+    [
+        (link, "it is a link or a device; expected a file"),
+        (broken_link, "it is a link or a device; expected a file"),
+        (os.mkfifo, "it is a link or a device; expected a file"),
+        (huge, "it is larger than 128 MiB"),
+        (Path.touch, "it is empty; expected a header and rows below it"),
+        (lambda path: path.write_bytes(b"PK\x03\x04"), "it is a ZIP archive"),
+        (lambda path: path.write_bytes(b"\0" * 5000), "it contains NUL bytes"),
+    ],
+)
+def test_what_is_no_table_is_rejected_with_the_reason(
+    inbox: Path, config: Config, leave: Callable[[Path], object], why: str
+) -> None:
+    leave(inbox / "list.csv")
+    [result] = imported(inbox, config)
+    assert why in result.text
+    assert why in (inbox / "rejected" / "list.csv.txt").read_text()
+    assert files(inbox) == {"rejected/list.csv", "rejected/list.csv.txt"}
+    assert rows(inbox, "SELECT * FROM reminders") == []
+
+
+def test_a_file_that_cannot_be_read_is_rejected(inbox: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root reads everything, what the kernel says is played."""
+    (inbox / "list.csv").write_text(HEADER + GOOD)
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != inbox / "list.csv" and real(path, mode))
+    [result] = imported(inbox, config)
+    assert "it can't be read: permission denied; expected a file that the daemon's user may read" in result.text
+    assert files(inbox) == {"rejected/list.csv", "rejected/list.csv.txt"}
+
+
+def test_a_folder_inside_is_left_alone(inbox: Path) -> None:
+    (inbox / "archive").mkdir()
+    (inbox / "archive" / "list.csv").write_text(HEADER + GOOD)
+    assert whole(inbox) == []
+
+
+def test_a_file_that_is_replaced_while_it_is_imported_is_imported_again(
+    inbox: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (inbox / "list.csv").write_text(HEADER + GOOD + BAD)
+    real = import_rows
+
+    def replaced(*arguments: Any) -> bool:
+        done = real(*arguments)
+        (inbox / "list.part").write_text(HEADER + GOOD.replace("7,", "9,"))
+        (inbox / "list.part").rename(inbox / "list.csv")
+        return done
+
+    monkeypatch.setattr("reminderd.imports.folder.import_rows", replaced)
+    [result] = imported(inbox, config)
+    assert result.text.endswith("it has changed meanwhile, and will be imported again")
+    assert files(inbox) == {"list.csv"}
+    monkeypatch.undo()
+    imported(inbox, config)
+    assert refs(inbox) == ["7", "9"]
+
+
+def test_an_import_that_is_stopped_leaves_the_file_where_it_is(inbox: Path, config: Config) -> None:
+    lines = "".join(f"{number},+49301{number:06},Hello.,2040-01-07 09:30\n" for number in range(2 * CHUNK))
+    (inbox / "list.csv").write_text(HEADER + BAD + lines)
+    [dropped] = whole(inbox)
+    asked = iter([False, True])
+    result = import_dropped(dropped, config, lambda: next(asked))
+    assert result.status is ImportStatus.INTERRUPTED
+    assert files(inbox) == {"list.csv"}
+    assert len(refs(inbox)) == CHUNK - 1
+    [again] = imported(inbox, config)
+    assert f"{CHUNK + 1:,} added, 0 changed, {CHUNK - 1:,} unchanged, 1 rejected" in again.text
+
+
+def test_a_failure_leaves_the_file_and_nothing_next_to_it(
+    inbox: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (inbox / "list.csv").write_text(HEADER + GOOD + BAD)
+    real = import_rows
+
+    def failing(*arguments: Any) -> bool:
+        real(*arguments)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("reminderd.imports.folder.import_rows", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        imported(inbox, config)
+    assert files(inbox) == {"list.csv"}
+    assert [row["status"] for row in rows(inbox, "SELECT status FROM imports")] == ["failed"]
+
+
+def test_a_text_for_a_file_that_is_gone_meanwhile_is_not_left_behind(inbox: Path) -> None:
+    (inbox / "list.csv").write_text(HEADER)
+    [dropped] = whole(inbox)
+    (inbox / "list.csv").write_text(HEADER + GOOD)
+    reject(dropped, ["it is empty"])
+    assert files(inbox) == {"list.csv"}
+
+
+def test_old_files_are_deleted_from_the_folders_inside_alone(inbox: Path, config: Config) -> None:
+    for name in ("list.csv", "other.csv"):
+        (inbox / name).write_text(HEADER + GOOD)
+    [_, _] = imported(inbox, config)
+    (inbox / "new.csv").write_text(HEADER + GOOD)
+    now = SystemClock().now()
+    assert forget(inbox, now - HOUR) == 0
+    assert forget(inbox, now + HOUR) == 2
+    assert files(inbox) == {"new.csv"}
