@@ -130,6 +130,15 @@ def test_a_request_with_another_time_moves_it(store: Store) -> None:
     assert ("anna", "cancel", "its appointment was moved") in audit(store)
 
 
+def test_nobody_is_called_for_the_former_time_of_an_appointment_that_was_moved_to_one_that_is_over(
+    store: Store,
+) -> None:
+    put(store, a_request())
+    assert put(store, a_request(at=NOW - HOUR)) == [Intake.CHANGED]
+    assert waiting(store) == []
+    assert {one.end_code for one in reminders(store)} == {EndCode.APPOINTMENT_MOVED}
+
+
 def test_refused_requests_are_not_stored_and_the_others_are(store: Store) -> None:
     assert put(store, a_request(at=NOW), a_request(ref="A-2")) == [Intake.TOO_LATE, Intake.ADDED]
     assert find_appointment(store.connection, "A-1") is None
