@@ -74,7 +74,7 @@ def audit(store: Store) -> list[tuple[Any, ...]]:
 
 
 def insert(store: Store, identity: str = "a1", **columns: Any) -> None:
-    """A row as another program writes it."""
+    """Insert a row as another program does."""
     row = {"id": identity, "phone_number": "+12025550001", "at": to_ms(AT)} | columns
     marks = ", ".join("?" for _ in row)
     store.connection.execute(f"INSERT INTO appointments ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
