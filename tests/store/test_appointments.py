@@ -76,7 +76,7 @@ def audit(store: Store) -> list[tuple[Any, ...]]:
 
 
 def insert(store: Store, identity: str = "a1", **columns: Any) -> None:
-    """A row as another program writes it."""
+    """Insert a row as another program does."""
     row = {"id": identity, "phone_number": "+12025550001", "at": to_ms(AT)} | columns
     marks = ", ".join("?" for _ in row)
     store.connection.execute(f"INSERT INTO appointments ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
@@ -130,6 +130,15 @@ def test_a_request_with_another_time_moves_it(store: Store) -> None:
     assert waiting(store) == [THREE_DAYS + DAY, ONE_DAY + DAY]
     assert {one.end_code for one in reminders(store) if one.status.final} == {EndCode.APPOINTMENT_MOVED}
     assert ("anna", "cancel", "its appointment was moved") in audit(store)
+
+
+def test_nobody_is_called_for_the_former_time_of_an_appointment_that_was_moved_to_one_that_is_over(
+    store: Store,
+) -> None:
+    put(store, a_request())
+    assert put(store, a_request(at=NOW - HOUR)) == [Intake.CHANGED]
+    assert waiting(store) == []
+    assert {one.end_code for one in reminders(store)} == {EndCode.APPOINTMENT_MOVED}
 
 
 def test_refused_requests_are_not_stored_and_the_others_are(store: Store) -> None:
