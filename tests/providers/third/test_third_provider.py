@@ -104,5 +104,5 @@ def test_settings_that_leave_out_what_a_provider_must_offer_are_refused_when_the
     class WithoutClient(ThirdSettings):
         client = ProviderSettings.client
 
-    with pytest.raises(TypeError, match="abstract method .*client"):
+    with pytest.raises(TypeError, match=r"abstract method .*client"):
         WithoutClient()
