@@ -44,7 +44,7 @@ def rejected(terminal: Terminal, name: str = "list.rejected.csv") -> list[list[s
 
 
 def stored(terminal: Terminal) -> dict[str, list[tuple[Any, ...]]]:
-    """Everything that is stored, but for the records of the imports themselves."""
+    """Return everything stored except the records of the imports themselves."""
     with open_sync(terminal.folder / "reminderd.db") as connection:
         return {table: rows for table, rows in contents(connection).items() if table != "imports"}
 

@@ -20,7 +20,7 @@ PATIENCE = 30.0
 
 @define
 class Life:
-    """A run of which the test decides whether it is alive."""
+    """A run whose heartbeat the test controls."""
 
     clock: MockClock
     ready: trio.Event = field(factory=trio.Event)
