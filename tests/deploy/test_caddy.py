@@ -48,7 +48,7 @@ SHUT = (
 async def twilio_asks(
     caddy: Caddy, target: str, *, token: str = TOKEN, method: str = "POST", **fields: str
 ) -> httpx.Response:
-    """A request as Twilio signs it: over the address by which the world knows us."""
+    """Send a request with Twilio's signature over the public URL."""
     url = caddy.url + target
     headers = {"X-Twilio-Signature": signature(token, url, list(fields.items()))}
     if method == "GET":
@@ -64,7 +64,7 @@ async def forwarded(caddy: Caddy, target: str, method: str = "GET") -> int:
 
 
 async def announced(caddy: Caddy, length: int) -> str:
-    """The answer to a body of which only the length has come."""
+    """Return the answer to a request with a length but no body."""
     trust = ssl.create_default_context(cafile=caddy.certificate)
     stream = await trio.open_ssl_over_tcp_stream("localhost", caddy.port, ssl_context=trust)
     async with stream:

@@ -388,7 +388,7 @@ ASKING = Capabilities(look_up=True, asks_what_to_say=True)
 
 
 async def silent_calls(engine: Engine, *reminder_ids: str) -> None:
-    """Calls that are answered and last, in which nobody asks what to say; only look-ups tell of them."""
+    """Make answered calls of some length without a request to us; only look-ups report them."""
     for name in reminder_ids:
         engine.provider.finding = Found(
             Report(external_call_id=f"ext-{len(engine.provider.placed) + 1}", status="completed", duration_seconds=9)
