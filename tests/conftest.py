@@ -1,4 +1,4 @@
-"""What every test leaves behind as it found it."""
+"""What all tests share: readable ids, the same examples each time, and logging restored after each test."""
 
 import logging
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from loguru import logger
 
 from tests.support.case_ids import LONGEST, case_id
 
-# The same examples each time: a test that passed here passes there. To search anew: --hypothesis-profile=default.
+# The same examples each time, so that a test that passes here passes there. New ones: --hypothesis-profile=default.
 settings.register_profile("same-each-time", derandomize=True, deadline=None)
 settings.load_profile("same-each-time")
 
@@ -21,13 +21,13 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest: several workers then end at the same time."""
+    """Begin with the longest tests, so that several workers end at about the same time."""
     items.sort(key=lambda item: item.get_closest_marker("chaos") is None)
 
 
 @pytest.fixture(autouse=True)
-def _the_logging_of_the_tests_is_put_back() -> Iterator[None]:
-    """Setting up the program's log takes over the whole process's."""
+def _restore_logging() -> Iterator[None]:
+    """Restore the process's logging, which the program's log setup replaces."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     yield

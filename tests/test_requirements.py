@@ -17,7 +17,7 @@ TEXT = (ROOT / "deploy" / "requirements.txt").read_text()
 
 
 def pins() -> Iterator[tuple[Requirement, list[str]]]:
-    """Each pinned requirement with its hashes."""
+    """Return each pinned requirement with its hashes."""
     for entry in re.sub(r"\\\n", "", re.sub(r"(?m)^ *#.*\n", "", TEXT)).splitlines():
         requirement, *hashes = entry.split(" --hash=")
         yield Requirement(requirement), [found.strip() for found in hashes]

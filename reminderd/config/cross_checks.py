@@ -112,6 +112,12 @@ def _profiles(config: Config) -> Iterator[CheckError]:
         if profile.template and profile.template not in templates:
             expected = f"expected one of {', '.join(templates)}" if templates else "expected it there"
             yield ((*section, "template"), ("messages", "templates")), f"is not in [messages.templates]; {expected}"
+        if profile.format == "ics" and not profile.columns.get("phone_number"):
+            keys = (*section, "columns"), (*section, "format")
+            yield (
+                keys,
+                'has no phone_number; expected it with a property of calendars, like phone_number = "DESCRIPTION"',
+            )
         if profile.country and countries and profile.country not in countries:
             places = ("clinic", "allowed_countries"), ("clinic", "country")
             mistake = "is no country that may be called"
@@ -136,6 +142,11 @@ def _results(config: Config) -> Iterator[CheckError]:
     if config.results.url and not config.results.secret:
         secret = ("results", "secret")
         yield (secret, ("results", "url")), missing_secret(secret)
+    profiles, profile = config.import_.profiles, config.results.profile
+    if profile and profile not in profiles:
+        expected = f"expected one of {', '.join(profiles)}" if profiles else "expected it there"
+        keys = ("results", "profile"), ("import", "profiles")
+        yield keys, f"is not in [import.profiles]; {expected}"
 
 
 def _addresses_and_files(config: Config) -> Iterator[CheckError]:

@@ -15,8 +15,7 @@ from reminderd.config import Config, config_warnings, origin
 from reminderd.core.diagnosis import Finding, good, warning
 from reminderd.doctor.asking import Asking, asking
 from reminderd.doctor.connections import check_port, check_provider, check_public_address, check_webhooks
-from reminderd.doctor.drop_folder import check_drop_folder
-from reminderd.doctor.machine import check_clock, check_database, check_files
+from reminderd.doctor.machine import check_clock, check_database, check_drop_folder, check_files
 
 QUESTION_SECONDS: Final = 5.0
 """For one question over the network."""

@@ -1,10 +1,11 @@
-"""Check the machine and its files: clock, time zone data, who may read what, backups, the disk, the database."""
+"""Check the machine and its files: clock, time zone data, who may read what, backups, disk, database, drop folder."""
 
 import ctypes
 import os
 import shutil
 import zoneinfo
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -17,7 +18,7 @@ import trio
 import tzdata
 
 from reminderd.clock import Clock
-from reminderd.config import Config, files_with_secrets, numbering_of
+from reminderd.config import Config, expected_of, files_with_secrets, numbering_of
 from reminderd.core import diagnosis
 from reminderd.core.diagnosis import (
     Finding,
@@ -33,11 +34,14 @@ from reminderd.core.diagnosis import (
     warning,
     wrong,
 )
+from reminderd.core.imports import missing_words
 from reminderd.doctor.asking import Asking, is_this_machine
 from reminderd.providers.http import HttpAnswer
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.sqlite.driver import sqlite_warning
+from reminderd.store.imports import missing_file
+from reminderd.store.sqlite.driver import snapshot, sqlite_warning
 from reminderd.store.sqlite.integrity import Examination, examine
+from reminderd.store.sqlite.opening import open_to_look
 
 _UNKEPT_MICROSECONDS: Final = 16_000_000
 """The kernel's bound of the clock's error, once nothing has set it for long: NTP_PHASE_LIMIT."""
@@ -232,3 +236,34 @@ def _soundness(seen: Examination, file: str, seconds: float) -> list[Finding]:
     if len(shown) < len(seen.mistakes):
         shown.append(wrong("database", f"{len(seen.mistakes) - len(shown)} more", "reminderd db check lists them all"))
     return shown or [good("database", f"{file} opens and is sound")]
+
+
+_IMPORTS: Final = "imports"
+
+
+def check_drop_folder(config: Config, now: datetime) -> list[Finding]:
+    """Check that files can be taken out of the folder; nothing is reported if there is none."""
+    folder = config.import_.path
+    if folder is None:
+        return []
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.access(place, os.F_OK))
+    if not (there.is_dir() and os.access(there, os.R_OK | os.W_OK | os.X_OK)):
+        fix = "let the daemon's user write there, and its service as well; see operations.md, Import from a folder"
+        return [wrong(_IMPORTS, "no file can be taken out of [import].folder", fix)]
+    missing = _missing(config, now)
+    if missing is not None:
+        fix = "see whether the other program has written it, and reminderd report for files that were refused"
+        return [wrong(_IMPORTS, missing_words(missing, config.calling.zone), fix)]
+    return [good(_IMPORTS, "files can be taken out of [import].folder")]
+
+
+def _missing(config: Config, now: datetime) -> datetime | None:
+    """Return by when a file should have come; None: it has, or the database, which others check, can't be read."""
+    expected = expected_of(config)
+    if expected is None or not config.database.path.is_file():
+        return None
+    try:
+        with closing(open_to_look(config.database.path)) as connection:
+            return snapshot(connection, partial(missing_file, expected=expected, now=now))
+    except (StoreUnavailableError, StoreUnusableError):
+        return None

@@ -10,8 +10,7 @@ from typing import Final
 from reminderd.core.tables.headers import is_header, plain
 from reminderd.imports import spreadsheet
 from reminderd.imports.records import LARGEST, check_size
-from reminderd.imports.source import members, source
-from reminderd.imports.table import Table, UnreadableError
+from reminderd.imports.table import Table, UnreadableError, members, source
 
 Reader = Callable[[Path, Mapping[str, str], str | None], AbstractContextManager[Table]]
 """Opens a file.

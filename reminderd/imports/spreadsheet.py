@@ -25,8 +25,7 @@ from reminderd.core.tables.csv_rows import (
     names_delimiter,
     unguarded,
 )
-from reminderd.imports.source import source
-from reminderd.imports.table import UnreadableError
+from reminderd.imports.table import UnreadableError, source
 
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _NAMES: Final = {

@@ -1,4 +1,4 @@
-"""The provider's own record for histories of the whole program: whom each call was to speak of, and what was heard."""
+"""The provider's own record for whole-program histories: whose reminders each call was for, and what was heard."""
 
 import re
 from collections.abc import Callable
@@ -154,14 +154,14 @@ class Carrier(SimulatedProvider):
         return Found(self.tells(found[0])) if found else NotFound()
 
     def tells(self, ring: Ring, word: str | None = None) -> Report:
-        """Return a report about a call as it stands, or of its progress in this word."""
+        """Return a report of a call's present state, or of its progress with this status."""
         super().tells(ring)
         assert isinstance(ring, CarrierCall)
         says = reported_by_twilio if self.capabilities.asks_what_to_say else reported_by_gateway
         return says(ring, word=word)
 
     def finishes(self, call: CarrierCall, ending: Ending, seconds: float) -> None:
-        """End a call, and note who was told in it."""
+        """End a call, and record whose messages were heard."""
         super().ends(call, ending.means)
         if call.picked_up and ANSWERERS[call.answered_by] is Who.PERSON and ending.answered_by is not None:
             call.answered_by = ending.answered_by

@@ -269,7 +269,7 @@ class ClinicDay:
         holds(not_at_rest(found) if at_rest else [])
 
     def ends_well(self) -> None:
-        """Let time pass while nothing goes wrong and all webhooks arrive: everything comes to rest."""
+        """Let time pass without faults, with all webhooks delivered: everything must end."""
         for process in range(2):
             self.program.restart(process)
         self.pauses(on=False)

@@ -20,7 +20,7 @@ WEEKDAY_MORNINGS: Final = hours(9 * HOUR, 12 * HOUR, days=range(5))
 
 @frozen(kw_only=True)
 class Account:
-    """With whom calls are placed, as the configuration has it."""
+    """The configured account that calls are placed with."""
 
     provider: str
     account: str

@@ -1,4 +1,4 @@
-"""How calls end, in each provider's own words, and who was told by then: worked out from the provider's own record.
+"""How calls end, in each provider's own words, and whose messages were heard by then, from the provider's own record.
 
 Nothing here asks the program how it reads a report: `told_in` is what its own reading is held against.
 """
@@ -55,7 +55,7 @@ ANSWERERS: Final[Mapping[str | None, Who]] = {
     "fax": Who.FAX,
     "FAX": Who.FAX,
 }
-"""By whom a call is answered, as providers spell it."""
+"""Who answers a call, as providers spell it."""
 
 MOST_ANSWERERS: Final = (*(None,) * 6, *("human",) * 4, *ANSWERERS)
 

@@ -54,7 +54,7 @@ class GenericChaos(ChaosProvider):
         )
 
     def rings(self, order: Order, draw: Random) -> Ring:
-        """The phone rings; what will be told about it, and when, is settled here."""
+        """Ring the phone, and decide which reports about it will be sent, and when."""
         ring = Ring(
             key=order.key,
             reminder_id=order.reminder_id,

@@ -163,7 +163,7 @@ def _may_have_reached(ring: Ring, expectations: Expectations) -> bool:
 
 
 def losses(record: Record, found: Snapshot, expectations: Expectations) -> Iterator[str]:
-    """What the provider did, or was told to do, that the database doesn't know or will never come back to."""
+    """Yield what the provider did, or was asked to do, that the database does not know or never checks again."""
     for ring in record.rings:
         if ring.reminder_id not in found.reminders:
             yield f"{ring.reminder_id}: called, and gone from the database"

@@ -24,7 +24,7 @@ _WORDS_IN_A_ROW: Final = 3
 
 @frozen
 class Private:
-    """What is not to be told, in the pieces in which a log could tell it."""
+    """What a log must not contain, in the pieces in which it could."""
 
     number_ends: frozenset[str]
     pieces: frozenset[tuple[str, ...]]
@@ -32,7 +32,7 @@ class Private:
 
 
 def kept(numbers: Iterable[str], texts: Iterable[str], secrets: Iterable[str]) -> Private:
-    """All of these are not to be told."""
+    """Return all pieces that a log must not contain."""
     return Private(
         frozenset(number[-_SHOWN_OF_A_NUMBER:] for number in numbers),
         frozenset(piece for text in texts for piece in _in_a_row(_words(text), _WORDS_IN_A_ROW)),

@@ -26,7 +26,7 @@ Line: TypeAlias = tuple[str, int]
 
 
 class Crash(BaseException):
-    """The process is gone."""
+    """The process has crashed."""
 
 
 @define

@@ -35,7 +35,7 @@ _PATIENCE: Final = 45.0
 """Seconds for everything to be settled after the last kill."""
 
 _UNTIL_STRUCK: Final = 6.0
-"""Seconds within which a process should come to the moment for which it is marked; else it is killed all the same."""
+"""Seconds within which a process should reach its planned moment; it is killed after them in any case."""
 
 
 async def play(scenario: Scenario, seed: int, folder: Path) -> Tally:

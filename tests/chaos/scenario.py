@@ -1,4 +1,4 @@
-"""What is played in a round of chaos, and what is told of it afterwards."""
+"""What a round of chaos plays, and its summary."""
 
 from collections import Counter
 from typing import Final
@@ -61,7 +61,7 @@ class Scenario:
 
     @property
     def api_url_variable(self) -> str:
-        """Where the provider's address is told."""
+        """The variable with the provider's address."""
         return f"REMINDERD__PROVIDER__{self.kind.upper()}__API_URL"
 
     @property
@@ -116,7 +116,7 @@ class Tally:
     kills: Counter[Strike]
     statuses: Counter[str]
     by_hand: int
-    """Reminders that staff are told to ring by hand."""
+    """Reminders that staff are asked to call manually."""
     found: int
     """Look-ups that found a call of which we only knew our own id."""
     doubles: int

@@ -31,7 +31,7 @@ PLACED, ANSWER_LOST, REQUEST_LOST, NOT_PLACED, REFUSED, ACCOUNT = MOODS = (
     "refused",
     "account error",
 )
-"""What becomes of one request; a look-up in any mood but the first two gets no answer."""
+"""The outcome of one request; a look-up in any mood but the first two gets no answer."""
 
 MISREPORTED: Final = "placed, and answered 503"
 """Only for histories that know how to judge it."""
@@ -44,12 +44,12 @@ _NOTHING_PLACED: Final[dict[str, Answer]] = {
 }
 _CLOCKS_DIFFER: Final = timedelta(minutes=1)
 _KEY_MARGIN: Final = timedelta(hours=1)
-"""A provider keeps its keys longer than we are told to trust: a request may still be under way when that time ends."""
+"""A provider keeps its keys longer than documented: a request may still be in flight when that time ends."""
 
 
 @define(kw_only=True)
 class SimulatedProvider:
-    """It rings phones, and says what became of them as far as it is asked."""
+    """Rings phones, and reports their calls when asked."""
 
     capabilities: Capabilities
     look_up_lag: timedelta = timedelta(0)
@@ -111,7 +111,7 @@ class SimulatedProvider:
         return NoAnswer("timeout") if mood == ANSWER_LOST else Found(self.tells(ring))
 
     def tells(self, ring: Ring) -> Report:
-        """A report about a ring as it stands; from here on its end can be known."""
+        """Return a report of a ring's present state; from now on its end can be known."""
         if ring.end is not None:
             ring.discloses(self.record.moment())
         return Report(

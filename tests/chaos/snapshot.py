@@ -37,7 +37,7 @@ NOTHING = Snapshot({}, {}, (), {})
 
 @contextmanager
 def looking(database: Path) -> Iterator[Connection]:
-    """A connection that leaves everything as it is: the log of a killed process, too, is left to the next one."""
+    """Yield a connection that changes nothing: even a killed process's WAL is left to the next one."""
     with closing(connect(f"{database.as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
         connection.row_factory = Row
         yield connection

@@ -30,7 +30,7 @@ class Strike(Enum):
     REPORTED = auto()
     """A webhook is on its way for up to 10 ms: while it is committed."""
     SUSPENDED = auto()
-    """Its request is read; it stands still for longer than its lease, goes on, and is struck soon after."""
+    """Its request is read; it is suspended for longer than its lease, resumes, and is killed soon after."""
 
 
 _MIXTURE: Final = {

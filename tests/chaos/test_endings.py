@@ -1,4 +1,4 @@
-"""Who was told in a call, by the provider's own record: each way in which it can end, once."""
+"""Whose messages were heard in a call, by the provider's own record: each way in which it can end."""
 
 from typing import Any
 

@@ -49,7 +49,7 @@ class Story:
 
     capabilities: Capabilities = field(factory=Capabilities)
     moods: tuple[str, ...] = ()
-    """What becomes of its requests and look-ups, one after the other, until the crash; all is well with the rest."""
+    """The moods of its requests and look-ups, in order, until the crash; the rest succeed."""
     ends: tuple[str, ...] = ()
     """How its calls end, one after the other; the rest are completed."""
     silent: bool = False
@@ -200,7 +200,7 @@ class Trip:
         return
 
     def found(self, *, settled: bool, former: Snapshot | None = None) -> tuple[list[str], Snapshot]:
-        """What does not hold, and the database as it is."""
+        """Return the broken promises, and a snapshot of the database."""
         can = self.story.capabilities
         expectations = Expectations(
             now=self.clock.time,

@@ -111,7 +111,7 @@ def receipts(clinic: Clinic) -> set[str]:
 async def flood(
     flooded: Flooded, requests: Mapping[str, bytes], *, at_503: Callable[[], object] | None = None
 ) -> dict[str, Said]:
-    """All at once, and what was said to each; `at_503` is told of the first 503."""
+    """Send all at once, and return each answer; `at_503` is called at the first 503."""
     answers: dict[str, Said] = {}
 
     async def one(name: str, request: bytes) -> None:

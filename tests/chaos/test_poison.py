@@ -22,7 +22,7 @@ from tests.support.program import running
 
 HUGE, TINY = 2**63 - 1, -(2**63)
 LATIN_1 = "M\xfcller".encode("latin-1")
-"""No UTF-8; SQLite stores it as text all the same if told to."""
+"""Not UTF-8, but SQLite can store it as text."""
 
 
 @frozen

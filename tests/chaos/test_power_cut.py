@@ -175,7 +175,7 @@ async def test_acknowledged_webhooks_and_dialed_calls_are_stored_at_any_moment(t
 
 @contextmanager
 def frozen(program: Program) -> Iterator[None]:
-    """The program stands still, in the middle of whatever it was at."""
+    """Suspend the program in the middle of its work."""
     program.suspend()
     while program.state() != "T":
         pass

@@ -331,7 +331,7 @@ class ProgramHistories(RuleBasedStateMachine):
     @precondition(lambda self: self.day.front_desk.named)
     @rule(which=WHICH, shape=SHAPES)
     def staff_import_another_number(self, which: int, shape: Shape) -> None:
-        """Another number under a known `ref`, and all else as it was."""
+        """Import another number for a known `ref`, with everything else unchanged."""
         former = self.day.front_desk.named[which % len(self.day.front_desk.named)].phone_number
         ask = Ask(which=which, phone_number=PHONES[former == PHONES[0]])
         self.day.front_desk.imports(self.day.front_desk.lines([ask]), shape)

@@ -419,7 +419,7 @@ class StoreHistories(RuleBasedStateMachine):
             self.former = snapshot_of(connection)
 
     def teardown(self) -> None:
-        """Time runs on, the provider is well again: everything comes to an end."""
+        """Let time pass with a working provider: everything must end."""
         if not hasattr(self, "stores"):
             return
         if self.is_paused:

@@ -29,7 +29,7 @@ def wall(by: timedelta) -> Jump:
 
 
 def suspend(by: timedelta) -> Jump:
-    """The machine sleeps: both clocks have gone on when it wakes."""
+    """Let the machine sleep: both clocks have advanced when it wakes."""
     return lambda clock: clock.advance(by)
 
 

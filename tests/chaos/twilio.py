@@ -165,7 +165,7 @@ class TwilioChaos(ChaosProvider):
                 self._is_answered(call.ring, meaning)
 
     def _is_answered(self, ring: Ring, meaning: Response) -> None:
-        """The patient was told that it is done: so it must be on record by now."""
+        """The patient heard that it is done, so it must be recorded by now."""
         self.answered.setdefault(ring.reminder_id, self.record.moment())
         on_record = self.clinic.response_to(ring.reminder_id)
         if on_record != meaning:

@@ -46,7 +46,7 @@ SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = WORK_E
     "killed before it",
     "killed after it",
 )
-"""What becomes of a process with a claim in its hands."""
+"""How a process with a claim ends its work."""
 
 
 class BrokenError(AssertionError):
@@ -144,7 +144,7 @@ class TwoProcesses:
         return Process(store, life, account)
 
     def restart(self, which: int) -> None:
-        """Kill a process with all that it holds, and start it with the configuration as it is now."""
+        """Kill a process, and start it again with the present configuration."""
         self.processes[which].life.close()
         self.processes[which] = self._started()
         self.circumstances.restarted_at = self.time.seconds
@@ -294,7 +294,7 @@ class TwoProcesses:
         return True
 
     def tells(self, call: CarrierCall, word: str | None = None) -> Report:
-        """Return what the provider says of a call as it stands, or of its progress in this word."""
+        """Return the provider's report of a call's present state, or of its progress with this status."""
         return self.carriers[call.account].tells(call, word)
 
     def _is_known(self, call: CarrierCall, *, is_over: bool = False) -> None:

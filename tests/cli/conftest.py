@@ -1,4 +1,4 @@
-"""The command line in this process, in a folder of its own."""
+"""The command line in this process, in its own folder."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.support.program import clean_environment
 
 @frozen
 class Terminal:
-    """Types commands; the database is `reminderd.db` in `folder`, the clinic is in Berlin."""
+    """Runs commands; the database is `reminderd.db` in `folder`, and the clinic is in Berlin."""
 
     folder: Path
     runner: CliRunner

@@ -37,7 +37,7 @@ api_url = """
 
 
 async def checked(terminal: Terminal, config: str, *scripts: Script, code: int) -> Result:
-    """What the command says, while a provider that answers so is there."""
+    """Return the command's output with a provider that plays these answers."""
     async with hostile(*scripts) as server:
         result = await asked(terminal, f'{config}"{server.url}"\n', code=code)
     assert {request.method for request in server.requests} == {"GET"}

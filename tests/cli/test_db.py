@@ -1,4 +1,4 @@
-"""`reminderd db …`: what the admin types around backups and upgrades, and what is said to that."""
+"""`reminderd db …`: backups, restores and migrations."""
 
 from contextlib import closing
 

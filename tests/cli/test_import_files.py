@@ -38,7 +38,7 @@ def write(clinic: Terminal, text: str) -> str:
 
 
 def imported(clinic: Terminal, name: str, *options: str, code: int = 0) -> str:
-    """Import a file after a dry run that must say the same; return what was said."""
+    """Import a file after a dry run with the same output; return it."""
     dry = clinic.type("import", name, *options, "--dry-run", code=code)
     done = clinic.type("import", name, *options, code=code)
     said = dry.stdout.replace("dry run, nothing was changed; the import would be: ", "")
@@ -47,7 +47,7 @@ def imported(clinic: Terminal, name: str, *options: str, code: int = 0) -> str:
 
 
 def refused(clinic: Terminal, name: str, *options: str) -> str:
-    """Import a file that is refused as a whole; return why."""
+    """Import a file that is refused as a whole; return the reason."""
     said = imported(clinic, name, *options, code=2)
     assert not (clinic.folder / "reminderd.db").exists()
     return said

@@ -4,12 +4,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from reminderd.cli.main import reminderd
+from reminderd.core.tables.columns import FIELDS
 from tests.cli.conftest import Terminal
 from tests.cli.test_importing import rejected, stored
-from tests.imports.readings import SAMPLES
+from tests.imports.mutations import mutated
+from tests.imports.readings import CHOSEN, SAMPLES
+from tests.imports.test_fuzz import ENDINGS, samples_of
+
+FILES_BY_COMMAND = 15
+"""Few, as each takes as long as a command; `tests/imports/test_fuzz.py` reads many."""
 
 CONFIG = """
 [clinic]
@@ -84,6 +92,31 @@ def test_nothing_is_written_for_a_file_that_is_cut_or_not_understood(
     assert mistake in said
     assert stored(terminal) == before
     assert not list(terminal.folder.glob("*.rejected.csv"))
+
+
+@pytest.mark.parametrize("form", ENDINGS)
+def test_a_broken_file_is_imported_or_refused_without_a_trace(terminal: Terminal, form: str) -> None:
+    samples = samples_of(form)
+    path = terminal.folder / f"export{ENDINGS[form][0]}"
+    (terminal.folder / "config.toml").write_text(CONFIG)
+    terminal.add("--phone", "+1 202 555 0100")
+    refused = 0
+    for number in range(FILES_BY_COMMAND):
+        random = Random(f"{form} {number}")
+        path.write_bytes(mutated(random, [sample.read_bytes() for sample in samples]))
+        chosen = CHOSEN.get(random.choice(samples).name, {}) if form == "ics" else {}
+        words = [word for field, place in chosen.items() if field in FIELDS for word in ("--map", f"{field}={place}")]
+        words += () if form in ("ics", "csv") else ("--profile", "records")
+        before = stored(terminal)
+        result = terminal.runner.invoke(reminderd, ["import", str(path), *words])
+        assert result.exit_code in {0, 1, 2}, f"{form} {number}: {result.output}"
+        assert result.exception is None or isinstance(result.exception, SystemExit), f"{form} {number}"
+        if result.exit_code == 2:
+            refused += 1
+            assert stored(terminal) == before
+            assert not path.with_suffix(".rejected.csv").exists()
+        path.with_suffix(".rejected.csv").unlink(missing_ok=True)
+    assert refused
 
 
 def test_help_and_tables_do_not_load_the_readers_of_other_formats() -> None:

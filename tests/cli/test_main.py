@@ -1,4 +1,4 @@
-"""What a command loads before it does anything, and what the program says of a command typed wrong."""
+"""What a command loads at its start, and the errors of a mistyped command."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A reminder is found by what a person reads of its id or `ref`, whatever stands between the letters."""
+"""A reminder is found by how its id or `ref` looks, despite invisible characters."""
 
 from typing import Final
 

@@ -11,11 +11,11 @@ from tests.cli.conftest import Terminal
 SECRETS: Final = ("sk-live-77AbCd", "Zm9v/YmFyQmF6/UXV1eA==", "x" * 300)
 COMMANDS: Final = (["check-config"], ["doctor"], ["status"], ["list"], ["db", "check"])
 SPOKEN: Final = "messages"
-"""What is in this section is said to every patient."""
+"""The section that is spoken to every patient."""
 
 
 def pieces(secret: str) -> list[str]:
-    """What of it would give it away."""
+    """Return the pieces that would reveal a secret."""
     return [secret[:200], *(piece for piece in secret.split("/") if len(piece) > 3)]
 
 
@@ -72,7 +72,7 @@ def test_no_path_in_a_variable_is_printed(terminal: Terminal, monkeypatch: pytes
 
 
 def _said(terminal: Terminal, path: tuple[str, ...]) -> str:
-    """What the commands say; only the first where the configuration has a mistake, as it is the same for all."""
+    """Return the output of the commands; only of the first if the configuration is invalid, as all print the same."""
     first = terminal.runner.invoke(reminderd, ["check-config"]).output
     if path[0] == SPOKEN or "; expected" in first:
         return first

@@ -1,4 +1,4 @@
-"""Where `import` writes rejected lines: over nothing, or over a file of its own, and over nothing else."""
+"""Where `import` writes rejected lines: to a new file, or over an earlier file of its own."""
 
 import os
 import resource
@@ -29,7 +29,7 @@ def table(terminal: Terminal) -> Path:
 
 
 def what_is_there(folder: Path) -> dict[str, object]:
-    """Everything in a folder except the files that SQLite keeps next to a database while it is read."""
+    """Return everything in a folder except SQLite's own files next to a database."""
     found: dict[str, object] = {}
     for file in folder.iterdir():
         status = file.lstat()

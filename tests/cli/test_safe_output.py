@@ -1,4 +1,4 @@
-"""Nothing that others have written drives a terminal or a spreadsheet, whichever command prints it."""
+"""Text from others never controls a terminal or a spreadsheet, in the output of any command."""
 
 import csv
 import io

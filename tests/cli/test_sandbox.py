@@ -1,4 +1,4 @@
-"""The sandbox as a program: what is given to it, and that it serves."""
+"""The sandbox as a program: its options, and that it serves."""
 
 import contextlib
 import signal
@@ -45,7 +45,7 @@ def test_the_help_explains_how_to_use_the_sandbox(terminal: Terminal) -> None:
 
 @contextlib.contextmanager
 def serving(*words: str) -> Iterator[str]:
-    """The real program; its URL."""
+    """Run the real program; yield its URL."""
     command = [sys.executable, "-m", "reminderd", "sandbox", "--port", "0", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=clean_environment()) as program:
         assert program.stderr is not None

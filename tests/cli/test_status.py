@@ -38,7 +38,7 @@ Answer = Callable[[], tuple[int, bytes]]
 
 @contextmanager
 def answering(terminal: Terminal, answer: Answer, host: str = "127.0.0.1") -> Iterator[int]:
-    """Something on the daemon's port that answers so to `/health/status`, and to nothing else."""
+    """Serve `/health/status`, and nothing else, on the daemon's port with this answer."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -22,7 +22,7 @@ def _a_daemon_that_is_not_refused_ends_all_the_same(monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def real(terminal: Terminal) -> Path:
-    """A configuration with a real provider, under another name than the program looks for."""
+    """Return a configuration with a real provider, in a file that is not found by default."""
     (terminal.folder / "config.toml").unlink()
     file = terminal.folder / "clinic.toml"
     file.write_text(GENERIC + SECRET + PLACE)

@@ -11,7 +11,7 @@ Errors = Callable[..., list[str]]
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    """Loads the TOML text as config.toml of a folder of its own; None: there is no file."""
+    """Return a function that loads a TOML text as config.toml in a new folder; with None there is no file."""
 
     def load(toml: str | None = "", environ: Mapping[str, str] | None = None) -> Config:
         if toml is not None:
@@ -23,7 +23,7 @@ def load(tmp_path: Path) -> Load:
 
 @pytest.fixture
 def errors(load: Load) -> Errors:
-    """The errors that this TOML text and this environment lead to."""
+    """Return a function that returns the errors of a TOML text and an environment."""
 
     def errors(toml: str | None = "", environ: Mapping[str, str] | None = None) -> list[str]:
         with pytest.raises(ConfigError) as caught:

@@ -65,6 +65,7 @@ def test_a_profile_is_a_section_with_a_name_of_the_clinics_own(loaded: Callable[
         ('template = "checkup"', "].template", "is not in [messages.templates]; expected it there"),
         ('files = "daily/*.csv"', "].files", "contains a slash"),
         ('format = "xlsx"', "].format", 'is unknown; expected one of "", "csv"'),
+        ('format = "ics"', "].columns", "has no phone_number; expected it with a property of calendars"),
         ('country = "Germany"', "].country", "is not a country code"),
         ('country = "DE"\n[clinic]\ncountry = "US"', "].country", "is no country that may be called; expected one of"),
         ('datse = "dmy"', "].datse", "unknown key"),

@@ -23,7 +23,7 @@ EVERYWHERE = frozenset(["US", "AR", "BR", "CG", "DE", "GB", "HU", "MX", "RU", "S
 
 
 def cases(name: str) -> list[tuple[str, str, str]]:
-    """The name, the number as it was written, and what it must come to, of each line of a file."""
+    """Return the name, the written number and the expected number of each line of a file."""
     with (FILES / name).open(encoding="utf-8", newline="") as file:
         return [(row["ref"], row["phone"], row["right"]) for row in csv.DictReader(file)]
 

@@ -1,4 +1,4 @@
-"""What is done once a day: when, what it says, and that nothing of it disturbs the rest."""
+"""Daily jobs: when they run, what they log, and that their errors disturb nothing else."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -45,7 +45,7 @@ class SeenClock(HandClock):
         return self.time
 
     async def is_looked_at_again(self, times: int = 3) -> None:
-        """Somebody has looked, and after that had the time to act, and looked again."""
+        """Wait until the clock was read several times more, so that the job could have run."""
         before = self.looks
         await until(lambda: self.looks > before + times)
 
@@ -62,7 +62,7 @@ def _set() -> trio.Event:
 
 @define
 class Done:
-    """How often it was done; it fails while `broken`."""
+    """Records when the job ran; it fails while `broken`."""
 
     clock: HandClock
     at: list[datetime] = field(factory=list)
@@ -90,7 +90,7 @@ class Done:
 
 @pytest.fixture
 def lines() -> Any:
-    """The log, a line each with its level."""
+    """Return the log lines with their levels."""
     found: list[str] = []
     sink = logger.add(lambda message: found.append(f"{message.record['level'].name} {message.record['message']}"))
     yield found
@@ -380,7 +380,7 @@ async def insert(database: Database, name: str, **columns: Any) -> None:
 
 
 async def leave_traces(database: Database) -> None:
-    """As a purge or an erasure does that is cut off before the file is written anew."""
+    """Leave what a purge leaves that was interrupted before the rewrite."""
     await insert(database, "deleted", message="x" * 50_000)
     await execute(database, "DELETE FROM reminders WHERE id = 'deleted'")
     await database.write(lambda connection, _now: mark_unscrubbed(connection))

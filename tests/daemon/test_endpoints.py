@@ -36,7 +36,7 @@ KEY = Key(digits="1", question=Question.MENU, repeats=0)
 
 
 class ReceivingProvider(FakeProvider):
-    """Takes webhooks of the generic contract, and believes each of them."""
+    """Accepts every webhook of the generic contract as verified."""
 
     forged_status = 401
 
@@ -63,7 +63,7 @@ async def a_recorder(path: Path, *, knows_one_call: bool = False) -> AsyncIterat
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Another program holds the database's write lock."""
+    """Hold the database's write lock, as another program does."""
     with closing(connect(str(path), isolation_level=None)) as another:
         another.execute("BEGIN IMMEDIATE")
         yield

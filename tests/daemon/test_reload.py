@@ -107,35 +107,35 @@ class BodyThatWaits(httpx.AsyncByteStream):
 @asynccontextmanager
 async def started(folder: Path) -> AsyncIterator[ReloadingClinic]:
     async with a_clinic(folder) as clinic, trio.open_nursery() as nursery:
-        house = ReloadingClinic(clinic)
-        sink = logger.add(house.lines.append, format="{level} {message}")
-        reload = Reload(load=house.load_again, set_level=lambda _level: None)
+        running = ReloadingClinic(clinic)
+        sink = logger.add(running.lines.append, format="{level} {message}")
+        reload = Reload(load=running.load_again, set_level=lambda _level: None)
 
         async def run_to_the_end(*, task_status: trio.TaskStatus[str]) -> None:
             async with trio.open_nursery() as inner:
-                start = partial(run, house.load(), clock=SystemClock(), stopping=house.stopping, reload=reload)
+                start = partial(run, running.load(), clock=SystemClock(), stopping=running.stopping, reload=reload)
                 task_status.started((await inner.start(start)).web_url or "")
-            house.ended.set()
+            running.ended.set()
 
-        house.url = await nursery.start(run_to_the_end)
+        running.url = await nursery.start(run_to_the_end)
         try:
-            yield house
+            yield running
         finally:
-            house.may_load.set()
-            house.stopping.set()
+            running.may_load.set()
+            running.stopping.set()
             with trio.fail_after(PATIENCE):
-                await house.ended.wait()
+                await running.ended.wait()
             logger.remove(sink)
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[ReloadingClinic]:
+async def running(tmp_path: Path) -> AsyncIterator[ReloadingClinic]:
     async with started(tmp_path) as made:
         yield made
 
 
-async def test_an_open_connection_is_answered_by_the_new_configuration(house: ReloadingClinic) -> None:
-    async with await trio.open_tcp_stream("127.0.0.1", int(house.url.rpartition(":")[2])) as stream:
+async def test_an_open_connection_is_answered_by_the_new_configuration(running: ReloadingClinic) -> None:
+    async with await trio.open_tcp_stream("127.0.0.1", int(running.url.rpartition(":")[2])) as stream:
 
         async def asked() -> bytes:
             head = f"GET /api/reminders/r1 HTTP/1.1\r\nHost: clinic\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
@@ -149,27 +149,27 @@ async def test_an_open_connection_is_answered_by_the_new_configuration(house: Re
             return answer
 
         assert b"no reminder has this id" not in await asked()
-        await house.reload(API)
+        await running.reload(API)
         assert b"no reminder has this id" in await asked()
 
 
-async def test_a_webhook_received_partly_before_a_reload_is_recorded(house: ReloadingClinic) -> None:
-    house.clinic.insert("r1")
-    [ring] = await house.clinic.provider.rang(1)
-    await house.clinic.until("r1", "processing")
-    request = signed(house.clinic.client, house.url, webhook(ring))
+async def test_a_webhook_received_partly_before_a_reload_is_recorded(running: ReloadingClinic) -> None:
+    running.clinic.insert("r1")
+    [ring] = await running.clinic.provider.rang(1)
+    await running.clinic.until("r1", "processing")
+    request = signed(running.clinic.client, running.url, webhook(ring))
     request.stream = body = BodyThatWaits(json.dumps(webhook(ring)).encode())
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(house.clinic.client.send, request))
+        nursery.start_soon(partial(running.clinic.client.send, request))
         await body.begun.wait()
-        await house.reload(API)
+        await running.reload(API)
         body.rest.set()
-    await house.clinic.until("r1", "called")
+    await running.clinic.until("r1", "called")
 
 
-async def test_webhooks_and_requests_are_answered_throughout_many_reloads(house: ReloadingClinic) -> None:
-    house.clinic.insert("r1")
-    [ring] = await house.clinic.provider.rang(1)
+async def test_webhooks_and_requests_are_answered_throughout_many_reloads(running: ReloadingClinic) -> None:
+    running.clinic.insert("r1")
+    [ring] = await running.clinic.provider.rang(1)
     codes: set[int] = set()
     times = 0
     async with trio.open_nursery() as nursery:
@@ -177,14 +177,14 @@ async def test_webhooks_and_requests_are_answered_throughout_many_reloads(house:
         async def ask() -> None:
             nonlocal times
             while True:
-                codes.add((await send(house.clinic.client, house.url, webhook(ring, "ringing"))).status_code)
-                codes.add((await house.clinic.client.get(f"{house.url}/health")).status_code)
+                codes.add((await send(running.clinic.client, running.url, webhook(ring, "ringing"))).status_code)
+                codes.add((await running.clinic.client.get(f"{running.url}/health")).status_code)
                 times += 1
 
         nursery.start_soon(ask)
         for number in range(10):
             before = times
-            await house.reload(f"[redial]\nmax_calls = {number + 2}\n")
+            await running.reload(f"[redial]\nmax_calls = {number + 2}\n")
             with trio.fail_after(PATIENCE):
                 while times == before:  # noqa: ASYNC110 - a count is no event
                     await trio.sleep(0.005)
@@ -193,75 +193,75 @@ async def test_webhooks_and_requests_are_answered_throughout_many_reloads(house:
 
 
 async def test_the_api_starts_at_once_even_if_a_request_of_the_old_configuration_hangs(
-    house: ReloadingClinic,
+    running: ReloadingClinic,
 ) -> None:
-    house.clinic.provider.hold()
-    house.clinic.insert("r1")
-    await house.clinic.provider.rang(1)
-    await house.reload(API)
-    answer = await house.clinic.client.get(f"{house.url}/api/reminders/r1", headers=AUTHORIZED)
+    running.clinic.provider.hold()
+    running.clinic.insert("r1")
+    await running.clinic.provider.rang(1)
+    await running.reload(API)
+    answer = await running.clinic.client.get(f"{running.url}/api/reminders/r1", headers=AUTHORIZED)
     assert (answer.status_code, answer.json()["status"]) == (200, "dialing")
-    house.clinic.provider.answers.set()
-    await house.clinic.until("r1", "processing")
+    running.clinic.provider.answers.set()
+    await running.clinic.until("r1", "processing")
 
 
-async def test_a_stop_during_a_reload_stops_and_the_new_configuration_is_not_used(house: ReloadingClinic) -> None:
-    house.may_load.clear()
-    house.write(API)
+async def test_a_stop_during_a_reload_stops_and_the_new_configuration_is_not_used(running: ReloadingClinic) -> None:
+    running.may_load.clear()
+    running.write(API)
     signal.raise_signal(signal.SIGHUP)
-    await house.until_loading(1)
-    house.stopping.set()
-    house.may_load.set()
+    await running.until_loading(1)
+    running.stopping.set()
+    running.may_load.set()
     with trio.fail_after(PATIENCE):
-        await house.ended.wait()
-    assert not [line for line in house.lines if "reloaded" in line]
-    assert house.lines[-1].strip() == "INFO stopped"
+        await running.ended.wait()
+    assert not [line for line in running.lines if "reloaded" in line]
+    assert running.lines[-1].strip() == "INFO stopped"
 
 
-async def test_a_stop_waits_for_a_request_of_an_earlier_configuration(house: ReloadingClinic) -> None:
-    house.clinic.provider.hold()
-    house.clinic.insert("r1")
-    await house.clinic.provider.rang(1)
-    await house.reload("[redial]\nmax_calls = 2\n")
-    await house.reload("[redial]\nmax_calls = 3\n")
-    house.stopping.set()
+async def test_a_stop_waits_for_a_request_of_an_earlier_configuration(running: ReloadingClinic) -> None:
+    running.clinic.provider.hold()
+    running.clinic.insert("r1")
+    await running.clinic.provider.rang(1)
+    await running.reload("[redial]\nmax_calls = 2\n")
+    await running.reload("[redial]\nmax_calls = 3\n")
+    running.stopping.set()
     await trio.testing.wait_all_tasks_blocked(0.05)
-    assert not house.ended.is_set()
-    house.clinic.provider.answers.set()
+    assert not running.ended.is_set()
+    running.clinic.provider.answers.set()
     with trio.fail_after(PATIENCE):
-        await house.ended.wait()
-    assert house.clinic.reminder("r1").status == "processing"
-    assert house.lines[-1].strip() == "INFO stopped"
+        await running.ended.wait()
+    assert running.clinic.reminder("r1").status == "processing"
+    assert running.lines[-1].strip() == "INFO stopped"
 
 
-async def test_signals_during_a_reload_cause_one_more_reload(house: ReloadingClinic) -> None:
-    house.may_load.clear()
-    house.write(API)
+async def test_signals_during_a_reload_cause_one_more_reload(running: ReloadingClinic) -> None:
+    running.may_load.clear()
+    running.write(API)
     signal.raise_signal(signal.SIGHUP)
-    await house.until_loading(1)
+    await running.until_loading(1)
     for _ in range(3):
         signal.raise_signal(signal.SIGHUP)
-    house.may_load.set()
-    await house.line("configuration reloaded, changed: [api].token")
-    await house.line("configuration reloaded, changed: nothing")
-    assert house.loads == 2
+    running.may_load.set()
+    await running.line("configuration reloaded, changed: [api].token")
+    await running.line("configuration reloaded, changed: nothing")
+    assert running.loads == 2
 
 
-async def test_an_unexpected_error_during_a_reload_changes_nothing(house: ReloadingClinic) -> None:
-    house.has_bug = True
-    house.write(API)
+async def test_an_unexpected_error_during_a_reload_changes_nothing(running: ReloadingClinic) -> None:
+    running.has_bug = True
+    running.write(API)
     signal.raise_signal(signal.SIGHUP)
-    await house.line("configuration not reloaded (unexpected error); still using the previous one")
-    house.has_bug = False
-    url = f"{house.url}/api/openapi.json"
-    assert (await house.clinic.client.get(url)).status_code == 404
-    house.clinic.insert("r1")
-    await house.clinic.provider.rang(1)
-    await house.reload(API)
-    assert (await house.clinic.client.get(url)).status_code == 200
+    await running.line("configuration not reloaded (unexpected error); still using the previous one")
+    running.has_bug = False
+    url = f"{running.url}/api/openapi.json"
+    assert (await running.clinic.client.get(url)).status_code == 404
+    running.clinic.insert("r1")
+    await running.clinic.provider.rang(1)
+    await running.reload(API)
+    assert (await running.clinic.client.get(url)).status_code == 200
 
 
-async def test_an_alert_in_flight_during_a_reload_is_sent_once(house: ReloadingClinic) -> None:
+async def test_an_alert_in_flight_during_a_reload_is_sent_once(running: ReloadingClinic) -> None:
     answer = trio.Event()
 
     async def slow(line: Line) -> None:
@@ -271,48 +271,48 @@ async def test_an_alert_in_flight_during_a_reload_is_sent_once(house: ReloadingC
 
     async with hostile((slow,)) as receiver:
         alerts = f'[alerts]\nurls = ["{receiver.url.replace("http", "json")}"]\nevery_seconds = 1\n'
-        await house.reload(alerts)
-        house.clinic.insert("r1", "not a number")
+        await running.reload(alerts)
+        running.clinic.insert("r1", "not a number")
         await receiver.heard(1)
-        await house.reload(f"{alerts}[redial]\nmax_calls = 2\n")
+        await running.reload(f"{alerts}[redial]\nmax_calls = 2\n")
         with trio.move_on_after(0.5):  # time to send it again, were nobody waiting for the first
             await receiver.heard(2)
         answer.set()
-        await house.line("an alert was sent: 1 reminder needs a human")
-        house.clinic.insert("r2", "not a number")
+        await running.line("an alert was sent: 1 reminder needs a human")
+        running.clinic.insert("r2", "not a number")
         first, second = await receiver.heard(2)
         assert (b"r1:" in first.body, b"r1:" in second.body, b"r2:" in second.body) == (True, False, True)
 
 
-async def test_a_new_backup_folder_is_used_at_once(house: ReloadingClinic) -> None:
-    (house.clinic.folder / "copies").mkdir()
-    await house.reload('[backup]\nfolder = "copies"\n')
-    await house.line("backup made: ")
+async def test_a_new_backup_folder_is_used_at_once(running: ReloadingClinic) -> None:
+    (running.clinic.folder / "copies").mkdir()
+    await running.reload('[backup]\nfolder = "copies"\n')
+    await running.line("backup made: ")
 
 
-async def test_a_larger_body_limit_applies_at_once(house: ReloadingClinic) -> None:
+async def test_a_larger_body_limit_applies_at_once(running: ReloadingClinic) -> None:
     body = b" " * 2_000_000
 
     async def sent() -> int:
-        return (await send(house.clinic.client, house.url, body)).status_code
+        return (await send(running.clinic.client, running.url, body)).status_code
 
     assert await sent() == 413
-    house.clinic.configure()
-    config = house.clinic.folder / "config.toml"
+    running.clinic.configure()
+    config = running.clinic.folder / "config.toml"
     config.write_text(config.read_text().replace("[web]\n", "[web]\nmax_body_bytes = 3_000_000\n"))
     signal.raise_signal(signal.SIGHUP)
-    await house.line("configuration reloaded, changed: [web].max_body_bytes")
+    await running.line("configuration reloaded, changed: [web].max_body_bytes")
     assert await sent() == 400
 
 
-async def test_a_recipient_added_after_a_failed_alert_is_alerted_at_once(house: ReloadingClinic) -> None:
+async def test_a_recipient_added_after_a_failed_alert_is_alerted_at_once(running: ReloadingClinic) -> None:
     def alerts(receiver: HostileProvider) -> str:
         return f'[alerts]\nurls = ["{receiver.url.replace("http", "json")}"]\n'
 
     async with hostile(answering(500)) as failing, hostile(answering(200)) as working:
-        house.clinic.insert("r1", "not a number")
-        await house.clinic.until("r1", "failed")
-        await house.reload(alerts(failing))
-        await house.line("an alert could not be sent")
-        await house.reload(alerts(working))
-        await house.line("an alert was sent: 1 reminder needs a human")
+        running.clinic.insert("r1", "not a number")
+        await running.clinic.until("r1", "failed")
+        await running.reload(alerts(failing))
+        await running.line("an alert could not be sent")
+        await running.reload(alerts(working))
+        await running.line("an alert was sent: 1 reminder needs a human")

@@ -1,4 +1,4 @@
-"""The clinic of the end-to-end tests, now behind what is deployed before it."""
+"""The clinic of the end-to-end tests, behind its deployment."""
 
 from tests.e2e.conftest import clinic
 

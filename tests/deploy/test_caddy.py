@@ -48,7 +48,7 @@ SHUT = (
 async def twilio_asks(
     caddy: Caddy, target: str, *, token: str = TOKEN, method: str = "POST", **fields: str
 ) -> httpx.Response:
-    """A request as Twilio signs it: over the address by which the world knows us."""
+    """Send a request with Twilio's signature over the public URL."""
     url = caddy.url + target
     headers = {"X-Twilio-Signature": signature(token, url, list(fields.items()))}
     if method == "GET":
@@ -57,14 +57,14 @@ async def twilio_asks(
 
 
 async def forwarded(caddy: Caddy, target: str, method: str = "GET") -> int:
-    """The answer to a path that is sent as it is written."""
+    """Return the status for a path that is sent unchanged."""
     request = caddy.client.build_request(method, caddy.url)
     request.url = request.url.copy_with(raw_path=target.encode())
     return (await caddy.client.send(request)).status_code
 
 
 async def announced(caddy: Caddy, length: int) -> str:
-    """The answer to a body of which only the length has come."""
+    """Return the answer to a request with a length but no body."""
     trust = ssl.create_default_context(cafile=caddy.certificate)
     stream = await trio.open_ssl_over_tcp_stream("localhost", caddy.port, ssl_context=trust)
     async with stream:

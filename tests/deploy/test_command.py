@@ -33,7 +33,7 @@ exit 7
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that every user may pass through, unlike pytest's own."""
+    """Yield a folder that every user may enter, unlike pytest's own."""
     with TemporaryDirectory() as name:
         Path(name).chmod(0o711)
         yield Path(name)
@@ -52,7 +52,7 @@ class Installed:
         file.chmod(0o755)
 
     def run(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
-        """Type the command, with nothing of the daemon's in the environment but this."""
+        """Run the command with only this in its environment."""
         given = {"REMINDERD_USER": "daemon", "REMINDERD_VERSION": str(self.folder)}
         given["REMINDERD_SECRETS"] = str(self.folder / "secrets")
         env = clean_environment() | given | environ

@@ -86,7 +86,7 @@ def strays(given: Mapping[str, Any], known: Mapping[str, Any], place: str = "") 
 
 
 def image_environment() -> dict[str, str]:
-    """What the image itself sets."""
+    """Return the environment that the image sets."""
     return dict(re.findall(r"^(?:ENV|   ) ([A-Z_]+)=(\S+)", DOCKERFILE, re.MULTILINE))
 
 

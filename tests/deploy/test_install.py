@@ -92,7 +92,7 @@ class Server:
         return (self.root / "opt/reminderd" / link).resolve().name
 
     def all_files(self) -> dict[str, tuple[int, bytes]]:
-        """Every file with its mode and content."""
+        """Return every file with its mode and content."""
         files = (path for path in self.root.rglob("*") if path.is_file())
         return {str(path): (path.stat().st_mode, path.read_bytes()) for path in files}
 

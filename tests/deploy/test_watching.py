@@ -32,7 +32,7 @@ needs_promtool = pytest.mark.skipif(
 
 
 def expressions() -> list[str]:
-    """All that the dashboard and the alerts ask, Grafana's variables filled in."""
+    """Return all queries of the dashboard and the alerts, with Grafana's variables filled in."""
     asked = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
     filled = [expr.replace("$instance", ".*").replace("$__rate_interval", "5m") for expr in asked]
     text = ALERTS.read_text(encoding="utf-8")
@@ -50,7 +50,7 @@ def alerts() -> list[str]:
 
 
 def promtool(*arguments: str | Path) -> str:
-    """What it prints; it must be content."""
+    """Run it, check that it succeeds, and return its output."""
     assert PROMTOOL is not None
     ended = subprocess.run([PROMTOOL, *arguments], check=False, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr

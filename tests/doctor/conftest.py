@@ -26,7 +26,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 async def ask(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Asking]:
-    """Trusts the tests' authority, as a program does that finds it in the environment."""
+    """Yield a client that trusts the tests' authority, set in the environment."""
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     async with asking(10) as open_to_ask:
@@ -34,7 +34,7 @@ async def ask(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def site(answers: Mapping[str, bytes], otherwise: bytes = NOT_THERE) -> Script:
-    """Answers each request by its path."""
+    """Return a script that answers each request by its path."""
 
     async def by_path(line: Line) -> None:
         target = line.server.requests[-1].target
@@ -48,12 +48,12 @@ def says(status: int, content: Any, **headers: str) -> bytes:
 
 
 def generic(*, web: dict[str, Any] | None = None, **changes: Any) -> Config:
-    """A clinic with a generic provider; `changes` are keys of [provider.generic]."""
+    """Return a configuration with a generic provider; `changes` are keys of [provider.generic]."""
     usual = {"api_url": "http://127.0.0.1:9", "api_key": KEY, "webhook_secret": SECRET}
     return with_provider(Config(web=WebConfig(**web or {})), GenericSettings(**usual | changes))
 
 
 def marks_of(findings: list[Finding]) -> dict[str, str]:
-    """Each finding's mark by what it is about; each thing has one."""
+    """Return each finding's mark by its subject; each subject has one."""
     assert len({finding.about for finding in findings}) == len(findings)
     return {finding.about: finding.mark.value for finding in findings}

@@ -8,7 +8,7 @@ import pytest
 from reminderd.config import Config, load_config
 from reminderd.core.diagnosis import Mark
 from reminderd.core.imports import FOLDER
-from reminderd.doctor.drop_folder import check_drop_folder
+from reminderd.doctor.machine import check_drop_folder
 from reminderd.store.imports import begin_import
 from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync

@@ -25,7 +25,7 @@ file = "logs/reminderd.log"
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that every user may look into, unlike pytest's own."""
+    """Return a folder that every user may read, unlike pytest's own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)

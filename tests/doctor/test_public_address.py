@@ -180,7 +180,7 @@ class Names(trio.abc.HostnameResolver):
 
 
 async def resolved(names: Names, base: str, ask: Asking) -> PublicAddress:
-    """What is found where DNS says so."""
+    """Return the findings with these DNS answers."""
     trio.socket.set_custom_hostname_resolver(names)
     return await looked(base, ask)
 

@@ -1,4 +1,4 @@
-"""A clinic: a folder with a config, a provider of its own, and ways to write and read the database from outside."""
+"""A clinic: a folder with a configuration, its own provider, and access to the database from outside."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -67,7 +67,7 @@ class Clinic:
         (self.folder / "config.toml").write_text(CONFIG.format(**values | changes))
 
     def insert(self, reminder_id: str, phone_number: str = "+12025550001", **columns: Any) -> None:
-        """A row as the clinic's own system writes it: four columns, due now."""
+        """Insert a row as the clinic's own system does: four columns, due now."""
         now = to_ms(SystemClock().now())
         row = {"id": reminder_id, "phone_number": phone_number, "message": "Tomorrow at nine.", "scheduled_at": now}
         row |= columns
@@ -89,7 +89,7 @@ class Clinic:
             return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
     async def until(self, reminder_id: str, status: str) -> Reminder:
-        """The reminder, as soon as it has this status. The database is another process's: there is only looking."""
+        """Return the reminder, as soon as it has this status; another process's database must be polled."""
         with trio.fail_after(100):
             while self.reminder(reminder_id).status != status:  # noqa: ASYNC110 - no event crosses processes
                 await trio.sleep(0.02)

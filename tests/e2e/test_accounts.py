@@ -9,7 +9,7 @@ from tests.support.program import Program, running
 
 
 async def unconfirmed(clinic: Clinic, program: Program) -> None:
-    """Have a call placed whose answer is lost, by a provider that honors keys and can be asked."""
+    """Place a call whose answer is lost, with a provider that has keys and look-ups."""
     clinic.insert("r1")
     await clinic.provider.rang(1)
     await program.line("unconfirmed: ")

@@ -33,7 +33,7 @@ ZONES = (None, "America/New_York", "America/St_Johns", "Australia/Lord_Howe", "A
 
 @define
 class Recorder:
-    """Accepts every call, and writes down when it came."""
+    """Accepts every call, and records its time."""
 
     clock: HandClock
     rings: list[tuple[datetime, str]] = field(factory=list)
@@ -63,7 +63,7 @@ async def nobody_answers(engine: Engine, placed: Placement) -> None:
 
 
 async def polled(engine: Engine) -> None:
-    """Polled once more, and nothing under way: were the clock moved before a request is sent, it would be late."""
+    """Wait for another poll with nothing in flight: a request sent after the clock moves would be late."""
     await engine.polled()
     while await engine.count("status = 'dialing'"):
         pass  # asking is waiting already

@@ -44,7 +44,7 @@ https://localhost:{public} {{
 
 @frozen
 class Said:
-    """What the doctor said, and how it ended."""
+    """The doctor's output and exit code."""
 
     code: int
     text: str

@@ -22,7 +22,7 @@ def write_table(clinic: Clinic) -> None:
 
 
 def chunks_in(clinic: Clinic) -> int:
-    """How many whole chunks are in the database; each reminder of them has its line in the audit."""
+    """Return how many whole chunks are stored; each of their reminders has its audit line."""
     rows = clinic.count("reminders WHERE ref IS NOT NULL")
     assert rows % CHUNK == 0
     assert clinic.count("audit WHERE reminder_id IN (SELECT id FROM reminders WHERE ref IS NOT NULL)") == rows

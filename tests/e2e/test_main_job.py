@@ -190,7 +190,7 @@ async def test_ten_errors_in_a_row_pause_dialing_until_a_webhook_arrives(clinic:
 
 
 async def test_with_group_minutes_two_reminders_for_one_phone_are_one_call(clinic: Clinic) -> None:
-    """The daemon is killed while the phone rings; both reminders learn how the call ended all the same."""
+    """The daemon is killed while the phone rings; both reminders still learn how the call ended."""
     with (clinic.folder / "config.toml").open("a") as config:
         config.write("[calling]\ngroup_minutes = 30\n")
     clinic.insert("r1")

@@ -15,7 +15,7 @@ from tests.support.program import Program, running
 
 @asynccontextmanager
 async def held_at_its_configuration(clinic: Clinic) -> AsyncIterator[tuple[Program, trio.Event]]:
-    """The daemon in the middle of its start: it waits for its configuration, a pipe, until the event is set."""
+    """Run a daemon that waits in its start for its configuration, a pipe, until the event is set."""
     pipe, written = clinic.folder / "pipe.toml", trio.Event()
     os.mkfifo(pipe)
 

@@ -1,4 +1,4 @@
-"""The poll loop and the dialer with a real database and a provider written by hand, on the real clock."""
+"""The poll loop and the dialer with a real database and a fake provider, on the real clock."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -48,7 +48,7 @@ KEYS = Capabilities(honors_key=True, key_lifetime=timedelta(hours=1))
 
 @frozen
 class LaterClock(SystemClock):
-    """The transactions' clock, as it is after they have waited for another program's lock."""
+    """A clock for transactions that is ahead, as after waiting for another program's lock."""
 
     wait: timedelta
 
@@ -388,7 +388,7 @@ ASKING = Capabilities(look_up=True, asks_what_to_say=True)
 
 
 async def silent_calls(engine: Engine, *reminder_ids: str) -> None:
-    """Calls that are answered and last, in which nobody asks what to say; only look-ups tell of them."""
+    """Make answered calls of some length without a request to us; only look-ups report them."""
     for name in reminder_ids:
         engine.provider.finding = Found(
             Report(external_call_id=f"ext-{len(engine.provider.placed) + 1}", status="completed", duration_seconds=9)

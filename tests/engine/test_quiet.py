@@ -46,7 +46,7 @@ async def test_nobody_is_called_in_the_quiet_time_after_a_restore(engine: Engine
 
 
 async def test_setting_the_wall_clock_forward_does_not_end_the_quiet_time(engine: Engine) -> None:
-    """A call that the backup has forgotten may be going on all the same."""
+    """A call that the backup does not know may still be in progress."""
     await engine.insert("r1", at=NOW + MINUTE)
     await engine.polled()
     hand_of(engine).time += HOUR

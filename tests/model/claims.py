@@ -127,7 +127,7 @@ def _was_moved(model: Model, reminder: Reminder) -> bool:
 
 
 def _leave_call(model: Model, reminder: Reminder) -> None:
-    """Decide what becomes of a reminder whose status says that it is in a call, although it is in none."""
+    """Decide about a reminder that is in a call by its status only."""
     was_called = any(one.reminder_id == reminder.id and not one.deleted for one in model.db.members.values())
     if model.was_heard(reminder):
         model.end(reminder, "called", None)

@@ -115,7 +115,7 @@ def draw_setting(dice: Random, always: tuple[str, ...] = ()) -> Setting:
 
 
 class History:
-    """One history, as it is played."""
+    """One history while it is played."""
 
     def __init__(self, setting: Setting, rules: frozenset[Rule] = RULES) -> None:
         self.model = Model(setting, rules)

@@ -139,7 +139,7 @@ class Model:
     # Calls and their reminders
 
     def is_current(self, member: Member, reminder: Reminder, call: Call) -> bool:
-        """Return whether a call is still about the reminder as it is now."""
+        """Return whether a call is still about the present reminder."""
         is_same = member.scheduled_at == reminder.scheduled_at and call.phone_number == reminder.phone_number
         return not member.deleted and (is_same or Rule.MEMBERSHIP_IS_FOR_TIME_AND_NUMBER not in self.rules)
 

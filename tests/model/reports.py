@@ -154,7 +154,7 @@ def _adopted(model: Model, news: News, account: str) -> Call:
 
 
 def _may_be_about(model: Model, reminder: Reminder, news: News) -> bool:
-    """Return whether a call that we do not know was made for the reminder as it is now."""
+    """Return whether an unknown call may be about the present reminder."""
     if reminder.end_code == "restored":
         return model.db.restored_at is not None and reminder.scheduled_at <= model.db.restored_at
     if reminder.status == "scheduled" and model.may_be_forgotten(reminder):

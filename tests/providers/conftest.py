@@ -13,13 +13,13 @@ from reminderd.providers.generic.webhooks import unsigned
 
 @pytest.fixture
 def idle_clock() -> MockClock:
-    """A clock that moves only while nothing happens on any socket: a busy machine makes no deadline pass too early."""
+    """Return a clock that moves only while all sockets are idle, so that no deadline passes early on a busy machine."""
     return MockClock(autojump_threshold=0.05)
 
 
 @pytest.fixture
 async def provider_at() -> AsyncIterator[Callable[..., GenericProvider]]:
-    """Makes a provider whose API is at a URL; `changes` are arguments other than the usual ones."""
+    """Yield a function that makes a provider for an API URL; `changes` replace the usual arguments."""
     made: list[GenericProvider] = []
 
     def make(url: str, **changes: Any) -> GenericProvider:

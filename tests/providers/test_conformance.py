@@ -61,13 +61,13 @@ class Rig:
     """Whether a report has the words that were spoken."""
 
     async def reports(self, count: int) -> list[Report]:
-        """The first `count` webhooks, verified and read."""
+        """Return the first `count` webhooks, verified and parsed."""
         webhooks = await self.inbox.heard(count)
         assert all(self.provider.verified(webhook.webhook) for webhook in webhooks)
         return [self.provider.parse(webhook.webhook) for webhook in webhooks]
 
     async def end_of_call(self) -> Report:
-        """The first terminal report."""
+        """Return the first terminal report."""
         count = 1
         while True:
             for report in await self.reports(count):
@@ -76,7 +76,7 @@ class Rig:
             count += 1
 
     async def among_those_found(self, order: Placement) -> list[Report]:
-        """The calls that could be the one that was ordered: one where our id is known, else perhaps several."""
+        """Return the calls that may be the requested one: one if our id is known, else perhaps several."""
         match await self.provider.find(order):
             case Found(report):
                 return [report]
@@ -134,7 +134,7 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
 
 @pytest.fixture(params=RIGS)
 async def slow_rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
-    """One whose calls get nowhere by themselves."""
+    """Return a rig whose calls make no progress by themselves."""
     async with RIGS[request.param](pace=60) as made:
         yield made
 

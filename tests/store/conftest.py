@@ -1,4 +1,4 @@
-"""A database in a folder of its own, opened with and without Trio."""
+"""A database in its own folder, opened with and without Trio."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -32,6 +32,6 @@ async def database(path: Path, clock: HandClock) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def connection(path: Path) -> Iterator[Connection]:
-    """A second opener of the same file, as the command line or another program is one."""
+    """Open the same file a second time, as the command line or another program does."""
     with open_sync(path, busy_timeout=SHORT) as opened:
         yield opened

@@ -60,7 +60,7 @@ def asks(store: Store, action: Action) -> None:
 
 
 def silent(store: Store, number: int, *, by_look_up: bool = False) -> None:
-    """A call that is answered, and in which nobody asks us what to say."""
+    """Make an answered call without a request to us."""
     ended(store, placed(store, number), by_look_up=by_look_up)
 
 

@@ -281,7 +281,7 @@ def test_a_reminder_without_an_appointment_costs_no_extra_statement(store: Store
 
 
 class counted:  # noqa: N801 - reads as a verb
-    """Every statement that is run meanwhile."""
+    """Collect every statement that runs in the block."""
 
     def __init__(self, store: Store) -> None:
         self.connection, self.statements = store.connection, list[str]()

@@ -1,4 +1,4 @@
-"""A phone that may be ringing is not forgotten: its number is busy, whatever became of its reminder."""
+"""The number of a phone that may be ringing is busy, for every state of its reminder."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -28,7 +28,7 @@ WORDS_LIKE_OURS = ["dialing", "not-placed", "unconfirmed", "refused", "unreporte
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    """`r1` is about to be called."""
+    """Return a store in which `r1` is due."""
     with a_store(tmp_path / "reminderd.db", LONG) as store:
         store.insert("r1")
         yield store
@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def action(store: Store) -> Action:
-    """The request of `r1`; `r2` waits for the same number."""
+    """Return the claimed request of `r1`; `r2` waits for the same number."""
     return claims_first(store)
 
 
@@ -47,7 +47,7 @@ def claims_first(store: Store) -> Action:
 
 
 def is_busy(store: Store, name: str = "r2") -> bool:
-    """Whether a reminder has to wait for its number, though everything is looked at now."""
+    """Return whether a reminder must wait for its number, after everything was checked."""
     store.write(poke)
     number = store.reminder(name).phone_number
     placed = [one.call for one in store.claim() if one.kind.is_request]

@@ -259,7 +259,7 @@ def test_a_claim_bundles_reminders_beyond_its_batch(store: Store) -> None:
 
 
 def test_a_disk_error_fails_the_claim_but_no_reminder(store: Store) -> None:
-    """Taken for a row that breaks the program, each reminder that is due would be failed."""
+    """If it counted as an unexpected error of a row, every due reminder would fail."""
     store.insert()
     failure = OperationalError("disk I/O error")
     failure.sqlite_errorcode = 10

@@ -29,7 +29,7 @@ SQL: Final = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|SAVEPOINT|RE
 
 
 def statements(source: str) -> Iterator[tuple[int, str]]:
-    """Every text of a module that is SQL or a part of it, with its line; docstrings are not."""
+    """Yield every SQL text of a module with its line, without docstrings."""
     tree = ast.parse(source)
     said = {id(one.value) for one in ast.walk(tree) if isinstance(one, ast.Expr)}
     for node in ast.walk(tree):

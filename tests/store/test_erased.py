@@ -45,7 +45,7 @@ def end(store: Store, reminder_id: str, call_id: str, status: str = "completed")
 
 
 def deleted(store: Store, number: str, **columns: Any) -> None:
-    """A call whose reminder another program has deleted."""
+    """Make a call whose reminder another program has deleted."""
     store.insert("gone", number)
     insert_call(store.connection, "gone", **columns)
     store.connection.execute("DELETE FROM reminders WHERE id = 'gone'")

@@ -52,7 +52,7 @@ def sql(store: Store, statement: str, *parameters: object) -> None:
 
 
 def ends(store: Store, word: str) -> None:
-    """`r1` is called, and its call ends so."""
+    """Call `r1`, and end its call with this status."""
     [action] = store.claim()
     store.answer(action, Accepted(f"ext-{action.call.id}"))
     report = a_report(word, external_call_id=f"ext-{action.call.id}", reminder_id="r1", attempt_id=action.call.id)
@@ -113,13 +113,13 @@ OVER = [was_reached, has_no_calls_left, is_of_unknown_outcome, is_refused, has_f
 
 
 def follow(store: Store) -> None:
-    """Look at all that is due, and at all that waits."""
+    """Claim everything that is due or waits."""
     store.write(poke)
     store.claims()
 
 
 def follow_to_the_end(store: Store) -> None:
-    """Look at all for so long that every call is over."""
+    """Claim everything until every call has ended."""
     for _ in range(3):
         follow(store)
         store.later(store.rules.outcome_timeout)

@@ -42,7 +42,7 @@ def store(path: Path) -> Iterator[Store]:
 
 
 def insert(store: Store, reminder_id: str = "r1", **columns: Any) -> None:
-    """One that was over long ago."""
+    """Insert a reminder that ended long ago."""
     old = {"status": "called", "wake_at": None, "scheduled_at": to_ms(OLD), "updated_at": to_ms(OLD)}
     store.insert(reminder_id, PHONE, **(old | columns))
 
@@ -241,7 +241,7 @@ def test_rows_purged_long_ago_cause_no_long_transaction(store: Store) -> None:
 
 def test_a_late_report_of_a_purged_reminder_reads_no_other_purged_rows(store: Store) -> None:
     def steps(reminder_id: str) -> int:
-        """How many hundred steps SQLite takes for a late report of the call that was purged with this reminder."""
+        """Return how many hundred steps SQLite takes for a late report of this reminder's purged call."""
         insert(store, reminder_id, message="", phone_number="")
         called(store, reminder_id, id=f"c-{reminder_id}", phone_number="", external_call_id=f"e-{reminder_id}")
         taken = []
@@ -272,7 +272,7 @@ def test_calls_are_found_by_index_after_their_number_has_grown(store: Store) -> 
 
 
 def by_index(store: Store) -> bool:
-    """Whether a purge finds a reminder's calls without reading them all."""
+    """Return whether a purge finds a reminder's calls by an index."""
     bounds = {"before": 0, "after": 0, "after_id": "", "limit": 1}
     plan = [row["detail"] for row in store.connection.execute(f"EXPLAIN QUERY PLAN {_NEXT}", bounds)]
     return not any("SCAN" in step.replace("SCALAR", "") for step in plan)

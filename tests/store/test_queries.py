@@ -1,4 +1,4 @@
-"""Lists as the front desk asks for them."""
+"""Lists as staff filter them."""
 
 from collections.abc import Iterator
 from datetime import timedelta

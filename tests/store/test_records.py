@@ -18,7 +18,7 @@ PHONE = "+4930123456"
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
-    """A reminder whose patient was called and opted out, one in an odd spelling, and one of somebody else."""
+    """Return a store with a reminder called and opted out, one in an odd spelling, and one of another number."""
     with a_store(path) as store:
         store.insert("anna-1", PHONE)
         [action] = store.claim()

@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def action(store: Store) -> Action:
-    """A call on its way."""
+    """Return the action of a call that is being placed."""
     [action] = store.claim()
     store.answer(action, Accepted("ext-1"))
     return action
@@ -45,7 +45,7 @@ def action(store: Store) -> Action:
 
 @pytest.fixture
 def line(action: Action) -> Report:
-    """What a webhook tells of a call in which somebody listens: of ours it names the call alone."""
+    """Return a webhook of an answered call, which names only our call's id."""
     return Report(external_call_id="ext-1", status="in-progress", attempt_id=action.call.id)
 
 
@@ -256,7 +256,7 @@ def test_a_cancelled_reminders_ringing_call_is_dropped_once_its_id_is_known(stor
 
 
 def a_bundle(store: Store) -> Report:
-    """A call for `r1` and `r2`; what a webhook says of it when somebody listens."""
+    """Place a call for `r1` and `r2`; return a webhook of it as answered."""
     store.rules = evolve(ASKS, group_within=timedelta(hours=1))
     store.insert("r2", message="Bring your papers.")
     [action] = store.claim()

@@ -187,7 +187,7 @@ def test_saving_a_reminder_that_was_not_moved_keeps_its_wake_at(connection: Conn
 
 
 def woken_now(connection: Connection, identity: str = "r1") -> bool:
-    """Whether the row is to be looked at at once, by the triggers' own clock."""
+    """Return whether the row is woken now, by the triggers' clock."""
     now = connection.execute("SELECT unixepoch('now') * 1000").fetchone()[0]
     return bool(abs(int(str(value(connection, "wake_at", identity))) - now) < 10_000)
 

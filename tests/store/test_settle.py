@@ -221,7 +221,7 @@ def candidates(*ids: str, status: str = "completed") -> Candidates:
 
 
 def looked_for(store: Store, action: Action) -> Action:
-    """Nobody knows what became of the call, and the provider is being asked."""
+    """Return the look-up of an unconfirmed call."""
     store.rules = able(LOOK_UP)
     store.answer(action, Unclear("no answer in time"))
     store.later(store.rules.confirm_after)

@@ -1,4 +1,4 @@
-"""What those who watch ask the database: the numbers, and what they cost."""
+"""The numbers that monitors read from the database, and what they cost."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def call(store: Store, reminder_id: str, state: str = "placed", *, look_at: datetime = NOW, **columns: Any) -> None:
-    """A call of a reminder, which waits for nothing else."""
+    """Insert a call of a reminder that waits for nothing else."""
     wakes: dict[str, Any] = {"wake_at": to_ms(look_at)} if state == "placed" else {}
     insert_call(store.connection, reminder_id, state=state, **wakes, **columns)
     store.connection.execute("UPDATE reminders SET wake_at = NULL, revision = 1 WHERE id = ?", (reminder_id,))

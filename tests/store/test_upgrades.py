@@ -67,7 +67,7 @@ while True:
 
 
 def schema(connection: Connection) -> list[tuple[str, str, str]]:
-    """Every table, index and trigger, its spaces aside."""
+    """Return every table, index and trigger, with normalized spaces."""
     found = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master WHERE name NOT LIKE '%stat%'")
     return sorted((kind, name, " ".join(sql.split())) for kind, name, sql in map(tuple, found))
 

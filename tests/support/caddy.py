@@ -1,4 +1,4 @@
-"""The real Caddy with the project's own Caddyfile, in front of a port on which reminderd may listen."""
+"""The real Caddy with the project's own Caddyfile, in front of a port for reminderd."""
 
 import json
 import os
@@ -26,21 +26,21 @@ needs_caddy = pytest.mark.skipif(shutil.which("caddy") is None, reason="Caddy is
 
 @define
 class Caddy:
-    """Caddy, taking requests over TLS."""
+    """A running Caddy that serves TLS."""
 
     port: int
     certificate: Path
-    """The authority to trust."""
+    """The certificate authority to trust."""
     url: str
-    """Where the world finds the clinic."""
+    """The clinic's public URL."""
     client: httpx.AsyncClient
-    """Trusts the certificate."""
+    """A client that trusts the certificate."""
     process: trio.Process
     log: list[dict[str, Any]] = field(factory=list)
     _news: trio.Event = field(factory=trio.Event)
 
     async def logged(self, pattern: str) -> dict[str, Any]:
-        """The first entry of its log that matches, as soon as it is there."""
+        """Return the first matching entry of its log, as soon as it is written."""
         with trio.fail_after(30):
             while True:
                 for entry in self.log:
@@ -49,7 +49,7 @@ class Caddy:
                 await self._news.wait()
 
     async def knows_it_is_down(self) -> None:
-        """Wait until it holds a request, as the upstream is down, instead of refusing it."""
+        """Wait until it holds a request, instead of refusing it, as the upstream is down."""
         with trio.fail_after(30):
             while True:
                 with trio.move_on_after(0.3):
@@ -69,7 +69,7 @@ class Caddy:
 
 @asynccontextmanager
 async def a_caddy(folder: Path, *, port: int, upstream: int, patience: str = "500ms") -> AsyncIterator[Caddy]:
-    """Run Caddy at this port of localhost with its own certificate; `patience` is how long it waits for the daemon."""
+    """Run Caddy at this port of localhost; `patience` is how long it waits for the daemon."""
     home = folder / "caddy"
     environ = os.environ | {
         "XDG_DATA_HOME": str(home),

@@ -1,4 +1,4 @@
-"""A clinic in whatever folder a test wants it, and what its monitors see."""
+"""A clinic in any folder, and what its monitors see."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ _PATIENCE = 100
 
 @asynccontextmanager
 async def a_clinic(folder: Path, **changes: Any) -> AsyncIterator[Clinic]:
-    """A configured clinic with a provider of its own; `changes` are those of `Clinic.configure`."""
+    """Set up a clinic with its own provider; `changes` are those of `Clinic.configure`."""
     async with generic_server(GenericServer()) as provider, httpx.AsyncClient(timeout=_PATIENCE) as client:
         clinic = Clinic(folder, provider, client)
         clinic.configure(**changes)
@@ -24,14 +24,14 @@ async def a_clinic(folder: Path, **changes: Any) -> AsyncIterator[Clinic]:
 
 
 async def until_ready(clinic: Clinic, url: str) -> None:
-    """Wait until every part of the daemon says that it works."""
+    """Wait until every part of the daemon is ready."""
     with trio.fail_after(_PATIENCE):
         while await failing_parts(clinic, url):  # noqa: ASYNC110 - no event crosses processes
             await trio.sleep(0.05)
 
 
 async def until_failing(clinic: Clinic, url: str, part: str) -> str:
-    """What the daemon says is wrong with this part, as soon as it does."""
+    """Return the reason why this part fails, as soon as the daemon reports it."""
     with trio.fail_after(_PATIENCE):
         while True:
             failing = await failing_parts(clinic, url)
@@ -41,7 +41,7 @@ async def until_failing(clinic: Clinic, url: str, part: str) -> str:
 
 
 async def failing_parts(clinic: Clinic, url: str) -> Mapping[str, str]:
-    """What monitors see: each part that does not work, with the reason."""
+    """Return each failing part with its reason, as monitors see it."""
     answer = await clinic.client.get(f"{url}/health/ready")
     body = answer.json()
     assert answer.status_code == (503 if "failing" in body else 200)

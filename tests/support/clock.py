@@ -1,4 +1,4 @@
-"""A clock that tests move by hand."""
+"""A clock that only the test moves."""
 
 from datetime import datetime, timedelta
 

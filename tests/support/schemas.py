@@ -1,4 +1,4 @@
-"""Databases of every schema there has been, with rows in them, as SQL text in `tests/store/schemas`.
+"""Databases of every schema so far, with rows, as SQL text in `tests/store/schemas`.
 
 `python -m tests.support.schemas` writes the newest one, once a release has gone out with it; the others never change.
 """
@@ -150,11 +150,11 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
 
 
 MADE_UP = "".join(f"CREATE TABLE made_up_{number} (id INTEGER PRIMARY KEY) STRICT;\n" for number in range(25))
-"""A later schema, while there is none: upgrades are tried before they are needed."""
+"""A later schema, while there is none, so that migrations are tested before they are needed."""
 
 
 def one_more(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Let this process know one schema more than there is, and return its number."""
+    """Let this process know one more schema, and return its number."""
     steps = [*migrations(), Migration(migrations()[-1].number + 1, "made_up.sql", MADE_UP)]
     for module in (migrate_module, opening, integrity, restoring, db):
         monkeypatch.setattr(module, "migrations", lambda: steps)
@@ -162,19 +162,19 @@ def one_more(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def versions() -> list[int]:
-    """The schemas that are on file."""
+    """Return the stored schemas."""
     return sorted(int(file.stem) for file in FOLDER.glob("*.sql"))
 
 
 def build(version: int, path: Path) -> None:
-    """Make the database of this schema as it is on file, in WAL as a daemon leaves it."""
+    """Build a database with this stored schema, in WAL mode as a daemon leaves it."""
     with closing(connect(str(path), isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         connection.executescript((FOLDER / f"{version:04}.sql").read_text(encoding="utf-8"))
 
 
 def tables(connection: Connection) -> dict[str, list[str]]:
-    """The columns of each table."""
+    """Return the columns of each table."""
     columns: dict[str, list[str]] = {}
     for table, column in connection.execute(
         "SELECT tables.name, columns.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns"

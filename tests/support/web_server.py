@@ -1,4 +1,4 @@
-"""The web server on loopback, with a provider and a recorder made for tests."""
+"""The web server on loopback, with a fake provider and a fake recorder."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -30,7 +30,7 @@ LIMIT = 64 * 1024
 
 @define
 class SigningProvider:
-    """Speaks the generic contract; a webhook is its own with `X-Signature: ours`."""
+    """Speaks the generic contract; `X-Signature: ours` signs a webhook."""
 
     forged_status = 401
 
@@ -48,7 +48,7 @@ class Recorded:
 
 @define
 class Recorder:
-    """Keeps reports; can say that it had one, fail, or wait."""
+    """Keeps reports; can answer that one is a duplicate, fail, or wait."""
 
     reports: list[Report] = field(factory=list)
     duplicate: bool = False
@@ -95,12 +95,12 @@ class WebServer:
     recorder: Recorder
     parts: dict[str, str | None]
     log: list[str]
-    """Every line with its level and, if there is one, its traceback."""
+    """Every log line with its level and any traceback."""
     stopping: trio.Event
     stopped: trio.Event
 
     async def post(self, body: Any = PAYLOAD, path: str = PATH, **headers: str) -> httpx.Response:
-        """A signed webhook; header names with `_` for `-`."""
+        """POST a signed webhook; header names have `_` for `-`."""
         given = SIGNED | {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.client.post(path, content=body, headers=given)
 
@@ -108,7 +108,7 @@ class WebServer:
         return await trio.open_tcp_stream("127.0.0.1", self.port)
 
     async def begin(self, *headers: str, method: str = "POST", path: str = PATH) -> trio.SocketStream:
-        """A connection on which the head of a signed request was sent."""
+        """Open a connection and send the head of a signed request."""
         stream = await self.connect()
         lines = [f"{method} {path} HTTP/1.1", "Host: test", "X-Signature: ours", *headers, "", ""]
         await stream.send_all("\r\n".join(lines).encode())
@@ -170,7 +170,7 @@ async def a_web_server(*, grace: float = 5, max_connections: int = 100, **limits
 
 
 async def read_until(stream: trio.SocketStream, ended: Callable[[bytes], bool]) -> bytes:
-    """What is received until it satisfies the condition, or the other side closes."""
+    """Return what is received until it satisfies the condition, or the server closes."""
     received = b""
     while not ended(received):
         chunk = await stream.receive_some()
@@ -181,7 +181,7 @@ async def read_until(stream: trio.SocketStream, ended: Callable[[bytes], bool]) 
 
 
 async def read_answer(stream: trio.SocketStream) -> bytes:
-    """An answer of ours whose body is a JSON object."""
+    """Return an answer whose body is a JSON object."""
     return await read_until(stream, lambda received: received.endswith(b"}"))
 
 

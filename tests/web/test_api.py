@@ -1,4 +1,4 @@
-"""The clinic's own system hands reminders in, looks them up, and takes them back."""
+"""The clinic's own system adds reminders, looks them up, and deletes them."""
 
 from pathlib import Path
 from typing import Any

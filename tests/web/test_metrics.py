@@ -16,7 +16,7 @@ from tests.support.web_server import LIMIT, a_web_server
 
 @define
 class Page:
-    """What is served; may break."""
+    """A page that can be made to fail."""
 
     text: bytes = b"reminderd_writer_queue 0.0\n"
     error: Exception | None = None

@@ -45,7 +45,7 @@ class Said:
 
 @define
 class TwilioRecorder:
-    """Keeps what it is told, says what it is told to say, or fails."""
+    """Records what it gets, and answers as the test decides, or fails."""
 
     says: SpokenReply = ASKING
     scripts: Scripts = field(factory=lambda: Scripts(own=Script(clinic="Doctor Brown", phone="+12025550123")))

@@ -100,11 +100,12 @@ class Templates:
         if text is not None:
             return Message(text=self._filled(name, text, values, self.scripts.of(language)), language=language)
         text = self.by_name.get(name)
-        if text is None:
+        if text is None or language is None:
             raise TemplateError([self._unknown()])
+        section = best_of(language, self.by_language) or language
         warning = (
             f"template: {name} is not written in {language}, so the whole call is in {self.scripts.own.language};"
-            f" expected {name} in [messages.{language}.templates]"
+            f" expected {name} in [messages.{section}.templates]"
         )
         return Message(text=self._filled(name, text, values, self.scripts.own), language=None, warning=warning)
 

@@ -15,7 +15,7 @@ LISTENS = able(Capabilities(asks_what_to_say=True, listens_for=timedelta(seconds
 
 
 def a_silent_call(number: int = 1, **changes: Any) -> Call:
-    """One that was answered, lasted, and in which nobody asked us what to say."""
+    """Return an answered call of some length without a request to us."""
     values: dict[str, Any] = {
         "id": f"call-{number}",
         "phone_number": f"+1202555000{number}",

@@ -78,6 +78,7 @@ def test_an_unchanged_claim_may_be_sent() -> None:
         "cancelled",
         "scheduled again",
         "message",
+        "language",
         "time",
         "number",
         "too late",

@@ -37,7 +37,7 @@ BUSY = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED, 
 
 
 def after(*rows: Any, rules: Any = RULES, now: datetime = NOW, **facts: Any) -> Reminder:
-    """The first reminder, once its time has come."""
+    """Claim the first reminder, and return it."""
     return claimed(a_ledger(*rows, **facts), rules=rules, now=now).ledger.reminders["reminder-1"]
 
 

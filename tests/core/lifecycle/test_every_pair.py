@@ -123,7 +123,7 @@ def situations() -> list[tuple[Reminder, Call]]:
 
 
 def hold(before: Ledger, after: Ledger, name: str) -> None:
-    """What must always hold."""
+    """Check the invariants."""
     row = before.reminders["reminder-1"]
     for call in after.calls.values():
         assert call.state.alive == (call.wake_at is not None)

@@ -30,7 +30,7 @@ def weight(act: Act) -> float:
 
 
 def played(seed: int) -> World:
-    """Play one history to its end; afterwards nothing goes wrong anymore, and everything comes to rest."""
+    """Play one history, then let time pass without faults until everything has ended."""
     dice, world = Random(seed), World(a_setting(seed))
     done: list[Act] = []
     try:

@@ -236,7 +236,7 @@ def test_a_fax_hears_nothing(rules: Any) -> None:
 
 
 def left(*reminders: Any, **facts: Any) -> Ledger:
-    """The text for a machine is being spoken."""
+    """Return a ledger with a call in which the voicemail is being spoken."""
     return answered(a_ledger(evolve(ANSWERED, answered_by="machine_start"), *reminders, **facts)).transition.ledger
 
 

@@ -47,7 +47,7 @@ def booked(**changes: Any) -> tuple[Ledger, Appointment]:
 
 
 def called(ledger: Ledger, reminder_id: str = "n1", state: CallState = CallState.ENDED, **changes: Any) -> Ledger:
-    """With a call for a reminder, and the reminder as it is with that."""
+    """Add a call for a reminder, and the reminder in that state."""
     reminder = ledger.reminders[reminder_id]
     call = a_call(state, reminder_id=reminder_id, wake_at=AT if state.alive else None, lease_token=None)
     status = Status.PROCESSING if state.alive else Status.CALLED

@@ -123,7 +123,7 @@ SPOKEN = evolve(PLACED, status="in-progress", fetched_at=NOW)
 
 
 def hung_up(member: Any, *, now: datetime, **changes: Any) -> tuple[Call, Reminder]:
-    """The line of a call in which a message was being spoken has ended, and no key was reported before."""
+    """Settle the end of a call during its message, without a key press before."""
     return end_of(report_settled(a_ledger(WAITING, SPOKEN, member), a_report(**changes), rules=ASKS, now=now))
 
 

@@ -55,7 +55,7 @@ Asked = tuple[str, int, datetime]
 
 
 class Broken(Exception):  # noqa: N818 - what was promised is broken; no error of a program
-    """A promise does not hold; the message says which."""
+    """A broken promise, named in the message."""
 
 
 @define
@@ -243,7 +243,7 @@ class World:
         return OPENS <= (moment - START) // STEP % DAY < CLOSES
 
     def quiet(self) -> bool:
-        """Whether nobody is called yet after a restore."""
+        """Return whether nobody is called yet after a restore."""
         restored_at = self.db.restored_at
         return restored_at is not None and self.now < restored_at + OUTCOME * STEP
 

@@ -165,7 +165,7 @@ def clock_changes(zone: ZoneInfo) -> tuple[datetime, ...]:
 
 
 def first_ring(calling_hours: CallingHours, moment: datetime, zone: ZoneInfo, last: datetime) -> datetime | None:
-    """This moment, or the first whole minute after it and until `last`, at which the phone may ring."""
+    """Return the first minute from `moment` to `last` at which the phone may ring."""
     whole = moment.replace(second=0)
     if may_ring(calling_hours, whole, zone):
         return moment

@@ -1,4 +1,4 @@
-"""A number is reached so many times a day and a week, by the patient's own calendar."""
+"""How often a number may be reached in a day and in a week, by the patient's calendar."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo

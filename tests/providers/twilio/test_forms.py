@@ -45,7 +45,7 @@ OF_2015 = PROGRESS | {
     "SequenceNumber": "0",
     "SipResponseCode": "500",
 }
-"""As Twilio sent it when only the last event was asked for: its number is 0 all the same."""
+"""As Twilio sends it when only the last event was requested: its number is still 0."""
 
 
 def status(fields: dict[str, str] | list[tuple[str, str]], path: str = "/webhooks/twilio/status/call-1") -> Webhook:

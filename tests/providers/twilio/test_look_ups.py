@@ -48,7 +48,7 @@ async def fetched(script: Script, twilio_at: Maker, **changes: Any) -> LookUpAns
 
 
 async def dropped(twilio_at: Maker, *scripts: Script) -> tuple[LookUpAnswer, list[str]]:
-    """What became of the call, and the methods of the requests that it took."""
+    """Drop the call; return the finding and the methods of the requests."""
     async with hostile(*scripts) as server:
         finding = await twilio_at(server.url, timeout=patience(*scripts)).drop(SID)
     return finding, [request.method for request in server.requests]

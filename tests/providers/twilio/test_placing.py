@@ -39,7 +39,7 @@ Maker = Callable[..., TwilioProvider]
 
 
 async def answer_to(script: Script, twilio_at: Maker, **changes: Any) -> Answer:
-    """The answer, after one request and no second one."""
+    """Return the answer, and check that there was one request at most."""
     async with hostile(script) as server:
         said = await twilio_at(server.url, **changes).place(PLACEMENT)
     assert server.connections <= 1

@@ -27,7 +27,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class Manifold(MultiDict[str, str]):
-    """Many values a name, as Flask hands them to Twilio's library; it sorts them, but asks by another name."""
+    """Several values for a name, as Flask passes them to Twilio's library."""
 
     def getall(self, name: str) -> list[str]:
         return self.getlist(name)

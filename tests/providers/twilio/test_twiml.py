@@ -43,7 +43,7 @@ VERBS: dict[str, tuple[set[str], dict[str, str]]] = {
 
 
 def parsed(document: bytes) -> Element:
-    """The answer, after all that Twilio demands of it."""
+    """Return the answer, checked against all of Twilio's rules."""
     assert document.startswith(b"<?xml version='1.0' encoding='utf-8'?>")
     assert len(document) < LIMIT
     response = fromstring(document.decode())  # noqa: S314 - our own

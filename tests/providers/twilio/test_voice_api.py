@@ -26,7 +26,7 @@ SETTINGS: Final = [CallSettings(), *(CallSettings(machine_detection=word) for wo
 
 
 def breaches(request: ReceivedRequest) -> Iterator[str]:
-    """What of a request the document does not allow, a sentence each."""
+    """Return a sentence for each part of a request that the document does not allow."""
     target = urlsplit(request.target)
     for template, path in DOCUMENT["paths"].items():
         pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/.]+)", re.escape(template))
@@ -90,7 +90,7 @@ def _against(schema: dict[str, Any], given: dict[str, object]) -> Iterator[str]:
 
 
 async def requests_of(twilio_at: Maker, settings: CallSettings) -> list[ReceivedRequest]:
-    """All that our client ever asks."""
+    """Return every kind of request that our client sends."""
     placement = Placement(
         call_id="3f0a5c1e-8f0d-4a7e-9a43-0f2a7f1a9b52",
         reminder_id="r-1",

@@ -27,7 +27,7 @@ def id_of(database: Path) -> str:
 
 
 def backup_name(database: Path, stamp: str) -> str:
-    """A backup's name, with the first eight characters of the database's id."""
+    """Return a backup's name, with the first eight characters of the database's id."""
     return f"reminderd-{id_of(database)[:8]}-{stamp}.db"
 
 

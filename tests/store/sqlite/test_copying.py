@@ -32,7 +32,7 @@ def opt_out(connection: Connection, number: str) -> None:
 
 
 def fill(connection: Connection) -> None:
-    """So much that reading it through takes many steps."""
+    """Insert so many rows that reading them takes many steps."""
     connection.execute("BEGIN")
     connection.executemany("INSERT INTO settings VALUES (?, 'x')", [(f"{number}",) for number in range(20_000)])
     connection.execute("COMMIT")

@@ -37,7 +37,7 @@ print(migrate.__file__, len(migrate.migrations()))
 
 @pytest.fixture
 def plain(path: Path) -> Iterator[Connection]:
-    """A connection to an empty file, as SQLite gives it."""
+    """Yield a plain SQLite connection to an empty file."""
     connection = connect(str(path), isolation_level=None, timeout=0.02)
     connection.execute("PRAGMA foreign_keys = ON")
     yield connection

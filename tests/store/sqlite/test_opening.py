@@ -76,7 +76,7 @@ def refusal(path: Path) -> str:
 
 @pytest.fixture
 def public_folder() -> Iterator[Path]:
-    """A folder that others than its owner may enter: pytest's own are private."""
+    """Return a folder that other users may enter, unlike pytest's own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)

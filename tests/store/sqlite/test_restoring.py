@@ -463,7 +463,7 @@ def test_a_crash_leaves_the_old_or_the_restored_database(path: Path, backup: Pat
 
 
 def clinics(tmp_path: Path) -> list[Path]:
-    """Two databases, each with one reminder named like its clinic."""
+    """Return two databases, each with one reminder named after its clinic."""
     found = []
     for name in ("ours", "theirs"):
         found.append(tmp_path / f"{name}.db")

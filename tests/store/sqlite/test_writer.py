@@ -82,7 +82,7 @@ async def writing(
 
 @asynccontextmanager
 async def held_up(writer: Writer) -> AsyncIterator[trio.Nursery]:
-    """While the writer is at work on something else; what is written meanwhile, in the nursery, waits together."""
+    """Keep the writer busy, so that writes started in the nursery wait together."""
     blocker = a_blocking_write()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(partial(writer.write, blocker, wait=True))
@@ -107,7 +107,7 @@ def pragma(text: str) -> Callable[[Connection, datetime], int]:
 
 
 def keys(path: Path) -> list[str]:
-    """What another program sees, which could also write now."""
+    """Return the keys as another program sees them, which could also write now."""
     with open_sync(path, busy_timeout=SHORT) as connection:
         connection.execute("BEGIN IMMEDIATE")
         return setting_keys(connection)
@@ -115,7 +115,7 @@ def keys(path: Path) -> list[str]:
 
 @define
 class Outcomes:
-    """What became of writes that were made side by side."""
+    """The results and errors of simultaneous writes."""
 
     writer: Writer
     results: dict[str, object]
