@@ -142,6 +142,11 @@ def _results(config: Config) -> Iterator[CheckError]:
     if config.results.url and not config.results.secret:
         secret = ("results", "secret")
         yield (secret, ("results", "url")), missing_secret(secret)
+    profiles, profile = config.import_.profiles, config.results.profile
+    if profile and profile not in profiles:
+        expected = f"expected one of {', '.join(profiles)}" if profiles else "expected it there"
+        keys = ("results", "profile"), ("import", "profiles")
+        yield keys, f"is not in [import.profiles]; {expected}"
 
 
 def _addresses_and_files(config: Config) -> Iterator[CheckError]:

@@ -472,7 +472,7 @@ class AlertsConfig:
 
 @frozen(kw_only=True)
 class ResultsConfig:
-    """Where changes of outcomes are sent. Without a URL nothing is sent."""
+    """Where changes of outcomes go. Without a URL nothing is sent, without a folder no files are written."""
 
     url: str = key(
         "",
@@ -484,6 +484,17 @@ class ResultsConfig:
         validators.results_secret_error,
     )
     secret_file: str = file_path()
+    folder: str = key("", "the path of a folder", validators.path_error)
+    every_minutes: int = whole(0, 0, 1_440)
+    format: Literal["csv", "fhir", "hl7"] = choice("csv", "csv", "fhir", "hl7")
+    profile: str = key("", "the name of a profile in [import.profiles]")
+    base: Path = field(default=Path(), metadata=DERIVED)
+    """What a relative path is relative to."""
+
+    @property
+    def path(self) -> Path | None:
+        """The folder; None: no files are written."""
+        return self.base / self.folder if self.folder else None
 
 
 @frozen(kw_only=True)

@@ -237,7 +237,8 @@ def decide_appointment(
         return Decision(intake, warnings=_left_cancelled(existing, now))
     if intake is Intake.HELD and existing is not None and content_of(existing) == content_of(request):
         return Decision(intake, warnings=(_HELD,))
-    if request.at <= now:
+    is_to_come = existing is not None and existing.status is AppointmentStatus.BOOKED and existing.at > now
+    if request.at <= now and not is_to_come:  # else it was moved, and nobody is called for its former time
         was = request.at.astimezone(rules.calling_hours.zone)
         return Decision(Intake.TOO_LATE, f"too late; the appointment was at {was:%Y-%m-%d %H:%M}")
     held = (_HELD,) if intake is Intake.HELD else ()

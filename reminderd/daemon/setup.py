@@ -1,7 +1,7 @@
 """Build everything that depends on the configuration: at the start, and anew at each reload."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime, time, timedelta
 from functools import partial
 from typing import Final, Literal
 
@@ -33,9 +33,11 @@ from reminderd.imports.folder import Folder
 from reminderd.metrics import Instruments
 from reminderd.providers.base import ClientOptions, ProviderClient, ProviderSettings
 from reminderd.results.feed import Feed
+from reminderd.results.folder import Files, every, keep_writing
+from reminderd.results.forms import Form
 from reminderd.results.webhook import Destination, Sender
 from reminderd.store.database import Database
-from reminderd.store.deliveries import WEBHOOK
+from reminderd.store.deliveries import FOLDER, WEBHOOK
 from reminderd.web.api import Throttle
 from reminderd.web.app import Health, build_app, build_metrics_app
 from reminderd.web.bodies import RequestLimits
@@ -108,8 +110,8 @@ class Setup:
     daily_jobs: Sequence[DailyJob]
     drop: DropFolder | None
     """None: no files are imported from a folder."""
-    sender: Callable[[], Sender] | None
-    """Makes what sends changes; None: none are sent."""
+    results: Sequence[Callable[[], Awaitable[None]]]
+    """Each delivers changes of outcomes in one way until the end of this setup."""
 
     @property
     def stopping(self) -> trio.Event:
@@ -159,17 +161,17 @@ class Setup:
                 nursery.start_soon(watch, self.alerts)
             if self.drop is not None:
                 nursery.start_soon(import_what_is_dropped, self.drop)
-            if self.sender is not None:
-                nursery.start_soon(self._send, self.sender)
+            for deliver in self.results:
+                nursery.start_soon(self._keep_running, deliver)
             for job in self.daily_jobs:
                 nursery.start_soon(do_daily, job)
             await self.stopping.wait()
 
-    async def _send(self, sender: Callable[[], Sender]) -> None:
-        """Send changes until the end of this setup, whatever goes wrong: no calls depend on it."""
+    async def _keep_running(self, deliver: Callable[[], Awaitable[None]]) -> None:
+        """Deliver changes until the end of this setup, whatever goes wrong: no calls depend on it."""
         while not self.stopping.is_set():
             try:
-                await sender().run()
+                await deliver()
             except Exception:  # noqa: BLE001 - a bug in what can wait must not stop the calls
                 logger.exception("results: unexpected error; tried again in a minute")
                 with trio.move_on_after(_AFTER_AN_ERROR):
@@ -222,7 +224,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         if dials
         else (),
         drop=_drop(config, context) if dials else None,
-        sender=partial(_sender, config, context, feed) if dials and config.results.url else None,
+        results=tuple(_results(config, context, feed)) if dials else (),
     )
     daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     return setup
@@ -255,15 +257,25 @@ def _drop(config: Config, context: Context) -> DropFolder | None:
     )
 
 
-def _sender(config: Config, context: Context, feed: Feed) -> Sender:
-    """Return what sends changes of outcomes to the clinic's own system."""
-    return Sender(
-        destination=Destination(url=config.results.url, secret=config.results.secret),
-        database=context.database,
-        feed=feed,
-        clock=context.clock,
-        stopping=context.stopping,
-    )
+def _results(config: Config, context: Context, feed: Feed) -> Iterator[Callable[[], Awaitable[None]]]:
+    """Yield what delivers changes of outcomes, for each way that is configured."""
+    results, zone = config.results, config.calling.zone
+    database, clock, stopping = context.database, context.clock, context.stopping
+    if results.url:
+        destination = Destination(url=results.url, secret=results.secret)
+
+        async def send() -> None:
+            sender = Sender(destination=destination, database=database, feed=feed, clock=clock, stopping=stopping)
+            await sender.run()
+
+        yield send
+    if results.path is not None:
+        profile = config.import_.profiles.get(results.profile)
+        columns = {} if profile is None else profile.columns
+        form = Form(format=results.format, columns=columns, zone=zone)
+        due = every(results.every_minutes) if results.every_minutes else Daily(at=time(), zone=zone).due
+        files = Files(folder=results.path, form=form, due=due, database=database, clock=clock, stopping=stopping)
+        yield partial(keep_writing, files)
 
 
 def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: trio.Event) -> list[DailyJob]:
@@ -278,7 +290,7 @@ def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: tr
     if days and folder is not None:
         found.append(old_files(folder, daily=daily, days=days, clock=clock, stopping=stopping))
     days = config.retention.changes_days
-    ways = (WEBHOOK,) if config.results.url else ()
+    ways = [way for way, is_used in ((WEBHOOK, config.results.url), (FOLDER, config.results.folder)) if is_used]
     found.append(change_retention(database, daily=daily, days=days, ways=ways, clock=clock, stopping=stopping))
     turn = trio.Lock()
     return [evolve(job, turn=turn) for job in found]

@@ -3,7 +3,7 @@
 Triggers of the schema record them, in the transaction that changes an outcome.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -43,6 +43,17 @@ def columns_of(alias: str) -> str:
 _AFTER: Final = f"""
 SELECT {columns_of("c")} FROM changes AS c WHERE c.seq > :after AND c.subject_id <> '' ORDER BY c.seq LIMIT :limit
 """
+_FACTS: Final = ("phone_number", "timezone", "language", "patient_ref", "type", "name", "provider", "place")
+_MOMENTS: Final = ("scheduled_at", "expires_at", "appointment_at")
+_ANSWERS: Final = f"""
+SELECT {columns_of("c")}, coalesce(r.phone_number, a.phone_number) AS phone_number,
+       coalesce(r.timezone, a.timezone) AS timezone, coalesce(r.language, a.language) AS language,
+       a.patient_ref, a.type, a.name, a.provider, a.place, r.scheduled_at, r.expires_at, a.at AS appointment_at
+  FROM changes AS c
+  LEFT JOIN reminders AS r ON r.id = c.subject_id AND c.kind = 'reminder'
+  LEFT JOIN appointments AS a ON a.id = CASE c.kind WHEN 'appointment' THEN c.subject_id ELSE c.appointment_id END
+ WHERE c.seq > :after AND c.seq <= :until AND c.subject_id <> '' ORDER BY c.seq LIMIT :limit
+"""
 _BOUNDS: Final = """
 SELECT (SELECT min(seq) FROM changes) AS oldest, (SELECT event_id FROM changes WHERE seq = :seq) AS found
 """
@@ -70,6 +81,21 @@ _CALL_OUTCOMES: Final = {str(one): one for one in CallOutcome}
 
 
 @frozen(kw_only=True)
+class Answer:
+    """A change, with what the clinic's practice software knows it by."""
+
+    change: Change
+    facts: Mapping[str, str | datetime | None]
+    """Columns of its reminder and its appointment, by the names that an import has for them."""
+
+    @property
+    def appointment_ref(self) -> str | None:
+        """Return the appointment's own name."""
+        is_appointment = self.change.kind is ChangeKind.APPOINTMENT
+        return self.change.ref if is_appointment else self.change.appointment_ref
+
+
+@frozen(kw_only=True)
 class Page:
     """Some changes, oldest first."""
 
@@ -91,6 +117,18 @@ def changes_after(connection: Connection, *, cursor: Cursor | None, limit: int) 
     rows = connection.execute(_AFTER, {"after": after, "limit": limit}).fetchall()
     changes = [change_of(row) for row in rows]
     return Page(changes=changes, cursor=changes[-1].cursor if changes else cursor or Cursor())
+
+
+def answers_between(connection: Connection, *, after: int, until: int, limit: int) -> list[Answer]:
+    """Return the first changes after one number, up to another, with what they are about."""
+    bounds = {"after": after, "until": until, "limit": limit}
+    return [_answer(row) for row in connection.execute(_ANSWERS, bounds).fetchall()]
+
+
+def _answer(row: Row) -> Answer:
+    facts = {name: row[name] for name in _FACTS}
+    moments = {name: None if row[name] is None else from_ms(row[name]) for name in _MOMENTS}
+    return Answer(change=change_of(row), facts=facts | moments)
 
 
 def newest_change(connection: Connection) -> int:

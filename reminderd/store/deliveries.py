@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reminderd.core.changes import Backlog, Change, Cursor, CursorError, read_cursor
 from reminderd.store.changes import change_of, changes_after, columns_of, trim_changes
@@ -18,6 +18,10 @@ WEBHOOK: Final = "results_webhook"
 """The key in `settings` of the cursor of what was moved into `deliveries`."""
 FOLDER: Final = "results_folder"
 """The key of the cursor of what is in files."""
+_PLAN: Final = "results_folder_plan"
+"""The key of the cursor after the file that is being written."""
+_WRITTEN_AT: Final = "results_folder_at"
+"""The key of the time (ms) at which a file was last due."""
 
 MOST_QUEUED: Final = 10_000
 """So many changes wait in `deliveries`; later ones wait in `changes`."""
@@ -137,6 +141,52 @@ def note_failed(connection: Connection, _now: datetime, *, seq: int, next_at: da
 def hurry(connection: Connection, now: datetime) -> None:
     """Try everything that waits now: the other system receives again."""
     connection.execute("UPDATE deliveries SET next_at = :now WHERE next_at > :now", {"now": to_ms(now)})
+
+
+@frozen(kw_only=True)
+class PlannedFile:
+    """The next file of changes."""
+
+    after: int
+    """The number of the last change in the file before; 0: there is none."""
+    until: Cursor
+    """Of the last change in this one."""
+    written_at: datetime | None
+    """When a file was last due; None: never."""
+    lost: str | None = None
+    """Why it begins again at the oldest change that is kept; None: it goes on."""
+
+    @property
+    def is_begun(self) -> bool:
+        """Return whether there are changes to write."""
+        return self.until.seq > self.after
+
+
+def next_file(connection: Connection) -> PlannedFile:
+    """Return the file that is being written, if a kill has interrupted that; else one without changes."""
+    done, plan = progress(connection, FOLDER), progress(connection, _PLAN)
+    at = connection.execute(_CURSOR, {"key": _WRITTEN_AT}).fetchone()
+    after = 0 if done.cursor is None else done.cursor.seq
+    until = plan.cursor if plan.cursor is not None and plan.cursor.seq > after else done.cursor or Cursor()
+    written_at = None if at is None else from_ms(int(at["value"]))
+    return PlannedFile(after=after, until=until, written_at=written_at, lost=done.lost)
+
+
+def plan_file(connection: Connection, now: datetime, *, most: int) -> PlannedFile:
+    """Plan the next file, which stays the same until it is written; it has no changes if there are no new ones."""
+    planned = next_file(connection)
+    if planned.is_begun:
+        return planned
+    cursor = None if planned.after == 0 else planned.until
+    page = changes_after(connection, cursor=cursor, limit=most)
+    set_progress(connection, now, key=_PLAN, cursor=page.cursor)
+    connection.execute(_SET_CURSOR, {"key": _WRITTEN_AT, "value": str(to_ms(now))})
+    return evolve(planned, until=page.cursor)
+
+
+def note_file(connection: Connection, now: datetime, *, written: Cursor) -> None:
+    """Record that the file with the changes up to this one is written."""
+    set_progress(connection, now, key=FOLDER, cursor=written)
 
 
 def trim(connection: Connection, now: datetime, *, before: datetime, ways: Sequence[str]) -> int:

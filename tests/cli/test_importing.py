@@ -9,7 +9,7 @@ from pathlib import Path
 from stat import S_IMODE
 from threading import Thread
 from typing import Any
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -288,7 +288,7 @@ def zipped(*names: str) -> bytes:
     with ZipFile(packed, "w") as archive:
         for name in names:
             kind = "application/vnd.oasis.opendocument.spreadsheet"
-            archive.writestr(name, kind if name == "mimetype" else f"<{name}/>")
+            archive.writestr(ZipInfo(name), kind if name == "mimetype" else f"<{name}/>")
     return packed.getvalue()
 
 

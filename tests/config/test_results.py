@@ -35,6 +35,9 @@ def test_the_secret_may_be_in_a_file_and_is_never_printed(load: Callable[..., Co
         ('url = "https://practice.example"', "secret: is missing; expected the secret, or its file in secret_file"),
         (f'secret = "{SECRET.removeprefix("whsec_")}"', "secret: does not begin with whsec_; expected whsec_ and"),
         ('secret = "whsec_short"', "secret: is incomplete base64; expected whsec_ and"),
+        ('profile = "practice"', "profile: is not in [import.profiles]; expected it there"),
+        ("every_minutes = 1441", "every_minutes: is too large; expected a whole number from 0 to 1440"),
+        ('format = "pdf"', "format: is"),
         ('secret = "whsec_?"', "secret: is not base64; expected whsec_ and"),
     ],
 )
@@ -42,3 +45,13 @@ def test_each_error_is_reported_without_the_secret(errors: Callable[..., list[st
     (line,) = errors(f"[results]\n{toml}")
     assert f"[results].{message}" in line
     assert "MfKQ" not in line
+
+
+def test_the_folder_is_relative_to_the_configuration_file(load: Callable[..., Config], tmp_path: Path) -> None:
+    assert load("").results.path is None
+    config = load('[results]\nfolder = "answers"\nprofile = "practice"\n[import.profiles.practice]\nfiles = "*.csv"')
+    assert (config.results.path, config.results.every_minutes, config.results.format) == (
+        tmp_path / "answers",
+        0,
+        "csv",
+    )

@@ -199,7 +199,9 @@ HELD_NUMBER = sealed("+12025550001", "salt")
         (an_appointment(), {}, UNCHANGED),
         (an_appointment(at=NOW), {"at": NOW}, UNCHANGED),
         (an_appointment(), {"at": AT + DAY}, CHANGED),
-        (an_appointment(), {"at": NOW}, Intake.TOO_LATE),
+        (an_appointment(), {"at": NOW}, CHANGED),  # else it would be called for its former time
+        (an_appointment(at=NOW - HOUR), {"at": NOW}, Intake.TOO_LATE),
+        (an_appointment(status=CANCELLED, end_code=STAFF), {"at": NOW}, Intake.TOO_LATE),
         (an_appointment(response="confirmed"), {"provider": "Dr. Who"}, CHANGED),
         (an_appointment(phone_number="+12025550002"), {}, HELD),
         (an_appointment(phone_number=""), {}, CHANGED),  # purged

@@ -1,0 +1,123 @@
+"""Write the changes of outcomes into files that practice software reads back: each change into exactly one.
+
+A file is planned in the database, written under another name, renamed, and then noted as written. After a kill in
+between, the same file is written again, or found. Its name carries the first and the last number of its changes.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import trio
+from attrs import frozen
+from loguru import logger
+
+from reminderd.clock import Clock
+from reminderd.files import put_in_place, scratch
+from reminderd.results.forms import Form
+from reminderd.store.changes import Answer, answers_between
+from reminderd.store.database import Database
+from reminderd.store.deliveries import PlannedFile, next_file, note_file, plan_file
+from reminderd.store.errors import StoreUnavailableError
+
+MOST_IN_A_FILE: Final = 5_000
+_AT_ONCE: Final = 200
+"""Changes that are read in one transaction."""
+_LOOK: Final = 30.0
+"""Seconds after which the clock is read again."""
+_MODE: Final = 0o640
+"""The group of the folder may read the files."""
+
+
+@frozen(kw_only=True)
+class Files:
+    """Where files are written, how, and when."""
+
+    folder: Path
+    form: Form
+    due: Callable[[datetime | None, datetime], datetime]
+    """Returns when the next file is due, from when the last one was, and the time."""
+    database: Database
+    clock: Clock
+    stopping: trio.Event
+
+
+async def keep_writing(files: Files) -> None:
+    """Write a file whenever one is due and something has changed, until the stop."""
+    has_failed = False
+    while not files.stopping.is_set():
+        try:
+            await _write_what_is_due(files)
+            has_failed = False
+        except (OSError, StoreUnavailableError) as error:
+            if not has_failed:  # not at each of the tries that follow
+                logger.error(f"results: no file could be written to [results].folder: {_reason(error)}; tried again")
+            has_failed = True
+        with trio.move_on_after(_LOOK):
+            await files.stopping.wait()
+
+
+async def _write_what_is_due(files: Files) -> None:
+    now = files.clock.now()
+    planned = await files.database.read(next_file)
+    if planned.is_begun:
+        await _write(files, planned)
+    elif files.due(_not_ahead(planned.written_at, now), now) <= now:
+        while not files.stopping.is_set():
+            planned = await files.database.write(partial(plan_file, most=MOST_IN_A_FILE))
+            if planned.lost is not None:
+                logger.warning(
+                    f"results: all changes that are kept are written again: {planned.lost.partition(';')[0]}"
+                )
+            if not planned.is_begun:
+                break
+            await _write(files, planned)
+
+
+def _not_ahead(moment: datetime | None, now: datetime) -> datetime | None:
+    """Return when a file was last written; None: never, or by a clock that was ahead."""
+    return None if moment is None or moment > now + timedelta(days=1) else moment
+
+
+async def _write(files: Files, planned: PlannedFile) -> None:
+    """Write a planned file, unless it is there already, and note that it is written."""
+    answers: list[Answer] = []
+    after, until = planned.after, planned.until
+    while after < until.seq:
+        some = await files.database.read(partial(answers_between, after=after, until=until.seq, limit=_AT_ONCE))
+        if not some:
+            break
+        answers += some
+        after = some[-1].change.seq
+    if answers:
+        name = f"answers-{planned.after + 1:08d}-{until.seq:08d}-{until.event_id[:8]}{files.form.ending}"
+        target = files.folder / name
+        content = files.form.written(answers)
+        if await trio.to_thread.run_sync(_put, target, content):
+            logger.info(f"results: {name} has {len(answers)} changes")
+    await files.database.write(partial(note_file, written=until))
+
+
+def _put(target: Path, content: bytes) -> bool:
+    """Write a file whole or not at all; False: it was there already, from before a kill."""
+    if target.exists():
+        return False
+    with scratch(target, mode=_MODE, family="answers-") as file:
+        file.write_bytes(content)
+        put_in_place(file, target)
+    return True
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
+
+
+def every(minutes: int) -> Callable[[datetime | None, datetime], datetime]:
+    """Return when a file is due that is written so many minutes after the last one."""
+
+    def due(last: datetime | None, now: datetime) -> datetime:
+        return now if last is None or last > now else last + timedelta(minutes=minutes)
+
+    return due
