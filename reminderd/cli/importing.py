@@ -200,7 +200,8 @@ def _rejected_path(file: Path, named: Path | None) -> Path:
     """Return the path for rejected lines: never the file itself."""
     if named is None and str(file) == _STDIN:
         wrong(["--rejected: missing; expected a file for rejected lines, as standard input has no name"])
-    path = named or file.with_suffix(".rejected.csv")
+    table = file.resolve() if file.is_dir() else file  # "." has no name of its own
+    path = named or table.parent / f"{table.stem}.rejected.csv"
     if _is_same(path, file):
         wrong(["--rejected: it is FILE itself; expected another file"])
     return path
