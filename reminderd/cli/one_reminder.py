@@ -149,6 +149,9 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
         calls = snapshot(connection, partial(queries.calls_of, reminder_id=str(row["id"])))
         others = snapshot(connection, partial(queries.bundled_with, reminder_id=str(row["id"])))
         acts = snapshot(connection, partial(queries.acts_on, reminder_id=str(row["id"])))
+        if row["appointment_id"] is not None:
+            ref_of = partial(queries.ref_of_appointment, appointment_id=str(row["appointment_id"]))
+            row |= {"appointment_ref": snapshot(connection, ref_of)}
         say_if_paused(config, connection)
     events = history(row, calls, acts, others)
     if as_json:

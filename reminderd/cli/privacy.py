@@ -50,7 +50,7 @@ from reminderd.store.sqlite.opening import count_calls, scrub
 @click.argument("phone", metavar="PHONE")
 @with_config
 def export(config: Config, phone: str) -> None:
-    """Print all stored data of PHONE as one JSON document: reminders with calls, changes and audit lines, opt-out."""
+    """Print all stored data of PHONE as one JSON document: appointments, reminders, calls, changes, audit, opt-out."""
     number = _number(config, phone)
     with existing_database(config) as connection:
         found = _found(connection, number)
@@ -64,7 +64,7 @@ def export(config: Config, phone: str) -> None:
 @click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @with_config
 def erase_(config: Config, phone: str, *, yes: bool) -> None:
-    """Delete all reminders of PHONE, waiting ones too, with their calls; its opt-out stays.
+    """Delete all appointments and reminders of PHONE, waiting ones too, with their calls; its opt-out stays.
 
     Refused while a call to the number is under way. What staff did stays in the audit, which names no patient. For 8
     days a keyed hash stays, too, so that the limits on calls to the number hold.
@@ -97,6 +97,7 @@ def _document(number: str, found: PersonalData) -> dict[str, Any]:
             }
             for reminder in found.reminders
         ],
+        "appointments": found.appointments,
         "other_calls": found.other_calls,
     }
 
@@ -104,7 +105,8 @@ def _document(number: str, found: PersonalData) -> dict[str, Any]:
 def _question(found: PersonalData) -> str:
     waiting = sum(reminder["status"] == Status.SCHEDULED for reminder in found.reminders)
     others = f"; {counted(len(found.other_calls), 'call')} for no reminder of it" if found.other_calls else ""
-    return f"{counted(len(found.reminders), 'reminder')} of this number, {waiting} of them waiting{others}"
+    booked = f"; {counted(len(found.appointments), 'appointment')}" if found.appointments else ""
+    return f"{counted(len(found.reminders), 'reminder')} of this number, {waiting} of them waiting{booked}{others}"
 
 
 def _found(connection: Connection, number: str) -> PersonalData:

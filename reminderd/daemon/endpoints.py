@@ -11,11 +11,12 @@ from loguru import logger
 
 from reminderd.config import Config, templates_of
 from reminderd.core.answers import Report
+from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.phone import patient_number
 from reminderd.core.reasons import EndCode
-from reminderd.core.requests import ReminderRequest
+from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.rules import Rules
 from reminderd.core.script.scripts import Scripts
 from reminderd.core.upsert import Decision
@@ -24,12 +25,19 @@ from reminderd.engine.context import Context, log_transition
 from reminderd.engine.dialer import log_pause_change
 from reminderd.providers.base import WebhookProvider
 from reminderd.results.feed import Feed
+from reminderd.store.appointments import (
+    StoredAppointment,
+    put_all_appointments,
+    stored_appointment,
+    withdraw_appointment,
+)
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.store.reminders import API, Source, Stored, finish, put_all, stored, withdraw
 from reminderd.store.settle import Spoken, settle_key, settle_pick_up, settle_report, settle_unspoken
 from reminderd.store.sqlite.driver import Connection
 from reminderd.web.api import Api
+from reminderd.web.appointments import AppointmentsView
 from reminderd.web.webhooks import Webhooks
 
 T = TypeVar("T")
@@ -150,8 +158,7 @@ class DatabaseService:
 
     async def upsert(self, requests: Sequence[ReminderRequest]) -> list[tuple[Stored, Decision]]:
         """Add or update all reminders, or none."""
-        source = Source(actor=API, detail="over HTTP", cancels_as=EndCode.WITHDRAWN)
-        write = partial(put_all, requests=requests, rules=self.rules, mint=mint, source=source)
+        write = partial(put_all, requests=requests, rules=self.rules, mint=mint, source=_OVER_HTTP)
         return await self.database.write(write, wait=False)
 
     async def find(self, id_or_ref: str) -> Stored | None:
@@ -175,6 +182,34 @@ class DatabaseService:
         return found
 
 
+@frozen(kw_only=True)
+class DatabaseAppointments:
+    """Stores and finds appointments for the API; see `AppointmentService`."""
+
+    database: Database
+    rules: Rules
+
+    async def upsert(self, requests: Sequence[AppointmentRequest]) -> list[tuple[StoredAppointment, Decision]]:
+        """Add or update all appointments with their reminders, or none."""
+        write = partial(put_all_appointments, requests=requests, rules=self.rules, mint=mint, source=_OVER_HTTP)
+        return await self.database.write(write, wait=False)
+
+    async def find(self, id_or_ref: str) -> StoredAppointment | None:
+        """Return an appointment, or None."""
+        return await self.database.read(partial(stored_appointment, id_or_ref=id_or_ref))
+
+    async def cancel(self, id_or_ref: str) -> StoredAppointment:
+        """Cancel an appointment with its waiting reminders."""
+        write = partial(withdraw_appointment, id_or_ref=id_or_ref, rules=self.rules, source=_OVER_HTTP)
+        found, transition = await self.database.write(write, wait=False)
+        if transition is not None:
+            log_transition(transition)
+        return found
+
+
+_OVER_HTTP: Final = Source(actor=API, detail="over HTTP", cancels_as=EndCode.WITHDRAWN)
+
+
 def api(config: Config, *, database: Database, rules: Rules, feed: Feed) -> Api | None:
     """Return the API for the clinic's own system; None if the clinic has set no token for it."""
     if not config.api.token:
@@ -185,5 +220,14 @@ def api(config: Config, *, database: Database, rules: Rules, feed: Feed) -> Api 
         templates=templates_of(config),
         normalize=partial(patient_number, numbering=rules.numbering),
         service=DatabaseService(database=database, rules=rules),
+        appointments=AppointmentsView(
+            service=DatabaseAppointments(database=database, rules=rules),
+            reading=Reading(
+                zone=config.calling.local_zone,
+                normalize=partial(patient_number, numbering=rules.numbering),
+                templates=rules.planning.templates,
+                planning=rules.planning,
+            ),
+        ),
         feed=feed,
     )

@@ -25,8 +25,9 @@ from reminderd.core.upsert import Decision, Intake, held_because, sealed
 from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
+from reminderd.store.queries import EVERY, Value, named, reminder_with_id
 from reminderd.store.reminders import Refusal, RequestsRefusedError, Source, dated, look_alikes, with_warnings
-from reminderd.store.rows import APPOINTMENTS, Connection, audit, in_list, to_ms
+from reminderd.store.rows import APPOINTMENTS, Connection, Row, audit, in_list, to_ms
 from reminderd.store.sqlite.driver import store_error
 
 PLANNED_AT_ONCE: Final = 50
@@ -39,6 +40,10 @@ SELECT {APPOINTMENTS.names} FROM appointments
  WHERE at >= :start AND at < :end AND status = 'booked' AND source = :source
  ORDER BY at, id
 """
+_LIST: Final = f"""
+SELECT {APPOINTMENTS.names} FROM appointments WHERE at >= :since AND at < :until ORDER BY at, id LIMIT :limit
+"""
+_REMINDERS_OF: Final = "SELECT id FROM reminders WHERE appointment_id = :id ORDER BY scheduled_at, id"
 _DUE: Final = f"""
 SELECT {APPOINTMENTS.names} FROM appointments
  WHERE wake_at IS NOT NULL ORDER BY wake_at, id LIMIT :limit
@@ -140,7 +145,7 @@ def put_all_appointments(
     rules: Rules,
     mint: Callable[[], str],
     source: Source,
-) -> list[tuple[Appointment, Decision]]:
+) -> list[tuple["StoredAppointment", Decision]]:
     """Store everything that is requested, or nothing; for the arguments, see `put_appointments`.
 
     Raises:
@@ -151,7 +156,7 @@ def put_all_appointments(
     if refusals:
         raise RequestsRefusedError(refusals)
     done = put_appointments(connection, now, requests=requests, rules=rules, mint=mint, source=source)
-    stored = _known(connection, requests)
+    stored = [None if one is None else stored_appointment(connection, one.id) for one in _known(connection, requests)]
     return [(one, decision) for one, decision in zip(stored, done, strict=True) if one is not None]
 
 
@@ -349,3 +354,60 @@ def _by(connection: Connection, column: str, names: Iterable[str]) -> dict[str, 
         rows = connection.execute(_BY.replace("COLUMN", column).format(listed), parameters).fetchall()
         found.update((row[column], APPOINTMENTS.read(row)) for row in rows)
     return found
+
+
+@frozen(kw_only=True)
+class StoredAppointment:
+    """A stored appointment with the reminders that were planned for it, as rows by column name."""
+
+    appointment: dict[str, Value]
+    reminders: list[dict[str, Value]]
+    """By their time, also those for a time that it had before."""
+
+
+def stored_appointment(connection: Connection, id_or_ref: str) -> StoredAppointment | None:
+    """Return the appointment with this id or `ref` (see `find_appointment`); None if there is none."""
+    found = find_appointment(connection, id_or_ref)
+    if found is None:
+        return None
+    row = connection.execute(_BY.replace("COLUMN", "id").format("(:id)"), {"id": found.id}).fetchone()
+    ids = connection.execute(_REMINDERS_OF, {"id": found.id}).fetchall()
+    rows = [reminder_with_id(connection, one["id"]) for one in ids]
+    return StoredAppointment(appointment=_shown(row), reminders=[one for one in rows if one is not None])
+
+
+def list_appointments(
+    connection: Connection, *, since: datetime | None, until: datetime | None, limit: int | None
+) -> list[dict[str, Value]]:
+    """Return rows of `appointments` from `since` until before `until`, by their time; None: without that limit."""
+    bounds = {
+        "since": -EVERY if since is None else to_ms(since),
+        "until": EVERY if until is None else to_ms(until),
+        "limit": EVERY if limit is None else limit,
+    }
+    return [_shown(row) for row in connection.execute(_LIST, bounds).fetchall()]
+
+
+def _shown(row: Row) -> dict[str, Value]:
+    """Return a row as staff see it: without the hash of a former number."""
+    return {name: value for name, value in named(row).items() if name != "former_number"}
+
+
+def withdraw_appointment(
+    connection: Connection, now: datetime, *, id_or_ref: str, rules: Rules, source: Source
+) -> tuple[StoredAppointment, Transition | None]:
+    """Cancel an appointment over the API; one that is cancelled already stays so.
+
+    Raises:
+        UnknownAppointmentError: there is none with this id or `ref`.
+    """
+    found = find_appointment(connection, id_or_ref)
+    if found is None:
+        raise UnknownAppointmentError(id_or_ref)
+    transition = None
+    if found.status is AppointmentStatus.BOOKED:
+        transition = cancel_appointment(connection, now, appointment_id=found.id, rules=rules, source=source)
+    stored = stored_appointment(connection, found.id)
+    if stored is None:  # pragma: no cover - it was found in this transaction
+        raise UnknownAppointmentError(id_or_ref)
+    return stored, transition

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from secrets import token_hex
-from typing import Final
+from typing import Any, Final
 
 from attrs import evolve, frozen
 
@@ -16,8 +16,8 @@ from reminderd.core.upsert import seals
 from reminderd.store.changes import forget_subjects
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
 from reminderd.store.opt_outs import some_of
-from reminderd.store.queries import Value, acts_on, calls_of, named
-from reminderd.store.rows import CALLS, REMINDERS, Connection, Row, audit, sql_list, to_ms
+from reminderd.store.queries import Value, acts_on, acts_on_appointment, calls_of, named
+from reminderd.store.rows import APPOINTMENTS, CALLS, REMINDERS, Connection, Row, audit, sql_list, to_ms
 from reminderd.store.settings import put_setting, setting
 
 BATCH: Final = 200
@@ -65,6 +65,19 @@ SELECT seq, id, transcript, error, created_at < :before AS old, {_LEFT_TO_PURGE}
  WHERE seq > :after ORDER BY seq LIMIT :limit
 """
 
+_OLD_APPOINTMENTS: Final = """
+SELECT id, last_error FROM appointments
+ WHERE at < :before AND updated_at < :before
+   AND (phone_number <> '' OR name IS NOT NULL OR patient_ref IS NOT NULL)
+   AND NOT EXISTS (SELECT 1 FROM reminders WHERE appointment_id = appointments.id AND phone_number <> '')
+ ORDER BY at, id LIMIT :limit
+"""
+_PURGE_APPOINTMENT: Final = """
+UPDATE appointments
+   SET phone_number = '', name = NULL, patient_ref = NULL, former_number = NULL, last_error = :last_error,
+       wake_at = NULL, revision = revision + 1
+ WHERE id = :id
+"""
 _COUNT: Final = f"SELECT count(*) FROM reminders WHERE scheduled_at < :before AND {_TO_PURGE}"
 _COUNT_CALLS: Final = f"SELECT count(*) FROM call_logs WHERE {_LEFT_TO_PURGE}"
 
@@ -108,7 +121,8 @@ def purge_batch(
 
     Message and phone number become empty, and so do transcripts; texts about a failure stay, with phone numbers masked.
     Everything else stays, above all `ref` and outcome; opt-outs are not touched.
-    After the reminders it goes through the calls, for old ones that no reminder has anymore.
+    After the reminders it goes through the appointments, of which name and patient's reference are emptied, too, and
+    then through the calls, for old ones that no reminder has anymore.
 
     Args:
         connection: inside a write transaction.
@@ -123,7 +137,8 @@ def purge_batch(
     bounds = {"before": to_ms(before), "after": place.scheduled_at, "after_id": place.id, "limit": BATCH}
     looked_at = connection.execute(_NEXT, bounds).fetchall()
     if not looked_at:
-        return Purged(reminders=0, reached=evolve(place, seq=0))
+        are_more = _purge_appointments(connection, now, before=before, actor=actor, cleaned=cleaned)
+        return Purged(reminders=0, reached=place if are_more else evolve(place, seq=0))
     rows = [row for row in looked_at if row["to_purge"]]
     for row in rows:
         connection.execute(_PURGE, {"id": row["id"], "last_error": _or_none(row["last_error"], cleaned)})
@@ -133,6 +148,20 @@ def purge_batch(
         audit(connection, now, actor=actor, act="purge", detail=f"{len(rows)} reminders from before {before:%Y-%m-%d}")
     last = looked_at[-1]
     return Purged(reminders=len(rows), reached=Place(last["scheduled_at"], last["id"]))
+
+
+def _purge_appointments(
+    connection: Connection, now: datetime, *, before: datetime, actor: str, cleaned: Cleaned
+) -> bool:
+    """Purge some old appointments of which all reminders are purged; return whether there may be more of them."""
+    rows = connection.execute(_OLD_APPOINTMENTS, {"before": to_ms(before), "limit": BATCH}).fetchall()
+    for row in rows:
+        connection.execute(_PURGE_APPOINTMENT, {"id": row["id"], "last_error": _or_none(row["last_error"], cleaned)})
+    if rows:
+        mark_unscrubbed(connection)
+        detail = f"{len(rows)} appointments from before {before:%Y-%m-%d}"
+        audit(connection, now, actor=actor, act="purge", detail=detail)
+    return len(rows) == BATCH
 
 
 def count_old(connection: Connection, *, before: datetime) -> int:
@@ -203,6 +232,16 @@ _ODD: Final = f"""
 SELECT phone_number FROM reminders WHERE {_IS_ODD}
 UNION SELECT phone_number FROM call_logs WHERE {_IS_ODD} AND phone_number NOT LIKE '{ERASED}%'
 UNION SELECT phone_number FROM opt_outs WHERE {_IS_ODD}
+UNION SELECT phone_number FROM appointments WHERE {_IS_ODD}
+"""
+_APPOINTMENTS: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE phone_number = :number ORDER BY at, id"
+_HELD_APPOINTMENTS: Final = "SELECT id, former_number FROM appointments WHERE former_number IS NOT NULL"
+# An empty one is no number's, and the new number still waits to be accepted.
+_FORGET_FORMER_OF: Final = """
+UPDATE appointments SET former_number = '', last_error = :why, revision = revision + 1 WHERE id = :id
+"""
+_FORGET_DIGITS: Final = """
+UPDATE reminders SET last_error = :why, revision = revision + 1 WHERE appointment_id = :id AND hold_code = :code
 """
 _FORMER: Final = "SELECT id, former_number FROM reminders WHERE former_number IS NOT NULL"
 _FORGET_FORMER: Final = """
@@ -238,6 +277,8 @@ class PersonalData:
     """By the reminder's id: who did what to it."""
     changes: dict[str, list[dict[str, Value]]]
     """By the reminder's id: how its outcome has changed, as other systems have received it."""
+    appointments: list[dict[str, Any]]
+    """Oldest first, each with its lines of the audit and its changes."""
     other_calls: list[dict[str, Value]]
     """Calls to the number for reminders that were deleted, or have another number now; oldest first."""
     opt_out: dict[str, Value] | None
@@ -245,7 +286,7 @@ class PersonalData:
     @property
     def empty(self) -> bool:
         """Return whether nothing is stored about the number."""
-        return not self.reminders and not self.other_calls and self.opt_out is None
+        return not (self.reminders or self.appointments or self.other_calls) and self.opt_out is None
 
 
 @frozen(kw_only=True)
@@ -280,6 +321,7 @@ def record(connection: Connection, *, phone_number: str) -> PersonalData:
         receipts={reminder_id: _receipts_of(connection, reminder_id) for reminder_id in ids},
         acts={reminder_id: acts_on(connection, reminder_id) for reminder_id in ids},
         changes={reminder_id: changes_of(connection, reminder_id) for reminder_id in ids},
+        appointments=[one for spelling in spellings for one in _appointments_of(connection, spelling)],
         other_calls=[call for call in to_number if call["id"] not in known],
         opt_out=opt_outs[0] if opt_outs else None,
     )
@@ -291,7 +333,7 @@ def note_export(connection: Connection, now: datetime, *, phone_number: str, act
 
 
 def erase(connection: Connection, now: datetime, *, phone_number: str, actor: str) -> Erased:
-    """Delete a number's reminders, waiting ones too, with their calls, receipts and alerts; its opt-out stays.
+    """Delete a number's appointments and reminders, waiting ones too, with calls and receipts; its opt-out stays.
 
     A reminder that had this number before, and waits for staff to accept another one, forgets which it was.
     For as long as a limit counts them, calls are kept without what shows whose they were: see `anonymize_calls`.
@@ -314,7 +356,9 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     connection.executemany("DELETE FROM webhook_receipts WHERE reminder_id = :id", ids)
     connection.executemany("DELETE FROM reminders WHERE id = :id", ids)
     connection.executemany("DELETE FROM call_reminders WHERE reminder_id = :id", ids)
-    forget_subjects(connection, [str(reminder["id"]) for reminder in found.reminders])
+    appointments = [{"id": str(one["id"])} for one in found.appointments]
+    connection.executemany("DELETE FROM appointments WHERE id = :id", appointments)
+    forget_subjects(connection, [one["id"] for one in (*ids, *appointments)])
     _forget_as_former(connection, spellings)
     audit(connection, now, actor=actor, act="erase", detail=f"{some_of(phone_number)}: {len(ids)} reminders")
     return Erased(reminders=len(ids), calls=calls, opted_out=found.opt_out is not None)
@@ -326,6 +370,10 @@ def _forget_as_former(connection: Connection, spellings: Sequence[str]) -> None:
     for row in connection.execute(_FORMER).fetchall():
         if any(seals(row["former_number"], spelling) for spelling in spellings):
             connection.execute(_FORGET_FORMER, {"id": row["id"], "code": code, "why": code.sentence})
+    for row in connection.execute(_HELD_APPOINTMENTS).fetchall():
+        if any(seals(row["former_number"], spelling) for spelling in spellings):
+            connection.execute(_FORGET_FORMER_OF, {"id": row["id"], "why": code.sentence})
+            connection.execute(_FORGET_DIGITS, {"id": row["id"], "code": code, "why": code.sentence})
 
 
 def _spellings(connection: Connection, phone_number: str) -> list[str]:
@@ -337,6 +385,18 @@ def _spellings(connection: Connection, phone_number: str) -> list[str]:
 def changes_of(connection: Connection, subject_id: str) -> list[dict[str, Value]]:
     """Return how the outcome of a reminder has changed, oldest first."""
     return [named(row) for row in connection.execute(_CHANGES, {"id": subject_id}).fetchall()]
+
+
+def _appointments_of(connection: Connection, phone_number: str) -> list[dict[str, Any]]:
+    rows = map(named, connection.execute(_APPOINTMENTS, {"number": phone_number}).fetchall())
+    return [
+        row
+        | {
+            "audit": acts_on_appointment(connection, str(row["id"])),
+            "changes": changes_of(connection, str(row["id"])),
+        }
+        for row in rows
+    ]
 
 
 def _receipts_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:

@@ -108,6 +108,10 @@ SELECT id FROM reminders
        SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
         WHERE m.reminder_id = reminders.id AND m.deleted = 0 AND c.wake_at IS NOT NULL)
 """
+_NOT_PLANNED: Final = """
+SELECT id FROM appointments
+ WHERE status = 'booked' AND wake_at IS NULL AND (planned_at IS NULL OR planned_at <> at) AND phone_number <> ''
+"""
 
 
 def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | None:
@@ -219,6 +223,18 @@ def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
     return [named(row) for row in connection.execute(sql, {"id": reminder_id}).fetchall()]
 
 
+def acts_on_appointment(connection: Connection, appointment_id: str) -> list[dict[str, Value]]:
+    """Return the rows of `audit` for an appointment: who did what to it, oldest first."""
+    sql = "SELECT id, at, actor, act, appointment_id, detail FROM audit WHERE appointment_id = :id ORDER BY id"
+    return [named(row) for row in connection.execute(sql, {"id": appointment_id}).fetchall()]
+
+
+def ref_of_appointment(connection: Connection, appointment_id: str) -> str | None:
+    """Return the `ref` of an appointment; None: it has none, or was deleted."""
+    row = connection.execute("SELECT ref FROM appointments WHERE id = :id", {"id": appointment_id}).fetchone()
+    return None if row is None else row["ref"]
+
+
 def named(row: Row) -> dict[str, Value]:
     """Return a row by column name, with its times as moments. What waits has the reason, for people."""
     values: Mapping[str, str | int | None] = dict(row)
@@ -238,10 +254,12 @@ def broken_promises(connection: Connection) -> list[str]:
     A row that only waits to be checked is not one of them, however long nobody has claimed: in a pause, or without a
     daemon, a final reminder keeps its `wake_at`, and a call its lease.
     """
+    unplanned = [row["id"] for row in connection.execute(_NOT_PLANNED).fetchall()]
     unseen = [row["id"] for row in connection.execute(_NOBODY_LOOKS_AT).fetchall()]
     listed = [row["phone_number"] for row in connection.execute("SELECT phone_number FROM opt_outs").fetchall()]
     return [
         *(f"a waiting reminder has no wake_at: {reminder_id}" for reminder_id in unseen),
+        *(f"an appointment is not planned for its time, and has no wake_at: {one}" for one in unplanned),
         *(
             f"opt_outs: a number that ends in {number[-_SHOWN_DIGITS:]!r} is not E.164, so it stops no call;"
             " correct it with an UPDATE, or delete it and run reminderd opt-out add"

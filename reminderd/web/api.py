@@ -1,12 +1,9 @@
 """The API for the clinic's own system: reminders are added, looked up, canceled, and noted as done by staff."""
 
 import hmac
-import json
 import math
-import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from importlib import resources
 from typing import Any, Final, Protocol
@@ -28,29 +25,41 @@ from reminderd.store.queries import SHOWN_BY_API
 from reminderd.store.reminders import RequestsRefusedError, Stored
 from reminderd.store.rows import CALLS, Shown
 from reminderd.waits import until_any
+from reminderd.web.appointments import PATH as APPOINTMENTS_PATH
+from reminderd.web.appointments import AppointmentsView
 from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, RequestLimits, TooLargeError, body_of
 from reminderd.web.changes import PATH as CHANGES_PATH
 from reminderd.web.changes import ChangeFeed, ChangesView
-from reminderd.web.replies import RETRY_AFTER_SECONDS, ProblemError, View, problem, ready_reply, reply
+from reminderd.web.entries import FIELD_NAME, Fields, document_in, read_entries
+from reminderd.web.replies import (
+    RETRY_AFTER_SECONDS,
+    ProblemError,
+    View,
+    plain,
+    problem,
+    ready_reply,
+    refusal_of,
+    reply,
+)
 
-MOST_AT_ONCE: Final = 1_000
-
-_REQUIRED: Final = ("phone_number", "scheduled_at")
-_OPTIONAL: Final = (
-    "message",
-    "template",
-    "appointment_at",
-    "expires_at",
-    "timezone",
-    "ref",
-    "language",
-    "name",
-    "provider",
-    "place",
+FIELDS: Final = Fields(
+    noun="reminder",
+    required=("phone_number", "scheduled_at"),
+    optional=(
+        "message",
+        "template",
+        "appointment_at",
+        "expires_at",
+        "timezone",
+        "ref",
+        "language",
+        "name",
+        "provider",
+        "place",
+    ),
+    either=("message", "template"),
 )
 _NOTE: Final = "note"
-_FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
-"""Names that may be repeated in an answer. Others may be a patient's number or a message in the wrong place."""
 
 
 def read_requests(
@@ -67,18 +76,17 @@ def read_requests(
     Raises:
         ProblemError: something in it is wrong; every mistake is listed.
     """
-    document = _document_in(body, "an object or a list of objects")
-    is_list = isinstance(document, list)
-    entries = document if isinstance(document, list) else [document]
-    if not 0 < len(entries) <= MOST_AT_ONCE:
-        raise ProblemError(400, f"{len(entries)} reminders; expected 1 to {MOST_AT_ONCE} at a time")
-    read = [_read(one, f"/{place}" if is_list else "", zone, templates, normalize) for place, one in enumerate(entries)]
-    errors = [error for found in read if isinstance(found, list) for error in found]
-    requests = [found for found in read if isinstance(found, ReminderRequest)]
-    errors += _duplicates(requests)
-    if errors:
-        raise ProblemError(400, "nothing was stored; errors lists every mistake", errors)
-    return requests, is_list
+    reading = Reading(zone=zone, normalize=normalize, templates=templates)
+
+    def read(texts: Mapping[str, str]) -> ReminderRequest | list[str]:
+        text = RequestText(
+            phone_number=texts.get("phone_number", ""),
+            scheduled_at=texts.get("scheduled_at", ""),
+            **{name: texts.get(name) for name in FIELDS.optional},
+        )
+        return read_request(text, reading)
+
+    return read_entries(body, FIELDS, read)
 
 
 def read_note(body: bytes) -> str | None:
@@ -87,11 +95,11 @@ def read_note(body: bytes) -> str | None:
     Raises:
         ProblemError: something in it is wrong; every mistake is listed.
     """
-    document = _document_in(body, "an object") if body else {}
+    document = document_in(body, "an object") if body else {}
     if not isinstance(document, dict):
         raise ProblemError(400, "the body is not an object; expected {} or one with a note")
     errors = [
-        (f"/{name}" if _FIELD_NAME.fullmatch(name) else "", "unknown; expected only note")
+        (f"/{name}" if FIELD_NAME.fullmatch(name) else "", "unknown; expected only note")
         for name in document
         if name != _NOTE
     ]
@@ -102,65 +110,6 @@ def read_note(body: bytes) -> str | None:
     if errors:
         raise ProblemError(400, "nothing was stored; errors lists every mistake", errors)
     return note if isinstance(note, str) else None
-
-
-def _document_in(body: bytes, expected: str) -> object:
-    try:
-        return json.loads(body.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        raise ProblemError(400, f"the body is not JSON; expected {expected}") from None
-
-
-def _read(
-    one: object, place: str, zone: ZoneInfo | None, templates: Templates, normalize: Callable[[str], str]
-) -> ReminderRequest | list[tuple[str, str]]:
-    if not isinstance(one, dict):
-        return [(place, "not an object; expected a reminder")]
-    errors = list(_shape_errors(one, place))
-    texts = {name: value for name, value in one.items() if isinstance(value, str)}
-    text = RequestText(
-        phone_number=texts.get("phone_number", ""),
-        scheduled_at=texts.get("scheduled_at", ""),
-        **{name: texts.get(name) for name in _OPTIONAL},
-    )
-    read = read_request(text, Reading(zone=zone, normalize=normalize, templates=templates))
-    if isinstance(read, ReminderRequest):
-        return errors or read
-    named = {pointer for pointer, _ in errors}
-    if f"{place}/template" in named:  # then nobody knows what the message would have been
-        named.add(f"{place}/message")
-    for mistake in read:
-        field, _, sentence = mistake.partition(": ")
-        if f"{place}/{field}" not in named:
-            errors.append((f"{place}/{field}", sentence))
-    return errors
-
-
-def _shape_errors(one: Mapping[str, object], place: str) -> Iterator[tuple[str, str]]:
-    """Yield unknown, missing and mistyped fields."""
-    for name in one:
-        if name not in (*_REQUIRED, *_OPTIONAL):
-            pointer = f"{place}/{name}" if _FIELD_NAME.fullmatch(name) else place
-            what = "unknown" if pointer != place else "unknown field"
-            yield pointer, f"{what}; expected only {', '.join((*_REQUIRED, *_OPTIONAL))}"
-    for name in _REQUIRED:
-        if not isinstance(one.get(name), str):
-            yield f"{place}/{name}", "missing; expected text" if one.get(name) is None else "not text; expected text"
-    if one.get("message") is None and one.get("template") is None:
-        yield f"{place}/message", "missing; expected text, or a template"
-    for name in _OPTIONAL:
-        if not isinstance(one.get(name), str | None):
-            yield f"{place}/{name}", "not text; expected text, or nothing"
-
-
-def _duplicates(requests: list[ReminderRequest]) -> Iterator[tuple[str, str]]:
-    """Yield the place of each reminder that the same request has already."""
-    seen: set[str] = set()
-    for place, one in enumerate(requests):
-        name = one.ref or one.own_id
-        if name in seen:
-            yield f"/{place}", "twice in this request; expected each ref, and each reminder without a ref, once"
-        seen.add(name)
 
 
 PATH: Final = "/api/reminders"
@@ -204,6 +153,7 @@ class Api:
     normalize: Callable[[str], str]
     """Returns a phone number in its stored form, or raises ValueError."""
     service: ReminderService
+    appointments: AppointmentsView
     feed: ChangeFeed
 
 
@@ -279,13 +229,18 @@ def api_views(
         ("GET", f"{PATH}/<path:name>", partial(answer, _get)),
         ("DELETE", f"{PATH}/<path:name>", partial(answer, _delete)),
         ("POST", f"{PATH}/<path:name>/done", partial(answer, _done)),
+        ("POST", APPOINTMENTS_PATH, partial(answer, _post_appointments)),
+        ("GET", f"{APPOINTMENTS_PATH}/<path:name>", partial(answer, _get_appointment)),
+        ("DELETE", f"{APPOINTMENTS_PATH}/<path:name>", partial(answer, _delete_appointment)),
         ("GET", DOCUMENT_PATH, _document),
     ]
 
 
 def _path() -> str:
     """Return the path of the request without the name in it, which may be a patient's."""
-    return CHANGES_PATH if request.path == CHANGES_PATH else PATH
+    if request.path == CHANGES_PATH:
+        return CHANGES_PATH
+    return APPOINTMENTS_PATH if request.path.startswith(APPOINTMENTS_PATH) else PATH
 
 
 async def _answered(view: Callable[[], Awaitable[Response]], in_work: trio.Semaphore) -> Response:
@@ -337,9 +292,7 @@ async def _post(api: Api, _name: str, body: bytes) -> Response:
     try:
         done = await api.service.upsert(requests)
     except RequestsRefusedError as error:
-        is_conflict = any(refusal.decision.intake is Intake.CONFLICT for refusal in error.refusals)
-        errors = [(f"/{refusal.place}" if is_list else "", refusal.decision.reason) for refusal in error.refusals]
-        raise ProblemError(409 if is_conflict else 400, "nothing was stored", errors) from error
+        raise refusal_of(error, is_list=is_list) from error
     is_new = any(decision.intake is Intake.ADDED for _, decision in done)
     shown = [_shown(stored) | {"warnings": list(decision.warnings)} for stored, decision in done]
     where = {} if is_list else {"Location": f"{PATH}/{quote(str(shown[0]['id']), safe='')}"}
@@ -363,6 +316,19 @@ async def _done(api: Api, name: str, body: bytes) -> Response:
     return await _changed(partial(api.service.finish, name, read_note(body)))
 
 
+async def _post_appointments(api: Api, _name: str, body: bytes) -> Response:
+    _expect_json()
+    return await api.appointments.post(body)
+
+
+async def _get_appointment(api: Api, name: str, _body: bytes) -> Response:
+    return await api.appointments.get(name)
+
+
+async def _delete_appointment(api: Api, name: str, _body: bytes) -> Response:
+    return await api.appointments.delete(name)
+
+
 async def _changed(change: Callable[[], Awaitable[Stored]]) -> Response:
     try:
         return reply(200, _shown(await change()))
@@ -383,12 +349,8 @@ def _unknown() -> ProblemError:
 
 def _shown(whole: Stored) -> dict[str, Any]:
     """Return a reminder as the API shows it: without its message and its transcripts."""
-    calls = [{name: _plain(call[name]) for name in CALLS.shown_to(Shown.API)} for call in whole.calls]
-    return {**{name: _plain(whole.reminder[name]) for name in SHOWN_BY_API}, "calls": calls}
-
-
-def _plain(value: object) -> object:
-    return value.astimezone(UTC).isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
+    calls = [{name: plain(call[name]) for name in CALLS.shown_to(Shown.API)} for call in whole.calls]
+    return {**{name: plain(whole.reminder[name]) for name in SHOWN_BY_API}, "calls": calls}
 
 
 async def _document() -> Response:

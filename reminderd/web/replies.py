@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
@@ -9,6 +10,9 @@ from loguru import logger
 from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
+
+from reminderd.core.upsert import Intake
+from reminderd.store.reminders import RequestsRefusedError
 
 RETRY_AFTER_SECONDS: Final = 5
 """How long a client is asked to wait when nothing can be recorded now."""
@@ -41,6 +45,18 @@ class ProblemError(Exception):
     def __init__(self, status: int, detail: str, errors: Errors = (), headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status, self.detail, self.errors, self.headers = status, detail, errors, dict(headers or {})
+
+
+def refusal_of(error: RequestsRefusedError, *, is_list: bool) -> ProblemError:
+    """Return the problem of a request of which something is refused."""
+    is_conflict = any(refusal.decision.intake is Intake.CONFLICT for refusal in error.refusals)
+    errors = [(f"/{refusal.place}" if is_list else "", refusal.decision.reason) for refusal in error.refusals]
+    return ProblemError(409 if is_conflict else 400, "nothing was stored", errors)
+
+
+def plain(value: object) -> object:
+    """Return a value as JSON has it: times in ISO 8601, UTC."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
 
 
 def problem(error: ProblemError) -> Response:

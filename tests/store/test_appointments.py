@@ -28,6 +28,8 @@ from reminderd.store.appointments import (
     put_appointments,
 )
 from reminderd.store.errors import UnknownAppointmentError
+from reminderd.store.personal_data import Place, erase, purge_batch, record
+from reminderd.store.queries import broken_promises
 from reminderd.store.reminders import RequestsRefusedError, Source
 from reminderd.store.rows import REMINDERS, to_ms
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request, rules_with
@@ -147,7 +149,7 @@ def test_refused_requests_are_not_stored_and_the_others_are(store: Store) -> Non
         store.write(partial(fn, requests=[a_request(at=NOW), a_request(ref="A-3")]))
     assert find_appointment(store.connection, "A-3") is None
     ((stored, decision),) = store.write(partial(fn, requests=[a_request(ref="A-3")]))
-    assert (stored.ref, decision.intake) == ("A-3", Intake.ADDED)
+    assert (stored.appointment["ref"], decision.intake) == ("A-3", Intake.ADDED)
 
 
 def test_a_ref_rewritten_by_a_spreadsheet_causes_a_warning(store: Store) -> None:
@@ -325,3 +327,70 @@ def test_past_and_cancelled_appointments_are_left_alone(store: Store) -> None:
     store.later(7 * DAY + HOUR * 5)
     store.write(partial(plan_anew, digest="other"))
     assert plan(store) == 0
+
+
+# Personal data
+
+
+NAMED = {"name": "Ada", "patient_ref": "P-77", "provider": "Dr. Who"}
+
+
+def test_an_appointment_is_exported_with_its_number(store: Store) -> None:
+    put(store, a_request(**NAMED), a_request(ref="A-2", phone_number="+12025550002"))
+    found = record(store.connection, phone_number="+12025550001")
+    assert [(one["ref"], one["name"], one["at"]) for one in found.appointments] == [("A-1", "Ada", AT)]
+    assert [act["act"] for act in found.appointments[0]["audit"]] == ["add"]
+    assert len(found.reminders) == 2
+
+
+def test_an_appointment_without_reminders_is_still_something_that_is_stored(store: Store) -> None:
+    store.later(7 * DAY)
+    put(store, a_request())
+    found = record(store.connection, phone_number="+12025550001")
+    assert (found.reminders, found.empty) == ([], False)
+
+
+def test_an_erased_number_leaves_no_appointment(store: Store) -> None:
+    put(store, a_request(**NAMED), a_request(ref="A-2", phone_number="+12025550002"))
+    store.write(partial(erase, phone_number="+12025550001", actor="anna"))
+    assert [row[0] for row in store.connection.execute("SELECT ref FROM appointments")] == ["A-2"]
+    assert {one.phone_number for one in reminders(store)} == {"+12025550002"}
+    assert not any(told in str(contents(store.connection)) for told in ("+12025550001", "Ada", "P-77"))
+
+
+def test_an_erased_number_is_forgotten_as_the_former_one_and_the_new_one_still_waits_for_staff(store: Store) -> None:
+    put(store, a_request())
+    put(store, a_request(phone_number="+12025550002"))
+    store.write(partial(erase, phone_number="+12025550001", actor="anna"))
+    assert found(store).former_number == ""
+    for one in reminders(store):
+        assert (one.hold_code, one.last_error) == (HoldCode.NUMBER_CHANGED, HoldCode.NUMBER_CHANGED.sentence)
+    assert put(store, a_request(phone_number="+12025550002")) == [Intake.HELD]
+
+
+def test_an_old_appointment_is_purged_after_its_reminders(store: Store) -> None:
+    put(store, a_request(**NAMED), a_request(ref="A-2", at=AT + 30 * DAY))
+    store.later(20 * DAY)
+    sql(store, "UPDATE reminders SET status = 'called', wake_at = NULL, revision = 2")
+    purge(store, NOW + 19 * DAY)
+    purged, kept = found(store), found(store, "A-2")
+    assert (purged.phone_number, purged.name, purged.patient_ref, purged.provider) == ("", None, None, "Dr. Who")
+    assert kept.phone_number == "+12025550001"
+    assert purged.wake_at is None
+    acts = [act for act in audit(store) if act[1] == "purge"]
+    assert [act[2].partition(" from")[0] for act in acts] == ["2 reminders", "1 appointments"]
+
+
+def purge(store: Store, before: datetime) -> None:
+    place: Place | None = Place()
+    while place is not None:
+        fn = partial(purge_batch, before=before, place=place, actor="anna", cleaned=str)
+        place = store.write(fn).reached
+
+
+def test_the_check_of_the_database_finds_an_appointment_that_nobody_will_plan(store: Store) -> None:
+    put(store, a_request())
+    assert broken_promises(store.connection) == []
+    sql(store, f"UPDATE appointments SET at = {to_ms(AT + DAY)}, revision = revision + 1")
+    (broken,) = broken_promises(store.connection)
+    assert "not planned for its time" in broken

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from tests.support.api import TOKEN, an_api
 from tests.web.test_api import REMINDER
+from tests.web.test_appointments import APPOINTMENT, PLANNING
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
@@ -23,6 +24,8 @@ async def test_the_api_document_is_public_and_lists_every_path(tmp_path: Path) -
         "/api/reminders",
         "/api/reminders/{name}",
         "/api/reminders/{name}/done",
+        "/api/appointments",
+        "/api/appointments/{name}",
         "/api/changes",
         "/api/openapi.json",
     }
@@ -47,8 +50,10 @@ async def test_every_field_of_an_answer_is_documented(tmp_path: Path, body: obje
 
 async def test_every_request_gets_an_answer_that_the_document_describes(tmp_path: Path) -> None:
     """Schemathesis makes requests up, good and bad ones; no answer may be a 5xx, or of a form that is not described."""
+    (tmp_path / "config.toml").write_text(PLANNING, encoding="utf-8")
     async with an_api(tmp_path) as api:
         await api.post(REMINDER)
+        await api.client.post("/api/appointments", json=APPOINTMENT)
         await api.client.delete("/api/reminders/appointment-1")  # with a change, no request for changes waits long
         command = [
             str(SCHEMATHESIS),

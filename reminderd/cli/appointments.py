@@ -1,0 +1,250 @@
+"""Add, list, show, move or cancel appointments, at the front desk; their calls are planned by `[reminders]`."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import partial
+from typing import Final
+from uuid import uuid4
+
+import click
+
+from reminderd.cli.common import (
+    actor,
+    as_json,
+    database,
+    database_to_look_at,
+    existing_database,
+    fail,
+    with_config,
+    wrong,
+)
+from reminderd.cli.lists import of_days, span_of
+from reminderd.cli.output import print_fields, print_json, print_table, spoken
+from reminderd.cli.pausing import say_if_paused
+from reminderd.clock import SystemClock
+from reminderd.config import Config, numbering_of, planning_of, rules_of
+from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment
+from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.model import Appointment, Status
+from reminderd.core.phone import patient_number
+from reminderd.core.requests import Reading, read_moment
+from reminderd.core.upsert import Intake
+from reminderd.store.appointments import (
+    StoredAppointment,
+    cancel_appointment,
+    find_appointment,
+    list_appointments,
+    move_appointment,
+    put_appointments,
+    stored_appointment,
+)
+from reminderd.store.queries import Value
+from reminderd.store.reminders import Source
+from reminderd.store.sqlite.driver import snapshot, transaction
+
+_TABLE_LIMIT: Final = 200
+_COLUMNS: Final = ("ref", "at", "phone_number", "name", "type", "status", "response", "last_error", "id")
+_REMINDER_COLUMNS: Final = ("cadence", "scheduled_at", "status", "response", "attempts", "why", "id")
+_OPTIONS: Final = {"phone_number": "phone"}
+
+
+@click.group()
+def appointment() -> None:
+    """Add, list, show, move or cancel appointments.
+
+    Their calls are planned as [reminders] in the configuration says.
+    """
+
+
+@appointment.command(short_help="Add an appointment, and plan its calls.")
+@click.option(
+    "--phone",
+    "phone_number",
+    required=True,
+    help="The patient's number, like +12025550147, or as dialed in your country.",
+)
+@click.option("--at", required=True, help="When it is: YYYY-MM-DD HH:MM in the clinic's zone, or with an offset.")
+@click.option("--ref", help="Your own unique name for it; shown in lists.")
+@click.option("--type", help="What kind of appointment it is, in your own word.")
+@click.option("--template", help="The name of a template in [messages.templates]; else that of [reminders].")
+@click.option("--name", help="The patient's name, as it is to be spoken.")
+@click.option("--provider", help="Whom the patient sees.")
+@click.option("--place", help="Where it is.")
+@click.option("--patient", "patient_ref", help="Your own name for the patient.")
+@click.option("--language", help="The patient's language, like es or pt-BR; else the clinic's.")
+@click.option("--timezone", help="The patient's time zone, like America/New_York; else the clinic's.")
+@as_json
+@with_config
+def add(config: Config, /, *, phone_number: str, at: str, as_json: bool, **others: str | None) -> None:
+    """Add an appointment, and plan its calls."""
+    wanted = read_appointment(AppointmentText(phone_number=phone_number, at=at, **others), _reading(config))
+    if not isinstance(wanted, AppointmentRequest):
+        wrong([_option(line) for line in wanted])
+    put = partial(
+        put_appointments,
+        requests=[wanted],
+        rules=rules_of(config),
+        mint=lambda: str(uuid4()),
+        source=Source(actor=actor()),
+    )
+    with database(config) as connection:
+        known = None if wanted.ref is None else snapshot(connection, partial(find_appointment, id_or_ref=wanted.ref))
+        if known is not None:
+            fail(f"not added: the appointment {known.id} has this ref already; reminderd appointment move changes it")
+        (decision,) = transaction(connection, put, SystemClock().now())
+        found = snapshot(connection, partial(stored_appointment, id_or_ref=wanted.ref or wanted.own_id))
+    if decision.refused or found is None:
+        fail(f"not added: {decision.reason}")
+    if as_json:
+        print_json(_document(found), config.calling.zone)
+    else:
+        done = "is there already, unchanged" if decision.intake is Intake.UNCHANGED else "added"
+        click.echo(f"{done}: {found.appointment['id']}")
+        _print_plan(config, found)
+    for warning in decision.warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+@appointment.command(name="list")
+@of_days
+@click.option(
+    "--limit", type=click.IntRange(1, 2**31), help=f"At most this many; else {_TABLE_LIMIT} in a table, all in JSON."
+)
+@as_json
+@with_config
+def list_(
+    config: Config, /, day: str | None, first: str | None, last: str | None, limit: int | None, *, as_json: bool
+) -> None:
+    """List appointments by their time."""
+    zone, mistakes = config.calling.zone, list[str]()
+    since, until = span_of(day, first, last, zone, mistakes)
+    if mistakes:
+        wrong(mistakes)
+    most = limit if limit is not None or as_json else _TABLE_LIMIT
+    with database_to_look_at(config) as connection:
+        rows = snapshot(connection, partial(list_appointments, since=since, until=until, limit=most))
+    if as_json:
+        print_json(rows, zone)
+    elif rows:
+        print_table(rows, _COLUMNS, zone)
+    else:
+        click.echo("no appointments")
+
+
+@appointment.command(short_help="Show an appointment with all its reminders.")
+@click.argument("name", metavar="ID")
+@as_json
+@with_config
+def show(config: Config, name: str, *, as_json: bool) -> None:
+    """Show an appointment, by id or ref, with all its reminders; reminderd show has the calls of each."""
+    zone = config.calling.zone
+    with database_to_look_at(config) as connection:
+        found = snapshot(connection, partial(stored_appointment, id_or_ref=name))
+        say_if_paused(config, connection)
+    if found is None:
+        fail(f"no appointment has the id or ref {name}")
+    if as_json:
+        print_json(_document(found), zone)
+        return
+    print_fields(found.appointment, zone)
+    print_table(_for_people(found.reminders), _REMINDER_COLUMNS, zone, title="reminders")
+
+
+@appointment.command(short_help="Give an appointment another time.")
+@click.argument("name", metavar="ID")
+@click.option("--to", "at", required=True, help="When it is now: YYYY-MM-DD HH:MM, or with an offset.")
+@as_json
+@with_config
+def move(config: Config, name: str, at: str, *, as_json: bool) -> None:
+    """Give an appointment, by id or ref, another time; its calls are planned anew, and nobody is called for the old."""
+    mistakes: list[str] = []
+    moment = read_moment("--to", at, config.calling.local_zone, None, mistakes)
+    if moment is None:
+        wrong(mistakes)
+    found = _found(config, name)
+    change = partial(
+        move_appointment,
+        appointment=found,
+        at=moment,
+        rules=rules_of(config),
+        mint=lambda: str(uuid4()),
+        source=Source(actor=actor()),
+    )
+    with database(config) as connection:
+        try:
+            transaction(connection, change, SystemClock().now())
+        except NotAllowedError as error:
+            fail(f"not moved: {error}")
+    _say(config, found.id, "moved", as_json=as_json)
+
+
+@appointment.command(short_help="Cancel an appointment: nobody is called for it.")
+@click.argument("name", metavar="ID")
+@as_json
+@with_config
+def cancel(config: Config, name: str, *, as_json: bool) -> None:
+    """Cancel an appointment, by id or ref, with its waiting reminders; nobody is called for it."""
+    found = _found(config, name)
+    change = partial(cancel_appointment, appointment_id=found.id, rules=rules_of(config), source=Source(actor=actor()))
+    with database(config) as connection:
+        try:
+            transaction(connection, change, SystemClock().now())
+        except NotAllowedError as error:
+            fail(f"not cancelled: {error}")
+    _say(config, found.id, "cancelled", as_json=as_json)
+
+
+def _reading(config: Config) -> Reading:
+    planning = planning_of(config)
+    return Reading(
+        zone=config.calling.local_zone,
+        normalize=partial(patient_number, numbering=numbering_of(config)),
+        templates=planning.templates,
+        planning=planning,
+    )
+
+
+def _option(mistake: str) -> str:
+    """Name the option in a mistake that names a field."""
+    field, colon, text = mistake.partition(":")
+    option = _OPTIONS.get(field, field)
+    return f"--{option}{colon}{text}"
+
+
+def _found(config: Config, name: str) -> Appointment:
+    with existing_database(config) as connection:
+        found = snapshot(connection, partial(find_appointment, id_or_ref=name))
+    if found is None:
+        fail(f"no appointment has the id or ref {name}")
+    return found
+
+
+def _say(config: Config, appointment_id: str, done: str, *, as_json: bool) -> None:
+    with existing_database(config) as connection:
+        found = snapshot(connection, partial(stored_appointment, id_or_ref=appointment_id))
+    if found is None:
+        fail(f"{appointment_id} is deleted")
+    if as_json:
+        print_json(_document(found), config.calling.zone)
+        return
+    click.echo(f"{appointment_id} is {done}")
+    _print_plan(config, found)
+
+
+def _print_plan(config: Config, found: StoredAppointment) -> None:
+    zone = config.calling.zone
+    for one in found.reminders:
+        at = one["scheduled_at"]
+        if one["status"] == Status.SCHEDULED and isinstance(at, datetime):
+            held = "" if one["hold_reason"] is None else f", held: {one['hold_reason']}"
+            click.echo(f"call planned for {spoken(at, zone)} ({one['cadence']} before){held}")
+    if found.appointment["last_error"] is not None:
+        click.echo(f"note: {found.appointment['last_error']}")
+
+
+def _document(found: StoredAppointment) -> dict[str, object]:
+    return {**found.appointment, "reminders": found.reminders}
+
+
+def _for_people(rows: Iterable[dict[str, Value]]) -> list[dict[str, Value]]:
+    return [row | {"why": row["last_error"] or row["hold_reason"]} for row in rows]
