@@ -23,20 +23,20 @@ from reminderd.cli.common import (
 )
 from reminderd.cli.import_progress import interruptible, progress
 from reminderd.config import Config, rules_of
+from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.imports import ImportStatus
-from reminderd.core.masking import without_numbers
-from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
+from reminderd.core.tables.rows import Asked
 from reminderd.imports.formats import opened
-from reminderd.imports.loop import Asked, ReadRow, Tally, Write, comparing, import_rows, writing
+from reminderd.imports.loop import ReadRow, Tally, Write, import_rows
 from reminderd.imports.profiles import Profile, profile_of
 from reminderd.imports.recording import Ending, recorded
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
 from reminderd.imports.table import Table, UnreadableError
+from reminderd.imports.writing import comparing, source_of, writing
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.reminders import Source
 from reminderd.validators import codec_of, did_you_mean
 
 INTERRUPTED: Final = 130
@@ -158,13 +158,8 @@ def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN40
 def _started(config: Config, name: str, options: _Options, tally: Tally) -> Iterator[tuple[Write, Ending]]:
     """Yield what writes chunks, and how the import ends. A dry run only compares, and makes no database."""
     rules = rules_of(config)
+    source = source_of(name, options.profile, actor())
     if not options.dry_run:
-        source = Source(
-            actor=actor(),
-            detail=f"import of {without_numbers(name)}",
-            profile=options.profile,
-            cancels_as=EndCode.APPOINTMENT_CANCELLED,
-        )
         with (
             database(config) as connection,
             recorded(connection, tally, file=name, profile=options.profile, actor=source.actor) as ending,
@@ -172,9 +167,9 @@ def _started(config: Config, name: str, options: _Options, tally: Tally) -> Iter
             yield writing(connection, rules=rules, source=source), ending
     elif config.database.path.exists():
         with database_to_look_at(config, changes_nothing=True) as connection:
-            yield comparing(connection, rules=rules), Ending()
+            yield comparing(connection, rules=rules, source=source), Ending()
     else:
-        yield comparing(None, rules=rules), Ending()
+        yield comparing(None, rules=rules, source=source), Ending()
 
 
 @contextmanager
@@ -205,7 +200,8 @@ def _rejected_path(file: Path, named: Path | None) -> Path:
     """Return the path for rejected lines: never the file itself."""
     if named is None and str(file) == _STDIN:
         wrong(["--rejected: missing; expected a file for rejected lines, as standard input has no name"])
-    path = named or file.with_suffix(".rejected.csv")
+    table = file.resolve() if file.is_dir() else file  # "." has no name of its own
+    path = named or table.parent / f"{table.stem}.rejected.csv"
     if _is_same(path, file):
         wrong(["--rejected: it is FILE itself; expected another file"])
     return path
@@ -238,7 +234,7 @@ def _profile(config: Config, options: _Options) -> Profile:
 def _read_and_count(cells: Sequence[str], *, read: ReadRow, columns: Columns, used: Counter[int]) -> Asked | list[str]:
     """Read a row, and count from which column its number came."""
     asked = read(cells)
-    if isinstance(asked, ReminderRequest):
+    if isinstance(asked, ReminderRequest | AppointmentRequest):
         used[columns.phone_place(cells)] += 1
     return asked
 

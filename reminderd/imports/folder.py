@@ -25,12 +25,12 @@ from reminderd.core.masking import without_numbers
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.files import put_in_place, scratch
 from reminderd.imports.formats import opened
-from reminderd.imports.loop import Tally, import_rows, writing
+from reminderd.imports.loop import Tally, import_rows
 from reminderd.imports.profiles import Profile, profile_of
 from reminderd.imports.recording import recorded, refused
 from reminderd.imports.rejected import rejected_lines
 from reminderd.imports.table import UnreadableError
-from reminderd.store.reminders import Source
+from reminderd.imports.writing import source_of, writing
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync
 
@@ -170,7 +170,7 @@ def _imported(
 ) -> Result:
     name = dropped.path.name
     target = _free(dropped.path.parent / DONE, name)
-    source = Source(actor=FOLDER, detail=f"import of {without_numbers(name)}")
+    source = source_of(name, profile.name, FOLDER)
     with (
         opened(dropped.path, profile.headers, profile.encoding, form=profile.form) as table,
         _only_if_moved(target.with_name(_lines_of(target.name))) as lines,

@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.config import Config, ProfileConfig, numbering_of, templates_of
+from reminderd.config import Config, ProfileConfig, numbering_of, planning_of, templates_of
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.schedule.dates import DayOrder
@@ -50,7 +50,8 @@ class Profile:
         Raises:
             ColumnsError: one is missing, more than one fit, or one may be something else.
         """
-        return columns_of(table.header, self.headers, template=self.template, words=self.words)
+        plans_calls = self.reading.planning.is_used
+        return columns_of(table.header, self.headers, template=self.template, words=self.words, plans_calls=plans_calls)
 
     def reader_of(self, table: Table, columns: Columns) -> ReadRow:
         """Return what reads a row of a table, after a look at all of them.
@@ -82,6 +83,7 @@ def profile_of(config: Config, name: str | None) -> Profile:
         reading=Reading(
             zone=config.calling.local_zone,
             templates=templates_of(config),
+            planning=planning_of(config),
             normalize=lru_cache(_NUMBERS_REMEMBERED)(partial(patient_number, numbering=numbering)),
         ),
     )

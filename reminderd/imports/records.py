@@ -52,6 +52,11 @@ class Record:
         """Return a field; empty: it has none."""
         return self.cells.get(name, "")
 
+    @property
+    def content(self) -> Mapping[str, str]:
+        """Return what it says, wherever it is."""
+        return {name: text for name, text in self.cells.items() if name != "file"}
+
     def put(self, name: str, text: str) -> None:
         """Set a field to a text in one line."""
         clean = _UNWRITABLE.sub(_LOST, text[: LONGEST + 1])
@@ -140,7 +145,7 @@ def _superseded(group: Sequence[Record]) -> set[int]:
     last = [record for record in group if record.version == newest]
     if len(versions) < len(group):
         last = list(group)
-    if any(record.cells != last[0].cells for record in last):
+    if any(record.content != last[0].content for record in last):
         for record in last:
             record.wrong(
                 f"ref: {len(last)} records have it, and nothing says which is the newest; expected one", always=True

@@ -94,6 +94,17 @@ def test_nothing_is_written_for_a_file_that_is_cut_or_not_understood(
     assert not list(terminal.folder.glob("*.rejected.csv"))
 
 
+def test_the_rejected_records_of_a_folder_are_next_to_it(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = terminal.folder / "export"
+    folder.mkdir()
+    path = copied(terminal, "hapi.json").rename(folder / "hapi.json")
+    path.write_text(path.read_text().replace("(202) 555-0116", "555-0116"))
+    monkeypatch.chdir(folder)
+    said = terminal.type("import", ".", "--profile", "records", "--config", "../config.toml", code=1).stdout
+    assert "FHIR, files: 1, 1 entry" in said
+    assert len(rejected(terminal, "export.rejected.csv")) == 2
+
+
 @pytest.mark.parametrize("form", ENDINGS)
 def test_a_broken_file_is_imported_or_refused_without_a_trace(terminal: Terminal, form: str) -> None:
     samples = samples_of(form)

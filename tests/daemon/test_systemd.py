@@ -167,9 +167,10 @@ def test_a_process_without_free_descriptors_continues_without_notifying(tmp_path
         ({"NOTIFY_SOCKET": "vsock:2:1"}, Supervisor()),
         ({"NOTIFY_SOCKET": "/run/n"}, Supervisor("/run/n")),
         ({"NOTIFY_SOCKET": "@n", "WATCHDOG_USEC": "90000000"}, Supervisor("@n", timedelta(seconds=90))),
-        (
+        pytest.param(
             {"NOTIFY_SOCKET": "@n", "WATCHDOG_USEC": "1", "WATCHDOG_PID": str(os.getpid())},
             Supervisor("@n", timedelta(microseconds=1)),
+            id="the PID of this process",  # several workers must give the case one name
         ),
         ({"NOTIFY_SOCKET": "@n", "WATCHDOG_USEC": "1", "WATCHDOG_PID": "1"}, Supervisor("@n")),
         ({"NOTIFY_SOCKET": "@n", "WATCHDOG_USEC": "0"}, Supervisor("@n")),

@@ -241,6 +241,13 @@ def test_a_folder_of_calendars_is_one_table(tmp_path: Path) -> None:
         read(folder, PHONE)
 
 
+def test_a_copy_of_an_entry_in_another_file_of_a_folder_says_nothing_new(tmp_path: Path) -> None:
+    for name in ("a.ics", "b.ics"):
+        (tmp_path / name).write_text(calendar(entry()))
+    [found] = read(tmp_path, PHONE)
+    assert (found.cells["file"], found.mistake) == ("a.ics", None)
+
+
 def test_a_folder_without_calendars_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match="it is a folder, and has no files to import"):
         read(tmp_path, PHONE)

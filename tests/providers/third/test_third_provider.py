@@ -15,6 +15,7 @@ from reminderd.core.diagnosis import Mark
 from reminderd.daemon import run
 from reminderd.doctor.asking import asking
 from reminderd.doctor.connections import check_provider, check_webhooks
+from reminderd.providers.base import ProviderSettings
 from reminderd.providers.registry import PROVIDERS
 from reminderd.store.sqlite.opening import open_sync
 from tests.providers.third.provider import HEADER, PATH, ThirdSettings
@@ -97,3 +98,11 @@ async def test_a_third_provider_places_a_call_and_its_webhook_ends_it(tmp_path: 
 async def test_the_doctor_runs_a_third_providers_account_check(tmp_path: Path, exchange: str) -> None:
     (found,) = await check_provider(configured(tmp_path, exchange), seconds=5)
     assert found.mark is Mark.GOOD
+
+
+def test_settings_that_leave_out_what_a_provider_must_offer_are_refused_when_they_are_made() -> None:
+    class WithoutClient(ThirdSettings):
+        client = ProviderSettings.client
+
+    with pytest.raises(TypeError, match=r"abstract method .*client"):
+        WithoutClient()
