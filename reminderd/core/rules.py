@@ -108,6 +108,11 @@ class Planning:
     """For types with a plan of their own, each by its `type_key`."""
     templates: Templates = NO_TEMPLATES
 
+    @property
+    def is_used(self) -> bool:
+        """Return whether any calls are planned."""
+        return bool(self.default.before or any(plan.before for plan in self.by_type.values()))
+
     def of(self, kind: str | None) -> CallPlan:
         """Return the plan for appointments of a type; None: of no type."""
         return self.default if kind is None else self.by_type.get(type_key(kind), self.default)

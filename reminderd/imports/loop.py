@@ -3,45 +3,32 @@
 A thread writes while the next rows are read.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from datetime import datetime
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
-from uuid import uuid4
 
 from attrs import define, field, frozen
 
-from reminderd.clock import SystemClock
+from reminderd.core import appointments
+from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
 from reminderd.core.imports import in_words
-from reminderd.core.requests import ReminderRequest
-from reminderd.core.rules import Rules
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.upsert import Cancellation, Decision, Intake, content_of, decide, decide_cancellation
+from reminderd.core.tables.rows import Asked
+from reminderd.core.upsert import Cancellation, Decision, Intake, content_of
 from reminderd.imports.rejected import Rejected, Rejection
 from reminderd.imports.table import Table
-from reminderd.store import reminders
-from reminderd.store.reminders import Source
-from reminderd.store.sqlite.driver import Connection, connect, snapshot, transaction, translated
-from reminderd.store.sqlite.opening import make_room
+from reminderd.store.sqlite.driver import connect, translated
 
 CHUNK: Final = 2_000
 """Rows of one transaction: enough to make its commit cheap, few enough for the daemon not to notice."""
 
 MOST_WARNINGS: Final = 20
 """How many are shown one by one."""
-
-_PAUSE: Final = 0.02
-"""Seconds after each transaction in which others can write, too; the next rows are being read meanwhile."""
-
-Asked = ReminderRequest | Cancellation
-"""What a row asks for."""
 
 ReadRow = Callable[[Sequence[str]], Asked | list[str]]
 """Returns what a row asks for, or everything that is wrong with it."""
@@ -123,80 +110,6 @@ def import_rows(
     return True
 
 
-def writing(connection: Connection, *, rules: Rules, source: Source) -> Write:
-    """Return what writes chunks into the database, each change with its audit line."""
-    make_room(connection)
-    fixed = partial(put_and_cancel, rules=rules, mint=lambda: str(uuid4()), source=source)
-
-    def write(chunk: Chunk) -> list[Decision]:
-        if not chunk.good:
-            return []
-        asked = [asked for _, asked in chunk.good]
-        decided = transaction(connection, partial(fixed, asked=asked), SystemClock().now())
-        time.sleep(_PAUSE)
-        return decided
-
-    return write
-
-
-def put_and_cancel(
-    connection: Connection,
-    now: datetime,
-    *,
-    asked: Sequence[Asked],
-    rules: Rules,
-    mint: Callable[[], str],
-    source: Source,
-) -> list[Decision]:
-    """Write what some rows ask for; return for each what was done. See `reminders.put` for the arguments."""
-    return _in_order(
-        asked,
-        lambda requests: reminders.put(connection, now, requests=requests, rules=rules, mint=mint, source=source),
-        lambda over: reminders.call_off(connection, now, asked=over, rules=rules, source=source),
-    )
-
-
-def comparing(connection: Connection | None, *, rules: Rules) -> Write:
-    """Return what compares chunks with the database, and writes nothing; None: there is no database yet."""
-
-    def with_nothing(asked: Sequence[Asked]) -> list[Decision]:
-        now = SystemClock().now()
-        return _in_order(
-            asked,
-            lambda requests: [decide(one, None, rules, now, opted_out=False) for one in requests],
-            lambda over: [decide_cancellation(one, None) for one in over],
-        )
-
-    def with_what_is_stored(connection: Connection, *, asked: Sequence[Asked]) -> list[Decision]:
-        now = SystemClock().now()
-        return _in_order(
-            asked,
-            lambda requests: [
-                decision for _, decision in reminders.decisions(connection, now, requests=requests, rules=rules)
-            ],
-            lambda over: [decision for _, decision in reminders.cancellations(connection, over)],
-        )
-
-    def compare(chunk: Chunk) -> list[Decision]:
-        asked = [asked for _, asked in chunk.good]
-        if connection is None:
-            return with_nothing(asked)
-        return snapshot(connection, partial(with_what_is_stored, asked=asked))
-
-    return compare
-
-
-def _in_order(
-    asked: Sequence[Asked],
-    of_requests: Callable[[Sequence[ReminderRequest]], list[Decision]],
-    of_cancellations: Callable[[Sequence[Cancellation]], list[Decision]],
-) -> list[Decision]:
-    """Decide about both kinds, and return the decisions in the order of the rows."""
-    requests = iter(of_requests([one for one in asked if isinstance(one, ReminderRequest)]))
-    cancellations = iter(of_cancellations([one for one in asked if isinstance(one, Cancellation)]))
-    return [next(cancellations if isinstance(one, Cancellation) else requests) for one in asked]
-
-
 def _chunk_of(some: Sequence[CsvRow], read: ReadRow, seen_before: SeenBefore, unit: str) -> Chunk:
     """Read some rows: those that can be carried out, once each, and those that can't."""
     readable: list[tuple[CsvRow, Asked]] = []
@@ -221,14 +134,18 @@ def _chunk_of(some: Sequence[CsvRow], read: ReadRow, seen_before: SeenBefore, un
 
 
 def _key_and_content(asked: Asked) -> tuple[int, int]:
-    """Return a key and a content for a row: two rows with the same key are about the same reminder."""
-    if isinstance(asked, Cancellation):
+    """Return a key and a content for a row: two rows with the same key are about the same reminder or appointment."""
+    if isinstance(asked, Cancellation | AppointmentCancellation):
         return hash(asked.name), hash(Intake.CANCELLED)
+    if isinstance(asked, AppointmentRequest):
+        return hash(asked.own_id if asked.ref is None else asked.ref), hash(appointments.content_of(asked))
     return hash(asked.own_id if asked.ref is None else asked.ref), hash(content_of(asked))
 
 
 def _why_second(asked: Asked, first: str) -> str:
     unit = first.partition(" ")[0]
+    if asked.ref is None and isinstance(asked, AppointmentRequest | AppointmentCancellation):
+        return f"ref: none, and {first} has the same patient, number and time; expected a ref for each appointment"
     if asked.ref is None:
         what = f"same as on {first} except for its expiry, time zone, language or status"
         return f"message: {what}; expected one {unit} for a reminder"

@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.config import Config, ProfileConfig, numbering_of, templates_of
+from reminderd.config import Config, ProfileConfig, numbering_of, planning_of, templates_of
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.schedule.dates import DayOrder
@@ -41,6 +41,8 @@ class Profile:
     """The template of rows without a message."""
     words: Mapping[str, Standing]
     """What words for the status of an appointment mean, see `Columns`."""
+    snapshot_days: int
+    """How many days its files have all appointments of, from their first on; 0: what they lack says nothing."""
     reading: Reading
     """The clinic's, and in which country numbers are read."""
 
@@ -50,7 +52,8 @@ class Profile:
         Raises:
             ColumnsError: one is missing, more than one fit, or one may be something else.
         """
-        return columns_of(table.header, self.headers, template=self.template, words=self.words)
+        plans_calls = self.reading.planning.is_used
+        return columns_of(table.header, self.headers, template=self.template, words=self.words, plans_calls=plans_calls)
 
     def reader_of(self, table: Table, columns: Columns) -> ReadRow:
         """Return what reads a row of a table, after a look at all of them.
@@ -79,9 +82,11 @@ def profile_of(config: Config, name: str | None) -> Profile:
         order=DayOrder(known.dates) if known.dates else None,
         template=known.template or None,
         words=MappingProxyType({plain(word): Standing(meaning) for word, meaning in known.status.items()}),
+        snapshot_days=known.snapshot_days,
         reading=Reading(
             zone=config.calling.local_zone,
             templates=templates_of(config),
+            planning=planning_of(config),
             normalize=lru_cache(_NUMBERS_REMEMBERED)(partial(patient_number, numbering=numbering)),
         ),
     )

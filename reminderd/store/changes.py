@@ -61,7 +61,7 @@ SELECT (SELECT min(seq) FROM changes) AS oldest, (SELECT event_id FROM changes W
 _TRIM: Final = """
 DELETE FROM changes
  WHERE seq IN (SELECT seq FROM changes WHERE seq < :read ORDER BY seq LIMIT :limit)
-   AND seq < (SELECT max(seq) FROM changes WHERE at < :before AND seq < :read)
+   AND seq < (SELECT seq FROM changes WHERE at < :before AND seq < :read ORDER BY seq DESC LIMIT 1)
    AND seq NOT IN (SELECT seq FROM deliveries)
 """
 _TRIM_BATCH: Final = 1_000

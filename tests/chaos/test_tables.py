@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from reminderd.core.requests import ReminderRequest
 from reminderd.core.upsert import Cancellation, Decision, Intake
 from reminderd.store.reminders import Source
 from tests.chaos.front_desk import PHONES
@@ -61,7 +62,7 @@ def test_a_table_is_read_as_intended(style: str, language: str, tmp_path: Path) 
     places = {line.name: number_of(place, shape) for place, line in enumerate(lines)}
     for line in (LINE, abroad):
         read, decision = done.taken[places[line.name]]
-        assert not isinstance(read, Cancellation)
+        assert isinstance(read, ReminderRequest)
         assert (read.ref, read.phone_number, read.message) == (line.name, PHONE, LINE.message)
         assert (read.scheduled_at, read.expires_at, read.timezone) == (AT, line.until, line.timezone)
         assert decision.intake is Intake.ADDED

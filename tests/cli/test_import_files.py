@@ -148,7 +148,8 @@ def test_the_number_of_an_appointment_is_the_ref(clinic: Terminal) -> None:
 def test_a_file_with_only_an_appointments_date_and_time_lists_what_is_missing(clinic: Terminal) -> None:
     said = refused(clinic, place(clinic, "practice-export.csv"))
     assert 'no column for the time to call, only for the appointment\'s: "Appointment Date", "Appointment Time"' in said
-    assert 'expected a column added with the header "call at" and times like 2027-03-01 16:00' in said
+    assert "expected [reminders].before in the configuration, by which the calls are planned" in said
+    assert 'or a column added with the header "call at" and times like 2027-03-01 16:00' in said
     assert "phone_number:" not in said
     assert "ref:" not in said
 

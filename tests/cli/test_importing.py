@@ -233,7 +233,7 @@ def test_the_map_option_names_a_column(terminal: Terminal) -> None:
     assert terminal.json("list")[0]["ref"] == "7"
 
 
-@pytest.mark.parametrize("entry", ["message", "message=", "ref", "words=Text", "=Text"])
+@pytest.mark.parametrize("entry", ["message", "phone_number=", "ref", "words=Text", "=Text"])
 def test_an_invalid_map_option_ends_with_exit_code_2(terminal: Terminal, entry: str) -> None:
     write(terminal, GOOD)
     assert "expected COLUMN=HEADER" in terminal.type("import", "list.csv", "--map", entry, code=2).stderr

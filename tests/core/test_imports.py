@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from attrs import evolve
 
-from reminderd.core.imports import Expected, ImportRecord, ImportStatus, summary
+from reminderd.core.imports import Expected, ImportRecord, ImportStatus, missing_words, summary
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.upsert import Intake
 from tests.support.builders import HOUR, NO_HOURS, NOW, hours
@@ -83,3 +83,9 @@ def test_a_file_is_missing_from_its_time_on(last: datetime | None, now: datetime
 
 def test_where_nobody_is_ever_called_no_file_is_missing() -> None:
     assert evolve(BY, hours=NO_HOURS).missing(None, at(28, 12)) is None
+
+
+def test_a_missing_file_is_named_by_its_time_at_the_clinic() -> None:
+    assert missing_words(at(28, 6, 30), BERLIN) == (
+        "no file has come to [import].folder: one was expected by 2026-04-28 06:30"
+    )

@@ -1,9 +1,11 @@
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.rules import Backoff
+from reminderd.core.rules import Backoff, CallPlan, Planning
+from reminderd.core.schedule.cadence import read_cadence
 
 BACKOFF = Backoff(timedelta(seconds=1), timedelta(seconds=300))
 
@@ -24,3 +26,16 @@ def test_full_jitter_lies_between_nothing_and_the_ceiling(failures: int, draw: f
 @given(st.integers(0, 10**6), st.floats(0, 1, exclude_max=True))
 def test_half_jitter_never_lies_under_half_the_ceiling(failures: int, draw: float) -> None:
     assert BACKOFF.ceiling(failures) / 2 <= BACKOFF.half_jitter(failures, draw) <= BACKOFF.ceiling(failures)
+
+
+@pytest.mark.parametrize(
+    ("planning", "is_used"),
+    [
+        (Planning(), False),
+        (Planning(by_type={"lab": CallPlan()}), False),
+        (Planning(default=CallPlan(before=(read_cadence("1 day"),))), True),
+        (Planning(by_type={"lab": CallPlan(before=(read_cadence("1 day"),))}), True),
+    ],
+)
+def test_calls_are_planned_if_there_is_a_cadence_for_any_appointment(planning: Planning, is_used: bool) -> None:
+    assert planning.is_used is is_used

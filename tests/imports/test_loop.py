@@ -15,8 +15,10 @@ from reminderd.core.tables.columns import columns_of
 from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.rows import read_row
 from reminderd.core.upsert import Intake
-from reminderd.imports.loop import Tally, _earlier_rows, comparing, import_rows
+from reminderd.imports.loop import Tally, _earlier_rows, import_rows
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
+from reminderd.imports.writing import comparing
+from reminderd.store.reminders import Source
 from tests.support.builders import RULES
 
 
@@ -49,7 +51,7 @@ def imported(folder: Path, *rows: CsvRow, is_stopped: bool = False) -> tuple[Tal
     read = partial(read_row, columns=columns, width=len(table.header), reading=reading)
     with rejected_lines(folder / "rejected.csv", table, like=None, never={}) as rejected:
         tally = Tally(rejected)
-        write = comparing(None, rules=RULES)
+        write = comparing(None, rules=RULES, source=Source(actor="anna"))
         whole = import_rows(table, read, write, tally, lambda _text, _is_end: None, lambda: is_stopped)
     return tally, whole
 

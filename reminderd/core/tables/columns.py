@@ -24,31 +24,40 @@ FIELDS: Final = (
     "ref",
     "expires_at",
     "timezone",
+    "appointment_type",
     "language",
     "name",
     "provider",
     "place",
+    "patient_ref",
     "status",
 )
 """What `--map` can name. `date` and `time` together are `scheduled_at`, as the other pair is `appointment_at`."""
 
 MAY_BE_NONE: Final = (
+    "message",
     "template",
     "appointment_at",
     "ref",
     "expires_at",
     "timezone",
+    "appointment_type",
     "language",
     "name",
     "provider",
     "place",
+    "patient_ref",
     "status",
 )
 """Fields that a table need not have: `--map ref=` says that no column is one."""
 
 _SINGLE: Final = ("message", "template", "ref", "expires_at", "timezone", "language", "status")
-_SPOKEN: Final = ("name", "provider", "place")
-"""Only a template may need them: if two columns fit one of these, it is neither until it is mapped."""
+_OTHERS: Final = ("name", "provider", "place")
+"""Nothing depends on them but what a template mentions: if two columns fit one, it is neither until it is mapped."""
+_OF_APPOINTMENTS: Final = ("appointment_type", "patient_ref")
+"""What reminders have not: in their tables these columns are ignored."""
+_NOT_OF_APPOINTMENTS: Final = ("message", "expires_at")
+"""What calls that are planned from an appointment's time have not."""
 _CALL: Final = ("scheduled_at", "date", "time")
 _APPOINTMENT: Final = ("appointment_at", "appointment_date", "appointment_time")
 _SOME: Final = ("some_at", "some_date", "some_time")
@@ -75,6 +84,8 @@ class Columns:
     ignored: tuple[str, ...]
     is_status_sure: bool = True
     """Whether the header of `status` says that it is the appointment's; else the words below it must."""
+    are_appointments: bool = False
+    """Whether the rows are appointments whose calls are planned, as no column has the time to call."""
     template: str | None = None
     """The template of every row that has no message and names none."""
     words: Mapping[str, Standing] = NO_WORDS
@@ -113,6 +124,7 @@ def columns_of(
     *,
     template: str | None = None,
     words: Mapping[str, Standing] = NO_WORDS,
+    plans_calls: bool = False,
 ) -> Columns:
     """Find the fields in a header.
 
@@ -121,20 +133,26 @@ def columns_of(
         chosen: the header of a field, which overrules; empty: the table has no such column.
         template: see `Columns`; a table need not have messages then.
         words: see `Columns`.
+        plans_calls: whether calls are planned for appointments, if the table has no time to call.
 
     Raises:
         ColumnsError: one is missing, more than one fit, or one may be something else.
     """
-    return evolve(_Search(header, chosen, has_template=template is not None).columns(), template=template, words=words)
+    search = _Search(header, chosen, has_template=template is not None, plans_calls=plans_calls)
+    return evolve(search.columns(), template=template, words=words)
 
 
 class _Search:
     """The search for the fields in one header, and all that is in its way."""
 
-    def __init__(self, header: Sequence[str], chosen: Mapping[str, str], *, has_template: bool) -> None:
+    def __init__(
+        self, header: Sequence[str], chosen: Mapping[str, str], *, has_template: bool, plans_calls: bool
+    ) -> None:
         self.header = header
         self.chosen = chosen
         self.has_template = has_template
+        self.plans_calls = plans_calls
+        self.are_appointments = False
         self.mistakes: list[str] = []
         self.found: dict[str, list[int]] = {}
         for field, name in chosen.items():
@@ -149,11 +167,13 @@ class _Search:
 
     def columns(self) -> Columns:
         places = {field: tuple(self._one(field)) for field in _SINGLE}
-        for field in _SPOKEN:
+        for field in _OTHERS:
             fit = self.found.get(field, [])
             places[field] = tuple(self._one(field)) if field in self.chosen or len(fit) == 1 else ()
         places["phone_number"] = self._phones()
         places |= self._times()
+        if self.are_appointments:
+            places |= {field: tuple(self._one(field)) for field in _OF_APPOINTMENTS}
         self._ask_for_ref(places)
         is_status_sure = bool(places["status"]) or "status" in self.chosen
         if not is_status_sure:
@@ -161,17 +181,24 @@ class _Search:
         self.mistakes += [
             f"{field}: no column; expected a header like {example}, or --map {field}=HEADER"
             for field, example in (("phone_number", "phone"), ("message", "message, or template"))
-            if not (places[field] or field in self.chosen or (field == "message" and self._is_written(places)))
+            if not (places[field] or self.chosen.get(field) or (field == "message" and self._is_written(places)))
+        ]
+        self.mistakes += [
+            f"{field}: {self._names(places[field])} is of a call, and the calls of appointments are planned;"
+            f" expected --map {field}= to ignore it, or a column for the time to call"
+            for field in _NOT_OF_APPOINTMENTS
+            if self.are_appointments and places[field]
         ]
         if self.mistakes:
             raise ColumnsError([*self.mistakes, f"headers found: {_listed(self.header)}"])
         used = {place for field in places.values() for place in field}
         ignored = tuple(name for place, name in enumerate(self.header) if place not in used)
-        return Columns({field: places[field] for field in FIELDS if places.get(field)}, ignored, is_status_sure)
+        found = {field: places[field] for field in FIELDS if places.get(field)}
+        return Columns(found, ignored, is_status_sure, self.are_appointments)
 
     def _is_written(self, places: Mapping[str, tuple[int, ...]]) -> bool:
         """Return whether a template says what is spoken."""
-        return self.has_template or bool(places["template"])
+        return self.has_template or self.are_appointments or bool(places["template"])
 
     def _one(self, role: str, field: str = "") -> list[int]:
         """Return the one column of a role; none: there is none, or more than one, which is a mistake."""
@@ -193,8 +220,11 @@ class _Search:
         call, appointment = self._way(_CALL), self._way(_APPOINTMENT)
         some = [self.found.get(role, []) for role in _SOME]
         if not call and not self.chosen.keys() & set(_CALL):
-            self.mistakes.append(self._no_time_to_call(appointment, *some))
-        elif not appointment and not self.chosen.keys() & set(_APPOINTMENT):
+            self.are_appointments = self.plans_calls and bool(appointment or any(some))
+            if not self.are_appointments:
+                self.mistakes.append(self._no_time_to_call(appointment, *some))
+                return {"scheduled_at": call, "appointment_at": appointment}
+        if not appointment and not self.chosen.keys() & set(_APPOINTMENT):
             appointment = self._some_appointment(*some)
         return {"scheduled_at": call, "appointment_at": appointment}
 
@@ -228,7 +258,10 @@ class _Search:
         self, appointment: tuple[int, ...], whole: list[int], dates: list[int], times: list[int]
     ) -> str:
         what = "scheduled_at: no column for the time to call"
-        expected = 'expected a column added with the header "call at" and times like 2027-03-01 16:00'
+        expected = (
+            "expected [reminders].before in the configuration, by which the calls are planned,"
+            ' or a column added with the header "call at" and times like 2027-03-01 16:00'
+        )
         some = (*whole, *dates, *times)
         if not some:
             only = f", only for the appointment's: {self._names(appointment)}" if appointment else ""

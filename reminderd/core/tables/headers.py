@@ -106,18 +106,28 @@ _NAMES: Final[Mapping[str, str]] = {
         Zeitzone,
         zona horaria, huso horario,
         fuseau horaire, fuseau""",
+    "appointment_type": """
+        appointment type, appt type, type of appointment, visit type,
+        Terminart, Termintyp, Art des Termins,
+        tipo de cita, tipo de visita,
+        type de rendez-vous, type de visite""",
+    "patient_ref": """
+        patient id, patient account number, patient account no, patient ref, MRN, medical record number, chart number,
+        Patientennummer, Patienten-Nr., Patienten-ID,
+        id del paciente, número de historia clínica,
+        identifiant du patient, n° de dossier""",
     "language": """
         language, patient language, preferred language, spoken language,
         Sprache, Patientensprache, bevorzugte Sprache,
         idioma, idioma del paciente, idioma preferido,
         langue, langue du patient, langue préférée""",
     "name": """
-        name, patient name, patient,
+        name, patient name, pat name, patient,
         Patientenname, Name des Patienten,
         nombre, nombre del paciente, paciente,
         nom, nom du patient""",
     "provider": """
-        provider, provider name, appointment provider, doctor, clinician, practitioner, dentist, therapist,
+        provider, provider name, appointment provider, doctor, doctor name, clinician, practitioner, dentist, therapist,
         Arzt, Ärztin, Behandler, Behandlerin, Zahnarzt, Zahnärztin, Therapeut, Therapeutin,
         médico, médica, profesional, dentista, terapeuta,
         médecin, praticien, praticienne, dentiste, thérapeute""",

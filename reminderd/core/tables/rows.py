@@ -1,7 +1,14 @@
 """Read what a row of a table asks for, and check that its column of statuses is the appointment's."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final, TypeAlias
 
+from reminderd.core.appointments import (
+    AppointmentCancellation,
+    AppointmentRequest,
+    AppointmentText,
+    read_appointment,
+)
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, normal_name, read_request
 from reminderd.core.tables.columns import Columns, ColumnsError
 from reminderd.core.tables.csv_rows import CsvRow
@@ -28,22 +35,78 @@ def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]
             raise ColumnsError([f"{what}: {why}; {expected}"])
 
 
-def read_row(
-    cells: Sequence[str], columns: Columns, *, width: int, reading: Reading
-) -> ReminderRequest | Cancellation | list[str]:
-    """Return the reminder that a row asks for or calls off, or everything that is wrong with it.
+Asked: TypeAlias = ReminderRequest | Cancellation | AppointmentRequest | AppointmentCancellation
+"""What a row asks for."""
+
+_HEADERS: Final = {"at": "appointment_at", "type": "appointment_type"}
+"""The fields of an appointment that have other names in a table."""
+
+
+def read_row(cells: Sequence[str], columns: Columns, *, width: int, reading: Reading) -> Asked | list[str]:
+    """Return the reminder or appointment that a row asks for or calls off, or everything that is wrong with it.
 
     Empty cells say nothing.
     """
     if len(cells) > width and any(cells[width:]):
         return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]
 
+    read = (_appointment if columns.are_appointments else _reminder)(cells, columns, reading)
+    standing = columns.standing(cells)
+    if standing is None:
+        return [*(read if isinstance(read, list) else ()), UNKNOWN_STATUS]
+    if standing is Standing.STANDS:
+        return read
+    if isinstance(read, ReminderRequest):
+        return Cancellation(ref=read.ref, request=read, phone_number=read.phone_number)
+    if isinstance(read, AppointmentRequest):
+        return AppointmentCancellation(ref=read.ref, request=read, phone_number=read.phone_number)
+    phone, ref = columns.text("phone_number", cells), columns.text("ref", cells).strip()
+    number = _number_in(phone, reading)
+    is_unread = number is None and any(map(str.isdigit, phone))
+    is_named = bool(ref) and not any(mistake.startswith("ref:") for mistake in read)
+    # Another patient's row may have this `ref`, so one with a number that can't be read calls nothing off.
+    if not is_named or is_unread:
+        return read
+    called_off = AppointmentCancellation if columns.are_appointments else Cancellation
+    return called_off(ref=normal_name(ref), phone_number=number)
+
+
+def _appointment(cells: Sequence[str], columns: Columns, reading: Reading) -> AppointmentRequest | list[str]:
+    def text(field: str) -> str | None:
+        return columns.text(field, cells).strip() or None
+
+    kind, template = text("appointment_type"), text("template")
+    planning = reading.planning
+    if template is None and planning.of(kind).template in {"", planning.default.template}:  # else its type has its own
+        template = columns.template
+    written = AppointmentText(
+        phone_number=columns.text("phone_number", cells),
+        at=columns.text("appointment_at", cells),
+        ref=text("ref"),
+        patient_ref=text("patient_ref"),
+        timezone=text("timezone"),
+        type=kind,
+        template=template,
+        language=text("language"),
+        name=text("name"),
+        provider=text("provider"),
+        place=text("place"),
+    )
+    read = read_appointment(written, reading)
+    return [_under_its_header(mistake) for mistake in read] if isinstance(read, list) else read
+
+
+def _under_its_header(mistake: str) -> str:
+    field, colon, what = mistake.partition(":")
+    return f"{_HEADERS.get(field, field)}{colon}{what}"
+
+
+def _reminder(cells: Sequence[str], columns: Columns, reading: Reading) -> ReminderRequest | list[str]:
     def text(field: str) -> str | None:
         return columns.text(field, cells).strip() or None
 
     phone, message, ref = columns.text("phone_number", cells), text("message"), text("ref")
     template = text("template") or (columns.template if message is None else None)
-    standing = columns.standing(cells)
     written = RequestText(
         phone_number=phone,
         message=None if message is None and template is not None else columns.text("message", cells),
@@ -58,18 +121,7 @@ def read_row(
         template=template,
         appointment_at=text("appointment_at"),
     )
-    read = read_request(written, reading)
-    if standing is None:
-        return [*(read if isinstance(read, list) else ()), UNKNOWN_STATUS]
-    if standing is Standing.STANDS:
-        return read
-    if isinstance(read, ReminderRequest):
-        return Cancellation(ref=read.ref, request=read, phone_number=read.phone_number)
-    number = _number_in(phone, reading)
-    is_unread = number is None and any(map(str.isdigit, phone))
-    is_named = ref is not None and not any(mistake.startswith("ref:") for mistake in read)
-    # Another patient's row may have this `ref`, so one with a number that can't be read calls nothing off.
-    return Cancellation(ref=normal_name(ref or ""), phone_number=number) if is_named and not is_unread else read
+    return read_request(written, reading)
 
 
 def _number_in(text: str, reading: Reading) -> str | None:

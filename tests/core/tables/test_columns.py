@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from reminderd.core.tables.columns import FIELDS, ColumnsError, columns_of
 from reminderd.core.tables.headers import _NAMES, KNOWN, PHONES, is_header, plain, role_of
 
-EXPECTED = 'expected a column added with the header "call at" and times like 2027-03-01 16:00'
+EXPECTED = "expected [reminders].before in the configuration, by which the calls are planned,"
+EXPECTED += ' or a column added with the header "call at" and times like 2027-03-01 16:00'
 
 
 def mistakes(header: list[str], **chosen: str) -> list[str]:
@@ -216,3 +217,52 @@ def test_every_synonym_has_one_meaning_in_any_case_and_punctuation() -> None:
 def test_any_header_is_read_or_rejected(header: list[str]) -> None:
     with pytest.raises(ColumnsError):
         columns_of([name for name in header if role_of(name) is None], {})
+
+
+@pytest.mark.parametrize(
+    ("header", "places"),
+    [
+        (["Phone", "Appointment at"], (1,)),
+        (["Phone", "Date", "Time"], (1, 2)),
+        (["Phone", "ApptDate"], (1,)),
+        (["Handy", "Termin"], (1,)),
+    ],
+)
+def test_where_calls_are_planned_a_table_needs_no_time_to_call(header: list[str], places: tuple[int, ...]) -> None:
+    found = columns_of(header, {}, plans_calls=True)
+    assert found.are_appointments
+    assert found.places["appointment_at"] == places
+
+
+def test_a_table_with_a_time_to_call_has_reminders_also_where_calls_are_planned() -> None:
+    found = columns_of(["Phone", "Message", "Call at", "Appointment at"], {}, plans_calls=True)
+    assert not found.are_appointments
+    assert found.places["scheduled_at"] == (2,)
+
+
+def test_a_table_without_any_time_is_refused_also_where_calls_are_planned() -> None:
+    with pytest.raises(ColumnsError, match="no column for the time to call"):
+        columns_of(["Phone", "Message"], {}, plans_calls=True)
+
+
+@pytest.mark.parametrize(("name", "field"), [("Message", "message"), ("Not after", "expires_at")])
+def test_what_is_of_a_call_alone_must_be_ignored_in_a_table_of_appointments(name: str, field: str) -> None:
+    header = ["Phone", "Appointment at", name]
+    with pytest.raises(ColumnsError) as caught:
+        columns_of(header, {}, plans_calls=True)
+    assert caught.value.mistakes[0] == (
+        f'{field}: "{name}" is of a call, and the calls of appointments are planned;'
+        f" expected --map {field}= to ignore it, or a column for the time to call"
+    )
+    assert columns_of(header, {field: ""}, plans_calls=True).ignored == (name,)
+
+
+def test_more_than_one_column_for_the_type_of_appointment_is_refused() -> None:
+    """It decides when a patient is called, and what is spoken."""
+    with pytest.raises(ColumnsError, match="appointment_type: 2 columns fit"):
+        columns_of(["Phone", "Appointment at", "Appointment type", "Visit type"], {}, plans_calls=True)
+
+
+def test_a_table_of_reminders_needs_a_message_also_if_it_is_said_that_it_has_none() -> None:
+    with pytest.raises(ColumnsError, match="message: no column"):
+        columns_of(["Phone", "Call at"], {"message": ""})

@@ -7,13 +7,16 @@ from zoneinfo import ZoneInfo
 import pytest
 from attrs import evolve
 
+from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading, ReminderRequest
+from reminderd.core.rules import CallPlan, Planning
+from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.script.templates import Templates
 from reminderd.core.tables.columns import ColumnsError, columns_of
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.rows import check_status, read_row
+from reminderd.core.tables.rows import Asked, check_status, read_row
 from reminderd.core.tables.statuses import Standing
 from reminderd.core.upsert import Cancellation
 
@@ -27,7 +30,7 @@ READING = Reading(
 )
 
 
-def read(*cells: str) -> ReminderRequest | Cancellation | list[str]:
+def read(*cells: str) -> Asked | list[str]:
     return read_row(
         cells,
         columns_of(HEADER, {}),
@@ -80,7 +83,7 @@ def test_extra_cells_are_an_error_unless_they_are_empty() -> None:
 WITH_STATUS = ["phone", "message", "at", "ref", "status"]
 
 
-def read_status(*cells: str) -> ReminderRequest | Cancellation | list[str]:
+def read_status(*cells: str) -> Asked | list[str]:
     columns = columns_of(WITH_STATUS, {})
     return read_row(
         cells,
@@ -185,3 +188,60 @@ def test_the_clinics_own_words_for_a_status_overrule_the_known_ones() -> None:
     rows = [CsvRow(2, ["", "", "", "", word]) for word in ("Verschoben", "Completed", "cancelled", "odd")]
     assert [columns.standing(row.cells) for row in rows] == [Standing.OVER, Standing.STANDS, Standing.OVER, None]
     check_status(WITH_STATUS, columns, rows[:3])
+
+
+APPOINTMENTS = ["Phone", "Appointment at", "Appointment ID", "Appointment type", "Patient name", "Status", "Template"]
+PLANNED = evolve(
+    READING,
+    planning=Planning(
+        default=CallPlan(before=(read_cadence("1 day"),), template="checkup"),
+        by_type={"lab": CallPlan(before=(read_cadence("2 days"),), template="blood")},
+        templates=Templates(by_name={"checkup": "Check-up, {name}.", "blood": "Blood test.", "own": "Come at once."}),
+    ),
+)
+
+
+def read_appointment_row(*cells: str, template: str | None = None) -> Asked | list[str]:
+    columns = columns_of(APPOINTMENTS, {}, template=template, plans_calls=True)
+    assert columns.are_appointments
+    return read_row(cells, columns, width=len(APPOINTMENTS), reading=PLANNED)
+
+
+BOOKED = ("+49 30 123456", "1/3/2027 16:00", "A-1", "Check", "Erika", "booked")
+
+
+def test_a_row_of_a_table_without_a_time_to_call_is_an_appointment() -> None:
+    assert read_appointment_row(*BOOKED) == AppointmentRequest(
+        phone_number="+4930123456",
+        at=datetime(2027, 3, 1, 15, tzinfo=UTC),
+        ref="A-1",
+        type="Check",
+        name="Erika",
+    )
+
+
+def test_what_is_wrong_with_an_appointment_is_listed_under_the_names_of_a_table() -> None:
+    found = read_appointment_row("030", "soon", "A-1", "C\x00", "", "booked")
+    assert isinstance(found, list)
+    assert [line.partition(":")[0] for line in found] == ["phone_number", "appointment_at", "appointment_type", "name"]
+
+
+def test_a_row_whose_appointment_is_over_cancels_it() -> None:
+    found = read_appointment_row(*BOOKED[:5], "cancelled")
+    assert isinstance(found, AppointmentCancellation)
+    assert (found.name, found.phone_number) == ("A-1", "+4930123456")
+    assert read_appointment_row("", "soon", "A-1", "", "", "cancelled") == AppointmentCancellation(ref="A-1")
+    assert isinstance(read_appointment_row("030 1", "soon", "A-1", "", "", "cancelled"), list)
+    assert isinstance(read_appointment_row("", "soon", "", "", "", "cancelled"), list)
+    assert isinstance(read_appointment_row(*BOOKED[:5], "moved"), list)
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "template"), [("Check", "", "own"), ("LAB", "", None), ("Check", "blood", "blood")]
+)
+def test_the_template_of_a_row_or_of_its_type_comes_before_the_profiles(
+    kind: str, own: str, template: str | None
+) -> None:
+    found = read_appointment_row(*BOOKED[:3], kind, "Erika", "booked", own, template="own")
+    assert isinstance(found, AppointmentRequest)
+    assert found.template == template

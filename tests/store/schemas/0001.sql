@@ -388,7 +388,6 @@ CREATE INDEX imports_by_time ON imports (at, id);
 CREATE INDEX deliveries_by_subject ON deliveries (subject_id, seq);
 CREATE INDEX changes_by_subject ON changes (subject_id);
 CREATE INDEX changes_by_appointment ON changes (appointment_id) WHERE appointment_id IS NOT NULL;
-CREATE INDEX changes_by_time ON changes (at);
 CREATE TRIGGER reminders_outcome_changed AFTER UPDATE OF status, response, end_code, done_at ON reminders
 WHEN NEW.response IS NOT OLD.response
      OR (NEW.status <> OLD.status

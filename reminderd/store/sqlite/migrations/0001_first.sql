@@ -416,7 +416,6 @@ CREATE INDEX deliveries_by_subject ON deliveries (subject_id, seq);
 
 CREATE INDEX changes_by_subject ON changes (subject_id);
 CREATE INDEX changes_by_appointment ON changes (appointment_id) WHERE appointment_id IS NOT NULL;
-CREATE INDEX changes_by_time ON changes (at);
 
 -- What a call goes through is no outcome. Neither is the code by which the daemon notes that another program has ended a
 -- reminder: the change of its status was recorded when that program wrote it.

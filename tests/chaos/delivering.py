@@ -1,0 +1,78 @@
+"""A process that delivers changes, and kills itself right before or right after one of its writes."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import trio
+
+from reminderd.clock import SystemClock
+from reminderd.core.rules import Backoff
+from reminderd.results.feed import Feed
+from reminderd.results.folder import Files, keep_writing
+from reminderd.results.forms import Form
+from reminderd.results.webhook import Destination, Sender
+from reminderd.store.database import Database, open_database
+from reminderd.store.deliveries import FOLDER, backlog, progress
+from reminderd.store.sqlite.driver import Connection
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SOON = Backoff(first=timedelta(milliseconds=5), maximum=timedelta(milliseconds=20))
+
+
+def die_at(write: int, *, after: bool) -> None:
+    """Kill this process by SIGKILL right before, or right after, this write of the database; 0: never."""
+    plain: Callable[..., Any] = Database.write
+    made = 0
+
+    async def counted(self: Database, fn: Callable[[Connection, datetime], Any], *, wait: bool = True) -> Any:
+        nonlocal made
+        made += 1
+        number = made
+        if number == write and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = await plain(self, fn, wait=wait)
+        if number == write:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    Database.write = counted  # type: ignore[method-assign]  # only in this process
+
+
+async def main(path: str, url: str, folder: str) -> None:
+    """Deliver everything in both ways, then end."""
+    clock, stopping = SystemClock(), trio.Event()
+    async with open_database(Path(path), clock) as database, trio.open_nursery() as nursery:
+        destination = Destination(url=url, secret=SECRET, backoff=SOON, pause=SOON)
+        feed = Feed(database, stopping)
+        sender = Sender(destination=destination, database=database, feed=feed, clock=clock, stopping=stopping)
+        form = Form(format="csv", columns={}, zone=ZoneInfo("UTC"))
+        files = Files(
+            folder=Path(folder),
+            form=form,
+            due=lambda _last, now: now,
+            database=database,
+            clock=clock,
+            stopping=stopping,
+        )
+        nursery.start_soon(sender.run)
+        nursery.start_soon(keep_writing, files)
+        while await database.read(is_behind):  # noqa: ASYNC110 - SQLite has no event for it
+            await trio.sleep(0.005)
+        stopping.set()
+
+
+def is_behind(connection: Connection) -> bool:
+    cursor = progress(connection, FOLDER).cursor
+    newest = int(connection.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0])
+    return backlog(connection).waiting > 0 or (cursor is None or cursor.seq < newest)
+
+
+if __name__ == "__main__":
+    die_at(int(sys.argv[4]), after=sys.argv[5] == "after")
+    trio.run(main, sys.argv[1], sys.argv[2], sys.argv[3])

@@ -1,0 +1,102 @@
+"""The real program tells the clinic's own system what has become of its reminders."""
+
+import csv
+import json
+from typing import Any
+
+import trio
+from standardwebhooks import Webhook
+
+from tests.e2e.conftest import Clinic
+from tests.support.api import TOKEN
+from tests.support.generic_server import SECRET, send, webhook
+from tests.support.hostile_provider import answering, hostile
+from tests.support.program import running
+
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+ENVIRONMENT = {"REMINDERD__API__TOKEN": TOKEN}
+
+
+def results(clinic: Clinic, url: str, more: str = "") -> None:
+    clinic.configure()
+    with (clinic.folder / "config.toml").open("a") as file:
+        file.write(f'[results]\nurl = "{url}"\nsecret = "{SECRET}"\n{more}')
+
+
+async def test_an_outcome_reaches_the_clinics_system_a_client_that_waits_and_a_file(clinic: Clinic) -> None:
+    (clinic.folder / "out").mkdir()
+    async with hostile(answering(204)) as system:
+        results(clinic, system.url, 'folder = "out"\nevery_minutes = 60\n')
+        clinic.insert("r0", ref="appointment-0", status="cancelled")
+        async with running("run", cwd=clinic.folder, env=ENVIRONMENT) as program, trio.open_nursery() as nursery:
+            url = await program.url()
+            pages: list[dict[str, Any]] = []
+
+            async def wait() -> None:
+                parameters = {"after": cursor, "wait": "25"}
+                answer = await clinic.client.get(f"{url}/api/changes", params=parameters, headers=HEADERS)
+                pages.append(answer.json())
+
+            cursor = (await clinic.client.get(f"{url}/api/changes", headers=HEADERS)).json()["next"]
+            nursery.start_soon(wait)
+            clinic.insert("r1", ref="appointment-1")
+            [ring] = await clinic.provider.rang(1)
+            await clinic.until("r1", "processing")
+            await send(clinic.client, url, webhook(ring))
+            [_, request] = await system.heard(2)
+            with trio.fail_after(60):
+                while not (files := list((clinic.folder / "out").glob("answers-*.csv"))):  # noqa: ASYNC110 - a folder
+                    await trio.sleep(0.05)
+            assert await program.terminate() == 0
+    change = Webhook(SECRET).verify(request.body, dict(request.headers))["data"]
+    assert (change["reminder_ref"], change["outcome"], change["call_outcome"]) == ("appointment-1", "reached", "heard")
+    assert [page["changes"] for page in pages] == [[change]]
+    with files[0].open(encoding="utf-8", newline="") as text:
+        [row] = csv.DictReader(text)
+    assert (row["ref"], row["outcome"]) == ("appointment-0", "cancelled")
+    assert not any("Tomorrow" in line or "+1202" in line for line in program.lines)
+
+
+async def test_after_a_reload_changes_go_to_the_new_address_and_a_client_that_waits_is_answered(
+    clinic: Clinic,
+) -> None:
+    async with hostile(answering(503)) as old, hostile(answering(204)) as new:
+        results(clinic, old.url)
+        async with running("run", cwd=clinic.folder, env=ENVIRONMENT) as program:
+            url = await program.url()
+            clinic.insert("r1", status="cancelled")
+            await old.heard(1)
+            cursor = (await clinic.client.get(f"{url}/api/changes", headers=HEADERS)).json()["next"]
+            answers: list[dict[str, Any]] = []
+
+            async def wait() -> None:
+                parameters = {"after": cursor, "wait": "25"}
+                answer = await clinic.client.get(f"{url}/api/changes", params=parameters, headers=HEADERS)
+                answers.append(answer.json())
+
+            with trio.fail_after(20):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(wait)
+                    await trio.sleep(0.3)
+                    results(clinic, new.url)
+                    await program.reload(r"INFO .*reloaded, changed: \[results\]\.url$")
+            [request] = await new.heard(1)
+            assert json.loads(request.body)["data"]["reminder_id"] == "r1"
+            assert answers == [{"changes": [], "next": cursor}]
+            assert await program.terminate() == 0
+
+
+async def test_what_was_not_accepted_before_a_kill_is_sent_after_the_next_start(clinic: Clinic) -> None:
+    async with hostile(answering(500)) as down:
+        results(clinic, down.url)
+        async with running("run", cwd=clinic.folder) as program:
+            await program.url()
+            clinic.insert("r1", status="cancelled")
+            [first, *_] = await down.heard(1)
+            await program.kill()
+    async with hostile(answering(200)) as up:
+        results(clinic, up.url)
+        async with running("run", cwd=clinic.folder) as program:
+            [again, *_] = await up.heard(1)
+            assert again.headers["webhook-id"] == first.headers["webhook-id"]
+            assert await program.terminate() == 0
