@@ -288,7 +288,8 @@ class _Changes:
         connection, now, rules, source = self.connection, self.now, self.rules, self.source
         before = Ledger() if existing is None else load(connection, rules, now, appointments=[existing])
         ids = [dated(self.mint(), to_ms(now)) for _ in rules.planning.of(appointment.type).before]
-        transition = replanned(before, appointment, ids=ids, rules=rules, now=now)
+        is_new = existing is None  # then it was read from a request just now
+        transition = replanned(before, appointment, ids=ids, rules=rules, now=now, is_checked=is_new)
         _save(connection, now, before, transition.ledger, source)
         audit(connection, now, actor=source.actor, act=act, appointment_id=appointment.id, detail=source.detail)
         return transition

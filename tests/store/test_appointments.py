@@ -30,9 +30,10 @@ from reminderd.store.appointments import (
 from reminderd.store.claims import poke
 from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.personal_data import Place, erase, purge_batch, record
-from reminderd.store.queries import broken_promises
+from reminderd.store.queries import broken_promises, news
 from reminderd.store.reminders import RequestsRefusedError, Source
 from reminderd.store.rows import REMINDERS, to_ms
+from reminderd.store.sqlite.driver import IntegrityError
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request, rules_with
 from tests.support.builders import DAY, HOUR, NOW
 from tests.support.store import Store, a_store, contents
@@ -429,3 +430,16 @@ def test_the_check_of_the_database_finds_an_appointment_that_nobody_will_plan(st
     sql(store, f"UPDATE appointments SET at = {to_ms(AT + DAY)}, revision = revision + 1")
     (broken,) = broken_promises(store.connection)
     assert "not planned for its time" in broken
+
+
+def test_an_alert_names_the_appointment(store: Store) -> None:
+    put(store, a_request())
+    store.later(THREE_DAYS - store.now)
+    sql(store, "UPDATE reminders SET status = 'failed', end_code = 'not_answered', wake_at = NULL, revision = 2")
+    assert [one.ref for one in news(store.connection, now=store.now)] == ["A-1"]
+
+
+@pytest.mark.parametrize("identity", ["E4", "C0A1"])
+def test_an_id_that_is_not_utf8_is_refused(store: Store, identity: str) -> None:
+    with pytest.raises(IntegrityError, match=r"appointments\.id is not UTF-8|without_controls"):
+        sql(store, f"INSERT INTO appointments (id, phone_number, at) VALUES (CAST(x'{identity}' AS TEXT), '+49', 1)")

@@ -6,12 +6,12 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.appointments import PlannedCall, message_of, plan, too_late_for, unplannable
+from reminderd.core.appointments import PlannedCall, plan, too_late_for, wanted_message
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, called_off, ended, local, wake_left
 from reminderd.core.model import Appointment, AppointmentStatus, Reminder, Response, Status, evolve
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
-from reminderd.core.script.templates import Message, TemplateError
+from reminderd.core.script.templates import Message
 
 _RESPONSES: Final = frozenset(Response)
 _MADE_ANEW: Final = frozenset(
@@ -112,7 +112,13 @@ def unplanned_by_error(ledger: Ledger, appointment: Appointment, now: datetime) 
 
 
 def replanned(
-    ledger: Ledger, appointment: Appointment, *, ids: Sequence[str], rules: Rules, now: datetime
+    ledger: Ledger,
+    appointment: Appointment,
+    *,
+    ids: Sequence[str],
+    rules: Rules,
+    now: datetime,
+    is_checked: bool = False,
 ) -> Transition:
     """Plan the reminders of an appointment as it is now: keep those that are still right, cancel and add others.
 
@@ -124,6 +130,7 @@ def replanned(
         ids: for the reminders that are added, one for each call of the plan.
         rules: the clinic's rules.
         now: the time.
+        is_checked: the appointment was read from a request, and no other program has written it.
     """
     own = reminders_of(ledger, appointment)
     appointment = _with_answer(appointment, own)
@@ -137,7 +144,7 @@ def replanned(
     if appointment.response is not None:
         after, more = called_off(after, _of_now(waiting, appointment), EndCode.ANSWERED, now)
         return Transition(ledger=after.put(evolve(appointment, last_error=None)), lines=(*lines, *more))
-    return _planned(after, appointment, ids, rules, now).after(lines)
+    return _planned(after, appointment, ids, rules, now, is_checked=is_checked).after(lines)
 
 
 def _cancelled(ledger: Ledger, appointment: Appointment, now: datetime) -> Transition:
@@ -168,9 +175,14 @@ def _with_answer(appointment: Appointment, own: Iterable[Reminder]) -> Appointme
     return evolve(appointment, response=response)
 
 
-def _planned(ledger: Ledger, appointment: Appointment, ids: Sequence[str], rules: Rules, now: datetime) -> Transition:
+def _planned(
+    ledger: Ledger, appointment: Appointment, ids: Sequence[str], rules: Rules, now: datetime, *, is_checked: bool
+) -> Transition:
     """Change the waiting reminders of an appointment that takes place, cancel those of no call, add the missing."""
-    calls, wanted = plan(appointment, rules), _Wanted.by(appointment, rules, now)
+    calls, wanted = (
+        plan(appointment, rules),
+        _Wanted(appointment, *wanted_message(appointment, rules, is_checked=is_checked), rules, now),
+    )
     own = _of_now(reminders_of(ledger, appointment), appointment)
     known = [one for one in own if one.end_code not in _MADE_ANEW or ledger.history(one)]
     call_of = {one.id: _call_of(one, calls) for one in known}
@@ -230,15 +242,6 @@ class _Wanted:
     """Why nobody can be called."""
     rules: Rules
     now: datetime
-
-    @classmethod
-    def by(cls, appointment: Appointment, rules: Rules, now: datetime) -> "_Wanted":
-        """Return what is wanted for an appointment."""
-        try:
-            message = message_of(appointment, rules.planning)
-        except TemplateError:
-            message = None
-        return cls(appointment, message, unplannable(appointment, rules), rules, now)
 
     def is_untouched(self, ledger: Ledger, reminder: Reminder) -> bool:
         """Return whether a reminder waits, and no call was made for it."""
