@@ -114,7 +114,7 @@ class Form:
         schedule[1] = _hl7(answer.appointment_ref or answer.change.ref)
         schedule[2] = _hl7(str(event["appointment_id"] or event["reminder_id"]))
         schedule[6] = f"{code}^{_hl7(str(event['outcome']))}^L"
-        schedule[8] = f"^{_hl7(facts.get('type'))}"
+        schedule[8] = f"^{_hl7(facts.get('appointment_type'))}"
         schedule[11] = f"^^^{start}"
         schedule[16] = schedule[20] = "^reminderd"
         schedule[25] = f"{code}^{_hl7(str(event['outcome']))}^L"
