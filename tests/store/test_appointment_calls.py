@@ -1,5 +1,7 @@
 """From a planned reminder to its call: nobody is called for an appointment that was moved, cancelled or answered."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
@@ -24,7 +26,7 @@ from reminderd.store.reminders import Source, accept, call_again, note_done
 from reminderd.store.rows import REMINDERS, to_ms
 from reminderd.store.settle import look
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request
-from tests.support.builders import DAY, MINUTE, SECOND
+from tests.support.builders import DAY, MINUTE, NOW, SECOND
 from tests.support.store import Store, a_store
 
 ASKS = evolve(TWICE, capabilities=Capabilities(asks_what_to_say=True, look_up=True, drop=True))
@@ -299,3 +301,60 @@ def test_an_event_of_a_planned_reminder_loads_its_appointment_and_the_others(sto
     ledger = load(store.connection, store.rules, store.now, reminder_ids=[first.id])
     assert set(ledger.reminders) == {first.id, second.id}
     assert list(ledger.appointments.values()) == [appointment(store)]
+
+
+# A plan is one transaction
+
+
+KILLED = """
+import os, shutil, signal, sys
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from reminderd.store.appointments import plan_due
+from reminderd.store.sqlite.driver import transaction
+from reminderd.store.sqlite.opening import open_sync
+from tests.support.appointments import TWICE
+
+file, folder, now = Path(sys.argv[1]), Path(sys.argv[2]), datetime.fromisoformat(sys.argv[3])
+number = 0
+while True:
+    number += 1
+    copy = folder / f"{number}.db"
+    shutil.copy(file, copy)
+    child = os.fork()
+    if child == 0:
+        with open_sync(copy) as connection:
+            seen = 0
+            def count(statement):
+                global seen
+                seen += 1
+                if seen == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            connection.set_trace_callback(count)
+            ids = iter(range(1000))
+            mint = lambda: f"11111111-2222-4333-8444-{next(ids):012}"
+            transaction(connection, partial(plan_due, rules=TWICE, mint=mint), now)
+        os._exit(0)
+    died = os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    with open_sync(copy) as connection:
+        counts = [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("reminders", "audit")]
+        waits = connection.execute("SELECT count(*) FROM appointments WHERE wake_at IS NOT NULL").fetchone()[0]
+    print(*counts, waits)
+    if not died:
+        break
+"""
+
+
+def test_a_kill_leaves_a_whole_plan_with_its_audit_or_none(tmp_path: Path) -> None:
+    with a_store(tmp_path / "plan.db", TWICE) as store:
+        store.connection.execute(
+            f"INSERT INTO appointments (id, phone_number, at) VALUES ('a', '+12025550001', {to_ms(AT)})"
+        )
+    (tmp_path / "copies").mkdir()
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "plan.db"), str(tmp_path / "copies"), NOW.isoformat()]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    found = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    assert len(found) > 8
+    assert set(found) == {(0, 0, 1), (2, 3, 0)}
+    assert found[-1] == (2, 3, 0)
