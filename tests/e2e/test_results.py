@@ -113,14 +113,16 @@ async def test_a_dropped_file_is_called_and_comes_back_in_its_own_columns(clinic
     with (clinic.folder / "config.toml").open("a") as file:
         file.write(
             '[import]\nfolder = "in"\n[import.profiles.practice]\nfiles = "*.csv"\n'
-            'columns = { ref = "Termin", phone_number = "Mobil", scheduled_at = "Anruf", message = "Text" }\n'
+            'columns = { scheduled_at = "Anruf" }\n'
             '[results]\nfolder = "out"\nevery_minutes = 1\nprofile = "practice"\n'
         )
     due = SystemClock().now() - timedelta(minutes=5)
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()
         written = clinic.folder / "list.tmp"
-        written.write_text(f"Termin,Mobil,Anruf,Text\nT 7,+4930123456,{due:%Y-%m-%d %H:%MZ},Morgen um neun.\n")
+        written.write_text(
+            f"Terminnummer,Mobil,Anruf,Nachricht\nT 7,+4930123456,{due:%Y-%m-%d %H:%MZ},Morgen um neun.\n"
+        )
         written.rename(clinic.folder / "in" / "list.csv")
         [ring] = await clinic.provider.rang(1)
         await clinic.until(ring.reminder_id, "processing")
@@ -137,4 +139,9 @@ async def test_a_dropped_file_is_called_and_comes_back_in_its_own_columns(clinic
         assert await program.terminate() == 0
     with files[0].open(encoding="utf-8", newline="") as text:
         [row] = csv.DictReader(text)
-    assert (row["Termin"], row["Mobil"], row["status"], row["outcome"]) == ("T 7", "'+4930123456", "called", "reached")
+    assert (row["Terminnummer"], row["Mobil"], row["status"], row["outcome"]) == (
+        "T 7",
+        "'+4930123456",
+        "called",
+        "reached",
+    )
