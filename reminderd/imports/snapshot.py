@@ -18,7 +18,7 @@ from reminderd.core.tables.columns import Columns
 from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.snapshots import MOST_CANCELLED, Held, SnapshotRefusedError, missing_from
 from reminderd.imports.loop import ReadRow
-from reminderd.imports.table import SPREADSHEET_UNIT, Table, UnreadableError
+from reminderd.imports.table import MESSAGE_UNIT, SPREADSHEET_UNIT, Table, UnreadableError
 from reminderd.store.appointments import appointments_between, cancel_appointment, find_appointment
 from reminderd.store.reminders import Source
 from reminderd.store.sqlite.driver import Connection, snapshot, transaction
@@ -78,8 +78,10 @@ def snapshot_of(table: Table, columns: Columns, read: ReadRow, coverage: Coverag
         zone: the clinic's.
 
     Raises:
-        UnreadableError: It has no appointments, but reminders.
+        UnreadableError: It has no appointments, but reminders; or only what has changed.
     """
+    if table.unit == MESSAGE_UNIT:
+        raise UnreadableError("its messages say what has changed, not what there is; expected no snapshot of them")
     if not columns.are_appointments:
         raise UnreadableError("it has reminders; expected a snapshot of appointments, without a time to call")
     names: set[str] = set()
