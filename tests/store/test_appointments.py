@@ -27,6 +27,7 @@ from reminderd.store.appointments import (
     put_all_appointments,
     put_appointments,
 )
+from reminderd.store.claims import poke
 from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.personal_data import Place, erase, purge_batch, record
 from reminderd.store.queries import broken_promises, news
@@ -222,14 +223,25 @@ def test_an_appointment_without_a_ref_is_cancelled_by_its_content(store: Store) 
 
 def test_staff_move_an_appointment(store: Store) -> None:
     put(store, a_request())
-    move = partial(move_appointment, appointment=found(store), rules=TWICE, mint=mint(store), source=ANNA)
+    move = partial(move_appointment, appointment_id=found(store).id, rules=TWICE, mint=mint(store), source=ANNA)
     store.write(partial(move, at=AT + DAY))
     assert (found(store).at, waiting(store)) == (AT + DAY, [THREE_DAYS + DAY, ONE_DAY + DAY])
     with pytest.raises(NotAllowedError, match="time is over"):
         store.write(partial(move, at=NOW))
-    cancelled = evolve(found(store), status=AppointmentStatus.CANCELLED)
+    sql(store, "UPDATE appointments SET status = 'cancelled'")
     with pytest.raises(NotAllowedError, match="was cancelled"):
-        store.write(partial(move, appointment=cancelled, at=AT))
+        store.write(partial(move, at=AT))
+    with pytest.raises(UnknownAppointmentError):
+        store.write(partial(move, appointment_id="nobody", at=AT))
+
+
+def test_a_move_sees_the_answer_that_came_meanwhile(store: Store) -> None:
+    """What a command has read before its transaction decides nothing."""
+    put(store, a_request())
+    move = partial(move_appointment, appointment_id=found(store).id, at=AT + DAY, rules=TWICE, mint=mint(store))
+    sql(store, "UPDATE appointments SET response = 'confirmed'")
+    store.write(partial(move, source=ANNA))
+    assert (found(store).response, waiting(store)) == (None, [THREE_DAYS + DAY, ONE_DAY + DAY])
 
 
 # Profiles
@@ -320,6 +332,29 @@ def test_changed_rules_plan_all_future_appointments_again_once(store: Store) -> 
     assert store.write(partial(plan_anew, digest=other.planning_digest))
     assert plan(store, other) == 1
     assert waiting(store) == [AT - 2 * DAY]
+
+
+def test_rules_that_nothing_was_planned_by_are_known_all_the_same(store: Store) -> None:
+    """Otherwise, the same rules as before would pass for those by which new appointments were planned meanwhile."""
+    put(store, a_request())
+    store.write(partial(plan_anew, digest=TWICE.planning_digest))
+    store.later(9 * DAY)  # it is over
+    store.rules = rules_with("2 days")
+    assert not store.write(partial(plan_anew, digest=store.rules.planning_digest))
+    put(store, a_request(ref="A-2", at=AT + 9 * DAY))
+    assert store.write(partial(plan_anew, digest=TWICE.planning_digest))
+
+
+def test_calls_left_out_by_a_clock_that_was_ahead_are_planned_once_it_is_right(store: Store) -> None:
+    store.now = AT - HOUR
+    put(store, a_request())
+    assert waiting(store) == []
+    store.now = NOW
+    store.write(poke)
+    assert plan(store) == 1
+    assert waiting(store) == [THREE_DAYS, ONE_DAY]
+    store.write(poke)
+    assert plan(store) == 0
 
 
 def test_past_and_cancelled_appointments_are_left_alone(store: Store) -> None:

@@ -1,6 +1,6 @@
 """The reminders of an appointment: plan them as the rules say now, and settle those that nobody needs anymore."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -14,8 +14,13 @@ from reminderd.core.rules import Rules
 from reminderd.core.script.templates import Message
 
 _RESPONSES: Final = frozenset(Response)
-_MADE_ANEW: Final = frozenset({EndCode.APPOINTMENT_MOVED, EndCode.APPOINTMENT_CANCELLED, EndCode.NOT_PLANNED})
-"""Why a planned reminder was cancelled that is planned once more if it is wanted again."""
+_MADE_ANEW: Final = frozenset(
+    {EndCode.APPOINTMENT_MOVED, EndCode.APPOINTMENT_CANCELLED, EndCode.NOT_PLANNED, EndCode.ANSWERED}
+)
+"""Why a planned reminder was cancelled that is planned once more if it is wanted again, and was never called.
+
+It is wanted again after an answer that was not this patient's: the appointment had another number.
+"""
 
 
 def why_void(ledger: Ledger, reminder: Reminder) -> EndCode | None:
@@ -182,7 +187,8 @@ def _planned(
     known = [one for one in own if one.end_code not in _MADE_ANEW or ledger.history(one)]
     call_of = {one.id: _call_of(one, calls) for one in known}
     # If `before` was emptied, what is planned already stays as it is.
-    unwanted = [one for one in known if calls and call_of[one.id] is None and wanted.is_untouched(ledger, one)]
+    untouched = [one for one in known if wanted.is_untouched(ledger, one)]
+    unwanted = [one for one in untouched if calls and not _is_needed(one, untouched, call_of)]
     after, lines = called_off(ledger, unwanted, EndCode.NOT_PLANNED, now)
     kept = [one for one in known if one not in unwanted]
     after = after.put(*(wanted.kept(one, call_of[one.id], is_new=not ledger.history(one)) for one in kept))
@@ -214,6 +220,15 @@ def _call_of(reminder: Reminder, calls: Sequence[PlannedCall]) -> PlannedCall | 
     """Return the call that a reminder was planned as; after a change of the rules, one at the same moment."""
     by_name = next((one for one in calls if one.cadence == reminder.cadence), None)
     return by_name or next((one for one in calls if one.at == reminder.scheduled_at), None)
+
+
+def _is_needed(reminder: Reminder, untouched: Iterable[Reminder], call_of: Mapping[str, PlannedCall | None]) -> bool:
+    """Return whether a planned call needs this reminder: two that have come to be for the same moment are one call."""
+    call = call_of[reminder.id]
+    if call is None:
+        return False
+    same = (one for one in untouched if call_of[one.id] == call)
+    return min(same, key=lambda one: one.cadence != call.cadence).id == reminder.id
 
 
 @frozen
