@@ -188,7 +188,14 @@ def _imported(
         missing = [] if found is None else found.missing(connection, profile.name or "", SystemClock().now())
         with (
             rejected_lines(lines.path, table, like=dropped.path, never={}) as rejected,
-            recorded(connection, tally := Tally(rejected), file=name, profile=profile.name, actor=FOLDER) as ending,
+            recorded(
+                connection,
+                tally := Tally(rejected),
+                file=name,
+                profile=profile.name,
+                actor=FOLDER,
+                headers=columns.headers(table.header),
+            ) as ending,
         ):
             write = writing(connection, rules=rules, source=source)
             if import_rows(table, read, write, tally, lambda _text, _is_end: None, is_stopped):
