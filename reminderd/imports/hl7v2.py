@@ -7,6 +7,7 @@ from typing import Final
 from reminderd.core.tables.statuses import standing_of
 from reminderd.imports.hl7_messages import Hl7Message, RawMessage, messages_of, parsed
 from reminderd.imports.records import FIELDS, PHONE_ROLES, Record, Records, check_size, language_of, quoted, table_of
+from reminderd.imports.table import MESSAGE_UNIT
 
 _TRIGGERS: Final[Mapping[str, str]] = {
     "S12": "",
@@ -50,7 +51,7 @@ def read(content: bytes, encoding: str | None) -> Records:
         record = Record(number, version=(number,))
         _fill(record, raw, encoding)
         records.append(record)
-    return table_of(records, FIELDS, "message", "HL7 v2")
+    return table_of(records, FIELDS, MESSAGE_UNIT, "HL7 v2")
 
 
 def _fill(record: Record, raw: RawMessage, encoding: str | None) -> None:
