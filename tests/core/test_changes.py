@@ -1,10 +1,21 @@
 """What other systems receive of a change, and how a reader's cursor is checked."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from reminderd.core.changes import Change, ChangeKind, Cursor, CursorError, check_cursor, read_cursor
+from reminderd.core.changes import (
+    UNDELIVERED_AFTER,
+    Backlog,
+    Change,
+    ChangeKind,
+    Cursor,
+    CursorError,
+    check_cursor,
+    read_cursor,
+    undelivered,
+)
 from reminderd.core.model import CallOutcome
 from reminderd.core.reasons import EndCode
 from tests.support.builders import NOW
@@ -119,3 +130,22 @@ def test_a_cursor_after_which_changes_may_be_missing_is_refused(
 ) -> None:
     with pytest.raises(CursorError, match=why):
         check_cursor(cursor, found=found, oldest=oldest)
+
+
+def test_what_waits_is_on_time_until_its_half_hour_is_over() -> None:
+    on_time = Backlog(waiting=1, oldest=NOW - UNDELIVERED_AFTER, error="status 500")
+    assert undelivered(on_time, NOW) == []
+    assert undelivered(Backlog(waiting=0, oldest=None, error=None), NOW) == []
+    assert undelivered(None, NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("waiting", "error", "text"),
+    [
+        (1, None, "1 change was not received by [results].url, the oldest for 31 minutes"),
+        (2, "status 500", "2 changes were not received by [results].url, the oldest for 31 minutes: status 500"),
+    ],
+)
+def test_a_late_change_is_reported_with_the_last_error(waiting: int, error: str | None, text: str) -> None:
+    late = Backlog(waiting=waiting, oldest=NOW - UNDELIVERED_AFTER - timedelta(minutes=1), error=error)
+    assert undelivered(late, NOW) == [text]

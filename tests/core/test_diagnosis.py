@@ -3,6 +3,7 @@ from datetime import UTC, timedelta
 import pytest
 
 from reminderd.core import diagnosis
+from reminderd.core.changes import Backlog
 from reminderd.core.diagnosis import Finding, Mark, Trial, count, good, unknown, warning, wrong
 from tests.support.builders import NOW
 
@@ -265,3 +266,11 @@ def test_webhooks_are_good_if_only_signed_ones_are_accepted(
     assert found.mark is mark
     assert found.text.startswith(text)
     assert (found.fix == "") == (mark in {Mark.GOOD, Mark.UNKNOWN})
+
+
+def test_changes_that_wait_are_wrong_once_they_are_late() -> None:
+    waiting = Backlog(waiting=2, oldest=NOW, error="status 500")
+    assert diagnosis.results(waiting, NOW) == [good("results", "2 changes wait")]
+    [late] = diagnosis.results(waiting, NOW + timedelta(hours=1))
+    assert (late.mark, late.about) == (Mark.WRONG, "results")
+    assert late.text == "2 changes were not received by [results].url, the oldest for 60 minutes: status 500"

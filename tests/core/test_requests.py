@@ -9,6 +9,7 @@ from attrs import evolve
 from reminderd.core.model import MESSAGE_LIMIT
 from reminderd.core.phone import ANY_NUMBER, Numbering, patient_number
 from reminderd.core.requests import (
+    NOTE_LIMIT,
     Reading,
     ReminderRequest,
     RequestText,
@@ -18,6 +19,7 @@ from reminderd.core.requests import (
     read_request,
     too_late,
     unfit,
+    wrong_note,
     zone_of,
 )
 from reminderd.core.schedule.calling_hours import CallingHours
@@ -182,3 +184,13 @@ def test_a_request_without_remaining_calling_hours_will_expire() -> None:
     said = out_of_hours(wanted, evolve(RULES, calling_hours=hours(11 * HOUR, 12 * HOUR)))
     assert said == "the calling hours leave no time to call before 2026-03-02 11:00 UTC, so it will expire"
     assert out_of_hours(wanted, evolve(RULES, calling_hours=NO_HOURS)) is not None
+
+
+@pytest.mark.parametrize("note", ["x", "Called at 10:15, comes.", "n" * NOTE_LIMIT])
+def test_a_note_of_staff_is_any_line_of_text(note: str) -> None:
+    assert wrong_note(note) is None
+
+
+@pytest.mark.parametrize("note", ["", " ", "n" * (NOTE_LIMIT + 1), "two\nlines", "\x1b[31m"])
+def test_a_note_that_nobody_can_read_is_refused(note: str) -> None:
+    assert wrong_note(note) == "not a note; expected 1 to 500 printable characters"
