@@ -182,7 +182,7 @@ def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN40
         name = "standard input" if is_piped else file.name
         with (
             rejected_lines(rejected_path, table, like=None if is_piped else file, never=never) as rejected,
-            _started(config, name, options, tally := Tally(rejected), found) as started,
+            _started(config, name, options, tally := Tally(rejected), found, columns.headers(table.header)) as started,
             interruptible() as is_interrupted,
             progress(table.size, table.position) as show,
         ):
@@ -220,7 +220,9 @@ class _Started:
 
 
 @contextmanager
-def _started(config: Config, name: str, options: _Options, tally: Tally, found: Snapshot | None) -> Iterator[_Started]:
+def _started(
+    config: Config, name: str, options: _Options, tally: Tally, found: Snapshot | None, headers: Mapping[str, str]
+) -> Iterator[_Started]:
     """Begin an import. A dry run only compares, and makes no database."""
     rules, source = rules_of(config), source_of(name, options.profile, actor())
 
@@ -233,7 +235,9 @@ def _started(config: Config, name: str, options: _Options, tally: Tally, found: 
         with database(config) as connection:
             lacks = missing(connection)
             cancel = None if found is None else partial(found.cancel, connection, lacks, rules=rules, source=source)
-            with recorded(connection, tally, file=name, profile=options.profile, actor=source.actor) as ending:
+            with recorded(
+                connection, tally, file=name, profile=options.profile, actor=source.actor, headers=headers
+            ) as ending:
                 write = writing(connection, rules=rules, source=source)
                 yield _Started(write=write, missing=lacks, cancel=cancel or (lambda: 0), ending=ending)
     elif config.database.path.exists():

@@ -273,10 +273,19 @@ def _results(config: Config, context: Context, feed: Feed) -> Iterator[Callable[
         yield send
     if results.path is not None:
         profile = config.import_.profiles.get(results.profile)
-        columns = {} if profile is None else profile.columns
+        named = {} if profile is None else profile.columns
+        columns = {field: header for field, header in named.items() if header}
         form = Form(format=results.format, columns=columns, zone=zone)
         due = every(results.every_minutes) if results.every_minutes else Daily(at=time(), zone=zone).due
-        files = Files(folder=results.path, form=form, due=due, database=database, clock=clock, stopping=stopping)
+        files = Files(
+            folder=results.path,
+            form=form,
+            profile=results.profile,
+            due=due,
+            database=database,
+            clock=clock,
+            stopping=stopping,
+        )
         yield partial(keep_writing, files)
 
 

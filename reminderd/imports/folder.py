@@ -56,6 +56,7 @@ _QUIET_SECONDS_OPEN: Final = 600.0
 
 _NANOSECONDS: Final = 1_000_000_000
 _READ_AND_WRITE: Final = 0o666
+_OWN: Final = 0o600
 _IN_A_PROFILE: Final = (
     "Correct the file, or the configuration, and put the file into the folder again. In [import.profiles], what is"
     " called --map here is columns, --encoding is encoding and --dates is dates; docs/import.md has examples."
@@ -187,7 +188,14 @@ def _imported(
         missing = [] if found is None else found.missing(connection, profile.name or "", SystemClock().now())
         with (
             rejected_lines(lines.path, table, like=dropped.path, never={}) as rejected,
-            recorded(connection, tally := Tally(rejected), file=name, profile=profile.name, actor=FOLDER) as ending,
+            recorded(
+                connection,
+                tally := Tally(rejected),
+                file=name,
+                profile=profile.name,
+                actor=FOLDER,
+                headers=columns.headers(table.header),
+            ) as ending,
         ):
             write = writing(connection, rules=rules, source=source)
             if import_rows(table, read, write, tally, lambda _text, _is_end: None, is_stopped):
@@ -197,6 +205,8 @@ def _imported(
                 ending.status = ImportStatus.INTERRUPTED
         if ending.status is ImportStatus.DONE:
             lines.are_kept = _moved(dropped, target)
+            if lines.are_kept and rejected.lines:
+                _open_like(lines.path, target)
     shown = without_numbers(name if profile.name is None else f"{name} (profile {profile.name})")
     counts = in_words(tally.done, rejected.lines)
     if ending.status is ImportStatus.INTERRUPTED:
@@ -252,12 +262,21 @@ def reject(dropped: Dropped, mistakes: Sequence[str]) -> Path:
     target = _free(dropped.path.parent / REJECTED, dropped.path.name)
     why = target.with_name(f"{target.name}.txt")
     text = "\n".join([f"{dropped.path.name} was not imported:", *(f"- {one}" for one in mistakes), "", _IN_A_PROFILE])
-    with scratch(why, mode=dropped.path.lstat().st_mode & _READ_AND_WRITE | 0o600) as unfinished:
+    with scratch(why, mode=_OWN) as unfinished:
         unfinished.write_text(f"{text}\n", encoding="utf-8")
         put_in_place(unfinished, why)
-    if not _moved(dropped, target):
+    if _moved(dropped, target):
+        _open_like(why, target)
+    else:
         why.unlink()
     return target
+
+
+def _open_like(path: Path, file: Path) -> None:
+    """Let those read and write what is next to a file who may read and write the file, whatever our umask is."""
+    mode = file.lstat().st_mode
+    if S_ISREG(mode):
+        path.chmod(mode & _READ_AND_WRITE | _OWN)
 
 
 def _free(folder: Path, name: str) -> Path:

@@ -20,7 +20,7 @@ from reminderd.imports.records import (
     quoted,
     table_of,
 )
-from reminderd.imports.table import UnreadableError
+from reminderd.imports.table import MESSAGE_UNIT, UnreadableError
 
 _ENCODINGS: Final[Mapping[str, str]] = {
     "ASCII": "ascii",
@@ -266,7 +266,7 @@ def read(content: bytes, encoding: str | None) -> Records:
         record = Record(number, version=(number,))
         _fill(record, raw, encoding)
         records.append(record)
-    return table_of(records, FIELDS, "message", "HL7 v2")
+    return table_of(records, FIELDS, MESSAGE_UNIT, "HL7 v2")
 
 
 def _fill(record: Record, raw: RawMessage, encoding: str | None) -> None:

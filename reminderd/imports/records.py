@@ -65,6 +65,7 @@ class Record:
             clean = ""
         if _LOST in clean:
             self.wrong(UNREADABLE, always=name == "ref")
+            clean = "" if name == "ref" else clean  # it would be the name of another one
         self.cells[name] = " ".join(clean.split())
 
     def wrong(self, mistake: str, *, always: bool = False) -> None:

@@ -18,7 +18,7 @@ from reminderd.core.tables.columns import Columns
 from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.upsert import Cancellation
 from reminderd.imports.loop import ReadRow
-from reminderd.imports.table import SPREADSHEET_UNIT, Table, UnreadableError
+from reminderd.imports.table import MESSAGE_UNIT, SPREADSHEET_UNIT, Table, UnreadableError
 from reminderd.store.appointments import appointments_between, cancel_appointment
 from reminderd.store.reminders import Source, cancel, waiting_between
 from reminderd.store.sqlite.driver import Connection, snapshot, transaction
@@ -106,7 +106,12 @@ def snapshot_of(table: Table, columns: Columns, read: ReadRow, coverage: Coverag
         read: reads its rows.
         coverage: which days it covers.
         zone: the clinic's.
+
+    Raises:
+        UnreadableError: It says only what has changed.
     """
+    if table.unit == MESSAGE_UNIT:
+        raise UnreadableError("its messages say what has changed, not what there is; expected no snapshot of them")
     names: set[str] = set()
     nameless: int | None = None
     first: datetime | None = None

@@ -43,12 +43,13 @@ def columns_of(alias: str) -> str:
 _AFTER: Final = f"""
 SELECT {columns_of("c")} FROM changes AS c WHERE c.seq > :after AND c.subject_id <> '' ORDER BY c.seq LIMIT :limit
 """
-_FACTS: Final = ("phone_number", "timezone", "language", "patient_ref", "type", "name", "provider", "place")
+_FACTS: Final = ("phone_number", "timezone", "language", "patient_ref", "appointment_type", "name", "provider", "place")
 _MOMENTS: Final = ("scheduled_at", "expires_at", "appointment_at")
 _ANSWERS: Final = f"""
 SELECT {columns_of("c")}, coalesce(r.phone_number, a.phone_number) AS phone_number,
        coalesce(r.timezone, a.timezone) AS timezone, coalesce(r.language, a.language) AS language,
-       a.patient_ref, a.type, a.name, a.provider, a.place, r.scheduled_at, r.expires_at, a.at AS appointment_at
+       a.patient_ref, a.type AS appointment_type, a.name, a.provider, a.place, a.at AS appointment_at,
+       r.scheduled_at, r.expires_at
   FROM changes AS c
   LEFT JOIN reminders AS r ON r.id = c.subject_id AND c.kind = 'reminder'
   LEFT JOIN appointments AS a ON a.id = CASE c.kind WHEN 'appointment' THEN c.subject_id ELSE c.appointment_id END

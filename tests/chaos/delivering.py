@@ -55,6 +55,7 @@ async def main(path: str, url: str, folder: str) -> None:
         files = Files(
             folder=Path(folder),
             form=form,
+            profile="",
             due=lambda _last, now: now,
             database=database,
             clock=clock,

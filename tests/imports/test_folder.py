@@ -408,3 +408,19 @@ def test_a_snapshot_of_a_profile_cancels_what_it_lacks_and_says_what_it_did_not(
     assert dropped(lines[0].replace("1,+", "99,+")).status is ImportStatus.REFUSED
     [row] = rows(inbox, "SELECT count(*) AS count FROM appointments WHERE status = 'booked'")
     assert row["count"] == 6
+
+
+def test_those_who_may_read_a_file_may_read_what_is_next_to_it_whatever_the_daemons_umask_is(
+    inbox: Path, config: Config
+) -> None:
+    (inbox / "list.csv").write_text(HEADER + BAD)
+    (inbox / "other.csv").write_text("")
+    for name in ("list.csv", "other.csv"):
+        (inbox / name).chmod(0o640)
+    before = os.umask(0o077)
+    try:
+        imported(inbox, config)
+    finally:
+        os.umask(before)
+    names = ("done/list.rejected.csv", "rejected/other.csv.txt")
+    assert [stat.S_IMODE((inbox / name).stat().st_mode) for name in names] == [0o640, 0o640]

@@ -37,7 +37,7 @@ def files(
     due: Callable[[datetime | None, datetime], datetime] = every(1),  # noqa: B008 - it never changes
 ) -> Files:
     form = Form(format="csv", columns=OWN, zone=ZONE)
-    return Files(folder=into, form=form, due=due, database=database, clock=clock, stopping=trio.Event())
+    return Files(folder=into, form=form, profile="", due=due, database=database, clock=clock, stopping=trio.Event())
 
 
 @asynccontextmanager
