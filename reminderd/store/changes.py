@@ -55,6 +55,7 @@ SELECT {columns_of("c")}, coalesce(r.phone_number, a.phone_number) AS phone_numb
   LEFT JOIN appointments AS a ON a.id = CASE c.kind WHEN 'appointment' THEN c.subject_id ELSE c.appointment_id END
  WHERE c.seq > :after AND c.seq <= :until AND c.subject_id <> '' ORDER BY c.seq LIMIT :limit
 """
+_NEWEST: Final = "SELECT seq FROM changes WHERE subject_id <> '' ORDER BY seq DESC LIMIT 1"
 _BOUNDS: Final = """
 SELECT (SELECT min(seq) FROM changes) AS oldest, (SELECT event_id FROM changes WHERE seq = :seq) AS found
 """
@@ -133,8 +134,9 @@ def _answer(row: Row) -> Answer:
 
 
 def newest_change(connection: Connection) -> int:
-    """Return the number of the newest change; 0: there is none."""
-    return int(connection.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0])
+    """Return the number of the newest change that was not erased; 0: there is none."""
+    row = connection.execute(_NEWEST).fetchone()
+    return 0 if row is None else int(row["seq"])
 
 
 def trim_changes(connection: Connection, _now: datetime, *, before: datetime, read: int | None) -> int:
