@@ -35,6 +35,7 @@ CREATE TABLE reminders (
     done_at          INTEGER,
     planned_at       INTEGER,
     cadence          TEXT,
+    source           TEXT,
     revision         INTEGER NOT NULL DEFAULT 0,
     created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
     updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
@@ -47,10 +48,10 @@ CREATE TABLE reminders (
         AND updated_at BETWEEN 0 AND 32503680000000
     )
 ) STRICT;
-INSERT INTO reminders VALUES('waits','w','+12025550100','Tomorrow.',1780000000000,NULL,NULL,NULL,NULL,'scheduled',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('rings',NULL,'+12025550101','It''s at nine; be there.',1780000000000,1780000000009,'Europe/Berlin',NULL,NULL,'processing',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,3,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('über','ü','+12025550102',replace('Größe\nzwei Zeilen','\n',char(10)),1780000000000,NULL,NULL,NULL,NULL,'called','confirmed',NULL,NULL,NULL,2,0,NULL,0,NULL,NULL,NULL,1780000000003,NULL,NULL,NULL,0,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('lost',NULL,'nonsense','',1780000000000,NULL,NULL,NULL,NULL,'failed',NULL,'outcome unknown: call the patient manually',NULL,NULL,0,0,NULL,0,NULL,NULL,'unconfirmed',1780000000003,NULL,NULL,NULL,0,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('waits','w','+12025550100','Tomorrow.',1780000000000,NULL,NULL,NULL,NULL,'scheduled',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('rings',NULL,'+12025550101','It''s at nine; be there.',1780000000000,1780000000009,'Europe/Berlin',NULL,NULL,'processing',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,3,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('über','ü','+12025550102',replace('Größe\nzwei Zeilen','\n',char(10)),1780000000000,NULL,NULL,NULL,NULL,'called','confirmed',NULL,NULL,NULL,2,0,NULL,0,NULL,NULL,NULL,1780000000003,NULL,NULL,NULL,NULL,0,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('lost',NULL,'nonsense','',1780000000000,NULL,NULL,NULL,NULL,'failed',NULL,'outcome unknown: call the patient manually',NULL,NULL,0,0,NULL,0,NULL,NULL,'unconfirmed',1780000000003,NULL,NULL,NULL,NULL,0,1780000000000,1780000000000);
 CREATE TABLE appointments (
     id               TEXT PRIMARY KEY NOT NULL
                      CONSTRAINT id_is_1_to_200_characters_without_controls CHECK (
@@ -268,6 +269,7 @@ WHERE '/' || id || '/' || coalesce(ref, '') || '/' GLOB
 CREATE INDEX appointments_to_plan ON appointments (wake_at, id) WHERE wake_at IS NOT NULL;
 CREATE INDEX appointments_by_phone_number ON appointments (phone_number);
 CREATE INDEX appointments_by_at ON appointments (at, id);
+CREATE INDEX appointments_not_purged ON appointments (at, id) WHERE phone_number <> '';
 CREATE UNIQUE INDEX call_logs_one_open_call ON call_logs (phone_number)
 WHERE state IN ('dialing', 'unconfirmed', 'placed');
 CREATE INDEX call_logs_stray ON call_logs (phone_number, state) WHERE state = 'stray';

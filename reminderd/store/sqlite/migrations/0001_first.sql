@@ -36,6 +36,7 @@ CREATE TABLE reminders (
     done_at          INTEGER,
     planned_at       INTEGER,
     cadence          TEXT,
+    source           TEXT,
     revision         INTEGER NOT NULL DEFAULT 0,
     created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
     updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
@@ -126,6 +127,8 @@ CREATE TABLE appointments (
 CREATE INDEX appointments_to_plan ON appointments (wake_at, id) WHERE wake_at IS NOT NULL;
 CREATE INDEX appointments_by_phone_number ON appointments (phone_number);
 CREATE INDEX appointments_by_at ON appointments (at, id);
+-- What a purge has not emptied yet.
+CREATE INDEX appointments_not_purged ON appointments (at, id) WHERE phone_number <> '';
 
 CREATE TABLE call_logs (
     seq              INTEGER PRIMARY KEY AUTOINCREMENT,
