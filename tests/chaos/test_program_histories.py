@@ -2,7 +2,8 @@
 
 Two processes on one file are killed, restarted and configured anew, while other programs write with the SQL of
 docs/database.md, staff cancel, accept a number, call again, pause, import tables and restore a backup, the clinic's own
-system sends requests, calls end in every way of their provider, and the wall clock is set. The rules alone are played
+system sends requests, appointments are moved, cancelled and answered, calls end in every way of their provider, and the
+wall clock is set. The rules alone are played
 so in `tests/core/lifecycle/test_histories.py`, claims and fences in `test_store_histories.py`.
 """
 
@@ -275,7 +276,7 @@ class ProgramHistories(RuleBasedStateMachine):
             case _:
                 other.deletes(wanted)
 
-    # Appointments, whoever changes them
+    # How appointments change, by anybody
 
     @precondition(lambda self: len(self.program.desk.diary.visits) < MOST_VISITS)
     @rule(phone=SOME_PHONE, ahead=st.sampled_from(BOOKED_AHEAD))
