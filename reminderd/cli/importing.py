@@ -2,14 +2,16 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NoReturn
+from zoneinfo import ZoneInfo
 
 import click
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from reminderd.cli.common import (
     FAILED,
@@ -22,27 +24,38 @@ from reminderd.cli.common import (
     wrong,
 )
 from reminderd.cli.import_progress import interruptible, progress
+from reminderd.cli.import_words import in_words
+from reminderd.cli.lists import span_of
+from reminderd.cli.output import counted, spoken
+from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.imports import ImportStatus
+from reminderd.core.model import Appointment
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
 from reminderd.core.tables.rows import Asked
+from reminderd.core.tables.snapshots import MOST_CANCELLED
+from reminderd.core.upsert import Intake
 from reminderd.imports.formats import opened
 from reminderd.imports.loop import ReadRow, Tally, Write, import_rows
 from reminderd.imports.profiles import Profile, profile_of
 from reminderd.imports.recording import Ending, recorded
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
+from reminderd.imports.snapshot import Coverage, Snapshot, cancel_missing, nothing_cancelled, snapshot_of
 from reminderd.imports.table import Table, UnreadableError
 from reminderd.imports.writing import comparing, source_of, writing
 from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.sqlite.driver import Connection
 from reminderd.validators import codec_of, did_you_mean
 
 INTERRUPTED: Final = 130
 
 _STDIN: Final = "-"
 _STDIN_DESCRIPTOR: Final = 0
+_SHOWN: Final = 10
+"""Lines and appointments that a dry run shows."""
 _AGAIN: Final = "to continue, run the same command again: what was imported stays as it is"
 
 
@@ -69,6 +82,19 @@ def _headers(_context: click.Context, _option: click.Parameter, chosen: Sequence
     return headers
 
 
+class _Percent(click.ParamType[int]):
+    """A number from 0 to 100, with or without a percent sign."""
+
+    name = "percent"
+
+    def convert(self, value: Any, _param: click.Parameter | None, _context: click.Context | None) -> int:  # noqa: ANN401
+        """Return the number."""
+        text = str(value).strip().removesuffix("%").strip()
+        if not (text.isascii() and text.isdigit() and int(text) <= 100):
+            self.fail(f'"{value}"; expected a number from 0% to 100%')
+        return int(text)
+
+
 @frozen(kw_only=True)
 class _Options:
     """What is typed along with the file."""
@@ -79,6 +105,10 @@ class _Options:
     dates: str | None
     rejected_file: Path | None
     dry_run: bool
+    snapshot: bool
+    first: str | None
+    last: str | None
+    max_cancelled: int
 
 
 @click.command(name="import")
@@ -111,6 +141,21 @@ class _Options:
     type=click.Path(dir_okay=False, path_type=Path),
     help="The file for rejected lines; else NAME.rejected.csv in the folder of FILE.",
 )
+@click.option(
+    "--snapshot",
+    is_flag=True,
+    help="FILE has all appointments of a span: cancel what it lacks and came from files of the same --profile.",
+)
+@click.option("--from", "first", metavar="DATE", help="The first day of the span.")
+@click.option("--to", "last", metavar="DATE", help="The last day of the span.")
+@click.option(
+    "--max-cancelled",
+    type=_Percent(),
+    default=f"{MOST_CANCELLED:.0%}",
+    show_default=True,
+    metavar="PERCENT",
+    help="Refuse a snapshot that lacks more of them, and more than 5.",
+)
 @with_config
 def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN401 - click passes each with its type
     """Import reminders from FILE: a CSV table with a header, a calendar (.ics), FHIR or HL7 v2; - is standard input.
@@ -123,6 +168,7 @@ def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN40
     """
     options = _Options(**typed)
     profile = _profile(config, options)
+    coverage = _coverage(config, options, profile)
     rejected_path, never = _rejected_path(file, options.rejected_file), files_in_use(config)
     try:
         may_be_rejected(rejected_path, never)
@@ -132,44 +178,74 @@ def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN40
         columns = profile.columns_of(table)
         _say_what_was_found(file, table, columns)
         read = profile.reader_of(table, columns)
+        found = None if coverage is None else snapshot_of(table, columns, read, coverage, config.calling.zone)
+        if options.dry_run:
+            _say_how_lines_are_read(table, read, config.calling.zone)
         is_piped = str(file) == _STDIN
         name = "standard input" if is_piped else file.name
         with (
             rejected_lines(rejected_path, table, like=None if is_piped else file, never=never) as rejected,
-            _started(config, name, options, tally := Tally(rejected)) as (write, ending),
+            _started(config, name, options, tally := Tally(rejected), found) as started,
             interruptible() as is_interrupted,
             progress(table.size, table.position) as show,
         ):
             used = Counter[int]()
             read_and_count = partial(_read_and_count, read=read, columns=columns, used=used)
-            if not import_rows(table, read_and_count, write, tally, show, is_interrupted):
-                ending.status = ImportStatus.INTERRUPTED
+            if import_rows(table, read_and_count, started.write, tally, show, is_interrupted):
+                tally.done[Intake.CANCELLED] += started.cancel()
+            else:
+                started.ending.status = ImportStatus.INTERRUPTED
+    if found is not None and found.held.nameless is not None:
+        tally.warnings.append(nothing_cancelled(found.held.nameless, table.unit))
+    if options.dry_run and started.missing:
+        _say_what_is_missing(started.missing, config.calling.zone)
     _say_what_was_done(tally, dry_run=options.dry_run)
     if len(columns.places["phone_number"]) > 1:
         chosen_from = ", ".join(f"{lines:,} from {table.header[place].strip()}" for place, lines in used.most_common())
         click.echo(f"phone numbers: {chosen_from or 'none'}")
-    if ending.status is ImportStatus.INTERRUPTED:
+    if started.ending.status is ImportStatus.INTERRUPTED:
         _stop(f"interrupted after {table.unit} {tally.last_line}; {_AGAIN}")
     if tally.rejected.lines:
         raise SystemExit(FAILED)
 
 
+@frozen(kw_only=True)
+class _Started:
+    """An import that has begun."""
+
+    write: Write
+    """Writes chunks; in a dry run, only compares them."""
+    missing: Sequence[Appointment]
+    """What the file lacks, if it is a snapshot."""
+    cancel: Callable[[], int]
+    """Cancels that, or in a dry run only counts it."""
+    ending: Ending = field(factory=Ending)
+
+
 @contextmanager
-def _started(config: Config, name: str, options: _Options, tally: Tally) -> Iterator[tuple[Write, Ending]]:
-    """Yield what writes chunks, and how the import ends. A dry run only compares, and makes no database."""
-    rules = rules_of(config)
-    source = source_of(name, options.profile, actor())
+def _started(config: Config, name: str, options: _Options, tally: Tally, found: Snapshot | None) -> Iterator[_Started]:
+    """Begin an import. A dry run only compares, and makes no database."""
+    rules, source = rules_of(config), source_of(name, options.profile, actor())
+
+    def missing(connection: Connection) -> Sequence[Appointment]:
+        if found is None or options.profile is None:
+            return ()
+        return found.missing(connection, options.profile, SystemClock().now())
+
     if not options.dry_run:
-        with (
-            database(config) as connection,
-            recorded(connection, tally, file=name, profile=options.profile, actor=source.actor) as ending,
-        ):
-            yield writing(connection, rules=rules, source=source), ending
+        with database(config) as connection:
+            lacks = missing(connection)
+            cancel = partial(cancel_missing, connection, lacks, rules=rules, source=source)
+            with recorded(connection, tally, file=name, profile=options.profile, actor=source.actor) as ending:
+                write = writing(connection, rules=rules, source=source)
+                yield _Started(write=write, missing=lacks, cancel=cancel, ending=ending)
     elif config.database.path.exists():
         with database_to_look_at(config, changes_nothing=True) as connection:
-            yield comparing(connection, rules=rules, source=source), Ending()
+            lacks = missing(connection)
+            write = comparing(connection, rules=rules, source=source)
+            yield _Started(write=write, missing=lacks, cancel=partial(len, lacks))
     else:
-        yield comparing(None, rules=rules, source=source), Ending()
+        yield _Started(write=comparing(None, rules=rules, source=source), missing=(), cancel=lambda: 0)
 
 
 @contextmanager
@@ -231,6 +307,43 @@ def _profile(config: Config, options: _Options) -> Profile:
     )
 
 
+def _coverage(config: Config, options: _Options, profile: Profile) -> Coverage | None:
+    """Return the span of a snapshot: as it is typed, or else as the profile has it; None: it is none."""
+    mistakes: list[str] = []
+    start, end = span_of(None, options.first, options.last, config.calling.zone, mistakes)
+    if (start is None) is not (end is None):
+        mistakes.append("--from, --to: one without the other; expected both")
+    is_wanted = options.snapshot or start is not None or end is not None
+    if is_wanted and not options.snapshot:
+        mistakes.append("--from, --to: without --snapshot; expected it, too")
+    if options.snapshot and options.profile is None:
+        mistakes.append("--snapshot: expected --profile, as only what came from files of the same profile is cancelled")
+    if options.snapshot and start is None and not profile.snapshot_days:
+        mistakes.append("--snapshot: of which days? expected --from and --to, or snapshot_days in the profile")
+    if mistakes:
+        wrong(mistakes)
+    if not options.snapshot and not profile.snapshot_days:
+        return None
+    return Coverage(start=start, end=end, days=profile.snapshot_days, most=options.max_cancelled / 100)
+
+
+def _say_how_lines_are_read(table: Table, read: ReadRow, zone: ZoneInfo) -> None:
+    """Show the first lines in words, for a person to see whether all was understood."""
+    click.echo(f"the first {table.unit}s are read as:" if table.unit != "entry" else "the first entries are read as:")
+    for row in islice(table.rows(), _SHOWN):
+        asked = [row.mistake] if row.mistake is not None else read(row.cells)
+        click.echo(f"  {table.unit} {row.line}: {in_words(asked, zone)}")
+
+
+def _say_what_is_missing(missing: Sequence[Appointment], zone: ZoneInfo) -> None:
+    """Show what a snapshot lacks, which would be cancelled."""
+    click.echo(f"it lacks {counted(len(missing), 'appointment')}, which would be cancelled:")
+    for one in missing[:_SHOWN]:
+        click.echo(f"  {one.ref or one.id}: {spoken(one.at, zone)}")
+    if len(missing) > _SHOWN:
+        click.echo(f"  and {len(missing) - _SHOWN:,} more")
+
+
 def _read_and_count(cells: Sequence[str], *, read: ReadRow, columns: Columns, used: Counter[int]) -> Asked | list[str]:
     """Read a row, and count from which column its number came."""
     asked = read(cells)
@@ -244,9 +357,9 @@ def _say_what_was_found(file: Path, table: Table, columns: Columns) -> None:
     click.echo(f"{file}: {first}")
     for other in others:
         click.echo(f"  {other}")
-    for field, places in columns.places.items():
-        between = ", else " if field == "phone_number" else " and "
-        click.echo(f"  {field}: {between.join(table.header[place].strip() for place in places)}")
+    for name, places in columns.places.items():
+        between = ", else " if name == "phone_number" else " and "
+        click.echo(f"  {name}: {between.join(table.header[place].strip() for place in places)}")
     if columns.ignored:
         click.echo(f"  ignored: {', '.join(name.strip() for name in columns.ignored if name.strip())}")
 

@@ -19,16 +19,19 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.imports import FOLDER, ImportStatus, in_words
 from reminderd.core.masking import without_numbers
 from reminderd.core.tables.columns import ColumnsError
+from reminderd.core.upsert import Intake
 from reminderd.files import put_in_place, scratch
 from reminderd.imports.formats import opened
 from reminderd.imports.loop import Tally, import_rows
 from reminderd.imports.profiles import Profile, profile_of
 from reminderd.imports.recording import recorded, refused
 from reminderd.imports.rejected import rejected_lines
+from reminderd.imports.snapshot import Coverage, cancel_missing, nothing_cancelled, snapshot_of
 from reminderd.imports.table import UnreadableError
 from reminderd.imports.writing import source_of, writing
 from reminderd.store.sqlite.driver import Connection
@@ -175,13 +178,21 @@ def _imported(
         opened(dropped.path, profile.headers, profile.encoding, form=profile.form) as table,
         _only_if_moved(target.with_name(_lines_of(target.name))) as lines,
     ):
-        read = profile.reader_of(table, profile.columns_of(table))
+        columns = profile.columns_of(table)
+        read, rules = profile.reader_of(table, columns), rules_of(config)
+        found = None
+        if profile.name is not None and profile.snapshot_days:
+            coverage = Coverage(days=profile.snapshot_days)
+            found = snapshot_of(table, columns, read, coverage, config.calling.zone)
+        missing = [] if found is None else found.missing(connection, profile.name or "", SystemClock().now())
         with (
             rejected_lines(lines.path, table, like=dropped.path, never={}) as rejected,
             recorded(connection, tally := Tally(rejected), file=name, profile=profile.name, actor=FOLDER) as ending,
         ):
-            write = writing(connection, rules=rules_of(config), source=source)
-            if not import_rows(table, read, write, tally, lambda _text, _is_end: None, is_stopped):
+            write = writing(connection, rules=rules, source=source)
+            if import_rows(table, read, write, tally, lambda _text, _is_end: None, is_stopped):
+                tally.done[Intake.CANCELLED] += cancel_missing(connection, missing, rules=rules, source=source)
+            else:
                 ending.status = ImportStatus.INTERRUPTED
         if ending.status is ImportStatus.DONE:
             lines.are_kept = _moved(dropped, target)
@@ -193,6 +204,8 @@ def _imported(
         what = f"imported {shown}: {counts}; moved to {DONE}/{without_numbers(target.name)}"
     else:
         what = f"imported {shown}: {counts}; it has changed meanwhile, and will be imported again"
+    if found is not None and found.held.nameless is not None:
+        what = f"{what}; {nothing_cancelled(found.held.nameless, table.unit)}"
     return Result(status=ending.status, text=what, rejected=rejected.lines)
 
 

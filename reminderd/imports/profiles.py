@@ -41,6 +41,8 @@ class Profile:
     """The template of rows without a message."""
     words: Mapping[str, Standing]
     """What words for the status of an appointment mean, see `Columns`."""
+    snapshot_days: int
+    """How many days its files have all appointments of, from their first on; 0: what they lack says nothing."""
     reading: Reading
     """The clinic's, and in which country numbers are read."""
 
@@ -80,6 +82,7 @@ def profile_of(config: Config, name: str | None) -> Profile:
         order=DayOrder(known.dates) if known.dates else None,
         template=known.template or None,
         words=MappingProxyType({plain(word): Standing(meaning) for word, meaning in known.status.items()}),
+        snapshot_days=known.snapshot_days,
         reading=Reading(
             zone=config.calling.local_zone,
             templates=templates_of(config),

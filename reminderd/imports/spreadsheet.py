@@ -25,7 +25,7 @@ from reminderd.core.tables.csv_rows import (
     names_delimiter,
     unguarded,
 )
-from reminderd.imports.table import UnreadableError, source
+from reminderd.imports.table import SPREADSHEET_UNIT, UnreadableError, source
 
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _NAMES: Final = {
@@ -71,7 +71,7 @@ class Sheet:
     header: Sequence[str]
     size: int
     """In bytes."""
-    unit: str = "line"
+    unit: str = SPREADSHEET_UNIT
 
     @property
     def delimiter(self) -> str:

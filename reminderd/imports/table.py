@@ -15,7 +15,9 @@ from reminderd.core.schedule.dates import DayOrder, day_orders
 from reminderd.core.tables.columns import Columns
 from reminderd.core.tables.csv_rows import CsvRow
 
-UNITS: Final = ("line", "entry", "message")
+SPREADSHEET_UNIT: Final = "line"
+
+UNITS: Final = (SPREADSHEET_UNIT, "entry", "message")
 """What a row is called, by the format of its file."""
 
 

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from random import Random
 
@@ -32,6 +33,28 @@ columns = { scheduled_at = "appointment_at", appointment_at = "" }
 """
 
 
+APPOINTMENTS = """
+[clinic]
+country = "US"
+[calling]
+timezone = "America/New_York"
+[messages.templates]
+visit = "Hello {name}, your appointment is on {date} at {time}."
+[reminders]
+before = ["1 day at 10:00"]
+template = "visit"
+[import.profiles.google]
+format = "ics"
+columns = { phone_number = "DESCRIPTION", name = "SUMMARY" }
+[import.profiles.outlook]
+columns = { phone_number = "DESCRIPTION/Mobile", name = "DESCRIPTION/Name" }
+[import.profiles.nextcloud]
+columns = { phone_number = "CONTACT", name = "SUMMARY", language = "X-LANGUAGE", patient_ref = "X-PATIENT-ID" }
+[import.profiles.apple]
+columns = { phone_number = "ATTENDEE", name = "ATTENDEE/CN" }
+"""
+
+
 def copied(terminal: Terminal, name: str) -> Path:
     (terminal.folder / "config.toml").write_text(CONFIG)
     return Path(shutil.copy(SAMPLES / name, terminal.folder))
@@ -57,6 +80,72 @@ def test_records_become_reminders_like_lines_of_a_table(
     assert sorted(row["phone_number"] for row in terminal.json("list")) == numbers
     again = terminal.type("import", str(path), "--profile", "records").stdout
     assert f"0 added, 0 changed, {len(numbers)} unchanged, 0 rejected" in again
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "booked", "code"),
+    [
+        (
+            "google.ics",
+            "google",
+            [
+                ("4q9hn2s7c1a8example0001@google.com", "+12025550101", "2027-03-01T14:30:00Z"),
+                ("4q9hn2s7c1a8example0003@google.com/20270302T083000", "+12025550103", "2027-03-02T14:00:00Z"),
+            ],
+            1,  # a series, and a whole day
+        ),
+        (
+            "nextcloud.ics",
+            "nextcloud",
+            [
+                ("5d4f6a3e-0000-4c1b-9d2e-example00001", "+12025550106", "2027-03-04T20:30:00Z"),
+                ("5d4f6a3e-0000-4c1b-9d2e-example00002", "+12025550107", "2027-03-04T21:15:00Z"),
+            ],
+            0,
+        ),
+        (
+            "apple.ics",
+            "apple",
+            [("6A1B2C3D-0000-4444-8888-EXAMPLE00001", "+12025550108", "2027-03-05T14:30:00Z")],
+            0,
+        ),
+        ("epic.json", None, [("eAbC.01", "+12025550112", "2027-03-08T14:00:00Z")], 0),
+        ("oracle.json", None, [("4817517", "+12025550114", "2027-03-09T14:30:00Z")], 0),
+        ("hapi.json", None, [("52", "+12025550116", "2027-03-11T15:15:00Z")], 0),
+        ("bulk.ndjson", None, [("b-1", "+12025550121", "2027-03-15T13:00:00Z")], 0),
+        ("epic.hl7", None, [("40001", "+12025550123", "2027-03-17T15:30:00Z")], 0),
+        ("cerner.hl7", None, [("50001", "+12025550126", "2027-03-18T13:15:00Z")], 0),
+        ("athena.hl7", None, [("60001", "+12025550128", "2027-03-19T18:00:00Z")], 0),
+    ],
+)
+def test_appointments_are_booked_and_their_calls_planned(
+    terminal: Terminal, name: str, profile: str | None, booked: list[tuple[str, str, str]], code: int
+) -> None:
+    path = copied(terminal, name)
+    (terminal.folder / "config.toml").write_text(APPOINTMENTS)
+    words = ("import", str(path), *(() if profile is None else ("--profile", profile)))
+    terminal.type(*words, code=code)
+    found = [
+        (row["ref"], row["phone_number"], datetime.fromisoformat(row["at"]))
+        for row in terminal.json("appointment", "list")
+    ]
+    assert found == [(ref, number, datetime.fromisoformat(at)) for ref, number, at in booked]
+    reminders = terminal.json("list")
+    assert sorted(row["phone_number"] for row in reminders) == sorted(number for _, number, _ in booked)
+    assert all(row["message"].startswith("Hello ") for row in reminders)
+    again = terminal.type(*words, code=code).stdout
+    assert f"0 added, 0 changed, {len(booked)} unchanged" in again
+
+
+def test_an_appointment_that_a_later_file_cancels_is_not_called_for(terminal: Terminal) -> None:
+    path = copied(terminal, "epic.hl7")
+    (terminal.folder / "config.toml").write_text(APPOINTMENTS)
+    terminal.type("import", str(path))
+    path.write_text(path.read_bytes().decode().replace("SIU^S13", "SIU^S15"))
+    assert "1 cancelled" in terminal.type("import", str(path)).stdout
+    [appointment] = terminal.json("appointment", "list")
+    assert appointment["status"] == "cancelled"
+    assert [row["status"] for row in terminal.json("list")] == ["cancelled"]
 
 
 def test_a_rejected_record_can_be_corrected_in_its_file_and_imported_as_a_table(terminal: Terminal) -> None:

@@ -341,3 +341,30 @@ def test_old_files_are_deleted_from_the_folders_inside_alone(inbox: Path, config
     assert forget(inbox, now - HOUR) == 0
     assert forget(inbox, now + HOUR) == 2
     assert files(inbox) == {"new.csv"}
+
+
+def test_a_snapshot_of_a_profile_cancels_what_it_lacks_and_says_what_it_did_not(inbox: Path) -> None:
+    config = configured(
+        inbox,
+        '[import.profiles.practice]\nsnapshot_days = 30\n[reminders]\nbefore = ["1 day"]\ntemplate = "checkup"\n'
+        '[messages.templates]\ncheckup = "Please come."\n',
+    )
+    header = "ref,phone,appointment at\n"
+    lines = [f"{number},+493012345{number},2040-01-0{number} 09:30\n" for number in range(1, 8)]
+
+    def dropped(*some: str) -> Result:
+        (inbox / "list.csv").write_text(header + "".join(some))
+        [result] = imported(inbox, config)
+        return result
+
+    dropped(*lines)
+    assert dropped(*lines[:6]).text.startswith(
+        "imported list.csv (profile practice): 0 added, 0 changed, 6 unchanged, 0 rejected, 1 cancelled;"
+    )
+    assert dropped(*lines[:5], "x,y\n".replace("x", "")).text.endswith(
+        "; nothing that it lacks was cancelled, as line 7 is rejected and has no ref that is certain"
+    )
+    assert dropped(*lines[:6]).status is ImportStatus.DONE
+    assert dropped(lines[0].replace("1,+", "99,+")).status is ImportStatus.REFUSED
+    [row] = rows(inbox, "SELECT count(*) AS count FROM appointments WHERE status = 'booked'")
+    assert row["count"] == 6

@@ -7,22 +7,18 @@ import os
 import resource
 import time
 from collections import Counter
-from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
-from zoneinfo import ZoneInfo
 
 import pytest
 from attrs import evolve
 
-from reminderd.core.phone import Numbering, patient_number
-from reminderd.core.requests import Reading
-from reminderd.core.script.templates import Templates
-from reminderd.core.tables.columns import ColumnsError, columns_of
+from reminderd.config import load_config
+from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.tables.csv_rows import guarded
-from reminderd.core.tables.rows import check_status, read_row
 from reminderd.imports.formats import opened
-from reminderd.imports.table import UnreadableError, day_order_of
+from reminderd.imports.profiles import Profile, profile_of
+from reminderd.imports.table import UnreadableError
 from tests.imports.mutations import mutated
 from tests.imports.readings import CHOSEN, SAMPLES
 
@@ -34,14 +30,19 @@ MOST_SECONDS = 5.0
 MOST_MEMORY = 400 << 20
 """Bytes by which the process may grow in all."""
 
-ZONE = ZoneInfo("America/New_York")
 SHEETS = Path(__file__).parents[1] / "cli" / "files"
 
-READING = Reading(
-    zone=ZONE,
-    normalize=lru_cache(10_000)(partial(patient_number, numbering=Numbering(country="US"))),
-    templates=Templates(by_name={"visit": "Your appointment is on {date} at {time}."}, zone=ZONE),
-)
+CONFIG = """
+[clinic]
+country = "US"
+[calling]
+timezone = "America/New_York"
+[messages.templates]
+visit = "Your appointment is on {date} at {time}."
+[reminders]
+before = ["1 day at 10:00"]
+template = "visit"
+"""
 
 ENDINGS = {"csv": (".csv",), "ics": (".ics",), "fhir": (".json", ".ndjson"), "hl7": (".hl7",)}
 
@@ -51,10 +52,10 @@ def samples_of(form: str) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in ENDINGS[form])
 
 
-def outcome_of(path: Path, form: str, chosen: dict[str, str]) -> str:
+def outcome_of(path: Path, form: str, profile: Profile) -> str:
     """Read a file as the import does, and check what every outcome must hold."""
     try:
-        outcomes = rows_of(path, form, chosen)
+        outcomes = rows_of(path, form, profile)
     except UnreadableError as error:
         refused = f"{error}"
     except ColumnsError as error:
@@ -65,21 +66,13 @@ def outcome_of(path: Path, form: str, chosen: dict[str, str]) -> str:
     return "refused"
 
 
-def rows_of(path: Path, form: str, chosen: dict[str, str]) -> Counter[str]:
+def rows_of(path: Path, form: str, profile: Profile) -> Counter[str]:
     """Read each row of a file; return how many are read, and how many rejected."""
     outcomes = Counter[str]()
-    with opened(path, chosen, form=form) as table:
-        # So that rows come to reminders: who is to be called when is not what this is about.
-        times = {} if form == "csv" else {"scheduled_at": "appointment_at", "appointment_at": ""}
-        columns = columns_of(table.header, chosen | times, template="visit")
-        check_status(table.header, columns, table.rows())
-        reading = evolve(READING, order=day_order_of(table, columns))
+    with opened(path, profile.headers, form=form) as table:
+        read = profile.reader_of(table, profile.columns_of(table))
         for row in table.rows():
-            asked = (
-                [row.mistake]
-                if row.mistake is not None
-                else read_row(row.cells, columns, width=len(table.header), reading=reading)
-            )
+            asked = [row.mistake] if row.mistake is not None else read(row.cells)
             assert form == "csv" or len(row.cells) == len(table.header)
             if isinstance(asked, list):
                 assert asked
@@ -93,7 +86,10 @@ def rows_of(path: Path, form: str, chosen: dict[str, str]) -> Counter[str]:
 def test_any_file_is_read_or_refused_with_a_place_and_a_reason(form: str, tmp_path: Path) -> None:
     samples = samples_of(form)
     contents = [path.read_bytes() for path in samples]
-    chosen = [dict(CHOSEN.get(path.name, {})) for path in samples]
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG)
+    any_file = profile_of(load_config(config, {}, tmp_path), None)
+    profiles = [evolve(any_file, headers=CHOSEN.get(path.name, {})) for path in samples]
     memory, outcomes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, Counter[str]()
     path = tmp_path / "file"
     for number in range(FILES):
@@ -101,7 +97,7 @@ def test_any_file_is_read_or_refused_with_a_place_and_a_reason(form: str, tmp_pa
         path.write_bytes(mutated(random, contents))
         began = time.process_time()
         try:
-            outcomes[outcome_of(path, form, random.choice(chosen))] += 1
+            outcomes[outcome_of(path, form, random.choice(profiles))] += 1
         except Exception as error:
             raise AssertionError(f"{form} {number}") from error
         seconds = time.process_time() - began

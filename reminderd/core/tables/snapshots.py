@@ -1,0 +1,48 @@
+"""Decide what a file that is a snapshot no longer holds: what it should hold, and does not, was cancelled."""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.core.model import Appointment
+
+MOST_CANCELLED: Final = 0.2
+"""The share of what is stored that a snapshot may leave out, if nothing else is said."""
+
+FEW: Final = 5
+"""So many may always be left out: of a few appointments, one is soon more than any share."""
+
+
+class SnapshotRefusedError(Exception):
+    """A snapshot leaves out so many that it is hardly whole; the message says how many, and what is expected."""
+
+
+def missing_from(stored: Sequence[Appointment], names: Collection[str], most: float) -> list[Appointment]:
+    """Return the stored appointments that a snapshot no longer holds.
+
+    Args:
+        stored: all in its span that came from files of its kind.
+        names: what it holds, also in rows that are rejected: the `ref` of each appointment, or its id without one.
+        most: the share of them that it may leave out.
+
+    Raises:
+        SnapshotRefusedError: It leaves out too many, or it is empty.
+    """
+    missing = [one for one in stored if (one.ref or one.id) not in names]
+    if missing and not names:
+        raise SnapshotRefusedError("it has no appointment at all; expected a whole file, as it is a snapshot")
+    if len(missing) > max(FEW, most * len(stored)):
+        share = f"{len(missing)} of {len(stored)} appointments would be cancelled, more than {most:.0%}"
+        raise SnapshotRefusedError(f"{share}; expected a whole file, as it is a snapshot, or --max-cancelled")
+    return missing
+
+
+@frozen
+class Held:
+    """What a snapshot holds."""
+
+    names: frozenset[str]
+    """See `missing_from`."""
+    nameless: int | None = None
+    """The first row that is rejected and has no `ref` that can be read: any appointment may be meant. None: none."""

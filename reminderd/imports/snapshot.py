@@ -1,0 +1,138 @@
+"""Take a file as the whole truth about a span of days: cancel what it no longer holds, and came from such files."""
+
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+from functools import partial
+from time import sleep
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from attrs import frozen
+
+from reminderd.clock import SystemClock
+from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
+from reminderd.core.model import Appointment, AppointmentStatus
+from reminderd.core.requests import normal_name
+from reminderd.core.rules import Rules
+from reminderd.core.tables.columns import Columns
+from reminderd.core.tables.csv_rows import CsvRow
+from reminderd.core.tables.snapshots import MOST_CANCELLED, Held, SnapshotRefusedError, missing_from
+from reminderd.imports.loop import ReadRow
+from reminderd.imports.table import SPREADSHEET_UNIT, Table, UnreadableError
+from reminderd.store.appointments import appointments_between, cancel_appointment, find_appointment
+from reminderd.store.reminders import Source
+from reminderd.store.sqlite.driver import Connection, snapshot, transaction
+
+_AT_ONCE: Final = 200
+"""Appointments that are cancelled in one transaction."""
+
+_PAUSE: Final = 0.02
+_NO_REF: Final = ("ref:", "cells:")
+
+
+@frozen(kw_only=True)
+class Coverage:
+    """Which days a snapshot covers."""
+
+    start: datetime | None = None
+    """The first moment; None: the beginning of the day of its first appointment."""
+    end: datetime | None = None
+    """The first moment that it does not cover anymore; None: `days` after its first."""
+    days: int = 0
+    most: float = MOST_CANCELLED
+    """The share of the stored appointments that it may leave out."""
+
+
+@frozen(kw_only=True)
+class Snapshot:
+    """What a file that is a snapshot holds, and the span that it covers."""
+
+    held: Held
+    start: datetime
+    end: datetime
+    most: float
+
+    def missing(self, connection: Connection, profile: str, now: datetime) -> list[Appointment]:
+        """Return the appointments to come that the file no longer holds; none if a rejected row may be any of them.
+
+        Raises:
+            UnreadableError: They are so many that the file is hardly whole.
+        """
+        if self.held.nameless is not None:
+            return []
+        read = partial(appointments_between, source=profile, start=max(self.start, now), end=self.end)
+        try:
+            return missing_from(snapshot(connection, read), self.held.names, self.most)
+        except SnapshotRefusedError as error:
+            raise UnreadableError(str(error)) from None
+
+
+def snapshot_of(table: Table, columns: Columns, read: ReadRow, coverage: Coverage, zone: ZoneInfo) -> Snapshot:
+    """Read a table once, to know what it holds; a row that is rejected still holds the appointment that it names.
+
+    Args:
+        table: the file.
+        columns: where its fields are.
+        read: reads its rows.
+        coverage: which days it covers.
+        zone: the clinic's.
+
+    Raises:
+        UnreadableError: It has no appointments, but reminders.
+    """
+    if not columns.are_appointments:
+        raise UnreadableError("it has reminders; expected a snapshot of appointments, without a time to call")
+    names: set[str] = set()
+    nameless: int | None = None
+    first: datetime | None = None
+    for row in table.rows():
+        asked = [row.mistake] if row.mistake is not None else read(row.cells)
+        if isinstance(asked, AppointmentRequest):
+            names.add(asked.ref or asked.own_id)
+            first = asked.at if first is None else min(first, asked.at)
+        elif isinstance(asked, AppointmentCancellation):
+            names.add(asked.name)
+        elif ref := _ref_of(row, columns, asked, table.unit):
+            names.add(ref)
+        else:
+            nameless = nameless or row.line
+    first_day = (first or SystemClock().now()).astimezone(zone).date()
+    start = coverage.start or datetime.combine(first_day, time.min, tzinfo=zone)
+    end = coverage.end or start + timedelta(days=coverage.days)
+    return Snapshot(held=Held(frozenset(names), nameless), start=start, end=end, most=coverage.most)
+
+
+def _ref_of(row: CsvRow, columns: Columns, mistakes: object, unit: str) -> str:
+    """Return the `ref` of a row that is rejected; empty: it has none that is certain.
+
+    In a line that can't be taken apart, or has more cells than the header, a cell may be under another header.
+    """
+    found = mistakes if isinstance(mistakes, list) else []
+    if (row.mistake is not None and unit == SPREADSHEET_UNIT) or any(one.startswith(_NO_REF) for one in found):
+        return ""
+    return normal_name(columns.text("ref", row.cells))
+
+
+def cancel_missing(connection: Connection, missing: Sequence[Appointment], *, rules: Rules, source: Source) -> int:
+    """Cancel appointments, some in each transaction, if they still are as they were found; return how many were."""
+    cancelled = 0
+    for at in range(0, len(missing), _AT_ONCE):
+        some = partial(_cancel, some=missing[at : at + _AT_ONCE], rules=rules, source=source)
+        cancelled += transaction(connection, some, SystemClock().now())
+        sleep(_PAUSE)
+    return cancelled
+
+
+def _cancel(connection: Connection, now: datetime, *, some: Sequence[Appointment], rules: Rules, source: Source) -> int:
+    cancelled = 0
+    for one in some:
+        stored = find_appointment(connection, one.id)
+        if stored is not None and stored.status is AppointmentStatus.BOOKED and stored.at == one.at:
+            cancel_appointment(connection, now, appointment_id=one.id, rules=rules, source=source)
+            cancelled += 1
+    return cancelled
+
+
+def nothing_cancelled(row: int, unit: str) -> str:
+    """Return why a snapshot cancels nothing."""
+    return f"nothing that it lacks was cancelled, as {unit} {row} is rejected and has no ref that is certain"
