@@ -70,7 +70,7 @@ def test_without_a_profile_a_table_has_no_phone_number() -> None:
 
 def test_a_profile_without_a_ref_or_that_ignores_a_column_still_shows_what_a_line_is_about() -> None:
     row = table(an_answer(), {"message": "", "date": "Date", "time": "Time", "patient_ref": "Ref"})
-    assert list(row)[:7] == ["Date", "Time", "Ref", "reminderd ref", "appointment_ref", "appointment_at", "scheduled_at"]
+    assert list(row)[:5] == ["Date", "Time", "Ref", "reminderd ref", "appointment_ref"]
     assert (row["Date"], row["Time"], row["Ref"], row["reminderd ref"]) == ("2026-03-02", "11:00", "P 1", "A|7")
 
 
