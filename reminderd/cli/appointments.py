@@ -164,7 +164,7 @@ def move(config: Config, name: str, at: str, *, as_json: bool) -> None:
     found = _found(config, name)
     change = partial(
         move_appointment,
-        appointment=found,
+        appointment_id=found.id,
         at=moment,
         rules=rules_of(config),
         mint=lambda: str(uuid4()),

@@ -26,24 +26,23 @@ from reminderd.cli.common import (
 from reminderd.cli.import_progress import interruptible, progress
 from reminderd.cli.import_words import in_words
 from reminderd.cli.lists import span_of
-from reminderd.cli.output import counted, spoken
+from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.imports import ImportStatus
-from reminderd.core.model import Appointment
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
 from reminderd.core.tables.rows import Asked
-from reminderd.core.tables.snapshots import MOST_CANCELLED
+from reminderd.core.tables.snapshots import MOST_CANCELLED, Waiting
 from reminderd.core.upsert import Intake
 from reminderd.imports.formats import opened
 from reminderd.imports.loop import ReadRow, Tally, Write, import_rows
 from reminderd.imports.profiles import Profile, profile_of
 from reminderd.imports.recording import Ending, recorded
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
-from reminderd.imports.snapshot import Coverage, Snapshot, cancel_missing, nothing_cancelled, snapshot_of
+from reminderd.imports.snapshot import Coverage, Snapshot, nothing_cancelled, snapshot_of
 from reminderd.imports.table import Table, UnreadableError
 from reminderd.imports.writing import comparing, source_of, writing
 from reminderd.store.errors import StoreUnavailableError
@@ -215,7 +214,7 @@ class _Started:
 
     write: Write
     """Writes chunks; in a dry run, only compares them."""
-    missing: Sequence[Appointment]
+    missing: Sequence[Waiting]
     """What the file lacks, if it is a snapshot."""
     cancel: Callable[[], int]
     """Cancels that, or in a dry run only counts it."""
@@ -227,7 +226,7 @@ def _started(config: Config, name: str, options: _Options, tally: Tally, found: 
     """Begin an import. A dry run only compares, and makes no database."""
     rules, source = rules_of(config), source_of(name, options.profile, actor())
 
-    def missing(connection: Connection) -> Sequence[Appointment]:
+    def missing(connection: Connection) -> Sequence[Waiting]:
         if found is None or options.profile is None:
             return ()
         return found.missing(connection, options.profile, SystemClock().now())
@@ -235,10 +234,10 @@ def _started(config: Config, name: str, options: _Options, tally: Tally, found: 
     if not options.dry_run:
         with database(config) as connection:
             lacks = missing(connection)
-            cancel = partial(cancel_missing, connection, lacks, rules=rules, source=source)
+            cancel = None if found is None else partial(found.cancel, connection, lacks, rules=rules, source=source)
             with recorded(connection, tally, file=name, profile=options.profile, actor=source.actor) as ending:
                 write = writing(connection, rules=rules, source=source)
-                yield _Started(write=write, missing=lacks, cancel=cancel, ending=ending)
+                yield _Started(write=write, missing=lacks, cancel=cancel or (lambda: 0), ending=ending)
     elif config.database.path.exists():
         with database_to_look_at(config, changes_nothing=True) as connection:
             lacks = missing(connection)
@@ -335,11 +334,11 @@ def _say_how_lines_are_read(table: Table, read: ReadRow, zone: ZoneInfo) -> None
         click.echo(f"  {table.unit} {row.line}: {in_words(asked, zone)}")
 
 
-def _say_what_is_missing(missing: Sequence[Appointment], zone: ZoneInfo) -> None:
+def _say_what_is_missing(missing: Sequence[Waiting], zone: ZoneInfo) -> None:
     """Show what a snapshot lacks, which would be cancelled."""
-    click.echo(f"it lacks {counted(len(missing), 'appointment')}, which would be cancelled:")
+    click.echo(f"it lacks {len(missing):,} of what is stored, which would be cancelled:")
     for one in missing[:_SHOWN]:
-        click.echo(f"  {one.ref or one.id}: {spoken(one.at, zone)}")
+        click.echo(f"  {one.name}: {spoken(one.at, zone)}")
     if len(missing) > _SHOWN:
         click.echo(f"  and {len(missing) - _SHOWN:,} more")
 

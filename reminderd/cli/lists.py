@@ -110,7 +110,12 @@ def list_(
 def _for_people(row: dict[str, Value]) -> dict[str, Value]:
     """Return a row for people: with its reason, and with `wake_at` only where that is another time."""
     wake_at = None if row["wake_at"] == row["scheduled_at"] else row["wake_at"]
-    return row | {"why": row["last_error"] or row["hold_reason"], "wake_at": wake_at}
+    return row | {"ref": _ref(row), "why": row["last_error"] or row["hold_reason"], "wake_at": wake_at}
+
+
+def _ref(row: Row) -> Value:
+    """Return the name by which staff know a reminder: its own, or that of its appointment."""
+    return row["ref"] or row.get("appointment_ref")
 
 
 def span_of(
@@ -220,7 +225,7 @@ def _with_outcome(row: Row) -> Row:
         _HOLDS.get(str(row["hold_code"])),
         is_done=row["done_at"] is not None,
     )
-    return row | {"outcome": word.value, "why": row["last_error"] or row["hold_reason"]}
+    return row | {"outcome": word.value, "ref": _ref(row), "why": row["last_error"] or row["hold_reason"]}
 
 
 def _in_words(row: Row) -> Row:

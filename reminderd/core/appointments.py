@@ -289,20 +289,28 @@ def _warnings(request: AppointmentRequest, rules: Rules, now: datetime, *, opted
     yield from message_warnings(message.text)
 
 
-def unplannable(appointment: Appointment, rules: Rules) -> str | None:
-    """Return why no call can be planned for a stored appointment; None: they can. Others may have written anything."""
-    plan = rules.planning.of(appointment.type)
-    if not plan.before:
-        return NO_CALLS_PLANNED
+def wanted_message(
+    appointment: Appointment, rules: Rules, *, is_checked: bool = False
+) -> tuple[Message | None, str | None]:
+    """Return the message of a stored appointment (None: it can't be made), and why no call can be planned.
+
+    Other programs may have written anything; `is_checked`: this row was read from a request.
+    """
     try:
         message = message_of(appointment, rules.planning)
     except TemplateError as error:
-        return f"{error}"
-    found = mistakes(
+        return None, f"{error}" if rules.planning.of(appointment.type).before else NO_CALLS_PLANNED
+    if not rules.planning.of(appointment.type).before:
+        return message, NO_CALLS_PLANNED
+    found = [] if is_checked else _row_mistakes(appointment, message, rules)
+    return message, "; ".join(found) or None
+
+
+def _row_mistakes(appointment: Appointment, message: Message, rules: Rules) -> list[str]:
+    return mistakes(
         phone_number=appointment.phone_number,
         message=message.text,
         timezone=appointment.timezone,
         language=appointment.language,
         numbering=rules.numbering,
     )
-    return "; ".join(found) or None

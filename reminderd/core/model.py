@@ -182,6 +182,8 @@ class Reminder:
     planned_at: datetime | None = None
     """The appointment's time for which it was planned; None: it belongs to none."""
     cadence: str | None = None
+    source: str | None = None
+    """The import profile of the last file that named it; None: none did."""
     """The entry of `before` by which it was planned, like "3 days"."""
     revision: int = 0
     """Counts our own writes; a change without it is another program's."""

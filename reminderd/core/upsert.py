@@ -71,6 +71,8 @@ class Existing:
     """Why it is held for staff, as its phone number was changed; None: it is not."""
     former: str | None = None
     """Its number before that change, as `sealed` keeps it; None: it is not known."""
+    source: str | None = None
+    """The import profile of the last file that named it; None: none did."""
 
 
 @frozen(kw_only=True)

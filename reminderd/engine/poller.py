@@ -153,8 +153,9 @@ class Poller:
         """Plan some appointments that are to be planned, before their reminders are claimed; False: there are none."""
         database, rules = self.context.database, self.context.rules
         if not self._knows_rules:
+            has_changed = await database.write(partial(plan_anew, digest=rules.planning_digest))
             self._knows_rules = True
-            if await database.write(partial(plan_anew, digest=rules.planning_digest)):
+            if has_changed:
                 logger.info("[reminders], calling hours or templates have changed: appointments are planned anew")
                 return True
         if not wakes.unplanned:

@@ -19,7 +19,6 @@ from reminderd.imports.records import (
     check_count,
     in_file,
     language_of,
-    quoted,
     table_of,
 )
 from reminderd.imports.table import UnreadableError
@@ -95,8 +94,8 @@ class _Found:
 
     appointments: list[_Appointment] = field(factory=list)
     records: list[Record] = field(factory=list)
-    other: str = ""
-    """The first type of resource that is not read."""
+    has_others: bool = False
+    """Whether there are resources that are not read."""
     _by_url: dict[str, _Actor] = field(factory=dict)
     _by_name: dict[str, list[_Actor]] = field(factory=dict)
     """By type and id, like `Patient/42`; several where they differ."""
@@ -112,7 +111,7 @@ class _Found:
             check_count(len(self._by_name))
             self._add(_actor(resource, kind, url))
         else:
-            self.other = self.other or kind
+            self.has_others = True
 
     def record(self) -> Record:
         """Begin the next record."""
@@ -161,8 +160,8 @@ def read(files: Iterable[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
                     found.record().wrong(resource, always=True)
                 else:
                     found.add(resource, url)
-    if not found.records and found.other:
-        raise UnreadableError(f"it has no Appointment, but {quoted(found.other)}; {EXPECTED}")
+    if not found.records and found.has_others:
+        raise UnreadableError(f"it has other resources, but no Appointment; {EXPECTED}")
     for appointment in found.appointments:
         _join(appointment, found)
     return table_of(found.records, FIELDS, "entry", f"FHIR, files: {len(names)}" if any(names) else "FHIR")

@@ -31,7 +31,7 @@ from reminderd.imports.loop import Tally, import_rows
 from reminderd.imports.profiles import Profile, profile_of
 from reminderd.imports.recording import recorded, refused
 from reminderd.imports.rejected import rejected_lines
-from reminderd.imports.snapshot import Coverage, cancel_missing, nothing_cancelled, snapshot_of
+from reminderd.imports.snapshot import Coverage, nothing_cancelled, snapshot_of
 from reminderd.imports.table import UnreadableError
 from reminderd.imports.writing import source_of, writing
 from reminderd.store.sqlite.driver import Connection
@@ -191,7 +191,8 @@ def _imported(
         ):
             write = writing(connection, rules=rules, source=source)
             if import_rows(table, read, write, tally, lambda _text, _is_end: None, is_stopped):
-                tally.done[Intake.CANCELLED] += cancel_missing(connection, missing, rules=rules, source=source)
+                if found is not None:
+                    tally.done[Intake.CANCELLED] += found.cancel(connection, missing, rules=rules, source=source)
             else:
                 ending.status = ImportStatus.INTERRUPTED
         if ending.status is ImportStatus.DONE:

@@ -232,7 +232,9 @@ class _CalendarFile:
 
     def _misplaced(self, line: str) -> UnreadableError:
         where = f"in or after entry {self._entries}" if self._entries else "before the first entry"
-        return UnreadableError(f"{quoted(line)} is in a wrong place, {where}; expected a whole iCalendar file")
+        known = line.partition(":")[2] in _COMPONENTS  # else it may be anything, and this text comes into the log
+        what = line if known else f"a line that begins with {line.partition(':')[0]}"
+        return UnreadableError(f"{what} is in a wrong place, {where}; expected a whole iCalendar file")
 
     def _note(self, name: str, value: str, line: str) -> None:
         if self.begun == ["VCALENDAR", "VEVENT"]:
@@ -245,6 +247,9 @@ class _CalendarFile:
             self._calendar.offsets.setdefault(self._zone, set()).add(value[:5])
 
 
+_COMPONENTS: Final = frozenset(
+    {"VCALENDAR", "VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VTIMEZONE", "STANDARD", "DAYLIGHT", "VALARM"}
+)
 _MOST: Final = 500
 """Properties of one name in an entry."""
 _DEEPEST: Final = 10

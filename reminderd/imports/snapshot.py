@@ -11,20 +11,20 @@ from attrs import frozen
 
 from reminderd.clock import SystemClock
 from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
-from reminderd.core.model import Appointment, AppointmentStatus
-from reminderd.core.requests import normal_name
+from reminderd.core.requests import ReminderRequest, normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import Columns
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.snapshots import MOST_CANCELLED, Held, SnapshotRefusedError, missing_from
+from reminderd.core.tables.snapshots import MOST_CANCELLED, Held, SnapshotRefusedError, Waiting, missing_from
+from reminderd.core.upsert import Cancellation
 from reminderd.imports.loop import ReadRow
 from reminderd.imports.table import SPREADSHEET_UNIT, Table, UnreadableError
-from reminderd.store.appointments import appointments_between, cancel_appointment, find_appointment
-from reminderd.store.reminders import Source
+from reminderd.store.appointments import appointments_between, cancel_appointment
+from reminderd.store.reminders import Source, cancel, waiting_between
 from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 
 _AT_ONCE: Final = 200
-"""Appointments that are cancelled in one transaction."""
+"""How many are cancelled in one transaction."""
 
 _PAUSE: Final = 0.02
 _NO_REF: Final = ("ref:", "cells:")
@@ -35,7 +35,7 @@ class Coverage:
     """Which days a snapshot covers."""
 
     start: datetime | None = None
-    """The first moment; None: the beginning of the day of its first appointment."""
+    """The first moment; None: the beginning of the day of its first row."""
     end: datetime | None = None
     """The first moment that it does not cover anymore; None: `days` after its first."""
     days: int = 0
@@ -48,23 +48,53 @@ class Snapshot:
     """What a file that is a snapshot holds, and the span that it covers."""
 
     held: Held
+    are_appointments: bool
+    """Whether it holds appointments; else reminders."""
     start: datetime
     end: datetime
     most: float
 
-    def missing(self, connection: Connection, profile: str, now: datetime) -> list[Appointment]:
-        """Return the appointments to come that the file no longer holds; none if a rejected row may be any of them.
+    def missing(self, connection: Connection, profile: str, now: datetime) -> list[Waiting]:
+        """Return what is to come and the file no longer holds; nothing if a rejected row may be any of it.
 
         Raises:
             UnreadableError: They are so many that the file is hardly whole.
         """
         if self.held.nameless is not None:
             return []
-        read = partial(appointments_between, source=profile, start=max(self.start, now), end=self.end)
+        stored = snapshot(connection, partial(self._waiting, profile=profile, now=now))
         try:
-            return missing_from(snapshot(connection, read), self.held.names, self.most)
+            return missing_from(stored, self.held.names, self.most)
         except SnapshotRefusedError as error:
             raise UnreadableError(str(error)) from None
+
+    def cancel(self, connection: Connection, missing: Sequence[Waiting], *, rules: Rules, source: Source) -> int:
+        """Cancel what is missing and still waits, some of it in each transaction; return how many were cancelled."""
+        cancelled = 0
+        for at in range(0, len(missing), _AT_ONCE):
+            some = partial(self._cancel, some=missing[at : at + _AT_ONCE], rules=rules, source=source)
+            cancelled += transaction(connection, some, SystemClock().now())
+            sleep(_PAUSE)
+        return cancelled
+
+    def _waiting(self, connection: Connection, profile: str, now: datetime) -> list[Waiting]:
+        start = max(self.start, now)
+        if not self.are_appointments:
+            return waiting_between(connection, profile, start, self.end)
+        found = appointments_between(connection, profile, start, self.end)
+        return [Waiting(id=one.id, name=one.ref or one.id, at=one.at) for one in found]
+
+    def _cancel(
+        self, connection: Connection, now: datetime, *, some: Sequence[Waiting], rules: Rules, source: Source
+    ) -> int:
+        ids = {one.id for one in self._waiting(connection, source.profile or "", now)}
+        still = [one.id for one in some if one.id in ids]
+        for each in still:
+            if self.are_appointments:
+                cancel_appointment(connection, now, appointment_id=each, rules=rules, source=source)
+            else:
+                cancel(connection, now, reminder_id=each, rules=rules, source=source)
+        return len(still)
 
 
 def snapshot_of(table: Table, columns: Columns, read: ReadRow, coverage: Coverage, zone: ZoneInfo) -> Snapshot:
@@ -76,12 +106,7 @@ def snapshot_of(table: Table, columns: Columns, read: ReadRow, coverage: Coverag
         read: reads its rows.
         coverage: which days it covers.
         zone: the clinic's.
-
-    Raises:
-        UnreadableError: It has no appointments, but reminders.
     """
-    if not columns.are_appointments:
-        raise UnreadableError("it has reminders; expected a snapshot of appointments, without a time to call")
     names: set[str] = set()
     nameless: int | None = None
     first: datetime | None = None
@@ -90,7 +115,10 @@ def snapshot_of(table: Table, columns: Columns, read: ReadRow, coverage: Coverag
         if isinstance(asked, AppointmentRequest):
             names.add(asked.ref or asked.own_id)
             first = asked.at if first is None else min(first, asked.at)
-        elif isinstance(asked, AppointmentCancellation):
+        elif isinstance(asked, ReminderRequest):
+            names.add(asked.ref or asked.own_id)
+            first = asked.scheduled_at if first is None else min(first, asked.scheduled_at)
+        elif isinstance(asked, AppointmentCancellation | Cancellation):
             names.add(asked.name)
         elif ref := _ref_of(row, columns, asked, table.unit):
             names.add(ref)
@@ -99,7 +127,8 @@ def snapshot_of(table: Table, columns: Columns, read: ReadRow, coverage: Coverag
     first_day = (first or SystemClock().now()).astimezone(zone).date()
     start = coverage.start or datetime.combine(first_day, time.min, tzinfo=zone)
     end = coverage.end or start + timedelta(days=coverage.days)
-    return Snapshot(held=Held(frozenset(names), nameless), start=start, end=end, most=coverage.most)
+    held = Held(frozenset(names), nameless)
+    return Snapshot(held=held, are_appointments=columns.are_appointments, start=start, end=end, most=coverage.most)
 
 
 def _ref_of(row: CsvRow, columns: Columns, mistakes: object, unit: str) -> str:
@@ -111,26 +140,6 @@ def _ref_of(row: CsvRow, columns: Columns, mistakes: object, unit: str) -> str:
     if (row.mistake is not None and unit == SPREADSHEET_UNIT) or any(one.startswith(_NO_REF) for one in found):
         return ""
     return normal_name(columns.text("ref", row.cells))
-
-
-def cancel_missing(connection: Connection, missing: Sequence[Appointment], *, rules: Rules, source: Source) -> int:
-    """Cancel appointments, some in each transaction, if they still are as they were found; return how many were."""
-    cancelled = 0
-    for at in range(0, len(missing), _AT_ONCE):
-        some = partial(_cancel, some=missing[at : at + _AT_ONCE], rules=rules, source=source)
-        cancelled += transaction(connection, some, SystemClock().now())
-        sleep(_PAUSE)
-    return cancelled
-
-
-def _cancel(connection: Connection, now: datetime, *, some: Sequence[Appointment], rules: Rules, source: Source) -> int:
-    cancelled = 0
-    for one in some:
-        stored = find_appointment(connection, one.id)
-        if stored is not None and stored.status is AppointmentStatus.BOOKED and stored.at == one.at:
-            cancel_appointment(connection, now, appointment_id=one.id, rules=rules, source=source)
-            cancelled += 1
-    return cancelled
 
 
 def nothing_cancelled(row: int, unit: str) -> str:

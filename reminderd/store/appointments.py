@@ -164,7 +164,7 @@ def move_appointment(
     connection: Connection,
     now: datetime,
     *,
-    appointment: Appointment,
+    appointment_id: str,
     at: datetime,
     rules: Rules,
     mint: Callable[[], str],
@@ -173,8 +173,12 @@ def move_appointment(
     """Give a booked appointment another time: what waits for the former one is cancelled, and calls are planned anew.
 
     Raises:
+        UnknownAppointmentError: no appointment has this id.
         NotAllowedError: it was cancelled, or the new time is over.
     """
+    appointment = _by(connection, "id", [appointment_id]).get(appointment_id)
+    if appointment is None:
+        raise UnknownAppointmentError(appointment_id)
     if appointment.status is AppointmentStatus.CANCELLED:
         raise NotAllowedError("the appointment was cancelled; expected one that takes place")
     if at <= now:
@@ -237,6 +241,8 @@ def plan_due(
 def plan_anew(connection: Connection, now: datetime, *, digest: str) -> bool:
     """Have all appointments to come planned anew if the rules have changed by which they were planned.
 
+    Return whether there are any.
+
     Args:
         connection: in a write transaction.
         now: the time of the transaction.
@@ -245,10 +251,8 @@ def plan_anew(connection: Connection, now: datetime, *, digest: str) -> bool:
     row = connection.execute(_PLANNING).fetchone()
     if row is not None and row["value"] == digest:
         return False
-    if connection.execute(_PLAN_ANEW, {"now": to_ms(now)}).rowcount == 0:
-        return False
     connection.execute(_NOTE_PLANNING, {"value": digest})
-    return True
+    return bool(connection.execute(_PLAN_ANEW, {"now": to_ms(now)}).rowcount)
 
 
 def _changed(
@@ -284,7 +288,8 @@ class _Changes:
         connection, now, rules, source = self.connection, self.now, self.rules, self.source
         before = Ledger() if existing is None else load(connection, rules, now, appointments=[existing])
         ids = [dated(self.mint(), to_ms(now)) for _ in rules.planning.of(appointment.type).before]
-        transition = replanned(before, appointment, ids=ids, rules=rules, now=now)
+        is_new = existing is None  # then it was read from a request just now
+        transition = replanned(before, appointment, ids=ids, rules=rules, now=now, is_checked=is_new)
         _save(connection, now, before, transition.ledger, source)
         audit(connection, now, actor=source.actor, act=act, appointment_id=appointment.id, detail=source.detail)
         return transition

@@ -276,6 +276,10 @@ def poke(connection: Connection, now: datetime, *, lease: timedelta | None = Non
         stamp,
     )
     connection.execute("UPDATE call_logs SET wake_at = :now WHERE wake_at > :now AND lease_token IS NULL", stamp)
+    # A clock that was ahead may have left out their calls as too late.
+    connection.execute(
+        "UPDATE appointments SET wake_at = :now WHERE status = 'booked' AND at > :now AND updated_at > :now", stamp
+    )
     if lease is not None:
         longest = stamp | {"latest": to_ms(now + lease)}
         connection.execute("UPDATE call_logs SET wake_at = :now WHERE wake_at > :latest", longest)

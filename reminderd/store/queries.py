@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.model import CallOutcome, Response, Status
+from reminderd.core.model import CallOutcome, Reminder, Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, as_spoken, outcome
 from reminderd.core.phone import Numbering, is_e164
 from reminderd.core.reasons import EndCode, HoldCode
@@ -108,6 +108,9 @@ SELECT id FROM reminders
        SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
         WHERE m.reminder_id = reminders.id AND m.deleted = 0 AND c.wake_at IS NOT NULL)
 """
+_REFS_OF_APPOINTMENTS: Final = f"""
+SELECT id, ref FROM appointments WHERE id IN (SELECT appointment_id FROM reminders {_WANTED})
+"""
 _NOT_PLANNED: Final = """
 SELECT id FROM appointments
  WHERE status = 'booked' AND wake_at IS NULL AND (planned_at IS NULL OR planned_at <> at) AND phone_number <> ''
@@ -182,6 +185,7 @@ def list_reminders(connection: Connection, *, wanted: Wanted, limit: int | None)
     """Return rows of `reminders` by column name, ordered by scheduled time; `limit` None returns all.
 
     `call_outcome` is how the last call for the reminder as it is now has ended for its patient; None: there was none.
+    One that was planned for an appointment has the `appointment_ref`, too.
     """
     rows = connection.execute(
         f"SELECT {REMINDERS.names} FROM reminders {_WANTED} ORDER BY scheduled_at, id LIMIT :limit",
@@ -190,7 +194,15 @@ def list_reminders(connection: Connection, *, wanted: Wanted, limit: int | None)
     calls = connection.execute(
         _OUTCOMES.format(f"(SELECT id FROM reminders {_WANTED})"), _parameters(wanted)
     ).fetchall()
-    return _with_outcomes(rows, calls)
+    found = _with_outcomes(rows, calls)
+    if all(row["appointment_id"] is None for row in found):
+        return found
+    named_rows = connection.execute(_REFS_OF_APPOINTMENTS, _parameters(wanted)).fetchall()
+    refs = {row["id"]: row["ref"] for row in named_rows}
+    return [
+        row if row["appointment_id"] is None else row | {"appointment_ref": refs.get(str(row["appointment_id"]))}
+        for row in found
+    ]
 
 
 def count_reminders(connection: Connection, *, wanted: Wanted) -> int:
@@ -336,6 +348,7 @@ class News:
 
     id: str
     ref: str | None
+    """Its own, or that of its appointment."""
     outcome: Outcome
     end_code: EndCode | None
     """How its last call ended, or what else kept it from its patient; None: neither."""
@@ -354,13 +367,18 @@ def news(connection: Connection, *, now: datetime) -> list[News]:
             found.append(
                 News(
                     id=reminder.id,
-                    ref=reminder.ref,
+                    ref=reminder.ref or _ref_of(connection, reminder),
                     outcome=word,
                     end_code=reminder.end_code,
                     updated_at=reminder.updated_at,
                 )
             )
     return found
+
+
+def _ref_of(connection: Connection, reminder: Reminder) -> str | None:
+    """Return the `ref` of a reminder's appointment, by which staff know it."""
+    return None if reminder.appointment_id is None else ref_of_appointment(connection, reminder.appointment_id)
 
 
 def note_alerts(connection: Connection, _now: datetime, *, alerts: Sequence[News]) -> None:

@@ -19,6 +19,7 @@ from reminderd.core.model import Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import ReminderRequest, normal_name
 from reminderd.core.rules import Rules
+from reminderd.core.tables.snapshots import Waiting
 from reminderd.core.upsert import (
     Cancellation,
     Decision,
@@ -60,7 +61,7 @@ SQLite looks up the names of parameters one by one: a statement with thousands o
 
 _KNOWN: Final = """
 SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, language, status, hold_code, end_code,
-       last_error, former_number,
+       last_error, former_number, source,
        EXISTS (SELECT 1 FROM call_reminders WHERE reminder_id = reminders.id AND deleted = 0)
        OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND adopted = 1) AS called
   FROM reminders WHERE COLUMN IN {}
@@ -72,6 +73,7 @@ _CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "tim
 _INSERTED: Final = {
     "reminders": {
         **{name: f"{name}#" for name in ("id", "ref", *_CONTENT)},
+        "source": "source",
         "wake_at": "scheduled_at#",  # a new reminder is checked when it is due
         "created_at": "now",
         "updated_at": "now",
@@ -89,6 +91,13 @@ UPDATE reminders
 """
 
 
+_FROM: Final = "UPDATE reminders SET source = :source WHERE id = :id"
+_BETWEEN: Final = """
+SELECT id, ref, phone_number, message, scheduled_at FROM reminders
+ WHERE scheduled_at >= :start AND scheduled_at < :end AND status = 'scheduled' AND source = :source
+   AND appointment_id IS NULL
+ ORDER BY scheduled_at, id
+"""
 _NO_FORMER_NUMBER: Final = "UPDATE reminders SET former_number = NULL WHERE id = :id"
 _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
 
@@ -105,7 +114,7 @@ class Source:
     detail: str | None = None
     """Where the request comes from; contains no phone number and no message."""
     profile: str | None = None
-    """The import profile of the file; the appointments that the file names keep it."""
+    """The import profile of the file; the reminders and appointments that the file names keep it."""
     cancels_as: EndCode = EndCode.CANCELLED_BY_STAFF
     """The code of appointments that it cancels; these it can book again, and nobody else at the same time."""
 
@@ -211,7 +220,25 @@ def put(
         # A hold is news, though an alert was sent for this reminder before.
         connection.executemany(_NO_ALERT_YET, [{"id": known.id} for known, _, is_held in edited if is_held])
         _audit_all(connection, now, "change", [known.id for known, _, _ in edited], source)
+    if source.profile is not None:
+        ours = [
+            {"id": known.id, "source": source.profile}
+            for _, known, decision in decided
+            if known is not None and not decision.refused and known.source != source.profile
+        ]
+        connection.executemany(_FROM, ours)
     return [decision for _, _, decision in decided]
+
+
+def waiting_between(connection: Connection, source: str, start: datetime, end: datetime) -> list[Waiting]:
+    """Return the reminders that wait from `start` until before `end`, and that the files of an import profile named."""
+    bounds = {"source": source, "start": to_ms(start), "end": to_ms(end)}
+    found = []
+    for row in connection.execute(_BETWEEN, bounds).fetchall():
+        at = from_ms(row["scheduled_at"])
+        same = ReminderRequest(phone_number=row["phone_number"], message=row["message"], scheduled_at=at)
+        found.append(Waiting(id=row["id"], name=row["ref"] or same.own_id, at=at))
+    return found
 
 
 def put_all(
@@ -534,12 +561,13 @@ def _known_from(row: Row) -> Existing:
         withdrawn=row["status"] == Status.CANCELLED and row["end_code"] == EndCode.WITHDRAWN,
         held=(row["last_error"] or "") if row["hold_code"] == HoldCode.NUMBER_CHANGED else None,
         former=row["former_number"],
+        source=row["source"],
     )
 
 
 def _insert(connection: Connection, now: datetime, new: Sequence[tuple[str, ReminderRequest]], source: Source) -> None:
     rows = [(reminder_id, one.ref, *_values(one)) for reminder_id, one in new]
-    _insert_rows(connection, "reminders", rows, {"now": to_ms(now)})
+    _insert_rows(connection, "reminders", rows, {"now": to_ms(now), "source": source.profile})
     _audit_all(connection, now, "add", [reminder_id for reminder_id, _ in new], source)
 
 

@@ -274,6 +274,7 @@ REMINDERS: Final = StoredTable(
         _moment("done_at", shown=API),
         _moment("planned_at", fixed=True),
         _fixed("cadence", shown=API),
+        _fixed("source"),
         Column("revision"),
         _moment("created_at", fixed=True),
         _moment("updated_at"),

@@ -104,3 +104,11 @@ def test_a_reminder_names_its_appointment(desk: Terminal) -> None:
     assert reminder["appointment_id"] == found["id"]
     assert "A-1" in desk.type("show", reminder["id"]).stdout
     assert desk.json("show", reminder["id"])["appointment_ref"] == "A-1"
+
+
+def test_lists_and_the_report_name_a_planned_reminder_by_its_appointments_ref(desk: Terminal) -> None:
+    desk.type(*ADD)
+    desk.add()
+    assert [row.get("appointment_ref") for row in desk.json("list", "--date", "2030-01-07")] == ["A-1", None]
+    assert "A-1" in desk.type("list", "--date", "2030-01-09").stdout
+    assert [row["ref"] for row in desk.json("report", "--date", "2030-01-09")["reminders"]] == ["A-1"]

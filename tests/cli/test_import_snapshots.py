@@ -4,6 +4,7 @@ import pytest
 
 from reminderd.cli.import_words import in_words
 from reminderd.core.upsert import Cancellation
+from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.cli.test_import_appointments import CONFIG, calls, configure, rows
 from tests.support.builders import NOW
@@ -91,7 +92,7 @@ def test_a_rejected_line_without_a_certain_ref_keeps_everything_and_says_so(clin
 def test_a_file_that_lacks_too_many_is_refused_whole(clinic: Terminal) -> None:
     write(clinic, *map(line, range(4)), line(50))
     printed = clinic.type("import", "list.csv", *SPAN, code=2).stderr
-    assert "6 of 10 appointments would be cancelled, more than 20%; expected a whole file" in printed
+    assert "6 of 10 in its span would be cancelled, more than 20%; expected a whole file" in printed
     assert booked(clinic) == refs(*range(10))
     assert "1 added, 0 changed, 4 unchanged, 0 rejected, 6 cancelled" in (
         clinic.type("import", "list.csv", *SPAN, "--max-cancelled", "60%").stdout
@@ -109,7 +110,7 @@ def test_an_import_that_does_not_come_to_its_end_cancels_nothing(
 
 def test_an_empty_file_is_refused(clinic: Terminal) -> None:
     write(clinic)
-    assert "it has no appointment at all" in clinic.type("import", "list.csv", *SPAN, code=2).stderr
+    assert "it has no row at all" in clinic.type("import", "list.csv", *SPAN, code=2).stderr
 
 
 def test_a_row_that_says_that_its_appointment_is_over_cancels_it_once(clinic: Terminal) -> None:
@@ -123,7 +124,7 @@ def test_a_dry_run_shows_what_would_be_cancelled_and_how_the_lines_are_read(clin
     assert "the first lines are read as:\n  line 2: rejected: appointment_at: " in printed
     assert "  line 3: appointment on Tuesday, 2040-03-13 16:01: +12025550101 (g1)\n" in printed
     assert "  line 10: does not take place: what waits for it is cancelled (g8)\n" in printed
-    assert "it lacks 1 appointment, which would be cancelled:\n  g9: " in printed
+    assert "it lacks 1 of what is stored, which would be cancelled:\n  g9: " in printed
     assert "2 cancelled" in printed
     assert booked(clinic) == refs(*range(10))
 
@@ -151,12 +152,45 @@ def test_a_snapshot_needs_a_profile_and_a_span(clinic: Terminal, options: list[s
     assert words in clinic.type("import", "list.csv", *options, code=2).stderr
 
 
-def test_a_table_of_reminders_is_no_snapshot(clinic: Terminal) -> None:
-    (clinic.folder / "list.csv").write_text("ref,phone,message,at\n7,2025550147,Hello.,2040-03-12 10:00\n")
-    assert (
-        "it has reminders; expected a snapshot of appointments"
-        in clinic.type("import", "list.csv", *SPAN, code=2).stderr
+REMINDERS = "ref,phone,message,at\n"
+
+
+def call(number: int, ref: str = "") -> str:
+    return f"{ref},20255501{number:02},Hello.,2040-03-13 10:{number:02}\n"
+
+
+def test_a_file_of_reminders_may_be_a_snapshot_too(clinic: Terminal) -> None:
+    list_ = clinic.folder / "list.csv"
+    list_.write_text(REMINDERS + "".join([*map(call, range(4)), call(4, "r4"), call(5, "r5"), call(6, "r6")]))
+    clinic.type("import", "list.csv")
+    list_.write_text(REMINDERS + "".join([call(0), call(1), call(4, "r4"), call(5, "r5"), call(7)]))
+    clinic.type("import", "list.csv", "--profile", "practice")
+    list_.write_text(REMINDERS + "".join([call(1), call(5, "r5")]))
+    printed = clinic.type("import", "list.csv", *SPAN).stdout
+    assert "0 added, 0 changed, 2 unchanged, 0 rejected, 3 cancelled" in printed
+    waiting = rows(
+        clinic,
+        "SELECT phone_number, source FROM reminders WHERE status = 'scheduled' AND appointment_id IS NULL ORDER BY 1",
     )
+    assert waiting == [
+        ("+12025550101", "practice"),
+        ("+12025550102", None),
+        ("+12025550103", None),
+        ("+12025550105", "practice"),
+        ("+12025550106", None),
+    ]
+    assert len(booked(clinic)) == 10
+
+
+def test_a_reminder_that_a_row_with_the_same_contents_names_is_still_there(clinic: Terminal) -> None:
+    """A reminder that the clinic's system withdrew and asked for again has another id than its contents have."""
+    list_ = clinic.folder / "list.csv"
+    list_.write_text(REMINDERS + call(0))
+    clinic.type("import", "list.csv", "--profile", "practice")
+    with open_sync(clinic.folder / "reminderd.db") as connection:
+        connection.execute("UPDATE reminders SET id = 'another' WHERE appointment_id IS NULL")
+    assert "nothing" not in clinic.type("import", "list.csv", *SPAN).stdout
+    assert rows(clinic, "SELECT count(*) FROM reminders WHERE status = 'cancelled'") == [(0,)]
 
 
 def test_the_days_of_a_profile_make_each_of_its_files_a_snapshot(clinic: Terminal) -> None:

@@ -18,14 +18,14 @@ from reminderd.core.appointments import (
     plan,
     read_appointment,
     uncalled,
-    unplannable,
+    wanted_message,
     with_content,
 )
 from reminderd.core.model import Appointment, AppointmentStatus
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.reasons import EndCode
 from reminderd.core.requests import Reading
-from reminderd.core.rules import NO_PLANNING, Planning
+from reminderd.core.rules import NO_PLANNING, Planning, Rules
 from reminderd.core.schedule.calling_hours import CallingHours, Span
 from reminderd.core.upsert import Decision, Intake, sealed
 from tests.core.schedule.test_calling_hours import ZONES, days_spans, moments
@@ -163,10 +163,15 @@ def test_each_call_matches_a_backward_search_from_the_wanted_moment(
 
 
 def test_another_programs_row_may_be_impossible_to_plan() -> None:
-    assert unplannable(an_appointment(), TWICE) is None
-    assert unplannable(an_appointment(), rules_with()) == NO_CALLS_PLANNED
-    assert "template: unknown" in (unplannable(an_appointment(template="x"), TWICE) or "")
-    assert "phone_number" in (unplannable(an_appointment(phone_number="12"), TWICE) or "")
+    def wrong(appointment: Appointment, rules: Rules = TWICE) -> str:
+        return wanted_message(appointment, rules)[1] or ""
+
+    assert wrong(an_appointment()) == ""
+    assert wrong(an_appointment(), rules_with()) == NO_CALLS_PLANNED
+    assert wrong(an_appointment(template="x"), rules_with()) == NO_CALLS_PLANNED
+    assert "template: unknown" in wrong(an_appointment(template="x"))
+    assert "phone_number" in wrong(an_appointment(phone_number="12"))
+    assert wanted_message(an_appointment(phone_number="12"), TWICE, is_checked=True)[1] is None
 
 
 def test_the_digest_changes_with_every_rule_that_plans_depend_on() -> None:

@@ -29,8 +29,11 @@ from reminderd.core.model import Call, CallState, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Question
+from reminderd.engine import poller
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
+from reminderd.store.appointments import plan_anew
+from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import answering_since
@@ -97,6 +100,25 @@ async def test_a_reminder_is_called_at_its_time_even_with_a_longer_poll_interval
         await engine.until("r1", Status.PROCESSING)
         [call] = await engine.calls("r1")
         assert call.external_call_id == f"ext-{engine.provider.placed[0].call_id}"
+
+
+async def test_the_rules_of_planning_are_compared_once_the_database_is_available(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, compared = trio.Event(), trio.Event()
+
+    def unavailable_once(connection: Connection, now: datetime, *, digest: str) -> bool:
+        if not tried.is_set():
+            trio.from_thread.run_sync(tried.set)
+            raise StoreUnavailableError("locked by another program")
+        trio.from_thread.run_sync(compared.set)
+        return plan_anew(connection, now, digest=digest)
+
+    monkeypatch.setattr(poller, "plan_anew", unavailable_once)
+    monkeypatch.setattr(poller, "FAILURE_PAUSE", 0.01)
+    async with start():
+        with trio.fail_after(10):
+            await compared.wait()
 
 
 async def test_no_more_requests_are_in_flight_than_there_are_lines(start: Start) -> None:

@@ -1,6 +1,7 @@
 """Files in the drop folder: imported once they are whole, moved, and never lost, overwritten or read half-written."""
 
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from reminderd.imports.folder import (
 )
 from reminderd.imports.loop import CHUNK, import_rows
 from reminderd.store.sqlite.opening import open_sync
+from tests.imports.readings import SAMPLES
 from tests.support.builders import HOUR
 
 HEADER = "ref,phone,message,at\n"
@@ -341,6 +343,44 @@ def test_old_files_are_deleted_from_the_folders_inside_alone(inbox: Path, config
     assert forget(inbox, now - HOUR) == 0
     assert forget(inbox, now + HOUR) == 2
     assert files(inbox) == {"new.csv"}
+
+
+APPOINTMENTS = """
+[clinic]
+country = "US"
+[messages.templates]
+visit = "Hello {name}, your appointment is on {date} at {time}."
+[reminders]
+before = ["1 day at 10:00"]
+template = "visit"
+[import.profiles.calendar]
+files = "*.ics"
+columns = { phone_number = "ATTENDEE", name = "ATTENDEE/CN" }
+[import.profiles.others]
+"""
+
+
+def test_calendars_and_messages_are_imported_like_tables(inbox: Path) -> None:
+    config = configured(inbox, APPOINTMENTS)
+    for name in ("apple.ics", "hapi.json", "athena.hl7"):
+        shutil.copyfile(SAMPLES / name, inbox / name)
+    assert {result.status for result in imported(inbox, config)} == {ImportStatus.DONE}
+    assert files(inbox) == {"done/apple.ics", "done/hapi.json", "done/athena.hl7"}
+    found = rows(inbox, "SELECT ref, phone_number FROM appointments ORDER BY phone_number")
+    assert [tuple(row.values()) for row in found] == [
+        ("6A1B2C3D-0000-4444-8888-EXAMPLE00001", "+12025550108"),
+        ("52", "+12025550116"),
+        ("60001", "+12025550128"),
+    ]
+
+
+def test_a_file_of_messages_that_is_cut_books_nothing(inbox: Path) -> None:
+    config = configured(inbox, APPOINTMENTS)
+    (inbox / "athena.hl7").write_bytes((SAMPLES / "athena.hl7").read_bytes()[:-20])
+    [result] = imported(inbox, config)
+    assert result.status is ImportStatus.REFUSED
+    assert "it ends before" in result.text
+    assert rows(inbox, "SELECT ref FROM appointments") == []
 
 
 def test_a_snapshot_of_a_profile_cancels_what_it_lacks_and_says_what_it_did_not(inbox: Path) -> None:

@@ -195,10 +195,10 @@ def test_a_property_that_cannot_hold_the_field_is_refused(
         ("", "it ends before END:VCALENDAR"),
         ("hello", "it does not begin with BEGIN:VCALENDAR"),
         (calendar(entry()).removesuffix("END:VCALENDAR\r\n"), "it ends before END:VCALENDAR"),
-        (calendar(entry().removesuffix("END:VEVENT")), '"END:VCALENDAR" is in a wrong place, in or after entry 1'),
-        (calendar("END:VEVENT"), '"END:VEVENT" is in a wrong place, before the first entry'),
-        (calendar("BEGIN:VALARM", entry(), "END:VALARM"), '"BEGIN:VEVENT" is in a wrong place'),
-        (calendar(*["BEGIN:X"] * 1_000), '"BEGIN:X" is in a wrong place'),
+        (calendar(entry().removesuffix("END:VEVENT")), "END:VCALENDAR is in a wrong place, in or after entry 1"),
+        (calendar("END:VEVENT"), "END:VEVENT is in a wrong place, before the first entry"),
+        (calendar("BEGIN:VALARM", entry(), "END:VALARM"), "BEGIN:VEVENT is in a wrong place"),
+        (calendar(*["BEGIN:X"] * 1_000), "a line that begins with BEGIN is in a wrong place"),
     ],
 )
 def test_an_incomplete_calendar_is_refused(tmp_path: Path, text: str, mistake: str) -> None:

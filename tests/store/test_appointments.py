@@ -27,11 +27,13 @@ from reminderd.store.appointments import (
     put_all_appointments,
     put_appointments,
 )
+from reminderd.store.claims import poke
 from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.personal_data import Place, erase, purge_batch, record
-from reminderd.store.queries import broken_promises
+from reminderd.store.queries import broken_promises, news
 from reminderd.store.reminders import RequestsRefusedError, Source
 from reminderd.store.rows import REMINDERS, to_ms
+from reminderd.store.sqlite.driver import IntegrityError
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request, rules_with
 from tests.support.builders import DAY, HOUR, NOW
 from tests.support.store import Store, a_store, contents
@@ -221,14 +223,25 @@ def test_an_appointment_without_a_ref_is_cancelled_by_its_content(store: Store) 
 
 def test_staff_move_an_appointment(store: Store) -> None:
     put(store, a_request())
-    move = partial(move_appointment, appointment=found(store), rules=TWICE, mint=mint(store), source=ANNA)
+    move = partial(move_appointment, appointment_id=found(store).id, rules=TWICE, mint=mint(store), source=ANNA)
     store.write(partial(move, at=AT + DAY))
     assert (found(store).at, waiting(store)) == (AT + DAY, [THREE_DAYS + DAY, ONE_DAY + DAY])
     with pytest.raises(NotAllowedError, match="time is over"):
         store.write(partial(move, at=NOW))
-    cancelled = evolve(found(store), status=AppointmentStatus.CANCELLED)
+    sql(store, "UPDATE appointments SET status = 'cancelled'")
     with pytest.raises(NotAllowedError, match="was cancelled"):
-        store.write(partial(move, appointment=cancelled, at=AT))
+        store.write(partial(move, at=AT))
+    with pytest.raises(UnknownAppointmentError):
+        store.write(partial(move, appointment_id="nobody", at=AT))
+
+
+def test_a_move_sees_the_answer_that_came_meanwhile(store: Store) -> None:
+    """What a command has read before its transaction decides nothing."""
+    put(store, a_request())
+    move = partial(move_appointment, appointment_id=found(store).id, at=AT + DAY, rules=TWICE, mint=mint(store))
+    sql(store, "UPDATE appointments SET response = 'confirmed'")
+    store.write(partial(move, source=ANNA))
+    assert (found(store).response, waiting(store)) == (None, [THREE_DAYS + DAY, ONE_DAY + DAY])
 
 
 # Profiles
@@ -321,6 +334,29 @@ def test_changed_rules_plan_all_future_appointments_again_once(store: Store) -> 
     assert waiting(store) == [AT - 2 * DAY]
 
 
+def test_rules_that_nothing_was_planned_by_are_known_all_the_same(store: Store) -> None:
+    """Otherwise, the same rules as before would pass for those by which new appointments were planned meanwhile."""
+    put(store, a_request())
+    store.write(partial(plan_anew, digest=TWICE.planning_digest))
+    store.later(9 * DAY)  # it is over
+    store.rules = rules_with("2 days")
+    assert not store.write(partial(plan_anew, digest=store.rules.planning_digest))
+    put(store, a_request(ref="A-2", at=AT + 9 * DAY))
+    assert store.write(partial(plan_anew, digest=TWICE.planning_digest))
+
+
+def test_calls_left_out_by_a_clock_that_was_ahead_are_planned_once_it_is_right(store: Store) -> None:
+    store.now = AT - HOUR
+    put(store, a_request())
+    assert waiting(store) == []
+    store.now = NOW
+    store.write(poke)
+    assert plan(store) == 1
+    assert waiting(store) == [THREE_DAYS, ONE_DAY]
+    store.write(poke)
+    assert plan(store) == 0
+
+
 def test_past_and_cancelled_appointments_are_left_alone(store: Store) -> None:
     put(store, a_request(), a_request(ref="A-2", at=AT + 9 * DAY))
     store.write(partial(cancel_appointment, appointment_id=found(store, "A-2").id, rules=TWICE, source=ANNA))
@@ -394,3 +430,16 @@ def test_the_check_of_the_database_finds_an_appointment_that_nobody_will_plan(st
     sql(store, f"UPDATE appointments SET at = {to_ms(AT + DAY)}, revision = revision + 1")
     (broken,) = broken_promises(store.connection)
     assert "not planned for its time" in broken
+
+
+def test_an_alert_names_the_appointment(store: Store) -> None:
+    put(store, a_request())
+    store.later(THREE_DAYS - store.now)
+    sql(store, "UPDATE reminders SET status = 'failed', end_code = 'not_answered', wake_at = NULL, revision = 2")
+    assert [one.ref for one in news(store.connection, now=store.now)] == ["A-1"]
+
+
+@pytest.mark.parametrize("identity", ["E4", "C0A1"])
+def test_an_id_that_is_not_utf8_is_refused(store: Store, identity: str) -> None:
+    with pytest.raises(IntegrityError, match=r"appointments\.id is not UTF-8|without_controls"):
+        sql(store, f"INSERT INTO appointments (id, phone_number, at) VALUES (CAST(x'{identity}' AS TEXT), '+49', 1)")

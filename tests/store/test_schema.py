@@ -60,6 +60,7 @@ def test_four_columns_are_enough_for_a_reminder(connection: Connection) -> None:
         "appointment_id",
         "planned_at",
         "cadence",
+        "source",
         "language",
         "hold_code",
         "former_number",

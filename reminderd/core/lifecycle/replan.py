@@ -1,21 +1,26 @@
 """The reminders of an appointment: plan them as the rules say now, and settle those that nobody needs anymore."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.appointments import PlannedCall, message_of, plan, too_late_for, unplannable
+from reminderd.core.appointments import PlannedCall, plan, too_late_for, wanted_message
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, called_off, ended, local, wake_left
 from reminderd.core.model import Appointment, AppointmentStatus, Reminder, Response, Status, evolve
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
-from reminderd.core.script.templates import Message, TemplateError
+from reminderd.core.script.templates import Message
 
 _RESPONSES: Final = frozenset(Response)
-_MADE_ANEW: Final = frozenset({EndCode.APPOINTMENT_MOVED, EndCode.APPOINTMENT_CANCELLED, EndCode.NOT_PLANNED})
-"""Why a planned reminder was cancelled that is planned once more if it is wanted again."""
+_MADE_ANEW: Final = frozenset(
+    {EndCode.APPOINTMENT_MOVED, EndCode.APPOINTMENT_CANCELLED, EndCode.NOT_PLANNED, EndCode.ANSWERED}
+)
+"""Why a planned reminder was cancelled that is planned once more if it is wanted again, and was never called.
+
+It is wanted again after an answer that was not this patient's: the appointment had another number.
+"""
 
 
 def why_void(ledger: Ledger, reminder: Reminder) -> EndCode | None:
@@ -107,7 +112,13 @@ def unplanned_by_error(ledger: Ledger, appointment: Appointment, now: datetime) 
 
 
 def replanned(
-    ledger: Ledger, appointment: Appointment, *, ids: Sequence[str], rules: Rules, now: datetime
+    ledger: Ledger,
+    appointment: Appointment,
+    *,
+    ids: Sequence[str],
+    rules: Rules,
+    now: datetime,
+    is_checked: bool = False,
 ) -> Transition:
     """Plan the reminders of an appointment as it is now: keep those that are still right, cancel and add others.
 
@@ -119,6 +130,7 @@ def replanned(
         ids: for the reminders that are added, one for each call of the plan.
         rules: the clinic's rules.
         now: the time.
+        is_checked: the appointment was read from a request, and no other program has written it.
     """
     own = reminders_of(ledger, appointment)
     appointment = _with_answer(appointment, own)
@@ -132,7 +144,7 @@ def replanned(
     if appointment.response is not None:
         after, more = called_off(after, _of_now(waiting, appointment), EndCode.ANSWERED, now)
         return Transition(ledger=after.put(evolve(appointment, last_error=None)), lines=(*lines, *more))
-    return _planned(after, appointment, ids, rules, now).after(lines)
+    return _planned(after, appointment, ids, rules, now, is_checked=is_checked).after(lines)
 
 
 def _cancelled(ledger: Ledger, appointment: Appointment, now: datetime) -> Transition:
@@ -163,14 +175,20 @@ def _with_answer(appointment: Appointment, own: Iterable[Reminder]) -> Appointme
     return evolve(appointment, response=response)
 
 
-def _planned(ledger: Ledger, appointment: Appointment, ids: Sequence[str], rules: Rules, now: datetime) -> Transition:
+def _planned(
+    ledger: Ledger, appointment: Appointment, ids: Sequence[str], rules: Rules, now: datetime, *, is_checked: bool
+) -> Transition:
     """Change the waiting reminders of an appointment that takes place, cancel those of no call, add the missing."""
-    calls, wanted = plan(appointment, rules), _Wanted.by(appointment, rules, now)
+    calls, wanted = (
+        plan(appointment, rules),
+        _Wanted(appointment, *wanted_message(appointment, rules, is_checked=is_checked), rules, now),
+    )
     own = _of_now(reminders_of(ledger, appointment), appointment)
     known = [one for one in own if one.end_code not in _MADE_ANEW or ledger.history(one)]
     call_of = {one.id: _call_of(one, calls) for one in known}
     # If `before` was emptied, what is planned already stays as it is.
-    unwanted = [one for one in known if calls and call_of[one.id] is None and wanted.is_untouched(ledger, one)]
+    untouched = [one for one in known if wanted.is_untouched(ledger, one)]
+    unwanted = [one for one in untouched if calls and not _is_needed(one, untouched, call_of)]
     after, lines = called_off(ledger, unwanted, EndCode.NOT_PLANNED, now)
     kept = [one for one in known if one not in unwanted]
     after = after.put(*(wanted.kept(one, call_of[one.id], is_new=not ledger.history(one)) for one in kept))
@@ -204,6 +222,15 @@ def _call_of(reminder: Reminder, calls: Sequence[PlannedCall]) -> PlannedCall | 
     return by_name or next((one for one in calls if one.at == reminder.scheduled_at), None)
 
 
+def _is_needed(reminder: Reminder, untouched: Iterable[Reminder], call_of: Mapping[str, PlannedCall | None]) -> bool:
+    """Return whether a planned call needs this reminder: two that have come to be for the same moment are one call."""
+    call = call_of[reminder.id]
+    if call is None:
+        return False
+    same = (one for one in untouched if call_of[one.id] == call)
+    return min(same, key=lambda one: one.cadence != call.cadence).id == reminder.id
+
+
 @frozen
 class _Wanted:
     """What the reminders of an appointment have in common, as it is now."""
@@ -215,15 +242,6 @@ class _Wanted:
     """Why nobody can be called."""
     rules: Rules
     now: datetime
-
-    @classmethod
-    def by(cls, appointment: Appointment, rules: Rules, now: datetime) -> "_Wanted":
-        """Return what is wanted for an appointment."""
-        try:
-            message = message_of(appointment, rules.planning)
-        except TemplateError:
-            message = None
-        return cls(appointment, message, unplannable(appointment, rules), rules, now)
 
     def is_untouched(self, ledger: Ledger, reminder: Reminder) -> bool:
         """Return whether a reminder waits, and no call was made for it."""

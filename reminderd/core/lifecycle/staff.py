@@ -117,6 +117,8 @@ def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datet
     opens = rules.calling_hours.next_open(max(due, free or due), zone)
     if wrong is not None or opens is None:
         raise NotAllowedError(wrong or "the calling hours leave no time to call")
+    if reminder.planned_at is not None and opens >= reminder.planned_at:
+        raise NotAllowedError("its appointment is over before it may be called")
     again = evolve(
         reminder,
         status=Status.SCHEDULED,

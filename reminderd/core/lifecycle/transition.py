@@ -240,9 +240,13 @@ class CallEnd:
 
 
 def limit_of(reminder: Reminder, rules: Rules) -> datetime:
-    """Return the moment from which no call of the reminder starts: the clinic's limit, or staff's if that is later."""
+    """Return the moment from which no call of the reminder starts: the clinic's limit, or staff's if that is later.
+
+    The call before an appointment never starts after it, whatever the limits have become since it was planned.
+    """
     clinics = reminder.expires_at or reminder.scheduled_at + rules.max_lateness
-    return clinics if reminder.again_until is None else max(clinics, reminder.again_until)
+    limit = clinics if reminder.again_until is None else max(clinics, reminder.again_until)
+    return limit if reminder.planned_at is None else min(limit, reminder.planned_at)
 
 
 def lasting_hold(reminder: Reminder) -> HoldCode | None:

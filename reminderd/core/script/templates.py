@@ -3,13 +3,14 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_datetime, format_time
+from babel.dates import format_date, format_time
 
 from reminderd.core.script.scripts import Script, Scripts
 from reminderd.core.script.tags import best_of
@@ -173,16 +174,27 @@ def value_error(text: str) -> str | None:
 
 def spoken_day(moment: datetime, zone: ZoneInfo | None, language: str) -> str:
     """Return a day as people say it: "Tuesday, March 2", "Dienstag, 2. März"."""
+    return _day((moment if zone is None else moment.astimezone(zone)).date(), language)
+
+
+@lru_cache(maxsize=1_000)
+def _day(day: date, language: str) -> str:
+    """Return a date as people say it; a file of appointments has few of them, and each takes long to format."""
     locale = _locale(language)
-    pattern = next(locale.datetime_skeletons[day].pattern for day in _DAYS if day in locale.datetime_skeletons)
+    pattern = next(locale.datetime_skeletons[name].pattern for name in _DAYS if name in locale.datetime_skeletons)
     for short, full in _SHORT:
         pattern = short.sub(full, pattern)
-    return _plain(format_datetime(moment, pattern, tzinfo=zone, locale=locale))
+    return _plain(format_date(day, pattern, locale=locale))
 
 
 def spoken_hour(moment: datetime, zone: ZoneInfo | None, language: str) -> str:
     """Return a time of day as people say it: "4:00 PM", "16:00"."""
-    return _plain(format_time(moment, "short", tzinfo=zone, locale=_locale(language)))
+    return _hour((moment if zone is None else moment.astimezone(zone)).time(), language)
+
+
+@lru_cache(maxsize=1_500)
+def _hour(hour: time, language: str) -> str:
+    return _plain(format_time(hour, "short", locale=_locale(language)))
 
 
 def _plain(text: str) -> str:

@@ -20,13 +20,13 @@ from reminderd.core.lifecycle.replan import (
     waits_for_plan,
     why_void,
 )
-from reminderd.core.lifecycle.transition import Ledger, Level, Transition
+from reminderd.core.lifecycle.transition import Ledger, Level, Transition, limit_of
 from reminderd.core.model import Appointment, AppointmentStatus, CallState, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Question
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, an_appointment, planning, rules_with
-from tests.support.builders import DAY, HOUR, MINUTE, NOW, a_call, a_member, claimed
+from tests.support.builders import DAY, HOUR, MINUTE, NOW, a_call, a_member, claimed, hours
 
 IDS = ("n1", "n2", "n3")
 OTHER_NUMBER = "+12025550002"
@@ -229,6 +229,31 @@ def test_the_same_moment_from_another_entry_is_the_same_call() -> None:
     assert after == ledger
 
 
+def test_two_calls_that_come_to_the_same_moment_are_one() -> None:
+    """On Saturday at nine waits the call that was wanted on Sunday, when the other one is moved there, too."""
+    week = evolve(TWICE.calling_hours, holidays=frozenset({"2026-03-08"}))
+    rules = evolve(rules_with("2 days", "1 day"), calling_hours=week)
+    ledger = planned(Ledger(), an_appointment(), rules=rules).ledger
+    nine = datetime.fromisoformat("2026-03-07T09:00Z")
+    assert [one.scheduled_at for one in ledger.reminders.values()] == [AT - 2 * DAY, nine]
+    mornings = evolve(hours(9 * HOUR, 12 * HOUR), holidays=week.holidays)
+    after = planned(
+        ledger, ledger.appointments["a1"], rules=evolve(rules, calling_hours=mornings), ids=("x1", "x2")
+    ).ledger
+    assert states(after) == {"n1": WAITS, "n2": (CANCELLED, EndCode.NOT_PLANNED)}
+    assert after.reminders["n1"].scheduled_at == nine
+
+
+def test_no_call_starts_after_its_appointment_whatever_its_limit_is() -> None:
+    ledger, _ = booked()
+    reminder = ledger.reminders["n2"]
+    assert limit_of(reminder, evolve(TWICE, max_lateness=9 * DAY)) == AT
+    assert limit_of(evolve(reminder, again_until=AT + DAY), TWICE) == AT
+    failed = ledger.put(evolve(reminder, status=Status.FAILED, end_code=EndCode.NOT_ANSWERED, wake_at=None))
+    with pytest.raises(staff.NotAllowedError, match="its appointment is over"):
+        staff.called_again(failed, failed.reminders["n2"], rules=TWICE, now=AT)
+
+
 def test_without_a_cadence_planned_reminders_stay_and_the_log_names_the_key() -> None:
     ledger, appointment = booked()
     transition = planned(ledger, appointment, rules=rules_with(), ids=())
@@ -331,6 +356,14 @@ def test_a_response_from_the_former_number_is_cleared() -> None:
     ledger, appointment = answered()
     after = planned(ledger, evolve(appointment, phone_number=OTHER_NUMBER)).ledger
     assert after.appointments["a1"].response is None
+
+
+def test_an_answer_that_does_not_count_anymore_settles_nothing() -> None:
+    """The one who has the former number has answered; the patient was never called."""
+    ledger, appointment = answered()
+    after = planned(ledger, evolve(appointment, phone_number=OTHER_NUMBER), ids=("o1", "o2")).ledger
+    assert states(after) == {**states(ledger), "o1": WAITS}
+    assert (after.reminders["o1"].cadence, after.reminders["o1"].phone_number) == ("1 day at 10:00", OTHER_NUMBER)
 
 
 def test_a_row_that_is_inserted_again_gets_its_response_back() -> None:

@@ -1,19 +1,15 @@
 import pytest
 
-from reminderd.core.model import Appointment
-from reminderd.core.tables.snapshots import SnapshotRefusedError, missing_from
+from reminderd.core.tables.snapshots import SnapshotRefusedError, Waiting, missing_from
 from tests.support.builders import NOW
 
 
-def stored(count: int) -> list[Appointment]:
-    return [
-        Appointment(id=f"id-{number}", ref=f"A-{number}" if number else None, phone_number="+4930123456", at=NOW)
-        for number in range(count)
-    ]
+def stored(count: int) -> list[Waiting]:
+    return [Waiting(id=f"id-{number}", name=f"A-{number}", at=NOW) for number in range(count)]
 
 
 def names(count: int) -> set[str]:
-    return {one.ref or one.id for one in stored(count)}
+    return {one.name for one in stored(count)}
 
 
 @pytest.mark.parametrize(
@@ -28,11 +24,11 @@ def test_what_a_snapshot_lacks_is_missing(of: int, held: int, most: float, missi
 
 @pytest.mark.parametrize(("of", "held", "most"), [(7, 1, 0.2), (40, 31, 0.2), (10, 4, 0.5)])
 def test_a_snapshot_that_lacks_too_many_is_refused(of: int, held: int, most: float) -> None:
-    with pytest.raises(SnapshotRefusedError, match=f"{of - held} of {of} appointments would be cancelled, more than"):
+    with pytest.raises(SnapshotRefusedError, match=f"{of - held} of {of} in its span would be cancelled, more than"):
         missing_from(stored(of), names(held), most)
 
 
 def test_an_empty_snapshot_is_refused_if_anything_is_stored() -> None:
     assert missing_from([], set(), 0.2) == []
-    with pytest.raises(SnapshotRefusedError, match="no appointment at all"):
+    with pytest.raises(SnapshotRefusedError, match="no row at all"):
         missing_from(stored(1), set(), 1.0)

@@ -36,6 +36,7 @@ CREATE TABLE reminders (
     done_at          INTEGER,
     planned_at       INTEGER,
     cadence          TEXT,
+    source           TEXT,
     revision         INTEGER NOT NULL DEFAULT 0,
     created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
     updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
