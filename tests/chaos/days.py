@@ -91,6 +91,7 @@ template = "visit"
 folder = "inbox"
 [import.profiles.practice]
 files = "*.csv"
+snapshot_days = 60
 [results]
 url = "{results}"
 secret = "{secret}"
@@ -263,7 +264,7 @@ class Days:
         """Move and cancel some of those that are to be called at the end of this day."""
         end = start + (DAY_SECONDS - 1.6) * _SECOND
         late = [one for one in self.book.values() if end - 2 * _SECOND <= one.call_at < start + DAY_SECONDS * _SECOND]
-        for one, change in zip(late, ("move", "cancel"), strict=False):
+        for one, change in zip(late, ("move", "cancel", "delete"), strict=False):
             self.happened[change] += 1
             if change == "move":
                 self.book[one.ref] = evolve(one, call_at=one.call_at + DAY_SECONDS * _SECOND)

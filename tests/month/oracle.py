@@ -5,23 +5,22 @@ documents give to other systems.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import pairwise
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from attrs import define, field, frozen
+
+from tests.month.house import House
 
 SLACK: Final = timedelta(minutes=2)
 """How late a call may be that nothing hinders."""
 
 AFTER_A_KILL: Final = timedelta(minutes=10)
 """How long the next process may take to find out what became of the calls of a killed one."""
-
-_ENTRY_LENGTHS: Final = {"week": timedelta(weeks=1), "day": timedelta(days=1), "hour": timedelta(hours=1)}
 
 
 class End(StrEnum):
@@ -34,68 +33,6 @@ class End(StrEnum):
     """Before the message was over: for staff."""
     NOT_NEEDED = "not needed"
     """The person who answered was told so, or the call was dropped."""
-
-
-@frozen(kw_only=True)
-class House:
-    """The clinic's rules, as its configuration states them."""
-
-    zone: ZoneInfo
-    hours: Mapping[int, tuple[time, time]]
-    """By weekday; none on the others."""
-    holidays: frozenset[date]
-    before: tuple[str, ...]
-    max_calls: int = 3
-    redial_after: timedelta = timedelta(minutes=15)
-    lateness: timedelta = timedelta(hours=4)
-
-    def span(self, day: date) -> tuple[datetime, datetime] | None:
-        """Return the calling hours of a day."""
-        if day in self.holidays or day.weekday() not in self.hours:
-            return None
-        start, end = (datetime.combine(day, one, tzinfo=self.zone).astimezone(UTC) for one in self.hours[day.weekday()])
-        return start, end
-
-    def is_open(self, moment: datetime) -> bool:
-        span = self.span(moment.astimezone(self.zone).date())
-        return span is not None and span[0] <= moment < span[1]
-
-    def next_open(self, moment: datetime) -> datetime:
-        """Return the first moment from this one on in the calling hours."""
-        day = moment.astimezone(self.zone).date()
-        while True:
-            span = self.span(day)
-            if span is not None and moment < span[1]:
-                return max(moment, span[0])
-            day += timedelta(days=1)
-
-    def earlier(self, moment: datetime) -> datetime:
-        """Return the moment itself if it is in the calling hours, else their last start before it."""
-        if self.is_open(moment):
-            return moment
-        day = moment.astimezone(self.zone).date()
-        while True:
-            span = self.span(day)
-            if span is not None and span[0] <= moment:
-                return span[0]
-            day -= timedelta(days=1)
-
-    def planned(self, appointment: datetime) -> list[datetime]:
-        """Return when the patient is to be called; two entries at the same moment make one call."""
-        return sorted({self.earlier(self._wanted(entry, appointment)) for entry in self.before})
-
-    def _wanted(self, entry: str, appointment: datetime) -> datetime:
-        number, unit, *at = entry.replace(" at ", " ").split()
-        back = int(number) * _ENTRY_LENGTHS[unit.removesuffix("s")]
-        if unit.startswith("hour"):
-            return appointment.astimezone(UTC) - back
-        wall = appointment.astimezone(self.zone)
-        clock = time.fromisoformat(at[0]) if at else wall.time()
-        return datetime.combine(wall.date() - back, clock, tzinfo=self.zone).astimezone(UTC)
-
-    def limit(self, planned: datetime, appointment: datetime) -> datetime:
-        """Return from when on nobody is called anymore."""
-        return min(planned + self.lateness, appointment)
 
 
 @frozen(kw_only=True)
@@ -151,7 +88,8 @@ class Event:
     """A change as another system receives it."""
 
     id: str
-    reminder: str
+    subject: str
+    """The id of a reminder, or the `ref` of an appointment."""
     status: str
     response: str | None
     why: str | None
@@ -367,20 +305,50 @@ class _Judge:
             yield "results: an id came for two changes"
         if set(ids) != set(self.month.stored_events):
             yield f"results: {len(set(self.month.stored_events) ^ set(ids))} changes were received only, or stored only"
-        by_reminder: dict[str, list[Event]] = defaultdict(list)
-        for event in self.month.events:
-            by_reminder[event.reminder].append(event)
-        for answer in self.month.answers:
-            yield from _broken_about_answer(answer, by_reminder.get(answer.reminder, []))
-        last: dict[str, Ring] = {ring.reminder: ring for ring in self.month.rings}
-        for reminder, ring in last.items():
-            yield from self._about_end(ring, by_reminder.get(reminder, []))
-        for reminder, events in by_reminder.items():
+        answered = {name for one in self.month.answers for name in (one.reminder, one.ref)}
+        for subject, events in self._events_of.items():
             for former, event in pairwise(events):
                 if (former.status, former.response, former.why) == (event.status, event.response, event.why):
-                    yield f"results: {reminder}: the same change twice"
-            if any(one.response for one in events) and reminder not in {one.reminder for one in self.month.answers}:
-                yield f"results: {reminder}: an answer that nobody has given"
+                    yield f"results: {subject}: the same change twice"
+            if any(one.response for one in events) and subject not in answered:
+                yield f"results: {subject}: an answer that nobody has given"
+        yield from self._about_answers()
+        for reminder, ring in {ring.reminder: ring for ring in self.month.rings}.items():
+            yield from self._about_end(ring, self._events_of.get(reminder, []))
+
+    @cached_property
+    def _events_of(self) -> dict[str, list[Event]]:
+        found = defaultdict(list)
+        for event in self.month.events:
+            found[event.subject].append(event)
+        return found
+
+    def _about_answers(self) -> Iterator[str]:
+        """Each answer comes once for its reminder, and once for its appointment."""
+        for answer in self.month.answers:
+            news = _news(answer.response, self._events_of.get(answer.reminder, []))
+            if news != 1:
+                yield f"results: {answer.ref}, {answer.time:%m-%d %H:%M}: {answer.response} came {news} times"
+        for ref, response in {(one.ref, one.response) for one in self.month.answers}:
+            news, times = _news(response, self._events_of.get(ref, [])), self._times_given(ref, response)
+            if news != times:
+                yield f"results: {ref}: {response} came {news} times for the appointment, instead of {times} times"
+
+    def _times_given(self, ref: str, response: str) -> int:
+        """Return how often an appointment has got an answer: once more if it was moved, and is moved back."""
+        facts = [one for one in self.month.known[ref] if one.time is not None]
+        moments: list[tuple[datetime, datetime | None, str | None]] = [(one.since, one.time, None) for one in facts]
+        moments += [(one.at, one.time, one.response) for one in self.month.answers if one.ref == ref]
+        at: datetime | None = None
+        given: dict[datetime | None, str] = {}
+        found: list[str | None] = [None]
+        for _, time_, answer in sorted(moments, key=lambda one: one[0]):
+            if answer is not None:
+                given[time_] = answer
+            else:
+                at = time_
+            found.append(given.get(at))
+        return sum(former != latter == response for former, latter in pairwise(found))
 
     def _about_end(self, ring: Ring, events: Sequence[Event]) -> Iterator[str]:
         """Hold the last change of a reminder against its last call."""
@@ -400,18 +368,7 @@ class _Judge:
             yield f"results: {ring.ref}, {ring.time:%m-%d %H:%M}: {ring.end}, and the last change is {status}"
 
 
-def _broken_about_answer(answer: Answered, events: Iterable[Event]) -> Iterator[str]:
-    former: str | None = None
-    news = 0
-    for event in events:
-        news += event.response == answer.response and former != answer.response
-        former = event.response
-    if news != 1:
-        yield f"results: {answer.ref}, {answer.time:%m-%d %H:%M}: {answer.response} came {news} times"
-
-
-@cache
-def spoken_time(text: str, year: int, zone: ZoneInfo) -> datetime:
-    """Return the time that a message speaks of, like `Tuesday, March 3 at 9:00 AM`."""
-    wall = datetime.strptime(f"{text} {year}", "%A, %B %d at %I:%M %p %Y").replace(tzinfo=zone)
-    return wall.astimezone(UTC)
+def _news(response: str, events: Iterable[Event]) -> int:
+    """Return how often an answer came that was not there before."""
+    found = [None, *(event.response for event in events)]
+    return sum(former != latter == response for former, latter in pairwise(found))

@@ -146,13 +146,13 @@ def drop(sample: str, folder: Path, config: Config, clock: HandClock) -> None:
     there = shutil.copy(SAMPLES / sample, folder / "inbox" / sample)
     os.utime(there, ((clock.time - MINUTE).timestamp(),) * 2)
     [dropped] = Folder(folder / "inbox").whole(clock.seconds, clock.time)
-    result = import_dropped(dropped, config, lambda: False)
+    result = import_dropped(dropped, config, clock, lambda: False)
     assert (result.status, result.rejected) == (ImportStatus.DONE, REJECTED.get(sample, 0)), result.text
     assert (folder / "inbox/done" / sample).read_bytes() == (SAMPLES / sample).read_bytes()
 
 
 def everybody_is_called(folder: Path, config: Config, clock: HandClock) -> int:
-    """Call whoever is due, until nobody is; each answers and hears the message. Return how many calls that were."""
+    """Call everybody who is due until nobody is, and return how many calls that were; each is answered and heard."""
     calls = 0
     with open_sync(folder / "clinic.db") as connection:
         rules = rules_of(config, provider="fake", account="the clinic's", capabilities=BOTH)
