@@ -23,19 +23,17 @@ from reminderd.cli.common import (
     with_config,
     wrong,
 )
-from reminderd.cli.import_progress import interruptible, progress
-from reminderd.cli.import_words import in_words
+from reminderd.cli.import_output import in_words, interruptible, progress
 from reminderd.cli.lists import span_of
 from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.appointments import AppointmentRequest
-from reminderd.core.imports import ImportStatus
+from reminderd.core.imports import MOST_CANCELLED, ImportStatus, Waiting
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
-from reminderd.core.tables.rows import Asked
-from reminderd.core.tables.snapshots import MOST_CANCELLED, Waiting
+from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
 from reminderd.imports.formats import opened
 from reminderd.imports.loop import ReadRow, Tally, Write, import_rows
@@ -188,7 +186,7 @@ def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN40
         name = "standard input" if is_piped else file.name
         with (
             rejected_lines(rejected_path, table, like=None if is_piped else file, never=never) as rejected,
-            _started(config, name, options, tally := Tally(rejected), found) as started,
+            _started(config, name, options, tally := Tally(rejected), found, columns.headers(table.header)) as started,
             interruptible() as is_interrupted,
             progress(table.size, table.position) as show,
         ):
@@ -226,7 +224,9 @@ class _Started:
 
 
 @contextmanager
-def _started(config: Config, name: str, options: _Options, tally: Tally, found: Snapshot | None) -> Iterator[_Started]:
+def _started(
+    config: Config, name: str, options: _Options, tally: Tally, found: Snapshot | None, headers: Mapping[str, str]
+) -> Iterator[_Started]:
     """Begin an import. A dry run only compares, and makes no database."""
     rules, source, clock = rules_of(config), source_of(name, options.profile, actor()), SystemClock()
 
@@ -243,8 +243,15 @@ def _started(config: Config, name: str, options: _Options, tally: Tally, found: 
                 if found is None
                 else partial(found.cancel, connection, lacks, rules=rules, source=source, clock=clock)
             )
-            record = partial(recorded, file=name, profile=options.profile, actor=source.actor, clock=clock)
-            with record(connection, tally) as ending:
+            with recorded(
+                connection,
+                tally,
+                file=name,
+                profile=options.profile,
+                actor=source.actor,
+                headers=headers,
+                clock=clock,
+            ) as ending:
                 write = writing(connection, rules=rules, source=source, clock=clock)
                 yield _Started(write=write, missing=lacks, cancel=cancel or (lambda: 0), ending=ending)
     elif config.database.path.exists():

@@ -153,6 +153,7 @@ def _of_appointment(status: str, response: str | None) -> str:
         Response.CONFIRMED.value: Outcome.CONFIRMED,
         Response.CANCEL_REQUESTED.value: Outcome.WANTS_TO_CANCEL,
         Response.OPTED_OUT.value: Outcome.OPTED_OUT,
+        EndCode.DONE_BY_STAFF.value: Outcome.DONE_BY_STAFF,
     }
     found = by_response.get(response or "")
     return status if found is None else found.value

@@ -56,6 +56,7 @@ _QUIET_SECONDS_OPEN: Final = 600.0
 
 _NANOSECONDS: Final = 1_000_000_000
 _READ_AND_WRITE: Final = 0o666
+_OWN: Final = 0o600
 _IN_A_PROFILE: Final = (
     "Correct the file, or the configuration, and put the file into the folder again. In [import.profiles], what is"
     " called --map here is columns, --encoding is encoding and --dates is dates; docs/import.md has examples."
@@ -65,7 +66,7 @@ Identity = tuple[int, int, int]
 """A file's inode, size and time: another one is another file, or has another content."""
 
 
-class Writer(Enum):
+class OpenBy(Enum):
     """Whether somebody has a file open for writing."""
 
     NOBODY = "nobody"
@@ -74,9 +75,9 @@ class Writer(Enum):
 
 
 _QUIET: Final = {
-    Writer.NOBODY: _QUIET_SECONDS,
-    Writer.UNKNOWN: _QUIET_SECONDS_UNKNOWN,
-    Writer.SOMEBODY: _QUIET_SECONDS_OPEN,
+    OpenBy.NOBODY: _QUIET_SECONDS,
+    OpenBy.UNKNOWN: _QUIET_SECONDS_UNKNOWN,
+    OpenBy.SOMEBODY: _QUIET_SECONDS_OPEN,
 }
 """How many seconds a file must not have changed."""
 
@@ -129,7 +130,7 @@ class Folder:
         One that was finished elsewhere and moved here need not wait.
         """
         writer = _writer(path)
-        return max(seen_for, age if writer is Writer.NOBODY else 0.0) >= _QUIET[writer]
+        return max(seen_for, age if writer is OpenBy.NOBODY else 0.0) >= _QUIET[writer]
 
 
 @frozen(kw_only=True)
@@ -193,7 +194,13 @@ def _imported(
         with (
             rejected_lines(lines.path, table, like=dropped.path, never={}) as rejected,
             recorded(
-                connection, tally := Tally(rejected), file=name, profile=profile.name, actor=FOLDER, clock=clock
+                connection,
+                tally := Tally(rejected),
+                file=name,
+                profile=profile.name,
+                actor=FOLDER,
+                headers=columns.headers(table.header),
+                clock=clock,
             ) as ending,
         ):
             write = writing(connection, rules=rules, source=source, clock=clock)
@@ -206,6 +213,8 @@ def _imported(
                 ending.status = ImportStatus.INTERRUPTED
         if ending.status is ImportStatus.DONE:
             lines.are_kept = _moved(dropped, target)
+            if lines.are_kept and rejected.lines:
+                _open_like(lines.path, target)
     shown = without_numbers(name if profile.name is None else f"{name} (profile {profile.name})")
     counts = in_words(tally.done, rejected.lines)
     if ending.status is ImportStatus.INTERRUPTED:
@@ -261,12 +270,21 @@ def reject(dropped: Dropped, mistakes: Sequence[str]) -> Path:
     target = _free(dropped.path.parent / REJECTED, dropped.path.name)
     why = target.with_name(f"{target.name}.txt")
     text = "\n".join([f"{dropped.path.name} was not imported:", *(f"- {one}" for one in mistakes), "", _IN_A_PROFILE])
-    with scratch(why, mode=dropped.path.lstat().st_mode & _READ_AND_WRITE | 0o600) as unfinished:
+    with scratch(why, mode=_OWN) as unfinished:
         unfinished.write_text(f"{text}\n", encoding="utf-8")
         put_in_place(unfinished, why)
-    if not _moved(dropped, target):
+    if _moved(dropped, target):
+        _open_like(why, target)
+    else:
         why.unlink()
     return target
+
+
+def _open_like(path: Path, file: Path) -> None:
+    """Let those read and write what is next to a file who may read and write the file, whatever our umask is."""
+    mode = file.lstat().st_mode
+    if S_ISREG(mode):
+        path.chmod(mode & _READ_AND_WRITE | _OWN)
 
 
 def _free(folder: Path, name: str) -> Path:
@@ -308,7 +326,7 @@ def _is_unfinished(name: str) -> bool:
     return name.startswith((".", "~$")) or any(fnmatch(name.casefold(), pattern) for pattern in _UNFINISHED)
 
 
-def _writer(path: Path) -> Writer:
+def _writer(path: Path) -> OpenBy:
     """Ask the kernel whether somebody has a file open for writing: it grants a read lease only if nobody has.
 
     It tells this only to the file's owner, see fcntl(2).
@@ -316,18 +334,18 @@ def _writer(path: Path) -> Writer:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:  # a link, or not ours to read: it is looked at when its time has come
-        return Writer.UNKNOWN
+        return OpenBy.UNKNOWN
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # SIGIO, if somebody opens it just now, would end us
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except BlockingIOError:
-        return Writer.SOMEBODY
+        return OpenBy.SOMEBODY
     except OSError:
-        return Writer.UNKNOWN
+        return OpenBy.UNKNOWN
     finally:
         os.close(descriptor)
-    return Writer.NOBODY
+    return OpenBy.NOBODY
 
 
 def forget(folder: Path, before: datetime) -> int:

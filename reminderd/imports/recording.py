@@ -1,6 +1,6 @@
 """Have a row of `imports` say that an import runs, and at its end what became of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -11,7 +11,7 @@ from reminderd.clock import Clock
 from reminderd.core.imports import ImportStatus
 from reminderd.imports.loop import Tally
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.imports import begin_import, end_import
+from reminderd.store.import_records import begin_import, end_import, note_headers
 from reminderd.store.sqlite.driver import Connection, transaction
 
 
@@ -36,10 +36,25 @@ def refused(connection: Connection, now: datetime, *, file: str, profile: str | 
 
 @contextmanager
 def recorded(
-    connection: Connection, tally: Tally, *, file: str, profile: str | None, actor: str, clock: Clock
+    connection: Connection,
+    tally: Tally,
+    *,
+    file: str,
+    profile: str | None,
+    actor: str,
+    headers: Mapping[str, str],
+    clock: Clock,
 ) -> Iterator[Ending]:
-    """Record an import from its beginning to its end; what fails is recorded, too, as far as that is possible."""
-    begin = partial(begin_import, file=file, profile=profile, actor=actor)
+    """Record an import from its beginning to its end; what fails is recorded, too, as far as that is possible.
+
+    The headers are those of the file, by our fields: the answers come back under those of the last file of a profile.
+    """
+
+    def begin(connection: Connection, now: datetime) -> int:
+        if profile is not None:
+            note_headers(connection, now, profile=profile, headers=headers)
+        return begin_import(connection, now, file=file, profile=profile, actor=actor)
+
     import_id = transaction(connection, begin, clock.now())
 
     def end(status: ImportStatus, reason: str | None) -> None:

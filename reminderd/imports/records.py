@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from attrs import define, field, frozen
 
-from reminderd.core.script.tags import read_language
+from reminderd.core.script.languages import read_language
 from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
-from reminderd.core.tables.statuses import Standing, standing_of
+from reminderd.core.tables.words import Standing, standing_of
 from reminderd.imports.table import UnreadableError
 
 LARGEST: Final = 16 << 20
@@ -65,6 +65,7 @@ class Record:
             clean = ""
         if _LOST in clean:
             self.wrong(UNREADABLE, always=name == "ref")
+            clean = "" if name == "ref" else clean  # it would be the name of another one
         self.cells[name] = " ".join(clean.split())
 
     def wrong(self, mistake: str, *, always: bool = False) -> None:

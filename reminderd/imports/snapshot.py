@@ -11,14 +11,14 @@ from attrs import frozen
 
 from reminderd.clock import Clock
 from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
+from reminderd.core.imports import MOST_CANCELLED, Held, SnapshotRefusedError, Waiting, missing_from
 from reminderd.core.requests import ReminderRequest, normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import Columns
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.snapshots import MOST_CANCELLED, Held, SnapshotRefusedError, Waiting, missing_from
 from reminderd.core.upsert import Cancellation
 from reminderd.imports.loop import ReadRow
-from reminderd.imports.table import SPREADSHEET_UNIT, Table, UnreadableError
+from reminderd.imports.table import MESSAGE_UNIT, SPREADSHEET_UNIT, Table, UnreadableError
 from reminderd.store.appointments import appointments_between, cancel_appointment
 from reminderd.store.reminders import Source, cancel, waiting_between
 from reminderd.store.sqlite.driver import Connection, snapshot, transaction
@@ -111,7 +111,12 @@ def snapshot_of(
         coverage: which days it covers.
         zone: the clinic's.
         now: the time.
+
+    Raises:
+        UnreadableError: It says only what has changed.
     """
+    if table.unit == MESSAGE_UNIT:
+        raise UnreadableError("its messages say what has changed, not what there is; expected no snapshot of them")
     names: set[str] = set()
     nameless: int | None = None
     first: datetime | None = None

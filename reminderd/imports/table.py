@@ -17,7 +17,10 @@ from reminderd.core.tables.csv_rows import CsvRow
 
 SPREADSHEET_UNIT: Final = "line"
 
-UNITS: Final = (SPREADSHEET_UNIT, "entry", "message")
+MESSAGE_UNIT: Final = "message"
+"""Of a file that says what has changed, not what there is."""
+
+UNITS: Final = (SPREADSHEET_UNIT, "entry", MESSAGE_UNIT)
 """What a row is called, by the format of its file."""
 
 

@@ -18,6 +18,8 @@ from reminderd.store.changes import Answer
 
 _OWN: Final = ("ref", "appointment_ref", "patient_ref", "appointment_at", "scheduled_at")
 """The columns that show what a line is about, if no column of the profile is its `ref`."""
+_NOT_BACK: Final = frozenset({"status", "message", "template"})
+"""Fields of a profile that a table does not have: the word of the file, and what is spoken."""
 _RESULT: Final = ("status", "response", "outcome", "answered_at", "why", "changed_at", "change_id")
 _WHY: Final = {str(code): code.sentence for code in EndCode}
 _DATES: Final = ("appointment_at", "scheduled_at", "expires_at")
@@ -52,7 +54,7 @@ class Form:
 
     def _csv(self, answers: Sequence[Answer]) -> str:
         """Return a table with the profile's columns, then ours; no cell is a formula to a spreadsheet."""
-        named = {field: header for field, header in self.columns.items() if header and field != "status"}
+        named = {field: header for field, header in self.columns.items() if header and field not in _NOT_BACK}
         own = () if "ref" in named else tuple(field for field in _OWN if field not in named)
         taken = {header.casefold() for header in named.values()}
         headers = [f"reminderd {name}" if name in taken else name for name in (*own, *_RESULT)]
@@ -114,7 +116,7 @@ class Form:
         schedule[1] = _hl7(answer.appointment_ref or answer.change.ref)
         schedule[2] = _hl7(str(event["appointment_id"] or event["reminder_id"]))
         schedule[6] = f"{code}^{_hl7(str(event['outcome']))}^L"
-        schedule[8] = f"^{_hl7(facts.get('type'))}"
+        schedule[8] = f"^{_hl7(facts.get('appointment_type'))}"
         schedule[11] = f"^^^{start}"
         schedule[16] = schedule[20] = "^reminderd"
         schedule[25] = f"{code}^{_hl7(str(event['outcome']))}^L"

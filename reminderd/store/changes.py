@@ -43,17 +43,19 @@ def columns_of(alias: str) -> str:
 _AFTER: Final = f"""
 SELECT {columns_of("c")} FROM changes AS c WHERE c.seq > :after AND c.subject_id <> '' ORDER BY c.seq LIMIT :limit
 """
-_FACTS: Final = ("phone_number", "timezone", "language", "patient_ref", "type", "name", "provider", "place")
+_FACTS: Final = ("phone_number", "timezone", "language", "patient_ref", "appointment_type", "name", "provider", "place")
 _MOMENTS: Final = ("scheduled_at", "expires_at", "appointment_at")
 _ANSWERS: Final = f"""
 SELECT {columns_of("c")}, coalesce(r.phone_number, a.phone_number) AS phone_number,
        coalesce(r.timezone, a.timezone) AS timezone, coalesce(r.language, a.language) AS language,
-       a.patient_ref, a.type, a.name, a.provider, a.place, r.scheduled_at, r.expires_at, a.at AS appointment_at
+       a.patient_ref, a.type AS appointment_type, a.name, a.provider, a.place, a.at AS appointment_at,
+       r.scheduled_at, r.expires_at
   FROM changes AS c
   LEFT JOIN reminders AS r ON r.id = c.subject_id AND c.kind = 'reminder'
   LEFT JOIN appointments AS a ON a.id = CASE c.kind WHEN 'appointment' THEN c.subject_id ELSE c.appointment_id END
  WHERE c.seq > :after AND c.seq <= :until AND c.subject_id <> '' ORDER BY c.seq LIMIT :limit
 """
+_NEWEST: Final = "SELECT seq FROM changes WHERE subject_id <> '' ORDER BY seq DESC LIMIT 1"
 _BOUNDS: Final = """
 SELECT (SELECT min(seq) FROM changes) AS oldest, (SELECT event_id FROM changes WHERE seq = :seq) AS found
 """
@@ -132,8 +134,9 @@ def _answer(row: Row) -> Answer:
 
 
 def newest_change(connection: Connection) -> int:
-    """Return the number of the newest change; 0: there is none."""
-    return int(connection.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0])
+    """Return the number of the newest change that was not erased; 0: there is none."""
+    row = connection.execute(_NEWEST).fetchone()
+    return 0 if row is None else int(row["seq"])
 
 
 def trim_changes(connection: Connection, _now: datetime, *, before: datetime, read: int | None) -> int:

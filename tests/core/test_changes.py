@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from reminderd.core.changes import Change, ChangeKind, Cursor, CursorError, check_cursor, read_cursor
+from reminderd.core.changes import (
+    UNDELIVERED_AFTER,
+    Backlog,
+    Change,
+    ChangeKind,
+    Cursor,
+    CursorError,
+    check_cursor,
+    read_cursor,
+    undelivered,
+)
 from reminderd.core.model import CallOutcome
 from reminderd.core.reasons import EndCode
 from tests.support.builders import NOW
@@ -66,6 +76,8 @@ def test_the_reason_in_an_event_is_the_one_in_the_log(
         ("booked", None, "booked"),
         ("booked", "confirmed", "confirmed"),
         ("booked", "cancel_requested", "wants to cancel"),
+        ("booked", "opted_out", "opted out"),
+        ("booked", "done_by_staff", "done by staff"),
         ("booked", "a word of another program", "booked"),
         ("cancelled", "confirmed", "cancelled"),
     ],
@@ -119,3 +131,16 @@ def test_a_cursor_after_which_changes_may_be_missing_is_refused(
 ) -> None:
     with pytest.raises(CursorError, match=why):
         check_cursor(cursor, found=found, oldest=oldest)
+
+
+def test_changes_that_are_not_received_for_long_are_an_error() -> None:
+    long_ago = NOW - UNDELIVERED_AFTER - UNDELIVERED_AFTER
+    assert undelivered(None, NOW) == []
+    assert undelivered(Backlog(waiting=0, oldest=None, error=None), NOW) == []
+    assert undelivered(Backlog(waiting=9, oldest=NOW - UNDELIVERED_AFTER, error="HTTP 500"), NOW) == []
+    assert undelivered(Backlog(waiting=1, oldest=long_ago, error=None), NOW) == [
+        "1 change was not received by [results].url, the oldest for 60 minutes"
+    ]
+    assert undelivered(Backlog(waiting=2, oldest=long_ago, error="HTTP 500"), NOW) == [
+        "2 changes were not received by [results].url, the oldest for 60 minutes: HTTP 500"
+    ]

@@ -3,6 +3,7 @@ from datetime import UTC, timedelta
 import pytest
 
 from reminderd.core import diagnosis
+from reminderd.core.changes import Backlog
 from reminderd.core.diagnosis import Finding, Mark, Trial, count, good, unknown, warning, wrong
 from tests.support.builders import NOW
 
@@ -265,3 +266,11 @@ def test_webhooks_are_good_if_only_signed_ones_are_accepted(
     assert found.mark is mark
     assert found.text.startswith(text)
     assert (found.fix == "") == (mark in {Mark.GOOD, Mark.UNKNOWN})
+
+
+def test_changes_that_are_not_received_are_wrong_once_they_wait_for_long() -> None:
+    [waits] = diagnosis.results(Backlog(waiting=3, oldest=NOW, error=None), NOW)
+    assert (waits.mark, waits.text) == (Mark.GOOD, "3 changes wait")
+    [late] = diagnosis.results(Backlog(waiting=3, oldest=NOW - timedelta(days=1), error="HTTP 500"), NOW)
+    assert late.mark is Mark.WRONG
+    assert late.text.endswith("HTTP 500")

@@ -18,6 +18,7 @@ from reminderd.core.requests import (
     read_request,
     too_late,
     unfit,
+    wrong_note,
     zone_of,
 )
 from reminderd.core.schedule.calling_hours import CallingHours
@@ -182,3 +183,10 @@ def test_a_request_without_remaining_calling_hours_will_expire() -> None:
     said = out_of_hours(wanted, evolve(RULES, calling_hours=hours(11 * HOUR, 12 * HOUR)))
     assert said == "the calling hours leave no time to call before 2026-03-02 11:00 UTC, so it will expire"
     assert out_of_hours(wanted, evolve(RULES, calling_hours=NO_HOURS)) is not None
+
+
+@pytest.mark.parametrize(
+    ("note", "is_wrong"), [("she comes", False), ("x" * 501, True), ("", True), (" ", True), ("a\nb", True)]
+)
+def test_a_note_of_staff_is_one_printable_line(note: str, is_wrong: bool) -> None:
+    assert (wrong_note(note) is not None) is is_wrong

@@ -2,11 +2,14 @@
 
 import csv
 import json
+from datetime import timedelta
 from typing import Any
 
 import trio
 from standardwebhooks import Webhook
 
+from reminderd.clock import SystemClock
+from reminderd.store.sqlite.opening import open_sync
 from tests.e2e.conftest import Clinic
 from tests.support.api import TOKEN
 from tests.support.generic_server import SECRET, send, webhook
@@ -100,3 +103,45 @@ async def test_what_was_not_accepted_before_a_kill_is_sent_after_the_next_start(
             [again, *_] = await up.heard(1)
             assert again.headers["webhook-id"] == first.headers["webhook-id"]
             assert await program.terminate() == 0
+
+
+async def test_a_dropped_file_is_called_and_comes_back_in_its_own_columns(clinic: Clinic) -> None:
+    """The clinic edits no cell, and has one profile for both ways."""
+    for name in ("in", "out"):
+        (clinic.folder / name).mkdir()
+    clinic.configure()
+    with (clinic.folder / "config.toml").open("a") as file:
+        file.write(
+            '[import]\nfolder = "in"\n[import.profiles.practice]\nfiles = "*.csv"\n'
+            'columns = { scheduled_at = "Anruf" }\n'
+            '[results]\nfolder = "out"\nevery_minutes = 1\nprofile = "practice"\n'
+        )
+    due = SystemClock().now() - timedelta(minutes=5)
+    async with running("run", cwd=clinic.folder) as program:
+        url = await program.url()
+        written = clinic.folder / "list.tmp"
+        written.write_text(
+            f"Terminnummer,Mobil,Anruf,Nachricht\nT 7,+4930123456,{due:%Y-%m-%d %H:%MZ},Morgen um neun.\n"
+        )
+        written.rename(clinic.folder / "in" / "list.csv")
+        [ring] = await clinic.provider.rang(1)
+        await clinic.until(ring.reminder_id, "processing")
+        await send(clinic.client, url, webhook(ring))
+        await clinic.until(ring.reminder_id, "called")
+        assert await program.terminate() == 0
+    # The next start writes what is due by then: no test waits for a minute.
+    with open_sync(clinic.folder / "clinic.db") as connection:
+        connection.execute("DELETE FROM settings WHERE key = 'results_folder_at'").fetchall()
+    async with running("run", cwd=clinic.folder) as program:
+        with trio.fail_after(60):
+            while not (files := list((clinic.folder / "out").glob("answers-*.csv"))):  # noqa: ASYNC110 - a folder
+                await trio.sleep(0.05)
+        assert await program.terminate() == 0
+    with files[0].open(encoding="utf-8", newline="") as text:
+        [row] = csv.DictReader(text)
+    assert (row["Terminnummer"], row["Mobil"], row["status"], row["outcome"]) == (
+        "T 7",
+        "'+4930123456",
+        "called",
+        "reached",
+    )

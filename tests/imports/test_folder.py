@@ -16,8 +16,8 @@ from reminderd.imports.folder import (
     MOST_BYTES,
     Dropped,
     Folder,
+    OpenBy,
     Result,
-    Writer,
     _writer,
     forget,
     import_dropped,
@@ -188,9 +188,9 @@ def test_a_file_that_is_open_for_writing_is_not_whole(inbox: Path) -> None:
         file.write(HEADER)
         file.flush()
         assert looking.whole(0, WRITTEN) == []
-        assert _writer(inbox / "list.csv") is Writer.SOMEBODY
+        assert _writer(inbox / "list.csv") is OpenBy.SOMEBODY
         assert looking.whole(300, WRITTEN) == []
-    assert _writer(inbox / "list.csv") is Writer.NOBODY
+    assert _writer(inbox / "list.csv") is OpenBy.NOBODY
     assert [dropped.path.name for dropped in looking.whole(301, WRITTEN)] == ["list.csv"]
 
 
@@ -408,3 +408,19 @@ def test_a_snapshot_of_a_profile_cancels_what_it_lacks_and_says_what_it_did_not(
     assert dropped(lines[0].replace("1,+", "99,+")).status is ImportStatus.REFUSED
     [row] = rows(inbox, "SELECT count(*) AS count FROM appointments WHERE status = 'booked'")
     assert row["count"] == 6
+
+
+def test_those_who_may_read_a_file_may_read_what_is_next_to_it_whatever_the_daemons_umask_is(
+    inbox: Path, config: Config
+) -> None:
+    (inbox / "list.csv").write_text(HEADER + BAD)
+    (inbox / "other.csv").write_text("")
+    for name in ("list.csv", "other.csv"):
+        (inbox / name).chmod(0o640)
+    before = os.umask(0o077)
+    try:
+        imported(inbox, config)
+    finally:
+        os.umask(before)
+    names = ("done/list.rejected.csv", "rejected/other.csv.txt")
+    assert [stat.S_IMODE((inbox / name).stat().st_mode) for name in names] == [0o640, 0o640]

@@ -211,6 +211,9 @@ def test_a_reader_continues_after_an_erased_change_and_gets_no_erased_ones(store
     store.insert("c", "+12025550103", status="called")
     for number in ("+12025550101", "+12025550102"):
         store.write(partial(erase, phone_number=number, actor="anna"))
+    store.insert("d", "+12025550104", status="called")
+    store.write(partial(erase, phone_number="+12025550104", actor="anna"))
+    assert newest_change(store.connection) == 3, "nobody waits for what was erased"
     for cursor in (reader, None):
         [left] = changes_after(store.connection, cursor=cursor, limit=9).changes
         assert left.subject_id == "c"

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from reminderd.core.changes import Backlog
 from reminderd.core.model import CallOutcome, Status
 from reminderd.core.monitoring import Counts
 from reminderd.core.outcomes import Outcome
@@ -61,6 +62,7 @@ def moment(**changes: object) -> Moment:
         "last_poll": NOW - timedelta(seconds=1),
         "last_webhook": NOW - timedelta(minutes=1),
         "counts": counts(),
+        "backlog": Backlog(waiting=1, oldest=NOW - timedelta(minutes=2), error=None),
     }
     return Moment(**{**given, **changes})  # type: ignore[arg-type]  # the same
 

@@ -8,8 +8,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from reminderd.core.phone import number_or_none
-from reminderd.core.tables.headers import PHONES, plain, role_of
-from reminderd.core.tables.statuses import Standing, standing_of
+from reminderd.core.tables.words import PHONES, Standing, plain, role_of, standing_of
 
 FIELDS: Final = (
     "phone_number",
@@ -59,6 +58,11 @@ _OF_APPOINTMENTS: Final = ("appointment_type", "patient_ref")
 _NOT_OF_APPOINTMENTS: Final = ("message", "expires_at")
 """What calls that are planned from an appointment's time have not."""
 _CALL: Final = ("scheduled_at", "date", "time")
+_SPLIT: Final[Mapping[str, tuple[str, str]]] = {
+    "scheduled_at": ("date", "time"),
+    "appointment_at": ("appointment_date", "appointment_time"),
+}
+"""The fields of a time whose date and time of day are in two columns."""
 _APPOINTMENT: Final = ("appointment_at", "appointment_date", "appointment_time")
 _SOME: Final = ("some_at", "some_date", "some_time")
 _DIGITS: Final = re.compile(r"\d{4,}")
@@ -105,6 +109,17 @@ class Columns:
             return cells[place] if place < len(cells) else ""
         filled = [cells[place].strip() for place in places if place < len(cells)]
         return ", ".join(cell for cell in filled if cell)
+
+    def headers(self, header: Sequence[str]) -> dict[str, str]:
+        """Return the table's header of each field, in the order of its columns: as `--map` names them.
+
+        Of several columns for a phone number it is the preferred one; a date and a time of day have their own fields.
+        """
+        found: list[tuple[int, str]] = []
+        for field, places in self.places.items():
+            split = _SPLIT.get(field, ()) if len(places) == len(_SPLIT.get(field, ())) else ()
+            found += list(zip(places, split, strict=True)) if split else [(places[0], field)]
+        return {field: header[place] for place, field in sorted(found) if place < len(header)}
 
     def standing(self, cells: Sequence[str]) -> Standing | None:
         """Return what a row's status says of its appointment; None: its word is unknown."""

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.tables.columns import FIELDS, ColumnsError, columns_of
-from reminderd.core.tables.headers import _NAMES, KNOWN, PHONES, is_header, plain, role_of
+from reminderd.core.tables.columns import FIELDS, Columns, ColumnsError, columns_of
+from reminderd.core.tables.words import _NAMES, KNOWN, PHONES, is_header, plain, role_of
 
 EXPECTED = "expected [reminders].before in the configuration, by which the calls are planned,"
 EXPECTED += ' or a column added with the header "call at" and times like 2027-03-01 16:00'
@@ -266,3 +266,19 @@ def test_more_than_one_column_for_the_type_of_appointment_is_refused() -> None:
 def test_a_table_of_reminders_needs_a_message_also_if_it_is_said_that_it_has_none() -> None:
     with pytest.raises(ColumnsError, match="message: no column"):
         columns_of(["Phone", "Call at"], {"message": ""})
+
+
+def test_the_headers_of_the_fields_are_given_in_the_order_of_the_table() -> None:
+    header = ["Text", "Datum", "Mobile Phone", "Uhrzeit", "ID", "Home Phone"]
+    columns = Columns(
+        {"phone_number": (2, 5), "message": (0,), "appointment_at": (1, 3), "ref": (4,), "place": (9,)}, ignored=()
+    )
+    assert list(columns.headers(header).items()) == [
+        ("message", "Text"),
+        ("appointment_date", "Datum"),
+        ("phone_number", "Mobile Phone"),
+        ("appointment_time", "Uhrzeit"),
+        ("ref", "ID"),
+    ]
+    at_once = Columns({"scheduled_at": (1,)}, ignored=())
+    assert at_once.headers(header) == {"scheduled_at": "Datum"}

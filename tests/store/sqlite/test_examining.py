@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from reminderd.core.changes import Backlog
 from reminderd.core.phone import ANY_NUMBER
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.rows import to_ms
@@ -39,7 +40,14 @@ def insert(connection: Connection, reminder_id: str, **columns: str | int | None
 def test_a_database_that_is_open_elsewhere_is_seen_as_it_is(path: Path, connection: Connection) -> None:
     insert(connection, "r1")
     seen = examined(path)
-    assert seen == Examination(version=NEWEST, newest=NEWEST, mistakes=[], uncallable={}, wal_bytes=seen.wal_bytes)
+    assert seen == Examination(
+        version=NEWEST,
+        newest=NEWEST,
+        mistakes=[],
+        uncallable={},
+        wal_bytes=seen.wal_bytes,
+        unsent=Backlog(waiting=0, oldest=None, error=None),
+    )
     assert seen.wal_bytes > 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 from loguru import logger
 
 from reminderd.clock import Clock
@@ -21,6 +21,7 @@ from reminderd.store.changes import Answer, answers_between
 from reminderd.store.database import Database
 from reminderd.store.deliveries import PlannedFile, next_file, note_file, plan_file
 from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.import_records import headers_of
 
 MOST_IN_A_FILE: Final = 5_000
 _AT_ONCE: Final = 200
@@ -37,6 +38,8 @@ class Files:
 
     folder: Path
     form: Form
+    profile: str
+    """The import profile whose columns a table has; empty: none."""
     due: Callable[[datetime | None, datetime], datetime]
     """Returns when the next file is due, from when the last one was, and the time."""
     database: Database
@@ -94,7 +97,9 @@ async def _write(files: Files, planned: PlannedFile) -> None:
     if answers:
         name = f"answers-{planned.after + 1:08d}-{until.seq:08d}-{until.event_id[:8]}{files.form.ending}"
         target = files.folder / name
-        content = files.form.written(answers)
+        headers = await files.database.read(partial(headers_of, profile=files.profile)) if files.profile else {}
+        form = evolve(files.form, columns=headers or files.form.columns)
+        content = form.written(answers)
         if await trio.to_thread.run_sync(_put, target, content):
             logger.info(f"results: {name} has {len(answers)} changes")
     await files.database.write(partial(note_file, written=until))

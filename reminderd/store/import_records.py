@@ -1,5 +1,6 @@
 """Record what becomes of each file that is imported: one row of `imports` for each."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
@@ -28,6 +29,11 @@ UPDATE imports SET finished_at = :now, status = :status, rejected = :rejected, r
 """
 
 
+_HEADERS: Final = "headers_of_"
+"""What the key in `settings` begins with, before the name of a profile."""
+_NOTE_HEADERS: Final = """
+INSERT INTO settings (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+"""
 _LAST_FILE: Final = "SELECT max(at) AS at FROM imports WHERE actor = :actor AND status IN ('running', 'done')"
 _ALERTED: Final = "SELECT value FROM settings WHERE key = 'file_alerted'"
 
@@ -36,6 +42,17 @@ def begin_import(connection: Connection, now: datetime, *, file: str, profile: s
     """Record that the import of a file begins, and return the id of its row."""
     values = {"now": to_ms(now), "file": without_numbers(file), "profile": profile, "actor": actor}
     return int(connection.execute(_BEGIN, values).fetchone()["id"])
+
+
+def note_headers(connection: Connection, _now: datetime, *, profile: str, headers: Mapping[str, str]) -> None:
+    """Record under which headers the file of a profile had its fields, in their order."""
+    connection.execute(_NOTE_HEADERS, {"key": _HEADERS + profile, "value": json.dumps(headers)})
+
+
+def headers_of(connection: Connection, *, profile: str) -> dict[str, str]:
+    """Return under which headers the last file of a profile had its fields; empty: none was imported yet."""
+    row = connection.execute("SELECT value FROM settings WHERE key = :key", {"key": _HEADERS + profile}).fetchone()
+    return {} if row is None else {str(field): str(header) for field, header in json.loads(row["value"]).items()}
 
 
 def end_import(
