@@ -39,6 +39,7 @@ from reminderd.store.rows import (
     in_list,
     to_ms,
 )
+from reminderd.store.settings import put_setting, setting
 from reminderd.store.sqlite.driver import store_error
 
 PLANNED_AT_ONCE: Final = 50
@@ -59,10 +60,6 @@ SELECT {APPOINTMENTS.names} FROM appointments
  WHERE wake_at IS NOT NULL ORDER BY wake_at, id LIMIT :limit
 """
 _PLAN_ANEW: Final = "UPDATE appointments SET wake_at = :now WHERE status = 'booked' AND at > :now"
-_PLANNING: Final = "SELECT value FROM settings WHERE key = 'planning'"
-_NOTE_PLANNING: Final = """
-INSERT INTO settings (key, value) VALUES ('planning', :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
-"""
 _FROM: Final = "UPDATE appointments SET source = :source WHERE id = :id"
 _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
 
@@ -255,10 +252,9 @@ def plan_anew(connection: Connection, now: datetime, *, digest: str) -> bool:
         now: the time of the transaction.
         digest: of these rules, see `Rules.planning_digest`.
     """
-    row = connection.execute(_PLANNING).fetchone()
-    if row is not None and row["value"] == digest:
+    if setting(connection, "planning") == digest:
         return False
-    connection.execute(_NOTE_PLANNING, {"value": digest})
+    put_setting(connection, "planning", digest)
     return bool(connection.execute(_PLAN_ANEW, {"now": to_ms(now)}).rowcount)
 
 
