@@ -560,7 +560,9 @@ def _insert(connection: Connection, now: datetime, new: Sequence[tuple[str, Remi
     if not new:
         return
     rows = [(reminder_id, one.ref, *_values(one)) for reminder_id, one in new]
-    columns: dict[str, Sequence[Value]] = dict(zip(("id", "ref", *_CONTENT), zip(*rows, strict=True), strict=True))
+    columns: dict[str, Sequence[str | int | None]] = dict(
+        zip(("id", "ref", *_CONTENT), zip(*rows, strict=True), strict=True)
+    )
     columns["source"] = [source.profile] * len(new)
     columns["wake_at"] = columns["scheduled_at"]  # a new reminder is checked when it is due
     columns["created_at"] = columns["updated_at"] = [to_ms(now)] * len(new)
@@ -582,7 +584,7 @@ def dated(random_id: str, milliseconds: int) -> str:
     return f"{time[:8]}-{time[8:]}-7{random_id[15:]}"
 
 
-def _values(one: ReminderRequest) -> tuple[Value, ...]:
+def _values(one: ReminderRequest) -> tuple[str | int | None, ...]:
     """Return the values of a request, in the order of `_CONTENT`."""
     phone_number, message, scheduled_at, expires_at, *others = content_of(one)
     until = None if expires_at is None else to_ms(expires_at)
