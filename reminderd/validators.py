@@ -24,13 +24,11 @@ from reminderd.core.phone import is_country
 from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span, Spans
 from reminderd.core.schedule.time_zones import place_zone
+from reminderd.core.script.languages import language_tag, primary
 from reminderd.core.script.scripts import PLACEHOLDERS
-from reminderd.core.script.tags import language_tag, primary
-from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS
-from reminderd.core.script.unfilled import unfilled
+from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS, unfilled
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE
-from reminderd.core.tables.headers import plain
-from reminderd.core.tables.statuses import Standing
+from reminderd.core.tables.words import Standing, plain
 from reminderd.core.wrong_tokens import networks
 
 BEARER_LENGTH: Final = 16

@@ -20,7 +20,7 @@ from reminderd.cli.common import (
 )
 from reminderd.cli.lists import of_days, span_of
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
-from reminderd.cli.pausing import say_if_paused
+from reminderd.cli.status import say_if_paused
 from reminderd.clock import SystemClock
 from reminderd.config import Config, numbering_of, planning_of, rules_of
 from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment

@@ -15,8 +15,7 @@ from attrs import define, evolve
 
 from reminderd.cli.common import FAILED, actor, database, fail, language_option, with_config, wrong
 from reminderd.cli.output import in_words
-from reminderd.cli.pausing import say_if_paused
-from reminderd.cli.status import another, ask
+from reminderd.cli.status import another, ask, say_if_paused
 from reminderd.clock import SystemClock
 from reminderd.config import (
     AlertsConfig,
@@ -83,7 +82,7 @@ _WORDS = {
 
 
 @define
-class Progress:
+class CallProgress:
     """A reminder and its calls, as they were last read."""
 
     reminder: Reminder | None = None
@@ -198,7 +197,7 @@ async def _call(config: Config, request: ReminderRequest, alone: bool) -> int:  
 
 async def _followed(connection: Connection, reminder_id: str, rules: Rules, stopping: trio.Event) -> int:
     """Print how the call goes until it has ended, and return the exit code."""
-    seen = Progress()
+    seen = CallProgress()
     silent_from = float("inf")
     with trio.move_on_after(_CLAIMED_SECONDS) as patience:
         while not stopping.is_set():
@@ -230,18 +229,18 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
     return FAILED
 
 
-def _lines(connection: Connection, reminder_id: str, rules: Rules, seen: Progress) -> Iterator[str]:
-    def look(connection: Connection) -> Progress:
+def _lines(connection: Connection, reminder_id: str, rules: Rules, seen: CallProgress) -> Iterator[str]:
+    def look(connection: Connection) -> CallProgress:
         ledger = load(connection, rules, SystemClock().now(), reminder_ids=[reminder_id])
         reminder = ledger.reminders.get(reminder_id)
-        return Progress(reminder, () if reminder is None else tuple(call for _, call in ledger.history(reminder)))
+        return CallProgress(reminder, () if reminder is None else tuple(call for _, call in ledger.history(reminder)))
 
     now = snapshot(connection, look)
     yield from changes(seen, now)
     seen.reminder, seen.calls = now.reminder, now.calls
 
 
-def changes(before: Progress, now: Progress) -> Iterator[str]:
+def changes(before: CallProgress, now: CallProgress) -> Iterator[str]:
     """Return a line for each thing that has changed."""
     known = {call.id: call for call in before.calls}
     for call in now.calls:

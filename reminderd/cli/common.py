@@ -47,7 +47,7 @@ def language_option(summary: str) -> Callable[[Callable[P, None]], Callable[P, N
 
 
 def _language(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
-    from reminderd.core.script.tags import read_language  # noqa: PLC0415 - slow to import, and few commands need it
+    from reminderd.core.script.languages import read_language  # noqa: PLC0415 - slow to import, and few commands need it
 
     try:
         return None if text is None else read_language(text)

@@ -23,19 +23,17 @@ from reminderd.cli.common import (
     with_config,
     wrong,
 )
-from reminderd.cli.import_progress import interruptible, progress
-from reminderd.cli.import_words import in_words
+from reminderd.cli.import_output import in_words, interruptible, progress
 from reminderd.cli.lists import span_of
 from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.appointments import AppointmentRequest
-from reminderd.core.imports import ImportStatus
+from reminderd.core.imports import MOST_CANCELLED, ImportStatus, Waiting
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
-from reminderd.core.tables.rows import Asked
-from reminderd.core.tables.snapshots import MOST_CANCELLED, Waiting
+from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
 from reminderd.imports.formats import opened
 from reminderd.imports.loop import ReadRow, Tally, Write, import_rows

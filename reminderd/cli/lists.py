@@ -11,7 +11,7 @@ import click
 
 from reminderd.cli.common import as_json, as_json_or_csv, database_to_look_at, with_config, wrong
 from reminderd.cli.output import import_columns, print_csv, print_json, print_table, spoken
-from reminderd.cli.pausing import say_if_paused
+from reminderd.cli.status import say_if_paused
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.imports import ImportRecord, summary
@@ -19,7 +19,7 @@ from reminderd.core.model import Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
-from reminderd.store.imports import imports_between
+from reminderd.store.import_records import imports_between
 from reminderd.store.queries import Value, Wanted, count_reminders, list_reminders
 from reminderd.store.sqlite.driver import Connection, snapshot
 

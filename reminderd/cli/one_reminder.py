@@ -21,7 +21,7 @@ from reminderd.cli.common import (
     wrong,
 )
 from reminderd.cli.output import in_words, print_fields, print_json, print_table, spoken
-from reminderd.cli.pausing import say_if_paused
+from reminderd.cli.status import say_if_paused
 from reminderd.clock import SystemClock
 from reminderd.config import Config, numbering_of, rules_of, templates_of
 from reminderd.core.lifecycle.staff import NotAllowedError

@@ -1,4 +1,4 @@
-"""Show whether all is well, for people and for monitors."""
+"""Show whether all is well, for people and for monitors; pause all dialing and resume it."""
 
 import shutil
 import sys
@@ -13,21 +13,31 @@ import click
 import httpx
 from attrs import asdict
 
-from reminderd.cli.common import FAILED, as_json, database_to_look_at, with_config
+from reminderd.cli.common import (
+    FAILED,
+    actor,
+    as_json,
+    database_to_look_at,
+    existing_database,
+    with_config,
+    with_database_of_config,
+)
 from reminderd.cli.output import import_columns, print_fields, print_json, spoken
-from reminderd.cli.pausing import reasons_for_silence
 from reminderd.clock import SystemClock
-from reminderd.config import Config, WebConfig, expected_of, numbering_of
+from reminderd.config import Config, WebConfig, expected_of, numbering_of, rules_of
 from reminderd.core.changes import Backlog
 from reminderd.core.imports import missing_words, summary
+from reminderd.core.lifecycle.reconcile import UNREACHED
+from reminderd.core.masking import without_any_numbers
 from reminderd.core.monitoring import DaemonReport, Glance, errors
+from reminderd.store.claims import standstill
 from reminderd.store.deliveries import backlog
 from reminderd.store.errors import CopyError
-from reminderd.store.imports import last_import, missing_file
+from reminderd.store.import_records import last_import, missing_file
 from reminderd.store.queries import Value, uncallable
-from reminderd.store.settings import database_id
+from reminderd.store.settings import database_id, last_pause, paused, set_pause, unreached_since
 from reminderd.store.sqlite.backups import backup_age
-from reminderd.store.sqlite.driver import Connection, snapshot
+from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 from reminderd.store.stats import glance
 from reminderd.validators import shown_host
 
@@ -217,3 +227,54 @@ def another(config: Config) -> str:
     """Return a sentence about a daemon that answers where ours should, and uses another database."""
     answers = f"another reminderd answers at port {config.web.port}"
     return f"{answers}: it does not use {config.database.path}; name its configuration by --config FILE"
+
+
+@click.command()
+@click.option("--reason", help="Why; shown by list and show. Phone numbers in it are masked.")
+@with_database_of_config
+def pause(config: Config, reason: str | None) -> None:
+    """Pause all dialing, now and after every restart, until resume; calls under way end as usual."""
+    if _set(config, on=True, reason=None if reason is None else without_any_numbers(reason)):
+        click.echo("dialing is paused; reminderd resume ends it")
+    else:
+        click.echo("dialing was paused already" + ("" if reason is None else "; the reason is recorded"))
+
+
+@click.command()
+@with_database_of_config
+def resume(config: Config) -> None:
+    """Resume dialing; reminders that have become too late meanwhile expire."""
+    click.echo("dialing is resumed" if _set(config, on=False, reason=None) else "dialing was not paused")
+    with existing_database(config) as connection:
+        say_if_paused(config, connection)
+
+
+def say_if_paused(config: Config, connection: Connection) -> None:
+    """Print a line on stderr for each reason why no calls are placed."""
+    for reason in reasons_for_silence(config, connection):
+        click.echo(reason, err=True)
+
+
+def reasons_for_silence(config: Config, connection: Connection) -> list[str]:
+    """Return a sentence for each reason in the database why no calls are placed now; empty: there is none."""
+    zone, found = config.calling.zone, []
+    failing_since = snapshot(connection, unreached_since)
+    if failing_since is not None:
+        since = spoken(failing_since, zone)
+        found.append(f"dialing is paused since {since}: {UNREACHED}; reminderd doctor shows more")
+    if snapshot(connection, paused):
+        act = snapshot(connection, last_pause)
+        who = "" if act is None else f" by {act['actor']}"
+        since = f" since {spoken(act['at'], zone)}" if act is not None and isinstance(act["at"], datetime) else ""
+        why = f" ({act['detail']})" if act is not None and act["detail"] else ""
+        found.append(f"dialing is paused{who}{since}{why}; reminderd resume ends it")
+    else:
+        _, until = snapshot(connection, partial(standstill, rules=rules_of(config)))
+        if until is not None and SystemClock().now() < until:
+            found.append(f"a backup was restored: nobody is called before {spoken(until, zone)}")
+    return found
+
+
+def _set(config: Config, *, on: bool, reason: str | None) -> bool:
+    with existing_database(config) as connection:
+        return transaction(connection, partial(set_pause, on=on, reason=reason, actor=actor()), SystemClock().now())

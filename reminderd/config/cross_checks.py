@@ -10,7 +10,7 @@ from reminderd.config.secrets import files_with_secrets
 from reminderd.core.phone import territories_of
 from reminderd.core.schedule.calling_hours import WHOLE_DAY
 from reminderd.core.schedule.time_zones import EXPECTED, territory_of
-from reminderd.core.script.advice import advice
+from reminderd.core.script.preview import advice
 from reminderd.files import companions
 from reminderd.keys import KeyPath, missing_secret
 from reminderd.providers.base import CheckError

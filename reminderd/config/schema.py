@@ -22,9 +22,9 @@ from reminderd.core.schedule.cadence import EXPECTED as CADENCES
 from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import CallingHours, Spans
 from reminderd.core.schedule.time_zones import Daily
+from reminderd.core.script.languages import voice_tag
 from reminderd.core.script.prompts import Prompt
 from reminderd.core.script.scripts import PLACEHOLDERS, Script, Scripts
-from reminderd.core.script.tags import voice_tag
 from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS, Templates
 from reminderd.core.tables.columns import FIELDS
 from reminderd.keys import (

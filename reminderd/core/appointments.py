@@ -23,8 +23,7 @@ from reminderd.core.requests import (
 )
 from reminderd.core.rules import Planning, Rules
 from reminderd.core.schedule.time_zones import known_zone
-from reminderd.core.script.templates import Message, TemplateError, Values
-from reminderd.core.script.unfilled import message_warnings
+from reminderd.core.script.templates import Message, TemplateError, Values, message_warnings
 from reminderd.core.upsert import Decision, Intake, seals
 
 NO_CALLS_PLANNED: Final = (

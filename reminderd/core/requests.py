@@ -16,9 +16,8 @@ from reminderd.core.phone import Numbering, patient_number
 from reminderd.core.rules import NO_PLANNING, Planning, Rules
 from reminderd.core.schedule.dates import DayOrder, moment
 from reminderd.core.schedule.time_zones import known_zone, place_zone
-from reminderd.core.script.tags import language_tag, read_language
-from reminderd.core.script.templates import NO_TEMPLATES, Message, TemplateError, Templates, Values
-from reminderd.core.script.unfilled import message_warnings
+from reminderd.core.script.languages import language_tag, read_language
+from reminderd.core.script.templates import NO_TEMPLATES, Message, TemplateError, Templates, Values, message_warnings
 
 REF_LIMIT: Final = 200
 """Longest `ref`, in characters."""

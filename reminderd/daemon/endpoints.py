@@ -24,7 +24,6 @@ from reminderd.engine.breaker import AddressPause, Breaker
 from reminderd.engine.context import Context, log_transition
 from reminderd.engine.dialer import log_pause_change
 from reminderd.providers.base import WebhookProvider
-from reminderd.results.feed import Feed
 from reminderd.store.appointments import (
     StoredAppointment,
     put_all_appointments,
@@ -33,6 +32,7 @@ from reminderd.store.appointments import (
 )
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
+from reminderd.store.feed import Feed
 from reminderd.store.reminders import API, Source, Stored, finish, put_all, stored, withdraw
 from reminderd.store.settle import Spoken, settle_key, settle_pick_up, settle_report, settle_unspoken
 from reminderd.store.sqlite.driver import Connection

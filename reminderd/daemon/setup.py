@@ -14,16 +14,18 @@ from reminderd.clock import Clock
 from reminderd.config import Config, expected_of, rules_of
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
-from reminderd.daemon.drop_folder import DropFolder, import_what_is_dropped, old_files
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
 from reminderd.daemon.readiness import NO_SUPERVISOR, Supervisor, Watch
 from reminderd.daemon.side_jobs import (
     Alerts,
     DailyJob,
+    DropFolder,
     backups,
     by_apprise,
     change_retention,
     do_daily,
+    import_what_is_dropped,
+    old_files,
     retention,
     watch,
 )
@@ -32,12 +34,12 @@ from reminderd.engine.poller import Poller
 from reminderd.imports.folder import Folder
 from reminderd.metrics import Instruments
 from reminderd.providers.base import ClientOptions, ProviderClient, ProviderSettings
-from reminderd.results.feed import Feed
-from reminderd.results.folder import Files, every, keep_writing
+from reminderd.results.answer_files import Files, every, keep_writing
 from reminderd.results.forms import Form
 from reminderd.results.webhook import Destination, Sender
 from reminderd.store.database import Database
 from reminderd.store.deliveries import FOLDER, WEBHOOK
+from reminderd.store.feed import Feed
 from reminderd.web.api import Throttle
 from reminderd.web.app import Health, build_app, build_metrics_app
 from reminderd.web.bodies import RequestLimits

@@ -38,7 +38,7 @@ from reminderd.core.imports import missing_words
 from reminderd.doctor.asking import Asking, is_this_machine
 from reminderd.providers.http import HttpAnswer
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.imports import missing_file
+from reminderd.store.import_records import missing_file
 from reminderd.store.sqlite.driver import snapshot, sqlite_warning
 from reminderd.store.sqlite.integrity import Examination, examine
 from reminderd.store.sqlite.opening import open_to_look

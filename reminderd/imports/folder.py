@@ -66,7 +66,7 @@ Identity = tuple[int, int, int]
 """A file's inode, size and time: another one is another file, or has another content."""
 
 
-class Writer(Enum):
+class OpenBy(Enum):
     """Whether somebody has a file open for writing."""
 
     NOBODY = "nobody"
@@ -75,9 +75,9 @@ class Writer(Enum):
 
 
 _QUIET: Final = {
-    Writer.NOBODY: _QUIET_SECONDS,
-    Writer.UNKNOWN: _QUIET_SECONDS_UNKNOWN,
-    Writer.SOMEBODY: _QUIET_SECONDS_OPEN,
+    OpenBy.NOBODY: _QUIET_SECONDS,
+    OpenBy.UNKNOWN: _QUIET_SECONDS_UNKNOWN,
+    OpenBy.SOMEBODY: _QUIET_SECONDS_OPEN,
 }
 """How many seconds a file must not have changed."""
 
@@ -130,7 +130,7 @@ class Folder:
         One that was finished elsewhere and moved here need not wait.
         """
         writer = _writer(path)
-        return max(seen_for, age if writer is Writer.NOBODY else 0.0) >= _QUIET[writer]
+        return max(seen_for, age if writer is OpenBy.NOBODY else 0.0) >= _QUIET[writer]
 
 
 @frozen(kw_only=True)
@@ -318,7 +318,7 @@ def _is_unfinished(name: str) -> bool:
     return name.startswith((".", "~$")) or any(fnmatch(name.casefold(), pattern) for pattern in _UNFINISHED)
 
 
-def _writer(path: Path) -> Writer:
+def _writer(path: Path) -> OpenBy:
     """Ask the kernel whether somebody has a file open for writing: it grants a read lease only if nobody has.
 
     It tells this only to the file's owner, see fcntl(2).
@@ -326,18 +326,18 @@ def _writer(path: Path) -> Writer:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:  # a link, or not ours to read: it is looked at when its time has come
-        return Writer.UNKNOWN
+        return OpenBy.UNKNOWN
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # SIGIO, if somebody opens it just now, would end us
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except BlockingIOError:
-        return Writer.SOMEBODY
+        return OpenBy.SOMEBODY
     except OSError:
-        return Writer.UNKNOWN
+        return OpenBy.UNKNOWN
     finally:
         os.close(descriptor)
-    return Writer.NOBODY
+    return OpenBy.NOBODY
 
 
 def forget(folder: Path, before: datetime) -> int:

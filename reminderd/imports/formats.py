@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from reminderd.core.tables.headers import is_header, plain
+from reminderd.core.tables.words import is_header, plain
 from reminderd.imports import spreadsheet
 from reminderd.imports.records import LARGEST, check_size
 from reminderd.imports.table import Table, UnreadableError, members, source

@@ -18,7 +18,7 @@ from reminderd.core import appointments
 from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
 from reminderd.core.imports import in_words
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.rows import Asked
+from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Cancellation, Decision, Intake, content_of
 from reminderd.imports.rejected import Rejected, Rejection
 from reminderd.imports.table import Table

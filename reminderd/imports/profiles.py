@@ -12,9 +12,8 @@ from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import Columns, columns_of
-from reminderd.core.tables.headers import plain
-from reminderd.core.tables.rows import check_status, read_row
-from reminderd.core.tables.statuses import Standing
+from reminderd.core.tables.row_reader import check_status, read_row
+from reminderd.core.tables.words import Standing, plain
 from reminderd.imports.loop import ReadRow
 from reminderd.imports.table import Table, day_order_of
 from reminderd.validators import codec_of

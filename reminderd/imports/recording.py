@@ -11,7 +11,7 @@ from reminderd.clock import SystemClock
 from reminderd.core.imports import ImportStatus
 from reminderd.imports.loop import Tally
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.imports import begin_import, end_import, note_headers
+from reminderd.store.import_records import begin_import, end_import, note_headers
 from reminderd.store.sqlite.driver import Connection, transaction
 
 

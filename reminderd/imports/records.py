@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from attrs import define, field, frozen
 
-from reminderd.core.script.tags import read_language
+from reminderd.core.script.languages import read_language
 from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
-from reminderd.core.tables.statuses import Standing, standing_of
+from reminderd.core.tables.words import Standing, standing_of
 from reminderd.imports.table import UnreadableError
 
 LARGEST: Final = 16 << 20

@@ -11,11 +11,11 @@ from attrs import frozen
 
 from reminderd.clock import SystemClock
 from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
+from reminderd.core.imports import MOST_CANCELLED, Held, SnapshotRefusedError, Waiting, missing_from
 from reminderd.core.requests import ReminderRequest, normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import Columns
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.snapshots import MOST_CANCELLED, Held, SnapshotRefusedError, Waiting, missing_from
 from reminderd.core.upsert import Cancellation
 from reminderd.imports.loop import ReadRow
 from reminderd.imports.table import MESSAGE_UNIT, SPREADSHEET_UNIT, Table, UnreadableError

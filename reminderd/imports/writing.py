@@ -19,7 +19,7 @@ from reminderd.core.masking import without_numbers
 from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
-from reminderd.core.tables.rows import Asked
+from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Cancellation, Decision, decide, decide_cancellation
 from reminderd.imports.loop import Chunk, Write
 from reminderd.store import appointments, reminders

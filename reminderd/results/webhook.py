@@ -20,7 +20,6 @@ from reminderd import __version__
 from reminderd.clock import Clock
 from reminderd.core.rules import Backoff
 from reminderd.providers.http import HttpAnswer, HttpClient, HttpResult, retry_after
-from reminderd.results.feed import Feed
 from reminderd.store.changes import newest_change
 from reminderd.store.database import Database, until_stored
 from reminderd.store.deliveries import (
@@ -33,7 +32,7 @@ from reminderd.store.deliveries import (
     queue,
 )
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.waits import until_any
+from reminderd.store.feed import Feed, until_any
 
 TIMEOUT: Final = timedelta(seconds=15)
 BACKOFF: Final = Backoff(first=timedelta(seconds=5), maximum=timedelta(minutes=15))

@@ -68,7 +68,7 @@ SELECT seq, id, transcript, error, created_at < :before AS old, {_LEFT_TO_PURGE}
 _OLD_APPOINTMENTS: Final = """
 SELECT id, last_error FROM appointments
  WHERE at < :before AND updated_at < :before
-   AND (phone_number <> '' OR name IS NOT NULL OR patient_ref IS NOT NULL)
+   AND phone_number <> ''
    AND NOT EXISTS (SELECT 1 FROM reminders WHERE appointment_id = appointments.id AND phone_number <> '')
  ORDER BY at, id LIMIT :limit
 """

@@ -12,6 +12,7 @@ from typing import Final, Literal, Protocol, TypeVar
 
 from attrs import evolve, frozen
 
+from reminderd.core.imports import Waiting
 from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, done, withdrawn
 from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.masking import without_any_numbers
@@ -19,7 +20,6 @@ from reminderd.core.model import Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import ReminderRequest, normal_name
 from reminderd.core.rules import Rules
-from reminderd.core.tables.snapshots import Waiting
 from reminderd.core.upsert import (
     Cancellation,
     Decision,
@@ -502,7 +502,7 @@ def _rows(connection: Connection, statement: str, names: Sequence[str]) -> Itera
         yield from connection.execute(statement.format(listed), parameters).fetchall()
 
 
-class Named(Protocol):
+class NewRequest(Protocol):
     """A request that may have a `ref`."""
 
     @property
@@ -515,7 +515,7 @@ class Named(Protocol):
 
 
 def look_alikes(
-    connection: Connection, added: Sequence[Named], *, table: Literal["reminders", "appointments"] = "reminders"
+    connection: Connection, added: Sequence[NewRequest], *, table: Literal["reminders", "appointments"] = "reminders"
 ) -> dict[str | None, list[str]]:
     """Return a warning for each new `ref` that is another one as a spreadsheet rewrites numbers: 47 or 47.0 for 0047.
 

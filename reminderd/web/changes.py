@@ -9,7 +9,7 @@ from quart import Response, request
 
 from reminderd.core.changes import Cursor, CursorError, read_cursor
 from reminderd.store.changes import Page
-from reminderd.waits import until_any
+from reminderd.store.feed import until_any
 from reminderd.web.bodies import body_of
 from reminderd.web.replies import RETRY_AFTER_SECONDS, ProblemError, reply
 

@@ -13,12 +13,12 @@ import trio
 
 from reminderd.clock import SystemClock
 from reminderd.core.rules import Backoff
-from reminderd.results.feed import Feed
-from reminderd.results.folder import Files, keep_writing
+from reminderd.results.answer_files import Files, keep_writing
 from reminderd.results.forms import Form
 from reminderd.results.webhook import Destination, Sender
 from reminderd.store.database import Database, open_database
 from reminderd.store.deliveries import FOLDER, backlog, progress
+from reminderd.store.feed import Feed
 from reminderd.store.sqlite.driver import Connection
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

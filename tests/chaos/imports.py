@@ -11,7 +11,7 @@ from attrs import define, field
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.tables.columns import columns_of
-from reminderd.core.tables.rows import Asked, read_row
+from reminderd.core.tables.row_reader import Asked, read_row
 from reminderd.core.upsert import Decision
 from reminderd.imports.formats import opened
 from reminderd.imports.loop import Chunk, Tally, import_rows

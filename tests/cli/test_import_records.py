@@ -10,7 +10,7 @@ import pytest
 from reminderd.cli import importing
 from reminderd.clock import SystemClock
 from reminderd.core.imports import FOLDER
-from reminderd.store.imports import begin_import
+from reminderd.store.import_records import begin_import
 from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reminderd.cli.import_words import in_words
+from reminderd.cli.import_output import in_words
 from reminderd.core.upsert import Cancellation
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal

@@ -7,8 +7,8 @@ import pytest
 from attrs import asdict, fields
 
 from reminderd.config import Config, MessagesConfig, changes, scripts_of, templates_of, with_provider
-from reminderd.core.script.advice import advice
 from reminderd.core.script.languages import BUILT_IN
+from reminderd.core.script.preview import advice
 from reminderd.core.script.prompts import Prompt
 from reminderd.core.script.scripts import Script, spoken
 from reminderd.core.script.templates import Values

@@ -20,7 +20,7 @@ from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.daemon.side_jobs import Alerts, by_apprise, message, watch
 from reminderd.store.database import Database, open_database
-from reminderd.store.imports import file_alert
+from reminderd.store.import_records import file_alert
 from reminderd.store.queries import News
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import forget_failing_address

@@ -12,10 +12,10 @@ from loguru import logger
 
 from reminderd.config import Config, load_config
 from reminderd.core.imports import FOLDER
-from reminderd.daemon.drop_folder import DropFolder, import_what_is_dropped, old_files
+from reminderd.daemon.side_jobs import DropFolder, import_what_is_dropped, old_files
 from reminderd.imports.folder import Folder
 from reminderd.store.database import Database, open_database
-from reminderd.store.imports import begin_import
+from reminderd.store.import_records import begin_import
 from tests.daemon.test_daily_jobs import AT_NOON
 from tests.support.builders import DAY, NOW
 from tests.support.clock import HandClock

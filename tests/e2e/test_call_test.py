@@ -10,7 +10,7 @@ import pytest
 import trio
 from attrs import evolve
 
-from reminderd.cli.call_test import Progress, _lines
+from reminderd.cli.call_test import CallProgress, _lines
 from reminderd.clock import SystemClock
 from reminderd.core.answers import Accepted
 from reminderd.providers.twilio.webhooks import SIGNATURE_HEADER, signature
@@ -81,7 +81,7 @@ async def test_another_call_to_the_number_is_only_reported_as_a_hold(tmp_path: P
         store.answer(action, Accepted("ext-1"))
         store.insert("test")
         store.claim()
-        said = list(_lines(store.connection, "test", store.rules, Progress()))
+        said = list(_lines(store.connection, "test", store.rules, CallProgress()))
     assert said == ["held: another call to this number is under way"]
 
 

@@ -16,8 +16,8 @@ from reminderd.imports.folder import (
     MOST_BYTES,
     Dropped,
     Folder,
+    OpenBy,
     Result,
-    Writer,
     _writer,
     forget,
     import_dropped,
@@ -188,9 +188,9 @@ def test_a_file_that_is_open_for_writing_is_not_whole(inbox: Path) -> None:
         file.write(HEADER)
         file.flush()
         assert looking.whole(0, WRITTEN) == []
-        assert _writer(inbox / "list.csv") is Writer.SOMEBODY
+        assert _writer(inbox / "list.csv") is OpenBy.SOMEBODY
         assert looking.whole(300, WRITTEN) == []
-    assert _writer(inbox / "list.csv") is Writer.NOBODY
+    assert _writer(inbox / "list.csv") is OpenBy.NOBODY
     assert [dropped.path.name for dropped in looking.whole(301, WRITTEN)] == ["list.csv"]
 
 

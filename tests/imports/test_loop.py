@@ -13,7 +13,7 @@ from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.tables.columns import columns_of
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.rows import read_row
+from reminderd.core.tables.row_reader import read_row
 from reminderd.core.upsert import Intake
 from reminderd.imports.loop import Tally, _earlier_rows, import_rows
 from reminderd.imports.rejected import may_be_rejected, rejected_lines

@@ -17,10 +17,10 @@ from reminderd.clock import Clock, SystemClock
 from reminderd.core.changes import Backlog
 from reminderd.core.rules import Backoff
 from reminderd.providers.http import HttpClient
-from reminderd.results.feed import Feed
 from reminderd.results.webhook import AT_ONCE, Destination, Sender
 from reminderd.store.database import Database, open_database
 from reminderd.store.deliveries import backlog
+from reminderd.store.feed import Feed
 from reminderd.store.personal_data import erase
 from tests.support.clock import HandClock
 from tests.support.hostile_provider import HostileProvider, Line, ReceivedRequest, answer, hang, hear, hostile

@@ -7,7 +7,7 @@ import pytest
 
 from reminderd.core.imports import ImportRecord, ImportStatus
 from reminderd.core.upsert import Intake
-from reminderd.store.imports import begin_import, end_import, imports_between, last_import
+from reminderd.store.import_records import begin_import, end_import, imports_between, last_import
 from tests.support.builders import HOUR, NOW, SECOND
 from tests.support.store import Store, a_store
 

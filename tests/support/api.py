@@ -14,8 +14,8 @@ from reminderd.clock import Clock, SystemClock
 from reminderd.config import rules_of
 from reminderd.config.load import load_config
 from reminderd.daemon.endpoints import api
-from reminderd.results.feed import Feed
 from reminderd.store.database import Database, open_database
+from reminderd.store.feed import Feed
 from reminderd.web.api import Throttle
 from reminderd.web.app import Health, build_app
 from reminderd.web.bodies import RequestLimits

@@ -7,9 +7,8 @@ from typing import Final
 from attrs import field, frozen
 
 from reminderd.core.phone import dictated
-from reminderd.core.script.languages import BUILT_IN, Language
+from reminderd.core.script.languages import BUILT_IN, Language, best_of, primary, voice_tag
 from reminderd.core.script.prompts import Prompt
-from reminderd.core.script.tags import best_of, primary, voice_tag
 
 PLACEHOLDERS: Final = ("clinic", "phone", "message")
 """What may stand in braces in a prompt's template; nothing else may."""

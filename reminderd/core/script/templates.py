@@ -1,4 +1,7 @@
-"""Make messages from the clinic's templates: an appointment's day and hour, and what the clinic knows of it."""
+"""Make messages from the clinic's templates: an appointment's day and hour, and what the clinic knows of it.
+
+What was to be filled in and was not is found in every message, as a voice would read it aloud as it stands.
+"""
 
 import re
 import unicodedata
@@ -12,9 +15,8 @@ from attrs import field, frozen
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
 
+from reminderd.core.script.languages import best_of
 from reminderd.core.script.scripts import Script, Scripts
-from reminderd.core.script.tags import best_of
-from reminderd.core.script.unfilled import unfilled
 
 TEMPLATE_PLACEHOLDERS: Final = ("clinic", "name", "provider", "place", "date", "time")
 """What may stand in braces in a template for messages; nothing else may."""
@@ -210,3 +212,35 @@ def _locale(language: str) -> Locale:
         except (UnknownLocaleError, ValueError):
             continue
     return Locale("en", "US")
+
+
+_NAMED: Final = 3
+"""How many of them a warning names."""
+
+_LONGEST_NAMED: Final = 30
+
+_UNFILLED: Final = re.compile(
+    r"""
+      \{\{[^{}]*\}\} | \$?\{[^{}]*\}            # {{first_name}}, {date}, ${date}
+    | \[[^\W\d][\w .-]*\]                       # [NameF]
+    | <<[^<>]*>> | «\w+» | \*{2,3}\w+\*{2,3}    # <<Name>>, «Name», ***NAME***
+    | %%?[A-Za-z_]\w*%%? | \#[A-Z_]{2,}\#       # %NAME%, #NAME#
+    | \#(?:N/A|REF!|NAME\?|VALUE!|DIV/0!|NULL!|NUM!|NV|BEZUG!|WERT!)      # a spreadsheet's error
+    | &(?:[A-Za-z][A-Za-z0-9]{1,30}|\#[0-9]{1,7}|\#x[0-9A-Fa-f]{1,6});    # &amp;
+    | </?[A-Za-z][^<>]*>                        # <br>
+    """,
+    re.VERBOSE,
+)
+
+
+def unfilled(text: str) -> list[str]:
+    """Return the unfilled placeholders and the markup in a text, in their order, each once."""
+    return list(dict.fromkeys(found[0] for found in _UNFILLED.finditer(text)))
+
+
+def message_warnings(message: str) -> Iterator[str]:
+    """Yield a warning about a message that was not meant to be spoken as it stands."""
+    found = unfilled(message)
+    if found:
+        listed = ", ".join(one[:_LONGEST_NAMED] for one in found[:_NAMED])
+        yield f"message: {listed} would be read aloud as it stands; expected the patient's own text"

@@ -8,8 +8,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from reminderd.core.phone import number_or_none
-from reminderd.core.tables.headers import PHONES, plain, role_of
-from reminderd.core.tables.statuses import Standing, standing_of
+from reminderd.core.tables.words import PHONES, Standing, plain, role_of, standing_of
 
 FIELDS: Final = (
     "phone_number",

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.script.advice import advice
 from reminderd.core.script.languages import BUILT_IN
+from reminderd.core.script.preview import advice
 from reminderd.core.script.prompts import Prompt
 from reminderd.core.script.scripts import Script
 

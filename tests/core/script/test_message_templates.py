@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request, warnings_of
+from reminderd.core.script.languages import read_language
 from reminderd.core.script.scripts import Script, Scripts
-from reminderd.core.script.tags import read_language
 from reminderd.core.script.templates import Message, Templates, Values, spoken_day, spoken_hour, value_error
 from tests.support.builders import RULES
 

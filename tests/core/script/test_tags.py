@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.script.tags import _names, best_of, language_tag, read_language, voice_tag
+from reminderd.core.script.languages import _names, best_of, language_tag, read_language, voice_tag
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from reminderd.core.script.unfilled import message_warnings, unfilled
+from reminderd.core.script.templates import message_warnings, unfilled
 
 
 @pytest.mark.parametrize(

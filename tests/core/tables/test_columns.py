@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.tables.columns import FIELDS, Columns, ColumnsError, columns_of
-from reminderd.core.tables.headers import _NAMES, KNOWN, PHONES, is_header, plain, role_of
+from reminderd.core.tables.words import _NAMES, KNOWN, PHONES, is_header, plain, role_of
 
 EXPECTED = "expected [reminders].before in the configuration, by which the calls are planned,"
 EXPECTED += ' or a column added with the header "call at" and times like 2027-03-01 16:00'

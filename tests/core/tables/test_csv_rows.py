@@ -16,7 +16,7 @@ from reminderd.core.tables.csv_rows import (
     layout_of,
     names_delimiter,
 )
-from reminderd.core.tables.headers import is_header
+from reminderd.core.tables.words import is_header
 
 
 def rows(text: str, delimiter: str = ",") -> list[CsvRow]:

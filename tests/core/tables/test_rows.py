@@ -16,8 +16,8 @@ from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.script.templates import Templates
 from reminderd.core.tables.columns import ColumnsError, columns_of
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.rows import Asked, check_status, read_row
-from reminderd.core.tables.statuses import Standing
+from reminderd.core.tables.row_reader import Asked, check_status, read_row
+from reminderd.core.tables.words import Standing
 from reminderd.core.upsert import Cancellation
 
 HEADER = ["phone", "message", "at", "ref", "expires", "timezone"]

@@ -1,6 +1,6 @@
 import pytest
 
-from reminderd.core.tables.snapshots import SnapshotRefusedError, Waiting, missing_from
+from reminderd.core.imports import SnapshotRefusedError, Waiting, missing_from
 from tests.support.builders import NOW
 
 

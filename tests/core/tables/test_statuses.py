@@ -1,7 +1,6 @@
 import pytest
 
-from reminderd.core.tables.headers import plain
-from reminderd.core.tables.statuses import _WORDS, WORDS, Standing, standing_of
+from reminderd.core.tables.words import _WORDS, WORDS, Standing, plain, standing_of
 
 
 @pytest.mark.parametrize(

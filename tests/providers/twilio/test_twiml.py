@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from reminderd.core.model import MESSAGE_LIMIT
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.core.script.scripts import Script, spoken
-from reminderd.providers.twilio.twiml import fallback, twiml
+from reminderd.providers.twilio.webhooks import fallback, twiml
 
 KEYS_URL = "https://clinic.example/webhooks/twilio/keys/call-1?question=menu&repeats=0"
 WORDING = Script(clinic="Dr. Brown's office", phone="+12025550190")

@@ -269,6 +269,7 @@ WHERE '/' || id || '/' || coalesce(ref, '') || '/' GLOB
 CREATE INDEX appointments_to_plan ON appointments (wake_at, id) WHERE wake_at IS NOT NULL;
 CREATE INDEX appointments_by_phone_number ON appointments (phone_number);
 CREATE INDEX appointments_by_at ON appointments (at, id);
+CREATE INDEX appointments_not_purged ON appointments (at, id) WHERE phone_number <> '';
 CREATE UNIQUE INDEX call_logs_one_open_call ON call_logs (phone_number)
 WHERE state IN ('dialing', 'unconfirmed', 'placed');
 CREATE INDEX call_logs_stray ON call_logs (phone_number, state) WHERE state = 'stray';

@@ -127,6 +127,8 @@ CREATE TABLE appointments (
 CREATE INDEX appointments_to_plan ON appointments (wake_at, id) WHERE wake_at IS NOT NULL;
 CREATE INDEX appointments_by_phone_number ON appointments (phone_number);
 CREATE INDEX appointments_by_at ON appointments (at, id);
+-- What a purge has not emptied yet.
+CREATE INDEX appointments_not_purged ON appointments (at, id) WHERE phone_number <> '';
 
 CREATE TABLE call_logs (
     seq              INTEGER PRIMARY KEY AUTOINCREMENT,

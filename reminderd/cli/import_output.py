@@ -1,16 +1,21 @@
-"""Show how far an import is, and let SIGINT stop it between two chunks."""
+"""Show what a row of a file asks for, and how far an import is; let SIGINT stop it between two chunks."""
 
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from types import FrameType
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from reminderd.core.appointments import AppointmentRequest
+from reminderd.core.requests import ReminderRequest
+from reminderd.core.tables.row_reader import Asked
 from reminderd.imports.loop import ShowProgress
 from reminderd.logs.terminal import unguarded
 
@@ -59,3 +64,21 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         yield lambda: came
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def in_words(asked: Asked | list[str], zone: ZoneInfo) -> str:
+    """Return what a row asks for, with times on the clinic's clock; or why it is rejected."""
+    if isinstance(asked, list):
+        return f"rejected: {'; '.join(asked)}"
+    named = "" if asked.ref is None else f" ({asked.ref})"
+    if isinstance(asked, ReminderRequest):
+        return f'call {asked.phone_number} on {_day(asked.scheduled_at, zone)}: "{asked.message}"{named}'
+    if isinstance(asked, AppointmentRequest):
+        what = " ".join(filter(None, (asked.type, asked.name and f"of {asked.name}")))
+        whose = f"{what}, {asked.phone_number}" if what else asked.phone_number
+        return f"appointment on {_day(asked.at, zone)}: {whose}{named}"
+    return f"does not take place: what waits for it is cancelled{named}"
+
+
+def _day(moment: datetime, zone: ZoneInfo) -> str:
+    return f"{moment.astimezone(zone):%A, %Y-%m-%d %H:%M}"

@@ -21,7 +21,7 @@ from reminderd.store.changes import Answer, answers_between
 from reminderd.store.database import Database
 from reminderd.store.deliveries import PlannedFile, next_file, note_file, plan_file
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.imports import headers_of
+from reminderd.store.import_records import headers_of
 
 MOST_IN_A_FILE: Final = 5_000
 _AT_ONCE: Final = 200

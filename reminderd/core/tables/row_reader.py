@@ -12,7 +12,7 @@ from reminderd.core.appointments import (
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, normal_name, read_request
 from reminderd.core.tables.columns import Columns, ColumnsError
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.statuses import UNKNOWN_STATUS, Standing
+from reminderd.core.tables.words import UNKNOWN_STATUS, Standing
 from reminderd.core.upsert import Cancellation
 
 

@@ -14,8 +14,8 @@ import trio
 
 from reminderd.clock import SystemClock
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.results import folder
-from reminderd.results.folder import Files, every, keep_writing
+from reminderd.results import answer_files
+from reminderd.results.answer_files import Files, every, keep_writing
 from reminderd.results.forms import Form
 from reminderd.store.database import Database, open_database
 from reminderd.store.deliveries import FOLDER, progress
@@ -116,7 +116,7 @@ async def test_after_a_kill_the_same_file_is_there_once_and_later_changes_are_in
     async with open_database(tmp_path / "db", CLOCK) as database:
         await ended(database, "a", "b")
         with monkeypatch.context() as killing:
-            killing.setattr(folder, place, die)
+            killing.setattr(answer_files, place, die)
             with pytest.raises(KilledError):
                 await keep_writing(files(database, into, clock))
         await ended(database, "c")
@@ -165,7 +165,7 @@ async def test_a_clock_that_was_ahead_does_not_hold_up_the_next_file(tmp_path: P
 async def test_a_folder_that_cannot_be_written_is_an_error_once_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str]
 ) -> None:
-    monkeypatch.setattr(folder, "_LOOK", 0.01)
+    monkeypatch.setattr(answer_files, "_LOOK", 0.01)
     into = tmp_path / "out"
     async with open_database(tmp_path / "db", CLOCK) as database:
         await ended(database, "a")
