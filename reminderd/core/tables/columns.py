@@ -68,6 +68,12 @@ _SOME: Final = ("some_at", "some_date", "some_time")
 _DIGITS: Final = re.compile(r"\d{4,}")
 
 
+_NO_TIME: Final = (
+    "appointment_at: no column for the appointment's time; expected headers like appointment date and appointment time,"
+    ' or --map appointment_at=HEADER, or the time to call in a column "call at"'
+)
+"""What is wrong with a table without any time, if calls are planned."""
+
 NO_WORDS: Final[Mapping[str, Standing]] = MappingProxyType({})
 
 
@@ -235,9 +241,11 @@ class _Search:
         call, appointment = self._way(_CALL), self._way(_APPOINTMENT)
         some = [self.found.get(role, []) for role in _SOME]
         if not call and not self.chosen.keys() & set(_CALL):
-            self.are_appointments = self.plans_calls and bool(appointment or any(some))
+            has_times = bool(appointment or any(some))
+            self.are_appointments = self.plans_calls and has_times
             if not self.are_appointments:
-                self.mistakes.append(self._no_time_to_call(appointment, *some))
+                is_plain = self.plans_calls and not has_times
+                self.mistakes.append(_NO_TIME if is_plain else self._no_time_to_call(appointment, *some))
                 return {"scheduled_at": call, "appointment_at": appointment}
         if not appointment and not self.chosen.keys() & set(_APPOINTMENT):
             appointment = self._some_appointment(*some)
