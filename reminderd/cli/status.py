@@ -29,8 +29,8 @@ from reminderd.core.imports import missing_words, summary
 from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.masking import without_any_numbers
 from reminderd.core.monitoring import DaemonReport, Glance, errors
+from reminderd.store.changes import backlog
 from reminderd.store.claims import standstill
-from reminderd.store.deliveries import backlog
 from reminderd.store.errors import CopyError
 from reminderd.store.import_records import last_import, missing_file
 from reminderd.store.queries import Value, uncallable

@@ -13,8 +13,14 @@ import trio
 from reminderd.clock import Clock
 from reminderd.config import Config, config_warnings, origin
 from reminderd.core.diagnosis import Finding, good, warning
-from reminderd.doctor.asking import Asking, asking
-from reminderd.doctor.connections import check_port, check_provider, check_public_address, check_webhooks
+from reminderd.doctor.connections import (
+    Asking,
+    asking,
+    check_port,
+    check_provider,
+    check_public_address,
+    check_webhooks,
+)
 from reminderd.doctor.machine import (
     check_clock,
     check_database,

@@ -35,13 +35,14 @@ from reminderd.core.diagnosis import (
     wrong,
 )
 from reminderd.core.imports import missing_words
-from reminderd.doctor.asking import Asking, is_this_machine
+from reminderd.doctor.connections import Asking
 from reminderd.providers.http import HttpAnswer
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.import_records import missing_file
 from reminderd.store.sqlite.driver import snapshot, sqlite_warning
 from reminderd.store.sqlite.integrity import Examination, examine
 from reminderd.store.sqlite.opening import open_to_look
+from reminderd.validators import is_this_machine
 
 _UNKEPT_MICROSECONDS: Final = 16_000_000
 """The kernel's bound of the clock's error, once nothing has set it for long: NTP_PHASE_LIMIT."""

@@ -9,8 +9,7 @@ from typing import Final
 
 from reminderd.core.tables.words import is_header, plain
 from reminderd.imports import spreadsheet
-from reminderd.imports.records import LARGEST, check_size
-from reminderd.imports.table import Table, UnreadableError, members, source
+from reminderd.imports.table import LARGEST, Table, UnreadableError, check_size, members, source
 
 Reader = Callable[[Path, Mapping[str, str], str | None], AbstractContextManager[Table]]
 """Opens a file.

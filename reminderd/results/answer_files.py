@@ -17,9 +17,8 @@ from loguru import logger
 from reminderd.clock import Clock
 from reminderd.files import put_in_place, scratch
 from reminderd.results.forms import Form
-from reminderd.store.changes import Answer, answers_between
+from reminderd.store.changes import Answer, PlannedFile, answers_between, next_file, note_file, plan_file
 from reminderd.store.database import Database
-from reminderd.store.deliveries import PlannedFile, next_file, note_file, plan_file
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.import_records import headers_of
 

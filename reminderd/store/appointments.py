@@ -28,6 +28,7 @@ from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import EVERY, Value, named, reminder_with_id
 from reminderd.store.reminders import Refusal, RequestsRefusedError, Source, dated, look_alikes, with_warnings
 from reminderd.store.rows import APPOINTMENTS, Connection, Row, audit, in_list, to_ms
+from reminderd.store.settings import put_setting, setting
 from reminderd.store.sqlite.driver import store_error
 
 PLANNED_AT_ONCE: Final = 50
@@ -49,10 +50,6 @@ SELECT {APPOINTMENTS.names} FROM appointments
  WHERE wake_at IS NOT NULL ORDER BY wake_at, id LIMIT :limit
 """
 _PLAN_ANEW: Final = "UPDATE appointments SET wake_at = :now WHERE status = 'booked' AND at > :now"
-_PLANNING: Final = "SELECT value FROM settings WHERE key = 'planning'"
-_NOTE_PLANNING: Final = """
-INSERT INTO settings (key, value) VALUES ('planning', :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
-"""
 _FROM: Final = "UPDATE appointments SET source = :source WHERE id = :id"
 _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
 
@@ -248,10 +245,9 @@ def plan_anew(connection: Connection, now: datetime, *, digest: str) -> bool:
         now: the time of the transaction.
         digest: of these rules, see `Rules.planning_digest`.
     """
-    row = connection.execute(_PLANNING).fetchone()
-    if row is not None and row["value"] == digest:
+    if setting(connection, "planning") == digest:
         return False
-    connection.execute(_NOTE_PLANNING, {"value": digest})
+    put_setting(connection, "planning", digest)
     return bool(connection.execute(_PLAN_ANEW, {"now": to_ms(now)}).rowcount)
 
 

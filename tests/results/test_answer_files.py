@@ -17,8 +17,8 @@ from reminderd.core.schedule.time_zones import Daily
 from reminderd.results import answer_files
 from reminderd.results.answer_files import Files, every, keep_writing
 from reminderd.results.forms import Form
+from reminderd.store.changes import FOLDER, progress
 from reminderd.store.database import Database, open_database
-from reminderd.store.deliveries import FOLDER, progress
 from tests.support.clock import HandClock
 
 ZONE = ZoneInfo("Europe/Berlin")
