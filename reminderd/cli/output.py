@@ -25,14 +25,14 @@ Row = Mapping[str, Value]
 
 _ANY_WIDTH: Final = 10_000
 _FOLDED_WIDTHS: Final = (12, 8)
-"""How narrow they may become, the best first."""
+"""How narrow they may become; the first that fits is taken."""
 _FOLDED: Final = frozenset(
     {"id", "ref", "why", "error", "external_call_id", "detail", "reason", "what happens", "name", "type"}
 )
 """Columns whose texts may be long."""
 
 _SPARED: Final = frozenset({"attempts", "wake_at", "type"})
-"""Columns that are left out first."""
+"""Columns that are left out before anything else is folded."""
 
 _CODED: Final = frozenset({"state", "outcome", "call_outcome", "response"})
 """Columns that hold codes, which a person reads as words."""

@@ -54,9 +54,9 @@ _SINGLE: Final = ("message", "template", "ref", "expires_at", "timezone", "langu
 _OTHERS: Final = ("name", "provider", "place")
 """Nothing depends on them but what a template mentions: if two columns fit one, it is neither until it is mapped."""
 _OF_APPOINTMENTS: Final = ("appointment_type", "patient_ref")
-"""What reminders have not: in their tables these columns are ignored."""
+"""Fields that only appointments have: in tables of reminders, these columns are ignored."""
 _NOT_OF_APPOINTMENTS: Final = ("message", "expires_at")
-"""What calls that are planned from an appointment's time have not."""
+"""Fields that planned calls do not have."""
 _CALL: Final = ("scheduled_at", "date", "time")
 _SPLIT: Final[Mapping[str, tuple[str, str]]] = {
     "scheduled_at": ("date", "time"),
