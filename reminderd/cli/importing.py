@@ -174,7 +174,11 @@ def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN40
         columns = profile.columns_of(table)
         _say_what_was_found(file, table, columns)
         read = profile.reader_of(table, columns)
-        found = None if coverage is None else snapshot_of(table, columns, read, coverage, config.calling.zone)
+        found = (
+            None
+            if coverage is None
+            else snapshot_of(table, columns, read, coverage, zone=config.calling.zone, now=SystemClock().now())
+        )
         if options.dry_run:
             _say_how_lines_are_read(table, read, config.calling.zone)
         is_piped = str(file) == _STDIN
@@ -223,21 +227,31 @@ def _started(
     config: Config, name: str, options: _Options, tally: Tally, found: Snapshot | None, headers: Mapping[str, str]
 ) -> Iterator[_Started]:
     """Begin an import. A dry run only compares, and makes no database."""
-    rules, source = rules_of(config), source_of(name, options.profile, actor())
+    rules, source, clock = rules_of(config), source_of(name, options.profile, actor()), SystemClock()
 
     def missing(connection: Connection) -> Sequence[Waiting]:
         if found is None or options.profile is None:
             return ()
-        return found.missing(connection, options.profile, SystemClock().now())
+        return found.missing(connection, options.profile, clock.now())
 
     if not options.dry_run:
         with database(config) as connection:
             lacks = missing(connection)
-            cancel = None if found is None else partial(found.cancel, connection, lacks, rules=rules, source=source)
+            cancel = (
+                None
+                if found is None
+                else partial(found.cancel, connection, lacks, rules=rules, source=source, clock=clock)
+            )
             with recorded(
-                connection, tally, file=name, profile=options.profile, actor=source.actor, headers=headers
+                connection,
+                tally,
+                file=name,
+                profile=options.profile,
+                actor=source.actor,
+                headers=headers,
+                clock=clock,
             ) as ending:
-                write = writing(connection, rules=rules, source=source)
+                write = writing(connection, rules=rules, source=source, clock=clock)
                 yield _Started(write=write, missing=lacks, cancel=cancel or (lambda: 0), ending=ending)
     elif config.database.path.exists():
         with database_to_look_at(config, changes_nothing=True) as connection:

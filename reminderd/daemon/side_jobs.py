@@ -359,7 +359,7 @@ async def _import(dropped: Dropped, drop: DropFolder) -> None:
     if drop.stopping.is_set():
         return
     try:
-        result = await trio.to_thread.run_sync(import_dropped, dropped, drop.config, drop.stopping.is_set)
+        result = await trio.to_thread.run_sync(import_dropped, dropped, drop.config, drop.clock, drop.stopping.is_set)
     except FileNotFoundError:
         return  # somebody has taken it away again
     except (StoreUnavailableError, StoreUnusableError, OSError):

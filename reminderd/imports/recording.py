@@ -7,7 +7,7 @@ from functools import partial
 
 from attrs import define
 
-from reminderd.clock import SystemClock
+from reminderd.clock import Clock
 from reminderd.core.imports import ImportStatus
 from reminderd.imports.loop import Tally
 from reminderd.store.errors import StoreUnavailableError
@@ -23,7 +23,7 @@ class Ending:
     reason: str | None = None
 
 
-def refused(connection: Connection, *, file: str, profile: str | None, actor: str, reason: str) -> None:
+def refused(connection: Connection, now: datetime, *, file: str, profile: str | None, actor: str, reason: str) -> None:
     """Record that a file was refused as a whole; the reason contains nothing about a patient."""
 
     def write(connection: Connection, now: datetime) -> None:
@@ -31,7 +31,7 @@ def refused(connection: Connection, *, file: str, profile: str | None, actor: st
         status = ImportStatus.REFUSED
         end_import(connection, now, import_id=import_id, status=status, done={}, rejected=0, reason=reason)
 
-    transaction(connection, write, SystemClock().now())
+    transaction(connection, write, now)
 
 
 @contextmanager
@@ -43,6 +43,7 @@ def recorded(
     profile: str | None,
     actor: str,
     headers: Mapping[str, str],
+    clock: Clock,
 ) -> Iterator[Ending]:
     """Record an import from its beginning to its end; what fails is recorded, too, as far as that is possible.
 
@@ -54,12 +55,12 @@ def recorded(
             note_headers(connection, now, profile=profile, headers=headers)
         return begin_import(connection, now, file=file, profile=profile, actor=actor)
 
-    import_id = transaction(connection, begin, SystemClock().now())
+    import_id = transaction(connection, begin, clock.now())
 
     def end(status: ImportStatus, reason: str | None) -> None:
         done, rejected = tally.done, tally.rejected.lines
         write = partial(end_import, import_id=import_id, status=status, done=done, rejected=rejected, reason=reason)
-        transaction(connection, write, SystemClock().now())
+        transaction(connection, write, clock.now())
 
     ending = Ending()
     try:

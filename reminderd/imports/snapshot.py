@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from reminderd.clock import SystemClock
+from reminderd.clock import Clock
 from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
 from reminderd.core.imports import MOST_CANCELLED, Held, SnapshotRefusedError, Waiting, missing_from
 from reminderd.core.requests import ReminderRequest, normal_name
@@ -68,12 +68,14 @@ class Snapshot:
         except SnapshotRefusedError as error:
             raise UnreadableError(str(error)) from None
 
-    def cancel(self, connection: Connection, missing: Sequence[Waiting], *, rules: Rules, source: Source) -> int:
+    def cancel(
+        self, connection: Connection, missing: Sequence[Waiting], *, rules: Rules, source: Source, clock: Clock
+    ) -> int:
         """Cancel what is missing and still waits, some of it in each transaction; return how many were cancelled."""
         cancelled = 0
         for at in range(0, len(missing), _AT_ONCE):
             some = partial(self._cancel, some=missing[at : at + _AT_ONCE], rules=rules, source=source)
-            cancelled += transaction(connection, some, SystemClock().now())
+            cancelled += transaction(connection, some, clock.now())
             sleep(_PAUSE)
         return cancelled
 
@@ -97,7 +99,9 @@ class Snapshot:
         return len(still)
 
 
-def snapshot_of(table: Table, columns: Columns, read: ReadRow, coverage: Coverage, zone: ZoneInfo) -> Snapshot:
+def snapshot_of(
+    table: Table, columns: Columns, read: ReadRow, coverage: Coverage, *, zone: ZoneInfo, now: datetime
+) -> Snapshot:
     """Read a table once, to know what it holds; a row that is rejected still holds the appointment that it names.
 
     Args:
@@ -106,6 +110,7 @@ def snapshot_of(table: Table, columns: Columns, read: ReadRow, coverage: Coverag
         read: reads its rows.
         coverage: which days it covers.
         zone: the clinic's.
+        now: the time.
 
     Raises:
         UnreadableError: It says only what has changed.
@@ -129,7 +134,7 @@ def snapshot_of(table: Table, columns: Columns, read: ReadRow, coverage: Coverag
             names.add(ref)
         else:
             nameless = nameless or row.line
-    first_day = (first or SystemClock().now()).astimezone(zone).date()
+    first_day = (first or now).astimezone(zone).date()
     start = coverage.start or datetime.combine(first_day, time.min, tzinfo=zone)
     end = coverage.end or start + timedelta(days=coverage.days)
     held = Held(frozenset(names), nameless)

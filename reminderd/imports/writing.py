@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
-from reminderd.clock import SystemClock
+from reminderd.clock import Clock, SystemClock
 from reminderd.core.appointments import (
     AppointmentCancellation,
     AppointmentRequest,
@@ -43,7 +43,7 @@ def source_of(name: str, profile: str | None, actor: str) -> Source:
     return Source(actor=actor, detail=detail, profile=profile, cancels_as=EndCode.APPOINTMENT_CANCELLED)
 
 
-def writing(connection: Connection, *, rules: Rules, source: Source) -> Write:
+def writing(connection: Connection, *, rules: Rules, source: Source, clock: Clock) -> Write:
     """Return what writes chunks into the database, each change with its audit line."""
     make_room(connection)
     fixed = partial(put_and_cancel, rules=rules, mint=lambda: str(uuid4()), source=source)
@@ -51,7 +51,7 @@ def writing(connection: Connection, *, rules: Rules, source: Source) -> Write:
     def write(chunk: Chunk) -> list[Decision]:
         decided: list[Decision] = []
         for some in _at_once([asked for _, asked in chunk.good]):
-            decided += transaction(connection, partial(fixed, asked=some), SystemClock().now())
+            decided += transaction(connection, partial(fixed, asked=some), clock.now())
             time.sleep(_PAUSE)
         return decided
 

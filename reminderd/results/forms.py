@@ -17,7 +17,7 @@ from reminderd.core.tables.csv_rows import guarded
 from reminderd.store.changes import Answer
 
 _OWN: Final = ("ref", "appointment_ref", "patient_ref", "appointment_at", "scheduled_at")
-"""The columns that show what a line is about, without a profile."""
+"""The columns that show what a line is about, if no column of the profile is its `ref`."""
 _NOT_BACK: Final = frozenset({"status", "message", "template"})
 """Fields of a profile that a table does not have: the word of the file, and what is spoken."""
 _RESULT: Final = ("status", "response", "outcome", "answered_at", "why", "changed_at", "change_id")
@@ -54,15 +54,15 @@ class Form:
 
     def _csv(self, answers: Sequence[Answer]) -> str:
         """Return a table with the profile's columns, then ours; no cell is a formula to a spreadsheet."""
-        about = [field for field in self.columns if field not in _NOT_BACK] or list(_OWN)
-        headers = [self.columns.get(field, field) for field in about]
-        taken = {header.casefold() for header in headers}
-        named = [f"reminderd {name}" if name in taken else name for name in _RESULT]
+        named = {field: header for field, header in self.columns.items() if header and field not in _NOT_BACK}
+        own = () if "ref" in named else tuple(field for field in _OWN if field not in named)
+        taken = {header.casefold() for header in named.values()}
+        headers = [f"reminderd {name}" if name in taken else name for name in (*own, *_RESULT)]
         text = io.StringIO(newline="")
         table = csv.writer(text, lineterminator="\r\n")
-        table.writerow([guarded(header) for header in (*headers, *named)])
+        table.writerow([guarded(header) for header in (*named.values(), *headers)])
         for answer in answers:
-            cells = [self._about(answer, field) for field in about]
+            cells = [self._about(answer, field) for field in (*named, *own)]
             result = self._result(answer)
             table.writerow([guarded(cell) for cell in (*cells, *(result[name] for name in _RESULT))])
         return text.getvalue()

@@ -63,7 +63,7 @@ def whole(inbox: Path) -> list[Dropped]:
 
 
 def imported(inbox: Path, config: Config) -> list[Result]:
-    return [import_dropped(dropped, config, lambda: False) for dropped in whole(inbox)]
+    return [import_dropped(dropped, config, SystemClock(), lambda: False) for dropped in whole(inbox)]
 
 
 def files(inbox: Path) -> set[str]:
@@ -301,7 +301,7 @@ def test_an_import_that_is_stopped_leaves_the_file_where_it_is(inbox: Path, conf
     (inbox / "list.csv").write_text(HEADER + BAD + lines)
     [dropped] = whole(inbox)
     asked = iter([False, True])
-    result = import_dropped(dropped, config, lambda: next(asked))
+    result = import_dropped(dropped, config, SystemClock(), lambda: next(asked))
     assert result.status is ImportStatus.INTERRUPTED
     assert files(inbox) == {"list.csv"}
     assert len(refs(inbox)) == CHUNK - 1

@@ -68,6 +68,12 @@ def test_without_a_profile_a_table_has_no_phone_number() -> None:
     assert "4930123456" not in str(row)
 
 
+def test_a_profile_without_a_ref_or_that_ignores_a_column_still_shows_what_a_line_is_about() -> None:
+    row = table(an_answer(), {"message": "", "date": "Date", "time": "Time", "patient_ref": "Ref"})
+    assert list(row)[:5] == ["Date", "Time", "Ref", "reminderd ref", "appointment_ref"]
+    assert (row["Date"], row["Time"], row["Ref"], row["reminderd ref"]) == ("2026-03-02", "11:00", "P 1", "A|7")
+
+
 def test_no_cell_is_a_formula() -> None:
     assert table(an_answer(ref="=1+1"))["ref"] == "'=1+1"
 
