@@ -35,14 +35,12 @@ from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
-from reminderd.imports.formats import opened
+from reminderd.imports.formats import Profile, opened, profile_of
 from reminderd.imports.loop import ReadRow, Tally, Write, import_rows
-from reminderd.imports.profiles import Profile, profile_of
-from reminderd.imports.recording import Ending, recorded
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
 from reminderd.imports.snapshot import Coverage, Snapshot, nothing_cancelled, snapshot_of
 from reminderd.imports.table import Table, UnreadableError
-from reminderd.imports.writing import comparing, source_of, writing
+from reminderd.imports.writing import Ending, comparing, recorded, source_of, writing
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.sqlite.driver import Connection
 from reminderd.validators import codec_of, did_you_mean

@@ -161,8 +161,8 @@ def _of_now(reminders: Iterable[Reminder], appointment: Appointment) -> list[Rem
 def _with_answer(appointment: Appointment, own: Iterable[Reminder]) -> Appointment:
     """Return the appointment with the answer that is about it as it is now.
 
-    A key for its former time, or by the person who has its former number, says nothing about it. Another program that
-    writes the whole row anew does not know of the answer.
+    A key for its former time, or by the person who has its former number, says nothing about it, and counts again once
+    that time or number is back. Another program that writes the whole row anew does not know of the answer.
     """
     answers = [one for one in _of_now(own, appointment) if one.response in _RESPONSES]
     ours = [one.response for one in answers if one.phone_number in {appointment.phone_number, ""}]
@@ -170,7 +170,7 @@ def _with_answer(appointment: Appointment, own: Iterable[Reminder]) -> Appointme
     was_moved = appointment.planned_at is not None and appointment.planned_at != appointment.at
     if was_moved or (response not in ours and any(one.response == response for one in answers)):
         response = None
-    if response is None and ours and (was_moved or appointment.planned_at is None):
+    if response is None and ours:
         response = ours[-1]
     return evolve(appointment, response=response)
 

@@ -358,6 +358,14 @@ def test_a_response_from_the_former_number_is_cleared() -> None:
     assert after.appointments["a1"].response is None
 
 
+def test_an_answer_counts_again_once_the_number_is_corrected_back() -> None:
+    ledger, appointment = answered()
+    wrong = planned(ledger, evolve(appointment, phone_number=OTHER_NUMBER), ids=("o1", "o2")).ledger
+    right = planned(wrong, evolve(wrong.appointments["a1"], phone_number=appointment.phone_number), ids=("x1", "x2"))
+    assert right.ledger.appointments["a1"].response == Response.CONFIRMED
+    assert states(right.ledger) == {**states(ledger), "o1": (CANCELLED, EndCode.ANSWERED)}
+
+
 def test_an_answer_that_does_not_count_anymore_settles_nothing() -> None:
     """The one who has the former number has answered; the patient was never called."""
     ledger, appointment = answered()
