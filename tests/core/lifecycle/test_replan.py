@@ -105,7 +105,7 @@ def test_a_late_booking_leaves_out_past_calls_and_says_so() -> None:
     transition = planned(Ledger(), an_appointment(), now=THREE_DAYS)
     assert [one.cadence for one in transition.ledger.reminders.values()] == ["1 day at 10:00"]
     assert transition.ledger.appointments["a1"].last_error == (
-        "3 days before: left out, as it was booked too late for it"
+        'the call "3 days" is left out: it was booked too late for it'
     )
     assert all(line.level is Level.INFO for line in transition.lines)
     nobody = planned(Ledger(), an_appointment(), now=ONE_DAY)
