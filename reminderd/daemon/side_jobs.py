@@ -1,4 +1,4 @@
-"""Do what is not dialing: backups and the purge once a day, and alerts when reminders need a human."""
+"""Do what is not dialing: backups and the purge once a day, alerts when reminders need a human, files in the folder."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence

@@ -26,14 +26,12 @@ from reminderd.core.masking import without_numbers
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.upsert import Intake
 from reminderd.files import put_in_place, scratch
-from reminderd.imports.formats import opened
+from reminderd.imports.formats import Profile, opened, profile_of
 from reminderd.imports.loop import Tally, import_rows
-from reminderd.imports.profiles import Profile, profile_of
-from reminderd.imports.recording import recorded, refused
 from reminderd.imports.rejected import rejected_lines
 from reminderd.imports.snapshot import Coverage, nothing_cancelled, snapshot_of
 from reminderd.imports.table import UnreadableError
-from reminderd.imports.writing import source_of, writing
+from reminderd.imports.writing import recorded, refused, source_of, writing
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync
 
