@@ -130,12 +130,7 @@ def results_url_error(text: str) -> str | None:
     if found is not None or not text:
         return found
     parts = urlsplit(text)
-    host = parts.hostname or ""
-    try:
-        is_here = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        is_here = False
-    return None if parts.scheme == "https" or is_here else "is http:// to another machine"
+    return None if parts.scheme == "https" or is_this_machine(parts.hostname or "") else "is http:// to another machine"
 
 
 def required_url_error(text: str) -> str | None:
@@ -533,3 +528,11 @@ def _markup_error(text: str) -> str | None:
     return (
         f"contains a placeholder or markup at character {text.index(found[0]) + 1} that would be read aloud as written"
     )
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a name or an address, by its spelling alone, is this machine's own."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -35,14 +35,12 @@ from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
-from reminderd.imports.formats import opened
+from reminderd.imports.formats import Profile, opened, profile_of
 from reminderd.imports.loop import ReadRow, Tally, Write, import_rows
-from reminderd.imports.profiles import Profile, profile_of
-from reminderd.imports.recording import Ending, recorded
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
 from reminderd.imports.snapshot import Coverage, Snapshot, nothing_cancelled, snapshot_of
 from reminderd.imports.table import Table, UnreadableError
-from reminderd.imports.writing import comparing, source_of, writing
+from reminderd.imports.writing import Ending, comparing, recorded, source_of, writing
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.sqlite.driver import Connection
 from reminderd.validators import codec_of, did_you_mean
@@ -141,7 +139,7 @@ class _Options:
 @click.option(
     "--snapshot",
     is_flag=True,
-    help="FILE has all appointments of a span: cancel what it lacks and came from files of the same --profile.",
+    help="FILE has all appointments of a span: cancel those that it lacks and files of the same --profile had.",
 )
 @click.option("--from", "first", metavar="DATE", help="The first day of the span.")
 @click.option("--to", "last", metavar="DATE", help="The last day of the span.")
@@ -151,11 +149,13 @@ class _Options:
     default=f"{MOST_CANCELLED:.0%}",
     show_default=True,
     metavar="PERCENT",
-    help="Refuse a snapshot that lacks more of them, and more than 5.",
+    help="Refuse a snapshot that would cancel more than this share of what is stored, if that is more than 5.",
 )
 @with_config
 def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN401 - click passes each with its type
-    """Import reminders from FILE: a CSV table with a header, a calendar (.ics), FHIR or HL7 v2; - is standard input.
+    """Import reminders or appointments from FILE; - is standard input.
+
+    It is a CSV table with a header, a calendar (.ics), FHIR or HL7 v2.
 
     It may be run again at any time: a line that was imported before changes nothing, and an edited line updates its
     reminder as long as the patient was not called.
@@ -175,7 +175,11 @@ def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN40
         columns = profile.columns_of(table)
         _say_what_was_found(file, table, columns)
         read = profile.reader_of(table, columns)
-        found = None if coverage is None else snapshot_of(table, columns, read, coverage, config.calling.zone)
+        found = (
+            None
+            if coverage is None
+            else snapshot_of(table, columns, read, coverage, zone=config.calling.zone, now=SystemClock().now())
+        )
         if options.dry_run:
             _say_how_lines_are_read(table, read, config.calling.zone)
         is_piped = str(file) == _STDIN
@@ -224,21 +228,31 @@ def _started(
     config: Config, name: str, options: _Options, tally: Tally, found: Snapshot | None, headers: Mapping[str, str]
 ) -> Iterator[_Started]:
     """Begin an import. A dry run only compares, and makes no database."""
-    rules, source = rules_of(config), source_of(name, options.profile, actor())
+    rules, source, clock = rules_of(config), source_of(name, options.profile, actor()), SystemClock()
 
     def missing(connection: Connection) -> Sequence[Waiting]:
         if found is None or options.profile is None:
             return ()
-        return found.missing(connection, options.profile, SystemClock().now())
+        return found.missing(connection, options.profile, clock.now())
 
     if not options.dry_run:
         with database(config) as connection:
             lacks = missing(connection)
-            cancel = None if found is None else partial(found.cancel, connection, lacks, rules=rules, source=source)
+            cancel = (
+                None
+                if found is None
+                else partial(found.cancel, connection, lacks, rules=rules, source=source, clock=clock)
+            )
             with recorded(
-                connection, tally, file=name, profile=options.profile, actor=source.actor, headers=headers
+                connection,
+                tally,
+                file=name,
+                profile=options.profile,
+                actor=source.actor,
+                headers=headers,
+                clock=clock,
             ) as ending:
-                write = writing(connection, rules=rules, source=source)
+                write = writing(connection, rules=rules, source=source, clock=clock)
                 yield _Started(write=write, missing=lacks, cancel=cancel or (lambda: 0), ending=ending)
     elif config.database.path.exists():
         with database_to_look_at(config, changes_nothing=True) as connection:
@@ -359,6 +373,8 @@ def _say_what_was_found(file: Path, table: Table, columns: Columns) -> None:
     for other in others:
         click.echo(f"  {other}")
     for name, places in columns.places.items():
+        if [table.header[place] for place in places] == [name]:  # a format with our own names, which says nothing
+            continue
         between = ", else " if name == "phone_number" else " and "
         click.echo(f"  {name}: {between.join(table.header[place].strip() for place in places)}")
     if columns.ignored:

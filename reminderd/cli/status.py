@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 import cattrs
 import click
-import httpx
 from attrs import asdict
 
 from reminderd.cli.common import (
@@ -30,8 +29,8 @@ from reminderd.core.imports import missing_words, summary
 from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.masking import without_any_numbers
 from reminderd.core.monitoring import DaemonReport, Glance, errors
+from reminderd.store.changes import backlog
 from reminderd.store.claims import standstill
-from reminderd.store.deliveries import backlog
 from reminderd.store.errors import CopyError
 from reminderd.store.import_records import last_import, missing_file
 from reminderd.store.queries import Value, uncallable
@@ -205,6 +204,8 @@ def _ago(moment: datetime | None, now: datetime, zone: ZoneInfo, never: str = "n
 
 def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
     """Return the status of the daemon, waiting so many seconds; or a sentence that says why it is unknown."""
+    import httpx  # noqa: PLC0415 - slow to import, and only this command asks the daemon
+
     if web.local_url is None:
         return "nobody can be asked: [web].port is 0, a port that the daemon chooses at each start"
     url = f"{web.local_url}/health/status"

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from ipaddress import ip_address
 from typing import Final
 
 from reminderd.config.schema import DAYS, Config, numbering_of, scripts_of
@@ -14,7 +13,7 @@ from reminderd.core.script.preview import advice
 from reminderd.files import companions
 from reminderd.keys import KeyPath, missing_secret
 from reminderd.providers.base import CheckError
-from reminderd.validators import did_you_mean
+from reminderd.validators import did_you_mean, is_this_machine
 
 _REQUESTS_IN_A_LEASE: Final = 2
 """One that runs into its timeout, and as much again for the last look and the settle."""
@@ -174,7 +173,7 @@ def config_warnings(config: Config) -> list[str]:
         )
     if not (config.limits.answered_per_day or config.limits.answered_per_week):
         found.append("a patient with several reminders may be called several times a day; set [limits]")
-    if config.metrics.port and not _is_loopback(config.metrics.host):
+    if config.metrics.port and not is_this_machine(config.metrics.host):
         found.append(
             "anybody who reaches [metrics].host can read the metrics; set it to 127.0.0.1, or put a firewall in front"
         )
@@ -198,11 +197,3 @@ def _place_warnings(config: Config) -> Iterator[str]:
     territory = None if zone is None or not country else territory_of(zone)
     if zone is not None and territory is not None and territory not in territories_of(country):
         yield f"the time zone {zone.key} is not in {country}; correct [calling].timezone or [clinic].country"
-
-
-def _is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach what listens there; a name other than its own may be any address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

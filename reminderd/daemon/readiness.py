@@ -20,8 +20,8 @@ from reminderd.core.monitoring import ADDRESS
 from reminderd.core.phone import Numbering
 from reminderd.engine.context import Context, Memory
 from reminderd.metrics import Moment, page
+from reminderd.store.changes import backlog
 from reminderd.store.database import Database
-from reminderd.store.deliveries import backlog
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.queries import uncallable
 from reminderd.store.settings import database_id

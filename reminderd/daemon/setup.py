@@ -37,8 +37,8 @@ from reminderd.providers.base import ClientOptions, ProviderClient, ProviderSett
 from reminderd.results.answer_files import Files, every, keep_writing
 from reminderd.results.forms import Form
 from reminderd.results.webhook import Destination, Sender
+from reminderd.store.changes import FOLDER, WEBHOOK
 from reminderd.store.database import Database
-from reminderd.store.deliveries import FOLDER, WEBHOOK
 from reminderd.store.feed import Feed
 from reminderd.web.api import Throttle
 from reminderd.web.app import Health, build_app, build_metrics_app

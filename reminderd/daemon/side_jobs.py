@@ -1,4 +1,4 @@
-"""Do what is not dialing: backups and the purge once a day, and alerts when reminders need a human."""
+"""Do what is not dialing: backups and the purge once a day, alerts when reminders need a human, files in the folder."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,8 +21,8 @@ from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Outcome
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.imports.folder import ChangedError, Dropped, Folder, Result, forget, import_dropped, reject
+from reminderd.store.changes import trim
 from reminderd.store.database import Database
-from reminderd.store.deliveries import trim
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.import_records import file_alert, missing_file, note_file_alert
@@ -30,7 +30,8 @@ from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed
 from reminderd.store.queries import News, news, note_alerts
 from reminderd.store.settings import address_alert, note_address_alert
 from reminderd.store.sqlite.backups import back_up, backups_in, newest_backup
-from reminderd.store.sqlite.driver import Connection, Error
+from reminderd.store.sqlite.copying import size_of
+from reminderd.store.sqlite.driver import Error
 from reminderd.store.sqlite.opening import count_calls, identify, open_as_it_is, open_connection, scrub
 
 _FOLDER: Final = "[backup].folder"
@@ -198,15 +199,10 @@ def _id_of(database: Path) -> str:
 
 def _scrub(path: Path, most_bytes: int) -> None:
     with closing(open_connection(path)) as connection:
-        if unscrubbed(connection) is Traces.FILE and _bytes(connection) > most_bytes:
+        if unscrubbed(connection) is Traces.FILE and size_of(connection) > most_bytes:
             logger.warning("traces of purged reminders may be left in the file: run reminderd purge at a quiet time")
         elif not scrub(connection):
             raise NotYetError("traces of purged reminders are in the -wal file, as another program reads the database")
-
-
-def _bytes(connection: Connection) -> int:
-    pages, page_size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
-    return int(pages * page_size)
 
 
 Send = Callable[[str, str], Awaitable[bool]]
@@ -363,7 +359,7 @@ async def _import(dropped: Dropped, drop: DropFolder) -> None:
     if drop.stopping.is_set():
         return
     try:
-        result = await trio.to_thread.run_sync(import_dropped, dropped, drop.config, drop.stopping.is_set)
+        result = await trio.to_thread.run_sync(import_dropped, dropped, drop.config, drop.clock, drop.stopping.is_set)
     except (FileNotFoundError, ChangedError):
         return  # somebody has taken it away again, or writes it anew: the next look finds out
     except (StoreUnavailableError, StoreUnusableError, OSError):

@@ -7,27 +7,84 @@ its log, with an id that begins with `doctor-`.
 """
 
 import errno
+import json
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
+import httpx
 import trio
 from attrs import frozen
 
 from reminderd.config import Config
 from reminderd.core import diagnosis
 from reminderd.core.diagnosis import Finding, Mark, Trial, good, unknown, warning, wrong
-from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
 from reminderd.providers.base import Probe
-from reminderd.providers.http import HttpAnswer, HttpFailure, HttpResult
+from reminderd.providers.http import HttpAnswer, HttpClient, HttpFailure, HttpResult
 from reminderd.providers.registry import account_errors
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.integrity import id_of
-from reminderd.validators import shown_host
+from reminderd.validators import is_this_machine, shown_host
+
+_AT_A_TIME = 16
+
+
+@frozen(eq=False)
+class Asking:
+    """A client that asks one question at a time."""
+
+    trust: ssl.SSLContext
+    """Whose certificates are believed: the bundle of certifi, or what $SSL_CERT_FILE names."""
+    seconds: float
+    """For one question and its answer."""
+    _http: HttpClient
+
+    async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> HttpResult:
+        """Ask, following no redirect."""
+        return await self._ask("GET", url, headers or {})
+
+    async def post(self, url: str, content: bytes, *, headers: Mapping[str, str]) -> HttpResult:
+        """Send something."""
+        return await self._ask("POST", url, headers, content)
+
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> HttpResult:
+        try:
+            return await self._http.ask(
+                method, url, headers={"User-Agent": "reminderd doctor", **headers}, content=content
+            )
+        except (httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: a name that DNS can't spell
+            return HttpFailure(reason=f"can't be asked: {error}", sent=False)
+
+
+@asynccontextmanager
+async def asking(seconds: float) -> AsyncIterator[Asking]:
+    """Open for questions, each bounded to so many seconds."""
+    trust = httpx.create_ssl_context()
+    http = HttpClient(timeout=timedelta(seconds=seconds), max_connections=_AT_A_TIME, trust=trust)
+    try:
+        yield Asking(trust, seconds, http)
+    finally:
+        await http.aclose()
+
+
+def document(answer: HttpAnswer) -> dict[str, Any]:
+    """Return the JSON object in an answer; empty if it is none."""
+    try:
+        found = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def is_alive(outcome: HttpResult) -> bool:
+    """Return whether this is the daemon's own answer to `GET /health`."""
+    return isinstance(outcome, HttpAnswer) and outcome.status == 200 and document(outcome) == {"status": "ok"}
+
 
 _ELSEWHERE: Final = "try it from elsewhere: some networks don't let a server reach its own public address"
 _PROBLEM: Final = "application/problem+json"

@@ -35,13 +35,14 @@ from reminderd.core.diagnosis import (
     wrong,
 )
 from reminderd.core.imports import missing_words
-from reminderd.doctor.asking import Asking, is_this_machine
+from reminderd.doctor.connections import Asking
 from reminderd.providers.http import HttpAnswer
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.import_records import missing_file
 from reminderd.store.sqlite.driver import snapshot, sqlite_warning
 from reminderd.store.sqlite.integrity import Examination, examine
 from reminderd.store.sqlite.opening import open_to_look
+from reminderd.validators import is_this_machine
 
 _UNKEPT_MICROSECONDS: Final = 16_000_000
 """The kernel's bound of the clock's error, once nothing has set it for long: NTP_PHASE_LIMIT."""
@@ -255,6 +256,17 @@ def check_drop_folder(config: Config, now: datetime) -> list[Finding]:
         fix = "see whether the other program has written it, and reminderd report for files that were refused"
         return [wrong(_IMPORTS, missing_words(missing, config.calling.zone), fix)]
     return [good(_IMPORTS, "files can be taken out of [import].folder")]
+
+
+def check_results_folder(config: Config) -> list[Finding]:
+    """Check that files with answers can be written; nothing is reported if none are wanted."""
+    folder = config.results.path
+    if folder is None:
+        return []
+    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+        return [good("results", "files can be written to [results].folder")]
+    fix = "make the folder, and let the daemon's user write there, and its service as well; see operations.md, Back up"
+    return [wrong("results", "no file can be written to [results].folder", fix)]
 
 
 def _missing(config: Config, now: datetime) -> datetime | None:

@@ -10,18 +10,18 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from reminderd.core.tables.words import PHONES
 from reminderd.imports.fhir_json import EXPECTED, Json, concept, one, resources, several, text_of, truth
-from reminderd.imports.records import (
+from reminderd.imports.table import (
     FIELDS,
-    PHONE_ROLES,
     Record,
     Records,
+    UnreadableError,
     check_count,
     in_file,
     language_of,
     table_of,
 )
-from reminderd.imports.table import UnreadableError
 
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _DAY: Final = re.compile(r"(\d{4}(?:-\d\d(?:-\d\d)?)?)(?:T.*)?", re.ASCII)
@@ -360,5 +360,5 @@ def _fill_patient(record: Record, patient: _Actor) -> None:
     for number in patient.numbers:
         if not record[number.role] and number.is_of(day):
             record.put(number.role, number.value)
-    if not any(record[role] for role in PHONE_ROLES):
+    if not any(record[role] for role in PHONES):
         record.wrong("phone_number: none in Patient.telecom that is a phone and of today; expected the patient's")

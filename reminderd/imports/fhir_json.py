@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from reminderd.imports.records import MOST, check_size, decoded
-from reminderd.imports.table import UnreadableError
+from reminderd.imports.table import MOST, UnreadableError, check_size, decoded
 
 Json = Mapping[str, Any]
 Wrong = Callable[[str], None]

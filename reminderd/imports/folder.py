@@ -19,21 +19,19 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from reminderd.clock import SystemClock
+from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.core.imports import FOLDER, ImportStatus, in_words
 from reminderd.core.masking import without_numbers
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.upsert import Intake
 from reminderd.files import put_in_place, scratch
-from reminderd.imports.formats import opened
+from reminderd.imports.formats import Profile, opened, profile_of
 from reminderd.imports.loop import Tally, import_rows
-from reminderd.imports.profiles import Profile, profile_of
-from reminderd.imports.recording import recorded, refused
 from reminderd.imports.rejected import rejected_lines
 from reminderd.imports.snapshot import Coverage, nothing_cancelled, snapshot_of
 from reminderd.imports.table import UnreadableError
-from reminderd.imports.writing import source_of, writing
+from reminderd.imports.writing import recorded, refused, source_of, writing
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync
 
@@ -148,7 +146,7 @@ class Result:
     """Rows that were rejected."""
 
 
-def import_dropped(dropped: Dropped, config: Config, is_stopped: Callable[[], bool]) -> Result:
+def import_dropped(dropped: Dropped, config: Config, clock: Clock, is_stopped: Callable[[], bool]) -> Result:
     """Import a file, and move it; if `is_stopped`, it stays where it is, and chunks that were begun are whole.
 
     Raises:
@@ -164,20 +162,25 @@ def import_dropped(dropped: Dropped, config: Config, is_stopped: Callable[[], bo
     with open_sync(config.database.path) as connection:
         try:
             _refuse_what_is_no_table(dropped)
-            return _imported(dropped, profile, config, connection, is_stopped)
+            return _imported(dropped, profile, config, connection, clock, is_stopped)
         except UnreadableError as error:
             mistakes, why = [str(error)], str(error)
         except ColumnsError as error:
             # The last of them lists all headers: in a file without one these are a patient's cells.
             mistakes, why = error.mistakes, "; ".join(error.mistakes[:-1]) or error.mistakes[0]
-        refused(connection, file=name, profile=profile.name, actor=FOLDER, reason=without_numbers(why))
+        refused(connection, clock.now(), file=name, profile=profile.name, actor=FOLDER, reason=without_numbers(why))
     target = reject(dropped, mistakes)
     what = without_numbers(f"{name} was not imported: {why}; moved to {REJECTED}/{target.name}")
     return Result(status=ImportStatus.REFUSED, text=what)
 
 
 def _imported(
-    dropped: Dropped, profile: Profile, config: Config, connection: Connection, is_stopped: Callable[[], bool]
+    dropped: Dropped,
+    profile: Profile,
+    config: Config,
+    connection: Connection,
+    clock: Clock,
+    is_stopped: Callable[[], bool],
 ) -> Result:
     name = dropped.path.name
     target = _free(dropped.path.parent / DONE, name)
@@ -191,8 +194,8 @@ def _imported(
         found = None
         if profile.name is not None and profile.snapshot_days:
             coverage = Coverage(days=profile.snapshot_days)
-            found = snapshot_of(table, columns, read, coverage, config.calling.zone)
-        missing = [] if found is None else found.missing(connection, profile.name or "", SystemClock().now())
+            found = snapshot_of(table, columns, read, coverage, zone=config.calling.zone, now=clock.now())
+        missing = [] if found is None else found.missing(connection, profile.name or "", clock.now())
         with (
             rejected_lines(lines.path, table, like=dropped.path, never={}) as rejected,
             recorded(
@@ -202,12 +205,15 @@ def _imported(
                 profile=profile.name,
                 actor=FOLDER,
                 headers=columns.headers(table.header),
+                clock=clock,
             ) as ending,
         ):
-            write = writing(connection, rules=rules, source=source)
+            write = writing(connection, rules=rules, source=source, clock=clock)
             if import_rows(table, read, write, tally, lambda _text, _is_end: None, is_stopped):
                 if found is not None and _is_same(dropped):  # else what was read may be half of it
-                    tally.done[Intake.CANCELLED] += found.cancel(connection, missing, rules=rules, source=source)
+                    tally.done[Intake.CANCELLED] += found.cancel(
+                        connection, missing, rules=rules, source=source, clock=clock
+                    )
             else:
                 ending.status = ImportStatus.INTERRUPTED
         if ending.status is ImportStatus.DONE:

@@ -8,19 +8,19 @@ import hl7
 from attrs import define, field, frozen
 from hl7.util import unescape
 
-from reminderd.core.tables.words import standing_of
-from reminderd.imports.records import (
+from reminderd.core.tables.words import PHONES, standing_of
+from reminderd.imports.table import (
     FIELDS,
-    PHONE_ROLES,
+    MESSAGE_UNIT,
     Record,
     Records,
+    UnreadableError,
     check_count,
     check_size,
     language_of,
     quoted,
     table_of,
 )
-from reminderd.imports.table import MESSAGE_UNIT, UnreadableError
 
 _ENCODINGS: Final[Mapping[str, str]] = {
     "ASCII": "ascii",
@@ -400,7 +400,7 @@ def _fill_phones(record: Record, message: Hl7Message) -> None:
             is_unknown |= not role
             if written and role and not record[role]:
                 record.put(role, written)
-    if not any(record[role] for role in PHONE_ROLES):
+    if not any(record[role] for role in PHONES):
         why = ", as their use is unknown" if is_unknown else ""
         record.wrong(f"phone_number: none in PID-13 and PID-14{why}; expected a phone of the patient")
 

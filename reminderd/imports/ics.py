@@ -18,8 +18,7 @@ from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.tables.free_text import labeled, number_in
-from reminderd.imports.records import Record, Records, check_count, decoded, in_file, quoted, table_of
-from reminderd.imports.table import UnreadableError
+from reminderd.imports.table import Record, Records, UnreadableError, check_count, decoded, in_file, quoted, table_of
 
 _USUAL: Final = {
     "ref": "UID",

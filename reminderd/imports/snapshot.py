@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from reminderd.clock import SystemClock
+from reminderd.clock import Clock
 from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
 from reminderd.core.imports import MOST_CANCELLED, Held, SnapshotRefusedError, Waiting, missing_from
 from reminderd.core.requests import ReminderRequest, normal_name
@@ -19,14 +19,11 @@ from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.upsert import Cancellation
 from reminderd.imports.loop import ReadRow
 from reminderd.imports.table import MESSAGE_UNIT, SPREADSHEET_UNIT, Table, UnreadableError
+from reminderd.imports.writing import APPOINTMENTS_AT_ONCE, PAUSE
 from reminderd.store.appointments import appointments_between, cancel_appointment
 from reminderd.store.reminders import Source, cancel, waiting_between
 from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 
-_AT_ONCE: Final = 200
-"""How many are cancelled in one transaction."""
-
-_PAUSE: Final = 0.02
 _NO_REF: Final = ("ref:", "cells:")
 
 
@@ -71,13 +68,15 @@ class Snapshot:
             raise UnreadableError(str(error)) from None
         return [one for one in missing if one.at < self.certain_until]
 
-    def cancel(self, connection: Connection, missing: Sequence[Waiting], *, rules: Rules, source: Source) -> int:
+    def cancel(
+        self, connection: Connection, missing: Sequence[Waiting], *, rules: Rules, source: Source, clock: Clock
+    ) -> int:
         """Cancel what is missing and still waits, some of it in each transaction; return how many were cancelled."""
         cancelled = 0
-        for at in range(0, len(missing), _AT_ONCE):
-            some = partial(self._cancel, some=missing[at : at + _AT_ONCE], rules=rules, source=source)
-            cancelled += transaction(connection, some, SystemClock().now())
-            sleep(_PAUSE)
+        for at in range(0, len(missing), APPOINTMENTS_AT_ONCE):
+            some = partial(self._cancel, some=missing[at : at + APPOINTMENTS_AT_ONCE], rules=rules, source=source)
+            cancelled += transaction(connection, some, clock.now())
+            sleep(PAUSE)
         return cancelled
 
     def _waiting(self, connection: Connection, profile: str, now: datetime) -> list[Waiting]:
@@ -100,7 +99,9 @@ class Snapshot:
         return len(still)
 
 
-def snapshot_of(table: Table, columns: Columns, read: ReadRow, coverage: Coverage, zone: ZoneInfo) -> Snapshot:
+def snapshot_of(
+    table: Table, columns: Columns, read: ReadRow, coverage: Coverage, *, zone: ZoneInfo, now: datetime
+) -> Snapshot:
     """Read a table once, to know what it holds; a row that is rejected still holds the appointment that it names.
 
     Args:
@@ -109,6 +110,7 @@ def snapshot_of(table: Table, columns: Columns, read: ReadRow, coverage: Coverag
         read: reads its rows.
         coverage: which days it covers.
         zone: the clinic's.
+        now: the time.
 
     Raises:
         UnreadableError: It says only what has changed.
@@ -132,7 +134,7 @@ def snapshot_of(table: Table, columns: Columns, read: ReadRow, coverage: Coverag
             names.add(ref)
         else:
             nameless = nameless or row.line
-    ends = (min(moments), max(moments)) if moments else (SystemClock().now(),) * 2
+    ends = (min(moments), max(moments)) if moments else (now, now)
     first_day, last_day = (datetime.combine(one.astimezone(zone).date(), time.min, tzinfo=zone) for one in ends)
     start = coverage.start or first_day
     end = coverage.end or start + timedelta(days=coverage.days)

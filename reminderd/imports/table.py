@@ -1,19 +1,27 @@
-"""What is imported: the file, opened so that it can be read more than once, and the table in it."""
+"""What is imported: the file, opened so that it can be read more than once, and the table in it.
+
+A format without columns is made a table of its records: each is a row under names of our own, or a mistake.
+"""
 
 import os
+import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from stat import S_IMODE
 from tempfile import TemporaryFile
-from typing import IO, Final, Protocol
+from typing import IO, Any, Final, Protocol
+
+from attrs import define, field, frozen
 
 from reminderd.core.schedule.dates import DayOrder, day_orders
+from reminderd.core.script.languages import read_language
 from reminderd.core.tables.columns import Columns
-from reminderd.core.tables.csv_rows import CsvRow
+from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
+from reminderd.core.tables.words import PHONES, Standing, standing_of
 
 SPREADSHEET_UNIT: Final = "line"
 
@@ -126,3 +134,205 @@ def source(path: Path) -> Iterator[IO[bytes]]:
 def members(folder: Path, endings: frozenset[str]) -> list[Path]:
     """Return the files of a folder that have one of these endings, in the order of their names."""
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in endings and not file.name.startswith("."))
+
+
+LARGEST: Final = 16 << 20
+"""Bytes of a file, or of a line of NDJSON, that is read as a whole."""
+
+MOST: Final = 200_000
+"""Records of a file."""
+
+LONGEST: Final = 5_000
+"""Characters of a field."""
+
+_OTHERS: Final = ("ref", "appointment_at", "appointment_type", "name", "language", "provider", "place", "patient_ref")
+FIELDS: Final = {name: name for name in (*_OTHERS, *PHONES)} | {"status": "appointment_status"}
+"""The fields of a format that has a place of its own for each of them, and the names of their columns."""
+
+_LOST: Final = "\N{REPLACEMENT CHARACTER}"
+_UNWRITABLE: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
+_ENCODING: Final = UNREADABLE.partition(":")[0]
+
+
+_UNITS: Final = {"entry": "entries", "message": "messages"}
+
+
+@define
+class Record:
+    """One appointment, as it is being read."""
+
+    number: int
+    """Which one it is in its file, from 1."""
+    cells: dict[str, str] = field(factory=dict)
+    version: tuple[Any, ...] | None = None
+    """The greatest of the records with the same `ref` counts; None: nothing says which is newer."""
+    _mistakes: list[str] = field(factory=list)
+    _always: list[str] = field(factory=list)
+
+    def __getitem__(self, name: str) -> str:
+        """Return a field; empty: it has none."""
+        return self.cells.get(name, "")
+
+    @property
+    def content(self) -> Mapping[str, str]:
+        """Return what it says, wherever it is."""
+        return {name: text for name, text in self.cells.items() if name != "file"}
+
+    def put(self, name: str, text: str) -> None:
+        """Set a field to a text in one line."""
+        clean = _UNWRITABLE.sub(_LOST, text[: LONGEST + 1])
+        if len(clean) > LONGEST:
+            self.wrong(f"{name}: longer than {LONGEST:,} characters; expected less", always=name == "ref")
+            clean = ""
+        if _LOST in clean:
+            self.wrong(UNREADABLE, always=name == "ref")
+            clean = "" if name == "ref" else clean  # it would be the name of another one
+        self.cells[name] = " ".join(clean.split())
+
+    def wrong(self, mistake: str, *, always: bool = False) -> None:
+        """Add a mistake, `place: what; what was expected`; `always`: also one in a record that calls something off."""
+        found = self._always if always else self._mistakes
+        if mistake not in found:
+            found.append(mistake)
+
+    def row(self, header: Mapping[str, str]) -> CsvRow:
+        """Return it as a row of a table whose columns are these fields."""
+        if not self["ref"]:
+            self.wrong("ref: none; expected the record's own name, by which a later file can change it", always=True)
+        # Nobody is called because of it, so its name is enough.
+        is_over = standing_of(self["status"]) is Standing.OVER
+        mistakes = self._always if is_over else [*self._always, *self._mistakes]
+        return CsvRow(self.number, [self[name] for name in header], "; ".join(mistakes) or None)
+
+
+@frozen
+class Records:
+    """A table of records."""
+
+    fields: Mapping[str, str]
+    """Each field, and the name of its column."""
+    unit: str
+    found: Sequence[str]
+    _rows: Sequence[CsvRow]
+    delimiter: str = ","
+    _done: list[int] = field(factory=lambda: [0])
+
+    @property
+    def header(self) -> Sequence[str]:
+        """Return the names of its columns."""
+        return tuple(self.fields.values())
+
+    @property
+    def size(self) -> int:
+        """Return how many records it has."""
+        return len(self._rows)
+
+    def rows(self) -> Iterator[CsvRow]:
+        """Yield every row, from the first; one pass at a time."""
+        for done, row in enumerate(self._rows, 1):
+            self._done[0] = done
+            yield row
+
+    def position(self) -> int:
+        """Return how many records the pass has read."""
+        return self._done[0]
+
+
+def table_of(records: Sequence[Record], fields: Mapping[str, str], unit: str, found: str) -> Records:
+    """Return a table of records; of several with one `ref`, the newest.
+
+    Args:
+        records: in the order of their file.
+        fields: each field, and the name of its column.
+        unit: what a record is called.
+        found: what was found about the file.
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record["ref"], []).append(record)
+    left_out: set[int] = set()
+    for ref, group in groups.items():
+        if ref and len(group) > 1:
+            left_out |= _superseded(group)
+    kept = [record for record in records if record.number not in left_out]
+    older = f", {len(left_out)} older than another one about the same appointment" if left_out else ""
+    counted = f"{found}, {len(records):,} {unit if len(records) == 1 else _UNITS[unit]}{older}"
+    return Records(fields, unit, [counted], [record.row(fields) for record in kept])
+
+
+def _superseded(group: Sequence[Record]) -> set[int]:
+    """Return the numbers of those that do not count; where nothing says which is the newest, each has a mistake."""
+    versions = [record.version for record in group if record.version is not None]
+    newest = max(versions, default=None)
+    last = [record for record in group if record.version == newest]
+    if len(versions) < len(group):
+        last = list(group)
+    if any(record.content != last[0].content for record in last):
+        for record in last:
+            record.wrong(
+                f"ref: {len(last)} records have it, and nothing says which is the newest; expected one", always=True
+            )
+        return {record.number for record in group} - {record.number for record in last}
+    return {record.number for record in group} - {last[0].number}
+
+
+_NO_LANGUAGE: Final = frozenset(
+    {"u", "unk", "unknown", "oth", "other", "asku", "nask", "declined", "und", "mis", "zxx"}
+)
+"""How systems write that they don't know a patient's language."""
+
+
+def language_of(written: Iterable[str]) -> str:
+    """Return the first of some codes and names of one language that is understood, else the first; empty: not known."""
+    texts = [text.strip() for text in written if text.strip().casefold() not in _NO_LANGUAGE]
+    return next(filter(_is_language, texts), texts[0] if texts else "")
+
+
+def _is_language(text: str) -> bool:
+    try:
+        read_language(text)
+    except ValueError:
+        return False
+    return True
+
+
+@contextmanager
+def in_file(name: str) -> Iterator[None]:
+    """Name the file of a folder that can't be read; an empty name is that of a file alone."""
+    try:
+        yield
+    except UnreadableError as error:
+        raise UnreadableError(f"{name}: {error}" if name else f"{error}") from error
+
+
+def check_size(size: int) -> None:
+    """Check how big a file is that is read as a whole.
+
+    Raises:
+        UnreadableError: It is too big.
+    """
+    if size > LARGEST:
+        raise UnreadableError(f"it is larger than {LARGEST >> 20} MiB; expected it in several files")
+
+
+def check_count(records: int) -> None:
+    """Check how many records a file has.
+
+    Raises:
+        UnreadableError: They are too many.
+    """
+    if records > MOST:
+        raise UnreadableError(f"it has more than {MOST:,} records; expected them in several files")
+
+
+def quoted(code: str) -> str:
+    """Return a code of a file as a mistake may show it: short, and without what can't be printed."""
+    plain = "".join(character if character.isprintable() else " " for character in code[:40])
+    return f'"{plain}"'
+
+
+def decoded(content: bytes, encoding: str | None) -> str:
+    """Return a text in the encoding that is named, or that its mark shows, or UTF-8; what breaks its rules is lost."""
+    if encoding is None and content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "utf-16"
+    return content.decode(encoding or "utf-8-sig", "replace")

@@ -11,16 +11,17 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
+from reminderd.core.changes import ChangeKind
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
 from reminderd.core.tables.csv_rows import guarded
 from reminderd.store.changes import Answer
 
 _OWN: Final = ("ref", "appointment_ref", "patient_ref", "appointment_at", "scheduled_at")
-"""The columns that show what a line is about, without a profile."""
+"""The columns that show what a line is about, if no column of the profile is its `ref`."""
 _NOT_BACK: Final = frozenset({"status", "message", "template"})
 """Fields of a profile that a table does not have: the word of the file, and what is spoken."""
-_RESULT: Final = ("status", "response", "outcome", "why", "changed_at", "change_id")
+_RESULT: Final = ("kind", "status", "response", "outcome", "why", "changed_at", "change_id")
 _WHY: Final = {str(code): code.sentence for code in EndCode}
 _DATES: Final = ("appointment_at", "scheduled_at", "expires_at")
 _SPLIT: Final = {
@@ -54,15 +55,15 @@ class Form:
 
     def _csv(self, answers: Sequence[Answer]) -> str:
         """Return a table with the profile's columns, then ours; no cell is a formula to a spreadsheet."""
-        about = [field for field in self.columns if field not in _NOT_BACK] or list(_OWN)
-        headers = [self.columns.get(field, field) for field in about]
-        taken = {header.casefold() for header in headers}
-        named = [f"reminderd {name}" if name in taken else name for name in _RESULT]
+        named = {field: header for field, header in self.columns.items() if header and field not in _NOT_BACK}
+        own = () if "ref" in named else tuple(field for field in _OWN if field not in named)
+        taken = {header.casefold() for header in named.values()}
+        headers = [f"reminderd {name}" if name in taken else name for name in (*own, *_RESULT)]
         text = io.StringIO(newline="")
         table = csv.writer(text, lineterminator="\r\n")
-        table.writerow([guarded(header) for header in (*headers, *named)])
+        table.writerow([guarded(header) for header in (*named.values(), *headers)])
         for answer in answers:
-            cells = [self._about(answer, field) for field in about]
+            cells = [self._about(answer, field) for field in (*named, *own)]
             result = self._result(answer)
             table.writerow([guarded(cell) for cell in (*cells, *(result[name] for name in _RESULT))])
         return text.getvalue()
@@ -81,6 +82,7 @@ class Form:
     def _result(self, answer: Answer) -> dict[str, str]:
         event = answer.change.event
         return {
+            "kind": str(answer.change.kind),
             "status": str(event["status"]),
             "response": str(event["response"] or ""),
             "outcome": str(event["outcome"]),
@@ -105,7 +107,7 @@ class Form:
     def _siu(self, answer: Answer) -> list[str]:
         event, facts = answer.change.event, answer.facts
         start = _hl7_time(facts.get("appointment_at"), self.zone)
-        code = _HL7_CODES[str(event["outcome"])]
+        code = _hl7_code(answer)
         number = str(facts.get("phone_number") or "")
         made_at = _hl7_time(answer.change.at, self.zone)
         head = ("MSH", "^~\\&", "reminderd", "", "", "", made_at, "", "SIU^S14^SIU_S12", answer.change.event_id[:20])
@@ -139,6 +141,17 @@ _HL7_CODES: Final[Mapping[str, str]] = {
     Outcome.NUMBER_CHANGED: "WAITING",
     "booked": "BOOKED",
 }
+_ONLY_A_CALL: Final = "CALL_CANCELLED"
+"""One planned call is not made; its appointment may well stand."""
+
+
+def _hl7_code(answer: Answer) -> str:
+    """Return the code of an outcome: an appointment is not cancelled with one of its calls."""
+    outcome = str(answer.change.event["outcome"])
+    is_only_a_call = answer.change.kind is ChangeKind.REMINDER and answer.change.appointment_id is not None
+    return _ONLY_A_CALL if is_only_a_call and outcome == Outcome.CANCELLED else _HL7_CODES[outcome]
+
+
 _FHIR_STATUS: Final[Mapping[str, str]] = {
     Outcome.CONFIRMED: "accepted",
     Outcome.WANTS_TO_CANCEL: "declined",

@@ -20,17 +20,17 @@ from reminderd import __version__
 from reminderd.clock import Clock
 from reminderd.core.rules import Backoff
 from reminderd.providers.http import HttpAnswer, HttpClient, HttpResult, retry_after
-from reminderd.store.changes import newest_change
-from reminderd.store.database import Database, until_stored
-from reminderd.store.deliveries import (
+from reminderd.store.changes import (
     Delivery,
     due_deliveries,
     has_new,
     hurry,
+    newest_change,
     note_delivered,
     note_failed,
     queue,
 )
+from reminderd.store.database import Database, until_stored
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.feed import Feed, until_any
 

@@ -9,6 +9,7 @@ from reminderd.core.imports import FOLDER, Expected, ImportRecord, ImportStatus
 from reminderd.core.masking import without_numbers
 from reminderd.core.upsert import Intake
 from reminderd.store.rows import Connection, Row, from_ms, to_ms
+from reminderd.store.settings import put_setting, setting
 
 _COUNTS: Final[Mapping[Intake, str]] = {
     Intake.ADDED: "added",
@@ -31,11 +32,8 @@ UPDATE imports SET finished_at = :now, status = :status, rejected = :rejected, r
 
 _HEADERS: Final = "headers_of_"
 """What the key in `settings` begins with, before the name of a profile."""
-_NOTE_HEADERS: Final = """
-INSERT INTO settings (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
-"""
 _LAST_FILE: Final = "SELECT max(at) AS at FROM imports WHERE actor = :actor AND status IN ('running', 'done')"
-_ALERTED: Final = "SELECT value FROM settings WHERE key = 'file_alerted'"
+_ALERTED: Final = "file_alerted"
 
 
 def begin_import(connection: Connection, now: datetime, *, file: str, profile: str | None, actor: str) -> int:
@@ -46,13 +44,13 @@ def begin_import(connection: Connection, now: datetime, *, file: str, profile: s
 
 def note_headers(connection: Connection, _now: datetime, *, profile: str, headers: Mapping[str, str]) -> None:
     """Record under which headers the file of a profile had its fields, in their order."""
-    connection.execute(_NOTE_HEADERS, {"key": _HEADERS + profile, "value": json.dumps(headers)})
+    put_setting(connection, _HEADERS + profile, json.dumps(headers))
 
 
 def headers_of(connection: Connection, *, profile: str) -> dict[str, str]:
     """Return under which headers the last file of a profile had its fields; empty: none was imported yet."""
-    row = connection.execute("SELECT value FROM settings WHERE key = :key", {"key": _HEADERS + profile}).fetchone()
-    return {} if row is None else {str(field): str(header) for field, header in json.loads(row["value"]).items()}
+    text = setting(connection, _HEADERS + profile)
+    return {} if text is None else {str(field): str(header) for field, header in json.loads(text).items()}
 
 
 def end_import(
@@ -97,17 +95,12 @@ def missing_file(connection: Connection, *, expected: Expected, now: datetime) -
 def file_alert(connection: Connection, *, expected: Expected, now: datetime) -> datetime | None:
     """Return what `missing_file` returns, if no alert was sent for it yet."""
     missing = missing_file(connection, expected=expected, now=now)
-    row = connection.execute(_ALERTED).fetchone()
-    return None if missing is None or (row is not None and row["value"] == str(to_ms(missing))) else missing
+    return None if missing is None or setting(connection, _ALERTED) == str(to_ms(missing)) else missing
 
 
 def note_file_alert(connection: Connection, _now: datetime, *, missing: datetime) -> None:
     """Record that an alert was sent for a file that has not come."""
-    connection.execute(
-        "INSERT INTO settings (key, value) VALUES ('file_alerted', :value)"
-        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        {"value": str(to_ms(missing))},
-    )
+    put_setting(connection, _ALERTED, str(to_ms(missing)))
 
 
 def _record(row: Row) -> ImportRecord:

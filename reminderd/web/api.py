@@ -30,13 +30,16 @@ from reminderd.web.appointments import AppointmentsView
 from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, RequestLimits, TooLargeError, body_of
 from reminderd.web.changes import PATH as CHANGES_PATH
 from reminderd.web.changes import ChangeFeed, ChangesView
-from reminderd.web.entries import FIELD_NAME, Fields, document_in, read_entries
-from reminderd.web.replies import (
+from reminderd.web.documents import (
+    FIELD_NAME,
     RETRY_AFTER_SECONDS,
+    Fields,
     ProblemError,
     View,
+    document_in,
     plain,
     problem,
+    read_entries,
     ready_reply,
     refusal_of,
     reply,

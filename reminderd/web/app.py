@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from reminderd.metrics import CONTENT_TYPE
 from reminderd.web.api import Api, Throttle, api_views
 from reminderd.web.bodies import RequestLimits, with_bounded_bodies
-from reminderd.web.replies import View, json_app, ready_reply, reply, unavailable
+from reminderd.web.documents import View, json_app, ready_reply, reply, unavailable
 from reminderd.web.webhooks import Webhooks, webhook_views
 
 Readiness: TypeAlias = Callable[[], Awaitable[Mapping[str, str | None]]]

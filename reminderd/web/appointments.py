@@ -16,8 +16,7 @@ from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.queries import SHOWN_BY_API
 from reminderd.store.reminders import RequestsRefusedError
 from reminderd.store.rows import APPOINTMENTS, Shown
-from reminderd.web.entries import Fields, read_entries
-from reminderd.web.replies import ProblemError, plain, refusal_of, reply
+from reminderd.web.documents import Fields, ProblemError, plain, read_entries, refusal_of, reply
 
 PATH: Final = "/api/appointments"
 

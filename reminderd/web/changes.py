@@ -11,7 +11,7 @@ from reminderd.core.changes import Cursor, CursorError, read_cursor
 from reminderd.store.changes import Page
 from reminderd.store.feed import until_any
 from reminderd.web.bodies import body_of
-from reminderd.web.replies import RETRY_AFTER_SECONDS, ProblemError, reply
+from reminderd.web.documents import RETRY_AFTER_SECONDS, ProblemError, reply
 
 PATH: Final = "/api/changes"
 

@@ -18,7 +18,7 @@ from reminderd.providers.base import (
 )
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, RequestLimits, TooLargeError, body_of
-from reminderd.web.replies import View, reply, unavailable
+from reminderd.web.documents import View, reply, unavailable
 
 
 @frozen(kw_only=True)

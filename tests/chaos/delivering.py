@@ -16,8 +16,8 @@ from reminderd.core.rules import Backoff
 from reminderd.results.answer_files import Files, keep_writing
 from reminderd.results.forms import Form
 from reminderd.results.webhook import Destination, Sender
+from reminderd.store.changes import FOLDER, backlog, progress
 from reminderd.store.database import Database, open_database
-from reminderd.store.deliveries import FOLDER, backlog, progress
 from reminderd.store.feed import Feed
 from reminderd.store.sqlite.driver import Connection
 

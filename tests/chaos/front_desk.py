@@ -19,7 +19,7 @@ from reminderd.core.script.templates import NO_TEMPLATES
 from reminderd.core.upsert import Decision, Intake
 from reminderd.store.reminders import API, RequestsRefusedError, Source, put_all, stored, withdraw
 from reminderd.web.api import read_requests
-from reminderd.web.replies import ProblemError
+from reminderd.web.documents import ProblemError
 from tests.chaos.carrier import message_for
 from tests.chaos.imports import READ_NUMBER, import_table
 from tests.chaos.other_programs import Book, Wanted

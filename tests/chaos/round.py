@@ -48,7 +48,7 @@ async def play(scenario: Scenario, seed: int, folder: Path) -> Tally:
             clinic=Clinic(
                 reminder_of=partial(reminder_of, database),
                 response_to=partial(response_to, database),
-                cancel=partial(_cancel, database),
+                cancel=partial(cancel_by_staff, database),
             ),
             client=client,
             nursery=nursery,
@@ -224,7 +224,8 @@ def _insert(database: Path, numbers: range) -> None:
         transaction(connection, lambda connection, _now: connection.executemany(insert, rows), SystemClock().now())
 
 
-def _cancel(database: Path, reminder_id: str) -> None:
+def cancel_by_staff(database: Path, reminder_id: str) -> None:
+    """Cancel a reminder as staff do, if that still can be done."""
     with open_sync(database) as connection, suppress(NotAllowedError):
         stop = partial(cancel, reminder_id=reminder_id, rules=Rules(), source=Source(actor="staff"))
         transaction(connection, stop, SystemClock().now())

@@ -10,7 +10,7 @@ import trustme
 
 from reminderd.config import Config, WebConfig, with_provider
 from reminderd.core.diagnosis import Finding
-from reminderd.doctor.asking import Asking, asking
+from reminderd.doctor.connections import Asking, asking
 from reminderd.providers.generic.settings import GenericSettings
 from tests.support.generic_server import KEY, SECRET
 from tests.support.hostile_provider import Line, Script, answer, hear

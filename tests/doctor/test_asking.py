@@ -1,7 +1,8 @@
 import pytest
 
-from reminderd.doctor.asking import Asking, is_this_machine
+from reminderd.doctor.connections import Asking
 from reminderd.providers.http import HttpFailure
+from reminderd.validators import is_this_machine
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, with_provider
 from reminderd.core.diagnosis import Mark
 from reminderd.doctor import machine
-from reminderd.doctor.asking import Asking
+from reminderd.doctor.connections import Asking
 from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic
 from tests.support.builders import NOW

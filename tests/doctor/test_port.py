@@ -7,8 +7,7 @@ from attrs import evolve
 
 from reminderd.config import Config, DatabaseConfig, WebConfig, provider_section
 from reminderd.core.diagnosis import Mark
-from reminderd.doctor.asking import Asking, asking
-from reminderd.doctor.connections import LocalDaemon, _refusal, check_port
+from reminderd.doctor.connections import Asking, LocalDaemon, _refusal, asking, check_port
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.opening import open_sync

@@ -8,8 +8,7 @@ from attrs import frozen
 
 from reminderd.clock import SystemClock
 from reminderd.core.diagnosis import Mark
-from reminderd.doctor.asking import Asking, asking
-from reminderd.doctor.connections import PublicAddress, check_public_address, plain_http
+from reminderd.doctor.connections import Asking, PublicAddress, asking, check_public_address, plain_http
 from tests.doctor.conftest import ALIVE, marks_of, says, site
 from tests.support.hostile_provider import answer, answering, hang, hostile, nobody_listens, say
 from tests.support.tls import encrypted

@@ -7,8 +7,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, WebConfig, with_provider
 from reminderd.core.diagnosis import Finding, Mark
 from reminderd.daemon.setup import client
-from reminderd.doctor.asking import Asking
-from reminderd.doctor.connections import check_webhooks
+from reminderd.doctor.connections import Asking, check_webhooks
 from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic, says
 from tests.support.hostile_provider import Line, ReceivedRequest, Script, answering, hear, hostile, nobody_listens

@@ -64,7 +64,7 @@ def whole(inbox: Path) -> list[Dropped]:
 
 
 def imported(inbox: Path, config: Config) -> list[Result]:
-    return [import_dropped(dropped, config, lambda: False) for dropped in whole(inbox)]
+    return [import_dropped(dropped, config, SystemClock(), lambda: False) for dropped in whole(inbox)]
 
 
 def files(inbox: Path) -> set[str]:
@@ -302,7 +302,7 @@ def test_a_file_that_is_written_anew_before_its_turn_waits_until_it_is_whole_aga
     [dropped] = whole(inbox)
     (inbox / "list.csv").write_text(HEADER)
     with pytest.raises(ChangedError):
-        import_dropped(dropped, config, lambda: False)
+        import_dropped(dropped, config, SystemClock(), lambda: False)
     assert files(inbox) == {"list.csv"}
     assert rows(inbox, "SELECT id FROM imports") == []
 
@@ -332,7 +332,7 @@ def test_an_import_that_is_stopped_leaves_the_file_where_it_is(inbox: Path, conf
     (inbox / "list.csv").write_text(HEADER + BAD + lines)
     [dropped] = whole(inbox)
     asked = iter([False, True])
-    result = import_dropped(dropped, config, lambda: next(asked))
+    result = import_dropped(dropped, config, SystemClock(), lambda: next(asked))
     assert result.status is ImportStatus.INTERRUPTED
     assert files(inbox) == {"list.csv"}
     assert len(refs(inbox)) == CHUNK - 1

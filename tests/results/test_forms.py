@@ -50,6 +50,7 @@ def test_a_table_has_the_columns_of_the_profile_and_then_the_outcome() -> None:
         "Mobile": "'+4930123456",
         "Day": "2026-03-03",
         "Status": "09:30",
+        "kind": "reminder",
         "reminderd status": "called",
         "response": "confirmed",
         "outcome": "confirmed",
@@ -65,6 +66,12 @@ def test_without_a_profile_a_table_has_no_phone_number() -> None:
     assert (row["appointment_at"], row["scheduled_at"]) == ("2026-03-03 09:30", "2026-03-02 11:00")
     assert (row["outcome"], row["why"]) == ("not reached", "not answered")
     assert "4930123456" not in str(row)
+
+
+def test_a_profile_without_a_ref_or_that_ignores_a_column_still_shows_what_a_line_is_about() -> None:
+    row = table(an_answer(), {"message": "", "date": "Date", "time": "Time", "patient_ref": "Ref"})
+    assert list(row)[:5] == ["Date", "Time", "Ref", "reminderd ref", "appointment_ref"]
+    assert (row["Date"], row["Time"], row["Ref"], row["reminderd ref"]) == ("2026-03-02", "11:00", "P 1", "A|7")
 
 
 def test_no_cell_is_a_formula() -> None:
@@ -116,6 +123,19 @@ def test_an_hl7_message_says_why_nobody_was_reached() -> None:
     text = written(an_answer(response=None, status="failed", end_code=EndCode.VOICEMAIL), "hl7")
     assert "NTE|1||answered by voicemail\r" in text
     assert "|NOT_REACHED^not reached^L\r" in text
+
+
+@pytest.mark.parametrize(
+    ("columns", "code"),
+    [
+        ({"appointment_id": "p1", "end_code": EndCode.APPOINTMENT_MOVED}, "CALL_CANCELLED"),
+        ({"kind": ChangeKind.APPOINTMENT, "subject_id": "p1"}, "CANCELLED"),
+        ({"end_code": EndCode.CANCELLED_BY_STAFF}, "CANCELLED"),
+    ],
+)
+def test_an_appointment_is_not_reported_as_cancelled_with_one_of_its_calls(columns: dict[str, Any], code: str) -> None:
+    text = written(an_answer(response=None, status="cancelled", **columns), "hl7")
+    assert f"|{code}^cancelled^L\r" in text
 
 
 def test_every_outcome_has_a_code() -> None:

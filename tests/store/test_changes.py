@@ -12,8 +12,15 @@ from reminderd.core.answers import Accepted
 from reminderd.core.changes import Cursor, CursorError
 from reminderd.core.script.prompts import Question
 from reminderd.store import reminders
-from reminderd.store.changes import answers_between, changes_after, newest_change, trim_changes
-from reminderd.store.deliveries import WEBHOOK, set_progress, trim
+from reminderd.store.changes import (
+    WEBHOOK,
+    answers_between,
+    changes_after,
+    newest_change,
+    set_progress,
+    trim,
+    trim_changes,
+)
 from reminderd.store.personal_data import erase, record
 from reminderd.store.reminders import Source
 from reminderd.store.rows import to_ms

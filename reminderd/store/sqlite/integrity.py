@@ -13,7 +13,7 @@ from attrs import define, frozen
 
 from reminderd.core.changes import Backlog
 from reminderd.core.phone import Numbering
-from reminderd.store.deliveries import backlog
+from reminderd.store.changes import backlog
 from reminderd.store.queries import broken_promises, uncallable
 from reminderd.store.settings import database_id, real_provider, unreached_since
 from reminderd.store.sqlite.driver import Connection, DatabaseError, Error, Row, connect, snapshot, translated

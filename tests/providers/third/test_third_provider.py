@@ -13,8 +13,7 @@ from reminderd.config import Config, ConfigError
 from reminderd.config.load import load_config
 from reminderd.core.diagnosis import Mark
 from reminderd.daemon import run
-from reminderd.doctor.asking import asking
-from reminderd.doctor.connections import check_provider, check_webhooks
+from reminderd.doctor.connections import asking, check_provider, check_webhooks
 from reminderd.providers.base import ProviderSettings
 from reminderd.providers.registry import PROVIDERS
 from reminderd.store.sqlite.opening import open_sync

@@ -1,0 +1,43 @@
+"""A simulated month of a clinic, held against an oracle that knows only the documents.
+
+`REMINDERD_MONTHS=20` plays as many months, each with a seed of its own.
+"""
+
+import os
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tests.month.clinic import Clinic
+from tests.month.oracle import End, broken
+from tests.month.patients import Mood
+from tests.month.practice import A_DAY, Kind
+
+MONTHS = int(os.environ.get("REMINDERD_MONTHS", "1"))
+DAYS = 30
+
+SEASONS = (
+    (date(2026, 2, 23), date(2026, 3, 17)),  # the clock is put forward on March 8
+    (date(2026, 10, 19), date(2026, 11, 11)),  # and put back on November 1
+)
+"""The first day of a month, and a holiday in it."""
+
+
+@pytest.mark.parametrize("seed", range(MONTHS))
+def test_a_month_keeps_every_promise(tmp_path: Path, seed: int) -> None:
+    first, holiday = SEASONS[seed % len(SEASONS)]
+    clinic = Clinic(folder=tmp_path, seed=seed, days=DAYS, first=first, holiday=holiday)
+    until = clinic.passes()
+    found = [*clinic.patients.wrong, *broken(clinic.house, clinic.month, until=until)]
+    assert not found, f"seed {seed}: {len(found)} are broken:\n" + "\n".join(found[:30])
+    assert clinic.happened["refused files"] == 1, "only the file that was cut short is refused"
+    assert clinic.patients.moods == set(Mood)
+    assert clinic.practice.happened.keys() == set(Kind)
+    assert {ring.end for ring in clinic.month.rings} == set(End)
+    assert (
+        min(clinic.happened[one] for one in ("kills", "outages", "killed in an import", "killed after an import")) > 0
+    )
+    assert clinic.happened["forgotten answers"] > 0
+    assert clinic.patients.dropped > 0, "no call was dropped while it rang"
+    assert len(clinic.month.rings) > DAYS * A_DAY, "hardly anybody was called"
