@@ -139,7 +139,7 @@ class _Options:
 @click.option(
     "--snapshot",
     is_flag=True,
-    help="FILE has all appointments of a span: cancel what it lacks and came from files of the same --profile.",
+    help="FILE has all appointments of a span: cancel those that it lacks and files of the same --profile had.",
 )
 @click.option("--from", "first", metavar="DATE", help="The first day of the span.")
 @click.option("--to", "last", metavar="DATE", help="The last day of the span.")
@@ -149,11 +149,13 @@ class _Options:
     default=f"{MOST_CANCELLED:.0%}",
     show_default=True,
     metavar="PERCENT",
-    help="Refuse a snapshot that lacks more of them, and more than 5.",
+    help="Refuse a snapshot that would cancel more than this share of what is stored, if that is more than 5.",
 )
 @with_config
 def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN401 - click passes each with its type
-    """Import reminders from FILE: a CSV table with a header, a calendar (.ics), FHIR or HL7 v2; - is standard input.
+    """Import reminders or appointments from FILE; - is standard input.
+
+    It is a CSV table with a header, a calendar (.ics), FHIR or HL7 v2.
 
     It may be run again at any time: a line that was imported before changes nothing, and an edited line updates its
     reminder as long as the patient was not called.
@@ -366,6 +368,8 @@ def _say_what_was_found(file: Path, table: Table, columns: Columns) -> None:
     for other in others:
         click.echo(f"  {other}")
     for name, places in columns.places.items():
+        if [table.header[place] for place in places] == [name]:  # a format with our own names, which says nothing
+            continue
         between = ", else " if name == "phone_number" else " and "
         click.echo(f"  {name}: {between.join(table.header[place].strip() for place in places)}")
     if columns.ignored:

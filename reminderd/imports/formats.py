@@ -90,8 +90,9 @@ def _files(path: Path, form: str) -> list[tuple[str, Path]]:
         return [("", path)]
     found = members(path, _ENDINGS[form])
     if not found:
-        endings = " or ".join(sorted(_ENDINGS[form]))
-        raise UnreadableError(f"it is a folder, and has no files to import; expected some that end with {endings}")
+        endings = ", ".join(sorted(_ENDINGS["ics"] | _ENDINGS["fhir"]))
+        expected = f"expected calendars or FHIR files in it ({endings}), or the name of a single file"
+        raise UnreadableError(f"it is a folder, and has no files that are imported from one; {expected}")
     return [(file.name, file) for file in found]
 
 
