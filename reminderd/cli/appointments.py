@@ -43,7 +43,7 @@ from reminderd.store.reminders import Source
 from reminderd.store.sqlite.driver import snapshot, transaction
 
 _TABLE_LIMIT: Final = 200
-_COLUMNS: Final = ("ref", "at", "phone_number", "name", "type", "status", "response", "last_error", "id")
+_COLUMNS: Final = ("ref", "at", "phone_number", "name", "type", "status", "response", "why", "id")
 _REMINDER_COLUMNS: Final = ("cadence", "scheduled_at", "status", "response", "attempts", "why", "id")
 _OPTIONS: Final = {"phone_number": "phone"}
 
@@ -90,7 +90,10 @@ def add(config: Config, /, *, phone_number: str, at: str, as_json: bool, **other
     with database(config) as connection:
         known = None if wanted.ref is None else snapshot(connection, partial(find_appointment, id_or_ref=wanted.ref))
         if known is not None:
-            fail(f"not added: the appointment {known.id} has this ref already; reminderd appointment move changes it")
+            fail(
+                f"not added: the appointment {known.id} has this ref already; "
+                "to give it another time: reminderd appointment move"
+            )
         (decision,) = transaction(connection, put, SystemClock().now())
         found = snapshot(connection, partial(stored_appointment, id_or_ref=wanted.ref or wanted.own_id))
     if decision.refused or found is None:
@@ -101,6 +104,8 @@ def add(config: Config, /, *, phone_number: str, at: str, as_json: bool, **other
         done = "is there already, unchanged" if decision.intake is Intake.UNCHANGED else "added"
         click.echo(f"{done}: {found.appointment['id']}")
         _print_plan(config, found)
+        if not any(str(found.appointment["last_error"]) in warning for warning in decision.warnings):
+            _print_note(found)
     for warning in decision.warnings:
         click.echo(f"warning: {warning}", err=True)
 
@@ -126,7 +131,7 @@ def list_(
     if as_json:
         print_json(rows, zone)
     elif rows:
-        print_table(rows, _COLUMNS, zone)
+        print_table([row | {"why": row["last_error"]} for row in rows], _COLUMNS, zone)
     else:
         click.echo("no appointments")
 
@@ -147,7 +152,10 @@ def show(config: Config, name: str, *, as_json: bool) -> None:
         print_json(_document(found), zone)
         return
     print_fields(found.appointment, zone)
-    print_table(_for_people(found.reminders), _REMINDER_COLUMNS, zone, title="reminders")
+    if found.reminders:
+        print_table(_for_people(found.reminders), _REMINDER_COLUMNS, zone, title="reminders")
+    else:
+        click.echo("no reminders")
 
 
 @appointment.command(short_help="Give an appointment another time.")
@@ -227,8 +235,9 @@ def _say(config: Config, appointment_id: str, done: str, *, as_json: bool) -> No
     if as_json:
         print_json(_document(found), config.calling.zone)
         return
-    click.echo(f"{appointment_id} is {done}")
+    click.echo(f"{found.appointment['ref'] or appointment_id} is {done}")
     _print_plan(config, found)
+    _print_note(found)
 
 
 def _print_plan(config: Config, found: StoredAppointment) -> None:
@@ -237,7 +246,10 @@ def _print_plan(config: Config, found: StoredAppointment) -> None:
         at = one["scheduled_at"]
         if one["status"] == Status.SCHEDULED and isinstance(at, datetime):
             held = "" if one["hold_reason"] is None else f", held: {one['hold_reason']}"
-            click.echo(f"call planned for {spoken(at, zone)} ({one['cadence']} before){held}")
+            click.echo(f"call planned for {spoken(at, zone)} ({one['cadence']}){held}")
+
+
+def _print_note(found: StoredAppointment) -> None:
     if found.appointment["last_error"] is not None:
         click.echo(f"note: {found.appointment['last_error']}")
 

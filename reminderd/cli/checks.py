@@ -116,7 +116,7 @@ def _account_errors(config: Config) -> list[str]:
 
 
 _AT: Final = time(16)
-"""The hour of the appointment that stands for any."""
+"""The time of day of the example appointment."""
 
 
 @click.group(name="messages")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import click
@@ -35,14 +35,12 @@ from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
-from reminderd.imports.formats import opened
+from reminderd.imports.formats import Profile, opened, profile_of
 from reminderd.imports.loop import ReadRow, Tally, Write, import_rows
-from reminderd.imports.profiles import Profile, profile_of
-from reminderd.imports.recording import Ending, recorded
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
 from reminderd.imports.snapshot import Coverage, Snapshot, nothing_cancelled, snapshot_of
 from reminderd.imports.table import Table, UnreadableError
-from reminderd.imports.writing import comparing, source_of, writing
+from reminderd.imports.writing import Ending, comparing, recorded, source_of, writing
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.sqlite.driver import Connection
 from reminderd.validators import codec_of, did_you_mean
@@ -141,7 +139,7 @@ class _Options:
 @click.option(
     "--snapshot",
     is_flag=True,
-    help="FILE has all appointments of a span: cancel what it lacks and came from files of the same --profile.",
+    help="FILE has all appointments of a span: cancel those that it lacks and files of the same --profile had.",
 )
 @click.option("--from", "first", metavar="DATE", help="The first day of the span.")
 @click.option("--to", "last", metavar="DATE", help="The last day of the span.")
@@ -151,11 +149,13 @@ class _Options:
     default=f"{MOST_CANCELLED:.0%}",
     show_default=True,
     metavar="PERCENT",
-    help="Refuse a snapshot that lacks more of them, and more than 5.",
+    help="Refuse a snapshot that would cancel more than this share of what is stored, if that is more than 5.",
 )
 @with_config
 def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN401 - click passes each with its type
-    """Import reminders from FILE: a CSV table with a header, a calendar (.ics), FHIR or HL7 v2; - is standard input.
+    """Import reminders or appointments from FILE; - is standard input.
+
+    It is a CSV table with a header, a calendar (.ics), FHIR or HL7 v2.
 
     It may be run again at any time: a line that was imported before changes nothing, and an edited line updates its
     reminder as long as the patient was not called.
@@ -205,7 +205,7 @@ def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN40
         chosen_from = ", ".join(f"{lines:,} from {table.header[place].strip()}" for place, lines in used.most_common())
         click.echo(f"phone numbers: {chosen_from or 'none'}")
     if started.ending.status is ImportStatus.INTERRUPTED:
-        _stop(f"interrupted after {table.unit} {tally.last_line}; {_AGAIN}")
+        fail(f"interrupted after {table.unit} {tally.last_line}; {_AGAIN}", INTERRUPTED)
     if tally.rejected.lines:
         raise SystemExit(FAILED)
 
@@ -279,12 +279,7 @@ def _one_line_for_errors(file: Path) -> Iterator[None]:
     except OSError as error:
         fail(f"{error.filename or file}: {error.strerror}; {_AGAIN}")
     except KeyboardInterrupt:  # before the first chunk, or the second one
-        _stop(f"interrupted; {_AGAIN}")
-
-
-def _stop(message: str) -> NoReturn:
-    click.echo(message, err=True)
-    raise SystemExit(INTERRUPTED)
+        fail(f"interrupted; {_AGAIN}", INTERRUPTED)
 
 
 def _rejected_path(file: Path, named: Path | None) -> Path:
@@ -373,6 +368,8 @@ def _say_what_was_found(file: Path, table: Table, columns: Columns) -> None:
     for other in others:
         click.echo(f"  {other}")
     for name, places in columns.places.items():
+        if [table.header[place] for place in places] == [name]:  # a format with our own names, which says nothing
+            continue
         between = ", else " if name == "phone_number" else " and "
         click.echo(f"  {name}: {between.join(table.header[place].strip() for place in places)}")
     if columns.ignored:

@@ -31,7 +31,7 @@ COMMANDS: Final[Mapping[str, _Command]] = {
     "doctor": _Command("checks:doctor", "Check everything the daemon depends on, and say what to fix."),
     "call-test": _Command("call_test:call_test", "Call one phone now, and show the progress of the call."),
     "add": _Command("one_reminder:add", "Add one reminder."),
-    "import": _Command("importing:import_", "Import reminders from a CSV file."),
+    "import": _Command("importing:import_", "Import reminders or appointments from a file."),
     "appointment": _Command("appointments:appointment", "Add, list, show, move or cancel appointments."),
     "list": _Command("lists:list_", "List reminders by their time."),
     "report": _Command("lists:report", "Report the outcome of a day's reminders, today's by default."),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from operator import itemgetter
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -38,10 +38,11 @@ from reminderd.core.requests import (
 )
 from reminderd.core.rules import Rules
 from reminderd.store import queries, reminders
+from reminderd.store.appointments import find_appointment
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.queries import Value
 from reminderd.store.rows import CALLS, Shown
-from reminderd.store.sqlite.driver import snapshot, transaction
+from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 
 T = TypeVar("T")
 
@@ -145,7 +146,7 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
     with database_to_look_at(config) as connection:
         row = snapshot(connection, partial(queries.find_reminder, id_or_ref=reminder))
         if row is None:
-            fail(f"no reminder has the id or ref {reminder}")
+            _fail_unknown(connection, reminder)
         calls = snapshot(connection, partial(queries.calls_of, reminder_id=str(row["id"])))
         others = snapshot(connection, partial(queries.bundled_with, reminder_id=str(row["id"])))
         acts = snapshot(connection, partial(queries.acts_on, reminder_id=str(row["id"])))
@@ -245,9 +246,19 @@ def _write(config: Config, fn: "partial[T]") -> T:
 def _id(config: Config, id_or_ref: str) -> str:
     with existing_database(config) as connection:
         row = snapshot(connection, partial(queries.find_reminder, id_or_ref=id_or_ref))
-    if row is None:
-        fail(f"no reminder has the id or ref {id_or_ref}")
+        if row is None:
+            _fail_unknown(connection, id_or_ref)
     return str(row["id"])
+
+
+def _fail_unknown(connection: Connection, name: str) -> NoReturn:
+    """Say that no reminder has this name, and what to do if an appointment has it: lists show that."""
+    if snapshot(connection, partial(find_appointment, id_or_ref=name)) is not None:
+        shows = f"reminderd appointment show {name}"
+        fail(
+            f"{name} is an appointment, which may have several reminders; expected the id of one of them, as in {shows}"
+        )
+    fail(f"no reminder has the id or ref {name}")
 
 
 def _say(config: Config, reminder_id: str, *, as_json: bool) -> None:

@@ -24,9 +24,15 @@ from reminderd.store.queries import Value
 Row = Mapping[str, Value]
 
 _ANY_WIDTH: Final = 10_000
-_FOLDED_WIDTH: Final = 12
-_FOLDED: Final = frozenset({"id", "ref", "why", "error", "external_call_id", "detail", "reason", "what happens"})
+_FOLDED_WIDTHS: Final = (12, 8)
+"""How narrow they may become; the first that fits is taken."""
+_FOLDED: Final = frozenset(
+    {"id", "ref", "why", "error", "external_call_id", "detail", "reason", "what happens", "name", "type"}
+)
 """Columns whose texts may be long."""
+
+_SPARED: Final = frozenset({"attempts", "wake_at", "type"})
+"""Columns that are left out before anything else is folded."""
 
 _CODED: Final = frozenset({"state", "outcome", "call_outcome", "response"})
 """Columns that hold codes, which a person reads as words."""
@@ -56,13 +62,19 @@ def print_table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo, *, 
     """Print the named columns of the rows.
 
     Where the terminal is too narrow, empty columns, seconds and borders are left out, and only long texts are folded;
-    where even that is too wide, any text is.
+    then columns that staff rarely need, which --json has. Where even that is too wide, any text is folded.
     """
     shown = console()
     table = _table(rows, columns, zone)
     if shown.measure(table, options=shown.options.update(max_width=_ANY_WIDTH)).maximum > shown.width:
         filled = [column for column in columns if any(row[column] not in {None, ""} for row in rows)]
-        table = _narrow_table(rows, filled, zone, shown.width) or _table(rows, filled, zone)
+        needed = [column for column in filled if column not in _SPARED]
+        tries = (
+            _narrow_table(rows, some, zone, shown.width, folded)
+            for some in (filled, needed)
+            for folded in _FOLDED_WIDTHS
+        )
+        table = next(filter(None, tries), None) or _table(rows, filled, zone)
     table.title, table.title_justify = title, "left"
     shown.print(table)
 
@@ -76,16 +88,16 @@ def _table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo) -> Table
     return table
 
 
-def _narrow_table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo, width: int) -> Table | None:
+def _narrow_table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo, width: int, folded: int) -> Table | None:
     """Return a table without borders and seconds that folds only long texts; None: it does not fit."""
     table = Table(header_style="bold", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     needed = len(columns) - 1
     for column in columns:
         cells = [_cell(column, row[column], zone, has_seconds=False) for row in rows]
         widest = max(cell.cell_len for cell in (Text(column), *cells))
-        needed += min(widest, _FOLDED_WIDTH) if column in _FOLDED else widest
+        needed += min(widest, folded) if column in _FOLDED else widest
         if column in _FOLDED:
-            table.add_column(column, overflow="fold", min_width=min(widest, _FOLDED_WIDTH))
+            table.add_column(column, overflow="fold", min_width=min(widest, folded))
         else:
             table.add_column(column, no_wrap=True, min_width=widest)
     for row in rows:

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 import cattrs
 import click
-import httpx
 from attrs import asdict
 
 from reminderd.cli.common import (
@@ -205,6 +204,8 @@ def _ago(moment: datetime | None, now: datetime, zone: ZoneInfo, never: str = "n
 
 def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
     """Return the status of the daemon, waiting so many seconds; or a sentence that says why it is unknown."""
+    import httpx  # noqa: PLC0415 - slow to import, and only this command asks the daemon
+
     if web.local_url is None:
         return "nobody can be asked: [web].port is 0, a port that the daemon chooses at each start"
     url = f"{web.local_url}/health/status"

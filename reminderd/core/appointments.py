@@ -192,8 +192,8 @@ def plan(appointment: AppointmentRequest | Appointment, rules: Rules) -> list[Pl
 def too_late_for(call: PlannedCall, now: datetime) -> str | None:
     """Return why a call that is not planned yet is left out; None: there is time."""
     if call.at is None:
-        return f"{call.cadence} before: left out, as there are no calling hours before it"
-    return f"{call.cadence} before: left out, as it was booked too late for it" if call.at <= now else None
+        return f'the call "{call.cadence}" is left out: there are no calling hours before the appointment'
+    return f'the call "{call.cadence}" is left out: it was booked too late for it' if call.at <= now else None
 
 
 def uncalled(calls: list[PlannedCall], now: datetime) -> str | None:

@@ -21,7 +21,13 @@ from reminderd.doctor.connections import (
     check_public_address,
     check_webhooks,
 )
-from reminderd.doctor.machine import check_clock, check_database, check_drop_folder, check_files
+from reminderd.doctor.machine import (
+    check_clock,
+    check_database,
+    check_drop_folder,
+    check_files,
+    check_results_folder,
+)
 
 QUESTION_SECONDS: Final = 5.0
 """For one question over the network."""
@@ -37,6 +43,7 @@ async def diagnose(config: Config, clock: Clock) -> list[Finding]:
             partial(_at_once, partial(check_configuration, config)),
             partial(_at_once, partial(check_files, config)),
             partial(_at_once, partial(check_drop_folder, config, clock.now())),
+            partial(_at_once, partial(check_results_folder, config)),
             partial(check_clock, config, open_to_ask, clock),
             partial(check_database, config, clock, seconds=READING_SECONDS),
             partial(check_provider, config, seconds=QUESTION_SECONDS),

@@ -258,6 +258,17 @@ def check_drop_folder(config: Config, now: datetime) -> list[Finding]:
     return [good(_IMPORTS, "files can be taken out of [import].folder")]
 
 
+def check_results_folder(config: Config) -> list[Finding]:
+    """Check that files with answers can be written; nothing is reported if none are wanted."""
+    folder = config.results.path
+    if folder is None:
+        return []
+    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+        return [good("results", "files can be written to [results].folder")]
+    fix = "make the folder, and let the daemon's user write there, and its service as well; see operations.md, Back up"
+    return [wrong("results", "no file can be written to [results].folder", fix)]
+
+
 def _missing(config: Config, now: datetime) -> datetime | None:
     """Return by when a file should have come; None: it has, or the database, which others check, can't be read."""
     expected = expected_of(config)

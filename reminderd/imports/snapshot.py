@@ -19,14 +19,11 @@ from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.upsert import Cancellation
 from reminderd.imports.loop import ReadRow
 from reminderd.imports.table import MESSAGE_UNIT, SPREADSHEET_UNIT, Table, UnreadableError
+from reminderd.imports.writing import APPOINTMENTS_AT_ONCE, PAUSE
 from reminderd.store.appointments import appointments_between, cancel_appointment
 from reminderd.store.reminders import Source, cancel, waiting_between
 from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 
-_AT_ONCE: Final = 200
-"""How many are cancelled in one transaction."""
-
-_PAUSE: Final = 0.02
 _NO_REF: Final = ("ref:", "cells:")
 
 
@@ -52,6 +49,8 @@ class Snapshot:
     """Whether it holds appointments; else reminders."""
     start: datetime
     end: datetime
+    certain_until: datetime
+    """What is missing from here on is not cancelled: the file may be cut off, or its first days may have been free."""
     most: float
 
     def missing(self, connection: Connection, profile: str, now: datetime) -> list[Waiting]:
@@ -64,19 +63,20 @@ class Snapshot:
             return []
         stored = snapshot(connection, partial(self._waiting, profile=profile, now=now))
         try:
-            return missing_from(stored, self.held.names, self.most)
+            missing = missing_from(stored, self.held.names, self.most)
         except SnapshotRefusedError as error:
             raise UnreadableError(str(error)) from None
+        return [one for one in missing if one.at < self.certain_until]
 
     def cancel(
         self, connection: Connection, missing: Sequence[Waiting], *, rules: Rules, source: Source, clock: Clock
     ) -> int:
         """Cancel what is missing and still waits, some of it in each transaction; return how many were cancelled."""
         cancelled = 0
-        for at in range(0, len(missing), _AT_ONCE):
-            some = partial(self._cancel, some=missing[at : at + _AT_ONCE], rules=rules, source=source)
+        for at in range(0, len(missing), APPOINTMENTS_AT_ONCE):
+            some = partial(self._cancel, some=missing[at : at + APPOINTMENTS_AT_ONCE], rules=rules, source=source)
             cancelled += transaction(connection, some, clock.now())
-            sleep(_PAUSE)
+            sleep(PAUSE)
         return cancelled
 
     def _waiting(self, connection: Connection, profile: str, now: datetime) -> list[Waiting]:
@@ -119,26 +119,35 @@ def snapshot_of(
         raise UnreadableError("its messages say what has changed, not what there is; expected no snapshot of them")
     names: set[str] = set()
     nameless: int | None = None
-    first: datetime | None = None
+    moments: list[datetime] = []
     for row in table.rows():
         asked = [row.mistake] if row.mistake is not None else read(row.cells)
         if isinstance(asked, AppointmentRequest):
             names.add(asked.ref or asked.own_id)
-            first = asked.at if first is None else min(first, asked.at)
+            moments.append(asked.at)
         elif isinstance(asked, ReminderRequest):
             names.add(asked.ref or asked.own_id)
-            first = asked.scheduled_at if first is None else min(first, asked.scheduled_at)
+            moments.append(asked.scheduled_at)
         elif isinstance(asked, AppointmentCancellation | Cancellation):
             names.add(asked.name)
         elif ref := _ref_of(row, columns, asked, table.unit):
             names.add(ref)
         else:
             nameless = nameless or row.line
-    first_day = (first or now).astimezone(zone).date()
-    start = coverage.start or datetime.combine(first_day, time.min, tzinfo=zone)
+    ends = (min(moments), max(moments)) if moments else (now, now)
+    first_day, last_day = (datetime.combine(one.astimezone(zone).date(), time.min, tzinfo=zone) for one in ends)
+    start = coverage.start or first_day
     end = coverage.end or start + timedelta(days=coverage.days)
+    after_last = last_day + timedelta(days=1 if moments else 0)
     held = Held(frozenset(names), nameless)
-    return Snapshot(held=held, are_appointments=columns.are_appointments, start=start, end=end, most=coverage.most)
+    return Snapshot(
+        held=held,
+        are_appointments=columns.are_appointments,
+        start=start,
+        end=end,
+        certain_until=coverage.end or after_last,
+        most=coverage.most,
+    )
 
 
 def _ref_of(row: CsvRow, columns: Columns, mistakes: object, unit: str) -> str:

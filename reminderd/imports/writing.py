@@ -1,12 +1,15 @@
-"""Write what the rows of a table ask for, or only compare it with what is stored."""
+"""Write what the rows of a table ask for, or only compare it with what is stored; record each import in `imports`."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from itertools import groupby
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
+
+from attrs import define
 
 from reminderd.clock import Clock, SystemClock
 from reminderd.core.appointments import (
@@ -15,22 +18,25 @@ from reminderd.core.appointments import (
     decide_appointment,
     decide_appointment_cancellation,
 )
+from reminderd.core.imports import ImportStatus
 from reminderd.core.masking import without_numbers
 from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Cancellation, Decision, decide, decide_cancellation
-from reminderd.imports.loop import Chunk, Write
+from reminderd.imports.loop import Chunk, Tally, Write
 from reminderd.store import appointments, reminders
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.import_records import begin_import, end_import, note_headers
 from reminderd.store.reminders import Source
 from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 from reminderd.store.sqlite.opening import make_room
 
-_PAUSE: Final = 0.02
+PAUSE: Final = 0.02
 """Seconds after each transaction in which others can write, too; the next rows are being read meanwhile."""
 
-_APPOINTMENTS_AT_ONCE: Final = 200
+APPOINTMENTS_AT_ONCE: Final = 200
 """Appointments of one transaction: the calls of each are planned in it, which takes longer than a reminder."""
 
 _ByKind: TypeAlias = Mapping[type, Callable[[Sequence[Any]], list[Decision]]]
@@ -52,7 +58,7 @@ def writing(connection: Connection, *, rules: Rules, source: Source, clock: Cloc
         decided: list[Decision] = []
         for some in _at_once([asked for _, asked in chunk.good]):
             decided += transaction(connection, partial(fixed, asked=some), clock.now())
-            time.sleep(_PAUSE)
+            time.sleep(PAUSE)
         return decided
 
     return write
@@ -61,7 +67,7 @@ def writing(connection: Connection, *, rules: Rules, source: Source, clock: Cloc
 def _at_once(asked: Sequence[Asked]) -> list[list[Asked]]:
     """Split what a chunk asks for, in its order, into what is written in one transaction."""
     is_of_appointment = isinstance(asked[0], AppointmentRequest | AppointmentCancellation) if asked else False
-    size = _APPOINTMENTS_AT_ONCE if is_of_appointment else len(asked)
+    size = APPOINTMENTS_AT_ONCE if is_of_appointment else len(asked)
     numbered = groupby(enumerate(asked), lambda pair: pair[0] // size)
     return [[one for _, one in some] for _, some in numbered]
 
@@ -132,3 +138,70 @@ def _in_order(asked: Sequence[Asked], by_kind: _ByKind) -> list[Decision]:
     """Decide about every kind at once, and return the decisions in the order of the rows."""
     decided = {kind: iter(of_kind([one for one in asked if type(one) is kind])) for kind, of_kind in by_kind.items()}
     return [next(decided[type(one)]) for one in asked]
+
+
+@define
+class Ending:
+    """How an import ends, if nothing fails."""
+
+    status: ImportStatus = ImportStatus.DONE
+    reason: str | None = None
+
+
+def refused(connection: Connection, now: datetime, *, file: str, profile: str | None, actor: str, reason: str) -> None:
+    """Record that a file was refused as a whole; the reason contains nothing about a patient."""
+
+    def write(connection: Connection, now: datetime) -> None:
+        import_id = begin_import(connection, now, file=file, profile=profile, actor=actor)
+        status = ImportStatus.REFUSED
+        end_import(connection, now, import_id=import_id, status=status, done={}, rejected=0, reason=reason)
+
+    transaction(connection, write, now)
+
+
+@contextmanager
+def recorded(
+    connection: Connection,
+    tally: Tally,
+    *,
+    file: str,
+    profile: str | None,
+    actor: str,
+    headers: Mapping[str, str],
+    clock: Clock,
+) -> Iterator[Ending]:
+    """Record an import from its beginning to its end; what fails is recorded, too, as far as that is possible.
+
+    The headers are those of the file, by our fields: the answers come back under those of the last file of a profile.
+    """
+
+    def begin(connection: Connection, now: datetime) -> int:
+        if profile is not None:
+            note_headers(connection, now, profile=profile, headers=headers)
+        return begin_import(connection, now, file=file, profile=profile, actor=actor)
+
+    import_id = transaction(connection, begin, clock.now())
+
+    def end(status: ImportStatus, reason: str | None) -> None:
+        done, rejected = tally.done, tally.rejected.lines
+        write = partial(end_import, import_id=import_id, status=status, done=done, rejected=rejected, reason=reason)
+        transaction(connection, write, clock.now())
+
+    ending = Ending()
+    try:
+        yield ending
+    except BaseException as error:
+        status = ImportStatus.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ImportStatus.FAILED
+        with suppress(StoreUnavailableError):  # the row then shows that it was not finished
+            end(status, _why(error))
+        raise
+    end(ending.status, ending.reason)
+
+
+def _why(error: BaseException) -> str | None:
+    """Return why an import has failed, without anything that is in its file."""
+    if isinstance(error, KeyboardInterrupt):
+        return None
+    if isinstance(error, StoreUnavailableError):
+        return str(error)
+    return error.strerror if isinstance(error, OSError) else f"unexpected error ({type(error).__name__})"

@@ -27,6 +27,7 @@ _AT_ONCE: Final = 200
 """Changes that are read in one transaction."""
 _LOOK: Final = 30.0
 """Seconds after which the clock is read again."""
+_UNTIL_IT_WORKS: Final = "make the folder, and let the daemon write to it; it is tried again until it works"
 _MODE: Final = 0o640
 """The group of the folder may read the files."""
 
@@ -55,7 +56,8 @@ async def keep_writing(files: Files) -> None:
             has_failed = False
         except (OSError, StoreUnavailableError) as error:
             if not has_failed:  # not at each of the tries that follow
-                logger.error(f"results: no file could be written to [results].folder: {_reason(error)}; tried again")
+                what = "results: no file could be written to [results].folder"
+                logger.error(f"{what}: {_reason(error)}; {_UNTIL_IT_WORKS}")
             has_failed = True
         with trio.move_on_after(_LOOK):
             await files.stopping.wait()
@@ -100,7 +102,8 @@ async def _write(files: Files, planned: PlannedFile) -> None:
         form = evolve(files.form, columns=headers or files.form.columns)
         content = form.written(answers)
         if await trio.to_thread.run_sync(_put, target, content):
-            logger.info(f"results: {name} has {len(answers)} changes")
+            # its name would be taken for a phone number, and masked
+            logger.info(f"results: file written; changes in it: {len(answers)}")
     await files.database.write(partial(note_file, written=until))
 
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
+from reminderd.core.changes import ChangeKind
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
 from reminderd.core.tables.csv_rows import guarded
@@ -20,7 +21,7 @@ _OWN: Final = ("ref", "appointment_ref", "patient_ref", "appointment_at", "sched
 """The columns that show what a line is about, if no column of the profile is its `ref`."""
 _NOT_BACK: Final = frozenset({"status", "message", "template"})
 """Fields of a profile that a table does not have: the word of the file, and what is spoken."""
-_RESULT: Final = ("status", "response", "outcome", "answered_at", "why", "changed_at", "change_id")
+_RESULT: Final = ("kind", "status", "response", "outcome", "why", "changed_at", "change_id")
 _WHY: Final = {str(code): code.sentence for code in EndCode}
 _DATES: Final = ("appointment_at", "scheduled_at", "expires_at")
 _SPLIT: Final = {
@@ -80,14 +81,13 @@ class Form:
 
     def _result(self, answer: Answer) -> dict[str, str]:
         event = answer.change.event
-        at = f"{answer.change.at.astimezone(self.zone):%Y-%m-%d %H:%M:%S}"
         return {
+            "kind": str(answer.change.kind),
             "status": str(event["status"]),
             "response": str(event["response"] or ""),
             "outcome": str(event["outcome"]),
-            "answered_at": at if event["response"] is not None else "",
             "why": _WHY.get(str(event["end_code"]), ""),
-            "changed_at": at,
+            "changed_at": f"{answer.change.at.astimezone(self.zone):%Y-%m-%d %H:%M:%S}",
             "change_id": answer.change.event_id,
         }
 
@@ -107,7 +107,7 @@ class Form:
     def _siu(self, answer: Answer) -> list[str]:
         event, facts = answer.change.event, answer.facts
         start = _hl7_time(facts.get("appointment_at"), self.zone)
-        code = _HL7_CODES[str(event["outcome"])]
+        code = _hl7_code(answer)
         number = str(facts.get("phone_number") or "")
         made_at = _hl7_time(answer.change.at, self.zone)
         head = ("MSH", "^~\\&", "reminderd", "", "", "", made_at, "", "SIU^S14^SIU_S12", answer.change.event_id[:20])
@@ -141,6 +141,17 @@ _HL7_CODES: Final[Mapping[str, str]] = {
     Outcome.NUMBER_CHANGED: "WAITING",
     "booked": "BOOKED",
 }
+_ONLY_A_CALL: Final = "CALL_CANCELLED"
+"""One planned call is not made; its appointment may well stand."""
+
+
+def _hl7_code(answer: Answer) -> str:
+    """Return the code of an outcome: an appointment is not cancelled with one of its calls."""
+    outcome = str(answer.change.event["outcome"])
+    is_only_a_call = answer.change.kind is ChangeKind.REMINDER and answer.change.appointment_id is not None
+    return _ONLY_A_CALL if is_only_a_call and outcome == Outcome.CANCELLED else _HL7_CODES[outcome]
+
+
 _FHIR_STATUS: Final[Mapping[str, str]] = {
     Outcome.CONFIRMED: "accepted",
     Outcome.WANTS_TO_CANCEL: "declined",

@@ -12,6 +12,7 @@ from reminderd.store.queries import broken_promises
 from reminderd.store.reminders import Source
 from reminderd.store.settings import set_pause
 from reminderd.store.sqlite.integrity import check
+from tests.chaos.appointments import BOOKED_AHEAD, broken_in_the_plans
 from tests.chaos.carrier import CarrierCall
 from tests.chaos.endings import ENDINGS, HEARD, MOST_ANSWERERS, PROGRESS, Ending
 from tests.chaos.front_desk import CHOICES, MOST_REMINDERS, PHONES, Ask, FrontDesk
@@ -40,6 +41,25 @@ MOST_MOODS: Final = (*(PLACED,) * 12, *MOODS, MISREPORTED)
 
 KEYS: Final = ("", "", "1", "2", "3", "5", "9")
 """Empty: none was pressed until the message was over."""
+
+MOST_VISITS: Final = 3
+HOW_IT_CHANGES: Final = (
+    "moves",
+    "moves_by_an_hour",
+    "moves_by_an_hour",
+    "staff_move",
+    "posts_a_move",
+    "posts_the_same",
+    "posts_a_number",
+    "staff_accept",
+    "changes_the_number",
+    "cancels",
+    "books_again",
+    "staff_cancel",
+    "staff_call_manually",
+    "replaces",
+    "deletes",
+)
 
 _A_MOMENT: Final = timedelta(milliseconds=37)
 """No two events happen at the same time."""
@@ -112,6 +132,7 @@ class ClinicDay:
             writes_again = dice.choice((program.other.replaces, program.other.upserts))
             wanted = self._one_of_the_last_called() or self.reminder(dice.randrange(9))
             writes_again(wanted, wanted.scheduled_at)
+        self._appointments_come_and_change()
         if self.has_suspended_tasks and dice.random() < 0.3:
             self.finishes(dice.randrange(9), dice.choice(MOST_MOODS))
         if dice.random() < 0.6:
@@ -126,6 +147,13 @@ class ClinicDay:
         self._calls_go_on()
         if dice.random() < 0.06:
             self._is_handed_something()
+
+    def _appointments_come_and_change(self) -> None:
+        dice, desk = self.dice, self.program.desk
+        if len(desk.diary.visits) < MOST_VISITS and dice.random() < 0.05:
+            desk.books(dice.choice(PHONES[:2]), self.now + dice.choice(BOOKED_AHEAD))
+        if desk.diary.visits and dice.random() < 0.08:
+            self.an_appointment_changes(dice.choice(HOW_IT_CHANGES), dice.randrange(9), dice.choice(BOOKED_AHEAD))
 
     def _is_handed_something(self) -> None:
         """Have staff import a table, or the clinic's own system send or cancel some reminders."""
@@ -146,7 +174,8 @@ class ClinicDay:
             process = dice.randrange(2)
             if not call.picked_up and dice.random() < 0.05:
                 program.is_answered(process, call, dice.choice(MOST_ANSWERERS))
-            if call in self.talking and dice.random() < 0.1:
+            is_about_an_appointment = any("|" in one.name for one in call.spoken)
+            if call in self.talking and dice.random() < (0.4 if is_about_an_appointment else 0.1):
                 program.key_is_pressed(process, call, dice.choice(KEYS))
             if call in self.talking and not call.proven and dice.random() < 0.05:
                 program.words_are_lost(process, call)
@@ -188,6 +217,11 @@ class ClinicDay:
         """Have another program write what a process works on."""
         ids, other = {one.id for one in task.action.reminders}, self.program.other
         found = [wanted for wanted in self.book.reminders.values() if wanted.id in ids]
+        visits = list(filter(None, map(self.program.desk.diary.visit_of, task.action.reminders)))
+        if which is not None and visits:
+            place = list(self.program.desk.diary.visits.values()).index(visits[0])
+            how = HOW_IT_CHANGES[which % len(HOW_IT_CHANGES)]
+            self.an_appointment_changes(how, place, BOOKED_AHEAD[which % len(BOOKED_AHEAD)])
         if which is None or not found:
             return
         wanted = found[which % len(found)]
@@ -237,6 +271,31 @@ class ClinicDay:
         if process is not None:
             self.program.webhook(process, call, report)
 
+    # Appointments
+
+    def an_appointment_changes(self, how: str, which: int, ahead: timedelta) -> None:
+        """Have another program, the clinic's own system or staff change one."""
+        desk = self.program.desk
+        visit = desk.visit(which)
+        other, at = PHONES[visit.phone_number == PHONES[0]], self.now + ahead
+        match how:
+            case "moves" | "staff_move":
+                getattr(desk, how)(visit, at)
+            case "moves_by_an_hour":
+                desk.moves(visit, visit.at + (HOUR if which % 2 else -HOUR))
+            case "changes_the_number":
+                desk.changes_the_number(visit, other)
+            case "posts_the_same":
+                desk.posts(visit, visit.phone_number, visit.at)
+            case "posts_a_move":
+                desk.posts(visit, visit.phone_number, at)
+            case "posts_a_number":
+                desk.posts(visit, other, visit.at)
+            case "staff_call_manually":
+                desk.staff_call_manually(visit, which)
+            case _:
+                getattr(desk, how)(visit)
+
     # Reminders
 
     def adds(self, phone: str, at: datetime, expires_at: datetime | None = None) -> None:
@@ -263,6 +322,7 @@ class ClinicDay:
             found = snapshot_of(connection)
             holds(broken_promises(connection))
             holds(check(connection) if at_rest else [])
+            holds(broken_in_the_plans(connection, self.program.desk.diary, self.now))
         holds(self.errors)
         holds(broken_in_the_database(found, self.program.calls, self.program.circumstances))
         holds(broken_in_the_outcomes(found, self.program.calls, self.program.circumstances))

@@ -2,12 +2,15 @@
 
 from datetime import timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from attrs import evolve, frozen
 
 from reminderd.core.answers import Capabilities
-from reminderd.core.rules import Limits, Rules
+from reminderd.core.rules import CallPlan, Limits, Planning, Rules
+from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import CallingHours
+from reminderd.core.script.templates import Templates
 from tests.chaos.endings import GREETING
 from tests.support.builders import HOUR, MINUTE, RULES, hours
 
@@ -16,6 +19,15 @@ TWILIO: Final = Capabilities(look_up=True, drop=True, asks_what_to_say=True)
 ALL_DAY: Final = RULES.calling_hours
 OFFICE_HOURS: Final = hours(8 * HOUR, 18 * HOUR)
 WEEKDAY_MORNINGS: Final = hours(9 * HOUR, 12 * HOUR, days=range(5))
+
+ZONE: Final = ZoneInfo("UTC")
+TEMPLATES: Final = Templates(by_name={"visit": "Visit {name} on {date} at {time}."}, zone=ZONE)
+CADENCES: Final = (("1 day",), ("2 days", "1 day at 10:00", "3 hours"), ("1 day", "20 hours"), ("30 hours", "3 hours"))
+
+
+def planning(*before: str) -> Planning:
+    """Return what a clinic plans that calls at these times before each appointment."""
+    return Planning(default=CallPlan(before=tuple(map(read_cadence, before)), template="visit"), templates=TEMPLATES)
 
 
 @frozen(kw_only=True)
@@ -47,6 +59,8 @@ class Configuration:
     ring_again: bool = False
     voicemail_is_reached: bool = True
     leave_voicemail: bool = True
+    before: tuple[str, ...] = CADENCES[0]
+    """When patients are called before an appointment."""
 
     @property
     def rules(self) -> Rules:
@@ -63,6 +77,7 @@ class Configuration:
             voicemail_is_reached=self.voicemail_is_reached,
             leave_voicemail=self.leave_voicemail,
             scripts=GREETING,
+            planning=planning(*self.before),
             provider=self.account.provider,
             account=self.account.account,
             capabilities=self.account.capabilities,

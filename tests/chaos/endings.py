@@ -33,7 +33,8 @@ _WORDS_PER_SECOND: Final = 2.5
 _CHARACTERS_PER_SECOND: Final = 15
 _ROUNDED: Final = 0.5
 """Providers report whole seconds."""
-_MESSAGES: Final = re.compile(r"This is [\w-]+\. Version \d+\.")
+MESSAGES: Final = re.compile(r"This is [\w-]+\. Version \d+\.|Visit [\w-]+ on [^.]*\.")
+"""The messages of reminders and of appointments."""
 
 
 class Who(StrEnum):
@@ -138,7 +139,7 @@ def told_in(call: "CarrierCall", *, voicemail_is_reached: bool) -> frozenset["Su
     if call.spoken_to is Who.MACHINE:
         return frozenset(call.spoken if voicemail_is_reached and seconds_reported(call) > 0 else ())
     open_for = call.ended - call.spoken_from + _ROUNDED
-    ends = [found.end() for found in _MESSAGES.finditer(call.speech)]
+    ends = [found.end() for found in MESSAGES.finditer(call.speech)]
     spoken = zip(call.spoken, ends, strict=True)
     return frozenset(subject for subject, end in spoken if open_for >= takes(call.speech[:end]))
 

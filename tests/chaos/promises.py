@@ -219,7 +219,8 @@ def broken_in_the_database(found: Snapshot, calls: list[CarrierCall], circumstan
     """Say which reminders are not accounted for, or said to be called though nobody heard them."""
     book = circumstances.book
     wanted = {one.id: one for one in (*book.reminders.values(), *book.retired)}
-    for reminder_id in wanted.keys() ^ found.reminders.keys():
+    written = {one.id for one in found.reminders.values() if one.appointment_id is None}
+    for reminder_id in wanted.keys() ^ written:
         yield f"{reminder_id}: in the book or in the database only"
     for reminder_id in wanted.keys() & found.reminders.keys():
         yield from _broken_in(found.reminders[reminder_id], wanted[reminder_id], found, calls, circumstances)

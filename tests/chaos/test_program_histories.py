@@ -2,7 +2,8 @@
 
 Two processes on one file are killed, restarted and configured anew, while other programs write with the SQL of
 docs/database.md, staff cancel, accept a number, call again, pause, import tables and restore a backup, the clinic's own
-system sends requests, calls end in every way of their provider, and the wall clock is set. The rules alone are played
+system sends requests, appointments are moved, cancelled and answered, calls end in every way of their provider, and the
+wall clock is set. The rules alone are played
 so in `tests/core/lifecycle/test_histories.py`, claims and fences in `test_store_histories.py`.
 """
 
@@ -28,14 +29,17 @@ from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.store.opt_outs import opt_in, opt_out
 from reminderd.store.reminders import accept, call_again, cancel
+from tests.chaos.appointments import BOOKED_AHEAD
 from tests.chaos.clinic_day import (
+    HOW_IT_CHANGES,
     KEYS,
     MOST_MOODS,
+    MOST_VISITS,
     STAFF,
     ClinicDay,
     Work,
 )
-from tests.chaos.configurations import ALL_DAY, OFFICE_HOURS, TWILIO, WEEKDAY_MORNINGS, Account, Configuration
+from tests.chaos.configurations import ALL_DAY, CADENCES, OFFICE_HOURS, TWILIO, WEEKDAY_MORNINGS, Account, Configuration
 from tests.chaos.endings import ENDINGS, MOST_ANSWERERS, PROGRESS, Ending
 from tests.chaos.front_desk import CHOICES as WHAT_IS_ASKED
 from tests.chaos.front_desk import MOST_REMINDERS, PHONES, Ask
@@ -81,6 +85,7 @@ CHANGES: Final = st.sampled_from(
         {"max_calls": 4},
         {"per_day": 1},
         {"per_day": 0},
+        *({"before": before} for before in CADENCES),
         {"group_within": 2 * HOUR},
         {"group_within": 0 * HOUR},
     ]
@@ -270,6 +275,24 @@ class ProgramHistories(RuleBasedStateMachine):
                 other.cancels(wanted)
             case _:
                 other.deletes(wanted)
+
+    # How appointments change, by anybody
+
+    @precondition(lambda self: len(self.program.desk.diary.visits) < MOST_VISITS)
+    @rule(phone=SOME_PHONE, ahead=st.sampled_from(BOOKED_AHEAD))
+    def an_appointment_is_booked(self, phone: str, ahead: timedelta) -> None:
+        self.program.desk.books(phone, self.day.now + ahead)
+
+    @precondition(lambda self: self.program.desk.diary.visits)
+    @rule(which=WHICH, how=st.sampled_from(HOW_IT_CHANGES), ahead=st.sampled_from(BOOKED_AHEAD))
+    def an_appointment_changes(self, which: int, how: str, ahead: timedelta) -> None:
+        self.day.an_appointment_changes(how, which, ahead)
+
+    @precondition(lambda self: self.program.desk.diary.visits)
+    @rule(process=PROCESS)
+    def the_time_of_the_next_call_comes(self, process: int) -> None:
+        self.day.sleeps(at_most=25 * HOUR)
+        self.day.works(Work(process=process))
 
     # What staff do, or other programs for them
 

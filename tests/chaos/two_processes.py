@@ -28,9 +28,11 @@ from reminderd.store.sqlite.backups import back_up
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.restoring import restore
 from reminderd.store.stats import next_wakes
+from tests.chaos.appointment_desk import AppointmentDesk
+from tests.chaos.appointments import Diary, broken_by_a_call, broken_by_what_is_spoken, spoken_of, subjects_of
 from tests.chaos.carrier import Carrier, CarrierCall
 from tests.chaos.configurations import Account, Configuration
-from tests.chaos.endings import takes
+from tests.chaos.endings import Who, takes
 from tests.chaos.other_programs import Book, OtherProgram, opened
 from tests.chaos.promises import Circumstances, broken_by_a_new_call
 from tests.chaos.snapshot import is_committed
@@ -115,6 +117,7 @@ class TwoProcesses:
         self.circumstances = Circumstances(
             book=self.book, outcome_timeout=RULES.outcome_timeout, ring_again=configuration.ring_again
         )
+        self.desk = AppointmentDesk(self)
         self.calls: list[CarrierCall] = []
         self.carriers = {
             account: Carrier(
@@ -130,7 +133,7 @@ class TwoProcesses:
         }
         self.processes = [self._started(), self._started()]
         self.other = OtherProgram(opened(self.path, lambda: self.time.now), self.book)
-        self.backup: tuple[Path, Book] | None = None
+        self.backup: tuple[Path, Book, Diary] | None = None
 
     # The processes
 
@@ -141,6 +144,7 @@ class TwoProcesses:
         account = self.configuration.account
         store = Store(connection, self.configuration.rules, self.time.now, self.time.seconds, ids=self.ids)
         store.write(poke)
+        self.desk.compares_the_rules(store)
         return Process(store, life, account)
 
     def restart(self, which: int) -> None:
@@ -154,6 +158,7 @@ class TwoProcesses:
         process = self.processes[which]
         process.store.rules = evolve(self.configuration, account=process.account).rules
         process.store.write(poke)
+        self.desk.compares_the_rules(process.store)
 
     def close(self) -> None:
         self.other.connection.close()
@@ -183,6 +188,8 @@ class TwoProcesses:
 
     def next_wake(self) -> datetime | None:
         wakes = next_wakes(self.processes[0].store.connection, self.time.now)
+        if wakes.unplanned:
+            return self.time.now
         return min((time for time in (wakes.reminder, wakes.call) if time is not None), default=None)
 
     # Claims, requests and look-ups
@@ -190,6 +197,7 @@ class TwoProcesses:
     def claim(self, which: int, requests: int) -> list[Task]:
         """Have a process claim what is due; what it holds already is leased on."""
         process = self.processes[which]
+        self.desk.plans(process.store)
         held = frozenset(task.action.token for task in process.tasks)
         actions = process.store.claim(requests=requests, checks=2, held=held)
         return [Task(action, process.store.rules, process.account, self.time.seconds) for action in actions]
@@ -224,6 +232,11 @@ class TwoProcesses:
         answer, call = self.carriers[task.account].asked(placement, mood, self.time.seconds)
         if call is not None:
             self.circumstances.is_misreported |= call.is_misreported
+            reminders, diary = task.action.reminders, self.desk.diary
+            planned = subjects_of(reminders, diary)
+            call.subjects += planned
+            call.spoken += () if call.account.capabilities.asks_what_to_say else planned
+            holds(broken_by_a_call(call, placement.message, reminders, task.rules, self.time.now, diary))
             holds(
                 broken_by_a_new_call(
                     call,
@@ -324,8 +337,11 @@ class TwoProcesses:
         self._speaks(call, spoken)
 
     def _speaks(self, call: CarrierCall, spoken: Spoken) -> None:
-        call.is_handed(spoken.reply, spoken.message, self.book.subjects_of(spoken.message), self.time.seconds)
-        for name in (one.name for one in call.spoken):
+        subjects = tuple(spoken_of(call, spoken.message, self.book.subjects_of))
+        call.is_handed(spoken.reply, spoken.message, subjects, self.time.seconds)
+        if call.spoken_to is Who.PERSON and call.spoken:
+            holds(broken_by_what_is_spoken(spoken.message, self.desk.diary))
+        for name in (one.name for one in call.spoken if "|" not in one.name):
             wanted = self.book.reminders.get(name)
             holds([] if wanted is not None and not wanted.is_cancelled else [f"{name}: spoken though it is not wanted"])
         has_opted_out = bool(call.spoken) and call.phone_number in self.book.opted_out
@@ -347,6 +363,9 @@ class TwoProcesses:
             call.is_proven(digits, self.time.now)
         if digits == "9":
             self.book.opted_out.add(call.phone_number)
+        is_answer = digits in {"1", "9"} or (digits == "2" and asked is Question.CANCEL)
+        if is_answer and asked is not Question.VOICEMAIL and call.began > self.circumstances.restored_at:
+            self.desk.diary.is_answered(call)
         if asked is Question.VOICEMAIL and digits:
             self._speaks(call, spoken)
         else:
@@ -374,17 +393,18 @@ class TwoProcesses:
 
     def backs_up(self) -> None:
         made = back_up(self.path, self.folder / "backups", self.time.now, keep=2)
-        self.backup = (made.file, self.book.saved())
+        self.backup = (made.file, self.book.saved(), self.desk.diary.saved())
 
     def restores(self) -> None:
         """Put the backup in the place of the database, which nobody may have open."""
         if self.backup is None:
             raise AssertionError("there is no backup")
-        file, book = self.backup
+        file, book, diary = self.backup
         self.close()
         done = restore(self.path, file, self.time.now, actor="staff", replace=True, rules=self.configuration.rules)
         self.book.reminders, self.book.retired = book.reminders, book.retired
         self.book.opted_out |= book.opted_out
+        self.desk.diary.visits, self.desk.diary.planned = diary.visits, diary.planned
         restored_at = self.time.now if done.last_change is None else max(self.time.now, done.last_change)
         self.circumstances.forgotten_until = restored_at
         self.circumstances.quiet_until = restored_at + self.circumstances.outcome_timeout

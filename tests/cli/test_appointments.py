@@ -1,9 +1,12 @@
 """The commands about appointments: add, list, show, move, cancel."""
 
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from reminderd.clock import SystemClock
 from tests.cli.conftest import Terminal
 
 PLANNING = """
@@ -32,8 +35,8 @@ def waiting(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 def test_an_added_appointment_has_its_calls_planned(desk: Terminal) -> None:
     printed = desk.type(*ADD, "--name", "Ada").stdout
-    assert "call planned for 2030-01-07 09:30:00 (3 days before)" in printed
-    assert "call planned for 2030-01-09 10:00:00 (1 day at 10:00 before)" in printed
+    assert "call planned for 2030-01-07 09:30:00 (3 days)" in printed
+    assert "call planned for 2030-01-09 10:00:00 (1 day at 10:00)" in printed
     found = desk.json("appointment", "show", "A-1")
     assert (found["phone_number"], found["name"], found["at"]) == (
         "+4930123456",
@@ -95,6 +98,22 @@ def test_a_cancelled_appointment_calls_nobody(desk: Terminal) -> None:
 def test_an_unknown_name_is_named(desk: Terminal, words: tuple[str, ...]) -> None:
     desk.type(*ADD)
     assert "no appointment has the id or ref x" in desk.type("appointment", *words, code=1).stderr
+
+
+@pytest.mark.parametrize("command", ["show", "done", "cancel", "accept", "call-again"])
+def test_the_ref_of_an_appointment_leads_to_the_ids_of_its_reminders(desk: Terminal, command: str) -> None:
+    desk.type(*ADD)
+    error = desk.type(command, "A-1", code=1).stderr
+    assert "A-1 is an appointment" in error
+    assert "reminderd appointment show A-1" in error
+
+
+def test_an_appointment_that_is_booked_too_late_says_once_that_nobody_is_called(desk: Terminal) -> None:
+    soon = SystemClock().now().astimezone(ZoneInfo("Europe/Berlin")) + timedelta(hours=1)
+    result = desk.type("appointment", "add", "--phone", "+49 30 123456", "--at", f"{soon:%Y-%m-%d %H:%M}")
+    assert "nobody will be called" in result.stderr
+    assert "note:" not in result.stdout
+    assert "no reminders" in desk.type("appointment", "show", result.stdout.split()[1]).stdout
 
 
 def test_a_reminder_names_its_appointment(desk: Terminal) -> None:

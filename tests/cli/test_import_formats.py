@@ -77,6 +77,7 @@ def test_records_become_reminders_like_lines_of_a_table(
     said = terminal.type("import", str(path), "--profile", "records").stdout
     assert found in said
     assert "  phone_number: mobile, else phone, else home_phone, else work_phone" in said
+    assert "  ref: ref" not in said, "a format with names of our own has nothing to tell"
     assert sorted(row["phone_number"] for row in terminal.json("list")) == numbers
     again = terminal.type("import", str(path), "--profile", "records").stdout
     assert f"0 added, 0 changed, {len(numbers)} unchanged, 0 rejected" in again

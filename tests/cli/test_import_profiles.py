@@ -52,3 +52,12 @@ def test_a_header_of_the_profile_that_the_file_has_not_is_named(praxis: Terminal
     (praxis.folder / "list.csv").write_text(ROWS.replace("Anschluss", "Leitung"), encoding="cp1252")
     said = praxis.type("import", "list.csv", "--profile", "praxis", code=2).stderr
     assert 'phone_number: there is no column "Anschluss"' in said
+
+
+def test_a_profile_that_explains_status_words_says_whose_status_it_is(praxis: Terminal) -> None:
+    """A header that is just Status may be about something else; here, a word that nobody knows rejects its line."""
+    rows = ROWS.replace("Terminstatus", "Status") + "4713;030 123458;3/3/2040 16:00;;privat\n"
+    (praxis.folder / "list.csv").write_text(rows, encoding="cp1252")
+    said = praxis.type("import", "list.csv", "--profile", "praxis", code=1).stdout
+    assert "1 added, 0 changed, 0 unchanged, 1 rejected, 1 not needed" in said
+    assert "status: unknown word" in said

@@ -25,10 +25,10 @@ ROWS: list[dict[str, Value]] = [
 ]
 
 
-def printed(monkeypatch: pytest.MonkeyPatch, width: int) -> list[str]:
+def printed(monkeypatch: pytest.MonkeyPatch, width: int, rows: list[dict[str, Value]] = ROWS) -> list[str]:
     file = io.StringIO()
     monkeypatch.setattr(output, "console", lambda: Console(file=file, width=width))
-    print_table(ROWS, list(ROWS[0]), BERLIN)
+    print_table(rows, list(rows[0]), BERLIN)
     return file.getvalue().splitlines()
 
 
@@ -40,6 +40,15 @@ def test_a_narrow_terminal_folds_long_texts_but_no_numbers_or_times(
     assert "ref" not in lines[0].split()
     assert {"+12025550147", "11:00", "cancelled", "not"} <= set(lines[1].split())
     assert "".join(line[:12].strip() for line in lines[1:]) == ROWS[0]["id"]
+
+
+def test_where_that_is_not_enough_what_staff_rarely_need_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = ROWS[0] | {"ref": "appointment-4711", "attempts": 1, "wake_at": datetime(2027, 3, 2, 11, tzinfo=UTC)}
+    lines = printed(monkeypatch, 80, [row])
+    assert max(map(len, lines)) <= 80
+    assert not {"attempts", "wake_at"} & set(lines[0].split())
+    assert {"+12025550147", "11:00", "cancelled"} <= set(lines[1].split())
+    assert "".join(line[:8].strip() for line in lines[1:]) == ROWS[0]["id"]
 
 
 @pytest.mark.parametrize("width", [40, 200])

@@ -130,7 +130,9 @@ def test_late_calls_are_left_out_with_a_warning_if_none_remains() -> None:
     assert uncalled(calls, ONE_DAY - MINUTE) is None
     why = uncalled(calls, ONE_DAY)
     assert why is not None
-    assert why.startswith("nobody will be called: 3 days before: left out, as it was booked too late for it; 1 day")
+    assert why.startswith(
+        'nobody will be called: the call "3 days" is left out: it was booked too late for it; the call "1 day'
+    )
     closed = uncalled(plan(an_appointment(), evolve(TWICE, calling_hours=NO_HOURS)), NOW)
     assert closed is not None
     assert "no calling hours" in closed

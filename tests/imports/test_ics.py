@@ -249,7 +249,7 @@ def test_a_copy_of_an_entry_in_another_file_of_a_folder_says_nothing_new(tmp_pat
 
 
 def test_a_folder_without_calendars_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableError, match="it is a folder, and has no files to import"):
+    with pytest.raises(UnreadableError, match="it is a folder, and has no files that are imported from one"):
         read(tmp_path, PHONE)
 
 

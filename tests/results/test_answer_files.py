@@ -176,9 +176,8 @@ async def test_a_folder_that_cannot_be_written_is_an_error_once_and_nothing_is_l
             await until_noted(database, 1)
     assert refs(into) == ["a"]
     errors = [line for line in lines if line.startswith("ERROR")]
-    assert errors == [
-        "ERROR results: no file could be written to [results].folder: No such file or directory; tried again"
-    ]
+    what = "ERROR results: no file could be written to [results].folder: No such file or directory"
+    assert errors == [f"{what}; make the folder, and let the daemon write to it; it is tried again until it works"]
 
 
 async def test_after_a_restore_everything_that_is_kept_is_in_files_with_other_names(tmp_path: Path) -> None:

@@ -50,10 +50,10 @@ def test_a_table_has_the_columns_of_the_profile_and_then_the_outcome() -> None:
         "Mobile": "'+4930123456",
         "Day": "2026-03-03",
         "Status": "09:30",
+        "kind": "reminder",
         "reminderd status": "called",
         "response": "confirmed",
         "outcome": "confirmed",
-        "answered_at": "2026-03-02 11:00:00",
         "why": "",
         "changed_at": "2026-03-02 11:00:00",
         "change_id": ID,
@@ -64,7 +64,7 @@ def test_without_a_profile_a_table_has_no_phone_number() -> None:
     row = table(an_answer(response=None, status="failed", end_code=EndCode.NOT_ANSWERED, appointment_ref="App 1"))
     assert (row["ref"], row["appointment_ref"], row["patient_ref"]) == ("App 1", "App 1", "P 1")
     assert (row["appointment_at"], row["scheduled_at"]) == ("2026-03-03 09:30", "2026-03-02 11:00")
-    assert (row["outcome"], row["why"], row["answered_at"]) == ("not reached", "not answered", "")
+    assert (row["outcome"], row["why"]) == ("not reached", "not answered")
     assert "4930123456" not in str(row)
 
 
@@ -123,6 +123,19 @@ def test_an_hl7_message_says_why_nobody_was_reached() -> None:
     text = written(an_answer(response=None, status="failed", end_code=EndCode.VOICEMAIL), "hl7")
     assert "NTE|1||answered by voicemail\r" in text
     assert "|NOT_REACHED^not reached^L\r" in text
+
+
+@pytest.mark.parametrize(
+    ("columns", "code"),
+    [
+        ({"appointment_id": "p1", "end_code": EndCode.APPOINTMENT_MOVED}, "CALL_CANCELLED"),
+        ({"kind": ChangeKind.APPOINTMENT, "subject_id": "p1"}, "CANCELLED"),
+        ({"end_code": EndCode.CANCELLED_BY_STAFF}, "CANCELLED"),
+    ],
+)
+def test_an_appointment_is_not_reported_as_cancelled_with_one_of_its_calls(columns: dict[str, Any], code: str) -> None:
+    text = written(an_answer(response=None, status="cancelled", **columns), "hl7")
+    assert f"|{code}^cancelled^L\r" in text
 
 
 def test_every_outcome_has_a_code() -> None:

@@ -54,9 +54,9 @@ _SINGLE: Final = ("message", "template", "ref", "expires_at", "timezone", "langu
 _OTHERS: Final = ("name", "provider", "place")
 """Nothing depends on them but what a template mentions: if two columns fit one, it is neither until it is mapped."""
 _OF_APPOINTMENTS: Final = ("appointment_type", "patient_ref")
-"""What reminders have not: in their tables these columns are ignored."""
+"""Fields that only appointments have: in tables of reminders, these columns are ignored."""
 _NOT_OF_APPOINTMENTS: Final = ("message", "expires_at")
-"""What calls that are planned from an appointment's time have not."""
+"""Fields that planned calls do not have."""
 _CALL: Final = ("scheduled_at", "date", "time")
 _SPLIT: Final[Mapping[str, tuple[str, str]]] = {
     "scheduled_at": ("date", "time"),
@@ -67,6 +67,12 @@ _APPOINTMENT: Final = ("appointment_at", "appointment_date", "appointment_time")
 _SOME: Final = ("some_at", "some_date", "some_time")
 _DIGITS: Final = re.compile(r"\d{4,}")
 
+
+_NO_TIME: Final = (
+    "appointment_at: no column for the appointment's time; expected headers like appointment date and appointment time,"
+    ' or --map appointment_at=HEADER, or the time to call in a column "call at"'
+)
+"""What is wrong with a table without any time, if calls are planned."""
 
 NO_WORDS: Final[Mapping[str, Standing]] = MappingProxyType({})
 
@@ -235,9 +241,11 @@ class _Search:
         call, appointment = self._way(_CALL), self._way(_APPOINTMENT)
         some = [self.found.get(role, []) for role in _SOME]
         if not call and not self.chosen.keys() & set(_CALL):
-            self.are_appointments = self.plans_calls and bool(appointment or any(some))
+            has_times = bool(appointment or any(some))
+            self.are_appointments = self.plans_calls and has_times
             if not self.are_appointments:
-                self.mistakes.append(self._no_time_to_call(appointment, *some))
+                is_plain = self.plans_calls and not has_times
+                self.mistakes.append(_NO_TIME if is_plain else self._no_time_to_call(appointment, *some))
                 return {"scheduled_at": call, "appointment_at": appointment}
         if not appointment and not self.chosen.keys() & set(_APPOINTMENT):
             appointment = self._some_appointment(*some)

@@ -24,7 +24,7 @@ def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]
     Raises:
         ColumnsError: it may be something else.
     """
-    if columns.is_status_sure or "status" not in columns.places:
+    if columns.is_status_sure or columns.words or "status" not in columns.places:
         return
     for row in rows:
         if row.mistake is None and columns.standing(row.cells) is None:

@@ -211,7 +211,10 @@ _WORDS: Final = {
 WORDS: Final = {plain(word): standing for standing, words in _WORDS.items() for word in words.split(",")}
 """Every word that is understood."""
 
-UNKNOWN_STATUS: Final = "status: unknown word; expected one like confirmed or cancelled, or --map status= to ignore it"
+UNKNOWN_STATUS: Final = (
+    "status: unknown word; expected one like confirmed or cancelled, or one that status of the profile explains,"
+    " or --map status= to ignore it"
+)
 
 
 def standing_of(word: str) -> Standing | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.lifecycle import staff
+from reminderd.core.lifecycle import replan, staff
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key, answered_by_patient, key_pressed
 from reminderd.core.lifecycle.replan import (
@@ -60,6 +60,19 @@ def states(ledger: Ledger) -> dict[str, tuple[Status, EndCode | None]]:
     return {one.id: (one.status, one.end_code) for one in ledger.reminders.values()}
 
 
+@pytest.mark.parametrize("now", [NOW, THREE_DAYS, ONE_DAY], ids=["in time", "one too late", "all too late"])
+@pytest.mark.parametrize("before", [("3 days", "1 day at 10:00"), ("1 day", "24 hours"), ()], ids=str)
+@pytest.mark.parametrize("template", [None, "none of ours"])
+def test_a_new_appointment_is_planned_like_one_without_a_history(
+    before: tuple[str, ...], template: str | None, now: datetime
+) -> None:
+    rules, appointment = rules_with(*before), an_appointment(template=template, timezone="America/New_York")
+    after = planned(Ledger(), appointment, rules=rules, now=now).ledger
+    stored, reminders = replan.booked(appointment, ids=IDS, rules=rules, now=now)
+    assert stored == after.appointments["a1"]
+    assert {one.id: one for one in reminders} == after.reminders
+
+
 WAITS = (Status.SCHEDULED, None)
 MOVED = (CANCELLED, EndCode.APPOINTMENT_MOVED)
 
@@ -92,7 +105,7 @@ def test_a_late_booking_leaves_out_past_calls_and_says_so() -> None:
     transition = planned(Ledger(), an_appointment(), now=THREE_DAYS)
     assert [one.cadence for one in transition.ledger.reminders.values()] == ["1 day at 10:00"]
     assert transition.ledger.appointments["a1"].last_error == (
-        "3 days before: left out, as it was booked too late for it"
+        'the call "3 days" is left out: it was booked too late for it'
     )
     assert all(line.level is Level.INFO for line in transition.lines)
     nobody = planned(Ledger(), an_appointment(), now=ONE_DAY)
@@ -356,6 +369,14 @@ def test_a_response_from_the_former_number_is_cleared() -> None:
     ledger, appointment = answered()
     after = planned(ledger, evolve(appointment, phone_number=OTHER_NUMBER)).ledger
     assert after.appointments["a1"].response is None
+
+
+def test_an_answer_counts_again_once_the_number_is_corrected_back() -> None:
+    ledger, appointment = answered()
+    wrong = planned(ledger, evolve(appointment, phone_number=OTHER_NUMBER), ids=("o1", "o2")).ledger
+    right = planned(wrong, evolve(wrong.appointments["a1"], phone_number=appointment.phone_number), ids=("x1", "x2"))
+    assert right.ledger.appointments["a1"].response == Response.CONFIRMED
+    assert states(right.ledger) == {**states(ledger), "o1": (CANCELLED, EndCode.ANSWERED)}
 
 
 def test_an_answer_that_does_not_count_anymore_settles_nothing() -> None:

@@ -241,7 +241,7 @@ def test_a_table_with_a_time_to_call_has_reminders_also_where_calls_are_planned(
 
 
 def test_a_table_without_any_time_is_refused_also_where_calls_are_planned() -> None:
-    with pytest.raises(ColumnsError, match="no column for the time to call"):
+    with pytest.raises(ColumnsError, match="appointment_at: no column for the appointment's time; expected headers"):
         columns_of(["Phone", "Message"], {}, plans_calls=True)
 
 
