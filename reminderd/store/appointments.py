@@ -14,7 +14,7 @@ from reminderd.core.appointments import (
     decide_appointment_cancellation,
     with_content,
 )
-from reminderd.core.lifecycle.replan import appointment_cancelled, replanned, unplanned_by_error
+from reminderd.core.lifecycle.replan import appointment_cancelled, booked, replanned, unplanned_by_error
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Appointment, AppointmentStatus, Reminder, evolve
@@ -27,14 +27,24 @@ from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import EVERY, Value, named, reminder_with_id
 from reminderd.store.reminders import Refusal, RequestsRefusedError, Source, dated, look_alikes, with_warnings
-from reminderd.store.rows import APPOINTMENTS, Connection, Row, audit, in_list, to_ms
+from reminderd.store.rows import (
+    APPOINTMENTS,
+    REMINDERS,
+    ROWS_A_STATEMENT,
+    Act,
+    Connection,
+    Row,
+    audit,
+    audit_all,
+    in_list,
+    to_ms,
+)
 from reminderd.store.settings import put_setting, setting
 from reminderd.store.sqlite.driver import store_error
 
 PLANNED_AT_ONCE: Final = 50
 """How many appointments that others have changed are planned in one transaction, so that nobody waits long for it."""
 
-_NAMES_A_STATEMENT: Final = 20
 _BY: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE COLUMN IN {{}}"
 _BETWEEN: Final = f"""
 SELECT {APPOINTMENTS.names} FROM appointments
@@ -118,13 +128,10 @@ def put_appointments(
     """
     decided = appointment_decisions(connection, now, requests=requests, rules=rules, source=source)
     changes = _Changes(connection, now, rules, mint, source)
-    for request, (existing, decision) in zip(requests, decided, strict=True):
-        if decision.refused:
-            continue
+    done = [(request, *one) for request, one in zip(requests, decided, strict=True) if not one[1].refused]
+    changes.book([request for request, existing, _ in done if existing is None])
+    for request, existing, decision in done:
         if existing is None:
-            new_id = request.own_id if request.ref is None else dated(mint(), to_ms(now))
-            new = Appointment(id=new_id, ref=request.ref, phone_number="", at=request.at, created_at=now)
-            changes.store(None, evolve(with_content(new, request), source=source.profile), act="add")
             continue
         changed = _changed(existing, request, decision, mint, source)
         if changed != existing:
@@ -279,16 +286,40 @@ class _Changes:
     mint: Callable[[], str]
     source: Source
 
-    def store(self, existing: Appointment | None, appointment: Appointment, *, act: str) -> Transition:
+    def book(self, requests: Iterable[AppointmentRequest]) -> None:
+        """Store new appointments with their reminders, and record who did it, a few statements for all of them."""
+        new: list[Appointment] = []
+        planned: list[Reminder] = []
+        acts: list[Act] = []
+        for request in requests:
+            new_id = request.own_id if request.ref is None else self._new_id()
+            appointment = Appointment(id=new_id, ref=request.ref, phone_number="", at=request.at, created_at=self.now)
+            appointment = evolve(with_content(appointment, request), source=self.source.profile)
+            ids = self._ids_for(appointment)
+            appointment, own = booked(appointment, ids=ids, rules=self.rules, now=self.now)
+            new.append(appointment)
+            planned += own
+            acts += [Act("add", reminder_id=one.id, detail=_why_added(one)) for one in own]
+            acts.append(Act("add", appointment_id=new_id, detail=self.source.detail))
+        REMINDERS.insert_all(self.connection, planned, updated_at=self.now)
+        APPOINTMENTS.insert_all(self.connection, new, revision=1, updated_at=self.now)
+        audit_all(self.connection, self.now, acts, actor=self.source.actor)
+
+    def store(self, existing: Appointment, appointment: Appointment, *, act: str) -> Transition:
         """Store an appointment as it is now, plan its reminders, and record who did it."""
         connection, now, rules, source = self.connection, self.now, self.rules, self.source
-        before = Ledger() if existing is None else load(connection, rules, now, appointments=[existing])
-        ids = [dated(self.mint(), to_ms(now)) for _ in rules.planning.of(appointment.type).before]
-        is_new = existing is None  # then it was read from a request just now
-        transition = replanned(before, appointment, ids=ids, rules=rules, now=now, is_checked=is_new)
+        before = load(connection, rules, now, appointments=[existing])
+        transition = replanned(before, appointment, ids=self._ids_for(appointment), rules=rules, now=now)
         _save(connection, now, before, transition.ledger, source)
         audit(connection, now, actor=source.actor, act=act, appointment_id=appointment.id, detail=source.detail)
         return transition
+
+    def _ids_for(self, appointment: Appointment) -> list[str]:
+        """Return ids for all reminders that its plan may have."""
+        return [self._new_id() for _ in self.rules.planning.of(appointment.type).before]
+
+    def _new_id(self) -> str:
+        return dated(self.mint(), to_ms(self.now))
 
     def planned(self, appointment: Appointment) -> Transition:
         """Plan an appointment as it is; if the program fails on it, its waiting reminders fail for staff to see."""
@@ -327,7 +358,7 @@ def _save(connection: Connection, now: datetime, before: Ledger, after: Ledger, 
 def _act(former: Reminder | None, reminder: Reminder) -> tuple[str, str] | None:
     """Return what was done to a reminder as its appointment was planned, and why; None: nothing that matters."""
     if former is None:
-        return "add", f"{reminder.cadence} before its appointment"
+        return "add", _why_added(reminder)
     if reminder.status != former.status and reminder.status.final:
         return "cancel", (reminder.end_code or EndCode.APPOINTMENT_CANCELLED).sentence
     is_same = (reminder.phone_number, reminder.message, reminder.scheduled_at, reminder.status) == (
@@ -337,6 +368,10 @@ def _act(former: Reminder | None, reminder: Reminder) -> tuple[str, str] | None:
         former.status,
     )
     return None if is_same else ("change", "as its appointment was changed")
+
+
+def _why_added(reminder: Reminder) -> str:
+    return f"{reminder.cadence} before its appointment"
 
 
 def _known(connection: Connection, requests: Sequence[AppointmentRequest]) -> list[Appointment | None]:
@@ -350,8 +385,8 @@ def _by(connection: Connection, column: str, names: Iterable[str]) -> dict[str, 
     """Return the appointments with these values of a column."""
     found: dict[str, Appointment] = {}
     wanted = list(names)
-    for at in range(0, len(wanted), _NAMES_A_STATEMENT):
-        listed, parameters = in_list("name", wanted[at : at + _NAMES_A_STATEMENT])
+    for at in range(0, len(wanted), ROWS_A_STATEMENT):
+        listed, parameters = in_list("name", wanted[at : at + ROWS_A_STATEMENT])
         rows = connection.execute(_BY.replace("COLUMN", column).format(listed), parameters).fetchall()
         found.update((row[column], APPOINTMENTS.read(row)) for row in rows)
     return found

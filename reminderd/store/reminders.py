@@ -4,11 +4,10 @@ The command line, the import and the HTTP API all use it. Each change leaves a l
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import lru_cache
 from itertools import chain
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Final, Literal, Protocol
 
 from attrs import evolve, frozen
 
@@ -43,21 +42,24 @@ from reminderd.store.queries import (
     reminder_with_id,
     reminder_with_ref,
 )
-from reminderd.store.rows import Connection, Row, audit, from_ms, in_list, to_ms
-
-T = TypeVar("T")
+from reminderd.store.rows import (
+    ROWS_A_STATEMENT,
+    Act,
+    Connection,
+    Row,
+    audit,
+    audit_all,
+    from_ms,
+    in_list,
+    insert_rows,
+    to_ms,
+)
 
 API: Final = "api"
 """The actor of requests over HTTP."""
 
 _DONE: Final = "done"
 """What the audit says of a reminder whose patient staff have called manually."""
-
-_ROWS_A_STATEMENT: Final = 20
-"""A statement for each row would pass the interpreter's lock back and forth while a file is being read.
-
-SQLite looks up the names of parameters one by one: a statement with thousands of them takes longer to bind than to run.
-"""
 
 _KNOWN: Final = """
 SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, language, status, hold_code, end_code,
@@ -70,17 +72,6 @@ _KNOWN_BY_ID: Final = _KNOWN.replace("COLUMN", "id")
 _REFS: Final = "SELECT phone_number, ref FROM TABLE WHERE ref IS NOT NULL AND phone_number IN {}"
 _NUMBER: Final = re.compile(r"0*([0-9]+)(?:[.,]0+)?")
 _CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone", "language")
-_INSERTED: Final = {
-    "reminders": {
-        **{name: f"{name}#" for name in ("id", "ref", *_CONTENT)},
-        "source": "source",
-        "wake_at": "scheduled_at#",  # a new reminder is checked when it is due
-        "created_at": "now",
-        "updated_at": "now",
-    },
-    "audit": {"at": "now", "actor": "actor", "act": "act", "reminder_id": "reminder_id#", "detail": "detail"},
-}
-"""The parameter of each column in a statement that inserts rows; `#` stands for the row's place in it."""
 _CHANGE: Final = """
 UPDATE reminders
    SET phone_number = :phone_number, message = :message, scheduled_at = :scheduled_at, wake_at = :scheduled_at,
@@ -497,8 +488,8 @@ def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, 
 
 
 def _rows(connection: Connection, statement: str, names: Sequence[str]) -> Iterable[Row]:
-    for some in _batches(names):
-        listed, parameters = in_list("name", some)
+    for at in range(0, len(names), ROWS_A_STATEMENT):
+        listed, parameters = in_list("name", names[at : at + ROWS_A_STATEMENT])
         yield from connection.execute(statement.format(listed), parameters).fetchall()
 
 
@@ -566,37 +557,22 @@ def _known_from(row: Row) -> Existing:
 
 
 def _insert(connection: Connection, now: datetime, new: Sequence[tuple[str, ReminderRequest]], source: Source) -> None:
+    if not new:
+        return
     rows = [(reminder_id, one.ref, *_values(one)) for reminder_id, one in new]
-    _insert_rows(connection, "reminders", rows, {"now": to_ms(now), "source": source.profile})
+    columns: dict[str, Sequence[str | int | None]] = dict(
+        zip(("id", "ref", *_CONTENT), zip(*rows, strict=True), strict=True)
+    )
+    columns["source"] = [source.profile] * len(new)
+    columns["wake_at"] = columns["scheduled_at"]  # a new reminder is checked when it is due
+    columns["created_at"] = columns["updated_at"] = [to_ms(now)] * len(new)
+    insert_rows(connection, "reminders", columns)
     _audit_all(connection, now, "add", [reminder_id for reminder_id, _ in new], source)
 
 
 def _audit_all(connection: Connection, now: datetime, act: str, reminder_ids: Sequence[str], source: Source) -> None:
-    same: dict[str, Value] = {"now": to_ms(now), "actor": source.actor, "act": act, "detail": source.detail}
-    _insert_rows(connection, "audit", [(reminder_id,) for reminder_id in reminder_ids], same)
-
-
-def _insert_rows(
-    connection: Connection, table: str, rows: Sequence[tuple[Value, ...]], same: Mapping[str, Value]
-) -> None:
-    """Insert rows, each with the values of its own; those in `same` are in all of them."""
-    for some in _batches(rows):
-        statement, names = _insertion(table, len(some))
-        connection.execute(statement, {**same, **dict(zip(names, chain.from_iterable(some), strict=True))})
-
-
-@lru_cache
-def _insertion(table: str, rows: int) -> tuple[str, tuple[str, ...]]:
-    """Return the statement that inserts this many rows, and the names of the parameters of each row, row by row."""
-    columns = _INSERTED[table]
-    marks = [", ".join(f":{mark}".replace("#", str(place)) for mark in columns.values()) for place in range(rows)]
-    own = [mark for name, mark in columns.items() if mark == f"{name}#"]
-    names = tuple(mark.replace("#", str(place)) for place in range(rows) for mark in own)
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join(f'({one})' for one in marks)}", names
-
-
-def _batches(rows: Sequence[T]) -> Iterable[Sequence[T]]:
-    return (rows[at : at + _ROWS_A_STATEMENT] for at in range(0, len(rows), _ROWS_A_STATEMENT))
+    acts = [Act(act, reminder_id=reminder_id, detail=source.detail) for reminder_id in reminder_ids]
+    audit_all(connection, now, acts, actor=source.actor)
 
 
 def dated(random_id: str, milliseconds: int) -> str:
@@ -608,7 +584,7 @@ def dated(random_id: str, milliseconds: int) -> str:
     return f"{time[:8]}-{time[8:]}-7{random_id[15:]}"
 
 
-def _values(one: ReminderRequest) -> tuple[Value, ...]:
+def _values(one: ReminderRequest) -> tuple[str | int | None, ...]:
     """Return the values of a request, in the order of `_CONTENT`."""
     phone_number, message, scheduled_at, expires_at, *others = content_of(one)
     until = None if expires_at is None else to_ms(expires_at)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Flag, StrEnum, auto
 from functools import cached_property, lru_cache
+from itertools import chain
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from attrs import frozen
@@ -23,6 +24,12 @@ _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 _EARLIEST_MS: Final = (_EARLIEST - _EPOCH) // _MILLISECOND
 _LATEST_MS: Final = (_LATEST - _EPOCH) // _MILLISECOND
+
+ROWS_A_STATEMENT: Final = 20
+"""A statement for each row would pass the interpreter's lock back and forth while a file is being read.
+
+SQLite looks up the names of parameters one by one: a statement with thousands of them takes longer to bind than to run.
+"""
 
 T = TypeVar("T")
 
@@ -181,6 +188,16 @@ class StoredTable(Generic[T]):
         """Add a row; `instead` has values for some columns in place of the object's."""
         connection.execute(self._insert, _values(noun, self._stored, instead))
 
+    def insert_all(self, connection: Connection, nouns: Sequence[T], **instead: object) -> None:
+        """Add rows, several with each statement; for `instead`, see `insert`."""
+        rows = [{**vars(noun), **instead} for noun in nouns]
+        columns: dict[str, Sequence[Value]] = {}
+        for one in self._stored:
+            values = [row[one.name] for row in rows]
+            write = one.write
+            columns[one.name] = values if write is None else [None if it is None else write(it) for it in values]
+        insert_rows(connection, self.name, columns)
+
     def update(self, connection: Connection, before: T, after: T, **instead: object) -> None:
         """Write what differs between two versions of a row; `instead`: see `insert`.
 
@@ -227,6 +244,36 @@ class StoredTable(Generic[T]):
     def _insert(self) -> str:
         names = [one.name for one in self._stored]
         return f"INSERT INTO {self.name} ({', '.join(names)}) VALUES ({', '.join(f':{one}' for one in names)})"
+
+
+def insert_rows(connection: Connection, table: str, columns: Mapping[str, Sequence[Value]]) -> None:
+    """Add rows, several with each statement.
+
+    A column that has the same value in all rows of a statement has one parameter there, so that there are few of them.
+    """
+    names = tuple(columns)
+    for start in range(0, len(columns[names[0]]), ROWS_A_STATEMENT):
+        some = [columns[name][start : start + ROWS_A_STATEMENT] for name in names]
+        are_same = tuple(values.count(values[0]) == len(values) for values in some)
+        statement, marks = _insertion(table, names, are_same, len(some[0]))
+        values = chain.from_iterable(
+            values[:1] if is_same else values for values, is_same in zip(some, are_same, strict=True)
+        )
+        connection.execute(statement, dict(zip(marks, values, strict=True)))
+
+
+@lru_cache(maxsize=256)
+def _insertion(
+    table: str, names: tuple[str, ...], are_same: tuple[bool, ...], rows: int
+) -> tuple[str, tuple[str, ...]]:
+    """Return the statement that adds this many rows, and the names of its parameters, column by column."""
+    marks = [
+        (name,) if is_same else tuple(f"{name}{place}" for place in range(rows))
+        for name, is_same in zip(names, are_same, strict=True)
+    ]
+    lines = [", ".join(f":{one[place if len(one) > 1 else 0]}" for one in marks) for place in range(rows)]
+    listed = ", ".join(f"({line})" for line in lines)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {listed}", tuple(chain.from_iterable(marks))
 
 
 @lru_cache(maxsize=256)
@@ -370,6 +417,19 @@ MOMENTS: Final = frozenset(
 """The columns that contain a time."""
 
 
+@frozen
+class Act:
+    """What was done to a reminder or an appointment, for the audit.
+
+    Neither `act` nor `detail` may contain a phone number or a message: this table is kept forever.
+    """
+
+    act: str
+    reminder_id: str | None = None
+    appointment_id: str | None = None
+    detail: str | None = None
+
+
 def audit(
     connection: Connection,
     now: datetime,
@@ -396,3 +456,16 @@ def audit(
             "detail": detail,
         },
     )
+
+
+def audit_all(connection: Connection, now: datetime, acts: Sequence[Act], *, actor: str) -> None:
+    """Record what somebody did, in the transaction of the acts; see `audit`."""
+    columns: dict[str, Sequence[Value]] = {
+        "at": [to_ms(now)] * len(acts),
+        "actor": [actor] * len(acts),
+        "act": [one.act for one in acts],
+        "reminder_id": [one.reminder_id for one in acts],
+        "appointment_id": [one.appointment_id for one in acts],
+        "detail": [one.detail for one in acts],
+    }
+    insert_rows(connection, "audit", columns)

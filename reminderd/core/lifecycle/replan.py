@@ -111,14 +111,28 @@ def unplanned_by_error(ledger: Ledger, appointment: Appointment, now: datetime) 
     return Transition(ledger=after, lines=lines)
 
 
+def booked(
+    appointment: Appointment, *, ids: Sequence[str], rules: Rules, now: datetime
+) -> tuple[Appointment, list[Reminder]]:
+    """Plan the reminders of a new appointment that was read from a request: what `replanned` does without a history.
+
+    A file may book thousands of them at once.
+
+    Args:
+        appointment: no other program has written it.
+        ids: for its reminders, one for each call of the plan.
+        rules: the clinic's rules.
+        now: the time.
+    """
+    wanted = _Wanted(appointment, *wanted_message(appointment, rules, is_checked=True), rules, now)
+    calls = [(one, too_late_for(one, now)) for one in plan(appointment, rules)]
+    reminders = [wanted.added(call, new_id) for (call, late), new_id in zip(calls, ids, strict=False) if late is None]
+    why = wanted.wrong or "; ".join(late for _, late in calls if late is not None) or None
+    return evolve(appointment, planned_at=appointment.at, last_error=why), reminders
+
+
 def replanned(
-    ledger: Ledger,
-    appointment: Appointment,
-    *,
-    ids: Sequence[str],
-    rules: Rules,
-    now: datetime,
-    is_checked: bool = False,
+    ledger: Ledger, appointment: Appointment, *, ids: Sequence[str], rules: Rules, now: datetime
 ) -> Transition:
     """Plan the reminders of an appointment as it is now: keep those that are still right, cancel and add others.
 
@@ -130,7 +144,6 @@ def replanned(
         ids: for the reminders that are added, one for each call of the plan.
         rules: the clinic's rules.
         now: the time.
-        is_checked: the appointment was read from a request, and no other program has written it.
     """
     own = reminders_of(ledger, appointment)
     appointment = _with_answer(appointment, own)
@@ -144,7 +157,7 @@ def replanned(
     if appointment.response is not None:
         after, more = called_off(after, _of_now(waiting, appointment), EndCode.ANSWERED, now)
         return Transition(ledger=after.put(evolve(appointment, last_error=None)), lines=(*lines, *more))
-    return _planned(after, appointment, ids, rules, now, is_checked=is_checked).after(lines)
+    return _planned(after, appointment, ids, rules, now).after(lines)
 
 
 def _cancelled(ledger: Ledger, appointment: Appointment, now: datetime) -> Transition:
@@ -175,13 +188,11 @@ def _with_answer(appointment: Appointment, own: Iterable[Reminder]) -> Appointme
     return evolve(appointment, response=response)
 
 
-def _planned(
-    ledger: Ledger, appointment: Appointment, ids: Sequence[str], rules: Rules, now: datetime, *, is_checked: bool
-) -> Transition:
+def _planned(ledger: Ledger, appointment: Appointment, ids: Sequence[str], rules: Rules, now: datetime) -> Transition:
     """Change the waiting reminders of an appointment that takes place, cancel those of no call, add the missing."""
     calls, wanted = (
         plan(appointment, rules),
-        _Wanted(appointment, *wanted_message(appointment, rules, is_checked=is_checked), rules, now),
+        _Wanted(appointment, *wanted_message(appointment, rules), rules, now),
     )
     own = _of_now(reminders_of(ledger, appointment), appointment)
     known = [one for one in own if one.end_code not in _MADE_ANEW or ledger.history(one)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.lifecycle import staff
+from reminderd.core.lifecycle import replan, staff
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key, answered_by_patient, key_pressed
 from reminderd.core.lifecycle.replan import (
@@ -58,6 +58,19 @@ def called(ledger: Ledger, reminder_id: str = "n1", state: CallState = CallState
 
 def states(ledger: Ledger) -> dict[str, tuple[Status, EndCode | None]]:
     return {one.id: (one.status, one.end_code) for one in ledger.reminders.values()}
+
+
+@pytest.mark.parametrize("now", [NOW, THREE_DAYS, ONE_DAY], ids=["in time", "one too late", "all too late"])
+@pytest.mark.parametrize("before", [("3 days", "1 day at 10:00"), ("1 day", "24 hours"), ()], ids=str)
+@pytest.mark.parametrize("template", [None, "none of ours"])
+def test_a_new_appointment_is_planned_like_one_without_a_history(
+    before: tuple[str, ...], template: str | None, now: datetime
+) -> None:
+    rules, appointment = rules_with(*before), an_appointment(template=template, timezone="America/New_York")
+    after = planned(Ledger(), appointment, rules=rules, now=now).ledger
+    stored, reminders = replan.booked(appointment, ids=IDS, rules=rules, now=now)
+    assert stored == after.appointments["a1"]
+    assert {one.id: one for one in reminders} == after.reminders
 
 
 WAITS = (Status.SCHEDULED, None)
