@@ -28,10 +28,10 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 _as_csv = click.option("--csv", "as_csv", is_flag=True, help="A table for a spreadsheet.")
 
 
-def fail(message: str) -> NoReturn:
-    """End with exit code 1 and one line on stderr."""
+def fail(message: str, code: int = FAILED) -> NoReturn:
+    """End with this exit code and one line on stderr."""
     click.echo(message, err=True)
-    raise SystemExit(FAILED)
+    raise SystemExit(code)
 
 
 def wrong(mistakes: list[str]) -> NoReturn:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import click
@@ -205,7 +205,7 @@ def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN40
         chosen_from = ", ".join(f"{lines:,} from {table.header[place].strip()}" for place, lines in used.most_common())
         click.echo(f"phone numbers: {chosen_from or 'none'}")
     if started.ending.status is ImportStatus.INTERRUPTED:
-        _stop(f"interrupted after {table.unit} {tally.last_line}; {_AGAIN}")
+        fail(f"interrupted after {table.unit} {tally.last_line}; {_AGAIN}", INTERRUPTED)
     if tally.rejected.lines:
         raise SystemExit(FAILED)
 
@@ -279,12 +279,7 @@ def _one_line_for_errors(file: Path) -> Iterator[None]:
     except OSError as error:
         fail(f"{error.filename or file}: {error.strerror}; {_AGAIN}")
     except KeyboardInterrupt:  # before the first chunk, or the second one
-        _stop(f"interrupted; {_AGAIN}")
-
-
-def _stop(message: str) -> NoReturn:
-    click.echo(message, err=True)
-    raise SystemExit(INTERRUPTED)
+        fail(f"interrupted; {_AGAIN}", INTERRUPTED)
 
 
 def _rejected_path(file: Path, named: Path | None) -> Path:

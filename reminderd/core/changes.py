@@ -90,6 +90,8 @@ class Change:
     appointment_id: str | None = None
     """Of a reminder: the appointment that it belongs to."""
     appointment_ref: str | None = None
+    appointment_at: datetime | None = None
+    """The appointment's time that it is about, which may have been moved since."""
     status: str
     response: str | None = None
     end_code: EndCode | None = None
@@ -126,6 +128,7 @@ class Change:
             "reminder_ref": self.ref if is_reminder else None,
             "appointment_id": appointment_id if is_reminder else self.subject_id,
             "appointment_ref": appointment_ref if is_reminder else self.ref,
+            "appointment_at": None if self.appointment_at is None else self.appointment_at.isoformat(),
             "status": self.status,
             "outcome": self.outcome,
             "response": self.response,

@@ -20,7 +20,7 @@ from reminderd.core.masking import without_numbers
 from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Outcome
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.imports.folder import Dropped, Folder, Result, forget, import_dropped, reject
+from reminderd.imports.folder import ChangedError, Dropped, Folder, Result, forget, import_dropped, reject
 from reminderd.store.changes import trim
 from reminderd.store.database import Database
 from reminderd.store.erased import forget_erased
@@ -360,8 +360,8 @@ async def _import(dropped: Dropped, drop: DropFolder) -> None:
         return
     try:
         result = await trio.to_thread.run_sync(import_dropped, dropped, drop.config, drop.clock, drop.stopping.is_set)
-    except FileNotFoundError:
-        return  # somebody has taken it away again
+    except (FileNotFoundError, ChangedError):
+        return  # somebody has taken it away again, or writes it anew: the next look finds out
     except (StoreUnavailableError, StoreUnusableError, OSError):
         raise
     except Exception:  # noqa: BLE001 - a bug that one file brings to light must not stop the calls, nor the next file

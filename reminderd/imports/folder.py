@@ -64,6 +64,10 @@ Identity = tuple[int, int, int]
 """A file's inode, size and time: another one is another file, or has another content."""
 
 
+class ChangedError(Exception):
+    """The file is not the one anymore that was whole: it is gone, or is being written anew."""
+
+
 class OpenBy(Enum):
     """Whether somebody has a file open for writing."""
 
@@ -146,10 +150,13 @@ def import_dropped(dropped: Dropped, config: Config, clock: Clock, is_stopped: C
     """Import a file, and move it; if `is_stopped`, it stays where it is, and chunks that were begun are whole.
 
     Raises:
+        ChangedError: It has changed since it was whole, as others were imported before it.
         OSError: It can't be read or moved now, or a file can't be written.
         StoreUnavailableError: The database can't be written now.
         StoreUnusableError: The database can't be opened.
     """
+    if not _is_same(dropped):
+        raise ChangedError
     name = dropped.path.name
     profile = profile_of(config, _profile_for(name, config))
     with open_sync(config.database.path) as connection:
@@ -203,7 +210,7 @@ def _imported(
         ):
             write = writing(connection, rules=rules, source=source, clock=clock)
             if import_rows(table, read, write, tally, lambda _text, _is_end: None, is_stopped):
-                if found is not None:
+                if found is not None and _is_same(dropped):  # else what was read may be half of it
                     tally.done[Intake.CANCELLED] += found.cancel(
                         connection, missing, rules=rules, source=source, clock=clock
                     )
@@ -320,6 +327,11 @@ def _identity(path: Path) -> Identity | None:
     return None if S_ISDIR(status.st_mode) else (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
+def _is_same(dropped: Dropped) -> bool:
+    """Return whether a file is still the one that was whole."""
+    return _identity(dropped.path) == dropped.identity
+
+
 def _is_unfinished(name: str) -> bool:
     return name.startswith((".", "~$")) or any(fnmatch(name.casefold(), pattern) for pattern in _UNFINISHED)
 
@@ -353,8 +365,9 @@ def forget(folder: Path, before: datetime) -> int:
         OSError: One can't be deleted.
     """
     deleted = 0
-    for name in (DONE, REJECTED):
-        for path in (folder / name).glob("*"):
+    # A link there would lead to files that are not ours.
+    for inside in (folder / name for name in (DONE, REJECTED) if not (folder / name).is_symlink()):
+        for path in inside.glob("*"):
             if path.lstat().st_ctime < before.timestamp() and not path.is_dir():
                 path.unlink()
                 deleted += 1

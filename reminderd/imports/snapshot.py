@@ -49,6 +49,8 @@ class Snapshot:
     """Whether it holds appointments; else reminders."""
     start: datetime
     end: datetime
+    certain_until: datetime
+    """What is missing from here on is not cancelled: the file may be cut off, or its first days may have been free."""
     most: float
 
     def missing(self, connection: Connection, profile: str, now: datetime) -> list[Waiting]:
@@ -61,9 +63,10 @@ class Snapshot:
             return []
         stored = snapshot(connection, partial(self._waiting, profile=profile, now=now))
         try:
-            return missing_from(stored, self.held.names, self.most)
+            missing = missing_from(stored, self.held.names, self.most)
         except SnapshotRefusedError as error:
             raise UnreadableError(str(error)) from None
+        return [one for one in missing if one.at < self.certain_until]
 
     def cancel(
         self, connection: Connection, missing: Sequence[Waiting], *, rules: Rules, source: Source, clock: Clock
@@ -116,26 +119,35 @@ def snapshot_of(
         raise UnreadableError("its messages say what has changed, not what there is; expected no snapshot of them")
     names: set[str] = set()
     nameless: int | None = None
-    first: datetime | None = None
+    moments: list[datetime] = []
     for row in table.rows():
         asked = [row.mistake] if row.mistake is not None else read(row.cells)
         if isinstance(asked, AppointmentRequest):
             names.add(asked.ref or asked.own_id)
-            first = asked.at if first is None else min(first, asked.at)
+            moments.append(asked.at)
         elif isinstance(asked, ReminderRequest):
             names.add(asked.ref or asked.own_id)
-            first = asked.scheduled_at if first is None else min(first, asked.scheduled_at)
+            moments.append(asked.scheduled_at)
         elif isinstance(asked, AppointmentCancellation | Cancellation):
             names.add(asked.name)
         elif ref := _ref_of(row, columns, asked, table.unit):
             names.add(ref)
         else:
             nameless = nameless or row.line
-    first_day = (first or now).astimezone(zone).date()
-    start = coverage.start or datetime.combine(first_day, time.min, tzinfo=zone)
+    ends = (min(moments), max(moments)) if moments else (now, now)
+    first_day, last_day = (datetime.combine(one.astimezone(zone).date(), time.min, tzinfo=zone) for one in ends)
+    start = coverage.start or first_day
     end = coverage.end or start + timedelta(days=coverage.days)
+    after_last = last_day + timedelta(days=1 if moments else 0)
     held = Held(frozenset(names), nameless)
-    return Snapshot(held=held, are_appointments=columns.are_appointments, start=start, end=end, most=coverage.most)
+    return Snapshot(
+        held=held,
+        are_appointments=columns.are_appointments,
+        start=start,
+        end=end,
+        certain_until=coverage.end or after_last,
+        most=coverage.most,
+    )
 
 
 def _ref_of(row: CsvRow, columns: Columns, mistakes: object, unit: str) -> str:

@@ -21,7 +21,7 @@ _OWN: Final = ("ref", "appointment_ref", "patient_ref", "appointment_at", "sched
 """The columns that show what a line is about, if no column of the profile is its `ref`."""
 _NOT_BACK: Final = frozenset({"status", "message", "template"})
 """Fields of a profile that a table does not have: the word of the file, and what is spoken."""
-_RESULT: Final = ("kind", "status", "response", "outcome", "answered_at", "why", "changed_at", "change_id")
+_RESULT: Final = ("kind", "status", "response", "outcome", "why", "changed_at", "change_id")
 _WHY: Final = {str(code): code.sentence for code in EndCode}
 _DATES: Final = ("appointment_at", "scheduled_at", "expires_at")
 _SPLIT: Final = {
@@ -81,15 +81,13 @@ class Form:
 
     def _result(self, answer: Answer) -> dict[str, str]:
         event = answer.change.event
-        at = f"{answer.change.at.astimezone(self.zone):%Y-%m-%d %H:%M:%S}"
         return {
             "kind": str(answer.change.kind),
             "status": str(event["status"]),
             "response": str(event["response"] or ""),
             "outcome": str(event["outcome"]),
-            "answered_at": at if event["response"] is not None else "",
             "why": _WHY.get(str(event["end_code"]), ""),
-            "changed_at": at,
+            "changed_at": f"{answer.change.at.astimezone(self.zone):%Y-%m-%d %H:%M:%S}",
             "change_id": answer.change.event_id,
         }
 

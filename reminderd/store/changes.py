@@ -25,6 +25,7 @@ _NAMES: Final = (
     "subject_id",
     "ref",
     "appointment_id",
+    "appointment_at",
     "status",
     "response",
     "end_code",
@@ -47,11 +48,11 @@ _AFTER: Final = f"""
 SELECT {columns_of("c")} FROM changes AS c WHERE c.seq > :after AND c.subject_id <> '' ORDER BY c.seq LIMIT :limit
 """
 _FACTS: Final = ("phone_number", "timezone", "language", "patient_ref", "appointment_type", "name", "provider", "place")
-_MOMENTS: Final = ("scheduled_at", "expires_at", "appointment_at")
+_MOMENTS: Final = ("scheduled_at", "expires_at")
 _ANSWERS: Final = f"""
 SELECT {columns_of("c")}, coalesce(r.phone_number, a.phone_number) AS phone_number,
        coalesce(r.timezone, a.timezone) AS timezone, coalesce(r.language, a.language) AS language,
-       a.patient_ref, a.type AS appointment_type, a.name, a.provider, a.place, a.at AS appointment_at,
+       a.patient_ref, a.type AS appointment_type, a.name, a.provider, a.place,
        r.scheduled_at, r.expires_at
   FROM changes AS c
   LEFT JOIN reminders AS r ON r.id = c.subject_id AND c.kind = 'reminder'
@@ -133,7 +134,8 @@ def answers_between(connection: Connection, *, after: int, until: int, limit: in
 def _answer(row: Row) -> Answer:
     facts = {name: row[name] for name in _FACTS}
     moments = {name: None if row[name] is None else from_ms(row[name]) for name in _MOMENTS}
-    return Answer(change=change_of(row), facts=facts | moments)
+    change = change_of(row)
+    return Answer(change=change, facts=facts | moments | {"appointment_at": change.appointment_at})
 
 
 def newest_change(connection: Connection) -> int:
@@ -172,6 +174,7 @@ def change_of(row: Row) -> Change:
     return Change(
         **values,
         at=from_ms(row["at"]),
+        appointment_at=None if row["appointment_at"] is None else from_ms(row["appointment_at"]),
         kind=ChangeKind(row["kind"]),
         end_code=_CODES.get(row["end_code"]),
         is_done=bool(row["done"]),

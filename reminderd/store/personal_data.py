@@ -254,7 +254,7 @@ _IS_ALIVE: Final = "SELECT 1 FROM call_logs WHERE phone_number = :number AND wak
 _TO_NUMBER: Final = f"SELECT {CALLS.names} FROM call_logs WHERE phone_number = :number ORDER BY seq"
 _OPT_OUT: Final = "SELECT phone_number, source, created_at FROM opt_outs WHERE phone_number = :number"
 _CHANGES: Final = """
-SELECT event_id, at, kind, ref, appointment_id, status, response, end_code, done, attempts, call_outcome
+SELECT event_id, at, kind, ref, appointment_id, appointment_at, status, response, end_code, done, attempts, call_outcome
   FROM changes WHERE subject_id = :id ORDER BY seq
 """
 _RECEIPTS: Final = """

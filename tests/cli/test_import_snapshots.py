@@ -203,6 +203,23 @@ def test_the_days_of_a_profile_make_each_of_its_files_a_snapshot(clinic: Termina
     assert booked(clinic) == refs(0, 1, 31)
 
 
+def test_a_file_that_was_cut_off_says_nothing_of_the_days_after_its_last_line(clinic: Terminal) -> None:
+    configure(clinic, "snapshot_days = 30")
+    write(clinic, *map(line, range(10)), line(30, day=20), line(31, day=21))
+    clinic.type("import", "list.csv", "--profile", "practice")
+    write(clinic, *map(line, range(10)))
+    printed = clinic.type("import", "list.csv", "--profile", "practice").stdout
+    assert "cancelled" not in printed
+    assert {"g30", "g31"} <= booked(clinic)
+
+
+def test_a_file_of_rejected_lines_alone_covers_no_day(clinic: Terminal) -> None:
+    configure(clinic, "snapshot_days = 400")
+    write(clinic, line(0).replace("3/13/2040", "soon"))
+    clinic.type("import", "list.csv", "--profile", "practice", "--max-cancelled", "100", code=1)
+    assert booked(clinic) == refs(*range(10))
+
+
 def test_a_reminder_is_shown_with_its_time_and_message(clinic: Terminal) -> None:
     (clinic.folder / "list.csv").write_text("phone,message,at\n2025550147,Hello.,2040-03-12 10:00\n")
     printed = clinic.type("import", "list.csv", "--dry-run").stdout

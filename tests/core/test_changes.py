@@ -37,6 +37,7 @@ def test_an_event_has_the_change_and_the_outcome() -> None:
         "reminder_ref": "a7",
         "appointment_id": None,
         "appointment_ref": None,
+        "appointment_at": None,
         "status": "called",
         "outcome": "confirmed",
         "response": "confirmed",

@@ -14,6 +14,7 @@ from reminderd.config import Config, load_config
 from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.imports.folder import (
     MOST_BYTES,
+    ChangedError,
     Dropped,
     Folder,
     OpenBy,
@@ -296,6 +297,36 @@ def test_a_file_that_is_replaced_while_it_is_imported_is_imported_again(
     assert refs(inbox) == ["7", "9"]
 
 
+def test_a_file_that_is_written_anew_before_its_turn_waits_until_it_is_whole_again(inbox: Path, config: Config) -> None:
+    (inbox / "list.csv").write_text(HEADER + GOOD)
+    [dropped] = whole(inbox)
+    (inbox / "list.csv").write_text(HEADER)
+    with pytest.raises(ChangedError):
+        import_dropped(dropped, config, SystemClock(), lambda: False)
+    assert files(inbox) == {"list.csv"}
+    assert rows(inbox, "SELECT id FROM imports") == []
+
+
+def test_a_snapshot_that_changes_while_it_is_imported_cancels_nothing(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(inbox, "[import.profiles.practice]\nsnapshot_days = 30\n")
+    (inbox / "list.csv").write_text(HEADER + GOOD + GOOD.replace("7,", "9,"))
+    imported(inbox, config)
+    (inbox / "list.csv").write_text(HEADER + GOOD)
+    real = import_rows
+
+    def rewritten(*arguments: Any) -> bool:
+        done = real(*arguments)
+        (inbox / "list.csv").write_text(HEADER + GOOD + GOOD.replace("7,", "9,"))
+        return done
+
+    monkeypatch.setattr("reminderd.imports.folder.import_rows", rewritten)
+    [result] = imported(inbox, config)
+    assert "cancelled" not in result.text
+    assert [row["status"] for row in rows(inbox, "SELECT status FROM reminders")] == ["scheduled"] * 2
+
+
 def test_an_import_that_is_stopped_leaves_the_file_where_it_is(inbox: Path, config: Config) -> None:
     lines = "".join(f"{number},+49301{number:06},Hello.,2040-01-07 09:30\n" for number in range(2 * CHUNK))
     (inbox / "list.csv").write_text(HEADER + BAD + lines)
@@ -383,6 +414,14 @@ def test_a_file_of_messages_that_is_cut_books_nothing(inbox: Path) -> None:
     assert rows(inbox, "SELECT ref FROM appointments") == []
 
 
+def test_a_link_in_the_place_of_a_folder_inside_leads_to_no_file_that_is_deleted(tmp_path: Path, inbox: Path) -> None:
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "kept.csv").write_text("kept")
+    (inbox / "done").symlink_to(tmp_path / "others")
+    assert forget(inbox, SystemClock().now() + HOUR) == 0
+    assert (tmp_path / "others" / "kept.csv").exists()
+
+
 def test_a_snapshot_of_a_profile_cancels_what_it_lacks_and_says_what_it_did_not(inbox: Path) -> None:
     config = configured(
         inbox,
@@ -398,13 +437,13 @@ def test_a_snapshot_of_a_profile_cancels_what_it_lacks_and_says_what_it_did_not(
         return result
 
     dropped(*lines)
-    assert dropped(*lines[:6]).text.startswith(
+    assert dropped(*lines[:5], lines[6]).text.startswith(
         "imported list.csv (profile practice): 0 added, 0 changed, 6 unchanged, 0 rejected, 1 cancelled;"
     )
     assert dropped(*lines[:5], "x,y\n".replace("x", "")).text.endswith(
         "; nothing that it lacks was cancelled, as line 7 is rejected and has no ref that is certain"
     )
-    assert dropped(*lines[:6]).status is ImportStatus.DONE
+    assert dropped(*lines[:5], lines[6]).status is ImportStatus.DONE
     assert dropped(lines[0].replace("1,+", "99,+")).status is ImportStatus.REFUSED
     [row] = rows(inbox, "SELECT count(*) AS count FROM appointments WHERE status = 'booked'")
     assert row["count"] == 6

@@ -54,7 +54,6 @@ def test_a_table_has_the_columns_of_the_profile_and_then_the_outcome() -> None:
         "reminderd status": "called",
         "response": "confirmed",
         "outcome": "confirmed",
-        "answered_at": "2026-03-02 11:00:00",
         "why": "",
         "changed_at": "2026-03-02 11:00:00",
         "change_id": ID,
@@ -65,7 +64,7 @@ def test_without_a_profile_a_table_has_no_phone_number() -> None:
     row = table(an_answer(response=None, status="failed", end_code=EndCode.NOT_ANSWERED, appointment_ref="App 1"))
     assert (row["ref"], row["appointment_ref"], row["patient_ref"]) == ("App 1", "App 1", "P 1")
     assert (row["appointment_at"], row["scheduled_at"]) == ("2026-03-03 09:30", "2026-03-02 11:00")
-    assert (row["outcome"], row["why"], row["answered_at"]) == ("not reached", "not answered", "")
+    assert (row["outcome"], row["why"]) == ("not reached", "not answered")
     assert "4930123456" not in str(row)
 
 

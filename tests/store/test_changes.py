@@ -12,7 +12,15 @@ from reminderd.core.answers import Accepted
 from reminderd.core.changes import Cursor, CursorError
 from reminderd.core.script.prompts import Question
 from reminderd.store import reminders
-from reminderd.store.changes import WEBHOOK, changes_after, newest_change, set_progress, trim, trim_changes
+from reminderd.store.changes import (
+    WEBHOOK,
+    answers_between,
+    changes_after,
+    newest_change,
+    set_progress,
+    trim,
+    trim_changes,
+)
 from reminderd.store.personal_data import erase, record
 from reminderd.store.reminders import Source
 from reminderd.store.rows import to_ms
@@ -245,6 +253,19 @@ def test_what_becomes_of_an_appointment_is_a_change_and_its_reminders_name_it(st
     assert events(store)[0]["at"] == "1970-01-01T00:00:00.005+00:00"
     sql(store, f"REPLACE {columns} ('p', 'A 7', '+12025550101', {to_ms(NOW)})")
     assert (events(store)[-1]["outcome"], len(events(store))) == ("booked", 4)
+
+
+def test_an_answer_is_about_the_time_that_the_appointment_had_then(store: Store) -> None:
+    sql(
+        store, f"INSERT INTO appointments (id, ref, phone_number, at) VALUES ('p', 'A 7', '+12025550101', {to_ms(NOW)})"
+    )
+    store.insert("r", "+12025550101", appointment_id="p", planned_at=to_ms(NOW))
+    sql(store, "UPDATE reminders SET status = 'called', response = 'confirmed' WHERE id = 'r'")
+    sql(store, "UPDATE appointments SET response = 'confirmed'")
+    sql(store, f"UPDATE appointments SET at = {to_ms(NOW + DAY)}")
+    assert [one["appointment_at"] for one in events(store)] == [NOW.isoformat()] * 2
+    answers = answers_between(store.connection, after=0, until=2, limit=2)
+    assert [one.facts["appointment_at"] for one in answers] == [NOW] * 2
 
 
 def test_what_is_not_delivered_in_a_way_that_is_configured_is_kept(store: Store) -> None:

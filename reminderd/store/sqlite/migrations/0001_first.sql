@@ -396,6 +396,8 @@ CREATE TABLE changes (
     subject_id     TEXT NOT NULL,
     ref            TEXT,
     appointment_id TEXT,
+    -- The time that the call or the answer was about: the appointment may be moved before a reader comes to this change.
+    appointment_at INTEGER,
     status         TEXT NOT NULL,
     response       TEXT,
     end_code       TEXT,
@@ -431,12 +433,12 @@ WHEN NEW.response IS NOT OLD.response
          AND ((NEW.end_code IS NOT OLD.end_code AND NEW.end_code IS NOT 'cancelled_elsewhere')
               OR (NEW.done_at IS NULL) <> (OLD.done_at IS NULL)))
 BEGIN
-    INSERT INTO changes (at, kind, subject_id, ref, appointment_id, status, response, end_code, done, attempts,
-                         call_outcome, spoken)
+    INSERT INTO changes (at, kind, subject_id, ref, appointment_id, appointment_at, status, response, end_code, done,
+                         attempts, call_outcome, spoken)
     SELECT CASE WHEN NEW.revision <> OLD.revision THEN NEW.updated_at
                 ELSE CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) END,
-           'reminder', NEW.id, NEW.ref, NEW.appointment_id, NEW.status, NEW.response, NEW.end_code, NEW.done_at IS NOT NULL,
-           NEW.attempts, last.outcome, last.spoken
+           'reminder', NEW.id, NEW.ref, NEW.appointment_id, NEW.planned_at, NEW.status, NEW.response, NEW.end_code,
+           NEW.done_at IS NOT NULL, NEW.attempts, last.outcome, last.spoken
       FROM (SELECT 1) LEFT JOIN (
                SELECT c.outcome, m.spoken FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
                 WHERE m.reminder_id = NEW.id AND m.deleted = 0 AND m.scheduled_at = NEW.scheduled_at
@@ -450,12 +452,12 @@ CREATE TRIGGER reminders_inserted_with_outcome AFTER INSERT ON reminders
 WHEN NEW.status IN ('called', 'failed', 'expired', 'cancelled')
      OR EXISTS (SELECT 1 FROM changes WHERE subject_id = NEW.id AND kind = 'reminder')
 BEGIN
-    INSERT INTO changes (at, kind, subject_id, ref, appointment_id, status, response, end_code, done, attempts,
-                         call_outcome, spoken)
+    INSERT INTO changes (at, kind, subject_id, ref, appointment_id, appointment_at, status, response, end_code, done,
+                         attempts, call_outcome, spoken)
     SELECT CASE WHEN NEW.revision <> 0 THEN NEW.updated_at
                 ELSE CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) END,
-           'reminder', NEW.id, NEW.ref, NEW.appointment_id, NEW.status, NEW.response, NEW.end_code, NEW.done_at IS NOT NULL,
-           NEW.attempts, last.outcome, last.spoken
+           'reminder', NEW.id, NEW.ref, NEW.appointment_id, NEW.planned_at, NEW.status, NEW.response, NEW.end_code,
+           NEW.done_at IS NOT NULL, NEW.attempts, last.outcome, last.spoken
       FROM (SELECT 1) LEFT JOIN (
                SELECT c.outcome, m.spoken FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
                 WHERE m.reminder_id = NEW.id AND m.deleted = 0 AND m.scheduled_at = NEW.scheduled_at
@@ -467,19 +469,19 @@ END;
 CREATE TRIGGER appointments_outcome_changed AFTER UPDATE OF status, response ON appointments
 WHEN NEW.status <> OLD.status OR NEW.response IS NOT OLD.response
 BEGIN
-    INSERT INTO changes (at, kind, subject_id, ref, status, response)
+    INSERT INTO changes (at, kind, subject_id, ref, appointment_at, status, response)
     VALUES (CASE WHEN NEW.revision <> OLD.revision THEN NEW.updated_at
                  ELSE CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) END,
-            'appointment', NEW.id, NEW.ref, NEW.status, NEW.response);
+            'appointment', NEW.id, NEW.ref, NEW.at, NEW.status, NEW.response);
 END;
 
 CREATE TRIGGER appointments_inserted_with_outcome AFTER INSERT ON appointments
 WHEN NEW.status = 'cancelled' OR NEW.response IS NOT NULL
      OR EXISTS (SELECT 1 FROM changes WHERE subject_id = NEW.id AND kind = 'appointment')
 BEGIN
-    INSERT INTO changes (at, kind, subject_id, ref, status, response)
+    INSERT INTO changes (at, kind, subject_id, ref, appointment_at, status, response)
     VALUES (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER),
-            'appointment', NEW.id, NEW.ref, NEW.status, NEW.response);
+            'appointment', NEW.id, NEW.ref, NEW.at, NEW.status, NEW.response);
 END;
 
 -- Who did what, append-only.
