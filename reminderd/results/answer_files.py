@@ -95,6 +95,7 @@ async def _write(files: Files, planned: PlannedFile) -> None:
             break
         answers += some
         after = some[-1].change.seq
+    answers = files.form.about(answers)
     if answers:
         name = f"answers-{planned.after + 1:08d}-{until.seq:08d}-{until.event_id[:8]}{files.form.ending}"
         target = files.folder / name

@@ -48,6 +48,14 @@ class Form:
         """Return how the names of its files end."""
         return {"csv": ".csv", "fhir": ".json", "hl7": ".hl7"}[self.format]
 
+    def about(self, answers: Sequence[Answer]) -> list[Answer]:
+        """Return the answers that a file in this form has.
+
+        FHIR and HL7 speak of appointments: a planned call that is not made, as the patient has answered already, would
+        be read as a later answer.
+        """
+        return [one for one in answers if self.format == "csv" or not _is_call_not_made(one)]
+
     def written(self, answers: Sequence[Answer]) -> bytes:
         """Return the content of a file with these answers."""
         forms: dict[str, Callable[[Sequence[Answer]], str]] = {"csv": self._csv, "fhir": self._fhir, "hl7": self._hl7}
@@ -107,7 +115,7 @@ class Form:
     def _siu(self, answer: Answer) -> list[str]:
         event, facts = answer.change.event, answer.facts
         start = _hl7_time(facts.get("appointment_at"), self.zone)
-        code = _hl7_code(answer)
+        code = _HL7_CODES[str(event["outcome"])]
         number = str(facts.get("phone_number") or "")
         made_at = _hl7_time(answer.change.at, self.zone)
         head = ("MSH", "^~\\&", "reminderd", "", "", "", made_at, "", "SIU^S14^SIU_S12", answer.change.event_id[:20])
@@ -141,15 +149,11 @@ _HL7_CODES: Final[Mapping[str, str]] = {
     Outcome.NUMBER_CHANGED: "WAITING",
     "booked": "BOOKED",
 }
-_ONLY_A_CALL: Final = "CALL_CANCELLED"
-"""One planned call is not made; its appointment may well stand."""
 
 
-def _hl7_code(answer: Answer) -> str:
-    """Return the code of an outcome: an appointment is not cancelled with one of its calls."""
-    outcome = str(answer.change.event["outcome"])
-    is_only_a_call = answer.change.kind is ChangeKind.REMINDER and answer.change.appointment_id is not None
-    return _ONLY_A_CALL if is_only_a_call and outcome == Outcome.CANCELLED else _HL7_CODES[outcome]
+def _is_call_not_made(answer: Answer) -> bool:
+    is_planned = answer.change.kind is ChangeKind.REMINDER and answer.change.appointment_id is not None
+    return is_planned and answer.change.event["outcome"] == Outcome.CANCELLED
 
 
 _FHIR_STATUS: Final[Mapping[str, str]] = {

@@ -33,8 +33,12 @@ def an_answer(facts: dict[str, Any] | None = None, **columns: Any) -> Answer:
     return Answer(change=change, facts=known | (facts or {}))
 
 
+def a_form(name: str, columns: dict[str, str] | None = None) -> Form:
+    return Form(format=name, columns=columns or {}, zone=ZONE)
+
+
 def written(answer: Answer, form: str = "csv", columns: dict[str, str] | None = None) -> str:
-    return Form(format=form, columns=columns or {}, zone=ZONE).written([answer]).decode()
+    return a_form(form, columns).written([answer]).decode()
 
 
 def table(answer: Answer, columns: dict[str, str] | None = None) -> dict[str, str]:
@@ -125,17 +129,17 @@ def test_an_hl7_message_says_why_nobody_was_reached() -> None:
     assert "|NOT_REACHED^not reached^L\r" in text
 
 
-@pytest.mark.parametrize(
-    ("columns", "code"),
-    [
-        ({"appointment_id": "p1", "end_code": EndCode.APPOINTMENT_MOVED}, "CALL_CANCELLED"),
-        ({"kind": ChangeKind.APPOINTMENT, "subject_id": "p1"}, "CANCELLED"),
-        ({"end_code": EndCode.CANCELLED_BY_STAFF}, "CANCELLED"),
-    ],
-)
-def test_an_appointment_is_not_reported_as_cancelled_with_one_of_its_calls(columns: dict[str, Any], code: str) -> None:
-    text = written(an_answer(response=None, status="cancelled", **columns), "hl7")
-    assert f"|{code}^cancelled^L\r" in text
+@pytest.mark.parametrize("form", ["fhir", "hl7"])
+def test_a_planned_call_that_is_not_made_is_no_answer_about_its_appointment(form: str) -> None:
+    moved = an_answer(status="cancelled", response=None, appointment_id="p1", end_code=EndCode.APPOINTMENT_MOVED)
+    appointment = an_answer(status="cancelled", response=None, kind=ChangeKind.APPOINTMENT, subject_id="p1")
+    alone = an_answer(status="cancelled", response=None, end_code=EndCode.CANCELLED_BY_STAFF)
+    assert a_form(form).about([moved, appointment, alone]) == [appointment, alone]
+
+
+def test_a_table_has_every_change() -> None:
+    moved = an_answer(status="cancelled", response=None, appointment_id="p1", end_code=EndCode.APPOINTMENT_MOVED)
+    assert a_form("csv").about([moved]) == [moved]
 
 
 def test_every_outcome_has_a_code() -> None:
