@@ -71,7 +71,7 @@ class Shape:
 
 def the_section() -> str:
     page = (ROOT / "docs/import.md").read_text(encoding="utf-8")
-    return page[page.index("These profiles read files as practice software writes them") :]
+    return page[page.index("With these profiles, the files of practice software are imported as they are") :]
 
 
 def the_shapes() -> list[Shape]:
