@@ -254,10 +254,8 @@ def _id(config: Config, id_or_ref: str) -> str:
 def _fail_unknown(connection: Connection, name: str) -> NoReturn:
     """Say that no reminder has this name, and what to do if an appointment has it: lists show that."""
     if snapshot(connection, partial(find_appointment, id_or_ref=name)) is not None:
-        shows = f"reminderd appointment show {name}"
-        fail(
-            f"{name} is an appointment, which may have several reminders; expected the id of one of them, as in {shows}"
-        )
+        lists = f"reminderd appointment show {name} lists their ids"
+        fail(f"{name} is an appointment, and may have several reminders; expected the id of one: {lists}")
     fail(f"no reminder has the id or ref {name}")
 
 

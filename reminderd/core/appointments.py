@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from reminderd.core.model import Appointment, AppointmentStatus
+from reminderd.core.model import Appointment, AppointmentStatus, evolve
 from reminderd.core.reasons import EndCode
 from reminderd.core.requests import (
     REF_LIMIT,
@@ -22,6 +23,8 @@ from reminderd.core.requests import (
     timezone_mistakes,
 )
 from reminderd.core.rules import Planning, Rules
+from reminderd.core.schedule.cadence import Cadence
+from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.script.templates import Message, TemplateError, Values, message_warnings
 from reminderd.core.upsert import Decision, Intake, seals
@@ -181,12 +184,21 @@ def plan(appointment: AppointmentRequest | Appointment, rules: Rules) -> list[Pl
     the same moment there is only the first.
     """
     zone = (known_zone(appointment.timezone) if appointment.timezone is not None else None) or rules.calling_hours.zone
+    before = rules.planning.of(appointment.type).before
+    return list(_calls(before, appointment.at.astimezone(UTC), zone, rules.calling_hours))
+
+
+@lru_cache(maxsize=2_000)
+def _calls(
+    before: tuple[Cadence, ...], appointment: datetime, zone: ZoneInfo, hours: CallingHours
+) -> tuple[PlannedCall, ...]:
+    """Return the calls before a time in UTC: each is asked for when it is decided and planned, and in a file often."""
     calls: list[PlannedCall] = []
-    for cadence in rules.planning.of(appointment.type).before:
-        at = rules.calling_hours.last_start(cadence.moment(appointment.at, zone), zone)
+    for cadence in before:
+        at = hours.last_start(cadence.moment(appointment, zone), zone)
         if at is None or all(at != one.at for one in calls):
             calls.append(PlannedCall(cadence.name, at))
-    return calls
+    return tuple(calls)
 
 
 def too_late_for(call: PlannedCall, now: datetime) -> str | None:

@@ -238,13 +238,14 @@ class Days:
             ref = f"L-{number}"
             self.book[ref] = Booking(ref, began + timedelta(days=3, minutes=number), _phone(number))
         for day in range(DAYS + 1):
-            start = began + day * DAY_SECONDS * _SECOND
-            await trio.sleep(max((start - SystemClock().now()).total_seconds(), 0))
+            start = SystemClock().now()
             if day < DAYS:
                 self._books(start + DAY_SECONDS * _SECOND)
             self._changes(start)
             self._strikes(day)
             await self._drops(f"day{day}.csv")
+            left = DAY_SECONDS - (SystemClock().now() - start).total_seconds()
+            await trio.sleep(max(left, 0) if day < DAYS else 0)
         with trio.move_on_after(_PATIENCE):
             while not self._is_at_rest():  # noqa: ASYNC110 - no event crosses processes
                 await trio.sleep(0.05)

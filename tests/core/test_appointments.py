@@ -125,6 +125,12 @@ def test_the_days_are_those_of_the_patients_zone() -> None:
     assert plan(an_appointment(timezone="nowhere"), rules)[0].at == ONE_DAY
 
 
+def test_two_appointments_at_the_same_time_by_the_clock_that_is_put_back_are_planned_apart() -> None:
+    first = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    moments = [plan(an_appointment(at=at), rules_with("10 hours"))[0].at for at in (first, first.replace(fold=1))]
+    assert moments == [datetime.fromisoformat(f"2026-10-24T{time}Z") for time in ("14:30", "15:30")]
+
+
 def test_late_calls_are_left_out_with_a_warning_if_none_remains() -> None:
     calls = plan(an_appointment(), TWICE)
     assert uncalled(calls, ONE_DAY - MINUTE) is None

@@ -27,7 +27,7 @@ class Unit(StrEnum):
 _LENGTHS: Final = {Unit.WEEK: timedelta(weeks=1), Unit.DAY: timedelta(days=1), Unit.HOUR: timedelta(hours=1)}
 
 
-@frozen
+@frozen(cache_hash=True)
 class Cadence:
     """One call before an appointment, counted back from it."""
 

@@ -34,7 +34,7 @@ Spans: TypeAlias = tuple[Span, ...]
 WHOLE_DAY: Final[Spans] = (Span(0, DAY_MINUTES),)
 
 
-@frozen
+@frozen(cache_hash=True)
 class CallingHours:
     """For each weekday the spans that start on it; on a holiday none does, but one from the day before goes on."""
 
@@ -123,5 +123,7 @@ def _clock_change(since: datetime, until: datetime, zone: ZoneInfo) -> datetime 
     def has_changed(minute: int) -> bool:
         return (begin + minute * _MINUTE).astimezone(zone).utcoffset() == after
 
+    if has_changed(0):  # as on almost every day
+        return None
     minutes = bisect_left(range((until - begin) // _MINUTE), True, key=has_changed)
-    return begin + minutes * _MINUTE if minutes else None
+    return begin + minutes * _MINUTE

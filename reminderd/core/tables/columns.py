@@ -219,7 +219,7 @@ class _Search:
 
     def _is_written(self, places: Mapping[str, tuple[int, ...]]) -> bool:
         """Return whether a template says what is spoken."""
-        return self.has_template or self.are_appointments or bool(places["template"])
+        return self.has_template or self.are_appointments or _NO_TIME in self.mistakes or bool(places["template"])
 
     def _one(self, role: str, field: str = "") -> list[int]:
         """Return the one column of a role; none: there is none, or more than one, which is a mistake."""

@@ -240,6 +240,12 @@ def test_a_table_with_a_time_to_call_has_reminders_also_where_calls_are_planned(
     assert found.places["scheduled_at"] == (2,)
 
 
+def test_where_calls_are_planned_a_table_needs_no_message() -> None:
+    with pytest.raises(ColumnsError) as caught:
+        columns_of(["Phone", "Name"], {}, plans_calls=True)
+    assert [mistake.partition(":")[0] for mistake in caught.value.mistakes] == ["appointment_at", "headers found"]
+
+
 def test_a_table_without_any_time_is_refused_also_where_calls_are_planned() -> None:
     with pytest.raises(ColumnsError, match="appointment_at: no column for the appointment's time; expected headers"):
         columns_of(["Phone", "Message"], {}, plans_calls=True)
