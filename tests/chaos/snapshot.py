@@ -75,6 +75,14 @@ def snapshot_of(connection: Connection) -> Snapshot:
     )
 
 
+def _may_be_asked_again(call: Call) -> bool:
+    """Return whether a provider that has asked what to speak may ask once more, and be told something else.
+
+    Until somebody has pressed a key or the message is over, nothing proves that the first answer was spoken.
+    """
+    return call.fetched_at is not None and call.outcome is None
+
+
 def changes(former: Snapshot, latter: Snapshot, *, called_again: Container[str]) -> Iterator[str]:  # noqa: C901, PLR0912 - a list of sentences
     """What was written once and has changed since, though it never may; staff have had some called again."""
     for reminder in former.reminders.values():
@@ -97,7 +105,9 @@ def changes(former: Snapshot, latter: Snapshot, *, called_again: Container[str])
                 yield f"{call.id}: its {column} has changed"
     for member in former.members:
         after_all = latter.member(member.call_id, member.reminder_id)
-        if after_all is None or after_all.scheduled_at != member.scheduled_at or after_all.spoken < member.spoken:
+        if after_all is None or after_all.scheduled_at != member.scheduled_at:
+            yield f"{member.call_id}: its part for {member.reminder_id} has changed"
+        elif after_all.spoken < member.spoken and not _may_be_asked_again(former.calls[member.call_id]):
             yield f"{member.call_id}: what it said for {member.reminder_id} has changed"
     for call_id, receipt in former.receipts.items():
         if latter.receipts.get(call_id) != receipt:
