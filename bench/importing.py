@@ -28,10 +28,24 @@ ROUNDS: Final = 3
 PATIENTS: Final = 100_000
 """Each comes about twice."""
 
+BOOKED: Final = ROWS // 10
+"""Appointments, and reminders in the table beside theirs."""
+
 _INSERT: Final = (
     "INSERT INTO reminders (id, ref, phone_number, message, scheduled_at, wake_at) VALUES (?, ?, ?, ?, ?, ?)"
 )
 _HEADER: Final = ("ref", "phone", "message", "at", "expires", "timezone", "name")
+_TWO_CALLS: Final = """
+[calling]
+timezone = "Europe/Berlin"
+start = "09:00"
+end = "19:00"
+[messages.templates]
+visit = "Your appointment is on {date} at {time}."
+[reminders]
+before = ["3 days", "1 day at 10:00"]
+template = "visit"
+"""
 
 
 def measure(folder: Path) -> list[Figure]:
@@ -62,6 +76,12 @@ def measure(folder: Path) -> list[Figure]:
             unit="",
             bar=Bar("at most", 1.25),
             meaning=f"most memory used for {ROWS:,} rows ÷ for {ROWS // 2:,}",
+        ),
+        Figure(
+            name="import, appointments",
+            value=median(_booked(folder / f"booked-{n}") for n in range(ROUNDS)),
+            unit="",
+            meaning=f"rows/s of {BOOKED:,} new appointments with two planned calls each ÷ of as many reminders",
         ),
         Figure(name="import, most memory", value=peak / 1024, unit="MiB", meaning=f"for {ROWS:,} rows"),
     ]
@@ -102,6 +122,23 @@ _WRONG: Final[Sequence[tuple[int, str]]] = (
     (5, "Europe/Nowhere"),
 )
 """A column and what is wrong in it."""
+
+
+def _booked(folder: Path) -> float:
+    """The seconds that the program took for a table of reminders ÷ for one of new appointments."""
+    folder.mkdir()
+    plain, booked = folder / "plain.csv", folder / "booked.csv"
+    _write(plain, BOOKED)
+    with plain.open(encoding="utf-8", newline="") as file, booked.open("w", encoding="utf-8", newline="") as other:
+        writer = csv.writer(other)
+        writer.writerow(("ref", "phone", "appointment at", "name"))
+        for ref, phone, _, at, *_, name in islice(csv.reader(file), 1, None):
+            writer.writerow((ref, phone, at, name))
+    reminders, _ = _imported(plain, folder / "reminders")
+    (folder / "appointments").mkdir()
+    (folder / "appointments" / "config.toml").write_text(_TWO_CALLS, encoding="utf-8")
+    appointments, _ = _imported(booked, folder / "appointments")
+    return reminders / appointments
 
 
 def _imported(table: Path, folder: Path) -> tuple[float, int]:

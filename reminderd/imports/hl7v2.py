@@ -58,7 +58,7 @@ class RawMessage:
 
     segments: list[bytes]
     is_cut: bool = False
-    """Whether its frame has no end."""
+    """Whether its frame, or its last segment, has no end."""
 
 
 @frozen
@@ -119,8 +119,12 @@ def messages_of(content: bytes) -> Sequence[RawMessage]:
     for line in _LINE_ENDS.split(content):
         if line.strip(b" \t"):
             file.add(line)
-    file.end()
+    file.end(has_line_end=content.endswith((b"\r", b"\n")))
     return file.messages
+
+
+_ENDED: Final = (b"MSH", b"SCH", b"PID")
+"""Segments that say which appointment and which number is meant. In a whole message of a schedule others follow."""
 
 
 @define
@@ -155,12 +159,14 @@ class _MessageFile:
             raise UnreadableError(f"it has something {where} that is no HL7 message; expected MSH")
         self._is_open = is_segment
 
-    def end(self) -> None:
+    def end(self, *, has_line_end: bool) -> None:
         """Check that it is whole."""
         if self._trailers:
             missing = self._trailers[-1][0].decode()
             raise UnreadableError(f"it ends before {missing}, so a part may be missing; expected all of it")
-        self._note_cut(is_cut=self._is_framed)
+        # A part of a ref or of a number is another patient's. Some programs leave out the last line end, though.
+        is_open = self._is_open and not has_line_end and self.messages[-1].segments[-1].startswith(_ENDED)
+        self._note_cut(is_cut=self._is_framed or is_open)
 
     def _note_cut(self, *, is_cut: bool) -> None:
         if is_cut and self.messages:
@@ -272,7 +278,7 @@ def read(content: bytes, encoding: str | None) -> Records:
 def _fill(record: Record, raw: RawMessage, encoding: str | None) -> None:
     """Read what a message says into the fields of a record."""
     if raw.is_cut:
-        record.wrong("message: its frame has no end, so a part may be missing; expected a whole message", always=True)
+        record.wrong("message: it has no end, so a part may be missing; expected a whole message", always=True)
     try:
         message = parsed(raw, encoding)
         record.put("ref", _ref(message))

@@ -32,7 +32,10 @@ UPDATE imports SET finished_at = :now, status = :status, rejected = :rejected, r
 
 _HEADERS: Final = "headers_of_"
 """What the key in `settings` begins with, before the name of a profile."""
-_LAST_FILE: Final = "SELECT max(at) AS at FROM imports WHERE actor = :actor AND status IN ('running', 'done')"
+# One of the future was imported while the clock was ahead.
+_LAST_FILE: Final = """
+SELECT max(at) AS at FROM imports WHERE actor = :actor AND status IN ('running', 'done') AND at <= :now
+"""
 _ALERTED: Final = "file_alerted"
 
 
@@ -88,7 +91,7 @@ def missing_file(connection: Connection, *, expected: Expected, now: datetime) -
 
     A file that was refused has not come.
     """
-    row = connection.execute(_LAST_FILE, {"actor": FOLDER}).fetchone()
+    row = connection.execute(_LAST_FILE, {"actor": FOLDER, "now": to_ms(now)}).fetchone()
     return expected.missing(None if row["at"] is None else from_ms(row["at"]), now)
 
 

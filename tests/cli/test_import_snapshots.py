@@ -213,13 +213,6 @@ def test_a_file_that_was_cut_off_says_nothing_of_the_days_after_its_last_line(cl
     assert {"g30", "g31"} <= booked(clinic)
 
 
-def test_a_file_of_rejected_lines_alone_covers_no_day(clinic: Terminal) -> None:
-    configure(clinic, "snapshot_days = 400")
-    write(clinic, line(0).replace("3/13/2040", "soon"))
-    clinic.type("import", "list.csv", "--profile", "practice", "--max-cancelled", "100", code=1)
-    assert booked(clinic) == refs(*range(10))
-
-
 def test_a_reminder_is_shown_with_its_time_and_message(clinic: Terminal) -> None:
     (clinic.folder / "list.csv").write_text("phone,message,at\n2025550147,Hello.,2040-03-12 10:00\n")
     printed = clinic.type("import", "list.csv", "--dry-run").stdout

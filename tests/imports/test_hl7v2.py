@@ -192,7 +192,7 @@ def test_framing_and_batch_headers_may_be_around_messages(tmp_path: Path, end: s
 def test_a_message_with_an_unfinished_frame_is_rejected(tmp_path: Path) -> None:
     for text in (f"\x0b{message()}", f"\x0b{message()}\x0b{message(sch=sch(f2='4712'))}\x1c\r"):
         first, *_ = read_text(tmp_path, text)
-        assert (first.mistake or "").startswith("message: its frame has no end")
+        assert (first.mistake or "").startswith("message: it has no end")
 
 
 @pytest.mark.parametrize(
@@ -232,3 +232,20 @@ def test_the_message_names_its_character_set(tmp_path: Path) -> None:
     assert (name(unsaid.encode("cp1252")) or "").startswith("MSH-18: no character set, and letters that are not UTF-8")
     ascii_only = said.replace("8859/1", "ASCII").encode()
     assert (name(ascii_only) or "").startswith("encoding: a letter can't be read")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        message(pid="PID|1||77||Lovelace^Ada||||||||(202)555-01011"),
+        message(kind="SIU^S15", sch="SCH||47111", pid=""),
+    ],
+)
+def test_a_message_that_is_cut_off_in_a_number_or_a_name_is_not_another_patients(tmp_path: Path, text: str) -> None:
+    whole, cut = only(tmp_path, text), only(tmp_path, text[:-2])
+    assert whole.mistake is None
+    assert (cut.mistake or "").startswith("message: it has no end, so a part may be missing")
+
+
+def test_the_last_line_end_may_be_missing_after_what_comes_last(tmp_path: Path) -> None:
+    assert only(tmp_path, message(more=("RGS|1",)).rstrip()).mistake is None

@@ -1,13 +1,16 @@
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import time, timedelta
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from reminderd.core.imports import ImportRecord, ImportStatus
+from reminderd.core.imports import FOLDER, Expected, ImportRecord, ImportStatus
+from reminderd.core.schedule.calling_hours import CallingHours
+from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.upsert import Intake
-from reminderd.store.import_records import begin_import, end_import, imports_between, last_import
+from reminderd.store.import_records import begin_import, end_import, imports_between, last_import, missing_file
 from tests.support.builders import HOUR, NOW, SECOND
 from tests.support.store import Store, a_store
 
@@ -60,3 +63,12 @@ def test_imports_are_found_by_their_day_and_by_who_did_them(store: Store) -> Non
     assert [one.id for one in between(since=NOW, until=NOW + timedelta(days=1))] == [first, second]
     found = [last_import(store.connection, actor=actor) for actor in ("anna", "folder", "nobody", None)]
     assert [one and one.id for one in found] == [first, second, None, second]
+
+
+def test_a_file_that_came_while_the_clock_was_ahead_is_not_the_one_of_a_later_night(store: Store) -> None:
+    utc = ZoneInfo("UTC")
+    expected = Expected(by=Daily(at=time(6, 30), zone=utc), hours=CallingHours(utc))
+    store.later(timedelta(days=30))
+    begun(store, actor=FOLDER)
+    by = NOW.replace(hour=6, minute=30)
+    assert missing_file(store.connection, expected=expected, now=NOW) == by
