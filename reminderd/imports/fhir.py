@@ -95,7 +95,7 @@ class _Found:
     appointments: list[_Appointment] = field(factory=list)
     records: list[Record] = field(factory=list)
     has_others: bool = False
-    """Whether there are resources that are not read."""
+    """Whether there are resources that are no appointments."""
     _by_url: dict[str, _Actor] = field(factory=dict)
     _by_name: dict[str, list[_Actor]] = field(factory=dict)
     """By type and id, like `Patient/42`; several where they differ."""
@@ -107,11 +107,11 @@ class _Found:
             self.record().wrong("resourceType: none; expected one, like Appointment", always=True)
         elif kind == "Appointment":
             self.appointments.append(_appointment(resource, self.record()))
-        elif kind in _ACTORS:
-            check_count(len(self._by_name))
-            self._add(_actor(resource, kind, url))
         else:
             self.has_others = True
+            if kind in _ACTORS:
+                check_count(len(self._by_name))
+                self._add(_actor(resource, kind, url))
 
     def record(self) -> Record:
         """Begin the next record."""

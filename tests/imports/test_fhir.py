@@ -220,6 +220,7 @@ def test_the_type_of_an_appointment_is_read_if_there_is_one(tmp_path: Path, more
         ('{"resourceType": "Appointment", "x": NaN}', "NaN is no JSON"),
         ('{"resourceType": "Appointment", "x": ' + "9" * 5_000 + "}", "it is no JSON, or not all of it"),
         ('{"resourceType": "Observation"}', "it has other resources, but no Appointment"),
+        ('{"resourceType": "Patient"}', "it has other resources, but no Appointment"),
         (json.dumps(bundle(link=[{"relation": "next"}])), "it is one page of several"),
         (json.dumps(bundle(appointment(), total=2)), "its total is larger than what it has"),
         (json.dumps(bundle(bundle())), "it has a Bundle inside a Bundle"),
