@@ -1,5 +1,6 @@
 """Tables as practices send them, with an appointment's time and no time to call: their calls are planned."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,10 @@ def calls(clinic: Terminal) -> list[tuple[Any, ...]]:
 
 
 def imported(clinic: Terminal, name: str, *options: str) -> str:
-    """Import a file after a dry run that must print the same."""
+    """Import a file after a dry run that must print the same, apart from how it reads the first lines."""
     dry = clinic.type("import", name, *options, "--dry-run").stdout
     done = clinic.type("import", name, *options).stdout
+    dry = re.sub(r"^the first \w+ are read as:\n(?:  .*\n)+", "", dry, flags=re.MULTILINE)
     assert dry.replace("dry run, nothing was changed; the import would be: ", "") == done
     return done
 
