@@ -15,6 +15,7 @@ from reminderd.core.rules import Rules
 _HELD: Final = (
     "phone_number: not the one that its ref had before; nobody is called until staff use reminderd accept, or cancel"
 )
+_OVER: Final = "its new time is over: it will expire, and nobody is called at the former time"
 _AFTER_SALT: Final = ":"
 _SHOWN: Final = 2
 """Digits of a former phone number that staff are shown."""
@@ -138,12 +139,14 @@ def decide(
     if existing is not None and existing.held is not None and existing.content == content_of(request):
         return evolve(decided, warnings=(f"held, nobody is called: {existing.held}",))
     held = (_HELD,) if decided.intake is Intake.HELD else ()
-    return evolve(decided, warnings=(*held, *warnings_of(request, rules, opted_out=opted_out)))
+    over = () if too_late(request, rules, now) is None else (_OVER,)
+    return evolve(decided, warnings=(*held, *over, *warnings_of(request, rules, opted_out=opted_out)))
 
 
 def _decide(request: ReminderRequest, existing: Existing | None, rules: Rules, now: datetime) -> Decision:
     if existing is None:
-        return _in_time(request, Intake.ADDED, rules, now)
+        late = too_late(request, rules, now)
+        return Decision(Intake.ADDED) if late is None else Decision(Intake.TOO_LATE, late)
     if existing.content == content_of(request):
         is_held = existing.held is not None and existing.status is Status.SCHEDULED
         return Decision(Intake.HELD if is_held else Intake.UNCHANGED)
@@ -154,7 +157,8 @@ def _decide(request: ReminderRequest, existing: Existing | None, rules: Rules, n
         why = "not changed: it was called already and will be again; expected the line as it was, or another ref"
         return Decision(Intake.CONFLICT, why)
     is_sure = _goes_back(request, existing) or (existing.held is None and existing.content[0] == request.phone_number)
-    return _in_time(request, Intake.CHANGED if is_sure else Intake.HELD, rules, now)
+    # Also if its new time is over: refused, the patient would be called at the former one.
+    return Decision(Intake.CHANGED if is_sure else Intake.HELD)
 
 
 def _given_up(existing: Existing, now: datetime) -> tuple[str, ...]:
@@ -194,8 +198,3 @@ def why_held(existing: Existing, source: str) -> str:
 def held_because(former: str, source: str) -> str:
     """Return why staff must accept a number; `former` is the one before, `source` where the change comes from."""
     return f"phone number changed ({source}), the former one ended in {former[-_SHOWN:]}: accept the new one, or cancel"
-
-
-def _in_time(request: ReminderRequest, intake: Intake, rules: Rules, now: datetime) -> Decision:
-    late = too_late(request, rules, now)
-    return Decision(intake) if late is None else Decision(Intake.TOO_LATE, late)

@@ -77,13 +77,18 @@ def test_a_reminder_in_a_call_or_final_is_not_changed(stored: Existing, why: str
     assert decision.reason.startswith(why)
 
 
-def test_a_request_that_is_too_late_is_refused_unless_stored_unchanged() -> None:
+def test_a_new_request_that_is_too_late_is_refused_unless_stored_unchanged() -> None:
     late = NOW + 10 * HOUR
     new = decide(REQUEST, None, RULES, late, opted_out=True)
     assert new.reason.startswith("too late; it was to be called before 2026-03-02 15:00:00")
     assert new.refused
-    assert decide(REQUEST, other(), RULES, late, opted_out=True).intake is Intake.TOO_LATE
     assert decide(REQUEST, known(), RULES, late, opted_out=True).intake is Intake.UNCHANGED
+
+
+def test_a_reminder_whose_new_time_is_over_is_changed_so_that_nobody_is_called_at_the_former() -> None:
+    decision = decide(REQUEST, other(), RULES, NOW + 10 * HOUR, opted_out=False)
+    assert decision.intake is Intake.CHANGED
+    assert decision.warnings[0] == "its new time is over: it will expire, and nobody is called at the former time"
 
 
 @pytest.mark.parametrize(("stored", "warnings"), [(None, 1), (other(), 1), (known(), 0), (other(called=True), 0)])

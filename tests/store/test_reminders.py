@@ -108,6 +108,13 @@ def held(store: Store) -> Reminder:
     return store.reminder(row["id"])
 
 
+def test_a_reminder_moved_to_a_time_that_is_over_expires_and_is_not_called_at_its_former_time(store: Store) -> None:
+    put(store, REQUEST)
+    assert put(store, evolve(REQUEST, scheduled_at=NOW - timedelta(days=1))) == [Intake.CHANGED]
+    assert store.claim() == []
+    assert [row["status"] for row in store.connection.execute("SELECT status FROM reminders")] == ["expired"]
+
+
 def test_a_changed_number_for_a_ref_is_held_for_staff_and_not_called(store: Store) -> None:
     reminder = held(store)
     assert (reminder.phone_number, reminder.hold_code) == ("+12025550002", HoldCode.NUMBER_CHANGED)
