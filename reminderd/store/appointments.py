@@ -25,7 +25,7 @@ from reminderd.core.upsert import Decision, Intake, held_because, sealed
 from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
-from reminderd.store.queries import EVERY, Value, named, reminder_with_id
+from reminderd.store.queries import EVERY, Value, is_text, named, reminder_with_id
 from reminderd.store.reminders import Refusal, RequestsRefusedError, Source, dated, look_alikes, with_warnings
 from reminderd.store.rows import (
     APPOINTMENTS,
@@ -66,6 +66,8 @@ _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
 
 def find_appointment(connection: Connection, id_or_ref: str) -> Appointment | None:
     """Return the appointment with this id or `ref`; None if there is none. An id comes before another's `ref`."""
+    if not is_text(id_or_ref):
+        return None
     for name in (id_or_ref, normal_name(id_or_ref)):
         found = _by(connection, "id", [name]).get(name) or _by(connection, "ref", [name]).get(name)
         if found is not None:

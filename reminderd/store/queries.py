@@ -125,7 +125,7 @@ def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | 
     Raises:
         AmbiguousError: there are two. Other programs choose ids, so one reminder's id may be another's `ref`.
     """
-    if not _is_text(id_or_ref):
+    if not is_text(id_or_ref):
         return None
     exact = _with_name(connection, id_or_ref)
     if exact is not None:
@@ -140,6 +140,11 @@ def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | 
             f"{name} is how the names of {len(found)} reminders look; expected the id as it is written in the database"
         )
     return next(iter(found.values()), None)
+
+
+def is_text(name: str) -> bool:
+    """Return whether it can be compared with a name: an argument of the command line may be no UTF-8."""
+    return not any("\ud800" <= one <= "\udfff" for one in name)
 
 
 def looking_like(connection: Connection, names: Collection[str]) -> dict[str, list[str]]:
@@ -300,11 +305,6 @@ def _outcome(word: Value, spoken: object) -> str | None:
 def _with_outcomes(rows: Sequence[Row], calls: Sequence[Row]) -> list[dict[str, Value]]:
     last = {call["id"]: _outcome(call["outcome"], call["spoken"]) for call in calls}
     return [named(row) | {"call_outcome": last.get(row["id"])} for row in rows]
-
-
-def _is_text(name: str) -> bool:
-    """Return whether it can be compared with a name: an argument of the command line may be no UTF-8."""
-    return not any("\ud800" <= one <= "\udfff" for one in name)
 
 
 def _one(row: Row | None) -> dict[str, Value] | None:

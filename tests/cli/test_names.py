@@ -78,6 +78,7 @@ def test_a_name_that_looks_like_two_reminders_names_is_refused(terminal: Termina
 def test_an_argument_that_is_not_valid_text_matches_no_reminder(terminal: Terminal) -> None:
     insert(terminal, id="one")
     assert "no reminder has the id or ref" in terminal.type("show", "a\udc80", code=1).stderr
+    assert "no appointment has the id or ref" in terminal.type("appointment", "show", "a\udc80", code=1).stderr
 
 
 @pytest.mark.parametrize(("written", "typed"), CASES)

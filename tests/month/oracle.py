@@ -274,7 +274,7 @@ class _Judge:
             is_later = False
             for down in self.month.downs:
                 end = down.until + AFTER_A_KILL
-                if down.since - AFTER_A_KILL <= latest and due <= down.until and end > latest:
+                if down.since - AFTER_A_KILL <= latest and due <= end and end > latest:
                     latest, is_later = end, True
             for ring in self._rings_to.get(phone_number, ()):
                 end = (ring.over or ring.at) + SLACK
