@@ -48,7 +48,7 @@ async def test_a_row_from_the_sqlite3_shell_is_called(clinic: Clinic) -> None:
             "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES"
             " ('from-the-shell', '+12025550001', 'Tomorrow at nine.', CAST(strftime('%s', 'now') AS INTEGER) * 1000)"
         )
-        await trio.run_process(["sqlite3", "clinic.db", insert], cwd=clinic.folder)
+        await trio.run_process(["sqlite3", "-cmd", ".timeout 5000", "clinic.db", insert], cwd=clinic.folder)
         [ring] = await clinic.provider.rang(1)
         assert ring.reminder_id == "from-the-shell"
 

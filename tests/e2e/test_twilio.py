@@ -31,6 +31,13 @@ async def until_response(clinic: TwilioClinic, reminder_id: str, response: str) 
             await trio.sleep(0.02)
 
 
+async def until_reported(clinic: TwilioClinic, reminder_id: str) -> None:
+    """Wait until the end of every call is on record: whoever stops the program before cuts a webhook off."""
+    with trio.fail_after(30):
+        while not all(call.received_at for call in clinic.database.calls(reminder_id)):  # noqa: ASYNC110 - as above
+            await trio.sleep(0.02)
+
+
 @pytest.mark.parametrize(
     ("behavior", "response"),
     [
@@ -54,9 +61,7 @@ async def test_a_patients_key_press_is_the_response_and_the_phone_rings_once(
         else:
             assert reached.response is None
         (placed,) = clinic.twilio.calls
-        with trio.fail_after(30):
-            while not all(call.received_at for call in clinic.database.calls(name)):  # noqa: ASYNC110 - across processes
-                await trio.sleep(0.02)
+        await until_reported(clinic, name)
         (call,) = clinic.database.calls(name)
         assert await program.terminate() == 0
     assert (call.status, call.external_call_id, call.answered_by) == ("completed", placed.id, "human")
@@ -84,6 +89,8 @@ async def test_a_patient_hears_and_answers_a_call_in_their_language(
             await program.url()
             name = clinic.insert("confirms", language=language)
             await until_response(clinic, name, "confirmed")
+            await until_reported(clinic, name)
+            assert await program.terminate() == 0
     (placed,) = clinic.twilio.calls
     assert placed.complaints == ()
     assert placed.heard[0].startswith(greeting)
