@@ -32,7 +32,7 @@ async def until_response(clinic: TwilioClinic, reminder_id: str, response: str) 
 
 
 async def until_reported(clinic: TwilioClinic, reminder_id: str) -> None:
-    """Wait until the end of every call is on record: whoever stops the program before cuts a webhook off."""
+    """Wait until the end of every call is on record: a program that stops earlier cuts a webhook off."""
     with trio.fail_after(30):
         while not all(call.received_at for call in clinic.database.calls(reminder_id)):  # noqa: ASYNC110 - as above
             await trio.sleep(0.02)
