@@ -2,6 +2,7 @@ import io
 import json
 import logging
 import os
+import re
 import stat
 import warnings
 from collections.abc import Callable
@@ -408,7 +409,8 @@ def test_no_line_of_any_kind_has_a_phone_number(log_format: Literal["text", "jso
     written = stream.getvalue()
     assert "refused: " in written
     assert "ValueError: no line for " in written
-    assert not any(part in written for part in ("9977", "8866", "445", "\\uff19\\uff17"))
+    assert not any(part in written for part in ("9977", "8866", "\\uff19\\uff17"))
+    assert not re.search("[*/' )\u200b-]445", written), "no more than its last two digits; a time may have a 445, too"
 
 
 def test_an_id_from_another_program_is_shown_unless_it_is_a_phone_number(jsonl: io.StringIO) -> None:
