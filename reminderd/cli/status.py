@@ -27,7 +27,6 @@ from reminderd.config import Config, WebConfig, expected_of, numbering_of, rules
 from reminderd.core.changes import Backlog
 from reminderd.core.imports import missing_words, summary
 from reminderd.core.lifecycle.reconcile import UNREACHED
-from reminderd.core.masking import without_any_numbers
 from reminderd.core.monitoring import DaemonReport, Glance, errors
 from reminderd.store.changes import backlog
 from reminderd.store.claims import standstill
@@ -235,7 +234,7 @@ def another(config: Config) -> str:
 @with_database_of_config
 def pause(config: Config, reason: str | None) -> None:
     """Pause all dialing, now and after every restart, until resume; calls under way end as usual."""
-    if _set(config, on=True, reason=None if reason is None else without_any_numbers(reason)):
+    if _set(config, on=True, reason=reason):
         click.echo("dialing is paused; reminderd resume ends it")
     else:
         click.echo("dialing was paused already" + ("" if reason is None else "; the reason is recorded"))
