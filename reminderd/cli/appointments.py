@@ -30,15 +30,15 @@ from reminderd.core.requests import read_moment
 from reminderd.core.upsert import Intake
 from reminderd.store.appointments import (
     StoredAppointment,
+    add_appointment,
     cancel_appointment,
     find_appointment,
     list_appointments,
     move_appointment,
-    put_appointments,
     stored_appointment,
 )
 from reminderd.store.queries import Value
-from reminderd.store.reminders import Source
+from reminderd.store.reminders import RefTakenError, Source
 from reminderd.store.sqlite.driver import snapshot, transaction
 
 _TABLE_LIMIT: Final = 200
@@ -80,22 +80,17 @@ def add(config: Config, /, *, phone_number: str, at: str, as_json: bool, **other
     if not isinstance(wanted, AppointmentRequest):
         wrong([_option(line) for line in wanted])
     put = partial(
-        put_appointments,
-        requests=[wanted],
-        rules=rules_of(config),
-        mint=lambda: str(uuid4()),
-        source=Source(actor=actor()),
+        add_appointment, request=wanted, rules=rules_of(config), mint=lambda: str(uuid4()), source=Source(actor=actor())
     )
     with database(config) as connection:
-        known = None if wanted.ref is None else snapshot(connection, partial(find_appointment, id_or_ref=wanted.ref))
-        if known is not None:
+        try:
+            decision, found = transaction(connection, put, SystemClock().now())
+        except RefTakenError as error:
             fail(
-                f"not added: the appointment {known.id} has this ref already; "
+                f"not added: the appointment {error} has this ref already; "
                 "to give it another time: reminderd appointment move"
             )
-        (decision,) = transaction(connection, put, SystemClock().now())
-        found = snapshot(connection, partial(stored_appointment, id_or_ref=wanted.ref or wanted.own_id))
-    if decision.refused or found is None:
+    if found is None:
         fail(f"not added: {decision.reason}")
     if as_json:
         print_json(_document(found), config.calling.zone)
