@@ -39,7 +39,7 @@ def lines_of(*args: Any) -> list[str]:
 
 
 def a_change(minutes: float, status: str, **changes: Any) -> Change:
-    usual = {"seq": 1, "event_id": "e", "kind": ChangeKind.REMINDER, "subject_id": "r1", "ref": None}
+    usual: dict[str, Any] = {"seq": 1, "event_id": "e", "kind": ChangeKind.REMINDER, "subject_id": "r1", "ref": None}
     return Change(**(usual | {"at": after(minutes), "status": status} | changes))
 
 
