@@ -12,6 +12,7 @@ from reminderd.core.outcomes import (
     Group,
     Outcome,
     Sent,
+    group_of,
     outcome,
     outcome_for,
     outcome_of,
