@@ -18,7 +18,7 @@ from reminderd.core.imports import ImportRecord, summary
 from reminderd.core.model import Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
+from reminderd.core.schedule.dates import day_of
 from reminderd.store.import_records import imports_between
 from reminderd.store.queries import Value, Wanted, list_reminders
 from reminderd.store.sqlite.driver import Connection, snapshot
@@ -138,19 +138,11 @@ def span_of(
 def _date(text: str | None, option: str, zone: ZoneInfo, mistakes: list[str]) -> date | None:
     if text is None:
         return None
-    today = SystemClock().now().astimezone(zone).date()
-    spoken = {"yesterday": today - _DAY, "today": today, "tomorrow": today + _DAY}
-    if text in spoken:
-        return spoken[text]
     try:
-        asked = date.fromisoformat(text)
-    except ValueError:
-        mistakes.append(f"{option}: not a date; expected YYYY-MM-DD, today, tomorrow or yesterday")
+        return day_of(text, SystemClock().now().astimezone(zone).date())
+    except ValueError as error:
+        mistakes.append(f"{option}: {error}")
         return None
-    if not FIRST_YEAR <= asked.year <= LAST_YEAR:
-        mistakes.append(f"{option}: the year {asked.year}; expected one from {FIRST_YEAR} to {LAST_YEAR}")
-        return None
-    return asked
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
