@@ -497,6 +497,16 @@ WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
 BEGIN
     SELECT RAISE(ABORT, 'audit is append-only');
 END;
+CREATE INDEX reminders_that_need_a_human ON reminders (scheduled_at, id, phone_number)
+WHERE CASE status
+      WHEN 'scheduled' THEN hold_code = 'number_changed'
+      WHEN 'called' THEN response = 'cancel_requested' AND done_at IS NULL
+      WHEN 'failed' THEN done_at IS NULL
+      WHEN 'expired' THEN done_at IS NULL
+      ELSE FALSE END;
+CREATE INDEX reminders_by_last_digits ON reminders (substr(phone_number, length(phone_number) - 3), scheduled_at, id);
+CREATE INDEX reminders_by_status ON reminders (status, scheduled_at, id) WHERE status <> '';
+CREATE INDEX reminders_by_response ON reminders (response, scheduled_at, id) WHERE response IS NOT NULL;
 CREATE INDEX sessions_by_user ON sessions (user_name);
 CREATE INDEX login_failures_by_time ON login_failures (last_at);
 COMMIT;
