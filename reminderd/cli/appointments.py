@@ -22,24 +22,23 @@ from reminderd.cli.lists import of_days, span_of
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.cli.status import say_if_paused
 from reminderd.clock import SystemClock
-from reminderd.config import Config, numbering_of, planning_of, rules_of
+from reminderd.config import Config, reading_of, rules_of
 from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Appointment, Status
-from reminderd.core.phone import patient_number
-from reminderd.core.requests import Reading, read_moment
+from reminderd.core.requests import read_moment
 from reminderd.core.upsert import Intake
 from reminderd.store.appointments import (
     StoredAppointment,
+    add_appointment,
     cancel_appointment,
     find_appointment,
     list_appointments,
     move_appointment,
-    put_appointments,
     stored_appointment,
 )
 from reminderd.store.queries import Value
-from reminderd.store.reminders import Source
+from reminderd.store.reminders import RefTakenError, Source
 from reminderd.store.sqlite.driver import snapshot, transaction
 
 _TABLE_LIMIT: Final = 200
@@ -77,26 +76,21 @@ def appointment() -> None:
 @with_config
 def add(config: Config, /, *, phone_number: str, at: str, as_json: bool, **others: str | None) -> None:
     """Add an appointment, and plan its calls."""
-    wanted = read_appointment(AppointmentText(phone_number=phone_number, at=at, **others), _reading(config))
+    wanted = read_appointment(AppointmentText(phone_number=phone_number, at=at, **others), reading_of(config))
     if not isinstance(wanted, AppointmentRequest):
         wrong([_option(line) for line in wanted])
     put = partial(
-        put_appointments,
-        requests=[wanted],
-        rules=rules_of(config),
-        mint=lambda: str(uuid4()),
-        source=Source(actor=actor()),
+        add_appointment, request=wanted, rules=rules_of(config), mint=lambda: str(uuid4()), source=Source(actor=actor())
     )
     with database(config) as connection:
-        known = None if wanted.ref is None else snapshot(connection, partial(find_appointment, id_or_ref=wanted.ref))
-        if known is not None:
+        try:
+            decision, found = transaction(connection, put, SystemClock().now())
+        except RefTakenError as error:
             fail(
-                f"not added: the appointment {known.id} has this ref already; "
+                f"not added: the appointment {error} has this ref already; "
                 "to give it another time: reminderd appointment move"
             )
-        (decision,) = transaction(connection, put, SystemClock().now())
-        found = snapshot(connection, partial(stored_appointment, id_or_ref=wanted.ref or wanted.own_id))
-    if decision.refused or found is None:
+    if found is None:
         fail(f"not added: {decision.reason}")
     if as_json:
         print_json(_document(found), config.calling.zone)
@@ -200,16 +194,6 @@ def cancel(config: Config, name: str, *, as_json: bool) -> None:
         except NotAllowedError as error:
             fail(f"not cancelled: {error}")
     _say(config, found.id, "cancelled", as_json=as_json)
-
-
-def _reading(config: Config) -> Reading:
-    planning = planning_of(config)
-    return Reading(
-        zone=config.calling.local_zone,
-        normalize=partial(patient_number, numbering=numbering_of(config)),
-        templates=planning.templates,
-        planning=planning,
-    )
 
 
 def _option(mistake: str) -> str:

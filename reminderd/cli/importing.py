@@ -2,8 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import click
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from reminderd.cli.common import (
     FAILED,
@@ -27,27 +27,22 @@ from reminderd.cli.import_output import in_words, interruptible, progress
 from reminderd.cli.lists import span_of
 from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config, rules_of
-from reminderd.core.appointments import AppointmentRequest
+from reminderd.config import Config
 from reminderd.core.imports import MOST_CANCELLED, ImportStatus, Waiting
-from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
-from reminderd.core.tables.row_reader import Asked
-from reminderd.core.upsert import Intake
-from reminderd.imports.formats import Profile, opened, profile_of
-from reminderd.imports.loop import ReadRow, Tally, Write, import_rows
-from reminderd.imports.rejected import may_be_rejected, rejected_lines
-from reminderd.imports.snapshot import Coverage, Snapshot, nothing_cancelled, snapshot_of
-from reminderd.imports.table import Table, UnreadableError
-from reminderd.imports.writing import Ending, comparing, recorded, source_of, writing
-from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.sqlite.driver import Connection
+from reminderd.imports.formats import Profile, profile_of
+from reminderd.imports.loop import ReadRow, Tally
+from reminderd.imports.one_file import FileImport, ImportResult, OpenImport, refusal_of
+from reminderd.imports.rejected import may_be_rejected
+from reminderd.imports.snapshot import Coverage
+from reminderd.imports.table import STDIN, Table, UnreadableError
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.sqlite.opening import open_sync
 from reminderd.validators import codec_of, did_you_mean
 
 INTERRUPTED: Final = 130
 
-_STDIN: Final = "-"
 _STDIN_DESCRIPTOR: Final = 0
 _SHOWN: Final = 10
 """Lines and appointments that a dry run shows."""
@@ -165,113 +160,70 @@ def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN40
     """
     options = _Options(**typed)
     profile = _profile(config, options)
-    coverage = _coverage(config, options, profile)
-    rejected_path, never = _rejected_path(file, options.rejected_file), files_in_use(config)
+    is_piped = str(file) == STDIN
+    one = FileImport(
+        file=file,
+        name="standard input" if is_piped else file.name,
+        profile=profile,
+        coverage=_coverage(config, options, profile),
+        rejected=_rejected_path(file, options.rejected_file),
+        never=files_in_use(config),
+        actor=actor(),
+        config=config,
+        clock=SystemClock(),
+    )
     try:
-        may_be_rejected(rejected_path, never)
+        may_be_rejected(one.rejected, one.never)
     except OSError as error:
         wrong([f"--rejected: {error.filename}: {error.strerror}"])
-    with _one_line_for_errors(file), opened(file, profile.headers, profile.encoding, form=profile.form) as table:
-        columns = profile.columns_of(table)
-        _say_what_was_found(file, table, columns)
-        read = profile.reader_of(table, columns)
-        found = (
-            None
-            if coverage is None
-            else snapshot_of(table, columns, read, coverage, zone=config.calling.zone, now=SystemClock().now())
-        )
-        if options.dry_run:
-            _say_how_lines_are_read(table, read, config.calling.zone)
-        is_piped = str(file) == _STDIN
-        name = "standard input" if is_piped else file.name
-        with (
-            rejected_lines(rejected_path, table, like=None if is_piped else file, never=never) as rejected,
-            _started(config, name, options, tally := Tally(rejected), found, columns.headers(table.header)) as started,
-            interruptible() as is_interrupted,
-            progress(table.size, table.position) as show,
-        ):
-            used = Counter[int]()
-            read_and_count = partial(_read_and_count, read=read, columns=columns, used=used)
-            if import_rows(table, read_and_count, started.write, tally, show, is_interrupted):
-                tally.done[Intake.CANCELLED] += started.cancel()
-            else:
-                started.ending.status = ImportStatus.INTERRUPTED
-    if found is not None and found.held.nameless is not None:
-        tally.warnings.append(nothing_cancelled(found.held.nameless, table.unit))
-    if options.dry_run and started.missing:
-        _say_what_is_missing(started.missing, config.calling.zone)
+    with _one_line_for_errors(one, dry_run=options.dry_run), one.opened(partial(_say_what_was_found, file)) as opened:
+        result = (_compared if options.dry_run else _written)(opened, config)
+    tally = result.tally
+    if result.why_nothing_cancelled is not None:
+        tally.warnings.append(result.why_nothing_cancelled)
+    if options.dry_run and result.missing:
+        _say_what_is_missing(result.missing, config.calling.zone)
     _say_what_was_done(tally, dry_run=options.dry_run)
-    if len(columns.places["phone_number"]) > 1:
-        chosen_from = ", ".join(f"{lines:,} from {table.header[place].strip()}" for place, lines in used.most_common())
+    if len(opened.columns.places["phone_number"]) > 1:
+        header, places = opened.table.header, Counter(result.numbers_from).most_common()
+        chosen_from = ", ".join(f"{lines:,} from {header[place].strip()}" for place, lines in places)
         click.echo(f"phone numbers: {chosen_from or 'none'}")
-    if started.ending.status is ImportStatus.INTERRUPTED:
-        fail(f"interrupted after {table.unit} {tally.last_line}; {_AGAIN}", INTERRUPTED)
+    if result.status is ImportStatus.INTERRUPTED:
+        fail(f"interrupted after {opened.table.unit} {tally.last_line}; {_AGAIN}", INTERRUPTED)
     if tally.rejected.lines:
         raise SystemExit(FAILED)
 
 
-@frozen(kw_only=True)
-class _Started:
-    """An import that has begun."""
-
-    write: Write
-    """Writes chunks; in a dry run, only compares them."""
-    missing: Sequence[Waiting]
-    """What the file lacks, if it is a snapshot."""
-    cancel: Callable[[], int]
-    """Cancels that, or in a dry run only counts it."""
-    ending: Ending = field(factory=Ending)
+def _written(opened: OpenImport, config: Config) -> ImportResult:
+    with database(config) as connection:
+        missing = opened.missing(connection)
+        with interruptible() as is_interrupted, progress(opened.table.size, opened.table.position) as show:
+            return opened.write(connection, missing, show, is_interrupted)
 
 
-@contextmanager
-def _started(
-    config: Config, name: str, options: _Options, tally: Tally, found: Snapshot | None, headers: Mapping[str, str]
-) -> Iterator[_Started]:
-    """Begin an import. A dry run only compares, and makes no database."""
-    rules, source, clock = rules_of(config), source_of(name, options.profile, actor()), SystemClock()
-
-    def missing(connection: Connection) -> Sequence[Waiting]:
-        if found is None or options.profile is None:
-            return ()
-        return found.missing(connection, options.profile, clock.now())
-
-    if not options.dry_run:
-        with database(config) as connection:
-            lacks = missing(connection)
-            cancel = (
-                None
-                if found is None
-                else partial(found.cancel, connection, lacks, rules=rules, source=source, clock=clock)
-            )
-            with recorded(
-                connection,
-                tally,
-                file=name,
-                profile=options.profile,
-                actor=source.actor,
-                headers=headers,
-                clock=clock,
-            ) as ending:
-                write = writing(connection, rules=rules, source=source, clock=clock)
-                yield _Started(write=write, missing=lacks, cancel=cancel or (lambda: 0), ending=ending)
-    elif config.database.path.exists():
-        with database_to_look_at(config, changes_nothing=True) as connection:
-            lacks = missing(connection)
-            write = comparing(connection, rules=rules, source=source)
-            yield _Started(write=write, missing=lacks, cancel=partial(len, lacks))
-    else:
-        yield _Started(write=comparing(None, rules=rules, source=source), missing=(), cancel=lambda: 0)
+def _compared(opened: OpenImport, config: Config) -> ImportResult:
+    """Show what an import would do; no database is made."""
+    _say_how_lines_are_read(opened.table, opened.read, config.calling.zone)
+    exists = config.database.path.exists()
+    with database_to_look_at(config, changes_nothing=True) if exists else nullcontext() as connection:
+        missing = opened.missing(connection)
+        with interruptible() as is_interrupted, progress(opened.table.size, opened.table.position) as show:
+            return opened.compare(connection, missing, show, is_interrupted)
 
 
 @contextmanager
-def _one_line_for_errors(file: Path) -> Iterator[None]:
+def _one_line_for_errors(one: FileImport, *, dry_run: bool) -> Iterator[None]:
     """End with the exit code and a line for each thing that is in the way, and for what to do about it."""
+    file = one.file
     try:
         yield
-    except UnreadableError as error:
-        wrong([f"{file}: {error}"])
-    except ColumnsError as error:
-        wrong([*(f"{file}: {mistake}" for mistake in error.mistakes), "nothing was imported"])
+    except (UnreadableError, ColumnsError) as error:
+        refusal = refusal_of(error)
+        if not dry_run and one.config.database.path.exists():
+            with suppress(StoreUnavailableError, StoreUnusableError), open_sync(one.config.database.path) as connection:
+                one.refused(connection, refusal)  # what is wrong with the file is shown in any case
+        more = ["nothing was imported"] if isinstance(error, ColumnsError) else []
+        wrong([*(f"{file}: {mistake}" for mistake in refusal.mistakes), *more])
     except StoreUnavailableError as error:
         fail(f"{error}; {_AGAIN}")
     except PermissionError as error:
@@ -284,7 +236,7 @@ def _one_line_for_errors(file: Path) -> Iterator[None]:
 
 def _rejected_path(file: Path, named: Path | None) -> Path:
     """Return the path for rejected lines: never the file itself."""
-    if named is None and str(file) == _STDIN:
+    if named is None and str(file) == STDIN:
         wrong(["--rejected: missing; expected a file for rejected lines, as standard input has no name"])
     table = file.resolve() if file.is_dir() else file  # "." has no name of its own
     path = named or table.parent / f"{table.stem}.rejected.csv"
@@ -296,7 +248,7 @@ def _rejected_path(file: Path, named: Path | None) -> Path:
 def _is_same(path: Path, file: Path) -> bool:
     """Return whether a path leads to the table itself, also if that comes from a file on standard input."""
     try:
-        table = os.fstat(_STDIN_DESCRIPTOR) if str(file) == _STDIN else file.stat()
+        table = os.fstat(_STDIN_DESCRIPTOR) if str(file) == STDIN else file.stat()
         return os.path.samestat(path.stat(), table)
     except OSError:  # nothing is there, or standard input is closed
         return False
@@ -352,14 +304,6 @@ def _say_what_is_missing(missing: Sequence[Waiting], zone: ZoneInfo) -> None:
         click.echo(f"  {one.name}: {spoken(one.at, zone)}")
     if len(missing) > _SHOWN:
         click.echo(f"  and {len(missing) - _SHOWN:,} more")
-
-
-def _read_and_count(cells: Sequence[str], *, read: ReadRow, columns: Columns, used: Counter[int]) -> Asked | list[str]:
-    """Read a row, and count from which column its number came."""
-    asked = read(cells)
-    if isinstance(asked, ReminderRequest | AppointmentRequest):
-        used[columns.phone_place(cells)] += 1
-    return asked
 
 
 def _say_what_was_found(file: Path, table: Table, columns: Columns) -> None:

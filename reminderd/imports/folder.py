@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
 from fnmatch import fnmatch
+from functools import partial
 from itertools import count
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_ISREG
@@ -20,18 +21,15 @@ from typing import Final
 from attrs import define, field, frozen
 
 from reminderd.clock import Clock
-from reminderd.config import Config, rules_of
-from reminderd.core.imports import FOLDER, ImportStatus, in_words
+from reminderd.config import Config
+from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.core.masking import without_numbers
 from reminderd.core.tables.columns import ColumnsError
-from reminderd.core.upsert import Intake
 from reminderd.files import put_in_place, scratch
-from reminderd.imports.formats import Profile, opened, profile_of
-from reminderd.imports.loop import Tally, import_rows
-from reminderd.imports.rejected import rejected_lines
-from reminderd.imports.snapshot import Coverage, nothing_cancelled, snapshot_of
+from reminderd.imports.formats import profile_of
+from reminderd.imports.one_file import FileImport, refusal_of
+from reminderd.imports.snapshot import Coverage
 from reminderd.imports.table import UnreadableError
-from reminderd.imports.writing import recorded, refused, source_of, writing
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync
 
@@ -159,78 +157,53 @@ def import_dropped(dropped: Dropped, config: Config, clock: Clock, is_stopped: C
         raise ChangedError
     name = dropped.path.name
     profile = profile_of(config, _profile_for(name, config))
+    target = _free(dropped.path.parent / DONE, name)
+    one = FileImport(
+        file=dropped.path,
+        name=name,
+        profile=profile,
+        coverage=Coverage(days=profile.snapshot_days) if profile.name is not None and profile.snapshot_days else None,
+        rejected=target.with_name(_lines_of(target.name)),
+        actor=FOLDER,
+        config=config,
+        clock=clock,
+    )
     with open_sync(config.database.path) as connection:
         try:
             _refuse_what_is_no_table(dropped)
-            return _imported(dropped, profile, config, connection, clock, is_stopped)
-        except UnreadableError as error:
-            mistakes, why = [str(error)], str(error)
-        except ColumnsError as error:
-            # The last of them lists all headers: in a file without one these are a patient's cells.
-            mistakes, why = error.mistakes, "; ".join(error.mistakes[:-1]) or error.mistakes[0]
-        refused(connection, clock.now(), file=name, profile=profile.name, actor=FOLDER, reason=without_numbers(why))
-    target = reject(dropped, mistakes)
-    what = without_numbers(f"{name} was not imported: {why}; moved to {REJECTED}/{target.name}")
+            return _imported(dropped, one, target, connection, is_stopped)
+        except (UnreadableError, ColumnsError) as error:
+            refusal = refusal_of(error)
+        one.refused(connection, refusal)
+    moved = reject(dropped, refusal.mistakes)
+    what = without_numbers(f"{name} was not imported: {refusal.reason}; moved to {REJECTED}/{moved.name}")
     return Result(status=ImportStatus.REFUSED, text=what)
 
 
 def _imported(
-    dropped: Dropped,
-    profile: Profile,
-    config: Config,
-    connection: Connection,
-    clock: Clock,
-    is_stopped: Callable[[], bool],
+    dropped: Dropped, one: FileImport, target: Path, connection: Connection, is_stopped: Callable[[], bool]
 ) -> Result:
-    name = dropped.path.name
-    target = _free(dropped.path.parent / DONE, name)
-    source = source_of(name, profile.name, FOLDER)
-    with (
-        opened(dropped.path, profile.headers, profile.encoding, form=profile.form) as table,
-        _only_if_moved(target.with_name(_lines_of(target.name))) as lines,
-    ):
-        columns = profile.columns_of(table)
-        read, rules = profile.reader_of(table, columns), rules_of(config)
-        found = None
-        if profile.name is not None and profile.snapshot_days:
-            coverage = Coverage(days=profile.snapshot_days)
-            found = snapshot_of(table, columns, read, coverage, zone=config.calling.zone, now=clock.now())
-        missing = [] if found is None else found.missing(connection, profile.name or "", clock.now())
-        with (
-            rejected_lines(lines.path, table, like=dropped.path, never={}) as rejected,
-            recorded(
-                connection,
-                tally := Tally(rejected),
-                file=name,
-                profile=profile.name,
-                actor=FOLDER,
-                headers=columns.headers(table.header),
-                clock=clock,
-            ) as ending,
-        ):
-            write = writing(connection, rules=rules, source=source, clock=clock)
-            if import_rows(table, read, write, tally, lambda _text, _is_end: None, is_stopped):
-                if found is not None and _is_same(dropped):  # else what was read may be half of it
-                    tally.done[Intake.CANCELLED] += found.cancel(
-                        connection, missing, rules=rules, source=source, clock=clock
-                    )
-            else:
-                ending.status = ImportStatus.INTERRUPTED
-        if ending.status is ImportStatus.DONE:
+    with _only_if_moved(one.rejected) as lines:
+        with one.opened() as opened:
+            missing = opened.missing(connection)
+            is_same = partial(_is_same, dropped)
+            result = opened.write(connection, missing, lambda _text, _is_end: None, is_stopped, is_same)
+        rejected = result.tally.rejected.lines
+        if result.status is ImportStatus.DONE:
             lines.are_kept = _moved(dropped, target)
-            if lines.are_kept and rejected.lines:
+            if lines.are_kept and rejected:
                 _open_like(lines.path, target)
-    shown = without_numbers(name if profile.name is None else f"{name} (profile {profile.name})")
-    counts = in_words(tally.done, rejected.lines)
-    if ending.status is ImportStatus.INTERRUPTED:
-        what = f"import of {shown} interrupted: {counts}; it will be imported again"
+    profile = one.profile.name
+    shown = without_numbers(one.name if profile is None else f"{one.name} (profile {profile})")
+    if result.status is ImportStatus.INTERRUPTED:
+        what = f"import of {shown} interrupted: {result.tally}; it will be imported again"
     elif lines.are_kept:
-        what = f"imported {shown}: {counts}; moved to {DONE}/{without_numbers(target.name)}"
+        what = f"imported {shown}: {result.tally}; moved to {DONE}/{without_numbers(target.name)}"
     else:
-        what = f"imported {shown}: {counts}; it has changed meanwhile, and will be imported again"
-    if found is not None and found.held.nameless is not None:
-        what = f"{what}; {nothing_cancelled(found.held.nameless, table.unit)}"
-    return Result(status=ending.status, text=what, rejected=rejected.lines)
+        what = f"imported {shown}: {result.tally}; it has changed meanwhile, and will be imported again"
+    if result.why_nothing_cancelled is not None:
+        what = f"{what}; {result.why_nothing_cancelled}"
+    return Result(status=result.status, text=what, rejected=rejected)
 
 
 @define

@@ -145,7 +145,6 @@ class Ending:
     """How an import ends, if nothing fails."""
 
     status: ImportStatus = ImportStatus.DONE
-    reason: str | None = None
 
 
 def refused(connection: Connection, now: datetime, *, file: str, profile: str | None, actor: str, reason: str) -> None:
@@ -195,7 +194,7 @@ def recorded(
         with suppress(StoreUnavailableError):  # the row then shows that it was not finished
             end(status, _why(error))
         raise
-    end(ending.status, ending.reason)
+    end(ending.status, None)
 
 
 def _why(error: BaseException) -> str | None:

@@ -26,7 +26,15 @@ from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import EVERY, Value, is_text, named, reminder_with_id
-from reminderd.store.reminders import Refusal, RequestsRefusedError, Source, dated, look_alikes, with_warnings
+from reminderd.store.reminders import (
+    RefTakenError,
+    Refusal,
+    RequestsRefusedError,
+    Source,
+    dated,
+    look_alikes,
+    with_warnings,
+)
 from reminderd.store.rows import (
     APPOINTMENTS,
     REMINDERS,
@@ -141,6 +149,29 @@ def put_appointments(
         if source.profile is not None and source.profile != existing.source:
             connection.execute(_FROM, {"id": existing.id, "source": source.profile})
     return [decision for _, decision in decided]
+
+
+def add_appointment(
+    connection: Connection,
+    now: datetime,
+    *,
+    request: AppointmentRequest,
+    rules: Rules,
+    mint: Callable[[], str],
+    source: Source,
+) -> tuple[Decision, "StoredAppointment | None"]:
+    """Store one new appointment and plan its reminders; return what was done, and it as it is now, unless refused.
+
+    One without a `ref` that is there already stays as it is. For the arguments, see `put_appointments`.
+
+    Raises:
+        RefTakenError: another appointment has its `ref`.
+    """
+    existing = None if request.ref is None else find_appointment(connection, request.ref)
+    if existing is not None:
+        raise RefTakenError(existing.id)
+    (decision,) = put_appointments(connection, now, requests=[request], rules=rules, mint=mint, source=source)
+    return decision, None if decision.refused else stored_appointment(connection, request.ref or request.own_id)
 
 
 def put_all_appointments(

@@ -94,7 +94,7 @@ _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
 
 
 class RefTakenError(Exception):
-    """Another reminder already has this `ref`; the message is the other reminder's id."""
+    """Another reminder, or appointment, has this `ref` already; the message is its id."""
 
 
 @frozen(kw_only=True)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from reminderd.cli import importing
 from reminderd.clock import SystemClock
 from reminderd.core.imports import FOLDER
+from reminderd.imports import one_file
+from reminderd.imports.writing import refused
 from reminderd.store.import_records import begin_import
 from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync
@@ -49,6 +50,29 @@ def test_a_dry_run_is_not_recorded(terminal: Terminal) -> None:
     assert terminal.json("report")["imports"] == []
 
 
+def test_a_file_that_is_refused_as_a_whole_is_recorded_with_the_reason_and_without_its_cells(
+    terminal: Terminal,
+) -> None:
+    (terminal.folder / "list.csv").write_text("Erika Mustermann,+49 30 123456\n")
+    terminal.type("import", "list.csv", code=2)
+    assert not (terminal.folder / "reminderd.db").exists(), "a wrong file makes no database"
+    terminal.add()
+    terminal.type("import", "list.csv", "--dry-run", code=2)
+    assert terminal.json("report")["imports"] == []
+    terminal.type("import", "list.csv", code=2)
+    [refused] = terminal.json("report")["imports"]
+    assert (refused["file"], refused["status"]) == ("list.csv", "refused")
+    assert "phone_number: no column" in refused["reason"]
+    assert "Erika" not in refused["reason"], "the first line may be a patient"
+    assert json.loads(terminal.type("status", "--json", code=1).stdout)["last_import"]["status"] == "refused"
+
+
+def test_a_file_is_refused_with_its_reason_though_that_can_not_be_recorded(terminal: Terminal) -> None:
+    (terminal.folder / "list.csv").write_text("Erika Mustermann,+49 30 123456\n")
+    (terminal.folder / "reminderd.db").write_text("no database")
+    assert "phone_number: no column" in terminal.type("import", "list.csv", code=2).stderr
+
+
 def test_an_import_that_is_interrupted_or_fails_is_recorded_as_that(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,9 +85,9 @@ def test_an_import_that_is_interrupted_or_fails_is_recorded_as_that(
     def failing(*_arguments: object) -> bool:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(importing, "import_rows", interrupted)
+    monkeypatch.setattr(one_file, "import_rows", interrupted)
     terminal.type("import", "list.csv", code=130)
-    monkeypatch.setattr(importing, "import_rows", failing)
+    monkeypatch.setattr(one_file, "import_rows", failing)
     terminal.type("import", "list.csv", code=1)
     first, second = terminal.json("report")["imports"]
     assert (first["status"], first["reason"]) == ("interrupted", None)
@@ -80,3 +104,16 @@ def test_the_status_is_an_error_while_no_file_has_come_in_time(terminal: Termina
         begin = partial(begin_import, file="list.csv", profile=None, actor=FOLDER)
         transaction(connection, begin, SystemClock().now())
     assert missing not in terminal.type("status", code=1).stdout
+
+
+def test_the_status_is_an_error_until_a_refused_file_comes_again(terminal: Terminal) -> None:
+    terminal.add()
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        why = "no column: phone"
+        refused(connection, SystemClock().now(), file="list.csv", profile=None, actor=FOLDER, reason=why)
+    sentence = "a file was not imported, import it again: list.csv: refused: no column: phone"
+    assert sentence in terminal.type("status", code=1).stdout
+    assert sentence in json.loads(terminal.type("status", "--json", code=1).stdout)["errors"]
+    (terminal.folder / "list.csv").write_text(HEADER + GOOD)
+    terminal.type("import", "list.csv")
+    assert sentence not in terminal.type("status", code=1).stdout

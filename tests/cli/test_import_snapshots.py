@@ -103,7 +103,7 @@ def test_an_import_that_does_not_come_to_its_end_cancels_nothing(
     clinic: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(clinic, *map(line, range(8)))
-    monkeypatch.setattr("reminderd.cli.importing.import_rows", lambda *_: False)
+    monkeypatch.setattr("reminderd.imports.one_file.import_rows", lambda *_: False)
     clinic.type("import", "list.csv", *SPAN, code=130)
     assert booked(clinic) == refs(*range(10))
 

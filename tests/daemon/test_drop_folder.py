@@ -100,7 +100,7 @@ async def test_a_bug_that_a_file_brings_to_light_sets_it_aside_and_the_next_one_
     def broken(*_: object) -> bool:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("reminderd.imports.folder.import_rows", broken)
+    monkeypatch.setattr("reminderd.imports.one_file.import_rows", broken)
     async with watching(inbox, log):
         drop(inbox, "odd.csv", HEADER + GOOD)
         await until(log, "unexpected error")
@@ -130,7 +130,7 @@ async def test_a_file_that_fails_for_now_stays_and_is_imported_later(
     def failing(*_: object) -> bool:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("reminderd.imports.folder.import_rows", failing)
+    monkeypatch.setattr("reminderd.imports.one_file.import_rows", failing)
     async with watching(inbox, log):
         drop(inbox, "good.csv", HEADER + GOOD)
         await until(log, "Input/output error; tried again in a minute")

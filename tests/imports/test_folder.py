@@ -288,7 +288,7 @@ def test_a_file_that_is_replaced_while_it_is_imported_is_imported_again(
         (inbox / "list.part").rename(inbox / "list.csv")
         return done
 
-    monkeypatch.setattr("reminderd.imports.folder.import_rows", replaced)
+    monkeypatch.setattr("reminderd.imports.one_file.import_rows", replaced)
     [result] = imported(inbox, config)
     assert result.text.endswith("it has changed meanwhile, and will be imported again")
     assert files(inbox) == {"list.csv"}
@@ -321,7 +321,7 @@ def test_a_snapshot_that_changes_while_it_is_imported_cancels_nothing(
         (inbox / "list.csv").write_text(HEADER + GOOD + GOOD.replace("7,", "9,"))
         return done
 
-    monkeypatch.setattr("reminderd.imports.folder.import_rows", rewritten)
+    monkeypatch.setattr("reminderd.imports.one_file.import_rows", rewritten)
     [result] = imported(inbox, config)
     assert "cancelled" not in result.text
     assert [row["status"] for row in rows(inbox, "SELECT status FROM reminders")] == ["scheduled"] * 2
@@ -350,7 +350,7 @@ def test_a_failure_leaves_the_file_and_nothing_next_to_it(
         real(*arguments)
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("reminderd.imports.folder.import_rows", failing)
+    monkeypatch.setattr("reminderd.imports.one_file.import_rows", failing)
     with pytest.raises(OSError, match="Input/output"):
         imported(inbox, config)
     assert files(inbox) == {"list.csv"}

@@ -1,0 +1,233 @@
+"""Import one file: open it, check it as a whole, plan what it changes, write that, and record what became of it.
+
+The command, the folder and the page import in this way. They differ in where the file is, and in how they show it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from attrs import field, frozen
+
+from reminderd.clock import Clock
+from reminderd.config import Config, rules_of
+from reminderd.core.appointments import AppointmentRequest
+from reminderd.core.imports import ImportStatus, Waiting
+from reminderd.core.masking import without_numbers
+from reminderd.core.requests import ReminderRequest
+from reminderd.core.tables.columns import Columns, ColumnsError
+from reminderd.core.tables.row_reader import Asked
+from reminderd.core.upsert import Intake
+from reminderd.imports.formats import Profile, opened
+from reminderd.imports.loop import ReadRow, ShowProgress, Tally, Write, import_rows
+from reminderd.imports.rejected import rejected_lines
+from reminderd.imports.snapshot import Coverage, Snapshot, nothing_cancelled, snapshot_of
+from reminderd.imports.table import STDIN, Table, UnreadableError
+from reminderd.imports.writing import comparing, recorded, refused, source_of, writing
+from reminderd.store.reminders import Source
+from reminderd.store.sqlite.driver import Connection
+
+_NO_FILES: Final[Mapping[Path, str]] = {}
+
+
+@frozen(kw_only=True)
+class FileImport:
+    """A file that somebody imports, and how it is read."""
+
+    file: Path
+    """`-` is standard input."""
+    name: str
+    """What it is called in the record."""
+    profile: Profile
+    coverage: Coverage | None
+    """Which days it has all appointments of; None: it is no snapshot."""
+    rejected: Path
+    """The file for its rejected lines."""
+    never: Mapping[Path, str] = _NO_FILES
+    """Files in use, at which no rejected lines are written; each with what it is."""
+    actor: str
+    config: Config
+    clock: Clock
+
+    @contextmanager
+    def opened(self, found: Callable[[Table, Columns], None] = lambda _table, _columns: None) -> Iterator["OpenImport"]:
+        """Open the file and check it as a whole.
+
+        Args:
+            found: shows how the file is understood, before anything in its rows is checked.
+
+        Raises:
+            UnreadableError: It can't be read as a whole.
+            ColumnsError: Its fields are not found.
+            OSError: It can't be read at all.
+        """
+        profile = self.profile
+        with opened(self.file, profile.headers, profile.encoding, form=profile.form) as table:
+            columns = profile.columns_of(table)
+            found(table, columns)
+            read = profile.reader_of(table, columns)
+            snapshot = None
+            if self.coverage is not None:
+                zone, now = self.config.calling.zone, self.clock.now()
+                snapshot = snapshot_of(table, columns, read, self.coverage, zone=zone, now=now)
+            yield OpenImport(one=self, table=table, columns=columns, read=read, snapshot=snapshot)
+
+    @property
+    def source(self) -> Source:
+        """Return who imports it, for the audit."""
+        return source_of(self.name, self.profile.name, self.actor)
+
+    def refused(self, connection: Connection, refusal: "Refusal") -> None:
+        """Record that it was refused as a whole."""
+        now, reason = self.clock.now(), without_numbers(refusal.reason)
+        refused(connection, now, file=self.name, profile=self.profile.name, actor=self.actor, reason=reason)
+
+
+@frozen(kw_only=True)
+class Refusal:
+    """Why a file is refused as a whole."""
+
+    mistakes: Sequence[str]
+    """Each with what was expected; for the person who imports it, as they may have cells of the file."""
+    reason: str
+    """The same in one line, without cells."""
+
+
+def refusal_of(error: UnreadableError | ColumnsError) -> Refusal:
+    """Return what is wrong with a file."""
+    if isinstance(error, ColumnsError):
+        # The last of them lists all headers: in a file without one these are a patient's cells.
+        return Refusal(mistakes=error.mistakes, reason="; ".join(error.mistakes[:-1]) or error.mistakes[0])
+    return Refusal(mistakes=[str(error)], reason=str(error))
+
+
+@frozen(kw_only=True)
+class ImportResult:
+    """What became of the rows of a file; of a dry run, what would."""
+
+    status: ImportStatus
+    """Done or interrupted."""
+    tally: Tally
+    missing: Sequence[Waiting]
+    """What it lacks, if it is a snapshot."""
+    numbers_from: Mapping[int, int]
+    """How many rows have their number from which column, if more than one column has numbers."""
+    why_nothing_cancelled: str | None
+    """Why a snapshot cancels nothing; None: it is none, or it does."""
+
+
+@frozen(kw_only=True)
+class OpenImport:
+    """A file that is open and understood."""
+
+    one: FileImport
+    table: Table
+    columns: Columns
+    read: ReadRow
+    snapshot: Snapshot | None
+    _numbers_from: Counter[int] = field(factory=Counter, init=False)
+
+    def missing(self, connection: Connection | None) -> Sequence[Waiting]:
+        """Return what it lacks, if it is a snapshot; None: there is no database yet.
+
+        Raises:
+            UnreadableError: That is so much that the file is hardly whole.
+        """
+        if self.snapshot is None or self.one.profile.name is None or connection is None:
+            return ()
+        return self.snapshot.missing(connection, self.one.profile.name, self.one.clock.now())
+
+    def compare(
+        self,
+        connection: Connection | None,
+        missing: Sequence[Waiting],
+        show: ShowProgress,
+        is_stopped: Callable[[], bool],
+    ) -> ImportResult:
+        """Return what an import would do, and change nothing but the file of rejected lines.
+
+        Raises:
+            OSError: The file can't be read, or the rejected lines can't be written.
+            StoreUnavailableError: The database can't be read now.
+        """
+        write = comparing(connection, rules=rules_of(self.one.config), source=self.one.source)
+        with self._tally() as tally:
+            status = self._rows(write, tally, show, is_stopped)
+            if status is ImportStatus.DONE:
+                tally.done[Intake.CANCELLED] += len(missing)
+        return self._result(status, tally, missing)
+
+    def write(
+        self,
+        connection: Connection,
+        missing: Sequence[Waiting],
+        show: ShowProgress,
+        is_stopped: Callable[[], bool],
+        is_same: Callable[[], bool] = lambda: True,
+    ) -> ImportResult:
+        """Import every row, then cancel what is missing, and record it.
+
+        If it is stopped, chunks that were begun are whole, and nothing that is missing is cancelled.
+
+        Args:
+            connection: outside a transaction.
+            missing: from `missing`.
+            show: shows how far it is.
+            is_stopped: whether to begin no other chunk.
+            is_same: whether the file is still the one that was opened; else what was read may be half of it, and
+                nothing that is missing is cancelled.
+
+        Raises:
+            OSError: The file can't be read, or the rejected lines can't be written.
+            StoreUnavailableError: The database can't be written now.
+        """
+        one, rules, source = self.one, rules_of(self.one.config), self.one.source
+        with (
+            self._tally() as tally,
+            recorded(
+                connection,
+                tally,
+                file=one.name,
+                profile=one.profile.name,
+                actor=one.actor,
+                headers=self.columns.headers(self.table.header),
+                clock=one.clock,
+            ) as ending,
+        ):
+            write = writing(connection, rules=rules, source=source, clock=one.clock)
+            ending.status = self._rows(write, tally, show, is_stopped)
+            if ending.status is ImportStatus.DONE and self.snapshot is not None and is_same():
+                cancelled = self.snapshot.cancel(connection, missing, rules=rules, source=source, clock=one.clock)
+                tally.done[Intake.CANCELLED] += cancelled
+        return self._result(ending.status, tally, missing)
+
+    @contextmanager
+    def _tally(self) -> Iterator[Tally]:
+        like = None if str(self.one.file) == STDIN else self.one.file
+        with rejected_lines(self.one.rejected, self.table, like=like, never=self.one.never) as rejected:
+            yield Tally(rejected)
+
+    def _rows(self, write: Write, tally: Tally, show: ShowProgress, is_stopped: Callable[[], bool]) -> ImportStatus:
+        has_one_column = len(self.columns.places["phone_number"]) == 1
+        read = self.read if has_one_column else self._read_and_count
+        is_whole = import_rows(self.table, read, write, tally, show, is_stopped)
+        return ImportStatus.DONE if is_whole else ImportStatus.INTERRUPTED
+
+    def _read_and_count(self, cells: Sequence[str]) -> Asked | list[str]:
+        """Read a row, and count from which column its number came."""
+        asked = self.read(cells)
+        if isinstance(asked, ReminderRequest | AppointmentRequest):
+            self._numbers_from[self.columns.phone_place(cells)] += 1
+        return asked
+
+    def _result(self, status: ImportStatus, tally: Tally, missing: Sequence[Waiting]) -> ImportResult:
+        nameless = None if self.snapshot is None else self.snapshot.held.nameless
+        return ImportResult(
+            status=status,
+            tally=tally,
+            missing=missing,
+            numbers_from=self._numbers_from,
+            why_nothing_cancelled=None if nameless is None else nothing_cancelled(nameless, self.table.unit),
+        )
