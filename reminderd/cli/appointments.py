@@ -22,12 +22,11 @@ from reminderd.cli.lists import of_days, span_of
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.cli.status import say_if_paused
 from reminderd.clock import SystemClock
-from reminderd.config import Config, numbering_of, planning_of, rules_of
+from reminderd.config import Config, reading_of, rules_of
 from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Appointment, Status
-from reminderd.core.phone import patient_number
-from reminderd.core.requests import Reading, read_moment
+from reminderd.core.requests import read_moment
 from reminderd.core.upsert import Intake
 from reminderd.store.appointments import (
     StoredAppointment,
@@ -65,19 +64,19 @@ def appointment() -> None:
 )
 @click.option("--at", required=True, help="When it is: YYYY-MM-DD HH:MM in the clinic's zone, or with an offset.")
 @click.option("--ref", help="Your own unique name for it; shown in lists.")
-@click.option("--type", help="What kind of appointment it is, in your own word.")
+@click.option("--type", help="What kind of appointment it is, in your own words.")
 @click.option("--template", help="The name of a template in [messages.templates]; else that of [reminders].")
 @click.option("--name", help="The patient's name, as it is to be spoken.")
 @click.option("--provider", help="Whom the patient sees.")
 @click.option("--place", help="Where it is.")
 @click.option("--patient", "patient_ref", help="Your own name for the patient.")
-@click.option("--language", help="The patient's language, like es or pt-BR; else the clinic's.")
-@click.option("--timezone", help="The patient's time zone, like America/New_York; else the clinic's.")
+@click.option("--language", help="The patient's language, like es or pt-BR. Default: the clinic's.")
+@click.option("--timezone", help="The patient's time zone, like America/New_York. Default: the clinic's.")
 @as_json
 @with_config
 def add(config: Config, /, *, phone_number: str, at: str, as_json: bool, **others: str | None) -> None:
     """Add an appointment, and plan its calls."""
-    wanted = read_appointment(AppointmentText(phone_number=phone_number, at=at, **others), _reading(config))
+    wanted = read_appointment(AppointmentText(phone_number=phone_number, at=at, **others), reading_of(config))
     if not isinstance(wanted, AppointmentRequest):
         wrong([_option(line) for line in wanted])
     put = partial(
@@ -159,7 +158,7 @@ def show(config: Config, name: str, *, as_json: bool) -> None:
 @as_json
 @with_config
 def move(config: Config, name: str, at: str, *, as_json: bool) -> None:
-    """Give an appointment, by id or ref, another time; its calls are planned anew, and nobody is called for the old."""
+    """Give an appointment, by id or ref, another time; its calls are planned anew, and no calls for the old time."""
     mistakes: list[str] = []
     moment = read_moment("--to", at, config.calling.local_zone, None, mistakes)
     if moment is None:
@@ -195,16 +194,6 @@ def cancel(config: Config, name: str, *, as_json: bool) -> None:
         except NotAllowedError as error:
             fail(f"not cancelled: {error}")
     _say(config, found.id, "cancelled", as_json=as_json)
-
-
-def _reading(config: Config) -> Reading:
-    planning = planning_of(config)
-    return Reading(
-        zone=config.calling.local_zone,
-        normalize=partial(patient_number, numbering=numbering_of(config)),
-        templates=planning.templates,
-        planning=planning,
-    )
 
 
 def _option(mistake: str) -> str:
