@@ -269,7 +269,7 @@ PHONE_LAST = ["message", "at", "note", "phone"]
             False,
         ),
         (["message", "at", "mobile", "home phone"], ["Hello.", "2027-03-01 16:00", "", "+49 30 123456"], 3, True),
-        (["phone", "at", "message"], ["+49 30 123456", "2027-03-01 16:00", "Hel"], 2, True),
+        (["phone", "at", "message"], ["+49 30 123456", "2027-03-01 16:00", "Tomorrow at"], 2, True),
     ],
 )
 def test_a_row_that_may_be_cut_off_is_rejected(header: list[str], cells: list[str], whole: int, is_cut: bool) -> None:
