@@ -241,12 +241,15 @@ def _close_sessions_of(connection: Connection, name: str) -> None:
 # A restored backup
 
 
+_Row = Mapping[str, str | int | None]
+
+
 @frozen
 class Accounts:
     """Who may log in and from where each has, as rows of `users` and `login_addresses`."""
 
-    users: Sequence[Mapping[str, Value]]
-    addresses: Sequence[Mapping[str, Value]]
+    users: Sequence[_Row]
+    addresses: Sequence[_Row]
 
 
 _USERS: Final = ("name", "role", "password_hash", "totp_secret", "totp_used", "created_at", "changed_at")

@@ -210,8 +210,8 @@ def _hold(
     """Pause dialing, copy opt-outs, fail what may have been called; return those reminders, and how many opt-outs.
 
     The mark of a real provider and the id are copied, too. So are the accounts: in the backup, somebody who was removed
-    would get in again, and an old password would count. All sessions end. The time of the restore is kept, because a reminder that may
-    have been called may be missing in the backup, and be imported again.
+    would get in again, and an old password would count. All sessions end. The time of the restore is kept, because a
+    reminder that may have been called may be missing in the backup, and be imported again.
     """
     before = _opt_out_count(connection)
     if replaced.provider is not None:
