@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
@@ -18,6 +18,7 @@ from reminderd.core.imports import ImportStatus, Waiting
 from reminderd.core.masking import without_numbers
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.tables.columns import Columns, ColumnsError
+from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
 from reminderd.imports.formats import Profile, opened
@@ -71,7 +72,8 @@ class FileImport:
             snapshot = None
             if self.coverage is not None:
                 zone, now = self.config.calling.zone, self.clock.now()
-                snapshot = snapshot_of(table, columns, read, self.coverage, zone=zone, now=now)
+                coverage = evolve(self.coverage, last_line_end=profile.last_line_end)
+                snapshot = snapshot_of(table, columns, read, coverage, zone=zone, now=now)
             yield OpenImport(one=self, table=table, columns=columns, read=read, snapshot=snapshot)
 
     @property
@@ -215,11 +217,11 @@ class OpenImport:
         is_whole = import_rows(self.table, read, write, tally, show, is_stopped)
         return ImportStatus.DONE if is_whole else ImportStatus.INTERRUPTED
 
-    def _read_and_count(self, cells: Sequence[str]) -> Asked | list[str]:
+    def _read_and_count(self, row: CsvRow) -> Asked | list[str]:
         """Read a row, and count from which column its number came."""
-        asked = self.read(cells)
+        asked = self.read(row)
         if isinstance(asked, ReminderRequest | AppointmentRequest):
-            self._numbers_from[self.columns.phone_place(cells)] += 1
+            self._numbers_from[self.columns.phone_place(row.cells)] += 1
         return asked
 
     def _result(self, status: ImportStatus, tally: Tally, missing: Sequence[Waiting]) -> ImportResult:
