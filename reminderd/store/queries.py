@@ -345,7 +345,7 @@ def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, str | int | None]]
     ending = wanted.phone_ending
     last = None if ending is None or len(ending) < _INDEXED_DIGITS else ending[-_INDEXED_DIGITS:]
     values: dict[str, tuple[str, str | int | None]] = {
-        "status": ("status = :status AND status <> ''", wanted.status),
+        "status": ("status = :status", wanted.status),
         "since": ("scheduled_at >= :since", None if wanted.since is None else to_ms(wanted.since)),
         "until": ("scheduled_at < :until", None if wanted.until is None else to_ms(wanted.until)),
         "last": (f"substr(phone_number, length(phone_number) - {_INDEXED_DIGITS - 1}) = :last", last),
@@ -354,6 +354,8 @@ def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, str | int | None]]
     }
     asked = {name: one for name, one in values.items() if one[1] is not None}
     conditions = [condition for condition, _ in asked.values()] + [NEEDS_HUMAN] * wanted.needs_human
+    if wanted.status not in {None, Status.CALLED}:
+        conditions.append("status <> 'called'")  # as the index by status has it
     return conditions, {name: value for name, (_, value) in asked.items()}
 
 
