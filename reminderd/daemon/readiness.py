@@ -16,14 +16,13 @@ from loguru import logger
 from reminderd import __version__
 from reminderd.clock import Clock
 from reminderd.core.lifecycle.reconcile import UNREACHED
-from reminderd.core.monitoring import ADDRESS
-from reminderd.core.phone import Numbering
+from reminderd.core.monitoring import ADDRESS, DaemonReport
 from reminderd.engine.context import Context, Memory
 from reminderd.metrics import Moment, page
+from reminderd.staff.examined import Examined
 from reminderd.store.changes import backlog
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.queries import uncallable
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.driver import sqlite_version_info
 from reminderd.store.stats import counts, next_wakes
@@ -94,16 +93,29 @@ class Watch:
         )
         return page(context.instruments, moment)
 
+    async def report(self) -> DaemonReport:
+        """Return what this process is and does."""
+        return DaemonReport(
+            version=__version__,
+            started_at=self.started_at,
+            provider=self.context.provider.name,
+            parts=await self.readiness(),
+            last_poll=self._last_poll(self.context.clock.now()),
+            last_webhook=self.context.instruments.last_webhook,
+            database_id=await self._database_id(),
+        )
+
     async def doings(self) -> Mapping[str, object]:
-        """Return what `reminderd status` asks for."""
+        """Return what `reminderd status` asks for: the report as JSON has it."""
+        report = await self.report()
         return {
-            "version": __version__,
-            "started_at": self.started_at.isoformat(),
-            "provider": self.context.provider.name,
-            "database_id": await self._database_id(),
-            "parts": await self.readiness(),
-            "last_poll": _written(self._last_poll(self.context.clock.now())),
-            "last_webhook": _written(self.context.instruments.last_webhook),
+            "version": report.version,
+            "started_at": _written(report.started_at),
+            "provider": report.provider,
+            "database_id": report.database_id,
+            "parts": report.parts,
+            "last_poll": _written(report.last_poll),
+            "last_webhook": _written(report.last_webhook),
         }
 
     async def _database_id(self) -> str | None:
@@ -127,14 +139,15 @@ def _written(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-async def warn_of_uncallable(database: Database, numbering: Numbering) -> None:
+async def warn_of_uncallable(database: Database, examined: Examined) -> None:
     """Log a warning for each reason why waiting reminders can't be called, with their number."""
     try:
-        reasons = await database.read(partial(uncallable, numbering=numbering))
+        while not await database.read(examined.examine):
+            pass  # others read in between
     except StoreUnavailableError as error:
         logger.warning(f"unknown whether waiting reminders can't be called: {error}")
         return
-    for reason, count in reasons.items():
+    for reason, count in examined.reasons.items():
         logger.warning(f"{count} waiting {'reminder' if count == 1 else 'reminders'} can't be called: {reason}")
 
 

@@ -29,6 +29,8 @@ from reminderd.daemon.side_jobs import (
     retention,
     watch,
 )
+from reminderd.desk.app import build_desk_app
+from reminderd.desk.context import Desk, DeskBase
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
 from reminderd.imports.folder import Folder
@@ -37,6 +39,7 @@ from reminderd.providers.base import ClientOptions, ProviderClient, ProviderSett
 from reminderd.results.answer_files import Files, every, keep_writing
 from reminderd.results.forms import Form
 from reminderd.results.webhook import Destination, Sender
+from reminderd.staff.examined import Examined
 from reminderd.store.changes import FOLDER, WEBHOOK
 from reminderd.store.database import Database
 from reminderd.store.feed import Feed
@@ -78,6 +81,8 @@ class DaemonState:
     stopping: trio.Event
     """Set to end the process."""
     started_at: datetime
+    desk: DeskBase | None = None
+    """What the front desk's pages keep; None: this process has no such pages."""
     public_base_urls: tuple[str, ...] = ()
     """Where the provider may reach us: the present address and, for calls under way, the earlier ones."""
     current: "Setup" = field(init=False)
@@ -103,10 +108,14 @@ class Setup:
 
     config: Config
     context: Context
+    examined: Examined
+    """Which waiting reminders can't be called, as far as it is known."""
     poller: Poller | None
     """None: this process does not dial."""
     app: QuartTrio
     metrics_app: QuartTrio
+    desk_app: QuartTrio | None
+    """None: this process has no pages for the front desk."""
     alerts: Alerts | None
     """None: no alerts are sent."""
     daily_jobs: Sequence[DailyJob]
@@ -195,6 +204,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         stopping=trio.Event(),
         instruments=instruments,
     )
+    examined = Examined(context.rules.numbering)
     dials = options.only != "web"
     sends = bool(config.results.url)
     look = Watch(context=context, dials=dials, started_at=daemon.started_at, sends=sends)
@@ -218,9 +228,11 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
     setup = Setup(
         config=config,
         context=context,
+        examined=examined,
         poller=Poller(context=context, interval=interval, mint=mint) if dials else None,
         app=app,
         metrics_app=build_metrics_app(look.scrape),
+        desk_app=None if daemon.desk is None else _desk_app(config, context, daemon.desk, look, examined),
         alerts=_alerts(config, context) if dials and config.alerts.urls else None,
         daily_jobs=daily_jobs(config, database=daemon.database, clock=clock, stopping=context.stopping)
         if dials
@@ -230,6 +242,22 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
     )
     daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     return setup
+
+
+def _desk_app(config: Config, context: Context, base: DeskBase, look: Watch, examined: Examined) -> QuartTrio:
+    """Return the front desk's pages."""
+    return build_desk_app(
+        Desk(
+            config=config,
+            base=base,
+            database=context.database,
+            clock=context.clock,
+            rules=context.rules,
+            doings=look.report,
+            examined=examined,
+            stopping=context.stopping,
+        )
+    )
 
 
 def address_of(config: Config) -> str:

@@ -33,6 +33,7 @@ from reminderd.store.sqlite.backups import back_up, backups_in, newest_backup
 from reminderd.store.sqlite.copying import size_of
 from reminderd.store.sqlite.driver import Error
 from reminderd.store.sqlite.opening import count_calls, identify, open_as_it_is, open_connection, scrub
+from reminderd.store.users import forget_old_log_ins
 
 _FOLDER: Final = "[backup].folder"
 """Shown instead of what is configured there: a secret may have been put in its place."""
@@ -147,6 +148,7 @@ def retention(
 ) -> DailyJob:
     """Return the job that purges, once a day and at each start, what ended more than `days` ago; 0: nothing.
 
+    What is left of old sessions and failed log-ins is deleted whatever `days` is.
     The file is written anew after it, if it has `most_bytes` at most; also if that was left undone before.
     """
 
@@ -154,6 +156,7 @@ def retention(
         if days:
             await purge()
         await database.write(forget_erased)
+        await database.write(forget_old_log_ins)
         if await database.read(unscrubbed) is not None:
             await trio.to_thread.run_sync(_scrub, database.path, most_bytes)
 

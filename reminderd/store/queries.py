@@ -13,7 +13,7 @@ from reminderd.core.phone import Numbering, is_e164
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import normal_name, unfit
 from reminderd.store.errors import AmbiguousError
-from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Connection, Row, Shown, from_ms, sql_list, to_ms
+from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Connection, Row, Shown, from_ms, in_list, sql_list, to_ms
 
 TIME_COLUMNS: Final = MOMENTS | {"at"}
 
@@ -104,6 +104,10 @@ SELECT call_id, coalesce(reminders.ref, others.reminder_id) AS name
 """
 _NEXT_WAITING: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
+ WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
+"""
+_WAITING_NAMES: Final = """
+SELECT id, wake_at FROM reminders
  WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
 """
 _NOBODY_LOOKS_AT: Final = f"""
@@ -308,6 +312,19 @@ def uncallable(connection: Connection, *, numbering: Numbering) -> dict[str, int
     return {reason: count for reason, count in reasons.most_common() if reason is not None}
 
 
+def waiting(connection: Connection) -> list[tuple[str, int]]:
+    """Return the id and the `wake_at` of the reminders that `uncallable` examines, from an index alone."""
+    rows = connection.execute(_WAITING_NAMES, {"most": MOST_EXAMINED}).fetchall()
+    return [(row["id"], row["wake_at"]) for row in rows]
+
+
+def reminders_with_ids(connection: Connection, *, ids: Collection[str]) -> dict[str, Reminder]:
+    """Return the reminders with these ids, by id; those that were deleted are missing."""
+    listed, parameters = in_list("id", ids)
+    rows = connection.execute(f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {listed}", parameters).fetchall()
+    return {row["id"]: REMINDERS.read(row) for row in rows}
+
+
 def _outcome(word: Value, spoken: object) -> str | None:
     known = _OUTCOME_WORDS.get(str(word))
     found = as_spoken(known, is_spoken=bool(spoken))
@@ -328,7 +345,7 @@ def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, str | int | None]]
     ending = wanted.phone_ending
     last = None if ending is None or len(ending) < _INDEXED_DIGITS else ending[-_INDEXED_DIGITS:]
     values: dict[str, tuple[str, str | int | None]] = {
-        "status": ("status = :status AND status <> ''", wanted.status),
+        "status": ("status = :status", wanted.status),
         "since": ("scheduled_at >= :since", None if wanted.since is None else to_ms(wanted.since)),
         "until": ("scheduled_at < :until", None if wanted.until is None else to_ms(wanted.until)),
         "last": (f"substr(phone_number, length(phone_number) - {_INDEXED_DIGITS - 1}) = :last", last),
@@ -337,6 +354,8 @@ def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, str | int | None]]
     }
     asked = {name: one for name, one in values.items() if one[1] is not None}
     conditions = [condition for condition, _ in asked.values()] + [NEEDS_HUMAN] * wanted.needs_human
+    if wanted.status not in {None, Status.CALLED}:
+        conditions.append("status <> 'called'")  # as the index by status has it
     return conditions, {name: value for name, (_, value) in asked.items()}
 
 

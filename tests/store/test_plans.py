@@ -48,6 +48,7 @@ def test_the_index_of_those_that_need_a_human_has_the_cores_condition(store: Sto
         ({"needs_human": True, **DAY}, "reminders_that_need_a_human"),
         ({"status": Status.EXPIRED}, "reminders_by_status"),
         ({"status": Status.EXPIRED, **DAY}, "reminders_by_status"),
+        ({"status": Status.CALLED}, "reminders_by_scheduled_at"),
         ({"response": "confirmed"}, "reminders_by_response"),
         ({"response": "confirmed", **DAY}, "reminders_by_response"),
         ({"phone_ending": "0147"}, "reminders_by_last_digits"),
