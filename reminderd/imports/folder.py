@@ -51,7 +51,7 @@ _UNFINISHED: Final = ("*.part", "*.partial", "*.filepart", "*.tmp", "*.temp", "*
 _QUIET_SECONDS: Final = 10.0
 _QUIET_SECONDS_UNKNOWN: Final = 300.0
 """A program that writes is hardly silent for so long."""
-_TELL_SECONDS: Final = 600.0
+_WARN_SECONDS: Final = 600.0
 """How long a file is open for writing, and does not change, before somebody should look."""
 
 _NANOSECONDS: Final = 1_000_000_000
@@ -102,7 +102,7 @@ class Folder:
     _seen: dict[Path, tuple[Identity, float]] = field(factory=dict, init=False)
     _kept_open: dict[Path, Identity] = field(factory=dict, init=False)
     """Files that have been open for long."""
-    _can_tell: bool | None = field(default=None, init=False)
+    _shows_writers: bool | None = field(default=None, init=False)
     """Whether the kernel tells here who has a file open; None: not tried yet."""
 
     def whole(self, now: float, time: datetime) -> list[Dropped]:
@@ -133,7 +133,7 @@ class Folder:
             age = time.timestamp() - identity[2] / _NANOSECONDS if writer is OpenBy.NOBODY else 0.0
             if max(seen_for, age) >= _QUIET[writer]:
                 found.append((identity[2], path.name, Dropped(path, identity)))
-            elif writer is OpenBy.SOMEBODY and seen_for >= _TELL_SECONDS:
+            elif writer is OpenBy.SOMEBODY and seen_for >= _WARN_SECONDS:
                 self._kept_open.setdefault(path, identity)
         self._seen = seen
         return [dropped for _, _, dropped in sorted(found)]
@@ -148,10 +148,10 @@ class Folder:
         writer = _writer(path)
         if writer is not OpenBy.SOMEBODY:
             return writer
-        if self._can_tell is None:
+        if self._shows_writers is None:
             with scratch(self.path / "tried", mode=_OWN) as ours:
-                self._can_tell = _writer(ours) is OpenBy.NOBODY
-        return OpenBy.SOMEBODY if self._can_tell else OpenBy.UNKNOWN
+                self._shows_writers = _writer(ours) is OpenBy.NOBODY
+        return OpenBy.SOMEBODY if self._shows_writers else OpenBy.UNKNOWN
 
 
 @frozen(kw_only=True)

@@ -141,7 +141,7 @@ async def test_a_file_that_fails_for_now_stays_and_is_imported_later(
 async def test_a_file_that_stays_open_for_writing_is_a_warning_once_and_is_imported_when_it_is_closed(
     inbox: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reminderd.imports.folder._TELL_SECONDS", 0.0)
+    monkeypatch.setattr("reminderd.imports.folder._WARN_SECONDS", 0.0)
     async with watching(inbox, log):
         drop(inbox, "good.csv", HEADER)
         with (inbox / "list.csv").open("w") as file:
