@@ -29,7 +29,7 @@ def test_a_translation_has_the_places_of_its_text(language: str) -> None:
         if not message.id:
             continue
         texts = [message.id] if isinstance(message.id, str) else list(message.id)
-        strings = [message.string] if isinstance(message.string, str) else list(message.string)
+        strings = [message.string] if isinstance(message.string, str) else list(message.string or ())
         assert places(strings[-1]) == places(texts[-1]), message.id
         assert places(strings[0]) <= places(texts[0]) | places(texts[-1]), message.id
 
