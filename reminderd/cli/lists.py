@@ -20,7 +20,7 @@ from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
 from reminderd.store.import_records import imports_between
-from reminderd.store.queries import Value, Wanted, count_reminders, list_reminders
+from reminderd.store.queries import Value, Wanted, list_reminders
 from reminderd.store.sqlite.driver import Connection, snapshot
 
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
@@ -94,17 +94,18 @@ def list_(
     )
     most = limit if limit is not None or as_json else _TABLE_LIMIT
     with database_to_look_at(config) as connection:
-        rows = snapshot(connection, partial(list_reminders, wanted=wanted, limit=most))
-        of = snapshot(connection, partial(count_reminders, wanted=wanted))
+        one_more = None if most is None else most + 1
+        rows = snapshot(connection, partial(list_reminders, wanted=wanted, limit=one_more))
         say_if_paused(config, connection)
+    shown = rows[:most]
     if as_json:
-        print_json(rows, zone)
-    elif not rows:
+        print_json(shown, zone)
+    elif not shown:
         click.echo("no reminders")
     else:
-        print_table([_for_people(row) for row in rows], _COLUMNS, zone)
-        if of > len(rows):
-            click.echo(f"{of - len(rows)} more; --limit shows them")
+        print_table([_for_people(row) for row in shown], _COLUMNS, zone)
+        if len(rows) > len(shown):
+            click.echo("there are more; --limit shows them")
 
 
 def _for_people(row: dict[str, Value]) -> dict[str, Value]:

@@ -1,9 +1,7 @@
 """Show whether all is well, for people and for monitors; pause all dialing and resume it."""
 
-import shutil
 import sys
-from collections.abc import Mapping
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -21,30 +19,19 @@ from reminderd.cli.common import (
     with_config,
     with_database_of_config,
 )
-from reminderd.cli.output import import_columns, print_fields, print_json, spoken
+from reminderd.cli.output import import_columns, print_fields, print_json
 from reminderd.clock import SystemClock
-from reminderd.config import Config, WebConfig, expected_of, numbering_of, rules_of
-from reminderd.core.changes import Backlog
-from reminderd.core.imports import missing_words, summary
-from reminderd.core.lifecycle.reconcile import UNREACHED
+from reminderd.config import Config, WebConfig
 from reminderd.core.masking import without_any_numbers
-from reminderd.core.monitoring import DaemonReport, Glance, errors
-from reminderd.store.changes import backlog
-from reminderd.store.claims import standstill
-from reminderd.store.errors import CopyError
-from reminderd.store.import_records import last_import, missing_file
-from reminderd.store.queries import Value, uncallable
-from reminderd.store.settings import database_id, last_pause, paused, set_pause, unreached_since
-from reminderd.store.sqlite.backups import backup_age
+from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
+from reminderd.core.sentences import text_of
+from reminderd.staff.status import in_zone, lines_of, look_at_database, pauses, status_report
+from reminderd.store.settings import set_pause
 from reminderd.store.sqlite.driver import Connection, snapshot, transaction
-from reminderd.store.stats import glance
 from reminderd.validators import shown_host
 
 PATIENCE: Final = 5.0
 """Seconds that its answer may take."""
-
-_FOLDER: Final = "[backup].folder"
-"""Shown instead of what is configured there: a secret may have been put in its place."""
 
 _converter: Final = cattrs.Converter()
 _converter.register_structure_hook(datetime, lambda text, _type: datetime.fromisoformat(text))
@@ -60,71 +47,38 @@ def status(config: Config, *, as_json: bool) -> None:
     1 there is an error.
     """
     zone, now = config.calling.zone, SystemClock().now()
-    midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
     with database_to_look_at(config) as connection:
-        seen = snapshot(connection, partial(glance, now=now, midnight=midnight))
-        pauses = reasons_for_silence(config, connection)
-        reasons = snapshot(connection, partial(uncallable, numbering=numbering_of(config)))
-        own_id = snapshot(connection, database_id)
-        imported = snapshot(connection, last_import)
-        late_file = _late_file(config, connection, now)
-        unsent = snapshot(connection, backlog) if config.results.url else None
-    daemon = _asked(config, own_id)
-    free = shutil.disk_usage(config.database.path.parent).free
-    backup = _backup(config, own_id or "", now)
-    found = errors(
-        daemon=daemon,
-        glance=seen,
-        uncallable=sum(reasons.values()),
-        free_bytes=free,
-        backup=backup,
-        backlog=unsent,
-        now=now,
-    )
-    found += [] if late_file is None else [late_file]
+        seen = snapshot(connection, partial(look_at_database, config=config, now=now))
+    report = status_report(seen, _asked(config, seen.database_id), config)
+    found = errors(report)
     if as_json:
-        print_json(
-            {
-                "ok": not found,
-                "errors": found,
-                "pauses": pauses,
-                "daemon": None if isinstance(daemon, str) else asdict(daemon),
-                **asdict(seen),
-                "uncallable": reasons,
-                "results": None if unsent is None else asdict(unsent),
-                "last_import": None if imported is None else import_columns(imported),
-                "disk_free_bytes": free,
-                "backup_age_seconds": int(backup.total_seconds()) if isinstance(backup, timedelta) else None,
-            },
-            zone,
-        )
+        print_json(_document(report, zone), zone)
     else:
-        click.echo(_verdict(found, pauses))
-        lines = {
-            **_of_the_daemon(daemon, now, zone),
-            **_of_the_database(seen, now, zone),
-            "can't be called": _counted(reasons),
-            "last import": "none" if imported is None else f"{spoken(imported.at, zone)}: {summary(imported)}",
-            "dialing": "; ".join(reason.removeprefix("dialing is ") for reason in pauses) or "running",
-            "disk free": f"{free // 1_000_000} MB",
-            "backup": _age(backup),
-            **({} if unsent is None else {"results": _unsent(unsent, now, zone)}),
-        }
+        show = partial(in_zone, zone)
+        click.echo(text_of(verdict(report), show))
+        lines = {text_of(name, show): text_of(line, show) for name, line in lines_of(report)}
+        lines["dialing"] = lines["dialing"].replace("dialing is paused", "paused")  # the name says so already
         print_fields(lines, zone)
     if found:
         sys.exit(FAILED)
 
 
-def _late_file(config: Config, connection: Connection, now: datetime) -> str | None:
-    expected = expected_of(config)
-    missing = None if expected is None else snapshot(connection, partial(missing_file, expected=expected, now=now))
-    return None if missing is None else missing_words(missing, config.calling.zone)
-
-
-def _verdict(found: list[str], pauses: list[str]) -> str:
-    if found:
-        return f"ERROR: {'; '.join(found)}"
-    return f"OK, but {'; '.join(pauses)}" if pauses else "OK: all is well"
+def _document(report: StatusReport, zone: ZoneInfo) -> dict[str, object]:
+    """Return the status for programs."""
+    show, daemon, backup = partial(in_zone, zone), report.daemon, report.backup
+    found = errors(report)
+    return {
+        "ok": not found,
+        "errors": [text_of(each, show) for each in found],
+        "pauses": [text_of(each, show) for each in report.pauses],
+        "daemon": None if isinstance(daemon, str) else asdict(daemon),
+        **asdict(report.glance),
+        "uncallable": report.uncallable,
+        "results": None if report.backlog is None else asdict(report.backlog),
+        "last_import": None if report.last_import is None else import_columns(report.last_import),
+        "disk_free_bytes": report.free_bytes,
+        "backup_age_seconds": int(backup.total_seconds()) if isinstance(backup, timedelta) else None,
+    }
 
 
 def _asked(config: Config, own_id: str | None) -> DaemonReport | str:
@@ -133,73 +87,6 @@ def _asked(config: Config, own_id: str | None) -> DaemonReport | str:
     if isinstance(daemon, DaemonReport) and daemon.database_id != own_id:
         return another(config)
     return daemon
-
-
-def _backup(config: Config, own_id: str, now: datetime) -> timedelta | str | None:
-    """Return the newest backup's age; or why there is none, though there should be; None: none are wanted."""
-    folder = config.backup.path
-    if folder is None:
-        return None
-    try:
-        age = backup_age(folder, config.database.path, own_id, now)
-    except CopyError as error:
-        return f"backup: {str(error).replace(str(folder), _FOLDER)}"
-    return f"backup: there is none in {_FOLDER}" if age is None else age
-
-
-def _of_the_database(seen: Glance, now: datetime, zone: ZoneInfo) -> dict[str, Value]:
-    return {
-        "due next hour": f"{seen.due_next_hour}{_since(seen, now)}",
-        "in flight": seen.in_flight,
-        "stuck": seen.stuck,
-        "held": _counted(seen.held),
-        "failed today": seen.failed_today,
-        "last report": _ago(seen.last_report, now, zone),
-    }
-
-
-def _of_the_daemon(daemon: DaemonReport | str, now: datetime, zone: ZoneInfo) -> dict[str, Value]:
-    if isinstance(daemon, str):
-        return {"daemon": "unknown"}
-    error = daemon.parts.get("provider")
-    return {
-        "daemon": f"{daemon.version}, running since {spoken(daemon.started_at, zone)}",
-        "last poll": _ago(daemon.last_poll, now, zone, never="not by this process, which only receives webhooks"),
-        "last webhook": _ago(daemon.last_webhook, now, zone, never="none since its start"),
-        "provider": f"{daemon.provider}, {error or 'no error'}",
-    }
-
-
-def _unsent(waiting: Backlog, now: datetime, zone: ZoneInfo) -> str:
-    """Return how many changes were not received yet, since when, and why."""
-    since = "" if waiting.oldest is None else f", the oldest of {_ago(waiting.oldest, now, zone)}"
-    return f"{waiting.waiting} not received yet{since}" + ("" if waiting.error is None else f"; {waiting.error}")
-
-
-def _age(backup: timedelta | str | None) -> str:
-    if isinstance(backup, timedelta):
-        return f"{max(backup, timedelta(0)) // timedelta(hours=1)} hours old"
-    return f"none: {_FOLDER} is not set" if backup is None else backup.removeprefix("backup: ")
-
-
-def _since(seen: Glance, now: datetime) -> str:
-    if seen.due_since is None:
-        return ""
-    return f", {seen.due} of them due now, the oldest for {(now - seen.due_since).total_seconds():.0f} s"
-
-
-def _counted(reasons: Mapping[str, int]) -> str:
-    """Return the number of all reminders, and how many for each reason."""
-    if not reasons:
-        return "0"
-    each = [f"{reminders} {reason}" for reason, reminders in reasons.items()]
-    return f"{sum(reasons.values())}: {', '.join(each)}"
-
-
-def _ago(moment: datetime | None, now: datetime, zone: ZoneInfo, never: str = "none") -> str:
-    if moment is None:
-        return never
-    return f"{spoken(moment, zone)}, {max((now - moment).total_seconds(), 0):.0f} s ago"
 
 
 def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
@@ -252,28 +139,9 @@ def resume(config: Config) -> None:
 
 def say_if_paused(config: Config, connection: Connection) -> None:
     """Print a line on stderr for each reason why no calls are placed."""
-    for reason in reasons_for_silence(config, connection):
-        click.echo(reason, err=True)
-
-
-def reasons_for_silence(config: Config, connection: Connection) -> list[str]:
-    """Return a sentence for each reason in the database why no calls are placed now; empty: there is none."""
-    zone, found = config.calling.zone, []
-    failing_since = snapshot(connection, unreached_since)
-    if failing_since is not None:
-        since = spoken(failing_since, zone)
-        found.append(f"dialing is paused since {since}: {UNREACHED}; reminderd doctor shows more")
-    if snapshot(connection, paused):
-        act = snapshot(connection, last_pause)
-        who = "" if act is None else f" by {act['actor']}"
-        since = f" since {spoken(act['at'], zone)}" if act is not None and isinstance(act["at"], datetime) else ""
-        why = f" ({act['detail']})" if act is not None and act["detail"] else ""
-        found.append(f"dialing is paused{who}{since}{why}; reminderd resume ends it")
-    else:
-        _, until = snapshot(connection, partial(standstill, rules=rules_of(config)))
-        if until is not None and SystemClock().now() < until:
-            found.append(f"a backup was restored: nobody is called before {spoken(until, zone)}")
-    return found
+    found = snapshot(connection, partial(pauses, config=config, now=SystemClock().now()))
+    for reason in found:
+        click.echo(text_of(reason, partial(in_zone, config.calling.zone)), err=True)
 
 
 def _set(config: Config, *, on: bool, reason: str | None) -> bool:

@@ -10,6 +10,7 @@ from attrs import frozen
 from reminderd.core.model import CallOutcome, Response, Status
 from reminderd.core.outcomes import Outcome, as_spoken, outcome
 from reminderd.core.reasons import CANCELS, EndCode
+from reminderd.core.sentences import Sentence
 
 _CURSOR: Final = re.compile(r"([1-9][0-9]{0,17})-([0-9a-f]{32})", re.ASCII)
 _BEGINNING: Final = "0"
@@ -177,11 +178,14 @@ class Backlog:
     """Why the last delivery failed; None: none of them has failed."""
 
 
-def undelivered(backlog: Backlog | None, now: datetime) -> list[str]:
-    """Return a sentence if changes have not been received for long; None: none are sent."""
+def undelivered(backlog: Backlog | None, now: datetime) -> Sentence | None:
+    """Return a sentence if changes have not been received for long; a backlog of None: none are sent."""
     if backlog is None or backlog.oldest is None or now - backlog.oldest <= UNDELIVERED_AFTER:
-        return []
-    changes = "1 change was" if backlog.waiting == 1 else f"{backlog.waiting} changes were"
-    minutes = (now - backlog.oldest) // timedelta(minutes=1)
-    why = "" if backlog.error is None else f": {backlog.error}"
-    return [f"{changes} not received by [results].url, the oldest for {minutes} minutes{why}"]
+        return None
+    values = {"count": backlog.waiting, "minutes": (now - backlog.oldest) // timedelta(minutes=1)}
+    late = Sentence(
+        "1 change was not received by [results].url, the oldest for %(minutes)s minutes",
+        values,
+        "%(count)s changes were not received by [results].url, the oldest for %(minutes)s minutes",
+    )
+    return late if backlog.error is None else Sentence("%(late)s: %(error)s", {"late": late, "error": backlog.error})

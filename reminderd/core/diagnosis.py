@@ -16,6 +16,7 @@ from attrs import frozen
 
 from reminderd.core.changes import Backlog, undelivered
 from reminderd.core.lifecycle.reconcile import UNREACHED
+from reminderd.core.sentences import text_of
 
 DISK_FULL_SOON: Final = 100_000_000
 DISK_LOW: Final = 1_000_000_000
@@ -196,7 +197,9 @@ def results(backlog: Backlog, now: datetime) -> list[Finding]:
     """Report whether changes of outcomes are received by the clinic's own system."""
     late = undelivered(backlog, now)
     fix = "see what answers at that address; they are sent again until it accepts them, see results.md"
-    return [wrong("results", late[0], fix)] if late else [good("results", f"{backlog.waiting} changes wait")]
+    if late is not None:
+        return [wrong("results", text_of(late, str), fix)]
+    return [good("results", f"{backlog.waiting} changes wait")]
 
 
 def certificate(since: datetime, until: datetime, now: datetime) -> Finding:

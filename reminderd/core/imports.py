@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import Daily
+from reminderd.core.sentences import Part, Sentence, text_of
 from reminderd.core.upsert import Intake
 
 FOLDER: Final = "folder"
@@ -57,27 +58,58 @@ class ImportRecord:
 
 def in_words(done: Mapping[Intake, int], rejected: int) -> str:
     """Return how many rows did what."""
-    counts = ", ".join(f"{done.get(intake, 0):,} {intake}" for intake in _ALWAYS)
-    others = "".join(f", {done[intake]:,} {intake}" for intake in _IF_ANY if done.get(intake))
-    return f"{counts}, {rejected:,} rejected{others}"
+    return text_of(_counts(done, rejected), _show)
+
+
+def _counts(done: Mapping[Intake, int], rejected: int) -> Sentence:
+    counts = [(intake.value, done.get(intake, 0)) for intake in _ALWAYS]
+    counts += [("rejected", rejected), *((intake.value, done[intake]) for intake in _IF_ANY if done.get(intake))]
+    each = [Sentence("%(number)s %(what)s", {"number": number, "what": Sentence(what)}) for what, number in counts]
+    return Sentence("%(counts)s", {"counts": each}, between=", ")
+
+
+def became_of(record: ImportRecord) -> Sentence:
+    """Return what became of a file, for one line."""
+    counts = _counts(record.done, record.rejected)
+    values: dict[str, Part] = {"reason": record.reason or "", "counts": counts}
+    match record.status, record.reason:
+        case ImportStatus.DONE, _:
+            return counts
+        case ImportStatus.REFUSED, _:
+            return Sentence("refused: %(reason)s", values)
+        case ImportStatus.RUNNING, _:
+            return Sentence("not finished; until then %(counts)s", values)
+        case ImportStatus.INTERRUPTED, _:
+            return Sentence("interrupted; until then %(counts)s", values)
+        case ImportStatus.FAILED, None:
+            return Sentence("failed; until then %(counts)s", values)
+        case _:
+            return Sentence("failed: %(reason)s; until then %(counts)s", values)
+
+
+def in_short(record: ImportRecord) -> Sentence:
+    """Return the file with what became of it, for one line."""
+    values: dict[str, Part] = {"file": record.file, "profile": record.profile or "", "result": became_of(record)}
+    if record.profile is None:
+        return Sentence("%(file)s: %(result)s", values)
+    return Sentence("%(file)s (profile %(profile)s): %(result)s", values)
 
 
 def summary(record: ImportRecord) -> str:
-    """Return the file with what became of it, for one line."""
-    by = "" if record.profile is None else f" (profile {record.profile})"
-    if record.status is ImportStatus.REFUSED:
-        return f"{record.file}{by}: refused: {record.reason}"
-    counts = in_words(record.done, record.rejected)
-    if record.status is ImportStatus.DONE:
-        return f"{record.file}{by}: {counts}"
-    how = "not finished" if record.status is ImportStatus.RUNNING else record.status.value
-    why = "" if record.reason is None else f": {record.reason}"
-    return f"{record.file}{by}: {how}{why}; until then {counts}"
+    """Return the same as text."""
+    return text_of(in_short(record), _show)
+
+
+def _show(part: datetime | int) -> str:
+    return f"{part:,}" if isinstance(part, int) else f"{part:%Y-%m-%d %H:%M}"
+
+
+MISSING: Final = "no file has come to [import].folder: one was expected by %(moment)s"
 
 
 def missing_words(missing: datetime, zone: ZoneInfo) -> str:
     """Return what is wrong if a file has not come by this moment."""
-    return f"no file has come to [import].folder: one was expected by {missing.astimezone(zone):%Y-%m-%d %H:%M}"
+    return text_of(Sentence(MISSING, {"moment": missing.astimezone(zone)}), _show)
 
 
 @frozen(kw_only=True)

@@ -1,6 +1,6 @@
 """Whether all is well, as seen from outside: the numbers that are watched, and which of them are an error."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -8,11 +8,13 @@ from attrs import frozen
 
 from reminderd.core.changes import Backlog, undelivered
 from reminderd.core.diagnosis import DISK_FULL_SOON
+from reminderd.core.imports import FOLDER, MISSING, ImportRecord, ImportStatus, in_short
 from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.model import Call, CallOutcome, CallState, Reminder, Status
 from reminderd.core.outcomes import Outcome
 from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
+from reminderd.core.sentences import Sentence
 
 STUCK_AFTER: Final = timedelta(minutes=2)
 """A call is checked when its `wake_at` comes; if it is so late, nothing checks it."""
@@ -75,59 +77,141 @@ class DaemonReport:
     """Which database it uses; None: it can't read it."""
 
 
-def errors(
-    *,
-    daemon: DaemonReport | str,
-    glance: Glance,
-    uncallable: int,
-    free_bytes: int,
-    backup: timedelta | str | None,
-    backlog: Backlog | None = None,
-    now: datetime,
-) -> list[str]:
-    """Return a sentence for each error that somebody must fix; empty: all is well.
+@frozen(kw_only=True)
+class StatusReport:
+    """All that is watched, at one moment: what staff read as the status."""
+
+    at: datetime
+    daemon: DaemonReport | str
+    """Or why it could not be asked."""
+    glance: Glance
+    pauses: Sequence[Sentence]
+    """Each reason in the database why no calls are placed."""
+    uncallable: Mapping[str, int]
+    """How many waiting reminders can't be called, by reason."""
+    last_import: ImportRecord | None
+    refused: Sequence[ImportRecord]
+    """The files whose rows have not come: see `refused_files`."""
+    missing_file: datetime | None
+    """When a file should have come to the folder by; None: nothing is missing."""
+    backlog: Backlog | None
+    """Of changes of outcomes; None: none are sent."""
+    free_bytes: int
+    """On the database's disk."""
+    backup: timedelta | str | None
+    """How old the newest one is; or why there is none, though there should be; None: none are wanted."""
+
+
+def refused_files(records: Sequence[ImportRecord]) -> list[ImportRecord]:
+    """Return the files that were refused or have failed, and were not replaced since.
+
+    A person who imports a file is told at once, so of these only the newest import of all counts. Nobody watches the
+    folder: there, each file counts until one of its name comes, or one of its profile is imported.
 
     Args:
-        daemon: what it reports; or why it could not be asked.
-        glance: the database's numbers.
-        uncallable: how many waiting reminders can't be called.
-        free_bytes: on the database's disk.
-        backup: how old the newest one is; or why there is none, though there should be; None: none are wanted.
-        backlog: of changes of outcomes; None: none are sent.
-        now: the time at which all this was so.
+        records: the imports of the last day, oldest first.
     """
-    found = []
-    if isinstance(daemon, str):
-        found.append(daemon)
-    else:
-        parts = {part: error for part, error in daemon.parts.items() if part != ADDRESS}
-        found += [f"{part}: {error}" for part, error in parts.items() if error is not None]
-    if glance.unreached_since is not None:
-        found.append(f"{ADDRESS}: dialing is paused: {UNREACHED}")
+    return [
+        record
+        for place, record in enumerate(records)
+        if record.status in {ImportStatus.REFUSED, ImportStatus.FAILED}
+        and (record.actor == FOLDER or place == len(records) - 1)
+        and not any(_replaces(later, record) for later in records[place + 1 :])
+    ]
+
+
+def _replaces(later: ImportRecord, record: ImportRecord) -> bool:
+    is_of_its_kind = record.profile is not None and later.profile == record.profile
+    return later.file == record.file or (is_of_its_kind and later.status is ImportStatus.DONE)
+
+
+def verdict(report: StatusReport) -> Sentence:
+    """Return whether all is well, for people: OK, or an ERROR that somebody must fix."""
+    found = errors(report)
+    if found:
+        return Sentence("ERROR: %(errors)s", {"errors": found})
+    return Sentence("OK, but %(pauses)s", {"pauses": report.pauses}) if report.pauses else Sentence("OK: all is well")
+
+
+def errors(report: StatusReport) -> list[Sentence]:
+    """Return a sentence for each error that somebody must fix; empty: all is well."""
+    glance, at = report.glance, report.at
+    found = _of_the_parts(report)
     if glance.stuck:
-        calls = "1 call is" if glance.stuck == 1 else f"{glance.stuck} calls are"
-        found.append(f"{calls} stuck: placed, and not checked")
+        stuck = {"count": glance.stuck}
+        found.append(
+            Sentence(
+                "1 call is stuck: placed, and not checked", stuck, "%(count)s calls are stuck: placed, and not checked"
+            )
+        )
     is_paused = glance.paused or glance.unreached_since is not None
-    if glance.due_since is not None and now - glance.due_since > LATE_AFTER and not is_paused:
-        late = (now - glance.due_since) // timedelta(minutes=1)
-        found.append(f"{_reminders(glance.due)} not dialed in time, the oldest has waited for {late} minutes")
+    if glance.due_since is not None and at - glance.due_since > LATE_AFTER and not is_paused:
+        late = {"count": glance.due, "minutes": (at - glance.due_since) // timedelta(minutes=1)}
+        found.append(
+            Sentence(
+                "1 reminder is not dialed in time, the oldest has waited for %(minutes)s minutes",
+                late,
+                "%(count)s reminders are not dialed in time, the oldest has waited for %(minutes)s minutes",
+            )
+        )
+    uncallable = sum(report.uncallable.values())
     if uncallable:
-        waiting = "1 waiting reminder" if uncallable == 1 else f"{uncallable} waiting reminders"
-        found.append(f"{waiting} can't be called: correct them before they are due")
-    if glance.paused_since is not None and now - glance.paused_since > LONG_PAUSE:
-        hours = (now - glance.paused_since) // timedelta(hours=1)
-        found.append(f"staff have paused all dialing for {hours} hours; reminderd resume ends it")
-    if free_bytes < DISK_FULL_SOON:
-        found.append(f"the disk is nearly full: {free_bytes // 1_000_000} MB free")
-    if isinstance(backup, str):
-        found.append(backup)
-    elif backup is not None and backup > BACKUP_LATE:
-        found.append(f"the newest backup is {backup // timedelta(hours=1)} hours old")
-    return found + undelivered(backlog, now)
+        found.append(
+            Sentence(
+                "1 waiting reminder can't be called: correct them before they are due",
+                {"count": uncallable},
+                "%(count)s waiting reminders can't be called: correct them before they are due",
+            )
+        )
+    if glance.paused_since is not None and at - glance.paused_since > LONG_PAUSE:
+        hours = {"hours": (at - glance.paused_since) // timedelta(hours=1)}
+        found.append(Sentence("staff have paused all dialing for %(hours)s hours; reminderd resume ends it", hours))
+    if report.free_bytes < DISK_FULL_SOON:
+        megabytes = report.free_bytes // 1_000_000
+        found.append(Sentence("the disk is nearly full: %(megabytes)s MB free", {"megabytes": megabytes}))
+    return [*found, *_of_files(report)]
 
 
-def _reminders(number: int) -> str:
-    return f"{number} {'reminder is' if number == 1 else 'reminders are'}"
+def _of_the_parts(report: StatusReport) -> list[Sentence]:
+    daemon = report.daemon
+    if isinstance(daemon, str):
+        found = [Sentence("%(error)s", {"error": daemon})]
+    else:
+        found = [
+            Sentence("%(part)s: %(error)s", {"part": Sentence(part), "error": of_a_part(error)})
+            for part, error in daemon.parts.items()
+            if part != ADDRESS and error is not None
+        ]
+    if report.glance.unreached_since is not None:
+        paused = Sentence("dialing is paused: %(reason)s", {"reason": Sentence(UNREACHED)})
+        found.append(Sentence("%(part)s: %(error)s", {"part": Sentence(ADDRESS), "error": paused}))
+    return found
+
+
+_PAUSED: Final = "dialing is paused: "
+
+
+def of_a_part(error: str) -> Sentence | str:
+    """Return what a part reports, with what we say ourselves apart from what the provider has said."""
+    if not error.startswith(_PAUSED):
+        return error
+    return Sentence("dialing is paused: %(reason)s", {"reason": error.removeprefix(_PAUSED)})
+
+
+def _of_files(report: StatusReport) -> list[Sentence]:
+    found = []
+    if isinstance(report.backup, str):
+        found.append(Sentence("%(error)s", {"error": report.backup}))
+    elif report.backup is not None and report.backup > BACKUP_LATE:
+        hours = {"hours": report.backup // timedelta(hours=1)}
+        found.append(Sentence("the newest backup is %(hours)s hours old", hours))
+    late = undelivered(report.backlog, report.at)
+    found += [] if late is None else [late]
+    if report.missing_file is not None:
+        found.append(Sentence(MISSING, {"moment": report.missing_file}))
+    for record in report.refused:
+        found.append(Sentence("a file was not imported, import it again: %(file)s", {"file": in_short(record)}))
+    return found
 
 
 LAST_DAY: Final = timedelta(days=1)

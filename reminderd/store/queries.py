@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import product
 from typing import Final
 
 from attrs import frozen
@@ -28,13 +27,14 @@ MOST_EXAMINED: Final = 10_000
 """How many waiting reminders are examined for a reason why they can't be called."""
 
 _SHOWN_DIGITS: Final = 2
+_INDEXED_DIGITS: Final = 4
+"""So many last digits of a number are indexed: with fewer, a list is read by time."""
 
 Value = str | int | datetime | None
 """What a column contains, with times already as moments."""
 
 _HOLDS: Final = {str(code): code.sentence for code in HoldCode}
 _OUTCOME_WORDS: Final = {str(one): one for one in CallOutcome}
-_EARLIEST, _LATEST = -(2**63), 2**63 - 1
 
 
 @frozen(kw_only=True)
@@ -52,32 +52,36 @@ class Wanted:
     needs_human: bool = False
 
 
+@frozen
+class Place:
+    """Where a page of a list ends: the time and the id of its last reminder."""
+
+    at: datetime
+    id: str
+
+
 def _sql_needs_human() -> str:
-    """Return the condition for reminders with an outcome that needs a human, as `outcome` decides it."""
-    statuses = [one for one in Status if outcome(one, None, None) in NEED_A_HUMAN]
-    others = [one for one in Status if one not in statuses]
-    return " OR ".join(
-        [f"(status = '{one}' AND done_at IS NULL)" for one in statuses]
-        + [
-            f"(status = '{one}' AND response = '{response}' AND done_at IS NULL)"
-            for one, response in product(others, Response)
-            if outcome(one, response, None) in NEED_A_HUMAN
-        ]
-        + [
-            f"(status = '{one}' AND hold_code = '{hold}')"
-            for one, hold in product(others, HoldCode)
-            if outcome(one, None, None, hold) in NEED_A_HUMAN
-        ]
-    )
+    """Return the condition for reminders with an outcome that needs a human, as `outcome` decides it.
+
+    It is a CASE, so that no engine takes it apart and reads an index for each part, in the order of none.
+    """
+
+    def of(status: Status) -> str | None:
+        """Return the condition for those with this status; None: none of them does."""
+        if outcome(status, None, None) in NEED_A_HUMAN:
+            return "done_at IS NULL"
+        responses = [one for one in Response if outcome(status, one, None) in NEED_A_HUMAN]
+        holds = [one for one in HoldCode if outcome(status, None, None, one) in NEED_A_HUMAN]
+        either = [f"response = '{one}' AND done_at IS NULL" for one in responses]
+        return " OR ".join(either + [f"hold_code = '{one}'" for one in holds]) or None
+
+    cases = [f"WHEN '{one}' THEN {condition}" for one in Status if (condition := of(one)) is not None]
+    return f"CASE status {' '.join(cases)} ELSE FALSE END"
 
 
-_WANTED: Final = f"""
- WHERE (CAST(:status AS TEXT) IS NULL OR status = :status)
-   AND scheduled_at >= :since AND scheduled_at < :until
-   AND (CAST(:ending AS TEXT) IS NULL OR substr(phone_number, length(phone_number) - length(:ending) + 1) = :ending)
-   AND (CAST(:response AS TEXT) IS NULL OR response = :response)
-   AND (NOT :needs_human OR {_sql_needs_human()})
-"""
+NEEDS_HUMAN: Final = _sql_needs_human()
+"""The condition; the index `reminders_that_need_a_human` has the same one, so that it is used."""
+
 _CALLS_OF: Final = f"""
 SELECT {CALLS.names} FROM call_logs
  WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id AND deleted = 0)
@@ -108,9 +112,7 @@ SELECT id FROM reminders
        SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
         WHERE m.reminder_id = reminders.id AND m.deleted = 0 AND c.wake_at IS NOT NULL)
 """
-_REFS_OF_APPOINTMENTS: Final = f"""
-SELECT id, ref FROM appointments WHERE id IN (SELECT appointment_id FROM reminders {_WANTED})
-"""
+_REFS_OF_APPOINTMENTS: Final = "SELECT id, ref FROM appointments WHERE id IN ({})"
 _NOT_PLANNED: Final = """
 SELECT id FROM appointments
  WHERE status = 'booked' AND wake_at IS NULL AND (planned_at IS NULL OR planned_at <> at) AND phone_number <> ''
@@ -186,34 +188,44 @@ def reminder_with_ref(connection: Connection, ref: str) -> dict[str, Value] | No
     return None if row is None else reminder_with_id(connection, row["id"])
 
 
-def list_reminders(connection: Connection, *, wanted: Wanted, limit: int | None) -> list[dict[str, Value]]:
+def list_reminders(
+    connection: Connection,
+    *,
+    wanted: Wanted,
+    limit: int | None,
+    after: Place | None = None,
+    newest_first: bool = False,
+) -> list[dict[str, Value]]:
     """Return rows of `reminders` by column name, ordered by scheduled time; `limit` None returns all.
 
     `call_outcome` is how the last call for the reminder as it is now has ended for its patient; None: there was none.
     One that was planned for an appointment has the `appointment_ref`, too.
+
+    Args:
+        connection: in a transaction.
+        wanted: which.
+        limit: at most this many.
+        after: where the page before ends, so that a page takes as long as the first one; None: from the beginning.
+        newest_first: in the opposite order.
     """
-    rows = connection.execute(
-        f"SELECT {REMINDERS.names} FROM reminders {_WANTED} ORDER BY scheduled_at, id LIMIT :limit",
-        {**_parameters(wanted), "limit": EVERY if limit is None else limit},
-    ).fetchall()
-    calls = connection.execute(
-        _OUTCOMES.format(f"(SELECT id FROM reminders {_WANTED})"), _parameters(wanted)
-    ).fetchall()
+    conditions, parameters = _conditions(wanted)
+    if after is not None:
+        conditions.append(f"(scheduled_at, id) {'<' if newest_first else '>'} (:after, :after_id)")
+        parameters |= {"after": to_ms(after.at), "after_id": after.id}
+    order = "scheduled_at DESC, id DESC" if newest_first else "scheduled_at, id"
+    those = f"FROM reminders WHERE {' AND '.join(conditions) or 'TRUE'} ORDER BY {order} LIMIT :limit"
+    parameters["limit"] = EVERY if limit is None else limit
+    rows = connection.execute(f"SELECT {REMINDERS.names} {those}", parameters).fetchall()
+    calls = connection.execute(_OUTCOMES.format(f"(SELECT id {those})"), parameters).fetchall()
     found = _with_outcomes(rows, calls)
     if all(row["appointment_id"] is None for row in found):
         return found
-    named_rows = connection.execute(_REFS_OF_APPOINTMENTS, _parameters(wanted)).fetchall()
-    refs = {row["id"]: row["ref"] for row in named_rows}
+    refs_of = _REFS_OF_APPOINTMENTS.format(f"SELECT appointment_id {those}")
+    refs = {row["id"]: row["ref"] for row in connection.execute(refs_of, parameters).fetchall()}
     return [
         row if row["appointment_id"] is None else row | {"appointment_ref": refs.get(str(row["appointment_id"]))}
         for row in found
     ]
-
-
-def count_reminders(connection: Connection, *, wanted: Wanted) -> int:
-    """Return how many rows `list_reminders` would return without a limit."""
-    row = connection.execute(f"SELECT count(*) FROM reminders {_WANTED}", _parameters(wanted))
-    return int(row.fetchone()[0])
 
 
 def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
@@ -311,15 +323,21 @@ def _one(row: Row | None) -> dict[str, Value] | None:
     return None if row is None else named(row)
 
 
-def _parameters(wanted: Wanted) -> dict[str, str | int | None]:
-    return {
-        "status": wanted.status,
-        "since": _EARLIEST if wanted.since is None else to_ms(wanted.since),
-        "until": _LATEST if wanted.until is None else to_ms(wanted.until),
-        "ending": wanted.phone_ending,
-        "response": wanted.response,
-        "needs_human": wanted.needs_human,
+def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, str | int | None]]:
+    """Return only the conditions that were asked for: with all of them in one statement, no index could be used."""
+    ending = wanted.phone_ending
+    last = None if ending is None or len(ending) < _INDEXED_DIGITS else ending[-_INDEXED_DIGITS:]
+    values: dict[str, tuple[str, str | int | None]] = {
+        "status": ("status = :status AND status <> ''", wanted.status),
+        "since": ("scheduled_at >= :since", None if wanted.since is None else to_ms(wanted.since)),
+        "until": ("scheduled_at < :until", None if wanted.until is None else to_ms(wanted.until)),
+        "last": (f"substr(phone_number, length(phone_number) - {_INDEXED_DIGITS - 1}) = :last", last),
+        "ending": ("substr(phone_number, length(phone_number) - length(:ending) + 1) = :ending", ending),
+        "response": ("response = :response", wanted.response),
     }
+    asked = {name: one for name, one in values.items() if one[1] is not None}
+    conditions = [condition for condition, _ in asked.values()] + [NEEDS_HUMAN] * wanted.needs_human
+    return conditions, {name: value for name, (_, value) in asked.items()}
 
 
 LOOK_BACK: Final = timedelta(days=7)
@@ -327,8 +345,7 @@ LOOK_BACK: Final = timedelta(days=7)
 
 _NEEDS_ALERT: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
- WHERE scheduled_at >= :since AND scheduled_at <= :now AND status IN {sql_list(one for one in Status if one.final)}
-   AND done_at IS NULL AND NOT EXISTS (
+ WHERE scheduled_at >= :since AND scheduled_at <= :now AND status <> 'scheduled' AND {NEEDS_HUMAN} AND NOT EXISTS (
        SELECT 1 FROM alerts WHERE reminder_id = reminders.id AND alerts.updated_at >= reminders.updated_at
    )
  ORDER BY scheduled_at, id
@@ -337,9 +354,11 @@ _HELD_FOR_STAFF: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
  WHERE hold_code = 'number_changed' AND status = 'scheduled' AND wake_at IS NOT NULL
    AND NOT EXISTS (SELECT 1 FROM alerts WHERE reminder_id = reminders.id)
- ORDER BY scheduled_at, id
 """
-"""One alert for each, as every check of a reminder that is held moves its `wake_at`, and so its `updated_at`."""
+"""One alert for each, as every check of a reminder that is held moves its `wake_at`, and so its `updated_at`.
+
+They are sorted later: an engine that must order them by time would read all reminders by time instead of what is held.
+"""
 
 
 @frozen(kw_only=True)
@@ -358,7 +377,7 @@ class News:
 def news(connection: Connection, *, now: datetime) -> list[News]:
     """Return all reminders that need an alert, ordered by their time; those that are held for staff come last."""
     rows = connection.execute(_NEEDS_ALERT, {"since": to_ms(now - LOOK_BACK), "now": to_ms(now)}).fetchall()
-    rows += connection.execute(_HELD_FOR_STAFF).fetchall()
+    rows += sorted(connection.execute(_HELD_FOR_STAFF).fetchall(), key=lambda row: (row["scheduled_at"], row["id"]))
     found = []
     for row in rows:
         reminder = REMINDERS.read(row)

@@ -10,6 +10,7 @@ import pytest
 from reminderd.clock import SystemClock
 from reminderd.core.imports import FOLDER
 from reminderd.imports import one_file
+from reminderd.imports.writing import refused
 from reminderd.store.import_records import begin_import
 from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync
@@ -103,3 +104,16 @@ def test_the_status_is_an_error_while_no_file_has_come_in_time(terminal: Termina
         begin = partial(begin_import, file="list.csv", profile=None, actor=FOLDER)
         transaction(connection, begin, SystemClock().now())
     assert missing not in terminal.type("status", code=1).stdout
+
+
+def test_the_status_is_an_error_until_a_refused_file_comes_again(terminal: Terminal) -> None:
+    terminal.add()
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        why = "no column: phone"
+        refused(connection, SystemClock().now(), file="list.csv", profile=None, actor=FOLDER, reason=why)
+    sentence = "a file was not imported, import it again: list.csv: refused: no column: phone"
+    assert sentence in terminal.type("status", code=1).stdout
+    assert sentence in json.loads(terminal.type("status", "--json", code=1).stdout)["errors"]
+    (terminal.folder / "list.csv").write_text(HEADER + GOOD)
+    terminal.type("import", "list.csv")
+    assert sentence not in terminal.type("status", code=1).stdout

@@ -128,10 +128,12 @@ def test_a_name_that_is_both_an_id_and_another_reminders_ref_is_refused(terminal
     assert terminal.json("cancel", second["id"])["id"] == second["id"]
 
 
-def test_a_truncated_table_says_how_many_rows_are_left_out(terminal: Terminal) -> None:
+def test_a_truncated_table_says_that_there_are_more_rows(terminal: Terminal) -> None:
     for _ in range(3):
         terminal.add()
-    assert "1 more" in terminal.type("list", "--limit", "2").stdout
+    assert "there are more; --limit shows them" in terminal.type("list", "--limit", "2").stdout
+    assert "more" not in terminal.type("list", "--limit", "3").stdout
+    assert len(terminal.json("list", "--limit", "2")) == 2
     assert len(terminal.json("list")) == 3
 
 

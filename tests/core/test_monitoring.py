@@ -3,8 +3,22 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
+from reminderd.core.changes import UNDELIVERED_AFTER, Backlog
 from reminderd.core.diagnosis import DISK_FULL_SOON
-from reminderd.core.monitoring import ADDRESS, BACKUP_LATE, LATE_AFTER, LONG_PAUSE, DaemonReport, Glance, errors
+from reminderd.core.imports import FOLDER, ImportRecord, ImportStatus
+from reminderd.core.monitoring import (
+    ADDRESS,
+    BACKUP_LATE,
+    LATE_AFTER,
+    LONG_PAUSE,
+    DaemonReport,
+    Glance,
+    StatusReport,
+    errors,
+    refused_files,
+    verdict,
+)
+from reminderd.core.sentences import Sentence, text_of
 from tests.support.builders import NOW
 
 SECOND = timedelta(seconds=1)
@@ -32,6 +46,24 @@ DAEMON = DaemonReport(
     database_id="0" * 32,
 )
 
+REPORT = StatusReport(
+    at=NOW,
+    daemon=DAEMON,
+    glance=WELL,
+    pauses=(),
+    uncallable={},
+    last_import=None,
+    refused=(),
+    missing_file=None,
+    backlog=None,
+    free_bytes=DISK_FULL_SOON,
+    backup=None,
+)
+
+
+def english(report: StatusReport) -> list[str]:
+    return [text_of(one, str) for one in errors(report)]
+
 
 def found(
     glance: Glance = WELL,
@@ -40,7 +72,9 @@ def found(
     uncallable: int = 0,
     backup: timedelta | str | None = None,
 ) -> list[str]:
-    return errors(daemon=daemon, glance=glance, uncallable=uncallable, free_bytes=free_bytes, backup=backup, now=NOW)
+    reasons = {"a reason": uncallable} if uncallable else {}
+    report = evolve(REPORT, glance=glance, daemon=daemon, uncallable=reasons)
+    return english(evolve(report, free_bytes=free_bytes, backup=backup))
 
 
 def test_work_in_progress_and_unreached_patients_are_not_errors() -> None:
@@ -103,3 +137,56 @@ def test_an_unreachable_address_is_reported_once_with_or_without_the_daemon() ->
     assert sentence.startswith("public address: dialing is paused: answered calls never asked what to say")
     assert "[web].public_base_url" in sentence
     assert found(failing, daemon="the daemon does not answer") == ["the daemon does not answer", sentence]
+
+
+def test_files_and_changes_that_do_not_arrive_are_errors() -> None:
+    late = Backlog(waiting=1, oldest=NOW - UNDELIVERED_AFTER - SECOND, error=None)
+    report = evolve(REPORT, backlog=late, missing_file=NOW, refused=[file("list.csv")])
+    assert english(report) == [
+        "1 change was not received by [results].url, the oldest for 30 minutes",
+        f"no file has come to [import].folder: one was expected by {NOW}",
+        "a file was not imported, import it again: list.csv: refused: no header",
+    ]
+
+
+def test_the_verdict_is_one_sentence_that_names_errors_before_pauses() -> None:
+    paused = evolve(REPORT, pauses=[Sentence("dialing is paused"), Sentence("a backup was restored")])
+    ill = evolve(paused, daemon="it does not answer", free_bytes=0)
+    assert [text_of(verdict(one), str) for one in (REPORT, paused, ill)] == [
+        "OK: all is well",
+        "OK, but dialing is paused; a backup was restored",
+        "ERROR: it does not answer; the disk is nearly full: 0 MB free",
+    ]
+
+
+def file(
+    name: str, status: ImportStatus = ImportStatus.REFUSED, actor: str = FOLDER, profile: str | None = None
+) -> ImportRecord:
+    return ImportRecord(
+        id=1, at=NOW, finished_at=NOW, file=name, profile=profile, actor=actor, status=status, reason="no header"
+    )
+
+
+DONE = ImportStatus.DONE
+
+
+@pytest.mark.parametrize(
+    ("records", "names"),
+    [
+        ([], []),
+        ([file("a", DONE)], []),
+        ([file("a"), file("b", ImportStatus.FAILED)], ["a", "b"]),
+        ([file("a"), file("b", DONE)], ["a"]),
+        ([file("a"), file("a", DONE)], []),
+        ([file("a"), file("a")], ["a"]),
+        ([file("a", profile="p"), file("b", DONE, profile="p")], []),
+        ([file("a", profile="p"), file("b", profile="p")], ["a", "b"]),
+        ([file("a", profile="p"), file("b", DONE, profile="q")], ["a"]),
+        # the person who has imported it was told
+        ([file("a", actor="anna")], ["a"]),
+        ([file("a", actor="anna"), file("b", DONE)], []),
+        ([file("a", actor="anna"), file("b")], ["b"]),
+    ],
+)
+def test_a_refused_file_counts_until_another_replaces_it(records: list[ImportRecord], names: list[str]) -> None:
+    assert [one.file for one in refused_files(records)] == names

@@ -134,7 +134,8 @@ def test_kill_9_during_a_migration_leaves_the_old_or_the_new_schema(tmp_path: Pa
     with closing(connect(str(old))) as connection:
         before = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    after, newest = before + 25, NEWEST + 1
+    with open_sync(tmp_path / "new.db") as new:
+        after, newest = new.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] + 25, NEWEST + 1
     (tmp_path / "killed").mkdir()
     command = [sys.executable, "-c", KILLED, str(old), str(tmp_path / "killed"), schemas.MADE_UP]
     done = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()

@@ -1,0 +1,55 @@
+"""Sentences for people, apart from what is in them: one can be printed by a command and shown in another language."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from attrs import field, frozen
+
+
+@frozen
+class Sentence:
+    """A text with placeholders like `%(name)s`, and what stands in their places."""
+
+    text: str
+    """In English, of one if it counts something. Other languages are looked up by it."""
+    values: Mapping[str, "Part"] = field(factory=dict)
+    many: str | None = None
+    """The text for any other `count` than one; None: it counts nothing."""
+    between: str = "; "
+    """What stands between several sentences in one place."""
+
+
+Part = str | int | datetime | Sentence | Sequence[Sentence]
+"""What may stand in a place. A `str` is the same in every language: a name, or a program's own text."""
+
+Show = Callable[[datetime | int], str]
+"""Returns a moment or a number as people read it."""
+
+Choose = Callable[[str, str | None, int], str]
+"""Returns the text in a language: of one, of many, how many there are."""
+
+
+def text_of(part: Part, show: Show, choose: Choose | None = None) -> str:
+    """Return what a person reads; in English if no language is chosen."""
+    if isinstance(part, Sentence):
+        count = part.values.get("count")
+        text = (choose or _english)(part.text, part.many, count if isinstance(count, int) else 1)
+        values = {name: _in_place(value, part.between, show, choose) for name, value in part.values.items()}
+        return text % values if values else text
+    return _in_place(part, "; ", show, choose)
+
+
+def _in_place(part: Part, between: str, show: Show, choose: Choose | None) -> str:
+    match part:
+        case Sentence():
+            return text_of(part, show, choose)
+        case str():
+            return part
+        case datetime() | int():
+            return show(part)
+        case _:
+            return between.join(text_of(each, show, choose) for each in part)
+
+
+def _english(text: str, many: str | None, count: int) -> str:
+    return text if many is None or count == 1 else many

@@ -1,0 +1,219 @@
+"""The status that `reminderd status` prints and the System page shows: collect it, and word a line for each fact."""
+
+import shutil
+from collections.abc import Mapping
+from datetime import datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from attrs import frozen
+
+from reminderd.config import Config, expected_of, numbering_of, rules_of
+from reminderd.core.changes import Backlog
+from reminderd.core.imports import ImportRecord, in_short
+from reminderd.core.lifecycle.reconcile import UNREACHED
+from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, of_a_part, refused_files
+from reminderd.core.sentences import Part, Sentence
+from reminderd.store.changes import backlog
+from reminderd.store.claims import standstill
+from reminderd.store.errors import CopyError
+from reminderd.store.import_records import imports_between, last_import, missing_file
+from reminderd.store.queries import uncallable
+from reminderd.store.settings import database_id, last_pause, paused, unreached_since
+from reminderd.store.sqlite.backups import backup_age
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.stats import glance
+
+_FOLDER: Final = "[backup].folder"
+"""Shown instead of what is configured there: a secret may have been put in its place."""
+
+_NONE: Final = Sentence("none")
+
+
+@frozen(kw_only=True)
+class DatabaseReport:
+    """What the database shows of a status."""
+
+    at: datetime
+    glance: Glance
+    pauses: tuple[Sentence, ...]
+    uncallable: Mapping[str, int]
+    database_id: str | None
+    last_import: ImportRecord | None
+    refused: tuple[ImportRecord, ...]
+    missing_file: datetime | None
+    backlog: Backlog | None
+
+
+def look_at_database(connection: Connection, *, config: Config, now: datetime) -> DatabaseReport:
+    """Return what the database shows, read in one transaction."""
+    zone, expected = config.calling.zone, expected_of(config)
+    midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
+    recent = imports_between(connection, since=now - LAST_DAY, until=now)
+    return DatabaseReport(
+        at=now,
+        glance=glance(connection, now=now, midnight=midnight),
+        pauses=tuple(pauses(connection, config=config, now=now)),
+        uncallable=uncallable(connection, numbering=numbering_of(config)),
+        database_id=database_id(connection),
+        last_import=last_import(connection),
+        refused=tuple(refused_files(recent)),
+        missing_file=None if expected is None else missing_file(connection, expected=expected, now=now),
+        backlog=backlog(connection) if config.results.url else None,
+    )
+
+
+def status_report(seen: DatabaseReport, daemon: DaemonReport | str, config: Config) -> StatusReport:
+    """Return the whole status; this looks at the disk and into the folder of backups.
+
+    Args:
+        seen: what the database shows.
+        daemon: what it reports; or why it could not be asked.
+        config: the clinic's.
+    """
+    return StatusReport(
+        at=seen.at,
+        daemon=daemon,
+        glance=seen.glance,
+        pauses=seen.pauses,
+        uncallable=seen.uncallable,
+        last_import=seen.last_import,
+        refused=seen.refused,
+        missing_file=seen.missing_file,
+        backlog=seen.backlog,
+        free_bytes=shutil.disk_usage(config.database.path.parent).free,
+        backup=_backup(config, seen.database_id or "", seen.at),
+    )
+
+
+def _backup(config: Config, own_id: str, now: datetime) -> timedelta | str | None:
+    """Return the newest backup's age; or why there is none, though there should be; None: none are wanted."""
+    folder = config.backup.path
+    if folder is None:
+        return None
+    try:
+        age = backup_age(folder, config.database.path, own_id, now)
+    except CopyError as error:
+        return f"backup: {str(error).replace(str(folder), _FOLDER)}"
+    return f"backup: there is none in {_FOLDER}" if age is None else age
+
+
+def pauses(connection: Connection, *, config: Config, now: datetime) -> list[Sentence]:
+    """Return a sentence for each reason in the database why no calls are placed now; empty: there is none."""
+    found = []
+    failing_since = unreached_since(connection)
+    if failing_since is not None:
+        values: dict[str, Part] = {"since": failing_since, "reason": Sentence(UNREACHED)}
+        found.append(Sentence("dialing is paused since %(since)s: %(reason)s; reminderd doctor shows more", values))
+    if paused(connection):
+        found.append(_by_staff(last_pause(connection) or {}))
+    else:
+        _, until = standstill(connection, rules=rules_of(config))
+        if until is not None and now < until:
+            values = {"until": until}
+            found.append(Sentence("a backup was restored: nobody is called before %(until)s", values))
+    return found
+
+
+def _by_staff(act: Mapping[str, object]) -> Sentence:
+    """Return a sentence for a pause, from its row of the audit; empty: it was made by no command of ours."""
+    at = act.get("at")
+    if not isinstance(at, datetime):
+        return Sentence("dialing is paused; reminderd resume ends it")
+    values: dict[str, Part] = {"actor": str(act["actor"]), "since": at, "reason": str(act["detail"])}
+    if not act["detail"]:
+        return Sentence("dialing is paused by %(actor)s since %(since)s; reminderd resume ends it", values)
+    text = "dialing is paused by %(actor)s since %(since)s (%(reason)s); reminderd resume ends it"
+    return Sentence(text, values)
+
+
+def lines_of(report: StatusReport) -> list[tuple[Sentence, Part]]:
+    """Return a line for each fact, with its name, in the order in which people read them."""
+    seen, now = report.glance, report.at
+    return [
+        *_of_the_daemon(report.daemon, now),
+        (Sentence("due next hour"), _due(seen, now)),
+        (Sentence("in flight"), seen.in_flight),
+        (Sentence("stuck"), seen.stuck),
+        (Sentence("held"), _counted(seen.held)),
+        (Sentence("failed today"), seen.failed_today),
+        (Sentence("last report"), _ago(seen.last_report, now)),
+        (Sentence("can't be called"), _counted(report.uncallable)),
+        (Sentence("last import"), _imported(report.last_import)),
+        (Sentence("dialing"), report.pauses or Sentence("running")),
+        (Sentence("disk free"), Sentence("%(megabytes)s MB", {"megabytes": report.free_bytes // 1_000_000})),
+        (Sentence("backup"), _age(report.backup)),
+        *([] if report.backlog is None else [(Sentence("results"), _unsent(report.backlog, now))]),
+    ]
+
+
+def _of_the_daemon(daemon: DaemonReport | str, now: datetime) -> list[tuple[Sentence, Part]]:
+    if isinstance(daemon, str):
+        return [(Sentence("daemon"), Sentence("unknown"))]
+    since: dict[str, Part] = {"version": daemon.version, "since": daemon.started_at}
+    error = daemon.parts.get("provider")
+    provider: dict[str, Part] = {
+        "provider": daemon.provider,
+        "error": Sentence("no error") if error is None else of_a_part(error),
+    }
+    no_poll = Sentence("not by this process, which only receives webhooks")
+    return [
+        (Sentence("daemon"), Sentence("%(version)s, running since %(since)s", since)),
+        (Sentence("last poll"), _ago(daemon.last_poll, now, no_poll)),
+        (Sentence("last webhook"), _ago(daemon.last_webhook, now, Sentence("none since its start"))),
+        (Sentence("provider"), Sentence("%(provider)s, %(error)s", provider)),
+    ]
+
+
+def _due(seen: Glance, now: datetime) -> Part:
+    if seen.due_since is None:
+        return seen.due_next_hour
+    values = {"all": seen.due_next_hour, "due": seen.due, "seconds": round((now - seen.due_since).total_seconds())}
+    return Sentence("%(all)s, %(due)s of them due now, the oldest for %(seconds)s s", values)
+
+
+def _counted(reasons: Mapping[str, int]) -> Part:
+    """Return the number of all reminders, and how many for each reason."""
+    if not reasons:
+        return 0
+    each = [
+        Sentence("%(number)s %(reason)s", {"number": reminders, "reason": Sentence(reason)})
+        for reason, reminders in reasons.items()
+    ]
+    return Sentence("%(all)s: %(reasons)s", {"all": sum(reasons.values()), "reasons": each}, between=", ")
+
+
+def _imported(record: ImportRecord | None) -> Sentence:
+    if record is None:
+        return _NONE
+    return Sentence("%(at)s: %(file)s", {"at": record.at, "file": in_short(record)})
+
+
+def _age(backup: timedelta | str | None) -> Part:
+    if isinstance(backup, timedelta):
+        return Sentence("%(hours)s hours old", {"hours": max(backup, timedelta(0)) // timedelta(hours=1)})
+    if backup is None:
+        return Sentence("none: [backup].folder is not set")
+    return backup.removeprefix("backup: ")
+
+
+def _unsent(waiting: Backlog, now: datetime) -> Sentence:
+    """Return how many changes were not received yet, since when, and why."""
+    since: Part = (
+        "" if waiting.oldest is None else Sentence(", the oldest of %(at)s", {"at": _ago(waiting.oldest, now)})
+    )
+    error = "" if waiting.error is None else f"; {waiting.error}"
+    values: dict[str, Part] = {"waiting": waiting.waiting, "since": since, "error": error}
+    return Sentence("%(waiting)s not received yet%(since)s%(error)s", values)
+
+
+def _ago(moment: datetime | None, now: datetime, never: Sentence = _NONE) -> Sentence:
+    if moment is None:
+        return never
+    seconds = max(round((now - moment).total_seconds()), 0)
+    return Sentence("%(at)s, %(seconds)s s ago", {"at": moment, "seconds": seconds})
+
+
+def in_zone(zone: ZoneInfo, part: datetime | int) -> str:
+    """Return a moment or a number as a person at the clinic reads it in English."""
+    return f"{part:,}" if isinstance(part, int) else f"{part.astimezone(zone):%Y-%m-%d %H:%M:%S}"

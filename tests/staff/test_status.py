@@ -1,0 +1,84 @@
+"""What the status has from the database and the disk, and the line for each fact."""
+
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from attrs import evolve
+
+from reminderd.config import BackupConfig, Config, DatabaseConfig
+from reminderd.core.imports import FOLDER, ImportStatus
+from reminderd.core.monitoring import DaemonReport, StatusReport
+from reminderd.core.sentences import text_of
+from reminderd.staff.status import in_zone, lines_of, look_at_database, status_report
+from reminderd.store.import_records import begin_import, end_import
+from reminderd.store.settings import set_pause
+from reminderd.store.sqlite.driver import snapshot, transaction
+from reminderd.store.sqlite.opening import open_sync
+from tests.support.builders import NOW
+
+DAEMON = DaemonReport(
+    version="1.2.3",
+    started_at=NOW,
+    provider="generic",
+    parts={"provider": "dialing is paused: HTTP 503"},
+    last_poll=None,
+    last_webhook=NOW - timedelta(seconds=1_200),
+    database_id=None,
+)
+
+
+def seen(config: Config, daemon: DaemonReport | str = DAEMON) -> StatusReport:
+    with open_sync(config.database.path) as connection:
+        return status_report(snapshot(connection, partial(look_at_database, config=config, now=NOW)), daemon, config)
+
+
+def lines(report: StatusReport) -> dict[str, str]:
+    show = partial(in_zone, ZoneInfo("UTC"))
+    return {text_of(name, show): text_of(line, show) for name, line in lines_of(report)}
+
+
+def config_in(folder: Path) -> Config:
+    return evolve(Config(), database=DatabaseConfig(url=f"sqlite:///{folder}/reminderd.db"))
+
+
+def test_each_fact_has_a_line(tmp_path: Path) -> None:
+    found = lines(seen(config_in(tmp_path)))
+    assert found["last webhook"] == "2026-03-02 09:40:00, 1,200 s ago"
+    assert found["last poll"] == "not by this process, which only receives webhooks"
+    assert found["provider"] == "generic, dialing is paused: HTTP 503"
+    assert found["backup"] == "none: [backup].folder is not set"
+    assert found["dialing"] == "running"
+    assert "results" not in found
+
+
+def test_a_pause_is_named_with_who_when_and_why(tmp_path: Path) -> None:
+    config = config_in(tmp_path)
+    with open_sync(config.database.path) as connection:
+        transaction(connection, partial(set_pause, on=True, reason="fire drill", actor="anna"), NOW)
+    assert lines(seen(config))["dialing"] == (
+        "dialing is paused by anna since 2026-03-02 10:00:00 (fire drill); reminderd resume ends it"
+    )
+
+
+def test_only_refused_files_of_the_last_day_are_errors(tmp_path: Path) -> None:
+    config = config_in(tmp_path)
+    with open_sync(config.database.path) as connection:
+        for hours, name in ((25, "old.csv"), (23, "new.csv")):
+            at = NOW - timedelta(hours=hours)
+            begun = transaction(connection, partial(begin_import, file=name, profile=None, actor=FOLDER), at)
+            end = partial(
+                end_import, import_id=begun, status=ImportStatus.REFUSED, done={}, rejected=0, reason="no rows"
+            )
+            transaction(connection, end, at)
+    report = seen(config)
+    assert [one.file for one in report.refused] == ["new.csv"]
+    assert lines(report)["last import"] == "2026-03-01 11:00:00: new.csv: refused: no rows"
+
+
+def test_a_missing_folder_of_backups_is_named_by_its_key(tmp_path: Path) -> None:
+    config = evolve(config_in(tmp_path), backup=BackupConfig(folder=str(tmp_path / "secret")))
+    report = seen(config)
+    assert report.backup == "backup: there is none in [backup].folder"
+    assert lines(report)["backup"] == "there is none in [backup].folder"

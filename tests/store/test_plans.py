@@ -1,0 +1,74 @@
+"""The lists of staff are read by an index, however many reminders there are: SQLite says how it reads them."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reminderd.core.model import Status
+from reminderd.store.queries import NEEDS_HUMAN, Place, Wanted, list_reminders, news
+from tests.support.builders import NOW
+from tests.support.store import Store, a_store
+
+DAY = {"since": NOW, "until": NOW}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with a_store(tmp_path / "clinic.db") as store:
+        yield store
+
+
+def plans(store: Store, read: Callable[[], object]) -> list[list[str]]:
+    """Return SQLite's plan for each statement that a function executes."""
+    asked: list[str] = []
+    store.connection.set_trace_callback(asked.append)
+    read()
+    store.connection.set_trace_callback(None)
+    explained = [store.connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall() for sql in asked]
+    return [[row["detail"] for row in rows] for rows in explained]
+
+
+def test_the_index_of_those_that_need_a_human_has_the_cores_condition(store: Store) -> None:
+    sql = "SELECT sql FROM sqlite_master WHERE name = 'reminders_that_need_a_human'"
+    (index,) = store.connection.execute(sql).fetchone()
+    assert " ".join(index.split()).partition(" WHERE ")[2] == NEEDS_HUMAN
+
+
+@pytest.mark.parametrize("after", [None, Place(NOW, "r")])
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize(
+    ("asked", "index"),
+    [
+        ({}, "reminders_by_scheduled_at"),
+        (DAY, "reminders_by_scheduled_at"),
+        ({"needs_human": True}, "reminders_that_need_a_human"),
+        ({"needs_human": True, **DAY}, "reminders_that_need_a_human"),
+        ({"status": Status.EXPIRED}, "reminders_by_status"),
+        ({"status": Status.EXPIRED, **DAY}, "reminders_by_status"),
+        ({"response": "confirmed"}, "reminders_by_response"),
+        ({"response": "confirmed", **DAY}, "reminders_by_response"),
+        ({"phone_ending": "0147"}, "reminders_by_last_digits"),
+        ({"phone_ending": "2025550147", **DAY}, "reminders_by_last_digits"),
+        ({"phone_ending": "47"}, "reminders_by_scheduled_at"),
+    ],
+)
+def test_a_page_of_a_list_is_read_from_an_index_in_its_order(
+    store: Store, asked: dict[str, Any], index: str, after: Place | None, *, newest_first: bool
+) -> None:
+    def read() -> object:
+        more: Any = {"after": after, "newest_first": newest_first}
+        return list_reminders(store.connection, wanted=Wanted(**asked), limit=50, **more)
+
+    for plan in plans(store, read):
+        assert any(index in step for step in plan), plan
+        assert not any(re.match(r"SCAN \w+( AS \w+)?$", step) for step in plan), plan
+    assert "USE TEMP B-TREE FOR ORDER BY" not in plans(store, read)[0]
+
+
+def test_alerts_look_only_at_those_that_need_a_human(store: Store) -> None:
+    finals, held = plans(store, lambda: news(store.connection, now=NOW))
+    assert any("INDEX reminders_that_need_a_human (scheduled_at>? AND scheduled_at<?)" in step for step in finals)
+    assert any("INDEX reminders_held (wake_at>?)" in step for step in held)
