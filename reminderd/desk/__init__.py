@@ -1,1 +1,1 @@
-"""The pages of the front desk: what staff see and do in a browser."""
+"""The front desk's pages: who was reached, who was not, and what to do."""
