@@ -152,6 +152,11 @@ def _addresses_and_files(config: Config) -> Iterator[CheckError]:
     if config.metrics.port and config.metrics.port == config.web.port:
         mistake = "is the same as [web].port, which the internet may reach"
         yield (("metrics", "port"), ("web", "port")), f"{mistake}; expected a port of its own, or 0 for no metrics"
+    others = {"[web].port, which the internet may reach": config.web.port, "[metrics].port": config.metrics.port}
+    found = next((use for use, port in others.items() if port and port == config.desk.port), None)
+    if found is not None:
+        keys = ("desk", "port"), ("web", "port"), ("metrics", "port")
+        yield keys, f"is the same as {found}; expected a port of its own, or 0 for no pages"
     if config.log.path is not None:
         used = companions(config.database.path, "the database or a file that SQLite keeps next to it")
         if config.path is not None:
@@ -176,6 +181,11 @@ def config_warnings(config: Config) -> list[str]:
     if config.metrics.port and not is_this_machine(config.metrics.host):
         found.append(
             "anybody who reaches [metrics].host can read the metrics; set it to 127.0.0.1, or put a firewall in front"
+        )
+    if config.desk.port and not is_this_machine(config.desk.host):
+        found.append(
+            "[desk].host is no address of this machine alone, and the pages have no encryption of their own: let nobody"
+            " but a proxy with HTTPS reach that port (docs/desk.md)"
         )
     if config.provider.settings.asks_what_to_say:  # others get the message alone, and speak it in their own way
         scripts = scripts_of(config)

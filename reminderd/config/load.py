@@ -64,6 +64,8 @@ _RELOADABLE: Final[tuple[KeyPath, ...]] = (
     ("web", "public_base_url"),
     ("web", "trusted_proxies"),
     ("web", "max_body_bytes"),
+    ("desk", "language"),
+    ("desk", "idle_minutes"),
     ("log", "level"),
 )
 """Sections and keys that may change while the daemon runs; so may secrets, and the keys that a provider names."""

@@ -547,6 +547,20 @@ class MetricsConfig:
     port: int = whole(0, 0, 65_535)
 
 
+LANGUAGES: Final = ("en", "de")
+"""The languages of the front desk's pages; `desk/languages/` has a file for each but the first."""
+
+
+@frozen(kw_only=True)
+class DeskConfig:
+    """The front desk's pages. Without a port there are none."""
+
+    host: str = key("127.0.0.1", "an IP address or a host name to listen on", validators.host_error)
+    port: int = whole(0, 0, 65_535)
+    language: str = choice("en", *LANGUAGES)
+    idle_minutes: int = whole(30, 1, 12 * 60)
+
+
 @frozen(kw_only=True)
 class LogConfig:
     """What is logged, and where."""
@@ -588,6 +602,7 @@ class Config:
     backup: BackupConfig = field(factory=BackupConfig)
     retention: RetentionConfig = field(factory=RetentionConfig)
     metrics: MetricsConfig = field(factory=MetricsConfig)
+    desk: DeskConfig = field(factory=DeskConfig)
     log: LogConfig = field(factory=LogConfig)
     path: Path | None = field(default=None, metadata=DERIVED)
     """The file it was read from; None: defaults and environment alone."""

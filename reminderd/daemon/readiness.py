@@ -16,7 +16,7 @@ from loguru import logger
 from reminderd import __version__
 from reminderd.clock import Clock
 from reminderd.core.lifecycle.reconcile import UNREACHED
-from reminderd.core.monitoring import ADDRESS
+from reminderd.core.monitoring import ADDRESS, DaemonReport
 from reminderd.core.phone import Numbering
 from reminderd.engine.context import Context, Memory
 from reminderd.metrics import Moment, page
@@ -94,16 +94,29 @@ class Watch:
         )
         return page(context.instruments, moment)
 
+    async def report(self) -> DaemonReport:
+        """Return what this process is and does."""
+        return DaemonReport(
+            version=__version__,
+            started_at=self.started_at,
+            provider=self.context.provider.name,
+            parts=await self.readiness(),
+            last_poll=self._last_poll(self.context.clock.now()),
+            last_webhook=self.context.instruments.last_webhook,
+            database_id=await self._database_id(),
+        )
+
     async def doings(self) -> Mapping[str, object]:
-        """Return what `reminderd status` asks for."""
+        """Return what `reminderd status` asks for: the report as JSON has it."""
+        report = await self.report()
         return {
-            "version": __version__,
-            "started_at": self.started_at.isoformat(),
-            "provider": self.context.provider.name,
-            "database_id": await self._database_id(),
-            "parts": await self.readiness(),
-            "last_poll": _written(self._last_poll(self.context.clock.now())),
-            "last_webhook": _written(self.context.instruments.last_webhook),
+            "version": report.version,
+            "started_at": _written(report.started_at),
+            "provider": report.provider,
+            "database_id": report.database_id,
+            "parts": report.parts,
+            "last_poll": _written(report.last_poll),
+            "last_webhook": _written(report.last_webhook),
         }
 
     async def _database_id(self) -> str | None:

@@ -1,11 +1,11 @@
 """Run the daemon: everything in one nursery, from the start through its reloads to the graceful shutdown."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
 from socket import socket
-from typing import Final
+from typing import Final, cast
 
 import trio
 from attrs import evolve, frozen
@@ -24,6 +24,7 @@ from reminderd.daemon.setup import (
     set_up,
 )
 from reminderd.daemon.signals import Ended, Reload, cut_off, grace, time_to_stop, watch_hangups
+from reminderd.desk.context import open_desk
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
 from reminderd.metrics import Instruments
@@ -55,6 +56,8 @@ class _Ports:
     """None: it accepts no webhooks."""
     metrics: socket | None
     """None: Prometheus has nothing to ask."""
+    desk: socket | None
+    """None: there are no pages for the front desk."""
 
     @property
     def web_url(self) -> str:
@@ -90,7 +93,11 @@ async def run(
     """
     instruments = Instruments()
     with _ports(config, takes_webhooks=options.only != "dial") as ports:
-        async with open_database(config.database.path, clock, committed=instruments.batch) as database:
+        async with AsyncExitStack() as opened:
+            database = await opened.enter_async_context(
+                open_database(config.database.path, clock, committed=instruments.batch)
+            )
+            desk = None if ports.desk is None else await opened.enter_async_context(open_desk(database, clock))
             if database.sqlite_warning is not None:
                 logger.warning(database.sqlite_warning)
             kind = config.provider.kind
@@ -105,6 +112,7 @@ async def run(
                 client=partial(client, own_url=ports.web_url),
                 stopping=stopping,
                 started_at=clock.now(),
+                desk=desk,
             )
             in_time = await _run(daemon, config, ports, reload, task_status)
     if in_time:
@@ -145,6 +153,10 @@ async def _run(
             page = _current(lambda: daemon.current.metrics_app)
             url = await nursery.start(partial(serve, page, ports.metrics, shutdown_trigger=ended.both))
             logger.info(f"metrics are at {url}/metrics")
+        if ports.desk is not None:
+            pages = _current(lambda: cast("ASGIFramework", daemon.current.desk_app))  # each setup has one
+            url = await nursery.start(partial(serve, pages, ports.desk, shutdown_trigger=ended.both))
+            logger.info(f"the front desk's pages are at {url}")
         task_status.started(Running(web_url=ports.web_url or None, sandbox=sandbox))
     return ended.is_complete
 
@@ -216,9 +228,10 @@ def _ports(config: Config, *, takes_webhooks: bool) -> Iterator[_Ports]:
     Raises:
         OSError: one of them can't be had.
     """
-    web, metrics = config.web, config.metrics
+    web, metrics, desk = config.web, config.metrics, config.desk
     with ExitStack() as held:
         yield _Ports(
             web=held.enter_context(bind(web.host, web.port)) if takes_webhooks else None,
             metrics=held.enter_context(bind(metrics.host, metrics.port)) if metrics.port else None,
+            desk=held.enter_context(bind(desk.host, desk.port)) if desk.port and takes_webhooks else None,
         )

@@ -29,6 +29,8 @@ from reminderd.daemon.side_jobs import (
     retention,
     watch,
 )
+from reminderd.desk.app import build_desk_app
+from reminderd.desk.context import Desk, DeskBase
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
 from reminderd.imports.folder import Folder
@@ -78,6 +80,8 @@ class DaemonState:
     stopping: trio.Event
     """Set to end the process."""
     started_at: datetime
+    desk: DeskBase | None = None
+    """What the front desk's pages keep; None: this process has no such pages."""
     public_base_urls: tuple[str, ...] = ()
     """Where the provider may reach us: the present address and, for calls under way, the earlier ones."""
     current: "Setup" = field(init=False)
@@ -107,6 +111,8 @@ class Setup:
     """None: this process does not dial."""
     app: QuartTrio
     metrics_app: QuartTrio
+    desk_app: QuartTrio | None
+    """None: this process has no pages for the front desk."""
     alerts: Alerts | None
     """None: no alerts are sent."""
     daily_jobs: Sequence[DailyJob]
@@ -221,6 +227,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         poller=Poller(context=context, interval=interval, mint=mint) if dials else None,
         app=app,
         metrics_app=build_metrics_app(look.scrape),
+        desk_app=None if daemon.desk is None else _desk_app(config, context, daemon.desk, look),
         alerts=_alerts(config, context) if dials and config.alerts.urls else None,
         daily_jobs=daily_jobs(config, database=daemon.database, clock=clock, stopping=context.stopping)
         if dials
@@ -230,6 +237,21 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
     )
     daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     return setup
+
+
+def _desk_app(config: Config, context: Context, base: DeskBase, look: Watch) -> QuartTrio:
+    """Return the front desk's pages."""
+    return build_desk_app(
+        Desk(
+            config=config,
+            base=base,
+            database=context.database,
+            clock=context.clock,
+            rules=context.rules,
+            doings=look.report,
+            stopping=context.stopping,
+        )
+    )
 
 
 def address_of(config: Config) -> str:

@@ -78,6 +78,33 @@ class Database:
         return await self.read(data_version)
 
 
+@frozen(eq=False)
+class Reader:
+    """One more connection that only reads, for what must not keep others waiting."""
+
+    _reads: TrioConnection = field(repr=False)
+
+    async def read(self, fn: Callable[[Connection], T]) -> T:
+        """Run `fn(connection)`; see `Database.read`."""
+        return await self._reads.run(partial(snapshot, fn=fn))
+
+    async def data_version(self) -> int:
+        """Return a number that changes whenever any other connection has committed something."""
+        return await self.read(data_version)
+
+
+@asynccontextmanager
+async def open_reader(path: Path) -> AsyncIterator[Reader]:
+    """Open one more connection to a database that is open, and close it at the end.
+
+    Raises:
+        StoreUnusableError: This isn't or can't be our database.
+        StoreUnavailableError: It can't be opened now.
+    """
+    async with open_on_trio(partial(open_connection, path, query_only=True)) as reads:
+        yield Reader(reads)
+
+
 @asynccontextmanager
 async def open_database(
     path: Path,

@@ -78,6 +78,15 @@ def replace_database_id(connection: Connection, new: str) -> None:
     put_setting(connection, "database_id", new)
 
 
+def desk_key(connection: Connection, _now: datetime, *, new: str) -> str:
+    """Return the key of the pages' addresses and forms, which is `new` if there was none."""
+    found = setting(connection, "desk_key")
+    if found:
+        return found
+    put_setting(connection, "desk_key", new)
+    return new
+
+
 def last_pause(connection: Connection) -> dict[str, Value] | None:
     """Return, while dialing is paused, the row of `audit` that shows who paused it; None: it was no command of ours."""
     if not paused(connection):

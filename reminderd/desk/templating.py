@@ -1,0 +1,47 @@
+"""Build what renders the pages' templates: in one language, with everything escaped, and no name undefined."""
+
+from functools import partial
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from reminderd.desk.addresses import Addresses
+from reminderd.desk.catalog import Catalog
+from reminderd.desk.files import url_of_file
+
+EXTENSIONS: Final = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")
+"""What templates are written with."""
+
+
+def environment_of(catalog: Catalog, addresses: Addresses) -> Environment:
+    """Return what renders the templates in the catalog's language."""
+    found = Environment(
+        loader=PackageLoader("reminderd.desk"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=EXTENSIONS,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    translations = catalog.translations
+    # The i18n extension adds this method.
+    found.install_gettext_callables(translations.gettext, translations.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    found.filters |= {
+        "sentence": catalog.sentence,
+        "time": catalog.time,
+        "moment": catalog.moment,
+        "exactly": catalog.exactly,
+        "day": catalog.day,
+        "short_day": catalog.short_day,
+        "number": catalog.number,
+        "percent": catalog.percent,
+        "record": partial(_record, addresses),
+    }
+    found.globals |= {"language": catalog.language, "static": url_of_file}
+    return found
+
+
+def _record(addresses: Addresses, record_id: str) -> str:
+    """Return the path of a reminder's page."""
+    return f"/r/{addresses.locked(record_id)}"
