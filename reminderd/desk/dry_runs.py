@@ -82,7 +82,7 @@ def digest_of(file: Path) -> str:
         return file_digest(opened, "sha256").hexdigest()
 
 
-def check(one: FileImport, show: Show, is_stopped: Callable[[], bool]) -> Checked | Refusal:
+def check(one: FileImport, database: Path, show: Show, is_stopped: Callable[[], bool]) -> Checked | Refusal:
     """Return what an import would do, or why the file is refused as a whole; write nothing into the database.
 
     Raises:
@@ -90,20 +90,22 @@ def check(one: FileImport, show: Show, is_stopped: Callable[[], bool]) -> Checke
         StoreUnavailableError: The database can't be read now.
     """
     try:
-        with one.opened() as opened, closing(open_to_look(one.config.database.path)) as connection:
+        with one.opened() as opened, closing(open_to_look(database)) as connection:
             return _checked(opened, connection, show, is_stopped)
     except (UnreadableError, ColumnsError) as error:
         return refusal_of(error)
 
 
-def take(one: FileImport, shown: Checked, show: Show, is_stopped: Callable[[], bool]) -> Done | Checked | Refusal:
+def take(
+    one: FileImport, database: Path, shown: Checked, show: Show, is_stopped: Callable[[], bool]
+) -> Done | Checked | Refusal:
     """Import a file that was checked; if it would now do more than was shown, write nothing, and return that instead.
 
     Raises:
         OSError: The file of rejected lines can't be written.
         StoreUnavailableError: The database can't be written now.
     """
-    with open_sync(one.config.database.path) as connection:
+    with open_sync(database) as connection:
         try:
             with one.opened() as opened:
                 now = _checked(opened, connection, lambda share, tally: show(share / 2, tally), is_stopped)

@@ -48,6 +48,7 @@ _PRIVATE: Final = 0o600
 class Stage(Enum):
     """How far an uploaded file has come."""
 
+    ARRIVING = "arriving"
     CHECKING = "checking"
     """Its dry run waits or is under way."""
     CHECKED = "checked"
@@ -64,7 +65,7 @@ class Stage(Enum):
     @property
     def is_busy(self) -> bool:
         """Return whether it is being worked on, or will be at once."""
-        return self in {Stage.CHECKING, Stage.TAKING}
+        return self in {Stage.ARRIVING, Stage.CHECKING, Stage.TAKING}
 
 
 class TooManyFilesError(Exception):
@@ -96,12 +97,14 @@ class Upload:
     wish: Wish
     digest: str = ""
     """What tells its content from any other, once it is here."""
-    stage: Stage = Stage.CHECKING
+    stage: Stage = Stage.ARRIVING
     share: float = 0.0
     """How much of it is worked through."""
     counts: Mapping[Intake, int] = field(factory=dict)
     rejected: int = 0
     checked: Checked | None = None
+    looks: int = 0
+    """How often it was checked: what is taken is what the last look has shown."""
     has_changed: bool = False
     """Whether it was to be taken, and would have done more than was shown."""
     refusal: Refusal | None = None
@@ -123,6 +126,7 @@ class Uploads:
     """The files that are here now, while `open_uploads` keeps them."""
 
     folder: Path
+    database: Path
     clock: Clock
     _nursery: trio.Nursery = field(repr=False)
     is_stopping: bool = False
@@ -158,7 +162,8 @@ class Uploads:
         return upload
 
     def check(self, upload: Upload, config: Config) -> None:
-        """Say in the background what it would do."""
+        """Say in the background what it would do, now that it is here."""
+        upload.stage = Stage.CHECKING
         self._nursery.start_soon(self._check, upload, config)
 
     def take(self, upload: Upload, config: Config) -> None:
@@ -175,16 +180,17 @@ class Uploads:
             return
         upload.is_stopped = True
         if upload.stage is not Stage.TAKING:
-            self._forget(upload)
+            self.forget(upload)
 
     def forget_old(self) -> None:
         """Delete what nobody has come back for."""
         now = self.clock.now()
         for upload in list(self._by_session.values()):
             if upload.kept_until is not None and not now < upload.kept_until <= now + KEPT:  # the clock may be set
-                self._forget(upload)
+                self.forget(upload)
 
-    def _forget(self, upload: Upload) -> None:
+    def forget(self, upload: Upload) -> None:
+        """Delete a file that nobody works on."""
         if self._by_session.get(upload.session) is upload:
             del self._by_session[upload.session]
         for path in (upload.path, upload.rejected_path):
@@ -194,7 +200,7 @@ class Uploads:
     async def _check(self, upload: Upload, config: Config) -> None:
         def work() -> Checked | Refusal:
             upload.digest = digest_of(upload.path)
-            return check(self._import(upload, config), partial(_show, upload), partial(self._is_over, upload))
+            return check(self._import(upload, config), self.database, partial(_show, upload), partial(self._is_over, upload))
 
         found = await self._worked(upload, work)
         if found is not None:
@@ -206,7 +212,7 @@ class Uploads:
             if digest_of(upload.path) != upload.digest:
                 raise OSError(0, "the file is not the one anymore that was checked")
             one = self._import(upload, config)
-            return take(one, shown, partial(_show, upload), partial(self._is_over, upload))
+            return take(one, self.database, shown, partial(_show, upload), partial(self._is_over, upload))
 
         found = await self._worked(upload, work)
         if found is not None:
@@ -233,7 +239,7 @@ class Uploads:
         """Nobody works on it anymore: it is shown for a while, unless its session has left it."""
         upload.kept_until = self.clock.now() + KEPT
         if self._by_session.get(upload.session) is not upload:
-            self._forget(upload)
+            self.forget(upload)
         elif upload.stage in {Stage.DONE, Stage.REFUSED, Stage.FAILED}:
             upload.path.unlink(missing_ok=True)  # its rejected rows stay for a while
 
@@ -262,6 +268,7 @@ def _put(upload: Upload, found: Done | Checked | Refusal) -> None:
     if isinstance(found, Checked):
         is_whole = found.would.status is ImportStatus.DONE
         upload.stage, upload.checked = (Stage.CHECKED if is_whole else Stage.FAILED), found
+        upload.looks += 1
     elif isinstance(found, Refusal):
         upload.stage, upload.refusal = Stage.REFUSED, found
     else:
@@ -292,7 +299,7 @@ async def open_uploads(database: Path, clock: Clock) -> AsyncIterator[Uploads]:
     failure: BaseException | None = None
     with private_folder(database) as folder:
         async with trio.open_nursery() as nursery:
-            uploads = Uploads(folder, clock, nursery)
+            uploads = Uploads(folder, database, clock, nursery)
             nursery.start_soon(_keep_forgetting, uploads)
             try:
                 yield uploads

@@ -25,8 +25,8 @@ class ForeseenCall:
     """None: there are no calling hours for it."""
     cadence: str | None = None
     """The entry of `[reminders].before` that it is planned by; None: it was asked for."""
-    left_out: str | None = None
-    """Why it would not be planned."""
+    is_left_out: bool = False
+    """Whether it is too late for it, or there are no calling hours before the appointment."""
 
 
 @frozen(kw_only=True)
@@ -80,7 +80,8 @@ def foresee_appointment(
     message = message_of(request, rules.planning)
     script = rules.planning.templates.scripts.of(message.language)
     calls = [
-        ForeseenCall(at=one.at, cadence=one.cadence, left_out=too_late_for(one, now)) for one in plan(request, rules)
+        ForeseenCall(at=one.at, cadence=one.cadence, is_left_out=too_late_for(one, now) is not None)
+        for one in plan(request, rules)
     ]
     return Foreseen(
         decision=decision,
