@@ -22,12 +22,11 @@ from reminderd.cli.lists import of_days, span_of
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.cli.status import say_if_paused
 from reminderd.clock import SystemClock
-from reminderd.config import Config, numbering_of, planning_of, rules_of
+from reminderd.config import Config, reading_of, rules_of
 from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Appointment, Status
-from reminderd.core.phone import patient_number
-from reminderd.core.requests import Reading, read_moment
+from reminderd.core.requests import read_moment
 from reminderd.core.upsert import Intake
 from reminderd.store.appointments import (
     StoredAppointment,
@@ -77,7 +76,7 @@ def appointment() -> None:
 @with_config
 def add(config: Config, /, *, phone_number: str, at: str, as_json: bool, **others: str | None) -> None:
     """Add an appointment, and plan its calls."""
-    wanted = read_appointment(AppointmentText(phone_number=phone_number, at=at, **others), _reading(config))
+    wanted = read_appointment(AppointmentText(phone_number=phone_number, at=at, **others), reading_of(config))
     if not isinstance(wanted, AppointmentRequest):
         wrong([_option(line) for line in wanted])
     put = partial(
@@ -195,16 +194,6 @@ def cancel(config: Config, name: str, *, as_json: bool) -> None:
         except NotAllowedError as error:
             fail(f"not cancelled: {error}")
     _say(config, found.id, "cancelled", as_json=as_json)
-
-
-def _reading(config: Config) -> Reading:
-    planning = planning_of(config)
-    return Reading(
-        zone=config.calling.local_zone,
-        normalize=partial(patient_number, numbering=numbering_of(config)),
-        templates=planning.templates,
-        planning=planning,
-    )
 
 
 def _option(mistake: str) -> str:

@@ -1,10 +1,7 @@
 """Add, show, cancel, accept, call again or finish one reminder, at the front desk."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import partial
-from operator import itemgetter
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NoReturn
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -20,42 +17,27 @@ from reminderd.cli.common import (
     with_config,
     wrong,
 )
-from reminderd.cli.output import in_words, print_fields, print_json, print_table, spoken
+from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.cli.status import say_if_paused
 from reminderd.clock import SystemClock
-from reminderd.config import Config, numbering_of, rules_of, templates_of
+from reminderd.config import Config, reading_of, rules_of
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.core.model import CallState, Status
-from reminderd.core.phone import patient_number
-from reminderd.core.requests import (
-    Reading,
-    ReminderRequest,
-    RequestText,
-    read_request,
-    too_late,
-    warnings_of,
-    wrong_note,
-)
-from reminderd.core.rules import Rules
+from reminderd.core.requests import ReminderRequest, RequestText, read_request, too_late, wrong_note
+from reminderd.core.sentences import text_of
+from reminderd.staff.acts import Act, Asked, perform
+from reminderd.staff.adding import add_one
+from reminderd.staff.history import Event, record_of
 from reminderd.store import queries, reminders
 from reminderd.store.appointments import find_appointment
-from reminderd.store.opt_outs import opted_out
 from reminderd.store.queries import Value
 from reminderd.store.rows import CALLS, Shown
 from reminderd.store.sqlite.driver import Connection, snapshot, transaction
-
-T = TypeVar("T")
 
 _OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires", "appointment_at": "appointment"}
 """The options of `add` that have another name than their column."""
 
 _CODES: Final = frozenset({"hold_code", "end_code"})
 """Columns for programs: `hold_reason` and `last_error` are the sentences for people."""
-
-Row = Mapping[str, Value]
-
-_NOBODY: Final[Mapping[str, Sequence[str]]] = {}
-_CLOSED_BY_US: Final = frozenset({CallState.REFUSED, CallState.NOT_PLACED, CallState.UNREPORTED})
 
 
 @click.command()
@@ -101,39 +83,25 @@ def add(
     """Add one reminder."""
     zone, rules, now = config.calling.zone, rules_of(config), SystemClock().now()
     text = RequestText(phone_number=phone_number, scheduled_at=scheduled_at, **others)
-    reading = Reading(
-        zone=config.calling.local_zone,
-        normalize=partial(patient_number, numbering=numbering_of(config)),
-        templates=templates_of(config),
-    )
-    wanted = read_request(text, reading)
+    wanted = read_request(text, reading_of(config))
     if not isinstance(wanted, ReminderRequest):
         wrong([_option(line) for line in wanted])
     late = too_late(wanted, rules, now)
     if late is not None:
         fail(f"not added: {late}")
-    reminder_id = str(uuid4())
     source = reminders.Source(actor=actor())
-    try:
-        _write(config, partial(reminders.add, request=wanted, reminder_id=reminder_id, source=source))
-    except reminders.RefTakenError as error:
-        fail(f"not added: the reminder {error} has this ref already")
+    write = partial(add_one, request=wanted, reminder_id=str(uuid4()), rules=rules, source=source)
+    with database(config) as connection:
+        try:
+            added = transaction(connection, write, SystemClock().now())
+        except reminders.RefTakenError as error:
+            fail(f"not added: the reminder {error} has this ref already")
     if as_json:
-        _print_one(config, reminder_id, zone)
+        print_json(added.reminder, zone)
     else:
-        click.echo(f"added {reminder_id}, due {spoken(wanted.scheduled_at, zone)} ({zone})")
-    for concern in _concerns(config, wanted, rules):
+        click.echo(f"added {added.reminder['id']}, due {spoken(wanted.scheduled_at, zone)} ({zone})")
+    for concern in added.warnings:
         click.echo(f"warning: {concern}", err=True)
-
-
-def _concerns(config: Config, wanted: ReminderRequest, rules: Rules) -> Iterator[str]:
-    """Yield what staff should look at again: why the patient will not be called as it stands, what is misspoken."""
-    with existing_database(config) as connection:
-        is_out = snapshot(connection, partial(opted_out, phone_number=wanted.phone_number))
-        rewritten = snapshot(connection, partial(reminders.look_alikes, added=[wanted]))
-    yield from warnings_of(wanted, rules, opted_out=is_out)
-    for warnings in rewritten.values():
-        yield from warnings
 
 
 @click.command()
@@ -147,64 +115,48 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
         row = snapshot(connection, partial(queries.find_reminder, id_or_ref=reminder))
         if row is None:
             _fail_unknown(connection, reminder)
-        calls = snapshot(connection, partial(queries.calls_of, reminder_id=str(row["id"])))
-        others = snapshot(connection, partial(queries.bundled_with, reminder_id=str(row["id"])))
-        acts = snapshot(connection, partial(queries.acts_on, reminder_id=str(row["id"])))
-        if row["appointment_id"] is not None:
-            ref_of = partial(queries.ref_of_appointment, appointment_id=str(row["appointment_id"]))
-            row |= {"appointment_ref": snapshot(connection, ref_of)}
+        found = snapshot(connection, partial(record_of, reminder=row))
         say_if_paused(config, connection)
-    events = history(row, calls, acts, others)
+    if row["appointment_id"] is not None:
+        row |= {"appointment_ref": None if found.appointment is None else found.appointment.appointment["ref"]}
+    events = [_as_row(event) for event in found.events]
     if as_json:
-        print_json(row | {"calls": calls, "audit": acts, "history": events}, zone)
+        print_json(row | {"calls": found.calls, "audit": found.acts, "history": events}, zone)
         return
     print_fields({column: value for column, value in row.items() if column not in _CODES}, zone)
-    if calls:
-        print_table(calls, CALLS.shown_to(Shown.STAFF), zone, title="calls")
-    for number, call in enumerate(calls, 1):
+    if found.calls:
+        print_table(found.calls, CALLS.shown_to(Shown.STAFF), zone, title="calls")
+    for number, call in enumerate(found.calls, 1):
         if call["transcript"] is not None:
             print_fields({"call": number, "transcript": call["transcript"]}, zone)
     print_table(events, ("at", "what", "detail"), zone, title="history")
 
 
-def _staff_command(name: str, change: Callable[..., object], done: str, summary: str) -> click.Command:
-    """Make a command by which staff change the state of one reminder.
+def _as_row(event: Event) -> dict[str, Value]:
+    detail = None if event.detail is None else text_of(event.detail, str)
+    return {"at": event.at, "what": text_of(event.what, str), "detail": detail}
 
-    Args:
-        name: the command's.
-        change: what it does, in the store.
-        done: what a reminder is not if that is refused.
-        summary: its help.
-    """
 
-    @click.command(name=name, help=summary)
+def _staff_command(act: Act, summary: str) -> click.Command:
+    """Make a command by which staff change the state of one reminder."""
+
+    @click.command(name=act.value, help=summary)
     @click.argument("reminder", metavar="ID")
     @as_json
     @with_config
     def command(config: Config, reminder: str, *, as_json: bool) -> None:
-        found, source = _id(config, reminder), reminders.Source(actor=actor())
-        try:
-            _write(config, partial(change, reminder_id=found, rules=rules_of(config), source=source))
-        except NotAllowedError as error:
-            fail(f"not {done}: {error}")
-        _say(config, found, as_json=as_json)
+        _perform(config, Asked(act=act, reminder_id=_id(config, reminder), actor=actor()), as_json=as_json)
 
     return command
 
 
-cancel = _staff_command(
-    "cancel", reminders.cancel, "cancelled", "Cancel a reminder, by id or ref: the patient is no longer called."
-)
+cancel = _staff_command(Act.CANCEL, "Cancel a reminder, by id or ref: the patient is no longer called.")
 accept = _staff_command(
-    "accept",
-    reminders.accept,
-    "accepted",
+    Act.ACCEPT,
     "Accept the new phone number of a reminder, by id or ref, that is held because an import or the API changed it.",
 )
 call_again = _staff_command(
-    "call-again",
-    reminders.call_again,
-    "called again",
+    Act.CALL_AGAIN,
     "Call again for a reminder, by id or ref, that failed, expired or was cancelled; its count of calls starts anew.",
 )
 
@@ -223,24 +175,22 @@ def done(config: Config, reminder: str, note: str | None, *, as_json: bool) -> N
     mistake = None if note is None else wrong_note(note)
     if mistake is not None:
         wrong([f"--note: {mistake}"])
-    found, source = _id(config, reminder), reminders.Source(actor=actor())
-    write = partial(reminders.note_done, reminder_id=found, note=note, rules=rules_of(config), source=source)
-    try:
-        _write(config, write)
-    except NotAllowedError as error:
-        fail(f"not noted: {error}")
-    _say(config, found, as_json=as_json)
+    _perform(config, Asked(act=Act.DONE, reminder_id=_id(config, reminder), actor=actor(), note=note), as_json=as_json)
+
+
+def _perform(config: Config, asked: Asked, *, as_json: bool) -> None:
+    with database(config) as connection:
+        try:
+            transaction(connection, partial(perform, asked=asked, rules=rules_of(config)), SystemClock().now())
+        except NotAllowedError as error:
+            fail(f"{asked.act.refusal}: {error}")
+    _say(config, asked.reminder_id, as_json=as_json)
 
 
 def _option(mistake: str) -> str:
     """Name the option in a mistake that names a field."""
     field, colon, text = mistake.partition(":")
     return f"--{_OPTIONS.get(field, field)}{colon}{text}"
-
-
-def _write(config: Config, fn: "partial[T]") -> T:
-    with database(config) as connection:
-        return transaction(connection, fn, SystemClock().now())
 
 
 def _id(config: Config, id_or_ref: str) -> str:
@@ -273,70 +223,3 @@ def _say(config: Config, reminder_id: str, *, as_json: bool) -> None:
 def _print_one(config: Config, reminder_id: str, zone: ZoneInfo) -> None:
     with database(config) as connection:
         print_json(snapshot(connection, partial(queries.reminder_with_id, reminder_id=reminder_id)), zone)
-
-
-def history(
-    reminder: Row, calls: Sequence[Row], acts: Sequence[Row], others: Mapping[str, Sequence[str]] = _NOBODY
-) -> list[dict[str, Value]]:
-    """Return what has happened to a reminder, in order: a row each, with `at`, `what` and `detail`.
-
-    Args:
-        reminder: its row.
-        calls: its rows of `call_logs`, oldest first.
-        acts: its rows of `audit`.
-        others: the names of the other reminders of each call, by the calls' ids.
-    """
-    events = [*_beginning(reminder, acts), *_acts(acts)]
-    for number, call in enumerate(calls, 1):
-        events += _of_call(call, f"call {number}", others.get(str(call["id"]), ()))
-    events.sort(key=itemgetter("at"))
-    return [*events, *_state(reminder)]
-
-
-def _event(at: Value, what: str, detail: object = None) -> Iterator[dict[str, Value]]:
-    if isinstance(at, datetime):
-        yield {"at": at, "what": what, "detail": None if detail is None else str(detail)}
-
-
-def _beginning(reminder: Row, acts: Sequence[Row]) -> Iterator[dict[str, Value]]:
-    if not any(act["act"] == "add" for act in acts):
-        yield from _event(reminder["created_at"], "added", "by another program, or an import")
-
-
-def _acts(acts: Sequence[Row]) -> Iterator[dict[str, Value]]:
-    for act in acts:
-        yield from _event(act["at"], f"{act['act']} by {act['actor']}", act["detail"])
-
-
-def _of_call(call: Row, name: str, others: Sequence[str] = ()) -> Iterator[dict[str, Value]]:
-    if call["adopted"]:
-        yield from _event(call["created_at"], f"{name} reported", "a call that reminderd did not know")
-    else:
-        bundled = f"bundled with {', '.join(others)}" if others else None
-        yield from _event(call["created_at"], f"{name} created", bundled)
-    word = call["status"] if call["received_at"] is not None else in_words(call["state"])
-    if call["received_at"] is not None:
-        yield from _event(call["received_at"], f"{name}: {word}", _how_it_ended(call))
-    elif call["state"] in _CLOSED_BY_US:
-        yield from _event(call["updated_at"], f"{name}: {word}", call["error"])
-    else:
-        yield from _event(call["updated_at"], f"{name}: {call['status'] or word}, not ended yet", call["error"])
-
-
-def _how_it_ended(call: Row) -> str | None:
-    words = [] if call["outcome"] is None else [in_words(call["outcome"])]
-    known = (
-        ("answered by", call["answered_by"]),
-        ("seconds", call["duration_seconds"]),
-        ("SIP", call["sip_response_code"]),
-        ("error", call["error_code"]),
-    )
-    return ", ".join([*words, *(f"{name} {value}" for name, value in known if value is not None)]) or None
-
-
-def _state(reminder: Row) -> Iterator[dict[str, Value]]:
-    """Yield the state since its last change."""
-    is_final = Status(str(reminder["status"])).final
-    why = reminder["last_error"] if is_final else reminder["hold_reason"]
-    response = f"; the patient's answer: {in_words(reminder['response'])}" if reminder["response"] is not None else ""
-    yield from _event(reminder["updated_at"], f"{reminder['status']}{response}", why)

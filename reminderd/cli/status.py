@@ -22,7 +22,6 @@ from reminderd.cli.common import (
 from reminderd.cli.output import import_columns, print_fields, print_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config, WebConfig
-from reminderd.core.masking import without_any_numbers
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.sentences import text_of
 from reminderd.staff.status import in_zone, lines_of, look_at_database, pauses, status_report
@@ -122,7 +121,7 @@ def another(config: Config) -> str:
 @with_database_of_config
 def pause(config: Config, reason: str | None) -> None:
     """Pause all dialing, now and after every restart, until resume; calls under way end as usual."""
-    if _set(config, on=True, reason=None if reason is None else without_any_numbers(reason)):
+    if _set(config, on=True, reason=reason):
         click.echo("dialing is paused; reminderd resume ends it")
     else:
         click.echo("dialing was paused already" + ("" if reason is None else "; the reason is recorded"))

@@ -5,7 +5,7 @@ An attribute is a key of the same name unless it is derived. `config.example.tom
 
 from collections.abc import Iterator, Mapping
 from datetime import time, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -16,7 +16,8 @@ from attrs import asdict, evolve, field, frozen, make_class
 from reminderd import validators
 from reminderd.core.answers import Capabilities
 from reminderd.core.imports import Expected
-from reminderd.core.phone import Numbering
+from reminderd.core.phone import Numbering, patient_number
+from reminderd.core.requests import Reading
 from reminderd.core.rules import Backoff, CallPlan, Limits, Planning, Rules, type_key
 from reminderd.core.schedule.cadence import EXPECTED as CADENCES
 from reminderd.core.schedule.cadence import read_cadence
@@ -717,4 +718,15 @@ def templates_of(config: Config) -> Templates:
         scripts=scripts_of(config),
         zone=config.calling.local_zone,
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
+    )
+
+
+def reading_of(config: Config) -> Reading:
+    """Return how the requests of staff and of the clinic's own system are read."""
+    planning = planning_of(config)
+    return Reading(
+        zone=config.calling.local_zone,
+        normalize=partial(patient_number, numbering=numbering_of(config)),
+        templates=planning.templates,
+        planning=planning,
     )

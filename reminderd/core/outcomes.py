@@ -135,6 +135,25 @@ class Outcome(StrEnum):
 NEED_A_HUMAN: Final = frozenset({Outcome.WANTS_TO_CANCEL, Outcome.NOT_REACHED, Outcome.NUMBER_CHANGED, Outcome.EXPIRED})
 """The patient does not know, or wants something that only staff can do."""
 
+
+class Group(StrEnum):
+    """What the front desk has to do about an outcome."""
+
+    NEEDS_HUMAN = "needs a human"
+    IN_CALL = "in a call"
+    WAITING = "waiting"
+    DONE = "done"
+
+
+def group_of(word: Outcome) -> Group:
+    """Return the group of an outcome."""
+    if word in NEED_A_HUMAN:
+        return Group.NEEDS_HUMAN
+    return _OPEN_GROUPS.get(word, Group.DONE)
+
+
+_OPEN_GROUPS: Final = {Outcome.UNDER_WAY: Group.IN_CALL, Outcome.WAITING: Group.WAITING}
+
 _BY_STATUS: Final = {
     Status.SCHEDULED: Outcome.WAITING,
     Status.DIALING: Outcome.UNDER_WAY,

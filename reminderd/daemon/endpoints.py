@@ -9,14 +9,14 @@ from uuid import uuid4
 from attrs import frozen
 from loguru import logger
 
-from reminderd.config import Config, templates_of
+from reminderd.config import Config, reading_of, templates_of
 from reminderd.core.answers import Report
 from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.phone import patient_number
 from reminderd.core.reasons import EndCode
-from reminderd.core.requests import Reading, ReminderRequest
+from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
 from reminderd.core.script.scripts import Scripts
 from reminderd.core.upsert import Decision
@@ -222,12 +222,7 @@ def api(config: Config, *, database: Database, rules: Rules, feed: Feed) -> Api 
         service=DatabaseService(database=database, rules=rules),
         appointments=AppointmentsView(
             service=DatabaseAppointments(database=database, rules=rules),
-            reading=Reading(
-                zone=config.calling.local_zone,
-                normalize=partial(patient_number, numbering=rules.numbering),
-                templates=rules.planning.templates,
-                planning=rules.planning,
-            ),
+            reading=reading_of(config),
         ),
         feed=feed,
     )

@@ -44,6 +44,8 @@ class Running:
 
     web_url: str | None
     """Where webhooks are accepted; None if this process accepts none."""
+    desk_url: str | None
+    """Where the front desk's pages are; None if it has none."""
     sandbox: Sandbox | None
     """The simulated provider, if that is the one configured."""
 
@@ -153,11 +155,12 @@ async def _run(
             page = _current(lambda: daemon.current.metrics_app)
             url = await nursery.start(partial(serve, page, ports.metrics, shutdown_trigger=ended.both))
             logger.info(f"metrics are at {url}/metrics")
+        desk_url = None
         if ports.desk is not None:
             pages = _current(lambda: cast("ASGIFramework", daemon.current.desk_app))  # each setup has one
-            url = await nursery.start(partial(serve, pages, ports.desk, shutdown_trigger=ended.both))
-            logger.info(f"the front desk's pages are at {url}")
-        task_status.started(Running(web_url=ports.web_url or None, sandbox=sandbox))
+            desk_url = await nursery.start(partial(serve, pages, ports.desk, shutdown_trigger=ended.both))
+            logger.info(f"the front desk's pages are at {desk_url}")
+        task_status.started(Running(web_url=ports.web_url or None, desk_url=desk_url, sandbox=sandbox))
     return ended.is_complete
 
 

@@ -19,7 +19,7 @@ from reminderd.desk.catalog import Catalog, N_
 from reminderd.desk.context import Desk
 from reminderd.desk.pages import Form, Route, done, form, render
 from reminderd.desk.sessions import Visitor
-from reminderd.staff.adding import (
+from reminderd.staff.foreseen import (
     Foreseen,
     ForeseenOtherwiseError,
     add_appointment_as_shown,

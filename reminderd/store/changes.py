@@ -59,6 +59,9 @@ SELECT {columns_of("c")}, coalesce(r.phone_number, a.phone_number) AS phone_numb
   LEFT JOIN appointments AS a ON a.id = CASE c.kind WHEN 'appointment' THEN c.subject_id ELSE c.appointment_id END
  WHERE c.seq > :after AND c.seq <= :until AND c.subject_id <> '' ORDER BY c.seq LIMIT :limit
 """
+_OF_REMINDER: Final = f"""
+SELECT {columns_of("c")} FROM changes AS c WHERE c.subject_id = :id AND c.kind = 'reminder' ORDER BY c.seq
+"""
 _NEWEST: Final = "SELECT seq FROM changes WHERE subject_id <> '' ORDER BY seq DESC LIMIT 1"
 _BOUNDS: Final = """
 SELECT (SELECT min(seq) FROM changes) AS oldest, (SELECT event_id FROM changes WHERE seq = :seq) AS found
@@ -123,6 +126,11 @@ def changes_after(connection: Connection, *, cursor: Cursor | None, limit: int) 
     rows = connection.execute(_AFTER, {"after": after, "limit": limit}).fetchall()
     changes = [change_of(row) for row in rows]
     return Page(changes=changes, cursor=changes[-1].cursor if changes else cursor or Cursor())
+
+
+def changes_of(connection: Connection, reminder_id: str) -> list[Change]:
+    """Return the changes of a reminder's outcome that are kept, oldest first."""
+    return [change_of(row) for row in connection.execute(_OF_REMINDER, {"id": reminder_id}).fetchall()]
 
 
 def answers_between(connection: Connection, *, after: int, until: int, limit: int) -> list[Answer]:

@@ -7,6 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.lifecycle.reconcile import is_failing, never_asked
+from reminderd.core.masking import without_any_numbers
 from reminderd.core.model import Call
 from reminderd.core.rules import Rules
 from reminderd.store.erased import recognized_among
@@ -39,7 +40,11 @@ def paused(connection: Connection) -> bool:
 
 
 def set_pause(connection: Connection, now: datetime, *, on: bool, reason: str | None, actor: str) -> bool:
-    """Pause all dialing, or end the pause; return False if nothing changed, and then record only a reason to pause."""
+    """Pause all dialing, or end the pause; return False if nothing changed, and then record only a reason to pause.
+
+    Phone numbers in the reason are masked, as the audit is kept forever.
+    """
+    reason = None if reason is None else without_any_numbers(reason)
     if paused(connection) is on:
         if on and reason is not None:
             audit(connection, now, actor=actor, act="pause", detail=reason)

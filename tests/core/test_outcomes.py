@@ -9,8 +9,10 @@ from attrs import evolve
 from reminderd.core.model import Call, CallOutcome, CallState, Member, Response, Status
 from reminderd.core.outcomes import (
     NEED_A_HUMAN,
+    Group,
     Outcome,
     Sent,
+    group_of,
     outcome,
     outcome_for,
     outcome_of,
@@ -241,3 +243,17 @@ def test_what_staff_have_done_no_longer_needs_a_human_and_nothing_else_is_other(
 
 def test_done_by_staff_is_an_outcome_of_its_own() -> None:
     assert outcome(Status.CANCELLED, None, EndCode.DONE_BY_STAFF) is Outcome.DONE_BY_STAFF
+
+
+def test_every_outcome_is_in_the_group_of_what_is_to_be_done_about_it() -> None:
+    groups = {word: group_of(word) for word in Outcome}
+    assert {word for word, group in groups.items() if group is Group.NEEDS_HUMAN} == NEED_A_HUMAN
+    assert groups[Outcome.UNDER_WAY] is Group.IN_CALL
+    assert groups[Outcome.WAITING] is Group.WAITING
+    assert {word for word, group in groups.items() if group is Group.DONE} == {
+        Outcome.CONFIRMED,
+        Outcome.REACHED,
+        Outcome.DONE_BY_STAFF,
+        Outcome.OPTED_OUT,
+        Outcome.CANCELLED,
+    }

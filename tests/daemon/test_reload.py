@@ -105,9 +105,11 @@ class BodyThatWaits(httpx.AsyncByteStream):
 
 
 @asynccontextmanager
-async def started(folder: Path) -> AsyncIterator[ReloadingClinic]:
+async def started(folder: Path, more: str = "") -> AsyncIterator[ReloadingClinic]:
+    """Start a daemon with this at the end of its configuration."""
     async with a_clinic(folder) as clinic, trio.open_nursery() as nursery:
         running = ReloadingClinic(clinic)
+        running.write(more)
         sink = logger.add(running.lines.append, format="{level} {message}")
         reload = Reload(load=running.load_again, set_level=lambda _level: None)
 

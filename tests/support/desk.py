@@ -20,10 +20,11 @@ from reminderd.core.logins import Role
 from reminderd.core.monitoring import DaemonReport
 from reminderd.desk.app import build_desk_app
 from reminderd.desk.context import Desk, DeskBase, open_desk
+from reminderd.desk.sessions import COOKIE
 from reminderd.passwords import hash_password
 from reminderd.store.database import Database, open_database
 from reminderd.store.sqlite.driver import Connection
-from reminderd.store.users import Secrets, add_user
+from reminderd.store.users import Secrets, add_user, find_user, open_session
 from reminderd.web.server import bind, serve
 from tests.support.builders import NOW
 from tests.support.clock import HandClock
@@ -252,6 +253,14 @@ def _add_user(connection: Connection, now: datetime, *, name: str, role: Role, t
     assert add_user(connection, now, name=name, role=role, secrets=secrets, actor="test")
 
 
+def _opened_session(connection: Connection, now: datetime) -> str:
+    user = find_user(connection, NAME)
+    assert user is not None
+    token = open_session(connection, now, user=user, address="127.0.0.1", step=None)
+    assert token is not None
+    return token
+
+
 def a_config(**desk: Any) -> Config:
     """Return the configuration of a clinic with pages."""
     return Config(
@@ -323,8 +332,7 @@ async def desk_of(
             with trio.fail_after(100):
                 if role is not None:
                     await server.add_user(NAME, role)
-                    page = await server.browser.log_in()
-                    assert page.status == 200, page.text
+                    server.browser.cookies[COOKIE] = await database.write(_opened_session)
                 yield server
         finally:
             with trio.CancelScope(shield=True):

@@ -144,6 +144,24 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
             "spoken": 1,
         },
     ),
+    (
+        "users",
+        {
+            "name": "anna",
+            "role": "admin",
+            "password_hash": "$argon2id$",
+            "totp_secret": "JBSWY3DPEHPK3PXP",
+            "totp_used": 59_333_333,
+            "created_at": T,
+            "changed_at": T,
+        },
+    ),
+    (
+        "sessions",
+        {"digest": "0" * 64, "user_name": "anna", "csrf": "random", "notice": "Done.", "created_at": T, "seen_at": T},
+    ),
+    ("login_failures", {"counter": "user:anna", "failures": 2, "last_at": T}),
+    ("login_addresses", {"user_name": "anna", "address": "192.0.2.7", "last_at": T}),
     ("audit", {"id": 1, "at": T, "actor": "anna", "act": "add", "reminder_id": "waits"}),
     ("audit", {"id": 2, "at": T, "actor": "patient", "act": "confirmed", "reminder_id": "über", "detail": "key 1"}),
 ]

@@ -18,6 +18,7 @@ from reminderd.core.lifecycle.transition import (
 )
 from reminderd.core.model import Call, CallState, Reminder, Response, Status, evolve
 from reminderd.core.outcomes import NEED_A_HUMAN, outcome
+from reminderd.core.phone import is_e164
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import unfit, zone_of
 from reminderd.core.rules import Rules
@@ -137,6 +138,20 @@ def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datet
     held = "" if again.hold_code is None else f", and held: {again.hold_code.sentence}"
     line = LogLine(f"scheduled again by staff{held}", reminder_id=reminder.id)
     return Transition(ledger=ledger.put(again), lines=(line,))
+
+
+def opt_out_allowed(phone_number: str, *, is_listed: bool = False) -> None:
+    """Check that a reminder's number can opt out of all calls.
+
+    Raises:
+        NotAllowedError: it was purged, is none that is ever called, or `is_listed`: it has opted out already.
+    """
+    if not phone_number:
+        raise NotAllowedError("its phone number and message were purged")
+    if not is_e164(phone_number):
+        raise NotAllowedError("its phone number is none that is ever called")
+    if is_listed:
+        raise NotAllowedError("the number has opted out")
 
 
 def restored(ledger: Ledger, *, restored_at: datetime, now: datetime) -> Transition:

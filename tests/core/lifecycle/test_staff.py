@@ -4,7 +4,15 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.lifecycle.staff import NotAllowedError, accepted, called_again, cancelled, done, withdrawn
+from reminderd.core.lifecycle.staff import (
+    NotAllowedError,
+    accepted,
+    called_again,
+    cancelled,
+    done,
+    opt_out_allowed,
+    withdrawn,
+)
 from reminderd.core.lifecycle.transition import Ledger, Transition, limit_of
 from reminderd.core.model import CallOutcome, CallState, Reminder, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
@@ -272,3 +280,17 @@ def test_a_reminder_that_needs_no_human_cannot_be_done(row: Reminder, why: str) 
 
 def test_call_again_clears_done_by_staff() -> None:
     assert again(a_ledger(evolve(FAILED, done_at=NOW))).done_at is None
+
+
+@pytest.mark.parametrize(
+    ("number", "is_listed", "why"),
+    [
+        ("", False, "its phone number and message were purged"),
+        ("0170 123456", False, "its phone number is none that is ever called"),
+        ("+12025550001", True, "the number has opted out"),
+    ],
+)
+def test_a_number_that_is_never_called_cannot_opt_out(number: str, is_listed: bool, why: str) -> None:
+    with pytest.raises(NotAllowedError, match=f"^{why}$"):
+        opt_out_allowed(number, is_listed=is_listed)
+    opt_out_allowed("+12025550001")

@@ -242,6 +242,40 @@ CREATE TABLE audit (
 ) STRICT;
 INSERT INTO audit VALUES(1,1780000000000,'anna','add','waits',NULL,NULL);
 INSERT INTO audit VALUES(2,1780000000000,'patient','confirmed','über','key 1',NULL);
+CREATE TABLE users (
+    name          TEXT PRIMARY KEY NOT NULL,
+    role          TEXT NOT NULL CONSTRAINT role_is_known CHECK (role IN ('desk', 'admin')),
+    password_hash TEXT NOT NULL,
+    totp_secret   TEXT,
+    -- The last time step whose code was used: no code is accepted twice.
+    totp_used     INTEGER,
+    created_at    INTEGER NOT NULL,
+    changed_at    INTEGER NOT NULL
+) STRICT;
+INSERT INTO users VALUES('anna','admin','$argon2id$','JBSWY3DPEHPK3PXP',59333333,1780000000000,1780000000000);
+CREATE TABLE sessions (
+    digest     TEXT PRIMARY KEY NOT NULL,
+    user_name  TEXT NOT NULL,
+    csrf       TEXT NOT NULL,
+    -- What the next page says of the act before it.
+    notice     TEXT,
+    created_at INTEGER NOT NULL,
+    seen_at    INTEGER NOT NULL
+) STRICT;
+INSERT INTO sessions VALUES('0000000000000000000000000000000000000000000000000000000000000000','anna','random','Done.',1780000000000,1780000000000);
+CREATE TABLE login_failures (
+    counter  TEXT PRIMARY KEY NOT NULL,
+    failures INTEGER NOT NULL,
+    last_at  INTEGER NOT NULL
+) STRICT;
+INSERT INTO login_failures VALUES('user:anna',2,1780000000000);
+CREATE TABLE login_addresses (
+    user_name TEXT NOT NULL,
+    address   TEXT NOT NULL,
+    last_at   INTEGER NOT NULL,
+    PRIMARY KEY (user_name, address)
+) STRICT;
+INSERT INTO login_addresses VALUES('anna','192.0.2.7',1780000000000);
 DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES('changes',2);
 INSERT INTO sqlite_sequence VALUES('call_logs',4);
@@ -473,6 +507,8 @@ WHERE CASE status
 CREATE INDEX reminders_by_last_digits ON reminders (substr(phone_number, length(phone_number) - 3), scheduled_at, id);
 CREATE INDEX reminders_by_status ON reminders (status, scheduled_at, id) WHERE status <> '';
 CREATE INDEX reminders_by_response ON reminders (response, scheduled_at, id) WHERE response IS NOT NULL;
+CREATE INDEX sessions_by_user ON sessions (user_name);
+CREATE INDEX login_failures_by_time ON login_failures (last_at);
 COMMIT;
 PRAGMA application_id = 1382378852;
 PRAGMA user_version = 2;

@@ -3,7 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
-from reminderd.cli.one_reminder import history
+from reminderd.core.changes import Change, ChangeKind
+from reminderd.core.reasons import EndCode
+from reminderd.core.sentences import text_of
+from reminderd.staff.history import history
 from tests.support.builders import MINUTE, NOW
 
 
@@ -27,9 +30,17 @@ def a_call(number: int, status: str | None, **changes: Any) -> dict[str, Any]:
 
 
 def lines_of(*args: Any) -> list[str]:
-    rows = history(*args)
-    assert [row["at"] for row in rows] == sorted(row["at"] for row in rows)  # type: ignore[type-var]
-    return [f"{row['what']}" + (f" ({row['detail']})" if row["detail"] else "") for row in rows]
+    events = history(*args)
+    assert [event.at for event in events] == sorted(event.at for event in events)
+    return [
+        text_of(event.what, str) + (f" ({text_of(event.detail, str)})" if event.detail is not None else "")
+        for event in events
+    ]
+
+
+def a_change(minutes: float, status: str, **changes: Any) -> Change:
+    usual: dict[str, Any] = {"seq": 1, "event_id": "e", "kind": ChangeKind.REMINDER, "subject_id": "r1", "ref": None}
+    return Change(**(usual | {"at": after(minutes), "status": status} | changes))
 
 
 def after(minutes: float) -> Any:
@@ -102,3 +113,52 @@ def test_a_bundled_call_names_its_other_reminders() -> None:
     lines = lines_of(a_row(updated_at=after(3)), calls, [], {"call-1": ["visit-2", "r3"]})
     assert "call 1 created (bundled with visit-2, r3)" in lines
     assert "call 2 created" in lines
+
+
+def test_what_it_had_come_to_before_it_was_called_again_is_kept() -> None:
+    acts = [
+        {"at": NOW, "act": "add", "actor": "anna", "detail": None},
+        {"at": after(9), "act": "call-again", "actor": "anna", "detail": None},
+    ]
+    changes = [a_change(5, "failed", end_code=EndCode.MAX_CALLS), a_change(9, "scheduled")]
+    assert lines_of(a_row(updated_at=after(9)), [], acts, {}, changes) == [
+        "add by anna",
+        "failed (called as often as configured, but not reached)",
+        "call-again by anna",
+        "scheduled",
+    ]
+
+
+def test_what_another_program_has_written_is_a_line_of_its_own() -> None:
+    changes = [a_change(3, "called", response="confirmed"), a_change(4, "scheduled"), a_change(6, "called")]
+    assert lines_of(a_row(status="called", updated_at=after(8)), [], [], {}, changes) == [
+        "added (by another program, or an import)",
+        "called; the patient's answer: confirmed",
+        "scheduled",
+        "called",
+        "called",
+    ]
+
+
+def test_an_answer_by_key_is_no_second_line_where_the_change_records_it_too() -> None:
+    acts = [{"at": after(3), "act": "confirmed", "actor": "patient", "detail": None}]
+    called = a_row(status="called", response="confirmed", updated_at=after(3))
+    changes = [a_change(3, "called", response="confirmed")]
+    assert lines_of(called, [], acts, {}, changes) == [
+        "added (by another program, or an import)",
+        "confirmed by patient",
+        "called; the patient's answer: confirmed",
+    ]
+
+
+def test_those_who_only_looked_are_left_out() -> None:
+    acts = [
+        {"at": NOW, "act": "add", "actor": "anna", "detail": None},
+        {"at": after(1), "act": "view", "actor": "bert", "detail": None},
+    ]
+    assert lines_of(a_row(updated_at=after(2)), [], acts) == ["add by anna", "scheduled"]
+
+
+def test_a_note_is_shown_as_it_was_written() -> None:
+    acts = [{"at": NOW, "act": "done", "actor": "anna", "detail": "100 % sure: 50%s"}]
+    assert "done by anna (100 % sure: 50%s)" in lines_of(a_row(), [], acts)

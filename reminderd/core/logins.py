@@ -1,0 +1,241 @@
+"""Who may log in to the front desk's pages: names, passwords, one-time codes, failed log-ins, the end of a session."""
+
+import hmac
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from ipaddress import IPv4Address, ip_address
+from typing import Final
+
+from attrs import frozen
+from pyotp import TOTP
+
+
+class Role(StrEnum):
+    """What a user may do."""
+
+    DESK = "desk"
+    """Everything about patients, and pause all dialing."""
+    ADMIN = "admin"
+    """Also resume, take back an opt-out, and see who has looked at what."""
+
+
+# Names
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9._-]{0,39}")
+_OTHER_ACTORS: Final = frozenset({"api", "folder", "patient", "reminderd", "staff"})
+"""Who else is an actor in the audit: a user with such a name would make it untrue."""
+
+
+def user_name(text: str) -> str:
+    """Return a user's name as it is stored, in lower case: phones begin what is typed with a capital.
+
+    Raises:
+        ValueError: The message says what is wrong with it.
+    """
+    name = text.strip().lower()
+    if _NAME.fullmatch(name) is None:
+        raise ValueError("expected 1 to 40 of a-z, 0-9, dot, hyphen and underscore, beginning with a letter")
+    if name in _OTHER_ACTORS:
+        raise ValueError(f"{name} is what the audit calls somebody else; choose another name")
+    return name
+
+
+# Passwords
+
+LEAST_CHARACTERS: Final = 12
+_MOST_CHARACTERS: Final = 200
+_LEAST_DIFFERENT: Final = 5
+_TRIED_FIRST: Final = (
+    "password",
+    "passwort",
+    "contrasena",
+    "qwertyuiop",
+    "qwertzuiop",
+    "123456789",
+    "letmein",
+    "changeme",
+)
+"""A password that is one of these, with a few characters more, is tried first by everybody."""
+_FEW: Final = 4
+
+
+def normal_password(text: str) -> str:
+    """Return a password in the form that is hashed: keyboards differ in how they compose a character."""
+    return unicodedata.normalize("NFKC", text)
+
+
+def weakness_of(password: str, name: str) -> str | None:
+    """Return why a password is refused for the user with this name; None: it is strong enough."""
+    text = normal_password(password)
+    if len(text) < LEAST_CHARACTERS:
+        return f"shorter than {LEAST_CHARACTERS} characters; several words are easy to remember"
+    if len(text) > _MOST_CHARACTERS:
+        return f"longer than {_MOST_CHARACTERS} characters"
+    if any(unicodedata.category(each) in {"Cc", "Cs"} for each in text):
+        return "has a control character, which no keyboard types again"
+    folded = text.casefold()
+    if len(set(folded)) < _LEAST_DIFFERENT:
+        return f"has fewer than {_LEAST_DIFFERENT} different characters"
+    if _is_nearly(folded, name):
+        return "is the name with a few characters more"
+    if any(_is_nearly(folded, known) for known in _TRIED_FIRST):
+        return "is among those that are tried first"
+    return None
+
+
+def _is_nearly(text: str, known: str) -> bool:
+    """Return whether a text is this word, once or repeated, with a few characters more."""
+    return known in text and len(text.replace(known, "")) <= _FEW
+
+
+# One-time codes
+
+_STEP: Final = 30
+_DIGITS: Final = 6
+_LATE_AND_EARLY: Final = (0, -1, 1)
+"""Which time steps are accepted: the clock of a phone may differ, and typing takes time."""
+
+
+def totp_step(secret: str, code: str, now: datetime, used: int | None) -> int | None:
+    """Return the time step whose code this is, to be stored as used; None: it is wrong, or was used before (RFC 6238).
+
+    Args:
+        secret: the user's, in base 32.
+        code: as typed.
+        now: the time.
+        used: the last time step of which a code was used; no earlier one is accepted either.
+    """
+    typed = "".join(code.split())
+    if not (len(typed) == _DIGITS and typed.isascii() and typed.isdigit()):
+        return None
+    current = int(now.timestamp()) // _STEP
+    codes = TOTP(secret, digits=_DIGITS, interval=_STEP)
+    for step in (current + offset for offset in _LATE_AND_EARLY):
+        if (used is None or step > used) and hmac.compare_digest(codes.generate_otp(step), typed):
+            return step
+    return None
+
+
+def totp_url(secret: str, name: str) -> str:
+    """Return the URL with which an authenticator app adds the user's key."""
+    return TOTP(secret, digits=_DIGITS, interval=_STEP).provisioning_uri(name=name, issuer_name="reminderd")
+
+
+# Failed log-ins
+
+FORGOTTEN_AFTER: Final = timedelta(days=1)
+"""So long after the last failure, a counter begins anew."""
+KNOWN_FOR: Final = timedelta(days=90)
+"""How long an address counts as one from which a user logs in."""
+
+_FREE_OF_ACCOUNT: Final = 5
+_FREE_OF_ADDRESS: Final = 20
+"""An address may be that of a whole clinic."""
+_FIRST_DELAY: Final = timedelta(seconds=30)
+_LONGEST_DELAY: Final = timedelta(minutes=15)
+"""Also the longest time for which a stranger can lock anybody out with one more failure."""
+_MOST_DOUBLINGS: Final = 10
+
+UNKNOWN_ADDRESS: Final = "an unknown address"
+_NETWORK_OF_A_CLIENT: Final = 64
+"""Of an IPv6 address, what a client can't choose freely: the rest it may change with each try."""
+
+
+@frozen
+class Counter:
+    """Something whose failed log-ins are counted."""
+
+    key: str
+    free: int
+    """So many failures have no consequence; each one from this number on is followed by a delay."""
+    begins_anew: bool
+    """When a log-in succeeds. An address's doesn't: who has one account must not try others without end."""
+
+
+@frozen
+class Failures:
+    """How often log-ins of a counter have failed lately."""
+
+    count: int
+    last_at: datetime
+
+
+def client_address(text: str) -> str:
+    """Return the address of a client as it is counted: an IPv4 address, or the network of an IPv6 address."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return UNKNOWN_ADDRESS
+    mapped = address if isinstance(address, IPv4Address) else address.ipv4_mapped
+    if mapped is not None:
+        return str(mapped)
+    network = int(address) >> _NETWORK_OF_A_CLIENT << _NETWORK_OF_A_CLIENT
+    return f"{ip_address(network)}/{_NETWORK_OF_A_CLIENT}"
+
+
+def counters(name: str, address: str, *, exists: bool, is_known: bool) -> tuple[Counter, ...]:
+    """Return what counts a failed log-in, and what may refuse it for a while.
+
+    The failures of strangers must not lock a user out. So where somebody has logged in to the account before, only the
+    failures of this account at this address count. Elsewhere the failures of the account from all other addresses
+    count together, and those of the address for all accounts. A name without an account is counted like one with, so
+    that nobody learns which names exist; it may be a password typed into the wrong field, so it is not stored.
+
+    Args:
+        name: as typed.
+        address: from `client_address`.
+        exists: whether there is an account with this name.
+        is_known: whether it was logged in to from this address in the last `KNOWN_FOR`.
+    """
+    if exists and is_known:
+        return (Counter(f"user:{name} address:{address}", _FREE_OF_ACCOUNT, begins_anew=True),)
+    account = f"user:{name}" if exists else f"unknown:{sha256(name.encode(errors='surrogatepass')).hexdigest()[:3]}"
+    return (
+        Counter(account, _FREE_OF_ACCOUNT, begins_anew=True),
+        Counter(f"address:{address}", _FREE_OF_ADDRESS, begins_anew=False),
+    )
+
+
+def one_more(failures: Failures | None, now: datetime) -> Failures:
+    """Return a counter's failures after one more."""
+    is_fresh = failures is None or abs(now - failures.last_at) >= FORGOTTEN_AFTER
+    return Failures(1 if failures is None or is_fresh else failures.count + 1, now)
+
+
+def locked_until(counted: Iterable[tuple[Counter, Failures | None]], now: datetime) -> datetime | None:
+    """Return until when no log-in is tried; None: one may be tried now.
+
+    The delay doubles with each failure. A log-in that is refused because of it is not counted, so that the delay ends.
+    """
+    ends = (_end_of_delay(counter, failures, now) for counter, failures in counted)
+    return max((end for end in ends if end is not None), default=None)
+
+
+def _end_of_delay(counter: Counter, failures: Failures | None, now: datetime) -> datetime | None:
+    if failures is None or failures.count < counter.free:
+        return None
+    doublings = min(failures.count - counter.free, _MOST_DOUBLINGS)
+    end = failures.last_at + min(_FIRST_DELAY * 2**doublings, _LONGEST_DELAY)
+    # A failure in the future shows that the clock was wrong, and locks nobody out until then.
+    return end if failures.last_at <= now < end else None
+
+
+# Sessions
+
+LONGEST_SESSION: Final = timedelta(hours=12)
+"""However busy: a working day. The next one begins with a log-in."""
+_TOUCHED_AFTER: Final = timedelta(minutes=1)
+
+
+def has_ended(created_at: datetime, seen_at: datetime, now: datetime, *, idle: timedelta) -> bool:
+    """Return whether a session is over: it was idle for too long, or is too old. One of the future is over, too."""
+    return abs(now - seen_at) >= idle or abs(now - created_at) >= LONGEST_SESSION
+
+
+def is_touched(seen_at: datetime, now: datetime) -> bool:
+    """Return whether it is time to record that a session is in use."""
+    return abs(now - seen_at) >= _TOUCHED_AFTER

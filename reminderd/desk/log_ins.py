@@ -1,0 +1,139 @@
+"""Check who logs in, one at a time: a password takes as long and as much memory to check as it would take to guess."""
+
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+from typing import Final
+
+import trio
+from attrs import define, field, frozen
+from loguru import logger
+
+from reminderd.clock import Clock
+from reminderd.core.logins import (
+    Counter,
+    client_address,
+    counters,
+    locked_until,
+    totp_step,
+    user_name,
+)
+from reminderd.passwords import is_right
+from reminderd.store.database import Database
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.users import (
+    User,
+    failures_of,
+    find_user,
+    forget_failures,
+    is_known,
+    note_failure,
+    open_session,
+)
+
+MOST_WAITING: Final = 32
+"""How many log-ins may wait for their turn: a few seconds' worth."""
+
+
+@frozen(kw_only=True)
+class Attempt:
+    """What somebody has typed to log in."""
+
+    name: str
+    password: str = field(repr=False)
+    code: str = field(repr=False)
+    """From an authenticator app; empty if the account has none."""
+    address: str
+    """The client's, as the trusted proxies report it."""
+
+
+class RefusalCode(StrEnum):
+    """Why somebody was not let in."""
+
+    WRONG = "wrong"
+    """The name, the password or the code; nobody learns which."""
+    LOCKED = "locked"
+    """There were too many failures."""
+    BUSY = "busy"
+    """Too many log in at once."""
+
+
+@frozen
+class Refused:
+    """Nobody was logged in."""
+
+    code: RefusalCode
+    until: datetime | None = None
+    """When the next try makes sense; None: at once."""
+
+
+@define(eq=False)
+class LogIns:
+    """Logs users in, one after the other, so that many tries at once need no more memory or time than one."""
+
+    _database: Database
+    _clock: Clock
+    _turn: trio.Lock = field(factory=trio.Lock, init=False)
+    _threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1), init=False)
+
+    async def log_in(self, attempt: Attempt) -> str | Refused:
+        """Return the token of a new session for the browser, or why there is none.
+
+        Raises:
+            StoreUnavailableError: The database can't be read or written right now; nobody is logged in.
+        """
+        if self._turn.statistics().tasks_waiting >= MOST_WAITING:
+            return Refused(RefusalCode.BUSY)
+        async with self._turn:
+            # Who waited for the turn is refused by what has failed in the meantime, before the password is checked.
+            found = await self._database.read(partial(_looked_up, attempt=attempt, now=self._clock.now()))
+            if found.locked_until is not None:
+                return Refused(RefusalCode.LOCKED, found.locked_until)
+            with trio.CancelScope(shield=True):  # a client that hangs up is counted all the same
+                known_hash = None if found.user is None else found.user.secrets.password_hash
+                right = await trio.to_thread.run_sync(is_right, known_hash, attempt.password, limiter=self._threads)
+                done = await self._database.write(partial(_settled, attempt=attempt, found=found, right=right))
+            return done  # noqa: RET504 - for mypy, a scope may swallow an exception
+
+
+@frozen(kw_only=True)
+class _Found:
+    user: User | None
+    address: str
+    counted: tuple[Counter, ...]
+    locked_until: datetime | None
+
+
+def _looked_up(connection: Connection, *, attempt: Attempt, now: datetime) -> _Found:
+    address = client_address(attempt.address)
+    try:
+        name = user_name(attempt.name)
+        user = find_user(connection, name)
+    except ValueError:
+        name, user = attempt.name, None
+    known = user is not None and is_known(connection, now, name=user.name, address=address)
+    counted = counters(name, address, exists=user is not None, is_known=known)
+    until = locked_until(failures_of(connection, counted), now)
+    return _Found(user=user, address=address, counted=counted, locked_until=until)
+
+
+def _settled(connection: Connection, now: datetime, *, attempt: Attempt, found: _Found, right: bool) -> str | Refused:
+    """Open a session, or count the failure."""
+    user = found.user
+    if user is not None and right:
+        secret, step = user.secrets.totp_secret, None
+        if secret is not None:
+            step = totp_step(secret, attempt.code, now, user.totp_used)
+        if secret is None or step is not None:
+            token = open_session(connection, now, user=user, address=found.address, step=step)
+            if token is not None:
+                forget_failures(connection, now, counted=found.counted)
+                return token
+    account = "a name without an account" if user is None else user.name
+    what = "wrong code" if right else "wrong password"
+    detail = f"{account}, from {found.address}" + ("" if user is None else f": {what}")
+    note_failure(connection, now, counted=found.counted, detail=detail)
+    until = locked_until(failures_of(connection, found.counted), now)
+    then = "" if until is None else f"; no more tries for {(until - now).total_seconds():.0f} s"
+    logger.warning(f"log-in refused: {detail}{then}")
+    return Refused(RefusalCode.WRONG, until)

@@ -1,0 +1,166 @@
+"""What staff do to one reminder: cancel it, accept its number, call again, note it as done, opt its number out."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.core.lifecycle.staff import (
+    NotAllowedError,
+    accepted,
+    called_again,
+    cancelled,
+    done,
+    opt_out_allowed,
+)
+from reminderd.core.lifecycle.transition import Transition
+from reminderd.core.reasons import EndCode
+from reminderd.core.rules import Rules
+from reminderd.staff.history import VIEWS
+from reminderd.store import reminders
+from reminderd.store.errors import UnknownReminderError
+from reminderd.store.ledger import load
+from reminderd.store.opt_outs import opt_out
+from reminderd.store.queries import Value, acts_on, reminder_with_id
+from reminderd.store.reminders import Source
+from reminderd.store.rows import Connection
+
+REPEATED_WITHIN: Final = timedelta(minutes=1)
+"""A second click, or the same request sent again by a browser, comes within this time."""
+
+
+class Act(StrEnum):
+    """An act on one reminder, by the word that commands and the audit have for it."""
+
+    CANCEL = "cancel"
+    ACCEPT = "accept"
+    """Accept its phone number, which was changed."""
+    CALL_AGAIN = "call-again"
+    DONE = "done"
+    """Note that its patient was called manually."""
+    OPT_OUT = "opt-out"
+    """Never call its number again."""
+
+    @property
+    def refusal(self) -> str:
+        """Return how a refusal begins: what was not done."""
+        return _REFUSALS[self]
+
+
+_REFUSALS: Final = {
+    Act.CANCEL: "not cancelled",
+    Act.ACCEPT: "not accepted",
+    Act.CALL_AGAIN: "not called again",
+    Act.DONE: "not noted",
+    Act.OPT_OUT: "not opted out",
+}
+
+_CHANGES: Final[Mapping[Act, Callable[..., Transition]]] = {
+    Act.CANCEL: reminders.cancel,
+    Act.ACCEPT: reminders.accept,
+    Act.CALL_AGAIN: reminders.call_again,
+}
+"""Those that a second time refuses, or does again; the store knows the others when they come twice."""
+
+
+class SeenOtherwiseError(Exception):
+    """The reminder has another number, message or time than the one that was seen by the person who asks for an act."""
+
+
+@frozen(kw_only=True)
+class Asked:
+    """An act that a person asks for."""
+
+    act: Act
+    reminder_id: str
+    actor: str
+    note: str | None = None
+    """What to remember of a manual call."""
+    seen: str | None = None
+    """What was shown to that person, see `sight_of`; None: nothing was, by a command."""
+    source: str = "staff"
+    """Who wants an opt-out."""
+
+
+def perform(connection: Connection, now: datetime, *, asked: Asked, rules: Rules) -> tuple[Transition, ...]:
+    """Do what a person asks for, and record it; return what changed: nothing, if the same was sent twice.
+
+    Raises:
+        UnknownReminderError: no reminder has this id.
+        NotAllowedError: its state does not allow it.
+        SeenOtherwiseError: it was changed after it was shown.
+    """
+    row = reminder_with_id(connection, asked.reminder_id)
+    if row is None:
+        raise UnknownReminderError(asked.reminder_id)
+    if asked.seen is not None and asked.seen != sight_of(row):
+        raise SeenOtherwiseError(asked.reminder_id)
+    by = Source(actor=asked.actor)
+    if asked.act is Act.DONE:
+        return (
+            reminders.note_done(
+                connection, now, reminder_id=asked.reminder_id, note=asked.note, rules=rules, source=by
+            ),
+        )
+    if asked.act is Act.OPT_OUT:
+        number = str(row["phone_number"])
+        opt_out_allowed(number)
+        return opt_out(connection, now, phone_number=number, source=asked.source, actor=asked.actor, rules=rules)
+    if asked.seen is not None and _is_repeated(connection, now, asked):
+        return ()
+    return (_CHANGES[asked.act](connection, now, reminder_id=asked.reminder_id, rules=rules, source=by),)
+
+
+def sight_of(row: Mapping[str, Value]) -> str:
+    """Return what stands for the parts of a reminder that a person relies on: its number, message and time."""
+    parts = (row["phone_number"], row["message"], row["scheduled_at"])
+    return sha256(repr(parts).encode(errors="surrogatepass")).hexdigest()
+
+
+def refusals(
+    connection: Connection, *, reminder_id: str, rules: Rules, now: datetime
+) -> dict[Act, NotAllowedError | None]:
+    """Return for each act why the core would refuse it now; None: it is allowed.
+
+    Raises:
+        UnknownReminderError: no reminder has this id.
+    """
+    ledger = load(connection, rules, now, reminder_ids=[reminder_id])
+    reminder = ledger.reminders.get(reminder_id)
+    if reminder is None:
+        raise UnknownReminderError(reminder_id)
+    number, found = reminder.phone_number, dict[Act, NotAllowedError | None]()
+    with _noted(found, Act.CANCEL):
+        cancelled(ledger, reminder, EndCode.CANCELLED_BY_STAFF, now)
+    with _noted(found, Act.ACCEPT):
+        accepted(ledger, reminder, now)
+    with _noted(found, Act.CALL_AGAIN):
+        called_again(ledger, reminder, rules=rules, now=now)
+    with _noted(found, Act.DONE):
+        done(ledger, reminder, now)
+    with _noted(found, Act.OPT_OUT):
+        opt_out_allowed(number, is_listed=number in ledger.opted_out)
+    return found
+
+
+@contextmanager
+def _noted(found: dict[Act, NotAllowedError | None], act: Act) -> Iterator[None]:
+    found[act] = None
+    try:
+        yield
+    except NotAllowedError as error:
+        found[act] = error
+
+
+def _is_repeated(connection: Connection, now: datetime, asked: Asked) -> bool:
+    """Return whether the last thing that was done to the reminder is the very same, a moment ago."""
+    acts = [one for one in acts_on(connection, asked.reminder_id) if one["act"] not in VIEWS]
+    if not acts:
+        return False
+    last, at = acts[-1], acts[-1]["at"]
+    is_same = (last["act"], last["actor"]) == (asked.act, asked.actor)
+    return is_same and isinstance(at, datetime) and now - at <= REPEATED_WITHIN

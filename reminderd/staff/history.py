@@ -1,0 +1,185 @@
+"""What has happened to a reminder, in order: its calls, the keys that were pressed, its changes, and what staff did."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.core.changes import Change
+from reminderd.core.model import CallState, Status
+from reminderd.core.sentences import Part, Sentence
+from reminderd.store.appointments import StoredAppointment, stored_appointment
+from reminderd.store.changes import changes_of
+from reminderd.store.queries import Value, acts_on, bundled_with, calls_of
+from reminderd.store.rows import Connection
+
+Row = Mapping[str, Value]
+
+VIEWS: Final = frozenset({"view", "search"})
+"""What the audit has of those who only looked."""
+
+_CLOSED_BY_US: Final = frozenset({CallState.REFUSED, CallState.NOT_PLACED, CallState.UNREPORTED})
+_BY_A_PERSON: Final = "done"
+"""The act whose detail is a note, in the words of the person who did it."""
+_NOBODY: Final[Mapping[str, Sequence[str]]] = {}
+
+
+@frozen(kw_only=True)
+class Event:
+    """One thing that has happened to a reminder."""
+
+    at: datetime
+    what: Sentence
+    detail: Part | None = None
+
+
+@frozen(kw_only=True)
+class Record:
+    """A reminder with everything that is stored of it, each as rows by column name."""
+
+    reminder: Row
+    appointment: StoredAppointment | None
+    """The one that it was planned for, with all its reminders; None: it belongs to none, or that was deleted."""
+    calls: Sequence[Row]
+    bundled: Mapping[str, Sequence[str]]
+    """The names of the other reminders of each call, by the call's id."""
+    acts: Sequence[Row]
+    """What the audit has of it, also who looked at it."""
+    changes: Sequence[Change]
+
+    @property
+    def events(self) -> list[Event]:
+        """Return what has happened to it, in order."""
+        return history(self.reminder, self.calls, self.acts, self.bundled, self.changes)
+
+
+def record_of(connection: Connection, *, reminder: Row) -> Record:
+    """Return a reminder, whose row was read in this transaction, with everything that is stored of it."""
+    reminder_id, appointment_id = str(reminder["id"]), reminder["appointment_id"]
+    return Record(
+        reminder=reminder,
+        appointment=None if appointment_id is None else stored_appointment(connection, str(appointment_id)),
+        calls=calls_of(connection, reminder_id),
+        bundled=bundled_with(connection, reminder_id),
+        acts=acts_on(connection, reminder_id),
+        changes=changes_of(connection, reminder_id),
+    )
+
+
+def history(
+    reminder: Row,
+    calls: Sequence[Row],
+    acts: Sequence[Row],
+    others: Mapping[str, Sequence[str]] = _NOBODY,
+    changes: Sequence[Change] = (),
+) -> list[Event]:
+    """Return what has happened to a reminder, in order; who looked at it is left out.
+
+    Args:
+        reminder: its row.
+        calls: its rows of `call_logs`, oldest first.
+        acts: its rows of `audit`.
+        others: the names of the other reminders of each call, by the calls' ids.
+        changes: of its outcome, oldest first.
+    """
+    done = [act for act in acts if act["act"] not in VIEWS]
+    events = [*_beginning(reminder, done), *_acts(done)]
+    for number, call in enumerate(calls, 1):
+        events += _of_call(call, number, others.get(str(call["id"]), ()))
+    events += _earlier_outcomes(reminder, done, changes)
+    events.sort(key=attrgetter("at"))
+    return [*events, *_state(reminder)]
+
+
+def _event(at: Value, what: Sentence, detail: Part | None = None) -> Iterator[Event]:
+    if isinstance(at, datetime):
+        yield Event(at=at, what=what, detail=detail)
+
+
+def _words(text: Value) -> Sentence | None:
+    """Return a text of the program, which may be one that other languages have; codes as people read them."""
+    return None if text is None else Sentence(str(text))
+
+
+def code_in_words(code: Value) -> Sentence:
+    """Return a code as people read it."""
+    return Sentence(str(code).replace("_", " "))
+
+
+def _beginning(reminder: Row, acts: Sequence[Row]) -> Iterator[Event]:
+    if not any(act["act"] == "add" for act in acts):
+        yield from _event(reminder["created_at"], Sentence("added"), Sentence("by another program, or an import"))
+
+
+def _acts(acts: Sequence[Row]) -> Iterator[Event]:
+    for act in acts:
+        values = {"act": Sentence(str(act["act"])), "actor": Sentence(str(act["actor"]))}
+        is_note = act["act"] == _BY_A_PERSON and act["detail"] is not None
+        detail = str(act["detail"]) if is_note else _words(act["detail"])
+        yield from _event(act["at"], Sentence("%(act)s by %(actor)s", values), detail)
+
+
+def _of_call(call: Row, number: int, others: Sequence[str] = ()) -> Iterator[Event]:
+    values: dict[str, Part] = {"number": str(number)}
+    if call["adopted"]:
+        unknown = Sentence("a call that reminderd did not know")
+        yield from _event(call["created_at"], Sentence("call %(number)s reported", values), unknown)
+    else:
+        bundled = Sentence("bundled with %(others)s", {"others": ", ".join(others)}) if others else None
+        yield from _event(call["created_at"], Sentence("call %(number)s created", values), bundled)
+    state = code_in_words(call["state"])
+    if call["received_at"] is not None:
+        ended = Sentence("call %(number)s: %(word)s", values | {"word": Sentence(str(call["status"]))})
+        yield from _event(call["received_at"], ended, _how_it_ended(call))
+    elif call["state"] in _CLOSED_BY_US:
+        closed = Sentence("call %(number)s: %(word)s", values | {"word": state})
+        yield from _event(call["updated_at"], closed, _words(call["error"]))
+    else:
+        word = Sentence(str(call["status"])) if call["status"] else state
+        alive = Sentence("call %(number)s: %(word)s, not ended yet", values | {"word": word})
+        yield from _event(call["updated_at"], alive, _words(call["error"]))
+
+
+_FACTS: Final = (
+    ("answered by %(value)s", "answered_by"),
+    ("seconds %(value)s", "duration_seconds"),
+    ("SIP %(value)s", "sip_response_code"),
+    ("error %(value)s", "error_code"),
+)
+
+
+def _how_it_ended(call: Row) -> Sentence | None:
+    words = [] if call["outcome"] is None else [code_in_words(call["outcome"])]
+    words += [Sentence(text, {"value": str(call[name])}) for text, name in _FACTS if call[name] is not None]
+    return Sentence("%(all)s", {"all": words}, between=", ") if words else None
+
+
+def _earlier_outcomes(reminder: Row, acts: Sequence[Row], changes: Sequence[Change]) -> Iterator[Event]:
+    """Yield what the reminder had come to before its last change, where neither an act nor its state shows it."""
+    shown = {(act["at"], act["act"]) for act in acts}
+    for change in changes:
+        is_now = change.at == reminder["updated_at"] and change.status == reminder["status"]
+        is_by_staff = change.status == Status.SCHEDULED and any(at == change.at for at, _ in shown)
+        if is_now or is_by_staff:
+            continue
+        why = None if change.end_code is None else Sentence(change.end_code.sentence)
+        if change.response is None or (change.at, change.response) in shown:
+            yield Event(at=change.at, what=Sentence(change.status), detail=why)
+        else:
+            yield Event(at=change.at, what=_with_answer(change.status, change.response), detail=why)
+
+
+def _state(reminder: Row) -> Iterator[Event]:
+    """Yield the state since its last change."""
+    is_final = Status(str(reminder["status"])).final
+    why = reminder["last_error"] if is_final else reminder["hold_reason"]
+    status, response = str(reminder["status"]), reminder["response"]
+    what = Sentence(status) if response is None else _with_answer(status, str(response))
+    yield from _event(reminder["updated_at"], what, _words(why))
+
+
+def _with_answer(status: str, response: str) -> Sentence:
+    values = {"status": Sentence(status), "answer": code_in_words(response)}
+    return Sentence("%(status)s; the patient's answer: %(answer)s", values)

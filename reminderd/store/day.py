@@ -1,0 +1,261 @@
+"""One day as the front desk sees it: who needs a human, who is in a call, what waits, what is done."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from attrs import frozen
+
+from reminderd.core.model import Appointment, CallOutcome, CallState, Reminder, Status
+from reminderd.core.outcomes import Group, Outcome, as_spoken, group_of, outcome
+from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.store.queries import NEEDS_HUMAN, Place
+from reminderd.store.rows import APPOINTMENTS, REMINDERS, Connection, Row, from_ms, in_list, sql_list, to_ms
+
+PAGE: Final = 50
+"""Reminders of a page of a list."""
+
+MOST_COUNTED: Final = 1_000
+"""At most this many of other days are counted."""
+
+SLOT: Final = timedelta(minutes=10)
+"""The parts of the day in which reminders are counted."""
+
+
+class DayList(StrEnum):
+    """A list of reminders. What it is called is a part of addresses."""
+
+    NEEDS_HUMAN = "open"
+    IN_CALL = "calls"
+    WAITING = "waiting"
+    DONE = "done"
+    EARLIER = "earlier"
+    """Of earlier days, and need a human still."""
+    LATER = "later"
+    """Of later days, and need one already: a number was changed, or can't be called."""
+
+
+@frozen(kw_only=True)
+class Day:
+    """Which day, in the clinic's time."""
+
+    since: datetime
+    until: datetime
+    """The first moment that is not a part of it."""
+    is_today: bool
+    """Today also has the calls and the waiting reminders of other days."""
+
+
+@frozen(kw_only=True)
+class LastCall:
+    """The newest call of a reminder as it is now."""
+
+    state: CallState
+    status: str | None
+    """The provider's own word; None before it has said any."""
+    outcome: CallOutcome | None
+    """How it has ended for this reminder's patient."""
+    created_at: datetime
+
+
+@frozen(kw_only=True)
+class Entry:
+    """One reminder of a list, with what staff must see of it."""
+
+    reminder: Reminder
+    outcome: Outcome
+    call: LastCall | None
+    """None: there was none."""
+    call_outcome: CallOutcome | None
+    """How the last call that has ended did so; None: none has."""
+    appointment: Appointment | None
+    """None: it belongs to none, or to one that was deleted."""
+
+    @property
+    def ref(self) -> str | None:
+        """Return the name by which staff know it: its own, or that of its appointment."""
+        return self.reminder.ref or (None if self.appointment is None else self.appointment.ref)
+
+
+@frozen
+class Page:
+    """A part of a list."""
+
+    entries: tuple[Entry, ...]
+    following: Place | None = None
+    """Where the next page begins; None: this is the last one."""
+
+
+@frozen
+class Slot:
+    """How many reminders of a group have their time in one part of a day."""
+
+    number: int
+    """From 0: so many times `SLOT` after midnight."""
+    group: Group
+    reminders: int
+
+
+@frozen(kw_only=True)
+class Overview:
+    """A whole day."""
+
+    groups: Mapping[Group, int]
+    """How many each list has."""
+    outcomes: Mapping[Outcome, int]
+    """The reminders whose time is on this day."""
+    slots: tuple[Slot, ...]
+    """The same by their time."""
+    lists: Mapping[DayList, Page]
+    """The first page of each."""
+    earlier: int = 0
+    """How many the list of earlier days has, up to `MOST_COUNTED`; 0 on any day but today …"""
+    later: int = 0
+    """… and that of later days."""
+
+
+_OF_DAY: Final = "scheduled_at >= :since AND scheduled_at < :until"
+_SCHEDULED: Final = f"status = 'scheduled' AND {NEEDS_HUMAN} IS NOT TRUE AND status <> ''"
+_IN_CALL: Final = f"status IN {sql_list(one for one in Status if one.in_call)}"
+_FINAL: Final = f"status IN {sql_list(one for one in Status if one.final)}"
+_CONDITIONS: Final = {
+    DayList.NEEDS_HUMAN: f"{NEEDS_HUMAN} AND {_OF_DAY}",
+    DayList.IN_CALL: f"{_IN_CALL} AND {_OF_DAY}",
+    DayList.WAITING: f"{_SCHEDULED} AND {_OF_DAY}",
+    DayList.DONE: f"{_FINAL} AND {NEEDS_HUMAN} IS NOT TRUE AND {_OF_DAY}",
+    DayList.EARLIER: f"{NEEDS_HUMAN} AND scheduled_at < :since AND phone_number <> ''",
+    DayList.LATER: f"{NEEDS_HUMAN} AND scheduled_at >= :until AND phone_number <> ''",
+}
+_CONDITIONS_TODAY: Final = _CONDITIONS | {
+    DayList.IN_CALL: f"{_IN_CALL} AND status <> ''",
+    DayList.WAITING: f"{_SCHEDULED} AND scheduled_at < :until",
+}
+_NEWEST_FIRST: Final = frozenset({DayList.DONE, DayList.EARLIER})
+_FIRST_PAGES: Final = (DayList.NEEDS_HUMAN, DayList.IN_CALL, DayList.WAITING, DayList.DONE)
+
+_COUNTS: Final = f"""
+SELECT status, response, end_code, hold_code, done_at IS NOT NULL AS is_done, (scheduled_at - :since) / :slot AS slot,
+       count(*) AS reminders
+  FROM reminders WHERE {_OF_DAY}
+ GROUP BY status, response, end_code, hold_code, done_at IS NOT NULL, (scheduled_at - :since) / :slot
+"""
+_CALLS: Final = """
+SELECT m.reminder_id, m.scheduled_at, m.spoken, c.phone_number, c.state, c.status, c.outcome, c.created_at
+  FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
+ WHERE m.reminder_id IN {} AND m.deleted = 0 ORDER BY c.seq
+"""
+_APPOINTMENTS: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE id IN {{}}"
+
+_ENDS: Final = {str(one): one for one in EndCode}
+_HOLDS: Final = {str(one): one for one in HoldCode}
+_CALL_OUTCOMES: Final = {str(one): one for one in CallOutcome}
+
+
+def read_day(connection: Connection, *, day: Day) -> Overview:
+    """Return a day, with the first page of each of its lists.
+
+    Args:
+        connection: in a transaction, so that the numbers fit the lists.
+        day: which.
+    """
+    outcomes, slots = Counter[Outcome](), Counter[tuple[int, Group]]()
+    for row in connection.execute(_COUNTS, _span(day) | {"slot": SLOT // timedelta(milliseconds=1)}).fetchall():
+        word = outcome(
+            Status(row["status"]),
+            row["response"],
+            _ENDS.get(row["end_code"]),
+            _HOLDS.get(row["hold_code"]),
+            is_done=bool(row["is_done"]),
+        )
+        outcomes[word] += row["reminders"]
+        slots[row["slot"], group_of(word)] += row["reminders"]
+    groups = Counter[Group]()
+    for word, reminders in outcomes.items():
+        groups[group_of(word)] += reminders
+    if day.is_today:
+        groups[Group.IN_CALL] = _count(connection, DayList.IN_CALL, day)
+        groups[Group.WAITING] = _count(connection, DayList.WAITING, day)
+    return Overview(
+        groups={one: groups[one] for one in Group},
+        outcomes=outcomes,
+        slots=tuple(Slot(number, group, slots[number, group]) for number, group in sorted(slots)),
+        lists={which: read_list(connection, which=which, day=day) for which in _FIRST_PAGES},
+        earlier=_count(connection, DayList.EARLIER, day, MOST_COUNTED) if day.is_today else 0,
+        later=_count(connection, DayList.LATER, day, MOST_COUNTED) if day.is_today else 0,
+    )
+
+
+def read_list(connection: Connection, *, which: DayList, day: Day, after: Place | None = None) -> Page:
+    """Return a page of a list; it takes as long wherever it begins.
+
+    Args:
+        connection: in a transaction.
+        which: the list.
+        day: of which day.
+        after: where the page before it ends; None: the first page.
+    """
+    is_newest_first = which in _NEWEST_FIRST
+    condition, parameters = _conditions(day)[which], _span(day) | {"limit": PAGE + 1}
+    if after is not None:
+        condition += f" AND (scheduled_at, id) {'<' if is_newest_first else '>'} (:after, :after_id)"
+        parameters |= {"after": to_ms(after.at), "after_id": after.id}
+    order = "scheduled_at DESC, id DESC" if is_newest_first else "scheduled_at, id"
+    sql = f"SELECT {REMINDERS.names} FROM reminders WHERE {condition} ORDER BY {order} LIMIT :limit"
+    rows = connection.execute(sql, parameters).fetchall()
+    found = [REMINDERS.read(row) for row in rows[:PAGE]]
+    last = found[-1] if len(rows) > PAGE else None
+    return Page(
+        entries=tuple(_entries(connection, found)),
+        following=None if last is None else Place(last.scheduled_at, last.id),
+    )
+
+
+def _count(connection: Connection, which: DayList, day: Day, most: int | None = None) -> int:
+    limit = "" if most is None else " LIMIT :most"
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM reminders WHERE {_conditions(day)[which]}{limit}) AS some"
+    parameters = _span(day) if most is None else _span(day) | {"most": most}
+    return int(connection.execute(sql, parameters).fetchone()[0])
+
+
+def _conditions(day: Day) -> Mapping[DayList, str]:
+    return _CONDITIONS_TODAY if day.is_today else _CONDITIONS
+
+
+def _span(day: Day) -> dict[str, Any]:
+    return {"since": to_ms(day.since), "until": to_ms(day.until)}
+
+
+def _entries(connection: Connection, reminders: Sequence[Reminder]) -> Iterable[Entry]:
+    """Yield what staff see of these reminders."""
+    ids, parameters = in_list("id", (one.id for one in reminders))
+    calls: dict[str, list[Row]] = {}
+    for row in connection.execute(_CALLS.format(ids), parameters).fetchall():
+        calls.setdefault(row["reminder_id"], []).append(row)
+    names, parameters = in_list("id", {one.appointment_id for one in reminders if one.appointment_id is not None})
+    rows = connection.execute(_APPOINTMENTS.format(names), parameters).fetchall()
+    appointments = {row["id"]: APPOINTMENTS.read(row) for row in rows}
+    for one in reminders:
+        own = [_last_call(row) for row in calls.get(one.id, ()) if _is_about(row, one)]
+        yield Entry(
+            reminder=one,
+            outcome=outcome(one.status, one.response, one.end_code, one.hold_code, is_done=one.done_at is not None),
+            call=own[-1] if own else None,
+            call_outcome=next((call.outcome for call in reversed(own) if call.outcome is not None), None),
+            appointment=appointments.get(one.appointment_id or ""),
+        )
+
+
+def _is_about(call: Row, reminder: Reminder) -> bool:
+    """Return whether a call is about a reminder as it is now: it may have been moved, or have another number."""
+    return bool(call["scheduled_at"] == to_ms(reminder.scheduled_at) and call["phone_number"] == reminder.phone_number)
+
+
+def _last_call(row: Row) -> LastCall:
+    return LastCall(
+        state=CallState(row["state"]),
+        status=row["status"],
+        outcome=as_spoken(_CALL_OUTCOMES.get(row["outcome"]), is_spoken=bool(row["spoken"])),
+        created_at=from_ms(row["created_at"]),
+    )

@@ -1,0 +1,307 @@
+"""Who may log in to the front desk's pages, who is logged in, and which log-ins have failed lately."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from secrets import token_urlsafe
+from typing import Final
+
+from attrs import field, frozen
+
+from reminderd.core.logins import (
+    FORGOTTEN_AFTER,
+    KNOWN_FOR,
+    LONGEST_SESSION,
+    Counter,
+    Failures,
+    Role,
+    has_ended,
+    one_more,
+)
+from reminderd.store.queries import Value
+from reminderd.store.rows import Connection, audit, from_ms, to_ms
+
+_TOKEN_BYTES: Final = 32
+
+
+@frozen(kw_only=True)
+class Secrets:
+    """What a user logs in with."""
+
+    password_hash: str = field(repr=False)
+    totp_secret: str | None = field(repr=False)
+    """In base 32; None: without one-time codes."""
+
+
+@frozen(kw_only=True)
+class User:
+    """An account; a row of `users`."""
+
+    name: str
+    role: Role
+    secrets: Secrets
+    totp_used: int | None
+    """The last time step of which a one-time code was used."""
+
+
+@frozen(kw_only=True)
+class Session:
+    """Somebody who is logged in; a row of `sessions`."""
+
+    digest: str
+    """Of the token that only the browser has."""
+    user_name: str
+    role: Role
+    """As it is now."""
+    csrf: str = field(repr=False)
+    notice: str | None
+    seen_at: datetime
+
+
+# Accounts
+
+
+def has_users(connection: Connection) -> bool:
+    """Return whether there is any account: without one, nobody gets in."""
+    return connection.execute("SELECT name FROM users LIMIT 1").fetchone() is not None
+
+
+def find_user(connection: Connection, name: str) -> User | None:
+    """Return the account with this name, as it is stored; None: there is none."""
+    row = connection.execute(
+        "SELECT name, role, password_hash, totp_secret, totp_used FROM users WHERE name = :name", {"name": name}
+    ).fetchone()
+    if row is None:
+        return None
+    secrets = Secrets(password_hash=row["password_hash"], totp_secret=row["totp_secret"])
+    return User(name=row["name"], role=Role(row["role"]), secrets=secrets, totp_used=row["totp_used"])
+
+
+def list_users(connection: Connection) -> list[dict[str, Value]]:
+    """Return all accounts by name, without their secrets, and when each was last logged in to in the last 90 days."""
+    rows = connection.execute(
+        "SELECT u.name, u.role, u.totp_secret IS NOT NULL AS totp, u.created_at, u.changed_at,"
+        " (SELECT max(a.last_at) FROM login_addresses AS a WHERE a.user_name = u.name) AS last_login_at"
+        " FROM users AS u ORDER BY u.name"
+    ).fetchall()
+    return [
+        {
+            "name": row["name"],
+            "role": row["role"],
+            "totp": bool(row["totp"]),
+            "created_at": from_ms(row["created_at"]),
+            "changed_at": from_ms(row["changed_at"]),
+            "last_login_at": None if row["last_login_at"] is None else from_ms(row["last_login_at"]),
+        }
+        for row in rows
+    ]
+
+
+def add_user(connection: Connection, now: datetime, *, name: str, role: Role, secrets: Secrets, actor: str) -> bool:
+    """Add an account; return False if there is one with this name, which stays as it is."""
+    added = connection.execute(
+        "INSERT INTO users (name, role, password_hash, totp_secret, created_at, changed_at)"
+        " VALUES (:name, :role, :password_hash, :totp_secret, :now, :now) ON CONFLICT DO NOTHING",
+        {
+            "name": name,
+            "role": str(role),
+            "password_hash": secrets.password_hash,
+            "totp_secret": secrets.totp_secret,
+            "now": to_ms(now),
+        },
+    )
+    if added.rowcount != 1:
+        return False
+    audit(connection, now, actor=actor, act="user-add", detail=f"{name}, {role}{_with_codes(secrets)}")
+    return True
+
+
+def set_secrets(connection: Connection, now: datetime, *, name: str, secrets: Secrets, actor: str) -> bool:
+    """Give an account a new password, end its sessions, and forget its failures; return False if there is none."""
+    changed = connection.execute(
+        "UPDATE users SET password_hash = :password_hash, totp_secret = :totp_secret, totp_used = NULL,"
+        " changed_at = :now WHERE name = :name",
+        {
+            "name": name,
+            "password_hash": secrets.password_hash,
+            "totp_secret": secrets.totp_secret,
+            "now": to_ms(now),
+        },
+    )
+    if changed.rowcount != 1:
+        return False
+    _close_sessions_of(connection, name)
+    _forget_failures_of(connection, name)
+    audit(connection, now, actor=actor, act="user-passwd", detail=f"{name}{_with_codes(secrets)}")
+    return True
+
+
+def remove_user(connection: Connection, now: datetime, *, name: str, actor: str) -> bool:
+    """Delete an account and end its sessions; return False if there is none. What the user did stays in the audit."""
+    removed = connection.execute("DELETE FROM users WHERE name = :name", {"name": name})
+    if removed.rowcount != 1:
+        return False
+    _close_sessions_of(connection, name)
+    _forget_failures_of(connection, name)
+    connection.execute("DELETE FROM login_addresses WHERE user_name = :name", {"name": name})
+    audit(connection, now, actor=actor, act="user-remove", detail=name)
+    return True
+
+
+def _with_codes(secrets: Secrets) -> str:
+    return "" if secrets.totp_secret is None else ", with one-time codes"
+
+
+# Sessions
+
+
+def open_session(connection: Connection, now: datetime, *, user: User, address: str, step: int | None) -> str | None:
+    """Log a user in and return the token for the browser; None: the account has changed since it was read.
+
+    Args:
+        connection: in a write transaction.
+        now: the time of the transaction.
+        user: the account, whose password was right.
+        address: from `client_address`; from now on known as one of the user's.
+        step: the time step of the one-time code, which is used now; None: the user has none.
+    """
+    checked = {"name": user.name, "password_hash": user.secrets.password_hash, "step": -1 if step is None else step}
+    unchanged = connection.execute(
+        "UPDATE users SET totp_used = CASE WHEN totp_secret IS NULL THEN totp_used ELSE :step END"
+        " WHERE name = :name AND password_hash = :password_hash"
+        " AND (totp_secret IS NULL OR coalesce(totp_used, -1) < :step)",
+        checked,
+    )
+    if unchanged.rowcount != 1:
+        return None
+    connection.execute(
+        "INSERT INTO login_addresses (user_name, address, last_at) VALUES (:name, :address, :now)"
+        " ON CONFLICT (user_name, address) DO UPDATE SET last_at = excluded.last_at",
+        {"name": user.name, "address": address, "now": to_ms(now)},
+    )
+    token = token_urlsafe(_TOKEN_BYTES)
+    connection.execute(
+        "INSERT INTO sessions (digest, user_name, csrf, created_at, seen_at)"
+        " VALUES (:digest, :name, :csrf, :now, :now)",
+        {"digest": digest_of(token), "name": user.name, "csrf": token_urlsafe(_TOKEN_BYTES), "now": to_ms(now)},
+    )
+    audit(connection, now, actor=user.name, act="log-in", detail=f"from {address}")
+    return token
+
+
+def digest_of(token: str) -> str:
+    """Return under what a session is stored; the token itself is nowhere but in the browser."""
+    return sha256(token.encode(errors="surrogatepass")).hexdigest()
+
+
+def session_of(connection: Connection, now: datetime, *, digest: str, idle: timedelta) -> Session | None:
+    """Return the session with the token that has this digest; None: there is none, or it has ended."""
+    row = connection.execute(
+        "SELECT s.digest, s.user_name, u.role, s.csrf, s.notice, s.created_at, s.seen_at"
+        " FROM sessions AS s JOIN users AS u ON u.name = s.user_name WHERE s.digest = :digest",
+        {"digest": digest},
+    ).fetchone()
+    if row is None or has_ended(from_ms(row["created_at"]), from_ms(row["seen_at"]), now, idle=idle):
+        return None
+    return Session(
+        digest=row["digest"],
+        user_name=row["user_name"],
+        role=Role(row["role"]),
+        csrf=row["csrf"],
+        notice=row["notice"],
+        seen_at=from_ms(row["seen_at"]),
+    )
+
+
+def touch(connection: Connection, now: datetime, *, digest: str) -> None:
+    """Record that a session is in use: see `is_touched`."""
+    connection.execute(
+        "UPDATE sessions SET seen_at = :now WHERE digest = :digest", {"now": to_ms(now), "digest": digest}
+    )
+
+
+def set_notice(connection: Connection, _now: datetime, *, digest: str, notice: str | None) -> None:
+    """Keep what the next page says of the act before it; None: it was shown."""
+    connection.execute(
+        "UPDATE sessions SET notice = :notice WHERE digest = :digest", {"notice": notice, "digest": digest}
+    )
+
+
+def close_session(connection: Connection, now: datetime, *, session: Session) -> None:
+    """Log a user out."""
+    closed = connection.execute("DELETE FROM sessions WHERE digest = :digest", {"digest": session.digest})
+    if closed.rowcount == 1:
+        audit(connection, now, actor=session.user_name, act="log-out")
+
+
+def close_all_sessions(connection: Connection) -> None:
+    """Log everybody out, without a line for each in the audit."""
+    connection.execute("DELETE FROM sessions")
+
+
+def _close_sessions_of(connection: Connection, name: str) -> None:
+    connection.execute("DELETE FROM sessions WHERE user_name = :name", {"name": name})
+
+
+# Failed log-ins
+
+
+def is_known(connection: Connection, now: datetime, *, name: str, address: str) -> bool:
+    """Return whether the user with this name has logged in from this address lately."""
+    row = connection.execute(
+        "SELECT last_at FROM login_addresses WHERE user_name = :name AND address = :address AND last_at > :since",
+        {"name": name, "address": address, "since": to_ms(now - KNOWN_FOR)},
+    )
+    return row.fetchone() is not None
+
+
+def failures_of(connection: Connection, counted: Sequence[Counter]) -> list[tuple[Counter, Failures | None]]:
+    """Return each counter with its failures; None: there were none lately."""
+    return [(counter, _failures(connection, counter)) for counter in counted]
+
+
+def _failures(connection: Connection, counter: Counter) -> Failures | None:
+    row = connection.execute(
+        "SELECT failures, last_at FROM login_failures WHERE counter = :counter", {"counter": counter.key}
+    ).fetchone()
+    return None if row is None else Failures(row["failures"], from_ms(row["last_at"]))
+
+
+def note_failure(connection: Connection, now: datetime, *, counted: Sequence[Counter], detail: str) -> None:
+    """Count a failed log-in; nobody has logged in, so it is reminderd that records it in the audit.
+
+    Args:
+        connection: in a write transaction.
+        now: the time of the transaction.
+        counted: its counters.
+        detail: which account, from where, why.
+    """
+    for counter in counted:
+        after = one_more(_failures(connection, counter), now)
+        connection.execute(
+            "INSERT INTO login_failures (counter, failures, last_at) VALUES (:counter, :failures, :last_at)"
+            " ON CONFLICT (counter) DO UPDATE SET failures = excluded.failures, last_at = excluded.last_at",
+            {"counter": counter.key, "failures": after.count, "last_at": to_ms(after.last_at)},
+        )
+    audit(connection, now, actor="reminderd", act="log-in-refused", detail=detail)
+
+
+def forget_failures(connection: Connection, _now: datetime, *, counted: Sequence[Counter]) -> None:
+    """Let the counters of a log-in that succeeded begin anew, but for that of the address."""
+    for counter in counted:
+        if counter.begins_anew:
+            connection.execute("DELETE FROM login_failures WHERE counter = :counter", {"counter": counter.key})
+
+
+def _forget_failures_of(connection: Connection, name: str) -> None:
+    connection.execute(
+        "DELETE FROM login_failures WHERE counter = :account OR (counter >= :first AND counter < :after)",
+        {"account": f"user:{name}", "first": f"user:{name} ", "after": f"user:{name}!"},
+    )
+
+
+def forget_old_log_ins(connection: Connection, now: datetime) -> None:
+    """Delete the sessions that have ended, the failures that no longer count, and addresses not used for long."""
+    connection.execute("DELETE FROM sessions WHERE created_at <= :before", {"before": to_ms(now - LONGEST_SESSION)})
+    connection.execute("DELETE FROM login_failures WHERE last_at <= :before", {"before": to_ms(now - FORGOTTEN_AFTER)})
+    connection.execute("DELETE FROM login_addresses WHERE last_at <= :before", {"before": to_ms(now - KNOWN_FOR)})

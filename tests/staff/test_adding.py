@@ -1,0 +1,31 @@
+"""Add one reminder by hand."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from reminderd.core.requests import ReminderRequest
+from reminderd.staff.adding import add_one, concerns
+from reminderd.store.reminders import RefTakenError, Source
+from tests.support.builders import DAY, NOW
+from tests.support.store import a_store
+
+REQUEST = ReminderRequest(
+    phone_number="+12025550001", message="Dear [NameF].", scheduled_at=NOW + DAY, ref="47", language=None
+)
+
+
+def test_what_staff_should_look_at_again_is_known_before_and_after(tmp_path: Path) -> None:
+    with a_store(tmp_path / "clinic.db") as store:
+        store.insert("other", ref="0047")
+        store.connection.execute("INSERT INTO opt_outs (phone_number, created_at) VALUES ('+12025550001', 0)")
+        before = concerns(store.connection, REQUEST, store.rules)
+        add = partial(add_one, request=REQUEST, reminder_id="r1", rules=store.rules, source=Source(actor="anna"))
+        added = store.write(add)
+        assert added.warnings == before
+        assert [warning.partition(":")[0] for warning in before] == ["this number has opted out", "message", "ref"]
+        assert (added.reminder["id"], added.reminder["ref"], added.reminder["status"]) == ("r1", "47", "scheduled")
+        with pytest.raises(RefTakenError, match="r1"):
+            store.write(add)
+        assert store.count("audit") == 1
