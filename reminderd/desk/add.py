@@ -5,17 +5,18 @@ from functools import partial
 from typing import Final, TypeAlias
 from uuid import uuid4
 
-from attrs import evolve, frozen
+from attrs import frozen
 from babel.core import Locale, UnknownLocaleError
 from quart import Response
 
 from reminderd.config import numbering_of, planning_of
 from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment
+from reminderd.core.model import Status
 from reminderd.core.phone import national, patient_number
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request
 from reminderd.core.script.languages import BUILT_IN
 from reminderd.core.upsert import Intake
-from reminderd.desk.catalog import Catalog, N_
+from reminderd.desk.catalog import N_, Catalog
 from reminderd.desk.context import Desk
 from reminderd.desk.pages import Form, Route, done, form, render
 from reminderd.desk.sessions import Visitor
@@ -134,18 +135,19 @@ async def _post(desk: Desk, visitor: Visitor, kind: _Kind) -> Response:
 
 async def _added(desk: Desk, visitor: Visitor, asked: Asked, seen: str) -> Response:
     """Add it if it still comes to what was seen, and go on to its page."""
-    fixed = {"rules": desk.rules, "mint": lambda: str(uuid4()), "source": Source(actor=visitor.name), "shown": seen}
+    rules, source, mint = desk.rules, Source(actor=visitor.name), lambda: str(uuid4())
     if isinstance(asked, ReminderRequest):
-        decision, row = await desk.database.write(partial(add_reminder_as_shown, request=asked, **fixed))
-        words = _ADDED_REMINDER
-        reminder_id = str(row["id"]) if row else None
+        add_it = partial(add_reminder_as_shown, request=asked, rules=rules, mint=mint, source=source, shown=seen)
+        decision, row = await desk.database.write(add_it)
+        words, reminder_id = _ADDED_REMINDER, row.get("id")
     else:
-        decision, stored = await desk.database.write(partial(add_appointment_as_shown, request=asked, **fixed))
-        waiting = [one for one in (stored.reminders if stored else []) if one["status"] == "scheduled"]
+        add_both = partial(add_appointment_as_shown, request=asked, rules=rules, mint=mint, source=source, shown=seen)
+        decision, stored = await desk.database.write(add_both)
+        waiting = [one for one in (stored.reminders if stored else []) if one["status"] == Status.SCHEDULED]
         words = _ADDED_APPOINTMENT if waiting else _ADDED_WITHOUT_CALLS
-        reminder_id = str(waiting[0]["id"]) if waiting else None
+        reminder_id = waiting[0]["id"] if waiting else None
     words = {Intake.UNCHANGED: _IS_THERE, Intake.CHANGED: _CHANGED}.get(decision.intake, words)
-    path = "/add" if reminder_id is None else f"/r/{desk.base.addresses.locked(reminder_id)}"
+    path = "/add" if reminder_id is None else f"/r/{desk.base.addresses.locked(str(reminder_id))}"
     return await done(desk, visitor, path, desk.catalog.gettext(words))
 
 
@@ -186,13 +188,13 @@ async def _form(
     values: Mapping[str, str] | None = None,
     mistakes: Sequence[str] = (),
 ) -> Response:
-    errors: dict[str, str] = {}
+    errors = dict.fromkeys(kind.fields, "")
     others: list[str] = []
     for mistake in mistakes:
         field, colon, text = mistake.partition(": ")
         place = f"{field}_date" if field in _MOMENTS else field
         if colon and place in kind.fields:
-            errors[place] = "; ".join(filter(None, (errors.get(place), desk.catalog.sentence(text))))
+            errors[place] = "; ".join(filter(None, (errors[place], desk.catalog.sentence(text))))
         else:
             others.append(desk.catalog.sentence(mistake))
     config = desk.config
@@ -204,11 +206,12 @@ async def _form(
         kind=kind,
         values=values or dict.fromkeys(kind.fields, ""),
         errors=errors,
+        is_wrong=any(errors.values()),
         others=others,
         plans_calls=planning_of(config).is_used,
         before=config.reminders.before,
         types=list(config.reminders.types),
-        templates=list(config.messages.templates),
+        templates=[(name, name) for name in config.messages.templates],
         languages=_languages(desk),
         country=config.clinic.country,
     )

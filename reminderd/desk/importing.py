@@ -1,24 +1,25 @@
 """Import a file: upload it, read in words what it would do, then take it or discard it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from copy import copy
 from datetime import date, datetime, time, timedelta
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 import trio
 from attrs import define, evolve, field
-from quart import Response, request
-from werkzeug.exceptions import Forbidden, HTTPException, RequestEntityTooLarge
+from quart import Response
+from werkzeug.exceptions import Forbidden, RequestEntityTooLarge
 
 from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
-from reminderd.desk.catalog import Catalog, N_
+from reminderd.desk.catalog import N_, Catalog
 from reminderd.desk.context import Desk
-from reminderd.desk.dry_runs import MOST_SHOWN, Checked, Done
-from reminderd.desk.pages import SOON, Freshness, Route, done, form, render, see_other
+from reminderd.desk.dry_runs import MOST_SHOWN
+from reminderd.desk.pages import Freshness, Route, done, form, render, see_other
 from reminderd.desk.receiving import receive_file
 from reminderd.desk.sessions import Visitor, has_token
 from reminderd.desk.uploads import MOST_BYTES, BusyError, Stage, TooManyFilesError, Upload, Wish
@@ -31,16 +32,19 @@ PATH: Final = "/import"
 _ENCODINGS: Final = ("utf-8", "windows-1252", "windows-1250", "windows-1251", "iso-8859-15", "utf-16")
 _LONGEST_NAME: Final = 100
 _PIECE: Final = 64 * 1024
+_PAUSE: Final = "1s"
+"""When a page asks how far its file is."""
 
-_COUNTED: Final = (
-    Intake.ADDED,
-    Intake.CHANGED,
-    Intake.HELD,
-    Intake.UNCHANGED,
-    Intake.CANCELLED,
-    Intake.NOT_NEEDED,
-)
-"""What is counted, in this order."""
+_COUNTED: Final[Mapping[Intake, tuple[str, str]]] = {
+    Intake.ADDED: (N_("%(num)s new"), N_("%(num)s new")),
+    Intake.CHANGED: (N_("%(num)s changed"), N_("%(num)s changed")),
+    Intake.HELD: (N_("%(num)s held, as its phone number changed"), N_("%(num)s held, as their phone numbers changed")),
+    Intake.UNCHANGED: (N_("%(num)s unchanged"), N_("%(num)s unchanged")),
+    Intake.CANCELLED: (N_("%(num)s cancelled"), N_("%(num)s cancelled")),
+    Intake.NOT_NEEDED: (N_("%(num)s to cancel that is not waiting"), N_("%(num)s to cancel that are not waiting")),
+}
+"""What is counted, in this order: of one, of many."""
+_REFUSED: Final = (N_("%(num)s refused"), N_("%(num)s refused"))
 
 _UNKNOWN_PROFILE: Final = N_("There is no such profile in the configuration.")
 _SNAPSHOT_NEEDS_PROFILE: Final = N_("Choose a profile: only what came from files of the same profile is cancelled.")
@@ -68,18 +72,18 @@ class _WrongWishError(Exception):
 
 async def show(desk: Desk, visitor: Visitor) -> Response:
     """Show how far the file of this session is, or ask for one."""
-    upload = desk.base.uploads.of(visitor.session.digest)
-    if upload is None:
+    found = desk.base.uploads.of(visitor.session.digest)
+    if found is None:
         return await _ask(desk, visitor)
-    return await _shown(desk, visitor, upload, "import.html")
+    return await _shown(desk, visitor, found, "import.html")
 
 
 async def part(desk: Desk, visitor: Visitor) -> Response:
     """Show the same again, in the page that shows it."""
-    upload = desk.base.uploads.of(visitor.session.digest)
-    if upload is None:
+    found = desk.base.uploads.of(visitor.session.digest)
+    if found is None:
         return Response("", 204, headers={"HX-Redirect": PATH})
-    return await _shown(desk, visitor, upload, "import_part.html")
+    return await _shown(desk, visitor, found, "import_part.html")
 
 
 async def upload(desk: Desk, visitor: Visitor) -> Response:
@@ -137,7 +141,7 @@ async def take(desk: Desk, visitor: Visitor) -> Response:
     found = desk.base.uploads.of(visitor.session.digest)
     if found is None or found.stage in {Stage.REFUSED, Stage.DONE, Stage.FAILED}:
         return await done(desk, visitor, PATH, desk.catalog.gettext(_GONE), kind="error")
-    if form().text("look") != _look(found):
+    if form().text("shown") != _look(found):
         return await done(desk, visitor, PATH, desk.catalog.gettext(_LOOK_AGAIN), kind="error")
     desk.base.uploads.take(found, desk.config)
     return see_other(PATH)
@@ -204,8 +208,50 @@ def _profile_words(catalog: Catalog, name: str, days: int) -> str:
     )
 
 
-async def _shown(desk: Desk, visitor: Visitor, template: str, found: Upload | None = None) -> Response:
-    raise NotImplementedError
+async def _shown(desk: Desk, visitor: Visitor, found: Upload, template: str) -> Response:
+    """Show how far a file is; while it is worked on, the page asks again every second."""
+    catalog, found = desk.catalog, copy(found)  # it goes on while the page is rendered
+    busy: dict[str, Any] = {}
+    if found.stage.is_busy:
+        busy["fresh"] = Freshness(after="", pause=_PAUSE, at=catalog.time(desk.clock.now()))
+    result = found.done or (found.checked.would if found.checked is not None else None)
+    return await render(
+        desk,
+        visitor,
+        template,
+        upload=found,
+        look=_look(found),
+        progress=_counts(catalog, found.counts, found.rejected),
+        words="" if result is None else _counts(catalog, result.counts, result.rejected),
+        result=result,
+        first_rows=[] if found.checked is None else [_row(one) for one in found.checked.first_rows],
+        most=MOST_SHOWN,
+        **busy,
+    )
+
+
+def _counts(catalog: Catalog, counts: Mapping[Intake, int], rejected: int) -> str:
+    """Return in words what became of the rows, or would."""
+    told = [
+        catalog.ngettext(*words, counts.get(intake, 0))
+        for intake, words in _COUNTED.items()
+        if counts.get(intake) or (intake is Intake.ADDED and not rejected and not any(counts.values()))
+    ]
+    if rejected:
+        told.append(catalog.ngettext(*_REFUSED, rejected))
+    return ", ".join(told)
+
+
+def _row(row: tuple[int, Asked | Sequence[str]]) -> tuple[int, str, Asked | Sequence[str]]:
+    """Return a row with what it is: what it asks for is shown by that."""
+    line, asked = row
+    kinds = {ReminderRequest: "reminder", AppointmentRequest: "appointment", list: "refused"}
+    return line, kinds.get(type(asked), "cancellation"), asked
+
+
+def _look(found: Upload) -> str:
+    """Return what tells one dry run of this file from every other."""
+    return f"{found.digest}-{found.looks}"
 
 
 def _wish(fields: Mapping[str, str], desk: Desk) -> Wish:
@@ -237,18 +283,16 @@ def _wish(fields: Mapping[str, str], desk: Desk) -> Wish:
     return Wish(profile=profile, coverage=coverage)
 
 
-def _span(
-    fields: Mapping[str, str], desk: Desk, mistakes: dict[str, str]
-) -> tuple[datetime | None, datetime | None]:
+def _span(fields: Mapping[str, str], desk: Desk, mistakes: dict[str, str]) -> tuple[datetime | None, datetime | None]:
     """Return the first moment of a span of days, and the first after it; None: none was given."""
     texts = fields.get("first", ""), fields.get("last", "")
     if not any(texts):
         return None, None
     try:
         first, last = map(date.fromisoformat, texts)
-        if first > last:
-            raise ValueError
     except ValueError:
+        first, last = date.max, date.min
+    if first > last:
         mistakes["first"] = desk.catalog.gettext(_WRONG_DAYS)
         return None, None
     after = last + timedelta(days=1)
@@ -261,3 +305,13 @@ def _shown_name(name: str) -> str:
     clean = "".join(character for character in last if character.isprintable()).strip()
     ending = PurePosixPath(clean).suffix
     return clean if len(clean) <= _LONGEST_NAME else f"{clean[: _LONGEST_NAME - len(ending)]}{ending}"
+
+
+ROUTES: Final = (
+    Route(method="GET", path=PATH, view=show, nav=N_("Import")),
+    Route(method="GET", path=f"{PATH}/part", view=part, is_part=True),
+    Route(method="POST", path=PATH, view=upload, reads_form=False),
+    Route(method="POST", path=f"{PATH}/take", view=take),
+    Route(method="POST", path=f"{PATH}/discard", view=discard),
+    Route(method="GET", path=f"{PATH}/rejected", view=rejected),
+)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 from attrs import define, field
@@ -11,6 +11,11 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeou
 from werkzeug.sansio.multipart import NEED_DATA, Data, Epilogue, Event, Field, File, MultipartDecoder
 
 from reminderd.web.bodies import Body, IncompleteError, body_of
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from trio._file_io import AsyncIOWrapper
 
 _MOST_OF_FIELDS: Final = 64 * 1024
 _MOST_PARTS: Final = 32
@@ -73,7 +78,7 @@ class _Form:
     fields: dict[str, str] = field(factory=dict, init=False)
     _name: str = field(default="", init=False)
     _text: bytearray = field(factory=bytearray, init=False)
-    _file: "trio._file_io.AsyncIOWrapper | None" = field(default=None, init=False)
+    _file: "AsyncIOWrapper[BinaryIO] | None" = field(default=None, init=False)
     _size: int = field(default=0, init=False)
 
     async def take(self, event: Event) -> None:

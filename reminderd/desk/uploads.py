@@ -200,7 +200,9 @@ class Uploads:
     async def _check(self, upload: Upload, config: Config) -> None:
         def work() -> Checked | Refusal:
             upload.digest = digest_of(upload.path)
-            return check(self._import(upload, config), self.database, partial(_show, upload), partial(self._is_over, upload))
+            return check(
+                self._import(upload, config), self.database, partial(_show, upload), partial(self._is_over, upload)
+            )
 
         found = await self._worked(upload, work)
         if found is not None:
