@@ -64,14 +64,14 @@ def appointment() -> None:
 )
 @click.option("--at", required=True, help="When it is: YYYY-MM-DD HH:MM in the clinic's zone, or with an offset.")
 @click.option("--ref", help="Your own unique name for it; shown in lists.")
-@click.option("--type", help="What kind of appointment it is, in your own word.")
+@click.option("--type", help="What kind of appointment it is, in your own words.")
 @click.option("--template", help="The name of a template in [messages.templates]; else that of [reminders].")
 @click.option("--name", help="The patient's name, as it is to be spoken.")
 @click.option("--provider", help="Whom the patient sees.")
 @click.option("--place", help="Where it is.")
 @click.option("--patient", "patient_ref", help="Your own name for the patient.")
-@click.option("--language", help="The patient's language, like es or pt-BR; else the clinic's.")
-@click.option("--timezone", help="The patient's time zone, like America/New_York; else the clinic's.")
+@click.option("--language", help="The patient's language, like es or pt-BR. Default: the clinic's.")
+@click.option("--timezone", help="The patient's time zone, like America/New_York. Default: the clinic's.")
 @as_json
 @with_config
 def add(config: Config, /, *, phone_number: str, at: str, as_json: bool, **others: str | None) -> None:
@@ -158,7 +158,7 @@ def show(config: Config, name: str, *, as_json: bool) -> None:
 @as_json
 @with_config
 def move(config: Config, name: str, at: str, *, as_json: bool) -> None:
-    """Give an appointment, by id or ref, another time; its calls are planned anew, and nobody is called for the old."""
+    """Give an appointment, by id or ref, another time; its calls are planned anew, and no calls for the old time."""
     mistakes: list[str] = []
     moment = read_moment("--to", at, config.calling.local_zone, None, mistakes)
     if moment is None:

@@ -92,7 +92,7 @@ class CallProgress:
 @click.command(name="call-test")
 @click.argument("phone", metavar="PHONE")
 @click.option("--message", default=MESSAGE, show_default=True, help="The message to be spoken.")
-@language_option("The language of the call, like es or pt-BR; else the clinic's.")
+@language_option("The language of the call, like es or pt-BR. Default: the clinic's.")
 @with_config
 def call_test(config: Config, phone: str, message: str, language: str | None) -> None:
     """Call PHONE once with the configured provider, and show the progress of the call.

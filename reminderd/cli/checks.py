@@ -125,7 +125,7 @@ def messages() -> None:
 
 
 @messages.command(name="preview", short_help="Print what a person and a machine hear, in each language.")
-@language_option("Only this language, like es or pt-BR; else the clinic's, and each with a section.")
+@language_option("Only this language, like es or pt-BR; default: the clinic's, and each with a section.")
 @click.option("--template", help="Only this template; else all.")
 @click.option("--at", help="The appointment's time: YYYY-MM-DD HH:MM, local to the clinic; else tomorrow's.")
 @click.option("--name", default="Maria Garcia", show_default=True, help="The patient's name.")
@@ -137,7 +137,7 @@ def preview_(
 ) -> None:
     """Print what patients hear, in the order in which it is spoken, with how long it takes and what could be better.
 
-    Read it aloud, or have somebody read it whose language it is. Nobody is called, and nothing is stored.
+    Read it aloud, or have a native speaker read it. Nobody is called, and nothing is stored.
     """
     templates = templates_of(config)
     names = list(templates.by_name) if template is None else [template]

@@ -82,7 +82,7 @@ def _with_config(command: Callable[Concatenate[Config, P], None], *, needs_all: 
         "--config",
         "config_file",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="The configuration file. Else $REMINDERD_CONFIG, else ./config.toml if it is there.",
+        help="The configuration file. Default: $REMINDERD_CONFIG, then ./config.toml.",
     )
     def wrapped(config_file: Path | None, *args: P.args, **kwargs: P.kwargs) -> None:
         try:

@@ -123,7 +123,7 @@ class _Options:
 @click.option(
     "--dates",
     type=click.Choice([order.value for order in DayOrder]),
-    help="Whether dates like 3/1/2027 are day first or month first; else the file as a whole must show it.",
+    help="Whether dates like 3/1/2027 are day first or month first. Default: the file as a whole must show it.",
 )
 @click.option(
     "--rejected",

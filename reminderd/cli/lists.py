@@ -57,7 +57,7 @@ def of_days(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--response", type=click.Choice([word.value for word in Response]), help="Only those with this answer by key press."
 )
-@click.option("--phone", metavar="DIGITS", help="Phone number ends with these digits.")
+@click.option("--phone", metavar="DIGITS", help="Only those whose phone number ends with these digits.")
 @click.option("--needs-human", is_flag=True, help="Only those that need a human.")
 @of_days
 @click.option(

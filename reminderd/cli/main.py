@@ -40,7 +40,7 @@ COMMANDS: Final[Mapping[str, _Command]] = {
     "accept": _Command("one_reminder:accept", "Accept the changed phone number of a held reminder."),
     "call-again": _Command("one_reminder:call_again", "Call again for a reminder that has ended without success."),
     "done": _Command("one_reminder:done", "Note that you have called a reminder's patient yourself."),
-    "opt-out": _Command("privacy:opt_out_", "Keep the list of phone numbers that must not be called."),
+    "opt-out": _Command("privacy:opt_out_", "Manage the list of phone numbers that must not be called."),
     "status": _Command("status:status", "Show whether all is well."),
     "pause": _Command("status:pause", "Pause all dialing, also after a restart, until resume."),
     "resume": _Command("status:resume", "Resume dialing."),

@@ -51,7 +51,7 @@ _CODES: Final = frozenset({"hold_code", "end_code"})
     "--at",
     "scheduled_at",
     required=True,
-    help="When to call: YYYY-MM-DD HH:MM, in --timezone, else in the clinic's zone, or with an offset like +01:00.",
+    help="When to call: YYYY-MM-DD HH:MM, in --timezone (default: the clinic's zone), or with an offset like +01:00.",
 )
 @click.option("--message", help="The message to be spoken.")
 @click.option("--template", help="Or the name of a template in [messages.templates].")
@@ -62,10 +62,10 @@ _CODES: Final = frozenset({"hold_code", "end_code"})
 )
 @click.option("--ref", help="Your own unique name for the reminder; shown in lists.")
 @click.option(
-    "--expires", "expires_at", help="No calls from this time on; else [calling].max_lateness_minutes after --at."
+    "--expires", "expires_at", help="No calls from this time on. Default: [calling].max_lateness_minutes after --at."
 )
-@click.option("--timezone", help="The patient's time zone, like America/New_York; else the clinic's.")
-@click.option("--language", help="The patient's language, like es or pt-BR; else the clinic's.")
+@click.option("--timezone", help="The patient's time zone, like America/New_York. Default: the clinic's.")
+@click.option("--language", help="The patient's language, like es or pt-BR. Default: the clinic's.")
 @click.option("--name", help="The patient's name, for a template that mentions it.")
 @click.option("--provider", help="Whom the patient sees, for a template that mentions it.")
 @click.option("--place", help="Where the appointment is, for a template that mentions it.")

@@ -64,7 +64,7 @@ def export(config: Config, phone: str) -> None:
 @click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @with_config
 def erase_(config: Config, phone: str, *, yes: bool) -> None:
-    """Delete all appointments and reminders of PHONE, waiting ones too, with their calls; its opt-out stays.
+    """Delete all appointments and reminders of PHONE, including waiting ones, and their calls; its opt-out stays.
 
     Refused while a call to the number is under way. What staff did stays in the audit, which names no patient. For 8
     days a keyed hash stays, too, so that the limits on calls to the number hold.

@@ -15,7 +15,7 @@ from reminderd.core.rules import Rules
 _HELD: Final = (
     "phone_number: not the one that its ref had before; nobody is called until staff use reminderd accept, or cancel"
 )
-_OVER: Final = "its new time is over: it will expire, and nobody is called at the former time"
+_OVER: Final = "its new time is in the past: it will expire, and nobody is called at the former time"
 _AFTER_SALT: Final = ":"
 _SHOWN: Final = 2
 """Digits of a former phone number that staff are shown."""
@@ -157,7 +157,7 @@ def _decide(request: ReminderRequest, existing: Existing | None, rules: Rules, n
         why = "not changed: it was called already and will be again; expected the line as it was, or another ref"
         return Decision(Intake.CONFLICT, why)
     is_sure = _goes_back(request, existing) or (existing.held is None and existing.content[0] == request.phone_number)
-    # Also if its new time is over: refused, the patient would be called at the former one.
+    # Also if its new time is in the past: refused, the patient would be called at the former one.
     return Decision(Intake.CHANGED if is_sure else Intake.HELD)
 
 

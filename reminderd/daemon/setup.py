@@ -143,7 +143,7 @@ class Setup:
         former = before.config.provider
         if provider.settings != former.settings:
             memory.breaker.probe_soon(now)  # another key: what was refused may be accepted now
-        memory.breaker.address.probe_soon(now)  # what keeps the provider from us is mostly not in this file
+        memory.breaker.address.probe_soon(now)  # what keeps the provider from us is usually not in this file
 
     async def claims_ended(self) -> None:
         """Wait until this setup claims nothing more; its requests in flight may go on."""

@@ -1,4 +1,4 @@
-"""Check where the daemon can be reached, whether the provider accepts our account, and the daemon its webhooks.
+"""Check where the daemon can be reached, whether the provider accepts us, and the daemon accepts webhooks.
 
 The provider is asked by reading only: no call is placed. Two webhooks are sent to the daemon, one with a signature and
 one with a forged one; neither can be recorded. Both report progress of a call that was never placed, for a reminder
@@ -39,7 +39,7 @@ class Asking:
     """A client that asks one question at a time."""
 
     trust: ssl.SSLContext
-    """Whose certificates are believed: the bundle of certifi, or what $SSL_CERT_FILE names."""
+    """Whose certificates are trusted: the bundle of certifi, or what $SSL_CERT_FILE names."""
     seconds: float
     """For one question and its answer."""
     _http: HttpClient
@@ -89,7 +89,7 @@ def is_alive(outcome: HttpResult) -> bool:
 _ELSEWHERE: Final = "try it from elsewhere: some networks don't let a server reach its own public address"
 _PROBLEM: Final = "application/problem+json"
 
-_OTHER_HOST: Final = "set [web].host to an address of this machine, mostly 127.0.0.1"
+_OTHER_HOST: Final = "set [web].host to an address of this machine, usually 127.0.0.1"
 
 _FIXES: Final = {
     errno.EACCES: "set [web].port to 1024 or more",
@@ -160,7 +160,7 @@ async def _addresses(parts: SplitResult, seconds: float) -> list[str] | str:
         try:
             found = await trio.socket.getaddrinfo(parts.hostname, port_of(parts), type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            return str(error.strerror or error) if isinstance(error, OSError) else "no name has this form"
+            return str(error.strerror or error) if isinstance(error, OSError) else "not a valid name"
         return list(dict.fromkeys(str(address[0]) for *_, address in found))
     return f"no answer from DNS within {seconds:g} s"
 
@@ -341,7 +341,7 @@ async def check_provider(config: Config, *, seconds: float) -> list[Finding]:
     with trio.move_on_after(_QUESTIONS * seconds):
         try:
             mistakes = await account_errors(config.provider.settings, timedelta(seconds=seconds))
-        except ValueError as error:  # a URL of which only DNS knows that it can be none
+        except ValueError as error:  # a URL that only DNS rejects
             mistakes = [f"it can't be asked: {error}"]
     fix = f"see [provider.{kind}]: the URL, the key, the account; then the provider's own status page"
     return [wrong("provider", mistake, fix) for mistake in mistakes] or [

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from reminderd.core.tables.words import PHONES
 from reminderd.imports.fhir_json import EXPECTED, Json, concept, one, resources, several, text_of, truth
 from reminderd.imports.table import (
-    FIELDS,
+    RECORD_FIELDS,
     Record,
     Records,
     UnreadableError,
@@ -164,7 +164,7 @@ def read(files: Iterable[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
         raise UnreadableError(f"it has other resources, but no Appointment; {EXPECTED}")
     for appointment in found.appointments:
         _join(appointment, found)
-    return table_of(found.records, FIELDS, "entry", f"FHIR, files: {len(names)}" if any(names) else "FHIR")
+    return table_of(found.records, RECORD_FIELDS, "entry", f"FHIR, files: {len(names)}" if any(names) else "FHIR")
 
 
 def _appointment(resource: Json, record: Record) -> _Appointment:

@@ -168,7 +168,7 @@ def several(element: Json, name: str, wrong: Wrong, *, most: int = MOST_ELEMENTS
         wrong(f"{name}: no list of elements; expected them in brackets")
         return []
     if len(found) > most:
-        wrong(f"{name}: more than {most:,} elements; expected less")
+        wrong(f"{name}: more than {most:,} elements; expected at most that")
         return []
     return found
 

@@ -10,8 +10,8 @@ from hl7.util import unescape
 
 from reminderd.core.tables.words import PHONES, standing_of
 from reminderd.imports.table import (
-    FIELDS,
     MESSAGE_UNIT,
+    RECORD_FIELDS,
     Record,
     Records,
     UnreadableError,
@@ -192,7 +192,7 @@ def parsed(raw: RawMessage, encoding: str | None) -> Hl7Message:
         raise ValueError("message: a line of it is no segment; expected lines like PID|1|")
     needed = b"\r".join(segment for segment in raw.segments if segment.startswith(_NEEDED))
     if len(needed) > _LONGEST:
-        raise ValueError(f"message: longer than {_LONGEST >> 10} KiB; expected less")
+        raise ValueError(f"message: longer than {_LONGEST >> 10} KiB; expected at most that")
     text = needed.decode(_encoding(raw.segments[0], needed, encoding), "replace")
     found = _MSH.match(text)
     if found is None or len(set(found[2])) < len(found[2]) or found[1] in found[2]:
@@ -272,7 +272,7 @@ def read(content: bytes, encoding: str | None) -> Records:
         record = Record(number, version=(number,))
         _fill(record, raw, encoding)
         records.append(record)
-    return table_of(records, FIELDS, MESSAGE_UNIT, "HL7 v2")
+    return table_of(records, RECORD_FIELDS, MESSAGE_UNIT, "HL7 v2")
 
 
 def _fill(record: Record, raw: RawMessage, encoding: str | None) -> None:
@@ -347,7 +347,7 @@ def _start(message: Hl7Message) -> str:
         raise ValueError(f"{len(starts) or 'no'} times in SCH-11.4 or TQ1-7; expected one")
     found = _TIME.fullmatch(starts.pop())
     if found is None:
-        raise ValueError("SCH-11.4 is no time; expected one like 202703011600")
+        raise ValueError("SCH-11.4 is not a time; expected one like 202703011600")
     day, clock, offset = found["day"], found["clock"], found["offset"]
     if clock is None:
         raise ValueError("a day without a time of day; expected a time like 202703011600")

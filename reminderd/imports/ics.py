@@ -1,7 +1,7 @@
 """Read iCalendar files (RFC 5545): an entry is an appointment; its number and name are where the clinic says.
 
-The library `icalendar` takes content lines apart. Components and times are read here: it would read a time of an
-unknown zone as a local one, and give up a whole file for one bad entry.
+The library `icalendar` splits content lines. Components and times are read here: it would read a time of an
+unknown zone as a local one, and reject a whole file for one bad entry.
 """
 
 import re
@@ -117,7 +117,7 @@ def read(files: Iterable[tuple[str, bytes]], chosen: Mapping[str, str], encoding
                     _fill(record, entry, calendar, places)
                     records.append(record)
                 check_count(len(records))
-    # Names of our own, but for what was chosen, as columns are found by that.
+    # Use our own names except where a column was chosen, so that `--map` still finds it.
     fields = {name: chosen.get(name, "").strip() or _OUR_NAMES.get(name, name) for name in places}
     if not any(names):
         return table_of(records, fields, "entry", "iCalendar")
@@ -132,7 +132,7 @@ def _places(chosen: Mapping[str, str]) -> Mapping[str, str]:
     """Return for each field the property, with a label or without, that has it."""
     places = {name: place.strip() for name, place in (_USUAL | dict(chosen)).items() if place.strip()}
     mistakes = [
-        f"{name}: {quoted(place)} is no place in an entry; expected the name of a property, like DESCRIPTION"
+        f"{name}: {quoted(place)} is not a place in an entry; expected the name of a property, like DESCRIPTION"
         for name, place in places.items()
         if not _PLACE.fullmatch(place)
     ]
@@ -163,7 +163,7 @@ def _calendars(text: str, needed: frozenset[str]) -> Iterator[_Calendar]:
     file = _CalendarFile(needed)
     for line in _lines(text):
         if line.strip():
-            yield from file.ended_by(line)
+            yield from file.feed(line)
     if file.begun or not text.strip():
         raise UnreadableError("it ends before END:VCALENDAR, so a part may be missing; expected the whole file")
 
@@ -188,14 +188,14 @@ class _CalendarFile:
     """A file that is being read, line by line."""
 
     needed: frozenset[str]
-    """The properties of an entry that are."""
+    """Names of the properties of an entry to keep."""
     begun: list[str] = field(factory=list)
     """The components that have begun and have not ended."""
     _calendar: _Calendar = field(factory=_Calendar)
     _entries: int = 0
     _zone: str = ""
 
-    def ended_by(self, line: str) -> Iterator[_Calendar]:
+    def feed(self, line: str) -> Iterator[_Calendar]:
         """Read a line; yield the calendar that it ends."""
         found = _NAME.match(line)
         name = found[1].upper() if found else ""
@@ -259,7 +259,7 @@ def _note(entry: _Entry, name: str, line: str, needed: frozenset[str]) -> None:
     """Keep a property of an entry if it is needed."""
     if not name:
         entry.mistakes.append(
-            "entry: a line in it is no property; expected NAME:VALUE, or a space before what continues"
+            "entry: a line in it is not a property; expected NAME:VALUE, or a space before what continues"
         )
     known = entry.properties.get(name, [])
     if name not in needed or len(known) > _MOST:
@@ -272,7 +272,7 @@ def _note(entry: _Entry, name: str, line: str, needed: frozenset[str]) -> None:
     if known and name not in _MAY_REPEAT:
         entry.mistakes.append(f"{name}: twice in one entry; expected it once")
     if len(known) == _MOST:
-        entry.mistakes.append(f"{name}: more than {_MOST} in one entry; expected less")
+        entry.mistakes.append(f"{name}: more than {_MOST} in one entry; expected at most {_MOST}")
     plain = {f"{key}".upper(): f"{each}" for key, each in parameters.items()}
     entry.properties.setdefault(name, []).append(_Property(value, plain))
 
@@ -341,7 +341,7 @@ def _text(property_: str, entry: _Entry) -> str:
     if property_ in _ADDRESSES:  # of several, the one who has a phone
         found = [each for each in found if _is_tel(each.text)] or found
         return found[0].parameters.get("CN", "") if len(found) == 1 else ""
-    if property_ == "CATEGORIES":  # of several, none is the one
+    if property_ == "CATEGORIES":  # of several: can't tell which
         texts = [unescape_backslash(text).strip() for each in found for text in split_on_unescaped_comma(each.value)]
         return texts[0] if len(texts) == 1 else ""
     return "\n".join(each.text for each in found)
@@ -376,7 +376,7 @@ def _start(start: _Property, calendar: _Calendar) -> str:
         raise ValueError("a whole day; expected a time of day")
     found = _TIME.fullmatch(start.text)
     if found is None:
-        raise ValueError("DTSTART is no time; expected one like 20270301T160000")
+        raise ValueError("DTSTART is not a time; expected one like 20270301T160000")
     try:
         local = datetime.fromisoformat(start.text[:15])
     except ValueError as error:
@@ -411,5 +411,5 @@ def _zone(name: str) -> tzinfo:
         return UTC
     zone = known_zone(place)
     if zone is None:
-        raise ValueError(f"TZID {quoted(name)} is no known time zone; expected one like America/New_York")
+        raise ValueError(f"TZID {quoted(name)} is not a known time zone; expected one like America/New_York")
     return zone

@@ -104,7 +104,7 @@ _EITHER: Final = "--dates dmy or --dates mdy"
 STDIN: Final = "-"
 
 _MODES_OF_SECRETS: Final = (0o400, 0o440)
-"""As systemd, and the command that is deployed, lay secrets out for the daemon's user."""
+"""As systemd, and the command that is deployed, store secrets for the daemon's user."""
 
 
 @contextmanager
@@ -146,7 +146,7 @@ LONGEST: Final = 5_000
 """Characters of a field."""
 
 _OTHERS: Final = ("ref", "appointment_at", "appointment_type", "name", "language", "provider", "place", "patient_ref")
-FIELDS: Final = {name: name for name in (*_OTHERS, *PHONES)} | {"status": "appointment_status"}
+RECORD_FIELDS: Final = {name: name for name in (*_OTHERS, *PHONES)} | {"status": "appointment_status"}
 """The fields of a format that has a place of its own for each of them, and the names of their columns."""
 
 _LOST: Final = "\N{REPLACEMENT CHARACTER}"
@@ -182,7 +182,7 @@ class Record:
         """Set a field to a text in one line."""
         clean = _UNWRITABLE.sub(_LOST, text[: LONGEST + 1])
         if len(clean) > LONGEST:
-            self.wrong(f"{name}: longer than {LONGEST:,} characters; expected less", always=name == "ref")
+            self.wrong(f"{name}: longer than {LONGEST:,} characters; expected at most that", always=name == "ref")
             clean = ""
         if _LOST in clean:
             self.wrong(UNREADABLE, always=name == "ref")
@@ -199,7 +199,7 @@ class Record:
         """Return it as a row of a table whose columns are these fields."""
         if not self["ref"]:
             self.wrong("ref: none; expected the record's own name, by which a later file can change it", always=True)
-        # Nobody is called because of it, so its name is enough.
+        # A cancelled record causes no call; its `ref` is enough.
         is_over = standing_of(self["status"]) is Standing.OVER
         mistakes = self._always if is_over else [*self._always, *self._mistakes]
         return CsvRow(self.number, [self[name] for name in header], "; ".join(mistakes) or None)

@@ -211,7 +211,7 @@ def move_appointment(
 
     Raises:
         UnknownAppointmentError: no appointment has this id.
-        NotAllowedError: it was cancelled, or the new time is over.
+        NotAllowedError: it was cancelled, or the new time is in the past.
     """
     appointment = _by(connection, "id", [appointment_id]).get(appointment_id)
     if appointment is None:
@@ -219,7 +219,7 @@ def move_appointment(
     if appointment.status is AppointmentStatus.CANCELLED:
         raise NotAllowedError("the appointment was cancelled; expected one that takes place")
     if at <= now:
-        raise NotAllowedError("the new time is over; expected a later one")
+        raise NotAllowedError("the new time is in the past; expected a later one")
     moved = evolve(appointment, at=at)
     return _Changes(connection, now, rules, mint, source).store(appointment, moved, act="move")
 
@@ -269,14 +269,14 @@ def call_off_appointments(
 def plan_due(
     connection: Connection, now: datetime, *, rules: Rules, mint: Callable[[], str], limit: int = PLANNED_AT_ONCE
 ) -> list[Transition]:
-    """Plan the reminders of appointments that other programs have written, or of which the rules have changed."""
+    """Plan the reminders of appointments that other programs have written, or whose rules have changed."""
     rows = connection.execute(_DUE, {"limit": limit}).fetchall()
     changes = _Changes(connection, now, rules, mint, Source(actor="reminderd"))
     return [changes.planned(one) for one in map(APPOINTMENTS.read, rows)]
 
 
 def plan_anew(connection: Connection, now: datetime, *, digest: str) -> bool:
-    """Have all appointments to come planned anew if the rules have changed by which they were planned.
+    """Have all appointments to come planned anew if the planning rules have changed.
 
     Return whether there are any.
 

@@ -81,7 +81,7 @@ def test_a_moved_appointment_has_its_calls_planned_anew(desk: Terminal) -> None:
     found = desk.json("appointment", "show", "A-1")
     assert [at for _, at in waiting(found)] == ["2030-01-08T09:30:00.000+01:00", "2030-01-10T10:00:00.000+01:00"]
     assert (
-        "not moved: the new time is over"
+        "not moved: the new time is in the past"
         in desk.type("appointment", "move", "A-1", "--to", "2020-01-01 9:00", code=1).stderr
     )
     assert "--to" in desk.type("appointment", "move", "A-1", "--to", "soon", code=2).stderr

@@ -88,7 +88,8 @@ def test_a_new_request_that_is_too_late_is_refused_unless_stored_unchanged() -> 
 def test_a_reminder_whose_new_time_is_over_is_changed_so_that_nobody_is_called_at_the_former() -> None:
     decision = decide(REQUEST, other(), RULES, NOW + 10 * HOUR, opted_out=False)
     assert decision.intake is Intake.CHANGED
-    assert decision.warnings[0] == "its new time is over: it will expire, and nobody is called at the former time"
+    says = "its new time is in the past: it will expire, and nobody is called at the former time"
+    assert decision.warnings[0] == says
 
 
 @pytest.mark.parametrize(("stored", "warnings"), [(None, 1), (other(), 1), (known(), 0), (other(called=True), 0)])

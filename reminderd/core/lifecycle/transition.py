@@ -468,7 +468,8 @@ def _missed(ledger: Ledger, member: Member, reminder: Reminder, call: Call, rule
 def _how(outcome: CallOutcome, call: Call) -> str:
     """Return how a call that may be repeated has ended, for people."""
     if outcome is CallOutcome.NOT_ANSWERED:
-        return f"{outcome.words}{_details(call)}" if call.status == "failed" else call.status or outcome.words
+        words = outcome.words if call.status is None else call.status.replace("-", " ")
+        return f"{outcome.words}{_details(call)}" if call.status == "failed" else words
     who = listener(call.answered_by)
     by = "" if outcome is not CallOutcome.NOT_HEARD or who is Listener.PERSON else f", answered by a {who}"
     return f"{outcome.words}{by}"

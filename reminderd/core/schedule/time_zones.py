@@ -60,7 +60,7 @@ def place_zone(name: str) -> ZoneInfo:
     like = meant or "America/New_York"
     if _is_fixed(loaded) and not _is_fixed(ZoneInfo(like)):
         raise ValueError(f"{name} has no daylight saving time; expected a zone like {like}")
-    raise ValueError(f"{name} is no place's time zone; expected a zone like {like}")
+    raise ValueError(f"{name} is not the time zone of a place; expected a zone like {like}")
 
 
 def known_zone(name: str) -> ZoneInfo | None:

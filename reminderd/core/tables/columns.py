@@ -48,11 +48,11 @@ MAY_BE_NONE: Final = (
     "patient_ref",
     "status",
 )
-"""Fields that a table need not have: `--map ref=` says that no column is one."""
+"""Fields that a table need not have: `--map ref=` says that the table has no such column."""
 
 _SINGLE: Final = ("message", "template", "ref", "expires_at", "timezone", "language", "status")
 _OTHERS: Final = ("name", "provider", "place")
-"""Nothing depends on them but what a template mentions: if two columns fit one, it is neither until it is mapped."""
+"""Only templates use these. If two columns fit one, neither is used until it is mapped."""
 _OF_APPOINTMENTS: Final = ("appointment_type", "patient_ref")
 """Fields that only appointments have: in tables of reminders, these columns are ignored."""
 _NOT_OF_APPOINTMENTS: Final = ("message", "expires_at")
@@ -104,7 +104,7 @@ class Columns:
     def text(self, field: str, cells: Sequence[str]) -> str:
         """Return what a row says in a field; empty if there is no such column or the row ends before it.
 
-        A date and a time of day have a comma between them, as no ISO 8601 has: what follows the time is no offset.
+        A date and a time of day get a comma between them. ISO 8601 never has one: what follows it is not an offset.
         """
         places = self.places.get(field, ())
         if len(places) == 1:  # nearly always, and asked for every cell
@@ -195,7 +195,7 @@ class _Search:
         places |= self._times()
         if self.are_appointments:
             places |= {field: tuple(self._one(field)) for field in _OF_APPOINTMENTS}
-        self._ask_for_ref(places)
+        self._check_for_unclear_ref(places)
         is_status_sure = bool(places["status"]) or "status" in self.chosen
         if not is_status_sure:
             places["status"] = tuple(self._one("some_status", "status"))
@@ -297,7 +297,7 @@ class _Search:
             f"{what}: {self._names(some)} may be the appointment's; {expected}, or {maps} if that is the time to call"
         )
 
-    def _ask_for_ref(self, places: Mapping[str, tuple[int, ...]]) -> None:
+    def _check_for_unclear_ref(self, places: Mapping[str, tuple[int, ...]]) -> None:
         """Ask whether a column is the `ref` if nothing else is, as its header may mean another thing."""
         used = {place for columns in places.values() for place in columns}
         unsure = [place for place in self.found.get("some_ref", []) if place not in used]

@@ -1,6 +1,6 @@
 """Twilio's client: places calls, looks them up and drops them, and verifies webhooks.
 
-Source: https://www.twilio.com/docs/voice/api/call-resource. The tests hold every request against the OpenAPI document
+Source: https://www.twilio.com/docs/voice/api/call-resource. The tests check every request against the OpenAPI document
 `twilio_api_v2010.json` in twilio/twilio-oai.
 """
 

@@ -54,7 +54,7 @@ def backups_in(folder: Path, database: Path, database_id: str) -> list[Backup]:
     except OSError as error:
         raise CopyError(f"{folder}: {error.strerror}") from error
     except ValueError as error:
-        raise CopyError(f"{folder}: has a file whose name is no date: {error}") from error
+        raise CopyError(f"{folder}: has a file whose name is not a date: {error}") from error
 
 
 def backup_age(folder: Path, database: Path, database_id: str, now: datetime) -> timedelta | None:

@@ -232,7 +232,8 @@ def test_a_patient_who_did_not_answer_is_called_again(word: str) -> None:
     _, reminder = end_of(report_settled(a_ledger(WAITING, PLACED), a_report(word)))
     assert (reminder.status, reminder.hold_code, reminder.attempts) == (Status.SCHEDULED, HoldCode.REDIAL, 1)
     assert reminder.retry_at == reminder.wake_at == NOW + RULES.redial_delay(1)
-    assert reminder.last_error == f"{word}; will be called again"
+    words = word.replace("-", " ")
+    assert reminder.last_error == f"{words}; will be called again"
 
 
 def test_the_next_call_waits_for_the_calling_hours() -> None:
