@@ -35,16 +35,16 @@ _PIECE: Final = 64 * 1024
 _PAUSE: Final = "1s"
 """When a page asks how far its file is."""
 
-_COUNTED: Final[Mapping[Intake, tuple[str, str]]] = {
-    Intake.ADDED: (N_("%(num)s new"), N_("%(num)s new")),
-    Intake.CHANGED: (N_("%(num)s changed"), N_("%(num)s changed")),
-    Intake.HELD: (N_("%(num)s held, as its phone number changed"), N_("%(num)s held, as their phone numbers changed")),
-    Intake.UNCHANGED: (N_("%(num)s unchanged"), N_("%(num)s unchanged")),
-    Intake.CANCELLED: (N_("%(num)s cancelled"), N_("%(num)s cancelled")),
-    Intake.NOT_NEEDED: (N_("%(num)s to cancel that is not waiting"), N_("%(num)s to cancel that are not waiting")),
+_COUNTED: Final[Mapping[Intake, str]] = {
+    Intake.ADDED: N_("%(count)s new"),
+    Intake.CHANGED: N_("%(count)s changed"),
+    Intake.HELD: N_("%(count)s held: the phone number changed"),
+    Intake.UNCHANGED: N_("%(count)s unchanged"),
+    Intake.CANCELLED: N_("%(count)s cancelled"),
+    Intake.NOT_NEEDED: N_("%(count)s to cancel, but nothing waits"),
 }
-"""What is counted, in this order: of one, of many."""
-_REFUSED: Final = (N_("%(num)s refused"), N_("%(num)s refused"))
+"""What is counted, in this order."""
+_REFUSED: Final = N_("%(count)s refused")
 
 _UNKNOWN_PROFILE: Final = N_("There is no such profile in the configuration.")
 _SNAPSHOT_NEEDS_PROFILE: Final = N_("Choose a profile: only what came from files of the same profile is cancelled.")
@@ -232,14 +232,11 @@ async def _shown(desk: Desk, visitor: Visitor, found: Upload, template: str) -> 
 
 def _counts(catalog: Catalog, counts: Mapping[Intake, int], rejected: int) -> str:
     """Return in words what became of the rows, or would."""
-    told = [
-        catalog.ngettext(*words, counts.get(intake, 0))
-        for intake, words in _COUNTED.items()
-        if counts.get(intake) or (intake is Intake.ADDED and not rejected and not any(counts.values()))
-    ]
-    if rejected:
-        told.append(catalog.ngettext(*_REFUSED, rejected))
-    return ", ".join(told)
+    found = [(words, counts[intake]) for intake, words in _COUNTED.items() if counts.get(intake)]
+    found += [(_REFUSED, rejected)] if rejected else []
+    if not found:
+        found = [(_COUNTED[Intake.ADDED], 0)]
+    return ", ".join(catalog.gettext(words, count=catalog.number(count)) for words, count in found)
 
 
 def _row(row: tuple[int, Asked | Sequence[str]]) -> tuple[int, str, Asked | Sequence[str]]:
