@@ -30,13 +30,11 @@ lint:
 types:
     {{bin}}/mypy
 
-# all tests; core/ is covered branch by branch by its own, the package to 95 % by the tests in one process and the demos
+# all tests; core/ is covered branch by branch by its own, the package to 95 % by the tests in one process
 test:
     {{bin}}/pytest {{parallel}} --cov --cov-report= tests/core
     {{bin}}/coverage report --include='reminderd/core/*' --fail-under=100
     {{bin}}/pytest {{parallel}} --cov --cov-append --cov-report= --ignore=tests/core {{program_tests}}
-    {{bin}}/coverage run --append -m reminderd demo >/dev/null
-    {{bin}}/coverage run --append -m reminderd demo --dialect twilio >/dev/null
     {{bin}}/coverage report --fail-under=95
     {{bin}}/pytest {{parallel}} tests/e2e tests/chaos tests/deploy
 

@@ -293,8 +293,7 @@ def _say_how_lines_are_read(table: Table, read: ReadRow, zone: ZoneInfo) -> None
     """Show the first lines in words, for a person to see whether all was understood."""
     click.echo(f"the first {table.unit}s are read as:" if table.unit != "entry" else "the first entries are read as:")
     for row in islice(table.rows(), _SHOWN):
-        asked = [row.mistake] if row.mistake is not None else read(row.cells)
-        click.echo(f"  {table.unit} {row.line}: {in_words(asked, zone)}")
+        click.echo(f"  {table.unit} {row.line}: {in_words(read(row), zone)}")
 
 
 def _say_what_is_missing(missing: Sequence[Waiting], zone: ZoneInfo) -> None:

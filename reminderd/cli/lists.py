@@ -1,8 +1,8 @@
 """List reminders, and report the outcome of a day: by status, answer, phone number, day or range of days."""
 
-from collections import Counter
-from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+import sys
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -10,35 +10,22 @@ from zoneinfo import ZoneInfo
 import click
 
 from reminderd.cli.common import as_json, as_json_or_csv, database_to_look_at, with_config, wrong
-from reminderd.cli.output import import_columns, print_csv, print_json, print_table, spoken
+from reminderd.cli.output import import_columns, print_json, print_table, spoken
 from reminderd.cli.status import say_if_paused
 from reminderd.clock import SystemClock
 from reminderd.config import Config
-from reminderd.core.imports import ImportRecord, summary
+from reminderd.core.imports import summary
 from reminderd.core.model import Response, Status
-from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
-from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
-from reminderd.store.import_records import imports_between
+from reminderd.core.outcomes import Outcome
+from reminderd.core.schedule.dates import day_of
+from reminderd.staff.report import COLUMNS, DAY, in_words, midnight, name_of, report_csv, report_of
 from reminderd.store.queries import Value, Wanted, list_reminders
-from reminderd.store.sqlite.driver import Connection, snapshot
+from reminderd.store.sqlite.driver import snapshot
 
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
 _TABLE_LIMIT: Final = 200
-_DAY: Final = timedelta(days=1)
 
-Row = dict[str, Value]
-
-_REPORT_COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
-
-_UNDECIDED: Final = Wanted(status=Status.SCHEDULED, needs_human=True)
-"""Those that wait for staff to accept a changed phone number, or to cancel."""
-
-_ORDER: Final = {word: place for place, word in enumerate(Outcome)}
-
-_CODES: Final = {str(code): code for code in EndCode}
-
-_HOLDS: Final = {str(code): code for code in HoldCode}
+Row = Mapping[str, Value]
 
 
 def of_days(command: Callable[..., None]) -> Callable[..., None]:
@@ -111,12 +98,7 @@ def list_(
 def _for_people(row: dict[str, Value]) -> dict[str, Value]:
     """Return a row for people: with its reason, and with `wake_at` only where that is another time."""
     wake_at = None if row["wake_at"] == row["scheduled_at"] else row["wake_at"]
-    return row | {"ref": _ref(row), "why": row["last_error"] or row["hold_reason"], "wake_at": wake_at}
-
-
-def _ref(row: Row) -> Value:
-    """Return the name by which staff know a reminder: its own, or that of its appointment."""
-    return row["ref"] or row.get("appointment_ref")
+    return row | {"ref": name_of(row), "why": row["last_error"] or row["hold_reason"], "wake_at": wake_at}
 
 
 def span_of(
@@ -130,31 +112,19 @@ def span_of(
     if begin is not None and end is not None and end < begin:
         mistakes.append("--to: before --from; expected the same day or a later one")
     return (
-        None if begin is None else _midnight(begin, zone),
-        None if end is None else _midnight(end + _DAY, zone),
+        None if begin is None else midnight(begin, zone),
+        None if end is None else midnight(end + DAY, zone),
     )
 
 
 def _date(text: str | None, option: str, zone: ZoneInfo, mistakes: list[str]) -> date | None:
     if text is None:
         return None
-    today = SystemClock().now().astimezone(zone).date()
-    spoken = {"yesterday": today - _DAY, "today": today, "tomorrow": today + _DAY}
-    if text in spoken:
-        return spoken[text]
     try:
-        asked = date.fromisoformat(text)
-    except ValueError:
-        mistakes.append(f"{option}: not a date; expected YYYY-MM-DD, today, tomorrow or yesterday")
+        return day_of(text, SystemClock().now().astimezone(zone).date())
+    except ValueError as error:
+        mistakes.append(f"{option}: {error}")
         return None
-    if not FIRST_YEAR <= asked.year <= LAST_YEAR:
-        mistakes.append(f"{option}: the year {asked.year}; expected one from {FIRST_YEAR} to {LAST_YEAR}")
-        return None
-    return asked
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time.min, tzinfo=zone)
 
 
 @click.command()
@@ -171,18 +141,10 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
     since, until = span_of("today" if day is first is last is None else day, first, last, zone, mistakes)
     if mistakes:
         wrong(mistakes)
-    wanted = Wanted(since=since, until=until)
     with database_to_look_at(config) as connection:
-        rows, undecided = (
-            [_with_outcome(row) for row in snapshot(connection, partial(list_reminders, wanted=each, limit=None))]
-            for each in (wanted, _UNDECIDED)
-        )
+        found = snapshot(connection, partial(report_of, since=since, until=until, now=SystemClock().now()))
         say_if_paused(config, connection)
-        imports = _imports_of(connection, since, until)
-    of_the_day = {row["id"] for row in rows}
-    others = [row for row in undecided if row["id"] not in of_the_day]
-    rows.sort(key=lambda row: _ORDER[Outcome(str(row["outcome"]))])  # a stable sort: by time within an outcome
-    counts = Counter(Outcome(str(row["outcome"])) for row in rows)
+    rows, others, counts = found.rows, found.others, found.totals
     if form == "json":
         totals = {word.value: counts[word] for word in Outcome}
         print_json(
@@ -190,55 +152,26 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
                 "totals": totals,
                 "reminders": [_columns(row) for row in rows],
                 "other_days": [_columns(row) for row in others],
-                "imports": [import_columns(record) for record in imports],
+                "imports": [import_columns(record) for record in found.imports],
             },
             zone,
         )
     elif form == "csv":
-        print_csv([_in_words(row) for row in (*rows, *others)], _REPORT_COLUMNS, partial(_as_text, zone=zone))
+        sys.stdout.write(report_csv((*rows, *others), zone))
     else:
         if rows:
-            print_table([_in_words(row) for row in rows], _REPORT_COLUMNS, zone)
+            print_table([in_words(row) for row in rows], COLUMNS, zone)
         click.echo(", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word]) or "no reminders")
         if others:
             needs = "needs a decision, on another day" if len(others) == 1 else "need a decision, on other days"
             click.echo(f"also {needs}: accept the new number, or cancel")
-            print_table([_in_words(row) for row in others], _REPORT_COLUMNS, zone)
-        need = sum(counts[word] for word in NEED_A_HUMAN) + len(others)
+            print_table([in_words(row) for row in others], COLUMNS, zone)
+        need = found.need_human
         if rows or others:
             click.echo(f"{need} {'needs' if need == 1 else 'need'} a human" if need else "nobody needs a human")
-        for record in imports:
+        for record in found.imports:
             click.echo(f"imported {spoken(record.at, zone)}: {summary(record)}")
 
 
-def _imports_of(connection: Connection, since: datetime | None, until: datetime | None) -> list[ImportRecord]:
-    """Return the imports of the days of a report."""
-    span = partial(imports_between, since=since or datetime.min.replace(tzinfo=UTC), until=until or SystemClock().now())
-    return snapshot(connection, span)
-
-
-def _with_outcome(row: Row) -> Row:
-    response, code = row["response"], row["end_code"]
-    word = outcome(
-        Status(str(row["status"])),
-        None if response is None else str(response),
-        _CODES.get(str(code)),
-        _HOLDS.get(str(row["hold_code"])),
-        is_done=row["done_at"] is not None,
-    )
-    return row | {"outcome": word.value, "ref": _ref(row), "why": row["last_error"] or row["hold_reason"]}
-
-
-def _in_words(row: Row) -> Row:
-    """Return a row for people: no code is left in it."""
-    return row | {"call_outcome": None if row["call_outcome"] is None else str(row["call_outcome"]).replace("_", " ")}
-
-
-def _columns(row: Row) -> Row:
-    return {name: row[name] for name in _REPORT_COLUMNS}
-
-
-def _as_text(value: Value, zone: ZoneInfo) -> str:
-    if isinstance(value, datetime):
-        return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
-    return "" if value is None else str(value)
+def _columns(row: Row) -> dict[str, Value]:
+    return {name: row[name] for name in COLUMNS}

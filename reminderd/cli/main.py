@@ -10,6 +10,7 @@ from attrs import frozen
 
 from reminderd import __version__
 from reminderd.logs.terminal import cleaned_streams
+from reminderd.startup import loading
 
 
 @frozen
@@ -66,7 +67,8 @@ class _ImportedWhenCalled(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].place.partition(":")
-        command: click.Command = getattr(import_module(f"reminderd.cli.{module}"), name)
+        with loading():
+            command: click.Command = getattr(import_module(f"reminderd.cli.{module}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature

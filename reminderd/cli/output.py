@@ -1,7 +1,6 @@
 """Print rows: a table for a person at a terminal, one JSON document for a program."""
 
 import codecs
-import csv
 import json
 import sys
 import unicodedata
@@ -17,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from reminderd.core.imports import ImportRecord
-from reminderd.core.tables.csv_rows import guarded
 from reminderd.logs.terminal import in_json, unguarded
+from reminderd.staff.report import csv_text
 from reminderd.store.queries import Value
 
 Row = Mapping[str, Value]
@@ -107,9 +106,7 @@ def _narrow_table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo, w
 
 def print_csv(rows: Sequence[Row], columns: Sequence[str], as_text: Callable[[Value], str]) -> None:
     """Print the named columns of the rows as CSV, with a header; no cell is a formula to a spreadsheet."""
-    table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(columns)
-    table.writerows([guarded(as_text(row[name])) for name in columns] for row in rows)
+    sys.stdout.write(csv_text(rows, columns, as_text))
 
 
 def print_fields(row: Row, zone: ZoneInfo) -> None:

@@ -24,11 +24,11 @@ from reminderd.config import Config, rules_of
 from reminderd.config.schema import LEAST_DAYS
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import Status
-from reminderd.core.phone import existing_number, number_of
+from reminderd.core.phone import existing_number, may_go_on, number_of
 from reminderd.core.requests import normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import ColumnsError, NumberColumns, names_numbers, number_columns
-from reminderd.core.tables.csv_rows import UNREADABLE
+from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
 from reminderd.imports.spreadsheet import Sheet, opened
 from reminderd.imports.table import UnreadableError
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
@@ -249,9 +249,9 @@ def import_(config: Config, file: Path, source: str | None) -> None:
             if columns.has_header and len(sheet.header) > 1:
                 _say_what_was_found(file, sheet, columns)
             with database(config) as connection:
-                for line, name, text in _cells(sheet, columns):
+                for line, name, text, is_whole in _cells(sheet, columns):
                     try:
-                        number = existing_number(text, country)
+                        number = _whole_number(text, country, is_whole=is_whole)
                     except ValueError as error:
                         click.echo(f"line {line}: {name}{error}", err=True)
                         bad_lines.add(line)
@@ -279,18 +279,40 @@ def _say_what_was_found(file: Path, sheet: Sheet, columns: NumberColumns) -> Non
         click.echo(f"  ignored: {', '.join(ignored)}")
 
 
-def _cells(sheet: Sheet, columns: NumberColumns) -> Iterator[tuple[int, str, str]]:
-    """Yield every cell with a number, after its line and its header; of a line without any, one that is empty."""
+_CUT: Final = "the file ends without a line end, so this number may be cut off; expected one after the last line"
+
+
+def _cells(sheet: Sheet, columns: NumberColumns) -> Iterator[tuple[int, str, str, bool]]:
+    """Yield every cell with a number, after its line and its header; of a line without any, one that is empty.
+
+    Behind it is whether it is certainly whole.
+    """
     is_one = len(columns.places) == 1
     for row in sheet.rows() if columns.has_header else sheet.all_rows():
         cells = row.cells if row.mistake in {None, UNREADABLE} else []
         places = [place for place in columns.places if place < len(cells) and any(map(str.isalnum, cells[place]))]
         if is_one or not places:
             place = columns.places[0]
-            yield row.line, "", cells[place] if place < len(cells) and is_one else ""
+            yield row.line, "", cells[place] if place < len(cells) and is_one else "", _is_whole(row, place)
             continue
         for place in places:
-            yield row.line, f"{sheet.header[place].strip()}: ", cells[place]
+            yield row.line, f"{sheet.header[place].strip()}: ", cells[place], _is_whole(row, place)
+
+
+def _whole_number(text: str, country: str, *, is_whole: bool) -> str:
+    """Return a number in E.164.
+
+    Raises:
+        ValueError: it is none, or may be the beginning of another one.
+    """
+    number = existing_number(text, country)
+    if not is_whole and may_go_on(number):
+        raise ValueError(_CUT)
+    return number
+
+
+def _is_whole(row: CsvRow, place: int) -> bool:
+    return row.whole is None or place < row.whole
 
 
 def _opt_out(connection: Connection, number: str, source: str, rules: Rules) -> int:

@@ -433,6 +433,7 @@ class ProfileConfig:
         'a section of words, each "stands" or "over", like "Rescheduled" = "over"',
         validators.status_words_error,
     )
+    last_line_end: bool = switch(default=True)
     snapshot_days: int = whole(0, 0, 400)
 
 

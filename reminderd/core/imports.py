@@ -204,4 +204,7 @@ class Held:
     names: frozenset[str]
     """See `missing_from`."""
     nameless: int | None = None
-    """The first row that is rejected and has no `ref` that can be read: any appointment may be meant. None: none."""
+    """The first row that is rejected and has no `ref` that can be read, or may be cut off, with others behind it.
+
+    Any appointment may be meant. None: there is no such row.
+    """

@@ -179,6 +179,12 @@ def _the_only_one(text: str, country: str) -> tuple[str, PhoneNumber]:
     raise ValueError(f"not a number as it is dialed in {_name(country)}; {EXPECTED}")
 
 
+def may_go_on(number: str) -> bool:
+    """Return whether a number in E.164 may be the beginning of a longer one, as its country has such."""
+    longer = phonenumbers.parse(f"{number}0", None)
+    return phonenumbers.is_possible_number_with_reason(longer) != ValidationResult.TOO_LONG
+
+
 def is_e164(number: str) -> bool:
     """Return whether a number is written as it is stored; whether it exists is another question."""
     return _E164.fullmatch(number) is not None

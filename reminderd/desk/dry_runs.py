@@ -130,7 +130,7 @@ def _checked(opened: OpenImport, connection: Connection, show: Show, is_stopped:
     missing = opened.missing(connection)
     table, columns = opened.table, opened.columns
     first = [
-        (row.line, [row.mistake] if row.mistake is not None else opened.read(row.cells))
+        (row.line, [row.mistake] if row.mistake is not None else opened.read(row))
         for row in islice(table.rows(), _FIRST)
     ]
     result = opened.compare(connection, missing, lambda tally, _is_end: show(_share(opened), tally), is_stopped)

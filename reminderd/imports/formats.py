@@ -166,6 +166,8 @@ class Profile:
     """The template of rows without a message."""
     words: Mapping[str, Standing]
     """What words for the status of an appointment mean, see `Columns`."""
+    last_line_end: bool
+    """Whether a file that has no line end after its last line may be cut off there."""
     snapshot_days: int
     """How many days its files have all appointments of, from their first on; 0: what they lack says nothing."""
     reading: Reading
@@ -190,7 +192,8 @@ class Profile:
         check_status(table.header, columns, table.rows())
         order = day_order_of(table, columns) if self.order is None else self.order
         reading = evolve(self.reading, order=order)
-        return partial(read_row, columns=columns, width=len(table.header), reading=reading)
+        read = partial(read_row, columns=columns, width=len(table.header), reading=reading)
+        return read if self.last_line_end else lambda row: read(row if row.whole is None else evolve(row, whole=None))
 
 
 def profile_of(config: Config, name: str | None) -> Profile:
@@ -207,6 +210,7 @@ def profile_of(config: Config, name: str | None) -> Profile:
         order=DayOrder(known.dates) if known.dates else None,
         template=known.template or None,
         words=MappingProxyType({plain(word): Standing(meaning) for word, meaning in known.status.items()}),
+        last_line_end=known.last_line_end,
         snapshot_days=known.snapshot_days,
         reading=Reading(
             zone=config.calling.local_zone,

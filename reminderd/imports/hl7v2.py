@@ -123,8 +123,10 @@ def messages_of(content: bytes) -> Sequence[RawMessage]:
     return file.messages
 
 
-_ENDED: Final = (b"MSH", b"SCH", b"PID")
+_ENDED: Final = (b"MSH", b"SCH", b"TQ1", b"PID")
 """Segments that say which appointment and which number is meant. In a whole message of a schedule others follow."""
+_NAMES: Final = (b"AIL", b"AIP")
+"""Segments with a name that is spoken, in their third field. They may be the last."""
 
 
 @define
@@ -165,8 +167,10 @@ class _MessageFile:
             missing = self._trailers[-1][0].decode()
             raise UnreadableError(f"it ends before {missing}, so a part may be missing; expected all of it")
         # A part of a ref or of a number is another patient's. Some programs leave out the last line end, though.
-        is_open = self._is_open and not has_line_end and self.messages[-1].segments[-1].startswith(_ENDED)
-        self._note_cut(is_cut=self._is_framed or is_open)
+        last = self.messages[-1].segments[-1] if self._is_open and not has_line_end else b""
+        self._note_cut(is_cut=self._is_framed or last.startswith(_ENDED))
+        if last.startswith(_NAMES) and last.count(last[3:4]) <= 3:
+            self.messages[-1].segments[-1] = last[:3]  # nobody hears a part of a name, nor that of another one
 
     def _note_cut(self, *, is_cut: bool) -> None:
         if is_cut and self.messages:

@@ -30,7 +30,7 @@ CHUNK: Final = 2_000
 MOST_WARNINGS: Final = 20
 """How many are shown one by one."""
 
-ReadRow = Callable[[Sequence[str]], Asked | list[str]]
+ReadRow = Callable[[CsvRow], Asked | list[str]]
 """Returns what a row asks for, or everything that is wrong with it."""
 
 SeenBefore = Callable[[Sequence[tuple[int, int, int]]], list[tuple[int, int]]]
@@ -116,7 +116,7 @@ def _chunk_of(some: Sequence[CsvRow], read: ReadRow, seen_before: SeenBefore, un
     readable: list[tuple[CsvRow, Asked]] = []
     bad: list[Rejection] = []
     for row in some:
-        asked = [row.mistake] if row.mistake is not None else read(row.cells)
+        asked = read(row)
         if isinstance(asked, list):
             bad.append(Rejection(row, asked))
         else:

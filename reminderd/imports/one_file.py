@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
@@ -18,6 +18,7 @@ from reminderd.core.imports import ImportStatus, Waiting
 from reminderd.core.masking import without_numbers
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.tables.columns import Columns, ColumnsError
+from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
 from reminderd.imports.formats import Profile, opened
@@ -71,7 +72,8 @@ class FileImport:
             snapshot = None
             if self.coverage is not None:
                 zone, now = self.config.calling.zone, self.clock.now()
-                snapshot = snapshot_of(table, columns, read, self.coverage, zone=zone, now=now)
+                coverage = evolve(self.coverage, last_line_end=profile.last_line_end)
+                snapshot = snapshot_of(table, columns, read, coverage, zone=zone, now=now)
             yield OpenImport(one=self, table=table, columns=columns, read=read, snapshot=snapshot)
 
     @property
@@ -216,10 +218,10 @@ class OpenImport:
         if len(self.columns.places["phone_number"]) == 1:
             return self.read
 
-        def read_and_count(cells: Sequence[str]) -> Asked | list[str]:
-            asked = self.read(cells)
+        def read_and_count(row: CsvRow) -> Asked | list[str]:
+            asked = self.read(row)
             if isinstance(asked, ReminderRequest | AppointmentRequest):
-                numbers_from[self.columns.phone_place(cells)] += 1
+                numbers_from[self.columns.phone_place(row.cells)] += 1
             return asked
 
         return read_and_count

@@ -16,6 +16,7 @@ from reminderd.core.requests import ReminderRequest, normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import Columns
 from reminderd.core.tables.csv_rows import CsvRow
+from reminderd.core.tables.row_reader import CUT
 from reminderd.core.upsert import Cancellation
 from reminderd.imports.loop import ReadRow
 from reminderd.imports.table import MESSAGE_UNIT, SPREADSHEET_UNIT, Table, UnreadableError
@@ -24,7 +25,7 @@ from reminderd.store.appointments import appointments_between, cancel_appointmen
 from reminderd.store.reminders import Source, cancel, waiting_between
 from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 
-_NO_REF: Final = ("ref:", "cells:")
+_NO_REF: Final = ("ref:", "cells:", CUT)
 
 
 @frozen(kw_only=True)
@@ -38,6 +39,8 @@ class Coverage:
     days: int = 0
     most: float = MOST_CANCELLED
     """The share of the stored appointments that it may leave out."""
+    last_line_end: bool = True
+    """Whether a file that has no line end after its last line may be cut off there."""
 
 
 @frozen(kw_only=True)
@@ -121,7 +124,9 @@ def snapshot_of(
     nameless: int | None = None
     moments: list[datetime] = []
     for row in table.rows():
-        asked = [row.mistake] if row.mistake is not None else read(row.cells)
+        asked = read(row)
+        if row.whole is not None and coverage.last_line_end:
+            nameless = nameless or row.line
         if isinstance(asked, AppointmentRequest):
             names.add(asked.ref or asked.own_id)
             moments.append(asked.at)
@@ -153,7 +158,8 @@ def snapshot_of(
 def _ref_of(row: CsvRow, columns: Columns, mistakes: object, unit: str) -> str:
     """Return the `ref` of a row that is rejected; empty: it has none that is certain.
 
-    In a line that can't be taken apart, or has more cells than the header, a cell may be under another header.
+    In a line that can't be taken apart, or has more cells than the header, a cell may be under another header. Nor
+    is a cell certain that may be cut off.
     """
     found = mistakes if isinstance(mistakes, list) else []
     if (row.mistake is not None and unit == SPREADSHEET_UNIT) or any(one.startswith(_NO_REF) for one in found):
@@ -163,4 +169,4 @@ def _ref_of(row: CsvRow, columns: Columns, mistakes: object, unit: str) -> str:
 
 def nothing_cancelled(row: int, unit: str) -> str:
     """Return why a snapshot cancels nothing."""
-    return f"nothing that it lacks was cancelled, as {unit} {row} is rejected and has no ref that is certain"
+    return f"nothing that it lacks was cancelled, as {unit} {row} is rejected or cut off, and may be about any of it"

@@ -1,1 +1,1 @@
-"""Answers out: the changes of outcomes for the clinic's other systems, by webhooks and in files."""
+"""Results out: the changes of outcomes for the clinic's other systems, by webhooks and in files."""

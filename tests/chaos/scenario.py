@@ -84,7 +84,7 @@ class Scenario:
 SECRETS: Final = (API_KEY, SECRET, TOKEN)
 """No log may show them."""
 
-KEYS: Final = Scenario(word="keys", temper=Temper(honors_keys=True), reminders=300, kills=40)
+KEYS: Final = Scenario(word="keys", temper=Temper(honors_keys=True), reminders=150, kills=20)
 BLIND: Final = Scenario(word="blind", temper=Temper(silent=0.05), reminders=100, kills=14)
 LOOK_UP: Final = Scenario(
     word="look-up",

@@ -28,7 +28,7 @@ async def played(scenario: Scenario, folder: Path) -> Tally:
     return tally
 
 
-async def test_with_idempotency_keys_forty_kills_lose_nothing_and_call_nobody_twice(
+async def test_with_idempotency_keys_twenty_kills_lose_nothing_and_call_nobody_twice(
     tmp_path: Path,
 ) -> None:
     tally = await played(KEYS, tmp_path)

@@ -159,7 +159,7 @@ def test_a_file_with_only_an_appointments_date_and_time_lists_what_is_missing(cl
 def test_the_practice_export_with_a_time_to_call_is_imported_mobile_first(clinic: Terminal) -> None:
     header, *rows = (FILES / "practice-export.csv").read_text().splitlines()
     calls = [f"{header},Call Date,Call Time", *(f"{row},03/14/2027,10:00 AM" for row in rows)]
-    said = imported(clinic, write(clinic, "\n".join(calls)))
+    said = imported(clinic, write(clinic, "".join(f"{line}\n" for line in calls)))
     assert "phone_number: Patient Mobile Number, else Patient Home Phone" in said
     assert "ignored: Patient Account Number" in said
     assert "phone numbers: 1 from Patient Mobile Number, 1 from Patient Home Phone" in said
@@ -354,7 +354,7 @@ def test_a_held_reminder_can_be_cancelled(clinic: Terminal) -> None:
 def test_the_documentations_sample_table_is_imported_unchanged(clinic: Terminal) -> None:
     guide = (Path(__file__).parents[2] / "docs/import.md").read_text(encoding="utf-8")
     header = guide.index("    Terminnummer;")
-    table = guide[header : guide.index("\n\n", header)].replace("\n    ", "\n").strip()
+    table = guide[header : guide.index("\n\n", header)].replace("\n    ", "\n").strip() + "\n"
     (clinic.folder / "list.csv").write_text(table, encoding="utf-8")
     imported(clinic, "list.csv")
     assert stored(clinic, "ref", "scheduled_at") == [("4711", "2027-03-01 16:00"), ("4712", "2027-03-01 16:15")]

@@ -85,8 +85,27 @@ def test_a_rejected_line_with_a_ref_counts_as_still_there(clinic: Terminal) -> N
 def test_a_rejected_line_without_a_certain_ref_keeps_everything_and_says_so(clinic: Terminal, bad: str) -> None:
     write(clinic, *map(line, range(8)), bad)
     result = clinic.type("import", "list.csv", *SPAN, code=1)
-    assert "nothing that it lacks was cancelled, as line 10 is rejected and has no ref that is certain" in result.stderr
+    assert "nothing that it lacks was cancelled, as line 10 is rejected or cut off" in result.stderr
     assert booked(clinic) == refs(*range(10))
+
+
+@pytest.mark.parametrize("rest", ["g9,3/13/2040 16:09,2025550109,Sched", "g9,3/13/2040 16:09,2025550109,Scheduled,x"])
+def test_a_snapshot_that_may_be_cut_off_cancels_nothing_and_its_last_line_is_rejected(
+    clinic: Terminal, rest: str
+) -> None:
+    write(clinic, *map(line, range(7)), rest)
+    result = clinic.type("import", "list.csv", *SPAN, code=1)
+    assert "0 added, 0 changed, 7 unchanged, 1 rejected" in result.stdout
+    assert "nothing that it lacks was cancelled, as line 9 is rejected or cut off" in result.stderr
+    assert booked(clinic) == refs(*range(10))
+
+
+def test_the_program_of_a_profile_may_never_write_the_last_line_end(clinic: Terminal) -> None:
+    config = clinic.folder / "config.toml"
+    config.write_text(config.read_text().replace("[import.profiles.lab]", "last_line_end = false"))
+    write(clinic, *map(line, range(8)), line(8).rstrip("\n"))
+    assert "9 unchanged, 0 rejected, 1 cancelled" in clinic.type("import", "list.csv", *SPAN).stdout
+    assert booked(clinic) == refs(*range(9))
 
 
 def test_a_file_that_lacks_too_many_is_refused_whole(clinic: Terminal) -> None:

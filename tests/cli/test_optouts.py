@@ -49,6 +49,16 @@ def test_invalid_numbers_are_listed_and_the_others_are_opted_out(terminal: Termi
     assert terminal.json("show", reminder_id)["status"] == "cancelled"
 
 
+@pytest.mark.parametrize("start", ["", "Name;Telefon\nAnna;+4930123457\nBerta;"])
+def test_the_last_number_of_a_file_that_may_be_cut_off_is_not_opted_out(terminal: Terminal, start: str) -> None:
+    (terminal.folder / "numbers.csv").write_text(f"{start}{NUMBER}")
+    result = terminal.type("opt-out", "import", "numbers.csv", code=1)
+    assert "the file ends without a line end, so this number may be cut off; expected one" in result.stderr
+    assert NUMBER not in [row["phone_number"] for row in terminal.json("opt-out", "list")]
+    (terminal.folder / "numbers.csv").write_text("+12025550100")
+    assert "1 number opted out" in terminal.type("opt-out", "import", "numbers.csv").stdout
+
+
 def test_the_numbers_of_a_table_are_found_by_its_header(terminal: Terminal) -> None:
     table = 'Name;Telefon;Grund\n"Müller; Anna";+49 30 123456;Brief\nBerta;;\nClara;+4930123457;\n'
     (terminal.folder / "list.csv").write_bytes(table.encode("cp1252"))

@@ -12,6 +12,7 @@ from reminderd.core.phone import (
     existing_number,
     is_country,
     is_e164,
+    may_go_on,
     number_of,
     number_or_none,
     patient_number,
@@ -209,6 +210,14 @@ def test_a_country_is_named_by_its_code(code: str, known: bool) -> None:
 )
 def test_a_number_is_stored_with_plus_and_digits_only(text: str, stored: bool) -> None:
     assert is_e164(text) is stored
+
+
+@pytest.mark.parametrize(
+    ("number", "may"),
+    [("+12025550147", False), ("+4930123456", True), ("+33612345678", False), ("+390612345678", True)],
+)
+def test_a_number_may_go_on_if_its_country_has_longer_ones(number: str, may: bool) -> None:
+    assert may_go_on(number) is may
 
 
 def test_a_number_is_spoken_as_it_is_dialed_in_its_country() -> None:

@@ -71,7 +71,7 @@ def rows_of(path: Path, form: str, profile: Profile) -> Counter[str]:
     with opened(path, profile.headers, form=form) as table:
         read = profile.reader_of(table, profile.columns_of(table))
         for row in table.rows():
-            asked = [row.mistake] if row.mistake is not None else read(row.cells)
+            asked = read(row)
             assert form == "csv" or len(row.cells) == len(table.header)
             if isinstance(asked, list):
                 assert asked

@@ -247,5 +247,20 @@ def test_a_message_that_is_cut_off_in_a_number_or_a_name_is_not_another_patients
     assert (cut.mistake or "").startswith("message: it has no end, so a part may be missing")
 
 
+def test_a_name_that_may_be_cut_off_is_not_spoken(tmp_path: Path) -> None:
+    text = message(more=("RGS|1", "AIL|1||Ward 1", "AIP|1||9^Miller^Anna"))
+    whole, cut = only(tmp_path, text), only(tmp_path, text.rstrip())
+    assert (whole.mistake, cut.mistake) == (None, None)
+    assert (whole.cells["provider"], whole.cells["place"]) == ("Anna Miller", "Ward 1")
+    assert ("provider" in cut.cells, cut.cells["place"]) == (False, "Ward 1")
+    assert only(tmp_path, f"{text.rstrip()}|ATTENDING").cells["provider"] == "Anna Miller"
+    assert "provider" not in only(tmp_path, f"{text}AIP|2||9^Mill").cells
+
+
+def test_a_time_that_may_be_cut_off_is_no_time(tmp_path: Path) -> None:
+    found = only(tmp_path, message(more=("TQ1|1||||||202703011600",)).rstrip())
+    assert (found.mistake or "").startswith("message: it has no end")
+
+
 def test_the_last_line_end_may_be_missing_after_what_comes_last(tmp_path: Path) -> None:
     assert only(tmp_path, message(more=("RGS|1",)).rstrip()).mistake is None

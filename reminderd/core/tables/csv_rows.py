@@ -31,6 +31,8 @@ class CsvRow:
     cells: list[str]
     mistake: str | None = None
     """Why it can't be read; `cells` then holds its first line as it is, or what can be read of it."""
+    whole: int | None = None
+    """How many of its cells are certainly whole, if the file ends without a line end; None: all, as one follows."""
 
 
 @frozen
@@ -104,8 +106,9 @@ def csv_rows(lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> It
         try:
             for cells in csv.reader(feed(), delimiter=delimiter, strict=True):
                 if any(cells):
-                    is_whole = _LOST not in "".join(cells)
-                    yield CsvRow(number, cells, None if is_whole else UNREADABLE)
+                    is_readable = _LOST not in "".join(cells)
+                    whole = None if consumed[-1].endswith(("\n", "\r")) else _whole(consumed[-1], cells, delimiter)
+                    yield CsvRow(number, cells, None if is_readable else UNREADABLE, whole)
                 number += len(consumed)
                 consumed.clear()
         except csv.Error:
@@ -115,6 +118,14 @@ def csv_rows(lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> It
             consumed.clear()
         else:
             return
+
+
+def _whole(last_line: str, cells: Sequence[str], delimiter: str) -> int:
+    """Return how many cells are certainly whole where a file ends: the last one only if quotes are around it."""
+    last = cells[-1]
+    quoted = '"' + last.replace('"', '""') + '"'
+    is_quoted = "\n" in last or "\r" in last or last_line == quoted or last_line.endswith(delimiter + quoted)
+    return len(cells) if is_quoted else len(cells) - 1
 
 
 _QUOTES: Final = "quotes: they don't match; expected a cell in quotes to end with one, and a quote inside to be doubled"

@@ -1,6 +1,6 @@
 """Read what a row of a table asks for, and check that its column of statuses is the appointment's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from reminderd.core.appointments import (
@@ -9,6 +9,7 @@ from reminderd.core.appointments import (
     AppointmentText,
     read_appointment,
 )
+from reminderd.core.phone import may_go_on
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, normal_name, read_request
 from reminderd.core.tables.columns import Columns, ColumnsError
 from reminderd.core.tables.csv_rows import CsvRow
@@ -41,12 +42,41 @@ Asked: TypeAlias = ReminderRequest | Cancellation | AppointmentRequest | Appoint
 _HEADERS: Final = {"at": "appointment_at", "type": "appointment_type"}
 """The fields of an appointment that have other names in a table."""
 
+CUT: Final = "line end"
+"""What the mistake in a row begins with that may be cut off."""
 
-def read_row(cells: Sequence[str], columns: Columns, *, width: int, reading: Reading) -> Asked | list[str]:
+_CUT: Final = (
+    f"{CUT}: the file ends without one, so this row may be cut off; expected one after the last line, or"
+    " last_line_end = false in the profile of a program that never writes it"
+)
+
+
+def read_row(row: CsvRow, columns: Columns, *, width: int, reading: Reading) -> Asked | list[str]:
     """Return the reminder or appointment that a row asks for or calls off, or everything that is wrong with it.
 
     Empty cells say nothing.
     """
+    if row.mistake is not None:
+        return [row.mistake]
+    asked = _read(row.cells, columns, width=width, reading=reading)
+    if row.whole is None or not any(_fields_cut(row.cells, row.whole, columns, reading)):
+        return asked
+    return [*(asked if isinstance(asked, list) else ()), _CUT]
+
+
+def _fields_cut(cells: Sequence[str], whole: int, columns: Columns, reading: Reading) -> Iterator[str]:
+    """Yield the fields that may be cut off, or left out with what came behind them."""
+    for field, places in columns.places.items():
+        if field != "phone_number":
+            if any(place >= whole for place in places):
+                yield field
+        elif columns.phone_place(cells) >= whole:
+            number = _number_in(columns.text(field, cells), reading)
+            if number is None or may_go_on(number):
+                yield field
+
+
+def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Reading) -> Asked | list[str]:
     if len(cells) > width and any(cells[width:]):
         return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]
 

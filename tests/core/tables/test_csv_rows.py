@@ -24,7 +24,33 @@ def rows(text: str, delimiter: str = ",") -> list[CsvRow]:
 
 
 def test_a_record_is_numbered_by_the_line_on_which_it_begins() -> None:
-    assert rows('a,b\n"1\n2",3\r\n\n,\n4,5') == [CsvRow(1, ["a", "b"]), CsvRow(2, ["1\n2", "3"]), CsvRow(6, ["4", "5"])]
+    assert rows('a,b\n"1\n2",3\r\n\n,\n4,5') == [
+        CsvRow(1, ["a", "b"]),
+        CsvRow(2, ["1\n2", "3"]),
+        CsvRow(6, ["4", "5"], whole=1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("end", "whole"),
+    [
+        ("3,4\n", None),
+        ("3,4\r", None),
+        ("3,4", 1),
+        ("3,", 1),
+        ("3", 0),
+        ('"3"', 1),
+        ('3,"4"', 2),
+        ('3,""', 2),
+        ('3,"4 ""a"""', 2),
+        ('3,4"', 1),
+        ('3,"4\n5"', 2),
+        ('"3\n4",5', 1),
+        ('"3\n4","5"', 2),
+    ],
+)
+def test_the_last_cell_of_a_file_without_a_line_end_is_whole_only_in_quotes(end: str, whole: int | None) -> None:
+    assert [row.whole for row in rows(f"1,2\n{end}")] == [None, whole]
 
 
 def test_unmatched_quotes_affect_one_line() -> None:
@@ -38,13 +64,13 @@ def test_unmatched_quotes_affect_one_line() -> None:
 def test_text_after_a_closing_quote_is_an_error_of_that_line_only() -> None:
     first, second = rows('1,"2"x\n3,4')
     assert first.mistake
-    assert second == CsvRow(2, ["3", "4"])
+    assert second == CsvRow(2, ["3", "4"], whole=1)
 
 
 def test_an_oversized_cell_is_an_error() -> None:
     [huge, small] = rows(f"{'x' * (csv.field_size_limit() + 1)}\n1")
     assert huge.mistake
-    assert small == CsvRow(2, ["1"])
+    assert small == CsvRow(2, ["1"], whole=0)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.script.templates import Templates
 from reminderd.core.tables.columns import ColumnsError, columns_of
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.row_reader import Asked, check_status, read_row
+from reminderd.core.tables.row_reader import CUT, Asked, check_status, read_row
 from reminderd.core.tables.words import Standing
 from reminderd.core.upsert import Cancellation
 
@@ -32,7 +32,7 @@ READING = Reading(
 
 def read(*cells: str) -> Asked | list[str]:
     return read_row(
-        cells,
+        CsvRow(2, list(cells)),
         columns_of(HEADER, {}),
         width=len(HEADER),
         reading=READING,
@@ -86,7 +86,7 @@ WITH_STATUS = ["phone", "message", "at", "ref", "status"]
 def read_status(*cells: str) -> Asked | list[str]:
     columns = columns_of(WITH_STATUS, {})
     return read_row(
-        cells,
+        CsvRow(2, list(cells)),
         columns,
         width=len(WITH_STATUS),
         reading=READING,
@@ -171,7 +171,7 @@ def test_a_template_of_the_profile_is_spoken_where_a_row_has_no_message() -> Non
 
     def message(*cells: str, header: list[str] = names) -> str:
         columns = columns_of(header, {}, template="checkup")
-        found = read_row(cells, columns, width=len(header), reading=reading)
+        found = read_row(CsvRow(2, list(cells)), columns, width=len(header), reading=reading)
         assert isinstance(found, ReminderRequest)
         return found.message
 
@@ -204,7 +204,7 @@ PLANNED = evolve(
 def read_appointment_row(*cells: str, template: str | None = None) -> Asked | list[str]:
     columns = columns_of(APPOINTMENTS, {}, template=template, plans_calls=True)
     assert columns.are_appointments
-    return read_row(cells, columns, width=len(APPOINTMENTS), reading=PLANNED)
+    return read_row(CsvRow(2, list(cells)), columns, width=len(APPOINTMENTS), reading=PLANNED)
 
 
 BOOKED = ("+49 30 123456", "1/3/2027 16:00", "A-1", "Check", "Erika", "booked")
@@ -245,3 +245,54 @@ def test_the_template_of_a_row_or_of_its_type_comes_before_the_profiles(
     found = read_appointment_row(*BOOKED[:3], kind, "Erika", "booked", own, template="own")
     assert isinstance(found, AppointmentRequest)
     assert found.template == template
+
+
+PHONE_LAST = ["message", "at", "note", "phone"]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "whole", "is_cut"),
+    [
+        (PHONE_LAST, ["Hello.", "2027-03-01 16:00", "", "+49 30 123456"], 3, True),
+        (PHONE_LAST, ["Hello.", "2027-03-01 16:00", "", "+49 30 123456"], 4, False),
+        # no number of this country is longer
+        (PHONE_LAST, ["Hello.", "2027-03-01 16:00", "", "+1 202 555 0100"], 3, False),
+        ([*PHONE_LAST, "Ward"], ["Hello.", "2027-03-01 16:00", "", "+49 30 123456", "N"], 4, False),
+        ([*PHONE_LAST, "Ward"], ["Hello.", "2027-03-01 16:00", "", "+49 30 123456"], 3, True),
+        ([*PHONE_LAST, "status"], ["Hello.", "2027-03-01 16:00", "", "+49 30 123456", "no"], 4, True),
+        # the status may be missing: the appointment may be cancelled
+        ([*PHONE_LAST, "status"], ["Hello.", "2027-03-01 16:00", "", "+1 202 555 0100"], 3, True),
+        (
+            ["message", "at", "mobile", "home phone"],
+            ["Hello.", "2027-03-01 16:00", "+49 151 23456789", "030"],
+            3,
+            False,
+        ),
+        (["message", "at", "mobile", "home phone"], ["Hello.", "2027-03-01 16:00", "", "+49 30 123456"], 3, True),
+        (["phone", "at", "message"], ["+49 30 123456", "2027-03-01 16:00", "Tomorrow at"], 2, True),
+    ],
+)
+def test_a_row_that_may_be_cut_off_is_rejected(header: list[str], cells: list[str], whole: int, is_cut: bool) -> None:
+    columns = columns_of(header, {})
+    read = partial(read_row, columns=columns, width=len(header), reading=READING)
+    found = read(CsvRow(2, cells, whole=whole))
+    mistakes = [one for one in found if one.startswith(CUT)] if isinstance(found, list) else []
+    assert len(mistakes) == is_cut
+    if not is_cut:
+        assert found == read(CsvRow(2, cells))
+
+
+def test_a_cut_row_has_its_other_mistakes_too() -> None:
+    found = read_row(
+        CsvRow(2, ["Hello.", "soon", "", "03"], whole=3),
+        columns_of(PHONE_LAST, {}),
+        width=4,
+        reading=READING,
+    )
+    assert isinstance(found, list)
+    assert [line.partition(":")[0] for line in found] == ["phone_number", "scheduled_at", CUT]
+
+
+def test_a_row_that_can_not_be_read_is_rejected_with_why() -> None:
+    row = CsvRow(2, ["x"], "quotes: odd")
+    assert read_row(row, columns_of(HEADER, {}), width=len(HEADER), reading=READING) == ["quotes: odd"]

@@ -281,7 +281,6 @@ INSERT INTO sqlite_sequence VALUES('changes',2);
 INSERT INTO sqlite_sequence VALUES('call_logs',4);
 CREATE INDEX reminders_to_look_at ON reminders (wake_at, id, status) WHERE wake_at IS NOT NULL;
 CREATE INDEX reminders_by_phone_number ON reminders (phone_number);
-CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id);
 CREATE INDEX reminders_held ON reminders (wake_at) WHERE hold_code IS NOT NULL;
 CREATE INDEX reminders_behind_a_call ON reminders (phone_number) WHERE hold_code = 'number_busy';
 CREATE INDEX reminders_by_appointment ON reminders (appointment_id) WHERE appointment_id IS NOT NULL;
@@ -506,7 +505,12 @@ WHERE CASE status
       ELSE FALSE END;
 CREATE INDEX reminders_by_last_digits ON reminders (substr(phone_number, length(phone_number) - 3), scheduled_at, id);
 CREATE INDEX reminders_by_status ON reminders (status, scheduled_at, id) WHERE status <> '';
-CREATE INDEX reminders_by_response ON reminders (response, scheduled_at, id) WHERE response IS NOT NULL;
+CREATE INDEX reminders_by_response ON reminders (response, scheduled_at, id, status) WHERE response IS NOT NULL;
+CREATE INDEX appointments_by_patient_ref ON appointments (patient_ref) WHERE patient_ref IS NOT NULL;
+CREATE INDEX opt_outs_by_time ON opt_outs (created_at, phone_number);
+CREATE INDEX opt_outs_by_last_digits ON opt_outs (substr(phone_number, length(phone_number) - 3), created_at, phone_number);
+CREATE INDEX reminders_by_scheduled_at
+ON reminders (scheduled_at, id, status, response, end_code, hold_code, done_at);
 CREATE INDEX sessions_by_user ON sessions (user_name);
 CREATE INDEX login_failures_by_time ON login_failures (last_at);
 COMMIT;

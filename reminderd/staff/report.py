@@ -1,0 +1,130 @@
+"""The report that `reminderd report` prints and the Report page shows: the reminders of some days, with outcomes."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from io import StringIO
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from attrs import frozen
+
+from reminderd.core.figures import Figures
+from reminderd.core.imports import ImportRecord
+from reminderd.core.model import Status
+from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
+from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.tables.csv_rows import guarded
+from reminderd.store.by_day import figures_by_day
+from reminderd.store.import_records import imports_between
+from reminderd.store.queries import Value, Wanted, list_reminders
+from reminderd.store.rows import Connection
+
+COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
+
+DAY: Final = timedelta(days=1)
+
+_UNDECIDED: Final = Wanted(status=Status.SCHEDULED, needs_human=True)
+"""Those that wait for staff to accept a changed phone number, or to cancel."""
+
+_ORDER: Final = {word: place for place, word in enumerate(Outcome)}
+_CODES: Final = {str(code): code for code in EndCode}
+_HOLDS: Final = {str(code): code for code in HoldCode}
+
+Row = Mapping[str, Value]
+
+
+@frozen(kw_only=True)
+class Report:
+    """The reminders of a span of days, with what they have come to."""
+
+    rows: Sequence[Row]
+    """Those that need a human first."""
+    others: Sequence[Row]
+    """Those of other days that wait for a decision, because their phone number was changed."""
+    imports: Sequence[ImportRecord]
+
+    @property
+    def totals(self) -> Counter[Outcome]:
+        """Return how many have come to what."""
+        return Counter(Outcome(str(row["outcome"])) for row in self.rows)
+
+    @property
+    def need_human(self) -> int:
+        """Return how many somebody must act on."""
+        totals = self.totals
+        return sum(totals[word] for word in NEED_A_HUMAN) + len(self.others)
+
+
+def report_of(connection: Connection, *, since: datetime | None, until: datetime | None, now: datetime) -> Report:
+    """Return the report of a span of time; None: there is no limit."""
+    rows = _rows(connection, Wanted(since=since, until=until))
+    of_the_span = {row["id"] for row in rows}
+    return Report(
+        rows=sorted(rows, key=lambda row: _ORDER[Outcome(str(row["outcome"]))]),  # stable: by time within an outcome
+        others=[row for row in _rows(connection, _UNDECIDED) if row["id"] not in of_the_span],
+        imports=imports_between(connection, since=since or datetime.min.replace(tzinfo=UTC), until=until or now),
+    )
+
+
+def _rows(connection: Connection, wanted: Wanted) -> list[Row]:
+    return [_with_outcome(row) for row in list_reminders(connection, wanted=wanted, limit=None)]
+
+
+def _with_outcome(row: Row) -> Row:
+    response, code = row["response"], row["end_code"]
+    word = outcome(
+        Status(str(row["status"])),
+        None if response is None else str(response),
+        _CODES.get(str(code)),
+        _HOLDS.get(str(row["hold_code"])),
+        is_done=row["done_at"] is not None,
+    )
+    return {**row, "outcome": word.value, "ref": name_of(row), "why": row["last_error"] or row["hold_reason"]}
+
+
+def name_of(row: Row) -> Value:
+    """Return the name by which staff know a reminder: its own, or that of its appointment."""
+    return row["ref"] or row.get("appointment_ref")
+
+
+def in_words(row: Row) -> Row:
+    """Return a row for people: no code is left in it."""
+    return {**row, "call_outcome": None if row["call_outcome"] is None else str(row["call_outcome"]).replace("_", " ")}
+
+
+def days_of(connection: Connection, *, first: date, last: date, zone: ZoneInfo) -> list[tuple[date, Figures]]:
+    """Return the figures of each day of a span, by the clinic's clock."""
+    days = [first + place * DAY for place in range((last - first).days + 1)]
+    midnights = [midnight(day, zone) for day in (*days, last + DAY)]
+    return list(zip(days, figures_by_day(connection, midnights=midnights), strict=True))
+
+
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """Return when a day of the clinic begins."""
+    return datetime.combine(day, time.min, tzinfo=zone)
+
+
+def report_csv(rows: Iterable[Row], zone: ZoneInfo, *, has_header: bool = True) -> str:
+    """Return rows of a report as a table for a spreadsheet."""
+    return csv_text([in_words(row) for row in rows], COLUMNS, partial(_as_text, zone=zone), has_header=has_header)
+
+
+def csv_text(
+    rows: Iterable[Row], columns: Sequence[str], as_text: Callable[[Value], str], *, has_header: bool = True
+) -> str:
+    """Return the named columns of rows as CSV; no cell is a formula to a spreadsheet."""
+    text = StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    if has_header:
+        table.writerow(columns)
+    table.writerows([guarded(as_text(row[name])) for name in columns] for row in rows)
+    return text.getvalue()
+
+
+def _as_text(value: Value, zone: ZoneInfo) -> str:
+    if isinstance(value, datetime):
+        return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
+    return "" if value is None else str(value)

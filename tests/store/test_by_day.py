@@ -1,0 +1,45 @@
+"""The figures of days, from an index."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from reminderd.core.figures import Figure
+from reminderd.store.by_day import figures_by_day
+from reminderd.store.rows import to_ms
+from tests.support.builders import NOW
+from tests.support.rows import insert_row
+from tests.support.store import Store, a_store
+
+MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def insert(store: Store, name: str, at: datetime, **columns: object) -> None:
+    row = {"id": name, "phone_number": "+4930123456", "message": "Hello", "scheduled_at": to_ms(at)}
+    insert_row(store.connection, "reminders", row | columns)
+
+
+def test_each_reminder_counts_on_the_day_of_its_time(tmp_path: Path) -> None:
+    with a_store(tmp_path / "clinic.db") as store:
+        insert(store, "before", MONDAY - timedelta(milliseconds=1))
+        insert(store, "first", MONDAY, status="called", response="confirmed")
+        insert(store, "last", MONDAY + DAY - timedelta(milliseconds=1), status="failed", end_code="not_answered")
+        insert(store, "done", MONDAY, status="failed", end_code="a newer version's", done_at=to_ms(NOW))
+        insert(store, "next", MONDAY + DAY, hold_code="number_changed")
+        monday, tuesday, wednesday = figures_by_day(
+            store.connection, midnights=[MONDAY, MONDAY + DAY, MONDAY + 2 * DAY, MONDAY + 3 * DAY]
+        )
+    assert dict(monday.counts) | {Figure.OPEN: 0} == {one: monday[one] for one in Figure}
+    assert (monday[Figure.CONFIRMED], monday[Figure.NOT_REACHED], monday.need_human) == (1, 2, 1)
+    assert (tuesday[Figure.OPEN], tuesday.need_human) == (1, 1)
+    assert wednesday.total == 0
+
+
+def test_days_are_counted_from_the_index_alone(tmp_path: Path) -> None:
+    with a_store(tmp_path / "clinic.db") as store:
+        asked: list[str] = []
+        store.connection.set_trace_callback(asked.append)
+        figures_by_day(store.connection, midnights=[MONDAY, MONDAY + DAY])
+        store.connection.set_trace_callback(None)
+        plan = [row["detail"] for row in store.connection.execute(f"EXPLAIN QUERY PLAN {asked[0]}").fetchall()]
+    assert "COVERING INDEX reminders_by_scheduled_at (scheduled_at>? AND scheduled_at<?)" in plan[0]
