@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import trio
 from attrs import define, evolve, field
-from quart import Response
+from quart import Response, request
 from werkzeug.exceptions import Forbidden, RequestEntityTooLarge
 
 from reminderd.core.appointments import AppointmentRequest
@@ -22,7 +22,7 @@ from reminderd.desk.dry_runs import MOST_SHOWN
 from reminderd.desk.pages import Freshness, Route, done, form, render, see_other
 from reminderd.desk.receiving import receive_file
 from reminderd.desk.sessions import Visitor, has_token
-from reminderd.desk.uploads import MOST_BYTES, BusyError, Stage, TooManyFilesError, Upload, Wish
+from reminderd.desk.uploads import MOST_BYTES, BusyError, FileReading, Stage, TooManyFilesError, Upload
 from reminderd.imports.formats import profile_of
 from reminderd.imports.snapshot import Coverage
 from reminderd.validators import codec_of
@@ -56,12 +56,12 @@ _TOO_MANY: Final = N_("Too many files wait to be taken. Try again in some minute
 _BUSY: Final = N_("Your former file is still being imported. Wait until it is finished.")
 _NOT_STORED: Final = N_("The file could not be kept: %(reason)s. Nothing was changed. Ask the admin.")
 _DISCARDED: Final = N_("The file was discarded, and nothing was imported.")
-_GONE: Final = N_("The file is not here anymore: files are kept for half an hour, and not through a restart.")
+_DELETED: Final = N_("The file is not here anymore: files are kept for half an hour, and not through a restart.")
 _LOOK_AGAIN: Final = N_("The file was checked again since. Please look again before you import it.")
 _STOPPING: Final = N_("The import stops after the rows that are being written. What was imported stays.")
 
 
-class _WrongWishError(Exception):
+class _WrongFormError(Exception):
     """What is wrong with how a file is to be read; by the name of the field."""
 
     def __init__(self, mistakes: Mapping[str, str], written: Mapping[str, str]) -> None:
@@ -89,9 +89,11 @@ async def part(desk: Desk, visitor: Visitor) -> Response:
 async def upload(desk: Desk, visitor: Visitor) -> Response:
     """Receive a file, and check it in the background."""
     arriving = _Arriving(desk, visitor)
+    if request.mimetype != "multipart/form-data":  # no form of ours
+        raise Forbidden
     try:
-        await receive_file(MOST_BYTES, arriving.begin)
-    except _WrongWishError as error:
+        fields = await receive_file(MOST_BYTES, arriving.begin)
+    except _WrongFormError as error:
         return await _ask(desk, visitor, error.written, error.mistakes)
     except RequestEntityTooLarge:
         arriving.forget()
@@ -107,6 +109,8 @@ async def upload(desk: Desk, visitor: Visitor) -> Response:
     except BaseException:
         arriving.forget()
         raise
+    if not has_token(visitor, fields.get("csrf", "")):
+        raise Forbidden
     if arriving.upload is None:
         return await _ask(desk, visitor, {}, {"file": desk.catalog.gettext(_NO_FILE)})
     desk.base.uploads.check(arriving.upload, desk.config)
@@ -125,9 +129,9 @@ class _Arriving:
         """Return where the file goes, once the form is known to be ours and its other fields are understood."""
         if not has_token(self.visitor, fields.get("csrf", "")):
             raise Forbidden
-        wish = _wish(fields, self.desk)
+        reading = _reading(fields, self.desk)
         session = self.visitor.session.digest
-        self.upload = self.desk.base.uploads.begin(session, self.visitor.name, _shown_name(name), wish)
+        self.upload = self.desk.base.uploads.begin(session, self.visitor.name, _shown_name(name), reading)
         return self.upload.path
 
     def forget(self) -> None:
@@ -140,7 +144,7 @@ async def take(desk: Desk, visitor: Visitor) -> Response:
     """Import the file that was shown, in the background."""
     found = desk.base.uploads.of(visitor.session.digest)
     if found is None or found.stage in {Stage.REFUSED, Stage.DONE, Stage.FAILED}:
-        return await done(desk, visitor, PATH, desk.catalog.gettext(_GONE), kind="error")
+        return await done(desk, visitor, PATH, desk.catalog.gettext(_DELETED), kind="error")
     if form().text("shown") != _look(found):
         return await done(desk, visitor, PATH, desk.catalog.gettext(_LOOK_AGAIN), kind="error")
     desk.base.uploads.take(found, desk.config)
@@ -161,7 +165,7 @@ async def rejected(desk: Desk, visitor: Visitor) -> Response:
     """Answer with the rejected rows, each with its reason, as a table for a spreadsheet."""
     found = desk.base.uploads.of(visitor.session.digest)
     if found is None or found.stage.is_busy or not found.rejected_path.is_file():
-        return await done(desk, visitor, PATH, desk.catalog.gettext(_GONE), kind="error")
+        return await done(desk, visitor, PATH, desk.catalog.gettext(_DELETED), kind="error")
     headers = {"Content-Disposition": 'attachment; filename="rejected.csv"'}
     return Response(_pieces(found.rejected_path), content_type="text/csv; charset=utf-8", headers=headers)
 
@@ -251,16 +255,16 @@ def _look(found: Upload) -> str:
     return f"{found.digest}-{found.looks}"
 
 
-def _wish(fields: Mapping[str, str], desk: Desk) -> Wish:
+def _reading(fields: Mapping[str, str], desk: Desk) -> FileReading:
     """Return how the file is to be read.
 
     Raises:
-        _WrongWishError: something in the form is wrong.
+        _WrongFormError: something in the form is wrong.
     """
     mistakes: dict[str, str] = {}
     name = fields.get("profile", "")
     if name and name not in desk.config.import_.profiles:
-        raise _WrongWishError({"profile": desk.catalog.gettext(_UNKNOWN_PROFILE)}, fields)
+        raise _WrongFormError({"profile": desk.catalog.gettext(_UNKNOWN_PROFILE)}, fields)
     profile = profile_of(desk.config, name or None)
     encoding, dates = fields.get("encoding", ""), fields.get("dates", "")
     profile = evolve(
@@ -275,9 +279,9 @@ def _wish(fields: Mapping[str, str], desk: Desk) -> Wish:
     elif is_snapshot and start is None and not profile.snapshot_days and not mistakes:
         mistakes["first"] = desk.catalog.gettext(_SNAPSHOT_NEEDS_DAYS)
     if mistakes:
-        raise _WrongWishError(mistakes, fields)
+        raise _WrongFormError(mistakes, fields)
     coverage = Coverage(start=start, end=end, days=profile.snapshot_days) if is_snapshot else None
-    return Wish(profile=profile, coverage=coverage)
+    return FileReading(profile=profile, coverage=coverage)
 
 
 def _span(fields: Mapping[str, str], desk: Desk, mistakes: dict[str, str]) -> tuple[datetime | None, datetime | None]:

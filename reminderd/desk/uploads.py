@@ -77,7 +77,7 @@ class BusyError(Exception):
 
 
 @frozen(kw_only=True)
-class Wish:
+class FileReading:
     """How a file is to be read."""
 
     profile: Profile
@@ -94,7 +94,7 @@ class Upload:
     name: str
     """As people know it; it is used for no path."""
     path: Path
-    wish: Wish
+    reading: FileReading
     digest: str = ""
     """What tells its content from any other, once it is here."""
     stage: Stage = Stage.ARRIVING
@@ -139,10 +139,10 @@ class Uploads:
         return self._by_session.get(session)
 
     def taking(self) -> Upload | None:
-        """Return the file that is being taken, whoever has brought it."""
+        """Return the file that is being taken; any session may have brought it."""
         return next((one for one in self._by_session.values() if one.stage is Stage.TAKING), None)
 
-    def begin(self, session: str, user: str, name: str, wish: Wish) -> Upload:
+    def begin(self, session: str, user: str, name: str, reading: FileReading) -> Upload:
         """Make room for a file that is about to arrive; the session's former one is discarded.
 
         Raises:
@@ -156,7 +156,7 @@ class Uploads:
             raise TooManyFilesError
         self.discard(session)
         self._numbers += 1
-        upload = Upload(session, user, name, self.folder / f"{self._numbers}{ending_of(name)}", wish)
+        upload = Upload(session, user, name, self.folder / f"{self._numbers}{ending_of(name)}", reading)
         os.close(os.open(upload.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE))
         self._by_session[session] = upload
         return upload
@@ -252,8 +252,8 @@ class Uploads:
         return FileImport(
             file=upload.path,
             name=upload.name,
-            profile=upload.wish.profile,
-            coverage=upload.wish.coverage,
+            profile=upload.reading.profile,
+            coverage=upload.reading.coverage,
             rejected=upload.rejected_path,
             actor=upload.user,
             config=config,
