@@ -142,7 +142,7 @@ MOST_CANCELLED: Final = 0.2
 """The share of what is stored that a snapshot may leave out, if nothing else is said."""
 
 FEW: Final = 5
-"""So many may always be left out: of a few appointments, one is soon more than any share."""
+"""So many may be left out, if they are no more than half: of a few appointments, one is soon more than any share."""
 
 
 class SnapshotRefusedError(Exception):
@@ -173,7 +173,8 @@ def missing_from(stored: Sequence[Waiting], names: Collection[str], most: float)
     missing = [one for one in stored if one.name not in names]
     if missing and not names:
         raise SnapshotRefusedError("it has no row at all; expected a whole file, as it is a snapshot")
-    if len(missing) > max(FEW, most * len(stored)):
+    few = 1 if len(stored) == 1 else min(FEW, len(stored) // 2)
+    if len(missing) > max(few, most * len(stored)):
         share = f"{len(missing)} of {len(stored)} in its span would be cancelled, more than {most:.0%}"
         raise SnapshotRefusedError(f"{share}; expected a whole file, as it is a snapshot, or --max-cancelled")
     return missing

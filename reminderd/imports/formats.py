@@ -110,12 +110,16 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
-def format_of(file: Path) -> str:
+def format_of(file: Path, name: str = "") -> str:
     """Return the format that a file shows, by the end of its name or else by its beginning; standard input shows none.
 
     A folder is a calendar, or resources of FHIR.
+
+    Args:
+        file: where it can be read.
+        name: its own name; empty: the one that `file` ends with.
     """
-    ending = file.suffix.lower()
+    ending = Path(name or file.name).suffix.lower()
     by_name = next((form for form, endings in _ENDINGS.items() if ending in endings), None)
     if file.is_dir():
         return next((form for form, endings in _ENDINGS.items() if members(file, endings)), "ics")

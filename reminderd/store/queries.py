@@ -23,20 +23,12 @@ SHOWN_BY_API: Final = (*REMINDERS.shown_to(Shown.API), "hold_reason", "call_outc
 EVERY: Final = 2**63 - 1
 """A limit that never applies, in every engine."""
 
-MOST_NAMED: Final = 1_000
-"""How many reminders one name is looked up for: a patient's own has those of all years."""
-
 MOST_EXAMINED: Final = 10_000
 """How many waiting reminders are examined for a reason why they can't be called."""
 
 _SHOWN_DIGITS: Final = 2
-LEAST_DIGITS: Final = 4
+_INDEXED_DIGITS: Final = 4
 """So many last digits of a number are indexed: with fewer, a list is read by time."""
-
-LAST_DIGITS: Final = f"substr(phone_number, length(phone_number) - {LEAST_DIGITS - 1}) = :last"
-"""The condition for the indexed digits, `last`."""
-ENDS_WITH: Final = "substr(phone_number, length(phone_number) - length(:ending) + 1) = :ending"
-"""The condition for any number of last digits, `ending`."""
 
 Value = str | int | datetime | None
 """What a column contains, with times already as moments."""
@@ -58,8 +50,6 @@ class Wanted:
     """The last digits of the number."""
     response: str | None = None
     needs_human: bool = False
-    ids: Sequence[str] | None = None
-    """Only some of these."""
 
 
 @frozen
@@ -116,22 +106,15 @@ _NEXT_WAITING: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
  WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
 """
+_WAITING_NAMES: Final = """
+SELECT id, wake_at FROM reminders
+ WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
+"""
 _NOBODY_LOOKS_AT: Final = f"""
 SELECT id FROM reminders
  WHERE status IN {sql_list(one for one in Status if not one.final)} AND wake_at IS NULL AND NOT EXISTS (
        SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
         WHERE m.reminder_id = reminders.id AND m.deleted = 0 AND c.wake_at IS NOT NULL)
-"""
-_AMONG: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {{}} LIMIT {MOST_NAMED}"
-"""With a limit of its own it is read first: an engine that knows no better would look for a status among all."""
-_NAMED: Final = """
-SELECT id FROM reminders WHERE id IN {0}
-UNION SELECT id FROM reminders WHERE ref IN {0}
-UNION SELECT id FROM reminders WHERE appointment_id IN (
-    SELECT id FROM appointments WHERE id IN {0}
-    UNION SELECT id FROM appointments WHERE ref IN {0}
-    UNION SELECT id FROM appointments WHERE patient_ref IN {0})
-ORDER BY id LIMIT :most
 """
 _REFS_OF_APPOINTMENTS: Final = "SELECT id, ref FROM appointments WHERE id IN ({})"
 _NOT_PLANNED: Final = """
@@ -163,20 +146,6 @@ def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | 
             f"{name} is how the names of {len(found)} reminders look; expected the id as it is written in the database"
         )
     return next(iter(found.values()), None)
-
-
-def ids_named(connection: Connection, name: str) -> list[str]:
-    """Return the ids of the reminders with this id or `ref`, or whose appointment or patient has it.
-
-    Names that are written otherwise and look the same are found as well; at most `MOST_NAMED`.
-    """
-    if not is_text(name):
-        return []
-    spelled = normal_name(name)
-    listed, parameters = in_list("name", {name, spelled})
-    rows = connection.execute(_NAMED.format(listed), parameters | {"most": MOST_NAMED}).fetchall()
-    found = [row["id"] for row in rows] + looking_like(connection, {spelled}).get(spelled, [])
-    return list(dict.fromkeys(found))[:MOST_NAMED]
 
 
 def is_text(name: str) -> bool:
@@ -248,12 +217,7 @@ def list_reminders(
         conditions.append(f"(scheduled_at, id) {'<' if newest_first else '>'} (:after, :after_id)")
         parameters |= {"after": to_ms(after.at), "after_id": after.id}
     order = "scheduled_at DESC, id DESC" if newest_first else "scheduled_at, id"
-    among = "reminders"
-    if wanted.ids is not None:
-        listed, own = in_list("one", wanted.ids)
-        among = f"({_AMONG.format(listed)}) AS reminders"
-        parameters |= own
-    those = f"FROM {among} WHERE {' AND '.join(conditions) or 'TRUE'} ORDER BY {order} LIMIT :limit"
+    those = f"FROM reminders WHERE {' AND '.join(conditions) or 'TRUE'} ORDER BY {order} LIMIT :limit"
     parameters["limit"] = EVERY if limit is None else limit
     rows = connection.execute(f"SELECT {REMINDERS.names} {those}", parameters).fetchall()
     calls = connection.execute(_OUTCOMES.format(f"(SELECT id {those})"), parameters).fetchall()
@@ -348,6 +312,19 @@ def uncallable(connection: Connection, *, numbering: Numbering) -> dict[str, int
     return {reason: count for reason, count in reasons.most_common() if reason is not None}
 
 
+def waiting(connection: Connection) -> list[tuple[str, int]]:
+    """Return the id and the `wake_at` of the reminders that `uncallable` examines, from an index alone."""
+    rows = connection.execute(_WAITING_NAMES, {"most": MOST_EXAMINED}).fetchall()
+    return [(row["id"], row["wake_at"]) for row in rows]
+
+
+def reminders_with_ids(connection: Connection, *, ids: Collection[str]) -> dict[str, Reminder]:
+    """Return the reminders with these ids, by id; those that were deleted are missing."""
+    listed, parameters = in_list("id", ids)
+    rows = connection.execute(f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {listed}", parameters).fetchall()
+    return {row["id"]: REMINDERS.read(row) for row in rows}
+
+
 def _outcome(word: Value, spoken: object) -> str | None:
     known = _OUTCOME_WORDS.get(str(word))
     found = as_spoken(known, is_spoken=bool(spoken))
@@ -364,28 +341,21 @@ def _one(row: Row | None) -> dict[str, Value] | None:
 
 
 def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, str | int | None]]:
-    """Return only the conditions that were asked for: with all of them in one statement, no index could be used.
-
-    The one that leaves the fewest keeps its index: the last digits, then an answer, then a status. The others are
-    written so that they have none, as an engine that knows no better takes any of them.
-    """
+    """Return only the conditions that were asked for: with all of them in one statement, no index could be used."""
     ending = wanted.phone_ending
-    last = None if ending is None or len(ending) < LEAST_DIGITS else ending[-LEAST_DIGITS:]
-    has_digits, has_answer = last is not None, wanted.response is not None
-    status = "coalesce(status, '') = :status" if has_digits or has_answer else "status = :status AND status <> ''"
+    last = None if ending is None or len(ending) < _INDEXED_DIGITS else ending[-_INDEXED_DIGITS:]
     values: dict[str, tuple[str, str | int | None]] = {
-        "status": (status, wanted.status),
+        "status": ("status = :status", wanted.status),
         "since": ("scheduled_at >= :since", None if wanted.since is None else to_ms(wanted.since)),
         "until": ("scheduled_at < :until", None if wanted.until is None else to_ms(wanted.until)),
-        "last": (LAST_DIGITS, last),
-        "ending": (ENDS_WITH, ending),
-        "response": (
-            "coalesce(response, '') = :response" if has_digits else "response = :response",
-            wanted.response,
-        ),
+        "last": (f"substr(phone_number, length(phone_number) - {_INDEXED_DIGITS - 1}) = :last", last),
+        "ending": ("substr(phone_number, length(phone_number) - length(:ending) + 1) = :ending", ending),
+        "response": ("response = :response", wanted.response),
     }
     asked = {name: one for name, one in values.items() if one[1] is not None}
     conditions = [condition for condition, _ in asked.values()] + [NEEDS_HUMAN] * wanted.needs_human
+    if wanted.status not in {None, Status.CALLED}:
+        conditions.append("status <> 'called'")  # as the index by status has it
     return conditions, {name: value for name, (_, value) in asked.items()}
 
 
