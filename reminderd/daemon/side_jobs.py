@@ -341,10 +341,12 @@ class DropFolder:
 async def import_what_is_dropped(drop: DropFolder) -> None:
     """Import whatever comes, until the stop; whatever fails in it, the rest of the daemon goes on."""
     warned_of: datetime | None = None
+    kept_open: list[str] = []
     while not drop.stopping.is_set():
         pause = drop.look
         try:
             whole = await trio.to_thread.run_sync(drop.folder.whole, drop.clock.monotonic(), drop.clock.now())
+            kept_open = _warn_of_open_files(drop.folder.kept_open, kept_open)
             for dropped in whole:
                 await _import(dropped, drop)
             warned_of = await _warn_if_missing(drop, warned_of)
@@ -363,7 +365,7 @@ async def _import(dropped: Dropped, drop: DropFolder) -> None:
         return
     try:
         result = await trio.to_thread.run_sync(import_dropped, dropped, drop.config, drop.clock, drop.stopping.is_set)
-    except (FileNotFoundError, ChangedError):
+    except ChangedError:
         return  # somebody has taken it away again, or writes it anew: the next look finds out
     except (StoreUnavailableError, StoreUnusableError, OSError):
         raise
@@ -382,6 +384,15 @@ def _log(result: Result) -> None:
         logger.warning(result.text)
     else:
         logger.info(result.text)
+
+
+def _warn_of_open_files(names: list[str], before: list[str]) -> list[str]:
+    """Log once for each file that it waits for the program that has it open; return the names."""
+    for name in names:
+        if name not in before:
+            shown = without_numbers(name)
+            logger.warning(f"{shown} is not imported: a program has had it open for writing for ten minutes; close it")
+    return names
 
 
 async def _warn_if_missing(drop: DropFolder, warned_of: datetime | None) -> datetime | None:
