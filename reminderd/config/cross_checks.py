@@ -177,8 +177,8 @@ def _page_warnings(config: Config) -> Iterator[str]:
         )
     if not config.web.trusted_proxies:
         yield (
-            "without a trusted proxy, who guesses passwords through one seems to be where staff are, and can delay their"
-            " log-ins; set [web].trusted_proxies to the address of the proxy in front of [desk]"
+            "without a trusted proxy, who guesses passwords through one seems to be where staff are, and can delay"
+            " their log-ins; set [web].trusted_proxies to the address of the proxy in front of [desk]"
         )
 
 
