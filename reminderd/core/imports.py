@@ -230,6 +230,24 @@ def _minute(moment: datetime, zone: ZoneInfo) -> str:
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
+_MATTERS: Final = (Intake.ADDED, Intake.CHANGED, Intake.HELD, Intake.CANCELLED)
+
+
+@frozen(kw_only=True)
+class Forecast:
+    """What an import would do, as the database was when somebody looked."""
+
+    done: Mapping[Intake, int]
+    rejected: int
+    missing: frozenset[str] = frozenset()
+    """The ids of what a snapshot lacks, which it would cancel."""
+
+    def is_exceeded_by(self, later: "Forecast") -> bool:
+        """Return whether the import would now do what nobody has seen: more of anything, or cancel something else."""
+        more = any(later.done.get(intake, 0) > self.done.get(intake, 0) for intake in _MATTERS)
+        return more or later.rejected > self.rejected or not later.missing <= self.missing
+
+
 @frozen
 class Held:
     """What a snapshot holds."""

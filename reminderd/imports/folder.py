@@ -209,7 +209,7 @@ def _imported(
         with one.opened() as opened:
             missing = opened.missing(connection)
             is_same = partial(_is_same, dropped)
-            result = opened.write(connection, missing, lambda _text, _is_end: None, is_stopped, is_same)
+            result = opened.write(connection, missing, lambda _tally, _is_end: None, is_stopped, is_same)
         rejected = result.tally.rejected.lines
         if result.status is ImportStatus.DONE:
             lines.are_kept = _moved(dropped, target)

@@ -130,6 +130,12 @@ def format_of(file: Path, name: str = "") -> str:
     return next((form for form, pattern in _BEGINNINGS.items() if pattern.match(begin)), "csv")
 
 
+def ending_of(name: str) -> str:
+    """Return the ending of a file's name if it is one that shows a format, in small letters; else an empty one."""
+    ending = Path(name).suffix.lower()
+    return ending if ending in _SPREADSHEETS.union(*_ENDINGS.values()) else ""
+
+
 def opened(
     file: Path, chosen: Mapping[str, str], encoding: str | None = None, *, form: str | None = None
 ) -> AbstractContextManager[Table]:

@@ -74,15 +74,20 @@ def _rows(connection: Connection, wanted: Wanted) -> list[Row]:
 
 
 def _with_outcome(row: Row) -> Row:
+    why = row["last_error"] or row["hold_reason"]
+    return {**row, "outcome": outcome_of(row).value, "ref": name_of(row), "why": why}
+
+
+def outcome_of(row: Row) -> Outcome:
+    """Return what a reminder has come to, from its row."""
     response, code = row["response"], row["end_code"]
-    word = outcome(
+    return outcome(
         Status(str(row["status"])),
         None if response is None else str(response),
         _CODES.get(str(code)),
         _HOLDS.get(str(row["hold_code"])),
         is_done=row["done_at"] is not None,
     )
-    return {**row, "outcome": word.value, "ref": name_of(row), "why": row["last_error"] or row["hold_reason"]}
 
 
 def name_of(row: Row) -> Value:
