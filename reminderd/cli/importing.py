@@ -144,7 +144,7 @@ class _Options:
     default=f"{MOST_CANCELLED:.0%}",
     show_default=True,
     metavar="PERCENT",
-    help="Refuse a snapshot that would cancel more than this share of what is stored, if that is more than 5.",
+    help="Refuse a snapshot that would cancel more than this share of what is stored, if that is over 5, or over half.",
 )
 @with_config
 def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN401 - click passes each with its type

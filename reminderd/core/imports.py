@@ -142,7 +142,7 @@ MOST_CANCELLED: Final = 0.2
 """The share of what is stored that a snapshot may leave out, if nothing else is said."""
 
 FEW: Final = 5
-"""So many may always be left out: of a few appointments, one is soon more than any share."""
+"""So many may be left out, if they are no more than half: of a few appointments, one is soon more than any share."""
 
 
 class SnapshotRefusedError(Exception):
@@ -173,10 +173,29 @@ def missing_from(stored: Sequence[Waiting], names: Collection[str], most: float)
     missing = [one for one in stored if one.name not in names]
     if missing and not names:
         raise SnapshotRefusedError("it has no row at all; expected a whole file, as it is a snapshot")
-    if len(missing) > max(FEW, most * len(stored)):
+    few = 1 if len(stored) == 1 else min(FEW, len(stored) // 2)
+    if len(missing) > max(few, most * len(stored)):
         share = f"{len(missing)} of {len(stored)} in its span would be cancelled, more than {most:.0%}"
         raise SnapshotRefusedError(f"{share}; expected a whole file, as it is a snapshot, or --max-cancelled")
     return missing
+
+
+_MATTERS: Final = (Intake.ADDED, Intake.CHANGED, Intake.HELD, Intake.CANCELLED)
+
+
+@frozen(kw_only=True)
+class Forecast:
+    """What an import would do, as the database was when somebody looked."""
+
+    done: Mapping[Intake, int]
+    rejected: int
+    missing: frozenset[str] = frozenset()
+    """The ids of what a snapshot lacks, which it would cancel."""
+
+    def is_exceeded_by(self, later: "Forecast") -> bool:
+        """Return whether the import would now do what nobody has seen: more of anything, or cancel something else."""
+        more = any(later.done.get(intake, 0) > self.done.get(intake, 0) for intake in _MATTERS)
+        return more or later.rejected > self.rejected or not later.missing <= self.missing
 
 
 @frozen

@@ -20,6 +20,7 @@ from reminderd.desk.addresses import Addresses
 from reminderd.desk.catalog import Catalog, catalog_of
 from reminderd.desk.log_ins import LogIns
 from reminderd.desk.templating import environment_of
+from reminderd.desk.uploads import Uploads, open_uploads
 from reminderd.staff.examined import Examined
 from reminderd.staff.status import look_at_database, status_report
 from reminderd.store.database import Database, Reader, open_reader
@@ -80,6 +81,7 @@ class DeskBase:
     """A connection of the pages' own: however much they read, a webhook waits for none of it."""
     addresses: Addresses
     log_ins: LogIns
+    uploads: Uploads
     waiting: dict[str, int] = field(factory=dict)
     """How many parts of pages wait for a commit, by session."""
 
@@ -88,8 +90,9 @@ class DeskBase:
 async def open_desk(database: Database, clock: Clock) -> AsyncIterator[DeskBase]:
     """Open what the pages need until the end of the process."""
     key = await database.write(partial(desk_key, new=token_hex(32)))
-    async with open_reader(database.path) as reader:
-        yield DeskBase(reader=reader, addresses=Addresses(bytes.fromhex(key)), log_ins=LogIns(database, clock))
+    async with open_reader(database.path) as reader, open_uploads(database.path, clock) as uploads:
+        addresses, log_ins = Addresses(bytes.fromhex(key)), LogIns(database, clock)
+        yield DeskBase(reader=reader, addresses=addresses, log_ins=log_ins, uploads=uploads)
 
 
 @frozen(kw_only=True, eq=False)
@@ -124,7 +127,7 @@ class Desk:
 
     @templates.default
     def _templates_in_its_language(self) -> Environment:
-        return environment_of(self.catalog, self.base.addresses)
+        return environment_of(self.catalog, self.base.addresses, country=self.config.clinic.country)
 
     @trusted.default
     def _trusted_proxies(self) -> tuple[Network, ...]:

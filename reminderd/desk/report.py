@@ -19,9 +19,19 @@ from reminderd.desk.pages import Route, render, see_other
 from reminderd.desk.periods import Kind, Part, Period, PeriodError, parts_of, read_period
 from reminderd.desk.plot import HEIGHT, LEFT, WIDTH, plot_of
 from reminderd.desk.sessions import Visitor
-from reminderd.staff.report import DAY, Row, days_of, midnight, needing_human, report_csv, rows_of, undecided
+from reminderd.staff.report import (
+    DAY,
+    Row,
+    days_of,
+    midnight,
+    needing_human,
+    note_download,
+    report_csv,
+    rows_of,
+    undecided,
+)
 from reminderd.store.import_records import imports_between
-from reminderd.store.rows import Connection, audit
+from reminderd.store.rows import Connection
 
 PATH: Final = "/report"
 
@@ -99,15 +109,10 @@ async def as_csv(desk: Desk, visitor: Visitor) -> Response:
     except PeriodError:
         return see_other(_address(PATH, **_as_written()))  # the page says what is wrong
     detail = f"{period.first} to {period.last}"
-    await desk.database.write(partial(audit_download, actor=visitor.name, detail=detail))
+    await desk.database.write(partial(note_download, actor=visitor.name, detail=detail))
     name = f"report-{period.first}.csv" if period.days == 1 else f"report-{period.first}-{period.last}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(_lines(desk, period), headers=headers, content_type="text/csv; charset=utf-8")
-
-
-def audit_download(connection: Connection, now: datetime, *, actor: str, detail: str) -> None:
-    """Record that somebody has taken the report of these days."""
-    audit(connection, now, actor=actor, act="download", detail=detail)
 
 
 async def _lines(desk: Desk, period: Period) -> AsyncIterator[str]:

@@ -20,7 +20,7 @@ from reminderd.core.tables.csv_rows import guarded
 from reminderd.store.by_day import figures_by_day
 from reminderd.store.import_records import imports_between
 from reminderd.store.queries import Value, Wanted, list_reminders
-from reminderd.store.rows import Connection
+from reminderd.store.rows import Connection, audit
 
 COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
 
@@ -93,15 +93,20 @@ def _rows(connection: Connection, wanted: Wanted, limit: int | None = None) -> l
 
 
 def _with_outcome(row: Row) -> Row:
+    why = row["last_error"] or row["hold_reason"]
+    return {**row, "outcome": outcome_of(row).value, "ref": name_of(row), "why": why}
+
+
+def outcome_of(row: Row) -> Outcome:
+    """Return what a reminder has come to, from its row."""
     response, code = row["response"], row["end_code"]
-    word = outcome(
+    return outcome(
         Status(str(row["status"])),
         None if response is None else str(response),
         _CODES.get(str(code)),
         _HOLDS.get(str(row["hold_code"])),
         is_done=row["done_at"] is not None,
     )
-    return {**row, "outcome": word.value, "ref": name_of(row), "why": row["last_error"] or row["hold_reason"]}
 
 
 def name_of(row: Row) -> Value:
@@ -141,6 +146,11 @@ def csv_text(
         table.writerow(columns)
     table.writerows([guarded(as_text(row[name])) for name in columns] for row in rows)
     return text.getvalue()
+
+
+def note_download(connection: Connection, now: datetime, *, actor: str, detail: str) -> None:
+    """Record that somebody has taken the report of some days with them."""
+    audit(connection, now, actor=actor, act="download", detail=detail)
 
 
 def _as_text(value: Value, zone: ZoneInfo) -> str:

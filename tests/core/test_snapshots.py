@@ -14,7 +14,7 @@ def names(count: int) -> set[str]:
 
 @pytest.mark.parametrize(
     ("of", "held", "most", "missing"),
-    [(3, 3, 0.2, 0), (3, 1, 0.0, 2), (6, 1, 0.2, 5), (40, 32, 0.2, 8), (10, 4, 1.0, 6)],
+    [(3, 3, 0.2, 0), (2, 1, 0.0, 1), (3, 2, 0.2, 1), (10, 5, 0.2, 5), (40, 32, 0.2, 8), (10, 4, 1.0, 6)],
 )
 def test_what_a_snapshot_lacks_is_missing(of: int, held: int, most: float, missing: int) -> None:
     found = missing_from(stored(of), names(held), most)
@@ -22,10 +22,21 @@ def test_what_a_snapshot_lacks_is_missing(of: int, held: int, most: float, missi
     assert len(found) == missing
 
 
-@pytest.mark.parametrize(("of", "held", "most"), [(7, 1, 0.2), (40, 31, 0.2), (10, 4, 0.5)])
+@pytest.mark.parametrize(("of", "held", "most"), [(3, 1, 0.2), (9, 4, 0.2), (12, 6, 0.2), (40, 31, 0.2), (10, 4, 0.5)])
 def test_a_snapshot_that_lacks_too_many_is_refused(of: int, held: int, most: float) -> None:
     with pytest.raises(SnapshotRefusedError, match=f"{of - held} of {of} in its span would be cancelled, more than"):
         missing_from(stored(of), names(held), most)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_a_snapshot_of_other_appointments_never_cancels_all_that_are_stored(count: int) -> None:
+    with pytest.raises(SnapshotRefusedError, match=f"{count} of {count} in its span would be cancelled"):
+        missing_from(stored(count), {"B-1"}, 0.2)
+    assert missing_from(stored(count), {"B-1"}, 1.0) == stored(count)
+
+
+def test_the_only_appointment_may_be_cancelled() -> None:
+    assert missing_from(stored(1), {"B-1"}, 0.2) == stored(1)
 
 
 def test_an_empty_snapshot_is_refused_if_anything_is_stored() -> None:
