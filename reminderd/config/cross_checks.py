@@ -129,11 +129,10 @@ def _profiles(config: Config) -> Iterator[CheckError]:
         if profile_name and profile_name not in config.import_.profiles:
             known = ", ".join(config.import_.profiles)
             expected = f"expected one of {known}" if known else "expected it there"
-            keys = (section_name, key), ("import", "profiles")
-            yield keys, f"is not in [import.profiles]; {expected}"
+            yield ((section_name, key), ("import", "profiles")), f"is not in [import.profiles]; {expected}"
     if config.import_.expect_profile and not config.import_.expect_by:
-        keys = ("import", "expect_by"), ("import", "expect_profile")
-        yield keys, "is missing; expected the time by which a file of that profile comes"
+        by = ("import", "expect_by")
+        yield (by, ("import", "expect_profile")), "is missing; expected the time by which a file of that profile comes"
 
 
 def _languages(config: Config) -> Iterator[CheckError]:
