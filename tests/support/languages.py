@@ -16,6 +16,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 
+from reminderd.core.figures import Figure
 from reminderd.core.model import CallOutcome, CallState, Response, Status
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode, HoldCode
@@ -53,7 +54,7 @@ PROVIDER_WORDS += ("queued", "ringing", "voicemail", "declined", "hung-up")
 @cache
 def needed() -> frozenset[Text]:
     """Return every text that a language must have."""
-    codes = [*Status, *Response, *CallOutcome, *CallState, *Outcome]
+    codes = [*Status, *Response, *CallOutcome, *CallState, *Outcome, *Figure]
     words: set[Text] = {str(code.value).replace("_", " ") for code in codes}
     words |= {code.sentence for code in (*HoldCode, *EndCode)}
     words |= set(PROVIDER_WORDS)
