@@ -28,8 +28,8 @@ def test_each_half_of_a_mistake_is_shown_in_the_language_with_its_field() -> Non
 
 
 def test_several_mistakes_and_a_warning_of_a_row_are_taken_apart() -> None:
-    assert mistake_of(GERMAN, "line 3: phone_number: more than one number; expected one; message: empty") == (
-        "Zeile 3: Telefonnummer: mehr als eine Nummer; erwartet wird genau eine Angabe; Nachricht: leer"
+    assert mistake_of(GERMAN, "line 3: phone_number: not a phone number; expected one; message: empty") == (
+        "Zeile 3: Telefonnummer: keine Telefonnummer; erwartet wird genau eine Angabe; Nachricht: leer"
     )
     warning = "line 4: warning: message: [NAME] would be read aloud as it stands; expected the patient's own text"
     assert mistake_of(GERMAN, warning).startswith("Zeile 4: Nachricht: [NAME] würde so vorgelesen")
