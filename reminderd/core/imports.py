@@ -118,6 +118,8 @@ class Expected:
 
     by: Daily
     hours: CallingHours
+    profile: str | None = None
+    """Whose files are expected; None: a file of any."""
 
     def missing(self, last: datetime | None, now: datetime) -> datetime | None:
         """Return the moment by which a file should have come, if it has not; None: nothing is missing.
@@ -178,6 +180,56 @@ def missing_from(stored: Sequence[Waiting], names: Collection[str], most: float)
         share = f"{len(missing)} of {len(stored)} in its span would be cancelled, more than {most:.0%}"
         raise SnapshotRefusedError(f"{share}; expected a whole file, as it is a snapshot, or --max-cancelled")
     return missing
+
+
+@frozen(kw_only=True)
+class SnapshotMark:
+    """What distinguishes a snapshot from others of its profile."""
+
+    digest: str
+    """Of its rows."""
+    dated_at: datetime | None
+    """When its file was written; None: not known."""
+
+
+@frozen(kw_only=True)
+class ImportedSnapshot:
+    """A snapshot that was imported."""
+
+    at: datetime
+    mark: SnapshotMark
+
+
+_NEWER: Final = "expected a newer file, as it is a snapshot, or --even-if-older"
+
+
+def check_newer(
+    mark: SnapshotMark, last: ImportedSnapshot | None, same: ImportedSnapshot | None, zone: ZoneInfo
+) -> None:
+    """Check that a snapshot is not an old one: that would undo what has come since.
+
+    Args:
+        mark: of the snapshot.
+        last: the last one of its profile that was imported; None: it is the first.
+        same: the last one of its profile with the same rows; None: there is none.
+        zone: the clinic's.
+
+    Raises:
+        SnapshotRefusedError: It is an old one, as far as anything shows.
+    """
+    if last is None or last.mark.digest == mark.digest:
+        return
+    if same is not None:
+        what = f"it has the same rows as the file that was imported on {_minute(same.at, zone)}"
+        raise SnapshotRefusedError(f"{what}, and another one was imported since; {_NEWER}")
+    dated_at, before = mark.dated_at, last.mark.dated_at
+    if dated_at is not None and before is not None and dated_at < before:
+        what = f"it was written on {_minute(dated_at, zone)}, and the last one that was imported on"
+        raise SnapshotRefusedError(f"{what} {_minute(before, zone)}; {_NEWER}")
+
+
+def _minute(moment: datetime, zone: ZoneInfo) -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 _MATTERS: Final = (Intake.ADDED, Intake.CHANGED, Intake.HELD, Intake.CANCELLED)

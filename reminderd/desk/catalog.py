@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 from babel.core import Locale, UnknownLocaleError
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date, format_datetime, format_skeleton, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
@@ -73,6 +73,14 @@ class Catalog:
     def short_day(self, day: date | datetime) -> str:
         """Return a date in few characters."""
         return format_date(self._date(day), "medium", locale=self.locale)
+
+    def shortest_day(self, day: date) -> str:
+        """Return the day and the month as numbers."""
+        return format_skeleton("Md", day, locale=self.locale)
+
+    def month(self, day: date, *, is_short: bool = False) -> str:
+        """Return a month with its year, or, in few characters, without it."""
+        return format_skeleton("MMM" if is_short else "yMMMM", day, locale=self.locale)
 
     def moment(self, moment: datetime) -> str:
         """Return a date with the time of day."""

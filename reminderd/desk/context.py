@@ -127,7 +127,7 @@ class Desk:
 
     @templates.default
     def _templates_in_its_language(self) -> Environment:
-        return environment_of(self.catalog, self.base.addresses)
+        return environment_of(self.catalog, self.base.addresses, country=self.config.clinic.country)
 
     @trusted.default
     def _trusted_proxies(self) -> tuple[Network, ...]:

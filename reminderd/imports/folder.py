@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from fnmatch import fnmatch
 from functools import partial
@@ -182,6 +182,7 @@ def import_dropped(dropped: Dropped, config: Config, clock: Clock, is_stopped: C
         name=name,
         profile=profile,
         coverage=Coverage(days=profile.snapshot_days) if profile.name is not None and profile.snapshot_days else None,
+        dated_at=datetime.fromtimestamp(dropped.identity[2] / _NANOSECONDS, UTC),
         rejected=target.with_name(_lines_of(target.name)),
         actor=FOLDER,
         config=config,

@@ -6,6 +6,7 @@ The command, the folder and the page import in this way. They differ in where th
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from attrs import evolve, frozen
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.core.appointments import AppointmentRequest
-from reminderd.core.imports import ImportStatus, Waiting
+from reminderd.core.imports import ImportStatus, SnapshotMark, SnapshotRefusedError, Waiting, check_newer
 from reminderd.core.masking import without_numbers
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.tables.columns import Columns, ColumnsError
@@ -27,6 +28,7 @@ from reminderd.imports.rejected import rejected_lines
 from reminderd.imports.snapshot import Coverage, Snapshot, nothing_cancelled, snapshot_of
 from reminderd.imports.table import STDIN, Table, UnreadableError
 from reminderd.imports.writing import comparing, recorded, refused, source_of, writing
+from reminderd.store.import_records import snapshots_before
 from reminderd.store.reminders import Source
 from reminderd.store.sqlite.driver import Connection
 
@@ -44,6 +46,8 @@ class FileImport:
     profile: Profile
     coverage: Coverage | None
     """Which days it has all appointments of; None: it is no snapshot."""
+    dated_at: datetime | None = None
+    """When it was written; None: not known."""
     rejected: Path
     """The file for its rejected lines."""
     never: Mapping[Path, str] = _NO_FILES
@@ -134,10 +138,11 @@ class OpenImport:
         """Return what it lacks, if it is a snapshot; None: there is no database yet.
 
         Raises:
-            UnreadableError: That is so much that the file is hardly whole.
+            UnreadableError: That is so much that the file is hardly whole; or it is an old one.
         """
         if self.snapshot is None or self.one.profile.name is None or connection is None:
             return ()
+        self._check_newer(connection, self.one.profile.name)
         return self.snapshot.missing(connection, self.one.profile.name, self.one.clock.now())
 
     def compare(
@@ -192,10 +197,10 @@ class OpenImport:
             recorded(
                 connection,
                 tally,
-                file=one.name,
-                profile=one.profile.name,
-                actor=one.actor,
+                name=one.name,
+                source=source,
                 headers=self.columns.headers(self.table.header),
+                mark=self._mark,
                 clock=one.clock,
             ) as ending,
         ):
@@ -206,6 +211,24 @@ class OpenImport:
                 cancelled = self.snapshot.cancel(connection, missing, rules=rules, source=source, clock=one.clock)
                 tally.done[Intake.CANCELLED] += cancelled
         return self._result(ending.status, tally, missing, numbers_from)
+
+    def _check_newer(self, connection: Connection, profile: str) -> None:
+        mark, coverage = self._mark, self.one.coverage
+        if mark is None or coverage is None or coverage.even_if_older:
+            return
+        last, same = snapshots_before(connection, profile=profile, digest=mark.digest)
+        try:
+            check_newer(mark, last, same, self.one.config.calling.zone)
+        except SnapshotRefusedError as error:
+            raise UnreadableError(str(error)) from None
+
+    @property
+    def _mark(self) -> SnapshotMark | None:
+        if self.snapshot is None:
+            return None
+        dated_at, now = self.one.dated_at, self.one.clock.now()
+        # Of a file from the future, nothing older could be imported for a while.
+        return SnapshotMark(digest=self.snapshot.digest, dated_at=None if dated_at is None else min(dated_at, now))
 
     @contextmanager
     def _tally(self) -> Iterator[Tally]:

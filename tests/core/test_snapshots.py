@@ -1,7 +1,17 @@
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 
-from reminderd.core.imports import SnapshotRefusedError, Waiting, missing_from
-from tests.support.builders import NOW
+from reminderd.core.imports import (
+    ImportedSnapshot,
+    SnapshotMark,
+    SnapshotRefusedError,
+    Waiting,
+    check_newer,
+    missing_from,
+)
+from tests.support.builders import HOUR, NOW
 
 
 def stored(count: int) -> list[Waiting]:
@@ -43,3 +53,45 @@ def test_an_empty_snapshot_is_refused_if_anything_is_stored() -> None:
     assert missing_from([], set(), 0.2) == []
     with pytest.raises(SnapshotRefusedError, match="no row at all"):
         missing_from(stored(1), set(), 1.0)
+
+
+UTC = ZoneInfo("UTC")
+
+
+def one(digest: str, dated_at: datetime | None = NOW) -> SnapshotMark:
+    return SnapshotMark(digest=digest, dated_at=dated_at)
+
+
+def imported(digest: str, dated_at: datetime | None = NOW, at: datetime = NOW) -> ImportedSnapshot:
+    return ImportedSnapshot(at=at, mark=one(digest, dated_at))
+
+
+@pytest.mark.parametrize(
+    ("mark", "last"),
+    [
+        (one("a"), None),
+        (one("b"), imported("a")),
+        (one("b", NOW + HOUR), imported("a")),
+        # the last one again changes nothing, whatever the time of its copy
+        (one("a", NOW - HOUR), imported("a")),
+        # nothing shows which is older
+        (one("b", None), imported("a")),
+        (one("b", NOW - HOUR), imported("a", None)),
+    ],
+)
+def test_a_newer_snapshot_is_imported_and_the_last_one_again(mark: SnapshotMark, last: ImportedSnapshot | None) -> None:
+    same = last if last is not None and last.mark.digest == mark.digest else None
+    check_newer(mark, last, same, UTC)
+
+
+def test_a_snapshot_with_the_rows_of_an_earlier_one_is_refused() -> None:
+    with pytest.raises(SnapshotRefusedError, match="it has the same rows as the file that was imported on") as refused:
+        check_newer(one("a", NOW + HOUR), imported("b", at=NOW), imported("a", at=NOW - HOUR), UTC)
+    assert f"{NOW - HOUR:%Y-%m-%d %H:%M}, and another one was imported since; expected a newer" in str(refused.value)
+    assert str(refused.value).endswith("or --even-if-older")
+
+
+def test_a_snapshot_that_was_written_before_the_last_one_is_refused() -> None:
+    with pytest.raises(SnapshotRefusedError, match="it was written on") as refused:
+        check_newer(one("c", NOW - HOUR), imported("b"), None, UTC)
+    assert f"and the last one that was imported on {NOW:%Y-%m-%d %H:%M}; expected a newer" in str(refused.value)

@@ -65,3 +65,8 @@ CREATE TABLE login_addresses (
     last_at   INTEGER NOT NULL,
     PRIMARY KEY (user_name, address)
 ) STRICT;
+
+-- Of a snapshot: what distinguishes its rows from those of another, and when its file was written. An old one that comes
+-- again would cancel what was booked since.
+ALTER TABLE imports ADD COLUMN digest TEXT;
+ALTER TABLE imports ADD COLUMN dated_at INTEGER;
