@@ -63,7 +63,7 @@ _WORDS: Final = {
     ),
     Outcome.CANCELLED: (
         Sentence("It was cancelled: nobody is called for it."),
-        Sentence("If that was a mistake, have the program call."),
+        Sentence("If that was a mistake, have the program call again."),
     ),
 }
 _CODES: Final = {str(code): code for code in EndCode}
