@@ -237,6 +237,32 @@ async def test_a_file_is_deleted_when_nobody_comes_back_for_it(tmp_path: Path) -
         assert kept(tmp_path) == []
 
 
+async def test_a_file_is_deleted_at_the_log_out(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as server:
+        page = await uploaded(server, TABLE)
+        await server.browser.submit(page, "/logout")
+        assert kept(tmp_path) == []
+
+
+async def test_a_file_whose_sender_hangs_up_is_deleted(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as server:
+        begin = (
+            f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{await csrf(server)}\r\n--b\r\n'
+            'Content-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nsome rows\r\n'
+        ).encode()
+        cookies = "; ".join(f"{name}={value}" for name, value in server.browser.cookies.items())
+        head = (
+            f"POST /import HTTP/1.1\r\nHost: {server.url.removeprefix('http://')}\r\nCookie: {cookies}\r\n"
+            f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {len(begin) + 100}\r\n\r\n"
+        ).encode()
+        stream = await trio.open_tcp_stream("127.0.0.1", int(server.url.rpartition(":")[2]))
+        async with stream:
+            await stream.send_all(head + begin)
+            await until(lambda: bool(kept(tmp_path)))
+            assert "The file is arriving." in (await server.browser.get("/import")).text
+        await until(lambda: not kept(tmp_path))
+
+
 async def test_another_session_sees_nothing_of_the_file(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         page = await uploaded(server, TABLE)
