@@ -267,8 +267,10 @@ class Uploads:
         )
 
 
-def _show(upload: Upload, share: float, tally: Tally) -> None:
-    upload.share, upload.counts, upload.rejected = share, dict(tally.done), tally.rejected.lines
+def _show(upload: Upload, share: float, tally: Tally | None) -> None:
+    upload.share = share
+    if tally is not None:
+        upload.counts, upload.rejected = dict(tally.done), tally.rejected.lines
 
 
 def _put(upload: Upload, found: Done | Checked | Refusal) -> None:
