@@ -4,13 +4,14 @@ from functools import partial
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.ext import i18n
 
 from reminderd.core.phone import shown_number
 from reminderd.desk.addresses import Addresses
 from reminderd.desk.catalog import Catalog
 from reminderd.desk.files import url_of_file
 
-EXTENSIONS: Final = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")
+EXTENSIONS: Final = (i18n,)
 """What templates are written with."""
 
 
