@@ -131,6 +131,11 @@ def _print_restored(config: Config, done: Restored) -> None:
         )
     if done.opt_outs is not None:
         click.echo(f"copied from it: {counted(done.opt_outs, 'opt-out')} that the backup did not have")
+    if done.accounts:
+        whose = "the replaced database" if done.accounts_are_new else "the backup; check them: reminderd user list"
+        click.echo(
+            f"{counted(done.accounts, 'account')} for the front desk's pages: of {whose}. All sessions have ended"
+        )
     if done.held:
         rows: list[dict[str, Value]] = [
             {

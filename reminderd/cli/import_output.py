@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.tables.row_reader import Asked
-from reminderd.imports.loop import ShowProgress
+from reminderd.imports.loop import ShowProgress, Tally
 from reminderd.logs.terminal import unguarded
 
 _LINE_EVERY: Final = 10
@@ -35,10 +35,10 @@ def progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
     if not console.is_terminal:
         chunks = 0
 
-        def line(text: str, is_end: bool) -> None:  # noqa: FBT001 - see ShowProgress
+        def line(tally: Tally, is_end: bool) -> None:  # noqa: FBT001 - see ShowProgress
             nonlocal chunks
             if chunks % _LINE_EVERY == 0 and not is_end:  # the counts at the end are on stdout
-                click.echo(text, err=True)
+                click.echo(f"{tally}", err=True)
             chunks += 1
 
         yield line
@@ -46,7 +46,7 @@ def progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("reading", total=total)
-        yield lambda text, _is_end: bar.update(task, completed=position(), description=text)
+        yield lambda tally, _is_end: bar.update(task, completed=position(), description=f"{tally}")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -99,6 +100,7 @@ class _Options:
     first: str | None
     last: str | None
     max_cancelled: int
+    even_if_older: bool
 
 
 @click.command(name="import")
@@ -144,8 +146,9 @@ class _Options:
     default=f"{MOST_CANCELLED:.0%}",
     show_default=True,
     metavar="PERCENT",
-    help="Refuse a snapshot that would cancel more than this share of what is stored, if that is more than 5.",
+    help="Refuse a snapshot that would cancel more than this share of what is stored, if that is over 5, or over half.",
 )
+@click.option("--even-if-older", is_flag=True, help="Import a snapshot though a newer one of its profile was imported.")
 @with_config
 def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN401 - click passes each with its type
     """Import reminders or appointments from FILE; - is standard input.
@@ -166,6 +169,7 @@ def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN40
         name="standard input" if is_piped else file.name,
         profile=profile,
         coverage=_coverage(config, options, profile),
+        dated_at=datetime.fromtimestamp(file.stat().st_mtime, UTC) if file.is_file() else None,
         rejected=_rejected_path(file, options.rejected_file),
         never=files_in_use(config),
         actor=actor(),
@@ -286,7 +290,13 @@ def _coverage(config: Config, options: _Options, profile: Profile) -> Coverage |
         wrong(mistakes)
     if not options.snapshot and not profile.snapshot_days:
         return None
-    return Coverage(start=start, end=end, days=profile.snapshot_days, most=options.max_cancelled / 100)
+    return Coverage(
+        start=start,
+        end=end,
+        days=profile.snapshot_days,
+        most=options.max_cancelled / 100,
+        even_if_older=options.even_if_older,
+    )
 
 
 def _say_how_lines_are_read(table: Table, read: ReadRow, zone: ZoneInfo) -> None:

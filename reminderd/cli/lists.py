@@ -17,7 +17,7 @@ from reminderd.config import Config
 from reminderd.core.imports import summary
 from reminderd.core.model import Response, Status
 from reminderd.core.outcomes import Outcome
-from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
+from reminderd.core.schedule.dates import day_of
 from reminderd.staff.report import COLUMNS, DAY, in_words, midnight, name_of, report_csv, report_of
 from reminderd.store.queries import Value, Wanted, list_reminders
 from reminderd.store.sqlite.driver import snapshot
@@ -120,19 +120,11 @@ def span_of(
 def _date(text: str | None, option: str, zone: ZoneInfo, mistakes: list[str]) -> date | None:
     if text is None:
         return None
-    today = SystemClock().now().astimezone(zone).date()
-    spoken = {"yesterday": today - DAY, "today": today, "tomorrow": today + DAY}
-    if text in spoken:
-        return spoken[text]
     try:
-        asked = date.fromisoformat(text)
-    except ValueError:
-        mistakes.append(f"{option}: not a date; expected YYYY-MM-DD, today, tomorrow or yesterday")
+        return day_of(text, SystemClock().now().astimezone(zone).date())
+    except ValueError as error:
+        mistakes.append(f"{option}: {error}")
         return None
-    if not FIRST_YEAR <= asked.year <= LAST_YEAR:
-        mistakes.append(f"{option}: the year {asked.year}; expected one from {FIRST_YEAR} to {LAST_YEAR}")
-        return None
-    return asked
 
 
 @click.command()

@@ -42,6 +42,7 @@ COMMANDS: Final[Mapping[str, _Command]] = {
     "call-again": _Command("one_reminder:call_again", "Call again for a reminder that has ended without success."),
     "done": _Command("one_reminder:done", "Note that you have called a reminder's patient yourself."),
     "opt-out": _Command("privacy:opt_out_", "Manage the list of phone numbers that must not be called."),
+    "user": _Command("users:user", "Manage who may log in to the front desk's pages."),
     "status": _Command("status:status", "Show whether all is well."),
     "pause": _Command("status:pause", "Pause all dialing, also after a restart, until resume."),
     "resume": _Command("status:resume", "Resume dialing."),

@@ -21,10 +21,11 @@ from reminderd.cli.common import (
 )
 from reminderd.cli.output import import_columns, print_fields, print_json
 from reminderd.clock import SystemClock
-from reminderd.config import Config, WebConfig
+from reminderd.config import Config, WebConfig, numbering_of
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.sentences import text_of
 from reminderd.staff.status import in_zone, lines_of, look_at_database, pauses, status_report
+from reminderd.store.queries import uncallable
 from reminderd.store.settings import set_pause
 from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 from reminderd.validators import shown_host
@@ -47,7 +48,8 @@ def status(config: Config, *, as_json: bool) -> None:
     """
     zone, now = config.calling.zone, SystemClock().now()
     with database_to_look_at(config) as connection:
-        seen = snapshot(connection, partial(look_at_database, config=config, now=now))
+        reasons = snapshot(connection, partial(uncallable, numbering=numbering_of(config)))
+        seen = snapshot(connection, partial(look_at_database, config=config, now=now, uncallable=reasons))
     report = status_report(seen, _asked(config, seen.database_id), config)
     found = errors(report)
     if as_json:

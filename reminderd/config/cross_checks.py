@@ -167,6 +167,21 @@ def _addresses_and_files(config: Config) -> Iterator[CheckError]:
             yield (("log", "file"), ("database", "url")), f"is {found}; expected a file of its own"
 
 
+def _page_warnings(config: Config) -> Iterator[str]:
+    if not config.desk.port:
+        return
+    if not is_this_machine(config.desk.host):
+        yield (
+            "[desk].host is no address of this machine alone, and the pages have no encryption of their own: let nobody"
+            " but a proxy with HTTPS reach that port (docs/desk.md)"
+        )
+    if not config.web.trusted_proxies:
+        yield (
+            "without a trusted proxy, who guesses passwords through one seems to be where staff are, and can delay"
+            " their log-ins; set [web].trusted_proxies to the address of the proxy in front of [desk]"
+        )
+
+
 def config_warnings(config: Config) -> list[str]:
     """Return a sentence for the admin about each setting that is valid, but may do harm; none for the sandbox."""
     if config.provider.kind == "sandbox":
@@ -182,11 +197,7 @@ def config_warnings(config: Config) -> list[str]:
         found.append(
             "anybody who reaches [metrics].host can read the metrics; set it to 127.0.0.1, or put a firewall in front"
         )
-    if config.desk.port and not is_this_machine(config.desk.host):
-        found.append(
-            "[desk].host is no address of this machine alone, and the pages have no encryption of their own: let nobody"
-            " but a proxy with HTTPS reach that port (docs/desk.md)"
-        )
+    found += _page_warnings(config)
     if config.provider.settings.asks_what_to_say:  # others get the message alone, and speak it in their own way
         scripts = scripts_of(config)
         found += advice(scripts.own)

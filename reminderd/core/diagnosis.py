@@ -137,6 +137,22 @@ def uncallable(reasons: Mapping[str, int]) -> list[Finding]:
     ]
 
 
+def accounts(found: Sequence[tuple[str, bool, bool]]) -> list[Finding]:
+    """Judge the accounts of the front desk's pages: of each its name, whether it is an admin's, and has codes."""
+    about = "accounts"
+    if not found:
+        return [warning(about, "there is none, so nobody can log in to the pages", "reminderd user add NAME")]
+    judged = []
+    if not any(is_admin for _, is_admin, _ in found):
+        text, fix = "there is no admin, so nobody can resume on the pages", "reminderd user add NAME --role admin"
+        judged.append(warning(about, text, fix))
+    without = [name for name, is_admin, has_codes in found if is_admin and not has_codes]
+    if without:
+        text = f"only a password protects {', '.join(without)}, with the role admin"
+        judged.append(warning(about, text, "reminderd user passwd NAME --totp"))
+    return judged or [good(about, f"{len(found)}, and each admin logs in with a one-time code")]
+
+
 def open_to_others(mode: int, folders: Iterable[int]) -> bool:
     """Return whether a file of this mode, below folders of those, can be read or written by every user."""
     return bool(mode & (S_IROTH | S_IWOTH)) and all(folder & S_IXOTH for folder in folders)

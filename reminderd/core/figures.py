@@ -9,6 +9,7 @@ from attrs import field, frozen
 from reminderd.core.model import Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, outcome
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.sentences import Sentence
 
 
 class Figure(StrEnum):
@@ -22,24 +23,24 @@ class Figure(StrEnum):
     OPEN = "not over yet"
 
     @property
-    def definition(self) -> str:
+    def definition(self) -> Sentence:
         """Return the sentence that says what is counted."""
         return _DEFINITIONS[self]
 
 
 _DEFINITIONS: Final = {
-    Figure.CONFIRMED: "Somebody has heard the message, and confirmed by key.",
-    Figure.REACHED: "Somebody has heard the message, and has neither confirmed nor asked to cancel.",
-    Figure.CANCELLED: "Somebody has heard the message, and asked by key to cancel the appointment.",
-    Figure.NOT_REACHED: "No call has reached the patient, and none will be made.",
-    Figure.NOT_CALLED: "It was cancelled before a call had reached the patient.",
-    Figure.OPEN: "It waits for its call, or is in one.",
+    Figure.CONFIRMED: Sentence("Somebody has heard the message, and confirmed by key."),
+    Figure.REACHED: Sentence("Somebody has heard the message, and has neither confirmed nor asked to cancel."),
+    Figure.CANCELLED: Sentence("Somebody has heard the message, and asked by key to cancel the appointment."),
+    Figure.NOT_REACHED: Sentence("No call has reached the patient, and none will be made."),
+    Figure.NOT_CALLED: Sentence("It was cancelled before a call had reached the patient."),
+    Figure.OPEN: Sentence("It waits for its call, or is in one."),
 }
 
-NEEDS_HUMAN_DEFINITION: Final = (
+NEEDS_HUMAN_DEFINITION: Final = Sentence(
     "Not reached, asked to cancel, or with a phone number to be accepted, and nobody has noted it as done."
 )
-SHARE_DEFINITION: Final = "Of those that were to be called and are over: how many somebody has heard."
+SHARE_DEFINITION: Final = Sentence("Of those that were to be called and are over: how many somebody has heard.")
 
 
 @frozen

@@ -142,7 +142,7 @@ MOST_CANCELLED: Final = 0.2
 """The share of what is stored that a snapshot may leave out, if nothing else is said."""
 
 FEW: Final = 5
-"""So many may always be left out: of a few appointments, one is soon more than any share."""
+"""So many may be left out, if they are no more than half: of a few appointments, one is soon more than any share."""
 
 
 class SnapshotRefusedError(Exception):
@@ -173,10 +173,79 @@ def missing_from(stored: Sequence[Waiting], names: Collection[str], most: float)
     missing = [one for one in stored if one.name not in names]
     if missing and not names:
         raise SnapshotRefusedError("it has no row at all; expected a whole file, as it is a snapshot")
-    if len(missing) > max(FEW, most * len(stored)):
+    few = 1 if len(stored) == 1 else min(FEW, len(stored) // 2)
+    if len(missing) > max(few, most * len(stored)):
         share = f"{len(missing)} of {len(stored)} in its span would be cancelled, more than {most:.0%}"
         raise SnapshotRefusedError(f"{share}; expected a whole file, as it is a snapshot, or --max-cancelled")
     return missing
+
+
+@frozen(kw_only=True)
+class SnapshotMark:
+    """What distinguishes a snapshot from others of its profile."""
+
+    digest: str
+    """Of its rows."""
+    dated_at: datetime | None
+    """When its file was written; None: not known."""
+
+
+@frozen(kw_only=True)
+class ImportedSnapshot:
+    """A snapshot that was imported."""
+
+    at: datetime
+    mark: SnapshotMark
+
+
+_NEWER: Final = "expected a newer file, as it is a snapshot, or --even-if-older"
+
+
+def check_newer(
+    mark: SnapshotMark, last: ImportedSnapshot | None, same: ImportedSnapshot | None, zone: ZoneInfo
+) -> None:
+    """Check that a snapshot is not an old one: that would undo what has come since.
+
+    Args:
+        mark: of the snapshot.
+        last: the last one of its profile that was imported; None: it is the first.
+        same: the last one of its profile with the same rows; None: there is none.
+        zone: the clinic's.
+
+    Raises:
+        SnapshotRefusedError: It is an old one, as far as anything shows.
+    """
+    if last is None or last.mark.digest == mark.digest:
+        return
+    if same is not None:
+        what = f"it has the same rows as the file that was imported on {_minute(same.at, zone)}"
+        raise SnapshotRefusedError(f"{what}, and another one was imported since; {_NEWER}")
+    dated_at, before = mark.dated_at, last.mark.dated_at
+    if dated_at is not None and before is not None and dated_at < before:
+        what = f"it was written on {_minute(dated_at, zone)}, and the last one that was imported on"
+        raise SnapshotRefusedError(f"{what} {_minute(before, zone)}; {_NEWER}")
+
+
+def _minute(moment: datetime, zone: ZoneInfo) -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
+
+
+_MATTERS: Final = (Intake.ADDED, Intake.CHANGED, Intake.HELD, Intake.CANCELLED)
+
+
+@frozen(kw_only=True)
+class Forecast:
+    """What an import would do, as the database was when somebody looked."""
+
+    done: Mapping[Intake, int]
+    rejected: int
+    missing: frozenset[str] = frozenset()
+    """The ids of what a snapshot lacks, which it would cancel."""
+
+    def is_exceeded_by(self, later: "Forecast") -> bool:
+        """Return whether the import would now do what nobody has seen: more of anything, or cancel something else."""
+        more = any(later.done.get(intake, 0) > self.done.get(intake, 0) for intake in _MATTERS)
+        return more or later.rejected > self.rejected or not later.missing <= self.missing
 
 
 @frozen

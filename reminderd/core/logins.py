@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, ip_address
 from typing import Final
 
 from attrs import frozen
-from pyotp import TOTP
+from pyotp import TOTP, random_base32
 
 
 class Role(StrEnum):
@@ -120,6 +120,11 @@ def totp_step(secret: str, code: str, now: datetime, used: int | None) -> int | 
     return None
 
 
+def new_totp_secret() -> str:
+    """Return a new random key for one-time codes, of the 160 bits that RFC 4226 recommends."""
+    return random_base32()
+
+
 def totp_url(secret: str, name: str) -> str:
     """Return the URL with which an authenticator app adds the user's key."""
     return TOTP(secret, digits=_DIGITS, interval=_STEP).provisioning_uri(name=name, issuer_name="reminderd")
@@ -164,7 +169,7 @@ class Failures:
     last_at: datetime
 
 
-def client_address(text: str) -> str:
+def counted_address(text: str) -> str:
     """Return the address of a client as it is counted: an IPv4 address, or the network of an IPv6 address."""
     try:
         address = ip_address(text.partition("%")[0])
@@ -187,7 +192,7 @@ def counters(name: str, address: str, *, exists: bool, is_known: bool) -> tuple[
 
     Args:
         name: as typed.
-        address: from `client_address`.
+        address: from `counted_address`.
         exists: whether there is an account with this name.
         is_known: whether it was logged in to from this address in the last `KNOWN_FOR`.
     """

@@ -204,6 +204,18 @@ def national(number: str) -> str:
     return phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL)
 
 
+def shown_number(number: str, country: str = "") -> str:
+    """Return a number as people of a country dial it: those of other countries with their code; no number as it is."""
+    try:
+        parsed = phonenumbers.parse(number, None)
+    except phonenumbers.NumberParseException:
+        return number
+    is_near = parsed.country_code == phonenumbers.country_code_for_region(country)
+    return phonenumbers.format_number(
+        parsed, PhoneNumberFormat.NATIONAL if is_near else PhoneNumberFormat.INTERNATIONAL
+    )
+
+
 def dictated(number: str) -> str:
     """Return a number in E.164 so that a voice reads digit after digit: `+12025550190` is `2 0 2, 5 5 5, 0 1 9 0`.
 

@@ -17,13 +17,12 @@ from reminderd import __version__
 from reminderd.clock import Clock
 from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.monitoring import ADDRESS, DaemonReport
-from reminderd.core.phone import Numbering
 from reminderd.engine.context import Context, Memory
 from reminderd.metrics import Moment, page
+from reminderd.staff.examined import Examined
 from reminderd.store.changes import backlog
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.queries import uncallable
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.driver import sqlite_version_info
 from reminderd.store.stats import counts, next_wakes
@@ -140,14 +139,15 @@ def _written(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-async def warn_of_uncallable(database: Database, numbering: Numbering) -> None:
+async def warn_of_uncallable(database: Database, examined: Examined) -> None:
     """Log a warning for each reason why waiting reminders can't be called, with their number."""
     try:
-        reasons = await database.read(partial(uncallable, numbering=numbering))
+        while not await database.read(examined.examine):
+            pass  # others read in between
     except StoreUnavailableError as error:
         logger.warning(f"unknown whether waiting reminders can't be called: {error}")
         return
-    for reason, count in reasons.items():
+    for reason, count in examined.reasons.items():
         logger.warning(f"{count} waiting {'reminder' if count == 1 else 'reminders'} can't be called: {reason}")
 
 

@@ -148,7 +148,7 @@ async def _run(
             await nursery.start(watch_hangups, daemon, reload)
         provider = daemon.current.context.provider.name
         logger.info(f"started: provider {provider}, database {config.database.path}")
-        nursery.start_soon(warn_of_uncallable, daemon.database, daemon.current.context.rules.numbering)
+        nursery.start_soon(warn_of_uncallable, daemon.database, daemon.current.examined)
         if ports.web_url:
             logger.info(f"listening for webhooks at {ports.web_url}")
         if ports.metrics is not None:

@@ -39,6 +39,7 @@ from reminderd.providers.base import ClientOptions, ProviderClient, ProviderSett
 from reminderd.results.answer_files import Files, every, keep_writing
 from reminderd.results.forms import Form
 from reminderd.results.webhook import Destination, Sender
+from reminderd.staff.examined import Examined
 from reminderd.store.changes import FOLDER, WEBHOOK
 from reminderd.store.database import Database
 from reminderd.store.feed import Feed
@@ -107,6 +108,8 @@ class Setup:
 
     config: Config
     context: Context
+    examined: Examined
+    """Which waiting reminders can't be called, as far as it is known."""
     poller: Poller | None
     """None: this process does not dial."""
     app: QuartTrio
@@ -201,6 +204,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         stopping=trio.Event(),
         instruments=instruments,
     )
+    examined = Examined(context.rules.numbering)
     dials = options.only != "web"
     sends = bool(config.results.url)
     look = Watch(context=context, dials=dials, started_at=daemon.started_at, sends=sends)
@@ -224,10 +228,11 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
     setup = Setup(
         config=config,
         context=context,
+        examined=examined,
         poller=Poller(context=context, interval=interval, mint=mint) if dials else None,
         app=app,
         metrics_app=build_metrics_app(look.scrape),
-        desk_app=None if daemon.desk is None else _desk_app(config, context, daemon.desk, look),
+        desk_app=None if daemon.desk is None else _desk_app(config, context, daemon.desk, look, examined),
         alerts=_alerts(config, context) if dials and config.alerts.urls else None,
         daily_jobs=daily_jobs(config, database=daemon.database, clock=clock, stopping=context.stopping)
         if dials
@@ -239,7 +244,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
     return setup
 
 
-def _desk_app(config: Config, context: Context, base: DeskBase, look: Watch) -> QuartTrio:
+def _desk_app(config: Config, context: Context, base: DeskBase, look: Watch, examined: Examined) -> QuartTrio:
     """Return the front desk's pages."""
     return build_desk_app(
         Desk(
@@ -249,6 +254,7 @@ def _desk_app(config: Config, context: Context, base: DeskBase, look: Watch) -> 
             clock=context.clock,
             rules=context.rules,
             doings=look.report,
+            examined=examined,
             stopping=context.stopping,
         )
     )

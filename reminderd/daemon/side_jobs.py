@@ -33,6 +33,7 @@ from reminderd.store.sqlite.backups import back_up, backups_in, newest_backup
 from reminderd.store.sqlite.copying import size_of
 from reminderd.store.sqlite.driver import Error
 from reminderd.store.sqlite.opening import count_calls, identify, open_as_it_is, open_connection, scrub
+from reminderd.store.users import forget_old_log_ins
 
 _FOLDER: Final = "[backup].folder"
 """Shown instead of what is configured there: a secret may have been put in its place."""
@@ -147,6 +148,7 @@ def retention(
 ) -> DailyJob:
     """Return the job that purges, once a day and at each start, what ended more than `days` ago; 0: nothing.
 
+    What is left of old sessions and failed log-ins is deleted whatever `days` is.
     The file is written anew after it, if it has `most_bytes` at most; also if that was left undone before.
     """
 
@@ -154,6 +156,7 @@ def retention(
         if days:
             await purge()
         await database.write(forget_erased)
+        await database.write(forget_old_log_ins)
         if await database.read(unscrubbed) is not None:
             await trio.to_thread.run_sync(_scrub, database.path, most_bytes)
 
@@ -338,10 +341,12 @@ class DropFolder:
 async def import_what_is_dropped(drop: DropFolder) -> None:
     """Import whatever comes, until the stop; whatever fails in it, the rest of the daemon goes on."""
     warned_of: datetime | None = None
+    kept_open: list[str] = []
     while not drop.stopping.is_set():
         pause = drop.look
         try:
             whole = await trio.to_thread.run_sync(drop.folder.whole, drop.clock.monotonic(), drop.clock.now())
+            kept_open = _warn_of_open_files(drop.folder.kept_open, kept_open)
             for dropped in whole:
                 await _import(dropped, drop)
             warned_of = await _warn_if_missing(drop, warned_of)
@@ -360,7 +365,7 @@ async def _import(dropped: Dropped, drop: DropFolder) -> None:
         return
     try:
         result = await trio.to_thread.run_sync(import_dropped, dropped, drop.config, drop.clock, drop.stopping.is_set)
-    except (FileNotFoundError, ChangedError):
+    except ChangedError:
         return  # somebody has taken it away again, or writes it anew: the next look finds out
     except (StoreUnavailableError, StoreUnusableError, OSError):
         raise
@@ -379,6 +384,15 @@ def _log(result: Result) -> None:
         logger.warning(result.text)
     else:
         logger.info(result.text)
+
+
+def _warn_of_open_files(names: list[str], before: list[str]) -> list[str]:
+    """Log once for each file that it waits for the program that has it open; return the names."""
+    for name in names:
+        if name not in before:
+            shown = without_numbers(name)
+            logger.warning(f"{shown} is not imported: a program has had it open for writing for ten minutes; close it")
+    return names
 
 
 async def _warn_if_missing(drop: DropFolder, warned_of: datetime | None) -> datetime | None:

@@ -146,7 +146,7 @@ async def _reload(daemon: DaemonState, reload: Reload) -> None:
     if address_of(setup.config) != address_of(before.config):
         remember = partial(follow_address, address=address_of(setup.config))
         await until_stored(lambda: daemon.database.write(remember))
-    await warn_of_uncallable(daemon.database, setup.context.rules.numbering)
+    await warn_of_uncallable(daemon.database, setup.examined)
 
 
 async def _build(daemon: DaemonState, reload: Reload) -> tuple[Setup, Changes] | None:

@@ -10,7 +10,7 @@ from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from reminderd.desk import login, today
+from reminderd.desk import add, importing, login, report, today
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
 from reminderd.desk.files import file_response
@@ -22,6 +22,9 @@ from reminderd.web.bodies import RequestLimits, with_bounded_bodies
 
 ROUTES: Final[tuple[Route, ...]] = (
     *today.ROUTES,
+    *add.ROUTES,
+    *importing.ROUTES,
+    *report.ROUTES,
     *login.ROUTES,
 )
 """Every page and act, in the order of the navigation."""
@@ -95,9 +98,10 @@ async def _answer(desk: Desk, route: Route, **named: str) -> Response:
     if route.method == "POST":
         if is_from_elsewhere():
             return await _failure(desk, 403, visitor=visitor)
-        g.form = await read_form(route.body_bytes)
-        if not has_token(visitor, g.form.text("csrf")):
-            return await _failure(desk, 403, visitor=visitor)
+        if route.reads_form:
+            g.form = await read_form(route.body_bytes)
+            if not has_token(visitor, g.form.text("csrf")):
+                return await _failure(desk, 403, visitor=visitor)
     return await route.view(desk, visitor, **named)
 
 

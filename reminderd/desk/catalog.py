@@ -13,10 +13,12 @@ from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 from babel.core import Locale, UnknownLocaleError
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date, format_datetime, format_skeleton, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
+
+from reminderd.core.sentences import Part, text_of
 
 _OWN: Final = "en"
 """The language that the texts are written in."""
@@ -44,9 +46,20 @@ class Catalog:
         """Return the text for so many things; both texts may have `%(num)s`."""
         return self.translations.ngettext(one, many, count) % {"num": self.number(count), **values}
 
-    def sentence(self, english: str) -> str:
-        """Return a sentence of the program in this language, as it is where no translation is known."""
-        return self.translations.gettext(english) if english else ""
+    def sentence(self, sentence: Part) -> str:
+        """Return a sentence of the program in this language, as it is where no translation is known.
+
+        One that is a text is looked up whole; a `Sentence` by its text, before its places are filled in.
+        """
+        if isinstance(sentence, str):
+            return self.translations.gettext(sentence) if sentence else ""
+        return text_of(sentence, self._shown, self._chosen)
+
+    def _shown(self, value: datetime | int) -> str:
+        return self.number(value) if isinstance(value, int) else self.exactly(value)
+
+    def _chosen(self, text: str, many: str | None, count: int) -> str:
+        return self.translations.gettext(text) if many is None else self.translations.ngettext(text, many, count)
 
     def time(self, moment: datetime) -> str:
         """Return the time of day."""
@@ -60,6 +73,14 @@ class Catalog:
     def short_day(self, day: date | datetime) -> str:
         """Return a date in few characters."""
         return format_date(self._date(day), "medium", locale=self.locale)
+
+    def shortest_day(self, day: date) -> str:
+        """Return the day and the month as numbers."""
+        return format_skeleton("Md", day, locale=self.locale)
+
+    def month(self, day: date, *, is_short: bool = False) -> str:
+        """Return a month with its year, or, in few characters, without it."""
+        return format_skeleton("MMM" if is_short else "yMMMM", day, locale=self.locale)
 
     def moment(self, moment: datetime) -> str:
         """Return a date with the time of day."""

@@ -13,13 +13,16 @@ from jinja2 import Environment
 
 from reminderd.clock import Clock
 from reminderd.config import Config
-from reminderd.core.monitoring import DaemonReport
+from reminderd.core.monitoring import DaemonReport, StatusReport
 from reminderd.core.rules import Rules
 from reminderd.core.wrong_tokens import Network, networks
 from reminderd.desk.addresses import Addresses
 from reminderd.desk.catalog import Catalog, catalog_of
 from reminderd.desk.log_ins import LogIns
 from reminderd.desk.templating import environment_of
+from reminderd.desk.uploads import Uploads, open_uploads
+from reminderd.staff.examined import Examined
+from reminderd.staff.status import look_at_database, status_report
 from reminderd.store.database import Database, Reader, open_reader
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.settings import desk_key
@@ -78,6 +81,7 @@ class DeskBase:
     """A connection of the pages' own: however much they read, a webhook waits for none of it."""
     addresses: Addresses
     log_ins: LogIns
+    uploads: Uploads
     waiting: dict[str, int] = field(factory=dict)
     """How many parts of pages wait for a commit, by session."""
 
@@ -86,8 +90,9 @@ class DeskBase:
 async def open_desk(database: Database, clock: Clock) -> AsyncIterator[DeskBase]:
     """Open what the pages need until the end of the process."""
     key = await database.write(partial(desk_key, new=token_hex(32)))
-    async with open_reader(database.path) as reader:
-        yield DeskBase(reader=reader, addresses=Addresses(bytes.fromhex(key)), log_ins=LogIns(database, clock))
+    async with open_reader(database.path) as reader, open_uploads(database.path, clock) as uploads:
+        addresses, log_ins = Addresses(bytes.fromhex(key)), LogIns(database, clock)
+        yield DeskBase(reader=reader, addresses=addresses, log_ins=log_ins, uploads=uploads)
 
 
 @frozen(kw_only=True, eq=False)
@@ -107,6 +112,8 @@ class Desk:
     catalog: Catalog = field(init=False)
     changes: Pulse = field(init=False)
     templates: Environment = field(init=False, repr=False)
+    examined: Examined = field(repr=False)
+    """Which waiting reminders can't be called, as far as it is known."""
     trusted: tuple[Network, ...] = field(init=False)
     """The proxies whose `X-Forwarded-For` is believed."""
 
@@ -120,7 +127,7 @@ class Desk:
 
     @templates.default
     def _templates_in_its_language(self) -> Environment:
-        return environment_of(self.catalog, self.base.addresses)
+        return environment_of(self.catalog, self.base.addresses, country=self.config.clinic.country)
 
     @trusted.default
     def _trusted_proxies(self) -> tuple[Network, ...]:
@@ -134,3 +141,11 @@ class Desk:
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn(connection)`, which only reads, on the pages' own connection; see `Database.read`."""
         return await self.base.reader.read(fn)
+
+    async def status(self) -> StatusReport:
+        """Return what `reminderd status` shows."""
+        while not await self.read(self.examined.examine):
+            pass  # others read in between
+        look = partial(look_at_database, config=self.config, now=self.clock.now(), uncallable=self.examined.reasons)
+        seen, daemon = await self.read(look), await self.doings()
+        return await trio.to_thread.run_sync(status_report, seen, daemon, self.config)

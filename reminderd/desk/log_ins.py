@@ -12,7 +12,7 @@ from loguru import logger
 from reminderd.clock import Clock
 from reminderd.core.logins import (
     Counter,
-    client_address,
+    counted_address,
     counters,
     locked_until,
     totp_step,
@@ -105,7 +105,7 @@ class _Found:
 
 
 def _looked_up(connection: Connection, *, attempt: Attempt, now: datetime) -> _Found:
-    address = client_address(attempt.address)
+    address = counted_address(attempt.address)
     try:
         name = user_name(attempt.name)
         user = find_user(connection, name)

@@ -60,6 +60,8 @@ class Route:
     """The page's name in the navigation, marked with `N_`; empty: it is not in there."""
     body_bytes: int = USUAL_BYTES
     """The longest form."""
+    reads_form: bool = True
+    """False: the view receives the form itself, and checks its token, as there is a large file in it."""
     is_part: bool = False
     """Whether the page itself asks for it, to stay up to date: that is no sign that anybody is there."""
 

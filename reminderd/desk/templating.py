@@ -5,6 +5,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from reminderd.core.phone import shown_number
 from reminderd.desk.addresses import Addresses
 from reminderd.desk.catalog import Catalog
 from reminderd.desk.files import url_of_file
@@ -13,8 +14,8 @@ EXTENSIONS: Final = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")
 """What templates are written with."""
 
 
-def environment_of(catalog: Catalog, addresses: Addresses) -> Environment:
-    """Return what renders the templates in the catalog's language."""
+def environment_of(catalog: Catalog, addresses: Addresses, *, country: str) -> Environment:
+    """Return what renders the templates in the catalog's language, with phone numbers as they are dialed there."""
     found = Environment(
         loader=PackageLoader("reminderd.desk"),
         autoescape=True,
@@ -36,6 +37,7 @@ def environment_of(catalog: Catalog, addresses: Addresses) -> Environment:
         "short_day": catalog.short_day,
         "number": catalog.number,
         "percent": catalog.percent,
+        "dialed": partial(shown_number, country=country),
         "record": partial(_record, addresses),
     }
     found.globals |= {"language": catalog.language, "static": url_of_file}

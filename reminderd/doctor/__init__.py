@@ -22,6 +22,7 @@ from reminderd.doctor.connections import (
     check_webhooks,
 )
 from reminderd.doctor.machine import (
+    check_accounts,
     check_clock,
     check_database,
     check_drop_folder,
@@ -46,6 +47,7 @@ async def diagnose(config: Config, clock: Clock) -> list[Finding]:
             partial(_at_once, partial(check_results_folder, config)),
             partial(check_clock, config, open_to_ask, clock),
             partial(check_database, config, clock, seconds=READING_SECONDS),
+            partial(_at_once, partial(check_accounts, config)),
             partial(check_provider, config, seconds=QUESTION_SECONDS),
             partial(_check_connections, config, open_to_ask, clock),
         ]

@@ -1,24 +1,27 @@
 """Import the files that other programs drop into a folder, one after the other, and move each out of it.
 
 A file is imported only when it is whole: its size and time have not changed for a while, and nobody has it open for
-writing, as far as the kernel tells. A file that was replaced meanwhile is put back, and imported again.
+writing, as far as the kernel tells. It is opened once, and only that file is read, whatever its name leads to
+meanwhile. A file that was replaced meanwhile is put back, and imported again.
 """
 
+import errno
 import fcntl
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from fnmatch import fnmatch
 from functools import partial
 from itertools import count
+from math import inf
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_ISREG
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from reminderd.clock import Clock
 from reminderd.config import Config
@@ -26,7 +29,7 @@ from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.core.masking import without_numbers
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.files import put_in_place, scratch
-from reminderd.imports.formats import profile_of
+from reminderd.imports.formats import format_of, profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
 from reminderd.imports.table import UnreadableError
@@ -46,9 +49,10 @@ _UNFINISHED: Final = ("*.part", "*.partial", "*.filepart", "*.tmp", "*.temp", "*
 """Names of files that are being written; names that begin with a dot or `~$` are others."""
 
 _QUIET_SECONDS: Final = 10.0
-_QUIET_SECONDS_UNKNOWN: Final = 60.0
-_QUIET_SECONDS_OPEN: Final = 600.0
-"""On some file systems every file seems to be open for writing; a program that writes is not silent for so long."""
+_QUIET_SECONDS_UNKNOWN: Final = 300.0
+"""A program that writes is hardly silent for so long."""
+_WARN_SECONDS: Final = 600.0
+"""How long a file is open for writing, and does not change, before somebody should look."""
 
 _NANOSECONDS: Final = 1_000_000_000
 _READ_AND_WRITE: Final = 0o666
@@ -77,7 +81,7 @@ class OpenBy(Enum):
 _QUIET: Final = {
     OpenBy.NOBODY: _QUIET_SECONDS,
     OpenBy.UNKNOWN: _QUIET_SECONDS_UNKNOWN,
-    OpenBy.SOMEBODY: _QUIET_SECONDS_OPEN,
+    OpenBy.SOMEBODY: inf,
 }
 """How many seconds a file must not have changed."""
 
@@ -96,6 +100,10 @@ class Folder:
 
     path: Path
     _seen: dict[Path, tuple[Identity, float]] = field(factory=dict, init=False)
+    _kept_open: dict[Path, Identity] = field(factory=dict, init=False)
+    """Files that have been open for long."""
+    _shows_writers: bool | None = field(default=None, init=False)
+    """Whether the kernel tells here who has a file open; None: not tried yet."""
 
     def whole(self, now: float, time: datetime) -> list[Dropped]:
         """Return the files that can be imported, the oldest first; make the folders if they are missing.
@@ -113,24 +121,37 @@ class Folder:
                 (self.path / name).mkdir()
                 (self.path / name).chmod(S_IMODE(self.path.stat().st_mode))  # those who bring files may see them there
         seen, found = {}, []
+        self._kept_open = {path: known for path, known in self._kept_open.items() if _identity(path) == known}
         for path in self.path.iterdir():
             identity = _identity(path)
             if identity is None or _is_unfinished(path.name):
                 continue
             known, since = self._seen.get(path, (None, now))
             seen[path] = identity, now if known != identity else since
-            if self._is_quiet(path, now - seen[path][1], time.timestamp() - identity[2] / _NANOSECONDS):
+            writer, seen_for = self._writer(path), now - seen[path][1]
+            # One that was finished elsewhere and moved here need not wait.
+            age = time.timestamp() - identity[2] / _NANOSECONDS if writer is OpenBy.NOBODY else 0.0
+            if max(seen_for, age) >= _QUIET[writer]:
                 found.append((identity[2], path.name, Dropped(path, identity)))
+            elif writer is OpenBy.SOMEBODY and seen_for >= _WARN_SECONDS:
+                self._kept_open.setdefault(path, identity)
         self._seen = seen
         return [dropped for _, _, dropped in sorted(found)]
 
-    def _is_quiet(self, path: Path, seen_for: float, age: float) -> bool:
-        """Return whether a file is whole that has been seen unchanged for some time, and was written before that.
+    @property
+    def kept_open(self) -> list[str]:
+        """Return the names of files that wait, as a program has had them open for writing for long."""
+        return sorted(path.name for path in self._kept_open)
 
-        One that was finished elsewhere and moved here need not wait.
-        """
+    def _writer(self, path: Path) -> OpenBy:
+        """Return whether somebody writes a file; on some file systems every file seems to be open, even our own."""
         writer = _writer(path)
-        return max(seen_for, age if writer is OpenBy.NOBODY else 0.0) >= _QUIET[writer]
+        if writer is not OpenBy.SOMEBODY:
+            return writer
+        if self._shows_writers is None:
+            with scratch(self.path / "tried", mode=_OWN) as ours:
+                self._shows_writers = _writer(ours) is OpenBy.NOBODY
+        return OpenBy.SOMEBODY if self._shows_writers else OpenBy.UNKNOWN
 
 
 @frozen(kw_only=True)
@@ -153,8 +174,6 @@ def import_dropped(dropped: Dropped, config: Config, clock: Clock, is_stopped: C
         StoreUnavailableError: The database can't be written now.
         StoreUnusableError: The database can't be opened.
     """
-    if not _is_same(dropped):
-        raise ChangedError
     name = dropped.path.name
     profile = profile_of(config, _profile_for(name, config))
     target = _free(dropped.path.parent / DONE, name)
@@ -163,6 +182,7 @@ def import_dropped(dropped: Dropped, config: Config, clock: Clock, is_stopped: C
         name=name,
         profile=profile,
         coverage=Coverage(days=profile.snapshot_days) if profile.name is not None and profile.snapshot_days else None,
+        dated_at=datetime.fromtimestamp(dropped.identity[2] / _NANOSECONDS, UTC),
         rejected=target.with_name(_lines_of(target.name)),
         actor=FOLDER,
         config=config,
@@ -170,8 +190,10 @@ def import_dropped(dropped: Dropped, config: Config, clock: Clock, is_stopped: C
     )
     with open_sync(config.database.path) as connection:
         try:
-            _refuse_what_is_no_table(dropped)
-            return _imported(dropped, one, target, connection, is_stopped)
+            with _opened(dropped) as file:
+                form = profile.form or format_of(file, name)
+                held = evolve(one, file=file, profile=evolve(profile, form=form))
+                return _imported(dropped, held, target, connection, is_stopped)
         except (UnreadableError, ColumnsError) as error:
             refusal = refusal_of(error)
         one.refused(connection, refusal)
@@ -187,7 +209,7 @@ def _imported(
         with one.opened() as opened:
             missing = opened.missing(connection)
             is_same = partial(_is_same, dropped)
-            result = opened.write(connection, missing, lambda _text, _is_end: None, is_stopped, is_same)
+            result = opened.write(connection, missing, lambda _tally, _is_end: None, is_stopped, is_same)
         rejected = result.tally.rejected.lines
         if result.status is ImportStatus.DONE:
             lines.are_kept = _moved(dropped, target)
@@ -200,7 +222,8 @@ def _imported(
     elif lines.are_kept:
         what = f"imported {shown}: {result.tally}; moved to {DONE}/{without_numbers(target.name)}"
     else:
-        what = f"imported {shown}: {result.tally}; it has changed meanwhile, and will be imported again"
+        again = "it has changed meanwhile; if it is still there, it will be imported again"
+        what = f"imported {shown}: {result.tally}; {again}"
     if result.why_nothing_cancelled is not None:
         what = f"{what}; {result.why_nothing_cancelled}"
     return Result(status=result.status, text=what, rejected=rejected)
@@ -230,17 +253,43 @@ def _profile_for(name: str, config: Config) -> str | None:
     return next((known for known, one in profiles if fnmatch(name.casefold(), one.files.casefold())), None)
 
 
-def _refuse_what_is_no_table(dropped: Dropped) -> None:
-    """Raise UnreadableError for what is no file that this user can read, or far too large."""
-    status = dropped.path.lstat()
-    if not S_ISREG(status.st_mode):
-        raise UnreadableError("it is a link or a device; expected a file")
-    if not os.access(dropped.path, os.R_OK):
-        raise UnreadableError("it can't be read: permission denied; expected a file that the daemon's user may read")
-    if status.st_size > MOST_BYTES:
-        raise UnreadableError(
-            f"it is larger than {MOST_BYTES // 1024**2} MiB; expected the appointments of some months"
-        )
+@contextmanager
+def _opened(dropped: Dropped) -> Iterator[Path]:
+    """Open the file that was whole, once; yield a path to this file itself, wherever its name leads from now on.
+
+    Raises:
+        ChangedError: It is gone, or is another one.
+        UnreadableError: It is no file that this user can read, or far too large.
+    """
+    try:
+        descriptor = os.open(dropped.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise ChangedError from None
+    except PermissionError as error:
+        expected = "expected a file that the daemon's user may read"
+        raise UnreadableError(f"it can't be read: permission denied; {expected}") from error
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        raise UnreadableError(_NO_LINK) from error
+    try:
+        status = os.fstat(descriptor)
+        if _identity_in(status) != dropped.identity:
+            raise ChangedError
+        if not S_ISREG(status.st_mode):
+            raise UnreadableError(_NO_LINK)
+        if status.st_size > MOST_BYTES:
+            raise UnreadableError(
+                f"it is larger than {MOST_BYTES // 1024**2} MiB; expected the appointments of some months"
+            )
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+_NO_LINK: Final = "it is a link or a device; expected a file"
+_NO_FILE: Final = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV})
+"""How the kernel refuses a link, a socket, and a device that is not there."""
 
 
 def reject(dropped: Dropped, mistakes: Sequence[str]) -> Path:
@@ -282,8 +331,13 @@ def _lines_of(name: str) -> str:
 
 
 def _moved(dropped: Dropped, target: Path) -> bool:
-    """Move a file; return False if it is not the one that was read, which is then put back."""
-    dropped.path.rename(target)
+    """Move a file; return False if it is gone, or is not the one that was read, which is then put back."""
+    try:
+        dropped.path.rename(target)
+    except FileNotFoundError:
+        if os.path.lexists(dropped.path):  # it is the folder inside that is gone
+            raise
+        return False
     if _identity(target) == dropped.identity:
         return True
     back = dropped.path if not os.path.lexists(dropped.path) else _free(dropped.path.parent, dropped.path.name)
@@ -297,7 +351,11 @@ def _identity(path: Path) -> Identity | None:
         status = path.lstat()
     except FileNotFoundError:
         return None
-    return None if S_ISDIR(status.st_mode) else (status.st_ino, status.st_size, status.st_mtime_ns)
+    return None if S_ISDIR(status.st_mode) else _identity_in(status)
+
+
+def _identity_in(status: os.stat_result) -> Identity:
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _is_same(dropped: Dropped) -> bool:

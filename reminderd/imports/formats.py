@@ -110,12 +110,16 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
-def format_of(file: Path) -> str:
+def format_of(file: Path, name: str = "") -> str:
     """Return the format that a file shows, by the end of its name or else by its beginning; standard input shows none.
 
     A folder is a calendar, or resources of FHIR.
+
+    Args:
+        file: where it can be read.
+        name: its own name; empty: the one that `file` ends with.
     """
-    ending = file.suffix.lower()
+    ending = Path(name or file.name).suffix.lower()
     by_name = next((form for form, endings in _ENDINGS.items() if ending in endings), None)
     if file.is_dir():
         return next((form for form, endings in _ENDINGS.items() if members(file, endings)), "ics")
@@ -124,6 +128,12 @@ def format_of(file: Path) -> str:
     with file.open("rb") as opened_:
         begin = opened_.read(_BEGINNING).removeprefix(b"\xef\xbb\xbf").lstrip(b"\x0b\r\n\t ")
     return next((form for form, pattern in _BEGINNINGS.items() if pattern.match(begin)), "csv")
+
+
+def ending_of(name: str) -> str:
+    """Return the ending of a file's name if it is one that shows a format, in small letters; else an empty one."""
+    ending = Path(name).suffix.lower()
+    return ending if ending in _SPREADSHEETS.union(*_ENDINGS.values()) else ""
 
 
 def opened(

@@ -36,9 +36,6 @@ ReadRow = Callable[[CsvRow], Asked | list[str]]
 SeenBefore = Callable[[Sequence[tuple[int, int, int]]], list[tuple[int, int]]]
 """Takes `(key, content, line)` of lines; returns for each the content and line that came first with its key."""
 
-ShowProgress = Callable[[str, bool], None]
-"""Takes the counts so far, and whether the import is at its end."""
-
 
 @frozen
 class Chunk:
@@ -88,6 +85,10 @@ class Tally:
         return in_words(self.done, self.rejected.lines)
 
 
+ShowProgress = Callable[[Tally, bool], None]
+"""Takes the counts so far, and whether the import is at its end."""
+
+
 def import_rows(
     table: Table, read: ReadRow, write: Write, tally: Tally, show: ShowProgress, is_stopped: Callable[[], bool]
 ) -> bool:
@@ -99,14 +100,14 @@ def import_rows(
             chunk = _chunk_of(some, read, seen_before, table.unit)
             if under_way is not None:
                 tally.add(under_way[0], under_way[1].result())
-                show(f"{tally}", False)
+                show(tally, False)
                 under_way = None
             if is_stopped():
                 return False
             under_way = chunk, writer.submit(write, chunk)
         if under_way is not None:
             tally.add(under_way[0], under_way[1].result())
-            show(f"{tally}", True)
+            show(tally, True)
     return True
 
 

@@ -6,15 +6,16 @@ The command, the folder and the page import in this way. They differ in where th
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.core.appointments import AppointmentRequest
-from reminderd.core.imports import ImportStatus, Waiting
+from reminderd.core.imports import ImportStatus, SnapshotMark, SnapshotRefusedError, Waiting, check_newer
 from reminderd.core.masking import without_numbers
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.tables.columns import Columns, ColumnsError
@@ -22,11 +23,12 @@ from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
 from reminderd.imports.formats import Profile, opened
-from reminderd.imports.loop import ReadRow, ShowProgress, Tally, Write, import_rows
+from reminderd.imports.loop import ReadRow, ShowProgress, Tally, import_rows
 from reminderd.imports.rejected import rejected_lines
 from reminderd.imports.snapshot import Coverage, Snapshot, nothing_cancelled, snapshot_of
 from reminderd.imports.table import STDIN, Table, UnreadableError
 from reminderd.imports.writing import comparing, recorded, refused, source_of, writing
+from reminderd.store.import_records import snapshots_before
 from reminderd.store.reminders import Source
 from reminderd.store.sqlite.driver import Connection
 
@@ -44,6 +46,8 @@ class FileImport:
     profile: Profile
     coverage: Coverage | None
     """Which days it has all appointments of; None: it is no snapshot."""
+    dated_at: datetime | None = None
+    """When it was written; None: not known."""
     rejected: Path
     """The file for its rejected lines."""
     never: Mapping[Path, str] = _NO_FILES
@@ -129,16 +133,16 @@ class OpenImport:
     columns: Columns
     read: ReadRow
     snapshot: Snapshot | None
-    _numbers_from: Counter[int] = field(factory=Counter, init=False)
 
     def missing(self, connection: Connection | None) -> Sequence[Waiting]:
         """Return what it lacks, if it is a snapshot; None: there is no database yet.
 
         Raises:
-            UnreadableError: That is so much that the file is hardly whole.
+            UnreadableError: That is so much that the file is hardly whole; or it is an old one.
         """
         if self.snapshot is None or self.one.profile.name is None or connection is None:
             return ()
+        self._check_newer(connection, self.one.profile.name)
         return self.snapshot.missing(connection, self.one.profile.name, self.one.clock.now())
 
     def compare(
@@ -155,11 +159,12 @@ class OpenImport:
             StoreUnavailableError: The database can't be read now.
         """
         write = comparing(connection, rules=rules_of(self.one.config), source=self.one.source)
+        numbers_from = Counter[int]()
         with self._tally() as tally:
-            status = self._rows(write, tally, show, is_stopped)
-            if status is ImportStatus.DONE:
+            is_whole = import_rows(self.table, self._counting(numbers_from), write, tally, show, is_stopped)
+            if is_whole:
                 tally.done[Intake.CANCELLED] += len(missing)
-        return self._result(status, tally, missing)
+        return self._result(_status(is_whole=is_whole), tally, missing, numbers_from)
 
     def write(
         self,
@@ -186,24 +191,44 @@ class OpenImport:
             StoreUnavailableError: The database can't be written now.
         """
         one, rules, source = self.one, rules_of(self.one.config), self.one.source
+        numbers_from = Counter[int]()
         with (
             self._tally() as tally,
             recorded(
                 connection,
                 tally,
-                file=one.name,
-                profile=one.profile.name,
-                actor=one.actor,
+                name=one.name,
+                source=source,
                 headers=self.columns.headers(self.table.header),
+                mark=self._mark,
                 clock=one.clock,
             ) as ending,
         ):
             write = writing(connection, rules=rules, source=source, clock=one.clock)
-            ending.status = self._rows(write, tally, show, is_stopped)
-            if ending.status is ImportStatus.DONE and self.snapshot is not None and is_same():
+            is_whole = import_rows(self.table, self._counting(numbers_from), write, tally, show, is_stopped)
+            ending.status = _status(is_whole=is_whole)
+            if is_whole and self.snapshot is not None and is_same():
                 cancelled = self.snapshot.cancel(connection, missing, rules=rules, source=source, clock=one.clock)
                 tally.done[Intake.CANCELLED] += cancelled
-        return self._result(ending.status, tally, missing)
+        return self._result(ending.status, tally, missing, numbers_from)
+
+    def _check_newer(self, connection: Connection, profile: str) -> None:
+        mark, coverage = self._mark, self.one.coverage
+        if mark is None or coverage is None or coverage.even_if_older:
+            return
+        last, same = snapshots_before(connection, profile=profile, digest=mark.digest)
+        try:
+            check_newer(mark, last, same, self.one.config.calling.zone)
+        except SnapshotRefusedError as error:
+            raise UnreadableError(str(error)) from None
+
+    @property
+    def _mark(self) -> SnapshotMark | None:
+        if self.snapshot is None:
+            return None
+        dated_at, now = self.one.dated_at, self.one.clock.now()
+        # Of a file from the future, nothing older could be imported for a while.
+        return SnapshotMark(digest=self.snapshot.digest, dated_at=None if dated_at is None else min(dated_at, now))
 
     @contextmanager
     def _tally(self) -> Iterator[Tally]:
@@ -211,25 +236,31 @@ class OpenImport:
         with rejected_lines(self.one.rejected, self.table, like=like, never=self.one.never) as rejected:
             yield Tally(rejected)
 
-    def _rows(self, write: Write, tally: Tally, show: ShowProgress, is_stopped: Callable[[], bool]) -> ImportStatus:
-        has_one_column = len(self.columns.places["phone_number"]) == 1
-        read = self.read if has_one_column else self._read_and_count
-        is_whole = import_rows(self.table, read, write, tally, show, is_stopped)
-        return ImportStatus.DONE if is_whole else ImportStatus.INTERRUPTED
+    def _counting(self, numbers_from: Counter[int]) -> ReadRow:
+        """Return what reads a row, and counts from which column its number came."""
+        if len(self.columns.places["phone_number"]) == 1:
+            return self.read
 
-    def _read_and_count(self, row: CsvRow) -> Asked | list[str]:
-        """Read a row, and count from which column its number came."""
-        asked = self.read(row)
-        if isinstance(asked, ReminderRequest | AppointmentRequest):
-            self._numbers_from[self.columns.phone_place(row.cells)] += 1
-        return asked
+        def read_and_count(row: CsvRow) -> Asked | list[str]:
+            asked = self.read(row)
+            if isinstance(asked, ReminderRequest | AppointmentRequest):
+                numbers_from[self.columns.phone_place(row.cells)] += 1
+            return asked
 
-    def _result(self, status: ImportStatus, tally: Tally, missing: Sequence[Waiting]) -> ImportResult:
+        return read_and_count
+
+    def _result(
+        self, status: ImportStatus, tally: Tally, missing: Sequence[Waiting], numbers_from: Mapping[int, int]
+    ) -> ImportResult:
         nameless = None if self.snapshot is None else self.snapshot.held.nameless
         return ImportResult(
             status=status,
             tally=tally,
             missing=missing,
-            numbers_from=self._numbers_from,
+            numbers_from=numbers_from,
             why_nothing_cancelled=None if nameless is None else nothing_cancelled(nameless, self.table.unit),
         )
+
+
+def _status(*, is_whole: bool) -> ImportStatus:
+    return ImportStatus.DONE if is_whole else ImportStatus.INTERRUPTED

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from functools import partial
+from hashlib import sha256
 from time import sleep
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -41,6 +42,8 @@ class Coverage:
     """The share of the stored appointments that it may leave out."""
     last_line_end: bool = True
     """Whether a file that has no line end after its last line may be cut off there."""
+    even_if_older: bool = False
+    """Whether it is imported though a newer one was."""
 
 
 @frozen(kw_only=True)
@@ -55,6 +58,8 @@ class Snapshot:
     certain_until: datetime
     """What is missing from here on is not cancelled: the file may be cut off, or its first days may have been free."""
     most: float
+    digest: str
+    """What distinguishes its rows from those of any other file."""
 
     def missing(self, connection: Connection, profile: str, now: datetime) -> list[Waiting]:
         """Return what is to come and the file no longer holds; nothing if a rejected row may be any of it.
@@ -123,7 +128,9 @@ def snapshot_of(
     names: set[str] = set()
     nameless: int | None = None
     moments: list[datetime] = []
+    digest = sha256(repr(list(table.header)).encode())
     for row in table.rows():
+        digest.update(repr(row.cells).encode())
         asked = read(row)
         if row.whole is not None and coverage.last_line_end:
             nameless = nameless or row.line
@@ -152,6 +159,7 @@ def snapshot_of(
         end=end,
         certain_until=coverage.end or after_last,
         most=coverage.most,
+        digest=digest.hexdigest(),
     )
 
 

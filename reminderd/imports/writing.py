@@ -18,7 +18,7 @@ from reminderd.core.appointments import (
     decide_appointment,
     decide_appointment_cancellation,
 )
-from reminderd.core.imports import ImportStatus
+from reminderd.core.imports import ImportStatus, SnapshotMark
 from reminderd.core.masking import without_numbers
 from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
@@ -163,21 +163,23 @@ def recorded(
     connection: Connection,
     tally: Tally,
     *,
-    file: str,
-    profile: str | None,
-    actor: str,
+    name: str,
+    source: Source,
     headers: Mapping[str, str],
+    mark: SnapshotMark | None,
     clock: Clock,
 ) -> Iterator[Ending]:
     """Record an import from its beginning to its end; what fails is recorded, too, as far as that is possible.
 
     The headers are those of the file, by our fields: the answers come back under those of the last file of a profile.
+    A snapshot has a mark.
     """
+    profile, actor = source.profile, source.actor
 
     def begin(connection: Connection, now: datetime) -> int:
         if profile is not None:
             note_headers(connection, now, profile=profile, headers=headers)
-        return begin_import(connection, now, file=file, profile=profile, actor=actor)
+        return begin_import(connection, now, file=name, profile=profile, actor=actor, mark=mark)
 
     import_id = transaction(connection, begin, clock.now())
 

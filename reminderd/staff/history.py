@@ -12,7 +12,7 @@ from reminderd.core.model import CallState, Status
 from reminderd.core.sentences import Part, Sentence
 from reminderd.store.appointments import StoredAppointment, stored_appointment
 from reminderd.store.changes import changes_of
-from reminderd.store.queries import Value, acts_on, bundled_with, calls_of
+from reminderd.store.queries import Bundled, Value, acts_on, bundled_with, calls_of
 from reminderd.store.rows import Connection
 
 Row = Mapping[str, Value]
@@ -23,7 +23,7 @@ VIEWS: Final = frozenset({"view", "search"})
 _CLOSED_BY_US: Final = frozenset({CallState.REFUSED, CallState.NOT_PLACED, CallState.UNREPORTED})
 _BY_A_PERSON: Final = "done"
 """The act whose detail is a note, in the words of the person who did it."""
-_NOBODY: Final[Mapping[str, Sequence[str]]] = {}
+_NOBODY: Final[Mapping[str, Sequence[Bundled]]] = {}
 
 
 @frozen(kw_only=True)
@@ -43,8 +43,8 @@ class Record:
     appointment: StoredAppointment | None
     """The one that it was planned for, with all its reminders; None: it belongs to none, or that was deleted."""
     calls: Sequence[Row]
-    bundled: Mapping[str, Sequence[str]]
-    """The names of the other reminders of each call, by the call's id."""
+    bundled: Mapping[str, Sequence[Bundled]]
+    """The other reminders of each call, by the call's id."""
     acts: Sequence[Row]
     """What the audit has of it, also who looked at it."""
     changes: Sequence[Change]
@@ -72,7 +72,7 @@ def history(
     reminder: Row,
     calls: Sequence[Row],
     acts: Sequence[Row],
-    others: Mapping[str, Sequence[str]] = _NOBODY,
+    others: Mapping[str, Sequence[Bundled]] = _NOBODY,
     changes: Sequence[Change] = (),
 ) -> list[Event]:
     """Return what has happened to a reminder, in order; who looked at it is left out.
@@ -81,7 +81,7 @@ def history(
         reminder: its row.
         calls: its rows of `call_logs`, oldest first.
         acts: its rows of `audit`.
-        others: the names of the other reminders of each call, by the calls' ids.
+        others: the other reminders of each call, by the calls' ids.
         changes: of its outcome, oldest first.
     """
     done = [act for act in acts if act["act"] not in VIEWS]
@@ -121,13 +121,14 @@ def _acts(acts: Sequence[Row]) -> Iterator[Event]:
         yield from _event(act["at"], Sentence("%(act)s by %(actor)s", values), detail)
 
 
-def _of_call(call: Row, number: int, others: Sequence[str] = ()) -> Iterator[Event]:
+def _of_call(call: Row, number: int, others: Sequence[Bundled] = ()) -> Iterator[Event]:
     values: dict[str, Part] = {"number": str(number)}
     if call["adopted"]:
         unknown = Sentence("a call that reminderd did not know")
         yield from _event(call["created_at"], Sentence("call %(number)s reported", values), unknown)
     else:
-        bundled = Sentence("bundled with %(others)s", {"others": ", ".join(others)}) if others else None
+        names = ", ".join(one.name for one in others)
+        bundled = Sentence("bundled with %(others)s", {"others": names}) if others else None
         yield from _event(call["created_at"], Sentence("call %(number)s created", values), bundled)
     state = code_in_words(call["state"])
     if call["received_at"] is not None:

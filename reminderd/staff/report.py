@@ -20,7 +20,7 @@ from reminderd.core.tables.csv_rows import guarded
 from reminderd.store.by_day import figures_by_day
 from reminderd.store.import_records import imports_between
 from reminderd.store.queries import Value, Wanted, list_reminders
-from reminderd.store.rows import Connection
+from reminderd.store.rows import Connection, audit
 
 COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
 
@@ -60,29 +60,53 @@ class Report:
 
 def report_of(connection: Connection, *, since: datetime | None, until: datetime | None, now: datetime) -> Report:
     """Return the report of a span of time; None: there is no limit."""
-    rows = _rows(connection, Wanted(since=since, until=until))
-    of_the_span = {row["id"] for row in rows}
     return Report(
-        rows=sorted(rows, key=lambda row: _ORDER[Outcome(str(row["outcome"]))]),  # stable: by time within an outcome
-        others=[row for row in _rows(connection, _UNDECIDED) if row["id"] not in of_the_span],
+        rows=rows_of(connection, since=since, until=until),
+        others=undecided(connection, since=since, until=until),
         imports=imports_between(connection, since=since or datetime.min.replace(tzinfo=UTC), until=until or now),
     )
 
 
-def _rows(connection: Connection, wanted: Wanted) -> list[Row]:
-    return [_with_outcome(row) for row in list_reminders(connection, wanted=wanted, limit=None)]
+def rows_of(connection: Connection, *, since: datetime | None, until: datetime | None) -> list[Row]:
+    """Return the reminders of a span of time, those that need a human first."""
+    rows = _rows(connection, Wanted(since=since, until=until))
+    return sorted(rows, key=lambda row: _ORDER[Outcome(str(row["outcome"]))])  # stable: by time within an outcome
+
+
+def undecided(connection: Connection, *, since: datetime | None, until: datetime | None) -> list[Row]:
+    """Return the reminders outside a span of time that wait for a decision, because their number was changed."""
+    return [
+        row
+        for row in _rows(connection, _UNDECIDED)
+        if isinstance(at := row["scheduled_at"], datetime)
+        and ((since is not None and at < since) or (until is not None and at >= until))
+    ]
+
+
+def needing_human(connection: Connection, *, since: datetime, until: datetime, limit: int) -> list[Row]:
+    """Return the first of the reminders of a span of time that need a human, by their time."""
+    return _rows(connection, Wanted(since=since, until=until, needs_human=True), limit)
+
+
+def _rows(connection: Connection, wanted: Wanted, limit: int | None = None) -> list[Row]:
+    return [_with_outcome(row) for row in list_reminders(connection, wanted=wanted, limit=limit)]
 
 
 def _with_outcome(row: Row) -> Row:
+    why = row["last_error"] or row["hold_reason"]
+    return {**row, "outcome": outcome_of(row).value, "ref": name_of(row), "why": why}
+
+
+def outcome_of(row: Row) -> Outcome:
+    """Return what a reminder has come to, from its row."""
     response, code = row["response"], row["end_code"]
-    word = outcome(
+    return outcome(
         Status(str(row["status"])),
         None if response is None else str(response),
         _CODES.get(str(code)),
         _HOLDS.get(str(row["hold_code"])),
         is_done=row["done_at"] is not None,
     )
-    return {**row, "outcome": word.value, "ref": name_of(row), "why": row["last_error"] or row["hold_reason"]}
 
 
 def name_of(row: Row) -> Value:
@@ -122,6 +146,11 @@ def csv_text(
         table.writerow(columns)
     table.writerows([guarded(as_text(row[name])) for name in columns] for row in rows)
     return text.getvalue()
+
+
+def note_download(connection: Connection, now: datetime, *, actor: str, detail: str) -> None:
+    """Record that somebody has taken the report of some days with them."""
+    audit(connection, now, actor=actor, act="download", detail=detail)
 
 
 def _as_text(value: Value, zone: ZoneInfo) -> str:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from reminderd.config import Config, expected_of, numbering_of, rules_of
+from reminderd.config import Config, expected_of, rules_of
 from reminderd.core.changes import Backlog
 from reminderd.core.imports import ImportRecord, in_short
 from reminderd.core.lifecycle.reconcile import UNREACHED
@@ -18,7 +18,6 @@ from reminderd.store.changes import backlog
 from reminderd.store.claims import standstill
 from reminderd.store.errors import CopyError
 from reminderd.store.import_records import imports_between, last_import, missing_file
-from reminderd.store.queries import uncallable
 from reminderd.store.settings import database_id, last_pause, paused, unreached_since
 from reminderd.store.sqlite.backups import backup_age
 from reminderd.store.sqlite.driver import Connection
@@ -45,8 +44,17 @@ class DatabaseReport:
     backlog: Backlog | None
 
 
-def look_at_database(connection: Connection, *, config: Config, now: datetime) -> DatabaseReport:
-    """Return what the database shows, read in one transaction."""
+def look_at_database(
+    connection: Connection, *, config: Config, now: datetime, uncallable: Mapping[str, int]
+) -> DatabaseReport:
+    """Return what the database shows, read in one transaction.
+
+    Args:
+        connection: in a transaction.
+        config: the clinic's.
+        now: the time.
+        uncallable: how many waiting reminders can't be called, by reason; a page has them from `Examined`.
+    """
     zone, expected = config.calling.zone, expected_of(config)
     midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
     recent = imports_between(connection, since=now - LAST_DAY, until=now)
@@ -54,7 +62,7 @@ def look_at_database(connection: Connection, *, config: Config, now: datetime) -
         at=now,
         glance=glance(connection, now=now, midnight=midnight),
         pauses=tuple(pauses(connection, config=config, now=now)),
-        uncallable=uncallable(connection, numbering=numbering_of(config)),
+        uncallable=uncallable,
         database_id=database_id(connection),
         last_import=last_import(connection),
         refused=tuple(refused_files(recent)),

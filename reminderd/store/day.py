@@ -117,7 +117,7 @@ class Overview:
 
 
 _OF_DAY: Final = "scheduled_at >= :since AND scheduled_at < :until"
-_SCHEDULED: Final = f"status = 'scheduled' AND {NEEDS_HUMAN} IS NOT TRUE AND status <> ''"
+_SCHEDULED: Final = f"status = 'scheduled' AND {NEEDS_HUMAN} IS NOT TRUE AND status <> 'called'"
 _IN_CALL: Final = f"status IN {sql_list(one for one in Status if one.in_call)}"
 _FINAL: Final = f"status IN {sql_list(one for one in Status if one.final)}"
 _CONDITIONS: Final = {
@@ -129,7 +129,7 @@ _CONDITIONS: Final = {
     DayList.LATER: f"{NEEDS_HUMAN} AND scheduled_at >= :until AND phone_number <> ''",
 }
 _CONDITIONS_TODAY: Final = _CONDITIONS | {
-    DayList.IN_CALL: f"{_IN_CALL} AND status <> ''",
+    DayList.IN_CALL: f"{_IN_CALL} AND status <> 'called'",
     DayList.WAITING: f"{_SCHEDULED} AND scheduled_at < :until",
 }
 _NEWEST_FIRST: Final = frozenset({DayList.DONE, DayList.EARLIER})

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from reminderd.core.imports import FOLDER, Expected, ImportRecord, ImportStatus
+from reminderd.core.imports import FOLDER, Expected, ImportedSnapshot, ImportRecord, ImportStatus, SnapshotMark
 from reminderd.core.masking import without_numbers
 from reminderd.core.upsert import Intake
 from reminderd.store.rows import Connection, Row, from_ms, to_ms
@@ -22,7 +22,10 @@ _COUNTS: Final[Mapping[Intake, str]] = {
 """The column of each count."""
 
 _COLUMNS: Final = f"id, at, finished_at, file, profile, actor, status, {', '.join(_COUNTS.values())}, rejected, reason"
-_BEGIN: Final = "INSERT INTO imports (at, file, profile, actor) VALUES (:now, :file, :profile, :actor) RETURNING id"
+_BEGIN: Final = """
+INSERT INTO imports (at, file, profile, actor, digest, dated_at)
+VALUES (:now, :file, :profile, :actor, :digest, :dated_at) RETURNING id
+"""
 _END: Final = f"""
 UPDATE imports SET finished_at = :now, status = :status, rejected = :rejected, reason = :reason,
        {", ".join(f"{column} = :{column}" for column in _COUNTS.values())}
@@ -36,13 +39,44 @@ _HEADERS: Final = "headers_of_"
 _LAST_FILE: Final = """
 SELECT max(at) AS at FROM imports WHERE actor = :actor AND status IN ('running', 'done') AND at <= :now
 """
+_LAST_SNAPSHOT: Final = """
+SELECT at, digest, dated_at FROM imports
+ WHERE profile = :profile AND status = 'done' AND digest = coalesce(:digest, digest) ORDER BY id DESC LIMIT 1
+"""
 _ALERTED: Final = "file_alerted"
 
 
-def begin_import(connection: Connection, now: datetime, *, file: str, profile: str | None, actor: str) -> int:
-    """Record that the import of a file begins, and return the id of its row."""
+def begin_import(
+    connection: Connection,
+    now: datetime,
+    *,
+    file: str,
+    profile: str | None,
+    actor: str,
+    mark: SnapshotMark | None = None,
+) -> int:
+    """Record that the import of a file begins, and return the id of its row; a snapshot has a mark."""
+    dated_at = None if mark is None or mark.dated_at is None else to_ms(mark.dated_at)
+    digest = None if mark is None else mark.digest
     values = {"now": to_ms(now), "file": without_numbers(file), "profile": profile, "actor": actor}
-    return int(connection.execute(_BEGIN, values).fetchone()["id"])
+    found = connection.execute(_BEGIN, {**values, "digest": digest, "dated_at": dated_at}).fetchone()
+    return int(found["id"])
+
+
+def snapshots_before(
+    connection: Connection, *, profile: str, digest: str
+) -> tuple[ImportedSnapshot | None, ImportedSnapshot | None]:
+    """Return the last snapshot of a profile that was imported, and the last one with this digest; None: none was."""
+    same = connection.execute(_LAST_SNAPSHOT, {"profile": profile, "digest": digest}).fetchone()
+    last = connection.execute(_LAST_SNAPSHOT, {"profile": profile, "digest": None}).fetchone()
+    return _snapshot(last), _snapshot(same)
+
+
+def _snapshot(row: Row | None) -> ImportedSnapshot | None:
+    if row is None:
+        return None
+    dated_at = None if row["dated_at"] is None else from_ms(row["dated_at"])
+    return ImportedSnapshot(at=from_ms(row["at"]), mark=SnapshotMark(digest=row["digest"], dated_at=dated_at))
 
 
 def note_headers(connection: Connection, _now: datetime, *, profile: str, headers: Mapping[str, str]) -> None:

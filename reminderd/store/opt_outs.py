@@ -5,13 +5,15 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
+from attrs import frozen
+
 from reminderd.core.lifecycle.staff import cancelled
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.phone import is_e164, number_or_none
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.store.ledger import load, save
-from reminderd.store.queries import Value, named
+from reminderd.store.queries import ENDS_WITH, LAST_DIGITS, LEAST_DIGITS, Value, named
 from reminderd.store.rows import REMINDERS, Connection, audit, in_list, to_ms
 
 _SHOWN_DIGITS: Final = 2
@@ -92,6 +94,45 @@ def list_opt_outs(connection: Connection) -> list[dict[str, Value]]:
     """Return the rows of `opt_outs`, oldest first."""
     sql = "SELECT phone_number, source, created_at FROM opt_outs ORDER BY created_at, phone_number"
     return [named(row) for row in connection.execute(sql).fetchall()]
+
+
+@frozen(kw_only=True)
+class OptOutPage:
+    """Some opt-outs, newest first."""
+
+    rows: list[dict[str, Value]]
+    after: tuple[datetime, str] | None
+    """The time and the number after which the next page begins; None: there is none."""
+
+
+def page_of_opt_outs(
+    connection: Connection, *, limit: int, after: tuple[datetime, str] | None = None, ending: str | None = None
+) -> OptOutPage:
+    """Return a page of `opt_outs`, newest first.
+
+    Args:
+        connection: in a transaction.
+        limit: at most this many.
+        after: where the page before ends; None: from the newest.
+        ending: at least `LEAST_DIGITS` digits, with which the number ends; None: any.
+    """
+    conditions, parameters = ["TRUE"], dict[str, str | int]()
+    if ending is not None:
+        conditions = [LAST_DIGITS, ENDS_WITH]
+        parameters = {"last": ending[-LEAST_DIGITS:], "ending": ending}
+    if after is not None:
+        conditions.append("(created_at, phone_number) < (:at, :number)")
+        parameters |= {"at": to_ms(after[0]), "number": after[1]}
+    sql = f"""
+    SELECT phone_number, source, created_at FROM opt_outs
+     WHERE {" AND ".join(conditions)} ORDER BY created_at DESC, phone_number DESC LIMIT :limit
+    """
+    rows = [named(row) for row in connection.execute(sql, parameters | {"limit": limit + 1}).fetchall()]
+    shown = rows[:limit]
+    if len(rows) <= limit:
+        return OptOutPage(rows=shown, after=None)
+    at = shown[-1]["created_at"]
+    return OptOutPage(rows=shown, after=(at, str(shown[-1]["phone_number"])) if isinstance(at, datetime) else None)
 
 
 def some_of(phone_number: str) -> str:

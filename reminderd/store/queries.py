@@ -13,7 +13,7 @@ from reminderd.core.phone import Numbering, is_e164
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import normal_name, unfit
 from reminderd.store.errors import AmbiguousError
-from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Connection, Row, Shown, from_ms, sql_list, to_ms
+from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Connection, Row, Shown, from_ms, in_list, sql_list, to_ms
 
 TIME_COLUMNS: Final = MOMENTS | {"at"}
 
@@ -23,12 +23,20 @@ SHOWN_BY_API: Final = (*REMINDERS.shown_to(Shown.API), "hold_reason", "call_outc
 EVERY: Final = 2**63 - 1
 """A limit that never applies, in every engine."""
 
+MOST_NAMED: Final = 1_000
+"""How many reminders one name is looked up for: a patient's own has those of all years."""
+
 MOST_EXAMINED: Final = 10_000
 """How many waiting reminders are examined for a reason why they can't be called."""
 
 _SHOWN_DIGITS: Final = 2
-_INDEXED_DIGITS: Final = 4
+LEAST_DIGITS: Final = 4
 """So many last digits of a number are indexed: with fewer, a list is read by time."""
+
+LAST_DIGITS: Final = f"substr(phone_number, length(phone_number) - {LEAST_DIGITS - 1}) = :last"
+"""The condition for the indexed digits, `last`."""
+ENDS_WITH: Final = "substr(phone_number, length(phone_number) - length(:ending) + 1) = :ending"
+"""The condition for any number of last digits, `ending`."""
 
 Value = str | int | datetime | None
 """What a column contains, with times already as moments."""
@@ -50,6 +58,8 @@ class Wanted:
     """The last digits of the number."""
     response: str | None = None
     needs_human: bool = False
+    ids: Sequence[str] | None = None
+    """Only some of these."""
 
 
 @frozen
@@ -88,7 +98,7 @@ SELECT {CALLS.names} FROM call_logs
     OR (reminder_id = :id AND adopted = 1)
  ORDER BY seq
 """
-_SPOKEN: Final = "SELECT call_id, spoken FROM call_reminders WHERE reminder_id = :id"
+_SPOKEN: Final = "SELECT call_id, spoken, message_digest FROM call_reminders WHERE reminder_id = :id"
 _OUTCOMES: Final = """
 SELECT r.id, m.spoken, c.outcome
   FROM reminders AS r JOIN call_reminders AS m ON m.reminder_id = r.id JOIN call_logs AS c ON c.id = m.call_id
@@ -97,7 +107,7 @@ SELECT r.id, m.spoken, c.outcome
  ORDER BY c.seq
 """
 _OTHERS: Final = """
-SELECT call_id, coalesce(reminders.ref, others.reminder_id) AS name
+SELECT call_id, reminders.id AS id, coalesce(reminders.ref, others.reminder_id) AS name
   FROM call_reminders AS others LEFT JOIN reminders ON reminders.id = others.reminder_id
  WHERE others.reminder_id <> :id AND call_id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id)
  ORDER BY call_id, position
@@ -106,11 +116,26 @@ _NEXT_WAITING: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
  WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
 """
+_WAITING_NAMES: Final = """
+SELECT id, wake_at FROM reminders
+ WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
+"""
 _NOBODY_LOOKS_AT: Final = f"""
 SELECT id FROM reminders
  WHERE status IN {sql_list(one for one in Status if not one.final)} AND wake_at IS NULL AND NOT EXISTS (
        SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
         WHERE m.reminder_id = reminders.id AND m.deleted = 0 AND c.wake_at IS NOT NULL)
+"""
+_AMONG: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {{}} LIMIT {MOST_NAMED}"
+"""With a limit of its own it is read first: an engine that knows no better would look for a status among all."""
+_NAMED: Final = """
+SELECT id FROM reminders WHERE id IN {0}
+UNION SELECT id FROM reminders WHERE ref IN {0}
+UNION SELECT id FROM reminders WHERE appointment_id IN (
+    SELECT id FROM appointments WHERE id IN {0}
+    UNION SELECT id FROM appointments WHERE ref IN {0}
+    UNION SELECT id FROM appointments WHERE patient_ref IN {0})
+ORDER BY id LIMIT :most
 """
 _REFS_OF_APPOINTMENTS: Final = "SELECT id, ref FROM appointments WHERE id IN ({})"
 _NOT_PLANNED: Final = """
@@ -142,6 +167,20 @@ def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | 
             f"{name} is how the names of {len(found)} reminders look; expected the id as it is written in the database"
         )
     return next(iter(found.values()), None)
+
+
+def ids_named(connection: Connection, name: str) -> list[str]:
+    """Return the ids of the reminders with this id or `ref`, or whose appointment or patient has it.
+
+    Names that are written otherwise and look the same are found as well; at most `MOST_NAMED`.
+    """
+    if not is_text(name):
+        return []
+    spelled = normal_name(name)
+    listed, parameters = in_list("name", {name, spelled})
+    rows = connection.execute(_NAMED.format(listed), parameters | {"most": MOST_NAMED}).fetchall()
+    found = [row["id"] for row in rows] + looking_like(connection, {spelled}).get(spelled, [])
+    return list(dict.fromkeys(found))[:MOST_NAMED]
 
 
 def is_text(name: str) -> bool:
@@ -213,7 +252,12 @@ def list_reminders(
         conditions.append(f"(scheduled_at, id) {'<' if newest_first else '>'} (:after, :after_id)")
         parameters |= {"after": to_ms(after.at), "after_id": after.id}
     order = "scheduled_at DESC, id DESC" if newest_first else "scheduled_at, id"
-    those = f"FROM reminders WHERE {' AND '.join(conditions) or 'TRUE'} ORDER BY {order} LIMIT :limit"
+    among = "reminders"
+    if wanted.ids is not None:
+        listed, own = in_list("one", wanted.ids)
+        among = f"({_AMONG.format(listed)}) AS reminders"
+        parameters |= own
+    those = f"FROM {among} WHERE {' AND '.join(conditions) or 'TRUE'} ORDER BY {order} LIMIT :limit"
     parameters["limit"] = EVERY if limit is None else limit
     rows = connection.execute(f"SELECT {REMINDERS.names} {those}", parameters).fetchall()
     calls = connection.execute(_OUTCOMES.format(f"(SELECT id {those})"), parameters).fetchall()
@@ -238,12 +282,31 @@ def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]
     return [call | {"outcome": _outcome(call["outcome"], spoken.get(call["id"], True))} for call in calls]
 
 
-def bundled_with(connection: Connection, reminder_id: str) -> dict[str, list[str]]:
-    """Return, for the id of each of a reminder's calls, the other reminders of that call: the `ref`, or else the id."""
-    found: dict[str, list[str]] = {}
+@frozen
+class Bundled:
+    """Another reminder of a call."""
+
+    name: str
+    """Its `ref`, or else its id."""
+    id: str | None
+    """None: it was deleted."""
+
+
+def bundled_with(connection: Connection, reminder_id: str) -> dict[str, list[Bundled]]:
+    """Return, for the id of each of a reminder's calls, the other reminders of that call."""
+    found: dict[str, list[Bundled]] = {}
     for row in connection.execute(_OTHERS, {"id": reminder_id}).fetchall():
-        found.setdefault(row["call_id"], []).append(row["name"])
+        found.setdefault(row["call_id"], []).append(Bundled(row["name"], row["id"]))
     return found
+
+
+def messages_of_calls(connection: Connection, reminder_id: str) -> dict[str, str | None]:
+    """Return, by the id of each call in which a reminder was spoken, the digest of its message at that time.
+
+    None: it was not spoken in that call.
+    """
+    rows = connection.execute(_SPOKEN, {"id": reminder_id}).fetchall()
+    return {row["call_id"]: row["message_digest"] if row["spoken"] else None for row in rows}
 
 
 def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
@@ -308,6 +371,19 @@ def uncallable(connection: Connection, *, numbering: Numbering) -> dict[str, int
     return {reason: count for reason, count in reasons.most_common() if reason is not None}
 
 
+def waiting(connection: Connection) -> list[tuple[str, int]]:
+    """Return the id and the `wake_at` of the reminders that `uncallable` examines, from an index alone."""
+    rows = connection.execute(_WAITING_NAMES, {"most": MOST_EXAMINED}).fetchall()
+    return [(row["id"], row["wake_at"]) for row in rows]
+
+
+def reminders_with_ids(connection: Connection, *, ids: Collection[str]) -> dict[str, Reminder]:
+    """Return the reminders with these ids, by id; those that were deleted are missing."""
+    listed, parameters = in_list("id", ids)
+    rows = connection.execute(f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {listed}", parameters).fetchall()
+    return {row["id"]: REMINDERS.read(row) for row in rows}
+
+
 def _outcome(word: Value, spoken: object) -> str | None:
     known = _OUTCOME_WORDS.get(str(word))
     found = as_spoken(known, is_spoken=bool(spoken))
@@ -324,16 +400,26 @@ def _one(row: Row | None) -> dict[str, Value] | None:
 
 
 def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, str | int | None]]:
-    """Return only the conditions that were asked for: with all of them in one statement, no index could be used."""
+    """Return only the conditions that were asked for: with all of them in one statement, no index could be used.
+
+    The one that leaves the fewest keeps its index: the last digits, then an answer, then a status. The others are
+    written so that they have none, as an engine that knows no better takes any of them.
+    """
     ending = wanted.phone_ending
-    last = None if ending is None or len(ending) < _INDEXED_DIGITS else ending[-_INDEXED_DIGITS:]
+    last = None if ending is None or len(ending) < LEAST_DIGITS else ending[-LEAST_DIGITS:]
+    has_digits, has_answer = last is not None, wanted.response is not None
+    has_index = wanted.status is not Status.CALLED and not has_digits and not has_answer
+    status = "status = :status AND status <> 'called'" if has_index else "coalesce(status, '') = :status"
     values: dict[str, tuple[str, str | int | None]] = {
-        "status": ("status = :status AND status <> ''", wanted.status),
+        "status": (status, wanted.status),
         "since": ("scheduled_at >= :since", None if wanted.since is None else to_ms(wanted.since)),
         "until": ("scheduled_at < :until", None if wanted.until is None else to_ms(wanted.until)),
-        "last": (f"substr(phone_number, length(phone_number) - {_INDEXED_DIGITS - 1}) = :last", last),
-        "ending": ("substr(phone_number, length(phone_number) - length(:ending) + 1) = :ending", ending),
-        "response": ("response = :response", wanted.response),
+        "last": (LAST_DIGITS, last),
+        "ending": (ENDS_WITH, ending),
+        "response": (
+            "coalesce(response, '') = :response" if has_digits else "response = :response",
+            wanted.response,
+        ),
     }
     asked = {name: one for name, one in values.items() if one[1] is not None}
     conditions = [condition for condition, _ in asked.values()] + [NEEDS_HUMAN] * wanted.needs_human

@@ -272,6 +272,29 @@ def add(
     return reminder_with_id(connection, reminder_id) or {}
 
 
+def add_once(
+    connection: Connection,
+    now: datetime,
+    *,
+    request: ReminderRequest,
+    rules: Rules,
+    mint: Callable[[], str],
+    source: Source,
+) -> tuple[Decision, dict[str, Value]]:
+    """Store one new reminder, unless the very same is there already; return what was done, and its row.
+
+    For the arguments, see `put`. One that is too late is refused, and has no row.
+
+    Raises:
+        RefTakenError: another reminder has its `ref`.
+    """
+    ((resolved, existing),) = _resolved(connection, [request], starts_anew=False)
+    if existing is not None and existing.content != content_of(request):
+        raise RefTakenError(existing.id)
+    (decision,) = put(connection, now, requests=[request], rules=rules, mint=mint, source=source)
+    return decision, _row_of(connection, resolved, existing) or {}
+
+
 def cancel(connection: Connection, now: datetime, *, reminder_id: str, rules: Rules, source: Source) -> Transition:
     """Cancel a reminder that is not final yet.
 

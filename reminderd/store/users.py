@@ -1,6 +1,6 @@
 """Who may log in to the front desk's pages, who is logged in, and which log-ins have failed lately."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from secrets import token_urlsafe
@@ -19,7 +19,7 @@ from reminderd.core.logins import (
     one_more,
 )
 from reminderd.store.queries import Value
-from reminderd.store.rows import Connection, audit, from_ms, to_ms
+from reminderd.store.rows import Connection, audit, from_ms, insert_rows, to_ms
 
 _TOKEN_BYTES: Final = 32
 
@@ -162,7 +162,7 @@ def open_session(connection: Connection, now: datetime, *, user: User, address: 
         connection: in a write transaction.
         now: the time of the transaction.
         user: the account, whose password was right.
-        address: from `client_address`; from now on known as one of the user's.
+        address: from `counted_address`; from now on known as one of the user's.
         step: the time step of the one-time code, which is used now; None: the user has none.
     """
     checked = {"name": user.name, "password_hash": user.secrets.password_hash, "step": -1 if step is None else step}
@@ -234,13 +234,49 @@ def close_session(connection: Connection, now: datetime, *, session: Session) ->
         audit(connection, now, actor=session.user_name, act="log-out")
 
 
-def close_all_sessions(connection: Connection) -> None:
-    """Log everybody out, without a line for each in the audit."""
-    connection.execute("DELETE FROM sessions")
-
-
 def _close_sessions_of(connection: Connection, name: str) -> None:
     connection.execute("DELETE FROM sessions WHERE user_name = :name", {"name": name})
+
+
+# A restored backup
+
+
+_Row = Mapping[str, str | int | None]
+
+
+@frozen
+class Accounts:
+    """Who may log in and from where each has, as rows of `users` and `login_addresses`."""
+
+    users: Sequence[_Row]
+    addresses: Sequence[_Row]
+
+
+_USERS: Final = ("name", "role", "password_hash", "totp_secret", "totp_used", "created_at", "changed_at")
+_ADDRESSES: Final = ("user_name", "address", "last_at")
+
+
+def all_accounts(connection: Connection) -> Accounts:
+    """Return all accounts of a database, to be moved to another one."""
+    users = connection.execute(f"SELECT {', '.join(_USERS)} FROM users ORDER BY name").fetchall()
+    addresses = connection.execute(f"SELECT {', '.join(_ADDRESSES)} FROM login_addresses").fetchall()
+    return Accounts(
+        [{column: row[column] for column in _USERS} for row in users],
+        [{column: row[column] for column in _ADDRESSES} for row in addresses],
+    )
+
+
+def replace_accounts(connection: Connection, accounts: Accounts) -> None:
+    """Let these be all accounts."""
+    for table, names, rows in (("users", _USERS, accounts.users), ("login_addresses", _ADDRESSES, accounts.addresses)):
+        connection.execute(f"DELETE FROM {table}")
+        insert_rows(connection, table, {name: [row[name] for row in rows] for name in names})
+
+
+def log_everybody_out(connection: Connection) -> None:
+    """End all sessions and forget all failures, without a line for each in the audit."""
+    connection.execute("DELETE FROM sessions")
+    connection.execute("DELETE FROM login_failures")
 
 
 # Failed log-ins

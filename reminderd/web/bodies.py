@@ -119,6 +119,23 @@ class Body:
         self._kept.clear()
         return body
 
+    async def receive_some(self) -> bytes:
+        """Return what arrives next, which is not kept; empty at the end. To be called instead of `read`.
+
+        Raises:
+            IncompleteError: the client hung up before the end.
+        """
+        self.drop()
+        while not self.is_over:
+            message = await self.receive()
+            if message["type"] != "http.request":  # the client has hung up
+                self.is_over = True
+                raise IncompleteError
+            self.add(message["body"], more=message["more_body"])
+            if message["body"]:
+                return message["body"]
+        return b""
+
     async def drain(self) -> None:
         """Read the rest, and keep nothing of it."""
         self.drop()

@@ -1,8 +1,11 @@
 """`import --snapshot`: what a file no longer holds was cancelled, if that is certain."""
 
+import os
+
 import pytest
 
 from reminderd.cli.import_output import in_words
+from reminderd.clock import SystemClock
 from reminderd.core.upsert import Cancellation
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
@@ -118,6 +121,39 @@ def test_a_file_that_lacks_too_many_is_refused_whole(clinic: Terminal) -> None:
     )
 
 
+def test_an_old_snapshot_that_comes_again_is_refused_unless_somebody_insists(clinic: Terminal) -> None:
+    first, second = [*map(line, range(10))], [*map(line, range(1, 11))]
+    for lines in (first, second, second):
+        write(clinic, *lines)
+        clinic.type("import", "list.csv", *SPAN)
+    assert booked(clinic) == refs(*range(1, 11))
+    write(clinic, *first)
+    for options in ((), ("--dry-run",)):
+        refused = clinic.type("import", "list.csv", *SPAN, *options, code=2).stderr
+        assert "list.csv: it has the same rows as the file that was imported on" in refused
+        assert "expected a newer file, as it is a snapshot, or --even-if-older" in refused
+    assert booked(clinic) == refs(*range(1, 11))
+    assert "1 changed, 9 unchanged" in clinic.type("import", "list.csv", *SPAN, "--even-if-older").stdout
+    assert booked(clinic) == refs(*range(10))
+
+
+def test_a_snapshot_that_was_written_before_the_last_one_is_refused(clinic: Terminal) -> None:
+    clinic.type("import", "list.csv", *SPAN)
+    write(clinic, *map(line, range(9)))
+    os.utime(clinic.folder / "list.csv", (800_000_000, 800_000_000))
+    assert "it was written on 1995-" in clinic.type("import", "list.csv", *SPAN, code=2).stderr
+    assert booked(clinic) == refs(*range(10))
+
+
+def test_a_file_from_the_future_keeps_no_later_one_out(clinic: Terminal) -> None:
+    os.utime(clinic.folder / "list.csv", (4_000_000_000, 4_000_000_000))
+    clinic.type("import", "list.csv", *SPAN)
+    write(clinic, *map(line, range(9)))
+    future = SystemClock().now().timestamp() + 60
+    os.utime(clinic.folder / "list.csv", (future, future))
+    assert "1 cancelled" in clinic.type("import", "list.csv", *SPAN).stdout
+
+
 def test_an_import_that_does_not_come_to_its_end_cancels_nothing(
     clinic: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,7 +221,7 @@ def test_a_file_of_reminders_may_be_a_snapshot_too(clinic: Terminal) -> None:
     list_.write_text(REMINDERS + "".join([call(0), call(1), call(4, "r4"), call(5, "r5"), call(7)]))
     clinic.type("import", "list.csv", "--profile", "practice")
     list_.write_text(REMINDERS + "".join([call(1), call(5, "r5")]))
-    printed = clinic.type("import", "list.csv", *SPAN).stdout
+    printed = clinic.type("import", "list.csv", *SPAN, "--max-cancelled", "60%").stdout
     assert "0 added, 0 changed, 2 unchanged, 0 rejected, 3 cancelled" in printed
     waiting = rows(
         clinic,

@@ -18,6 +18,8 @@ timezone = "America/New_York"
 end = "21:00"
 [limits]
 answered_per_day = 1
+[web]
+trusted_proxies = ["127.0.0.1"]
 [provider.generic]
 api_url = "https://provider.example"
 api_key = "key"
@@ -64,6 +66,13 @@ def test_pages_that_other_machines_reach_cause_a_warning(load: Load, host: str, 
     assert len(warnings) == found
     assert all("[desk].host" in sentence for sentence in warnings)
     assert config_warnings(load(f'{CAREFUL}[desk]\nhost = "{host}"\n')) == [], "without a port there are none"
+
+
+def test_pages_without_a_trusted_proxy_cause_a_warning(load: Load) -> None:
+    direct = CAREFUL.replace('["127.0.0.1"]', "[]")
+    (sentence,) = config_warnings(load(f"{direct}[desk]\nport = 4080\n"))
+    assert sentence.endswith("; set [web].trusted_proxies to the address of the proxy in front of [desk]")
+    assert config_warnings(load(direct)) == [], "without a port there are no pages"
 
 
 def test_a_reload_changes_the_language_and_keeps_the_port(load: Load) -> None:

@@ -47,6 +47,24 @@ def test_a_disk_is_checked_by_its_free_space(free: int, mark: Mark, text: str) -
 
 
 @pytest.mark.parametrize(
+    ("accounts", "texts"),
+    [
+        ([], {"there is none, so nobody can log in to the pages"}),
+        ([("anna", True, True), ("berta", False, False)], set()),
+        ([("anna", True, False)], {"only a password protects anna, with the role admin"}),
+        ([("berta", False, True)], {"there is no admin, so nobody can resume on the pages"}),
+    ],
+)
+def test_accounts_need_an_admin_and_admins_a_one_time_code(
+    accounts: list[tuple[str, bool, bool]], texts: set[str]
+) -> None:
+    found = diagnosis.accounts(accounts)
+    assert {finding.text for finding in found if finding.mark is Mark.WARNING} == texts
+    if not texts:
+        assert found == [good("accounts", "2, and each admin logs in with a one-time code")]
+
+
+@pytest.mark.parametrize(
     ("kept", "ahead", "mark", "text"),
     [
         (True, None, Mark.GOOD, "synchronized, says the kernel"),

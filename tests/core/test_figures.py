@@ -51,4 +51,4 @@ def test_figures_add_up() -> None:
 
 
 def test_each_figure_is_defined() -> None:
-    assert all(figure.definition.endswith(".") for figure in Figure)
+    assert all(figure.definition.text.endswith(".") for figure in Figure)

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from attrs import evolve
 
-from reminderd.core.imports import Expected, ImportRecord, ImportStatus, missing_words, summary
+from reminderd.core.imports import Expected, Forecast, ImportRecord, ImportStatus, missing_words, summary
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.upsert import Intake
 from tests.support.builders import HOUR, NO_HOURS, NOW, hours
@@ -89,3 +89,29 @@ def test_a_missing_file_is_named_by_its_time_at_the_clinic() -> None:
     assert missing_words(at(28, 6, 30), BERLIN) == (
         "no file has come to [import].folder: one was expected by 2026-04-28 06:30"
     )
+
+
+@pytest.mark.parametrize(
+    ("later", "is_exceeded"),
+    [
+        ({}, False),
+        ({"done": {Intake.ADDED: 3, Intake.CHANGED: 2, Intake.UNCHANGED: 99}}, False),
+        ({"done": {Intake.ADDED: 2, Intake.UNCHANGED: 4}, "rejected": 0}, False),
+        ({"missing": frozenset({"a"})}, False),
+        ({"done": {Intake.ADDED: 4}}, True),
+        ({"done": {Intake.CHANGED: 3}}, True),
+        ({"done": {Intake.HELD: 1}}, True),
+        ({"done": {Intake.CANCELLED: 3}}, True),
+        ({"rejected": 2}, True),
+        ({"missing": frozenset({"a", "c"})}, True),
+    ],
+    ids=[
+        *("the same", "more that is unchanged", "less that is new", "less that is missing"),
+        *("more that is new", "more that is changed", "more that is held", "more that is cancelled"),
+        *("more that is rejected", "another one that is missing"),
+    ],
+)
+def test_an_import_must_not_do_what_nobody_has_seen(later: dict[str, Any], is_exceeded: bool) -> None:
+    seen = {"done": {Intake.ADDED: 3, Intake.CHANGED: 2, Intake.CANCELLED: 2}, "rejected": 1}
+    shown = Forecast(**seen, missing=frozenset({"a", "b"}))  # type: ignore[arg-type]
+    assert shown.is_exceeded_by(Forecast(**{**seen, "missing": shown.missing, **later})) is is_exceeded

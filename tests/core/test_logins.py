@@ -1,3 +1,4 @@
+from base64 import b32decode
 from datetime import UTC, datetime, timedelta
 from unicodedata import normalize
 
@@ -9,11 +10,12 @@ from reminderd.core.logins import (
     LONGEST_SESSION,
     UNKNOWN_ADDRESS,
     Failures,
-    client_address,
+    counted_address,
     counters,
     has_ended,
     is_touched,
     locked_until,
+    new_totp_secret,
     normal_password,
     one_more,
     totp_step,
@@ -114,6 +116,12 @@ def test_what_is_no_code_is_wrong(typed: str) -> None:
     assert totp_step(SECRET, typed, NOW, None) is None
 
 
+def test_every_key_is_another_one_of_160_bits() -> None:
+    first, second = new_totp_secret(), new_totp_secret()
+    assert first != second
+    assert len(b32decode(first)) == 20
+
+
 def test_the_url_for_an_app_has_the_key_and_the_name() -> None:
     assert totp_url(SECRET, "anna") == f"otpauth://totp/reminderd:anna?secret={SECRET}&issuer=reminderd"
 
@@ -133,7 +141,7 @@ def test_the_url_for_an_app_has_the_key_and_the_name() -> None:
     ],
 )
 def test_a_client_is_counted_by_what_it_cannot_choose_of_its_address(text: str, address: str) -> None:
-    assert client_address(text) == address
+    assert counted_address(text) == address
 
 
 def keys(name: str, *, exists: bool, is_known: bool) -> list[str]:

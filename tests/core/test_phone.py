@@ -16,6 +16,7 @@ from reminderd.core.phone import (
     number_of,
     number_or_none,
     patient_number,
+    shown_number,
     territories_of,
 )
 
@@ -232,3 +233,18 @@ def test_a_number_is_spoken_as_it_is_dialed_in_its_country() -> None:
 def test_a_normalized_number_is_its_own_normal_form(text: str, country: str) -> None:
     number = number_or_none(text, country)
     assert number is None or number_or_none(number, country) == number
+
+
+@pytest.mark.parametrize(
+    ("number", "country", "shown"),
+    [
+        ("+12025550190", "US", "(202) 555-0190"),
+        ("+493012345678", "US", "+49 30 12345678"),
+        ("+493012345678", "DE", "030 12345678"),
+        ("+12025550190", "", "+1 202-555-0190"),
+        ("", "US", ""),
+        ("(erased)", "US", "(erased)"),
+    ],
+)
+def test_a_number_is_shown_as_it_is_dialed_in_the_country(number: str, country: str, shown: str) -> None:
+    assert shown_number(number, country) == shown

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from attrs import define, evolve, field
 from loguru import logger
 
 from reminderd.config.load import load_config
+from reminderd.core.logins import counters
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.daemon.setup import daily_jobs
 from reminderd.daemon.side_jobs import AGAIN_AFTER, DailyJob, backups, change_retention, do_daily, retention
@@ -24,6 +26,7 @@ from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backups_in
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync, scrub
+from reminderd.store.users import note_failure
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
 from tests.support.rows import insert_row
@@ -303,6 +306,21 @@ async def test_old_changes_of_outcomes_are_deleted(tmp_path: Path) -> None:
         job = change_retention(database, daily=AT_NOON, days=5, ways=(), clock=clock, stopping=trio.Event())
         async with running_job(job):
             await until_async(kept)
+
+
+async def test_old_failures_to_log_in_are_forgotten_even_if_nothing_is_purged(tmp_path: Path) -> None:
+    clock = HandClock()
+
+    async def are_forgotten() -> bool:
+        return await database.read(lambda c: c.execute("SELECT counter FROM login_failures").fetchone()) is None
+
+    async with open_database(tmp_path / "db", clock) as database:
+        stranger = counters("anna", "198.51.100.7", exists=False, is_known=False)
+        await database.write(partial(note_failure, counted=stranger, detail=""))
+        assert not await are_forgotten()
+        clock.advance(DAY)
+        async with running_job(retention(database, daily=AT_NOON, days=0, clock=clock, stopping=trio.Event())):
+            await until_async(are_forgotten)
 
 
 @pytest.mark.parametrize("days", [0, 30])

@@ -138,6 +138,20 @@ async def test_a_file_that_fails_for_now_stays_and_is_imported_later(
         await until(log, "imported good.csv")
 
 
+async def test_a_file_that_stays_open_for_writing_is_a_warning_once_and_is_imported_when_it_is_closed(
+    inbox: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reminderd.imports.folder._WARN_SECONDS", 0.0)
+    async with watching(inbox, log):
+        drop(inbox, "good.csv", HEADER)
+        with (inbox / "list.csv").open("w") as file:
+            file.write(HEADER + GOOD)
+            await until(log, "list.csv is not imported: a program has had it open for writing")
+        os.utime(inbox / "list.csv", (1, 1))
+        await until(log, "imported list.csv")
+    assert len([line for line in log if "open for writing" in line]) == 1
+
+
 async def test_a_file_that_does_not_come_in_time_is_an_error_once(inbox: Path, log: list[str]) -> None:
     clock = HandClock(time=NOW.replace(hour=5, minute=0))
     async with watching(inbox, log, more='expect_by = "06:30"', clock=clock) as database:

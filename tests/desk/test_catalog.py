@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from reminderd.config.schema import LANGUAGES
+from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import catalog_of
 
 MORNING = datetime(2026, 3, 2, 8, 5, 7, tzinfo=UTC)
@@ -40,3 +41,11 @@ def test_names_and_counts_are_filled_in() -> None:
     texts = catalog_of("en", zone=BERLIN)
     assert texts.gettext("at most 5%% of %(name)s", name="all") == "at most 5% of all"
     assert [texts.ngettext("%(num)s call", "%(num)s calls", count) for count in (1, 1200)] == ["1 call", "1,200 calls"]
+
+
+def test_a_sentence_is_shown_with_moments_and_numbers_as_people_here_write_them() -> None:
+    german = catalog_of("de", zone=BERLIN, country="DE")
+    sentence = Sentence("%(count)s things of %(at)s", {"count": 1200, "at": MORNING})
+    assert german.sentence(sentence) == "1.200 things of 02.03.2026, 09:05:07"
+    both = [Sentence("nobody knows this"), Sentence("1 thing", {"count": 2}, "%(count)s things")]
+    assert german.sentence(both) == "nobody knows this; 2 things"

@@ -24,6 +24,7 @@ from reminderd.imports.folder import (
     import_dropped,
     reject,
 )
+from reminderd.imports.formats import format_of
 from reminderd.imports.loop import CHUNK, import_rows
 from reminderd.store.sqlite.opening import open_sync
 from tests.imports.readings import SAMPLES
@@ -195,11 +196,74 @@ def test_a_file_that_is_open_for_writing_is_not_whole(inbox: Path) -> None:
     assert [dropped.path.name for dropped in looking.whole(301, WRITTEN)] == ["list.csv"]
 
 
-def test_where_every_file_seems_to_be_open_one_that_is_silent_for_long_is_whole(inbox: Path) -> None:
+def test_a_file_that_stays_open_is_never_whole_and_is_named(inbox: Path) -> None:
     looking = Folder(inbox)
     with (inbox / "list.csv").open("w"):
         looking.whole(0, WRITTEN)
-        assert [dropped.path.name for dropped in looking.whole(600, WRITTEN)] == ["list.csv"]
+        assert (looking.whole(599, WRITTEN), looking.kept_open) == ([], [])
+        assert (looking.whole(600, WRITTEN), looking.kept_open) == ([], ["list.csv"])
+        assert (looking.whole(90_000, WRITTEN), looking.kept_open) == ([], ["list.csv"])
+    [dropped] = looking.whole(90_001, WRITTEN)
+    dropped.path.unlink()
+    assert (looking.whole(90_002, WRITTEN), looking.kept_open) == ([], [])
+
+
+def played(writer: OpenBy) -> Callable[[Path], OpenBy]:
+    return lambda _path: writer
+
+
+@pytest.mark.parametrize("writer", [OpenBy.UNKNOWN, OpenBy.SOMEBODY])
+def test_where_the_kernel_can_not_tell_a_file_is_whole_that_is_silent_for_five_minutes(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch, writer: OpenBy
+) -> None:
+    """It tells only a file's owner; and on some file systems every file seems to be open, our own one too."""
+    monkeypatch.setattr("reminderd.imports.folder._writer", played(writer))
+    looking = Folder(inbox)
+    (inbox / "list.csv").write_text(HEADER + GOOD)
+    looking.whole(0, WRITTEN)
+    assert looking.whole(299, WRITTEN) == []
+    assert [dropped.path.name for dropped in looking.whole(300, WRITTEN)] == ["list.csv"]
+    assert files(inbox) == {"list.csv"}
+
+
+def test_only_the_file_that_was_opened_is_read_whatever_its_name_leads_to_meanwhile(
+    inbox: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (inbox / "list.csv").write_text(HEADER + GOOD)
+    (inbox.parent / "secret.csv").write_text(HEADER + GOOD.replace("7,", "9,"))
+    real = format_of
+
+    def swapped(file: Path, name: str) -> str:
+        (inbox / "list.csv").unlink()
+        (inbox / "list.csv").symlink_to(inbox.parent / "secret.csv")
+        return real(file, name)
+
+    monkeypatch.setattr("reminderd.imports.folder.format_of", swapped)
+    [result] = imported(inbox, config)
+    assert result.text.endswith("if it is still there, it will be imported again")
+    assert refs(inbox) == ["7"]
+    assert files(inbox) == {"list.csv"}
+    monkeypatch.undo()
+    [result] = imported(inbox, config)
+    assert "it is a link or a device" in result.text
+    assert refs(inbox) == ["7"]
+
+
+def test_a_file_that_is_taken_away_before_its_turn_is_no_error(inbox: Path, config: Config) -> None:
+    (inbox / "list.csv").write_text(HEADER + GOOD)
+    [dropped] = whole(inbox)
+    dropped.path.unlink()
+    with pytest.raises(ChangedError):
+        import_dropped(dropped, config, SystemClock(), lambda: False)
+
+
+def test_a_folder_inside_that_is_missing_is_an_error_and_the_file_stays(inbox: Path, config: Config) -> None:
+    (inbox / "list.csv").write_text(HEADER + GOOD)
+    [dropped] = whole(inbox)
+    (inbox / "done").rmdir()
+    with pytest.raises(OSError, match="done"):
+        import_dropped(dropped, config, SystemClock(), lambda: False)
+    assert files(inbox) == {"list.csv"}
 
 
 @pytest.mark.parametrize(
@@ -263,9 +327,15 @@ def test_what_is_no_table_is_rejected_with_the_reason(
 def test_a_file_that_cannot_be_read_is_rejected(inbox: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """As root reads everything, what the kernel says is played."""
     (inbox / "list.csv").write_text(HEADER + GOOD)
-    real = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: path != inbox / "list.csv" and real(path, mode))
-    [result] = imported(inbox, config)
+    real, there = os.open, whole(inbox)
+
+    def refused(path: Any, *arguments: Any, **named: Any) -> int:
+        if path == inbox / "list.csv":
+            raise PermissionError
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", refused)
+    [result] = [import_dropped(dropped, config, SystemClock(), lambda: False) for dropped in there]
     assert "it can't be read: permission denied; expected a file that the daemon's user may read" in result.text
     assert files(inbox) == {"rejected/list.csv", "rejected/list.csv.txt"}
 
@@ -290,7 +360,7 @@ def test_a_file_that_is_replaced_while_it_is_imported_is_imported_again(
 
     monkeypatch.setattr("reminderd.imports.one_file.import_rows", replaced)
     [result] = imported(inbox, config)
-    assert result.text.endswith("it has changed meanwhile, and will be imported again")
+    assert result.text.endswith("it has changed meanwhile; if it is still there, it will be imported again")
     assert files(inbox) == {"list.csv"}
     monkeypatch.undo()
     imported(inbox, config)
@@ -443,7 +513,8 @@ def test_a_snapshot_of_a_profile_cancels_what_it_lacks_and_says_what_it_did_not(
     assert dropped(*lines[:5], "x,y\n".replace("x", "")).text.endswith(
         "; nothing that it lacks was cancelled, as line 7 is rejected or cut off, and may be about any of it"
     )
-    assert dropped(*lines[:5], lines[6]).status is ImportStatus.DONE
+    assert "it has the same rows as the file" in dropped(*lines[:5], lines[6]).text
+    assert dropped(*lines[:5], lines[6].replace("09:30", "09:40")).status is ImportStatus.DONE
     assert dropped(lines[0].replace("1,+", "99,+")).status is ImportStatus.REFUSED
     [row] = rows(inbox, "SELECT count(*) AS count FROM appointments WHERE status = 'booked'")
     assert row["count"] == 6

@@ -52,7 +52,7 @@ def imported(folder: Path, *rows: CsvRow, is_stopped: bool = False) -> tuple[Tal
     with rejected_lines(folder / "rejected.csv", table, like=None, never={}) as rejected:
         tally = Tally(rejected)
         write = comparing(None, rules=RULES, source=Source(actor="anna"))
-        whole = import_rows(table, read, write, tally, lambda _text, _is_end: None, lambda: is_stopped)
+        whole = import_rows(table, read, write, tally, lambda _tally, _is_end: None, lambda: is_stopped)
     return tally, whole
 
 

@@ -7,6 +7,7 @@ from reminderd.core.changes import Change, ChangeKind
 from reminderd.core.reasons import EndCode
 from reminderd.core.sentences import text_of
 from reminderd.staff.history import history
+from reminderd.store.queries import Bundled
 from tests.support.builders import MINUTE, NOW
 
 
@@ -110,7 +111,7 @@ def test_an_adopted_call_is_labeled_as_unknown_to_reminderd() -> None:
 
 def test_a_bundled_call_names_its_other_reminders() -> None:
     calls = [a_call(1, "completed", created_at=after(1), received_at=after(2)), a_call(2, "ringing")]
-    lines = lines_of(a_row(updated_at=after(3)), calls, [], {"call-1": ["visit-2", "r3"]})
+    lines = lines_of(a_row(updated_at=after(3)), calls, [], {"call-1": [Bundled("visit-2", "r2"), Bundled("r3", None)]})
     assert "call 1 created (bundled with visit-2, r3)" in lines
     assert "call 2 created" in lines
 

@@ -31,7 +31,9 @@ DAEMON = DaemonReport(
 
 def seen(config: Config, daemon: DaemonReport | str = DAEMON) -> StatusReport:
     with open_sync(config.database.path) as connection:
-        return status_report(snapshot(connection, partial(look_at_database, config=config, now=NOW)), daemon, config)
+        return status_report(
+            snapshot(connection, partial(look_at_database, config=config, now=NOW, uncallable={})), daemon, config
+        )
 
 
 def lines(report: StatusReport) -> dict[str, str]:

@@ -11,7 +11,7 @@ from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode
 from reminderd.store import queries
-from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out, opted_out_of
+from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out, opted_out_of, page_of_opt_outs
 from reminderd.store.rows import to_ms
 from tests.support.store import Store, a_store
 
@@ -147,3 +147,24 @@ def test_opt_outs_of_other_programs_are_listed_in_international_form(
     store.insert("r1", written)
     assert [transition.lines[0].reminder_id for transition in opts_out(store, written)] == ["r1"]
     assert [row["phone_number"] for row in list_opt_outs(store.connection)] == listed
+
+
+def test_opt_outs_are_paged_newest_first(store: Store) -> None:
+    for number in range(5):
+        opts_out(store, f"+1202555000{number}")
+        store.later(timedelta(seconds=number % 2))
+    pages, after = [], None
+    while True:
+        page = page_of_opt_outs(store.connection, limit=2, after=after)
+        pages.append([str(row["phone_number"])[-1] for row in page.rows])
+        after = page.after
+        if after is None:
+            break
+    assert pages == [["4", "3"], ["2", "1"], ["0"]]
+
+
+@pytest.mark.parametrize(("ending", "expected"), [("0001", [PHONE]), ("12025550001", [PHONE]), ("9990001", [])])
+def test_an_opt_out_is_found_by_the_end_of_its_number(store: Store, ending: str, expected: list[str]) -> None:
+    opts_out(store)
+    opts_out(store, OTHER_PHONE)
+    assert [row["phone_number"] for row in page_of_opt_outs(store.connection, limit=9, ending=ending).rows] == expected

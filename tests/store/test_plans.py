@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reminderd.core.model import Status
-from reminderd.store.queries import NEEDS_HUMAN, Place, Wanted, list_reminders, news
+from reminderd.store.opt_outs import page_of_opt_outs
+from reminderd.store.queries import NEEDS_HUMAN, Place, Wanted, ids_named, list_reminders, news
 from tests.support.builders import NOW
 from tests.support.store import Store, a_store
 
@@ -48,11 +50,15 @@ def test_the_index_of_those_that_need_a_human_has_the_cores_condition(store: Sto
         ({"needs_human": True, **DAY}, "reminders_that_need_a_human"),
         ({"status": Status.EXPIRED}, "reminders_by_status"),
         ({"status": Status.EXPIRED, **DAY}, "reminders_by_status"),
+        ({"status": Status.CALLED}, "reminders_by_scheduled_at"),
         ({"response": "confirmed"}, "reminders_by_response"),
         ({"response": "confirmed", **DAY}, "reminders_by_response"),
         ({"phone_ending": "0147"}, "reminders_by_last_digits"),
         ({"phone_ending": "2025550147", **DAY}, "reminders_by_last_digits"),
         ({"phone_ending": "47"}, "reminders_by_scheduled_at"),
+        ({"phone_ending": "0147", "status": Status.CALLED}, "reminders_by_last_digits"),
+        ({"phone_ending": "0147", "status": Status.CALLED, "response": "confirmed"}, "reminders_by_last_digits"),
+        ({"status": Status.CALLED, "response": "confirmed", **DAY}, "reminders_by_response"),
     ],
 )
 def test_a_page_of_a_list_is_read_from_an_index_in_its_order(
@@ -72,3 +78,27 @@ def test_alerts_look_only_at_those_that_need_a_human(store: Store) -> None:
     finals, held = plans(store, lambda: news(store.connection, now=NOW))
     assert any("INDEX reminders_that_need_a_human (scheduled_at>? AND scheduled_at<?)" in step for step in finals)
     assert any("INDEX reminders_held (wake_at>?)" in step for step in held)
+
+
+@pytest.mark.parametrize("more", [{}, {"status": Status.CALLED}, {"phone_ending": "0147", "response": "confirmed"}])
+def test_a_list_of_some_reminders_reads_no_others(store: Store, more: dict[str, Any]) -> None:
+    wanted = Wanted(ids=["r1", "r2"], **more)
+    for plan in plans(store, lambda: list_reminders(store.connection, wanted=wanted, limit=50)):
+        read = [step for step in plan if " reminders " in step]
+        assert any("sqlite_autoindex_reminders_1 (id=?)" in step for step in read), plan
+        assert all("reminders_by" not in step for step in read), plan
+
+
+def test_a_name_is_looked_up_in_the_indexes_of_all_names(store: Store) -> None:
+    for plan in plans(store, lambda: ids_named(store.connection, "visit 7")):
+        assert not any(re.match(r"SCAN (reminders|appointments)$", step) for step in plan), plan
+
+
+@pytest.mark.parametrize("after", [None, (NOW, "+12025550147")])
+@pytest.mark.parametrize(("ending", "index"), [(None, "opt_outs_by_time"), ("2025550147", "opt_outs_by_last_digits")])
+def test_a_page_of_opt_outs_is_read_from_an_index_in_its_order(
+    store: Store, ending: str | None, index: str, after: tuple[datetime, str] | None
+) -> None:
+    [plan] = plans(store, lambda: page_of_opt_outs(store.connection, limit=50, after=after, ending=ending))
+    assert any(index in step for step in plan), plan
+    assert "USE TEMP B-TREE FOR ORDER BY" not in plan

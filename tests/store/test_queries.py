@@ -11,10 +11,20 @@ import pytest
 from reminderd.core.model import Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, outcome
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.store.queries import Place, Wanted, broken_promises, bundled_with, calls_of, list_reminders
+from reminderd.store.queries import (
+    MOST_NAMED,
+    Bundled,
+    Place,
+    Wanted,
+    broken_promises,
+    bundled_with,
+    calls_of,
+    ids_named,
+    list_reminders,
+)
 from reminderd.store.rows import to_ms
 from tests.support.builders import NOW
-from tests.support.rows import insert_call
+from tests.support.rows import insert_call, insert_row
 from tests.support.store import Store, a_store
 
 DAY = timedelta(days=1)
@@ -102,7 +112,7 @@ def test_a_reminders_calls_are_its_memberships_and_its_adopted_calls(store: Stor
         " VALUES ('gone', 'called', 0, 0, '', 1), ('call-of-called', 'wants', 1, 0, '', 0)"
     )
     assert [call["id"] for call in calls_of(store.connection, "called")] == ["call-of-called", "theirs"]
-    assert bundled_with(store.connection, "called") == {"call-of-called": ["wants"]}
+    assert bundled_with(store.connection, "called") == {"call-of-called": [Bundled("wants", "wants")]}
 
 
 def test_the_last_outcome_is_shown_for_each_reminder_of_a_bundle(store: Store) -> None:
@@ -138,3 +148,53 @@ def test_waiting_for_a_stopped_daemon_is_not_an_invalid_state(tmp_path: Path) ->
         assert broken_promises(store.connection) == []
         store.connection.execute("UPDATE reminders SET status = 'scheduled', wake_at = NULL, revision = 9")
         assert broken_promises(store.connection) == ["a waiting reminder has no wake_at: gone"]
+
+
+def an_appointment(store: Store, appointment_id: str, **columns: Any) -> None:
+    row = {"id": appointment_id, "phone_number": "+12025550001", "at": to_ms(NOW), "revision": 1} | columns
+    insert_row(store.connection, "appointments", row)
+
+
+def test_a_name_is_that_of_a_reminder_its_appointment_or_its_patient(tmp_path: Path) -> None:
+    with a_store(tmp_path / "names.db") as store:
+        an_appointment(store, "a1", ref="visit 7", patient_ref="P-9")
+        an_appointment(store, "a2", ref="visit 8", patient_ref="P-9")
+        store.insert("r1", ref="seven", appointment_id="a1")
+        store.insert("r2", appointment_id="a2")
+        store.insert("r3", ref="r1")
+        asked = {name: ids_named(store.connection, name) for name in ("seven", "r1", "r2", "visit 7", "a2", "P-9", "P")}
+    assert asked == {
+        "seven": ["r1"],
+        "r1": ["r1", "r3"],
+        "r2": ["r2"],
+        "visit 7": ["r1"],
+        "a2": ["r2"],
+        "P-9": ["r1", "r2"],
+        "P": [],
+    }
+
+
+def test_a_name_with_characters_that_nobody_sees_is_found(tmp_path: Path) -> None:
+    with a_store(tmp_path / "names.db") as store:
+        store.insert("r1", ref="visit\u00a07")
+        assert ids_named(store.connection, "visit 7") == ["r1"]
+        assert ids_named(store.connection, " visit 7\u200b") == ["r1"]
+        assert ids_named(store.connection, "visit\udcff") == []
+
+
+def test_a_name_that_very_many_have_is_looked_up_for_some_of_them(tmp_path: Path) -> None:
+    with a_store(tmp_path / "names.db") as store:
+        an_appointment(store, "a1", ref="visit 7")
+        with store.one_transaction():
+            for number in range(MOST_NAMED + 2):
+                store.insert(f"{number:04}", appointment_id="a1")
+        assert len(ids_named(store.connection, "visit 7")) == MOST_NAMED
+
+
+def test_a_list_can_be_of_some_reminders_only(store: Store) -> None:
+    ids = ["called", "failed", "wants", "nobody"]
+    rows = list_reminders(store.connection, wanted=Wanted(ids=ids, status=Status.CALLED), limit=None)
+    assert [row["id"] for row in rows] == ["called", "wants"]
+    assert list_reminders(store.connection, wanted=Wanted(ids=[]), limit=None) == []
+    one = Wanted(ids=ids, response="confirmed", phone_ending="0002")
+    assert [row["id"] for row in list_reminders(store.connection, wanted=one, limit=None)] == ["called"]

@@ -12,7 +12,6 @@ from reminderd.store.users import (
     Session,
     User,
     add_user,
-    close_all_sessions,
     close_session,
     digest_of,
     failures_of,
@@ -203,12 +202,6 @@ def test_a_notice_is_kept_with_its_session(connection: Connection) -> None:
         found = session(connection, token)
         assert found is not None
         assert found.notice == notice
-
-
-def test_all_sessions_can_be_ended(connection: Connection) -> None:
-    token = log_in(connection, added(connection))
-    close_all_sessions(connection)
-    assert session(connection, token) is None
 
 
 def test_nobody_is_logged_in_with_a_password_that_was_changed_meanwhile(connection: Connection) -> None:

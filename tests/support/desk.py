@@ -15,13 +15,14 @@ import trio
 from attrs import define, evolve, field, frozen
 
 from reminderd.config import Config
-from reminderd.config.schema import CallingConfig, ClinicConfig, DeskConfig, rules_of
+from reminderd.config.schema import CallingConfig, ClinicConfig, DeskConfig, numbering_of, rules_of
 from reminderd.core.logins import Role
 from reminderd.core.monitoring import DaemonReport
 from reminderd.desk.app import build_desk_app
 from reminderd.desk.context import Desk, DeskBase, open_desk
 from reminderd.desk.sessions import COOKIE
 from reminderd.passwords import hash_password
+from reminderd.staff.examined import Examined
 from reminderd.store.database import Database, open_database
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.users import Secrets, add_user, find_user, open_session
@@ -294,6 +295,7 @@ def desk_on(
         clock=clock,
         rules=rules_of(config),
         doings=doings,
+        examined=Examined(numbering_of(config)),
         stopping=trio.Event(),
     )
 

@@ -1,5 +1,6 @@
 """What people do by hand: cancel, accept a new number, call manually, have called again, restore a backup."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -22,12 +23,17 @@ from reminderd.core.phone import is_e164
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import unfit, zone_of
 from reminderd.core.rules import Rules
+from reminderd.core.sentences import Part, Sentence, text_of
 
 _RESPONSES: Final = frozenset(Response)
 
 
 class NotAllowedError(Exception):
-    """The reminder's state does not allow this; the message has the reason and, if it helps, until when."""
+    """The reminder's state does not allow this; `sentence` has the reason and, if it helps, until when."""
+
+    def __init__(self, text: str, values: Mapping[str, Part] | None = None) -> None:
+        self.sentence = Sentence(text, values or {})
+        super().__init__(text_of(self.sentence, str))
 
 
 def cancelled(
@@ -39,9 +45,9 @@ def cancelled(
         NotAllowedError: the patient has been reached, or it is final for another reason.
     """
     if reminder.status is Status.CALLED:
-        raise NotAllowedError(f"the patient has already been reached (status: {reminder.status})")
+        raise NotAllowedError("the patient has already been reached (status: %(status)s)", _status(reminder))
     if reminder.status.final:
-        raise NotAllowedError(f"the reminder is already final (status: {reminder.status})")
+        raise NotAllowedError("the reminder is already final (status: %(status)s)", _status(reminder))
     after, lines = called_off(ledger, [reminder], code, now, reason)
     alive = ledger.alive_call(reminder)
     return Transition(ledger=after, call=None if alive is None else after.calls[alive.id], lines=lines)
@@ -76,7 +82,8 @@ def done(ledger: Ledger, reminder: Reminder, now: datetime, reason: str | None =
         return Transition(ledger=ledger)
     word = outcome(reminder.status, reminder.response, reminder.end_code)
     if word not in NEED_A_HUMAN:
-        raise NotAllowedError(f"it needs nothing: {word} (status: {reminder.status})")
+        values = {"outcome": Sentence(word), **_status(reminder)}
+        raise NotAllowedError("it needs nothing: %(outcome)s (status: %(status)s)", values)
     line = LogLine(f"{reminder.status}: done by staff", reminder_id=reminder.id)
     after, lines = done_for(ledger.put(evolve(reminder, done_at=now)), reminder, now)
     return Transition(ledger=after, lines=(line, *lines))
@@ -89,7 +96,7 @@ def accepted(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
         NotAllowedError: it is not held for that.
     """
     if reminder.status is not Status.SCHEDULED or reminder.hold_code is not HoldCode.NUMBER_CHANGED:
-        raise NotAllowedError(f"no new phone number waits to be accepted (status: {reminder.status})")
+        raise NotAllowedError("no new phone number waits to be accepted (status: %(status)s)", _status(reminder))
     after, others = number_accepted(ledger, reminder)
     held = [reminder, *others]
     released = [
@@ -183,23 +190,28 @@ def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:
     if ledger.was_heard(reminder, rules):
         raise NotAllowedError("the patient was reached: the message was heard in a call")
     if reminder.response in _RESPONSES and not ledger.has_left(reminder):
-        raise NotAllowedError(f"the patient was reached, and has answered: {reminder.response}")
+        answer = Sentence(reminder.response.replace("_", " "))
+        raise NotAllowedError("the patient was reached, and has answered: %(answer)s", {"answer": answer})
     alive = ledger.alive_at(reminder.phone_number)
     if alive:
-        raise NotAllowedError(_busy(alive[-1], reminder, rules))
+        raise _busy(alive[-1], reminder, rules)
     if reminder.status not in {Status.FAILED, Status.EXPIRED, Status.CANCELLED}:
-        expected = "only failed, expired or cancelled reminders can be called again"
-        raise NotAllowedError(f"the reminder is {reminder.status}: {expected}")
+        text = "the reminder is %(status)s: only failed, expired or cancelled reminders can be called again"
+        raise NotAllowedError(text, _status(reminder))
     void = why_void(ledger, reminder)
     if void is not None:
-        raise NotAllowedError(f"it is not needed: {void.sentence}")
+        raise NotAllowedError("it is not needed: %(why)s", {"why": Sentence(void.sentence)})
     if reminder.phone_number in ledger.opted_out:
         raise NotAllowedError("the number has opted out")
     if reminder.purged:
         raise NotAllowedError("its phone number and message were purged")
 
 
-def _busy(call: Call, reminder: Reminder, rules: Rules) -> str:
+def _busy(call: Call, reminder: Reminder, rules: Rules) -> NotAllowedError:
     until = local(call.last_sign_at + rules.outcome_timeout, reminder, rules)
-    word = call.status or call.state
-    return f"a call to this number is under way ({word}); its end is known by {until}"
+    values: dict[str, Part] = {"word": Sentence(call.status or call.state), "until": until}
+    return NotAllowedError("a call to this number is under way (%(word)s); its end is known by %(until)s", values)
+
+
+def _status(reminder: Reminder) -> dict[str, Part]:
+    return {"status": Sentence(reminder.status)}

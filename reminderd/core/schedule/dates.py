@@ -16,6 +16,7 @@ from babel import Locale
 FIRST_YEAR, LAST_YEAR = 1971, 2999  # what the database accepts, with a day to spare for time zones
 EXPECTED: Final = "expected YYYY-MM-DD HH:MM in local time, or with an offset"
 
+_DAY: Final = timedelta(days=1)
 _NOON: Final = timedelta(hours=12)
 _LONGEST_SLOT: Final = timedelta(hours=3)
 """Of one that is written by a clock of twelve hours, like 12:30-01:00."""
@@ -73,6 +74,24 @@ class DayOrder(StrEnum):
 
     DAY_FIRST = "dmy"
     MONTH_FIRST = "mdy"
+
+
+def day_of(text: str, today: date) -> date:
+    """Return the day that a person means: YYYY-MM-DD, today, tomorrow or yesterday.
+
+    Raises:
+        ValueError: it is none, or the database has no such year; the message says what is expected.
+    """
+    known = {"yesterday": today - _DAY, "today": today, "tomorrow": today + _DAY}
+    if text in known:
+        return known[text]
+    try:
+        asked = date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("not a date; expected YYYY-MM-DD, today, tomorrow or yesterday") from None
+    if not FIRST_YEAR <= asked.year <= LAST_YEAR:
+        raise ValueError(f"the year {asked.year}; expected one from {FIRST_YEAR} to {LAST_YEAR}")
+    return asked
 
 
 def moment(text: str, zone: ZoneInfo | None, order: DayOrder | None = None, *, midnight: bool = True) -> datetime:

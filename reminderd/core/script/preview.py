@@ -182,12 +182,16 @@ def preview(templates: Templates, values: Values, language: str | None, names: S
             warnings.append(f"{name}: the call takes {takes:.0f} seconds: keep it within {MOST_SECONDS:.0f}")
     if not passages:
         passages.append(_to_person("a person", ANY_MESSAGE, script))
-    left = spoken(Prompt.VOICEMAIL, script, ANY_MESSAGE)
-    passages.append(Passage(heading="a machine", texts=(left, left), seconds=2 * seconds(left) + PAUSE_SECONDS))
+    passages.append(_to_machine(ANY_MESSAGE, script))
     for heading, prompt in _AFTER:
         text = spoken(prompt, script, ANY_MESSAGE)
         passages.append(Passage(heading=heading, texts=(text,), seconds=seconds(text)))
     return Preview(script=script, passages=tuple(passages), warnings=tuple(warnings))
+
+
+def heard(script: Script, message: str) -> tuple[Passage, Passage]:
+    """Return what a person hears of a call with this message before any key, and what a machine is left."""
+    return _to_person("a person", message, script), _to_machine(message, script)
 
 
 def _texts_warnings(scripts: Scripts, script: Script, language: str | None) -> Iterator[str]:
@@ -203,3 +207,8 @@ def _texts_warnings(scripts: Scripts, script: Script, language: str | None) -> I
 def _to_person(heading: str, message: str, script: Script) -> Passage:
     texts = tuple(spoken(prompt, script, message) for prompt in (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU))
     return Passage(heading=heading, texts=texts, seconds=seconds(" ".join(texts)))
+
+
+def _to_machine(message: str, script: Script) -> Passage:
+    left = spoken(Prompt.VOICEMAIL, script, message)
+    return Passage(heading="a machine", texts=(left, left), seconds=2 * seconds(left) + PAUSE_SECONDS)

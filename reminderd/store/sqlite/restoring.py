@@ -33,6 +33,7 @@ from reminderd.store.sqlite.copying import find_room, id_in, mistakes_in, readin
 from reminderd.store.sqlite.driver import Connection, Error, connect, transaction, translated
 from reminderd.store.sqlite.migrate import migrate, migrations
 from reminderd.store.sqlite.opening import open_alone, open_as_it_is, open_connection
+from reminderd.store.users import Accounts, all_accounts, list_users, log_everybody_out, replace_accounts
 
 _UNDECIDED: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
@@ -67,6 +68,10 @@ class Restored:
     """Those whose patients may have been called since; they have `failed`."""
     opt_outs: int | None
     """How many opt-outs only the replaced database had; None: it could not be read, or there was none."""
+    accounts: int
+    """How many accounts there are now."""
+    accounts_are_new: bool
+    """Whether they are those of the replaced database, and not those of the backup."""
     mistakes: list[str]
     """What `db check` reports about the backup; the file itself is sound."""
 
@@ -125,6 +130,7 @@ def restore(
             hold = partial(_hold, actor=actor, replaced=replaced, last_change=last_change, kept=kept, rules=rules)
             try:
                 held, opt_outs = transaction(prepared, hold, now)
+                accounts = len(list_users(prepared))
                 with translated():
                     prepared.backup(target)
             except (StoreUnavailableError, StoreUnusableError):  # SQLite has rolled back: the old content is in place
@@ -139,6 +145,8 @@ def restore(
         kept=kept,
         held=held,
         opt_outs=None if replaced.opt_outs is None else opt_outs,
+        accounts=accounts,
+        accounts_are_new=replaced.accounts is not None,
         mistakes=mistakes,
     )
 
@@ -152,6 +160,7 @@ class _Replaced:
     provider: str | None = None
     """The mark of a real provider."""
     database_id: str | None = None
+    accounts: Accounts | None = None
 
 
 @contextmanager
@@ -200,8 +209,9 @@ def _hold(
 ) -> tuple[list[Reminder], int]:
     """Pause dialing, copy opt-outs, fail what may have been called; return those reminders, and how many opt-outs.
 
-    The mark of a real provider and the id are copied, too. The time of the restore is kept, because a reminder that may
-    have been called may be missing in the backup, and be imported again.
+    The mark of a real provider and the id are copied, too. So are the accounts: in the backup, somebody who was removed
+    would get in again, and an old password would count. All sessions end. The time of the restore is kept, because a
+    reminder that may have been called may be missing in the backup, and be imported again.
     """
     before = _opt_out_count(connection)
     if replaced.provider is not None:
@@ -211,6 +221,9 @@ def _hold(
     for number, known in replaced.opt_outs or []:
         source = known or "the replaced database"
         opt_out(connection, now, phone_number=number, source=source, actor=actor, rules=rules)
+    if replaced.accounts is not None:
+        replace_accounts(connection, replaced.accounts)
+    log_everybody_out(connection)
     restored_at = now if last_change is None else max(now, last_change)
     held = _held(connection, now, restored_at=restored_at, rules=rules)
     for reminder in held:
@@ -276,7 +289,20 @@ def _kept(target: Connection, database: Path, now: datetime) -> Path:
 
 
 def _what_it_has(target: Connection) -> _Replaced:
-    return _Replaced(opt_outs=_opt_outs_in(target), provider=_real_provider_in(target), database_id=id_in(target))
+    return _Replaced(
+        opt_outs=_opt_outs_in(target),
+        provider=_real_provider_in(target),
+        database_id=id_in(target),
+        accounts=_accounts_in(target),
+    )
+
+
+def _accounts_in(replaced: Connection) -> Accounts | None:
+    try:
+        found = all_accounts(replaced)
+    except Error:  # damaged, or of a schema that had none yet
+        return None
+    return found if found.users else None
 
 
 def _opt_outs_in(replaced: Connection) -> list[tuple[str, str | None]] | None:

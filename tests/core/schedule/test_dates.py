@@ -1,11 +1,11 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.schedule.dates import OFFSETS, DayOrder, day_names, day_orders, moment
+from reminderd.core.schedule.dates import OFFSETS, DayOrder, day_names, day_of, day_orders, moment
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FIRST_OF_MARCH = datetime(2027, 3, 1, 15, 0, tzinfo=UTC)
@@ -248,3 +248,20 @@ def time_or_reason(text: str, order: DayOrder | None) -> datetime | str:
         return moment(text, BERLIN, order)
     except ValueError as error:
         return str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("today", 7), ("tomorrow", 8), ("yesterday", 6), ("2030-01-09", 9)],
+)
+def test_a_day_is_named_by_a_word_or_written_out(text: str, expected: int) -> None:
+    assert day_of(text, date(2030, 1, 7)) == date(2030, 1, expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("", "not a date"), ("7.1.2030", "not a date"), ("2030-02-30", "not a date"), ("0001-01-01", "the year 1;")],
+)
+def test_what_names_no_day_is_refused(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        day_of(text, date(2030, 1, 7))

@@ -189,8 +189,8 @@ CREATE TABLE imports (
     not_needed  INTEGER NOT NULL DEFAULT 0,
     rejected    INTEGER NOT NULL DEFAULT 0,
     reason      TEXT
-) STRICT;
-INSERT INTO imports VALUES(1,1780000000000,1780000000009,'list.csv','practice','anna','running',0,0,0,0,0,0,0,NULL);
+, digest TEXT, dated_at INTEGER) STRICT;
+INSERT INTO imports VALUES(1,1780000000000,1780000000009,'list.csv','practice','anna','running',0,0,0,0,0,0,0,NULL,NULL,NULL);
 CREATE TABLE settings (
     key   TEXT PRIMARY KEY NOT NULL,
     value TEXT
@@ -504,8 +504,11 @@ WHERE CASE status
       WHEN 'expired' THEN done_at IS NULL
       ELSE FALSE END;
 CREATE INDEX reminders_by_last_digits ON reminders (substr(phone_number, length(phone_number) - 3), scheduled_at, id);
-CREATE INDEX reminders_by_status ON reminders (status, scheduled_at, id) WHERE status <> '';
-CREATE INDEX reminders_by_response ON reminders (response, scheduled_at, id) WHERE response IS NOT NULL;
+CREATE INDEX reminders_by_status ON reminders (status, scheduled_at, id) WHERE status <> 'called';
+CREATE INDEX reminders_by_response ON reminders (response, scheduled_at, id, status) WHERE response IS NOT NULL;
+CREATE INDEX appointments_by_patient_ref ON appointments (patient_ref) WHERE patient_ref IS NOT NULL;
+CREATE INDEX opt_outs_by_time ON opt_outs (created_at, phone_number);
+CREATE INDEX opt_outs_by_last_digits ON opt_outs (substr(phone_number, length(phone_number) - 3), created_at, phone_number);
 CREATE INDEX reminders_by_scheduled_at
 ON reminders (scheduled_at, id, status, response, end_code, hold_code, done_at);
 CREATE INDEX sessions_by_user ON sessions (user_name);

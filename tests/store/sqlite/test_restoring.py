@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reminderd.core.answers import Accepted
+from reminderd.core.logins import Role, counters
 from reminderd.core.model import Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store import queries
@@ -24,6 +25,16 @@ from reminderd.store.sqlite.integrity import check
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import identify, open_sync
 from reminderd.store.sqlite.restoring import Restored, restore
+from reminderd.store.users import (
+    Secrets,
+    add_user,
+    find_user,
+    is_known,
+    note_failure,
+    open_session,
+    remove_user,
+    set_secrets,
+)
 from tests.support import schemas
 from tests.support.builders import DAY, HOUR, MINUTE, NOW, RULES, a_report
 from tests.support.store import Store, a_store, contents
@@ -272,6 +283,54 @@ def test_opt_outs_of_the_replaced_database_are_kept(path: Path, backup: Path) ->
         rows = store.connection.execute("SELECT phone_number, source FROM opt_outs ORDER BY source").fetchall()
         assert [tuple(row) for row in rows] == [("+12025550009", "before"), ("+12025550003", "key 9")]
         assert store.reminder("next").status is Status.CANCELLED
+
+
+def with_account(store: Store, name: str, password_hash: str) -> None:
+    secrets = Secrets(password_hash=password_hash, totp_secret=None)
+    if not store.write(partial(add_user, name=name, role=Role.DESK, secrets=secrets, actor="root")):
+        store.write(partial(set_secrets, name=name, secrets=secrets, actor="root"))
+    user = find_user(store.connection, name)
+    assert user is not None
+    store.write(partial(open_session, user=user, address="192.0.2.7", step=None))
+
+
+def accounts_of(path: Path) -> dict[str, str]:
+    with open_sync(path) as connection:
+        assert connection.execute("SELECT count(*) FROM sessions").fetchone()[0] == 0
+        assert connection.execute("SELECT count(*) FROM login_failures").fetchone()[0] == 0
+        return {
+            row["name"]: row["password_hash"] for row in connection.execute("SELECT name, password_hash FROM users")
+        }
+
+
+def test_the_accounts_of_the_replaced_database_are_kept_and_nobody_is_logged_in(path: Path, backup: Path) -> None:
+    with a_store(path) as store:
+        with_account(store, "anna", "old")
+        with_account(store, "berta", "of somebody who has left")
+        backed_up(store, backup)
+        with_account(store, "anna", "new")
+        store.write(partial(remove_user, name="berta", actor="root"))
+        stranger = counters("anna", "198.51.100.7", exists=True, is_known=False)
+        store.write(partial(note_failure, counted=stranger, detail=""))
+    done = put_back(path, backup)
+    assert (done.accounts, done.accounts_are_new) == (1, True)
+    assert accounts_of(path) == {"anna": "new"}
+    with open_sync(path) as connection:
+        assert is_known(connection, NOW, name="anna", address="192.0.2.7")
+
+
+def test_where_no_database_with_accounts_is_replaced_those_of_the_backup_count(path: Path, backup: Path) -> None:
+    with a_store(path) as store:
+        with_account(store, "anna", "old")
+        backed_up(store, backup)
+    path.unlink()
+    done = restore(path, backup, LATER, actor="anna", replace=False, rules=RULES)
+    assert (done.accounts, done.accounts_are_new) == (1, False)
+    assert accounts_of(path) == {"anna": "old"}
+    with open_sync(path) as connection:
+        connection.execute("DELETE FROM users")
+    assert put_back(path, backup).accounts_are_new is False
+    assert accounts_of(path) == {"anna": "old"}
 
 
 def test_the_replaced_database_is_kept_whole_next_to_the_new_one(path: Path, backup: Path) -> None:

@@ -10,10 +10,15 @@ WHERE CASE status
       ELSE FALSE END;
 -- Staff search by the end of a number.
 CREATE INDEX reminders_by_last_digits ON reminders (substr(phone_number, length(phone_number) - 3), scheduled_at, id);
--- Lists of one status. The condition is true of all rows: an index is used only by a statement that has its condition,
--- and what claims reminders must not read all that are scheduled, in the order of their times.
-CREATE INDEX reminders_by_status ON reminders (status, scheduled_at, id) WHERE status <> '';
-CREATE INDEX reminders_by_response ON reminders (response, scheduled_at, id) WHERE response IS NOT NULL;
+-- Lists of one status, but for that of nearly all rows, which are read by time. To the planner, this must not look better
+-- than the index of what is due: only a statement that states the same condition uses it.
+CREATE INDEX reminders_by_status ON reminders (status, scheduled_at, id) WHERE status <> 'called';
+CREATE INDEX reminders_by_response ON reminders (response, scheduled_at, id, status) WHERE response IS NOT NULL;
+-- By the clinic's own name for a patient.
+CREATE INDEX appointments_by_patient_ref ON appointments (patient_ref) WHERE patient_ref IS NOT NULL;
+-- The list of opt-outs, newest first, and those whose number ends in some digits.
+CREATE INDEX opt_outs_by_time ON opt_outs (created_at, phone_number);
+CREATE INDEX opt_outs_by_last_digits ON opt_outs (substr(phone_number, length(phone_number) - 3), created_at, phone_number);
 -- Reports count days by what has become of their reminders: the index has all that they need of a row.
 DROP INDEX reminders_by_scheduled_at;
 CREATE INDEX reminders_by_scheduled_at
@@ -60,3 +65,8 @@ CREATE TABLE login_addresses (
     last_at   INTEGER NOT NULL,
     PRIMARY KEY (user_name, address)
 ) STRICT;
+
+-- Of a snapshot: what distinguishes its rows from those of another, and when its file was written. An old one that comes
+-- again would cancel what was booked since.
+ALTER TABLE imports ADD COLUMN digest TEXT;
+ALTER TABLE imports ADD COLUMN dated_at INTEGER;

@@ -1,0 +1,265 @@
+"""Add one appointment or one reminder: what will be spoken and when is shown before anything is stored."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final, TypeAlias
+from uuid import uuid4
+
+from attrs import frozen
+from babel.core import Locale, UnknownLocaleError
+from quart import Response
+
+from reminderd.config import numbering_of, planning_of
+from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment
+from reminderd.core.model import Status
+from reminderd.core.phone import national, patient_number
+from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request
+from reminderd.core.script.languages import BUILT_IN
+from reminderd.core.upsert import Intake
+from reminderd.desk.catalog import N_, Catalog
+from reminderd.desk.context import Desk
+from reminderd.desk.pages import Form, Route, done, form, render
+from reminderd.desk.sessions import Visitor
+from reminderd.staff.foreseen import (
+    Foreseen,
+    ForeseenOtherwiseError,
+    add_appointment_as_shown,
+    add_reminder_as_shown,
+    foresee_appointment,
+    foresee_reminder,
+)
+from reminderd.store.reminders import RefTakenError, Source
+
+APPOINTMENT_PATH: Final = "/add/appointment"
+REMINDER_PATH: Final = "/add/reminder"
+
+_OF_APPOINTMENT: Final = (
+    *("phone_number", "at_date", "at_time", "name", "type", "template", "language"),
+    *("provider", "place", "ref", "patient_ref", "timezone"),
+)
+_OF_REMINDER: Final = (
+    *("phone_number", "scheduled_at_date", "scheduled_at_time", "message", "template", "language"),
+    *("appointment_at_date", "appointment_at_time", "name", "provider", "place"),
+    *("expires_at_date", "expires_at_time", "ref", "timezone"),
+)
+"""The fields of each form, in its order."""
+
+_MOMENTS: Final = frozenset({"at", "scheduled_at", "appointment_at", "expires_at"})
+"""Fields that are written as a date and a time of day."""
+
+_SEEN: Final = "seen"
+_IS_THERE: Final = N_("It is there already, unchanged.")
+_ADDED_REMINDER: Final = N_("The reminder was added.")
+_ADDED_APPOINTMENT: Final = N_("The appointment was added, and its calls are planned.")
+_ADDED_WITHOUT_CALLS: Final = N_("The appointment was added. Nobody will be called for it.")
+_CHANGED: Final = N_("It was there already, and was changed.")
+_OTHERWISE: Final = N_("Something has changed since you looked. Please look again before you add it.")
+_REF_TAKEN: Final = N_("something else has this name already; choose another one, or change that")
+
+Asked: TypeAlias = AppointmentRequest | ReminderRequest
+
+
+@frozen(kw_only=True)
+class _Kind:
+    """What can be added: an appointment, or a reminder."""
+
+    path: str
+    fields: Sequence[str]
+    template: str
+
+    @property
+    def is_appointment(self) -> bool:
+        return self.path == APPOINTMENT_PATH
+
+    def values(self, typed: Form) -> dict[str, str]:
+        """Return what was written; line ends as everybody else writes them."""
+        return {name: typed.text(name).replace("\r\n", "\n") for name in self.fields}
+
+    def read(self, values: Mapping[str, str], desk: Desk) -> Asked | list[str]:
+        """Return what is asked for, or everything that is wrong."""
+        texts = {name: _text(name, values) for name in {_field_of(name) for name in self.fields}}
+        number = texts.pop("phone_number") or ""
+        if self.is_appointment:
+            at = texts.pop("at") or ""
+            return read_appointment(AppointmentText(phone_number=number, at=at, **texts), _reading(desk))
+        due = texts.pop("scheduled_at") or ""
+        return read_request(RequestText(phone_number=number, scheduled_at=due, **texts), _reading(desk))
+
+
+_APPOINTMENT: Final = _Kind(path=APPOINTMENT_PATH, fields=_OF_APPOINTMENT, template="add_appointment.html")
+_REMINDER: Final = _Kind(path=REMINDER_PATH, fields=_OF_REMINDER, template="add_reminder.html")
+
+
+async def show(desk: Desk, visitor: Visitor) -> Response:
+    """Show the form for what the clinic usually adds."""
+    return await _form(desk, visitor, _APPOINTMENT if planning_of(desk.config).is_used else _REMINDER)
+
+
+async def show_appointment(desk: Desk, visitor: Visitor) -> Response:
+    """Show the form for an appointment."""
+    return await _form(desk, visitor, _APPOINTMENT)
+
+
+async def show_reminder(desk: Desk, visitor: Visitor) -> Response:
+    """Show the form for a reminder."""
+    return await _form(desk, visitor, _REMINDER)
+
+
+async def post_appointment(desk: Desk, visitor: Visitor) -> Response:
+    """Show what an appointment would come to, or add it as it was shown."""
+    return await _post(desk, visitor, _APPOINTMENT)
+
+
+async def post_reminder(desk: Desk, visitor: Visitor) -> Response:
+    """Show what a reminder would come to, or add it as it was shown."""
+    return await _post(desk, visitor, _REMINDER)
+
+
+async def _post(desk: Desk, visitor: Visitor, kind: _Kind) -> Response:
+    typed = form()
+    values = kind.values(typed)
+    if typed.text("act") == "edit":
+        return await _form(desk, visitor, kind, values)
+    asked = kind.read(values, desk)
+    if isinstance(asked, list):
+        return await _form(desk, visitor, kind, values, asked)
+    if typed.text("act") != "add":
+        return await _preview(desk, visitor, kind, values, asked)
+    try:
+        return await _added(desk, visitor, asked, typed.text(_SEEN))
+    except ForeseenOtherwiseError:
+        return await _preview(desk, visitor, kind, values, asked, words=desk.catalog.gettext(_OTHERWISE))
+    except RefTakenError:
+        return await _form(desk, visitor, kind, values, [f"ref: {_REF_TAKEN}"])
+
+
+async def _added(desk: Desk, visitor: Visitor, asked: Asked, seen: str) -> Response:
+    """Add it if it still comes to what was seen, and go on to its page."""
+    rules, source, mint = desk.rules, Source(actor=visitor.name), lambda: str(uuid4())
+    if isinstance(asked, ReminderRequest):
+        add_it = partial(add_reminder_as_shown, request=asked, rules=rules, mint=mint, source=source, shown=seen)
+        decision, row = await desk.database.write(add_it)
+        words, reminder_id = _ADDED_REMINDER, row.get("id")
+    else:
+        add_both = partial(add_appointment_as_shown, request=asked, rules=rules, mint=mint, source=source, shown=seen)
+        decision, stored = await desk.database.write(add_both)
+        waiting = [one for one in (stored.reminders if stored else []) if one["status"] == Status.SCHEDULED]
+        words = _ADDED_APPOINTMENT if waiting else _ADDED_WITHOUT_CALLS
+        reminder_id = waiting[0]["id"] if waiting else None
+    words = {Intake.UNCHANGED: _IS_THERE, Intake.CHANGED: _CHANGED}.get(decision.intake, words)
+    path = "/add" if reminder_id is None else f"/r/{desk.base.addresses.locked(str(reminder_id))}"
+    return await done(desk, visitor, path, desk.catalog.gettext(words))
+
+
+async def _preview(
+    desk: Desk, visitor: Visitor, kind: _Kind, values: Mapping[str, str], asked: Asked, words: str = ""
+) -> Response:
+    foreseen = await _foreseen(desk, visitor, asked)
+    if foreseen.ref_taken_by is not None:
+        return await _form(desk, visitor, kind, values, [f"ref: {_REF_TAKEN}"])
+    if foreseen.decision.refused:
+        return await _form(desk, visitor, kind, values, [foreseen.decision.reason])
+    return await render(
+        desk,
+        visitor,
+        "add_preview.html",
+        kind=kind,
+        values=values,
+        asked=asked,
+        national=national(asked.phone_number),
+        foreseen=foreseen,
+        voice=_language_name(desk.catalog, foreseen.language),
+        words=words,
+    )
+
+
+async def _foreseen(desk: Desk, visitor: Visitor, asked: Asked) -> Foreseen:
+    now = desk.clock.now()
+    if isinstance(asked, ReminderRequest):
+        return await desk.read(partial(foresee_reminder, request=asked, rules=desk.rules, now=now))
+    source = Source(actor=visitor.name)
+    return await desk.read(partial(foresee_appointment, request=asked, rules=desk.rules, source=source, now=now))
+
+
+async def _form(
+    desk: Desk,
+    visitor: Visitor,
+    kind: _Kind,
+    values: Mapping[str, str] | None = None,
+    mistakes: Sequence[str] = (),
+) -> Response:
+    errors = dict.fromkeys(kind.fields, "")
+    others: list[str] = []
+    for mistake in mistakes:
+        field, colon, text = mistake.partition(": ")
+        place = f"{field}_date" if field in _MOMENTS else field
+        if colon and place in kind.fields:
+            errors[place] = "; ".join(filter(None, (errors[place], desk.catalog.sentence(text))))
+        else:
+            others.append(desk.catalog.sentence(mistake))
+    config = desk.config
+    return await render(
+        desk,
+        visitor,
+        kind.template,
+        status=422 if mistakes else 200,
+        kind=kind,
+        values=values or dict.fromkeys(kind.fields, ""),
+        errors=errors,
+        is_wrong=any(errors.values()),
+        others=others,
+        plans_calls=planning_of(config).is_used,
+        before=config.reminders.before,
+        types=list(config.reminders.types),
+        templates=[(name, name) for name in config.messages.templates],
+        languages=_languages(desk),
+        country=config.clinic.country,
+    )
+
+
+def _reading(desk: Desk) -> Reading:
+    planning = planning_of(desk.config)
+    return Reading(
+        zone=desk.config.calling.local_zone,
+        normalize=partial(patient_number, numbering=numbering_of(desk.config)),
+        templates=planning.templates,
+        planning=planning,
+    )
+
+
+def _field_of(name: str) -> str:
+    """Return the field that an input belongs to: a moment has two."""
+    field = name.removesuffix("_date").removesuffix("_time")
+    return field if field in _MOMENTS else name
+
+
+def _text(field: str, values: Mapping[str, str]) -> str | None:
+    """Return what was written in a field; None: nothing."""
+    if field not in _MOMENTS:
+        return values[field] or None
+    return " ".join(filter(None, (values[f"{field}_date"], values[f"{field}_time"]))) or None
+
+
+def _languages(desk: Desk) -> list[tuple[str, str]]:
+    """Return the languages that there are texts in, each with its name; the empty one is the clinic's own."""
+    own = desk.config.messages.language
+    usual = desk.catalog.gettext(N_("%(language)s (as usual)"), language=_language_name(desk.catalog, own))
+    tags = sorted({*desk.config.messages.languages, *BUILT_IN} - {own, own.partition("-")[0]})
+    return [("", usual), *((tag, _language_name(desk.catalog, tag)) for tag in tags)]
+
+
+def _language_name(catalog: Catalog, tag: str) -> str:
+    try:
+        name = Locale.parse(tag, sep="-").get_display_name(catalog.locale)
+    except (UnknownLocaleError, ValueError):
+        return tag
+    return name or tag
+
+
+ROUTES: Final = (
+    Route(method="GET", path="/add", view=show, nav=N_("Add")),
+    Route(method="GET", path=APPOINTMENT_PATH, view=show_appointment),
+    Route(method="POST", path=APPOINTMENT_PATH, view=post_appointment),
+    Route(method="GET", path=REMINDER_PATH, view=show_reminder),
+    Route(method="POST", path=REMINDER_PATH, view=post_reminder),
+)

@@ -1,0 +1,70 @@
+"""Keep uploaded files in a folder that only the daemon's user can enter, and leave none of them behind."""
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+ENDING: Final = ".uploads"
+"""What the folder's name adds to the database's."""
+
+_PRIVATE: Final = 0o700
+
+
+@contextmanager
+def private_folder(database: Path) -> Iterator[Path]:
+    """Make a folder for uploaded files next to the database, which is removed at the end with all that is in it.
+
+    What killed processes left in theirs is removed, too: each locks its own as long as it runs.
+
+    Raises:
+        OSError: it can't be made, or something else has its name.
+    """
+    common = Path(os.path.realpath(database))
+    common = common.with_name(common.name + ENDING)
+    with suppress(FileExistsError):
+        common.mkdir(_PRIVATE)
+    with _locked(common):  # nobody takes a folder for one left behind before its owner has locked it
+        common.chmod(_PRIVATE)
+        own = common / secrets.token_hex(8)
+        own.mkdir(_PRIVATE)
+        held = _opened(own)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for other in common.iterdir():
+            _remove_if_left(other)
+    try:
+        yield own
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+        os.close(held)
+
+
+def _remove_if_left(folder: Path) -> None:
+    with suppress(OSError):  # somebody holds it, or it is no folder of ours
+        found = _opened(folder)
+        try:
+            fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
+        finally:
+            os.close(found)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    held = _opened(folder)
+    try:
+        if os.fstat(held).st_uid != os.geteuid():
+            raise PermissionError(1, "belongs to another user", str(folder))
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def _opened(folder: Path) -> int:
+    """Open a folder; a link that leads to one is refused."""
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

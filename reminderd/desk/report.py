@@ -1,0 +1,206 @@
+"""Report: what has become of the reminders of a day, a week, a month or some days; for paper and spreadsheets, too."""
+
+from collections.abc import AsyncIterator
+from datetime import date, datetime
+from functools import partial
+from typing import Final
+from urllib.parse import urlencode
+
+from attrs import frozen
+from quart import Response, request
+
+from reminderd.core.figures import NEEDS_HUMAN_DEFINITION, SHARE_DEFINITION, Figure, Figures
+from reminderd.core.imports import in_short
+from reminderd.core.outcomes import NEED_A_HUMAN, Outcome
+from reminderd.core.sentences import Sentence
+from reminderd.desk.catalog import N_
+from reminderd.desk.context import Desk
+from reminderd.desk.pages import Route, render, see_other
+from reminderd.desk.periods import Kind, Part, Period, PeriodError, parts_of, read_period
+from reminderd.desk.plot import HEIGHT, LEFT, WIDTH, plot_of
+from reminderd.desk.sessions import Visitor
+from reminderd.staff.report import (
+    DAY,
+    Row,
+    days_of,
+    midnight,
+    needing_human,
+    note_download,
+    report_csv,
+    rows_of,
+    undecided,
+)
+from reminderd.store.import_records import imports_between
+from reminderd.store.rows import Connection
+
+PATH: Final = "/report"
+
+MOST_ROWS: Final = 1_000
+"""Reminders of a day in one page; the table for a spreadsheet has all."""
+MOST_NEEDING_HUMAN: Final = 200
+MOST_IMPORTS: Final = 100
+
+_BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
+"""Without it, spreadsheets read letters like ü as two others."""
+
+KINDS: Final = (
+    (Kind.DAY, N_("a day")),
+    (Kind.WEEK, N_("a week")),
+    (Kind.MONTH, N_("a month")),
+    (Kind.RANGE, N_("from … to …")),
+)
+
+
+SPAN: Final = N_("%(first)s to %(last)s")
+
+
+@frozen(kw_only=True)
+class _Found:
+    """What the database has of a period."""
+
+    days: list[tuple[date, Figures]]
+    rows: list[Row]
+    """Of one day all reminders, of more those that need a human."""
+    undecided: list[Row]
+    imports: list[tuple[datetime, Sentence]]
+
+
+async def report(desk: Desk, visitor: Visitor) -> Response:
+    """Show the report of a period."""
+    errors: dict[str, str] = {}
+    try:
+        period = _period(desk)
+    except PeriodError as error:
+        errors[error.field] = desk.catalog.gettext(error.words)
+        today = desk.catalog.local_date(desk.clock.now())
+        period = Period(kind=Kind.DAY, first=today, last=today)
+    found = await desk.read(partial(_read, desk=desk, period=period))
+    parts = parts_of(found.days, period.parts, first_weekday=_first_weekday(desk))
+    return await render(
+        desk,
+        visitor,
+        "report.html",
+        status=400 if errors else 200,
+        period=period,
+        asked=_as_written() if errors else {"to": ""} | _asked(period),
+        errors=errors,
+        span=_span(desk, period),
+        kinds=[(kind.value, desk.catalog.gettext(words)) for kind, words in KINDS],
+        total=sum((figures for _, figures in found.days), Figures()),
+        figures=list(Figure),
+        parts=parts,
+        plot=plot_of([part.figures for part in parts]) if len(parts) > 1 else None,
+        labels=[_label(desk, part, period.parts) for part in parts],
+        size=(WIDTH, HEIGHT, LEFT),
+        found=found,
+        most=MOST_ROWS if period.days == 1 else MOST_NEEDING_HUMAN,
+        needs_human_definition=NEEDS_HUMAN_DEFINITION,
+        share_definition=SHARE_DEFINITION,
+        look=_look,
+        address=partial(_address, PATH),
+        csv=_address(f"{PATH}/csv", **_asked(period)),
+    )
+
+
+async def as_csv(desk: Desk, visitor: Visitor) -> Response:
+    """Send the same as a table for a spreadsheet, day by day; the audit records who took it."""
+    try:
+        period = _period(desk)
+    except PeriodError:
+        return see_other(_address(PATH, **_as_written()))  # the page says what is wrong
+    detail = f"{period.first} to {period.last}"
+    await desk.database.write(partial(note_download, actor=visitor.name, detail=detail))
+    name = f"report-{period.first}.csv" if period.days == 1 else f"report-{period.first}-{period.last}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(_lines(desk, period), headers=headers, content_type="text/csv; charset=utf-8")
+
+
+async def _lines(desk: Desk, period: Period) -> AsyncIterator[str]:
+    """Yield the table in parts: a whole year is too large to keep, and others read in between."""
+    zone = desk.zone
+    for place in range(period.days):
+        day = period.first + place * DAY
+        rows = await desk.read(partial(rows_of, since=midnight(day, zone), until=midnight(day + DAY, zone)))
+        yield (_BOM if place == 0 else "") + report_csv(rows, zone, has_header=place == 0)
+    of_other_days = partial(undecided, since=midnight(period.first, zone), until=midnight(period.after, zone))
+    yield report_csv(await desk.read(of_other_days), zone, has_header=False)
+
+
+def _read(connection: Connection, *, desk: Desk, period: Period) -> _Found:
+    since, until = midnight(period.first, desk.zone), midnight(period.after, desk.zone)
+    if period.days == 1:
+        rows = rows_of(connection, since=since, until=until)
+    else:
+        rows = needing_human(connection, since=since, until=until, limit=MOST_NEEDING_HUMAN + 1)
+    imports = imports_between(connection, since=since, until=until)
+    return _Found(
+        days=days_of(connection, first=period.first, last=period.last, zone=desk.zone),
+        rows=rows,
+        undecided=undecided(connection, since=since, until=until),
+        imports=[(record.at, in_short(record)) for record in imports[-MOST_IMPORTS:]],
+    )
+
+
+def _period(desk: Desk) -> Period:
+    today = desk.catalog.local_date(desk.clock.now())
+    return read_period(request.args, today=today, first_weekday=_first_weekday(desk))
+
+
+def _first_weekday(desk: Desk) -> int:
+    return int(desk.catalog.locale.first_week_day)
+
+
+def _asked(period: Period) -> dict[str, str]:
+    """Return what an address has of a period."""
+    asked = {"of": period.kind.value, "date": period.first.isoformat()}
+    return asked | {"to": period.last.isoformat()} if period.kind is Kind.RANGE else asked
+
+
+def _look(word: str) -> str:
+    """Return the look of an outcome's badge."""
+    return _LOOKS.get(Outcome(word)) or ("human" if Outcome(word) in NEED_A_HUMAN else "over")
+
+
+_LOOKS: Final = {
+    Outcome.UNDER_WAY: "calling",
+    Outcome.WAITING: "waiting",
+    Outcome.CONFIRMED: "good",
+    Outcome.REACHED: "good",
+    Outcome.DONE_BY_STAFF: "good",
+}
+
+
+def _as_written() -> dict[str, str]:
+    """Return what the address of this request has of a period, right or wrong."""
+    return {name: request.args.get(name, "") for name in ("of", "date", "to")}
+
+
+def _address(path: str, **asked: object) -> str:
+    return f"{path}?{urlencode(asked)}"
+
+
+def _span(desk: Desk, period: Period) -> str:
+    """Return the period in words."""
+    texts = desk.catalog
+    if period.days == 1:
+        return texts.day(period.first)
+    if period.kind is Kind.MONTH:
+        return texts.month(period.first)
+    return texts.gettext(SPAN, first=texts.short_day(period.first), last=texts.short_day(period.last))
+
+
+def _label(desk: Desk, part: Part, kind: Kind) -> tuple[str, str]:
+    """Return what stands below a bar, and what it is in words."""
+    texts = desk.catalog
+    if kind is Kind.DAY:
+        return texts.number(part.first.day), texts.day(part.first)
+    if kind is Kind.MONTH:
+        return texts.month(part.first, is_short=True), texts.month(part.first)
+    span = texts.gettext(SPAN, first=texts.short_day(part.first), last=texts.short_day(part.last))
+    return texts.shortest_day(part.first), span
+
+
+ROUTES: Final = (
+    Route(method="GET", path=PATH, view=report, nav=N_("Report")),
+    Route(method="GET", path=f"{PATH}/csv", view=as_csv),
+)

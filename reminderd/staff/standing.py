@@ -1,0 +1,90 @@
+"""How a reminder stands, in plain words, and what staff can do about it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.core.outcomes import Group, Outcome, group_of
+from reminderd.core.reasons import EndCode
+from reminderd.core.sentences import Sentence
+from reminderd.staff.report import outcome_of
+from reminderd.store.queries import Value
+
+Row = Mapping[str, Value]
+
+
+@frozen(kw_only=True)
+class Standing:
+    """How a reminder stands."""
+
+    outcome: Outcome
+    what: Sentence
+    """What has become of it."""
+    why: Sentence | None
+    """Why it waits, or has ended like this; None: there is nothing more to say."""
+    advice: Sentence
+    """What staff can do about it."""
+
+    @property
+    def group(self) -> Group:
+        """Return whether it needs a human."""
+        return group_of(self.outcome)
+
+
+_WORDS: Final = {
+    Outcome.WANTS_TO_CANCEL: (
+        "By pressing a key, the patient has asked to cancel the appointment.",
+        "Cancel it in your calendar, and then note it as done.",
+    ),
+    Outcome.NOT_REACHED: (
+        "The patient was not reached.",
+        "Call the patient yourself and note it as done, or have the program call again.",
+    ),
+    Outcome.NUMBER_CHANGED: (
+        "Its phone number was changed, and nobody is called until you accept the new one.",
+        "Compare the number with your own records. Accept it if it is the patient's, or cancel the reminder.",
+    ),
+    Outcome.EXPIRED: (
+        "Its time was over before the patient could be called.",
+        "Call the patient yourself and note it as done, or have the program call again.",
+    ),
+    Outcome.UNDER_WAY: ("A call is under way.", "Wait for its end: this page shows it."),
+    Outcome.WAITING: ("The patient will be called.", "Nothing has to be done."),
+    Outcome.CONFIRMED: ("The patient was reached, and has confirmed.", "Nothing has to be done."),
+    Outcome.REACHED: ("The patient was reached, and has pressed no key.", "Nothing has to be done."),
+    Outcome.DONE_BY_STAFF: ("Staff have called the patient.", "Nothing has to be done."),
+    Outcome.OPTED_OUT: (
+        "The number has opted out: it is not called.",
+        "Tell the patient in another way what the message says.",
+    ),
+    Outcome.CANCELLED: ("It was cancelled: nobody is called for it.", "If that was a mistake, have the program call."),
+}
+_CODES: Final = {str(code): code for code in EndCode}
+_NAMED_IN_THE_HISTORY: Final = frozenset(
+    {EndCode.CANCELLED_BY_STAFF, EndCode.DONE_BY_STAFF, EndCode.WITHDRAWN, EndCode.OPTED_OUT}
+)
+"""Of these, `last_error` says only by whom."""
+_PLAIN: Final = frozenset({Outcome.CONFIRMED, Outcome.REACHED, Outcome.UNDER_WAY})
+
+
+def standing_of(row: Row) -> Standing:
+    """Return how a reminder stands, from its row."""
+    word = outcome_of(row)
+    what, advice = _WORDS[word]
+    why = None if word in _PLAIN else _reason(row)
+    return Standing(outcome=word, what=Sentence(what), why=why, advice=Sentence(advice))
+
+
+def _reason(row: Row) -> Sentence | None:
+    """Return why it waits or has ended: the sentence of its code, and what is known beyond that."""
+    code, error = _CODES.get(str(row["end_code"])), row["last_error"]
+    if row["hold_reason"] is not None:
+        sentence = str(row["hold_reason"])
+    elif code is not None:
+        sentence = code.sentence
+    else:
+        return None if error is None else Sentence(str(error))
+    if error is None or error == sentence or code in _NAMED_IN_THE_HISTORY:
+        return Sentence(sentence)
+    return Sentence("%(reason)s (%(detail)s)", {"reason": Sentence(sentence), "detail": Sentence(str(error))})
