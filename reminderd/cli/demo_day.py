@@ -52,8 +52,8 @@ _STEP: Final = timedelta(seconds=15)
 _PICKS_UP: Final = timedelta(seconds=9)
 _PRESSES: Final = timedelta(seconds=24)
 _HANGS_UP: Final = timedelta(seconds=31)
-_NEVER_RINGS: Final = timedelta(seconds=4)
-_RINGS_OUT: Final = timedelta(seconds=30)
+_FAILS: Final = timedelta(seconds=4)
+_IS_GIVEN_UP: Final = timedelta(seconds=30)
 
 _AREA_CODES: Final = (
     202,
@@ -316,13 +316,13 @@ class _Day:
             case "refused":
                 pass
             case "busy":
-                self._report(now + _NEVER_RINGS, evolve(report, status="busy"))
+                self._report(now + _FAILS, evolve(report, status="busy"))
             case "no-answer":
-                self._report(now + _RINGS_OUT, evolve(report, status="no-answer"))
+                self._report(now + _IS_GIVEN_UP, evolve(report, status="no-answer"))
             case "declined":
                 self._report(now + _PICKS_UP, evolve(report, status="busy", sip_response_code=603))
             case "failed":
-                self._report(now + _NEVER_RINGS, evolve(report, status="failed", sip_response_code=404))
+                self._report(now + _FAILS, evolve(report, status="failed", sip_response_code=404))
             case "voicemail":
                 self._talk(now, evolve(report, answered_by="machine_end_beep"), ())
             case "hangs-up":
