@@ -110,7 +110,7 @@ async def serve_demo(
         stopping: ends it.
         task_status: is given the address of the pages.
     """
-    config = _config(folder, language, place_of(clock.now(), _offset(clock.now())))
+    config = configured(folder, language, place_of(clock.now(), _offset(clock.now())))
     with open_sync(config.database.path) as connection:
         _fill(connection, clock.now(), config)
     async with trio.open_nursery() as outer:
@@ -130,7 +130,8 @@ def with_twilio(config: Config, api_url: str) -> Config:
     return with_provider(config, account)
 
 
-def _config(folder: Path, language: str, zone: ZoneInfo) -> Config:
+def configured(folder: Path, language: str, zone: ZoneInfo) -> Config:
+    """Write the configuration of the demo into a folder, and return it."""
     file = folder / "config.toml"
     file.write_text(_CONFIG.format(zone=zone.key, port=_free_port(), language=language, **_TEXTS[language]))
     return load_config(file, {}, folder)
