@@ -63,7 +63,6 @@ async def log_out(desk: Desk, visitor: Visitor) -> Response:
     desk.base.uploads.leave(visitor.session.digest)
     response = see_other(PATH)
     drop_cookie(response, COOKIE)
-    response.headers["Clear-Site-Data"] = '"cache"'
     return response
 
 
