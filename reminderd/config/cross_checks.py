@@ -121,6 +121,18 @@ def _profiles(config: Config) -> Iterator[CheckError]:
             places = ("clinic", "allowed_countries"), ("clinic", "country")
             mistake = "is no country that may be called"
             yield ((*section, "country"), *places), f"{mistake}; expected one of {', '.join(sorted(countries))}"
+    named = {
+        "results": ("profile", config.results.profile),
+        "import": ("expect_profile", config.import_.expect_profile),
+    }
+    for section_name, (key, profile_name) in named.items():
+        if profile_name and profile_name not in config.import_.profiles:
+            known = ", ".join(config.import_.profiles)
+            expected = f"expected one of {known}" if known else "expected it there"
+            yield ((section_name, key), ("import", "profiles")), f"is not in [import.profiles]; {expected}"
+    if config.import_.expect_profile and not config.import_.expect_by:
+        by = ("import", "expect_by")
+        yield (by, ("import", "expect_profile")), "is missing; expected the time by which a file of that profile comes"
 
 
 def _languages(config: Config) -> Iterator[CheckError]:
@@ -141,11 +153,6 @@ def _results(config: Config) -> Iterator[CheckError]:
     if config.results.url and not config.results.secret:
         secret = ("results", "secret")
         yield (secret, ("results", "url")), missing_secret(secret)
-    profiles, profile = config.import_.profiles, config.results.profile
-    if profile and profile not in profiles:
-        expected = f"expected one of {', '.join(profiles)}" if profiles else "expected it there"
-        keys = ("results", "profile"), ("import", "profiles")
-        yield keys, f"is not in [import.profiles]; {expected}"
 
 
 def _addresses_and_files(config: Config) -> Iterator[CheckError]:

@@ -445,6 +445,7 @@ class ImportConfig:
     expect_by: str = key(
         "", 'a time from "00:00" to "23:59"', lambda text: validators.start_error(text) if text else None
     )
+    expect_profile: str = key("", "the name of a profile in [import.profiles]")
     profiles: Mapping[str, ProfileConfig] = sections(
         ProfileConfig,
         validators.section_name_error,
@@ -658,7 +659,7 @@ def expected_of(config: Config) -> Expected | None:
     if not config.import_.expect_by:
         return None
     by = Daily(at=time.fromisoformat(config.import_.expect_by), zone=config.calling.zone)
-    return Expected(by=by, hours=config.calling.calling_hours)
+    return Expected(by=by, hours=config.calling.calling_hours, profile=config.import_.expect_profile or None)
 
 
 def numbering_of(config: Config) -> Numbering:

@@ -118,6 +118,8 @@ class Expected:
 
     by: Daily
     hours: CallingHours
+    profile: str | None = None
+    """Whose files are expected; None: a file of any."""
 
     def missing(self, last: datetime | None, now: datetime) -> datetime | None:
         """Return the moment by which a file should have come, if it has not; None: nothing is missing.

@@ -5,6 +5,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from reminderd.core.outcomes import Group, Outcome, group_of
 from reminderd.core.phone import shown_number
 from reminderd.desk.addresses import Addresses
 from reminderd.desk.catalog import Catalog
@@ -39,9 +40,19 @@ def environment_of(catalog: Catalog, addresses: Addresses, *, country: str) -> E
         "percent": catalog.percent,
         "dialed": partial(shown_number, country=country),
         "record": partial(_record, addresses),
+        "badge_of": badge_of,
     }
     found.globals |= {"language": catalog.language, "static": url_of_file}
     return found
+
+
+_BADGES: Final = {Group.NEEDS_HUMAN: "human", Group.IN_CALL: "calling", Group.WAITING: "waiting", Group.DONE: "good"}
+_OVER: Final = frozenset({Outcome.CANCELLED, Outcome.OPTED_OUT})
+
+
+def badge_of(word: Outcome) -> str:
+    """Return the kind of badge that shows what a reminder has come to."""
+    return "over" if word in _OVER else _BADGES[group_of(word)]
 
 
 def _record(addresses: Addresses, record_id: str) -> str:

@@ -34,31 +34,37 @@ class Standing:
 
 _WORDS: Final = {
     Outcome.WANTS_TO_CANCEL: (
-        "By pressing a key, the patient has asked to cancel the appointment.",
-        "Cancel it in your calendar, and then note it as done.",
+        Sentence("By pressing a key, the patient has asked to cancel the appointment."),
+        Sentence("Cancel it in your calendar, and then note it as done."),
     ),
     Outcome.NOT_REACHED: (
-        "The patient was not reached.",
-        "Call the patient yourself and note it as done, or have the program call again.",
+        Sentence("The patient was not reached."),
+        Sentence("Call the patient yourself and note it as done, or have the program call again."),
     ),
     Outcome.NUMBER_CHANGED: (
-        "Its phone number was changed, and nobody is called until you accept the new one.",
-        "Compare the number with your own records. Accept it if it is the patient's, or cancel the reminder.",
+        Sentence("Its phone number was changed, and nobody is called until you accept the new one."),
+        Sentence("Compare the number with your own records. Accept it if it is the patient's, or cancel the reminder."),
     ),
     Outcome.EXPIRED: (
-        "Its time was over before the patient could be called.",
-        "Call the patient yourself and note it as done, or have the program call again.",
+        Sentence("Its time was over before the patient could be called."),
+        Sentence("Call the patient yourself and note it as done, or have the program call again."),
     ),
-    Outcome.UNDER_WAY: ("A call is under way.", "Wait for its end: this page shows it."),
-    Outcome.WAITING: ("The patient will be called.", "Nothing has to be done."),
-    Outcome.CONFIRMED: ("The patient was reached, and has confirmed.", "Nothing has to be done."),
-    Outcome.REACHED: ("The patient was reached, and has pressed no key.", "Nothing has to be done."),
-    Outcome.DONE_BY_STAFF: ("Staff have called the patient.", "Nothing has to be done."),
+    Outcome.UNDER_WAY: (Sentence("A call is under way."), Sentence("Wait for its end: this page shows it.")),
+    Outcome.WAITING: (Sentence("The patient will be called."), Sentence("Nothing has to be done.")),
+    Outcome.CONFIRMED: (Sentence("The patient was reached, and has confirmed."), Sentence("Nothing has to be done.")),
+    Outcome.REACHED: (
+        Sentence("The patient was reached, and has pressed no key."),
+        Sentence("Nothing has to be done."),
+    ),
+    Outcome.DONE_BY_STAFF: (Sentence("Staff have called the patient."), Sentence("Nothing has to be done.")),
     Outcome.OPTED_OUT: (
-        "The number has opted out: it is not called.",
-        "Tell the patient in another way what the message says.",
+        Sentence("The number has opted out: it is not called."),
+        Sentence("Tell the patient in another way what the message says."),
     ),
-    Outcome.CANCELLED: ("It was cancelled: nobody is called for it.", "If that was a mistake, have the program call."),
+    Outcome.CANCELLED: (
+        Sentence("It was cancelled: nobody is called for it."),
+        Sentence("If that was a mistake, have the program call again."),
+    ),
 }
 _CODES: Final = {str(code): code for code in EndCode}
 _NAMED_IN_THE_HISTORY: Final = frozenset(
@@ -73,7 +79,7 @@ def standing_of(row: Row) -> Standing:
     word = outcome_of(row)
     what, advice = _WORDS[word]
     why = None if word in _PLAIN else _reason(row)
-    return Standing(outcome=word, what=Sentence(what), why=why, advice=Sentence(advice))
+    return Standing(outcome=word, what=what, why=why, advice=advice)
 
 
 def _reason(row: Row) -> Sentence | None:

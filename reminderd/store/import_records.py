@@ -36,8 +36,11 @@ UPDATE imports SET finished_at = :now, status = :status, rejected = :rejected, r
 _HEADERS: Final = "headers_of_"
 """What the key in `settings` begins with, before the name of a profile."""
 # One of the future was imported while the clock was ahead.
-_LAST_FILE: Final = """
-SELECT max(at) AS at FROM imports WHERE actor = :actor AND status IN ('running', 'done') AND at <= :now
+_LAST_FILE: Final = f"""
+SELECT max(at) AS at FROM imports
+ WHERE actor = :actor AND at <= :now AND (profile = :profile OR :profile IS NULL)
+   AND (status = 'done' AND (rejected = 0 OR {" + ".join(_COUNTS.values())} > 0)
+        OR status = 'running' AND id = (SELECT max(id) FROM imports WHERE actor = :actor))
 """
 _LAST_SNAPSHOT: Final = """
 SELECT at, digest, dated_at FROM imports
@@ -128,9 +131,11 @@ def last_imports(connection: Connection, *, limit: int, actor: str | None = None
 def missing_file(connection: Connection, *, expected: Expected, now: datetime) -> datetime | None:
     """Return the moment by which a file should have come to the folder, if it has not; None: nothing is missing.
 
-    A file that was refused has not come.
+    A file has come once its rows have: not one that was refused, whose import did not come to its end, or of which
+    every row was rejected.
     """
-    row = connection.execute(_LAST_FILE, {"actor": FOLDER, "now": to_ms(now)}).fetchone()
+    values = {"actor": FOLDER, "now": to_ms(now), "profile": expected.profile}
+    row = connection.execute(_LAST_FILE, values).fetchone()
     return expected.missing(None if row["at"] is None else from_ms(row["at"]), now)
 
 

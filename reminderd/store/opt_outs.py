@@ -44,6 +44,11 @@ def opted_out_of(connection: Connection, phone_numbers: Iterable[str]) -> frozen
     return frozenset(found)
 
 
+def count_waiting(connection: Connection, phone_number: str) -> int:
+    """Return how many reminders an opt-out of this number would cancel."""
+    return len(connection.execute(_WAITING, {"number": phone_number}).fetchall())
+
+
 def opt_out(
     connection: Connection, now: datetime, *, phone_number: str, source: str, actor: str, rules: Rules
 ) -> tuple[Transition, ...]:

@@ -149,3 +149,23 @@ def test_the_folder_is_for_files_to_import_alone(
 def test_a_time_for_the_file_needs_the_clinics_time_zone(loaded: Callable[[str], Config]) -> None:
     [error] = errors_of(loaded, '[import]\nfolder = "inbox"\nexpect_by = "06:30"')
     assert error.startswith("config.toml: [calling].timezone: is missing, but needed for [import].expect_by")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            'folder = "inbox"\nexpect_by = "06:30"\nexpect_profile = "lab"',
+            "is not in [import.profiles]; expected one of",
+        ),
+        (
+            'folder = "inbox"\nexpect_profile = "practice"',
+            "is missing; expected the time by which a file of that profile",
+        ),
+    ],
+)
+def test_an_expected_file_is_one_of_a_profile_that_there_is(
+    loaded: Callable[[str], Config], text: str, words: str
+) -> None:
+    errors = errors_of(loaded, f'[calling]\ntimezone = "UTC"\n[import]\n{text}\n[import.profiles.practice]\n')
+    assert any(words in error for error in errors)

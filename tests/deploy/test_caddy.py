@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -9,13 +10,17 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import httpx
+import pytest
 import trio
+from attrs import evolve
 
+from reminderd.config.schema import WebConfig
 from reminderd.core.model import Status
 from reminderd.providers.twilio.webhooks import signature
 from reminderd.sandbox.twilio.twiml_reader import Hangup, Say, read_twiml
 from tests.e2e.conftest import Clinic
-from tests.support.caddy import CADDYFILE, Caddy, a_caddy, needs_caddy
+from tests.support.caddy import CADDYFILE, Caddy, a_caddy, needs_caddy, with_pages
+from tests.support.desk import NAME, PASSWORD, Browser, a_config, desk_of
 from tests.support.generic_server import send, webhook
 from tests.support.ports import a_free_port
 from tests.support.program import running
@@ -75,13 +80,50 @@ async def announced(caddy: Caddy, length: int) -> str:
         return (await stream.receive_some(1024)).decode()
 
 
-def test_the_caddyfile_is_valid_and_formatted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pages", [False, True], ids=["as it is", "with the pages"])
+def test_the_caddyfile_is_valid_and_formatted(tmp_path: Path, pages: bool) -> None:
+    text = CADDYFILE.read_text()
+    file = tmp_path / "Caddyfile"
+    file.write_text(with_pages(text) if pages else text)
+    assert (file.read_text() != text) is pages
     caddy = shutil.which("caddy") or ""
-    valid: list[str | Path] = [caddy, "validate", "--config", CADDYFILE, "--adapter", "caddyfile"]
+    valid: list[str | Path] = [caddy, "validate", "--config", file, "--adapter", "caddyfile"]
     environ = os.environ | {"XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
     subprocess.run(valid, env=environ, check=True, capture_output=True)
-    formatted = subprocess.run([caddy, "fmt", CADDYFILE], check=False, capture_output=True).stdout
-    assert formatted == CADDYFILE.read_bytes()
+    formatted = subprocess.run([caddy, "fmt", file], check=False, capture_output=True).stdout
+    assert formatted == file.read_bytes()
+
+
+def test_the_command_in_the_caddyfile_switches_the_pages_on(tmp_path: Path) -> None:
+    text = CADDYFILE.read_text()
+    file = tmp_path / "Caddyfile"
+    file.write_text(text)
+    (script,) = re.findall("# sed -i '([^']+)'", text)
+    subprocess.run([shutil.which("sed") or "", "-i", script, file], check=True)
+    assert file.read_text() == with_pages(text)
+
+
+async def test_the_pages_are_on_a_name_of_their_own_and_only_for_the_clinic(tmp_path: Path) -> None:
+    port, pages_port = a_free_port(), a_free_port()
+    at_pages = f"https://localhost:{pages_port}"
+    config = evolve(a_config(), web=WebConfig(trusted_proxies=("127.0.0.1",)))
+    async with desk_of(tmp_path, config=config) as desk:
+        upstream = desk.url.removeprefix("http://")
+        pages = {"REMINDERD_DESK_SITE": at_pages, "REMINDERD_DESK_UPSTREAM": upstream}
+        async with a_caddy(tmp_path, port=port, upstream=a_free_port(), pages=pages) as caddy:
+            browser = Browser(at_pages, verify=ssl.create_default_context(cafile=caddy.certificate))
+            page = await browser.get("/?day=2026-03-02")
+            assert page.response.headers["strict-transport-security"] == "max-age=31536000"
+            page = await browser.submit(page, "/login", name=NAME, password=PASSWORD)
+            assert NAME in page.form("/logout").text, "the browser's own form is no other site's, behind Caddy either"
+            await browser.client.aclose()
+            assert await forwarded(caddy, "/login") == 404, "not where the provider comes"
+            await caddy.logged('"uri": "/"')
+            assert "2026-03-02" not in json.dumps(caddy.log)
+        nearby = pages | {"REMINDERD_DESK_NETWORKS": "192.0.2.0/24"}
+        async with a_caddy(tmp_path / "other", port=port, upstream=a_free_port(), pages=nearby) as caddy:
+            answer = await caddy.client.get(f"{at_pages}/login")
+            assert (answer.status_code, answer.content) == (403, b"")
 
 
 async def test_only_webhooks_and_the_health_check_are_public(clinic: Clinic) -> None:

@@ -72,3 +72,38 @@ def test_a_file_that_came_while_the_clock_was_ahead_is_not_the_one_of_a_later_ni
     begun(store, actor=FOLDER)
     by = NOW.replace(hour=6, minute=30)
     assert missing_file(store.connection, expected=expected, now=NOW) == by
+
+
+@pytest.mark.parametrize(
+    ("profile", "status", "done", "rejected", "has_come"),
+    [
+        ("practice", ImportStatus.DONE, {Intake.ADDED: 1}, 3, True),
+        ("practice", ImportStatus.DONE, {Intake.UNCHANGED: 1}, 0, True),
+        ("practice", ImportStatus.DONE, {}, 0, True),
+        ("practice", ImportStatus.DONE, {}, 3, False),
+        ("practice", ImportStatus.REFUSED, {}, 0, False),
+        ("practice", ImportStatus.FAILED, {Intake.ADDED: 1}, 0, False),
+        ("practice", ImportStatus.INTERRUPTED, {Intake.ADDED: 1}, 0, False),
+        ("lab", ImportStatus.DONE, {Intake.ADDED: 1}, 0, False),
+        (None, ImportStatus.DONE, {Intake.ADDED: 1}, 0, False),
+    ],
+)
+def test_a_file_has_come_once_the_expected_profile_has_imported_rows_of_it(
+    store: Store, profile: str | None, status: ImportStatus, done: dict[Intake, int], rejected: int, has_come: bool
+) -> None:
+    utc = ZoneInfo("UTC")
+    expected = Expected(by=Daily(at=time(6, 30), zone=utc), hours=CallingHours(utc), profile="practice")
+    begin = partial(begin_import, file="list.csv", profile=profile, actor=FOLDER)
+    import_id = store.write(begin)
+    store.write(partial(end_import, import_id=import_id, status=status, done=done, rejected=rejected))
+    assert (missing_file(store.connection, expected=expected, now=store.now) is None) is has_come
+
+
+def test_a_file_has_come_while_it_is_imported_but_not_if_its_import_was_killed(store: Store) -> None:
+    utc = ZoneInfo("UTC")
+    expected = Expected(by=Daily(at=time(6, 30), zone=utc), hours=CallingHours(utc))
+    begun(store, actor=FOLDER)
+    assert missing_file(store.connection, expected=expected, now=store.now) is None
+    failing = begun(store, actor=FOLDER)
+    store.write(partial(end_import, import_id=failing, status=ImportStatus.FAILED, done={}, rejected=0))
+    assert missing_file(store.connection, expected=expected, now=store.now) is not None

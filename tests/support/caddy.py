@@ -21,6 +21,8 @@ from tests.support.ports import a_free_port
 
 CADDYFILE = Path(__file__).parents[2] / "deploy" / "Caddyfile"
 
+_PAGES_ARE_OFF = re.compile(r"^#\{\$REMINDERD_DESK_SITE.*", re.MULTILINE | re.DOTALL)
+
 needs_caddy = pytest.mark.skipif(shutil.which("caddy") is None, reason="Caddy is not installed (Debian: caddy)")
 
 
@@ -67,9 +69,24 @@ class Caddy:
             self._news = trio.Event()
 
 
+def with_pages(caddyfile: str) -> str:
+    """Return the Caddyfile with the front desk's pages, by removing the signs of comments as its own command does."""
+    return _PAGES_ARE_OFF.sub(lambda found: re.sub("^#", "", found[0], flags=re.MULTILINE), caddyfile)
+
+
 @asynccontextmanager
-async def a_caddy(folder: Path, *, port: int, upstream: int, patience: str = "500ms") -> AsyncIterator[Caddy]:
-    """Run Caddy at this port of localhost; `patience` is how long it waits for the daemon."""
+async def a_caddy(
+    folder: Path, *, port: int, upstream: int, patience: str = "500ms", pages: dict[str, str] | None = None
+) -> AsyncIterator[Caddy]:
+    """Run Caddy at this port of localhost.
+
+    Args:
+        folder: where it keeps what it needs.
+        port: its own.
+        upstream: the daemon's.
+        patience: how long it waits for the daemon.
+        pages: the environment of the front desk's pages; None: they are off, as the file has them.
+    """
     home = folder / "caddy"
     environ = os.environ | {
         "XDG_DATA_HOME": str(home),
@@ -79,9 +96,14 @@ async def a_caddy(folder: Path, *, port: int, upstream: int, patience: str = "50
         "REMINDERD_SITE": f"https://localhost:{port}",
         "REMINDERD_UPSTREAM": f"127.0.0.1:{upstream}",
         "REMINDERD_PATIENCE": patience,
+        **(pages or {}),
     }
-    home.mkdir()
-    command = ["caddy", "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"]
+    home.mkdir(parents=True)
+    file = CADDYFILE
+    if pages is not None:
+        file = home / "Caddyfile"
+        file.write_text(with_pages(CADDYFILE.read_text()))
+    command = ["caddy", "run", "--config", str(file), "--adapter", "caddyfile"]
     async with trio.open_nursery() as nursery:
         start = partial(trio.run_process, command, env=environ, stdin=b"", stderr=subprocess.PIPE, check=False)
         process = await nursery.start(start)

@@ -1,6 +1,7 @@
 """The front desk's pages on loopback: the real app and a real database, and a browser's part in them."""
 
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -164,11 +165,14 @@ class Browser:
 
     url: str
     cookies: dict[str, str] = field(factory=dict)
+    verify: ssl.SSLContext | bool = True
     client: httpx.AsyncClient = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         hooks: Any = {"request": [self._send_cookies], "response": [self._keep_cookies]}
-        self.client = httpx.AsyncClient(base_url=self.url, timeout=60, trust_env=False, event_hooks=hooks)
+        self.client = httpx.AsyncClient(
+            base_url=self.url, timeout=60, trust_env=False, verify=self.verify, event_hooks=hooks
+        )
 
     async def _send_cookies(self, request: httpx.Request) -> None:
         request.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())

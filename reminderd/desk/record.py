@@ -1,0 +1,332 @@
+"""One reminder: how it stands, what to do about it, everything that has happened to it, and what is spoken."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from attrs import frozen
+from quart import Response
+from werkzeug.exceptions import NotFound
+
+from reminderd.config import templates_of
+from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.model import digest
+from reminderd.core.outcomes import Outcome
+from reminderd.core.requests import NOTE_LIMIT, wrong_note
+from reminderd.core.script.preview import Passage, heard
+from reminderd.core.sentences import Sentence
+from reminderd.desk.catalog import N_
+from reminderd.desk.context import Desk
+from reminderd.desk.pages import Freshness, Route, done, form, freshness, next_freshness, render
+from reminderd.desk.sessions import Visitor
+from reminderd.engine.context import log_transition
+from reminderd.staff.acts import Act, Asked, SeenOtherwiseError, perform, refusals, sight_of
+from reminderd.staff.history import Record, record_of
+from reminderd.staff.report import outcome_of
+from reminderd.staff.standing import Standing, standing_of
+from reminderd.staff.status import pauses
+from reminderd.store.errors import UnknownReminderError
+from reminderd.store.opt_outs import count_waiting
+from reminderd.store.queries import Value, messages_of_calls, reminder_with_id
+from reminderd.store.rows import audit
+from reminderd.store.sqlite.driver import Connection
+
+ONE_LOOK: Final = timedelta(minutes=10)
+"""A record that stays open, or is opened again within this time, is one line in the audit."""
+
+_VIEW: Final = "view"
+
+
+@frozen(kw_only=True)
+class ActWords:
+    """The texts of an act."""
+
+    button: str
+    heading: str
+    what: str
+    """What it does, before it is done."""
+    confirm: str
+    """The button that does it."""
+    finished: str
+    refused: Sentence
+    """Without the reason, which is its `why`."""
+
+
+WORDS: Final[Mapping[Act, ActWords]] = {
+    Act.CALL_AGAIN: ActWords(
+        button=N_("Call again"),
+        heading=N_("Call again?"),
+        what=N_("The patient is called again, as soon as the calling hours and the limits allow it."),
+        confirm=N_("Call again"),
+        finished=N_("The patient will be called again."),
+        refused=Sentence(N_("Not called again: %(why)s.")),
+    ),
+    Act.DONE: ActWords(
+        button=N_("I called the patient …"),
+        heading=N_("Note that you called the patient"),
+        what=N_("Nobody else has to call. A reminder that waits is cancelled, with the others of its appointment."),
+        confirm=N_("Note it as done"),
+        finished=N_("Noted: the patient was called by you."),
+        refused=Sentence(N_("Not noted: %(why)s.")),
+    ),
+    Act.ACCEPT: ActWords(
+        button=N_("Accept the new number …"),
+        heading=N_("Accept the new phone number?"),
+        what=N_(
+            "Compare it with your own records first: the patient is called at this number as soon as you accept it."
+        ),
+        confirm=N_("Accept this number"),
+        finished=N_("The new number is accepted."),
+        refused=Sentence(N_("Not accepted: %(why)s.")),
+    ),
+    Act.CANCEL: ActWords(
+        button=N_("Cancel …"),
+        heading=N_("Cancel this reminder?"),
+        what=N_("Nobody is called for it anymore. A phone that rings already may still be answered."),
+        confirm=N_("Cancel the reminder"),
+        finished=N_("Cancelled: the patient is no longer called for this reminder."),
+        refused=Sentence(N_("Not cancelled: %(why)s.")),
+    ),
+    Act.OPT_OUT: ActWords(
+        button=N_("Opt out this number …"),
+        heading=N_("Never call this number again?"),
+        what=N_("The number is never called again, for whatever reminder. Only an admin can take that back."),
+        confirm=N_("Never call this number again"),
+        finished=N_("Opted out: this number is never called again."),
+        refused=Sentence(N_("Not opted out: %(why)s.")),
+    ),
+}
+"""In the order in which they are offered."""
+
+_MAIN: Final = {
+    Outcome.NOT_REACHED: Act.CALL_AGAIN,
+    Outcome.EXPIRED: Act.CALL_AGAIN,
+    Outcome.NUMBER_CHANGED: Act.ACCEPT,
+    Outcome.WANTS_TO_CANCEL: Act.DONE,
+}
+"""What is most likely to be done."""
+
+AT_ONCE: Final = frozenset({Act.CALL_AGAIN})
+"""Acts that a button does by itself: what they begin can be cancelled until the phone rings."""
+
+_CHANGED: Final = N_(
+    "Nothing was done: its number, message or time was changed after you opened the page. Look at it again."
+)
+_ANOTHER_NOTE: Final = N_("Add a note …")
+
+
+@frozen(kw_only=True)
+class Sight:
+    """What the page of a reminder shows, read in one snapshot."""
+
+    record: Record
+    refusals: Mapping[Act, NotAllowedError | None]
+    spoken: Mapping[str, str | None]
+    """By call: the digest of the message that was spoken in it."""
+    waiting: int
+    """How many reminders of the number wait."""
+    pauses: list[Sentence]
+
+    @property
+    def row(self) -> Mapping[str, Value]:
+        """The reminder's row."""
+        return self.record.reminder
+
+    @property
+    def name(self) -> str:
+        """The name by which staff know it."""
+        appointment = self.record.appointment
+        ref = self.row["ref"] or (None if appointment is None else appointment.appointment["ref"])
+        return str(ref or self.row["id"])
+
+    @property
+    def is_purged(self) -> bool:
+        """Whether its message and its number were deleted, as they were old."""
+        return not self.row["message"]
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands, in words."""
+        return standing_of(self.row)
+
+    @property
+    def seen(self) -> str:
+        """What its forms carry, so that nothing is done to what was changed since."""
+        return sight_of(self.row)
+
+    @property
+    def offered(self) -> list[tuple[Act, str]]:
+        """The acts that are allowed, each with the text of its button."""
+        allowed = [act for act in WORDS if self.refusals[act] is None]
+        first = _MAIN.get(self.standing.outcome)
+        allowed.sort(key=lambda act: act is not first)
+        is_done = self.row["done_at"] is not None
+        return [(act, _ANOTHER_NOTE if act is Act.DONE and is_done else WORDS[act].button) for act in allowed]
+
+    @property
+    def spoken_digest(self) -> str:
+        """What the message as it is now would be recorded by, once it is spoken."""
+        language = self.row["language"]
+        return digest(str(self.row["message"]), None if language is None else str(language))
+
+    @property
+    def siblings(self) -> list[tuple[Mapping[str, Value], Outcome]]:
+        """The other reminders of its appointment, each with what it has come to."""
+        found = () if self.record.appointment is None else self.record.appointment.reminders
+        return [(row, outcome_of(row)) for row in found if row["id"] != self.row["id"]]
+
+
+async def show(desk: Desk, visitor: Visitor, address: str) -> Response:
+    """Show a reminder."""
+    return await _shown(desk, visitor, address, "record.html", await freshness(desk))
+
+
+async def part(desk: Desk, visitor: Visitor, address: str) -> Response:
+    """Show it again, once something has changed."""
+    return await _shown(desk, visitor, address, "record_part.html", await next_freshness(desk, visitor))
+
+
+async def _shown(desk: Desk, visitor: Visitor, address: str, template: str, fresh: Freshness) -> Response:
+    sight = await _seen(desk, visitor, address)
+    asks = desk.config.provider.settings.asks_what_to_say
+    return await render(
+        desk,
+        visitor,
+        template,
+        fresh=fresh,
+        address=address,
+        sight=sight,
+        row=sight.row,
+        passages=() if sight.is_purged else _passages(desk, sight.row),
+        asks_what_to_say=asks,
+        at_once=AT_ONCE,
+    )
+
+
+def _passages(desk: Desk, row: Mapping[str, Value]) -> tuple[Passage, ...]:
+    """Return what a person hears, and what a machine is left, as the clinic's texts are now."""
+    language = row["language"]
+    script = templates_of(desk.config).scripts.of(None if language is None else str(language))
+    to_person, to_machine = heard(script, str(row["message"]))
+    return (to_person, to_machine) if desk.rules.leave_voicemail else (to_person,)
+
+
+async def ask(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
+    """Say what an act does, and ask whether to do it."""
+    return await _asked(desk, visitor, address, _act_of(act))
+
+
+async def _asked(desk: Desk, visitor: Visitor, address: str, act: Act, *, note: str = "", error: str = "") -> Response:
+    sight = await _seen(desk, visitor, address)
+    refusal = sight.refusals[act]
+    if refusal is not None:
+        return await done(desk, visitor, f"/r/{address}", _refused(desk, act, refusal), kind="error")
+    return await render(
+        desk,
+        visitor,
+        "act.html",
+        status=400 if error else 200,
+        address=address,
+        act=act,
+        words=WORDS[act],
+        sight=sight,
+        row=sight.row,
+        note=note,
+        error=error,
+        note_limit=NOTE_LIMIT,
+    )
+
+
+async def do(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
+    """Do what was asked for, once, and show the reminder again."""
+    asked_for, typed = _act_of(act), form()
+    note = typed.text("note") or None
+    mistake = None if note is None else wrong_note(note)
+    if note is not None and mistake is not None:
+        return await _asked(desk, visitor, address, asked_for, note=note, error=desk.catalog.sentence(mistake))
+    asked = Asked(
+        act=asked_for,
+        reminder_id=_id_at(desk, address),
+        actor=visitor.name,
+        note=note if asked_for is Act.DONE else None,
+        seen=typed.text("seen"),
+    )
+    path = f"/r/{address}"
+    try:
+        changed = await desk.database.write(partial(perform, asked=asked, rules=desk.rules))
+    except UnknownReminderError:
+        raise NotFound from None
+    except SeenOtherwiseError:
+        return await done(desk, visitor, path, desk.catalog.gettext(_CHANGED), kind="error")
+    except NotAllowedError as refusal:
+        return await done(desk, visitor, path, _refused(desk, asked_for, refusal), kind="error")
+    for transition in changed:
+        log_transition(transition)
+    return await done(desk, visitor, path, desk.catalog.gettext(WORDS[asked_for].finished))
+
+
+def _refused(desk: Desk, act: Act, refusal: NotAllowedError) -> str:
+    return desk.catalog.sentence(Sentence(WORDS[act].refused.text, {"why": refusal.sentence}))
+
+
+def _act_of(name: str) -> Act:
+    try:
+        return Act(name)
+    except ValueError:
+        raise NotFound from None
+
+
+def _id_at(desk: Desk, address: str) -> str:
+    """Return the id of the reminder at an address.
+
+    Raises:
+        NotFound: nothing was ever at it.
+    """
+    found = desk.base.addresses.unlocked(address)
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def _seen(desk: Desk, visitor: Visitor, address: str) -> Sight:
+    """Return what a page shows of a reminder, after the audit has who looks at it.
+
+    Raises:
+        NotFound: there is no such reminder.
+        StoreUnavailableError: the audit can't be written now, so nothing is shown.
+    """
+    reminder_id, now = _id_at(desk, address), desk.clock.now()
+    sight = await desk.read(partial(_read, desk=desk, reminder_id=reminder_id, now=now))
+    if sight is None:
+        raise NotFound
+    if not _has_looked(sight.record, visitor.name, now):
+        await desk.database.write(partial(audit, actor=visitor.name, act=_VIEW, reminder_id=reminder_id))
+    return sight
+
+
+def _read(connection: Connection, *, desk: Desk, reminder_id: str, now: datetime) -> Sight | None:
+    row = reminder_with_id(connection, reminder_id)
+    if row is None:
+        return None
+    return Sight(
+        record=record_of(connection, reminder=row),
+        refusals=refusals(connection, reminder_id=reminder_id, rules=desk.rules, now=now),
+        spoken=messages_of_calls(connection, reminder_id),
+        waiting=count_waiting(connection, str(row["phone_number"])),
+        pauses=pauses(connection, config=desk.config, now=now),
+    )
+
+
+def _has_looked(record: Record, name: str, now: datetime) -> bool:
+    """Return whether the audit has this person as one who looks at the reminder now."""
+    looks = (one["at"] for one in record.acts if one["act"] == _VIEW and one["actor"] == name)
+    return any(isinstance(at, datetime) and timedelta(0) <= now - at < ONE_LOOK for at in looks)
+
+
+ROUTES: Final = (
+    Route(method="GET", path="/r/<address>", view=show),
+    Route(method="GET", path="/r/<address>/part", view=part, is_part=True),
+    Route(method="GET", path="/r/<address>/<act>", view=ask),
+    Route(method="POST", path="/r/<address>/<act>", view=do),
+)
