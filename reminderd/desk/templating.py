@@ -32,6 +32,7 @@ def environment_of(catalog: Catalog, addresses: Addresses, *, country: str) -> E
     found.filters |= {
         "sentence": catalog.sentence,
         "time": catalog.time,
+        "hour": catalog.hour,
         "moment": catalog.moment,
         "exactly": catalog.exactly,
         "day": catalog.day,
