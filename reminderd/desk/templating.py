@@ -10,6 +10,7 @@ from reminderd.core.phone import shown_number
 from reminderd.desk.addresses import Addresses
 from reminderd.desk.catalog import Catalog
 from reminderd.desk.files import url_of_file
+from reminderd.desk.mistakes import mistake_of
 
 EXTENSIONS: Final = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")
 """What templates are written with."""
@@ -31,6 +32,7 @@ def environment_of(catalog: Catalog, addresses: Addresses, *, country: str) -> E
     found.install_gettext_callables(translations.gettext, translations.ngettext, newstyle=True)  # type: ignore[attr-defined]
     found.filters |= {
         "sentence": catalog.sentence,
+        "mistake": partial(mistake_of, catalog),
         "time": catalog.time,
         "hour": catalog.hour,
         "moment": catalog.moment,
