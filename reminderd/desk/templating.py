@@ -4,6 +4,7 @@ from functools import partial
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.ext import i18n
 
 from reminderd.core.outcomes import Group, Outcome, group_of
 from reminderd.core.phone import shown_number
@@ -12,7 +13,7 @@ from reminderd.desk.catalog import Catalog
 from reminderd.desk.files import url_of_file
 from reminderd.desk.mistakes import mistake_of
 
-EXTENSIONS: Final = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")
+EXTENSIONS: Final = (i18n,)
 """What templates are written with."""
 
 
