@@ -30,7 +30,6 @@ from reminderd.daemon.side_jobs import (
     retention,
     watch,
 )
-from reminderd.desk.app import build_desk_app
 from reminderd.desk.context import Desk, DeskBase
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
@@ -247,6 +246,8 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
 
 def _desk_app(config: Config, context: Context, base: DeskBase, look: Watch, examined: Examined) -> QuartTrio:
     """Return the front desk's pages."""
+    from reminderd.desk.app import build_desk_app  # noqa: PLC0415 - only a clinic that has the pages waits for them
+
     return build_desk_app(
         Desk(
             config=config,

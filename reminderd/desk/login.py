@@ -62,7 +62,6 @@ async def log_out(desk: Desk, visitor: Visitor) -> Response:
     await desk.database.write(lambda connection, now: close_session(connection, now, session=visitor.session))
     response = see_other(PATH)
     drop_cookie(response, COOKIE)
-    response.headers["Clear-Site-Data"] = '"cache"'
     return response
 
 

@@ -73,7 +73,7 @@ async def test_a_dry_run_says_in_words_what_the_file_would_do_and_changes_nothin
     async with desk_of(tmp_path) as server:
         page = await uploaded(server, TABLE)
         assert page.root.one(class_="summary").text == "1 new, 1 refused"
-        assert "line 3: phone_number: not a number" in page.text
+        assert "line 3: phone number: not a number" in page.text
         assert "call +12025550123 on Saturday, January 7, 2040" in page.text
         assert "UTF-8, commas between cells" in page.text
         assert await server.rows("SELECT id FROM reminders") == []
@@ -128,7 +128,7 @@ async def test_a_file_that_is_no_table_is_refused_with_every_reason(tmp_path: Pa
     async with desk_of(tmp_path) as server:
         for content, name, reason in (
             (b"PK\x03\x04 a workbook", "list.xlsx", "it is a ZIP archive; expected the CSV file in it"),
-            (b"Erika Mustermann,+49 30 123456\n", "list.csv", "phone_number: no column"),
+            (b"Erika Mustermann,+49 30 123456\n", "list.csv", "phone number: no column"),
             (b"", "list.csv", "it is empty"),
             (b"BEGIN:VCALENDAR\r\nnothing", "list.ics", ""),
         ):
