@@ -305,11 +305,11 @@ async def test_old_changes_of_outcomes_are_deleted(tmp_path: Path) -> None:
             dated = f"UPDATE changes SET at = {at} WHERE seq = {number + 1}"
             await database.write(lambda c, _now, dated=dated: c.execute(dated).fetchall())  # type: ignore[misc] # bound
         await database.write(queue)
-        for ways in ((WEBHOOK,), ()):
-            job = change_retention(database, daily=AT_NOON, days=5, ways=ways, clock=clock, stopping=trio.Event())
-            await job.do()
-            waiting = await database.read(lambda c: c.execute("SELECT count(*) FROM deliveries").fetchone()[0])
-            assert waiting == (4 if ways else 0)
+        job_of = partial(change_retention, database, daily=AT_NOON, days=5, clock=clock, stopping=trio.Event())
+        for ways, waiting in (((WEBHOOK,), 4), ((), 0)):
+            await job_of(ways=ways).do()
+            assert await database.read(lambda c: c.execute("SELECT count(*) FROM deliveries").fetchone()[0]) == waiting
+        job = job_of(ways=())
         async with running_job(job):
             await until_async(kept)
 
