@@ -10,7 +10,7 @@ from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from reminderd.desk import add, importing, login, record, report, today
+from reminderd.desk import add, importing, login, record, report, system, today
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
 from reminderd.desk.files import file_response
@@ -26,6 +26,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *importing.ROUTES,
     *record.ROUTES,
     *report.ROUTES,
+    *system.ROUTES,
     *login.ROUTES,
 )
 """Every page and act, in the order of the navigation."""
