@@ -7,7 +7,7 @@ import pytest
 from reminderd.config import Config, changes, written
 from reminderd.config.coercion import all_keys, secret_keys
 from reminderd.config.load import _RELOADABLE, _reloadable
-from reminderd.config.secrets import file_of
+from reminderd.keys import file_of
 from tests.config.test_example import EXAMPLE
 
 Load = Callable[..., Config]
