@@ -104,31 +104,43 @@ def texts_of_module(file: str, source: str) -> Iterator[Text]:
 
 
 @cache
-def texts() -> tuple[Text, ...]:
-    found: list[Text] = []
-    modules = [*sorted((ROOT / "reminderd").rglob("*.py")), *sorted((ROOT / "tests").rglob("*.py"))]
-    for path in modules:
-        if path == Path(__file__):
-            continue  # it lists the banned words
-        found += texts_of_module(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"))
-    documents = [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))]
-    for path in (*documents, ROOT / "config.example.toml"):
-        name = str(path.relative_to(ROOT))
-        lines = path.read_text(encoding="utf-8").splitlines()
-        if name != GLOSSARY:  # it lists the banned words
-            found += [Text(name, number, line) for number, line in enumerate(lines, 1)]
-    return tuple(found)
+def documents() -> tuple[Path, ...]:
+    found = [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))]
+    others = {ROOT / GLOSSARY}  # it lists the banned words
+    return tuple(path for path in (*found, ROOT / "config.example.toml") if path not in others)
+
+
+@cache
+def modules() -> tuple[Path, ...]:
+    found = [*sorted((ROOT / "reminderd").rglob("*.py")), *sorted((ROOT / "tests").rglob("*.py"))]
+    return tuple(path for path in found if path != Path(__file__))  # it lists the banned words
+
+
+@cache
+def texts_of(path: Path) -> tuple[Text, ...]:
+    file, source = str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        return tuple(texts_of_module(file, source))
+    return tuple(Text(file, number, line) for number, line in enumerate(source.splitlines(), 1))
 
 
 def word_of(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])", re.IGNORECASE)
 
 
+def may_have(path: Path, word: re.Pattern[str]) -> bool:
+    """Return whether a file may have a word, which is found out in a fraction of the time that it takes to read it."""
+    source = path.read_text(encoding="utf-8")
+    names = "\n".join(" ".join(WORDS_OF_A_NAME.findall(name)) for name in set(re.findall(r"\w+", source)))
+    return any(word.search(text) for text in (source, source.replace("\\n", "\n"), names))
+
+
 @cache
 def banned_texts() -> tuple[Text, ...]:
-    """Return the texts with any banned word: one pass over all is fast, and few are left for each pattern."""
+    """Return the texts with any banned word: few are left for each pattern."""
     any_word = word_of("|".join(BANNED))
-    return tuple(text for text in texts() if any_word.search(text.text))
+    paths = (path for path in (*modules(), *documents()) if may_have(path, any_word))
+    return tuple(text for path in paths for text in texts_of(path) if any_word.search(text.text))
 
 
 def with_word(pattern: str) -> Iterator[Text]:
@@ -140,18 +152,27 @@ def is_allowed(text: Text) -> bool:
     return any(text.file == file and part in text.text for file, part in ALLOWED)
 
 
-@pytest.mark.parametrize("pattern", BANNED)
-def test_a_banned_word_is_nowhere(pattern: str) -> None:
-    found = [f"{each.file}:{each.line}: {each.text.strip()}" for each in with_word(pattern) if not is_allowed(each)]
-    assert not found, "\n".join([f"write instead: {BANNED[pattern]}", *found])
+def test_no_banned_word_is_anywhere() -> None:
+    found = [
+        f"{each.file}:{each.line}: {each.text.strip()}; write instead: {instead}"
+        for pattern, instead in BANNED.items()
+        for each in with_word(pattern)
+        if not is_allowed(each)
+    ]
+    assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("pattern", BANNED_IN_NAMES)
-def test_a_name_in_the_package_has_no_banned_word(pattern: str) -> None:
-    word = word_of(pattern)
-    names = (text for text in texts() if text.is_name and text.file.startswith("reminderd/"))
-    found = [f"{each.file}:{each.line}: {each.text}" for each in names if word.search(each.text)]
-    assert not found, "\n".join([f"write instead: {BANNED_IN_NAMES[pattern]}", *found])
+def test_no_name_in_the_package_has_a_banned_word() -> None:
+    any_word = word_of("|".join(BANNED_IN_NAMES))
+    paths = (path for path in modules() if path.is_relative_to(ROOT / "reminderd") and may_have(path, any_word))
+    names = [text for path in paths for text in texts_of(path) if text.is_name and any_word.search(text.text)]
+    found = [
+        f"{each.file}:{each.line}: {each.text}; write instead: {instead}"
+        for pattern, instead in BANNED_IN_NAMES.items()
+        for each in names
+        if word_of(pattern).search(each.text)
+    ]
+    assert not found, "\n".join(found)
 
 
 def test_every_exception_is_still_needed() -> None:
@@ -166,7 +187,7 @@ def test_comments_docstrings_and_messages_are_all_read() -> None:
     assert found[0] == "x"
     # From Python 3.12 on, the names in an f-string are names, too.
     assert [text for text in found if text != "x"] == ["# four", "One.", "two ", " three"]
-    files = {each.file for each in texts()}
+    files = {str(path.relative_to(ROOT)) for path in (*modules(), *documents())}
     assert {
         "reminderd/clock.py",
         "tests/conftest.py",
@@ -175,6 +196,24 @@ def test_comments_docstrings_and_messages_are_all_read() -> None:
         "CONTRIBUTING.md",
         "config.example.toml",
     } <= files
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "# rung",
+        "x = 'once\\nrung'",
+        "def was_rung(): ...",
+        "class WasRung: ...",
+        '"""Tell who was\nrung."""',
+        "rung = 1",
+    ],
+)
+def test_no_banned_word_is_overlooked(source: str, tmp_path: Path) -> None:
+    word = word_of("rung")
+    (tmp_path / "module.py").write_text(source)
+    assert any(word.search(each.text) for each in texts_of_module("module.py", source))
+    assert may_have(tmp_path / "module.py", word)
 
 
 def test_every_word_of_the_glossary_has_one_entry() -> None:

@@ -13,17 +13,17 @@ import trio
 from attrs import frozen
 
 from reminderd.cli.common import FAILED
+from reminderd.cli.demo_desk import ACCOUNT_SID, AUTH_TOKEN, show_desk, with_twilio
 from reminderd.cli.output import print_table
 from reminderd.clock import SystemClock
-from reminderd.config import Config, load_config, with_provider
+from reminderd.config import Config, load_config
+from reminderd.config.schema import LANGUAGES
 from reminderd.core.model import CallState, Status
 from reminderd.core.requests import ReminderRequest
 from reminderd.daemon import Options, run
 from reminderd.logs.configure import configure_logs
-from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.switchboard import PlacedCall, SimulatedProvider, serve_sandbox
-from reminderd.sandbox.twilio.request import ACCOUNT_NUMBERS
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.store import queries, reminders
 from reminderd.store.queries import Wanted, list_reminders
@@ -33,9 +33,6 @@ from reminderd.store.sqlite.opening import open_sync
 _PACE: Final = 0.1
 _LONGEST_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.1
-_ACCOUNT_SID: Final = "AC" + "0" * 32
-_AUTH_TOKEN: Final = "demo"  # noqa: S105 - only the sandbox accepts it
-
 _ENVIRONMENT: Final = {
     "REMINDERD__DATABASE__URL": "sqlite:///demo.db",
     "REMINDERD__WEB__PORT": "0",
@@ -87,8 +84,19 @@ _KEY_SCENES: Final = (
     show_default=True,
     help="The API that the simulated provider imitates.",
 )
-def demo(dialect: str) -> None:
+@click.option("--desk", is_flag=True, help="Show the front desk's pages of a clinic on a busy day, until Ctrl-C.")
+@click.option(
+    "--language",
+    type=click.Choice(LANGUAGES),
+    default=LANGUAGES[0],
+    show_default=True,
+    help="The language of these pages.",
+)
+def demo(dialect: str, language: str, *, desk: bool) -> None:
     """Show every type of call within seconds; needs no setup and leaves nothing behind."""
+    if desk:
+        show_desk(language, SystemClock())
+        return
     configure_logs(level="INFO", log_format="text")
     scenes = _SCENES if dialect == "generic" else _SCENES + _KEY_SCENES
     with TemporaryDirectory(prefix="reminderd-demo-") as folder:
@@ -128,8 +136,8 @@ async def _play_all(config: Config, connection: Connection, dialect: str) -> Cou
         async with trio.open_nursery() as outer:
             provider: SimulatedProvider | None = None
             if dialect == "twilio":
-                provider = TwilioSandbox(_ACCOUNT_SID, _AUTH_TOKEN, pace=_PACE)
-                config = _with_twilio(config, await outer.start(serve_sandbox, provider))
+                provider = TwilioSandbox(ACCOUNT_SID, AUTH_TOKEN, pace=_PACE)
+                config = with_twilio(config, await outer.start(serve_sandbox, provider))
             async with trio.open_nursery() as nursery:
                 options = Options(sandbox_pace=_PACE)
                 start = partial(run, config, clock=SystemClock(), stopping=stopping, options=options)
@@ -141,14 +149,6 @@ async def _play_all(config: Config, connection: Connection, dialect: str) -> Cou
                 stopping.set()
             outer.cancel_scope.cancel()
     return Counter(call.attempt_id for call in placed)
-
-
-def _with_twilio(config: Config, api_url: str) -> Config:
-    """Return the configuration of a clinic whose Twilio is the sandbox at this URL."""
-    account = TwilioSettings(
-        account_sid=_ACCOUNT_SID, auth_token=_AUTH_TOKEN, from_number=ACCOUNT_NUMBERS[0], api_url=api_url
-    )
-    return with_provider(config, account)
 
 
 def _all_over(connection: Connection) -> bool:

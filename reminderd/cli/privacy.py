@@ -29,6 +29,7 @@ from reminderd.core.requests import normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import ColumnsError, NumberColumns, names_numbers, number_columns
 from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
+from reminderd.imports.folder import DONE, REJECTED
 from reminderd.imports.spreadsheet import Sheet, opened
 from reminderd.imports.table import UnreadableError
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
@@ -80,7 +81,24 @@ def erase_(config: Config, phone: str, *, yes: bool) -> None:
         if done.opted_out:
             click.echo("the opt-out stays, as without it the number could be called again; opt-out remove deletes it")
         click.echo("older backups still contain them")
+        _say_where_files_are(config)
         say_if_traces_are_left(scrubbed=scrub(connection))
+
+
+def _say_where_files_are(config: Config) -> None:
+    """Name each folder of files that were brought or written: nothing in them is looked for."""
+    brought, written, days = config.import_.path, config.results.path, config.retention.days
+    folders = [folder for folder in (brought and brought / DONE, brought and brought / REJECTED, written) if folder]
+    until = f" after {days} days" if days else " if [retention].days is set"
+    for folder in folders:
+        try:
+            files = sum(path.is_file() for path in folder.iterdir())
+        except OSError as error:
+            click.echo(f"{folder}: {error.strerror}; look there for files that contain them", err=True)
+            continue
+        if files:
+            what = f"{counted(files, 'file')} in {folder} may contain them, too: delete those that do"
+            click.echo(f"{what}; the daemon deletes all{until}")
 
 
 def _document(number: str, found: PersonalData) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class ImportRecord:
     at: datetime
     finished_at: datetime | None
     file: str
-    """Its name, without long numbers."""
+    """Its name, without long numbers; empty once it is purged."""
     profile: str | None
     actor: str
     status: ImportStatus
@@ -89,7 +89,8 @@ def became_of(record: ImportRecord) -> Sentence:
 
 def in_short(record: ImportRecord) -> Sentence:
     """Return the file with what became of it, for one line."""
-    values: dict[str, Part] = {"file": record.file, "profile": record.profile or "", "result": became_of(record)}
+    file = record.file or Sentence("a file whose name was deleted")
+    values: dict[str, Part] = {"file": file, "profile": record.profile or "", "result": became_of(record)}
     if record.profile is None:
         return Sentence("%(file)s: %(result)s", values)
     return Sentence("%(file)s (profile %(profile)s): %(result)s", values)

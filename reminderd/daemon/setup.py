@@ -20,6 +20,7 @@ from reminderd.daemon.side_jobs import (
     Alerts,
     DailyJob,
     DropFolder,
+    FilesOfPatients,
     backups,
     by_apprise,
     change_retention,
@@ -29,14 +30,13 @@ from reminderd.daemon.side_jobs import (
     retention,
     watch,
 )
-from reminderd.desk.app import build_desk_app
 from reminderd.desk.context import Desk, DeskBase
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
-from reminderd.imports.folder import Folder
+from reminderd.imports.folder import Folder, forget
 from reminderd.metrics import Instruments
 from reminderd.providers.base import ClientOptions, ProviderClient, ProviderSettings
-from reminderd.results.answer_files import Files, every, keep_writing
+from reminderd.results.answer_files import Files, every, forget_answers, keep_writing
 from reminderd.results.forms import Form
 from reminderd.results.webhook import Destination, Sender
 from reminderd.staff.examined import Examined
@@ -246,6 +246,8 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
 
 def _desk_app(config: Config, context: Context, base: DeskBase, look: Watch, examined: Examined) -> QuartTrio:
     """Return the front desk's pages."""
+    from reminderd.desk.app import build_desk_app  # noqa: PLC0415 - only a clinic that has the pages waits for them
+
     return build_desk_app(
         Desk(
             config=config,
@@ -324,15 +326,24 @@ def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: tr
         backup = partial(backups, config.database.path, config.backup.path, keep=config.backup.keep)
         found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))
     daily = Daily(at=config.retention.time, zone=zone)
-    days, folder = config.retention.days, config.import_.path
+    days = config.retention.days
     found.append(retention(database, daily=daily, days=days, clock=clock, stopping=stopping))
-    if days and folder is not None:
-        found.append(old_files(folder, daily=daily, days=days, clock=clock, stopping=stopping))
+    of_files = partial(old_files, daily=daily, days=days, clock=clock, stopping=stopping)
+    found += map(of_files, _files_of_patients(config) if days else ())
     days = config.retention.changes_days
     ways = [way for way, is_used in ((WEBHOOK, config.results.url), (FOLDER, config.results.folder)) if is_used]
     found.append(change_retention(database, daily=daily, days=days, ways=ways, clock=clock, stopping=stopping))
     turn = trio.Lock()
     return [evolve(job, turn=turn) for job in found]
+
+
+def _files_of_patients(config: Config) -> list[FilesOfPatients]:
+    found = []
+    if config.import_.path is not None:
+        found.append(FilesOfPatients("[import].folder", partial(forget, config.import_.path)))
+    if config.results.path is not None:
+        found.append(FilesOfPatients("[results].folder", partial(forget_answers, config.results.path)))
+    return found
 
 
 def client(

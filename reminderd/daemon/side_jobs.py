@@ -20,7 +20,7 @@ from reminderd.core.masking import without_numbers
 from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Outcome
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.imports.folder import ChangedError, Dropped, Folder, Result, forget, import_dropped, reject
+from reminderd.imports.folder import ChangedError, Dropped, Folder, Result, import_dropped, reject
 from reminderd.store.changes import trim
 from reminderd.store.database import Database
 from reminderd.store.erased import forget_erased
@@ -406,13 +406,23 @@ async def _warn_if_missing(drop: DropFolder, warned_of: datetime | None) -> date
     return missing
 
 
-def old_files(folder: Path, *, daily: Daily, days: int, clock: Clock, stopping: trio.Event) -> DailyJob:
-    """Return the job that deletes files which were imported or rejected more than `days` ago."""
+@frozen
+class FilesOfPatients:
+    """Files of ours that may have personal data."""
+
+    key: str
+    """The key of the configuration that names their folder."""
+    forget: Callable[[datetime], int]
+    """Deletes those from before a moment, and returns how many; raises OSError. Runs on a worker thread."""
+
+
+def old_files(files: FilesOfPatients, *, daily: Daily, days: int, clock: Clock, stopping: trio.Event) -> DailyJob:
+    """Return the job that deletes files of more than `days` ago."""
 
     async def do() -> None:
-        deleted = await trio.to_thread.run_sync(forget, folder, clock.now() - timedelta(days=days))
+        deleted = await trio.to_thread.run_sync(files.forget, clock.now() - timedelta(days=days))
         if deleted:
-            logger.info(f"deleted from [import].folder: {deleted} files of more than {days} days ago")
+            logger.info(f"deleted from {files.key}: {deleted} files of more than {days} days ago")
 
-    name = "old files of [import].folder were not deleted"
+    name = f"old files of {files.key} were not deleted"
     return DailyJob(name=name, daily=daily, last=lambda: None, do=do, clock=clock, stopping=stopping)

@@ -12,12 +12,13 @@ from quart import Response
 from reminderd.config import numbering_of, planning_of
 from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment
 from reminderd.core.model import Status
-from reminderd.core.phone import national, patient_number
+from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request
 from reminderd.core.script.languages import BUILT_IN
 from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
 from reminderd.desk.context import Desk
+from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.pages import Form, Route, done, form, render
 from reminderd.desk.sessions import Visitor
 from reminderd.staff.foreseen import (
@@ -166,7 +167,6 @@ async def _preview(
         kind=kind,
         values=values,
         asked=asked,
-        national=national(asked.phone_number),
         foreseen=foreseen,
         voice=_language_name(desk.catalog, foreseen.language),
         words=words,
@@ -194,9 +194,9 @@ async def _form(
         field, colon, text = mistake.partition(": ")
         place = f"{field}_date" if field in _MOMENTS else field
         if colon and place in kind.fields:
-            errors[place] = "; ".join(filter(None, (errors[place], desk.catalog.sentence(text))))
+            errors[place] = "; ".join(filter(None, (errors[place], mistake_of(desk.catalog, text))))
         else:
-            others.append(desk.catalog.sentence(mistake))
+            others.append(mistake_of(desk.catalog, mistake))
     config = desk.config
     return await render(
         desk,

@@ -90,6 +90,7 @@ def _add(app: QuartTrio, route: Route, view: Callable[..., Awaitable[Response]])
 
 async def _answer(desk: Desk, route: Route, **named: str) -> Response:
     """Answer a user who is logged in and may go there."""
+    g.is_part = route.is_part
     if not await desk.read(has_users):
         words = desk.catalog.gettext(_NO_ACCOUNT, command=_FIRST_COMMAND)
         return await _failure(desk, 503, words)

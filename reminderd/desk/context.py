@@ -82,6 +82,8 @@ class DeskBase:
     addresses: Addresses
     log_ins: LogIns
     uploads: Uploads
+    rendering: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1))
+    """One page at a time is filled in: what is left of the processor is for the calls."""
     waiting: dict[str, int] = field(factory=dict)
     """How many parts of pages wait for a commit, by session."""
 

@@ -225,7 +225,7 @@ async def _shown(desk: Desk, visitor: Visitor, found: Upload, template: str) -> 
         template,
         upload=found,
         look=_look(found),
-        progress=_counts(catalog, found.counts, found.rejected),
+        progress=_counts(catalog, found.counts, found.rejected) if found.counts or found.rejected else "",
         words="" if result is None else _counts(catalog, result.counts, result.rejected),
         result=result,
         first_rows=[] if found.checked is None else [_row(one) for one in found.checked.first_rows],

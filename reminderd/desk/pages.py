@@ -129,19 +129,20 @@ async def render(
 
     It is filled in on a worker thread: a long page must not keep a webhook waiting.
     """
+    notice = None if is_part() else _notice(visitor)
     given = {
         "visitor": visitor,
         "clinic": desk.config.messages.clinic,
         "path": request.path,
         "refreshed": _refreshed(),
-        "notice": _notice(visitor),
+        "notice": notice,
         "csrf_field": partial(_csrf_field, visitor),
         "now": desk.clock.now(),
         **values,
     }
     found = desk.templates.get_template(template)
-    text = await trio.to_thread.run_sync(partial(found.render, given))
-    if given["notice"] is not None and "<html" in text[:100] and visitor is not None:
+    text = await trio.to_thread.run_sync(partial(found.render, given), limiter=desk.base.rendering)
+    if notice is not None and visitor is not None:
         await desk.database.write(partial(set_notice, digest=visitor.session.digest, notice=None))
     return Response(text, status, content_type="text/html; charset=utf-8")
 
@@ -163,6 +164,11 @@ async def done(desk: Desk, visitor: Visitor, path: str, words: str, *, kind: str
 def see_other(path: str) -> Response:
     """Answer a form: the browser gets the page at this path, and sends nothing twice."""
     return Response("", 303, headers={"Location": path})
+
+
+def is_part() -> bool:
+    """Return whether the page in the browser asks for a part of itself."""
+    return bool(g.get("is_part", default=False))
 
 
 def _notice(visitor: Visitor | None) -> tuple[str, str] | None:

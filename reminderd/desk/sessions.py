@@ -67,9 +67,9 @@ async def visitor_of(desk: Desk, *, is_in_use: bool) -> Visitor | None:
 
 def is_from_elsewhere() -> bool:
     """Return whether the browser says that another site has sent this request, by a form or a script."""
-    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    site = request.headers.get("Sec-Fetch-Site", "none")
     origin = request.headers.get("Origin")
-    return site != "same-origin" or (origin is not None and urlsplit(origin).netloc != request.host)
+    return site not in {"same-origin", "none"} or (origin is not None and urlsplit(origin).netloc != request.host)
 
 
 def has_token(visitor: Visitor, token: str) -> bool:

@@ -4,14 +4,16 @@ from functools import partial
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.ext import i18n
 
 from reminderd.core.outcomes import Group, Outcome, group_of
 from reminderd.core.phone import shown_number
 from reminderd.desk.addresses import Addresses
 from reminderd.desk.catalog import Catalog
 from reminderd.desk.files import url_of_file
+from reminderd.desk.mistakes import mistake_of
 
-EXTENSIONS: Final = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")
+EXTENSIONS: Final = (i18n,)
 """What templates are written with."""
 
 
@@ -31,6 +33,7 @@ def environment_of(catalog: Catalog, addresses: Addresses, *, country: str) -> E
     found.install_gettext_callables(translations.gettext, translations.ngettext, newstyle=True)  # type: ignore[attr-defined]
     found.filters |= {
         "sentence": catalog.sentence,
+        "mistake": partial(mistake_of, catalog),
         "time": catalog.time,
         "moment": catalog.moment,
         "exactly": catalog.exactly,

@@ -4,10 +4,12 @@ A file is planned in the database, written under another name, renamed, and then
 between, the same file is written again, or found. Its name carries the first and the last number of its changes.
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
 import trio
@@ -23,6 +25,9 @@ from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.import_records import headers_of
 
 MOST_IN_A_FILE: Final = 5_000
+_BEGINNING: Final = "answers-"
+_OURS: Final = re.compile(_BEGINNING + r"\d{8,}-\d{8,}-[0-9a-f]{8}\.\w+")
+"""The names of our files."""
 _AT_ONCE: Final = 200
 """Changes that are read in one transaction."""
 _LOOK: Final = 30.0
@@ -97,7 +102,7 @@ async def _write(files: Files, planned: PlannedFile) -> None:
         after = some[-1].change.seq
     answers = files.form.about(answers)
     if answers:
-        name = f"answers-{planned.after + 1:08d}-{until.seq:08d}-{until.event_id[:8]}{files.form.ending}"
+        name = f"{_BEGINNING}{planned.after + 1:08d}-{until.seq:08d}-{until.event_id[:8]}{files.form.ending}"
         target = files.folder / name
         headers = await files.database.read(partial(headers_of, profile=files.profile)) if files.profile else {}
         form = evolve(files.form, columns=headers or files.form.columns)
@@ -112,10 +117,25 @@ def _put(target: Path, content: bytes) -> bool:
     """Write a file whole or not at all; False: it was there already, from before a kill."""
     if target.exists():
         return False
-    with scratch(target, mode=_MODE, family="answers-") as file:
+    with scratch(target, mode=_MODE, family=_BEGINNING) as file:
         file.write_bytes(content)
         put_in_place(file, target)
     return True
+
+
+def forget_answers(folder: Path, before: datetime) -> int:
+    """Delete the files that were written into a folder before a moment; return how many.
+
+    Raises:
+        OSError: One can't be deleted, or there is no such folder.
+    """
+    deleted = 0
+    for path in folder.iterdir():
+        status = path.lstat()
+        if _OURS.fullmatch(path.name) and S_ISREG(status.st_mode) and status.st_mtime < before.timestamp():
+            path.unlink()
+            deleted += 1
+    return deleted
 
 
 def _reason(error: Exception) -> str:

@@ -78,6 +78,10 @@ UPDATE appointments
        wake_at = NULL, revision = revision + 1
  WHERE id = :id
 """
+# A clinic may name a file after a patient; and who knows the rest of a row may find its number by the digest.
+_PURGE_IMPORTS: Final = """
+UPDATE imports SET file = '', digest = NULL WHERE at < :before AND (file <> '' OR digest IS NOT NULL)
+"""
 _COUNT: Final = f"SELECT count(*) FROM reminders WHERE scheduled_at < :before AND {_TO_PURGE}"
 _COUNT_CALLS: Final = f"SELECT count(*) FROM call_logs WHERE {_LEFT_TO_PURGE}"
 
@@ -121,8 +125,8 @@ def purge_batch(
 
     Message and phone number become empty, and so do transcripts; texts about a failure stay, with phone numbers masked.
     Everything else stays, above all `ref` and outcome; opt-outs are not touched.
-    After the reminders it goes through the appointments, of which name and patient's reference are emptied, too, and
-    then through the calls, for old ones that no reminder has anymore.
+    After the reminders it goes through the appointments, of which name and patient's reference are emptied, too, then
+    through the calls, for old ones that no reminder has anymore, and last through the names of imported files.
 
     Args:
         connection: inside a write transaction.
@@ -219,7 +223,17 @@ def _purge_left_calls(
         audit(connection, now, actor=actor, act="purge", detail=f"{len(calls)} calls from before {before:%Y-%m-%d}")
     # Calls are numbered as they were made: behind some that are all younger there is none that is old.
     is_over = not any(call["old"] for call in looked_at)
+    if is_over:
+        _purge_imports(connection, now, before=before, actor=actor)
     return Purged(reminders=0, calls=len(calls), reached=None if is_over else Place(seq=looked_at[-1]["seq"]))
+
+
+def _purge_imports(connection: Connection, now: datetime, *, before: datetime, actor: str) -> None:
+    imports = connection.execute(_PURGE_IMPORTS, {"before": to_ms(before)}).rowcount
+    if imports:
+        mark_unscrubbed(connection)
+        detail = f"the names of {imports} files from before {before:%Y-%m-%d}"
+        audit(connection, now, actor=actor, act="purge", detail=detail)
 
 
 def _or_none(text: str | None, cleaned: Cleaned) -> str | None:

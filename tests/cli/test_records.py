@@ -45,6 +45,20 @@ def test_an_erasure_removes_the_data_from_the_file_and_explains_why_the_opt_out_
     assert len(terminal.json("opt-out", "list")) == 1
 
 
+def test_an_erasure_names_the_folders_of_files_that_it_does_not_look_into(terminal: Terminal) -> None:
+    terminal.add()
+    with (terminal.folder / "config.toml").open("a") as config:
+        config.write('[import]\nfolder = "inbox"\n[results]\nfolder = "out"\n[retention]\ndays = 30\n')
+    for folder in ("inbox/done", "inbox/rejected", "out"):
+        (terminal.folder / folder).mkdir(parents=True)
+    for name in ("inbox/done/list.csv", "inbox/done/list.rejected.csv", "out/answers.csv"):
+        (terminal.folder / name).touch()
+    said = terminal.type("erase", PHONE, "--yes").stdout
+    for folder, count in (("inbox/done", "2 files"), ("out", "1 file")):
+        assert f"{count} in {terminal.folder / folder} may contain them, too: delete those that do" in said
+    assert said.count("; the daemon deletes all after 30 days") == 2
+
+
 def test_a_number_whose_call_is_open_is_not_erased(terminal: Terminal) -> None:
     terminal.add()
     with open_sync(terminal.folder / "reminderd.db") as connection:

@@ -33,6 +33,7 @@ COUNTS = "2,000 added, 0 changed, 0 unchanged, 4 rejected, 1 held, 3 not needed"
     [
         (ImportStatus.DONE, {}, f"list.csv: {COUNTS}"),
         (ImportStatus.DONE, {"profile": "practice"}, f"list.csv (profile practice): {COUNTS}"),
+        (ImportStatus.DONE, {"file": ""}, f"a file whose name was deleted: {COUNTS}"),
         (ImportStatus.RUNNING, {}, f"list.csv: not finished; until then {COUNTS}"),
         (ImportStatus.INTERRUPTED, {}, f"list.csv: interrupted; until then {COUNTS}"),
         (ImportStatus.FAILED, {"reason": "disk full"}, f"list.csv: failed: disk full; until then {COUNTS}"),

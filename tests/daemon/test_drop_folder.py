@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from loguru import logger
 
 from reminderd.config import Config, load_config
 from reminderd.core.imports import FOLDER
-from reminderd.daemon.side_jobs import DropFolder, import_what_is_dropped, old_files
-from reminderd.imports.folder import Folder
+from reminderd.daemon.side_jobs import DropFolder, FilesOfPatients, import_what_is_dropped, old_files
+from reminderd.imports.folder import Folder, forget
 from reminderd.store.database import Database, open_database
 from reminderd.store.import_records import begin_import
 from tests.daemon.test_daily_jobs import AT_NOON
@@ -171,7 +172,8 @@ async def test_old_files_are_deleted_when_what_the_database_holds_is(inbox: Path
         drop(inbox, "good.csv", HEADER + GOOD)
         await until(log, "good.csv")
     clock = HandClock(time=datetime.now(NOW.tzinfo) + 31 * DAY)  # noqa: TID251 - the files' own time
-    job = old_files(inbox, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
+    files = FilesOfPatients("[import].folder", partial(forget, inbox))
+    job = old_files(files, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
     sink = logger.add(lambda line: log.append(str(line).rstrip()), format="{level} {message}")
     await job.do()
     await job.do()

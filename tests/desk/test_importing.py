@@ -17,7 +17,7 @@ from reminderd.desk.uploads import KEPT, MOST_BYTES, MOST_FILES, FileReading
 from reminderd.imports import one_file
 from reminderd.imports.formats import profile_of
 from reminderd.imports.loop import CHUNK
-from reminderd.imports.writing import writing
+from reminderd.imports.writing import comparing, writing
 from tests.support.desk import DeskServer, Page, a_config, desk_of
 
 pytestmark = pytest.mark.trio
@@ -73,7 +73,7 @@ async def test_a_dry_run_says_in_words_what_the_file_would_do_and_changes_nothin
     async with desk_of(tmp_path) as server:
         page = await uploaded(server, TABLE)
         assert page.root.one(class_="summary").text == "1 new, 1 refused"
-        assert "line 3: phone_number: not a number" in page.text
+        assert "line 3: phone number: not a number" in page.text
         assert "call +12025550123 on Saturday, January 7, 2040" in page.text
         assert "UTF-8, commas between cells" in page.text
         assert await server.rows("SELECT id FROM reminders") == []
@@ -128,7 +128,7 @@ async def test_a_file_that_is_no_table_is_refused_with_every_reason(tmp_path: Pa
     async with desk_of(tmp_path) as server:
         for content, name, reason in (
             (b"PK\x03\x04 a workbook", "list.xlsx", "it is a ZIP archive; expected the CSV file in it"),
-            (b"Erika Mustermann,+49 30 123456\n", "list.csv", "phone_number: no column"),
+            (b"Erika Mustermann,+49 30 123456\n", "list.csv", "phone number: no column"),
             (b"", "list.csv", "it is empty"),
             (b"BEGIN:VCALENDAR\r\nnothing", "list.ics", ""),
         ):
@@ -235,6 +235,32 @@ async def test_a_file_is_deleted_when_nobody_comes_back_for_it(tmp_path: Path) -
         server.clock.advance(timedelta(seconds=2))
         server.desk.base.uploads.forget_old()
         assert kept(tmp_path) == []
+
+
+async def test_a_file_is_deleted_at_the_log_out(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as server:
+        page = await uploaded(server, TABLE)
+        await server.browser.submit(page, "/logout")
+        assert kept(tmp_path) == []
+
+
+async def test_a_file_whose_sender_hangs_up_is_deleted(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as server:
+        begin = (
+            f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{await csrf(server)}\r\n--b\r\n'
+            'Content-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nsome rows\r\n'
+        ).encode()
+        cookies = "; ".join(f"{name}={value}" for name, value in server.browser.cookies.items())
+        head = (
+            f"POST /import HTTP/1.1\r\nHost: {server.url.removeprefix('http://')}\r\nCookie: {cookies}\r\n"
+            f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {len(begin) + 100}\r\n\r\n"
+        ).encode()
+        stream = await trio.open_tcp_stream("127.0.0.1", int(server.url.rpartition(":")[2]))
+        async with stream:
+            await stream.send_all(head + begin)
+            await until(lambda: bool(kept(tmp_path)))
+            assert "The file is arriving." in (await server.browser.get("/import")).text
+        await until(lambda: not kept(tmp_path))
 
 
 async def test_another_session_sees_nothing_of_the_file(tmp_path: Path) -> None:
@@ -382,12 +408,30 @@ async def test_an_import_that_is_stopped_keeps_what_it_has_done_and_says_so(
         assert record == {"status": "interrupted", "added": CHUNK}
 
 
+async def test_an_import_that_is_stopped_before_it_writes_has_done_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(GOOD.replace("7,", f"{number},", 1) for number in range(3 * CHUNK))
+    async with desk_of(tmp_path) as server:
+        page = await uploaded(server, (HEADER + rows).encode())
+        import_ = Held(monkeypatch, "comparing")
+        page = await server.browser.submit(page, "/import/take")
+        await until(lambda: import_.is_reached)
+        page = await server.browser.get("/import")
+        assert "new" not in page.root.one("section", id="import").text, "nothing of it is imported yet"
+        await server.browser.submit(page, "/import/discard")
+        import_.release()
+        page = await settled(server, await server.browser.get("/import"))
+        assert "The import was stopped: 0 new until then." in page.notice
+        assert await server.rows("SELECT id FROM imports") == await server.rows("SELECT id FROM reminders") == []
+
+
 class Held:
     """Holds an import after its first chunk was written, until it is released."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, which: str = "writing") -> None:
         self.is_reached = self.is_released = False
-        real = writing
+        real: Any = {"writing": writing, "comparing": comparing}[which]
 
         def held(*arguments: Any, **named: Any) -> Any:
             write = real(*arguments, **named)
@@ -401,7 +445,7 @@ class Held:
 
             return write_and_wait
 
-        monkeypatch.setattr(one_file, "writing", held)
+        monkeypatch.setattr(one_file, which, held)
 
     def release(self) -> None:
         self.is_released = True

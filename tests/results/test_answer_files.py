@@ -1,6 +1,7 @@
 """Each change is in exactly one file, whole, whatever ends the process in between."""
 
 import csv
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, time, timedelta
@@ -15,10 +16,11 @@ import trio
 from reminderd.clock import SystemClock
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.results import answer_files
-from reminderd.results.answer_files import Files, every, keep_writing
+from reminderd.results.answer_files import Files, every, forget_answers, keep_writing
 from reminderd.results.forms import Form
 from reminderd.store.changes import FOLDER, progress
 from reminderd.store.database import Database, open_database
+from tests.support.builders import NOW
 from tests.support.clock import HandClock
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -194,3 +196,19 @@ async def test_after_a_restore_everything_that_is_kept_is_in_files_with_other_na
             await until(lambda: len(names(into)) == 2)
             await until_noted(database, 2)
     assert sorted(refs(into)) == ["a", "a", "b", "b"]
+
+
+def test_old_files_are_deleted_and_nothing_else_is(tmp_path: Path) -> None:
+    ours, young = "answers-00000001-00000002-3f9a12bc.csv", "answers-00000003-00000004-3f9a12bc.hl7"
+    for name in (ours, young, "answers-old.csv", "other.csv"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1_000_000, 1_000_000))
+    os.utime(tmp_path / young)
+    (tmp_path / ours.replace("1-", "5-")).symlink_to(tmp_path / "other.csv")
+    assert forget_answers(tmp_path, NOW) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {
+        young,
+        "answers-old.csv",
+        "other.csv",
+        ours.replace("1-", "5-"),
+    }

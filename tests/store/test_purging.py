@@ -197,6 +197,21 @@ def test_old_calls_are_found_behind_any_number_of_others(store: Store) -> None:
     assert [call["id"] for call in purged] == [f"c{BATCH}"]
 
 
+def test_the_names_of_old_files_are_purged(store: Store) -> None:
+    row = "INSERT INTO imports (at, file, actor, digest, added) VALUES (:at, 'Erika.csv', 'anna', 'd', 3)"
+    for at in (OLD, NOW):
+        store.connection.execute(row, {"at": to_ms(at)})
+    purge(store)
+    purge(store)
+    assert [dict(row) for row in store.connection.execute("SELECT file, digest, added FROM imports ORDER BY at")] == [
+        {"file": "", "digest": None, "added": 3},
+        {"file": "Erika.csv", "digest": "d", "added": 3},
+    ]
+    acts = store.connection.execute("SELECT detail FROM audit WHERE act = 'purge'").fetchall()
+    assert [row["detail"] for row in acts] == [f"the names of 1 files from before {BEFORE:%Y-%m-%d}"]
+    assert unscrubbed(store.connection) is Traces.FILE
+
+
 def test_a_purge_wakes_no_reminder(store: Store) -> None:
     insert(store)
     called(store)

@@ -115,7 +115,8 @@ def _modules() -> Iterator[Path]:
 
 
 def _in_templates() -> Iterator[Text]:
-    options = {"extensions": ",".join(EXTENSIONS), "trimmed": "false", "silent": "false"}
+    extensions = ",".join(f"{one.__module__}.{one.__name__}" for one in EXTENSIONS)
+    options = {"extensions": extensions, "trimmed": "false", "silent": "false"}
     options |= {"trim_blocks": "true", "lstrip_blocks": "true"}
     keywords = {"gettext": None, "_": None, "ngettext": (1, 2), "trans": None}
     for path in sorted(TEMPLATES.rglob("*.*")):

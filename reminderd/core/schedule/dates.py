@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import StrEnum
+from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -253,12 +254,18 @@ LANGUAGES: Final = ("en", "de", "es", "fr")
 
 def month_of(name: str) -> int | None:
     """Return the month, from 1 to 12, that a name or its abbreviation means; None: none."""
-    return _MONTHS.get(_folded(name))
+    return _numbers_by_name("months").get(_folded(name))
 
 
 def weekday_of(name: str) -> int | None:
     """Return the weekday, Monday is 0, that a name or its abbreviation means; None: none."""
-    return _WEEKDAYS.get(_folded(name))
+    return _numbers_by_name("days").get(_folded(name))
+
+
+@cache
+def _numbers_by_name(kind: str) -> dict[str, int]:
+    """Return the number of every spelling; reading the languages takes a while, and most starts need none."""
+    return dict(day_names(kind))
 
 
 def day_names(kind: str) -> Iterator[tuple[str, int]]:
@@ -275,7 +282,3 @@ def _folded(text: str) -> str:
     """Return a text without case, accents and the dot of an abbreviation."""
     plain = unicodedata.normalize("NFKD", text.casefold())
     return "".join(character for character in plain if not unicodedata.combining(character)).strip(". ")
-
-
-_MONTHS: Final = dict(day_names("months"))
-_WEEKDAYS: Final = dict(day_names("days"))
