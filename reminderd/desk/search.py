@@ -1,7 +1,7 @@
 """Search for reminders. What was searched for stands in no URL as it is, and in no line of the audit.
 
-Results show only the last digits of a number, which whoever looks for somebody knows. The whole number is on the page
-of the reminder, and who opens that is in the audit.
+Results show only the last digits of a number: a person who looks for a patient knows those. The whole number is on the
+page of the reminder, and who opens that is in the audit.
 """
 
 import json
