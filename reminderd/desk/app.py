@@ -10,7 +10,7 @@ from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from reminderd.desk import add, importing, login, opt_outs, record, report, search, today
+from reminderd.desk import add, importing, login, opt_outs, record, report, search, system, today
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
 from reminderd.desk.files import file_response
@@ -28,6 +28,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *record.ROUTES,
     *opt_outs.ROUTES,
     *report.ROUTES,
+    *system.ROUTES,
     *login.ROUTES,
 )
 """Every page and act, in the order of the navigation."""

@@ -14,6 +14,7 @@ from reminderd.core.phone import existing_number
 from reminderd.core.requests import normal_name
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
+from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.pages import Route, done, form, render, see_other
 from reminderd.desk.sessions import Visitor
 from reminderd.engine.context import log_transition
@@ -82,7 +83,7 @@ async def add(desk: Desk, visitor: Visitor) -> Response:
     try:
         number = existing_number(normal_name(written), desk.config.clinic.country)
     except ValueError as error:
-        wrong["wrong_number"] = desk.catalog.sentence(str(error))
+        wrong["wrong_number"] = mistake_of(desk.catalog, str(error))
     if len(source) > _LONGEST_SOURCE or not source.isprintable():
         wrong["wrong_source"] = desk.catalog.gettext(_WRONG_SOURCE)
     if wrong:
