@@ -18,6 +18,7 @@ from reminderd.core.script.preview import Passage, heard
 from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
+from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.pages import Freshness, Route, done, form, freshness, next_freshness, render
 from reminderd.desk.sessions import Visitor
 from reminderd.desk.today import way_back
@@ -245,7 +246,7 @@ async def do(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
     note = typed.text("note") or None
     mistake = None if note is None else wrong_note(note)
     if note is not None and mistake is not None:
-        return await _asked(desk, visitor, address, asked_for, note=note, error=desk.catalog.sentence(mistake))
+        return await _asked(desk, visitor, address, asked_for, note=note, error=mistake_of(desk.catalog, mistake))
     asked = Asked(
         act=asked_for,
         reminder_id=_id_at(desk, address),
