@@ -1,5 +1,6 @@
 """Today, and any other day: who still needs a human, who is in a call, what waits, and what is done."""
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any, Final
@@ -29,6 +30,7 @@ from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.sqlite.driver import Connection
 
 _DAY: Final = timedelta(days=1)
+_BACK: Final = re.compile(r"/(\?date=[\d-]{10})?|/day\?list=[a-z]+(&date=[\d-]{10})?(&after=[\w-]+)?", re.ASCII)
 _TODAY: Final = N_("Today")
 
 _TITLES: Final = {
@@ -98,6 +100,11 @@ class Line:
                 return ("call-again", "done")
 
 
+def way_back(written: str) -> str | None:
+    """Return the page of a day or of a list from which an act was sent; None: it was sent from another page."""
+    return written if _BACK.fullmatch(written) else None
+
+
 async def today(desk: Desk, visitor: Visitor) -> Response:
     """Show today, or the day that was asked for."""
     return await _shown(desk, visitor, "today.html", await freshness(desk))
@@ -118,7 +125,9 @@ async def one_list(desk: Desk, visitor: Visitor) -> Response:
     after = _place_asked(desk)
     page = await desk.read(partial(read_list, which=which, day=day, after=after))
     values = _around(desk, day)
-    first = None if after is None else values["list_url"](which)
+    list_url = values["list_url"]
+    values["back"] = list_url(which, "" if after is None else request.args["after"])
+    first = None if after is None else list_url(which)
     found = _lines(desk, which, day, page)
     return await render(desk, visitor, "day_list.html", which=which, found=found, first=first, **values)
 
@@ -187,6 +196,7 @@ def _around(desk: Desk, day: Day) -> dict[str, Any]:
         "part_url": "/today/part"
         if "date" not in request.args
         else f"/today/part?{urlencode({'date': shown.isoformat()})}",
+        "back": "/" if "date" not in request.args else day_url(shown),
         "day_url": day_url,
         "list_url": list_url,
         "titles": _TITLES,

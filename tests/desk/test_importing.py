@@ -13,7 +13,7 @@ from attrs import evolve
 
 from reminderd.config import Config
 from reminderd.config.schema import ImportConfig, MessagesConfig, ProfileConfig, RemindersConfig
-from reminderd.desk.uploads import KEPT, MOST_BYTES, MOST_FILES, FileReading
+from reminderd.desk.uploads import KEPT, MOST_BYTES, MOST_FILES, FileReading, Uploads
 from reminderd.imports import one_file
 from reminderd.imports.formats import profile_of
 from reminderd.imports.loop import CHUNK
@@ -72,7 +72,7 @@ async def until(fact: Callable[[], bool]) -> None:
 async def test_a_dry_run_says_in_words_what_the_file_would_do_and_changes_nothing(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         page = await uploaded(server, TABLE)
-        assert page.root.one(class_="summary").text == "1 new, 1 refused"
+        assert page.root.one(class_="summary").text == "1 new, 1 rejected"
         assert "line 3: phone number: not a number" in page.text
         assert "call +12025550123 on Saturday, January 7, 2040" in page.text
         assert "UTF-8, commas between cells" in page.text
@@ -83,7 +83,7 @@ async def test_a_dry_run_says_in_words_what_the_file_would_do_and_changes_nothin
 async def test_what_was_shown_is_taken_and_recorded_and_the_file_deleted(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         page = await taken(server, await uploaded(server, TABLE, "C:\\lists\\list.csv"))
-        assert page.notice == "The file was imported: 1 new, 1 refused."
+        assert page.notice == "The file was imported: 1 new, 1 rejected."
         [row] = await server.rows("SELECT ref, phone_number FROM reminders")
         assert row == {"ref": "7", "phone_number": "+12025550123"}
         [record] = await server.rows("SELECT file, actor, status, added, rejected FROM imports")
@@ -93,17 +93,17 @@ async def test_what_was_shown_is_taken_and_recorded_and_the_file_deleted(tmp_pat
         assert [path.name for path in kept(tmp_path)] == ["1.rejected.csv"]
 
 
-async def test_the_refused_rows_are_a_table_that_can_be_corrected_and_imported(tmp_path: Path) -> None:
+async def test_the_rejected_rows_are_a_table_that_can_be_corrected_and_imported(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         await taken(server, await uploaded(server, TABLE))
         answer = await server.browser.raw("GET", "/import/rejected")
         assert answer.headers["Content-Disposition"] == 'attachment; filename="rejected.csv"'
         assert answer.headers["Cache-Control"] == "no-store"
-        header, refused = answer.content.decode("utf-8-sig").splitlines()
+        header, row = answer.content.decode("utf-8-sig").splitlines()
         assert header == "line,reason,ref,phone,message,at"
-        assert refused.endswith("8,030,Hello.,2040-01-07 09:30")
+        assert row.endswith("8,030,Hello.,2040-01-07 09:30")
         await server.browser.post("/import/discard", {"csrf": await csrf(server)})
-        corrected = f"{header}\n{refused.replace(',030,', ',+12025550124,')}\n".encode()
+        corrected = f"{header}\n{row.replace(',030,', ',+12025550124,')}\n".encode()
         page = await taken(server, await uploaded(server, corrected, "rejected.csv"))
         assert page.notice == "The file was imported: 1 new."
         assert len(await server.rows("SELECT id FROM reminders")) == 2
@@ -186,14 +186,14 @@ async def test_nothing_more_is_done_than_was_shown(tmp_path: Path) -> None:
         await taken(server, await uploaded(server, TABLE))
         await server.browser.post("/import/discard", {"csrf": await csrf(server)})
         page = await uploaded(server, TABLE)
-        assert page.root.one(class_="summary").text == "1 unchanged, 1 refused"
+        assert page.root.one(class_="summary").text == "1 unchanged, 1 rejected"
         await server.run_sql("UPDATE reminders SET message = 'Another text.'")
         page = await taken(server, page)
         assert "since you looked, something has changed" in page.notice
-        assert page.root.one(class_="summary").text == "1 changed, 1 refused"
+        assert page.root.one(class_="summary").text == "1 changed, 1 rejected"
         assert (await server.rows("SELECT message FROM reminders"))[0]["message"] == "Another text."
         page = await taken(server, page)
-        assert page.notice == "The file was imported: 1 changed, 1 refused."
+        assert page.notice == "The file was imported: 1 changed, 1 rejected."
 
 
 async def test_a_dry_run_that_was_not_the_last_is_not_taken(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ async def test_another_session_sees_nothing_of_the_file(tmp_path: Path) -> None:
         assert refused.status_code == 303
         await other.post("/import/take", {"csrf": seen.form("/logout").fields["csrf"], "shown": ""})
         await other.post("/import/discard", {"csrf": seen.form("/logout").fields["csrf"]})
-        assert (await taken(server, page)).notice == "The file was imported: 1 new, 1 refused."
+        assert (await taken(server, page)).notice == "The file was imported: 1 new, 1 rejected."
 
 
 async def test_a_forged_form_brings_no_file(tmp_path: Path) -> None:
@@ -465,7 +465,7 @@ async def test_an_error_on_the_way_is_shown_and_the_file_can_be_tried_again(
         monkeypatch.undo()
         page = await server.browser.submit(page, "/import/discard")
         page = await taken(server, await uploaded(server, TABLE))
-        assert page.notice == "The file was imported: 1 new, 1 refused."
+        assert page.notice == "The file was imported: 1 new, 1 rejected."
 
 
 async def test_a_bug_in_an_import_is_not_the_end_of_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -477,6 +477,27 @@ async def test_a_bug_in_an_import_is_not_the_end_of_the_pages(tmp_path: Path, mo
         page = await uploaded(server, TABLE)
         assert "unexpected error; the log has more" in page.notice
         assert (await server.browser.get("/")).status == 200
+
+
+async def test_a_file_for_which_there_is_no_room_is_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async with desk_of(tmp_path) as server:
+        monkeypatch.setattr(Uploads, "begin", full)
+        page = await uploaded(server, TABLE)
+        assert page.notice == (
+            "The file could not be kept: No space left on device. Nothing was changed. Ask the admin."
+        )
+
+
+async def test_the_columns_of_the_numbers_are_counted_if_there_are_several(tmp_path: Path) -> None:
+    rows = "7,+12025550123,,Hello.,2040-01-07 09:30\n8,,+12025550124,Hello.,2040-01-07 09:30\n"
+    async with desk_of(tmp_path) as server:
+        page = await uploaded(server, f"ref,mobile,home phone,message,at\n{rows}".encode())
+        assert "numbers from mobile: 1 numbers from home phone: 1" in page.text
 
 
 async def test_a_cell_is_never_markup(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from attrs import evolve
 from reminderd.core.answers import Report
 from reminderd.core.model import CallState
 from reminderd.core.rules import Rules
-from reminderd.desk.today import _of_call
+from reminderd.desk.today import _of_call, way_back
 from reminderd.staff.acts import sight_of
 from reminderd.store import day as day_module
 from reminderd.store.day import LastCall
@@ -387,3 +387,51 @@ async def test_in_german_the_page_is_german(tmp_path: Path) -> None:
         page = await desk.browser.get("/")
     assert page.heading == "Heute, Montag, 2. März 2026"
     assert [one.text for one in page.root.all("h2")] == ["Jemand muss sich kümmern"]
+
+
+async def test_what_is_done_in_a_list_leads_back_to_it(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as desk:
+        for name, at in (("a", NOW), ("b", NOW), ("c", NOW - DAY), ("d", NOW - DAY)):
+            await add(desk, name, status="failed", end_code="not_answered", scheduled_at=to_ms(at), wake_at=None)
+        page = await desk.browser.get("/")
+        page = await desk.browser.submit(page, f"{desk.address('a')}/call-again")
+        assert (page.heading, page.notice) == ("Today, Monday, March 2, 2026", "The patient will be called again.")
+        assert ["visit-b" in line for line in lines(page, "open")] == [True]
+        assert "visit-a" in lines(page, "waiting")[0]
+        page = await desk.browser.submit(page, f"{desk.address('b')}/done", note="reached her daughter")
+        assert (page.notice, lines(page, "open")) == ("Noted: the patient was called by you.", [])
+        page = await desk.browser.get("/?date=2026-03-01")
+        page = await desk.browser.submit(page, f"{desk.address('c')}/done")
+        assert (page.heading, len(lines(page, "open"))) == ("Sunday, March 1, 2026", 1)
+        page = await desk.browser.get("/day?list=earlier")
+        page = await desk.browser.submit(page, f"{desk.address('d')}/done")
+        assert page.heading == "Still open from earlier days"
+        acts = await desk.rows("SELECT act, actor, detail FROM audit WHERE reminder_id IN ('a', 'b') ORDER BY id")
+        assert [tuple(act.values()) for act in acts] == [
+            ("call-again", "maria", None),
+            ("done", "maria", "reached her daughter"),
+        ]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "https://elsewhere.example/",
+        "//elsewhere.example",
+        "/\\elsewhere",
+        "/r/x",
+        "/?date=2026-03-01&x=y",
+        "/\n",
+        "/logout",
+    ],
+)
+def test_an_act_leads_back_to_nothing_else(written: str) -> None:
+    assert way_back(written) is None
+
+
+@pytest.mark.parametrize(
+    "written", ["/", "/?date=2026-03-01", "/day?list=open&date=2026-03-01&after=A-_9", "/day?list=done"]
+)
+def test_an_act_leads_back_to_a_day_or_a_list(written: str) -> None:
+    assert way_back(written) == written
