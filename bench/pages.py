@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 from bench.clinic import fill
@@ -116,13 +115,13 @@ class _Browser:
         return text
 
     def time(self, path: str) -> float:
-        """The milliseconds until the page is there, once what it reads is in memory."""
+        """The milliseconds until the page is there, at least, once what it reads is in memory."""
         taken = []
         for _ in range(ROUNDS):
             began = time.perf_counter()
             self.get(path)
             taken.append(time.perf_counter() - began)
-        return median(taken) * 1000
+        return min(taken) * 1000
 
 
 def _paths(browser: _Browser, now: datetime) -> dict[str, str]:
@@ -145,13 +144,13 @@ def _paths(browser: _Browser, now: datetime) -> dict[str, str]:
 
 
 def _time(connection: Connection, read: Read) -> float:
-    """The milliseconds that a query takes, once what it reads is in memory."""
+    """The milliseconds that a query takes at least, once what it reads is in memory: all else is the machine's work."""
     taken = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
         snapshot(connection, read)
         taken.append(time.perf_counter() - began)
-    return median(taken) * 1000
+    return min(taken) * 1000
 
 
 def _reads(connection: Connection) -> Mapping[str, Read]:
