@@ -112,7 +112,8 @@ def test_a_late_report_brings_back_no_personal_column_of_a_call(store: Store) ->
     fill(store)
     [call] = store.calls()
     assert not call.anonymous
-    emptied = evolve(call, phone_number="", **dict.fromkeys(PERSONAL["call_logs"] - {"phone_number"}))
+    nothing: dict[str, Any] = dict.fromkeys(PERSONAL["call_logs"] - {"phone_number"})
+    emptied = evolve(call, phone_number="", **nothing)
     late: Call = evolve(call, phone_number="").storable
     store.connection.execute("UPDATE call_logs SET transcript = NULL, answered_by = NULL, error = NULL")
     CALLS.update(store.connection, emptied, late, updated_at=NOW)
