@@ -167,7 +167,7 @@ def test_a_note_is_shown_as_it_was_written() -> None:
 
 
 def test_why_a_reminder_was_planned_can_be_read_in_another_language() -> None:
-    acts = [{"at": NOW, "act": "add", "actor": "anna", "detail": "3 days before its appointment"}]
+    acts: list[dict[str, Any]] = [{"at": NOW, "act": "add", "actor": "anna", "detail": "3 days before its appointment"}]
     [event, _] = history(a_row(), [], acts)
     assert event.detail == Sentence("%(cadence)s before its appointment", {"cadence": cadence_in_words("3 days")})
     assert lines_of(a_row(), [], acts)[0] == "add by anna (3 days before its appointment)"
