@@ -22,7 +22,7 @@ from reminderd.core.requests import (
     read_tag,
     timezone_mistakes,
 )
-from reminderd.core.rules import Planning, Rules
+from reminderd.core.rules import Planning, PlanningRules, Rules
 from reminderd.core.schedule.cadence import Cadence
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import known_zone
@@ -177,7 +177,7 @@ class PlannedCall:
     """When: as wanted, or earlier, as the calling hours are; None: there are none within a year."""
 
 
-def plan(appointment: AppointmentRequest | Appointment, rules: Rules) -> list[PlannedCall]:
+def plan(appointment: AppointmentRequest | Appointment, rules: PlanningRules) -> list[PlannedCall]:
     """Return the calls that the clinic wants before an appointment, whatever the time is now.
 
     One that is wanted outside the calling hours is planned for their latest start before, never for later. Of two at
@@ -301,7 +301,7 @@ def _warnings(request: AppointmentRequest, rules: Rules, now: datetime, *, opted
 
 
 def wanted_message(
-    appointment: Appointment, rules: Rules, *, is_checked: bool = False
+    appointment: Appointment, rules: PlanningRules, *, is_checked: bool = False
 ) -> tuple[Message | None, str | None]:
     """Return the message of a stored appointment (None: it can't be made), and why no call can be planned.
 
@@ -317,7 +317,7 @@ def wanted_message(
     return message, "; ".join(found) or None
 
 
-def _row_mistakes(appointment: Appointment, message: Message, rules: Rules) -> list[str]:
+def _row_mistakes(appointment: Appointment, message: Message, rules: PlanningRules) -> list[str]:
     return mistakes(
         phone_number=appointment.phone_number,
         message=message.text,

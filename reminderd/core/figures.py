@@ -7,8 +7,6 @@ from typing import Final
 from attrs import field, frozen
 
 from reminderd.core.model import Response, Status
-from reminderd.core.outcomes import NEED_A_HUMAN, outcome
-from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.sentences import Sentence
 
 
@@ -86,18 +84,8 @@ _BY_STATUS: Final = {
 _BY_RESPONSE: Final = {Response.CONFIRMED: Figure.CONFIRMED, Response.CANCEL_REQUESTED: Figure.CANCELLED}
 
 
-def figures_of(
-    reminders: int,
-    status: Status,
-    response: str | None,
-    end_code: EndCode | None,
-    hold_code: HoldCode | None,
-    *,
-    is_done: bool,
-) -> Figures:
-    """Return the figures of so many reminders that have these codes; see `outcome`."""
-    figure = _BY_STATUS[status]
+def figure_of(status: Status, response: str | None) -> Figure:
+    """Return in which figure a reminder counts; a response counts once it is `called`, as in `outcome`."""
     if status is Status.CALLED and response in set(Response):
-        figure = _BY_RESPONSE.get(Response(response), figure)
-    word = outcome(status, response, end_code, hold_code, is_done=is_done)
-    return Figures({figure: reminders}, reminders if word in NEED_A_HUMAN else 0)
+        return _BY_RESPONSE.get(Response(response), Figure.REACHED)
+    return _BY_STATUS[status]

@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from reminderd.core.model import MESSAGE_LIMIT, Reminder
 from reminderd.core.phone import Numbering, patient_number
-from reminderd.core.rules import NO_PLANNING, Planning, Rules
+from reminderd.core.rules import NO_PLANNING, Planning, PlanningRules, Rules
 from reminderd.core.schedule.dates import DayOrder, moment
 from reminderd.core.schedule.time_zones import known_zone, place_zone
 from reminderd.core.script.languages import language_tag, read_language
@@ -161,7 +161,7 @@ def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
     return "; ".join(found) or None
 
 
-def zone_of(reminder: Reminder | ReminderRequest, rules: Rules) -> ZoneInfo:
+def zone_of(reminder: Reminder | ReminderRequest, rules: PlanningRules) -> ZoneInfo:
     """Return the patient's time zone if the reminder has a known one, else the clinic's."""
     own = known_zone(reminder.timezone) if reminder.timezone is not None else None
     return own or rules.calling_hours.zone

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from hashlib import sha256
 from itertools import count
-from typing import Final
+from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
-from attrs import field, frozen
+from attrs import field, fields, frozen, has
 
 from reminderd.core.answers import Capabilities
 from reminderd.core.phone import ANY_NUMBER, Numbering
@@ -126,6 +126,44 @@ def type_key(kind: str) -> str:
     return "".join(kind.split()).casefold()
 
 
+class PlanningRules(Protocol):
+    """The rules that plans depend on: with another of them, all appointments to come are planned anew.
+
+    What plans is handed no others, so that none of them can be left out of `planning_digest`.
+    """
+
+    @property
+    def planning(self) -> Planning:
+        """Return which calls are planned for appointments."""
+
+    @property
+    def calling_hours(self) -> CallingHours:
+        """Return when patients may be called."""
+
+    @property
+    def max_lateness(self) -> timedelta:
+        """Return how late a call may be."""
+
+    @property
+    def numbering(self) -> Numbering:
+        """Return which numbers may be called."""
+
+
+PLANNED_BY: Final = tuple(name for name, member in vars(PlanningRules).items() if isinstance(member, property))
+"""The names of these rules."""
+
+
+def _content(value: Any) -> Any:  # noqa: ANN401 - a rule is of any type
+    """Return all that a value consists of, in an order of its own, so that it looks alike in every process."""
+    if has(type(value)):
+        return type(value).__name__, [(one.name, _content(getattr(value, one.name))) for one in fields(type(value))]
+    if isinstance(value, Mapping):
+        return sorted((repr(key), repr(_content(each))) for key, each in value.items())
+    if isinstance(value, frozenset):
+        return sorted(map(repr, value))
+    return list(map(_content, value)) if isinstance(value, tuple) else value
+
+
 @frozen(kw_only=True)
 class Rules:
     """Everything a transition may depend on, apart from the reminder, its calls, the event and the time."""
@@ -168,13 +206,7 @@ class Rules:
     @property
     def planning_digest(self) -> str:
         """Return what distinguishes the rules by which calls of appointments are planned from any others."""
-        hours, numbering = self.calling_hours, self.numbering
-        parts = (
-            self.planning,
-            (hours.zone, hours.week, sorted(hours.holidays)),
-            self.max_lateness,
-            (numbering.country, sorted(numbering.allowed), sorted(numbering.own)),
-        )
+        parts = [(name, _content(getattr(self, name))) for name in PLANNED_BY]
         return sha256(repr(parts).encode()).hexdigest()
 
     def greeting_takes(self, language: str | None) -> timedelta:

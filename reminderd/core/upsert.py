@@ -151,10 +151,10 @@ def _decide(request: ReminderRequest, existing: Existing | None, rules: Rules, n
         is_held = existing.held is not None and existing.status is Status.SCHEDULED
         return Decision(Intake.HELD if is_held else Intake.UNCHANGED)
     if existing.status is not Status.SCHEDULED:
-        why = f"not changed: the reminder is already {existing.status}; expected the line as it was, or another ref"
+        why = f"not changed: the reminder is already {existing.status}; expected it unchanged, or another ref"
         return Decision(Intake.CONFLICT, why)
     if existing.called:
-        why = "not changed: it was called already and will be again; expected the line as it was, or another ref"
+        why = "not changed: it was called already and will be again; expected it unchanged, or another ref"
         return Decision(Intake.CONFLICT, why)
     is_sure = _goes_back(request, existing) or (existing.held is None and existing.content[0] == request.phone_number)
     # Also if its new time is in the past: refused, the patient would be called at the former one.

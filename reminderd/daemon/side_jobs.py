@@ -21,7 +21,7 @@ from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Outcome
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.imports.folder import ChangedError, Dropped, Folder, Result, import_dropped, reject
-from reminderd.store.changes import trim
+from reminderd.store.changes import WEBHOOK, forget_webhooks, trim
 from reminderd.store.database import Database
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
@@ -183,10 +183,14 @@ def change_retention(
 ) -> DailyJob:
     """Return the job that deletes, once a day and at each start, changes of outcomes of more than `days` ago.
 
-    What was not delivered yet in one of the ways out that are configured is kept.
+    What was not delivered yet in one of the ways out that are configured is kept; what waits for another is forgotten.
     """
 
     async def do() -> None:
+        if WEBHOOK not in ways:
+            waited = await database.write(forget_webhooks)
+            if waited:
+                logger.warning(f"results: [results].url is not set anymore, and {waited} changes were not sent to it")
         old = partial(trim, before=clock.now() - timedelta(days=days), ways=ways)
         while not stopping.is_set() and await database.write(old) > 0:
             pass

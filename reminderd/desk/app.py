@@ -10,7 +10,7 @@ from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from reminderd.desk import add, importing, login, record, report, today
+from reminderd.desk import add, importing, login, opt_outs, record, report, search, system, today
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
 from reminderd.desk.files import file_response
@@ -22,10 +22,13 @@ from reminderd.web.bodies import RequestLimits, with_bounded_bodies
 
 ROUTES: Final[tuple[Route, ...]] = (
     *today.ROUTES,
+    *search.ROUTES,
     *add.ROUTES,
     *importing.ROUTES,
     *record.ROUTES,
+    *opt_outs.ROUTES,
     *report.ROUTES,
+    *system.ROUTES,
     *login.ROUTES,
 )
 """Every page and act, in the order of the navigation."""

@@ -65,6 +65,11 @@ class Catalog:
         """Return the time of day."""
         return format_time(moment, "short", tzinfo=self.zone, locale=self.locale)
 
+    def hour(self, moment: datetime) -> str:
+        """Return the hour in few characters, as on a clock's face where the clinic's clocks have twelve."""
+        has_twelve = "a" in self.locale.time_formats["short"].pattern
+        return format_time(moment, "h aaaaa" if has_twelve else "H", tzinfo=self.zone, locale=self.locale)
+
     def day(self, day: date | datetime) -> str:
         """Return a date with its weekday."""
         pattern = "EEEE, d. MMMM y" if self.language == "de" else "EEEE, MMMM d, y"

@@ -28,8 +28,8 @@ _FIRST: Final = 5
 MOST_SHOWN: Final = 20
 """Rejected rows, and appointments that would be cancelled, that are shown; the file of rejected lines has all."""
 
-Show: TypeAlias = Callable[[float, Tally], None]
-"""Takes the share of the file that is done, and the counts so far."""
+Show: TypeAlias = Callable[[float, Tally | None], None]
+"""Takes the share of the file that is done, and the counts so far; None: nothing of it is imported yet."""
 
 
 @frozen
@@ -108,9 +108,9 @@ def take(
     with open_sync(database) as connection:
         try:
             with one.opened() as opened:
-                now = _checked(opened, connection, lambda share, tally: show(share / 2, tally), is_stopped)
+                now = _checked(opened, connection, lambda share, _tally: show(share / 2, None), is_stopped)
                 if now.would.status is ImportStatus.INTERRUPTED:
-                    return now.would
+                    return _nothing_done(now.would)
                 if shown.forecast.is_exceeded_by(now.forecast):
                     return now
                 result = opened.write(
@@ -143,6 +143,20 @@ def _checked(opened: OpenImport, connection: Connection, show: Show, is_stopped:
         first_rows=first,
         would=_done(opened, result),
         missing=missing,
+    )
+
+
+def _nothing_done(would: Done) -> Done:
+    """Return that an import was stopped before it has begun."""
+    return Done(
+        status=ImportStatus.INTERRUPTED,
+        unit=would.unit,
+        counts={},
+        rejected=0,
+        first_rejected=(),
+        warnings=(),
+        more_warnings=0,
+        why_nothing_cancelled=None,
     )
 
 

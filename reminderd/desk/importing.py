@@ -44,7 +44,7 @@ _COUNTED: Final[Mapping[Intake, str]] = {
     Intake.NOT_NEEDED: N_("%(count)s to cancel, but nothing waits"),
 }
 """What is counted, in this order."""
-_REFUSED: Final = N_("%(count)s refused")
+_REJECTED: Final = N_("%(count)s rejected")
 
 _UNKNOWN_PROFILE: Final = N_("There is no such profile in the configuration.")
 _SNAPSHOT_NEEDS_PROFILE: Final = N_("Choose a profile: only what came from files of the same profile is cancelled.")
@@ -225,7 +225,7 @@ async def _shown(desk: Desk, visitor: Visitor, found: Upload, template: str) -> 
         template,
         upload=found,
         look=_look(found),
-        progress=_counts(catalog, found.counts, found.rejected),
+        progress=_counts(catalog, found.counts, found.rejected) if found.counts or found.rejected else "",
         words="" if result is None else _counts(catalog, result.counts, result.rejected),
         result=result,
         first_rows=[] if found.checked is None else [_row(one) for one in found.checked.first_rows],
@@ -237,7 +237,7 @@ async def _shown(desk: Desk, visitor: Visitor, found: Upload, template: str) -> 
 def _counts(catalog: Catalog, counts: Mapping[Intake, int], rejected: int) -> str:
     """Return in words what became of the rows, or would."""
     found = [(words, counts[intake]) for intake, words in _COUNTED.items() if counts.get(intake)]
-    found += [(_REFUSED, rejected)] if rejected else []
+    found += [(_REJECTED, rejected)] if rejected else []
     if not found:
         found = [(_COUNTED[Intake.ADDED], 0)]
     return ", ".join(catalog.gettext(words, count=catalog.number(count)) for words, count in found)
@@ -246,7 +246,7 @@ def _counts(catalog: Catalog, counts: Mapping[Intake, int], rejected: int) -> st
 def _row(row: tuple[int, Asked | Sequence[str]]) -> tuple[int, str, Asked | Sequence[str]]:
     """Return a row with what it is: what it asks for is shown by that."""
     line, asked = row
-    kinds = {ReminderRequest: "reminder", AppointmentRequest: "appointment", list: "refused"}
+    kinds = {ReminderRequest: "reminder", AppointmentRequest: "appointment", list: "rejected"}
     return line, kinds.get(type(asked), "cancellation"), asked
 
 

@@ -56,6 +56,7 @@ PIECES: Final = (
     N_("expected one"),
     N_("expected a later time"),
     N_("not a name"),
+    N_("not a note"),
     N_("expected 1 to %(most)s printable characters"),
     N_("%(number)s characters"),
     N_("expected at most %(most)s"),

@@ -2,17 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from io import BytesIO
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import trio
 from attrs import frozen
 from markupsafe import Markup
 from quart import Response, g, request
-from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout, ServiceUnavailable
-from werkzeug.formparser import FormDataParser
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout, ServiceUnavailable
 
 from reminderd.core.logins import Role
 from reminderd.desk.context import Desk
@@ -39,6 +37,7 @@ _MOST_OF_ONE: Final = 3
 _MOST_OF_ALL: Final = 60
 _SECONDS_OF_A_BODY: Final = 60.0
 _MOST_FIELDS: Final = 2_000
+_FORM: Final = "application/x-www-form-urlencoded"
 
 SOON: Final = "300ms"
 """When a part that was just shown asks again, and then waits for the next commit."""
@@ -71,20 +70,14 @@ class Form:
     """What a form brings."""
 
     fields: MultiDict[str, str]
-    files: MultiDict[str, FileStorage]
 
     def text(self, name: str) -> str:
         """Return what was written in a field, without the blanks around it; empty if nothing was."""
         return self.fields.get(name, "").strip()
 
-    def file(self, name: str) -> tuple[str, bytes] | None:
-        """Return the name and the content of a file; None: none was chosen."""
-        found = self.files.get(name)
-        return None if found is None or not found.filename else (found.filename, found.stream.read())
-
 
 async def read_form(most_bytes: int) -> Form:
-    """Return what the request's form brings; files are kept in memory, as they are full of patients.
+    """Return what the request's form brings; what is no form brings nothing.
 
     Raises:
         HTTPException: it is too large, or did not arrive.
@@ -100,15 +93,11 @@ async def read_form(most_bytes: int) -> Form:
         raise RequestTimeout from None
     except NoMemoryLeftError:
         raise ServiceUnavailable from None
-    parser = FormDataParser(
-        stream_factory=lambda *_of_a_file, **_named: BytesIO(),
-        max_form_memory_size=most_bytes,
-        max_form_parts=_MOST_FIELDS,
-    )
-    _, fields, files = parser.parse(
-        BytesIO(content), request.mimetype, len(content), {**request.mimetype_params, "charset": "utf-8"}
-    )
-    return Form(fields, files)
+    try:
+        text = content.decode() if request.mimetype == _FORM else ""
+        return Form(MultiDict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)))
+    except ValueError:  # not UTF-8, or too many fields
+        raise BadRequest from None
 
 
 def form() -> Form:

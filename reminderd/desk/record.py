@@ -18,8 +18,10 @@ from reminderd.core.script.preview import Passage, heard
 from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
+from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.pages import Freshness, Route, done, form, freshness, next_freshness, render
 from reminderd.desk.sessions import Visitor
+from reminderd.desk.today import way_back
 from reminderd.engine.context import log_transition
 from reminderd.staff.acts import Act, Asked, SeenOtherwiseError, perform, refusals, sight_of
 from reminderd.staff.history import Record, record_of
@@ -239,12 +241,12 @@ async def _asked(desk: Desk, visitor: Visitor, address: str, act: Act, *, note: 
 
 
 async def do(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
-    """Do what was asked for, once, and show the reminder again."""
+    """Do what was asked for, once, and go back to the list that it was asked for in, or show the reminder again."""
     asked_for, typed = _act_of(act), form()
     note = typed.text("note") or None
     mistake = None if note is None else wrong_note(note)
     if note is not None and mistake is not None:
-        return await _asked(desk, visitor, address, asked_for, note=note, error=desk.catalog.sentence(mistake))
+        return await _asked(desk, visitor, address, asked_for, note=note, error=mistake_of(desk.catalog, mistake))
     asked = Asked(
         act=asked_for,
         reminder_id=_id_at(desk, address),
@@ -263,7 +265,8 @@ async def do(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
         return await done(desk, visitor, path, _refused(desk, asked_for, refusal), kind="error")
     for transition in changed:
         log_transition(transition)
-    return await done(desk, visitor, path, desk.catalog.gettext(WORDS[asked_for].finished))
+    back = way_back(typed.text("back"))
+    return await done(desk, visitor, back or path, desk.catalog.gettext(WORDS[asked_for].finished))
 
 
 def _refused(desk: Desk, act: Act, refusal: NotAllowedError) -> str:

@@ -35,9 +35,10 @@ from reminderd.store.rows import Connection
 
 PATH: Final = "/report"
 
-MOST_ROWS: Final = 1_000
-"""Reminders of a day in one page; the table for a spreadsheet has all."""
-MOST_NEEDING_HUMAN: Final = 200
+MOST_ROWS: Final = 100
+"""Reminders in one page, unless all are asked for, as for paper: those that need a human are the first."""
+ALL: Final = 2_000
+"""As many as a page has at most; the table for a spreadsheet has all."""
 MOST_IMPORTS: Final = 100
 
 _BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
@@ -74,7 +75,8 @@ async def report(desk: Desk, visitor: Visitor) -> Response:
         errors[error.field] = desk.catalog.gettext(error.words)
         today = desk.catalog.local_date(desk.clock.now())
         period = Period(kind=Kind.DAY, first=today, last=today)
-    found = await desk.read(partial(_read, desk=desk, period=period))
+    most = ALL if "all" in request.args else MOST_ROWS
+    found = await desk.read(partial(_read, desk=desk, period=period, most=most))
     parts = parts_of(found.days, period.parts, first_weekday=_first_weekday(desk))
     return await render(
         desk,
@@ -93,7 +95,8 @@ async def report(desk: Desk, visitor: Visitor) -> Response:
         labels=[_label(desk, part, period.parts) for part in parts],
         size=(WIDTH, HEIGHT, LEFT),
         found=found,
-        most=MOST_ROWS if period.days == 1 else MOST_NEEDING_HUMAN,
+        most=most,
+        whole=None if "all" in request.args else _address(PATH, **_asked(period), all=1),
         needs_human_definition=NEEDS_HUMAN_DEFINITION,
         share_definition=SHARE_DEFINITION,
         look=_look,
@@ -126,12 +129,12 @@ async def _lines(desk: Desk, period: Period) -> AsyncIterator[str]:
     yield report_csv(await desk.read(of_other_days), zone, has_header=False)
 
 
-def _read(connection: Connection, *, desk: Desk, period: Period) -> _Found:
+def _read(connection: Connection, *, desk: Desk, period: Period, most: int) -> _Found:
     since, until = midnight(period.first, desk.zone), midnight(period.after, desk.zone)
     if period.days == 1:
         rows = rows_of(connection, since=since, until=until)
     else:
-        rows = needing_human(connection, since=since, until=until, limit=MOST_NEEDING_HUMAN + 1)
+        rows = needing_human(connection, since=since, until=until, limit=most + 1)
     imports = imports_between(connection, since=since, until=until)
     return _Found(
         days=days_of(connection, first=period.first, last=period.last, zone=desk.zone),

@@ -35,6 +35,7 @@ def environment_of(catalog: Catalog, addresses: Addresses, *, country: str) -> E
         "sentence": catalog.sentence,
         "mistake": partial(mistake_of, catalog),
         "time": catalog.time,
+        "hour": catalog.hour,
         "moment": catalog.moment,
         "exactly": catalog.exactly,
         "day": catalog.day,

@@ -1,39 +1,306 @@
-"""Today: who still needs a human, and what becomes of the rest."""
+"""Today, and any other day: who still needs a human, who is in a call, what waits, and what is done."""
 
-from datetime import datetime, time, timedelta
+import re
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlencode
 
-from quart import Response
+import trio
+from attrs import frozen
+from quart import Response, request
+from werkzeug.exceptions import NotFound
 
+from reminderd.core.model import UNANSWERED, CallState
+from reminderd.core.monitoring import errors
+from reminderd.core.outcomes import Group, Outcome, group_of
+from reminderd.core.requests import NOTE_LIMIT
+from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
+from reminderd.core.sentences import Part, Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
 from reminderd.desk.pages import Freshness, Route, freshness, next_freshness, render
 from reminderd.desk.sessions import Visitor
-from reminderd.store.queries import Wanted, list_reminders
+from reminderd.desk.timeline import timeline_of
+from reminderd.staff.acts import sight_of
+from reminderd.staff.status import DatabaseReport, look_at_database, status_report
+from reminderd.store.day import MOST_COUNTED, Day, DayList, Entry, LastCall, Overview, Page, read_day, read_list
+from reminderd.store.queries import Place
+from reminderd.store.rows import from_ms, to_ms
+from reminderd.store.sqlite.driver import Connection
 
-_MOST: Final = 500
+_DAY: Final = timedelta(days=1)
+_BACK: Final = re.compile(r"/(\?date=[\d-]{10})?|/day\?list=[a-z]+(&date=[\d-]{10})?(&after=[\w-]+)?", re.ASCII)
+_TODAY: Final = N_("Today")
+
+_TITLES: Final = {
+    DayList.NEEDS_HUMAN: N_("Needs a human"),
+    DayList.IN_CALL: N_("In a call now"),
+    DayList.WAITING: N_("Waiting"),
+    DayList.DONE: N_("Done"),
+    DayList.EARLIER: N_("Still open from earlier days"),
+    DayList.LATER: N_("Open already for later days"),
+}
+
+_COLUMNS: Final = {
+    DayList.NEEDS_HUMAN: N_("Why"),
+    DayList.IN_CALL: N_("What it does"),
+    DayList.WAITING: N_("Why it waits"),
+    DayList.DONE: N_("How"),
+    DayList.EARLIER: N_("Why"),
+    DayList.LATER: N_("Why"),
+}
+"""What a line says of its reminder, in each list."""
+
+_GOOD: Final = frozenset({Outcome.CONFIRMED, Outcome.REACHED, Outcome.DONE_BY_STAFF})
+_ONCE: Final = N_("called once: %(outcome)s")
+_OFTEN: Final = N_("called %(count)s times, the last time: %(outcome)s")
+_DIALING: Final = N_("the call is being placed")
+_UNCONFIRMED: Final = N_("the call may be under way; the provider is being asked")
+_RINGING: Final = N_("the phone rings")
+_ANSWERED: Final = N_("answered")
+_PLACED: Final = N_("the call was placed")
+_WANTS_TO_CANCEL: Final = N_("the patient wants to cancel the appointment")
+_DUE: Final = N_("due now")
+_AT_ITS_TIME: Final = N_("is called at its time")
+
+
+@frozen(kw_only=True)
+class Line:
+    """A reminder as a line of a list."""
+
+    entry: Entry
+    at: datetime
+    """Its own time; of one that waits, when it is called next."""
+    is_of_another_day: bool
+    """Whether its date is shown, too."""
+    why: Part
+    """Why it needs a human, what its call does, why it waits, or what it has come to."""
+    more: Part | None
+    """How its calls ended, or why it was cancelled."""
+    detail: str | None
+    """The words of the program that wrote more about it."""
+    seen: str
+    """What stands for the parts of it that are shown, so that nobody acts on others."""
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether its patient knows."""
+        return self.entry.outcome in _GOOD
+
+    @property
+    def acts(self) -> tuple[str, ...]:
+        """Return what can be done about it, the likeliest first, by the commands' words."""
+        match self.entry.outcome:
+            case Outcome.NUMBER_CHANGED:
+                return ("accept", "cancel", "done")
+            case Outcome.WANTS_TO_CANCEL:
+                return ("done",)
+            case _:
+                return ("call-again", "done")
+
+
+def way_back(written: str) -> str | None:
+    """Return the page of a day or of a list from which an act was sent; None: it was sent from another page."""
+    return written if _BACK.fullmatch(written) else None
 
 
 async def today(desk: Desk, visitor: Visitor) -> Response:
-    """Show the reminders of today."""
+    """Show today, or the day that was asked for."""
     return await _shown(desk, visitor, "today.html", await freshness(desk))
 
 
 async def part(desk: Desk, visitor: Visitor) -> Response:
-    """Show them again, once something has changed."""
+    """Show the day again, once something has changed."""
     return await _shown(desk, visitor, "today_part.html", await next_freshness(desk, visitor))
 
 
+async def one_list(desk: Desk, visitor: Visitor) -> Response:
+    """Show one list of a day, page by page."""
+    day = _day_asked(desk)
+    try:
+        which = DayList(request.args.get("list", ""))
+    except ValueError:
+        raise NotFound from None
+    after = _place_asked(desk)
+    page = await desk.read(partial(read_list, which=which, day=day, after=after))
+    values = _around(desk, day)
+    list_url = values["list_url"]
+    values["back"] = list_url(which, "" if after is None else request.args["after"])
+    first = None if after is None else list_url(which)
+    found = _lines(desk, which, day, page)
+    return await render(desk, visitor, "day_list.html", which=which, found=found, first=first, **values)
+
+
 async def _shown(desk: Desk, visitor: Visitor, template: str, fresh: Freshness) -> Response:
-    day = desk.catalog.local_date(desk.clock.now())
-    since = datetime.combine(day, time(), desk.zone)
-    until = datetime.combine(day + timedelta(days=1), time(), desk.zone)
-    rows = await desk.read(partial(list_reminders, wanted=Wanted(since=since, until=until), limit=_MOST))
-    return await render(desk, visitor, template, fresh=fresh, rows=rows, day=day)
+    day, now = _day_asked(desk), desk.clock.now()
+    daemon = await desk.doings()
+
+    def read(connection: Connection) -> tuple[Overview, DatabaseReport]:
+        seen = look_at_database(connection, config=desk.config, now=now, uncallable=desk.examined.reasons)
+        return read_day(connection, day=day), seen
+
+    overview, seen = await desk.read(read)
+    report = await trio.to_thread.run_sync(status_report, seen, daemon, desk.config)
+    return await render(
+        desk,
+        visitor,
+        template,
+        fresh=fresh,
+        errors=errors(report),
+        pauses=report.pauses,
+        overview=overview,
+        done=[(word, overview.outcomes[word]) for word in Outcome if _is_done(word) and overview.outcomes[word]],
+        lists={which: _lines(desk, which, day, page) for which, page in overview.lists.items()},
+        timeline=timeline_of(overview.slots, day=day, now=now),
+        **_around(desk, day),
+    )
+
+
+def _is_done(word: Outcome) -> bool:
+    return group_of(word) is Group.DONE
+
+
+def _day_asked(desk: Desk) -> Day:
+    """Return the day in the request's address: today if none is, or what stands there is no date."""
+    today = desk.catalog.local_date(desk.clock.now())
+    try:
+        asked = date.fromisoformat(request.args.get("date", ""))
+    except ValueError:
+        asked = today
+    shown = asked if FIRST_YEAR <= asked.year <= LAST_YEAR else today
+    return Day(since=_midnight(shown, desk), until=_midnight(shown + _DAY, desk), is_today=shown == today)
+
+
+def _midnight(day: date, desk: Desk) -> datetime:
+    return datetime.combine(day, time(), desk.zone).astimezone(UTC)
+
+
+def _around(desk: Desk, day: Day) -> dict[str, Any]:
+    """Return what every template of a day needs: the days around it, its lists' names, and where they are."""
+    shown = desk.catalog.local_date(day.since)
+
+    def day_url(date: date) -> str:
+        return f"/?{urlencode({'date': date.isoformat()})}"
+
+    def list_url(which: DayList, after: str = "") -> str:
+        asked = {"list": which.value} | ({} if day.is_today else {"date": shown.isoformat()})
+        return f"/day?{urlencode(asked | ({'after': after} if after else {}))}"
+
+    return {
+        "day": day,
+        "date": shown,
+        "before": shown - _DAY,
+        "after": shown + _DAY,
+        "title": desk.catalog.gettext(_TODAY) if day.is_today else desk.catalog.short_day(shown),
+        "part_url": "/today/part"
+        if "date" not in request.args
+        else f"/today/part?{urlencode({'date': shown.isoformat()})}",
+        "back": "/" if "date" not in request.args else day_url(shown),
+        "day_url": day_url,
+        "list_url": list_url,
+        "titles": _TITLES,
+        "columns": _COLUMNS,
+        "most_counted": MOST_COUNTED,
+        "note_limit": NOTE_LIMIT,
+        "Group": Group,
+        "DayList": DayList,
+    }
+
+
+def _place_asked(desk: Desk) -> Place | None:
+    """Return where the page before this one ended: the address hides the id, which may name a patient."""
+    found = desk.base.addresses.unlocked(request.args.get("after", ""))
+    moment, _, reminder_id = (found or "").partition(" ")
+    # Also the address of a record can be unlocked; it is no place in a list.
+    return Place(from_ms(int(moment)), reminder_id) if moment.isascii() and moment.isdecimal() else None
+
+
+def _lines(desk: Desk, which: DayList, day: Day, page: Page) -> dict[str, Any]:
+    """Return a page of a list as it is shown, and where the next one begins."""
+    now, following = desk.clock.now(), page.following
+    after = None if following is None else f"{to_ms(following.at)} {following.id}"
+    return {
+        "lines": [_line(entry, which, day, now) for entry in page.entries],
+        "following": None if after is None else desk.base.addresses.locked(after),
+    }
+
+
+def _line(entry: Entry, which: DayList, day: Day, now: datetime) -> Line:
+    at = _next_time(entry) if which is DayList.WAITING else entry.reminder.scheduled_at
+    return Line(
+        entry=entry,
+        at=at,
+        is_of_another_day=not day.since <= at < day.until,
+        why=_why(entry, which, now),
+        more=_more(entry),
+        detail=_detail(entry),
+        seen=sight_of(vars(entry.reminder)),
+    )
+
+
+def _next_time(entry: Entry) -> datetime:
+    """Return when a waiting reminder is called next: it may wait for longer than until its time."""
+    own = entry.reminder
+    return own.scheduled_at if own.hold_code is None or own.wake_at is None else own.wake_at
+
+
+def _why(entry: Entry, which: DayList, now: datetime) -> Part:
+    own = entry.reminder
+    match which:
+        case DayList.IN_CALL:
+            return Sentence(_of_call(entry.call))
+        case DayList.WAITING:
+            if own.hold_code is not None:
+                return Sentence(own.hold_code.sentence)
+            return Sentence(_DUE if own.scheduled_at <= now else _AT_ITS_TIME)
+        case DayList.DONE:
+            return Sentence(entry.outcome)
+        case _:
+            return _reason(entry)
+
+
+def _reason(entry: Entry) -> Part:
+    """Return why somebody must act."""
+    own = entry.reminder
+    if entry.outcome is Outcome.WANTS_TO_CANCEL:
+        return Sentence(_WANTS_TO_CANCEL)
+    if entry.outcome is Outcome.NUMBER_CHANGED and own.hold_code is not None:
+        return Sentence(own.hold_code.sentence)
+    return Sentence(entry.outcome if own.end_code is None else own.end_code.sentence)
+
+
+def _more(entry: Entry) -> Part | None:
+    """Return how its calls ended, or why it was cancelled; None: there is nothing to say."""
+    own = entry.reminder
+    if entry.outcome is Outcome.CANCELLED and own.end_code is not None:
+        return Sentence(own.end_code.sentence)
+    if entry.call_outcome is None:
+        return None
+    values: dict[str, Part] = {"count": own.attempts, "outcome": Sentence(entry.call_outcome.words)}
+    return Sentence(_ONCE if own.attempts <= 1 else _OFTEN, values)
+
+
+def _detail(entry: Entry) -> str | None:
+    """Return what is known beyond the reason; None: nothing is."""
+    own = entry.reminder
+    code = own.end_code if own.status.final else own.hold_code
+    return None if code is None or own.last_error == code.sentence else own.last_error
+
+
+def _of_call(call: LastCall | None) -> str:
+    """Return what a call does that is under way."""
+    if call is None or call.state is CallState.DIALING:
+        return _DIALING
+    if call.state is CallState.UNCONFIRMED:
+        return _UNCONFIRMED
+    if call.status == "ringing":
+        return _RINGING
+    return _PLACED if call.status is None or call.status in UNANSWERED else _ANSWERED
 
 
 ROUTES: Final = (
-    Route(method="GET", path="/", view=today, nav=N_("Today")),
+    Route(method="GET", path="/", view=today, nav=_TODAY),
     Route(method="GET", path="/today/part", view=part, is_part=True),
+    Route(method="GET", path="/day", view=one_list),
 )

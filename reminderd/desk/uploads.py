@@ -182,6 +182,12 @@ class Uploads:
         if upload.stage is not Stage.TAKING:
             self.forget(upload)
 
+    def leave(self, session: str) -> None:
+        """Delete the file of a session that ends; what is being taken goes on."""
+        upload = self.of(session)
+        if upload is not None and upload.stage is not Stage.TAKING:
+            self.discard(session)
+
     def forget_old(self) -> None:
         """Delete what nobody has come back for."""
         now = self.clock.now()
@@ -261,8 +267,10 @@ class Uploads:
         )
 
 
-def _show(upload: Upload, share: float, tally: Tally) -> None:
-    upload.share, upload.counts, upload.rejected = share, dict(tally.done), tally.rejected.lines
+def _show(upload: Upload, share: float, tally: Tally | None) -> None:
+    upload.share = share
+    if tally is not None:
+        upload.counts, upload.rejected = dict(tally.done), tally.rejected.lines
 
 
 def _put(upload: Upload, found: Done | Checked | Refusal) -> None:

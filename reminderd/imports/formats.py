@@ -193,7 +193,7 @@ class Profile:
             ColumnsError: a column of statuses may be about something else.
             UnreadableError: how the dates are written is not clear.
         """
-        check_status(table.header, columns, table.rows())
+        check_status(table.header, columns, table.rows(), table.unit)
         order = day_order_of(table, columns) if self.order is None else self.order
         reading = evolve(self.reading, order=order)
         read = partial(read_row, columns=columns, width=len(table.header), reading=reading)

@@ -131,8 +131,7 @@ def _by_staff(act: Mapping[str, object]) -> Sentence:
     values: dict[str, Part] = {"actor": str(act["actor"]), "since": at, "reason": str(act["detail"])}
     if not act["detail"]:
         return Sentence("dialing is paused by %(actor)s since %(since)s; reminderd resume ends it", values)
-    text = "dialing is paused by %(actor)s since %(since)s (%(reason)s); reminderd resume ends it"
-    return Sentence(text, values)
+    return Sentence("dialing is paused by %(actor)s since %(since)s (%(reason)s); reminderd resume ends it", values)
 
 
 def lines_of(report: StatusReport) -> list[tuple[Sentence, Part]]:

@@ -362,6 +362,17 @@ def note_file(connection: Connection, now: datetime, *, written: Cursor) -> None
     set_progress(connection, now, key=FOLDER, cursor=written)
 
 
+def forget_webhooks(connection: Connection, _now: datetime) -> int:
+    """Forget what was sent and what waits to be sent, as no address is configured anymore; return how many waited.
+
+    Otherwise it would wait forever, and keep its changes. Once an address is configured again, all changes that are
+    kept are sent.
+    """
+    waited = connection.execute("DELETE FROM deliveries").rowcount
+    connection.execute("DELETE FROM settings WHERE key = :key", {"key": WEBHOOK})
+    return waited
+
+
 def trim(connection: Connection, now: datetime, *, before: datetime, ways: Sequence[str]) -> int:
     """Delete some of the changes from before a moment that are delivered in all of these ways; return how many."""
     cursors = [progress(connection, way).cursor or Cursor() for way in ways]

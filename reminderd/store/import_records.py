@@ -118,9 +118,14 @@ def imports_between(connection: Connection, *, since: datetime, until: datetime)
 
 def last_import(connection: Connection, *, actor: str | None = None) -> ImportRecord | None:
     """Return the newest import, of this actor or of anybody; None: there was none."""
-    sql = f"SELECT {_COLUMNS} FROM imports WHERE actor = coalesce(:actor, actor) ORDER BY at DESC, id DESC LIMIT 1"
-    row = connection.execute(sql, {"actor": actor}).fetchone()
-    return None if row is None else _record(row)
+    found = last_imports(connection, limit=1, actor=actor)
+    return found[0] if found else None
+
+
+def last_imports(connection: Connection, *, limit: int, actor: str | None = None) -> list[ImportRecord]:
+    """Return the newest imports, of this actor or of anybody, newest first."""
+    sql = f"SELECT {_COLUMNS} FROM imports WHERE actor = coalesce(:actor, actor) ORDER BY at DESC, id DESC LIMIT :limit"
+    return [_record(row) for row in connection.execute(sql, {"actor": actor, "limit": limit}).fetchall()]
 
 
 def missing_file(connection: Connection, *, expected: Expected, now: datetime) -> datetime | None:

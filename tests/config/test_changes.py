@@ -1,11 +1,14 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from reminderd.config import Config, changes, written
-from reminderd.config.coercion import all_keys
-from reminderd.config.load import _RELOADABLE
+from reminderd.config.coercion import all_keys, secret_keys
+from reminderd.config.load import _RELOADABLE, _reloadable
+from reminderd.keys import file_of
+from tests.config.test_example import EXAMPLE
 
 Load = Callable[..., Config]
 
@@ -121,3 +124,24 @@ def test_the_public_address_changes_only_together_with_the_provider(load: Load, 
     found = changes(twilio, load(GENERIC if kind == "generic" else '[provider]\nkind = "sandbox"\n'))
     assert "[web].public_base_url" in keys(*found.later)
     assert found.config.web.public_base_url == twilio.web.public_base_url
+
+
+_ROW = re.compile(r"^\| (`\[.*?) \| (.*) \|$", re.MULTILINE)
+
+
+def test_the_documentation_lists_every_key_that_a_reload_takes() -> None:
+    """Of a secret also its file, which the table leaves out."""
+    operations = (EXAMPLE.parent / "docs" / "operations.md").read_text(encoding="utf-8")
+    _, _, part = operations.partition("## Change the configuration while it runs")
+    table, _, _ = part.partition("All other keys wait")
+    files = {file_of(path) for path in secret_keys()}
+    keys = {path for path, _ in all_keys()} - files
+    documented: set[tuple[str, ...]] = set()
+    for sections, named in _ROW.findall(table):
+        for section in re.findall(r"`\[(.*?)\]`", sections):
+            inside = tuple(section.split("."))
+            known = {path for path in keys if path[:-1] == inside}
+            names = set(re.findall(r"`([a-z_]+)`", re.sub(r"\(.*?\)", "", named)))
+            documented |= known if named == "all" else {(*inside, name) for name in names}
+    reloadable = tuple(_reloadable())
+    assert documented == {path for path in keys if any(path[: len(place)] == place for place in reloadable)}

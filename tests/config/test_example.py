@@ -7,6 +7,7 @@ from typing import Any
 
 from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, load_config
 from reminderd.config.coercion import all_keys
+from reminderd.providers.registry import PROVIDERS
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 COMMENTED_KEY = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)
@@ -49,7 +50,7 @@ def test_the_example_is_valid_and_only_changes_clinic_calling_and_limits(
 
 def test_the_example_has_every_key_in_the_codes_order_at_its_careful_or_default_value() -> None:
     document = tomllib.loads(COMMENTED_KEY.sub("", EXAMPLE.read_text(encoding="utf-8")))
-    for parent, child in (("provider", "generic"), ("provider", "twilio"), ("calling", "hours")):
+    for parent, child in (*(("provider", name) for name in PROVIDERS), ("calling", "hours")):
         document[f"{parent}.{child}"] = document[parent].pop(child)
     written = {section: list(keys.items()) for section, keys in document.items()}
     known: dict[str, list[tuple[str, object]]] = {}

@@ -1,11 +1,19 @@
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from attrs import evolve, fields, has
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.rules import Backoff, CallPlan, Planning
-from reminderd.core.schedule.cadence import read_cadence
+from reminderd.core.phone import Numbering
+from reminderd.core.rules import PLANNED_BY, Backoff, CallPlan, Planning, Rules
+from reminderd.core.schedule.cadence import Cadence, Unit, read_cadence
+from reminderd.core.schedule.calling_hours import CallingHours
+from reminderd.core.script.scripts import Script, Scripts
+from reminderd.core.script.templates import Templates
 
 BACKOFF = Backoff(timedelta(seconds=1), timedelta(seconds=300))
 
@@ -39,3 +47,69 @@ def test_half_jitter_never_lies_under_half_the_ceiling(failures: int, draw: floa
 )
 def test_calls_are_planned_if_there_is_a_cadence_for_any_appointment(planning: Planning, is_used: bool) -> None:
     assert planning.is_used is is_used
+
+
+PLAN = CallPlan(before=(Cadence(1, Unit.DAY, time(10)),), template="checkup")
+PLANNED = Rules(
+    planning=Planning(
+        default=PLAN,
+        by_type={"lab": PLAN},
+        templates=Templates(
+            by_name={"checkup": "Come."},
+            by_language={"es": {"checkup": "Venga."}},
+            scripts=Scripts(own=Script(clinic="Ours"), by_language={"es": Script(clinic="Nuestra")}),
+            zone=ZoneInfo("UTC"),
+        ),
+    ),
+    calling_hours=CallingHours(ZoneInfo("Europe/Berlin"), holidays=frozenset({"12-25"})),
+    numbering=Numbering(country="DE", allowed=frozenset({"DE"}), own=frozenset({"+4930123456"})),
+)
+
+
+def others(value: Any) -> Iterator[Any]:
+    """Yield the value with another one in each of its places: of each field, of each part, of each key."""
+    if has(type(value)):
+        for one in fields(type(value)):
+            yield from (evolve(value, **{one.alias: each}) for each in others(getattr(value, one.name)))
+    elif isinstance(value, Mapping):
+        yield from ({**value, key: each} for key, known in value.items() for each in others(known))
+        yield {} if value else {"more": "something"}
+    elif isinstance(value, tuple):
+        yield from ((*value[:at], each, *value[at + 1 :]) for at, part in enumerate(value) for each in others(part))
+        yield value[1:] if value else ("more",)
+    elif isinstance(value, frozenset):
+        yield value | {"more"}
+    elif isinstance(value, Unit):
+        yield Unit.WEEK
+    elif value is None:
+        yield "something"
+    else:
+        another: dict[type, Callable[[], Any]] = {
+            bool: lambda: not value,
+            int: lambda: value + 1,
+            str: lambda: f"{value}x",
+            timedelta: lambda: value + timedelta(minutes=1),
+            time: lambda: time(11),
+            ZoneInfo: lambda: ZoneInfo("Asia/Tokyo"),
+        }
+        yield another[type(value)]()
+
+
+@pytest.mark.parametrize("name", PLANNED_BY)
+def test_every_part_of_the_rules_that_plans_depend_on_changes_their_digest(name: str) -> None:
+    changed = [evolve(PLANNED, **{name: each}) for each in others(getattr(PLANNED, name))]
+    assert changed
+    digests = {one.planning_digest for one in changed}
+    assert len(digests) == len(changed)
+    assert PLANNED.planning_digest not in digests
+
+
+def test_a_rule_that_plans_do_not_depend_on_plans_nothing_anew() -> None:
+    assert evolve(PLANNED, max_calls=9, voicemail_is_reached=True).planning_digest == PLANNED.planning_digest
+
+
+def test_the_digest_is_the_same_in_whatever_order_the_rules_are_written() -> None:
+    by_type = {"lab": PLAN, "visit": CallPlan()}
+    turned = dict(reversed(by_type.items()))
+    first, second = (evolve(PLANNED, planning=evolve(PLANNED.planning, by_type=one)) for one in (by_type, turned))
+    assert first.planning_digest == second.planning_digest

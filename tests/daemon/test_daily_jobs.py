@@ -18,6 +18,7 @@ from reminderd.core.logins import counters
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.daemon.setup import daily_jobs
 from reminderd.daemon.side_jobs import AGAIN_AFTER, DailyJob, backups, change_retention, do_daily, retention
+from reminderd.store.changes import WEBHOOK, queue
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
@@ -303,7 +304,12 @@ async def test_old_changes_of_outcomes_are_deleted(tmp_path: Path) -> None:
             await insert(database, f"r{number}", status="called", wake_at=None, scheduled_at=at, updated_at=at)
             dated = f"UPDATE changes SET at = {at} WHERE seq = {number + 1}"
             await database.write(lambda c, _now, dated=dated: c.execute(dated).fetchall())  # type: ignore[misc] # bound
-        job = change_retention(database, daily=AT_NOON, days=5, ways=(), clock=clock, stopping=trio.Event())
+        await database.write(queue)
+        job_of = partial(change_retention, database, daily=AT_NOON, days=5, clock=clock, stopping=trio.Event())
+        for ways, waiting in (((WEBHOOK,), 4), ((), 0)):
+            await job_of(ways=ways).do()
+            assert await database.read(lambda c: c.execute("SELECT count(*) FROM deliveries").fetchone()[0]) == waiting
+        job = job_of(ways=())
         async with running_job(job):
             await until_async(kept)
 

@@ -171,3 +171,18 @@ async def test_a_database_that_can_not_be_read_is_named_as_the_reason(
         page = await desk.browser.get("/")
         assert page.status == 503
         assert "Try again in a minute" in page.text
+
+
+@pytest.mark.parametrize("content", [b"csrf=%FF", b"csrf=\xff", b"&".join([b"a=1"] * 3_000)])
+async def test_a_form_that_can_not_be_read_for_certain_is_refused(tmp_path: Path, content: bytes) -> None:
+    async with desk_of(tmp_path) as desk:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert (await desk.browser.raw("POST", "/logout", content=content, headers=headers)).status_code == 400
+
+
+async def test_what_is_no_form_brings_no_token(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as desk:
+        token = (await desk.browser.get("/")).form("/logout").fields["csrf"]
+        answer = await desk.browser.raw("POST", "/logout", json={"csrf": token})
+        assert answer.status_code == 403
+        assert (await desk.browser.raw("POST", "/logout", files={"csrf": token.encode()})).status_code == 403

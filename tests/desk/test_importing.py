@@ -17,7 +17,7 @@ from reminderd.desk.uploads import KEPT, MOST_BYTES, MOST_FILES, FileReading
 from reminderd.imports import one_file
 from reminderd.imports.formats import profile_of
 from reminderd.imports.loop import CHUNK
-from reminderd.imports.writing import writing
+from reminderd.imports.writing import comparing, writing
 from tests.support.desk import DeskServer, Page, a_config, desk_of
 
 pytestmark = pytest.mark.trio
@@ -72,7 +72,7 @@ async def until(fact: Callable[[], bool]) -> None:
 async def test_a_dry_run_says_in_words_what_the_file_would_do_and_changes_nothing(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         page = await uploaded(server, TABLE)
-        assert page.root.one(class_="summary").text == "1 new, 1 refused"
+        assert page.root.one(class_="summary").text == "1 new, 1 rejected"
         assert "line 3: phone number: not a number" in page.text
         assert "call +12025550123 on Saturday, January 7, 2040" in page.text
         assert "UTF-8, commas between cells" in page.text
@@ -83,7 +83,7 @@ async def test_a_dry_run_says_in_words_what_the_file_would_do_and_changes_nothin
 async def test_what_was_shown_is_taken_and_recorded_and_the_file_deleted(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         page = await taken(server, await uploaded(server, TABLE, "C:\\lists\\list.csv"))
-        assert page.notice == "The file was imported: 1 new, 1 refused."
+        assert page.notice == "The file was imported: 1 new, 1 rejected."
         [row] = await server.rows("SELECT ref, phone_number FROM reminders")
         assert row == {"ref": "7", "phone_number": "+12025550123"}
         [record] = await server.rows("SELECT file, actor, status, added, rejected FROM imports")
@@ -93,17 +93,17 @@ async def test_what_was_shown_is_taken_and_recorded_and_the_file_deleted(tmp_pat
         assert [path.name for path in kept(tmp_path)] == ["1.rejected.csv"]
 
 
-async def test_the_refused_rows_are_a_table_that_can_be_corrected_and_imported(tmp_path: Path) -> None:
+async def test_the_rejected_rows_are_a_table_that_can_be_corrected_and_imported(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         await taken(server, await uploaded(server, TABLE))
         answer = await server.browser.raw("GET", "/import/rejected")
         assert answer.headers["Content-Disposition"] == 'attachment; filename="rejected.csv"'
         assert answer.headers["Cache-Control"] == "no-store"
-        header, refused = answer.content.decode("utf-8-sig").splitlines()
+        header, row = answer.content.decode("utf-8-sig").splitlines()
         assert header == "line,reason,ref,phone,message,at"
-        assert refused.endswith("8,030,Hello.,2040-01-07 09:30")
+        assert row.endswith("8,030,Hello.,2040-01-07 09:30")
         await server.browser.post("/import/discard", {"csrf": await csrf(server)})
-        corrected = f"{header}\n{refused.replace(',030,', ',+12025550124,')}\n".encode()
+        corrected = f"{header}\n{row.replace(',030,', ',+12025550124,')}\n".encode()
         page = await taken(server, await uploaded(server, corrected, "rejected.csv"))
         assert page.notice == "The file was imported: 1 new."
         assert len(await server.rows("SELECT id FROM reminders")) == 2
@@ -186,14 +186,14 @@ async def test_nothing_more_is_done_than_was_shown(tmp_path: Path) -> None:
         await taken(server, await uploaded(server, TABLE))
         await server.browser.post("/import/discard", {"csrf": await csrf(server)})
         page = await uploaded(server, TABLE)
-        assert page.root.one(class_="summary").text == "1 unchanged, 1 refused"
+        assert page.root.one(class_="summary").text == "1 unchanged, 1 rejected"
         await server.run_sql("UPDATE reminders SET message = 'Another text.'")
         page = await taken(server, page)
         assert "since you looked, something has changed" in page.notice
-        assert page.root.one(class_="summary").text == "1 changed, 1 refused"
+        assert page.root.one(class_="summary").text == "1 changed, 1 rejected"
         assert (await server.rows("SELECT message FROM reminders"))[0]["message"] == "Another text."
         page = await taken(server, page)
-        assert page.notice == "The file was imported: 1 changed, 1 refused."
+        assert page.notice == "The file was imported: 1 changed, 1 rejected."
 
 
 async def test_a_dry_run_that_was_not_the_last_is_not_taken(tmp_path: Path) -> None:
@@ -237,6 +237,32 @@ async def test_a_file_is_deleted_when_nobody_comes_back_for_it(tmp_path: Path) -
         assert kept(tmp_path) == []
 
 
+async def test_a_file_is_deleted_at_the_log_out(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as server:
+        page = await uploaded(server, TABLE)
+        await server.browser.submit(page, "/logout")
+        assert kept(tmp_path) == []
+
+
+async def test_a_file_whose_sender_hangs_up_is_deleted(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as server:
+        begin = (
+            f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{await csrf(server)}\r\n--b\r\n'
+            'Content-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nsome rows\r\n'
+        ).encode()
+        cookies = "; ".join(f"{name}={value}" for name, value in server.browser.cookies.items())
+        head = (
+            f"POST /import HTTP/1.1\r\nHost: {server.url.removeprefix('http://')}\r\nCookie: {cookies}\r\n"
+            f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {len(begin) + 100}\r\n\r\n"
+        ).encode()
+        stream = await trio.open_tcp_stream("127.0.0.1", int(server.url.rpartition(":")[2]))
+        async with stream:
+            await stream.send_all(head + begin)
+            await until(lambda: bool(kept(tmp_path)))
+            assert "The file is arriving." in (await server.browser.get("/import")).text
+        await until(lambda: not kept(tmp_path))
+
+
 async def test_another_session_sees_nothing_of_the_file(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         page = await uploaded(server, TABLE)
@@ -249,7 +275,7 @@ async def test_another_session_sees_nothing_of_the_file(tmp_path: Path) -> None:
         assert refused.status_code == 303
         await other.post("/import/take", {"csrf": seen.form("/logout").fields["csrf"], "shown": ""})
         await other.post("/import/discard", {"csrf": seen.form("/logout").fields["csrf"]})
-        assert (await taken(server, page)).notice == "The file was imported: 1 new, 1 refused."
+        assert (await taken(server, page)).notice == "The file was imported: 1 new, 1 rejected."
 
 
 async def test_a_forged_form_brings_no_file(tmp_path: Path) -> None:
@@ -382,12 +408,30 @@ async def test_an_import_that_is_stopped_keeps_what_it_has_done_and_says_so(
         assert record == {"status": "interrupted", "added": CHUNK}
 
 
+async def test_an_import_that_is_stopped_before_it_writes_has_done_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(GOOD.replace("7,", f"{number},", 1) for number in range(3 * CHUNK))
+    async with desk_of(tmp_path) as server:
+        page = await uploaded(server, (HEADER + rows).encode())
+        import_ = Held(monkeypatch, "comparing")
+        page = await server.browser.submit(page, "/import/take")
+        await until(lambda: import_.is_reached)
+        page = await server.browser.get("/import")
+        assert "new" not in page.root.one("section", id="import").text, "nothing of it is imported yet"
+        await server.browser.submit(page, "/import/discard")
+        import_.release()
+        page = await settled(server, await server.browser.get("/import"))
+        assert "The import was stopped: 0 new until then." in page.notice
+        assert await server.rows("SELECT id FROM imports") == await server.rows("SELECT id FROM reminders") == []
+
+
 class Held:
     """Holds an import after its first chunk was written, until it is released."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, which: str = "writing") -> None:
         self.is_reached = self.is_released = False
-        real = writing
+        real: Any = {"writing": writing, "comparing": comparing}[which]
 
         def held(*arguments: Any, **named: Any) -> Any:
             write = real(*arguments, **named)
@@ -401,7 +445,7 @@ class Held:
 
             return write_and_wait
 
-        monkeypatch.setattr(one_file, "writing", held)
+        monkeypatch.setattr(one_file, which, held)
 
     def release(self) -> None:
         self.is_released = True
@@ -421,7 +465,7 @@ async def test_an_error_on_the_way_is_shown_and_the_file_can_be_tried_again(
         monkeypatch.undo()
         page = await server.browser.submit(page, "/import/discard")
         page = await taken(server, await uploaded(server, TABLE))
-        assert page.notice == "The file was imported: 1 new, 1 refused."
+        assert page.notice == "The file was imported: 1 new, 1 rejected."
 
 
 async def test_a_bug_in_an_import_is_not_the_end_of_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,3 +148,17 @@ async def test_a_name_with_markup_is_only_text(tmp_path: Path) -> None:
         page = await server.browser.get("/report")
     assert "<script>alert(1)</script>" in page.text
     assert "<b>busy</b>" in page.text
+
+
+async def test_a_long_day_begins_with_a_hundred_and_shows_all_when_asked(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as server:
+        for place in range(101):
+            await insert(server, f"r{place:03}", status="called")
+        await insert(server, "failed", status="failed")
+        page = await server.browser.get("/report")
+        rows = page.root.one("table", aria_labelledby="reminders").all("tr")[1:]
+        assert len(rows) == 100
+        assert "ref failed" in rows[0].text
+        whole = await server.browser.get(page.root.one(id="whole").attributes["href"])
+        assert len(whole.root.one("table", aria_labelledby="reminders").all("tr")[1:]) == 102
+        assert not whole.root.all(id="whole")

@@ -130,3 +130,17 @@ def test_an_appointment_is_foreseen_with_each_of_its_calls(store: Store) -> None
     assert stored is not None
     assert (decision.intake, len(stored.reminders)) == (Intake.ADDED, 2)
     assert foresee(request=request).ref_taken_by == stored.appointment["id"]
+
+
+@pytest.mark.parametrize("ref", [None, "G-7"])
+def test_what_is_foreseen_is_read_by_an_index_however_much_is_stored(store: Store, ref: str | None) -> None:
+    asked: list[str] = []
+    store.connection.set_trace_callback(asked.append)
+    foreseen(store, evolve(REMINDER, ref=ref))
+    request = evolve(a_request(), ref=ref)
+    foresee_appointment(store.connection, request=request, rules=store.rules, source=ANNA, now=store.now)
+    store.connection.set_trace_callback(None)
+    explained = [store.connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall() for sql in asked]
+    read = {row["detail"] for rows in explained for row in rows}
+    assert any("reminders" in one for one in read)
+    assert [one for one in read if one.startswith("SCAN") and "USING" not in one] == []

@@ -16,7 +16,10 @@ from reminderd.store.changes import (
     WEBHOOK,
     answers_between,
     changes_after,
+    forget_webhooks,
     newest_change,
+    note_delivered,
+    queue,
     set_progress,
     trim,
     trim_changes,
@@ -277,3 +280,14 @@ def test_what_is_not_delivered_in_a_way_that_is_configured_is_kept(store: Store)
     store.write(partial(set_progress, key=WEBHOOK, cursor=delivered))
     assert store.write(keep) == 1
     assert store.write(partial(trim, before=NOW, ways=())) == 2
+
+
+def test_what_waits_for_an_address_that_was_removed_is_forgotten_and_all_is_sent_to_a_later_one(store: Store) -> None:
+    cancelled(store, 3)
+    store.write(queue)
+    store.write(partial(note_delivered, seq=1))
+    assert store.write(forget_webhooks) == 2
+    assert store.write(forget_webhooks) == 0
+    assert not store.connection.execute("SELECT seq FROM deliveries").fetchall()
+    assert store.write(queue) is None
+    assert [row["seq"] for row in store.connection.execute("SELECT seq FROM deliveries ORDER BY seq")] == [1, 2, 3]

@@ -10,7 +10,7 @@ from reminderd.core.appointments import PlannedCall, plan, too_late_for, wanted_
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, called_off, ended, local, wake_left
 from reminderd.core.model import Appointment, AppointmentStatus, Reminder, Response, Status, evolve
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.rules import Rules
+from reminderd.core.rules import PlanningRules
 from reminderd.core.script.templates import Message
 
 _RESPONSES: Final = frozenset(Response)
@@ -112,7 +112,7 @@ def unplanned_by_error(ledger: Ledger, appointment: Appointment, now: datetime) 
 
 
 def booked(
-    appointment: Appointment, *, ids: Sequence[str], rules: Rules, now: datetime
+    appointment: Appointment, *, ids: Sequence[str], rules: PlanningRules, now: datetime
 ) -> tuple[Appointment, list[Reminder]]:
     """Plan the reminders of a new appointment that was read from a request: what `replanned` does without a history.
 
@@ -132,7 +132,7 @@ def booked(
 
 
 def replanned(
-    ledger: Ledger, appointment: Appointment, *, ids: Sequence[str], rules: Rules, now: datetime
+    ledger: Ledger, appointment: Appointment, *, ids: Sequence[str], rules: PlanningRules, now: datetime
 ) -> Transition:
     """Plan the reminders of an appointment as it is now: keep those that are still right, cancel and add others.
 
@@ -188,7 +188,9 @@ def _with_answer(appointment: Appointment, own: Iterable[Reminder]) -> Appointme
     return evolve(appointment, response=response)
 
 
-def _planned(ledger: Ledger, appointment: Appointment, ids: Sequence[str], rules: Rules, now: datetime) -> Transition:
+def _planned(
+    ledger: Ledger, appointment: Appointment, ids: Sequence[str], rules: PlanningRules, now: datetime
+) -> Transition:
     """Change the waiting reminders of an appointment that takes place, cancel those of no call, add the missing."""
     calls, wanted = (
         plan(appointment, rules),
@@ -251,7 +253,7 @@ class _Wanted:
     """None: it can't be made."""
     wrong: str | None
     """Why nobody can be called."""
-    rules: Rules
+    rules: PlanningRules
     now: datetime
 
     def is_untouched(self, ledger: Ledger, reminder: Reminder) -> bool:

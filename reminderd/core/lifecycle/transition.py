@@ -13,7 +13,7 @@ from reminderd.core.model import Appointment, Call, CallOutcome, CallState, Memb
 from reminderd.core.outcomes import outcome_for, reached
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import zone_of
-from reminderd.core.rules import Rules
+from reminderd.core.rules import PlanningRules, Rules
 
 
 class Level(StrEnum):
@@ -500,7 +500,7 @@ def line_for(reminder: Reminder, call: Call | None, rules: Rules) -> LogLine:
     return LogLine(text, level, reminder.id, None if call is None else call.id, expired=is_expired)
 
 
-def local(moment: datetime, reminder: Reminder, rules: Rules) -> str:
+def local(moment: datetime, reminder: Reminder, rules: PlanningRules) -> str:
     """Return a moment as the patient's wall clock shows it."""
     return f"{moment.astimezone(zone_of(reminder, rules)):%Y-%m-%d %H:%M %Z}"
 

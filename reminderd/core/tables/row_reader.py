@@ -17,7 +17,7 @@ from reminderd.core.tables.words import UNKNOWN_STATUS, Standing
 from reminderd.core.upsert import Cancellation
 
 
-def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]) -> None:
+def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow], unit: str) -> None:
     """Check that a column whose header is just `status` is the appointment's: every word in it is one of those above.
 
     It may be the status of the patient, of an insurance, of a bill.
@@ -31,7 +31,7 @@ def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]
         if row.mistake is None and columns.standing(row.cells) is None:
             name = header[columns.places["status"][0]].strip()
             what = f'status: "{name}" may be the status of the appointment or of something else'
-            why = f"line {row.line} has an unknown word"
+            why = f"{unit} {row.line} has an unknown word"
             expected = f'expected --map status="{name}" if it is the appointment\'s, or --map status= to ignore it'
             raise ColumnsError([f"{what}: {why}; {expected}"])
 

@@ -28,7 +28,17 @@
   document.addEventListener("htmx:sendError", failed);
   document.addEventListener("htmx:responseError", failed);
   document.addEventListener("htmx:timeout", failed);
+  // What somebody has unfolded stays so when the part around it is replaced.
+  var unfolded = [];
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    var part = event.target;
+    unfolded = part.querySelectorAll ? Array.prototype.map.call(part.querySelectorAll("details[open][id]"), function (one) { return one.id; }) : [];
+  });
   document.addEventListener("htmx:afterSwap", function () {
+    unfolded.forEach(function (id) {
+      var found = document.getElementById(id);
+      if (found) { found.open = true; }
+    });
     pause = 2000;
     var found = document.getElementById("stale");
     if (found) { found.remove(); }

@@ -132,7 +132,7 @@ def check(header: str, *words: str, **chosen: str) -> dict[str, tuple[int, ...]]
     names = ["phone", "message", "at", header]
     columns = columns_of(names, chosen)
     rows = [CsvRow(line, ["+4930123456", "Hello.", "2027-03-01 16:00", word]) for line, word in enumerate(words, 2)]
-    check_status(names, columns, rows)
+    check_status(names, columns, rows, "line")
     return dict(columns.places)
 
 
@@ -143,6 +143,9 @@ def test_a_status_column_with_only_known_words_is_the_appointments() -> None:
 def test_a_status_column_with_an_unknown_word_may_be_about_something_else() -> None:
     with pytest.raises(ColumnsError, match=r'status: "Status" may be .* line 3 has an unknown word; .*--map'):
         check("Status", "Confirmed", "insured")
+    names = ["phone", "message", "at", "Status"]
+    with pytest.raises(ColumnsError, match="entry 7 has an unknown word"):
+        check_status(names, columns_of(names, {}), [CsvRow(7, ["", "", "", "insured"])], "entry")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +160,7 @@ def test_in_a_certain_status_column_each_word_only_concerns_its_row(
 
 def test_an_unreadable_row_says_nothing_about_its_status_column() -> None:
     names = ["phone", "message", "at", "status"]
-    check_status(names, columns_of(names, {}), [CsvRow(2, ["", "", "", "insured"], "quotes")])
+    check_status(names, columns_of(names, {}), [CsvRow(2, ["", "", "", "insured"], "quotes")], "line")
 
 
 def test_the_appointments_own_status_column_takes_precedence() -> None:
@@ -187,7 +190,7 @@ def test_the_clinics_own_words_for_a_status_overrule_the_known_ones() -> None:
     columns = columns_of(WITH_STATUS, {}, words=own)
     rows = [CsvRow(2, ["", "", "", "", word]) for word in ("Verschoben", "Completed", "cancelled", "odd")]
     assert [columns.standing(row.cells) for row in rows] == [Standing.OVER, Standing.STANDS, Standing.OVER, None]
-    check_status(WITH_STATUS, columns, rows[:3])
+    check_status(WITH_STATUS, columns, rows[:3], "line")
 
 
 APPOINTMENTS = ["Phone", "Appointment at", "Appointment ID", "Appointment type", "Patient name", "Status", "Template"]

@@ -509,10 +509,11 @@ CREATE INDEX reminders_by_response ON reminders (response, scheduled_at, id, sta
 CREATE INDEX appointments_by_patient_ref ON appointments (patient_ref) WHERE patient_ref IS NOT NULL;
 CREATE INDEX opt_outs_by_time ON opt_outs (created_at, phone_number);
 CREATE INDEX opt_outs_by_last_digits ON opt_outs (substr(phone_number, length(phone_number) - 3), created_at, phone_number);
-CREATE INDEX reminders_by_scheduled_at
-ON reminders (scheduled_at, id, status, response, end_code, hold_code, done_at);
+CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id, status, response);
 CREATE INDEX sessions_by_user ON sessions (user_name);
 CREATE INDEX login_failures_by_time ON login_failures (last_at);
+CREATE INDEX audit_of_looks ON audit (at, id, actor)
+WHERE act IN ('download', 'export', 'log-in', 'log-in-refused', 'log-out', 'search', 'user-add', 'user-passwd', 'user-remove', 'view');
 COMMIT;
 PRAGMA application_id = 1382378852;
 PRAGMA user_version = 2;

@@ -21,8 +21,7 @@ CREATE INDEX opt_outs_by_time ON opt_outs (created_at, phone_number);
 CREATE INDEX opt_outs_by_last_digits ON opt_outs (substr(phone_number, length(phone_number) - 3), created_at, phone_number);
 -- Reports count days by what has become of their reminders: the index has all that they need of a row.
 DROP INDEX reminders_by_scheduled_at;
-CREATE INDEX reminders_by_scheduled_at
-ON reminders (scheduled_at, id, status, response, end_code, hold_code, done_at);
+CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id, status, response);
 
 -- Who may log in. Of a password only its hash is kept.
 CREATE TABLE users (
@@ -70,3 +69,7 @@ CREATE TABLE login_addresses (
 -- again would cancel what was booked since.
 ALTER TABLE imports ADD COLUMN digest TEXT;
 ALTER TABLE imports ADD COLUMN dated_at INTEGER;
+
+-- Who has looked at what, newest first. The condition is `IS_LOOK` in store/looks.py.
+CREATE INDEX audit_of_looks ON audit (at, id, actor)
+WHERE act IN ('download', 'export', 'log-in', 'log-in-refused', 'log-out', 'search', 'user-add', 'user-passwd', 'user-remove', 'view');

@@ -1,0 +1,145 @@
+"""System: whether all is well, in the words of `reminderd status`; pause and resume; who has looked at what."""
+
+import re
+from datetime import date, datetime
+from functools import partial
+from typing import Final
+from urllib.parse import urlencode
+
+from quart import Response, request
+
+from reminderd.core.imports import in_short
+from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.logins import Role
+from reminderd.core.monitoring import errors, verdict
+from reminderd.core.requests import NOTE_LIMIT, wrong_note
+from reminderd.desk.catalog import N_
+from reminderd.desk.context import Desk
+from reminderd.desk.pages import Freshness, Route, done, form, freshness, next_freshness, render
+from reminderd.desk.periods import NO_DATE
+from reminderd.desk.sessions import Visitor
+from reminderd.staff.pausing import resume
+from reminderd.staff.report import DAY, midnight
+from reminderd.staff.status import lines_of
+from reminderd.store.import_records import last_imports
+from reminderd.store.looks import LookPlace, looks
+from reminderd.store.rows import from_ms, to_ms
+from reminderd.store.settings import set_pause
+from reminderd.store.users import list_users
+
+PATH: Final = "/system"
+LOOKS: Final = f"{PATH}/looks"
+
+MOST_IMPORTS: Final = 10
+
+_PLACE: Final = re.compile(r"([0-9]{1,13})-([0-9]{1,18})")
+
+PAUSED: Final = N_("Dialing is paused: nobody is called until an admin resumes it. Calls under way end as usual.")
+PAUSED_ALREADY: Final = N_("Dialing was paused already; your reason is recorded.")
+RESUMED: Final = N_("Dialing is resumed. Reminders that have become too late meanwhile expire.")
+NOT_PAUSED: Final = N_("Dialing was not paused.")
+NOT_RESUMED: Final = N_("Not resumed: %(reason)s.")
+WRONG_REASON: Final = N_("Write at most %(limit)s characters, in one line.")
+NO_REASON: Final = N_("Write why, for those who find nobody called.")
+
+
+async def system(desk: Desk, visitor: Visitor) -> Response:
+    """Show how everything is."""
+    return await _shown(desk, visitor, "system.html", await freshness(desk))
+
+
+async def part(desk: Desk, visitor: Visitor) -> Response:
+    """Show it again, once something has changed."""
+    return await _shown(desk, visitor, "system_part.html", await next_freshness(desk, visitor))
+
+
+async def _shown(
+    desk: Desk, visitor: Visitor, template: str, fresh: Freshness, *, reason: str = "", error: str = ""
+) -> Response:
+    report = await desk.status()
+    imports = await desk.read(partial(last_imports, limit=MOST_IMPORTS))
+    return await render(
+        desk,
+        visitor,
+        template,
+        status=400 if error else 200,
+        fresh=fresh,
+        verdict=verdict(report),
+        kind="error" if errors(report) else "warning" if report.pauses else "success",
+        pauses=report.pauses,
+        # Whether dialing is paused has a place of its own.
+        lines=[(name, line) for name, line in lines_of(report) if name.text != "dialing"],
+        imports=[(record.at, in_short(record)) for record in imports],
+        is_paused=report.glance.paused,
+        is_admin=visitor.may(Role.ADMIN),
+        reason=reason,
+        error=error,
+    )
+
+
+async def pause_dialing(desk: Desk, visitor: Visitor) -> Response:
+    """Pause all dialing."""
+    reason, texts = form().text("reason"), desk.catalog
+    if wrong_note(reason) is not None:
+        error = texts.gettext(WRONG_REASON, limit=NOTE_LIMIT) if reason else texts.gettext(NO_REASON)
+        return await _shown(desk, visitor, "system.html", await freshness(desk), reason=reason, error=error)
+    is_new = await desk.database.write(partial(set_pause, on=True, reason=reason, actor=visitor.name))
+    return await done(desk, visitor, PATH, texts.gettext(PAUSED if is_new else PAUSED_ALREADY))
+
+
+async def resume_dialing(desk: Desk, visitor: Visitor) -> Response:
+    """Resume dialing."""
+    texts = desk.catalog
+    try:
+        is_new = await desk.database.write(partial(resume, actor=visitor.name, rules=desk.rules))
+    except NotAllowedError as refused:
+        words = texts.gettext(NOT_RESUMED, reason=texts.sentence(refused.sentence))
+        return await done(desk, visitor, PATH, words, kind="error")
+    return await done(desk, visitor, PATH, texts.gettext(RESUMED if is_new else NOT_PAUSED))
+
+
+async def who_looked(desk: Desk, visitor: Visitor) -> Response:
+    """Show who has looked at what, and who has logged in, newest first."""
+    actor, day = request.args.get("user", ""), request.args.get("date", "")
+    until, error = _end_of(desk, day)
+    after = _place(request.args.get("after", ""))
+    found, following = await desk.read(partial(looks, actor=actor or None, until=until, after=after))
+    asked = {name: value for name, value in (("user", actor), ("date", day)) if value}
+    more = None if following is None else {"after": f"{to_ms(following.at)}-{following.id}"}
+    return await render(
+        desk,
+        visitor,
+        "looks.html",
+        status=400 if error else 200,
+        looks=found,
+        users=[(user["name"], user["name"]) for user in await desk.read(list_users)],
+        actor=actor,
+        day=day,
+        error=error,
+        more=None if more is None else f"{LOOKS}?{urlencode(asked | more)}",
+    )
+
+
+def _end_of(desk: Desk, day: str) -> tuple[datetime | None, str]:
+    """Return when a day is over, or None for any day; and what is wrong with it."""
+    if not day.strip():
+        return None, ""
+    try:
+        return midnight(date.fromisoformat(day.strip()) + DAY, desk.zone), ""
+    except (ValueError, OverflowError):
+        return None, desk.catalog.gettext(NO_DATE)
+
+
+def _place(text: str) -> LookPlace | None:
+    """Return where a page begins; None: at the beginning."""
+    found = _PLACE.fullmatch(text)
+    return None if found is None else LookPlace(from_ms(int(found[1])), int(found[2]))
+
+
+ROUTES: Final = (
+    Route(method="GET", path=PATH, view=system, nav=N_("System")),
+    Route(method="GET", path=f"{PATH}/part", view=part, is_part=True),
+    Route(method="POST", path=f"{PATH}/pause", view=pause_dialing),
+    Route(method="POST", path=f"{PATH}/resume", view=resume_dialing, role=Role.ADMIN),
+    Route(method="GET", path=LOOKS, view=who_looked, role=Role.ADMIN),
+)

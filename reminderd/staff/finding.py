@@ -1,0 +1,152 @@
+"""Find reminders by what staff know of them: a name, the last digits of a number, days, a status, an answer."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from attrs import evolve, frozen
+
+from reminderd.core.model import Response, Status
+from reminderd.core.phone import number_or_none
+from reminderd.core.requests import REF_LIMIT, is_name, normal_name
+from reminderd.core.schedule.dates import day_of
+from reminderd.core.sentences import Sentence
+from reminderd.staff.report import midnight
+from reminderd.store.queries import LEAST_DIGITS, MOST_NAMED, Place, Value, Wanted, ids_named, list_reminders
+from reminderd.store.rows import Connection
+
+A_PAGE: Final = 50
+
+_BETWEEN_DIGITS: Final = frozenset(" +-./()")
+
+
+@frozen(kw_only=True)
+class SearchText:
+    """A search as it was written; what is empty is not asked for."""
+
+    name: str = ""
+    """The id or `ref` of a reminder or its appointment, or the clinic's own name for the patient."""
+    digits: str = ""
+    """The last digits of a phone number, or a whole one."""
+    first: str = ""
+    """The first day, as `day_of` reads it."""
+    last: str = ""
+    """The last day."""
+    status: str = ""
+    response: str = ""
+
+
+@frozen(kw_only=True)
+class Search:
+    """A search."""
+
+    name: str | None
+    endings: tuple[str, ...]
+    """How the number may end: the first of these with which any does. Empty: any number."""
+    wanted: Wanted
+    """What else is asked for."""
+
+
+@frozen(kw_only=True)
+class Found:
+    """A page of what was found, newest first."""
+
+    rows: list[dict[str, Value]]
+    following: Place | None
+    """Where the next page begins; None: there is none."""
+    has_too_many_names: bool
+    """So many reminders have the name that not all of them were looked up."""
+
+
+class WrongSearchError(Exception):
+    """Nothing can be searched; `mistakes` says by field what is wrong. The empty field stands for all of them."""
+
+    def __init__(self, mistakes: Mapping[str, Sentence]) -> None:
+        super().__init__(", ".join(mistakes))
+        self.mistakes = mistakes
+
+
+def read_search(text: SearchText, *, country: str, zone: ZoneInfo, today: date) -> Search:
+    """Return the search that was written.
+
+    Raises:
+        WrongSearchError: something in it is wrong; every mistake is listed.
+    """
+    wrong: dict[str, Sentence] = {}
+    name = normal_name(text.name)
+    if text.name and not is_name(text.name, name):
+        limit = {"most": str(REF_LIMIT)}
+        wrong["name"] = Sentence("not a name; expected 1 to %(most)s printable characters", limit)
+    endings = () if not text.digits else number_endings(text.digits, country)
+    if text.digits and not endings:
+        wrong["digits"] = NOT_DIGITS
+    days: dict[str, date] = {}
+    for field, written in (("first", text.first), ("last", text.last)):
+        try:
+            days |= {field: day_of(written, today)} if written else {}
+        except ValueError as error:
+            wrong[field] = Sentence(str(error))
+    if len(days) > 1 and days["last"] < days["first"]:
+        wrong["last"] = Sentence("before the first day; expected the same day or a later one")
+    for field, written, words in (("status", text.status, Status), ("response", text.response, Response)):
+        if written and written not in set(words):
+            wrong[field] = Sentence("unknown; choose one of the list")
+    if not wrong and text == SearchText():
+        wrong[""] = Sentence("Fill in at least one field.")
+    if wrong:
+        raise WrongSearchError(wrong)
+    wanted = Wanted(
+        status=Status(text.status) if text.status else None,
+        response=text.response or None,
+        since=midnight(days["first"], zone) if "first" in days else None,
+        until=midnight(days["last"] + timedelta(days=1), zone) if "last" in days else None,
+    )
+    return Search(name=name or None, endings=endings, wanted=wanted)
+
+
+NOT_DIGITS: Final = Sentence("expected the last digits of a phone number, at least 4 of them")
+
+
+def number_endings(text: str, country: str) -> tuple[str, ...]:
+    """Return how a number may end that somebody looks for, most likely first; empty: nothing is known of it.
+
+    A whole number, as it is dialed in the clinic's country, is found in its stored form. The same digits may also be
+    the end of another number.
+    """
+    written = normal_name(text)
+    whole = number_or_none(written, country)
+    digits = "".join(one for one in written if one not in _BETWEEN_DIGITS)
+    is_ending = digits.isascii() and digits.isdigit() and len(digits) >= LEAST_DIGITS
+    found = ([] if whole is None else [whole.removeprefix("+")]) + [digits] * is_ending
+    return tuple(dict.fromkeys(found))
+
+
+def find(connection: Connection, *, search: Search, after: Place | None = None) -> Found:
+    """Return a page of the reminders that a search finds, newest first.
+
+    Args:
+        connection: in a transaction.
+        search: what is asked for.
+        after: where the page before ended; None: from the newest.
+    """
+    ids = None if search.name is None else ids_named(connection, search.name)
+    wanted = evolve(search.wanted, ids=ids)
+    for ending in search.endings:
+        wanted = evolve(wanted, phone_ending=ending)
+        if list_reminders(connection, wanted=wanted, limit=1):
+            break
+    rows = list_reminders(connection, wanted=wanted, limit=A_PAGE + 1, after=after, newest_first=True)
+    shown = rows[:A_PAGE]
+    return Found(
+        rows=shown,
+        following=_place_of(shown[-1]) if len(rows) > A_PAGE else None,
+        has_too_many_names=ids is not None and len(ids) >= MOST_NAMED,
+    )
+
+
+def _place_of(row: Mapping[str, Value]) -> Place:
+    at = row["scheduled_at"]
+    if isinstance(at, str | int | None):  # pragma: no cover - the column is a moment
+        raise TypeError(at)
+    return Place(at, str(row["id"]))

@@ -1,0 +1,127 @@
+"""The search for reminders."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reminderd.staff.finding import A_PAGE
+from reminderd.store.rows import to_ms
+from tests.support.builders import DAY, NOW
+from tests.support.desk import NAME, DeskServer, Page, desk_of, titles_name_nobody
+from tests.support.rows import insert_row
+
+PHONE = "+12025550147"
+
+
+async def fill(desk: DeskServer, *rows: dict[str, Any]) -> None:
+    usual = {"phone_number": PHONE, "message": "Tomorrow at nine.", "scheduled_at": to_ms(NOW)}
+
+    def write(connection: Any, _now: object) -> None:
+        for row in rows:
+            insert_row(connection, "reminders", usual | row)
+
+    await desk.write(write)
+
+
+async def search(desk: DeskServer, **fields: str) -> Page:
+    return await desk.browser.submit(await desk.browser.get("/search"), "/search", **fields)
+
+
+def rows(page: Page) -> list[list[str]]:
+    return [[cell.text for cell in row.all("td")][1:] for row in page.root.one("tbody").all("tr")]
+
+
+async def test_a_search_finds_a_reminder_and_names_nobody_in_the_url(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as desk:
+        await fill(desk, {"id": "r1", "ref": "visit 7", "status": "failed", "end_code": "voicemail"}, {"id": "r2"})
+        page = await search(desk, name="visit 7")
+        assert rows(page) == [["visit 7", "…0147", "not reached", "answered by voicemail"]]
+        assert page.root.one("a", id="found-1").attributes["href"] == desk.address("r1")
+        assert page.form("/search").fields["name"] == "visit 7"
+        titles_name_nobody(page, "visit", "0147", "voicemail")
+        assert PHONE not in page.response.text, "the whole number is on the reminder's page"
+
+
+async def test_who_searches_is_in_the_audit_and_what_for_is_not(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as desk:
+        await search(desk, digits="0147")
+        acts = await desk.rows("SELECT * FROM audit WHERE act = 'search'")
+        assert [(one["actor"], one["reminder_id"], one["detail"]) for one in acts] == [(NAME, None, None)]
+
+
+async def test_all_fields_are_asked_together(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as desk:
+        await fill(
+            desk,
+            {"id": "r1", "status": "called", "response": "confirmed"},
+            {"id": "r2", "status": "called"},
+            {"id": "r3", "status": "called", "response": "confirmed", "scheduled_at": to_ms(NOW + DAY)},
+        )
+        page = await search(
+            desk, digits="555 0147", first="2026-03-02", last="2026-03-02", status="called", response="confirmed"
+        )
+        assert [row[0] for row in rows(page)] == ["r1"]
+        fields = page.form("/search").fields
+        assert (fields["status"], fields["response"], fields["first"]) == ("called", "confirmed", "2026-03-02")
+
+
+async def test_nothing_found_says_what_to_do(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as desk:
+        page = await search(desk, digits="0147")
+        assert page.status == 200
+        assert "No reminder is like this." in page.text
+
+
+async def test_mistakes_stand_at_their_fields(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as desk:
+        page = await search(desk)
+        assert (page.status, page.notice) == (400, "Fill in at least one field.")
+        page = await search(desk, digits="47", first="soon")
+        assert page.status == 400
+        assert "at least 4 of them" in page.root.one("p", id="digits-error").text
+        assert "not a date" in page.root.one("p", id="first-error").text
+        assert await desk.rows("SELECT * FROM audit WHERE act = 'search'") == []
+
+
+@pytest.mark.parametrize("name", ["' OR 1=1 --", "%", '"; DROP TABLE reminders; --', "<script>alert(1)</script>"])
+async def test_what_is_typed_is_only_a_name(tmp_path: Path, name: str) -> None:
+    async with desk_of(tmp_path) as desk:
+        await fill(desk, {"id": "r1"})
+        page = await search(desk, name=name)
+        assert "No reminder is like this." in page.text
+        assert page.form("/search").fields["name"] == name
+        assert [one for one in page.root.all("script") if "src" not in one.attributes] == []
+
+
+async def test_results_are_paged(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as desk:
+        await fill(
+            desk,
+            *(
+                {"id": f"r{number:02}", "scheduled_at": to_ms(NOW + timedelta(minutes=number))}
+                for number in range(A_PAGE + 2)
+            ),
+        )
+        page = await search(desk, digits="0147")
+        assert [rows(page)[0][0], len(rows(page))] == [f"r{A_PAGE + 1}", A_PAGE]
+        following = await desk.browser.get(page.root.one("a", rel="next").attributes["href"])
+        assert [row[0] for row in rows(following)] == ["r01", "r00"]
+        assert following.root.all("a", rel="next") == []
+        titles_name_nobody(following, "r01", "0147")
+
+
+@pytest.mark.parametrize("query", ["", "?search=", "?search=AAAA", "?search=%00", "?search={ours}&after=AAAA"])
+async def test_an_address_that_no_form_of_ours_made_is_no_page(tmp_path: Path, query: str) -> None:
+    async with desk_of(tmp_path) as desk:
+        ours = (await search(desk, name="x")).response.url.params["search"]
+        for path in (f"/search/results{query.format(ours=ours)}", f"/search/results?search={desk.address('r1')[3:]}"):
+            assert (await desk.browser.get(path)).status == 404, path
+
+
+async def test_an_address_with_other_fields_is_no_page(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as desk:
+        for text in ('{"more": "x"}', "[]", '{"first": "soon"}'):
+            sealed = desk.desk.base.addresses.locked(text)
+            assert (await desk.browser.get(f"/search/results?search={sealed}")).status == 404, text
