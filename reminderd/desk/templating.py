@@ -1,10 +1,12 @@
 """Build what renders the pages' templates: in one language, with everything escaped, and no name undefined."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.ext import i18n
+from markupsafe import Markup
 
 from reminderd.core.outcomes import Group, Outcome, group_of
 from reminderd.core.phone import shown_number
@@ -42,6 +44,7 @@ def environment_of(catalog: Catalog, addresses: Addresses, *, country: str) -> E
         "short_day": catalog.short_day,
         "number": catalog.number,
         "percent": catalog.percent,
+        "attributes": _attributes,
         "dialed": partial(shown_number, country=country),
         "record": partial(_record, addresses),
         "badge_of": badge_of,
@@ -57,6 +60,15 @@ _OVER: Final = frozenset({Outcome.CANCELLED, Outcome.OPTED_OUT})
 def badge_of(word: Outcome) -> str:
     """Return the kind of badge that shows what a reminder has come to."""
     return "over" if word in _OVER else _BADGES[group_of(word)]
+
+
+def _attributes(given: Mapping[str, object]) -> Markup:
+    """Return attributes of an element, each with a space before it: `aria_label` is `aria-label`, True has no value."""
+    shown = {name.replace("_", "-"): value for name, value in given.items() if value not in (None, False)}
+    return Markup().join(
+        Markup(" {}").format(name) if value is True else Markup(' {}="{}"').format(name, value)
+        for name, value in shown.items()
+    )
 
 
 def _record(addresses: Addresses, record_id: str) -> str:
