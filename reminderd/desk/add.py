@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final, TypeAlias
 from uuid import uuid4
 
-from attrs import frozen
+from attrs import evolve, frozen
 from babel.core import Locale, UnknownLocaleError
 from quart import Response
 
@@ -14,6 +14,7 @@ from reminderd.core.appointments import AppointmentRequest, AppointmentText, rea
 from reminderd.core.model import Status
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request
+from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.script.languages import BUILT_IN
 from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
@@ -160,6 +161,7 @@ async def _preview(
         return await _form(desk, visitor, kind, values, [f"ref: {_REF_TAKEN}"])
     if foreseen.decision.refused:
         return await _form(desk, visitor, kind, values, [foreseen.decision.reason])
+    zone = None if asked.timezone is None else known_zone(asked.timezone)
     return await render(
         desk,
         visitor,
@@ -167,6 +169,7 @@ async def _preview(
         kind=kind,
         values=values,
         asked=asked,
+        local=None if zone is None else evolve(desk.catalog, zone=zone),
         foreseen=foreseen,
         voice=_language_name(desk.catalog, foreseen.language),
         words=words,

@@ -64,6 +64,8 @@ class Checked:
     columns: Sequence[tuple[str, str]]
     """Each field with the headers it is read from."""
     ignored: Sequence[str]
+    numbers_from: Sequence[tuple[str, int]]
+    """How many rows have their number from which column, if more than one has numbers."""
     first_rows: Sequence[tuple[int, Asked | Sequence[str]]]
     would: Done
     missing: Sequence[Waiting]
@@ -140,6 +142,7 @@ def _checked(opened: OpenImport, connection: Connection, show: Show, is_stopped:
         # A format with our own names says nothing.
         columns=[(name, ", ".join(headers)) for name, headers in read_from if headers != [name]],
         ignored=[name.strip() for name in columns.ignored if name.strip()],
+        numbers_from=[(table.header[place].strip(), rows) for place, rows in sorted(result.numbers_from.items())],
         first_rows=first,
         would=_done(opened, result),
         missing=missing,

@@ -144,6 +144,14 @@ async def test_a_call_outside_the_calling_hours_is_shown_when_it_will_be_placed(
         assert "Call, 3 days before Sunday, January 6, 2030, 10:00 AM" in page.text.replace("\u202f", " ")
 
 
+async def test_a_call_in_another_time_zone_is_shown_on_both_clocks(tmp_path: Path) -> None:
+    async with desk_of(tmp_path, config=planning()) as server:
+        page = await previewed(server, REMINDER_PATH, **REMINDER, timezone="America/Denver")
+        text = page.text.replace("\u202f", " ")
+        assert "Call Thursday, January 10, 2030, 11:30 AM for the patient: Thursday, January 10, 2030, 9:30 AM" in text
+        assert "(America/Denver)" in text
+
+
 async def test_an_appointment_that_is_too_soon_for_a_call_says_so(tmp_path: Path) -> None:
     async with desk_of(tmp_path, config=planning("3 days")) as server:
         page = await previewed(server, APPOINTMENT_PATH, **APPOINTMENT | {"at_date": "2026-03-03"})

@@ -13,7 +13,7 @@ from attrs import evolve
 
 from reminderd.config import Config
 from reminderd.config.schema import ImportConfig, MessagesConfig, ProfileConfig, RemindersConfig
-from reminderd.desk.uploads import KEPT, MOST_BYTES, MOST_FILES, FileReading
+from reminderd.desk.uploads import KEPT, MOST_BYTES, MOST_FILES, FileReading, Uploads
 from reminderd.imports import one_file
 from reminderd.imports.formats import profile_of
 from reminderd.imports.loop import CHUNK
@@ -477,6 +477,27 @@ async def test_a_bug_in_an_import_is_not_the_end_of_the_pages(tmp_path: Path, mo
         page = await uploaded(server, TABLE)
         assert "unexpected error; the log has more" in page.notice
         assert (await server.browser.get("/")).status == 200
+
+
+async def test_a_file_for_which_there_is_no_room_is_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async with desk_of(tmp_path) as server:
+        monkeypatch.setattr(Uploads, "begin", full)
+        page = await uploaded(server, TABLE)
+        assert page.notice == (
+            "The file could not be kept: No space left on device. Nothing was changed. Ask the admin."
+        )
+
+
+async def test_the_columns_of_the_numbers_are_counted_if_there_are_several(tmp_path: Path) -> None:
+    rows = "7,+12025550123,,Hello.,2040-01-07 09:30\n8,,+12025550124,Hello.,2040-01-07 09:30\n"
+    async with desk_of(tmp_path) as server:
+        page = await uploaded(server, f"ref,mobile,home phone,message,at\n{rows}".encode())
+        assert "numbers from mobile: 1 numbers from home phone: 1" in page.text
 
 
 async def test_a_cell_is_never_markup(tmp_path: Path) -> None:
