@@ -1,11 +1,12 @@
 """Check the configuration, what patients hear, or everything that the daemon depends on; print what to do about it."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Final
 
 import click
+from attrs import asdict
 
 from reminderd.cli.common import FAILED, as_json, fail, language_option, with_config, wrong
 from reminderd.cli.output import print_json
@@ -131,9 +132,10 @@ def messages() -> None:
 @click.option("--name", default="Maria Garcia", show_default=True, help="The patient's name.")
 @click.option("--provider", default="Dr. Lee", show_default=True, help="Whom the patient sees.")
 @click.option("--place", default="Room 4", show_default=True, help="Where the appointment is.")
+@as_json
 @with_config
 def preview_(
-    config: Config, *, language: str | None, template: str | None, at: str | None, name: str, provider: str, place: str
+    config: Config, /, *, language: str | None, template: str | None, at: str | None, as_json: bool, **example: str
 ) -> None:
     """Print what patients hear, in the order in which it is spoken, with how long it takes and what could be better.
 
@@ -142,15 +144,34 @@ def preview_(
     templates = templates_of(config)
     names = list(templates.by_name) if template is None else [template]
     languages = [None, *templates.scripts.by_language] if language is None else [language]
-    values = Values(appointment=_appointment(config, at), name=name, provider=provider, place=place)
+    values = Values(appointment=_appointment(config, at), **example)
     try:
         shown = [preview(templates, values, one, names) for one in languages]
     except TemplateError as error:
         wrong([f"--{mistake}" for mistake in error.mistakes])
+    if as_json:
+        print_json(_previews(config, shown), config.calling.zone)
+        return
     for one in shown:
         _print(one)
     if not config.provider.settings.asks_what_to_say:
         click.echo("note: the configured provider gets the message alone, and speaks it in its own way")
+
+
+def _previews(config: Config, shown: Sequence[Preview]) -> dict[str, object]:
+    """Return the same for programs."""
+    return {
+        "message_alone": not config.provider.settings.asks_what_to_say,
+        "languages": [
+            {
+                "language": one.script.language,
+                "voice": one.script.voice or None,
+                "passages": [asdict(passage) for passage in one.passages],
+                "warnings": one.warnings,
+            }
+            for one in shown
+        ],
+    }
 
 
 def _appointment(config: Config, at: str | None) -> datetime:

@@ -1,5 +1,7 @@
 """Add, show, cancel, accept, call again or finish one reminder, at the front desk."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 from typing import Final, NoReturn
 from uuid import uuid4
@@ -24,7 +26,7 @@ from reminderd.config import Config, reading_of, rules_of
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.requests import ReminderRequest, RequestText, read_request, too_late, wrong_note
 from reminderd.core.sentences import text_of
-from reminderd.staff.acts import Act, Asked, perform
+from reminderd.staff.acts import Act, Asked, choices, perform
 from reminderd.staff.adding import add_one
 from reminderd.staff.history import Event, record_of
 from reminderd.store import queries, reminders
@@ -145,19 +147,23 @@ def _staff_command(act: Act, summary: str) -> click.Command:
     @as_json
     @with_config
     def command(config: Config, reminder: str, *, as_json: bool) -> None:
-        _perform(config, Asked(act=act, reminder_id=_id(config, reminder), actor=actor()), as_json=as_json)
+        _perform(config, Asked(act=act, reminder_id=_id(config, reminder, act), actor=actor()), as_json=as_json)
 
     return command
 
 
-cancel = _staff_command(Act.CANCEL, "Cancel a reminder, by id or ref: the patient is no longer called.")
+cancel = _staff_command(
+    Act.CANCEL, "Cancel a reminder, by its id or ref, or its appointment's: the patient is no longer called."
+)
 accept = _staff_command(
     Act.ACCEPT,
-    "Accept the new phone number of a reminder, by id or ref, that is held because an import or the API changed it.",
+    "Accept the new phone number of a reminder, by its id or ref, or its appointment's, that is held because an import"
+    " or the API changed it.",
 )
 call_again = _staff_command(
     Act.CALL_AGAIN,
-    "Call again for a reminder, by id or ref, that failed, expired or was cancelled; its count of calls starts anew.",
+    "Call again for a reminder, by its id or ref, or its appointment's, that failed, expired or was cancelled; its"
+    " count of calls starts anew.",
 )
 
 
@@ -169,13 +175,15 @@ call_again = _staff_command(
 def done(config: Config, reminder: str, note: str | None, *, as_json: bool) -> None:
     """Note that you have called the patient of a reminder yourself: nobody needs to call anymore.
 
+    The reminder is named by its id or ref; or by its appointment's, if only one of its reminders allows this.
     A reminder that waits is cancelled. One that failed or expired, or whose patient wants to cancel, keeps its status,
     and no longer needs a human.
     """
     mistake = None if note is None else wrong_note(note)
     if mistake is not None:
         wrong([f"--note: {mistake}"])
-    _perform(config, Asked(act=Act.DONE, reminder_id=_id(config, reminder), actor=actor(), note=note), as_json=as_json)
+    found = _id(config, reminder, Act.DONE)
+    _perform(config, Asked(act=Act.DONE, reminder_id=found, actor=actor(), note=note), as_json=as_json)
 
 
 def _perform(config: Config, asked: Asked, *, as_json: bool) -> None:
@@ -193,12 +201,29 @@ def _option(mistake: str) -> str:
     return f"--{_OPTIONS.get(field, field)}{colon}{text}"
 
 
-def _id(config: Config, id_or_ref: str) -> str:
+def _id(config: Config, id_or_ref: str, act: Act) -> str:
+    """Return the id of the reminder with this name, or of an appointment's only one that allows the act."""
     with existing_database(config) as connection:
         row = snapshot(connection, partial(queries.find_reminder, id_or_ref=id_or_ref))
-        if row is None:
-            _fail_unknown(connection, id_or_ref)
-    return str(row["id"])
+        if row is not None:
+            return str(row["id"])
+        asked = partial(choices, appointment=id_or_ref, act=act, rules=rules_of(config), now=SystemClock().now())
+        found = snapshot(connection, asked)
+    if found is None:
+        fail(f"no reminder has the id or ref {id_or_ref}")
+    allowed = [(row, refusal) for row, refusal in found if refusal is None]
+    if len(allowed) != 1:
+        several = f"{len(allowed)} of the reminders of the appointment {id_or_ref} allow it; expected the id of one"
+        none = f"no reminder of the appointment {id_or_ref} allows it"
+        lines = [_choice(row, refusal, config.calling.zone) for row, refusal in allowed or found]
+        fail("\n".join([f"{act.refusal}: {several if allowed else none}", *lines]))
+    return str(allowed[0][0]["id"])
+
+
+def _choice(row: Mapping[str, Value], refusal: NotAllowedError | None, zone: ZoneInfo) -> str:
+    at = row["scheduled_at"]
+    due = f", due {spoken(at, zone)}" if isinstance(at, datetime) else ""
+    return f"  {row['id']}{due}: {row['status'] if refusal is None else refusal}"
 
 
 def _fail_unknown(connection: Connection, name: str) -> NoReturn:

@@ -11,6 +11,7 @@ WIDTH: Final = 480
 HEIGHT: Final = 220
 LEFT: Final = 40
 """The room for the numbers of the lines."""
+RIGHT: Final = 6
 TOP: Final = 10
 BOTTOM: Final = 26
 """The room for the labels below them."""
@@ -67,7 +68,7 @@ def plot_of(values: Sequence[Figures]) -> Plot:
     step = _step(max(each.total for each in values))
     top = step * max(-(-max(each.total for each in values) // step), 1)
     unit = (HEIGHT - TOP - BOTTOM) / top
-    room = (WIDTH - LEFT) / len(values)
+    room = (WIDTH - LEFT - RIGHT) / len(values)
     width = min(room * _SHARE, _WIDEST_BAR)
     each_labeled = -(-_LABEL_WIDTH // max(int(room), 1))
     bars = []

@@ -22,6 +22,7 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.staff.history import VIEWS
 from reminderd.store import reminders
+from reminderd.store.appointments import stored_appointment
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load
 from reminderd.store.opt_outs import opt_out
@@ -145,6 +146,29 @@ def refusals(
     with _noted(found, Act.OPT_OUT):
         opt_out_allowed(number, is_listed=number in ledger.opted_out)
     return found
+
+
+def choices(
+    connection: Connection, *, appointment: str, act: Act, rules: Rules, now: datetime
+) -> list[tuple[Mapping[str, Value], NotAllowedError | None]] | None:
+    """Return the reminders of an appointment, by their time, each with why the core would refuse an act on it.
+
+    Args:
+        connection: in a transaction.
+        appointment: its id or `ref`.
+        act: what a person asks for.
+        rules: the clinic's.
+        now: the time.
+
+    Returns:
+        None: no appointment has this name.
+    """
+    found = stored_appointment(connection, appointment)
+    if found is None:
+        return None
+    return [
+        (row, refusals(connection, reminder_id=str(row["id"]), rules=rules, now=now)[act]) for row in found.reminders
+    ]
 
 
 @contextmanager

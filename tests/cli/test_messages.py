@@ -50,6 +50,17 @@ def test_twilio_can_speak_every_preview(configured: Terminal) -> None:
     assert "note:" not in configured.type("messages", "preview").stdout
 
 
+def test_programs_get_one_document(configured: Terminal) -> None:
+    found = configured.json("messages", "preview", "--template", "checkup", "--at", "2027-03-02 16:00", "--name", "Ana")
+    english, spanish = found["languages"]
+    assert found["message_alone"] is True
+    assert (english["voice"], spanish["language"], spanish["voice"]) == (None, "es-US", "Polly.Lupe-Neural")
+    assert set(english["passages"][0]) == {"heading", "seconds", "texts"}
+    spoken = [text for passage in english["passages"] for text in passage["texts"]]
+    assert "Ana: your check-up is on Tuesday, March 2 at 4:00 PM." in " ".join(spoken)
+    assert english["warnings"] == []
+
+
 @pytest.mark.parametrize(
     ("words", "mistake"),
     [
