@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from ipaddress import IPv4Address, ip_address
 from typing import Final
 
 from attrs import frozen
@@ -145,10 +144,6 @@ _LONGEST_DELAY: Final = timedelta(minutes=15)
 """Also the longest time for which a stranger can lock anybody out with one more failure."""
 _MOST_DOUBLINGS: Final = 10
 
-UNKNOWN_ADDRESS: Final = "an unknown address"
-_NETWORK_OF_A_CLIENT: Final = 64
-"""Of an IPv6 address, what a client can't choose freely: the rest it may change with each try."""
-
 
 @frozen
 class Counter:
@@ -169,19 +164,6 @@ class Failures:
     last_at: datetime
 
 
-def counted_address(text: str) -> str:
-    """Return the address of a client as it is counted: an IPv4 address, or the network of an IPv6 address."""
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return UNKNOWN_ADDRESS
-    mapped = address if isinstance(address, IPv4Address) else address.ipv4_mapped
-    if mapped is not None:
-        return str(mapped)
-    network = int(address) >> _NETWORK_OF_A_CLIENT << _NETWORK_OF_A_CLIENT
-    return f"{ip_address(network)}/{_NETWORK_OF_A_CLIENT}"
-
-
 def counters(name: str, address: str, *, exists: bool, is_known: bool) -> tuple[Counter, ...]:
     """Return what counts a failed log-in, and what may refuse it for a while.
 
@@ -192,7 +174,7 @@ def counters(name: str, address: str, *, exists: bool, is_known: bool) -> tuple[
 
     Args:
         name: as typed.
-        address: from `counted_address`.
+        address: the client's, from `core.wrong_tokens.client_address`.
         exists: whether there is an account with this name.
         is_known: whether it was logged in to from this address in the last `KNOWN_FOR`.
     """

@@ -107,7 +107,10 @@ async def _answer(desk: Desk, route: Route, **named: str) -> Response:
             g.form = await read_form(route.body_bytes)
             if not has_token(visitor, g.form.text("csrf")):
                 return await _failure(desk, 403, visitor=visitor)
-    return await route.view(desk, visitor, **named)
+    response = await route.view(desk, visitor, **named)
+    if route.is_part and await visitor_of(desk, is_in_use=False) is None:
+        return _to_log_in(route)  # while it waited for a change, the session has ended
+    return response
 
 
 async def _answer_anybody(desk: Desk, route: Route) -> Response:

@@ -93,7 +93,7 @@ async def open_desk(database: Database, clock: Clock) -> AsyncIterator[DeskBase]
     """Open what the pages need until the end of the process."""
     key = await database.write(partial(desk_key, new=token_hex(32)))
     async with open_reader(database.path) as reader, open_uploads(database.path, clock) as uploads:
-        addresses, log_ins = Addresses(bytes.fromhex(key)), LogIns(database, clock)
+        addresses, log_ins = Addresses(bytes.fromhex(key)), LogIns(database, reader, clock)
         yield DeskBase(reader=reader, addresses=addresses, log_ins=log_ins, uploads=uploads)
 
 

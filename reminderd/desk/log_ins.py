@@ -1,5 +1,6 @@
 """Check who logs in, one at a time: a password takes as long and as much memory to check as it would take to guess."""
 
+from contextlib import AsyncExitStack
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -12,14 +13,13 @@ from loguru import logger
 from reminderd.clock import Clock
 from reminderd.core.logins import (
     Counter,
-    counted_address,
     counters,
     locked_until,
     totp_step,
     user_name,
 )
 from reminderd.passwords import is_right
-from reminderd.store.database import Database
+from reminderd.store.database import Database, Reader
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.users import (
     User,
@@ -31,8 +31,8 @@ from reminderd.store.users import (
     open_session,
 )
 
-MOST_WAITING: Final = 32
-"""How many log-ins may wait for their turn: a few seconds' worth."""
+MOST_WAITING: Final = 16
+"""How many log-ins may wait for their turn: two seconds' worth."""
 
 
 @frozen(kw_only=True)
@@ -44,7 +44,7 @@ class Attempt:
     code: str = field(repr=False)
     """From an authenticator app; empty if the account has none."""
     address: str
-    """The client's, as the trusted proxies report it."""
+    """The client's, from `core.wrong_tokens.client_address`."""
 
 
 class RefusalCode(StrEnum):
@@ -69,11 +69,16 @@ class Refused:
 
 @define(eq=False)
 class LogIns:
-    """Logs users in, one after the other, so that many tries at once need no more memory or time than one."""
+    """Logs users in, one after the other, so that many tries at once need no more memory or time than one.
+
+    Where a user has logged in before, strangers are not ahead: of them, only one at a time waits for the same turn.
+    """
 
     _database: Database
+    _reader: Reader
     _clock: Clock
     _turn: trio.Lock = field(factory=trio.Lock, init=False)
+    _strangers: trio.Lock = field(factory=trio.Lock, init=False)
     _threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1), init=False)
 
     async def log_in(self, attempt: Attempt) -> str | Refused:
@@ -82,11 +87,16 @@ class LogIns:
         Raises:
             StoreUnavailableError: The database can't be read or written right now; nobody is logged in.
         """
-        if self._turn.statistics().tasks_waiting >= MOST_WAITING:
+        found = await self._look_up(attempt)
+        queue = self._turn if found.is_known else self._strangers
+        if found.locked_until is None and queue.statistics().tasks_waiting >= MOST_WAITING:
             return Refused(RefusalCode.BUSY)
-        async with self._turn:
+        async with AsyncExitStack() as turns:
+            if not found.is_known:
+                await turns.enter_async_context(self._strangers)
+            await turns.enter_async_context(self._turn)
             # Who waited for the turn is refused by what has failed in the meantime, before the password is checked.
-            found = await self._database.read(partial(_looked_up, attempt=attempt, now=self._clock.now()))
+            found = await self._look_up(attempt)
             if found.locked_until is not None:
                 return Refused(RefusalCode.LOCKED, found.locked_until)
             with trio.CancelScope(shield=True):  # a client that hangs up is counted all the same
@@ -95,26 +105,28 @@ class LogIns:
                 done = await self._database.write(partial(_settled, attempt=attempt, found=found, right=right))
             return done  # noqa: RET504 - for mypy, a scope may swallow an exception
 
+    async def _look_up(self, attempt: Attempt) -> "_Found":
+        return await self._reader.read(partial(_looked_up, attempt=attempt, now=self._clock.now()))
+
 
 @frozen(kw_only=True)
 class _Found:
     user: User | None
-    address: str
     counted: tuple[Counter, ...]
+    is_known: bool
     locked_until: datetime | None
 
 
 def _looked_up(connection: Connection, *, attempt: Attempt, now: datetime) -> _Found:
-    address = counted_address(attempt.address)
     try:
         name = user_name(attempt.name)
         user = find_user(connection, name)
     except ValueError:
         name, user = attempt.name, None
-    known = user is not None and is_known(connection, now, name=user.name, address=address)
-    counted = counters(name, address, exists=user is not None, is_known=known)
+    known = user is not None and is_known(connection, now, name=user.name, address=attempt.address)
+    counted = counters(name, attempt.address, exists=user is not None, is_known=known)
     until = locked_until(failures_of(connection, counted), now)
-    return _Found(user=user, address=address, counted=counted, locked_until=until)
+    return _Found(user=user, counted=counted, is_known=known, locked_until=until)
 
 
 def _settled(connection: Connection, now: datetime, *, attempt: Attempt, found: _Found, right: bool) -> str | Refused:
@@ -125,13 +137,13 @@ def _settled(connection: Connection, now: datetime, *, attempt: Attempt, found: 
         if secret is not None:
             step = totp_step(secret, attempt.code, now, user.totp_used)
         if secret is None or step is not None:
-            token = open_session(connection, now, user=user, address=found.address, step=step)
+            token = open_session(connection, now, user=user, address=attempt.address, step=step)
             if token is not None:
                 forget_failures(connection, now, counted=found.counted)
                 return token
     account = "a name without an account" if user is None else user.name
     what = "wrong code" if right else "wrong password"
-    detail = f"{account}, from {found.address}" + ("" if user is None else f": {what}")
+    detail = f"{account}, from {attempt.address}" + ("" if user is None else f": {what}")
     note_failure(connection, now, counted=found.counted, detail=detail)
     until = locked_until(failures_of(connection, found.counted), now)
     then = "" if until is None else f"; no more tries for {(until - now).total_seconds():.0f} s"

@@ -1,6 +1,7 @@
 """Log in and out."""
 
 import hmac
+from functools import partial
 from secrets import token_urlsafe
 from typing import Final
 
@@ -51,6 +52,9 @@ async def log_in(desk: Desk) -> Response:
     if isinstance(found, Refused):
         words = _refusal(desk, found)
         return await _form(desk, next_path=next_path, name=typed.text("name"), words=words)
+    former = await visitor_of(desk, is_in_use=False)
+    if former is not None:  # the browser forgets its cookie, so that nobody could end that session
+        await desk.database.write(partial(close_session, session=former.session))
     response = see_other(_next(next_path))
     set_cookie(response, COOKIE, found)
     drop_cookie(response, _FORM_COOKIE)

@@ -15,6 +15,7 @@ from reminderd.core.model import digest
 from reminderd.core.outcomes import Outcome
 from reminderd.core.requests import NOTE_LIMIT, wrong_note
 from reminderd.core.script.preview import Passage, heard
+from reminderd.core.script.scripts import Script
 from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
@@ -200,17 +201,22 @@ async def _shown(desk: Desk, visitor: Visitor, address: str, template: str, fres
         address=address,
         sight=sight,
         row=sight.row,
-        passages=() if sight.is_purged else _passages(desk, sight.row),
+        passages=() if sight.is_purged else _passages(desk, sight),
+        voice_language=_script_of(desk, sight).language,
         asks_what_to_say=asks,
         at_once=AT_ONCE,
     )
 
 
-def _passages(desk: Desk, row: Mapping[str, Value]) -> tuple[Passage, ...]:
-    """Return what a person hears, and what a machine is left, as the clinic's texts are now."""
-    language = row["language"]
-    script = templates_of(desk.config).scripts.of(None if language is None else str(language))
-    to_person, to_machine = heard(script, str(row["message"]))
+def _script_of(desk: Desk, sight: Sight) -> Script:
+    """Return the clinic's texts in the language of a reminder, as they are now."""
+    language = sight.row["language"]
+    return templates_of(desk.config).scripts.of(None if language is None else str(language))
+
+
+def _passages(desk: Desk, sight: Sight) -> tuple[Passage, ...]:
+    """Return what a person hears, and what a machine is left."""
+    to_person, to_machine = heard(_script_of(desk, sight), str(sight.row["message"]))
     return (to_person, to_machine) if desk.rules.leave_voicemail else (to_person,)
 
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from reminderd.core.outcomes import Group, Outcome, group_of
 from reminderd.core.phone import shown_number
+from reminderd.core.schedule.cadence import cadence_in_words
 from reminderd.desk.addresses import Addresses
 from reminderd.desk.catalog import Catalog
 from reminderd.desk.files import url_of_file
@@ -48,6 +49,7 @@ def environment_of(catalog: Catalog, addresses: Addresses, *, country: str) -> E
         "dialed": partial(shown_number, country=country),
         "record": partial(_record, addresses),
         "badge_of": badge_of,
+        "cadence": lambda name: catalog.sentence(cadence_in_words(name)),
     }
     found.globals |= {"language": catalog.language, "static": url_of_file}
     return found

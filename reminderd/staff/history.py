@@ -9,6 +9,7 @@ from attrs import frozen
 
 from reminderd.core.changes import Change
 from reminderd.core.model import CallState, Status
+from reminderd.core.schedule.cadence import cadence_in_words
 from reminderd.core.sentences import Part, Sentence
 from reminderd.store.appointments import StoredAppointment, stored_appointment
 from reminderd.store.changes import changes_of
@@ -23,6 +24,8 @@ VIEWS: Final = frozenset({"view", "search"})
 _CLOSED_BY_US: Final = frozenset({CallState.REFUSED, CallState.NOT_PLACED, CallState.UNREPORTED})
 _BY_A_PERSON: Final = "done"
 """The act whose detail is a note, in the words of the person who did it."""
+_BEFORE: Final = " before its appointment"
+"""What follows the cadence in the detail of a reminder that was planned."""
 _NOBODY: Final[Mapping[str, Sequence[Bundled]]] = {}
 
 
@@ -116,9 +119,18 @@ def _beginning(reminder: Row, acts: Sequence[Row]) -> Iterator[Event]:
 def _acts(acts: Sequence[Row]) -> Iterator[Event]:
     for act in acts:
         values = {"act": Sentence(str(act["act"])), "actor": Sentence(str(act["actor"]))}
-        is_note = act["act"] == _BY_A_PERSON and act["detail"] is not None
-        detail = str(act["detail"]) if is_note else _words(act["detail"])
-        yield from _event(act["at"], Sentence("%(act)s by %(actor)s", values), detail)
+        yield from _event(act["at"], Sentence("%(act)s by %(actor)s", values), _detail(act))
+
+
+def _detail(act: Row) -> Part | None:
+    """Return what is known of an act: a note as it was written, anything else as a sentence."""
+    text = act["detail"]
+    if text is None or act["act"] == _BY_A_PERSON:
+        return None if text is None else str(text)
+    cadence, is_planned, _ = str(text).partition(_BEFORE)
+    if is_planned:
+        return Sentence("%(cadence)s before its appointment", {"cadence": cadence_in_words(cadence)})
+    return Sentence(str(text))
 
 
 def _of_call(call: Row, number: int, others: Sequence[Bundled] = ()) -> Iterator[Event]:

@@ -162,7 +162,7 @@ def open_session(connection: Connection, now: datetime, *, user: User, address: 
         connection: in a write transaction.
         now: the time of the transaction.
         user: the account, whose password was right.
-        address: from `counted_address`; from now on known as one of the user's.
+        address: the client's; from now on known as one of the user's.
         step: the time step of the one-time code, which is used now; None: the user has none.
     """
     checked = {"name": user.name, "password_hash": user.secrets.password_hash, "step": -1 if step is None else step}

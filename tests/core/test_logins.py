@@ -8,9 +8,7 @@ from pyotp import TOTP
 from reminderd.core.logins import (
     FORGOTTEN_AFTER,
     LONGEST_SESSION,
-    UNKNOWN_ADDRESS,
     Failures,
-    counted_address,
     counters,
     has_ended,
     is_touched,
@@ -127,21 +125,6 @@ def test_the_url_for_an_app_has_the_key_and_the_name() -> None:
 
 
 # Failed log-ins
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("", UNKNOWN_ADDRESS),
-        ("unix:", UNKNOWN_ADDRESS),
-    ],
-)
-def test_a_client_is_counted_by_what_it_cannot_choose_of_its_address(text: str, address: str) -> None:
-    assert counted_address(text) == address
 
 
 def keys(name: str, *, exists: bool, is_known: bool) -> list[str]:

@@ -13,9 +13,10 @@ from loguru import logger
 from pyotp import TOTP
 
 from reminderd.core.logins import Role
+from reminderd.core.wrong_tokens import client_address
 from reminderd.desk.log_ins import MOST_WAITING, Attempt, LogIns, RefusalCode, Refused
 from reminderd.passwords import hash_password, is_right
-from reminderd.store.database import Database, open_database
+from reminderd.store.database import Database, open_database, open_reader
 from reminderd.store.users import Secrets, add_user, digest_of, remove_user, session_of
 from tests.support.clock import HandClock
 from tests.support.store import contents
@@ -44,8 +45,9 @@ async def database(tmp_path: Path, clock: HandClock) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def log_ins(database: Database, clock: HandClock) -> LogIns:
-    return LogIns(database, clock)
+async def log_ins(database: Database, clock: HandClock) -> AsyncIterator[LogIns]:
+    async with open_reader(database.path) as reader:
+        yield LogIns(database, reader, clock)
 
 
 def attempt(name: str = "anna", password: str = PASSWORD, code: str = "", address: str = CLINIC) -> Attempt:
@@ -264,3 +266,32 @@ async def test_an_account_that_is_removed_while_its_password_is_checked_lets_nob
             await trio.lowlevel.checkpoint()
         await database.write(partial(remove_user, name="anna", actor="root"))
     assert results == [WRONG]
+
+
+async def test_strangers_are_not_ahead_of_who_has_logged_in_here_before(
+    log_ins: LogIns, database: Database, clock: HandClock
+) -> None:
+    await log_ins.log_in(attempt())
+    answered: list[str | Refused] = []
+
+    async def guess(number: int) -> None:
+        guessed = attempt(f"name{number % 20}", f"guess {number}", address=f"203.0.113.{number}")
+        answered.append(await log_ins.log_in(guessed))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(200):
+            nursery.start_soon(guess, number)
+        while not log_ins._strangers.statistics().tasks_waiting:
+            await trio.lowlevel.checkpoint()
+        assert await who(database, clock, await log_ins.log_in(attempt())) == "anna"
+        assert len(answered) < 200
+        checked = [result for result in answered if isinstance(result, Refused) and result.code is RefusalCode.WRONG]
+        assert len(checked) <= 3
+
+
+async def test_addresses_of_one_customer_count_as_one(log_ins: LogIns) -> None:
+    addresses = [client_address(f"2001:db8:1:2::{number}", [], []) for number in range(6)]
+    for address in addresses[:5]:
+        await fail(log_ins, 1, address=address)
+    assert (await fail(log_ins, 1, address=addresses[5])).code is RefusalCode.LOCKED
+    assert (await fail(log_ins, 1, name="berta", address="2001:db8:1:3::1")) == WRONG

@@ -177,14 +177,14 @@ def hostile_clinic(connection: Connection, *_now: object) -> None:
             connection,
             identity,
             id=f"call-{number}-{HOSTILE}".replace(" ", ""),
-            spoken=True,
+            spoken=identity != "late",
             transcript=f"{PATIENT} {HOSTILE}",
             status=HOSTILE,
             answered_by=HOSTILE,
             error=HOSTILE,
             error_code=HOSTILE,
             external_call_id=f"{number} {HOSTILE}",
-            outcome="heard",
+            outcome="not_answered" if identity == "late" else "heard",
             **({"state": "placed"} if identity == "calling" else {}),
         )
     texts = ("ref", "patient_ref", "type", "template", "language", "name", "provider", "place", "last_error", "source")

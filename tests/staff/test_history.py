@@ -5,7 +5,8 @@ from typing import Any
 
 from reminderd.core.changes import Change, ChangeKind
 from reminderd.core.reasons import EndCode
-from reminderd.core.sentences import text_of
+from reminderd.core.schedule.cadence import cadence_in_words
+from reminderd.core.sentences import Sentence, text_of
 from reminderd.staff.history import history
 from reminderd.store.queries import Bundled
 from tests.support.builders import MINUTE, NOW
@@ -163,3 +164,10 @@ def test_those_who_only_looked_are_left_out() -> None:
 def test_a_note_is_shown_as_it_was_written() -> None:
     acts = [{"at": NOW, "act": "done", "actor": "anna", "detail": "100 % sure: 50%s"}]
     assert "done by anna (100 % sure: 50%s)" in lines_of(a_row(), [], acts)
+
+
+def test_why_a_reminder_was_planned_can_be_read_in_another_language() -> None:
+    acts: list[dict[str, Any]] = [{"at": NOW, "act": "add", "actor": "anna", "detail": "3 days before its appointment"}]
+    [event, _] = history(a_row(), [], acts)
+    assert event.detail == Sentence("%(cadence)s before its appointment", {"cadence": cadence_in_words("3 days")})
+    assert lines_of(a_row(), [], acts)[0] == "add by anna (3 days before its appointment)"

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
+from reminderd.core.sentences import Part, Sentence
+
 EXPECTED: Final = 'a list of times before an appointment, like "3 days", "1 week", "1 day at 10:00" or "2 hours"'
 
 _ENTRY: Final = re.compile(
@@ -75,3 +77,20 @@ def read_cadence(text: str) -> Cadence:
     if int(found["hour"]) > 23 or int(found["minute"]) > 59:
         raise ValueError("has no such time of day")
     return Cadence(count, unit, time(int(found["hour"]), int(found["minute"])))
+
+
+def cadence_in_words(name: str) -> Part:
+    """Return the name of an entry as people read it; what is none, which another program has written, as it is."""
+    try:
+        entry = read_cadence(name)
+    except ValueError:
+        return name
+    count = {"count": entry.count}
+    span = {
+        Unit.WEEK: Sentence("%(count)s week", count, "%(count)s weeks"),
+        Unit.DAY: Sentence("%(count)s day", count, "%(count)s days"),
+        Unit.HOUR: Sentence("%(count)s hour", count, "%(count)s hours"),
+    }[entry.unit]
+    if entry.at is None:
+        return span
+    return Sentence("%(span)s at %(time)s", {"span": span, "time": f"{entry.at:%H:%M}"})

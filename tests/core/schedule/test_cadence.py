@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.schedule.cadence import Cadence, Unit, read_cadence
+from reminderd.core.schedule.cadence import Cadence, Unit, cadence_in_words, read_cadence
+from reminderd.core.sentences import text_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -70,3 +71,8 @@ def test_days_count_by_calendar_and_hours_by_elapsed_time(entry: str, appointmen
 def test_every_call_is_wanted_before_its_appointment(at: datetime) -> None:
     for entry in ("1 hour", "1 day", "1 day at 23:59", "1 week at 00:00"):
         assert read_cadence(entry).moment(at, BERLIN) < at
+
+
+@pytest.mark.parametrize("name", ["1 week", "2 weeks", "1 day at 10:00", "3 days", "1 hour", "12 hours", "soon"])
+def test_an_entry_in_words_is_its_name_in_english(name: str) -> None:
+    assert text_of(cadence_in_words(name), str) == name
