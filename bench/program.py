@@ -38,16 +38,19 @@ class Daemon:
 
 
 @contextmanager
-def daemon(folder: Path, *, provider_url: str, worker: Mapping[str, int] | None = None) -> Iterator[Daemon]:
+def daemon(
+    folder: Path, *, provider_url: str, worker: Mapping[str, int] | None = None, desk_port: int = 0
+) -> Iterator[Daemon]:
     """Run the daemon with a database in `folder` until the end of the block; its log is kept there, too.
 
     Args:
-        folder: an empty one.
+        folder: an empty one, or one with a `bench.db`.
         provider_url: where the generic provider is.
         worker: settings for `[worker]`; None for the defaults.
+        desk_port: where the front desk's pages are; 0: there are none.
     """
-    folder.mkdir()
-    port = _free_port()
+    folder.mkdir(exist_ok=True)
+    port = free_port()
     config = folder / "config.toml"
     config.write_text(
         _toml(
@@ -55,6 +58,7 @@ def daemon(folder: Path, *, provider_url: str, worker: Mapping[str, int] | None 
                 "database": {"url": "sqlite:///bench.db"},
                 "worker": worker or {},
                 "web": {"port": port},
+                "desk": {"port": desk_port},
                 "provider": {"kind": "generic"},
                 "provider.generic": {"api_url": provider_url, "api_key": "bench", "webhook_secret": SECRET},
             }
@@ -120,7 +124,8 @@ def _healthy(url: str) -> bool:
     return status == 200
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

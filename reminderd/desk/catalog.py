@@ -79,6 +79,10 @@ class Catalog:
         """Return a date in few characters."""
         return format_date(self._date(day), "medium", locale=self.locale)
 
+    def weekday(self, day: date) -> str:
+        """Return the day of the month with its weekday, in few characters."""
+        return format_skeleton("Ed", day, locale=self.locale)
+
     def shortest_day(self, day: date) -> str:
         """Return the day and the month as numbers."""
         return format_skeleton("Md", day, locale=self.locale)

@@ -41,6 +41,8 @@ ALL: Final = 2_000
 """As many as a page has at most; the table for a spreadsheet has all."""
 MOST_IMPORTS: Final = 100
 
+_DAYS_OF_A_WEEK: Final = 7
+
 _BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
 """Without it, spreadsheets read letters like ü as two others."""
 
@@ -92,7 +94,7 @@ async def report(desk: Desk, visitor: Visitor) -> Response:
         figures=list(Figure),
         parts=parts,
         plot=plot_of([part.figures for part in parts]) if len(parts) > 1 else None,
-        labels=[_label(desk, part, period.parts) for part in parts],
+        labels=[_label(desk, part, period) for part in parts],
         size=(WIDTH, HEIGHT, LEFT),
         found=found,
         most=most,
@@ -192,11 +194,12 @@ def _span(desk: Desk, period: Period) -> str:
     return texts.gettext(SPAN, first=texts.short_day(period.first), last=texts.short_day(period.last))
 
 
-def _label(desk: Desk, part: Part, kind: Kind) -> tuple[str, str]:
+def _label(desk: Desk, part: Part, period: Period) -> tuple[str, str]:
     """Return what stands below a bar, and what it is in words."""
-    texts = desk.catalog
+    texts, kind = desk.catalog, period.parts
     if kind is Kind.DAY:
-        return texts.number(part.first.day), texts.day(part.first)
+        shown = texts.weekday(part.first) if period.days <= _DAYS_OF_A_WEEK else texts.number(part.first.day)
+        return shown, texts.day(part.first)
     if kind is Kind.MONTH:
         return texts.month(part.first, is_short=True), texts.month(part.first)
     span = texts.gettext(SPAN, first=texts.short_day(part.first), last=texts.short_day(part.last))

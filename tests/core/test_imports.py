@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from attrs import evolve
 
-from reminderd.core.imports import Expected, Forecast, ImportRecord, ImportStatus, missing_words, summary
+from reminderd.core.imports import Expected, Forecast, ImportRecord, ImportStatus, in_words, missing_words, summary
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.upsert import Intake
 from tests.support.builders import HOUR, NO_HOURS, NOW, hours
@@ -37,11 +37,17 @@ COUNTS = "2,000 added, 0 changed, 0 unchanged, 4 rejected, 1 held, 3 not needed"
         (ImportStatus.RUNNING, {}, f"list.csv: not finished; until then {COUNTS}"),
         (ImportStatus.INTERRUPTED, {}, f"list.csv: interrupted; until then {COUNTS}"),
         (ImportStatus.FAILED, {"reason": "disk full"}, f"list.csv: failed: disk full; until then {COUNTS}"),
+        (ImportStatus.FAILED, {}, f"list.csv: failed; until then {COUNTS}"),
         (ImportStatus.REFUSED, {"reason": "it is empty"}, "list.csv: refused: it is empty"),
     ],
 )
 def test_an_import_is_summed_up_in_one_line(status: ImportStatus, changes: dict[str, Any], words: str) -> None:
     assert summary(a_record(status, **changes)) == words
+
+
+def test_rows_are_counted_by_what_they_did() -> None:
+    record = a_record(ImportStatus.DONE)
+    assert in_words(record.done, record.rejected) == COUNTS
 
 
 BERLIN = ZoneInfo("Europe/Berlin")

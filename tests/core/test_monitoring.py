@@ -15,6 +15,7 @@ from reminderd.core.monitoring import (
     Glance,
     StatusReport,
     errors,
+    of_a_part,
     refused_files,
     verdict,
 )
@@ -88,6 +89,7 @@ def test_a_daemon_that_cannot_be_asked_is_an_error() -> None:
 def test_each_failing_part_is_an_error() -> None:
     ill = evolve(DAEMON, parts={"database": None, "poll loop": "no heartbeat for 45 s", "provider": "paused: 503"})
     assert found(daemon=ill) == ["poll loop: no heartbeat for 45 s", "provider: paused: 503"]
+    assert text_of(of_a_part("dialing is paused: HTTP 503"), str) == "dialing is paused: HTTP 503"
 
 
 @pytest.mark.parametrize(("stuck", "words"), [(1, "1 call is stuck"), (2, "2 calls are stuck")])

@@ -64,6 +64,7 @@ async def test_a_week_has_a_plot_and_the_same_numbers_in_a_table(tmp_path: Path)
         assert not [one for one in page.root.all() if "style" in one.attributes], "the policy forbids it"
         bars = [group.one("title").text for group in drawing.all("g")]
         assert bars[1] == "Monday, March 2, 2026: 1 confirmed, 1 not reached, 1 not over yet"
+        assert [one.text for one in drawing.all("text", class_="label")][:2] == ["1 Sun", "2 Mon"]
         table = page.root.one("table", aria_labelledby="course").all("tr")
         assert [row.text.split()[-8:] for row in table[2:4]] == [
             ["3", "1", "0", "0", "1", "0", "1", "1"],

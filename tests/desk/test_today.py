@@ -315,6 +315,7 @@ async def test_what_is_wrong_stands_at_the_top_in_the_words_of_the_status(tmp_pa
     (pause,) = page.root.all(class_="warning")
     assert pause.text.startswith("dialing is paused by eve since")
     assert "(holiday)" in pause.text
+    assert page.root.all("a", id="to-system", href="/system")
 
 
 async def test_what_others_have_written_is_shown_as_text(tmp_path: Path) -> None:

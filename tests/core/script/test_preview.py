@@ -3,7 +3,7 @@
 import pytest
 from attrs import evolve
 
-from reminderd.core.script.preview import ANY_MESSAGE, Preview, preview
+from reminderd.core.script.preview import ANY_MESSAGE, Preview, heard, preview
 from reminderd.core.script.prompts import Prompt, seconds
 from reminderd.core.script.scripts import Script, Scripts
 from reminderd.core.script.templates import TemplateError, Templates, Values
@@ -34,6 +34,13 @@ def test_a_person_hears_greeting_message_and_menu_and_a_machine_its_text_twice()
     assert first == again
     assert found.passages[2].seconds == 2 * seconds(first) + 1
     assert found.warnings == ()
+
+
+def test_one_message_is_shown_as_a_person_and_a_machine_hear_it() -> None:
+    person, machine = heard(OWN, "Come at nine.")
+    assert (person.heading, machine.heading) == ("a person", "a machine")
+    assert person.texts[1] == "Come at nine."
+    assert machine.texts[0] == machine.texts[1]
 
 
 def test_every_prompt_is_shown() -> None:
