@@ -59,9 +59,7 @@ class Rejected:
             return
         if self._file is None:
             self._unfinished = self._open.enter_context(scratch(self.path, mode=self.mode))
-            self._file = self._open.enter_context(
-                open(self._unfinished, "w", encoding="utf-8-sig", newline="", opener=no_link)
-            )
+            self._file = self._open.enter_context(_written(self._unfinished))
             self._row([self.unit, _REASON, *self.header])
         for one in rejections:
             self._row([str(one.row.line), "; ".join(one.mistakes), *one.row.cells])
@@ -123,6 +121,10 @@ def rejected_lines(path: Path, table: Table, *, like: Path | None, never: Mappin
                 rejected.finish()
             raise
         rejected.finish()
+
+
+def _written(path: Path) -> TextIO:
+    return open(path, "w", encoding="utf-8-sig", newline="", opener=no_link)
 
 
 def _kind(mistake: str) -> str:
