@@ -18,10 +18,10 @@ from reminderd.core.model import Status
 from reminderd.core.phone import Numbering
 from reminderd.desk.sessions import COOKIE
 from reminderd.passwords import hash_password
-from reminderd.store.changes import backlog, changes_after
+from reminderd.store.changes import backlog, changes_after, changes_of
 from reminderd.store.day import Day, DayList, read_day, read_list
 from reminderd.store.import_records import imports_between, last_import
-from reminderd.store.opt_outs import list_opt_outs
+from reminderd.store.opt_outs import page_of_opt_outs
 from reminderd.store.queries import (
     Place,
     Wanted,
@@ -29,6 +29,7 @@ from reminderd.store.queries import (
     bundled_with,
     calls_of,
     find_reminder,
+    ids_named,
     list_reminders,
     news,
     uncallable,
@@ -203,6 +204,11 @@ def _reads(connection: Connection) -> Mapping[str, Read]:
         "record: calls": partial(calls_of, reminder_id=reminder_id),
         "record: bundles": partial(bundled_with, reminder_id=reminder_id),
         "record: acts": partial(acts_on, reminder_id=reminder_id),
-        "opt-outs": list_opt_outs,
+        "search: a name": partial(ids_named, name=ref),
+        "search: no such name": partial(ids_named, name="nobody"),
+        "list: failed and confirmed": page(status=Status.FAILED, response="confirmed"),
+        "record: changes": partial(changes_of, reminder_id=reminder_id),
+        "opt-outs: newest": partial(page_of_opt_outs, limit=50),
+        "opt-outs: last 4 digits": partial(page_of_opt_outs, limit=50, ending=number[-4:]),
         "changes": partial(changes_after, cursor=None, limit=100),
     }

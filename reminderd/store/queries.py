@@ -402,13 +402,13 @@ def _one(row: Row | None) -> dict[str, Value] | None:
 def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, str | int | None]]:
     """Return only the conditions that were asked for: with all of them in one statement, no index could be used.
 
-    The one that leaves the fewest keeps its index: the last digits, then an answer, then a status. The others are
-    written so that they have none, as an engine that knows no better takes any of them.
+    The last digits leave the fewest. With them, the others are written so that no index is used for them, as an engine
+    that knows no better takes any of them; so is the status that nearly all have.
     """
     ending = wanted.phone_ending
     last = None if ending is None or len(ending) < LEAST_DIGITS else ending[-LEAST_DIGITS:]
-    has_digits, has_answer = last is not None, wanted.response is not None
-    has_index = wanted.status is not Status.CALLED and not has_digits and not has_answer
+    has_digits = last is not None
+    has_index = wanted.status is not Status.CALLED and not has_digits
     status = "status = :status AND status <> 'called'" if has_index else "coalesce(status, '') = :status"
     values: dict[str, tuple[str, str | int | None]] = {
         "status": (status, wanted.status),

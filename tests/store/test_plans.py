@@ -59,6 +59,7 @@ def test_the_index_of_those_that_need_a_human_has_the_cores_condition(store: Sto
         ({"phone_ending": "0147", "status": Status.CALLED}, "reminders_by_last_digits"),
         ({"phone_ending": "0147", "status": Status.CALLED, "response": "confirmed"}, "reminders_by_last_digits"),
         ({"status": Status.CALLED, "response": "confirmed", **DAY}, "reminders_by_response"),
+        ({"status": Status.FAILED, "response": "confirmed"}, "reminders_answered_otherwise"),
     ],
 )
 def test_a_page_of_a_list_is_read_from_an_index_in_its_order(

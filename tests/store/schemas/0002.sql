@@ -505,7 +505,9 @@ WHERE CASE status
       ELSE FALSE END;
 CREATE INDEX reminders_by_last_digits ON reminders (substr(phone_number, length(phone_number) - 3), scheduled_at, id);
 CREATE INDEX reminders_by_status ON reminders (status, scheduled_at, id) WHERE status <> 'called';
-CREATE INDEX reminders_by_response ON reminders (response, scheduled_at, id, status) WHERE response IS NOT NULL;
+CREATE INDEX reminders_by_response ON reminders (response, scheduled_at, id) WHERE response IS NOT NULL;
+CREATE INDEX reminders_answered_otherwise ON reminders (response, status, scheduled_at, id)
+WHERE response IS NOT NULL AND status <> 'called';
 CREATE INDEX appointments_by_patient_ref ON appointments (patient_ref) WHERE patient_ref IS NOT NULL;
 CREATE INDEX opt_outs_by_time ON opt_outs (created_at, phone_number);
 CREATE INDEX opt_outs_by_last_digits ON opt_outs (substr(phone_number, length(phone_number) - 3), created_at, phone_number);
