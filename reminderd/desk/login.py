@@ -63,7 +63,7 @@ async def log_in(desk: Desk) -> Response:
 
 async def log_out(desk: Desk, visitor: Visitor) -> Response:
     """Log out: the session has ended for everybody who has its cookie."""
-    await desk.database.write(lambda connection, now: close_session(connection, now, session=visitor.session))
+    await desk.database.write(partial(close_session, session=visitor.session))
     desk.base.uploads.leave(visitor.session.digest)
     response = see_other(PATH)
     drop_cookie(response, COOKIE)

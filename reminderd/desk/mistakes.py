@@ -150,7 +150,7 @@ PIECES: Final = (
     N_("nobody is called until staff use reminderd accept, or cancel"),
     N_("not changed: the reminder is already %(status)s"),
     N_("not changed: it was called already and will be again"),
-    N_("expected the line as it was, or another ref"),
+    N_("expected it unchanged, or another ref"),
     N_("its reminder is %(status)s, and will not be called"),
     N_("reminderd call-again %(id)s schedules it again"),
     N_("%(ref)s may be %(other)s, rewritten by a spreadsheet, as both have the same phone number"),

@@ -1,6 +1,5 @@
 """Opt-outs: the numbers that are never called, newest first; add one, find one, and take one back."""
 
-import json
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -15,12 +14,11 @@ from reminderd.core.requests import normal_name
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.pages import Route, done, form, render, see_other
+from reminderd.desk.pages import Route, done, form, place_asked, render, sealed, sealed_place, see_other, unsealed
 from reminderd.desk.sessions import Visitor
 from reminderd.engine.context import log_transition
 from reminderd.staff.finding import NOT_DIGITS, number_endings
 from reminderd.store.opt_outs import opt_in, opt_out, opted_out, page_of_opt_outs
-from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.sqlite.driver import Connection
 
 PATH: Final = "/opt-outs"
@@ -52,14 +50,12 @@ async def _shown(desk: Desk, visitor: Visitor, *, status: int = 200, **written: 
         status: of the answer.
         written: what was written into the forms, and what is wrong with it.
     """
-    ending = _unlocked(desk, "ending")
-    page = await desk.read(partial(page_of_opt_outs, limit=_A_PAGE, after=_after(desk), ending=ending))
+    ending = str(unsealed(desk, request.args["ending"])) if "ending" in request.args else None
+    page = await desk.read(partial(page_of_opt_outs, limit=_A_PAGE, after=place_asked(desk), ending=ending))
     following = None
     if page.after is not None:
-        at, number = page.after
-        place = desk.base.addresses.locked(json.dumps([to_ms(at), number]))
-        looked_for = f"&ending={desk.base.addresses.locked(ending)}" if ending else ""
-        following = f"{PATH}?after={place}{looked_for}"
+        looked_for = f"&ending={sealed(desk, ending)}" if ending else ""
+        following = f"{PATH}?after={sealed_place(desk, *page.after)}{looked_for}"
     usual = {"number": "", "source": _STAFF, "digits": ending or "", "wrong_number": "", "wrong_source": ""}
     return await render(
         desk,
@@ -115,7 +111,7 @@ async def find(desk: Desk, visitor: Visitor) -> Response:
         wrong = desk.catalog.sentence(NOT_DIGITS)
         return await _shown(desk, visitor, status=400, digits=written, wrong_digits=wrong)
     found = [one for one in endings if (await desk.read(partial(page_of_opt_outs, limit=1, ending=one))).rows]
-    return see_other(f"{PATH}?ending={desk.base.addresses.locked([*found, *endings][0])}")
+    return see_other(f"{PATH}?ending={sealed(desk, [*found, *endings][0])}")
 
 
 async def ask(desk: Desk, visitor: Visitor, address: str) -> Response:
@@ -139,28 +135,6 @@ def _number_at(desk: Desk, address: str) -> str:
     if found is None or not found.startswith("+"):
         raise NotFound
     return found
-
-
-def _unlocked(desk: Desk, name: str) -> str | None:
-    """Return what a page of ours has put into the URL under this name; None: nothing."""
-    sealed = request.args.get(name)
-    if sealed is None:
-        return None
-    found = desk.base.addresses.unlocked(sealed)
-    if found is None:
-        raise NotFound
-    return found
-
-
-def _after(desk: Desk) -> tuple[datetime, str] | None:
-    place = _unlocked(desk, "after")
-    if place is None:
-        return None
-    try:
-        at, number = json.loads(place)
-        return from_ms(int(at)), str(number)
-    except (ValueError, TypeError):
-        raise NotFound from None
 
 
 ROUTES: Final = (

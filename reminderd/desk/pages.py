@@ -1,6 +1,8 @@
 """What all pages share: routes, what a form brings, how a template becomes an answer, and parts that stay fresh."""
 
+import json
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, urlencode
@@ -10,12 +12,13 @@ from attrs import frozen
 from markupsafe import Markup
 from quart import Response, g, request
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout, ServiceUnavailable
+from werkzeug.exceptions import BadRequest, NotFound, RequestEntityTooLarge, RequestTimeout, ServiceUnavailable
 
 from reminderd.core.logins import Role
 from reminderd.desk.context import Desk
 from reminderd.desk.sessions import Visitor
 from reminderd.store.feed import until_any
+from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.users import set_notice
 from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, TooLargeError, body_of
 
@@ -36,6 +39,7 @@ _MOST_OF_ONE: Final = 3
 """Parts that wait for one session: browsers open only six connections, and pages need those, too."""
 _MOST_OF_ALL: Final = 60
 _SECONDS_OF_A_BODY: Final = 60.0
+_MOST_MS: Final = 10**14
 _MOST_FIELDS: Final = 2_000
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -153,6 +157,43 @@ async def done(desk: Desk, visitor: Visitor, path: str, words: str, *, kind: str
 def see_other(path: str) -> Response:
     """Answer a form: the browser gets the page at this path, and sends nothing twice."""
     return Response("", 303, headers={"Location": path})
+
+
+def sealed(desk: Desk, value: object) -> str:
+    """Return a value, which JSON can hold, as it may stand in a URL: encrypted, as ids of records are."""
+    return desk.base.addresses.locked(json.dumps(value))
+
+
+def unsealed(desk: Desk, text: str) -> Any:  # noqa: ANN401 - any value
+    """Return the value that `sealed` was given.
+
+    Raises:
+        NotFound: no page of ours has put this into a URL.
+    """
+    found = desk.base.addresses.unlocked(text)
+    try:
+        return json.loads(found or "")
+    except ValueError:  # the address of a record, or a URL that somebody has changed
+        raise NotFound from None
+
+
+def sealed_place(desk: Desk, at: datetime, key: str) -> str:
+    """Return where a page of a list ends, as `after` in the URL of the next one."""
+    return sealed(desk, [to_ms(at), key])
+
+
+def place_asked(desk: Desk) -> tuple[datetime, str] | None:
+    """Return after what this page of a list begins; None: it is the first one.
+
+    Raises:
+        NotFound: no page of ours has put this into the URL.
+    """
+    if "after" not in request.args:
+        return None
+    match unsealed(desk, request.args["after"]):
+        case [int(at), str(key)] if abs(at) < _MOST_MS:
+            return from_ms(at), key
+    raise NotFound
 
 
 def is_part() -> bool:

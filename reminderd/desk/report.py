@@ -11,7 +11,6 @@ from quart import Response, request
 
 from reminderd.core.figures import NEEDS_HUMAN_DEFINITION, SHARE_DEFINITION, Figure, Figures
 from reminderd.core.imports import in_short
-from reminderd.core.outcomes import NEED_A_HUMAN, Outcome
 from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
@@ -101,7 +100,6 @@ async def report(desk: Desk, visitor: Visitor) -> Response:
         whole=None if "all" in request.args else _address(PATH, **_asked(period), all=1),
         needs_human_definition=NEEDS_HUMAN_DEFINITION,
         share_definition=SHARE_DEFINITION,
-        look=_look,
         address=partial(_address, PATH),
         csv=_address(f"{PATH}/csv", **_asked(period)),
     )
@@ -159,20 +157,6 @@ def _asked(period: Period) -> dict[str, str]:
     """Return what an address has of a period."""
     asked = {"of": period.kind.value, "date": period.first.isoformat()}
     return asked | {"to": period.last.isoformat()} if period.kind is Kind.RANGE else asked
-
-
-def _look(word: str) -> str:
-    """Return the look of an outcome's badge."""
-    return _LOOKS.get(Outcome(word)) or ("human" if Outcome(word) in NEED_A_HUMAN else "over")
-
-
-_LOOKS: Final = {
-    Outcome.UNDER_WAY: "calling",
-    Outcome.WAITING: "waiting",
-    Outcome.CONFIRMED: "good",
-    Outcome.REACHED: "good",
-    Outcome.DONE_BY_STAFF: "good",
-}
 
 
 def _as_written() -> dict[str, str]:

@@ -4,7 +4,6 @@ Results show only the last digits of a number: a person who looks for a patient 
 page of the reminder, and who opens that is in the audit.
 """
 
-import json
 from functools import partial
 from typing import Final
 
@@ -16,13 +15,13 @@ from reminderd.core.model import Response as Answer
 from reminderd.core.model import Status
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
-from reminderd.desk.pages import Route, form, render, see_other
+from reminderd.desk.pages import Route, form, place_asked, render, sealed, sealed_place, see_other, unsealed
 from reminderd.desk.sessions import Visitor
 from reminderd.staff.finding import Found, Search, SearchText, WrongSearchError, find, read_search
 from reminderd.staff.report import name_of, outcome_of
 from reminderd.staff.standing import standing_of
 from reminderd.store.queries import LEAST_DIGITS, Place
-from reminderd.store.rows import audit, from_ms, to_ms
+from reminderd.store.rows import audit
 
 PATH: Final = "/search"
 
@@ -45,8 +44,8 @@ async def search(desk: Desk, visitor: Visitor) -> Response:
     except WrongSearchError as error:
         mistakes = {field: desk.catalog.sentence(what) for field, what in error.mistakes.items()}
         return await _shown(desk, visitor, text, mistakes=mistakes)
-    sealed = desk.base.addresses.locked(json.dumps({name: one for name, one in asdict(text).items() if one}))
-    return see_other(f"{_RESULTS}?search={sealed}")
+    asked = {name: one for name, one in asdict(text).items() if one}
+    return see_other(f"{_RESULTS}?search={sealed(desk, asked)}")
 
 
 async def results(desk: Desk, visitor: Visitor) -> Response:
@@ -72,7 +71,7 @@ async def _shown(
 ) -> Response:
     following = None
     if found is not None and found.following is not None:
-        place = desk.base.addresses.locked(json.dumps([to_ms(found.following.at), found.following.id]))
+        place = sealed_place(desk, found.following.at, found.following.id)
         following = f"{_RESULTS}?search={request.args['search']}&after={place}"
     return await render(
         desk,
@@ -100,24 +99,15 @@ def _read(desk: Desk, text: SearchText) -> Search:
 
 def _searched(desk: Desk) -> SearchText:
     """Return the search in the URL, which a form of ours has put there."""
-    sealed = desk.base.addresses.unlocked(request.args.get("search", ""))
-    if sealed is None:
-        raise NotFound
     try:
-        return SearchText(**json.loads(sealed))
-    except (ValueError, TypeError):  # the address of something else
+        return SearchText(**unsealed(desk, request.args.get("search", "")))
+    except TypeError:  # something else that a page of ours has put into a URL
         raise NotFound from None
 
 
 def _after(desk: Desk) -> Place | None:
-    if "after" not in request.args:
-        return None
-    sealed = desk.base.addresses.unlocked(request.args["after"])
-    try:
-        at, last_id = json.loads(sealed or "")
-        return Place(from_ms(int(at)), str(last_id))
-    except (ValueError, TypeError):
-        raise NotFound from None
+    found = place_asked(desk)
+    return None if found is None else Place(*found)
 
 
 ROUTES: Final = (

@@ -40,9 +40,14 @@ class Visitor:
         """What every form of this session carries, and no other site knows."""
         return self.session.csrf
 
+    @property
+    def is_admin(self) -> bool:
+        """Whether the user may also do what is left to admins."""
+        return self.role is Role.ADMIN
+
     def may(self, role: Role) -> bool:
         """Return whether the user may do what this role may."""
-        return role is Role.DESK or self.role is Role.ADMIN
+        return role is Role.DESK or self.is_admin
 
 
 async def visitor_of(desk: Desk, *, is_in_use: bool) -> Visitor | None:

@@ -71,7 +71,6 @@ async def _shown(
         lines=[(name, line) for name, line in lines_of(report) if name.text != "dialing"],
         imports=[(record.at, in_short(record)) for record in imports],
         is_paused=report.glance.paused,
-        is_admin=visitor.may(Role.ADMIN),
         reason=reason,
         error=error,
     )

@@ -59,9 +59,9 @@ _BADGES: Final = {Group.NEEDS_HUMAN: "human", Group.IN_CALL: "calling", Group.WA
 _OVER: Final = frozenset({Outcome.CANCELLED, Outcome.OPTED_OUT})
 
 
-def badge_of(word: Outcome) -> str:
-    """Return the kind of badge that shows what a reminder has come to."""
-    return "over" if word in _OVER else _BADGES[group_of(word)]
+def badge_of(word: str) -> str:
+    """Return the kind of badge that shows what a reminder has come to, an `Outcome`."""
+    return "over" if word in _OVER else _BADGES[group_of(Outcome(word))]
 
 
 def _attributes(given: Mapping[str, object]) -> Markup:

@@ -19,14 +19,13 @@ from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
 from reminderd.core.sentences import Part, Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
-from reminderd.desk.pages import Freshness, Route, freshness, next_freshness, render
+from reminderd.desk.pages import Freshness, Route, freshness, next_freshness, place_asked, render, sealed_place
 from reminderd.desk.sessions import Visitor
 from reminderd.desk.timeline import timeline_of
 from reminderd.staff.acts import sight_of
 from reminderd.staff.status import DatabaseReport, look_at_database, status_report
 from reminderd.store.day import MOST_COUNTED, Day, DayList, Entry, LastCall, Overview, Page, read_day, read_list
 from reminderd.store.queries import Place
-from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.sqlite.driver import Connection
 
 _DAY: Final = timedelta(days=1)
@@ -52,7 +51,6 @@ _COLUMNS: Final = {
 }
 """What a line says of its reminder, in each list."""
 
-_GOOD: Final = frozenset({Outcome.CONFIRMED, Outcome.REACHED, Outcome.DONE_BY_STAFF})
 _ONCE: Final = N_("called once: %(outcome)s")
 _OFTEN: Final = N_("called %(count)s times, the last time: %(outcome)s")
 _DIALING: Final = N_("the call is being placed")
@@ -82,11 +80,6 @@ class Line:
     """The words of the program that wrote more about it."""
     seen: str
     """What stands for the parts of it that are shown, so that nobody acts on others."""
-
-    @property
-    def is_good(self) -> bool:
-        """Return whether its patient knows."""
-        return self.entry.outcome in _GOOD
 
     @property
     def acts(self) -> tuple[str, ...]:
@@ -137,6 +130,7 @@ async def _shown(desk: Desk, visitor: Visitor, template: str, fresh: Freshness) 
     daemon = await desk.doings()
 
     def read(connection: Connection) -> tuple[Overview, DatabaseReport]:
+        desk.examined.examine(connection)
         seen = look_at_database(connection, config=desk.config, now=now, uncallable=desk.examined.reasons)
         return read_day(connection, day=day), seen
 
@@ -209,20 +203,17 @@ def _around(desk: Desk, day: Day) -> dict[str, Any]:
 
 
 def _place_asked(desk: Desk) -> Place | None:
-    """Return where the page before this one ended: the address hides the id, which may name a patient."""
-    found = desk.base.addresses.unlocked(request.args.get("after", ""))
-    moment, _, reminder_id = (found or "").partition(" ")
-    # Also the address of a record can be unlocked; it is no place in a list.
-    return Place(from_ms(int(moment)), reminder_id) if moment.isascii() and moment.isdecimal() else None
+    """Return where the page before this one ended."""
+    found = place_asked(desk)
+    return None if found is None else Place(*found)
 
 
 def _lines(desk: Desk, which: DayList, day: Day, page: Page) -> dict[str, Any]:
     """Return a page of a list as it is shown, and where the next one begins."""
     now, following = desk.clock.now(), page.following
-    after = None if following is None else f"{to_ms(following.at)} {following.id}"
     return {
         "lines": [_line(entry, which, day, now) for entry in page.entries],
-        "following": None if after is None else desk.base.addresses.locked(after),
+        "following": None if following is None else sealed_place(desk, following.at, following.id),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.outcomes import Group, Outcome, group_of
-from reminderd.core.reasons import EndCode
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.sentences import Sentence
 from reminderd.staff.report import outcome_of
 from reminderd.store.queries import Value
@@ -85,6 +85,8 @@ def standing_of(row: Row) -> Standing:
 def _reason(row: Row) -> Sentence | None:
     """Return why it waits or has ended: the sentence of its code, and what is known beyond that."""
     code, error = _CODES.get(str(row["end_code"])), row["last_error"]
+    if row["hold_code"] == HoldCode.NUMBER_CHANGED:  # what it stands for is said already
+        return None if error in {None, HoldCode.NUMBER_CHANGED.sentence} else Sentence(str(error))
     if row["hold_reason"] is not None:
         sentence = str(row["hold_reason"])
     elif code is not None:

@@ -313,7 +313,7 @@ async def test_what_a_patient_hears_is_shown_until_it_is_purged(tmp_path: Path) 
         await desk.run_sql("UPDATE reminders SET status = 'called', message = '', phone_number = ''")
         page = await desk.browser.get(path)
         assert page.root.all("p", class_="spoken") == []
-        assert "Its message and its phone number were purged" in page.text
+        assert "Its message and its phone number were removed" in page.text
         assert offered(page) == []
 
 

@@ -278,11 +278,11 @@ async def test_a_list_of_another_day_stays_with_that_day(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("after", ["", "AAAA", "record"])
-async def test_an_address_that_is_no_place_of_a_list_begins_it(tmp_path: Path, after: str) -> None:
+async def test_an_address_that_is_no_place_of_a_list_leads_nowhere(tmp_path: Path, after: str) -> None:
     async with desk_of(tmp_path) as desk:
         await add(desk, "a", status="failed")
         place = desk.address("a").removeprefix("/r/") if after == "record" else after
-        assert "visit-a" in (await desk.browser.get(f"/day?list=open&after={place}")).text
+        assert (await desk.browser.get(f"/day?list=open&after={place}")).status == 404
 
 
 async def test_there_is_no_list_of_any_other_name(tmp_path: Path) -> None:

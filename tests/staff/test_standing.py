@@ -28,7 +28,7 @@ def a_row(**columns: Any) -> dict[str, Any]:
                 "last_error": "the former one ended in 47",
             },
             Outcome.NUMBER_CHANGED,
-            f"{HoldCode.NUMBER_CHANGED.sentence} (the former one ended in 47)",
+            "the former one ended in 47",
         ),
         ({"status": "processing", "last_error": "busy"}, Outcome.UNDER_WAY, None),
         ({"status": "called", "response": "confirmed", "last_error": "busy"}, Outcome.CONFIRMED, None),
