@@ -112,6 +112,27 @@ def scratch(target: Path, *, mode: int = _PRIVATE, family: str | None = None) ->
             file.with_name(file.name + ending).unlink(missing_ok=True)
 
 
+def no_link(path: str, flags: int) -> int:
+    """Open a file, as `open` asks for it, but no link.
+
+    Where others may write into the folder, one of them could have put a link in its place that leads to a file of ours.
+    """
+    return os.open(path, flags | os.O_NOFOLLOW)
+
+
+def set_mode(path: Path, mode: int) -> None:
+    """Say who may read and write a file or a folder of ours; a link is refused, see `no_link`.
+
+    Raises:
+        OSError: It is a link, or can't be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    try:
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
+
+
 def put_in_place(file: Path, target: Path) -> None:
     """Rename a finished file to its target once it is on the disk. Check the target right before.
 

@@ -28,7 +28,7 @@ from reminderd.config import Config
 from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.core.masking import without_numbers
 from reminderd.core.tables.columns import ColumnsError
-from reminderd.files import put_in_place, scratch
+from reminderd.files import no_link, put_in_place, scratch, set_mode
 from reminderd.imports.formats import format_of, profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
@@ -119,7 +119,9 @@ class Folder:
         for name in (DONE, REJECTED):
             if not (self.path / name).is_dir():
                 (self.path / name).mkdir()
-                (self.path / name).chmod(S_IMODE(self.path.stat().st_mode))  # those who bring files may see them there
+                set_mode(
+                    self.path / name, S_IMODE(self.path.stat().st_mode)
+                )  # those who bring files may see them there
         seen, found = {}, []
         self._kept_open = {path: known for path, known in self._kept_open.items() if _identity(path) == known}
         for path in self.path.iterdir():
@@ -298,7 +300,8 @@ def reject(dropped: Dropped, mistakes: Sequence[str]) -> Path:
     why = target.with_name(f"{target.name}.txt")
     text = "\n".join([f"{dropped.path.name} was not imported:", *(f"- {one}" for one in mistakes), "", _IN_A_PROFILE])
     with scratch(why, mode=_OWN) as unfinished:
-        unfinished.write_text(f"{text}\n", encoding="utf-8")
+        with open(unfinished, "w", encoding="utf-8", opener=no_link) as file:
+            file.write(f"{text}\n")
         put_in_place(unfinished, why)
     if _moved(dropped, target):
         _open_like(why, target)
@@ -311,7 +314,7 @@ def _open_like(path: Path, file: Path) -> None:
     """Let those read and write what is next to a file who may read and write the file, whatever our umask is."""
     mode = file.lstat().st_mode
     if S_ISREG(mode):
-        path.chmod(mode & _READ_AND_WRITE | _OWN)
+        set_mode(path, mode & _READ_AND_WRITE | _OWN)
 
 
 def _free(folder: Path, name: str) -> Path:
@@ -395,11 +398,21 @@ def forget(folder: Path, before: datetime) -> int:
     Raises:
         OSError: One can't be deleted.
     """
+    return sum(_forget(folder / name, before) for name in (DONE, REJECTED))
+
+
+def _forget(folder: Path, before: datetime) -> int:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except (FileNotFoundError, NotADirectoryError):  # a link there would lead to files that are not ours
+        return 0
     deleted = 0
-    # A link there would lead to files that are not ours.
-    for inside in (folder / name for name in (DONE, REJECTED) if not (folder / name).is_symlink()):
-        for path in inside.glob("*"):
-            if path.lstat().st_ctime < before.timestamp() and not path.is_dir():
-                path.unlink()
+    try:
+        for name in os.listdir(descriptor):  # noqa: PTH208 - of the folder that was opened, whatever its name leads to
+            status = os.lstat(name, dir_fd=descriptor)
+            if status.st_ctime < before.timestamp() and not S_ISDIR(status.st_mode):
+                os.unlink(name, dir_fd=descriptor)
                 deleted += 1
+    finally:
+        os.close(descriptor)
     return deleted

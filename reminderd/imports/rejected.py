@@ -12,7 +12,7 @@ from typing import Final, TextIO
 from attrs import define, field, frozen
 
 from reminderd.core.tables.csv_rows import DELIMITERS, CsvRow, guarded
-from reminderd.files import begins, check, put_in_place, scratch
+from reminderd.files import begins, check, no_link, put_in_place, scratch
 from reminderd.imports.table import UNITS, Table
 
 _PRIVATE: Final = 0o600
@@ -59,7 +59,7 @@ class Rejected:
             return
         if self._file is None:
             self._unfinished = self._open.enter_context(scratch(self.path, mode=self.mode))
-            self._file = self._open.enter_context(self._unfinished.open("w", encoding="utf-8-sig", newline=""))
+            self._file = self._open.enter_context(_written(self._unfinished))
             self._row([self.unit, _REASON, *self.header])
         for one in rejections:
             self._row([str(one.row.line), "; ".join(one.mistakes), *one.row.cells])
@@ -121,6 +121,10 @@ def rejected_lines(path: Path, table: Table, *, like: Path | None, never: Mappin
                 rejected.finish()
             raise
         rejected.finish()
+
+
+def _written(path: Path) -> TextIO:
+    return open(path, "w", encoding="utf-8-sig", newline="", opener=no_link)
 
 
 def _kind(mistake: str) -> str:

@@ -17,7 +17,7 @@ from attrs import evolve, frozen
 from loguru import logger
 
 from reminderd.clock import Clock
-from reminderd.files import put_in_place, scratch
+from reminderd.files import no_link, put_in_place, scratch
 from reminderd.results.forms import Form
 from reminderd.store.changes import Answer, PlannedFile, answers_between, next_file, note_file, plan_file
 from reminderd.store.database import Database
@@ -118,7 +118,8 @@ def _put(target: Path, content: bytes) -> bool:
     if target.exists():
         return False
     with scratch(target, mode=_MODE, family=_BEGINNING) as file:
-        file.write_bytes(content)
+        with open(file, "wb", opener=no_link) as opened:
+            opened.write(content)
         put_in_place(file, target)
     return True
 

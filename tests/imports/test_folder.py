@@ -3,7 +3,8 @@
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from reminderd.clock import SystemClock
 from reminderd.config import Config, load_config
 from reminderd.core.imports import FOLDER, ImportStatus
+from reminderd.files import scratch, set_mode
 from reminderd.imports.folder import (
     MOST_BYTES,
     ChangedError,
@@ -534,3 +536,37 @@ def test_those_who_may_read_a_file_may_read_what_is_next_to_it_whatever_the_daem
         os.umask(before)
     names = ("done/list.rejected.csv", "rejected/other.csv.txt")
     assert [stat.S_IMODE((inbox / name).stat().st_mode) for name in names] == [0o640, 0o640]
+
+
+def test_what_is_written_next_to_a_file_never_goes_through_a_link(
+    inbox: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who bring files may write into the folders, too, and could put a link where a file is being written."""
+    secret = inbox.parent / "secret"
+    secret.write_text("ours")
+    secret.chmod(0o600)
+
+    @contextmanager
+    def swapped(target: Path, **named: Any) -> Iterator[Path]:
+        with scratch(target, **named) as file:
+            file.unlink()
+            file.symlink_to(secret)
+            yield file
+
+    monkeypatch.setattr("reminderd.imports.rejected.scratch", swapped)
+    monkeypatch.setattr("reminderd.imports.folder.scratch", swapped)
+    for text in (HEADER + BAD, ""):
+        (inbox / "list.csv").write_text(text)
+        with pytest.raises(OSError, match="symbolic links"):
+            imported(inbox, config)
+        assert (secret.read_text(), stat.S_IMODE(secret.stat().st_mode)) == ("ours", 0o600)
+    assert "list.csv" in files(inbox)
+
+
+def test_a_link_gets_no_other_mode(tmp_path: Path) -> None:
+    (tmp_path / "file").touch(mode=0o600)
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    with pytest.raises(OSError, match="symbolic links"):
+        set_mode(tmp_path / "link", 0o666)
+    set_mode(tmp_path / "file", 0o640)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
