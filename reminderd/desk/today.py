@@ -130,6 +130,7 @@ async def _shown(desk: Desk, visitor: Visitor, template: str, fresh: Freshness) 
     daemon = await desk.doings()
 
     def read(connection: Connection) -> tuple[Overview, DatabaseReport]:
+        desk.examined.examine(connection)
         seen = look_at_database(connection, config=desk.config, now=now, uncallable=desk.examined.reasons)
         return read_day(connection, day=day), seen
 

@@ -61,6 +61,15 @@ async def test_what_is_wrong_comes_first(tmp_path: Path) -> None:
     assert "list.csv: refused: no header" in [one.text.partition(": ")[2] for one in page.root.all("li")]
 
 
+async def test_a_waiting_reminder_that_can_not_be_called_is_an_error_on_each_page(tmp_path: Path) -> None:
+    row = {"id": "r1", "phone_number": "+49 30", "message": "Hello", "scheduled_at": to_ms(NOW + timedelta(days=9))}
+    async with desk_of(tmp_path) as server:
+        await server.write(lambda connection, _now: insert_row(connection, "reminders", row))
+        today, system = await server.browser.get("/"), await server.browser.get("/system")
+    assert "1 waiting reminder can't be called: correct them before they are due" in today.text
+    assert verdict(system) == "ERROR: 1 waiting reminder can't be called: correct them before they are due"
+
+
 async def test_anybody_may_pause_with_a_reason_and_only_an_admin_resumes(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         page = await server.browser.get("/system")
