@@ -212,7 +212,6 @@ async def _form(
         is_wrong=any(errors.values()),
         others=others,
         plans_calls=planning_of(config).is_used,
-        before=config.reminders.before,
         types=list(config.reminders.types),
         templates=[(name, name) for name in config.messages.templates],
         languages=_languages(desk),

@@ -109,9 +109,9 @@ async def upload(desk: Desk, visitor: Visitor) -> Response:
     except BaseException:
         arriving.forget()
         raise
-    if not has_token(visitor, fields.get("csrf", "")):
-        raise Forbidden
     if arriving.upload is None:
+        if not has_token(visitor, fields.get("csrf", "")):
+            raise Forbidden
         return await _ask(desk, visitor, {}, {"file": desk.catalog.gettext(_NO_FILE)})
     desk.base.uploads.check(arriving.upload, desk.config)
     return see_other(PATH)

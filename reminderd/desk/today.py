@@ -24,11 +24,6 @@ from reminderd.desk.timeline import timeline_of
 from reminderd.staff.acts import sight_of
 from reminderd.store.day import MOST_COUNTED, Day, DayList, Entry, LastCall, Page, read_day, read_list
 from reminderd.store.queries import Place
-<<<<<<< HEAD
-from reminderd.store.rows import from_ms, to_ms
-=======
-from reminderd.store.sqlite.driver import Connection
->>>>>>> main
 
 _DAY: Final = timedelta(days=1)
 _BACK: Final = re.compile(r"/(\?date=[\d-]{10})?|/day\?list=[a-z]+(&date=[\d-]{10})?(&after=[\w-]+)?", re.ASCII)
@@ -131,20 +126,8 @@ async def one_list(desk: Desk, visitor: Visitor) -> Response:
 
 async def _shown(desk: Desk, visitor: Visitor, template: str, fresh: Freshness) -> Response:
     day, now = _day_asked(desk), desk.clock.now()
-<<<<<<< HEAD
     overview = await desk.read(partial(read_day, day=day))
     report = await desk.status()
-=======
-    daemon = await desk.doings()
-
-    def read(connection: Connection) -> tuple[Overview, DatabaseReport]:
-        desk.examined.examine(connection)
-        seen = look_at_database(connection, config=desk.config, now=now, uncallable=desk.examined.reasons)
-        return read_day(connection, day=day), seen
-
-    overview, seen = await desk.read(read)
-    report = await trio.to_thread.run_sync(status_report, seen, daemon, desk.config)
->>>>>>> main
     return await render(
         desk,
         visitor,
@@ -221,13 +204,8 @@ def _lines(desk: Desk, which: DayList, day: Day, page: Page) -> dict[str, Any]:
     """Return a page of a list as it is shown, and where the next one begins."""
     now, following = desk.clock.now(), page.following
     return {
-<<<<<<< HEAD
         "lines": [_line(desk, entry, which, day, now) for entry in page.entries],
-        "following": None if after is None else desk.base.addresses.locked(after),
-=======
-        "lines": [_line(entry, which, day, now) for entry in page.entries],
         "following": None if following is None else sealed_place(desk, following.at, following.id),
->>>>>>> main
     }
 
 

@@ -11,7 +11,13 @@ from reminderd.core.requests import ReminderRequest, expiry, zone_of
 from reminderd.core.rules import Rules
 from reminderd.core.script.preview import Passage, heard
 from reminderd.core.upsert import Decision, Intake
-from reminderd.store.appointments import StoredAppointment, add_appointment, appointment_decisions, find_appointment
+from reminderd.store.appointments import (
+    StoredAppointment,
+    add_appointment,
+    appointment_decisions,
+    find_appointment,
+    stored_appointment,
+)
 from reminderd.store.queries import Value
 from reminderd.store.reminders import Source, add_once, decisions
 from reminderd.store.rows import Connection
@@ -75,8 +81,9 @@ def foresee_appointment(
     connection: Connection, *, request: AppointmentRequest, rules: Rules, source: Source, now: datetime
 ) -> Foreseen:
     """Return what would become of an appointment that staff ask for; write nothing."""
-    ((_, decision),) = appointment_decisions(connection, now, requests=[request], rules=rules, source=source)
-    existing = None if request.ref is None else find_appointment(connection, request.ref)
+    ((known, decision),) = appointment_decisions(connection, now, requests=[request], rules=rules, source=source)
+    existing = known or (None if request.ref is None else find_appointment(connection, request.ref))
+    is_taken = existing is not None and request.ref is not None and decision.intake is not Intake.UNCHANGED
     message = message_of(request, rules.planning)
     script = rules.planning.templates.scripts.of(message.language)
     calls = [
@@ -85,7 +92,7 @@ def foresee_appointment(
     ]
     return Foreseen(
         decision=decision,
-        ref_taken_by=None if existing is None else existing.id,
+        ref_taken_by=existing.id if existing is not None and is_taken else None,
         passages=heard(script, message.text),
         language=script.language,
         calls=tuple(calls),
@@ -108,6 +115,8 @@ def add_reminder_as_shown(
 ) -> tuple[Decision, dict[str, Value]]:
     """Store a reminder if what would happen is still what was shown; return what was done, and its row.
 
+    One that is there already stays as it is: the form was sent twice.
+
     Args:
         connection: in a write transaction.
         now: the time of the transaction.
@@ -121,7 +130,8 @@ def add_reminder_as_shown(
         ForeseenOtherwiseError: It is not.
         RefTakenError: another reminder has its `ref`.
     """
-    if foresee_reminder(connection, request=request, rules=rules, now=now).digest != shown:
+    foreseen = foresee_reminder(connection, request=request, rules=rules, now=now)
+    if foreseen.digest != shown and foreseen.decision.intake is not Intake.UNCHANGED:
         raise ForeseenOtherwiseError
     return add_once(connection, now, request=request, rules=rules, mint=mint, source=source)
 
@@ -142,6 +152,9 @@ def add_appointment_as_shown(
         ForeseenOtherwiseError: What would happen is not what was shown.
         RefTakenError: another appointment has its `ref`.
     """
-    if foresee_appointment(connection, request=request, rules=rules, source=source, now=now).digest != shown:
+    foreseen = foresee_appointment(connection, request=request, rules=rules, source=source, now=now)
+    if foreseen.decision.intake is Intake.UNCHANGED:
+        return foreseen.decision, stored_appointment(connection, request.ref or request.own_id)
+    if foreseen.digest != shown:
         raise ForeseenOtherwiseError
     return add_appointment(connection, now, request=request, rules=rules, mint=mint, source=source)

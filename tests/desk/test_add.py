@@ -77,9 +77,11 @@ async def test_a_form_that_is_sent_twice_adds_once(tmp_path: Path) -> None:
             (APPOINTMENT_PATH, APPOINTMENT, "appointments"),
             (REMINDER_PATH, REMINDER, "reminders WHERE appointment_id IS NULL"),
         ):
+            page = await previewed(server, path, **written, ref="A-1")
             for _ in range(2):
-                page = await previewed(server, path, **written)
-                await server.browser.submit(page, path, act="add")
+                fields = page.form(path).fields | {"act": "add"}
+                answer = await server.browser.raw("POST", path, data=fields, headers={"Origin": server.browser.url})
+                assert answer.status_code == 303
             assert len(await server.rows(f"SELECT id FROM {table}")) == 1
 
 
@@ -102,6 +104,17 @@ async def test_every_mistake_stands_at_its_field_at_once(tmp_path: Path) -> None
         assert error_at(page, "expires_at_date").startswith("before the time to call")
         assert "expected" in error_at(page, "timezone")
         assert await server.rows("SELECT id FROM reminders") == []
+
+
+async def test_the_pages_speak_german_to_the_last_mistake(tmp_path: Path) -> None:
+    async with desk_of(tmp_path, config=planning(language="de")) as server:
+        page = await previewed(server, APPOINTMENT_PATH, **APPOINTMENT | {"name": "", "phone_number": "12"})
+        assert page.heading == "Termin eintragen"
+        assert error_at(page, "name").startswith("fehlt; erwartet wird")
+        assert error_at(page, "phone_number").startswith("keine Nummer")
+        page = await previewed(server, APPOINTMENT_PATH, **APPOINTMENT)
+        assert "Montag, 7. " in page.text
+        assert "Ada, your appointment is on Thursday" in page.text, "what the patient hears has its own language"
 
 
 async def test_what_was_written_can_be_changed_after_a_look(tmp_path: Path) -> None:

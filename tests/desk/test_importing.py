@@ -292,6 +292,20 @@ async def test_a_forged_form_brings_no_file(tmp_path: Path) -> None:
         assert kept(tmp_path) == []
 
 
+async def test_a_token_after_the_file_counts_for_nothing(tmp_path: Path) -> None:
+    part = '--b\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n{}\r\n'
+    async with desk_of(tmp_path) as server:
+        token, file = await csrf(server), part.format("file", '; filename="a.csv"', TABLE.decode())
+        headers = {"Content-Type": "multipart/form-data; boundary=b", "Origin": server.browser.url}
+        late = f"{file}{part.format('csrf', '', token)}--b--\r\n"
+        answer = await server.browser.raw("POST", "/import", content=late, headers=headers)
+        assert (answer.status_code, kept(tmp_path)) == (403, [])
+        both = f"{part.format('csrf', '', token)}{file}{part.format('csrf', '', 'other')}--b--\r\n"
+        answer = await server.browser.raw("POST", "/import", content=both, headers=headers)
+        assert answer.status_code == 303
+        assert (await settled(server, await server.browser.get("/import"))).root.all(class_="summary")
+
+
 async def test_a_huge_file_is_refused_with_the_limit(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         page = await uploaded(server, b"x" * (MOST_BYTES + 1))

@@ -129,7 +129,10 @@ def test_an_appointment_is_foreseen_with_each_of_its_calls(store: Store) -> None
     decision, stored = store.write(partial(put, shown=shown.digest))
     assert stored is not None
     assert (decision.intake, len(stored.reminders)) == (Intake.ADDED, 2)
-    assert foresee(request=request).ref_taken_by == stored.appointment["id"]
+    assert foresee(request=evolve(request, name="Bob")).ref_taken_by == stored.appointment["id"]
+    assert foresee(request=request).ref_taken_by is None
+    decision, again = store.write(partial(put, shown=shown.digest))
+    assert (decision.intake, again) == (Intake.UNCHANGED, stored), "the form was sent twice"
 
 
 @pytest.mark.parametrize("ref", [None, "G-7"])
