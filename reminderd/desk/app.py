@@ -1,6 +1,7 @@
 """Build the app of the pages: which path leads where, who may go there, and what every answer carries."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 from urllib.parse import quote
@@ -105,6 +106,8 @@ async def _answer(desk: Desk, route: Route, **named: str) -> Response:
             return await _failure(desk, 403, visitor=visitor)
         if route.reads_form:
             g.form = await read_form(route.body_bytes)
+            if await visitor_of(desk, is_in_use=False) is None:
+                return _to_log_in(route)  # while the form arrived, the session has ended
             if not has_token(visitor, g.form.text("csrf")):
                 return await _failure(desk, 403, visitor=visitor)
     response = await route.view(desk, visitor, **named)
@@ -152,7 +155,10 @@ async def _failure(desk: Desk, status: int, words: str = "", visitor: Visitor | 
 
 async def _http_error(desk: Desk, error: HTTPException) -> Response:
     """Answer what the framework refuses, or a page: an unknown path, a form that is too large."""
-    return await _failure(desk, error.code or 500)
+    visitor = None
+    with suppress(StoreUnavailableError):
+        visitor = await visitor_of(desk, is_in_use=False)
+    return await _failure(desk, error.code or 500, visitor=visitor)
 
 
 async def _store_error(desk: Desk, error: StoreUnavailableError | StoreUnusableError) -> Response:
