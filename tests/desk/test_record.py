@@ -387,10 +387,10 @@ async def test_nothing_is_shown_of_a_reminder_while_the_audit_can_not_be_written
 
 async def test_the_page_is_in_the_language_of_the_pages(tmp_path: Path) -> None:
     async with desk_of(tmp_path, config=a_config(language="de")) as desk:
-        path = await a_reminder(desk, status="failed", end_code="voicemail", cadence="3 days")
+        path = await a_reminder(desk, status="failed", end_code="voicemail", cadence="1 week")
         page = await desk.browser.get(path)
         assert "Der Patient wurde nicht erreicht. Der Grund: die Mailbox hat geantwortet." in page.text
-        assert "3 Tage vor dem Termin" in page.text
+        assert "1 Woche" in page.text
         question = await desk.browser.get(f"{path}/done")
         await desk.run_sql("UPDATE reminders SET status = 'called'")
         refused = await desk.browser.submit(question, f"{path}/done")
