@@ -5,7 +5,6 @@ from datetime import date, datetime
 from functools import partial
 from typing import Final
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from attrs import frozen
 from quart import Response, request
@@ -15,7 +14,7 @@ from reminderd.core.imports import in_short
 from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
-from reminderd.desk.pages import Route, render, see_other
+from reminderd.desk.pages import PageRoute, render, see_other
 from reminderd.desk.periods import Kind, Part, Period, PeriodError, parts_of, read_period
 from reminderd.desk.plot import HEIGHT, LEFT, WIDTH, plot_of
 from reminderd.desk.sessions import Visitor
@@ -58,7 +57,7 @@ SPAN: Final = N_("%(first)s to %(last)s")
 
 
 @frozen(kw_only=True)
-class _Found:
+class _FoundInPeriod:
     """What the database has of a period."""
 
     days: list[tuple[date, Figures]]
@@ -121,32 +120,23 @@ async def as_csv(desk: Desk, visitor: Visitor) -> Response:
 
 async def _lines(desk: Desk, period: Period) -> AsyncIterator[str]:
     """Yield the table in parts: a whole year is too large to keep, and others read in between."""
+    zone = desk.zone
     for place in range(period.days):
         day = period.first + place * DAY
-        lines = await desk.read(partial(_day_as_csv, day=day, zone=desk.zone, has_header=place == 0))
-        yield (_BOM if place == 0 else "") + lines
-    yield await desk.read(partial(_others_as_csv, period=period, zone=desk.zone))
+        rows = await desk.read(partial(rows_of, since=midnight(day, zone), until=midnight(day + DAY, zone)))
+        yield (_BOM if place == 0 else "") + report_csv(rows, zone, has_header=place == 0)
+    of_other_days = partial(undecided, since=midnight(period.first, zone), until=midnight(period.after, zone))
+    yield report_csv(await desk.read(of_other_days), zone, has_header=False)
 
 
-def _day_as_csv(connection: Connection, *, day: date, zone: ZoneInfo, has_header: bool) -> str:
-    """Return a day's part of the table; made where it is read, as the task that answers webhooks must not wait."""
-    rows = rows_of(connection, since=midnight(day, zone), until=midnight(day + DAY, zone))
-    return report_csv(rows, zone, has_header=has_header)
-
-
-def _others_as_csv(connection: Connection, *, period: Period, zone: ZoneInfo) -> str:
-    rows = undecided(connection, since=midnight(period.first, zone), until=midnight(period.after, zone))
-    return report_csv(rows, zone, has_header=False)
-
-
-def _read(connection: Connection, *, desk: Desk, period: Period, most: int) -> _Found:
+def _read(connection: Connection, *, desk: Desk, period: Period, most: int) -> _FoundInPeriod:
     since, until = midnight(period.first, desk.zone), midnight(period.after, desk.zone)
     if period.days == 1:
         rows = rows_of(connection, since=since, until=until)
     else:
         rows = needing_human(connection, since=since, until=until, limit=most + 1)
     imports = imports_between(connection, since=since, until=until)
-    return _Found(
+    return _FoundInPeriod(
         days=days_of(connection, first=period.first, last=period.last, zone=desk.zone),
         rows=rows,
         undecided=undecided(connection, since=since, until=until),
@@ -201,6 +191,6 @@ def _label(desk: Desk, part: Part, period: Period) -> tuple[str, str]:
 
 
 ROUTES: Final = (
-    Route(method="GET", path=PATH, view=report, nav=N_("Report")),
-    Route(method="GET", path=f"{PATH}/csv", view=as_csv),
+    PageRoute(method="GET", path=PATH, view=report, nav=N_("Report")),
+    PageRoute(method="GET", path=f"{PATH}/csv", view=as_csv),
 )

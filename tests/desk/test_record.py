@@ -10,7 +10,7 @@ import pytest
 from reminderd.core.logins import Role
 from reminderd.core.model import digest
 from reminderd.desk.record import ONE_LOOK
-from reminderd.staff.acts import Act
+from reminderd.staff.acts import StaffAct
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import set_pause
 from tests.support.builders import DAY, MINUTE, NOW, SECOND
@@ -134,28 +134,28 @@ async def test_call_again_is_one_click_and_is_done_once(tmp_path: Path) -> None:
     ("act", "row", "heading", "notice", "after"),
     [
         (
-            Act.CANCEL,
+            StaffAct.CANCEL,
             {},
             "Cancel this reminder?",
             "Cancelled: the patient is no longer called for this reminder.",
             {"status": "cancelled", "end_code": "cancelled_by_staff"},
         ),
         (
-            Act.ACCEPT,
+            StaffAct.ACCEPT,
             {"hold_code": "number_changed"},
             "Accept the new phone number?",
             "The new number is accepted.",
             {"hold_code": None},
         ),
         (
-            Act.OPT_OUT,
+            StaffAct.OPT_OUT,
             {},
             "Never call this number again?",
             "Opted out: this number is never called again.",
             {"status": "cancelled", "end_code": "opted_out"},
         ),
         (
-            Act.DONE,
+            StaffAct.DONE,
             {"status": "failed"},
             "Note that you called the patient",
             "Noted: the patient was called by you.",
@@ -164,7 +164,7 @@ async def test_call_again_is_one_click_and_is_done_once(tmp_path: Path) -> None:
     ],
 )
 async def test_an_act_is_confirmed_first(
-    tmp_path: Path, act: Act, row: dict[str, Any], heading: str, notice: str, after: dict[str, Any]
+    tmp_path: Path, act: StaffAct, row: dict[str, Any], heading: str, notice: str, after: dict[str, Any]
 ) -> None:
     async with desk_of(tmp_path) as desk:
         path = await a_reminder(desk, **row)
