@@ -69,7 +69,7 @@ class Stage(Enum):
 
 
 class TooManyFilesError(Exception):
-    """There are as many files as may be kept."""
+    """No further file can be kept."""
 
 
 class BusyError(Exception):
@@ -143,7 +143,7 @@ class Uploads:
         return next((one for one in self._by_session.values() if one.stage is Stage.TAKING), None)
 
     def begin(self, session: str, user: str, name: str, reading: FileReading) -> Upload:
-        """Make room for a file that is about to arrive; the session's former one is discarded.
+        """Make room for a file that is about to arrive; the session's previous one is discarded.
 
         Raises:
             BusyError: that one is being taken.
@@ -162,7 +162,7 @@ class Uploads:
         return upload
 
     def check(self, upload: Upload, config: Config) -> None:
-        """Say in the background what it would do, now that it is here."""
+        """Check in the background what it would do, now that it is here."""
         upload.stage = Stage.CHECKING
         self._nursery.start_soon(self._check, upload, config)
 
@@ -244,7 +244,7 @@ class Uploads:
         return None
 
     def _rests(self, upload: Upload) -> None:
-        """Nobody works on it anymore: it is shown for a while, unless its session has left it."""
+        """Keep a finished file for a while, unless its session has ended."""
         upload.kept_until = self.clock.now() + KEPT
         if self._by_session.get(upload.session) is not upload:
             self.forget(upload)
