@@ -23,7 +23,7 @@ from reminderd.store.day import Day, DayList, read_day, read_list
 from reminderd.store.import_records import imports_between, last_import
 from reminderd.store.opt_outs import page_of_opt_outs
 from reminderd.store.queries import (
-    Place,
+    ListPlace,
     Wanted,
     acts_on,
     bundled_with,
@@ -179,7 +179,7 @@ def _reads(connection: Connection) -> Mapping[str, Read]:
 
     def page(*, after: datetime | None = None, **asked: object) -> Read:
         wanted = Wanted(**asked)  # type: ignore[arg-type]
-        place = None if after is None else Place(after, "")
+        place = None if after is None else ListPlace(after, "")
         return partial(list_reminders, wanted=wanted, limit=51, newest_first=True, after=place)
 
     return {
