@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import Final, TypeVar
 
 import trio
@@ -95,6 +96,8 @@ class Upload:
     """As people know it; it is used for no path."""
     path: Path
     reading: FileReading
+    mark: str = field(factory=partial(token_hex, 8), init=False)
+    """What tells it from every other: the same content may be read in another way."""
     digest: str = ""
     """What tells its content from any other, once it is here."""
     stage: Stage = Stage.ARRIVING
