@@ -6,7 +6,7 @@ bin := ".venv/bin"
 parallel := "-n 4 --maxschedchunk 1"
 
 # These run the program in processes of its own, or trace its lines themselves: coverage sees nothing of them.
-program_tests := "--ignore=tests/e2e --ignore=tests/chaos --ignore=tests/deploy"
+program_tests := "--ignore=tests/e2e --ignore=tests/chaos --ignore=tests/deploy --ignore=tests/browser"
 
 _default:
     @just --list --unsorted
@@ -36,7 +36,7 @@ test:
     {{bin}}/coverage report --include='reminderd/core/*' --fail-under=100
     {{bin}}/pytest {{parallel}} --cov --cov-append --cov-report= --ignore=tests/core {{program_tests}}
     {{bin}}/coverage report --fail-under=95
-    {{bin}}/pytest {{parallel}} tests/e2e tests/chaos tests/deploy
+    {{bin}}/pytest {{parallel}} tests/browser tests/e2e tests/chaos tests/deploy
 
 # the fast tests, in less than a minute: core, store, web and providers, with fewer random histories
 quick:
@@ -55,9 +55,17 @@ format:
 run *args:
     {{bin}}/reminderd run {{args}}
 
-# watch every kind of call happen, in seconds, with nothing set up
-demo:
-    {{bin}}/reminderd demo
+# watch every kind of call happen, in seconds, with nothing set up; `just demo --desk` shows the pages
+demo *args:
+    {{bin}}/reminderd demo {{args}}
+
+# what the tests of the pages need apart from Chromium and npm, which come from Debian
+browser:
+    tests/browser/install.sh
+
+# make the pictures of the pages in docs/screenshots anew
+screenshots:
+    {{bin}}/python -m tests.browser.screenshots
 
 # measure speed as ratios against stated yardsticks; prints a table, writes bench/results.json
 bench *args:

@@ -8,6 +8,7 @@ from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
 from bench.clinic import fill
 from bench.figure import Bar, Figure
@@ -15,7 +16,6 @@ from bench.program import daemon, free_port, server
 from reminderd.clock import SystemClock
 from reminderd.core.logins import Role
 from reminderd.core.model import Status
-from reminderd.core.phone import Numbering
 from reminderd.desk.sessions import COOKIE
 from reminderd.passwords import hash_password
 from reminderd.store.changes import backlog, changes_after, changes_of
@@ -32,7 +32,7 @@ from reminderd.store.queries import (
     ids_named,
     list_reminders,
     news,
-    uncallable,
+    waiting,
 )
 from reminderd.store.settings import last_pause, set_pause
 from reminderd.store.sqlite.driver import Connection, snapshot, transaction
@@ -115,6 +115,17 @@ class _Browser:
         assert answer.status == 200, f"{path}: {answer.status}"
         return text
 
+    def search(self, **written: str) -> str:
+        """Fill in the form of the search; the path of what it finds."""
+        token = re.search(r'name="csrf" value="([^"]+)"', self.get("/search"))
+        assert token is not None
+        headers = self._headers | {"Content-Type": "application/x-www-form-urlencoded"}
+        self._connection.request("POST", "/search", urlencode({"csrf": token[1], **written}), headers)
+        answer = self._connection.getresponse()
+        answer.read()
+        assert answer.status == 303, f"search: {answer.status}"
+        return answer.headers["Location"]
+
     def time(self, path: str) -> float:
         """The milliseconds until the page is there, at least, once what it reads is in memory."""
         taken = []
@@ -138,6 +149,10 @@ def _paths(browser: _Browser, now: datetime) -> dict[str, str]:
         "list of what is done": "/day?list=done",
         "list of earlier days": "/day?list=earlier",
         "a reminder": record[1],
+        "search by last digits": browser.search(digits="0147"),
+        "search by status": browser.search(status="expired"),
+        "search by answer": browser.search(response="cancel_requested"),
+        "search by name": browser.search(name="visit-0000100"),
         "report of a week": f"/report?of=week&date={yesterday}",
         "report of a month": f"/report?of=month&date={yesterday}",
         "report of a year": f"/report?of=range&date={yesterday - timedelta(days=365)}&to={yesterday}",
@@ -192,7 +207,7 @@ def _reads(connection: Connection) -> Mapping[str, Read]:
         "alerts": partial(news, now=now),
         "metrics": partial(counts, now=now),
         "status: numbers": partial(glance, now=now, midnight=midnight),
-        "status: can't be called": partial(uncallable, numbering=Numbering(country="DE")),
+        "status: those that wait": waiting,
         "status: last import": last_import,
         "status: imports of a day": partial(imports_between, since=now - day, until=now),
         "status: pause": last_pause,

@@ -20,7 +20,7 @@ from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Question
 from reminderd.sandbox.behaviors import example_number
 from reminderd.store import reminders
-from reminderd.store.appointments import put_appointments, stored_appointment
+from reminderd.store.appointments import plan_anew, put_appointments, stored_appointment
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.reminders import Source
 from reminderd.store.settle import settle_answer, settle_key, settle_pick_up, settle_report
@@ -230,15 +230,16 @@ def _time_of_day(wall: datetime) -> timedelta:
     return wall - wall.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def write_day(connection: Connection, now: datetime, rules: Rules) -> None:
+def write_day(connection: Connection, now: datetime, rules: Rules, *, room: str = "room") -> None:
     """Fill an empty database with a day: what has happened by now, what waits, and what is due.
 
     Args:
         connection: to the database.
         now: the time at which the demo begins.
         rules: the clinic's rules, with the provider's name and account.
+        room: the word for where appointments are.
     """
-    day = _Day(connection=connection, rules=rules, zone=rules.planning.templates.zone or ZoneInfo("UTC"))
+    day = _Day(connection=connection, rules=rules, room=room, zone=rules.planning.templates.zone or ZoneInfo("UTC"))
     minute = now.replace(second=0, microsecond=0)
     slot = minute - timedelta(minutes=minute.minute % _SLOT_MINUTES)
     for place, patient in enumerate(reversed(_PAST), start=1):
@@ -256,6 +257,7 @@ class _Day:
     connection: Connection
     rules: Rules
     zone: ZoneInfo
+    room: str
     _patients: dict[str, tuple[_Patient, list[str]]] = field(factory=dict, init=False)
     """By their phone numbers, with the calls that are still to be made."""
     _requests: list[AppointmentRequest] = field(factory=list, init=False)
@@ -275,7 +277,7 @@ class _Day:
             patient_ref=f"P-{400 + place * 3}",
             name=patient.name,
             provider=_PROVIDERS[place % len(_PROVIDERS)],
-            place=f"room {place % 4 + 1}",
+            place=f"{self.room} {place % 4 + 1}",
         )
         self._requests.append(request)
         self._patients[number] = (patient, patient.calls.split())
@@ -286,6 +288,8 @@ class _Day:
     def play(self, *, until: datetime) -> None:
         """Let everything happen until a moment."""
         booked_at = self._first - timedelta(hours=1)
+        # The daemon would plan everything anew if it did not know by which rules the calls are planned.
+        transaction(self.connection, partial(plan_anew, digest=self.rules.planning_digest), booked_at)
         write = partial(put_appointments, requests=self._requests, rules=self.rules, mint=_new_id, source=_PRACTICE)
         transaction(self.connection, write, booked_at)
         now = booked_at

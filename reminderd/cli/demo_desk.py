@@ -65,12 +65,14 @@ _TEXTS: Final = {
     "en": {
         "spoken": "en-US",
         "clinic": "Riverside Practice",
-        "visit": "Your appointment with {provider} is on {date} at {time}, in {place}.",
+        "visit": "Your appointment is on {date} at {time}. Please bring your insurance card.",
+        "room": "room",
     },
     "de": {
         "spoken": "de-DE",
         "clinic": "Praxis am Fluss",
-        "visit": "Ihr Termin bei {provider} ist am {date} um {time} Uhr, {place}.",
+        "visit": "Ihr Termin ist am {date} um {time}. Bitte bringen Sie Ihre Versichertenkarte mit.",
+        "room": "Zimmer",
     },
 }
 """What is spoken in the demo, by the language of its pages."""
@@ -88,34 +90,29 @@ async def _until_stopped(folder: Path, language: str, clock: Clock) -> None:
     async with trio.open_nursery() as signals:
         signals.start_soon(watch_signals, stopping, signals.cancel_scope)
         async with trio.open_nursery() as serving:
-            url = await serving.start(serve_demo, folder, language, clock, stopping)
+            url = await serving.start(
+                serve_demo, configured(folder, language, daytime_place(clock.now())), clock, stopping
+            )
             click.echo(f"address    {url}\nuser name  {USER}\npassword   {PASSWORD}\n\nCtrl-C ends it.")
         signals.cancel_scope.cancel()
 
 
 async def serve_demo(
-    folder: Path,
-    language: str,
-    clock: Clock,
-    stopping: trio.Event,
-    *,
-    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+    config: Config, clock: Clock, stopping: trio.Event, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Serve the pages of a clinic on a busy day, in an empty folder.
+    """Serve the pages of a clinic on a busy day.
 
     Args:
-        folder: for the configuration and the database.
-        language: of the pages, and of what is spoken.
+        config: the demo's, as `configured` returns it; there is no database yet.
         clock: the day is the one that it shows.
         stopping: ends it.
         task_status: is given the address of the pages.
     """
-    config = configured(folder, language, place_of(clock.now(), _offset(clock.now())))
-    with open_sync(config.database.path) as connection:
-        _fill(connection, clock.now(), config)
     async with trio.open_nursery() as outer:
         provider = TwilioSandbox(ACCOUNT_SID, AUTH_TOKEN, pace=_PACE)
         config = with_twilio(config, await outer.start(serve_sandbox, provider))
+        with open_sync(config.database.path) as connection:
+            _fill(connection, clock.now(), config)
         async with trio.open_nursery() as nursery:
             running = await nursery.start(partial(run, config, clock=clock, stopping=stopping))
             task_status.started(running.desk_url or "")
@@ -130,24 +127,25 @@ def with_twilio(config: Config, api_url: str) -> Config:
     return with_provider(config, account)
 
 
-def configured(folder: Path, language: str, zone: ZoneInfo) -> Config:
-    """Write the configuration of the demo into a folder, and return it."""
+def configured(folder: Path, language: str, zone: ZoneInfo, *, port: int = 0) -> Config:
+    """Write the configuration of the demo into a folder, and return it; port 0 is one that is free."""
     file = folder / "config.toml"
-    file.write_text(_CONFIG.format(zone=zone.key, port=_free_port(), language=language, **_TEXTS[language]))
+    file.write_text(_CONFIG.format(zone=zone.key, port=port or _free_port(), language=language, **_TEXTS[language]))
     return load_config(file, {}, folder)
 
 
 def _fill(connection: Connection, now: datetime, config: Config) -> None:
     twilio = Capabilities(look_up=True, drop=True, asks_what_to_say=True)
-    write_day(connection, now, rules_of(config, provider="twilio", account=ACCOUNT_SID, capabilities=twilio))
+    rules = rules_of(config, provider="twilio", account=ACCOUNT_SID, capabilities=twilio)
+    write_day(connection, now, rules, room=_TEXTS[config.desk.language]["room"])
     secrets = Secrets(password_hash=hash_password(PASSWORD), totp_secret=None)
     add = partial(add_user, name=USER, role=Role.ADMIN, secrets=secrets, actor="demo")
     transaction(connection, add, now)
 
 
-def _offset(now: datetime) -> timedelta:
-    """Return the offset of this machine's time zone from UTC."""
-    return now.astimezone().utcoffset() or timedelta(0)
+def daytime_place(now: datetime) -> ZoneInfo:
+    """Return a time zone in which it is daytime, if possible with the offset of this machine's own."""
+    return place_of(now, now.astimezone().utcoffset() or timedelta(0))
 
 
 def _free_port() -> int:

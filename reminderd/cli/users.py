@@ -74,6 +74,8 @@ def add(config: Config, name: str, *, role: str, totp: bool, from_stdin: bool) -
         if not transaction(connection, new, SystemClock().now()):
             fail(exists)
     click.echo(f"added {stored}, {role}")
+    if not config.desk.port:
+        click.echo("the pages are off: [desk].port is 0", err=True)
 
 
 @user.command(short_help="Give an account a new password.")

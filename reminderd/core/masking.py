@@ -38,10 +38,11 @@ _KEPT: Final = re.compile(
     | (?<![0-9.,+]) [0-9]{1,3}(?:,[0-9]{3})+ (?=\ (?:bytes|calls|characters|lines|reminders|rows)\b)  # a count of ours
     | (?<![0-9.+]) (?: (?=[0-9.]*[0-9]{3}\.|[0-9.]*\.[0-9]{3}(?![0-9]) | [0-9.]+:[0-9])
         (?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!\Z)|(?![0-9.]))){4} (?::[0-9]{1,5})? ) (?![0-9.]*[0-9])
+    | (?<![0-9A-Za-z:]) (?:[0-9a-f]{1,4}:){1,4}:/64 (?![0-9])  # the network of an IPv6 address
     """,
     re.VERBOSE,
 )
-"""Digits that can't be a phone number: our own and other programs' ids, times, counts, an IPv4 address."""
+"""Digits that can't be a phone number: our own and other programs' ids, times, counts, the address of a client."""
 
 _LED_BY_PLUS: Final = re.compile(rf"[+\uff0b](?:\d|{_GAP}(?=\d))*{_GAP}\Z")
 

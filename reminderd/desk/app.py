@@ -105,6 +105,8 @@ async def _answer(desk: Desk, route: Route, **named: str) -> Response:
             return await _failure(desk, 403, visitor=visitor)
         if route.reads_form:
             g.form = await read_form(route.body_bytes)
+            if await visitor_of(desk, is_in_use=False) is None:
+                return _to_log_in(route)  # while the form arrived, the session has ended
             if not has_token(visitor, g.form.text("csrf")):
                 return await _failure(desk, 403, visitor=visitor)
     response = await route.view(desk, visitor, **named)

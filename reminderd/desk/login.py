@@ -20,6 +20,7 @@ PATH: Final = "/login"
 _FORM_COOKIE: Final = "__Host-reminderd-login"
 """Shows, with its signature in the form, that the browser that logs in is the one that was given the form."""
 _FORM_BYTES: Final = 4_096
+_LONGEST_TOKEN: Final = 64
 _SECONDS_ARE_SHOWN: Final = 100
 _FORWARDED: Final = b"x-forwarded-for"
 
@@ -78,7 +79,7 @@ def address_of_client(desk: Desk) -> str:
 
 
 async def _form(desk: Desk, *, next_path: str, name: str = "", words: str = "") -> Response:
-    token = token_urlsafe(16)
+    token = request.cookies.get(_FORM_COOKIE, "")[:_LONGEST_TOKEN] or token_urlsafe(16)  # two forms may be open
     response = await render(
         desk,
         None,

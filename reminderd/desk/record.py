@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound
 
 from reminderd.config import templates_of
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.core.model import digest
+from reminderd.core.model import Status, digest
 from reminderd.core.outcomes import Outcome
 from reminderd.core.requests import NOTE_LIMIT, wrong_note
 from reminderd.core.script.preview import Passage, heard
@@ -148,6 +148,11 @@ class Sight:
     def is_purged(self) -> bool:
         """Whether its message and its number were deleted, as they were old."""
         return not self.row["message"]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no call follows by itself."""
+        return Status(str(self.row["status"])).final
 
     @property
     def standing(self) -> Standing:

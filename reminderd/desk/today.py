@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import trio
 from attrs import frozen
 from quart import Response, request
 from werkzeug.exceptions import NotFound
@@ -23,10 +22,8 @@ from reminderd.desk.pages import Freshness, Route, freshness, next_freshness, pl
 from reminderd.desk.sessions import Visitor
 from reminderd.desk.timeline import timeline_of
 from reminderd.staff.acts import sight_of
-from reminderd.staff.status import DatabaseReport, look_at_database, status_report
-from reminderd.store.day import MOST_COUNTED, Day, DayList, Entry, LastCall, Overview, Page, read_day, read_list
+from reminderd.store.day import MOST_COUNTED, Day, DayList, Entry, LastCall, Page, read_day, read_list
 from reminderd.store.queries import Place
-from reminderd.store.sqlite.driver import Connection
 
 _DAY: Final = timedelta(days=1)
 _BACK: Final = re.compile(r"/(\?date=[\d-]{10})?|/day\?list=[a-z]+(&date=[\d-]{10})?(&after=[\w-]+)?", re.ASCII)
@@ -68,6 +65,8 @@ class Line:
     """A reminder as a line of a list."""
 
     entry: Entry
+    address: str
+    """What the path of its page, and of what is done with it, ends with."""
     at: datetime
     """Its own time; of one that waits, when it is called next."""
     is_of_another_day: bool
@@ -127,15 +126,8 @@ async def one_list(desk: Desk, visitor: Visitor) -> Response:
 
 async def _shown(desk: Desk, visitor: Visitor, template: str, fresh: Freshness) -> Response:
     day, now = _day_asked(desk), desk.clock.now()
-    daemon = await desk.doings()
-
-    def read(connection: Connection) -> tuple[Overview, DatabaseReport]:
-        desk.examined.examine(connection)
-        seen = look_at_database(connection, config=desk.config, now=now, uncallable=desk.examined.reasons)
-        return read_day(connection, day=day), seen
-
-    overview, seen = await desk.read(read)
-    report = await trio.to_thread.run_sync(status_report, seen, daemon, desk.config)
+    overview = await desk.read(partial(read_day, day=day))
+    report = await desk.status()
     return await render(
         desk,
         visitor,
@@ -212,15 +204,16 @@ def _lines(desk: Desk, which: DayList, day: Day, page: Page) -> dict[str, Any]:
     """Return a page of a list as it is shown, and where the next one begins."""
     now, following = desk.clock.now(), page.following
     return {
-        "lines": [_line(entry, which, day, now) for entry in page.entries],
+        "lines": [_line(desk, entry, which, day, now) for entry in page.entries],
         "following": None if following is None else sealed_place(desk, following.at, following.id),
     }
 
 
-def _line(entry: Entry, which: DayList, day: Day, now: datetime) -> Line:
+def _line(desk: Desk, entry: Entry, which: DayList, day: Day, now: datetime) -> Line:
     at = _next_time(entry) if which is DayList.WAITING else entry.reminder.scheduled_at
     return Line(
         entry=entry,
+        address=desk.base.addresses.locked(entry.reminder.id),
         at=at,
         is_of_another_day=not day.since <= at < day.until,
         why=_why(entry, which, now),

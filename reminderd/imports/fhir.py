@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from reminderd.core.tables.words import PHONES
 from reminderd.imports.fhir_json import EXPECTED, Json, concept, one, resources, several, text_of, truth
@@ -96,6 +96,8 @@ class _Found:
     records: list[Record] = field(factory=list)
     has_others: bool = False
     """Whether there are resources that are no appointments."""
+    made_at: datetime | None = None
+    """The newest time of a Bundle; None: none has one."""
     _by_url: dict[str, _Actor] = field(factory=dict)
     _by_name: dict[str, list[_Actor]] = field(factory=dict)
     """By type and id, like `Patient/42`; several where they differ."""
@@ -112,6 +114,12 @@ class _Found:
             if kind in _ACTORS:
                 check_count(len(self._by_name))
                 self._add(_actor(resource, kind, url))
+
+    def note_time(self, bundle: Json) -> None:
+        """Note when a Bundle was made."""
+        made_at = _instant(text_of(bundle, "timestamp", lambda _mistake: None))
+        if made_at is not None:
+            self.made_at = max(self.made_at or made_at, made_at)
 
     def record(self) -> Record:
         """Begin the next record."""
@@ -155,7 +163,7 @@ def read(files: Iterable[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
     for name, lines in files:
         names.append(name)
         with in_file(name):
-            for resource, url in resources(lines, encoding):
+            for resource, url in resources(lines, encoding, found.note_time):
                 if isinstance(resource, str):
                     found.record().wrong(resource, always=True)
                 else:
@@ -164,7 +172,8 @@ def read(files: Iterable[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
         raise UnreadableError(f"it has other resources, but no Appointment; {EXPECTED}")
     for appointment in found.appointments:
         _join(appointment, found)
-    return table_of(found.records, RECORD_FIELDS, "entry", f"FHIR, files: {len(names)}" if any(names) else "FHIR")
+    table = table_of(found.records, RECORD_FIELDS, "entry", f"FHIR, files: {len(names)}" if any(names) else "FHIR")
+    return evolve(table, made_at=found.made_at)
 
 
 def _appointment(resource: Json, record: Record) -> _Appointment:
@@ -230,11 +239,17 @@ def _start(start: str, wrong: Wrong) -> str:
 
 def _version(last_updated: str) -> tuple[datetime] | None:
     """Return what tells the newer of two records about the same appointment; None: nothing does."""
-    found = _INSTANT.fullmatch(last_updated)
+    moment = _instant(last_updated)
+    return None if moment is None else (moment,)
+
+
+def _instant(text: str) -> datetime | None:
+    """Return the moment that is written with its offset; None: it is none."""
+    found = _INSTANT.fullmatch(text)
     if found is None or found[1] is None:
         return None
     try:
-        return (datetime.fromisoformat(last_updated).astimezone(UTC),)
+        return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

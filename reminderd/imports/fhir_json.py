@@ -19,8 +19,15 @@ _ERRORS: Final = frozenset({"error", "fatal"})
 _NOTHING: Final[Json] = {}
 
 
-def resources(lines: Iterable[bytes], encoding: str | None) -> Iterator[tuple[Json | str, str]]:
+def resources(
+    lines: Iterable[bytes], encoding: str | None, bundled: Callable[[Json], None]
+) -> Iterator[tuple[Json | str, str]]:
     """Yield every resource of a file with its `fullUrl`, which may be empty; or a mistake instead of one.
+
+    Args:
+        lines: of the file.
+        encoding: of it; None: UTF-8, or UTF-16 where it begins with its mark.
+        bundled: takes each Bundle.
 
     Raises:
         UnreadableError: The file can't be read as a whole.
@@ -31,7 +38,7 @@ def resources(lines: Iterable[bytes], encoding: str | None) -> Iterator[tuple[Js
         document = _parsed(decoded(first, encoding))
     except ValueError:
         document = _document(chain([first], source), encoding)
-    yield from _unpacked(document)
+    yield from _unpacked(document, bundled)
     for number, line in enumerate(source, 2):
         if not line.strip():
             continue
@@ -40,7 +47,7 @@ def resources(lines: Iterable[bytes], encoding: str | None) -> Iterator[tuple[Js
         except ValueError as error:
             yield f"JSON: line {number}: {error}; expected one resource", ""
         else:
-            yield from _unpacked(document)
+            yield from _unpacked(document, bundled)
 
 
 def _document(lines: Iterable[bytes], encoding: str | None) -> Any:  # noqa: ANN401 - any JSON
@@ -82,7 +89,10 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _unpacked(document: Any) -> Iterator[tuple[Json | str, str]]:  # noqa: ANN401 - any JSON
+def _unpacked(
+    document: Any,  # noqa: ANN401 - any JSON
+    bundled: Callable[[Json], None],
+) -> Iterator[tuple[Json | str, str]]:
     """Yield the resources of a Bundle, or the resource that a document is."""
     if not isinstance(document, dict) or not isinstance(document.get("resourceType"), str):
         raise UnreadableError(f"it has something that is no FHIR resource; {EXPECTED}")
@@ -91,6 +101,7 @@ def _unpacked(document: Any) -> Iterator[tuple[Json | str, str]]:  # noqa: ANN40
     if document["resourceType"] != "Bundle":
         yield document, ""
         return
+    bundled(document)
     entries = _entries(document)
     for number, entry in enumerate(entries, 1):
         resource, url = entry.get("resource"), entry.get("fullUrl", "")

@@ -47,7 +47,7 @@ class FileImport:
     coverage: Coverage | None
     """Which days it has all appointments of; None: it is no snapshot."""
     dated_at: datetime | None = None
-    """When it was written; None: not known."""
+    """When it was written, if it does not say itself when it was made; None: not known."""
     rejected: Path
     """The file for its rejected lines."""
     never: Mapping[Path, str] = _NO_FILES
@@ -226,7 +226,7 @@ class OpenImport:
     def _mark(self) -> SnapshotMark | None:
         if self.snapshot is None:
             return None
-        dated_at, now = self.one.dated_at, self.one.clock.now()
+        dated_at, now = self.table.made_at or self.one.dated_at, self.one.clock.now()
         # Of a file from the future, nothing older could be imported for a while.
         return SnapshotMark(digest=self.snapshot.digest, dated_at=None if dated_at is None else min(dated_at, now))
 

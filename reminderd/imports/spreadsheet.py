@@ -72,6 +72,7 @@ class Sheet:
     size: int
     """In bytes."""
     unit: str = SPREADSHEET_UNIT
+    made_at: None = None
 
     @property
     def delimiter(self) -> str:

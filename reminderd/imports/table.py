@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from stat import S_IMODE
@@ -54,6 +55,10 @@ class Table(Protocol):
     @property
     def found(self) -> Sequence[str]:
         """Return what was found about the file, in words, for the person who imports it."""
+
+    @property
+    def made_at(self) -> datetime | None:
+        """Return when it was made, if it says so; None: it does not."""
 
     @property
     def size(self) -> int:
@@ -215,6 +220,7 @@ class Records:
     found: Sequence[str]
     _rows: Sequence[CsvRow]
     delimiter: str = ","
+    made_at: datetime | None = None
     _done: list[int] = field(factory=lambda: [0])
 
     @property

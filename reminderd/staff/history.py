@@ -118,7 +118,7 @@ def _beginning(reminder: Row, acts: Sequence[Row]) -> Iterator[Event]:
 
 def _acts(acts: Sequence[Row]) -> Iterator[Event]:
     for act in acts:
-        values = {"act": Sentence(str(act["act"])), "actor": Sentence(str(act["actor"]))}
+        values = {"act": code_in_words(act["act"]), "actor": Sentence(str(act["actor"]))}
         yield from _event(act["at"], Sentence("%(act)s by %(actor)s", values), _detail(act))
 
 
@@ -156,16 +156,21 @@ def _of_call(call: Row, number: int, others: Sequence[Bundled] = ()) -> Iterator
 
 
 _FACTS: Final = (
-    ("answered by %(value)s", "answered_by"),
-    ("seconds %(value)s", "duration_seconds"),
-    ("SIP %(value)s", "sip_response_code"),
-    ("error %(value)s", "error_code"),
+    (Sentence("answered by %(value)s"), "answered_by"),
+    (Sentence("seconds %(value)s"), "duration_seconds"),
+    (Sentence("SIP %(value)s"), "sip_response_code"),
+    (Sentence("error %(value)s"), "error_code"),
 )
+_LISTENERS: Final[Mapping[str, Sentence]] = {"human": Sentence("human"), "machine": Sentence("machine")}
+"""What most providers call those who answer; other words of theirs are shown as they are."""
 
 
 def _how_it_ended(call: Row) -> Sentence | None:
     words = [] if call["outcome"] is None else [code_in_words(call["outcome"])]
-    words += [Sentence(text, {"value": str(call[name])}) for text, name in _FACTS if call[name] is not None]
+    for fact, name in _FACTS:
+        value = None if call[name] is None else str(call[name])
+        if value is not None:
+            words.append(Sentence(fact.text, {"value": _LISTENERS.get(value, value)}))
     return Sentence("%(all)s", {"all": words}, between=", ") if words else None
 
 

@@ -1,5 +1,6 @@
 """`import --snapshot`: what a file no longer holds was cancelled, if that is certain."""
 
+import json
 import os
 
 import pytest
@@ -143,6 +144,38 @@ def test_a_snapshot_that_was_written_before_the_last_one_is_refused(clinic: Term
     os.utime(clinic.folder / "list.csv", (800_000_000, 800_000_000))
     assert "it was written on 1995-" in clinic.type("import", "list.csv", *SPAN, code=2).stderr
     assert booked(clinic) == refs(*range(10))
+
+
+def test_a_file_that_says_when_it_was_made_is_older_by_that_whatever_the_time_of_its_copy(clinic: Terminal) -> None:
+    def written(day: int, *numbers: int) -> None:
+        entries = [
+            {
+                "resourceType": "Appointment",
+                "id": f"f{number}",
+                "status": "booked",
+                "start": f"2040-03-13T16:{number:02}:00Z",
+                "participant": [{"actor": {"reference": "#p"}}],
+                "contained": [
+                    {
+                        "resourceType": "Patient",
+                        "id": "p",
+                        "telecom": [{"system": "phone", "use": "mobile", "value": f"(202) 555-01{number:02}"}],
+                    }
+                ],
+            }
+            for number in numbers
+        ]
+        bundle = {"resourceType": "Bundle", "timestamp": f"2026-03-{day:02}T06:00:00Z"}
+        content = bundle | {"entry": [{"resource": one} for one in entries]}
+        (clinic.folder / "list.json").write_text(json.dumps(content))
+
+    lab = ("--profile", "lab", *SPAN[2:])
+    written(2, 1, 2)
+    clinic.type("import", "list.json", *lab)
+    written(1, 1)
+    assert "it was written on 2026-03-01" in clinic.type("import", "list.json", *lab, code=2).stderr
+    written(3, 1)
+    assert "1 cancelled" in clinic.type("import", "list.json", *lab).stdout
 
 
 def test_a_file_from_the_future_keeps_no_later_one_out(clinic: Terminal) -> None:

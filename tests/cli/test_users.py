@@ -58,6 +58,14 @@ def test_an_account_is_added_with_the_hash_of_its_password(terminal: Terminal) -
     assert user.secrets.totp_secret is None
 
 
+def test_where_there_are_no_pages_the_command_says_so(terminal: Terminal) -> None:
+    for more, off in (("", True), ("[desk]\nport = 4080\n", False)):
+        with (terminal.folder / "config.toml").open("a") as file:
+            file.write(more)
+        added = terminal.type("user", "add", f"anna{off}", "--password-stdin", stdin=LINE)
+        assert ("the pages are off: [desk].port is 0" in added.stderr) is off
+
+
 def test_an_admin_is_added_by_the_role(terminal: Terminal) -> None:
     assert add(terminal, "anna", "--role", "admin") == "added anna, admin\n"
     assert of(terminal).role == "admin"

@@ -57,6 +57,7 @@ def test_a_number_is_masked_with_any_mix_of_separators(gaps: list[str]) -> None:
         "at 2026-11-24 10:00:00, port 12345, 123456 bytes",
         "clinic-20261129T023000Z.db, 12,345,678 bytes, in 12.3 s",
         "at http://127.0.0.1:4000 and http://0.0.0.0:4000, for 203.0.113.5",
+        "from 2001:db8:1234:5678::/64: wrong password; no more tries for 900 s",
         "failed: busy, after 3 calls (error 21211, SIP 480)",
         "up to 23:59, 4000 reminders",
     ],

@@ -90,6 +90,14 @@ async def test_the_form_of_another_site_logs_nobody_in(tmp_path: Path) -> None:
         assert COOKIE not in browser.cookies
 
 
+async def test_two_forms_may_be_open_at_a_time(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as desk:
+        browser = desk.another_browser()
+        first, second = await browser.get("/login"), await browser.get("/login")
+        assert (await browser.submit(first, "/login", name=NAME, password="wrong, and wrong")).status == 401
+        assert (await browser.submit(second, "/login", name=NAME, password=PASSWORD)).status == 200
+
+
 async def test_a_cookie_is_safe_from_scripts_other_hosts_and_other_sites(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
         browser = desk.another_browser()

@@ -1,31 +1,12 @@
 """`reminderd demo --desk` shows a busy day with nothing set up; it touches nothing, and leaves nothing behind."""
 
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.program import clean_environment
-
-
-@contextmanager
-def demo_desk(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """Run it in a folder; yield its process and what it prints: the address, the user name, the password."""
-    (folder / "tmp").mkdir()
-    env = clean_environment() | {"TMPDIR": str(folder / "tmp"), "REMINDERD__DATABASE__URL": "sqlite:///other.db"}
-    command = [sys.executable, "-m", "reminderd", "demo", "--desk", *words]
-    with subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            lines = [process.stdout.readline() for _ in range(3)]
-            yield process, {line[:10].strip(): line[10:].strip() for line in lines}
-        finally:
-            process.kill()
+from tests.support.desk_program import demo_desk
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,9 +1,11 @@
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reminderd.imports.formats import opened
 from reminderd.imports.table import UnreadableError
 from tests.imports.readings import Read, read
 
@@ -281,3 +283,23 @@ def test_half_of_a_surrogate_pair_is_never_written(tmp_path: Path) -> None:
     found = only(tmp_path, appointment(), patient(name=[{"text": "Ada \ud800"}]))
     assert "\ud800" not in found.cells["name"]
     assert (found.mistake or "").startswith("encoding: a letter can't be read")
+
+
+@pytest.mark.parametrize(
+    ("times", "made_at"),
+    [
+        (["2027-02-28T06:00:00+01:00"], datetime(2027, 2, 28, 5, tzinfo=UTC)),
+        (["2027-02-28T06:00:00Z", "2027-03-01T06:00:00Z", None], datetime(2027, 3, 1, 6, tzinfo=UTC)),
+        ([None], None),
+        (["2027-02-28"], None),
+        (["2027-02-28T06:00:00"], None),
+        (["2027-02-30T06:00:00Z"], None),
+        ([5], None),
+    ],
+)
+def test_a_bundle_says_when_it_was_made(tmp_path: Path, times: list[Any], made_at: datetime | None) -> None:
+    path = tmp_path / "appointments.ndjson"
+    bundles = [bundle(appointment(), patient(), **({} if one is None else {"timestamp": one})) for one in times]
+    path.write_text("".join(f"{json.dumps(one)}\n" for one in bundles))
+    with opened(path, {}) as table:
+        assert table.made_at == made_at

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,7 @@ class Entries:
     header: Sequence[str] = ("ref", "phone_number", "message", "scheduled_at", "name")
     unit: str = "entry"
     delimiter: str = ","
+    made_at: datetime | None = None
     found: Sequence[str] = ("some entries",)
     size: int = 100
 

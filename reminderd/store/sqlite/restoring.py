@@ -307,8 +307,9 @@ def _accounts_in(replaced: Connection) -> Accounts | None:
 
 def _opt_outs_in(replaced: Connection) -> list[tuple[str, str | None]] | None:
     try:
+        # Of a damaged table, an index that is whole and empty would say that it has no rows.
         rows = replaced.execute(
-            "SELECT phone_number, source FROM opt_outs ORDER BY created_at, phone_number"
+            "SELECT phone_number, source FROM opt_outs NOT INDEXED ORDER BY created_at, phone_number"
         ).fetchall()
     except Error:
         return None

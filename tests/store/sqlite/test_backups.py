@@ -107,7 +107,7 @@ def test_an_invalid_folder_or_date_is_an_error(path: Path, folder: Path) -> None
     folder.unlink()
     folder.mkdir()
     (folder / backup_name(path, "20269999T000000Z")).touch()
-    with pytest.raises(CopyError, match="no date"):
+    with pytest.raises(CopyError, match="not a date"):
         backups_in(folder, path, id_of(path))
 
 
