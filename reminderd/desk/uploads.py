@@ -247,7 +247,7 @@ class Uploads:
         return None
 
     def _rests(self, upload: Upload) -> None:
-        """Nobody works on it anymore: it is shown for a while, unless its session has left it."""
+        """Keep it to be shown for a while, now that nobody works on it; or delete it if its session has left it."""
         upload.kept_until = self.clock.now() + KEPT
         if self._by_session.get(upload.session) is not upload:
             self.forget(upload)
