@@ -26,7 +26,7 @@ from reminderd.config import Config, reading_of, rules_of
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.requests import ReminderRequest, RequestText, read_request, too_late, wrong_note
 from reminderd.core.sentences import text_of
-from reminderd.staff.acts import Act, Asked, choices, perform
+from reminderd.staff.acts import Asked, StaffAct, choices, perform
 from reminderd.staff.adding import add_one
 from reminderd.staff.history import Event, record_of
 from reminderd.store import queries, reminders
@@ -139,7 +139,7 @@ def _as_row(event: Event) -> dict[str, Value]:
     return {"at": event.at, "what": text_of(event.what, str), "detail": detail}
 
 
-def _staff_command(act: Act, summary: str) -> click.Command:
+def _staff_command(act: StaffAct, summary: str) -> click.Command:
     """Make a command by which staff change the state of one reminder."""
 
     @click.command(name=act.value, help=summary)
@@ -153,15 +153,15 @@ def _staff_command(act: Act, summary: str) -> click.Command:
 
 
 cancel = _staff_command(
-    Act.CANCEL, "Cancel a reminder, by its id or ref, or its appointment's: the patient is no longer called."
+    StaffAct.CANCEL, "Cancel a reminder, by its id or ref, or its appointment's: the patient is no longer called."
 )
 accept = _staff_command(
-    Act.ACCEPT,
+    StaffAct.ACCEPT,
     "Accept the new phone number of a reminder, by its id or ref, or its appointment's, that is held because an import"
     " or the API changed it.",
 )
 call_again = _staff_command(
-    Act.CALL_AGAIN,
+    StaffAct.CALL_AGAIN,
     "Call again for a reminder, by its id or ref, or its appointment's, that failed, expired or was cancelled; its"
     " count of calls starts anew.",
 )
@@ -182,8 +182,8 @@ def done(config: Config, reminder: str, note: str | None, *, as_json: bool) -> N
     mistake = None if note is None else wrong_note(note)
     if mistake is not None:
         wrong([f"--note: {mistake}"])
-    found = _id(config, reminder, Act.DONE)
-    _perform(config, Asked(act=Act.DONE, reminder_id=found, actor=actor(), note=note), as_json=as_json)
+    found = _id(config, reminder, StaffAct.DONE)
+    _perform(config, Asked(act=StaffAct.DONE, reminder_id=found, actor=actor(), note=note), as_json=as_json)
 
 
 def _perform(config: Config, asked: Asked, *, as_json: bool) -> None:
@@ -201,7 +201,7 @@ def _option(mistake: str) -> str:
     return f"--{_OPTIONS.get(field, field)}{colon}{text}"
 
 
-def _id(config: Config, id_or_ref: str, act: Act) -> str:
+def _id(config: Config, id_or_ref: str, act: StaffAct) -> str:
     """Return the id of the reminder with this name, or of an appointment's only one that allows the act."""
     with existing_database(config) as connection:
         row = snapshot(connection, partial(queries.find_reminder, id_or_ref=id_or_ref))

@@ -20,7 +20,7 @@ from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
 from reminderd.desk.context import Desk
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.pages import Form, Route, done, form, render
+from reminderd.desk.pages import PageRoute, SentForm, done, form, render
 from reminderd.desk.sessions import Visitor
 from reminderd.staff.foreseen import (
     Foreseen,
@@ -62,7 +62,7 @@ Asked: TypeAlias = AppointmentRequest | ReminderRequest
 
 
 @frozen(kw_only=True)
-class _Kind:
+class _AddKind:
     """What can be added: an appointment, or a reminder."""
 
     path: str
@@ -73,7 +73,7 @@ class _Kind:
     def is_appointment(self) -> bool:
         return self.path == APPOINTMENT_PATH
 
-    def values(self, typed: Form) -> dict[str, str]:
+    def values(self, typed: SentForm) -> dict[str, str]:
         """Return what was written; line ends as everybody else writes them."""
         return {name: typed.text(name).replace("\r\n", "\n") for name in self.fields}
 
@@ -88,8 +88,8 @@ class _Kind:
         return read_request(RequestText(phone_number=number, scheduled_at=due, **texts), _reading(desk))
 
 
-_APPOINTMENT: Final = _Kind(path=APPOINTMENT_PATH, fields=_OF_APPOINTMENT, template="add_appointment.html")
-_REMINDER: Final = _Kind(path=REMINDER_PATH, fields=_OF_REMINDER, template="add_reminder.html")
+_APPOINTMENT: Final = _AddKind(path=APPOINTMENT_PATH, fields=_OF_APPOINTMENT, template="add_appointment.html")
+_REMINDER: Final = _AddKind(path=REMINDER_PATH, fields=_OF_REMINDER, template="add_reminder.html")
 
 
 async def show(desk: Desk, visitor: Visitor) -> Response:
@@ -117,7 +117,7 @@ async def post_reminder(desk: Desk, visitor: Visitor) -> Response:
     return await _post(desk, visitor, _REMINDER)
 
 
-async def _post(desk: Desk, visitor: Visitor, kind: _Kind) -> Response:
+async def _post(desk: Desk, visitor: Visitor, kind: _AddKind) -> Response:
     typed = form()
     values = kind.values(typed)
     if typed.text("act") == "edit":
@@ -154,7 +154,7 @@ async def _added(desk: Desk, visitor: Visitor, asked: Asked, seen: str) -> Respo
 
 
 async def _preview(
-    desk: Desk, visitor: Visitor, kind: _Kind, values: Mapping[str, str], asked: Asked, words: str = ""
+    desk: Desk, visitor: Visitor, kind: _AddKind, values: Mapping[str, str], asked: Asked, words: str = ""
 ) -> Response:
     foreseen = await _foreseen(desk, visitor, asked)
     if foreseen.ref_taken_by is not None:
@@ -188,7 +188,7 @@ async def _foreseen(desk: Desk, visitor: Visitor, asked: Asked) -> Foreseen:
 async def _form(
     desk: Desk,
     visitor: Visitor,
-    kind: _Kind,
+    kind: _AddKind,
     values: Mapping[str, str] | None = None,
     mistakes: Sequence[str] = (),
 ) -> Response:
@@ -260,9 +260,9 @@ def _language_name(catalog: Catalog, tag: str) -> str:
 
 
 ROUTES: Final = (
-    Route(method="GET", path="/add", view=show, nav=N_("Add")),
-    Route(method="GET", path=APPOINTMENT_PATH, view=show_appointment),
-    Route(method="POST", path=APPOINTMENT_PATH, view=post_appointment),
-    Route(method="GET", path=REMINDER_PATH, view=show_reminder),
-    Route(method="POST", path=REMINDER_PATH, view=post_reminder),
+    PageRoute(method="GET", path="/add", view=show, nav=N_("Add")),
+    PageRoute(method="GET", path=APPOINTMENT_PATH, view=show_appointment),
+    PageRoute(method="POST", path=APPOINTMENT_PATH, view=post_appointment),
+    PageRoute(method="GET", path=REMINDER_PATH, view=show_reminder),
+    PageRoute(method="POST", path=REMINDER_PATH, view=post_reminder),
 )

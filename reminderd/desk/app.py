@@ -13,14 +13,14 @@ from werkzeug.exceptions import HTTPException
 from reminderd.desk import add, importing, login, opt_outs, record, report, search, system, today
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
-from reminderd.desk.files import file_response
-from reminderd.desk.pages import REFRESHED, Route, read_form, render, see_other
+from reminderd.desk.pages import REFRESHED, PageRoute, read_form, render, see_other
 from reminderd.desk.sessions import Visitor, has_token, is_from_elsewhere, visitor_of
+from reminderd.desk.static_files import file_response
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.users import has_users
 from reminderd.web.bodies import RequestLimits, with_bounded_bodies
 
-ROUTES: Final[tuple[Route, ...]] = (
+ROUTES: Final[tuple[PageRoute, ...]] = (
     *today.ROUTES,
     *search.ROUTES,
     *add.ROUTES,
@@ -84,12 +84,12 @@ def build_desk_app(desk: Desk) -> QuartTrio:
     return with_bounded_bodies(app, _LIMITS)
 
 
-def _add(app: QuartTrio, route: Route, view: Callable[..., Awaitable[Response]]) -> None:
+def _add(app: QuartTrio, route: PageRoute, view: Callable[..., Awaitable[Response]]) -> None:
     name = f"{route.method} {route.path}"
     app.add_url_rule(route.path, name, view, methods=[route.method], provide_automatic_options=False)
 
 
-async def _answer(desk: Desk, route: Route, **named: str) -> Response:
+async def _answer(desk: Desk, route: PageRoute, **named: str) -> Response:
     """Answer a user who is logged in and may go there."""
     g.is_part = route.is_part
     if not await desk.read(has_users):
@@ -115,7 +115,7 @@ async def _answer(desk: Desk, route: Route, **named: str) -> Response:
     return response
 
 
-async def _answer_anybody(desk: Desk, route: Route) -> Response:
+async def _answer_anybody(desk: Desk, route: PageRoute) -> Response:
     """Answer somebody who is not logged in yet."""
     if not await desk.read(has_users):
         return await _failure(desk, 503, desk.catalog.gettext(_NO_ACCOUNT, command=_FIRST_COMMAND))
@@ -126,7 +126,7 @@ async def _answer_anybody(desk: Desk, route: Route) -> Response:
     return await route.view(desk)
 
 
-def _to_log_in(route: Route) -> Response:
+def _to_log_in(route: PageRoute) -> Response:
     """Send somebody to log in, and then back to the page that was asked for."""
     if route.is_part:  # the page is left, too: its session has ended, and with it what may be seen
         return Response("", 401, headers={"HX-Redirect": login.PATH})

@@ -18,7 +18,7 @@ from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
 from reminderd.imports.loop import Tally
-from reminderd.imports.one_file import FileImport, ImportResult, OpenImport, Refusal, refusal_of
+from reminderd.imports.one_file import FileImport, FileRefusal, ImportResult, OpenImport, refusal_of
 from reminderd.imports.table import UnreadableError
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync, open_to_look
@@ -84,7 +84,7 @@ def digest_of(file: Path) -> str:
         return file_digest(opened, "sha256").hexdigest()
 
 
-def check(one: FileImport, database: Path, show: Show, is_stopped: Callable[[], bool]) -> Checked | Refusal:
+def check(one: FileImport, database: Path, show: Show, is_stopped: Callable[[], bool]) -> Checked | FileRefusal:
     """Return what an import would do, or why the file is refused as a whole; write nothing into the database.
 
     Raises:
@@ -100,7 +100,7 @@ def check(one: FileImport, database: Path, show: Show, is_stopped: Callable[[], 
 
 def take(
     one: FileImport, database: Path, shown: Checked, show: Show, is_stopped: Callable[[], bool]
-) -> Done | Checked | Refusal:
+) -> Done | Checked | FileRefusal:
     """Import a file that was checked; if it would now do more than was shown, write nothing, and return that instead.
 
     Raises:

@@ -19,7 +19,7 @@ from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
 from reminderd.desk.context import Desk
 from reminderd.desk.dry_runs import MOST_SHOWN
-from reminderd.desk.pages import Freshness, Route, done, form, render, see_other
+from reminderd.desk.pages import Freshness, PageRoute, done, form, render, see_other
 from reminderd.desk.receiving import receive_file
 from reminderd.desk.sessions import Visitor, has_token
 from reminderd.desk.uploads import MOST_BYTES, BusyError, FileReading, Stage, TooManyFilesError, Upload
@@ -309,10 +309,10 @@ def _shown_name(name: str) -> str:
 
 
 ROUTES: Final = (
-    Route(method="GET", path=PATH, view=show, nav=N_("Import")),
-    Route(method="GET", path=f"{PATH}/part", view=part, is_part=True),
-    Route(method="POST", path=PATH, view=upload, reads_form=False),
-    Route(method="POST", path=f"{PATH}/take", view=take),
-    Route(method="POST", path=f"{PATH}/discard", view=discard),
-    Route(method="GET", path=f"{PATH}/rejected", view=rejected),
+    PageRoute(method="GET", path=PATH, view=show, nav=N_("Import")),
+    PageRoute(method="GET", path=f"{PATH}/part", view=part, is_part=True),
+    PageRoute(method="POST", path=PATH, view=upload, reads_form=False),
+    PageRoute(method="POST", path=f"{PATH}/take", view=take),
+    PageRoute(method="POST", path=f"{PATH}/discard", view=discard),
+    PageRoute(method="GET", path=f"{PATH}/rejected", view=rejected),
 )

@@ -59,7 +59,7 @@ class RefusalCode(StrEnum):
 
 
 @frozen
-class Refused:
+class LogInRefused:
     """Nobody was logged in."""
 
     code: RefusalCode
@@ -81,7 +81,7 @@ class LogIns:
     _strangers: trio.Lock = field(factory=trio.Lock, init=False)
     _threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1), init=False)
 
-    async def log_in(self, attempt: Attempt) -> str | Refused:
+    async def log_in(self, attempt: Attempt) -> str | LogInRefused:
         """Return the token of a new session for the browser, or why there is none.
 
         Raises:
@@ -90,7 +90,7 @@ class LogIns:
         found = await self._look_up(attempt)
         queue = self._turn if found.is_known else self._strangers
         if found.locked_until is None and queue.statistics().tasks_waiting >= MOST_WAITING:
-            return Refused(RefusalCode.BUSY)
+            return LogInRefused(RefusalCode.BUSY)
         async with AsyncExitStack() as turns:
             if not found.is_known:
                 await turns.enter_async_context(self._strangers)
@@ -98,26 +98,26 @@ class LogIns:
             # Who waited for the turn is refused by what has failed in the meantime, before the password is checked.
             found = await self._look_up(attempt)
             if found.locked_until is not None:
-                return Refused(RefusalCode.LOCKED, found.locked_until)
+                return LogInRefused(RefusalCode.LOCKED, found.locked_until)
             with trio.CancelScope(shield=True):  # a client that hangs up is counted all the same
                 known_hash = None if found.user is None else found.user.secrets.password_hash
                 right = await trio.to_thread.run_sync(is_right, known_hash, attempt.password, limiter=self._threads)
                 done = await self._database.write(partial(_settled, attempt=attempt, found=found, right=right))
             return done  # noqa: RET504 - for mypy, a scope may swallow an exception
 
-    async def _look_up(self, attempt: Attempt) -> "_Found":
+    async def _look_up(self, attempt: Attempt) -> "_LookedUp":
         return await self._reader.read(partial(_looked_up, attempt=attempt, now=self._clock.now()))
 
 
 @frozen(kw_only=True)
-class _Found:
+class _LookedUp:
     user: User | None
     counted: tuple[Counter, ...]
     is_known: bool
     locked_until: datetime | None
 
 
-def _looked_up(connection: Connection, *, attempt: Attempt, now: datetime) -> _Found:
+def _looked_up(connection: Connection, *, attempt: Attempt, now: datetime) -> _LookedUp:
     try:
         name = user_name(attempt.name)
         user = find_user(connection, name)
@@ -126,10 +126,12 @@ def _looked_up(connection: Connection, *, attempt: Attempt, now: datetime) -> _F
     known = user is not None and is_known(connection, now, name=user.name, address=attempt.address)
     counted = counters(name, attempt.address, exists=user is not None, is_known=known)
     until = locked_until(failures_of(connection, counted), now)
-    return _Found(user=user, counted=counted, is_known=known, locked_until=until)
+    return _LookedUp(user=user, counted=counted, is_known=known, locked_until=until)
 
 
-def _settled(connection: Connection, now: datetime, *, attempt: Attempt, found: _Found, right: bool) -> str | Refused:
+def _settled(
+    connection: Connection, now: datetime, *, attempt: Attempt, found: _LookedUp, right: bool
+) -> str | LogInRefused:
     """Open a session, or count the failure."""
     user = found.user
     if user is not None and right:
@@ -148,4 +150,4 @@ def _settled(connection: Connection, now: datetime, *, attempt: Attempt, found: 
     until = locked_until(failures_of(connection, found.counted), now)
     then = "" if until is None else f"; no more tries for {(until - now).total_seconds():.0f} s"
     logger.warning(f"log-in refused: {detail}{then}")
-    return Refused(RefusalCode.WRONG, until)
+    return LogInRefused(RefusalCode.WRONG, until)

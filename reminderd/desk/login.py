@@ -10,8 +10,8 @@ from quart import Response, request
 from reminderd.core.wrong_tokens import client_address
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
-from reminderd.desk.log_ins import Attempt, RefusalCode, Refused
-from reminderd.desk.pages import Route, form, render, see_other
+from reminderd.desk.log_ins import Attempt, LogInRefused, RefusalCode
+from reminderd.desk.pages import PageRoute, form, render, see_other
 from reminderd.desk.sessions import COOKIE, Visitor, drop_cookie, set_cookie, visitor_of
 from reminderd.store.users import close_session
 
@@ -50,7 +50,7 @@ async def log_in(desk: Desk) -> Response:
         address=address_of_client(desk),
     )
     found = await desk.base.log_ins.log_in(attempt)
-    if isinstance(found, Refused):
+    if isinstance(found, LogInRefused):
         words = _refusal(desk, found)
         return await _form(desk, next_path=next_path, name=typed.text("name"), words=words)
     former = await visitor_of(desk, is_in_use=False)
@@ -94,7 +94,7 @@ async def _form(desk: Desk, *, next_path: str, name: str = "", words: str = "") 
     return response
 
 
-def _refusal(desk: Desk, refused: Refused) -> str:
+def _refusal(desk: Desk, refused: LogInRefused) -> str:
     """Return why nobody was logged in, and when the next try makes sense."""
     texts = desk.catalog
     found = [texts.gettext(_WRONG)] if refused.code is RefusalCode.WRONG else []
@@ -126,9 +126,9 @@ def _next(path: str) -> str:
 
 
 OPEN_ROUTES: Final = (
-    Route(method="GET", path=PATH, view=show),
-    Route(method="POST", path=PATH, view=log_in, body_bytes=_FORM_BYTES),
+    PageRoute(method="GET", path=PATH, view=show),
+    PageRoute(method="POST", path=PATH, view=log_in, body_bytes=_FORM_BYTES),
 )
 """Those that nobody must be logged in for."""
 
-ROUTES: Final = (Route(method="POST", path="/logout", view=log_out),)
+ROUTES: Final = (PageRoute(method="POST", path="/logout", view=log_out),)

@@ -14,7 +14,7 @@ from reminderd.core.requests import normal_name
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.pages import Route, done, form, place_asked, render, sealed, sealed_place, see_other, unsealed
+from reminderd.desk.pages import PageRoute, done, form, place_asked, render, sealed, sealed_place, see_other, unsealed
 from reminderd.desk.sessions import Visitor
 from reminderd.engine.context import log_transition
 from reminderd.staff.finding import NOT_DIGITS, number_endings
@@ -138,9 +138,9 @@ def _number_at(desk: Desk, address: str) -> str:
 
 
 ROUTES: Final = (
-    Route(method="GET", path=PATH, view=show, nav=N_("Opt-outs")),
-    Route(method="POST", path=f"{PATH}/add", view=add),
-    Route(method="POST", path=f"{PATH}/find", view=find),
-    Route(method="GET", path=f"{PATH}/back/<address>", view=ask, role=Role.ADMIN),
-    Route(method="POST", path=f"{PATH}/back/<address>", view=take_back, role=Role.ADMIN),
+    PageRoute(method="GET", path=PATH, view=show, nav=N_("Opt-outs")),
+    PageRoute(method="POST", path=f"{PATH}/add", view=add),
+    PageRoute(method="POST", path=f"{PATH}/find", view=find),
+    PageRoute(method="GET", path=f"{PATH}/back/<address>", view=ask, role=Role.ADMIN),
+    PageRoute(method="POST", path=f"{PATH}/back/<address>", view=take_back, role=Role.ADMIN),
 )

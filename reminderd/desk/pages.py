@@ -50,7 +50,7 @@ LATER: Final = "10s"
 
 
 @frozen(kw_only=True)
-class Route:
+class PageRoute:
     """One page, or one act."""
 
     method: str
@@ -70,7 +70,7 @@ class Route:
 
 
 @frozen
-class Form:
+class SentForm:
     """What a form brings."""
 
     fields: MultiDict[str, str]
@@ -80,7 +80,7 @@ class Form:
         return self.fields.get(name, "").strip()
 
 
-async def read_form(most_bytes: int) -> Form:
+async def read_form(most_bytes: int) -> SentForm:
     """Return what the request's form brings; what is no form brings nothing.
 
     Raises:
@@ -99,14 +99,16 @@ async def read_form(most_bytes: int) -> Form:
         raise ServiceUnavailable from None
     try:
         text = content.decode() if request.mimetype == _FORM else ""
-        return Form(MultiDict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)))
+        return SentForm(
+            MultiDict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS))
+        )
     except ValueError:  # not UTF-8, or too many fields
         raise BadRequest from None
 
 
-def form() -> Form:
+def form() -> SentForm:
     """Return what the form of this request brings; the token in it is checked already."""
-    found: Form = g.form
+    found: SentForm = g.form
     return found
 
 

@@ -36,7 +36,7 @@ class Segment:
 
 
 @frozen(kw_only=True)
-class Bar:
+class PlotBar:
     """One bar."""
 
     place: int
@@ -48,7 +48,7 @@ class Bar:
 
 
 @frozen(kw_only=True)
-class Tick:
+class PlotTick:
     """A line across, with its number."""
 
     y: float
@@ -59,8 +59,8 @@ class Tick:
 class Plot:
     """Everything that is drawn, in the units of a picture that is `WIDTH` wide and `HEIGHT` high."""
 
-    bars: tuple[Bar, ...]
-    ticks: tuple[Tick, ...]
+    bars: tuple[PlotBar, ...]
+    ticks: tuple[PlotTick, ...]
 
 
 def plot_of(values: Sequence[Figures]) -> Plot:
@@ -89,8 +89,8 @@ def plot_of(values: Sequence[Figures]) -> Plot:
                     )
                 )
         is_labeled = place % each_labeled == 0
-        bars.append(Bar(place=place, center=round(center, 1), is_labeled=is_labeled, segments=tuple(segments)))
-    ticks = [Tick(y=round(HEIGHT - BOTTOM - value * unit, 1), value=value) for value in range(0, top + 1, step)]
+        bars.append(PlotBar(place=place, center=round(center, 1), is_labeled=is_labeled, segments=tuple(segments)))
+    ticks = [PlotTick(y=round(HEIGHT - BOTTOM - value * unit, 1), value=value) for value in range(0, top + 1, step)]
     return Plot(bars=tuple(bars), ticks=tuple(ticks))
 
 

@@ -20,14 +20,14 @@ from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.pages import Freshness, Route, done, form, freshness, next_freshness, render
+from reminderd.desk.pages import Freshness, PageRoute, done, form, freshness, next_freshness, render
 from reminderd.desk.sessions import Visitor
 from reminderd.desk.today import way_back
 from reminderd.engine.context import log_transition
-from reminderd.staff.acts import Act, Asked, SeenOtherwiseError, perform, refusals, sight_of
-from reminderd.staff.history import Record, record_of
+from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, perform, refusals, sight_of
+from reminderd.staff.history import ReminderRecord, record_of
 from reminderd.staff.report import outcome_of
-from reminderd.staff.standing import Standing, standing_of
+from reminderd.staff.standing import ReminderStanding, standing_of
 from reminderd.staff.status import pauses
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import count_waiting
@@ -56,8 +56,8 @@ class ActWords:
     """Without the reason, which is its `why`."""
 
 
-WORDS: Final[Mapping[Act, ActWords]] = {
-    Act.CALL_AGAIN: ActWords(
+WORDS: Final[Mapping[StaffAct, ActWords]] = {
+    StaffAct.CALL_AGAIN: ActWords(
         button=N_("Call again"),
         heading=N_("Call again?"),
         what=N_("The patient is called again, as soon as the calling hours and the limits allow it."),
@@ -65,7 +65,7 @@ WORDS: Final[Mapping[Act, ActWords]] = {
         finished=N_("The patient will be called again."),
         refused=Sentence(N_("Not called again: %(why)s.")),
     ),
-    Act.DONE: ActWords(
+    StaffAct.DONE: ActWords(
         button=N_("I called the patient …"),
         heading=N_("Note that you called the patient"),
         what=N_("Nobody else has to call. A reminder that waits is cancelled, with the others of its appointment."),
@@ -73,7 +73,7 @@ WORDS: Final[Mapping[Act, ActWords]] = {
         finished=N_("Noted: the patient was called by you."),
         refused=Sentence(N_("Not noted: %(why)s.")),
     ),
-    Act.ACCEPT: ActWords(
+    StaffAct.ACCEPT: ActWords(
         button=N_("Accept the new number …"),
         heading=N_("Accept the new phone number?"),
         what=N_(
@@ -83,7 +83,7 @@ WORDS: Final[Mapping[Act, ActWords]] = {
         finished=N_("The new number is accepted."),
         refused=Sentence(N_("Not accepted: %(why)s.")),
     ),
-    Act.CANCEL: ActWords(
+    StaffAct.CANCEL: ActWords(
         button=N_("Cancel …"),
         heading=N_("Cancel this reminder?"),
         what=N_("Nobody is called for it anymore. A phone that rings already may still be answered."),
@@ -91,7 +91,7 @@ WORDS: Final[Mapping[Act, ActWords]] = {
         finished=N_("Cancelled: the patient is no longer called for this reminder."),
         refused=Sentence(N_("Not cancelled: %(why)s.")),
     ),
-    Act.OPT_OUT: ActWords(
+    StaffAct.OPT_OUT: ActWords(
         button=N_("Opt out this number …"),
         heading=N_("Never call this number again?"),
         what=N_("The number is never called again, for whatever reminder. Only an admin can take that back."),
@@ -103,14 +103,14 @@ WORDS: Final[Mapping[Act, ActWords]] = {
 """In the order in which they are offered."""
 
 _MAIN: Final = {
-    Outcome.NOT_REACHED: Act.CALL_AGAIN,
-    Outcome.EXPIRED: Act.CALL_AGAIN,
-    Outcome.NUMBER_CHANGED: Act.ACCEPT,
-    Outcome.WANTS_TO_CANCEL: Act.DONE,
+    Outcome.NOT_REACHED: StaffAct.CALL_AGAIN,
+    Outcome.EXPIRED: StaffAct.CALL_AGAIN,
+    Outcome.NUMBER_CHANGED: StaffAct.ACCEPT,
+    Outcome.WANTS_TO_CANCEL: StaffAct.DONE,
 }
 """What is most likely to be done."""
 
-AT_ONCE: Final = frozenset({Act.CALL_AGAIN})
+AT_ONCE: Final = frozenset({StaffAct.CALL_AGAIN})
 """Acts that a button does by itself: what they begin can be cancelled until the phone rings."""
 
 _CHANGED: Final = N_(
@@ -124,8 +124,8 @@ _ANOTHER_NOTE: Final = N_("Add a note …")
 class Sight:
     """What the page of a reminder shows, read in one snapshot."""
 
-    record: Record
-    refusals: Mapping[Act, NotAllowedError | None]
+    record: ReminderRecord
+    refusals: Mapping[StaffAct, NotAllowedError | None]
     spoken: Mapping[str, str | None]
     """By call: the digest of the message that was spoken in it."""
     waiting: int
@@ -155,7 +155,7 @@ class Sight:
         return Status(str(self.row["status"])).final
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> ReminderStanding:
         """How it stands, in words."""
         return standing_of(self.row)
 
@@ -165,13 +165,13 @@ class Sight:
         return sight_of(self.row)
 
     @property
-    def offered(self) -> list[tuple[Act, str]]:
+    def offered(self) -> list[tuple[StaffAct, str]]:
         """The acts that are allowed, each with the text of its button."""
         allowed = [act for act in WORDS if self.refusals[act] is None]
         first = _MAIN.get(self.standing.outcome)
         allowed.sort(key=lambda act: act is not first)
         is_done = self.row["done_at"] is not None
-        return [(act, _ANOTHER_NOTE if act is Act.DONE and is_done else WORDS[act].button) for act in allowed]
+        return [(act, _ANOTHER_NOTE if act is StaffAct.DONE and is_done else WORDS[act].button) for act in allowed]
 
     @property
     def spoken_digest(self) -> str:
@@ -230,7 +230,9 @@ async def ask(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
     return await _asked(desk, visitor, address, _act_of(act))
 
 
-async def _asked(desk: Desk, visitor: Visitor, address: str, act: Act, *, note: str = "", error: str = "") -> Response:
+async def _asked(
+    desk: Desk, visitor: Visitor, address: str, act: StaffAct, *, note: str = "", error: str = ""
+) -> Response:
     sight = await _seen(desk, visitor, address)
     refusal = sight.refusals[act]
     if refusal is not None:
@@ -262,7 +264,7 @@ async def do(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
         act=asked_for,
         reminder_id=_id_at(desk, address),
         actor=visitor.name,
-        note=note if asked_for is Act.DONE else None,
+        note=note if asked_for is StaffAct.DONE else None,
         seen=typed.text("seen"),
     )
     path = f"/r/{address}"
@@ -280,13 +282,13 @@ async def do(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
     return await done(desk, visitor, back or path, desk.catalog.gettext(WORDS[asked_for].finished))
 
 
-def _refused(desk: Desk, act: Act, refusal: NotAllowedError) -> str:
+def _refused(desk: Desk, act: StaffAct, refusal: NotAllowedError) -> str:
     return desk.catalog.sentence(Sentence(WORDS[act].refused.text, {"why": refusal.sentence}))
 
 
-def _act_of(name: str) -> Act:
+def _act_of(name: str) -> StaffAct:
     try:
-        return Act(name)
+        return StaffAct(name)
     except ValueError:
         raise NotFound from None
 
@@ -332,15 +334,15 @@ def _read(connection: Connection, *, desk: Desk, reminder_id: str, now: datetime
     )
 
 
-def _has_looked(record: Record, name: str, now: datetime) -> bool:
+def _has_looked(record: ReminderRecord, name: str, now: datetime) -> bool:
     """Return whether the audit has this person as one who looks at the reminder now."""
     looks = (one["at"] for one in record.acts if one["act"] == _VIEW and one["actor"] == name)
     return any(isinstance(at, datetime) and timedelta(0) <= now - at < ONE_LOOK for at in looks)
 
 
 ROUTES: Final = (
-    Route(method="GET", path="/r/<address>", view=show),
-    Route(method="GET", path="/r/<address>/part", view=part, is_part=True),
-    Route(method="GET", path="/r/<address>/<act>", view=ask),
-    Route(method="POST", path="/r/<address>/<act>", view=do),
+    PageRoute(method="GET", path="/r/<address>", view=show),
+    PageRoute(method="GET", path="/r/<address>/part", view=part, is_part=True),
+    PageRoute(method="GET", path="/r/<address>/<act>", view=ask),
+    PageRoute(method="POST", path="/r/<address>/<act>", view=do),
 )

@@ -14,7 +14,7 @@ from reminderd.core.imports import in_short
 from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
-from reminderd.desk.pages import Route, render, see_other
+from reminderd.desk.pages import PageRoute, render, see_other
 from reminderd.desk.periods import Kind, Part, Period, PeriodError, parts_of, read_period
 from reminderd.desk.plot import HEIGHT, LEFT, WIDTH, plot_of
 from reminderd.desk.sessions import Visitor
@@ -57,7 +57,7 @@ SPAN: Final = N_("%(first)s to %(last)s")
 
 
 @frozen(kw_only=True)
-class _Found:
+class _FoundInPeriod:
     """What the database has of a period."""
 
     days: list[tuple[date, Figures]]
@@ -129,14 +129,14 @@ async def _lines(desk: Desk, period: Period) -> AsyncIterator[str]:
     yield report_csv(await desk.read(of_other_days), zone, has_header=False)
 
 
-def _read(connection: Connection, *, desk: Desk, period: Period, most: int) -> _Found:
+def _read(connection: Connection, *, desk: Desk, period: Period, most: int) -> _FoundInPeriod:
     since, until = midnight(period.first, desk.zone), midnight(period.after, desk.zone)
     if period.days == 1:
         rows = rows_of(connection, since=since, until=until)
     else:
         rows = needing_human(connection, since=since, until=until, limit=most + 1)
     imports = imports_between(connection, since=since, until=until)
-    return _Found(
+    return _FoundInPeriod(
         days=days_of(connection, first=period.first, last=period.last, zone=desk.zone),
         rows=rows,
         undecided=undecided(connection, since=since, until=until),
@@ -191,6 +191,6 @@ def _label(desk: Desk, part: Part, period: Period) -> tuple[str, str]:
 
 
 ROUTES: Final = (
-    Route(method="GET", path=PATH, view=report, nav=N_("Report")),
-    Route(method="GET", path=f"{PATH}/csv", view=as_csv),
+    PageRoute(method="GET", path=PATH, view=report, nav=N_("Report")),
+    PageRoute(method="GET", path=f"{PATH}/csv", view=as_csv),
 )

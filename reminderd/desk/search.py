@@ -15,12 +15,12 @@ from reminderd.core.model import Response as Answer
 from reminderd.core.model import Status
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
-from reminderd.desk.pages import Route, form, place_asked, render, sealed, sealed_place, see_other, unsealed
+from reminderd.desk.pages import PageRoute, form, place_asked, render, sealed, sealed_place, see_other, unsealed
 from reminderd.desk.sessions import Visitor
-from reminderd.staff.finding import Found, Search, SearchText, WrongSearchError, find, read_search
+from reminderd.staff.finding import FoundReminders, Search, SearchText, WrongSearchError, find, read_search
 from reminderd.staff.report import name_of, outcome_of
 from reminderd.staff.standing import standing_of
-from reminderd.store.queries import LEAST_DIGITS, Place
+from reminderd.store.queries import LEAST_DIGITS, ListPlace
 from reminderd.store.rows import audit
 
 PATH: Final = "/search"
@@ -66,7 +66,7 @@ async def _shown(
     text: SearchText,
     *,
     mistakes: dict[str, str] = _NO_MISTAKES,
-    found: Found | None = None,
+    found: FoundReminders | None = None,
     is_first: bool = True,
 ) -> Response:
     following = None
@@ -105,13 +105,13 @@ def _searched(desk: Desk) -> SearchText:
         raise NotFound from None
 
 
-def _after(desk: Desk) -> Place | None:
+def _after(desk: Desk) -> ListPlace | None:
     found = place_asked(desk)
-    return None if found is None else Place(*found)
+    return None if found is None else ListPlace(*found)
 
 
 ROUTES: Final = (
-    Route(method="GET", path=PATH, view=show, nav=N_("Search")),
-    Route(method="POST", path=PATH, view=search),
-    Route(method="GET", path=_RESULTS, view=results),
+    PageRoute(method="GET", path=PATH, view=show, nav=N_("Search")),
+    PageRoute(method="POST", path=PATH, view=search),
+    PageRoute(method="GET", path=_RESULTS, view=results),
 )

@@ -15,7 +15,7 @@ from reminderd.core.monitoring import errors, verdict
 from reminderd.core.requests import NOTE_LIMIT, wrong_note
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
-from reminderd.desk.pages import Freshness, Route, done, form, freshness, next_freshness, render
+from reminderd.desk.pages import Freshness, PageRoute, done, form, freshness, next_freshness, render
 from reminderd.desk.periods import NO_DATE
 from reminderd.desk.sessions import Visitor
 from reminderd.staff.pausing import pause_mark, resume
@@ -138,9 +138,9 @@ def _place(text: str) -> LookPlace | None:
 
 
 ROUTES: Final = (
-    Route(method="GET", path=PATH, view=system, nav=N_("System")),
-    Route(method="GET", path=f"{PATH}/part", view=part, is_part=True),
-    Route(method="POST", path=f"{PATH}/pause", view=pause_dialing),
-    Route(method="POST", path=f"{PATH}/resume", view=resume_dialing, role=Role.ADMIN),
-    Route(method="GET", path=LOOKS, view=who_looked, role=Role.ADMIN),
+    PageRoute(method="GET", path=PATH, view=system, nav=N_("System")),
+    PageRoute(method="GET", path=f"{PATH}/part", view=part, is_part=True),
+    PageRoute(method="POST", path=f"{PATH}/pause", view=pause_dialing),
+    PageRoute(method="POST", path=f"{PATH}/resume", view=resume_dialing, role=Role.ADMIN),
+    PageRoute(method="GET", path=LOOKS, view=who_looked, role=Role.ADMIN),
 )

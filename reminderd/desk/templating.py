@@ -13,8 +13,8 @@ from reminderd.core.phone import shown_number
 from reminderd.core.schedule.cadence import cadence_in_words
 from reminderd.desk.addresses import Addresses
 from reminderd.desk.catalog import Catalog
-from reminderd.desk.files import url_of_file
 from reminderd.desk.mistakes import mistake_of
+from reminderd.desk.static_files import url_of_file
 
 EXTENSIONS: Final = (i18n,)
 """What templates are written with."""

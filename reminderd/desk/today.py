@@ -18,12 +18,12 @@ from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
 from reminderd.core.sentences import Part, Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
-from reminderd.desk.pages import Freshness, Route, freshness, next_freshness, place_asked, render, sealed_place
+from reminderd.desk.pages import Freshness, PageRoute, freshness, next_freshness, place_asked, render, sealed_place
 from reminderd.desk.sessions import Visitor
 from reminderd.desk.timeline import timeline_of
 from reminderd.staff.acts import sight_of
-from reminderd.store.day import MOST_COUNTED, Day, DayList, Entry, LastCall, Page, read_day, read_list
-from reminderd.store.queries import Place
+from reminderd.store.day import MOST_COUNTED, Day, DayList, DayPage, Entry, LastCall, read_day, read_list
+from reminderd.store.queries import ListPlace
 
 _DAY: Final = timedelta(days=1)
 _BACK: Final = re.compile(r"/(\?date=[\d-]{10})?|/day\?list=[a-z]+(&date=[\d-]{10})?(&after=[\w-]+)?", re.ASCII)
@@ -194,13 +194,13 @@ def _around(desk: Desk, day: Day) -> dict[str, Any]:
     }
 
 
-def _place_asked(desk: Desk) -> Place | None:
+def _place_asked(desk: Desk) -> ListPlace | None:
     """Return where the page before this one ended."""
     found = place_asked(desk)
-    return None if found is None else Place(*found)
+    return None if found is None else ListPlace(*found)
 
 
-def _lines(desk: Desk, which: DayList, day: Day, page: Page) -> dict[str, Any]:
+def _lines(desk: Desk, which: DayList, day: Day, page: DayPage) -> dict[str, Any]:
     """Return a page of a list as it is shown, and where the next one begins."""
     now, following = desk.clock.now(), page.following
     return {
@@ -284,7 +284,7 @@ def _of_call(call: LastCall | None) -> str:
 
 
 ROUTES: Final = (
-    Route(method="GET", path="/", view=today, nav=_TODAY),
-    Route(method="GET", path="/today/part", view=part, is_part=True),
-    Route(method="GET", path="/day", view=one_list),
+    PageRoute(method="GET", path="/", view=today, nav=_TODAY),
+    PageRoute(method="GET", path="/today/part", view=part, is_part=True),
+    PageRoute(method="GET", path="/day", view=one_list),
 )

@@ -27,7 +27,7 @@ from reminderd.desk.dry_runs import Checked, Done, check, digest_of, take
 from reminderd.desk.private_folder import private_folder
 from reminderd.imports.formats import Profile, ending_of
 from reminderd.imports.loop import Tally
-from reminderd.imports.one_file import FileImport, Refusal
+from reminderd.imports.one_file import FileImport, FileRefusal
 from reminderd.imports.snapshot import Coverage
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 
@@ -110,7 +110,7 @@ class Upload:
     """How often it was checked: what is taken is what the last look has shown."""
     has_changed: bool = False
     """Whether it was to be taken, and would have done more than was shown."""
-    refusal: Refusal | None = None
+    refusal: FileRefusal | None = None
     done: Done | None = None
     error: str = ""
     is_stopped: bool = False
@@ -207,7 +207,7 @@ class Uploads:
                 path.unlink(missing_ok=True)
 
     async def _check(self, upload: Upload, config: Config) -> None:
-        def work() -> Checked | Refusal:
+        def work() -> Checked | FileRefusal:
             upload.digest = digest_of(upload.path)
             return check(
                 self._import(upload, config), self.database, partial(_show, upload), partial(self._is_over, upload)
@@ -219,7 +219,7 @@ class Uploads:
         self._rests(upload)
 
     async def _take(self, upload: Upload, shown: Checked, config: Config) -> None:
-        def work() -> Done | Checked | Refusal:
+        def work() -> Done | Checked | FileRefusal:
             if digest_of(upload.path) != upload.digest:
                 raise OSError(0, "the file is not the one anymore that was checked")
             one = self._import(upload, config)
@@ -276,13 +276,13 @@ def _show(upload: Upload, share: float, tally: Tally | None) -> None:
         upload.counts, upload.rejected = dict(tally.done), tally.rejected.lines
 
 
-def _put(upload: Upload, found: Done | Checked | Refusal) -> None:
+def _put(upload: Upload, found: Done | Checked | FileRefusal) -> None:
     """Note what has become of a file, for its page."""
     if isinstance(found, Checked):
         is_whole = found.would.status is ImportStatus.DONE
         upload.stage, upload.checked = (Stage.CHECKED if is_whole else Stage.FAILED), found
         upload.looks += 1
-    elif isinstance(found, Refusal):
+    elif isinstance(found, FileRefusal):
         upload.stage, upload.refusal = Stage.REFUSED, found
     else:
         upload.stage, upload.done = Stage.DONE, found

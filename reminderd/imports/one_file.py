@@ -85,14 +85,14 @@ class FileImport:
         """Return who imports it, for the audit."""
         return source_of(self.name, self.profile.name, self.actor)
 
-    def refused(self, connection: Connection, refusal: "Refusal") -> None:
+    def refused(self, connection: Connection, refusal: "FileRefusal") -> None:
         """Record that it was refused as a whole."""
         now, reason = self.clock.now(), without_numbers(refusal.reason)
         refused(connection, now, file=self.name, profile=self.profile.name, actor=self.actor, reason=reason)
 
 
 @frozen(kw_only=True)
-class Refusal:
+class FileRefusal:
     """Why a file is refused as a whole."""
 
     mistakes: Sequence[str]
@@ -101,12 +101,12 @@ class Refusal:
     """The same in one line, without cells."""
 
 
-def refusal_of(error: UnreadableError | ColumnsError) -> Refusal:
+def refusal_of(error: UnreadableError | ColumnsError) -> FileRefusal:
     """Return what is wrong with a file."""
     if isinstance(error, ColumnsError):
         # The last of them lists all headers: in a file without one these are a patient's cells.
-        return Refusal(mistakes=error.mistakes, reason="; ".join(error.mistakes[:-1]) or error.mistakes[0])
-    return Refusal(mistakes=[str(error)], reason=str(error))
+        return FileRefusal(mistakes=error.mistakes, reason="; ".join(error.mistakes[:-1]) or error.mistakes[0])
+    return FileRefusal(mistakes=[str(error)], reason=str(error))
 
 
 @frozen(kw_only=True)

@@ -35,7 +35,7 @@ REPEATED_WITHIN: Final = timedelta(minutes=1)
 """A second click, or the same request sent again by a browser, comes within this time."""
 
 
-class Act(StrEnum):
+class StaffAct(StrEnum):
     """An act on one reminder, by the word that commands and the audit have for it."""
 
     CANCEL = "cancel"
@@ -54,17 +54,17 @@ class Act(StrEnum):
 
 
 _REFUSALS: Final = {
-    Act.CANCEL: "not cancelled",
-    Act.ACCEPT: "not accepted",
-    Act.CALL_AGAIN: "not called again",
-    Act.DONE: "not noted",
-    Act.OPT_OUT: "not opted out",
+    StaffAct.CANCEL: "not cancelled",
+    StaffAct.ACCEPT: "not accepted",
+    StaffAct.CALL_AGAIN: "not called again",
+    StaffAct.DONE: "not noted",
+    StaffAct.OPT_OUT: "not opted out",
 }
 
-_CHANGES: Final[Mapping[Act, Callable[..., Transition]]] = {
-    Act.CANCEL: reminders.cancel,
-    Act.ACCEPT: reminders.accept,
-    Act.CALL_AGAIN: reminders.call_again,
+_CHANGES: Final[Mapping[StaffAct, Callable[..., Transition]]] = {
+    StaffAct.CANCEL: reminders.cancel,
+    StaffAct.ACCEPT: reminders.accept,
+    StaffAct.CALL_AGAIN: reminders.call_again,
 }
 """Those that a second time refuses, or does again; the store knows the others when they come twice."""
 
@@ -77,7 +77,7 @@ class SeenOtherwiseError(Exception):
 class Asked:
     """An act that a person asks for."""
 
-    act: Act
+    act: StaffAct
     reminder_id: str
     actor: str
     note: str | None = None
@@ -102,13 +102,13 @@ def perform(connection: Connection, now: datetime, *, asked: Asked, rules: Rules
     if asked.seen is not None and _is_otherwise(row, asked.act, asked.seen):
         raise SeenOtherwiseError(asked.reminder_id)
     by = Source(actor=asked.actor)
-    if asked.act is Act.DONE:
+    if asked.act is StaffAct.DONE:
         return (
             reminders.note_done(
                 connection, now, reminder_id=asked.reminder_id, note=asked.note, rules=rules, source=by
             ),
         )
-    if asked.act is Act.OPT_OUT:
+    if asked.act is StaffAct.OPT_OUT:
         number = str(row["phone_number"])
         opt_out_allowed(number)
         return opt_out(connection, now, phone_number=number, source=asked.source, actor=asked.actor, rules=rules)
@@ -146,7 +146,7 @@ def _has_ended(row: Mapping[str, Value]) -> bool:
 
 def refusals(
     connection: Connection, *, reminder_id: str, rules: Rules, now: datetime
-) -> dict[Act, NotAllowedError | None]:
+) -> dict[StaffAct, NotAllowedError | None]:
     """Return for each act why the core would refuse it now; None: it is allowed.
 
     Raises:
@@ -156,22 +156,22 @@ def refusals(
     reminder = ledger.reminders.get(reminder_id)
     if reminder is None:
         raise UnknownReminderError(reminder_id)
-    number, found = reminder.phone_number, dict[Act, NotAllowedError | None]()
-    with _noted(found, Act.CANCEL):
+    number, found = reminder.phone_number, dict[StaffAct, NotAllowedError | None]()
+    with _noted(found, StaffAct.CANCEL):
         cancelled(ledger, reminder, EndCode.CANCELLED_BY_STAFF, now)
-    with _noted(found, Act.ACCEPT):
+    with _noted(found, StaffAct.ACCEPT):
         accepted(ledger, reminder, now)
-    with _noted(found, Act.CALL_AGAIN):
+    with _noted(found, StaffAct.CALL_AGAIN):
         called_again(ledger, reminder, rules=rules, now=now)
-    with _noted(found, Act.DONE):
+    with _noted(found, StaffAct.DONE):
         done(ledger, reminder, now)
-    with _noted(found, Act.OPT_OUT):
+    with _noted(found, StaffAct.OPT_OUT):
         opt_out_allowed(number, is_listed=number in ledger.opted_out)
     return found
 
 
 def choices(
-    connection: Connection, *, appointment: str, act: Act, rules: Rules, now: datetime
+    connection: Connection, *, appointment: str, act: StaffAct, rules: Rules, now: datetime
 ) -> list[tuple[Mapping[str, Value], NotAllowedError | None]] | None:
     """Return the reminders of an appointment, by their time, each with why the core would refuse an act on it.
 
@@ -194,7 +194,7 @@ def choices(
 
 
 @contextmanager
-def _noted(found: dict[Act, NotAllowedError | None], act: Act) -> Iterator[None]:
+def _noted(found: dict[StaffAct, NotAllowedError | None], act: StaffAct) -> Iterator[None]:
     found[act] = None
     try:
         yield

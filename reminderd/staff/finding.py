@@ -13,7 +13,7 @@ from reminderd.core.requests import REF_LIMIT, is_name, normal_name
 from reminderd.core.schedule.dates import day_of
 from reminderd.core.sentences import Sentence
 from reminderd.staff.report import midnight
-from reminderd.store.queries import LEAST_DIGITS, MOST_NAMED, Place, Value, Wanted, ids_named, list_reminders
+from reminderd.store.queries import LEAST_DIGITS, MOST_NAMED, ListPlace, Value, Wanted, ids_named, list_reminders
 from reminderd.store.rows import Connection
 
 A_PAGE: Final = 50
@@ -49,11 +49,11 @@ class Search:
 
 
 @frozen(kw_only=True)
-class Found:
+class FoundReminders:
     """A page of what was found, newest first."""
 
     rows: list[dict[str, Value]]
-    following: Place | None
+    following: ListPlace | None
     """Where the next page begins; None: there is none."""
     has_too_many_names: bool
     """So many reminders have the name that not all of them were looked up."""
@@ -122,7 +122,7 @@ def number_endings(text: str, country: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def find(connection: Connection, *, search: Search, after: Place | None = None) -> Found:
+def find(connection: Connection, *, search: Search, after: ListPlace | None = None) -> FoundReminders:
     """Return a page of the reminders that a search finds, newest first.
 
     Args:
@@ -138,15 +138,15 @@ def find(connection: Connection, *, search: Search, after: Place | None = None) 
             break
     rows = list_reminders(connection, wanted=wanted, limit=A_PAGE + 1, after=after, newest_first=True)
     shown = rows[:A_PAGE]
-    return Found(
+    return FoundReminders(
         rows=shown,
         following=_place_of(shown[-1]) if len(rows) > A_PAGE else None,
         has_too_many_names=ids is not None and len(ids) >= MOST_NAMED,
     )
 
 
-def _place_of(row: Mapping[str, Value]) -> Place:
+def _place_of(row: Mapping[str, Value]) -> ListPlace:
     at = row["scheduled_at"]
     if isinstance(at, str | int | None):  # pragma: no cover - the column is a moment
         raise TypeError(at)
-    return Place(at, str(row["id"]))
+    return ListPlace(at, str(row["id"]))

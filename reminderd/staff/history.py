@@ -39,7 +39,7 @@ class Event:
 
 
 @frozen(kw_only=True)
-class Record:
+class ReminderRecord:
     """A reminder with everything that is stored of it, each as rows by column name."""
 
     reminder: Row
@@ -58,10 +58,10 @@ class Record:
         return history(self.reminder, self.calls, self.acts, self.bundled, self.changes)
 
 
-def record_of(connection: Connection, *, reminder: Row) -> Record:
+def record_of(connection: Connection, *, reminder: Row) -> ReminderRecord:
     """Return a reminder, whose row was read in this transaction, with everything that is stored of it."""
     reminder_id, appointment_id = str(reminder["id"]), reminder["appointment_id"]
-    return Record(
+    return ReminderRecord(
         reminder=reminder,
         appointment=None if appointment_id is None else stored_appointment(connection, str(appointment_id)),
         calls=calls_of(connection, reminder_id),

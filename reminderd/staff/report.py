@@ -37,7 +37,7 @@ Row = Mapping[str, Value]
 
 
 @frozen(kw_only=True)
-class Report:
+class PeriodReport:
     """The reminders of a span of days, with what they have come to."""
 
     rows: Sequence[Row]
@@ -58,9 +58,9 @@ class Report:
         return sum(totals[word] for word in NEED_A_HUMAN) + len(self.others)
 
 
-def report_of(connection: Connection, *, since: datetime | None, until: datetime | None, now: datetime) -> Report:
+def report_of(connection: Connection, *, since: datetime | None, until: datetime | None, now: datetime) -> PeriodReport:
     """Return the report of a span of time; None: there is no limit."""
-    return Report(
+    return PeriodReport(
         rows=rows_of(connection, since=since, until=until),
         others=undecided(connection, since=since, until=until),
         imports=imports_between(connection, since=since or datetime.min.replace(tzinfo=UTC), until=until or now),

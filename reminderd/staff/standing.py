@@ -15,7 +15,7 @@ Row = Mapping[str, Value]
 
 
 @frozen(kw_only=True)
-class Standing:
+class ReminderStanding:
     """How a reminder stands."""
 
     outcome: Outcome
@@ -74,12 +74,12 @@ _NAMED_IN_THE_HISTORY: Final = frozenset(
 _PLAIN: Final = frozenset({Outcome.CONFIRMED, Outcome.REACHED, Outcome.UNDER_WAY})
 
 
-def standing_of(row: Row) -> Standing:
+def standing_of(row: Row) -> ReminderStanding:
     """Return how a reminder stands, from its row."""
     word = outcome_of(row)
     what, advice = _WORDS[word]
     why = None if word in _PLAIN else _reason(row)
-    return Standing(outcome=word, what=what, why=why, advice=advice)
+    return ReminderStanding(outcome=word, what=what, why=why, advice=advice)
 
 
 def _reason(row: Row) -> Sentence | None:

@@ -11,7 +11,7 @@ from attrs import frozen
 from reminderd.core.model import Appointment, CallOutcome, CallState, Reminder, Status
 from reminderd.core.outcomes import Group, Outcome, as_spoken, group_of, outcome
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.store.queries import NEEDS_HUMAN, Place
+from reminderd.store.queries import NEEDS_HUMAN, ListPlace
 from reminderd.store.rows import APPOINTMENTS, REMINDERS, Connection, Row, from_ms, in_list, sql_list, to_ms
 
 PAGE: Final = 50
@@ -80,11 +80,11 @@ class Entry:
 
 
 @frozen
-class Page:
+class DayPage:
     """A part of a list."""
 
     entries: tuple[Entry, ...]
-    following: Place | None = None
+    following: ListPlace | None = None
     """Where the next page begins; None: this is the last one."""
 
 
@@ -108,7 +108,7 @@ class Overview:
     """The reminders whose time is on this day."""
     slots: tuple[Slot, ...]
     """The same by their time."""
-    lists: Mapping[DayList, Page]
+    lists: Mapping[DayList, DayPage]
     """The first page of each."""
     earlier: int = 0
     """How many the list of earlier days has, up to `MOST_COUNTED`; 0 on any day but today …"""
@@ -187,7 +187,7 @@ def read_day(connection: Connection, *, day: Day) -> Overview:
     )
 
 
-def read_list(connection: Connection, *, which: DayList, day: Day, after: Place | None = None) -> Page:
+def read_list(connection: Connection, *, which: DayList, day: Day, after: ListPlace | None = None) -> DayPage:
     """Return a page of a list; it takes as long wherever it begins.
 
     Args:
@@ -206,9 +206,9 @@ def read_list(connection: Connection, *, which: DayList, day: Day, after: Place 
     rows = connection.execute(sql, parameters).fetchall()
     found = [REMINDERS.read(row) for row in rows[:PAGE]]
     last = found[-1] if len(rows) > PAGE else None
-    return Page(
+    return DayPage(
         entries=tuple(_entries(connection, found)),
-        following=None if last is None else Place(last.scheduled_at, last.id),
+        following=None if last is None else ListPlace(last.scheduled_at, last.id),
     )
 
 

@@ -29,7 +29,7 @@ PAGE: Final = 100
 
 
 @frozen(kw_only=True)
-class Look:
+class LookLine:
     """One line."""
 
     id: int
@@ -60,7 +60,7 @@ SELECT a.id, a.at, a.actor, a.act, a.reminder_id, a.detail, coalesce(r.ref, p.re
 
 def looks(
     connection: Connection, *, actor: str | None = None, until: datetime | None = None, after: LookPlace | None = None
-) -> tuple[Sequence[Look], LookPlace | None]:
+) -> tuple[Sequence[LookLine], LookPlace | None]:
     """Return a page of lines, and where the next one begins; None: this is the last one.
 
     Args:
@@ -82,7 +82,7 @@ def looks(
         parameters |= {"after": to_ms(after.at), "after_id": after.id}
     rows = connection.execute(_LOOKS.format(" AND ".join(conditions)), parameters).fetchall()
     found = [
-        Look(
+        LookLine(
             id=row["id"],
             at=from_ms(row["at"]),
             actor=row["actor"],

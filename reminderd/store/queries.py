@@ -63,7 +63,7 @@ class Wanted:
 
 
 @frozen
-class Place:
+class ListPlace:
     """Where a page of a list ends: the time and the id of its last reminder."""
 
     at: datetime
@@ -232,7 +232,7 @@ def list_reminders(
     *,
     wanted: Wanted,
     limit: int | None,
-    after: Place | None = None,
+    after: ListPlace | None = None,
     newest_first: bool = False,
 ) -> list[dict[str, Value]]:
     """Return rows of `reminders` by column name, ordered by scheduled time; `limit` None returns all.

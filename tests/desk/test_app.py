@@ -8,7 +8,7 @@ from quart import Response
 
 from reminderd.core.logins import Role
 from reminderd.desk.app import ROUTES
-from reminderd.desk.pages import Route
+from reminderd.desk.pages import PageRoute
 from reminderd.store.errors import StoreUnavailableError
 from tests.support.desk import desk_of
 
@@ -149,7 +149,7 @@ async def fail_with(error: Exception) -> Response:
 
 def only_page(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """Have a page that fails with an error."""
-    route = Route(method="GET", path="/", view=lambda _desk, _visitor: fail_with(error))
+    route = PageRoute(method="GET", path="/", view=lambda _desk, _visitor: fail_with(error))
     monkeypatch.setattr("reminderd.desk.app.ROUTES", (route,))
 
 

@@ -14,7 +14,7 @@ from pyotp import TOTP
 
 from reminderd.core.logins import Role
 from reminderd.core.wrong_tokens import client_address
-from reminderd.desk.log_ins import MOST_WAITING, Attempt, LogIns, RefusalCode, Refused
+from reminderd.desk.log_ins import MOST_WAITING, Attempt, LogInRefused, LogIns, RefusalCode
 from reminderd.passwords import hash_password, is_right
 from reminderd.store.database import Database, open_database, open_reader
 from reminderd.store.users import Secrets, add_user, digest_of, remove_user, session_of
@@ -27,7 +27,7 @@ KEY = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 CLINIC, STRANGER = "192.0.2.8", "198.51.100.7"
 HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 """Quicker than ours, so that the tests are: what a check costs is a part of the hash."""
-WRONG = Refused(RefusalCode.WRONG)
+WRONG = LogInRefused(RefusalCode.WRONG)
 
 
 @pytest.fixture
@@ -54,16 +54,16 @@ def attempt(name: str = "anna", password: str = PASSWORD, code: str = "", addres
     return Attempt(name=name, password=password, code=code, address=address)
 
 
-async def fail(log_ins: LogIns, times: int, **columns: str) -> Refused:
+async def fail(log_ins: LogIns, times: int, **columns: str) -> LogInRefused:
     refused = WRONG
     for _ in range(times):
         result = await log_ins.log_in(attempt(**({"password": "wrong"} | columns)))
-        assert isinstance(result, Refused)
+        assert isinstance(result, LogInRefused)
         refused = result
     return refused
 
 
-async def who(database: Database, clock: HandClock, token: str | Refused) -> str:
+async def who(database: Database, clock: HandClock, token: str | LogInRefused) -> str:
     assert isinstance(token, str), token
     found = await database.read(
         partial(session_of, now=clock.now(), digest=digest_of(token), idle=timedelta(minutes=30))
@@ -150,7 +150,7 @@ async def test_a_code_is_asked_for_once_its_key_is_set(log_ins: LogIns, database
 
 async def test_the_same_code_at_the_same_moment_logs_in_once(log_ins: LogIns, clock: HandClock) -> None:
     code = TOTP(KEY).at(clock.now())
-    results: list[str | Refused] = []
+    results: list[str | LogInRefused] = []
 
     async def log_in(ins: LogIns) -> None:
         results.append(await ins.log_in(attempt("berta", code=code)))
@@ -168,8 +168,8 @@ async def test_after_five_failures_even_the_right_password_waits(
     log_ins: LogIns, database: Database, clock: HandClock
 ) -> None:
     refused = await fail(log_ins, 5)
-    assert refused == Refused(RefusalCode.WRONG, clock.now() + timedelta(seconds=30))
-    assert await log_ins.log_in(attempt()) == Refused(RefusalCode.LOCKED, refused.until)
+    assert refused == LogInRefused(RefusalCode.WRONG, clock.now() + timedelta(seconds=30))
+    assert await log_ins.log_in(attempt()) == LogInRefused(RefusalCode.LOCKED, refused.until)
     assert len(await audit(database)) == 5  # what is refused unread is no line, so that nobody fills the log with it
     clock.advance(timedelta(seconds=30))
     assert await who(database, clock, await log_ins.log_in(attempt())) == "anna"
@@ -226,7 +226,7 @@ async def test_with_an_account_of_ones_own_an_address_can_not_try_others_without
 async def test_many_tries_at_once_check_only_as_many_passwords_as_one_after_the_other(
     log_ins: LogIns, database: Database
 ) -> None:
-    results: list[str | Refused] = []
+    results: list[str | LogInRefused] = []
 
     async def guess(number: int) -> None:
         results.append(await log_ins.log_in(attempt(password=f"guess {number}")))
@@ -234,7 +234,7 @@ async def test_many_tries_at_once_check_only_as_many_passwords_as_one_after_the_
     async with trio.open_nursery() as nursery:
         for number in range(500):
             nursery.start_soon(guess, number)
-    codes = [result.code for result in results if isinstance(result, Refused)]
+    codes = [result.code for result in results if isinstance(result, LogInRefused)]
     assert codes.count(RefusalCode.WRONG) == 5
     assert codes.count(RefusalCode.BUSY) == 500 - MOST_WAITING - 1
     assert len(codes) == 500
@@ -255,7 +255,7 @@ async def test_a_client_that_hangs_up_is_counted_all_the_same(log_ins: LogIns, d
 async def test_an_account_that_is_removed_while_its_password_is_checked_lets_nobody_in(
     log_ins: LogIns, database: Database
 ) -> None:
-    results: list[str | Refused] = []
+    results: list[str | LogInRefused] = []
 
     async def log_in() -> None:
         results.append(await log_ins.log_in(attempt()))
@@ -272,7 +272,7 @@ async def test_strangers_are_not_ahead_of_who_has_logged_in_here_before(
     log_ins: LogIns, database: Database, clock: HandClock
 ) -> None:
     await log_ins.log_in(attempt())
-    answered: list[str | Refused] = []
+    answered: list[str | LogInRefused] = []
 
     async def guess(number: int) -> None:
         guessed = attempt(f"name{number % 20}", f"guess {number}", address=f"203.0.113.{number}")
@@ -285,7 +285,9 @@ async def test_strangers_are_not_ahead_of_who_has_logged_in_here_before(
             await trio.lowlevel.checkpoint()
         assert await who(database, clock, await log_ins.log_in(attempt())) == "anna"
         assert len(answered) < 200
-        checked = [result for result in answered if isinstance(result, Refused) and result.code is RefusalCode.WRONG]
+        checked = [
+            result for result in answered if isinstance(result, LogInRefused) and result.code is RefusalCode.WRONG
+        ]
         assert len(checked) <= 3
 
 

@@ -13,7 +13,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from reminderd.core.logins import Role
 from reminderd.desk.app import ROUTES
-from reminderd.desk.pages import Route
+from reminderd.desk.pages import PageRoute
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import Connection
 from reminderd.web.server import bind, serve
@@ -200,7 +200,7 @@ def hostile_clinic(connection: Connection, *_now: object) -> None:
     insert_row(connection, "audit", {"act": "pause"} | detail)
 
 
-def was_asked(route: Route, scan: Scan) -> bool:
+def was_asked(route: PageRoute, scan: Scan) -> bool:
     """Return whether a page was asked for, or a form of it sent."""
     pattern = re.compile(f"{route.method} {re.sub('<[^>]+>', '[^/]+', route.path)}")
     return any(pattern.fullmatch(asked.partition("?")[0]) for asked in scan.asked)

@@ -12,7 +12,7 @@ import pytest
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.model import Status
-from reminderd.staff.acts import Act, Asked, SeenOtherwiseError, perform, refusals, sight_of
+from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, perform, refusals, sight_of
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.queries import acts_on, reminder_with_id
@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def done_to(store: Store, act: Act, **changes: Any) -> tuple[Transition, ...]:
+def done_to(store: Store, act: StaffAct, **changes: Any) -> tuple[Transition, ...]:
     asked = Asked(**({"act": act, "reminder_id": "r1", "actor": "anna"} | changes))
     return store.write(partial(perform, asked=asked, rules=store.rules))
 
@@ -47,7 +47,7 @@ def acts(store: Store) -> list[tuple[Any, ...]]:
     return [(row["act"], row["actor"], row["detail"]) for row in acts_on(store.connection, "r1")]
 
 
-def refusal(store: Store, act: Act, **changes: Any) -> str | None:
+def refusal(store: Store, act: StaffAct, **changes: Any) -> str | None:
     try:
         done_to(store, act, **changes)
     except NotAllowedError as error:
@@ -55,18 +55,18 @@ def refusal(store: Store, act: Act, **changes: Any) -> str | None:
     return None
 
 
-def allowed(store: Store) -> list[Act]:
+def allowed(store: Store) -> list[StaffAct]:
     found = refusals(store.connection, reminder_id="r1", rules=store.rules, now=store.now)
     return [act for act, error in found.items() if error is None]
 
 
 def test_each_act_is_recorded_with_who_did_it(store: Store) -> None:
     store.insert()
-    done_to(store, Act.CANCEL)
-    done_to(store, Act.CALL_AGAIN)
+    done_to(store, StaffAct.CANCEL)
+    done_to(store, StaffAct.CALL_AGAIN)
     store.connection.execute("UPDATE reminders SET hold_code = 'number_changed'")
-    done_to(store, Act.ACCEPT)
-    done_to(store, Act.DONE, note="spoke to her")
+    done_to(store, StaffAct.ACCEPT)
+    done_to(store, StaffAct.DONE, note="spoke to her")
     assert acts(store) == [
         ("cancel", "anna", None),
         ("call-again", "anna", None),
@@ -77,22 +77,22 @@ def test_each_act_is_recorded_with_who_did_it(store: Store) -> None:
 
 def test_an_opt_out_is_that_of_the_reminders_number(store: Store) -> None:
     store.insert(phone="+12025550007")
-    assert len(done_to(store, Act.OPT_OUT)) == 1
+    assert len(done_to(store, StaffAct.OPT_OUT)) == 1
     assert opted_out(store.connection, "+12025550007")
     assert store.reminder().status is Status.CANCELLED
 
 
-@pytest.mark.parametrize("act", Act)
-def test_an_act_on_a_reminder_that_was_deleted_is_an_error(store: Store, act: Act) -> None:
+@pytest.mark.parametrize("act", StaffAct)
+def test_an_act_on_a_reminder_that_was_deleted_is_an_error(store: Store, act: StaffAct) -> None:
     with pytest.raises(UnknownReminderError):
         done_to(store, act)
     with pytest.raises(UnknownReminderError):
         allowed(store)
 
 
-@pytest.mark.parametrize("act", Act)
+@pytest.mark.parametrize("act", StaffAct)
 @pytest.mark.parametrize("change", ["phone_number = '+12025550009'", "message = 'Other.'", "scheduled_at = 1"])
-def test_nothing_is_done_to_what_was_changed_after_it_was_shown(store: Store, act: Act, change: str) -> None:
+def test_nothing_is_done_to_what_was_changed_after_it_was_shown(store: Store, act: StaffAct, change: str) -> None:
     store.insert(status="failed", hold_code="number_changed")
     seen = sight(store)
     store.connection.execute(f"UPDATE reminders SET {change}")
@@ -104,14 +104,14 @@ def test_nothing_is_done_to_what_was_changed_after_it_was_shown(store: Store, ac
 @pytest.mark.parametrize(
     ("act", "row"),
     [
-        (Act.CANCEL, {}),
-        (Act.ACCEPT, {"hold_code": "number_changed"}),
-        (Act.CALL_AGAIN, {"status": "failed"}),
-        (Act.DONE, {"status": "failed"}),
-        (Act.OPT_OUT, {}),
+        (StaffAct.CANCEL, {}),
+        (StaffAct.ACCEPT, {"hold_code": "number_changed"}),
+        (StaffAct.CALL_AGAIN, {"status": "failed"}),
+        (StaffAct.DONE, {"status": "failed"}),
+        (StaffAct.OPT_OUT, {}),
     ],
 )
-def test_an_act_that_is_sent_twice_is_done_once(store: Store, act: Act, row: dict[str, Any]) -> None:
+def test_an_act_that_is_sent_twice_is_done_once(store: Store, act: StaffAct, row: dict[str, Any]) -> None:
     store.insert(**row)
     seen = sight(store)
     done_to(store, act, seen=seen)
@@ -126,12 +126,12 @@ def test_an_act_that_is_sent_twice_is_done_once(store: Store, act: Act, row: dic
 def test_the_same_act_of_another_person_or_a_minute_later_is_not_a_repeat(store: Store) -> None:
     store.insert()
     seen = sight(store)
-    done_to(store, Act.CANCEL, seen=seen)
+    done_to(store, StaffAct.CANCEL, seen=seen)
     with pytest.raises(NotAllowedError):
-        done_to(store, Act.CANCEL, seen=seen, actor="bert")
+        done_to(store, StaffAct.CANCEL, seen=seen, actor="bert")
     store.later(MINUTE + SECOND)
     with pytest.raises(NotAllowedError):
-        done_to(store, Act.CANCEL, seen=seen)
+        done_to(store, StaffAct.CANCEL, seen=seen)
 
 
 def test_who_sees_that_it_has_failed_once_more_can_have_it_called_again_at_once(store: Store) -> None:
@@ -169,38 +169,38 @@ def test_an_act_of_a_clock_that_was_ahead_is_not_repeated_now(store: Store) -> N
 def test_to_look_at_it_in_between_does_not_make_a_second_act(store: Store) -> None:
     store.insert()
     seen = sight(store)
-    done_to(store, Act.CANCEL, seen=seen)
+    done_to(store, StaffAct.CANCEL, seen=seen)
     store.connection.execute("INSERT INTO audit (at, actor, act, reminder_id) VALUES (0, 'anna', 'view', 'r1')")
-    assert done_to(store, Act.CANCEL, seen=seen) == ()
+    assert done_to(store, StaffAct.CANCEL, seen=seen) == ()
 
 
 def test_a_command_that_is_typed_twice_is_refused(store: Store) -> None:
     store.insert()
-    done_to(store, Act.CANCEL)
+    done_to(store, StaffAct.CANCEL)
     with pytest.raises(NotAllowedError, match="already final"):
-        done_to(store, Act.CANCEL)
+        done_to(store, StaffAct.CANCEL)
 
 
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        ({"scheduled_at": to_ms(NOW + DAY)}, [Act.CANCEL, Act.DONE, Act.OPT_OUT]),
-        ({"hold_code": "number_changed"}, [Act.CANCEL, Act.ACCEPT, Act.DONE, Act.OPT_OUT]),
-        ({"status": "failed"}, [Act.CALL_AGAIN, Act.DONE, Act.OPT_OUT]),
-        ({"status": "cancelled"}, [Act.CALL_AGAIN, Act.OPT_OUT]),
-        ({"status": "called", "response": "confirmed"}, [Act.OPT_OUT]),
-        ({"status": "called", "response": "cancel_requested"}, [Act.DONE, Act.OPT_OUT]),
-        ({"status": "failed", "phone": "", "message": ""}, [Act.DONE]),
-        ({"status": "failed", "phone": "0170 123456"}, [Act.DONE]),
+        ({"scheduled_at": to_ms(NOW + DAY)}, [StaffAct.CANCEL, StaffAct.DONE, StaffAct.OPT_OUT]),
+        ({"hold_code": "number_changed"}, [StaffAct.CANCEL, StaffAct.ACCEPT, StaffAct.DONE, StaffAct.OPT_OUT]),
+        ({"status": "failed"}, [StaffAct.CALL_AGAIN, StaffAct.DONE, StaffAct.OPT_OUT]),
+        ({"status": "cancelled"}, [StaffAct.CALL_AGAIN, StaffAct.OPT_OUT]),
+        ({"status": "called", "response": "confirmed"}, [StaffAct.OPT_OUT]),
+        ({"status": "called", "response": "cancel_requested"}, [StaffAct.DONE, StaffAct.OPT_OUT]),
+        ({"status": "failed", "phone": "", "message": ""}, [StaffAct.DONE]),
+        ({"status": "failed", "phone": "0170 123456"}, [StaffAct.DONE]),
     ],
 )
-def test_the_acts_are_allowed_that_the_core_allows(store: Store, row: dict[str, Any], expected: list[Act]) -> None:
+def test_the_acts_are_allowed_that_the_core_allows(store: Store, row: dict[str, Any], expected: list[StaffAct]) -> None:
     store.insert(**row)
     assert allowed(store) == expected
 
 
 def test_what_is_allowed_is_done_and_what_is_refused_is_refused_in_the_same_words(store: Store) -> None:
-    rows = list(product(Status, (None, "confirmed", "cancel_requested"), (None, "number_changed"), Act))
+    rows = list(product(Status, (None, "confirmed", "cancel_requested"), (None, "number_changed"), StaffAct))
     for number, (status, response, hold, act) in enumerate(rows):
         name = f"r{number}"
         store.insert(name, f"+1202555{number:04}", status=status, response=response, hold_code=hold)
@@ -210,14 +210,14 @@ def test_what_is_allowed_is_done_and_what_is_refused_is_refused_in_the_same_word
 
 def test_a_number_that_has_opted_out_is_not_offered_to_opt_out_again(store: Store) -> None:
     store.insert(status="failed")
-    done_to(store, Act.OPT_OUT)
+    done_to(store, StaffAct.OPT_OUT)
     found = refusals(store.connection, reminder_id="r1", rules=store.rules, now=store.now)
-    assert str(found[Act.OPT_OUT]) == "the number has opted out"
-    assert str(found[Act.CALL_AGAIN]) == "the number has opted out"
+    assert str(found[StaffAct.OPT_OUT]) == "the number has opted out"
+    assert str(found[StaffAct.CALL_AGAIN]) == "the number has opted out"
 
 
 def test_a_call_under_way_is_named_as_the_reason(store: Store) -> None:
     store.insert(status="failed")
     insert_call(store.connection, "r1", state="placed", status="ringing", last_sign_at=to_ms(NOW))
     found = refusals(store.connection, reminder_id="r1", rules=store.rules, now=store.now + timedelta(seconds=1))
-    assert str(found[Act.CALL_AGAIN]).startswith("a call to this number is under way (ringing)")
+    assert str(found[StaffAct.CALL_AGAIN]).startswith("a call to this number is under way (ringing)")

@@ -13,7 +13,7 @@ from reminderd.core.outcomes import Group, Outcome, group_of, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store import day as day_module
 from reminderd.store.day import Day, DayList, Overview, Slot, read_day, read_list
-from reminderd.store.queries import Place
+from reminderd.store.queries import ListPlace
 from reminderd.store.rows import to_ms
 from tests.store.test_plans import plans
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
@@ -36,7 +36,7 @@ def ids(seen: Overview, which: DayList) -> list[str]:
     return [entry.reminder.id for entry in seen.lists[which].entries]
 
 
-def ids_of(store: Store, which: DayList, day: Day = TODAY, after: Place | None = None) -> list[str]:
+def ids_of(store: Store, which: DayList, day: Day = TODAY, after: ListPlace | None = None) -> list[str]:
     page = read_list(store.connection, which=which, day=day, after=after)
     return [entry.reminder.id for entry in page.entries]
 
@@ -203,10 +203,10 @@ def test_an_entry_has_its_appointment_and_the_name_by_which_staff_know_it(store:
 
 
 @pytest.mark.parametrize("day", [TODAY, YESTERDAY], ids=["today", "another day"])
-@pytest.mark.parametrize("after", [None, Place(NOW, "r")], ids=["first page", "later page"])
+@pytest.mark.parametrize("after", [None, ListPlace(NOW, "r")], ids=["first page", "later page"])
 @pytest.mark.parametrize("which", DayList)
 def test_every_list_is_read_from_an_index_in_its_order(
-    store: Store, which: DayList, day: Day, after: Place | None
+    store: Store, which: DayList, day: Day, after: ListPlace | None
 ) -> None:
     rows, *others = plans(store, lambda: read_list(store.connection, which=which, day=day, after=after))
     assert len(rows) <= (2 if which is DayList.IN_CALL and day.is_today else 1), "only what rings now is sorted"

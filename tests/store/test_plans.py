@@ -10,7 +10,7 @@ import pytest
 
 from reminderd.core.model import Status
 from reminderd.store.opt_outs import page_of_opt_outs
-from reminderd.store.queries import NEEDS_HUMAN, Place, Wanted, ids_named, list_reminders, news
+from reminderd.store.queries import NEEDS_HUMAN, ListPlace, Wanted, ids_named, list_reminders, news
 from tests.support.builders import NOW
 from tests.support.store import Store, a_store
 
@@ -39,7 +39,7 @@ def test_the_index_of_those_that_need_a_human_has_the_cores_condition(store: Sto
     assert " ".join(index.split()).partition(" WHERE ")[2] == NEEDS_HUMAN
 
 
-@pytest.mark.parametrize("after", [None, Place(NOW, "r")])
+@pytest.mark.parametrize("after", [None, ListPlace(NOW, "r")])
 @pytest.mark.parametrize("newest_first", [False, True])
 @pytest.mark.parametrize(
     ("asked", "index"),
@@ -63,7 +63,7 @@ def test_the_index_of_those_that_need_a_human_has_the_cores_condition(store: Sto
     ],
 )
 def test_a_page_of_a_list_is_read_from_an_index_in_its_order(
-    store: Store, asked: dict[str, Any], index: str, after: Place | None, *, newest_first: bool
+    store: Store, asked: dict[str, Any], index: str, after: ListPlace | None, *, newest_first: bool
 ) -> None:
     def read() -> object:
         more: Any = {"after": after, "newest_first": newest_first}

@@ -14,7 +14,7 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.queries import (
     MOST_NAMED,
     Bundled,
-    Place,
+    ListPlace,
     Wanted,
     broken_promises,
     bundled_with,
@@ -90,7 +90,7 @@ def test_pages_have_every_reminder_once_also_those_of_one_moment(store: Store, *
         found += [row["id"] for row in page]
         last = page[-1]["scheduled_at"]
         assert isinstance(last, datetime)
-        after = Place(last, found[-1])
+        after = ListPlace(last, found[-1])
     expected = ["expired", "called", "failed", "gone", "wants", "tomorrow"]
     assert found == (expected[::-1] if newest_first else expected)
 
