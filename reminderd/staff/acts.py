@@ -112,7 +112,7 @@ def perform(connection: Connection, now: datetime, *, asked: Asked, rules: Rules
         number = str(row["phone_number"])
         opt_out_allowed(number)
         return opt_out(connection, now, phone_number=number, source=asked.source, actor=asked.actor, rules=rules)
-    is_over = asked.act is Act.CALL_AGAIN and _has_ended(row)  # the call that was asked for has failed within a minute
+    is_over = asked.act is StaffAct.CALL_AGAIN and _has_ended(row)  # the call that was asked for has failed within a minute
     if asked.seen is not None and not is_over and _is_repeated(connection, now, asked):
         return ()
     return (_CHANGES[asked.act](connection, now, reminder_id=asked.reminder_id, rules=rules, source=by),)
@@ -127,7 +127,7 @@ def _digest(*parts: Value) -> str:
     return sha256(repr(parts).encode(errors="surrogatepass")).hexdigest()
 
 
-def _is_otherwise(row: Mapping[str, Value], act: Act, seen: str) -> bool:
+def _is_otherwise(row: Mapping[str, Value], act: StaffAct, seen: str) -> bool:
     """Return whether a person who asks for an act has seen another reminder than it is now.
 
     The end matters only for another call: who asks for one after a failure has not asked for one after the next one,
@@ -135,7 +135,7 @@ def _is_otherwise(row: Mapping[str, Value], act: Act, seen: str) -> bool:
     """
     shown, _, end = sight_of(row).partition("-")
     seen_parts, _, seen_end = seen.partition("-")
-    return shown != seen_parts or (act is Act.CALL_AGAIN and _has_ended(row) and end != seen_end)
+    return shown != seen_parts or (act is StaffAct.CALL_AGAIN and _has_ended(row) and end != seen_end)
 
 
 def _has_ended(row: Mapping[str, Value]) -> bool:

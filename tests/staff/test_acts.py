@@ -136,10 +136,10 @@ def test_the_same_act_of_another_person_or_a_minute_later_is_not_a_repeat(store:
 
 def test_who_sees_that_it_has_failed_once_more_can_have_it_called_again_at_once(store: Store) -> None:
     store.insert(status="failed")
-    done_to(store, Act.CALL_AGAIN, seen=sight(store))
+    done_to(store, StaffAct.CALL_AGAIN, seen=sight(store))
     store.later(SECOND)
     end(store)
-    (transition,) = done_to(store, Act.CALL_AGAIN, seen=sight(store))
+    (transition,) = done_to(store, StaffAct.CALL_AGAIN, seen=sight(store))
     assert transition.lines
     assert store.reminder().status is Status.SCHEDULED
 
@@ -147,23 +147,23 @@ def test_who_sees_that_it_has_failed_once_more_can_have_it_called_again_at_once(
 def test_a_page_from_before_another_end_has_nobody_called_again(store: Store) -> None:
     store.insert(status="failed")
     seen = sight(store)
-    done_to(store, Act.CALL_AGAIN, seen=seen)
+    done_to(store, StaffAct.CALL_AGAIN, seen=seen)
     store.later(SECOND)
     end(store)
     for actor in ("anna", "bert"):
         with pytest.raises(SeenOtherwiseError):
-            done_to(store, Act.CALL_AGAIN, seen=seen, actor=actor)
+            done_to(store, StaffAct.CALL_AGAIN, seen=seen, actor=actor)
     assert store.reminder().status is Status.FAILED
-    done_to(store, Act.DONE, seen=seen)  # the call by hand is a fact, whatever has happened meanwhile
+    done_to(store, StaffAct.DONE, seen=seen)  # the call by hand is a fact, whatever has happened meanwhile
 
 
 def test_an_act_of_a_clock_that_was_ahead_is_not_repeated_now(store: Store) -> None:
     store.insert()
     seen = sight(store)
-    done_to(store, Act.CANCEL, seen=seen)
+    done_to(store, StaffAct.CANCEL, seen=seen)
     store.later(-DAY)
     with pytest.raises(NotAllowedError):
-        done_to(store, Act.CANCEL, seen=seen)
+        done_to(store, StaffAct.CANCEL, seen=seen)
 
 
 def test_to_look_at_it_in_between_does_not_make_a_second_act(store: Store) -> None:
