@@ -112,7 +112,7 @@ def perform(connection: Connection, now: datetime, *, asked: Asked, rules: Rules
         number = str(row["phone_number"])
         opt_out_allowed(number)
         return opt_out(connection, now, phone_number=number, source=asked.source, actor=asked.actor, rules=rules)
-    is_over = asked.act is StaffAct.CALL_AGAIN and _has_ended(row)  # the call that was asked for has failed within a minute
+    is_over = asked.act is StaffAct.CALL_AGAIN and _has_ended(row)  # what was asked for has failed within a minute
     if asked.seen is not None and not is_over and _is_repeated(connection, now, asked):
         return ()
     return (_CHANGES[asked.act](connection, now, reminder_id=asked.reminder_id, rules=rules, source=by),)
