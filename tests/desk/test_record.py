@@ -14,7 +14,7 @@ from reminderd.staff.acts import StaffAct
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import set_pause
 from tests.support.builders import DAY, MINUTE, NOW, SECOND
-from tests.support.desk import NAME, DeskServer, Page, desk_of, titles_name_nobody
+from tests.support.desk import NAME, DeskServer, Page, a_config, desk_of, titles_name_nobody
 from tests.support.rows import insert_call, insert_row
 
 PHONE = "+12025550147"
@@ -372,3 +372,26 @@ async def test_a_look_long_ago_or_in_the_future_is_another_one(tmp_path: Path) -
         await desk.run_sql("INSERT INTO audit (at, actor, act, reminder_id) VALUES (:at, 'maria', 'view', 'r1')", at=at)
         await desk.browser.get(path)
         assert len(await acts(desk)) == 2
+
+
+async def test_nothing_is_shown_of_a_reminder_while_the_audit_can_not_be_written(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as desk:
+        path = await a_reminder(desk, ref="visit 7")
+        await desk.run_sql("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END")
+        for asked in (path, f"{path}/part", f"{path}/cancel"):
+            page = await desk.browser.get(asked)
+            assert page.status == 500
+            assert "visit 7" not in page.text
+            assert PHONE not in page.response.text
+
+
+async def test_the_page_is_in_the_language_of_the_pages(tmp_path: Path) -> None:
+    async with desk_of(tmp_path, config=a_config(language="de")) as desk:
+        path = await a_reminder(desk, status="failed", end_code="voicemail", cadence="1 week")
+        page = await desk.browser.get(path)
+        assert "Der Patient wurde nicht erreicht. Der Grund: die Mailbox hat geantwortet." in page.text
+        assert "1 Woche" in page.text
+        question = await desk.browser.get(f"{path}/done")
+        await desk.run_sql("UPDATE reminders SET status = 'called'")
+        refused = await desk.browser.submit(question, f"{path}/done")
+        assert refused.notice == "Nicht vermerkt: es ist nichts zu tun: erreicht (Status: erreicht)."

@@ -125,3 +125,12 @@ async def test_an_address_with_other_fields_is_no_page(tmp_path: Path) -> None:
         for text in ('{"more": "x"}', "[]", '{"first": "soon"}'):
             sealed = desk.desk.base.addresses.locked(text)
             assert (await desk.browser.get(f"/search/results?search={sealed}")).status == 404, text
+
+
+async def test_nothing_is_found_while_the_audit_can_not_be_written(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as desk:
+        await fill(desk, {"id": "r1", "ref": "visit 7"})
+        await desk.run_sql("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END")
+        page = await search(desk, digits="0147")
+        assert page.status == 500
+        assert "visit 7" not in page.text
