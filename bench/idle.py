@@ -7,7 +7,7 @@ from statistics import median
 from typing import Final
 
 from bench.figure import Bar, Figure
-from bench.program import daemon, server
+from bench.program import cpu_seconds, daemon, server
 
 STARTS: Final = 3
 IDLE_SECONDS: Final = 15
@@ -21,9 +21,9 @@ def measure(folder: Path) -> list[Figure]:
                 starts.append(ours.start_seconds)
         with daemon(folder / "idle", provider_url=provider) as ours:
             starts.append(ours.start_seconds)
-            before, began = _cpu_seconds(ours.pid), time.perf_counter()
+            before, began = cpu_seconds(ours.pid), time.perf_counter()
             time.sleep(IDLE_SECONDS)
-            share = (_cpu_seconds(ours.pid) - before) / (time.perf_counter() - began)
+            share = (cpu_seconds(ours.pid) - before) / (time.perf_counter() - began)
             memory = _resident_megabytes(ours.pid)
     return [
         Figure(
@@ -42,12 +42,6 @@ def measure(folder: Path) -> list[Figure]:
             meaning=f"from exec until /health answers 200, database made; median of {STARTS}",
         ),
     ]
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far: proc(5), /proc/pid/stat, fields 14 and 15."""
-    after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident_megabytes(pid: int) -> float:

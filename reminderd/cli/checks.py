@@ -95,6 +95,8 @@ def check_config(config: Config, *, online: bool) -> None:
     click.echo(f"configuration: {origin(config.path)}: no mistakes")
     click.echo(f"database: {config.database.path}")
     click.echo(f"provider: {config.provider.kind}")
+    if config.desk.local_url is not None:
+        click.echo(f"pages: {config.desk.local_url}, on this machine; see docs/desk.md for others")
     for concern in config_warnings(config):
         click.echo(f"warning: {concern}")
     click.echo(config.provider.settings.setup_hint(config.web.public_base_url))

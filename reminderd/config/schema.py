@@ -113,10 +113,14 @@ class WebConfig:
     @property
     def local_url(self) -> str | None:
         """Where this machine's own programs reach it; None: at a port that is chosen at each start."""
-        if not self.port:
-            return None
-        host = _EVERY_ADDRESS.get(self.host, self.host)
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return _local_url(self.host, self.port)
+
+
+def _local_url(host: str, port: int) -> str | None:
+    if not port:
+        return None
+    own = _EVERY_ADDRESS.get(host, host)
+    return f"http://[{own}]:{port}" if ":" in own else f"http://{own}:{port}"
 
 
 def _kind_error(kind: str) -> None:
@@ -562,6 +566,11 @@ class DeskConfig:
     port: int = whole(0, 0, 65_535)
     language: str = choice("en", *LANGUAGES)
     idle_minutes: int = whole(30, 1, 12 * 60)
+
+    @property
+    def local_url(self) -> str | None:
+        """Where browsers on this machine reach the pages; None: there are none."""
+        return _local_url(self.host, self.port)
 
 
 @frozen(kw_only=True)

@@ -171,6 +171,7 @@ async def _preview(
         asked=asked,
         local=None if zone is None else evolve(desk.catalog, zone=zone),
         foreseen=foreseen,
+        asks_what_to_say=desk.config.provider.settings.asks_what_to_say,
         voice=_language_name(desk.catalog, foreseen.language),
         words=words,
     )

@@ -1,6 +1,7 @@
 """Build the app of the pages: which path leads where, who may go there, and what every answer carries."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 from urllib.parse import quote
@@ -154,7 +155,10 @@ async def _failure(desk: Desk, status: int, words: str = "", visitor: Visitor | 
 
 async def _http_error(desk: Desk, error: HTTPException) -> Response:
     """Answer a request that the framework or a page refuses, such as an unknown path or a form that is too large."""
-    return await _failure(desk, error.code or 500)
+    visitor = None
+    with suppress(StoreUnavailableError):
+        visitor = await visitor_of(desk, is_in_use=False)
+    return await _failure(desk, error.code or 500, visitor=visitor)
 
 
 async def _store_error(desk: Desk, error: StoreUnavailableError | StoreUnusableError) -> Response:

@@ -251,8 +251,8 @@ def _row(row: tuple[int, Asked | Sequence[str]]) -> tuple[int, str, Asked | Sequ
 
 
 def _look(found: Upload) -> str:
-    """Return what tells one dry run of this file from every other."""
-    return f"{found.digest}-{found.looks}"
+    """Return what tells one dry run of one file, read in one way, from every other."""
+    return f"{found.mark}-{found.looks}"
 
 
 def _reading(fields: Mapping[str, str], desk: Desk) -> FileReading:

@@ -183,6 +183,13 @@ PIECES: Final = (
     N_("expected a whole file, as it is a snapshot"),
     N_("%(missing)s of %(stored)s in its span would be cancelled, more than %(most)s"),
     N_("headers found: %(headers)s"),
+    N_("%(number)s columns fit, %(names)s"),
+    N_("more than one way to read it, %(names)s"),
+    N_("no column for the time to call"),
+    N_("no column for the time to call, only for the appointment's: %(names)s"),
+    N_("no column for the time to call: %(names)s may be the appointment's"),
+    N_("%(names)s is of a call, and the calls of appointments are planned"),
+    N_("%(names)s may be your own unique name of each reminder, or something else"),
 )
 """What is shown as the checks say it, each half of a mistake by itself."""
 
@@ -193,6 +200,24 @@ OTHERWISE: Final[Mapping[str, str]] = {
     "expected --dates dmy or --dates mdy": N_("choose under “More” whether the day or the month is first"),
     "expected a header like %(example)s, or --map %(field)s=HEADER": N_(
         "expected a header like %(example)s, or a profile that names it"
+    ),
+    "expected one, or --map %(field)s=HEADER": N_("expected one such column, or a profile that names it"),
+    "expected --map appointment_at=HEADER, or --map appointment_at= if it is none of them": N_(
+        "expected one such column, or a profile that names it"
+    ),
+    "expected --map %(field)s= to ignore it, or a column for the time to call": N_(
+        "expected a column for the time to call, or a file without this one"
+    ),
+    "expected [reminders].before in the configuration%(more)s, or --map scheduled_at=HEADER if there is one": N_(
+        "add a column with the header “call at” and times like 2027-03-01 16:00, or ask the admin for a profile that"
+        " names the column, or for [reminders].before in the configuration, by which calls are planned"
+    ),
+    "expected [reminders].before in the configuration%(more)s, or %(maps)s if that is the time to call": N_(
+        "add a column with the header “call at” and times like 2027-03-01 16:00, or ask the admin for a profile that"
+        " names the column, or for [reminders].before in the configuration, by which calls are planned"
+    ),
+    'expected --map ref="%(name)s" if it is, or --map ref= if it is not': N_(
+        "ask the admin for a profile that says so"
     ),
     "expected a whole file, as it is a snapshot, or --max-cancelled": N_(
         "expected a whole file; if it is right, the admin imports it with reminderd import --max-cancelled"

@@ -114,7 +114,8 @@ AT_ONCE: Final = frozenset({StaffAct.CALL_AGAIN})
 """Acts that a button does by itself: what they begin can be cancelled until the phone rings."""
 
 _CHANGED: Final = N_(
-    "Nothing was done: its number, message or time was changed after you opened the page. Look at it again."
+    "Nothing was done: its number, message or time was changed after you opened the page, or it was called again."
+    " Look at it again."
 )
 _ANOTHER_NOTE: Final = N_("Add a note …")
 
@@ -221,8 +222,7 @@ def _script_of(desk: Desk, sight: Sight) -> Script:
 
 def _passages(desk: Desk, sight: Sight) -> tuple[Passage, ...]:
     """Return what a person hears, and what a machine records."""
-    to_person, to_machine = heard(_script_of(desk, sight), str(sight.row["message"]))
-    return (to_person, to_machine) if desk.rules.leave_voicemail else (to_person,)
+    return heard(_script_of(desk, sight), str(sight.row["message"]), leaves_voicemail=desk.rules.leave_voicemail)
 
 
 async def ask(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from functools import partial
 from typing import Final
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from attrs import frozen
 from quart import Response, request
@@ -120,13 +121,22 @@ async def as_csv(desk: Desk, visitor: Visitor) -> Response:
 
 async def _lines(desk: Desk, period: Period) -> AsyncIterator[str]:
     """Yield the table in parts: a whole year is too large to keep, and others read in between."""
-    zone = desk.zone
     for place in range(period.days):
         day = period.first + place * DAY
-        rows = await desk.read(partial(rows_of, since=midnight(day, zone), until=midnight(day + DAY, zone)))
-        yield (_BOM if place == 0 else "") + report_csv(rows, zone, has_header=place == 0)
-    of_other_days = partial(undecided, since=midnight(period.first, zone), until=midnight(period.after, zone))
-    yield report_csv(await desk.read(of_other_days), zone, has_header=False)
+        lines = await desk.read(partial(_day_as_csv, day=day, zone=desk.zone, has_header=place == 0))
+        yield (_BOM if place == 0 else "") + lines
+    yield await desk.read(partial(_others_as_csv, period=period, zone=desk.zone))
+
+
+def _day_as_csv(connection: Connection, *, day: date, zone: ZoneInfo, has_header: bool) -> str:
+    """Return a day's part of the table; made where it is read, as the task that answers webhooks must not wait."""
+    rows = rows_of(connection, since=midnight(day, zone), until=midnight(day + DAY, zone))
+    return report_csv(rows, zone, has_header=has_header)
+
+
+def _others_as_csv(connection: Connection, *, period: Period, zone: ZoneInfo) -> str:
+    rows = undecided(connection, since=midnight(period.first, zone), until=midnight(period.after, zone))
+    return report_csv(rows, zone, has_header=False)
 
 
 def _read(connection: Connection, *, desk: Desk, period: Period, most: int) -> _FoundInPeriod:

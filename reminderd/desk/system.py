@@ -18,7 +18,7 @@ from reminderd.desk.context import Desk
 from reminderd.desk.pages import Freshness, PageRoute, done, form, freshness, next_freshness, render
 from reminderd.desk.periods import NO_DATE
 from reminderd.desk.sessions import Visitor
-from reminderd.staff.pausing import resume
+from reminderd.staff.pausing import pause_mark, resume
 from reminderd.staff.report import DAY, midnight
 from reminderd.staff.status import lines_of
 from reminderd.store.import_records import last_imports
@@ -56,6 +56,7 @@ async def part(desk: Desk, visitor: Visitor) -> Response:
 async def _shown(
     desk: Desk, visitor: Visitor, template: str, fresh: Freshness, *, reason: str = "", error: str = ""
 ) -> Response:
+    pause = await desk.read(pause_mark)  # first: of a pause that comes meanwhile, the page may not show the reason
     report = await desk.status()
     imports = await desk.read(partial(last_imports, limit=MOST_IMPORTS))
     return await render(
@@ -71,6 +72,7 @@ async def _shown(
         lines=[(name, line) for name, line in lines_of(report) if name.text != "dialing"],
         imports=[(record.at, in_short(record)) for record in imports],
         is_paused=report.glance.paused,
+        pause=pause,
         reason=reason,
         error=error,
     )
@@ -88,9 +90,9 @@ async def pause_dialing(desk: Desk, visitor: Visitor) -> Response:
 
 async def resume_dialing(desk: Desk, visitor: Visitor) -> Response:
     """Resume dialing."""
-    texts = desk.catalog
+    texts, seen = desk.catalog, form().text("seen")
     try:
-        is_new = await desk.database.write(partial(resume, actor=visitor.name, rules=desk.rules))
+        is_new = await desk.database.write(partial(resume, actor=visitor.name, rules=desk.rules, seen=seen))
     except NotAllowedError as refused:
         words = texts.gettext(NOT_RESUMED, reason=texts.sentence(refused.sentence))
         return await done(desk, visitor, PATH, words, kind="error")

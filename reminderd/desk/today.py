@@ -261,8 +261,8 @@ def _more(entry: Entry) -> Part | None:
         return Sentence(own.end_code.sentence)
     if entry.call_outcome is None:
         return None
-    values: dict[str, Part] = {"count": own.attempts, "outcome": Sentence(entry.call_outcome.words)}
-    return Sentence(_ONCE if own.attempts <= 1 else _OFTEN, values)
+    values: dict[str, Part] = {"count": entry.calls_ended, "outcome": Sentence(entry.call_outcome.words)}
+    return Sentence(_ONCE if entry.calls_ended == 1 else _OFTEN, values)
 
 
 def _detail(entry: Entry) -> str | None:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import Final, TypeVar
 
 import trio
@@ -95,6 +96,8 @@ class Upload:
     """As people know it; it is used for no path."""
     path: Path
     reading: FileReading
+    mark: str = field(factory=partial(token_hex, 8), init=False)
+    """What tells it from every other: the same content may be read in another way."""
     digest: str = ""
     """What tells its content from any other, once it is here."""
     stage: Stage = Stage.ARRIVING
@@ -244,7 +247,7 @@ class Uploads:
         return None
 
     def _rests(self, upload: Upload) -> None:
-        """Keep a finished file for a while, unless its session has ended."""
+        """Keep it to be shown for a while, now that nobody works on it; or delete it if its session has left it."""
         upload.kept_until = self.clock.now() + KEPT
         if self._by_session.get(upload.session) is not upload:
             self.forget(upload)

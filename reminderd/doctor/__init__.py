@@ -22,13 +22,13 @@ from reminderd.doctor.connections import (
     check_webhooks,
 )
 from reminderd.doctor.machine import (
-    check_accounts,
     check_clock,
     check_database,
     check_drop_folder,
     check_files,
     check_results_folder,
 )
+from reminderd.doctor.pages import check_accounts, check_pages
 
 QUESTION_SECONDS: Final = 5.0
 """For one question over the network."""
@@ -47,9 +47,10 @@ async def diagnose(config: Config, clock: Clock) -> list[Finding]:
             partial(_at_once, partial(check_results_folder, config)),
             partial(check_clock, config, open_to_ask, clock),
             partial(check_database, config, clock, seconds=READING_SECONDS),
-            partial(_at_once, partial(check_accounts, config)),
             partial(check_provider, config, seconds=QUESTION_SECONDS),
             partial(_check_connections, config, open_to_ask, clock),
+            partial(check_pages, config, open_to_ask),
+            partial(_at_once, partial(check_accounts, config)),
         ]
         found: list[list[Finding]] = [[] for _ in checks]
 

@@ -89,11 +89,11 @@ def is_alive(outcome: HttpResult) -> bool:
 _ELSEWHERE: Final = "try it from elsewhere: some networks don't let a server reach its own public address"
 _PROBLEM: Final = "application/problem+json"
 
-_OTHER_HOST: Final = "set [web].host to an address of this machine, usually 127.0.0.1"
+_OTHER_HOST: Final = "set [{section}].host to an address of this machine, usually 127.0.0.1"
 
 _FIXES: Final = {
-    errno.EACCES: "set [web].port to 1024 or more",
-    errno.EADDRINUSE: "ss -ltnp names the program that has it: stop that, or set another [web].port",
+    errno.EACCES: "set [{section}].port to 1024 or more",
+    errno.EADDRINUSE: "ss -ltnp names the program that has it: stop that, or set another [{section}].port",
 }
 
 _OURS: Final = "name this clinic's configuration by --config FILE; if this is it, set another [web].port"
@@ -257,13 +257,13 @@ async def check_port(config: Config, asking: Asking) -> LocalDaemon:
         found = [good("port", f"the daemon answers at {place}"), *_reachability(host), await _readiness(url, asking)]
         return LocalDaemon(found, url)
     if isinstance(alive, HttpFailure) and not alive.sent:
-        refusal = _refusal(host, port)
+        refusal = bind_error(host, port, section="web")
         if refusal is None:
             return LocalDaemon([good("port", f"{place} is free"), *_reachability(host), _not_running(config)], None)
         why, fix = refusal
         return LocalDaemon([wrong("port", f"can't listen on {place}: {why}", fix)], None)
     text = f"{place} is used by a program that does not answer as the daemon does"
-    return LocalDaemon([wrong("port", text, _FIXES[errno.EADDRINUSE])], None)
+    return LocalDaemon([wrong("port", text, _FIXES[errno.EADDRINUSE].format(section="web"))], None)
 
 
 async def _has_another_database(config: Config, url: str, asking: Asking) -> bool:
@@ -312,7 +312,7 @@ def _reachability(host: str) -> list[Finding]:
     ]
 
 
-def _refusal(host: str, port: int) -> tuple[str, str] | None:
+def bind_error(host: str, port: int, *, section: str) -> tuple[str, str] | None:
     """Return why this address can't be used, and what to do; None: it can be.
 
     It is bound and not listened on, so that a daemon that starts at this moment gets it.
@@ -322,9 +322,9 @@ def _refusal(host: str, port: int) -> tuple[str, str] | None:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tried.bind((host, port))
     except OSError as error:
-        return error.strerror or str(error), _FIXES.get(error.errno or 0, _OTHER_HOST)
+        return error.strerror or str(error), _FIXES.get(error.errno or 0, _OTHER_HOST).format(section=section)
     except UnicodeError:
-        return "no such host", _OTHER_HOST
+        return "no such host", _OTHER_HOST.format(section=section)
     return None
 
 

@@ -35,7 +35,6 @@ from reminderd.core.diagnosis import (
     wrong,
 )
 from reminderd.core.imports import missing_words
-from reminderd.core.logins import Role
 from reminderd.doctor.connections import Asking
 from reminderd.providers.http import HttpAnswer
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
@@ -43,7 +42,6 @@ from reminderd.store.import_records import missing_file
 from reminderd.store.sqlite.driver import snapshot, sqlite_warning
 from reminderd.store.sqlite.integrity import Examination, examine
 from reminderd.store.sqlite.opening import open_to_look
-from reminderd.store.users import list_users
 from reminderd.validators import is_this_machine
 
 _UNKEPT_MICROSECONDS: Final = 16_000_000
@@ -239,18 +237,6 @@ def _soundness(seen: Examination, file: str, seconds: float) -> list[Finding]:
     if len(shown) < len(seen.mistakes):
         shown.append(wrong("database", f"{len(seen.mistakes) - len(shown)} more", "reminderd db check lists them all"))
     return shown or [good("database", f"{file} opens and is sound")]
-
-
-def check_accounts(config: Config) -> list[Finding]:
-    """Check who may log in to the front desk's pages; nothing is reported without pages."""
-    if not config.desk.port or not config.database.path.is_file():
-        return []
-    try:
-        with closing(open_to_look(config.database.path)) as connection:
-            found = snapshot(connection, list_users)
-    except (StoreUnavailableError, StoreUnusableError):
-        return []  # what can't be read is reported by others
-    return diagnosis.accounts([(str(one["name"]), one["role"] == Role.ADMIN, bool(one["totp"])) for one in found])
 
 
 _IMPORTS: Final = "imports"

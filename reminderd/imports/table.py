@@ -156,7 +156,6 @@ RECORD_FIELDS: Final = {name: name for name in (*_OTHERS, *PHONES)} | {"status":
 
 _LOST: Final = "\N{REPLACEMENT CHARACTER}"
 _UNWRITABLE: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
-_ENCODING: Final = UNREADABLE.partition(":")[0]
 
 
 _UNITS: Final = {"entry": "entries", "message": "messages"}

@@ -23,7 +23,6 @@ _NOT_BACK: Final = frozenset({"status", "message", "template"})
 """Fields of a profile that a table does not have: the word of the file, and what is spoken."""
 _RESULT: Final = ("kind", "status", "response", "outcome", "why", "changed_at", "change_id")
 _WHY: Final = {str(code): code.sentence for code in EndCode}
-_DATES: Final = ("appointment_at", "scheduled_at", "expires_at")
 _SPLIT: Final = {
     "appointment_date": ("appointment_at", "%Y-%m-%d"),
     "appointment_time": ("appointment_at", "%H:%M"),

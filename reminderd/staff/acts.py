@@ -18,6 +18,7 @@ from reminderd.core.lifecycle.staff import (
     opt_out_allowed,
 )
 from reminderd.core.lifecycle.transition import Transition
+from reminderd.core.model import Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.staff.history import VIEWS
@@ -69,7 +70,7 @@ _CHANGES: Final[Mapping[StaffAct, Callable[..., Transition]]] = {
 
 
 class SeenOtherwiseError(Exception):
-    """The reminder's number, message or time has changed since the person who asks for an act saw it."""
+    """The reminder is not as it was seen by the person who asks for an act."""
 
 
 @frozen(kw_only=True)
@@ -98,7 +99,7 @@ def perform(connection: Connection, now: datetime, *, asked: Asked, rules: Rules
     row = reminder_with_id(connection, asked.reminder_id)
     if row is None:
         raise UnknownReminderError(asked.reminder_id)
-    if asked.seen is not None and asked.seen != sight_of(row):
+    if asked.seen is not None and _is_otherwise(row, asked.act, asked.seen):
         raise SeenOtherwiseError(asked.reminder_id)
     by = Source(actor=asked.actor)
     if asked.act is StaffAct.DONE:
@@ -111,15 +112,36 @@ def perform(connection: Connection, now: datetime, *, asked: Asked, rules: Rules
         number = str(row["phone_number"])
         opt_out_allowed(number)
         return opt_out(connection, now, phone_number=number, source=asked.source, actor=asked.actor, rules=rules)
-    if asked.seen is not None and _is_repeated(connection, now, asked):
+    is_over = asked.act is StaffAct.CALL_AGAIN and _has_ended(row)  # what was asked for has failed within a minute
+    if asked.seen is not None and not is_over and _is_repeated(connection, now, asked):
         return ()
     return (_CHANGES[asked.act](connection, now, reminder_id=asked.reminder_id, rules=rules, source=by),)
 
 
 def sight_of(row: Mapping[str, Value]) -> str:
-    """Return what stands for the parts of a reminder that a person relies on: its number, message and time."""
-    parts = (row["phone_number"], row["message"], row["scheduled_at"])
+    """Return what stands for the parts of a reminder that a person relies on: number, message, time and end."""
+    return f"{_digest(row['phone_number'], row['message'], row['scheduled_at'])}-{_digest(row['ended_at'])}"
+
+
+def _digest(*parts: Value) -> str:
     return sha256(repr(parts).encode(errors="surrogatepass")).hexdigest()
+
+
+def _is_otherwise(row: Mapping[str, Value], act: StaffAct, seen: str) -> bool:
+    """Return whether a person who asks for an act has seen another reminder than it is now.
+
+    The end matters only for another call: who asks for one after a failure has not asked for one after the next one,
+    or after somebody else has cancelled. While it waits, or was reached, the core says so.
+    """
+    shown, _, end = sight_of(row).partition("-")
+    seen_parts, _, seen_end = seen.partition("-")
+    return shown != seen_parts or (act is StaffAct.CALL_AGAIN and _has_ended(row) and end != seen_end)
+
+
+def _has_ended(row: Mapping[str, Value]) -> bool:
+    """Return whether nobody is called for it anymore, and the patient was not reached either."""
+    status = Status(str(row["status"]))
+    return status.final and status is not Status.CALLED
 
 
 def refusals(
@@ -187,4 +209,4 @@ def _is_repeated(connection: Connection, now: datetime, asked: Asked) -> bool:
         return False
     last, at = acts[-1], acts[-1]["at"]
     is_same = (last["act"], last["actor"]) == (asked.act, asked.actor)
-    return is_same and isinstance(at, datetime) and now - at <= REPEATED_WITHIN
+    return is_same and isinstance(at, datetime) and abs(now - at) <= REPEATED_WITHIN

@@ -18,6 +18,7 @@ from reminderd.store.appointments import (
     find_appointment,
     stored_appointment,
 )
+from reminderd.store.opt_outs import opted_out
 from reminderd.store.queries import Value
 from reminderd.store.reminders import Source, add_once, decisions
 from reminderd.store.rows import Connection
@@ -42,11 +43,13 @@ class Foreseen:
     decision: Decision
     ref_taken_by: str | None
     """The id of what has its `ref` already."""
+    message: str
     passages: tuple[Passage, ...]
-    """What a person and a machine would hear."""
+    """What a person would hear of it and, if it would be left one, a machine."""
     language: str
     """The tag of the voice."""
     calls: tuple[ForeseenCall, ...]
+    """None for a number that has opted out: the decision's warnings say so."""
 
     @property
     def digest(self) -> str:
@@ -57,13 +60,14 @@ class Foreseen:
 def foresee_reminder(connection: Connection, *, request: ReminderRequest, rules: Rules, now: datetime) -> Foreseen:
     """Return what would become of a reminder that staff ask for; write nothing."""
     ((existing, decision),) = decisions(connection, now, requests=[request], rules=rules)
-    opens = _opens(request, rules, now)
+    opens = None if opted_out(connection, request.phone_number) else _opens(request, rules, now)
     script = rules.planning.templates.scripts.of(request.language)
     is_taken = existing is not None and decision.intake is not Intake.UNCHANGED
     return Foreseen(
         decision=decision,
         ref_taken_by=existing.id if existing is not None and is_taken else None,
-        passages=heard(script, request.message),
+        message=request.message,
+        passages=heard(script, request.message, leaves_voicemail=rules.leave_voicemail),
         language=script.language,
         calls=(ForeseenCall(at=opens),) if opens is not None and opens < expiry(request, rules) else (),
     )
@@ -86,14 +90,15 @@ def foresee_appointment(
     is_taken = existing is not None and request.ref is not None and decision.intake is not Intake.UNCHANGED
     message = message_of(request, rules.planning)
     script = rules.planning.templates.scripts.of(message.language)
+    planned = () if opted_out(connection, request.phone_number) else plan(request, rules)
     calls = [
-        ForeseenCall(at=one.at, cadence=one.cadence, is_left_out=too_late_for(one, now) is not None)
-        for one in plan(request, rules)
+        ForeseenCall(at=one.at, cadence=one.cadence, is_left_out=too_late_for(one, now) is not None) for one in planned
     ]
     return Foreseen(
         decision=decision,
         ref_taken_by=existing.id if existing is not None and is_taken else None,
-        passages=heard(script, message.text),
+        message=message.text,
+        passages=heard(script, message.text, leaves_voicemail=rules.leave_voicemail),
         language=script.language,
         calls=tuple(calls),
     )

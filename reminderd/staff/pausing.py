@@ -6,15 +6,31 @@ from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.rules import Rules
 from reminderd.store.claims import standstill
 from reminderd.store.rows import Connection
-from reminderd.store.settings import set_pause
+from reminderd.store.settings import last_pause, set_pause
 
 
-def resume(connection: Connection, now: datetime, *, actor: str, rules: Rules) -> bool:
+def pause_mark(connection: Connection) -> str:
+    """Return what stands for the pause that there is now, with its reason; empty: staff have made none."""
+    act = last_pause(connection)
+    return "" if act is None else str(act["id"])
+
+
+def resume(connection: Connection, now: datetime, *, actor: str, rules: Rules, seen: str) -> bool:
     """End the pause; return False if there was none.
 
+    Args:
+        connection: in a write transaction.
+        now: the time of the transaction.
+        actor: who ends it.
+        rules: the clinic's.
+        seen: the mark of the pause that was shown to that person; another one may have another reason.
+
     Raises:
-        NotAllowedError: a backup was restored, and until when nobody is called.
+        NotAllowedError: there is another pause; or a backup was restored, and until when nobody is called.
     """
+    present = pause_mark(connection)
+    if present and present != seen:
+        raise NotAllowedError("somebody has paused it again since, with another reason")
     _, until = standstill(connection, rules)
     if until is not None and now < until:
         raise NotAllowedError("a backup was restored: nobody is called before %(until)s", {"until": until})

@@ -70,6 +70,8 @@ class Entry:
     """None: there was none."""
     call_outcome: CallOutcome | None
     """How the last call that has ended did so; None: none has."""
+    calls_ended: int
+    """How many calls have ended: not `attempts`, which begins anew when staff have it called again."""
     appointment: Appointment | None
     """None: it belongs to none, or to one that was deleted."""
 
@@ -238,11 +240,13 @@ def _entries(connection: Connection, reminders: Sequence[Reminder]) -> Iterable[
     appointments = {row["id"]: APPOINTMENTS.read(row) for row in rows}
     for one in reminders:
         own = [_last_call(row) for row in calls.get(one.id, ()) if _is_about(row, one)]
+        ends = [call.outcome for call in own if call.outcome is not None]
         yield Entry(
             reminder=one,
             outcome=outcome(one.status, one.response, one.end_code, one.hold_code, is_done=one.done_at is not None),
             call=own[-1] if own else None,
-            call_outcome=next((call.outcome for call in reversed(own) if call.outcome is not None), None),
+            call_outcome=ends[-1] if ends else None,
+            calls_ended=len(ends),
             appointment=appointments.get(one.appointment_id or ""),
         )
 

@@ -114,3 +114,10 @@ def test_a_missing_country_gets_a_warning_about_mistyped_numbers(terminal: Termi
     assert warning in terminal.type("check-config").stdout
     (terminal.folder / "config.toml").write_text(f'{place}{GENERIC}"https://voice.example"\n')
     assert warning not in terminal.type("check-config").stdout
+
+
+def test_the_address_of_the_front_desks_pages_is_shown(terminal: Terminal) -> None:
+    assert "pages" not in terminal.type("check-config").stdout
+    with (terminal.folder / "config.toml").open("a") as file:
+        file.write("[desk]\nport = 4080\n")
+    assert "pages: http://127.0.0.1:4080, on this machine" in terminal.type("check-config").stdout

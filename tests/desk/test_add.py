@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from reminderd.config import Config
+from reminderd.config import Config, with_provider
 from reminderd.config.schema import MessagesConfig, RemindersConfig
 from reminderd.desk.add import APPOINTMENT_PATH, REMINDER_PATH
+from reminderd.providers.generic.settings import GenericSettings
+from reminderd.providers.twilio.settings import TwilioSettings
 from tests.support.desk import DeskServer, Page, a_config, desk_of
 
 pytestmark = pytest.mark.trio
@@ -46,7 +48,7 @@ def error_at(page: Page, field: str) -> str:
 
 
 async def test_the_preview_of_an_appointment_shows_what_is_spoken_and_when(tmp_path: Path) -> None:
-    async with desk_of(tmp_path, config=planning()) as server:
+    async with desk_of(tmp_path, config=with_provider(planning(), TwilioSettings())) as server:
         page = await previewed(server, APPOINTMENT_PATH, **APPOINTMENT)
         assert page.heading == "Add this appointment?"
         assert "Ada, your appointment is on Thursday, January 10 at 9:30 AM." in page.text
@@ -55,6 +57,25 @@ async def test_the_preview_of_an_appointment_shows_what_is_spoken_and_when(tmp_p
         assert "Call, 3 days before Monday, January 7, 2030, 9:30 AM" in text
         assert "Call, 1 day at 10:00 before Wednesday, January 9, 2030, 10:00 AM" in text
         assert await server.rows("SELECT id FROM appointments") == [], "nothing is stored by looking"
+
+
+async def test_the_preview_shows_no_greeting_and_no_keys_where_the_provider_speaks_the_message_alone(
+    tmp_path: Path,
+) -> None:
+    generic = GenericSettings(api_url="http://127.0.0.1:9", api_key="key")
+    async with desk_of(tmp_path, config=with_provider(planning(), generic)) as server:
+        page = await previewed(server, APPOINTMENT_PATH, **APPOINTMENT)
+        assert "The provider is given this message alone" in page.text
+        [spoken] = page.root.all("p", class_="spoken")
+        assert spoken.text == "Ada, your appointment is on Thursday, January 10 at 9:30 AM."
+
+
+async def test_the_preview_of_a_number_that_has_opted_out_announces_no_call(tmp_path: Path) -> None:
+    async with desk_of(tmp_path, config=planning()) as server:
+        await server.run_sql(OPT_OUT)
+        page = await previewed(server, APPOINTMENT_PATH, **APPOINTMENT)
+        assert "Nobody will be called for it." in page.notice
+        assert "Call, " not in page.text
 
 
 async def test_an_appointment_is_added_as_it_was_shown_with_its_calls_and_who_did_it(tmp_path: Path) -> None:

@@ -115,6 +115,9 @@ async def test_an_unknown_page_is_named_as_one(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
         page = await desk.browser.get("/nowhere")
         assert (page.status, page.heading) == (404, "Not possible")
+        assert page.root.all("nav"), "it leads on"
+        stranger = await desk.another_browser().get("/nowhere")
+        assert (stranger.status, stranger.root.all("nav")) == (404, [])
 
 
 @pytest.mark.parametrize("name", ["..%2fconfig.toml", "%2e%2e/desk.css", "desk.css%00", "README.md", "%2fetc%2fpasswd"])

@@ -206,6 +206,17 @@ async def test_a_dry_run_that_was_not_the_last_is_not_taken(tmp_path: Path) -> N
         assert await server.rows("SELECT id FROM reminders") == []
 
 
+async def test_a_dry_run_of_the_same_content_that_was_read_in_another_way_is_not_taken(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as server:
+        content = (HEADER + GOOD.replace("2040-01-07", "07/01/2040")).encode()
+        stale = await uploaded(server, content, dates="dmy")
+        await server.browser.submit(stale, "/import/discard")
+        await uploaded(server, content, dates="mdy")
+        page = await server.browser.submit(stale, "/import/take")
+        assert "The file was checked again since." in page.notice
+        assert await server.rows("SELECT id FROM reminders") == []
+
+
 async def test_the_file_that_is_taken_is_byte_for_byte_the_one_that_was_checked(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         page = await uploaded(server, TABLE)

@@ -9,7 +9,8 @@ import pytest
 
 import reminderd
 from reminderd.config.schema import LANGUAGES
-from reminderd.desk.catalog import catalog_of, translations_of
+from reminderd.core.tables.columns import ColumnsError, columns_of
+from reminderd.desk.catalog import Catalog, catalog_of, translations_of
 from reminderd.desk.mistakes import _PLACE, FIELDS, OTHERWISE, PIECES, mistake_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -39,6 +40,24 @@ def test_options_of_the_command_are_said_as_the_page_has_them() -> None:
     assert mistake_of(ENGLISH, "no line decides; expected --dates dmy or --dates mdy") == (
         "no line decides; choose under “More” whether the day or the month is first"
     )
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ["phone", "message", "date", "time"],
+        ["phone", "message"],
+        ["phone", "message", "appointment at"],
+        ["phone", "phone", "message", "call at"],
+        ["phone", "message", "call at", "id"],
+    ],
+)
+@pytest.mark.parametrize("catalog", [ENGLISH, GERMAN], ids=["en", "de"])
+def test_what_is_wrong_with_a_header_names_no_option_of_the_command(catalog: Catalog, header: list[str]) -> None:
+    with pytest.raises(ColumnsError) as told:
+        columns_of(header, {})
+    for mistake in told.value.mistakes:
+        assert "--map" not in mistake_of(catalog, mistake)
 
 
 def test_words_of_ours_in_a_place_are_shown_in_the_language_and_others_as_they_are() -> None:

@@ -23,6 +23,8 @@ from tests.support.desk import NAME, Browser, DeskServer, desk_of
 from tests.support.rows import insert_call, insert_row
 
 PATIENT = "Zebulon"
+PATIENCE = 400
+"""Seconds for a scan of all pages, more than a thousand requests, next to other tests."""
 NUMBER = "+12025550147"
 PRIVATE = (PATIENT, "2025550147", MARK)
 
@@ -231,7 +233,7 @@ async def upload(browser: Browser) -> None:
 
 @pytest.mark.parametrize("role", list(Role))
 async def test_our_pages_break_no_rule(tmp_path: Path, role: Role) -> None:
-    async with desk_of(tmp_path, role=role) as desk:
+    async with desk_of(tmp_path, role=role, patience=PATIENCE) as desk:
         await upload(desk.browser)
         scan = await scanned(desk, desk.browser)
         assert sorted(set(scan.complaints))[:40] == []
@@ -242,7 +244,7 @@ async def test_our_pages_break_no_rule(tmp_path: Path, role: Role) -> None:
 
 
 async def test_our_pages_break_no_rule_for_a_stranger_who_gets_no_further_than_the_log_in(tmp_path: Path) -> None:
-    async with desk_of(tmp_path) as desk:
+    async with desk_of(tmp_path, patience=PATIENCE) as desk:
         scan = await scanned(desk, desk.another_browser())
         assert sorted(set(scan.complaints)) == []
         assert {path for path in scan.asked if path.startswith("POST")} == {"POST /login"}

@@ -57,8 +57,9 @@ def _rows(section: Any) -> list[Any]:
 
 async def test_those_that_need_a_human_come_first_with_the_reason_and_the_number_to_call(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
-        await add(desk, "a", status="failed", end_code="not_answered", last_error="not answered", attempts=3)
-        await call(desk, "a", outcome="not_answered")
+        await add(desk, "a", status="failed", end_code="not_answered", last_error="not answered", attempts=1)
+        for number in range(3):  # of which staff have asked for the last
+            await call(desk, "a", id=f"c{number}", outcome="not_answered")
         await add(desk, "b", status="called")
         page = await desk.browser.get("/")
     headings = [one.text for one in page.root.all("h2")]

@@ -7,7 +7,7 @@ from attrs import evolve
 
 from reminderd.config import Config, DatabaseConfig, WebConfig, provider_section
 from reminderd.core.diagnosis import Mark
-from reminderd.doctor.connections import Asking, LocalDaemon, _refusal, asking, check_port
+from reminderd.doctor.connections import Asking, LocalDaemon, asking, bind_error, check_port
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.opening import open_sync
@@ -174,13 +174,13 @@ async def test_a_program_that_never_accepts_connections_occupies_the_port() -> N
 async def test_an_invalid_host_name_is_an_error(free: str, ask: Asking) -> None:
     found, marks = await looked(at(free, "x" * 64), ask)
     assert marks == [("port", Mark.WRONG)]
-    assert found.findings[0].fix == "set [web].host to an address of this machine, mostly 127.0.0.1"
+    assert found.findings[0].fix == "set [web].host to an address of this machine, usually 127.0.0.1"
 
 
 def test_an_address_of_another_machine_cannot_be_bound() -> None:
-    refusal = _refusal("192.0.2.1", 4000)
+    refusal = bind_error("192.0.2.1", 4000, section="web")
     assert refusal is not None
-    assert refusal[1] == "set [web].host to an address of this machine, mostly 127.0.0.1"
+    assert refusal[1] == "set [web].host to an address of this machine, usually 127.0.0.1"
 
 
 async def test_port_0_cannot_be_checked(ask: Asking) -> None:

@@ -39,6 +39,10 @@ def sight(store: Store) -> str:
     return sight_of(row)
 
 
+def end(store: Store) -> None:
+    store.connection.execute("UPDATE reminders SET status = 'failed', ended_at = :now", {"now": to_ms(store.now)})
+
+
 def acts(store: Store) -> list[tuple[Any, ...]]:
     return [(row["act"], row["actor"], row["detail"]) for row in acts_on(store.connection, "r1")]
 
@@ -126,6 +130,38 @@ def test_the_same_act_of_another_person_or_a_minute_later_is_not_a_repeat(store:
     with pytest.raises(NotAllowedError):
         done_to(store, StaffAct.CANCEL, seen=seen, actor="bert")
     store.later(MINUTE + SECOND)
+    with pytest.raises(NotAllowedError):
+        done_to(store, StaffAct.CANCEL, seen=seen)
+
+
+def test_who_sees_that_it_has_failed_once_more_can_have_it_called_again_at_once(store: Store) -> None:
+    store.insert(status="failed")
+    done_to(store, StaffAct.CALL_AGAIN, seen=sight(store))
+    store.later(SECOND)
+    end(store)
+    (transition,) = done_to(store, StaffAct.CALL_AGAIN, seen=sight(store))
+    assert transition.lines
+    assert store.reminder().status is Status.SCHEDULED
+
+
+def test_a_page_from_before_another_end_has_nobody_called_again(store: Store) -> None:
+    store.insert(status="failed")
+    seen = sight(store)
+    done_to(store, StaffAct.CALL_AGAIN, seen=seen)
+    store.later(SECOND)
+    end(store)
+    for actor in ("anna", "bert"):
+        with pytest.raises(SeenOtherwiseError):
+            done_to(store, StaffAct.CALL_AGAIN, seen=seen, actor=actor)
+    assert store.reminder().status is Status.FAILED
+    done_to(store, StaffAct.DONE, seen=seen)  # the call by hand is a fact, whatever has happened meanwhile
+
+
+def test_an_act_of_a_clock_that_was_ahead_is_not_repeated_now(store: Store) -> None:
+    store.insert()
+    seen = sight(store)
+    done_to(store, StaffAct.CANCEL, seen=seen)
+    store.later(-DAY)
     with pytest.raises(NotAllowedError):
         done_to(store, StaffAct.CANCEL, seen=seen)
 

@@ -64,6 +64,11 @@ def test_a_reminder_is_foreseen_with_its_call_and_what_is_spoken(store: Store) -
     assert store.count("reminders") == 0
 
 
+def test_a_machine_that_is_left_no_message_is_foreseen_with_none(store: Store) -> None:
+    store.rules = evolve(store.rules, leave_voicemail=False)
+    assert [passage.heading for passage in foreseen(store).passages] == ["a person"]
+
+
 def test_a_reminder_that_is_due_is_called_at_once_and_foreseen_the_same_a_moment_later(store: Store) -> None:
     due = evolve(REMINDER, scheduled_at=NOW - timedelta(minutes=5))
     shown = foreseen(store, due)
@@ -86,6 +91,7 @@ def test_what_is_added_is_what_was_shown(store: Store) -> None:
     assert store.count("reminders") == 0
     again = foreseen(store)
     assert any("opted out" in warning for warning in again.decision.warnings)
+    assert again.calls == (), "a call is not announced that is never placed"
     decision, row = added(store, again)
     assert (decision.intake, row["message"]) == (Intake.ADDED, REMINDER.message)
 

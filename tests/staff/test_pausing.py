@@ -1,26 +1,30 @@
 """Resume dialing."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.staff.pausing import resume
+from reminderd.staff.pausing import pause_mark, resume
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import paused, put_setting, set_pause
-from reminderd.store.sqlite.driver import transaction
+from reminderd.store.sqlite.driver import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import NOW, RULES
 
-RESUME = partial(resume, actor="anna", rules=RULES)
+
+def resumed(connection: Connection, now: datetime) -> bool:
+    """What a person does who has just looked."""
+    seen = pause_mark(connection)
+    return transaction(connection, partial(resume, actor="anna", rules=RULES, seen=seen), now)
 
 
 def test_a_pause_is_ended_once(tmp_path: Path) -> None:
     with open_sync(tmp_path / "clinic.db") as connection:
         transaction(connection, partial(set_pause, on=True, reason="why", actor="ben"), NOW)
-        assert [transaction(connection, RESUME, NOW), transaction(connection, RESUME, NOW)] == [True, False]
+        assert [resumed(connection, NOW), resumed(connection, NOW)] == [True, False]
         acts = [(row["actor"], row["act"]) for row in connection.execute("SELECT actor, act FROM audit")]
     assert acts == [("ben", "pause"), ("anna", "resume")]
 
@@ -31,6 +35,17 @@ def test_nobody_resumes_while_a_restored_backup_lets_nobody_be_called(tmp_path: 
         put_setting(connection, "restored_at", str(to_ms(NOW)))
         transaction(connection, partial(set_pause, on=True, reason="restored", actor="anna"), NOW)
         with pytest.raises(NotAllowedError, match="a backup was restored: nobody is called before"):
-            transaction(connection, RESUME, until - timedelta(milliseconds=1))
+            resumed(connection, until - timedelta(milliseconds=1))
         assert paused(connection)
-        assert transaction(connection, RESUME, until)
+        assert resumed(connection, until)
+
+
+def test_nobody_ends_a_pause_whose_reason_was_not_shown(tmp_path: Path) -> None:
+    with open_sync(tmp_path / "clinic.db") as connection:
+        transaction(connection, partial(set_pause, on=True, reason="fire drill", actor="ben"), NOW)
+        seen = pause_mark(connection)
+        transaction(connection, partial(set_pause, on=True, reason="the numbers are wrong", actor="carla"), NOW)
+        with pytest.raises(NotAllowedError, match="somebody has paused it again since"):
+            transaction(connection, partial(resume, actor="anna", rules=RULES, seen=seen), NOW)
+        assert paused(connection)
+        assert resumed(connection, NOW)

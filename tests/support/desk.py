@@ -312,6 +312,7 @@ async def desk_of(
     role: Role | None = Role.DESK,
     clock: HandClock | None = None,
     report: DaemonReport = REPORT,
+    patience: float = 100,
 ) -> AsyncIterator[DeskServer]:
     """Serve the pages from a new database in a folder, to a browser that is logged in as `NAME`.
 
@@ -321,6 +322,7 @@ async def desk_of(
         role: the user's; None: there is no account, and nobody is logged in.
         clock: the machine's.
         report: what the daemon reports about itself.
+        patience: seconds after which the test fails.
     """
     config, clock = config or a_config(), clock or HandClock()
     async with (
@@ -335,7 +337,7 @@ async def desk_of(
         server = DeskServer(url=url, desk=desk, database=database, clock=clock, browser=Browser(url))
         server.browsers.append(server.browser)
         try:
-            with trio.fail_after(100):
+            with trio.fail_after(patience):
                 if role is not None:
                     await server.add_user(NAME, role)
                     server.browser.cookies[COOKIE] = await database.write(_opened_session)

@@ -189,9 +189,10 @@ def preview(templates: Templates, values: Values, language: str | None, names: S
     return Preview(script=script, passages=tuple(passages), warnings=tuple(warnings))
 
 
-def heard(script: Script, message: str) -> tuple[Passage, Passage]:
-    """Return what a person hears of a call with this message before any key, and what a machine is left."""
-    return _to_person("a person", message, script), _to_machine(message, script)
+def heard(script: Script, message: str, *, leaves_voicemail: bool) -> tuple[Passage, ...]:
+    """Return what a person hears of a call with this message before any key, and what a machine is left, if at all."""
+    to_person = _to_person("a person", message, script)
+    return (to_person, _to_machine(message, script)) if leaves_voicemail else (to_person,)
 
 
 def _texts_warnings(scripts: Scripts, script: Script, language: str | None) -> Iterator[str]:

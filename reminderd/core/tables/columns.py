@@ -280,22 +280,22 @@ class _Search:
     def _no_time_to_call(
         self, appointment: tuple[int, ...], whole: list[int], dates: list[int], times: list[int]
     ) -> str:
-        what = "scheduled_at: no column for the time to call"
         expected = (
             "expected [reminders].before in the configuration, by which the calls are planned,"
             ' or a column added with the header "call at" and times like 2027-03-01 16:00'
         )
         some = (*whole, *dates, *times)
         if not some:
-            only = f", only for the appointment's: {self._names(appointment)}" if appointment else ""
-            return f"{what}{only}; {expected}, or --map scheduled_at=HEADER if there is one"
+            missing = "no column for the time to call"
+            if appointment:
+                missing = f"no column for the time to call, only for the appointment's: {self._names(appointment)}"
+            return f"scheduled_at: {missing}; {expected}, or --map scheduled_at=HEADER if there is one"
         fields = ("date", "time") if dates and times and not whole else ("scheduled_at",)
         chosen = (*dates[:1], *times[:1]) if len(fields) > 1 else whole if len(some) == 1 else ()
         names = [self.header[place].strip() for place in chosen] or ["HEADER"]
         maps = " ".join(f'--map {field}="{name}"' for field, name in zip(fields, names, strict=True))
-        return (
-            f"{what}: {self._names(some)} may be the appointment's; {expected}, or {maps} if that is the time to call"
-        )
+        missing = f"no column for the time to call: {self._names(some)} may be the appointment's"
+        return f"scheduled_at: {missing}; {expected}, or {maps} if that is the time to call"
 
     def _check_for_unclear_ref(self, places: Mapping[str, tuple[int, ...]]) -> None:
         """Ask whether a column is the `ref` if nothing else is, as its header may mean another thing."""
