@@ -2,6 +2,9 @@
 
 bin := ".venv/bin"
 
+# Some machines set it; then each start of the program, and each process of the tests, would compile everything anew.
+export PYTHONDONTWRITEBYTECODE := ""
+
 # The tests mostly wait for the real program, so even two cores carry four of them at a time.
 parallel := "-n 4 --maxschedchunk 1"
 
@@ -32,7 +35,7 @@ types:
 
 # all tests; core/ is covered branch by branch by its own, the package to 95 % by the tests in one process
 test:
-    {{bin}}/pytest {{parallel}} --cov --cov-report= tests/core
+    {{bin}}/pytest -n 2 --maxschedchunk 1 --cov --cov-report= tests/core
     {{bin}}/coverage report --include='reminderd/core/*' --fail-under=100
     {{bin}}/pytest {{parallel}} --cov --cov-append --cov-report= --ignore=tests/core {{program_tests}}
     {{bin}}/coverage report --fail-under=95

@@ -19,7 +19,7 @@ from reminderd.desk.context import Desk
 from reminderd.desk.sessions import Visitor
 from reminderd.store.feed import until_any
 from reminderd.store.rows import from_ms, to_ms
-from reminderd.store.users import set_notice
+from reminderd.store.users import drop_notice, set_notice
 from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, TooLargeError, body_of
 
 View: TypeAlias = Callable[..., Awaitable[Response]]
@@ -138,7 +138,8 @@ async def render(
     found = desk.templates.get_template(template)
     text = await trio.to_thread.run_sync(partial(found.render, given), limiter=desk.base.rendering)
     if notice is not None and visitor is not None:
-        await desk.database.write(partial(set_notice, digest=visitor.session.digest, notice=None))
+        shown = visitor.session.notice or ""
+        await desk.database.write(partial(drop_notice, digest=visitor.session.digest, shown=shown))
     return Response(text, status, content_type="text/html; charset=utf-8")
 
 

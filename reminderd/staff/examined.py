@@ -23,12 +23,19 @@ class Examined:
     """Why one can't be called, by its id and its `wake_at`, which every change by another program moves."""
 
     def examine(self, connection: Connection) -> bool:
-        """Examine some of those that are new, in one transaction; return whether all are examined now."""
-        present, known = waiting(connection), self._reasons
+        """Examine some of those that are new, in one transaction; return whether all are examined now.
+
+        Those that can't be called are examined again each time, some at once: what corrects one, such as an import of
+        ours, need not move its `wake_at`.
+        """
+        present, known = dict.fromkeys(waiting(connection)), self._reasons
         new = [one for one in present if one not in known]
-        reminders = reminders_with_ids(connection, ids=[reminder_id for reminder_id, _ in new[:AT_ONCE]])
-        found = {one: unfit(reminders[one[0]], self.numbering) for one in new[:AT_ONCE]}
-        self._reasons = {one: known[one] for one in present if one in known} | found
+        wrong = [one for one, reason in known.items() if reason is not None and one in present]
+        now = [*new, *wrong][:AT_ONCE]
+        reminders = reminders_with_ids(connection, ids=[reminder_id for reminder_id, _ in now])
+        found = {one: unfit(reminders[one[0]], self.numbering) for one in now}
+        # Those of now go to the end: the next time, others come first.
+        self._reasons = {one: known[one] for one in known if one in present and one not in found} | found
         return len(new) <= AT_ONCE
 
     @property

@@ -220,10 +220,18 @@ def touch(connection: Connection, now: datetime, *, digest: str) -> None:
     )
 
 
-def set_notice(connection: Connection, _now: datetime, *, digest: str, notice: str | None) -> None:
-    """Keep what the next page says of the act before it; None: it was shown."""
+def set_notice(connection: Connection, _now: datetime, *, digest: str, notice: str) -> None:
+    """Keep what the next page says of the act before it."""
     connection.execute(
         "UPDATE sessions SET notice = :notice WHERE digest = :digest", {"notice": notice, "digest": digest}
+    )
+
+
+def drop_notice(connection: Connection, _now: datetime, *, digest: str, shown: str) -> None:
+    """Forget the notice that a page has shown; another one, of an act in another tab, is still to be shown."""
+    connection.execute(
+        "UPDATE sessions SET notice = NULL WHERE digest = :digest AND notice = :shown",
+        {"digest": digest, "shown": shown},
     )
 
 

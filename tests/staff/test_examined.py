@@ -39,8 +39,23 @@ def test_what_was_examined_is_not_examined_again(tmp_path: Path) -> None:
         assert loaded(connection, examined) == "('b')"
         assert examined.reasons == uncallable(connection, numbering=BERLIN)
         assert sum(examined.reasons.values()) == 1
+        connection.execute("DELETE FROM reminders WHERE id = 'b'")
         insert(connection, "c", "+4930123456")
         assert [loaded(connection, examined), loaded(connection, examined)] == ["('c')", "(NULL)"]
+
+
+def test_what_can_not_be_called_is_examined_until_it_is_corrected_in_turns(tmp_path: Path) -> None:
+    examined = Examined(BERLIN)
+    with open_sync(tmp_path / "clinic.db") as connection:
+        for place in range(AT_ONCE + 1):
+            insert(connection, f"a{place:03}", "030")
+        while not examined.examine(connection):
+            pass
+        for name in ("a000", f"a{AT_ONCE:03}"):
+            change = "UPDATE reminders SET phone_number = '+4930123456', wake_at = :at, revision = revision + 1"
+            connection.execute(f"{change} WHERE id = :id", {"at": YEAR_2999, "id": name})
+        assert [examined.examine(connection), examined.examine(connection)] == [True, True]
+        assert examined.reasons == uncallable(connection, numbering=BERLIN)
 
 
 def test_a_row_that_another_program_changes_is_examined_again(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from reminderd.store.users import (
     add_user,
     close_session,
     digest_of,
+    drop_notice,
     failures_of,
     find_user,
     forget_failures,
@@ -195,13 +196,16 @@ def test_a_log_out_ends_one_session_and_is_in_the_audit_once(connection: Connect
     assert [act for _, act, _ in acts(connection)].count("log-out") == 1
 
 
-def test_a_notice_is_kept_with_its_session(connection: Connection) -> None:
+def test_a_notice_is_kept_with_its_session_until_it_is_shown(connection: Connection) -> None:
     token = log_in(connection, added(connection))
-    for notice in ("Done.", None):
-        write(connection, partial(set_notice, digest=digest_of(token or ""), notice=notice))
+    digest = digest_of(token or "")
+    for notice in ("Done.", "Done in another tab."):
+        write(connection, partial(set_notice, digest=digest, notice=notice))
+    for shown, left in (("Done.", "Done in another tab."), ("Done in another tab.", None)):
+        write(connection, partial(drop_notice, digest=digest, shown=shown))
         found = session(connection, token)
         assert found is not None
-        assert found.notice == notice
+        assert found.notice == left
 
 
 def test_nobody_is_logged_in_with_a_password_that_was_changed_meanwhile(connection: Connection) -> None:
