@@ -217,7 +217,7 @@ OTHERWISE: Final[Mapping[str, str]] = {
         " names the column, or for [reminders].before in the configuration, by which calls are planned"
     ),
     'expected --map ref="%(name)s" if it is, or --map ref= if it is not': N_(
-        "ask the admin for a profile that says so"
+        "ask the admin for a profile that decides this"
     ),
     "expected a whole file, as it is a snapshot, or --max-cancelled": N_(
         "expected a whole file; if it is right, the admin imports it with reminderd import --max-cancelled"

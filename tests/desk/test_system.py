@@ -107,7 +107,7 @@ async def test_an_admin_resumes_but_not_while_a_restored_backup_lets_nobody_be_c
         stale = await server.browser.get("/system")
         await server.write(partial(set_pause, on=True, reason="wrong numbers", actor="carla"))
         refused = await server.browser.submit(stale, "/system/resume")
-        assert refused.notice.startswith("Not resumed: somebody has paused it again since, with another reason.")
+        assert refused.notice.startswith("Not resumed: somebody has paused dialing again since, with another reason.")
         assert await server.read(paused)
         page = await server.browser.get("/system")
         done = await server.browser.submit(page, "/system/resume")
