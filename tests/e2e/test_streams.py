@@ -46,6 +46,7 @@ COMMANDS = [
     ("resume",),
     ("export", "+4930123456"),
     ("erase", "--yes", "+4930123456"),
+    ("user", "list"),
     ("purge", "--older-than", "30"),
     ("db", "backup", "copy.db"),
     ("db", "check"),
