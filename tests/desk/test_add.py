@@ -83,7 +83,7 @@ async def test_a_warning_in_the_preview_is_in_the_language_of_the_page(tmp_path:
         await server.run_sql(OPT_OUT)
         page = await previewed(server, REMINDER_PATH, **REMINDER)
         assert "opted out" not in page.notice
-        assert "sie wird nicht angerufen" in page.notice
+        assert "wird nicht angerufen" in page.notice
 
 
 async def test_an_appointment_is_added_as_it_was_shown_with_its_calls_and_who_did_it(tmp_path: Path) -> None:
