@@ -36,7 +36,7 @@ _TITLES: Final = {
     DayList.WAITING: N_("Waiting"),
     DayList.DONE: N_("Done"),
     DayList.EARLIER: N_("Still open from earlier days"),
-    DayList.LATER: N_("Open already for later days"),
+    DayList.LATER: N_("Already open for later days"),
 }
 
 _COLUMNS: Final = {
@@ -149,7 +149,7 @@ def _is_done(word: Outcome) -> bool:
 
 
 def _day_asked(desk: Desk) -> Day:
-    """Return the day in the request's address: today if none is, or what stands there is no date."""
+    """Return the day in the request's address: today if there is none, or if it is not a date."""
     today = desk.catalog.local_date(desk.clock.now())
     try:
         asked = date.fromisoformat(request.args.get("date", ""))

@@ -89,10 +89,10 @@ async def test_the_counts_are_those_of_the_lists(tmp_path: Path) -> None:
 async def test_a_good_day_says_that_nobody_needs_a_human(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
         page = await desk.browser.get("/")
-        assert "Nobody of today needs a human." in page.text
+        assert "Today, nobody needs a human." in page.text
         assert "No reminder is planned for this day." in page.text
         assert not page.root.all("svg", role="img")
-        assert "Nobody of this day needs a human." in (await desk.browser.get("/?date=2026-03-01")).text
+        assert "On this day, nobody needs a human." in (await desk.browser.get("/?date=2026-03-01")).text
 
 
 async def test_a_changed_number_is_accepted_or_the_reminder_cancelled_as_it_was_seen(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ async def test_what_other_days_have_left_open_is_one_link_away(tmp_path: Path) -
         await add(desk, "b", hold_code="number_changed", wake_at=to_ms(NOW), scheduled_at=to_ms(NOW + 9 * DAY))
         page = await desk.browser.get("/")
         earlier, later = page.root.one("a", id="list-earlier"), page.root.one("a", id="list-later")
-        assert (earlier.text, later.text) == ("Still open from earlier days: 1", "Open already for later days: 1")
+        assert (earlier.text, later.text) == ("Still open from earlier days: 1", "Already open for later days: 1")
         found = await desk.browser.get(earlier.attributes["href"])
         assert found.heading == "Still open from earlier days"
         assert "2/21/26" in found.root.one("tbody").text
@@ -290,7 +290,7 @@ async def test_an_address_that_is_no_place_of_a_list_leads_nowhere(tmp_path: Pat
 async def test_there_is_no_list_of_any_other_name(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
         assert (await desk.browser.get("/day?list=secret")).status == 404
-        assert "Nothing is in this list anymore." in (await desk.browser.get("/day?list=earlier")).text
+        assert "This list is empty now." in (await desk.browser.get("/day?list=earlier")).text
 
 
 async def test_the_drawing_has_the_same_in_words(tmp_path: Path) -> None:
