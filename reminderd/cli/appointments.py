@@ -67,7 +67,7 @@ def appointment() -> None:
 @click.option("--type", help="What kind of appointment it is, in your own words.")
 @click.option("--template", help="The name of a template in [messages.templates]; else that of [reminders].")
 @click.option("--name", help="The patient's name, as it is to be spoken.")
-@click.option("--provider", help="Whom the patient sees.")
+@click.option("--provider", help="Who the patient sees.")
 @click.option("--place", help="Where it is.")
 @click.option("--patient", "patient_ref", help="Your own name for the patient.")
 @click.option("--language", help="The patient's language, like es or pt-BR. Default: the clinic's.")

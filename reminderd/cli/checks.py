@@ -132,7 +132,7 @@ def messages() -> None:
 @click.option("--template", help="Only this template; else all.")
 @click.option("--at", help="The appointment's time: YYYY-MM-DD HH:MM, local to the clinic; else tomorrow's.")
 @click.option("--name", default="Maria Garcia", show_default=True, help="The patient's name.")
-@click.option("--provider", default="Dr. Lee", show_default=True, help="Whom the patient sees.")
+@click.option("--provider", default="Dr. Lee", show_default=True, help="Who the patient sees.")
 @click.option("--place", default="Room 4", show_default=True, help="Where the appointment is.")
 @as_json
 @with_config

@@ -77,7 +77,7 @@ def in_words(asked: Asked | list[str], zone: ZoneInfo) -> str:
         what = " ".join(filter(None, (asked.type, asked.name and f"of {asked.name}")))
         whose = f"{what}, {asked.phone_number}" if what else asked.phone_number
         return f"appointment on {_day(asked.at, zone)}: {whose}{named}"
-    return f"does not take place: what waits for it is cancelled{named}"
+    return f"does not take place: its waiting reminders are cancelled{named}"
 
 
 def _day(moment: datetime, zone: ZoneInfo) -> str:

@@ -69,7 +69,7 @@ _CODES: Final = frozenset({"hold_code", "end_code"})
 @click.option("--timezone", help="The patient's time zone, like America/New_York. Default: the clinic's.")
 @click.option("--language", help="The patient's language, like es or pt-BR. Default: the clinic's.")
 @click.option("--name", help="The patient's name, for a template that mentions it.")
-@click.option("--provider", help="Whom the patient sees, for a template that mentions it.")
+@click.option("--provider", help="Who the patient sees, for a template that mentions it.")
 @click.option("--place", help="Where the appointment is, for a template that mentions it.")
 @as_json
 @with_config
@@ -169,7 +169,7 @@ call_again = _staff_command(
 
 @click.command()
 @click.argument("reminder", metavar="ID")
-@click.option("--note", help="What to remember of it; shown by show, and kept forever. Phone numbers in it are masked.")
+@click.option("--note", help="A short note. `show` prints it; it is kept forever, and phone numbers in it are masked.")
 @as_json
 @with_config
 def done(config: Config, reminder: str, note: str | None, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Say who may log in to the front desk's pages."""
+"""Manage who may log in to the front desk's pages."""
 
 import sys
 from collections.abc import Callable
@@ -33,7 +33,9 @@ _MOST_BYTES: Final = 4_096
 _password_stdin = click.option(
     "--password-stdin", "from_stdin", is_flag=True, help="Read the password from the first line of stdin."
 )
-_totp = click.option("--totp", is_flag=True, help="Also ask for a one-time code at each log-in; prints the key for it.")
+_totp = click.option(
+    "--totp", is_flag=True, help="Also ask for a one-time code at each log-in. Prints the key for the app."
+)
 
 
 @click.group()
@@ -50,7 +52,7 @@ def user() -> None:
     "--role",
     default=str(Role.DESK),
     show_default=True,
-    help="desk: everything about patients; admin: also resume, take back an opt-out, see who looked at what.",
+    help="desk: everything about patients; also pause. admin: also resume, take back opt-outs, see who looked at what.",
 )
 @_totp
 @_password_stdin
@@ -81,18 +83,18 @@ def add(config: Config, name: str, *, role: str, totp: bool, from_stdin: bool) -
 @user.command(short_help="Give an account a new password.")
 @click.argument("name", metavar="NAME")
 @_totp
-@click.option("--no-totp", "no_codes", is_flag=True, help="Ask for no one-time codes anymore.")
+@click.option("--no-totp", "no_codes", is_flag=True, help="No longer ask for one-time codes.")
 @_password_stdin
 @with_database_of_config
 def passwd(config: Config, name: str, *, totp: bool, no_codes: bool, from_stdin: bool) -> None:
     """Give the account with this NAME a new password, and end its sessions.
 
-    One-time codes stay as they are without --totp, which makes a new key, or --no-totp. Tries to log in that have
-    failed are forgotten: the user can log in at once.
+    One-time codes stay as they are, unless --totp makes a new key or --no-totp turns them off. Failed log-ins no longer
+    count: the user can log in at once.
     """
     stored, mistakes = _name(name)
     if totp and no_codes:
-        mistakes.append("--no-totp: with --totp; expected one or the other")
+        mistakes.append("--no-totp: together with --totp; expected one of the two")
     password = _password(stored, mistakes, from_stdin=from_stdin)
     with existing_database(config) as connection:
         found = snapshot(connection, partial(find_user, name=stored))
@@ -125,7 +127,7 @@ def remove(config: Config, name: str) -> None:
 @as_json
 @with_config
 def list_(config: Config, *, as_json: bool) -> None:
-    """List the accounts: role, one-time codes, the last log-in of the last 90 days, the last change."""
+    """List the accounts with their role, one-time codes, last log-in within 90 days, and last change."""
     with database_to_look_at(config) as connection:
         accounts = snapshot(connection, list_users)
     if as_json:
@@ -186,5 +188,5 @@ def _confirm(step_of: Callable[..., int | None]) -> None:
         code = click.prompt("Code that the app shows", err=True)
         if step_of(code, SystemClock().now(), None) is not None:
             return
-        click.echo("not the code of this time: is the clock right, here and on the phone?", err=True)
+        click.echo("wrong code; check that the clock is right, here and on the phone", err=True)
     fail(f"nothing was changed: {_TRIES} wrong codes")

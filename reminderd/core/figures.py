@@ -36,9 +36,10 @@ _DEFINITIONS: Final = {
 }
 
 NEEDS_HUMAN_DEFINITION: Final = Sentence(
-    "Not reached, asked to cancel, or with a phone number to be accepted, and nobody has noted it as done."
+    "The patient was not reached or asked to cancel, or a new phone number is to be accepted; "
+    "and nobody has noted it as done."
 )
-SHARE_DEFINITION: Final = Sentence("Of those that were to be called and are over: how many somebody has heard.")
+SHARE_DEFINITION: Final = Sentence("How many of the reminders that were to be called and are over somebody has heard.")
 
 
 @frozen

@@ -224,7 +224,7 @@ class Appointment:
     name: str | None = None
     """The patient's, as it is spoken."""
     provider: str | None = None
-    """Whom the patient sees."""
+    """Who the patient sees."""
     place: str | None = None
     status: AppointmentStatus = AppointmentStatus.BOOKED
     response: str | None = None

@@ -155,7 +155,8 @@ def _the_only_one(text: str, country: str) -> tuple[str, PhoneNumber]:
     written = _written(text)
     if _ROUNDED.fullmatch(written):
         raise ValueError(
-            "rounded by a spreadsheet, its digits are lost; expected the column formatted as text, and the number anew"
+            "rounded by a spreadsheet, its digits are lost; "
+            "expected the column formatted as text, and the number entered again"
         )
     if _DECIMAL.fullmatch(written):
         raise ValueError("a spreadsheet's number with decimals; expected the column formatted as text")

@@ -78,7 +78,7 @@ class RequestText:
     name: str | None = None
     """The patient's, for a template that mentions it."""
     provider: str | None = None
-    """Whom the patient sees, in the same way."""
+    """Who the patient sees, in the same way."""
     place: str | None = None
     """Where, in the same way."""
 

@@ -56,7 +56,7 @@ _ADDED_APPOINTMENT: Final = N_("The appointment was added, and its calls are pla
 _ADDED_WITHOUT_CALLS: Final = N_("The appointment was added. Nobody will be called for it.")
 _CHANGED: Final = N_("It was there already, and was changed.")
 _OTHERWISE: Final = N_("Something has changed since you looked. Please look again before you add it.")
-_REF_TAKEN: Final = N_("something else has this name already; choose another one, or change that")
+_REF_TAKEN: Final = N_("another entry has this name already; choose another name, or change that entry")
 
 Asked: TypeAlias = AppointmentRequest | ReminderRequest
 
@@ -108,12 +108,12 @@ async def show_reminder(desk: Desk, visitor: Visitor) -> Response:
 
 
 async def post_appointment(desk: Desk, visitor: Visitor) -> Response:
-    """Show what an appointment would come to, or add it as it was shown."""
+    """Show what would become of an appointment, or add it as it was shown."""
     return await _post(desk, visitor, _APPOINTMENT)
 
 
 async def post_reminder(desk: Desk, visitor: Visitor) -> Response:
-    """Show what a reminder would come to, or add it as it was shown."""
+    """Show what would become of a reminder, or add it as it was shown."""
     return await _post(desk, visitor, _REMINDER)
 
 
@@ -136,7 +136,7 @@ async def _post(desk: Desk, visitor: Visitor, kind: _AddKind) -> Response:
 
 
 async def _added(desk: Desk, visitor: Visitor, asked: Asked, seen: str) -> Response:
-    """Add it if it still comes to what was seen, and go on to its page."""
+    """Add it if the outcome is still the one that was shown, and go on to its page."""
     rules, source, mint = desk.rules, Source(actor=visitor.name), lambda: str(uuid4())
     if isinstance(asked, ReminderRequest):
         add_it = partial(add_reminder_as_shown, request=asked, rules=rules, mint=mint, source=source, shown=seen)
@@ -244,7 +244,7 @@ def _text(field: str, values: Mapping[str, str]) -> str | None:
 
 
 def _languages(desk: Desk) -> list[tuple[str, str]]:
-    """Return the languages that there are texts in, each with its name; the empty one is the clinic's own."""
+    """Return the languages of the texts, each with its name; the empty one is the clinic's own."""
     own = desk.config.messages.language
     usual = desk.catalog.gettext(N_("%(language)s (as usual)"), language=_language_name(desk.catalog, own))
     tags = sorted({*desk.config.messages.languages, *BUILT_IN} - {own, own.partition("-")[0]})

@@ -52,7 +52,7 @@ _HEADERS: Final = {
 }
 
 _FAILURES: Final = {
-    400: N_("The page could not read what the browser has sent. Go back and try again."),
+    400: N_("The page could not read what the browser sent. Go back and try again."),
     403: N_("This form was not sent by a page of this server, or the page was open for too long. Open it again."),
     404: N_("There is no such page. It may be an old bookmark, or the record was deleted."),
     405: N_("This page can't be used like that."),
@@ -154,7 +154,7 @@ async def _failure(desk: Desk, status: int, words: str = "", visitor: Visitor | 
 
 
 async def _http_error(desk: Desk, error: HTTPException) -> Response:
-    """Answer what the framework refuses, or a page: an unknown path, a form that is too large."""
+    """Answer a request that the framework or a page refuses, such as an unknown path or a form that is too large."""
     visitor = None
     with suppress(StoreUnavailableError):
         visitor = await visitor_of(desk, is_in_use=False)

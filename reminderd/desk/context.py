@@ -1,4 +1,4 @@
-"""What every page works with: under one configuration, and through all of them."""
+"""Hold what every page works with, for one configuration and for the whole process."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress

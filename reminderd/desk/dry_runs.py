@@ -1,4 +1,4 @@
-"""Say what an uploaded file would do before anything is taken; then take it, if that is still what was shown.
+"""Check what an uploaded file would do; later import it, if that is still what was shown.
 
 All of this runs on a worker thread, on a connection of its own.
 """
@@ -73,7 +73,7 @@ class Checked:
 
     @property
     def forecast(self) -> Forecast:
-        """Return what must not be exceeded once it is taken."""
+        """Return what the import must not exceed."""
         missing = frozenset(one.id for one in self.missing)
         return Forecast(done=self.would.counts, rejected=self.would.rejected, missing=missing)
 

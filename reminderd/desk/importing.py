@@ -1,4 +1,4 @@
-"""Import a file: upload it, read in words what it would do, then take it or discard it."""
+"""Import a file: upload it, show what it would do, then import or discard it."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from copy import copy
@@ -48,12 +48,12 @@ _REJECTED: Final = N_("%(count)s rejected")
 
 _UNKNOWN_PROFILE: Final = N_("There is no such profile in the configuration.")
 _SNAPSHOT_NEEDS_PROFILE: Final = N_("Choose a profile: only what came from files of the same profile is cancelled.")
-_SNAPSHOT_NEEDS_DAYS: Final = N_("Give the first and the last day of which the file has all appointments.")
+_SNAPSHOT_NEEDS_DAYS: Final = N_("Give the first and the last day for which the file has all appointments.")
 _WRONG_DAYS: Final = N_("Give both days, the first one not after the last.")
 _NO_FILE: Final = N_("Choose a file.")
 _TOO_LARGE: Final = N_("The file is larger than %(limit)s MB. Nothing was changed. Save it in several files.")
-_TOO_MANY: Final = N_("Too many files wait to be taken. Try again in some minutes.")
-_BUSY: Final = N_("Your former file is still being imported. Wait until it is finished.")
+_TOO_MANY: Final = N_("Too many files are waiting. Try again in a few minutes.")
+_BUSY: Final = N_("Your previous file is still being imported. Wait until it is finished.")
 _NOT_STORED: Final = N_("The file could not be kept: %(reason)s. Nothing was changed. Ask the admin.")
 _DISCARDED: Final = N_("The file was discarded, and nothing was imported.")
 _DELETED: Final = N_("The file is not here anymore: files are kept for half an hour, and not through a restart.")
@@ -244,7 +244,7 @@ def _counts(catalog: Catalog, counts: Mapping[Intake, int], rejected: int) -> st
 
 
 def _row(row: tuple[int, Asked | Sequence[str]]) -> tuple[int, str, Asked | Sequence[str]]:
-    """Return a row with what it is: what it asks for is shown by that."""
+    """Return a row with its type, which decides how it is shown."""
     line, asked = row
     kinds = {ReminderRequest: "reminder", AppointmentRequest: "appointment", list: "rejected"}
     return line, kinds.get(type(asked), "cancellation"), asked

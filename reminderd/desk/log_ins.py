@@ -71,7 +71,7 @@ class LogInRefused:
 class LogIns:
     """Logs users in, one after the other, so that many tries at once need no more memory or time than one.
 
-    Where a user has logged in before, strangers are not ahead: of them, only one at a time waits for the same turn.
+    Where a user has logged in before, strangers do not come first: only one of them at a time waits for the same turn.
     """
 
     _database: Database
@@ -95,7 +95,7 @@ class LogIns:
             if not found.is_known:
                 await turns.enter_async_context(self._strangers)
             await turns.enter_async_context(self._turn)
-            # Who waited for the turn is refused by what has failed in the meantime, before the password is checked.
+            # A failure during the wait for the turn also counts, before the password is checked.
             found = await self._look_up(attempt)
             if found.locked_until is not None:
                 return LogInRefused(RefusalCode.LOCKED, found.locked_until)

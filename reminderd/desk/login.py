@@ -26,11 +26,11 @@ _FORWARDED: Final = b"x-forwarded-for"
 
 _STALE: Final = N_("The page was open for too long, or the browser keeps no cookies. Please log in again.")
 _WRONG: Final = N_("The name, the password or the code is wrong.")
-_BUSY: Final = N_("Too many log in at the same time. Try again in a few seconds.")
+_BUSY: Final = N_("Too many people are logging in at the same time. Try again in a few seconds.")
 
 
 async def show(desk: Desk) -> Response:
-    """Show the form, or the pages to whom is logged in already."""
+    """Show the form; a user who is logged in already goes to the pages."""
     if await visitor_of(desk, is_in_use=True) is not None:
         return see_other(_next(request.args.get("next", "")))
     return await _form(desk, next_path=request.args.get("next", ""))

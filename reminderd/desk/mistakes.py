@@ -33,7 +33,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "language": N_("language"),
     "timezone": N_("time zone"),
     "name": N_("patient's name"),
-    "provider": N_("whom the patient sees"),
+    "provider": N_("who the patient sees"),
     "place": N_("place"),
     "ref": N_("own name (ref)"),
     "patient_ref": N_("own name of the patient"),
@@ -81,7 +81,7 @@ PIECES: Final = (
     N_("a number of %(country)s, and [clinic].allowed_countries has %(allowed)s only"),
     N_("expected a number of one of these countries%(more)s"),
     N_("rounded by a spreadsheet, its digits are lost"),
-    N_("expected the column formatted as text, and the number anew"),
+    N_("expected the column formatted as text, and the number entered again"),
     N_("a spreadsheet's number with decimals"),
     N_("expected the column formatted as text"),
     # dates and times
@@ -217,7 +217,7 @@ OTHERWISE: Final[Mapping[str, str]] = {
         " names the column, or for [reminders].before in the configuration, by which calls are planned"
     ),
     'expected --map ref="%(name)s" if it is, or --map ref= if it is not': N_(
-        "ask the admin for a profile that says so"
+        "ask the admin for a profile that decides this"
     ),
     "expected a whole file, as it is a snapshot, or --max-cancelled": N_(
         "expected a whole file; if it is right, the admin imports it with reminderd import --max-cancelled"

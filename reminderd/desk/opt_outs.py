@@ -30,7 +30,7 @@ _STAFF: Final = "staff"
 _ADDED: Final = N_("Opted out: this number is never called again.")
 _IS_LISTED: Final = N_("This number had opted out already.")
 _TAKEN_BACK: Final = N_(
-    "This number may be called again. Cancelled reminders stay cancelled: call again for each by hand."
+    "This number may be called again. Cancelled reminders stay cancelled: choose “Call again” for each that you need."
 )
 _NOT_LISTED: Final = N_("This number is not among the opt-outs.")
 _WRONG_SOURCE: Final = N_("expected at most 200 printable characters")

@@ -81,7 +81,7 @@ class SentForm:
 
 
 async def read_form(most_bytes: int) -> SentForm:
-    """Return what the request's form brings; what is no form brings nothing.
+    """Return what the request's form brings; a body that is not a form brings nothing.
 
     Raises:
         HTTPException: it is too large, or did not arrive.
@@ -149,7 +149,7 @@ async def done(desk: Desk, visitor: Visitor, path: str, words: str, *, kind: str
     Args:
         desk: the pages' context.
         visitor: who has done it.
-        path: where to go on; it stands in histories and logs, so it must show nothing of a patient.
+        path: where to go on; it stays in histories and logs, so it must show nothing of a patient.
         words: what has happened, in the pages' language.
         kind: `success`, or `error` if it was refused.
     """
@@ -186,7 +186,7 @@ def sealed_place(desk: Desk, at: datetime, key: str) -> str:
 
 
 def place_asked(desk: Desk) -> tuple[datetime, str] | None:
-    """Return after what this page of a list begins; None: it is the first one.
+    """Return where the page before this one of a list ended; None: it is the first one.
 
     Raises:
         NotFound: no page of ours has put this into the URL.

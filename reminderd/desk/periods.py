@@ -20,7 +20,7 @@ _BY_WEEK: Final = 190
 
 _DAY: Final = timedelta(days=1)
 
-NO_DATE: Final = N_("This is no date. Write it like 2027-03-01.")
+NO_DATE: Final = N_("This is not a date. Write it like 2027-03-01.")
 NO_YEAR: Final = N_("This year can't be shown.")
 WRONG_ORDER: Final = N_("The last day is before the first one.")
 TOO_LONG: Final = N_("At most 366 days can be shown at once.")

@@ -36,7 +36,7 @@ async def receive_file(most_bytes: int, begin: Begin) -> dict[str, str]:
         begin: called when the file is about to arrive; not if none was chosen.
 
     Raises:
-        HTTPException: the form is too large, is no such form, or did not arrive.
+        HTTPException: the form is too large, is not such a form, or did not arrive.
         OSError: the file can't be written.
     """
     body = body_of(request.scope)

@@ -94,7 +94,7 @@ WORDS: Final[Mapping[StaffAct, ActWords]] = {
     StaffAct.OPT_OUT: ActWords(
         button=N_("Opt out this number …"),
         heading=N_("Never call this number again?"),
-        what=N_("The number is never called again, for whatever reminder. Only an admin can take that back."),
+        what=N_("The number is never called again, for any reminder. Only an admin can take that back."),
         confirm=N_("Never call this number again"),
         finished=N_("Opted out: this number is never called again."),
         refused=Sentence(N_("Not opted out: %(why)s.")),
@@ -221,7 +221,7 @@ def _script_of(desk: Desk, sight: Sight) -> Script:
 
 
 def _passages(desk: Desk, sight: Sight) -> tuple[Passage, ...]:
-    """Return what a person hears, and what a machine is left."""
+    """Return what a person hears, and what a machine records."""
     return heard(_script_of(desk, sight), str(sight.row["message"]), leaves_voicemail=desk.rules.leave_voicemail)
 
 
@@ -306,7 +306,7 @@ def _id_at(desk: Desk, address: str) -> str:
 
 
 async def _seen(desk: Desk, visitor: Visitor, address: str) -> Sight:
-    """Return what a page shows of a reminder, after the audit has who looks at it.
+    """Return what a page shows of a reminder, after the audit has recorded who looks at it.
 
     Raises:
         NotFound: there is no such reminder.
@@ -335,7 +335,7 @@ def _read(connection: Connection, *, desk: Desk, reminder_id: str, now: datetime
 
 
 def _has_looked(record: ReminderRecord, name: str, now: datetime) -> bool:
-    """Return whether the audit has this person as one who looks at the reminder now."""
+    """Return whether the audit has already recorded that this person looks at the reminder now."""
     looks = (one["at"] for one in record.acts if one["act"] == _VIEW and one["actor"] == name)
     return any(isinstance(at, datetime) and timedelta(0) <= now - at < ONE_LOOK for at in looks)
 

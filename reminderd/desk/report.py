@@ -1,4 +1,4 @@
-"""Report: what has become of the reminders of a day, a week, a month or some days; for paper and spreadsheets, too."""
+"""Show what became of the reminders of a day, a week, a month or some days; also for paper and spreadsheets."""
 
 from collections.abc import AsyncIterator
 from datetime import date, datetime

@@ -1,7 +1,7 @@
-"""Search for reminders. What was searched for stands in no URL as it is, and in no line of the audit.
+"""Search for reminders. What was searched for is encrypted in URLs, and is not in the audit.
 
 Results show only the last digits of a number: a person who looks for a patient knows those. The whole number is on the
-page of the reminder, and who opens that is in the audit.
+page of the reminder, and the audit records who opens it.
 """
 
 from functools import partial
@@ -49,7 +49,7 @@ async def search(desk: Desk, visitor: Visitor) -> Response:
 
 
 async def results(desk: Desk, visitor: Visitor) -> Response:
-    """Show a page of what a search finds, after the audit has who searched."""
+    """Show a page of what a search finds, after the audit has recorded who searched."""
     text, after = _searched(desk), _after(desk)
     try:
         asked = _read(desk, text)

@@ -36,15 +36,15 @@ _PLACE: Final = re.compile(r"([0-9]{1,13})-([0-9]{1,18})")
 
 PAUSED: Final = N_("Dialing is paused: nobody is called until an admin resumes it. Calls under way end as usual.")
 PAUSED_ALREADY: Final = N_("Dialing was paused already; your reason is recorded.")
-RESUMED: Final = N_("Dialing is resumed. Reminders that have become too late meanwhile expire.")
+RESUMED: Final = N_("Dialing is resumed. Reminders for which it is too late by now expire.")
 NOT_PAUSED: Final = N_("Dialing was not paused.")
 NOT_RESUMED: Final = N_("Not resumed: %(reason)s.")
 WRONG_REASON: Final = N_("Write at most %(limit)s characters, in one line.")
-NO_REASON: Final = N_("Write why, for those who find nobody called.")
+NO_REASON: Final = N_("Write the reason, for everybody who sees that nobody is called.")
 
 
 async def system(desk: Desk, visitor: Visitor) -> Response:
-    """Show how everything is."""
+    """Show the status."""
     return await _shown(desk, visitor, "system.html", await freshness(desk))
 
 

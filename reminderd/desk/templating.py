@@ -1,4 +1,4 @@
-"""Build what renders the pages' templates: in one language, with everything escaped, and no name undefined."""
+"""Build what renders the pages' templates: in one language, everything escaped, every undefined name an error."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -70,7 +70,7 @@ class Stage(Enum):
 
 
 class TooManyFilesError(Exception):
-    """There are as many files as may be kept."""
+    """No further file can be kept."""
 
 
 class BusyError(Exception):
@@ -146,7 +146,7 @@ class Uploads:
         return next((one for one in self._by_session.values() if one.stage is Stage.TAKING), None)
 
     def begin(self, session: str, user: str, name: str, reading: FileReading) -> Upload:
-        """Make room for a file that is about to arrive; the session's former one is discarded.
+        """Make room for a file that is about to arrive; the session's previous one is discarded.
 
         Raises:
             BusyError: that one is being taken.
@@ -165,7 +165,7 @@ class Uploads:
         return upload
 
     def check(self, upload: Upload, config: Config) -> None:
-        """Say in the background what it would do, now that it is here."""
+        """Check in the background what it would do, now that it is here."""
         upload.stage = Stage.CHECKING
         self._nursery.start_soon(self._check, upload, config)
 

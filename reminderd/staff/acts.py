@@ -203,7 +203,7 @@ def _noted(found: dict[StaffAct, NotAllowedError | None], act: StaffAct) -> Iter
 
 
 def _is_repeated(connection: Connection, now: datetime, asked: Asked) -> bool:
-    """Return whether the last thing that was done to the reminder is the very same, a moment ago."""
+    """Return whether the last act on the reminder was the very same, a moment ago."""
     acts = [one for one in acts_on(connection, asked.reminder_id) if one["act"] not in VIEWS]
     if not acts:
         return False

@@ -78,7 +78,7 @@ def history(
     others: Mapping[str, Sequence[Bundled]] = _NOBODY,
     changes: Sequence[Change] = (),
 ) -> list[Event]:
-    """Return what has happened to a reminder, in order; who looked at it is left out.
+    """Return what has happened to a reminder, in order, without who looked at it.
 
     Args:
         reminder: its row.

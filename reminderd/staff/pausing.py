@@ -30,7 +30,7 @@ def resume(connection: Connection, now: datetime, *, actor: str, rules: Rules, s
     """
     present = pause_mark(connection)
     if present and present != seen:
-        raise NotAllowedError("somebody has paused it again since, with another reason")
+        raise NotAllowedError("somebody has paused dialing again since, with another reason")
     _, until = standstill(connection, rules)
     if until is not None and now < until:
         raise NotAllowedError("a backup was restored: nobody is called before %(until)s", {"until": until})

@@ -149,7 +149,7 @@ def csv_text(
 
 
 def note_download(connection: Connection, now: datetime, *, actor: str, detail: str) -> None:
-    """Record that somebody has taken the report of some days with them."""
+    """Record that somebody has downloaded the report of some days."""
     audit(connection, now, actor=actor, act="download", detail=detail)
 
 

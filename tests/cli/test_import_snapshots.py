@@ -211,7 +211,7 @@ def test_a_dry_run_shows_what_would_be_cancelled_and_how_the_lines_are_read(clin
     printed = clinic.type("import", "list.csv", *SPAN, "--dry-run", code=1).stdout
     assert "the first lines are read as:\n  line 2: rejected: appointment_at: " in printed
     assert "  line 3: appointment on Tuesday, 2040-03-13 16:01: +12025550101 (g1)\n" in printed
-    assert "  line 10: does not take place: what waits for it is cancelled (g8)\n" in printed
+    assert "  line 10: does not take place: its waiting reminders are cancelled (g8)\n" in printed
     assert "it lacks 1 of what is stored, which would be cancelled:\n  g9: " in printed
     assert "2 cancelled" in printed
     assert booked(clinic) == refs(*range(10))
@@ -308,4 +308,4 @@ def test_a_reminder_is_shown_with_its_time_and_message(clinic: Terminal) -> None
 
 
 def test_what_has_no_ref_is_shown_without_one() -> None:
-    assert in_words(Cancellation(ref=None), NOW.tzinfo) == "does not take place: what waits for it is cancelled"  # type: ignore[arg-type] # UTC
+    assert in_words(Cancellation(ref=None), NOW.tzinfo) == "does not take place: its waiting reminders are cancelled"  # type: ignore[arg-type] # UTC

@@ -92,7 +92,7 @@ def test_both_ways_for_codes_are_wrong_usage(terminal: Terminal) -> None:
     add(terminal)
     both = terminal.type("user", "passwd", "anna", "--totp", "--no-totp", "--password-stdin", code=2, stdin="x\n")
     assert both.stderr.splitlines() == [
-        "--no-totp: with --totp; expected one or the other",
+        "--no-totp: together with --totp; expected one of the two",
         "password: shorter than 12 characters; several words are easy to remember",
     ]
 

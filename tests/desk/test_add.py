@@ -221,7 +221,7 @@ async def test_a_name_that_is_taken_is_a_mistake_of_its_field(tmp_path: Path) ->
             page = await previewed(server, path, **written, ref="A-1")
             await server.browser.submit(page, path, act="add")
             page = await previewed(server, path, **written | other, ref="A-1")
-            assert error_at(page, "ref").startswith("something else has this name already")
+            assert error_at(page, "ref").startswith("another entry has this name already")
 
 
 async def test_nothing_is_added_that_was_not_shown(tmp_path: Path) -> None:

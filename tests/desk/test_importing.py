@@ -385,7 +385,7 @@ async def test_the_places_for_files_are_limited(tmp_path: Path) -> None:
         for number in range(MOST_FILES):
             server.desk.base.uploads.begin(f"session {number}", "anna", "list.csv", reading)
         page = await uploaded(server, TABLE)
-        assert "Too many files wait to be taken." in page.notice
+        assert "Too many files are waiting." in page.notice
 
 
 async def test_an_import_goes_on_without_the_browser_and_shows_how_far_it_is(
@@ -409,7 +409,7 @@ async def test_an_import_goes_on_without_the_browser_and_shows_how_far_it_is(
         assert time.monotonic() - started < 5, "others can write meanwhile"
         fields = {"csrf": await csrf(server)}
         page = await server.browser.post("/import", fields, files={"file": ("list.csv", TABLE)})
-        assert "Your former file is still being imported." in page.notice
+        assert "Your previous file is still being imported." in page.notice
         import_.release()
         page = await settled(server, await server.browser.get("/import"))
         assert page.notice == f"The file was imported: {2 * CHUNK + 10:,} new."

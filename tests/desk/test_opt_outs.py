@@ -141,8 +141,8 @@ async def test_an_opt_out_is_taken_back_after_a_warning(tmp_path: Path) -> None:
         path = page.root.one("a", id="back-1").attributes["href"]
         question = await desk.browser.get(path)
         titles_name_nobody(question, "0147")
-        assert "who has opted out must not be called" in question.notice
-        assert "Those that were cancelled stay cancelled" in question.text
+        assert "anyone who has opted out must not be called" in question.notice
+        assert "Cancelled ones stay cancelled" in question.text
         shown = await desk.browser.submit(question, path)
         assert shown.notice.startswith("This number may be called again.")
         assert await listed(desk) == []

@@ -99,7 +99,7 @@ async def test_a_month_and_some_days_are_a_link_and_a_form_away(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("asked", "field", "words"),
     [
-        ("date=3.3.", "date", "This is no date. Write it like 2027-03-01."),
+        ("date=3.3.", "date", "This is not a date. Write it like 2027-03-01."),
         ("of=range&date=2026-03-02&to=2026-03-01", "to", "The last day is before the first one."),
     ],
 )

@@ -71,7 +71,7 @@ async def test_nothing_found_says_what_to_do(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
         page = await search(desk, digits="0147")
         assert page.status == 200
-        assert "No reminder is like this." in page.text
+        assert "No reminder matches." in page.text
 
 
 async def test_mistakes_stand_at_their_fields(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ async def test_what_is_typed_is_only_a_name(tmp_path: Path, name: str) -> None:
     async with desk_of(tmp_path) as desk:
         await fill(desk, {"id": "r1"})
         page = await search(desk, name=name)
-        assert "No reminder is like this." in page.text
+        assert "No reminder matches." in page.text
         assert page.form("/search").fields["name"] == name
         assert [one for one in page.root.all("script") if "src" not in one.attributes] == []
 

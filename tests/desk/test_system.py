@@ -75,7 +75,10 @@ async def test_anybody_may_pause_with_a_reason_and_only_an_admin_resumes(tmp_pat
         page = await server.browser.get("/system")
         refused = await server.browser.submit(page, "/system/pause", reason="  ")
         assert refused.status == 400
-        assert refused.root.one(id="reason-error").text == "Write why, for those who find nobody called."
+        assert (
+            refused.root.one(id="reason-error").text
+            == "Write the reason, for everybody who sees that nobody is called."
+        )
         assert not await server.read(paused)
         long = await server.browser.submit(page, "/system/pause", reason="x" * 501)
         assert long.root.one(id="reason-error").text == "Write at most 500 characters, in one line."
@@ -104,7 +107,7 @@ async def test_an_admin_resumes_but_not_while_a_restored_backup_lets_nobody_be_c
         stale = await server.browser.get("/system")
         await server.write(partial(set_pause, on=True, reason="wrong numbers", actor="carla"))
         refused = await server.browser.submit(stale, "/system/resume")
-        assert refused.notice.startswith("Not resumed: somebody has paused it again since, with another reason.")
+        assert refused.notice.startswith("Not resumed: somebody has paused dialing again since, with another reason.")
         assert await server.read(paused)
         page = await server.browser.get("/system")
         done = await server.browser.submit(page, "/system/resume")
@@ -140,7 +143,7 @@ async def test_an_admin_sees_who_has_looked_at_what(tmp_path: Path) -> None:
         assert "There is nothing." in (await server.browser.get("/system/looks?date=2026-03-01")).text
         wrong = await server.browser.get("/system/looks?date=yesterday&after=x")
         assert wrong.status == 400
-        assert wrong.root.one(id="date-error").text == "This is no date. Write it like 2027-03-01."
+        assert wrong.root.one(id="date-error").text == "This is not a date. Write it like 2027-03-01."
 
 
 async def test_a_long_list_has_pages(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def _rows(section: Any) -> list[Any]:
 
 async def test_those_that_need_a_human_come_first_with_the_reason_and_the_number_to_call(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
-        await add(desk, "a", status="failed", end_code="not_answered", last_error="not answered", attempts=1)
+        await add(desk, "a", status="failed", end_code="not_answered", last_error="no answer, after 3 calls")
         for number in range(3):  # of which staff have asked for the last
             await call(desk, "a", id=f"c{number}", outcome="not_answered")
         await add(desk, "b", status="called")
@@ -67,6 +67,7 @@ async def test_those_that_need_a_human_come_first_with_the_reason_and_the_number
     (line,) = lines(page, "open")
     for words in ("5:00", "visit-a", "not answered", "called 3 times, the last time: not answered", "(202) 555-0147"):
         assert words in line.replace("\u202f", " ")
+    assert "after 3 calls" not in line, "it says the same twice"
     assert page.root.all("a", href=f"tel:{NUMBER}")
     assert page.root.all("form", action=f"{desk.address('a')}/call-again")
     assert page.form(f"{desk.address('a')}/done").all("input", name="note")
@@ -88,10 +89,10 @@ async def test_the_counts_are_those_of_the_lists(tmp_path: Path) -> None:
 async def test_a_good_day_says_that_nobody_needs_a_human(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
         page = await desk.browser.get("/")
-        assert "Nobody of today needs a human." in page.text
+        assert "Today, nobody needs a human." in page.text
         assert "No reminder is planned for this day." in page.text
         assert not page.root.all("svg", role="img")
-        assert "Nobody of this day needs a human." in (await desk.browser.get("/?date=2026-03-01")).text
+        assert "On this day, nobody needs a human." in (await desk.browser.get("/?date=2026-03-01")).text
 
 
 async def test_a_changed_number_is_accepted_or_the_reminder_cancelled_as_it_was_seen(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ async def test_what_other_days_have_left_open_is_one_link_away(tmp_path: Path) -
         await add(desk, "b", hold_code="number_changed", wake_at=to_ms(NOW), scheduled_at=to_ms(NOW + 9 * DAY))
         page = await desk.browser.get("/")
         earlier, later = page.root.one("a", id="list-earlier"), page.root.one("a", id="list-later")
-        assert (earlier.text, later.text) == ("Still open from earlier days: 1", "Open already for later days: 1")
+        assert (earlier.text, later.text) == ("Still open from earlier days: 1", "Already open for later days: 1")
         found = await desk.browser.get(earlier.attributes["href"])
         assert found.heading == "Still open from earlier days"
         assert "2/21/26" in found.root.one("tbody").text
@@ -289,7 +290,7 @@ async def test_an_address_that_is_no_place_of_a_list_leads_nowhere(tmp_path: Pat
 async def test_there_is_no_list_of_any_other_name(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
         assert (await desk.browser.get("/day?list=secret")).status == 404
-        assert "Nothing is in this list anymore." in (await desk.browser.get("/day?list=earlier")).text
+        assert "This list is empty now." in (await desk.browser.get("/day?list=earlier")).text
 
 
 async def test_the_drawing_has_the_same_in_words(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_nobody_ends_a_pause_whose_reason_was_not_shown(tmp_path: Path) -> None:
         transaction(connection, partial(set_pause, on=True, reason="fire drill", actor="ben"), NOW)
         seen = pause_mark(connection)
         transaction(connection, partial(set_pause, on=True, reason="the numbers are wrong", actor="carla"), NOW)
-        with pytest.raises(NotAllowedError, match="somebody has paused it again since"):
+        with pytest.raises(NotAllowedError, match="somebody has paused dialing again since"):
             transaction(connection, partial(resume, actor="anna", rules=RULES, seen=seen), NOW)
         assert paused(connection)
         assert resumed(connection, NOW)

@@ -151,12 +151,12 @@ def opt_out_allowed(phone_number: str, *, is_listed: bool = False) -> None:
     """Check that a reminder's number can opt out of all calls.
 
     Raises:
-        NotAllowedError: it was purged, is none that is ever called, or `is_listed`: it has opted out already.
+        NotAllowedError: it was purged, is never called, or has opted out already (`is_listed`).
     """
     if not phone_number:
         raise NotAllowedError("its phone number and message were purged")
     if not is_e164(phone_number):
-        raise NotAllowedError("its phone number is none that is ever called")
+        raise NotAllowedError("its phone number is one that is never called")
     if is_listed:
         raise NotAllowedError("the number has opted out")
 

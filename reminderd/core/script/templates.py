@@ -57,7 +57,7 @@ class Values:
     name: str | None = None
     """The patient's, as it is to be spoken."""
     provider: str | None = None
-    """Whom the patient sees."""
+    """Who the patient sees."""
     place: str | None = None
 
 

@@ -286,7 +286,7 @@ def test_call_again_clears_done_by_staff() -> None:
     ("number", "is_listed", "why"),
     [
         ("", False, "its phone number and message were purged"),
-        ("0170 123456", False, "its phone number is none that is ever called"),
+        ("0170 123456", False, "its phone number is one that is never called"),
         ("+12025550001", True, "the number has opted out"),
     ],
 )
