@@ -25,6 +25,7 @@ from reminderd.daemon.setup import (
 )
 from reminderd.daemon.signals import Ended, Reload, cut_off, grace, time_to_stop, watch_hangups
 from reminderd.desk.context import open_desk
+from reminderd.desk.private_folder import remove_left_behind
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
 from reminderd.metrics import Instruments
@@ -100,6 +101,8 @@ async def run(
                 open_database(config.database.path, clock, committed=instruments.batch)
             )
             desk = None if ports.desk is None else await opened.enter_async_context(open_desk(database, clock))
+            if desk is None:
+                remove_left_behind(config.database.path)
             if database.sqlite_warning is not None:
                 logger.warning(database.sqlite_warning)
             kind = config.provider.kind

@@ -24,8 +24,7 @@ def private_folder(database: Path) -> Iterator[Path]:
     Raises:
         OSError: it can't be made, or something else has its name.
     """
-    common = Path(os.path.realpath(database))
-    common = common.with_name(common.name + ENDING)
+    common = _common(database)
     with suppress(FileExistsError):
         common.mkdir(_PRIVATE)
     with _locked(common):  # nobody takes a folder for one left behind before its owner has locked it
@@ -41,6 +40,19 @@ def private_folder(database: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(own, ignore_errors=True)
         os.close(held)
+
+
+def remove_left_behind(database: Path) -> None:
+    """Remove what killed processes left, where no pages are served that would: these are files about patients."""
+    common = _common(database)
+    with suppress(OSError), _locked(common):  # there is none, or it is no folder of ours
+        for other in common.iterdir():
+            _remove_if_left(other)
+
+
+def _common(database: Path) -> Path:
+    found = Path(os.path.realpath(database))
+    return found.with_name(found.name + ENDING)
 
 
 def _remove_if_left(folder: Path) -> None:

@@ -13,6 +13,7 @@ from werkzeug.exceptions import NotFound
 from reminderd.core.model import UNANSWERED, CallState
 from reminderd.core.monitoring import errors
 from reminderd.core.outcomes import Group, Outcome, group_of
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import NOTE_LIMIT
 from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
 from reminderd.core.sentences import Part, Sentence
@@ -265,10 +266,16 @@ def _more(entry: Entry) -> Part | None:
     return Sentence(_ONCE if entry.calls_ended == 1 else _OFTEN, values)
 
 
+_SHOWN_BY_ITS_CALLS: Final = {EndCode.NOT_ANSWERED, EndCode.NOT_HEARD, EndCode.VOICEMAIL, HoldCode.REDIAL}
+"""Codes of which no more is known than how often the patient was called, and how the last call ended."""
+
+
 def _detail(entry: Entry) -> str | None:
     """Return what is known beyond the reason; None: nothing is."""
     own = entry.reminder
     code = own.end_code if own.status.final else own.hold_code
+    if code in _SHOWN_BY_ITS_CALLS and entry.call_outcome is not None:
+        return None
     return None if code is None or own.last_error == code.sentence else own.last_error
 
 

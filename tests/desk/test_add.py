@@ -78,6 +78,14 @@ async def test_the_preview_of_a_number_that_has_opted_out_announces_no_call(tmp_
         assert "Call, " not in page.text
 
 
+async def test_a_warning_in_the_preview_is_in_the_language_of_the_page(tmp_path: Path) -> None:
+    async with desk_of(tmp_path, config=planning(language="de")) as server:
+        await server.run_sql(OPT_OUT)
+        page = await previewed(server, REMINDER_PATH, **REMINDER)
+        assert "opted out" not in page.notice
+        assert "wird nicht angerufen" in page.notice
+
+
 async def test_an_appointment_is_added_as_it_was_shown_with_its_calls_and_who_did_it(tmp_path: Path) -> None:
     async with desk_of(tmp_path, config=planning()) as server:
         page = await previewed(server, APPOINTMENT_PATH, **APPOINTMENT)

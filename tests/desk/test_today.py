@@ -57,7 +57,7 @@ def _rows(section: Any) -> list[Any]:
 
 async def test_those_that_need_a_human_come_first_with_the_reason_and_the_number_to_call(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
-        await add(desk, "a", status="failed", end_code="not_answered", last_error="not answered", attempts=1)
+        await add(desk, "a", status="failed", end_code="not_answered", last_error="no answer, after 3 calls")
         for number in range(3):  # of which staff have asked for the last
             await call(desk, "a", id=f"c{number}", outcome="not_answered")
         await add(desk, "b", status="called")
@@ -67,6 +67,7 @@ async def test_those_that_need_a_human_come_first_with_the_reason_and_the_number
     (line,) = lines(page, "open")
     for words in ("5:00", "visit-a", "not answered", "called 3 times, the last time: not answered", "(202) 555-0147"):
         assert words in line.replace("\u202f", " ")
+    assert "after 3 calls" not in line, "it says the same twice"
     assert page.root.all("a", href=f"tel:{NUMBER}")
     assert page.root.all("form", action=f"{desk.address('a')}/call-again")
     assert page.form(f"{desk.address('a')}/done").all("input", name="note")
