@@ -12,6 +12,7 @@ from quart import Response, request
 
 from reminderd.core.figures import NEEDS_HUMAN_DEFINITION, SHARE_DEFINITION, Figure, Figures
 from reminderd.core.imports import in_short
+from reminderd.core.outcomes import NEED_A_HUMAN
 from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
@@ -100,6 +101,7 @@ async def report(desk: Desk, visitor: Visitor) -> Response:
         most=most,
         whole=None if "all" in request.args else _address(PATH, **_asked(period), all=1),
         needs_human_definition=NEEDS_HUMAN_DEFINITION,
+        need_a_human=NEED_A_HUMAN,
         share_definition=SHARE_DEFINITION,
         address=partial(_address, PATH),
         csv=_address(f"{PATH}/csv", **_asked(period)),

@@ -20,7 +20,7 @@ from reminderd.desk.sessions import Visitor
 from reminderd.staff.finding import FoundReminders, Search, SearchText, WrongSearchError, find, read_search
 from reminderd.staff.report import name_of, outcome_of
 from reminderd.staff.standing import standing_of
-from reminderd.store.queries import LEAST_DIGITS, ListPlace
+from reminderd.store.queries import ListPlace
 from reminderd.store.rows import audit
 
 PATH: Final = "/search"
@@ -88,7 +88,6 @@ async def _shown(
         name_of=name_of,
         outcome_of=outcome_of,
         standing_of=standing_of,
-        shown_digits=LEAST_DIGITS,
     )
 
 

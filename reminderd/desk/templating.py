@@ -15,6 +15,7 @@ from reminderd.desk.addresses import Addresses
 from reminderd.desk.catalog import Catalog
 from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.static_files import url_of_file
+from reminderd.store.queries import LEAST_DIGITS
 
 EXTENSIONS: Final = (i18n,)
 """What templates are written with."""
@@ -51,7 +52,7 @@ def environment_of(catalog: Catalog, addresses: Addresses, *, country: str) -> E
         "badge_of": badge_of,
         "cadence": lambda name: catalog.sentence(cadence_in_words(name)),
     }
-    found.globals |= {"language": catalog.language, "static": url_of_file}
+    found.globals |= {"language": catalog.language, "static": url_of_file, "shown_digits": LEAST_DIGITS}
     return found
 
 

@@ -73,6 +73,18 @@ async def test_those_that_need_a_human_come_first_with_the_reason_and_the_number
     assert page.form(f"{desk.address('a')}/done").all("input", name="note")
 
 
+async def test_whole_numbers_are_shown_only_of_patients_who_need_a_human(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as desk:
+        await add(desk, "a", status="failed", phone_number="+12025550148")
+        await add(desk, "b", status="called")
+        day, report = (await desk.browser.get("/"), await desk.browser.get("/report?all=1"))
+    for page in (day, report):
+        assert page.root.all("a", href="tel:+12025550148")
+        assert "555-0147" not in page.text
+        assert NUMBER not in page.text
+        assert "…0147" in page.text
+
+
 async def test_the_counts_are_those_of_the_lists(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
         await add(desk, "a", status="failed")
