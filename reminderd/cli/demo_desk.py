@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 import trio
+from attrs import evolve
 
 from reminderd.cli.demo_day import place_of, write_day
 from reminderd.clock import Clock
@@ -113,6 +114,8 @@ async def serve_demo(
         config = with_twilio(config, await outer.start(serve_sandbox, provider))
         with open_sync(config.database.path) as connection:
             _fill(connection, clock.now(), config)
+        port = _free_port(config.desk.port)  # only now: another demo may take it meanwhile
+        config = evolve(config, desk=evolve(config.desk, port=port))
         async with trio.open_nursery() as nursery:
             running = await nursery.start(partial(run, config, clock=clock, stopping=stopping))
             task_status.started(running.desk_url or "")
@@ -127,10 +130,10 @@ def with_twilio(config: Config, api_url: str) -> Config:
     return with_provider(config, account)
 
 
-def configured(folder: Path, language: str, zone: ZoneInfo, *, port: int = 0) -> Config:
-    """Write the configuration of the demo into a folder, and return it; port 0 is one that is free."""
+def configured(folder: Path, language: str, zone: ZoneInfo, *, port: int = _PORT) -> Config:
+    """Write the configuration of the demo into a folder, and return it; if the port is in use, it will get another."""
     file = folder / "config.toml"
-    file.write_text(_CONFIG.format(zone=zone.key, port=port or _free_port(), language=language, **_TEXTS[language]))
+    file.write_text(_CONFIG.format(zone=zone.key, port=port, language=language, **_TEXTS[language]))
     return load_config(file, {}, folder)
 
 
@@ -148,8 +151,9 @@ def daytime_place(now: datetime) -> ZoneInfo:
     return place_of(now, now.astimezone().utcoffset() or timedelta(0))
 
 
-def _free_port() -> int:
-    for port in (_PORT, 0):
+def _free_port(wanted: int) -> int:
+    """Return the wanted port, or if it is in use, one that is free."""
+    for port in (wanted, 0):
         with socket.socket() as tried:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -157,4 +161,4 @@ def _free_port() -> int:
             except OSError:
                 continue
             return int(tried.getsockname()[1])
-    return _PORT
+    return wanted
