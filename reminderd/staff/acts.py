@@ -66,7 +66,7 @@ _CHANGES: Final[Mapping[StaffAct, Callable[..., Transition]]] = {
     StaffAct.ACCEPT: reminders.accept,
     StaffAct.CALL_AGAIN: reminders.call_again,
 }
-"""Those that a second time refuses, or does again; the store knows the others when they come twice."""
+"""Those that are refused the second time; the store recognizes the others when they come twice."""
 
 
 class SeenOtherwiseError(Exception):
@@ -112,10 +112,13 @@ def perform(connection: Connection, now: datetime, *, asked: Asked, rules: Rules
         number = str(row["phone_number"])
         opt_out_allowed(number)
         return opt_out(connection, now, phone_number=number, source=asked.source, actor=asked.actor, rules=rules)
-    is_over = asked.act is StaffAct.CALL_AGAIN and _has_ended(row)  # what was asked for has failed within a minute
-    if asked.seen is not None and not is_over and _is_repeated(connection, now, asked):
-        return ()
-    return (_CHANGES[asked.act](connection, now, reminder_id=asked.reminder_id, rules=rules, source=by),)
+    try:
+        return (_CHANGES[asked.act](connection, now, reminder_id=asked.reminder_id, rules=rules, source=by),)
+    except NotAllowedError:
+        # Only what still stands may count as sent twice: another program, or a call, may have changed it meanwhile.
+        if asked.seen is not None and _stands(row, asked.act) and _is_repeated(connection, now, asked):
+            return ()
+        raise
 
 
 def sight_of(row: Mapping[str, Value]) -> str:
@@ -136,6 +139,12 @@ def _is_otherwise(row: Mapping[str, Value], act: StaffAct, seen: str) -> bool:
     shown, _, end = sight_of(row).partition("-")
     seen_parts, _, seen_end = seen.partition("-")
     return shown != seen_parts or (act is StaffAct.CALL_AGAIN and _has_ended(row) and end != seen_end)
+
+
+def _stands(row: Mapping[str, Value], act: StaffAct) -> bool:
+    """Return whether a reminder is as an act leaves it."""
+    status = Status(str(row["status"]))
+    return status is Status.CANCELLED if act is StaffAct.CANCEL else not status.final
 
 
 def _has_ended(row: Mapping[str, Value]) -> bool:

@@ -123,6 +123,25 @@ def test_an_act_that_is_sent_twice_is_done_once(store: Store, act: StaffAct, row
     assert len(before) == 1
 
 
+def test_a_cancellation_that_another_program_has_undone_is_done_again(store: Store) -> None:
+    store.insert()
+    seen = sight(store)
+    done_to(store, StaffAct.CANCEL, seen=seen)
+    store.connection.execute("UPDATE reminders SET status = 'scheduled'").fetchall()
+    assert done_to(store, StaffAct.CANCEL, seen=seen)
+    row = reminder_with_id(store.connection, "r1")
+    assert row is not None
+    assert row["status"] == "cancelled"
+
+
+def test_a_second_click_is_refused_once_the_patient_was_reached(store: Store) -> None:
+    store.insert(status="failed", ended_at=to_ms(store.now))
+    seen = sight(store)
+    done_to(store, StaffAct.CALL_AGAIN, seen=seen)
+    store.connection.execute("UPDATE reminders SET status = 'called'").fetchall()
+    assert refusal(store, StaffAct.CALL_AGAIN, seen=seen) is not None
+
+
 def test_the_same_act_of_another_person_or_a_minute_later_is_not_a_repeat(store: Store) -> None:
     store.insert()
     seen = sight(store)
