@@ -47,9 +47,9 @@ class Figures:
     """How many reminders of a day, or of several, are in each figure."""
 
     counts: Mapping[Figure, int] = field(factory=dict)
-    """Those that are missing are 0."""
+    """A figure that is missing is 0."""
     need_human: int = 0
-    """Those that somebody must act on; they count in a figure, too."""
+    """How many reminders somebody must act on; each of them also counts in one of the figures."""
 
     def __add__(self, other: "Figures") -> "Figures":
         """Return the figures of both."""

@@ -145,7 +145,7 @@ MOST_CANCELLED: Final = 0.2
 """The share of what is stored that a snapshot may leave out, if nothing else is said."""
 
 FEW: Final = 5
-"""So many may be left out, if they are no more than half: of a few appointments, one is soon more than any share."""
+"""A file may always leave out this many, if that is at most half: with few appointments, one is a large share."""
 
 
 class SnapshotRefusedError(Exception):

@@ -129,6 +129,6 @@ OPEN_ROUTES: Final = (
     PageRoute(method="GET", path=PATH, view=show),
     PageRoute(method="POST", path=PATH, view=log_in, body_bytes=_FORM_BYTES),
 )
-"""Those that nobody must be logged in for."""
+"""The routes that need no session."""
 
 ROUTES: Final = (PageRoute(method="POST", path="/logout", view=log_out),)

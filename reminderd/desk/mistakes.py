@@ -191,7 +191,7 @@ PIECES: Final = (
     N_("%(names)s is of a call, and the calls of appointments are planned"),
     N_("%(names)s may be your own unique name of each reminder, or something else"),
 )
-"""What is shown as the checks say it, each half of a mistake by itself."""
+"""The sentences that pages show in the words of the checks. Each half of a mistake is one of its own."""
 
 OTHERWISE: Final[Mapping[str, str]] = {
     "expected --encoding with its name, like windows-1252 or windows-1250, or a file saved as UTF-8": N_(
