@@ -28,6 +28,7 @@ from reminderd.core.script.prompts import Prompt
 from reminderd.core.script.scripts import PLACEHOLDERS, Script, Scripts
 from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS, Templates
 from reminderd.core.tables.columns import FIELDS
+from reminderd.databases import SqliteFile, Target
 from reminderd.keys import (
     DERIVED,
     SECRET,
@@ -79,6 +80,11 @@ class DatabaseConfig:
     def path(self) -> Path:
         """The database file."""
         return self.folder / validators.database_path(self.url)
+
+    @property
+    def target(self) -> Target:
+        """The database that is used."""
+        return SqliteFile(self.path)
 
 
 @frozen(kw_only=True)
