@@ -6,7 +6,8 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.store.rows import Connection, from_ms, to_ms
+from reminderd.store.connection import Connection
+from reminderd.store.rows import from_ms, to_ms
 
 ACTS: Final = (
     "download",

@@ -19,6 +19,7 @@ from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Question
 from reminderd.engine.context import Sightings
 from reminderd.store.claims import Capacity, claim
+from reminderd.store.connection import Connection, transaction
 from reminderd.store.rows import CALLS, to_ms
 from reminderd.store.settle import (
     Spoken,
@@ -30,7 +31,6 @@ from reminderd.store.settle import (
     settle_report,
     settle_unspoken,
 )
-from reminderd.store.sqlite.driver import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.stats import next_wakes
 from tests.support.builders import NOW, RULES
