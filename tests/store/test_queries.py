@@ -180,6 +180,7 @@ def test_a_name_with_characters_that_nobody_sees_is_found(target: Target) -> Non
         assert ids_named(store.connection, "visit 7") == ["r1"]
         assert ids_named(store.connection, " visit 7\u200b") == ["r1"]
         assert ids_named(store.connection, "visit\udcff") == []
+        assert ids_named(store.connection, "visit\0") == []
 
 
 def test_a_name_that_very_many_have_is_looked_up_for_some_of_them(target: Target) -> None:
