@@ -185,19 +185,19 @@ class _Claims:
         """Decide what each reminder needs, with one read for all; a failure on one does not affect the others."""
         if not claimed:
             return []
-        self.connection.execute("SAVEPOINT some")
+        self.connection.execute("SAVEPOINT several")
         try:
             decided = self._decide_together(claimed)
         except Exception as error:  # whatever another program wrote, the reminders after it must be called
             if self.connection.store_error(error) is not None:
                 raise
-            self.connection.execute("ROLLBACK TO some")
+            self.connection.execute("ROLLBACK TO several")
             if len(claimed) > 1:
                 decided = [transition for one in claimed for transition in self._decide_reminders([one])]
             else:
                 logger.bind(reminder=claimed[0].id).exception("unexpected error with this reminder")
                 decided = self._unexpected_error(claimed[0])
-        self.connection.execute("RELEASE some")
+        self.connection.execute("RELEASE several")
         return decided
 
     def _unexpected_error(self, reminder: Reminder) -> list[Transition]:

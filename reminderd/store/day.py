@@ -217,7 +217,7 @@ def read_list(connection: Connection, *, which: DayList, day: Day, after: ListPl
 
 def _count(connection: Connection, which: DayList, day: Day, most: int | None = None) -> int:
     limit = "" if most is None else " LIMIT :most"
-    sql = f"SELECT count(*) FROM (SELECT 1 FROM reminders WHERE {_conditions(day)[which]}{limit}) AS some"
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM reminders WHERE {_conditions(day)[which]}{limit}) AS counted"
     parameters = _span(day) if most is None else _span(day) | {"most": most}
     return int(connection.execute(sql, parameters).fetchone()[0])
 

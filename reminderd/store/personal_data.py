@@ -245,7 +245,8 @@ _OF_NUMBER: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE phone_number
 _IS_ODD: Final = "(substr(phone_number, 1, 1) <> '+' OR trim(phone_number, '+0123456789') <> '')"
 _ODD: Final = f"""
 SELECT phone_number FROM reminders WHERE {_IS_ODD}
-UNION SELECT phone_number FROM call_logs WHERE {_IS_ODD} AND phone_number NOT LIKE '{ERASED}%'
+UNION SELECT phone_number FROM call_logs
+       WHERE {_IS_ODD} AND NOT (phone_number >= '{ERASED}' AND phone_number < '{ERASED}g')
 UNION SELECT phone_number FROM opt_outs WHERE {_IS_ODD}
 UNION SELECT phone_number FROM appointments WHERE {_IS_ODD}
 """

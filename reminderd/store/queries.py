@@ -185,8 +185,11 @@ def ids_named(connection: Connection, name: str) -> list[str]:
 
 
 def is_text(name: str) -> bool:
-    """Return whether it can be compared with a name: an argument of the command line may be no UTF-8."""
-    return not any("\ud800" <= one <= "\udfff" for one in name)
+    """Return whether it can be compared with a name.
+
+    An argument of the command line may be no UTF-8, and a URL may have NUL, which some engines can't store.
+    """
+    return not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in name)
 
 
 def looking_like(connection: Connection, names: Collection[str]) -> dict[str, list[str]]:

@@ -53,6 +53,7 @@ def test_lines_are_chosen_by_user_and_by_time(store: Store) -> None:
         audit(store.connection, NOW + place * SECOND, actor=actor, act="search")
     assert [one.at - NOW for one in looks(store.connection, actor="maria")[0]] == [2 * SECOND, 0 * SECOND]
     assert [one.actor for one in looks(store.connection, until=NOW + 2 * SECOND)[0]] == ["ben", "maria"]
+    assert looks(store.connection, actor="maria\0") == ((), None)
 
 
 def test_the_index_has_the_same_condition_and_is_used(store: Store) -> None:
