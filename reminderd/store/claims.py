@@ -13,9 +13,9 @@ from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Call, Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
+from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, note_settled, save
-from reminderd.store.rows import CALLS, REMINDERS, Connection, audit, from_ms, in_list, to_ms
-from reminderd.store.sqlite.driver import store_error
+from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, in_list, to_ms
 
 MOST_ROWS: Final = 200
 """The most rows without an action that one transaction settles, so that a backlog does not keep others waiting."""
@@ -154,7 +154,7 @@ class _Claims:
             )
             save(self.connection, before, transition.ledger, self.now)
         except Exception as error:  # whatever another program wrote, the rows after it must be checked
-            if store_error(error) is not None:
+            if self.connection.store_error(error) is not None:
                 raise  # an error of the database, not of this row
             logger.bind(reminder=call.reminder_id, call=call.id).exception("unexpected error with this call")
             self.connection.execute("ROLLBACK TO one")
@@ -189,7 +189,7 @@ class _Claims:
         try:
             decided = self._decide_together(claimed)
         except Exception as error:  # whatever another program wrote, the reminders after it must be called
-            if store_error(error) is not None:
+            if self.connection.store_error(error) is not None:
                 raise
             self.connection.execute("ROLLBACK TO several")
             if len(claimed) > 1:
@@ -207,7 +207,7 @@ class _Claims:
         try:
             save(self.connection, before, transition.ledger, self.now)
         except Exception as error:
-            if store_error(error) is not None:
+            if self.connection.store_error(error) is not None:
                 raise
             logger.bind(reminder=reminder.id).exception("unexpected error with this reminder")
             return []

@@ -11,8 +11,9 @@ from attrs import frozen
 from reminderd.core.model import Appointment, CallOutcome, CallState, Reminder, Status
 from reminderd.core.outcomes import Group, Outcome, as_spoken, group_of, outcome
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.store.connection import Connection, Row
 from reminderd.store.queries import NEEDS_HUMAN, ListPlace
-from reminderd.store.rows import APPOINTMENTS, REMINDERS, Connection, Row, from_ms, in_list, sql_list, to_ms
+from reminderd.store.rows import APPOINTMENTS, REMINDERS, from_ms, in_list, sql_list, to_ms
 
 PAGE: Final = 50
 """Reminders of a page of a list."""

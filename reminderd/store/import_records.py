@@ -8,7 +8,8 @@ from typing import Final
 from reminderd.core.imports import FOLDER, Expected, ImportedSnapshot, ImportRecord, ImportStatus, SnapshotMark
 from reminderd.core.masking import without_numbers
 from reminderd.core.upsert import Intake
-from reminderd.store.rows import Connection, Row, from_ms, to_ms
+from reminderd.store.connection import Connection, Row
+from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.settings import put_setting, setting
 
 _COUNTS: Final[Mapping[Intake, str]] = {

@@ -6,8 +6,9 @@ from typing import Final
 
 from attrs import frozen
 
+from reminderd.store.connection import Connection
 from reminderd.store.queries import is_text
-from reminderd.store.rows import Connection, from_ms, to_ms
+from reminderd.store.rows import from_ms, to_ms
 
 ACTS: Final = (
     "download",

@@ -12,8 +12,9 @@ from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, as_spoken, outcome
 from reminderd.core.phone import Numbering, is_e164
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import normal_name, unfit
+from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import AmbiguousError
-from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Connection, Row, Shown, from_ms, in_list, sql_list, to_ms
+from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Shown, from_ms, in_list, sql_list, to_ms
 
 TIME_COLUMNS: Final = MOMENTS | {"at"}
 

@@ -14,10 +14,10 @@ import pytest
 from reminderd.cli.status import ask
 from reminderd.clock import SystemClock
 from reminderd.config import WebConfig
+from reminderd.store.connection import snapshot
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import back_up
-from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.builders import NOW
