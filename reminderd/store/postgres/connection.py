@@ -220,7 +220,7 @@ class PostgresConnection:
         try:
             self._flush()
         except psycopg.OperationalError as error:
-            if not (is_lost(error) or self._live.closed):
+            if not (is_lost(error) or self._usable.closed):
                 raise
             self._is_writing = False
             self._drop()
@@ -241,7 +241,7 @@ class PostgresConnection:
         self._is_writing = self._is_reading = False
         if self.in_transaction:
             try:
-                self._live.execute(verb, prepare=False)
+                self._usable.execute(verb, prepare=False)
             except psycopg.Error:
                 self._drop()  # the server then undoes it
 
@@ -276,10 +276,10 @@ class PostgresConnection:
 
     @property
     def _status(self) -> TransactionStatus:
-        return self._live.info.transaction_status
+        return self._usable.info.transaction_status
 
     @property
-    def _live(self) -> Raw:
+    def _usable(self) -> Raw:
         if self._raw is None or self._raw.closed:
             self._raw = self._connect()
         return self._raw
@@ -288,8 +288,8 @@ class PostgresConnection:
         """Send the beginning of a transaction that writes; return the server's time, and what the schema needs."""
         if self._number == 1 or self._raw is None or self._raw.closed:
             # Written ahead: a row that another session is still inserting can't be waited for.
-            self._live.execute(_MARK, (self._id,))
-        cursor = self._live.execute(_BEGIN.format(number=self._number, id=self._id).encode(), prepare=False)
+            self._usable.execute(_MARK, (self._id,))
+        cursor = self._usable.execute(_BEGIN.format(number=self._number, id=self._id).encode(), prepare=False)
         while cursor.nextset():
             pass
         found = cursor.fetchone()
@@ -306,11 +306,11 @@ class PostgresConnection:
         """Send everything that waits, in one message, and take all results."""
         waiting, self._waiting = self._waiting, []
         if len(waiting) == 1:
-            waiting[0].send(self._live)
+            waiting[0].send(self._usable)
         elif waiting:
-            with self._live.pipeline():
+            with self._usable.pipeline():
                 for one in waiting:
-                    one.send(self._live)
+                    one.send(self._usable)
 
     def _drop(self) -> None:
         """Close the server's connection; the next statement makes another one."""
@@ -330,7 +330,7 @@ class PostgresConnection:
         deadline, pause = time.monotonic() + _KNOW_WITHIN, _FIRST_PAUSE
         while time.monotonic() < deadline:
             with suppress(psycopg.Error, StoreUnavailableError, StoreUnusableError):
-                found = self._live.execute(_MARKED, (self._id,)).fetchone()
+                found = self._usable.execute(_MARKED, (self._id,)).fetchone()
                 return found is not None and int(found[0]) == self._number
             self._drop()
             time.sleep(pause)

@@ -37,7 +37,7 @@ _UNUSABLE: Final = {
     "XX001": "the database is damaged",
     "XX002": "the database is damaged",
 }
-_SAID: Final = {
+_REFUSALS: Final = {
     "password authentication failed": _UNUSABLE["28P01"],
     "no password supplied": "the server asks for a password, and the URL has none",
     "no pg_hba.conf entry": _UNUSABLE["28000"],
@@ -86,9 +86,9 @@ def first_line(error: psycopg.Error) -> str:
 def _unconnected(error: psycopg.Error) -> StoreUnavailableError | StoreUnusableError:
     """Return our error for a connection that was lost, or that could not be made."""
     text = first_line(error)
-    _, fatal, said = str(error).partition("FATAL:")
+    _, fatal, words = str(error).partition("FATAL:")
     if fatal:
-        for words, meaning in _SAID.items():
-            if said.strip().startswith(words):
-                return StoreUnusableError(f"{meaning} ({said.strip().partition(chr(10))[0]})")
+        for beginning, meaning in _REFUSALS.items():
+            if words.strip().startswith(beginning):
+                return StoreUnusableError(f"{meaning} ({words.strip().partition(chr(10))[0]})")
     return StoreUnavailableError(f"no connection to the server ({text})")

@@ -1,5 +1,6 @@
 """Connect to a PostgreSQL server once all is true of it that must be."""
 
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ SET lock_timeout = '5s'; SET statement_timeout = '30s'; SET idle_in_transaction_
 SET TimeZone = 'UTC'; SET standard_conforming_strings = on; SET DateStyle = 'ISO';
 SELECT set_config('synchronous_commit', 'on', FALSE) WHERE current_setting('synchronous_commit') = 'off'
 """
+logging.getLogger("psycopg").addHandler(logging.NullHandler())  # what it would print, it also raises
+
 _FORGET_MARKS: Final = "DELETE FROM commit_marks WHERE at < reminderd_now() - 30 * CAST(86400000 AS BIGINT)"
 
 
