@@ -120,6 +120,7 @@ async def run(
                 desk=desk,
             )
             in_time = await _run(daemon, config, ports, reload, task_status)
+            await daemon.membership.leave()
     if in_time:
         logger.info("stopped")
     else:
@@ -136,8 +137,9 @@ async def _run(
         nursery.start_soon(cut_off, nursery.cancel_scope, daemon.stopping, ended, grace(config))
         if config.provider.kind == "sandbox":
             sandbox = await _start_sandbox(nursery, daemon, ports.web_url, ended)
-        daemon.current = set_up(config, daemon)
+        daemon.begin_with(set_up(config, daemon))
         nursery.start_soon(daemon.stop)
+        nursery.start_soon(daemon.membership.keep)
         await daemon.database.write(partial(follow_address, address=address_of(config)))
         if ports.web is None:
             ended.webhooks.set()
@@ -206,7 +208,7 @@ async def _do_side_jobs(daemon: DaemonState) -> None:
     before: Setup | None = None
     while before is not daemon.current:
         before = daemon.current
-        await before.do_side_jobs()
+        await before.do_side_jobs(daemon.membership)
 
 
 async def _take_webhooks(
