@@ -107,15 +107,22 @@ def differences(alive: Sequence[Daemon]) -> list[Sentence]:
             for version in versions
         ]
         values: dict[str, Part] = {"versions": of_each}
-        text = "the daemons run different versions: %(versions)s; install the same on all machines, and restart them"
-        return [Sentence(text, values, between=", ")]
+        return [
+            Sentence(
+                "the daemons run different versions: %(versions)s; install the same on all machines, and restart them",
+                values,
+                between=", ",
+            )
+        ]
     # Another version may have other settings, so only equals are compared.
     if len({one.rules_digest for one in alive}) > 1:
-        text = (
-            "the daemons have different configurations, so calls depend on which one places them: %(places)s;"
-            " make the configurations alike, and reload them"
-        )
-        return [Sentence(text, {"places": _places(alive)})]
+        return [
+            Sentence(
+                "the daemons have different configurations, so calls depend on which one places them: %(places)s;"
+                " make the configurations alike, and reload them",
+                {"places": _places(alive)},
+            )
+        ]
     return []
 
 

@@ -36,8 +36,8 @@ _LEAVING: Final = 2.0
 class Share:
     """What a configuration decides about a daemon's share."""
 
-    rules_digest: str
-    jobs: frozenset[Job]
+    rules_digest: str = ""
+    jobs: frozenset[Job] = frozenset()
     """What it could do for all daemons."""
 
 
@@ -47,9 +47,9 @@ class Membership:
 
     database: Database
     clock: Clock
-    share: Share
     own: Daemon
     """As it was last recorded."""
+    share: Share = field(factory=Share, init=False)
     _others: list[Daemon] | None = field(default=None, init=False)
     """Those that were seen then; None: nobody has looked yet."""
     _until: float = field(default=0.0, init=False)
@@ -60,6 +60,11 @@ class Membership:
     _is_recorded: trio.Event = field(factory=trio.Event, init=False)
     """Set at each record, and replaced by another one."""
     _warned_of: list[str] = field(factory=list, init=False)
+
+    @property
+    def jobs(self) -> frozenset[Job]:
+        """Return what this daemon does for all of them now."""
+        return self.own.jobs if trio.current_time() < self._until else frozenset()
 
     def follow(self, share: Share) -> None:
         """Have another share from now on."""
@@ -97,7 +102,7 @@ class Membership:
                     del self._running[scope]
 
     async def _until_own(self, job: Job) -> None:
-        while job not in self.own.jobs or trio.current_time() >= self._until:
+        while job not in self.jobs:
             await self._is_recorded.wait()
 
     async def _record(self) -> None:
@@ -133,8 +138,8 @@ class Membership:
         self._warned_of = found
 
 
-def membership(database: Database, clock: Clock, share: Share, *, part: str | None) -> Membership:
-    """Return the membership of this process, which is not recorded yet."""
+def membership(database: Database, clock: Clock, *, part: str | None) -> Membership:
+    """Return the membership of this process, which is not recorded yet, and has no share."""
     pid, now = os.getpid(), clock.now()
     own = Daemon(
         id=token_hex(16),
@@ -143,12 +148,12 @@ def membership(database: Database, clock: Clock, share: Share, *, part: str | No
         process=process_of(pid) or "",
         part=part,
         version=__version__,
-        rules_digest=share.rules_digest,
+        rules_digest="",
         started_at=now,
         seen_at=now,
         jobs_until=now,
     )
-    return Membership(database=database, clock=clock, share=share, own=own)
+    return Membership(database=database, clock=clock, own=own)
 
 
 _STATE: Final = 0

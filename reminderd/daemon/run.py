@@ -14,6 +14,7 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
+from reminderd.daemon.cluster import membership
 from reminderd.daemon.readiness import HEARTBEAT_LIMIT, heartbeat_of, keep_notified, warn_of_uncallable
 from reminderd.daemon.setup import (
     DaemonState,
@@ -117,6 +118,7 @@ async def run(
                 client=partial(client, own_url=ports.web_url),
                 stopping=stopping,
                 started_at=clock.now(),
+                membership=membership(database, clock, part=options.only),
                 desk=desk,
             )
             in_time = await _run(daemon, config, ports, reload, task_status)
@@ -137,7 +139,8 @@ async def _run(
         nursery.start_soon(cut_off, nursery.cancel_scope, daemon.stopping, ended, grace(config))
         if config.provider.kind == "sandbox":
             sandbox = await _start_sandbox(nursery, daemon, ports.web_url, ended)
-        daemon.begin_with(set_up(config, daemon))
+        daemon.current = set_up(config, daemon)
+        daemon.membership.follow(daemon.current.share)
         nursery.start_soon(daemon.stop)
         nursery.start_soon(daemon.membership.keep)
         await daemon.database.write(partial(follow_address, address=address_of(config)))

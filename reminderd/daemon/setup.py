@@ -15,7 +15,7 @@ from reminderd.config import Config, expected_of, rules_of
 from reminderd.core.daemons import Job
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
-from reminderd.daemon.cluster import Membership, Share, membership
+from reminderd.daemon.cluster import Membership, Share
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
 from reminderd.daemon.readiness import NO_SUPERVISOR, Supervisor, Watch
 from reminderd.daemon.side_jobs import (
@@ -84,18 +84,13 @@ class DaemonState:
     stopping: trio.Event
     """Set to end the process."""
     started_at: datetime
-    membership: Membership = field(init=False)
+    membership: Membership
     """Among all daemons on the database."""
     desk: DeskBase | None = None
     """What the front desk's pages keep; None: this process has no such pages."""
     public_base_urls: tuple[str, ...] = ()
     """Where the provider may reach us: the present address and, for calls under way, the earlier ones."""
     current: "Setup" = field(init=False)
-
-    def begin_with(self, setup: "Setup") -> None:
-        """Put the first setup in force."""
-        self.current = setup
-        self.membership = membership(self.database, self.clock, setup.share, part=self.options.only)
 
     async def stop(self) -> None:
         """Once the process is to end, end the setup in force."""
@@ -200,7 +195,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
     examined = Examined(context.rules.numbering)
     dials = options.only != "web"
     sends = bool(config.results.url)
-    look = Watch(context=context, dials=dials, started_at=daemon.started_at, sends=sends)
+    look = Watch(context=context, dials=dials, started_at=daemon.started_at, membership=daemon.membership, sends=sends)
 
     feed = Feed(daemon.database, context.stopping)
 

@@ -14,31 +14,20 @@ from reminderd.core.daemons import (
     seen,
 )
 from reminderd.core.sentences import text_of
-from tests.support.builders import HOUR, NOW, SECOND
+from tests.support.builders import HOUR, NOW, SECOND, a_daemon
 
-OURS = Daemon(
-    id="a",
-    host="north",
-    pid=1,
-    process="",
-    part=None,
-    version="1.2.0",
-    rules_digest="0",
-    started_at=NOW,
-    seen_at=NOW,
-    jobs_until=NOW,
-)
+OURS = a_daemon()
 
 
 def another(**facts: Any) -> Daemon:
-    return evolve(OURS, id="b", host="south", pid=2, started_at=NOW + SECOND, **facts)
+    return a_daemon("b", **{"host": "south", "pid": 2, "started_at": NOW + SECOND} | facts)
 
 
 def test_a_daemon_has_all_jobs_that_it_can_do_if_no_other_one_has_them() -> None:
     own = seen(OURS, [another()], wanted=[Job.ALERTS, Job.RETENTION], now=NOW + SECOND)
     assert (own.seen_at, own.jobs, own.jobs_until) == (
         NOW + SECOND,
-        {Job.ALERTS, Job.RETENTION},
+        frozenset({Job.ALERTS, Job.RETENTION}),
         NOW + SECOND + LEASE,
     )
 

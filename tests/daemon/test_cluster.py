@@ -84,7 +84,8 @@ class House:
 
     async def _run(self, *, task_status: trio.TaskStatus[One]) -> None:
         async with open_database(self.path, self.clock) as database, trio.open_nursery() as nursery:
-            made = One(membership(database, self.clock, ALERTS, part="dial"), nursery)
+            made = One(membership(database, self.clock, part="dial"), nursery)
+            made.membership.follow(ALERTS)
             made.start()
             task_status.started(made)
             await trio.sleep_forever()

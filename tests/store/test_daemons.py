@@ -4,30 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
 
 from reminderd.core.daemons import FORGOTTEN_AFTER, LEASE, Daemon, Job
 from reminderd.store.daemons import Seen, alive_daemons, daemons, leave, record
-from tests.support.builders import NOW, SECOND
+from tests.support.builders import NOW, SECOND, a_daemon
 from tests.support.store import Store, a_store
 
 ALERTS = frozenset({Job.ALERTS})
-
-
-def a_daemon(daemon_id: str, **facts: Any) -> Daemon:
-    plain = Daemon(
-        id=daemon_id,
-        host="clinic",
-        pid=4711,
-        process="kernel namespace 17",
-        part=None,
-        version="1.2.0",
-        rules_digest="0" * 64,
-        started_at=NOW,
-        seen_at=NOW,
-        jobs_until=NOW,
-    )
-    return evolve(plain, **facts)
 
 
 @pytest.fixture
@@ -43,7 +26,7 @@ def recorded(store: Store, daemon: Daemon, **facts: Any) -> Seen:
 def test_a_daemon_is_read_as_it_was_recorded(store: Store) -> None:
     one = recorded(store, a_daemon("one", part="dial"), wanted=list(Job)).own
     other = recorded(store, a_daemon("two"), wanted=list(Job)).own
-    assert (one.jobs, other.jobs) == (set(Job), set())
+    assert (one.jobs, other.jobs) == (frozenset(Job), frozenset())
     assert daemons(store.connection) == [one, other]
 
 
