@@ -96,6 +96,6 @@ build:
 # pin what reminderd stands on, with hashes, in deploy/requirements.txt; `just requirements --upgrade` takes the newest
 requirements *args:
     {{bin}}/pip install -q -e '.[pin]'
-    {{bin}}/uv pip compile -q pyproject.toml --extra alerts --universal --python-version 3.11 --fork-strategy fewest \
+    {{bin}}/uv pip compile -q pyproject.toml --extra alerts --extra postgres --universal --python-version 3.11 --fork-strategy fewest \
         --generate-hashes --annotation-style line --custom-compile-command 'just requirements' \
         -o deploy/requirements.txt {{args}}

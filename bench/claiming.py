@@ -15,8 +15,8 @@ from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.rules import Rules
 from reminderd.store.claims import Capacity, claim
+from reminderd.store.connection import Connection, transaction
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
 
 DUE: Final = 100

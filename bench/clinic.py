@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from bench.rows import MESSAGE, phone
 from reminderd.clock import SystemClock
+from reminderd.store.connection import Connection, transaction
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection, transaction
-from reminderd.store.sqlite.opening import count_calls, open_sync
+from reminderd.store.sqlite.opening import open_sync
 
 A_DAY: Final = 400
 AHEAD: Final = 14
@@ -49,7 +49,7 @@ def fill(path: Path, rows: int) -> None:
         connection.execute("PRAGMA synchronous = OFF")
         now = SystemClock().now()
         transaction(connection, lambda c, _: _write(c, rows, now), now)
-        count_calls(connection, now)
+        connection.refresh_statistics()
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
 
 

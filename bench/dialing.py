@@ -9,7 +9,7 @@ from bench.figure import Bar, Figure
 from bench.program import PATIENCE, daemon, server
 from bench.rows import add_due
 from reminderd.clock import SystemClock
-from reminderd.store.sqlite.driver import Connection, transaction
+from reminderd.store.connection import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
 
 DUE: Final = 500

@@ -19,9 +19,9 @@ from bench.figure import Bar, Figure
 from bench.rows import MESSAGE
 from reminderd.clock import SystemClock
 from reminderd.imports.loop import CHUNK
+from reminderd.store.connection import Connection, transaction
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection, transaction
-from reminderd.store.sqlite.opening import make_room, open_sync
+from reminderd.store.sqlite.opening import open_sync
 
 ROWS: Final = 200_000
 ROUNDS: Final = 3
@@ -163,7 +163,7 @@ def _inserted(table: Path, folder: Path) -> float:
     now = SystemClock().now()
     began = time.perf_counter()
     with table.open(encoding="utf-8", newline="") as file, open_sync(folder / "bare.db") as connection:
-        make_room(connection)
+        connection.make_room()
         rows = csv.reader(file)
         next(rows)
         values = _values(rows, to_ms(now + timedelta(days=2)))

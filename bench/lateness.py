@@ -12,7 +12,7 @@ from bench.figure import Bar, Figure
 from bench.program import PATIENCE, daemon, fetched, server
 from bench.rows import add_due
 from reminderd.clock import SystemClock
-from reminderd.store.sqlite.driver import transaction
+from reminderd.store.connection import transaction
 from reminderd.store.sqlite.opening import open_sync
 
 ROWS: Final = 200

@@ -20,6 +20,7 @@ from reminderd.core.model import Status
 from reminderd.desk.sessions import COOKIE
 from reminderd.passwords import hash_password
 from reminderd.store.changes import backlog, changes_after, changes_of
+from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.day import Day, DayList, read_day, read_list
 from reminderd.store.import_records import imports_between, last_import
 from reminderd.store.opt_outs import page_of_opt_outs
@@ -36,7 +37,6 @@ from reminderd.store.queries import (
     waiting,
 )
 from reminderd.store.settings import last_pause, set_pause
-from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.stats import counts, glance, next_wakes
 from reminderd.store.users import Secrets, add_user, find_user, open_session

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Final
 from uuid import uuid4
 
+from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection
 
 MESSAGE: Final = "Your appointment is tomorrow at nine."
 

@@ -15,8 +15,8 @@ from bench.rows import MESSAGE, phone
 from bench.wire import drive, rendered
 from reminderd.clock import SystemClock
 from reminderd.providers.generic.webhooks import signer
+from reminderd.store.connection import Connection, transaction
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
 
 CONNECTIONS: Final = 16

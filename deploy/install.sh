@@ -132,7 +132,7 @@ build() { # version
     if [[ -e $source/deploy/requirements.txt ]]; then
         "$place/bin/pip" install -q --require-hashes -r "$source/deploy/requirements.txt"
     fi
-    "$place/bin/pip" install -q "${source}[alerts]"
+    "$place/bin/pip" install -q "${source}[alerts,postgres]"
     (cd "$source" && cp -R --parents "${parts[@]}" "$place/")
     touch "$place/complete"
 }

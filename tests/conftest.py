@@ -8,6 +8,9 @@ from hypothesis import settings
 from loguru import logger
 
 from tests.support.case_ids import LONGEST, case_id
+from tests.support.databases import new_target, target
+
+__all__ = ["new_target", "target"]
 
 # The same examples each time, so that a test that passes here passes there. New ones: --hypothesis-profile=default.
 settings.register_profile("same-each-time", derandomize=True, deadline=None)

@@ -37,7 +37,14 @@ def environment(python: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize("dependency", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["alerts"]])
+@pytest.mark.parametrize(
+    "dependency",
+    [
+        *PROJECT["dependencies"],
+        *PROJECT["optional-dependencies"]["alerts"],
+        *PROJECT["optional-dependencies"]["postgres"],
+    ],
+)
 def test_every_dependency_is_pinned_once_at_an_allowed_version(dependency: str, python: str) -> None:
     wanted = Requirement(dependency)
     if wanted.marker is not None and not wanted.marker.evaluate(environment(python)):

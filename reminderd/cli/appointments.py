@@ -37,9 +37,9 @@ from reminderd.store.appointments import (
     move_appointment,
     stored_appointment,
 )
+from reminderd.store.connection import snapshot, transaction
 from reminderd.store.queries import Value
 from reminderd.store.reminders import RefTakenError, Source
-from reminderd.store.sqlite.driver import snapshot, transaction
 
 _TABLE_LIMIT: Final = 200
 _COLUMNS: Final = ("ref", "at", "phone_number", "name", "type", "status", "response", "why", "id")

@@ -37,10 +37,10 @@ from reminderd.core.rules import Rules
 from reminderd.daemon import Options, run, watch_signals
 from reminderd.logs.configure import configure_logs
 from reminderd.store import reminders
+from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.ledger import load
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.settings import database_id, paused
-from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 from reminderd.web.server import PortUnavailableError, bind
 
 MESSAGE: Final = "This is a test call. If you can hear this, your patients can hear their reminders, too."

@@ -3,7 +3,7 @@
 import getpass
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Concatenate, NoReturn, ParamSpec
@@ -14,10 +14,10 @@ from reminderd.clock import SystemClock
 from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets, load_config
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.files import companions
+from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
+from reminderd.store.opening import open_sync, open_to_look
 from reminderd.store.settings import real_provider, remember_real_provider
-from reminderd.store.sqlite.driver import Connection, snapshot, transaction
-from reminderd.store.sqlite.opening import open_sync, open_to_look
 
 P = ParamSpec("P")
 
@@ -121,7 +121,7 @@ def database(config: Config, *, is_ours_alone: bool = False) -> Iterator[Connect
     A new one is named on stderr, as the command may have been typed in a wrong folder, unless it `is_ours_alone`.
     """
     is_new = not is_ours_alone and not config.database.path.exists()
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         if is_new:
             click.echo(f"there was no database yet: created {config.database.path}", err=True)
         _remember_provider(config, connection)
@@ -143,7 +143,7 @@ def database_to_look_at(config: Config, *, changes_nothing: bool = False) -> Ite
     It remembers whether a real provider is configured, unless the command promises that it `changes_nothing`.
     """
     _must_exist(config)
-    with closing(open_to_look(config.database.path)) as connection:
+    with open_to_look(config.database.target) as connection:
         if not changes_nothing and config.provider.kind not in {"sandbox", snapshot(connection, real_provider)}:
             with database(config):
                 pass  # this connection only reads

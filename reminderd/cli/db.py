@@ -10,9 +10,10 @@ from reminderd.cli.common import actor, database_to_look_at, existing_database, 
 from reminderd.cli.output import counted, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
+from reminderd.store.connection import snapshot
 from reminderd.store.queries import Value, broken_promises
 from reminderd.store.sqlite.copying import copy
-from reminderd.store.sqlite.driver import snapshot, sqlite_warning
+from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.integrity import check as damage_in
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import older_copy, open_as_it_is, open_connection

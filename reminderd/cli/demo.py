@@ -26,9 +26,9 @@ from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.switchboard import PlacedCall, SimulatedProvider, serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.store import queries, reminders
+from reminderd.store.connection import Connection, snapshot, transaction
+from reminderd.store.opening import open_sync
 from reminderd.store.queries import Wanted, list_reminders
-from reminderd.store.sqlite.driver import Connection, snapshot, transaction
-from reminderd.store.sqlite.opening import open_sync
 
 _PACE: Final = 0.1
 _LONGEST_SECONDS: Final = 60.0
@@ -101,7 +101,7 @@ def demo(dialect: str, language: str, *, desk: bool) -> None:
     scenes = _SCENES if dialect == "generic" else _SCENES + _KEY_SCENES
     with TemporaryDirectory(prefix="reminderd-demo-") as folder:
         config = load_config(None, _ENVIRONMENT, Path(folder))
-        with open_sync(config.database.path) as connection:
+        with open_sync(config.database.target) as connection:
             _add_reminders(connection, scenes)
             ring_counts = trio.run(_play_all, config, connection, dialect)
             outcome = [_outcome(connection, scene, ring_counts) for scene in scenes]

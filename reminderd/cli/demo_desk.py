@@ -24,8 +24,8 @@ from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.sandbox.switchboard import serve_sandbox
 from reminderd.sandbox.twilio.request import ACCOUNT_NUMBERS
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
-from reminderd.store.sqlite.driver import Connection, transaction
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.connection import Connection, transaction
+from reminderd.store.opening import open_sync
 from reminderd.store.users import Secrets, add_user
 
 ACCOUNT_SID: Final = "AC" + "0" * 32
@@ -112,7 +112,7 @@ async def serve_demo(
     async with trio.open_nursery() as outer:
         provider = TwilioSandbox(ACCOUNT_SID, AUTH_TOKEN, pace=_PACE)
         config = with_twilio(config, await outer.start(serve_sandbox, provider))
-        with open_sync(config.database.path) as connection:
+        with open_sync(config.database.target) as connection:
             _fill(connection, clock.now(), config)
         port = _free_port(config.desk.port)  # only now: another demo may take it meanwhile
         config = evolve(config, desk=evolve(config.desk, port=port))

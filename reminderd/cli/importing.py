@@ -39,7 +39,7 @@ from reminderd.imports.rejected import may_be_rejected
 from reminderd.imports.snapshot import Coverage
 from reminderd.imports.table import STDIN, Table, UnreadableError
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.opening import open_sync
 from reminderd.validators import codec_of, did_you_mean
 
 INTERRUPTED: Final = 130
@@ -224,7 +224,10 @@ def _one_line_for_errors(one: FileImport, *, dry_run: bool) -> Iterator[None]:
     except (UnreadableError, ColumnsError) as error:
         refusal = refusal_of(error)
         if not dry_run and one.config.database.path.exists():
-            with suppress(StoreUnavailableError, StoreUnusableError), open_sync(one.config.database.path) as connection:
+            with (
+                suppress(StoreUnavailableError, StoreUnusableError),
+                open_sync(one.config.database.target) as connection,
+            ):
                 one.refused(connection, refusal)  # what is wrong with the file is shown in any case
         more = ["nothing was imported"] if isinstance(error, ColumnsError) else []
         wrong([*(f"{file}: {mistake}" for mistake in refusal.mistakes), *more])

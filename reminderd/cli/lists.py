@@ -19,8 +19,8 @@ from reminderd.core.model import Response, Status
 from reminderd.core.outcomes import Outcome
 from reminderd.core.schedule.dates import day_of
 from reminderd.staff.report import COLUMNS, DAY, in_words, midnight, name_of, report_csv, report_of
+from reminderd.store.connection import snapshot
 from reminderd.store.queries import Value, Wanted, list_reminders
-from reminderd.store.sqlite.driver import snapshot
 
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
 _TABLE_LIMIT: Final = 200

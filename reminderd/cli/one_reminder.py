@@ -31,9 +31,9 @@ from reminderd.staff.adding import add_one
 from reminderd.staff.history import Event, record_of
 from reminderd.store import queries, reminders
 from reminderd.store.appointments import find_appointment
+from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.queries import Value
 from reminderd.store.rows import CALLS, Shown
-from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 
 _OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires", "appointment_at": "appointment"}
 """The options of `add` that have another name than their column."""

@@ -32,6 +32,7 @@ from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
 from reminderd.imports.folder import DONE, REJECTED
 from reminderd.imports.spreadsheet import Sheet, opened
 from reminderd.imports.table import UnreadableError
+from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
 from reminderd.store.personal_data import (
     PersonalData,
@@ -43,8 +44,8 @@ from reminderd.store.personal_data import (
     purge_batch,
     record,
 )
-from reminderd.store.sqlite.driver import Connection, snapshot, transaction
-from reminderd.store.sqlite.opening import count_calls, scrub
+from reminderd.store.sqlite.driver import SqliteConnection
+from reminderd.store.sqlite.opening import scrub
 
 
 @click.command()
@@ -82,7 +83,7 @@ def erase_(config: Config, phone: str, *, yes: bool) -> None:
             click.echo("the opt-out stays, as without it the number could be called again; opt-out remove deletes it")
         click.echo("older backups still contain them")
         _say_where_files_are(config)
-        say_if_traces_are_left(scrubbed=scrub(connection))
+        say_if_traces_are_left(scrubbed=not isinstance(connection, SqliteConnection) or scrub(connection))
 
 
 def _say_where_files_are(config: Config) -> None:
@@ -167,7 +168,7 @@ def purge(config: Config, days: int, *, dry_run: bool) -> None:
             click.echo(f"{_counted(old, left)} would be purged; nothing was changed")
             return
         purged, calls, place = 0, 0, Place()
-        transaction(connection, count_calls, clock.now())
+        transaction(connection, lambda opened, _now: opened.refresh_statistics(), clock.now())
         while True:
             batch = partial(purge_batch, before=before, place=place, actor=actor(), cleaned=without_numbers)
             done = transaction(connection, batch, clock.now())
@@ -175,7 +176,7 @@ def purge(config: Config, days: int, *, dry_run: bool) -> None:
                 break
             purged, calls, place = purged + done.reminders, calls + done.calls, done.reached
         click.echo(f"{_counted(purged, calls)} purged")
-        say_if_traces_are_left(scrubbed=scrub(connection))
+        say_if_traces_are_left(scrubbed=not isinstance(connection, SqliteConnection) or scrub(connection))
 
 
 def _counted(reminders: int, calls: int) -> str:

@@ -21,9 +21,9 @@ from reminderd.sandbox.generic import Sandbox
 from reminderd.sandbox.switchboard import SimulatedProvider, serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.startup import leaves
+from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.settings import real_provider
-from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.migrate import migrations, schema_version
 from reminderd.store.sqlite.opening import open_as_it_is
 

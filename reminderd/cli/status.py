@@ -26,9 +26,9 @@ from reminderd.core.daemons import Daemon
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.sentences import text_of
 from reminderd.staff.status import in_zone, lines_of, look_at_database, pauses, status_report
+from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.queries import uncallable
 from reminderd.store.settings import set_pause
-from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 from reminderd.validators import shown_host
 
 PATIENCE: Final = 5.0

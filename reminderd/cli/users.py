@@ -23,7 +23,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.logins import Role, new_totp_secret, totp_step, totp_url, user_name, weakness_of
 from reminderd.passwords import hash_password
-from reminderd.store.sqlite.driver import snapshot, transaction
+from reminderd.store.connection import snapshot, transaction
 from reminderd.store.users import Secrets, add_user, find_user, list_users, remove_user, set_secrets
 
 _COLUMNS: Final = ("name", "role", "codes", "last_login_at", "changed_at")

@@ -30,12 +30,12 @@ from reminderd.store.appointments import (
     stored_appointment,
     withdraw_appointment,
 )
+from reminderd.store.connection import Connection
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.store.feed import Feed
 from reminderd.store.reminders import API, Source, Stored, finish, put_all, stored, withdraw
 from reminderd.store.settle import Spoken, settle_key, settle_pick_up, settle_report, settle_unspoken
-from reminderd.store.sqlite.driver import Connection
 from reminderd.web.api import Api
 from reminderd.web.appointments import AppointmentsView
 from reminderd.web.webhooks import Webhooks

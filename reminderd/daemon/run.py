@@ -99,13 +99,13 @@ async def run(
     with _ports(config, takes_webhooks=options.only != "dial") as ports:
         async with AsyncExitStack() as opened:
             database = await opened.enter_async_context(
-                open_database(config.database.path, clock, committed=instruments.batch)
+                open_database(config.database.target, clock, committed=instruments.batch)
             )
             desk = None if ports.desk is None else await opened.enter_async_context(open_desk(database, clock))
             if desk is None:
                 remove_left_behind(config.database.path)
-            if database.sqlite_warning is not None:
-                logger.warning(database.sqlite_warning)
+            for warning in database.warnings:
+                logger.warning(warning)
             kind = config.provider.kind
             if kind not in {"sandbox", await database.read(real_provider)}:
                 await database.write(partial(remember_real_provider, kind=kind))
@@ -155,7 +155,7 @@ async def _run(
         if reload is not None:
             await nursery.start(watch_hangups, daemon, reload)
         provider = daemon.current.context.provider.name
-        logger.info(f"started: provider {provider}, database {config.database.path}")
+        logger.info(f"started: provider {provider}, database {config.database.target.spoken}")
         nursery.start_soon(warn_of_uncallable, daemon.database, daemon.current.examined)
         if ports.web_url:
             logger.info(f"listening for webhooks at {ports.web_url}")

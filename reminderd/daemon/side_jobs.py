@@ -21,6 +21,7 @@ from reminderd.core.masking import without_numbers
 from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Outcome
 from reminderd.core.schedule.time_zones import Daily
+from reminderd.databases import SqliteFile
 from reminderd.imports.folder import ChangedError, Dropped, Folder, Result, import_dropped, reject
 from reminderd.store.changes import WEBHOOK, forget_webhooks, trim
 from reminderd.store.database import Database
@@ -33,7 +34,7 @@ from reminderd.store.settings import address_alert, note_address_alert
 from reminderd.store.sqlite.backups import back_up, backups_in, newest_backup
 from reminderd.store.sqlite.copying import size_of
 from reminderd.store.sqlite.driver import Error
-from reminderd.store.sqlite.opening import count_calls, identify, open_as_it_is, open_connection, scrub
+from reminderd.store.sqlite.opening import identify, open_as_it_is, open_connection, scrub
 from reminderd.store.users import forget_old_log_ins
 
 _FOLDER: Final = "[backup].folder"
@@ -170,13 +171,13 @@ def retention(
             await purge()
         await database.write(forget_erased)
         await database.write(forget_old_log_ins)
-        if await database.read(unscrubbed) is not None:
-            await trio.to_thread.run_sync(_scrub, database.path, most_bytes)
+        if isinstance(database.target, SqliteFile) and await database.read(unscrubbed) is not None:
+            await trio.to_thread.run_sync(_scrub, database.target.path, most_bytes)
 
     async def purge() -> None:
         before = clock.now() - timedelta(days=days)
         purged, calls, place = 0, 0, Place()
-        await database.write(count_calls)
+        await database.write(lambda connection, _now: connection.refresh_statistics())
         while not stopping.is_set():
             batch = partial(purge_batch, before=before, place=place, actor=ACTOR, cleaned=without_numbers)
             done = await database.write(batch)

@@ -16,6 +16,7 @@ from reminderd.config import Config
 from reminderd.core.monitoring import DaemonReport, StatusReport
 from reminderd.core.rules import Rules
 from reminderd.core.wrong_tokens import Network, networks
+from reminderd.databases import SqliteFile
 from reminderd.desk.addresses import Addresses
 from reminderd.desk.catalog import Catalog, catalog_of
 from reminderd.desk.log_ins import LogIns
@@ -23,10 +24,10 @@ from reminderd.desk.templating import environment_of
 from reminderd.desk.uploads import Uploads, open_uploads
 from reminderd.staff.examined import Examined
 from reminderd.staff.status import look_at_database, status_report
+from reminderd.store.connection import Connection
 from reminderd.store.database import Database, Reader, open_reader
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.settings import desk_key
-from reminderd.store.sqlite.driver import Connection
 
 T = TypeVar("T")
 
@@ -92,7 +93,9 @@ class DeskBase:
 async def open_desk(database: Database, clock: Clock) -> AsyncIterator[DeskBase]:
     """Open what the pages need until the end of the process."""
     key = await database.write(partial(desk_key, new=token_hex(32)))
-    async with open_reader(database.path) as reader, open_uploads(database.path, clock) as uploads:
+    if not isinstance(database.target, SqliteFile):
+        raise NotImplementedError
+    async with open_reader(database) as reader, open_uploads(database.target, clock) as uploads:
         addresses, log_ins = Addresses(bytes.fromhex(key)), LogIns(database, reader, clock)
         yield DeskBase(reader=reader, addresses=addresses, log_ins=log_ins, uploads=uploads)
 

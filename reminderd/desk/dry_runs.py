@@ -5,7 +5,6 @@ All of this runs on a worker thread, on a connection of its own.
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
@@ -17,11 +16,12 @@ from reminderd.core.imports import Forecast, ImportStatus, Waiting
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
+from reminderd.databases import Target
 from reminderd.imports.loop import Tally
 from reminderd.imports.one_file import FileImport, FileRefusal, ImportResult, OpenImport, refusal_of
 from reminderd.imports.table import UnreadableError
-from reminderd.store.sqlite.driver import Connection
-from reminderd.store.sqlite.opening import open_sync, open_to_look
+from reminderd.store.connection import Connection
+from reminderd.store.opening import open_sync, open_to_look
 
 _FIRST: Final = 5
 """Rows that are shown as they are read."""
@@ -84,7 +84,7 @@ def digest_of(file: Path) -> str:
         return file_digest(opened, "sha256").hexdigest()
 
 
-def check(one: FileImport, database: Path, show: Show, is_stopped: Callable[[], bool]) -> Checked | FileRefusal:
+def check(one: FileImport, database: Target, show: Show, is_stopped: Callable[[], bool]) -> Checked | FileRefusal:
     """Return what an import would do, or why the file is refused as a whole; write nothing into the database.
 
     Raises:
@@ -92,14 +92,14 @@ def check(one: FileImport, database: Path, show: Show, is_stopped: Callable[[], 
         StoreUnavailableError: The database can't be read now.
     """
     try:
-        with one.opened() as opened, closing(open_to_look(database)) as connection:
+        with one.opened() as opened, open_to_look(database) as connection:
             return _checked(opened, connection, show, is_stopped)
     except (UnreadableError, ColumnsError) as error:
         return refusal_of(error)
 
 
 def take(
-    one: FileImport, database: Path, shown: Checked, show: Show, is_stopped: Callable[[], bool]
+    one: FileImport, database: Target, shown: Checked, show: Show, is_stopped: Callable[[], bool]
 ) -> Done | Checked | FileRefusal:
     """Import a file that was checked; if it would now do more than was shown, write nothing, and return that instead.
 

@@ -19,8 +19,8 @@ from reminderd.core.logins import (
     user_name,
 )
 from reminderd.passwords import is_right
+from reminderd.store.connection import Connection
 from reminderd.store.database import Database, Reader
-from reminderd.store.sqlite.driver import Connection
 from reminderd.store.users import (
     User,
     failures_of,

@@ -18,8 +18,8 @@ from reminderd.desk.pages import PageRoute, done, form, place_asked, render, sea
 from reminderd.desk.sessions import Visitor
 from reminderd.engine.context import log_transition
 from reminderd.staff.finding import NOT_DIGITS, number_endings
+from reminderd.store.connection import Connection
 from reminderd.store.opt_outs import opt_in, opt_out, opted_out, page_of_opt_outs
-from reminderd.store.sqlite.driver import Connection
 
 PATH: Final = "/opt-outs"
 

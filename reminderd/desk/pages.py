@@ -99,11 +99,12 @@ async def read_form(most_bytes: int) -> SentForm:
         raise ServiceUnavailable from None
     try:
         text = content.decode() if request.mimetype == _FORM else ""
-        return SentForm(
-            MultiDict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS))
-        )
+        fields = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
     except ValueError:  # not UTF-8, or too many fields
         raise BadRequest from None
+    if any("\0" in value for _, value in fields):  # nobody types it, and not every engine can store it
+        raise BadRequest
+    return SentForm(MultiDict(fields))
 
 
 def form() -> SentForm:

@@ -29,11 +29,11 @@ from reminderd.staff.history import ReminderRecord, record_of
 from reminderd.staff.report import outcome_of
 from reminderd.staff.standing import ReminderStanding, standing_of
 from reminderd.staff.status import pauses
+from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import count_waiting
 from reminderd.store.queries import Value, messages_of_calls, reminder_with_id
 from reminderd.store.rows import audit
-from reminderd.store.sqlite.driver import Connection
 
 ONE_LOOK: Final = timedelta(minutes=10)
 """A record that stays open, or is opened again within this time, is one line in the audit."""

@@ -31,8 +31,8 @@ from reminderd.staff.report import (
     rows_of,
     undecided,
 )
+from reminderd.store.connection import Connection
 from reminderd.store.import_records import imports_between
-from reminderd.store.rows import Connection
 
 PATH: Final = "/report"
 

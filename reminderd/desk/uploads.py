@@ -23,6 +23,7 @@ from reminderd.config import Config
 from reminderd.core.imports import ImportStatus, in_words
 from reminderd.core.masking import without_numbers
 from reminderd.core.upsert import Intake
+from reminderd.databases import SqliteFile, Target
 from reminderd.desk.dry_runs import Checked, Done, check, digest_of, take
 from reminderd.desk.private_folder import private_folder
 from reminderd.imports.formats import Profile, ending_of
@@ -129,7 +130,7 @@ class Uploads:
     """The files that are here now, while `open_uploads` keeps them."""
 
     folder: Path
-    database: Path
+    database: Target
     clock: Clock
     _nursery: trio.Nursery = field(repr=False)
     is_stopping: bool = False
@@ -301,7 +302,7 @@ def _log(upload: Upload) -> None:
 
 
 @asynccontextmanager
-async def open_uploads(database: Path, clock: Clock) -> AsyncIterator[Uploads]:
+async def open_uploads(database: SqliteFile, clock: Clock) -> AsyncIterator[Uploads]:
     """Keep uploaded files until the end; then stop what is being taken between two chunks, and delete all of them.
 
     An exception in the body is raised as it is, not in a group.
@@ -310,7 +311,7 @@ async def open_uploads(database: Path, clock: Clock) -> AsyncIterator[Uploads]:
         OSError: no private folder can be made next to the database.
     """
     failure: BaseException | None = None
-    with private_folder(database) as folder:
+    with private_folder(database.path) as folder:
         async with trio.open_nursery() as nursery:
             uploads = Uploads(folder, database, clock, nursery)
             nursery.start_soon(_keep_forgetting, uploads)

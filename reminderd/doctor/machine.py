@@ -5,7 +5,6 @@ import os
 import shutil
 import zoneinfo
 from collections.abc import Callable
-from contextlib import closing
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -37,12 +36,13 @@ from reminderd.core.diagnosis import (
 from reminderd.core.imports import missing_words
 from reminderd.doctor.connections import Asking
 from reminderd.providers.http import HttpAnswer
+from reminderd.store.connection import Connection, snapshot
 from reminderd.store.daemons import alive_daemons
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.import_records import missing_file
-from reminderd.store.sqlite.driver import Connection, snapshot, sqlite_warning
+from reminderd.store.opening import open_to_look
+from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.integrity import Examination, examine
-from reminderd.store.sqlite.opening import open_to_look
 from reminderd.validators import is_this_machine
 
 T = TypeVar("T")
@@ -289,7 +289,7 @@ def _in_database(config: Config, read: Callable[[Connection], T]) -> T | None:
     if not config.database.path.is_file():
         return None
     try:
-        with closing(open_to_look(config.database.path)) as connection:
+        with open_to_look(config.database.target) as connection:
             return snapshot(connection, read)
     except (StoreUnavailableError, StoreUnusableError):
         return None

@@ -1,6 +1,5 @@
 """Check the front desk's pages: whether they answer on this machine, and who may log in."""
 
-from contextlib import closing
 from typing import Final
 
 from reminderd.config import Config
@@ -9,9 +8,9 @@ from reminderd.core.diagnosis import Finding, good, unknown, wrong
 from reminderd.core.logins import Role
 from reminderd.doctor.connections import Asking, bind_error
 from reminderd.providers.http import HttpAnswer
+from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.sqlite.driver import snapshot
-from reminderd.store.sqlite.opening import open_to_look
+from reminderd.store.opening import open_to_look
 from reminderd.store.users import list_users
 from reminderd.validators import shown_host
 
@@ -46,7 +45,7 @@ def check_accounts(config: Config) -> list[Finding]:
     if not config.desk.port or not config.database.path.is_file():
         return []
     try:
-        with closing(open_to_look(config.database.path)) as connection:
+        with open_to_look(config.database.target) as connection:
             found = snapshot(connection, list_users)
     except (StoreUnavailableError, StoreUnusableError):
         return []  # what can't be read is reported by others

@@ -22,7 +22,7 @@ from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.settings import note_gap
 from reminderd.store.stats import Wakes, next_wakes
 
-LOOK_FOR_COMMITS: Final = 0.25
+_SHORTEST_WAIT: Final = 0.25
 """Seconds between two checks for commits of other connections."""
 
 SEE_CALLS: Final = 0.25
@@ -219,7 +219,7 @@ class Poller:
     def _request_in(self, wakes: Wakes, monotonic: float) -> timedelta:
         """Return how long until a request that can't be sent now may be checked again; never zero."""
         ready_at = self._ready_at(wakes, monotonic)
-        return timedelta(seconds=max(ready_at - monotonic, LOOK_FOR_COMMITS))
+        return timedelta(seconds=max(ready_at - monotonic, _SHORTEST_WAIT))
 
     def _ready_at(self, wakes: Wakes, monotonic: float) -> float:
         """Return when on the monotonic clock the pace, the provider and the quiet after a restore allow a request."""
@@ -260,9 +260,8 @@ class Poller:
 
     async def _another_commit(self, version: int) -> None:
         with suppress(StoreUnavailableError):  # the loop's next turn sees it, too
-            while await self.context.database.data_version() == version:
+            while not await self.context.database.another_commit(version):
                 self._beats()
-                await trio.sleep(LOOK_FOR_COMMITS)
 
     async def _sit_out(self, error: StoreUnavailableError) -> None:
         if self.memory.failure is None:

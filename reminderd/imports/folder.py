@@ -33,8 +33,8 @@ from reminderd.imports.formats import format_of, profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
 from reminderd.imports.table import UnreadableError
-from reminderd.store.sqlite.driver import Connection
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.connection import Connection
+from reminderd.store.opening import open_sync
 
 DONE: Final = "done"
 """The folder, inside the folder, of files that were imported."""
@@ -190,7 +190,7 @@ def import_dropped(dropped: Dropped, config: Config, clock: Clock, is_stopped: C
         config=config,
         clock=clock,
     )
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         try:
             with _opened(dropped) as file:
                 form = profile.form or format_of(file, name)

@@ -28,9 +28,9 @@ from reminderd.imports.rejected import rejected_lines
 from reminderd.imports.snapshot import Coverage, Snapshot, nothing_cancelled, snapshot_of
 from reminderd.imports.table import STDIN, Table, UnreadableError
 from reminderd.imports.writing import comparing, recorded, refused, source_of, writing
+from reminderd.store.connection import Connection
 from reminderd.store.import_records import snapshots_before
 from reminderd.store.reminders import Source
-from reminderd.store.sqlite.driver import Connection
 
 _NO_FILES: Final[Mapping[Path, str]] = {}
 

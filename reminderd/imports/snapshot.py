@@ -23,8 +23,8 @@ from reminderd.imports.loop import ReadRow
 from reminderd.imports.table import MESSAGE_UNIT, SPREADSHEET_UNIT, Table, UnreadableError
 from reminderd.imports.writing import APPOINTMENTS_AT_ONCE, PAUSE
 from reminderd.store.appointments import appointments_between, cancel_appointment
+from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.reminders import Source, cancel, waiting_between
-from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 
 _NO_REF: Final = ("ref:", "cells:", CUT)
 

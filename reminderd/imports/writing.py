@@ -27,11 +27,10 @@ from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Cancellation, Decision, decide, decide_cancellation
 from reminderd.imports.loop import Chunk, Tally, Write
 from reminderd.store import appointments, reminders
+from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.import_records import begin_import, end_import, note_headers
 from reminderd.store.reminders import Source
-from reminderd.store.sqlite.driver import Connection, snapshot, transaction
-from reminderd.store.sqlite.opening import make_room
 
 PAUSE: Final = 0.02
 """Seconds after each transaction in which others can write, too; the next rows are being read meanwhile."""
@@ -51,7 +50,7 @@ def source_of(name: str, profile: str | None, actor: str) -> Source:
 
 def writing(connection: Connection, *, rules: Rules, source: Source, clock: Clock) -> Write:
     """Return what writes chunks into the database, each change with its audit line."""
-    make_room(connection)
+    connection.make_room()
     fixed = partial(put_and_cancel, rules=rules, mint=lambda: str(uuid4()), source=source)
 
     def write(chunk: Chunk) -> list[Decision]:

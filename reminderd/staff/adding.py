@@ -7,10 +7,10 @@ from attrs import frozen
 from reminderd.core.requests import ReminderRequest, warnings_of
 from reminderd.core.rules import Rules
 from reminderd.store import reminders
+from reminderd.store.connection import Connection
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.queries import Value
 from reminderd.store.reminders import Source
-from reminderd.store.rows import Connection
 
 
 @frozen(kw_only=True)

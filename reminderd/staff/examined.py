@@ -7,8 +7,8 @@ from attrs import define, field
 
 from reminderd.core.phone import Numbering
 from reminderd.core.requests import unfit
+from reminderd.store.connection import Connection
 from reminderd.store.queries import reminders_with_ids, waiting
-from reminderd.store.rows import Connection
 
 AT_ONCE: Final = 200
 """How many are examined in one transaction: each takes a tenth of a millisecond, and others wait for it."""

@@ -13,8 +13,8 @@ from reminderd.core.requests import REF_LIMIT, is_name, normal_name
 from reminderd.core.schedule.dates import day_of
 from reminderd.core.sentences import Sentence
 from reminderd.staff.report import midnight
+from reminderd.store.connection import Connection
 from reminderd.store.queries import LEAST_DIGITS, MOST_NAMED, ListPlace, Value, Wanted, ids_named, list_reminders
-from reminderd.store.rows import Connection
 
 A_PAGE: Final = 50
 

@@ -18,10 +18,10 @@ from reminderd.store.appointments import (
     find_appointment,
     stored_appointment,
 )
+from reminderd.store.connection import Connection
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.queries import Value
 from reminderd.store.reminders import Source, add_once, decisions
-from reminderd.store.rows import Connection
 
 
 @frozen(kw_only=True)

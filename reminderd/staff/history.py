@@ -13,8 +13,8 @@ from reminderd.core.schedule.cadence import cadence_in_words
 from reminderd.core.sentences import Part, Sentence
 from reminderd.store.appointments import StoredAppointment, stored_appointment
 from reminderd.store.changes import changes_of
+from reminderd.store.connection import Connection
 from reminderd.store.queries import Bundled, Value, acts_on, bundled_with, calls_of
-from reminderd.store.rows import Connection
 
 Row = Mapping[str, Value]
 

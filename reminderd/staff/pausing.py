@@ -5,7 +5,7 @@ from datetime import datetime
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.rules import Rules
 from reminderd.store.claims import standstill
-from reminderd.store.rows import Connection
+from reminderd.store.connection import Connection
 from reminderd.store.settings import last_pause, set_pause
 
 

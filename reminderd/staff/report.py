@@ -18,9 +18,10 @@ from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.tables.csv_rows import guarded
 from reminderd.store.by_day import figures_by_day
+from reminderd.store.connection import Connection
 from reminderd.store.import_records import imports_between
 from reminderd.store.queries import Value, Wanted, list_reminders
-from reminderd.store.rows import Connection, audit
+from reminderd.store.rows import audit
 
 COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
 

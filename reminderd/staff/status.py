@@ -17,12 +17,12 @@ from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusRepo
 from reminderd.core.sentences import Part, Sentence
 from reminderd.store.changes import backlog
 from reminderd.store.claims import standstill
+from reminderd.store.connection import Connection
 from reminderd.store.daemons import alive_daemons
 from reminderd.store.errors import CopyError
 from reminderd.store.import_records import imports_between, last_import, missing_file
 from reminderd.store.settings import database_id, last_pause, paused, unreached_since
 from reminderd.store.sqlite.backups import backup_age
-from reminderd.store.sqlite.driver import Connection
 from reminderd.store.stats import glance
 
 _FOLDER: Final = "[backup].folder"

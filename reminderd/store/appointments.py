@@ -22,6 +22,7 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.upsert import Decision, Intake, held_because, sealed
+from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
@@ -35,20 +36,8 @@ from reminderd.store.reminders import (
     look_alikes,
     with_warnings,
 )
-from reminderd.store.rows import (
-    APPOINTMENTS,
-    REMINDERS,
-    ROWS_A_STATEMENT,
-    Act,
-    Connection,
-    Row,
-    audit,
-    audit_all,
-    in_list,
-    to_ms,
-)
+from reminderd.store.rows import APPOINTMENTS, REMINDERS, ROWS_A_STATEMENT, Act, audit, audit_all, in_list, to_ms
 from reminderd.store.settings import put_setting, setting
-from reminderd.store.sqlite.driver import store_error
 
 PLANNED_AT_ONCE: Final = 50
 """How many appointments that others have changed are planned in one transaction, so that nobody waits long for it."""
@@ -360,7 +349,7 @@ class _Changes:
         try:
             transition = self.store(appointment, appointment, act="plan")
         except Exception as error:  # whatever another program wrote, the appointments after it must be planned
-            if store_error(error) is not None:
+            if self.connection.store_error(error) is not None:
                 raise  # an error of the database, not of this row
             logger.bind(appointment=appointment.id).exception("unexpected error with this appointment")
             self.connection.execute("ROLLBACK TO one")

@@ -8,8 +8,9 @@ from typing import Final
 
 from reminderd.core.figures import Figure, Figures, figure_of
 from reminderd.core.model import Status
+from reminderd.store.connection import Connection
 from reminderd.store.queries import NEEDS_HUMAN
-from reminderd.store.rows import Connection, to_ms
+from reminderd.store.rows import to_ms
 
 # Each day is asked for by itself: to sort a year's rows by their codes takes three times as long.
 _OF_DAY: Final = "scheduled_at >= :since AND scheduled_at < :until"

@@ -14,7 +14,8 @@ from attrs import evolve, frozen
 from reminderd.core.changes import Backlog, Change, ChangeKind, Cursor, CursorError, check_cursor, read_cursor
 from reminderd.core.model import CallOutcome
 from reminderd.core.reasons import EndCode
-from reminderd.store.rows import Connection, Row, from_ms, in_list, to_ms
+from reminderd.store.connection import Connection, Row
+from reminderd.store.rows import from_ms, in_list, to_ms
 from reminderd.store.settings import put_setting, setting
 
 _NAMES: Final = (

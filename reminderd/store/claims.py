@@ -14,10 +14,10 @@ from reminderd.core.model import Call, Reminder, Status
 from reminderd.core.pacing import Pace
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
+from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, note_settled, save
-from reminderd.store.rows import CALLS, REMINDERS, Connection, audit, from_ms, in_list, to_ms
+from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, in_list, to_ms
 from reminderd.store.settings import PACED_UNTIL, note_pace, paced_until
-from reminderd.store.sqlite.driver import store_error
 
 MOST_ROWS: Final = 200
 """The most rows without an action that one transaction settles, so that a backlog does not keep others waiting."""
@@ -167,7 +167,7 @@ class _Claims:
             )
             save(self.connection, before, transition.ledger, self.now)
         except Exception as error:  # whatever another program wrote, the rows after it must be checked
-            if store_error(error) is not None:
+            if self.connection.store_error(error) is not None:
                 raise  # an error of the database, not of this row
             logger.bind(reminder=call.reminder_id, call=call.id).exception("unexpected error with this call")
             self.connection.execute("ROLLBACK TO one")
@@ -198,19 +198,19 @@ class _Claims:
         """Decide what each reminder needs, with one read for all; a failure on one does not affect the others."""
         if not claimed:
             return []
-        self.connection.execute("SAVEPOINT some")
+        self.connection.execute("SAVEPOINT several")
         try:
             decided = self._decide_together(claimed)
         except Exception as error:  # whatever another program wrote, the reminders after it must be called
-            if store_error(error) is not None:
+            if self.connection.store_error(error) is not None:
                 raise
-            self.connection.execute("ROLLBACK TO some")
+            self.connection.execute("ROLLBACK TO several")
             if len(claimed) > 1:
                 decided = [transition for one in claimed for transition in self._decide_reminders([one])]
             else:
                 logger.bind(reminder=claimed[0].id).exception("unexpected error with this reminder")
                 decided = self._unexpected_error(claimed[0])
-        self.connection.execute("RELEASE some")
+        self.connection.execute("RELEASE several")
         return decided
 
     def _unexpected_error(self, reminder: Reminder) -> list[Transition]:
@@ -220,7 +220,7 @@ class _Claims:
         try:
             save(self.connection, before, transition.ledger, self.now)
         except Exception as error:
-            if store_error(error) is not None:
+            if self.connection.store_error(error) is not None:
                 raise
             logger.bind(reminder=reminder.id).exception("unexpected error with this reminder")
             return []

@@ -7,7 +7,8 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.daemons import Daemon, Job, alive, is_forgotten, seen
-from reminderd.store.rows import Connection, Row, from_ms, in_list, to_ms
+from reminderd.store.connection import Connection, Row
+from reminderd.store.rows import from_ms, in_list, to_ms
 
 _NAMES: Final = (
     "id",

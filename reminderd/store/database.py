@@ -1,10 +1,9 @@
 """The open database: a writer that commits in groups, a separate reader, and their lifetime."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeVar
 
 import trio
@@ -12,11 +11,14 @@ from attrs import field, frozen
 from loguru import logger
 
 from reminderd.clock import Clock
+from reminderd.databases import PostgresServer, Target
+from reminderd.store.connection import Connection, snapshot
+from reminderd.store.engine import Commits, Connections
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.sqlite.driver import Connection, data_version, snapshot, sqlite_warning
-from reminderd.store.sqlite.opening import BUSY_TIMEOUT, open_connection, tidy
-from reminderd.store.sqlite.trio_sqlite import Runner, TrioConnection, open_on_trio
-from reminderd.store.sqlite.writer import Writer
+from reminderd.store.sqlite import engine as sqlite
+from reminderd.store.sqlite.opening import BUSY_TIMEOUT
+from reminderd.store.threads import OnThread, Runner
+from reminderd.store.writer import Writer
 
 T = TypeVar("T")
 
@@ -32,11 +34,12 @@ _LONGEST_PAUSE: Final = 5.0
 class Database:
     """The database as tasks use it while `open_database` keeps it open."""
 
-    path: Path
-    sqlite_warning: str | None
-    """A warning for the admin about the SQLite library in use; None: there is none."""
+    target: Target
+    warnings: Sequence[str]
+    """What the admin should know of the engine in use, a sentence each."""
     _writer: Writer = field(repr=False)
-    _reads: TrioConnection = field(repr=False)
+    _reads: OnThread = field(repr=False)
+    _commits: Commits = field(repr=False)
 
     async def write(self, fn: Callable[[Connection, datetime], T], *, wait: bool = True) -> T:
         """Run `fn(connection, now)` in a transaction that other writes share; if it raises, only its work is undone.
@@ -50,7 +53,7 @@ class Database:
 
         Raises:
             StoreUnavailableError: Nothing was written; the caller may try again later.
-            StoreUnusableError: The file turned out to be damaged.
+            StoreUnusableError: The database turned out to be damaged.
         """
         return await self._writer.write(fn, wait=wait)
 
@@ -59,7 +62,7 @@ class Database:
 
         Raises:
             StoreUnavailableError: It can't be read right now.
-            StoreUnusableError: The file turned out to be damaged.
+            StoreUnusableError: The database turned out to be damaged.
         """
         return await self._reads.run(partial(snapshot, fn=fn))
 
@@ -73,16 +76,26 @@ class Database:
         """Return how many writes wait for their transaction."""
         return self._writer.queued
 
+    @property
+    def clock_offset(self) -> timedelta:
+        """Return how far the database's own clock was ahead of ours in the last transaction; zero if it has none."""
+        return self._writer.clock_offset
+
     async def data_version(self) -> int:
         """Return a number that changes whenever any process, including this one, has committed something."""
-        return await self.read(data_version)
+        return await self._commits.version()
+
+    async def another_commit(self, since: int) -> bool:
+        """Wait a moment, and return whether something may have been committed since `data_version` was `since`."""
+        return await self._commits.another(since)
 
 
 @frozen(eq=False)
 class Reader:
     """One more connection that only reads, for what must not keep others waiting."""
 
-    _reads: TrioConnection = field(repr=False)
+    _reads: OnThread = field(repr=False)
+    _commits: Commits = field(repr=False)
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn(connection)`; see `Database.read`."""
@@ -90,24 +103,26 @@ class Reader:
 
     async def data_version(self) -> int:
         """Return a number that changes whenever any other connection has committed something."""
-        return await self.read(data_version)
+        return await self._commits.version()
 
 
 @asynccontextmanager
-async def open_reader(path: Path) -> AsyncIterator[Reader]:
+async def open_reader(database: Database) -> AsyncIterator[Reader]:
     """Open one more connection to a database that is open, and close it at the end.
 
     Raises:
         StoreUnusableError: This isn't or can't be our database.
         StoreUnavailableError: It can't be opened now.
     """
-    async with open_on_trio(partial(open_connection, path, query_only=True)) as reads:
-        yield Reader(reads)
+    if isinstance(database.target, PostgresServer):
+        raise NotImplementedError
+    async with sqlite.one_more(database.target.path) as (reads, commits):
+        yield Reader(reads, commits)
 
 
 @asynccontextmanager
 async def open_database(
-    path: Path,
+    target: Target,
     clock: Clock,
     *,
     waiting: int = WAITING_WRITES,
@@ -120,8 +135,9 @@ async def open_database(
     An exception in the body is raised as it is, not in a group.
 
     Args:
-        path: The file.
-        clock: Gives each transaction its timestamp, read when the lock is held (on a worker thread).
+        target: The file or the server.
+        clock: Gives each transaction its timestamp, read when the lock is held (on a worker thread). A server's own
+            time takes its place.
         waiting: How many writes may wait for the writer.
         busy_timeout: How long a transaction waits for another program's transaction.
         runner: Where the connections' calls run; None: on Trio's worker threads, one per connection.
@@ -131,24 +147,26 @@ async def open_database(
         StoreUnusableError: This isn't or can't be our database; the message gives the reason in one line.
         StoreUnavailableError: It is locked, the disk is full …: a later try may succeed.
     """
-    opened = partial(open_connection, path, busy_timeout=busy_timeout)
-    async with (
-        open_on_trio(opened, runner) as writes,
-        open_on_trio(partial(opened, query_only=True), runner) as reads,
-    ):
-        writer = Writer(writes, clock, waiting, committed)
+    async with _connected(target, busy_timeout, runner) as connections:
+        writer = Writer(connections.writes, clock, waiting, committed)
         failure: BaseException | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(writer.run)
             try:
-                yield Database(path, sqlite_warning(), writer, reads)
+                yield Database(target, connections.warnings, writer, connections.reads, connections.commits)
             except BaseException as error:  # noqa: BLE001 - raised again outside the nursery, which would make it a group
                 failure = error
             writer.close()
-        with trio.CancelScope(shield=True):
-            await writes.run(tidy)
         if failure is not None:
             raise failure
+
+
+def _connected(
+    target: Target, busy_timeout: timedelta, runner: Runner | None
+) -> AbstractAsyncContextManager[Connections]:
+    if isinstance(target, PostgresServer):
+        raise NotImplementedError
+    return sqlite.connected(target.path, busy_timeout=busy_timeout, runner=runner)
 
 
 async def until_stored(write: Callable[[], Awaitable[T]]) -> T:

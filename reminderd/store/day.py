@@ -11,8 +11,9 @@ from attrs import frozen
 from reminderd.core.model import Appointment, CallOutcome, CallState, Reminder, Status
 from reminderd.core.outcomes import Group, Outcome, as_spoken, group_of, outcome
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.store.connection import Connection, Row
 from reminderd.store.queries import NEEDS_HUMAN, ListPlace
-from reminderd.store.rows import APPOINTMENTS, REMINDERS, Connection, Row, from_ms, in_list, sql_list, to_ms
+from reminderd.store.rows import APPOINTMENTS, REMINDERS, from_ms, in_list, sql_list, to_ms
 
 PAGE: Final = 50
 """Reminders of a page of a list."""
@@ -216,7 +217,7 @@ def read_list(connection: Connection, *, which: DayList, day: Day, after: ListPl
 
 def _count(connection: Connection, which: DayList, day: Day, most: int | None = None) -> int:
     limit = "" if most is None else " LIMIT :most"
-    sql = f"SELECT count(*) FROM (SELECT 1 FROM reminders WHERE {_conditions(day)[which]}{limit}) AS some"
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM reminders WHERE {_conditions(day)[which]}{limit}) AS counted"
     parameters = _span(day) if most is None else _span(day) | {"most": most}
     return int(connection.execute(sql, parameters).fetchone()[0])
 

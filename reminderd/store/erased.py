@@ -14,7 +14,8 @@ from attrs import evolve
 
 from reminderd.core.model import ERASED, Call
 from reminderd.core.rules import WEEK
-from reminderd.store.rows import Connection, to_ms
+from reminderd.store.connection import Connection
+from reminderd.store.rows import to_ms
 
 KEPT: Final = WEEK + timedelta(days=1)
 """What the limits count: see `Limits.free_from`."""

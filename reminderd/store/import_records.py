@@ -8,7 +8,8 @@ from typing import Final
 from reminderd.core.imports import FOLDER, Expected, ImportedSnapshot, ImportRecord, ImportStatus, SnapshotMark
 from reminderd.core.masking import without_numbers
 from reminderd.core.upsert import Intake
-from reminderd.store.rows import Connection, Row, from_ms, to_ms
+from reminderd.store.connection import Connection, Row
+from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.settings import put_setting, setting
 
 _COUNTS: Final[Mapping[Intake, str]] = {
@@ -38,7 +39,7 @@ _HEADERS: Final = "headers_of_"
 # One of the future was imported while the clock was ahead.
 _LAST_FILE: Final = f"""
 SELECT max(at) AS at FROM imports
- WHERE actor = :actor AND at <= :now AND (profile = :profile OR :profile IS NULL)
+ WHERE actor = :actor AND at <= :now AND (profile = :profile OR CAST(:profile AS TEXT) IS NULL)
    AND (status = 'done' AND (rejected = 0 OR {" + ".join(_COUNTS.values())} > 0)
         OR status = 'running' AND id = (SELECT max(id) FROM imports WHERE actor = :actor))
 """

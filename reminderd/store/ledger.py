@@ -13,19 +13,9 @@ from reminderd.core.model import ERASED, Appointment, Call, Member, Reminder
 from reminderd.core.outcomes import SPOKEN, reached_anybody
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import WEEK, Rules
+from reminderd.store.connection import Connection, Row
 from reminderd.store.erased import ERASURE_KEY, hashes, recognized
-from reminderd.store.rows import (
-    APPOINTMENTS,
-    CALLS,
-    MEMBERS,
-    REMINDERS,
-    Connection,
-    Row,
-    audit,
-    from_ms,
-    in_list,
-    to_ms,
-)
+from reminderd.store.rows import APPOINTMENTS, CALLS, MEMBERS, REMINDERS, audit, from_ms, in_list, to_ms
 
 _DAY: Final = timedelta(days=1)
 _NOTHING: Final = Ledger()
@@ -83,8 +73,10 @@ SELECT {_FACTS}, phone_number FROM (SELECT 1 AS one) AS one LEFT JOIN opt_outs O
 """
 """At least one row."""
 _CALL: Final = _NAMED.format("c.id = :id OR c.external_call_id = :external")
+# By an expression, as an index of the column would be read through all calls that have no id of the provider.
 _REPORTED: Final = _NAMED.format("""
-c.id = :attempt OR c.external_call_id = :external OR (c.reminder_id = :reminder AND +c.external_call_id IS NULL)
+c.id = :attempt OR c.external_call_id = :external
+OR (c.reminder_id = :reminder AND (c.external_call_id || '') IS NULL)
 """)
 _APPOINTMENTS: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE id IN {{}}"
 _PLANNED: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE appointment_id IN {{}} ORDER BY scheduled_at, id"

@@ -6,7 +6,9 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.store.rows import Connection, from_ms, to_ms
+from reminderd.store.connection import Connection
+from reminderd.store.queries import is_text
+from reminderd.store.rows import from_ms, to_ms
 
 ACTS: Final = (
     "download",
@@ -69,6 +71,8 @@ def looks(
         until: only what was before this moment; None: everything.
         after: where the page before it ends; None: the first page.
     """
+    if actor is not None and not is_text(actor):
+        return (), None
     conditions = [IS_LOOK]
     parameters: dict[str, str | int] = {"limit": PAGE + 1}
     if actor is not None:

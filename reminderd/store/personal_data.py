@@ -14,10 +14,11 @@ from reminderd.core.phone import spells
 from reminderd.core.reasons import HoldCode
 from reminderd.core.upsert import seals
 from reminderd.store.changes import forget_subjects
+from reminderd.store.connection import Connection, Row
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
 from reminderd.store.opt_outs import some_of
 from reminderd.store.queries import Value, acts_on, acts_on_appointment, calls_of, named
-from reminderd.store.rows import APPOINTMENTS, CALLS, REMINDERS, Connection, Row, audit, sql_list, to_ms
+from reminderd.store.rows import APPOINTMENTS, CALLS, REMINDERS, audit, sql_list, to_ms
 from reminderd.store.settings import put_setting, setting
 
 BATCH: Final = 200
@@ -244,7 +245,8 @@ _OF_NUMBER: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE phone_number
 _IS_ODD: Final = "(substr(phone_number, 1, 1) <> '+' OR trim(phone_number, '+0123456789') <> '')"
 _ODD: Final = f"""
 SELECT phone_number FROM reminders WHERE {_IS_ODD}
-UNION SELECT phone_number FROM call_logs WHERE {_IS_ODD} AND phone_number NOT LIKE '{ERASED}%'
+UNION SELECT phone_number FROM call_logs
+       WHERE {_IS_ODD} AND NOT (phone_number >= '{ERASED}' AND phone_number < '{ERASED}g')
 UNION SELECT phone_number FROM opt_outs WHERE {_IS_ODD}
 UNION SELECT phone_number FROM appointments WHERE {_IS_ODD}
 """

@@ -12,8 +12,9 @@ from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, as_spoken, outcome
 from reminderd.core.phone import Numbering, is_e164
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import normal_name, unfit
+from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import AmbiguousError
-from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Connection, Row, Shown, from_ms, in_list, sql_list, to_ms
+from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Shown, from_ms, in_list, sql_list, to_ms
 
 TIME_COLUMNS: Final = MOMENTS | {"at"}
 
@@ -184,8 +185,11 @@ def ids_named(connection: Connection, name: str) -> list[str]:
 
 
 def is_text(name: str) -> bool:
-    """Return whether it can be compared with a name: an argument of the command line may be no UTF-8."""
-    return not any("\ud800" <= one <= "\udfff" for one in name)
+    """Return whether it can be compared with a name.
+
+    An argument of the command line may be no UTF-8, and a URL may have NUL, which some engines can't store.
+    """
+    return not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in name)
 
 
 def looking_like(connection: Connection, names: Collection[str]) -> dict[str, list[str]]:

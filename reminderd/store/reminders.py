@@ -30,6 +30,7 @@ from reminderd.core.upsert import (
     sealed,
     why_held,
 )
+from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.opt_outs import opted_out_of
@@ -42,18 +43,7 @@ from reminderd.store.queries import (
     reminder_with_id,
     reminder_with_ref,
 )
-from reminderd.store.rows import (
-    ROWS_A_STATEMENT,
-    Act,
-    Connection,
-    Row,
-    audit,
-    audit_all,
-    from_ms,
-    in_list,
-    insert_rows,
-    to_ms,
-)
+from reminderd.store.rows import ROWS_A_STATEMENT, Act, audit, audit_all, from_ms, in_list, insert_rows, to_ms
 
 API: Final = "api"
 """The actor of requests over HTTP."""

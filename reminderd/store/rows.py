@@ -1,21 +1,21 @@
 """Rows and data classes: one table of columns drives how reminders, calls and memberships are read and written.
 
-Only this module handles milliseconds and flags as integers. It also says what the store needs from a connection of any
-engine, and records acts.
+Only this module handles milliseconds and flags as integers. It also records acts.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Flag, StrEnum, auto
 from functools import cached_property, lru_cache
 from itertools import chain
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
 
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import Appointment, AppointmentStatus, Call, CallOutcome, CallState, Member, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.store.connection import Connection, Row
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -35,43 +35,6 @@ T = TypeVar("T")
 
 Value = str | int | None
 """What a column contains."""
-
-
-class Row(Protocol):
-    """One row, with its columns by name and by place."""
-
-    def __getitem__(self, column: str | int | slice, /) -> Any:  # noqa: ANN401 - a column's type is its table's
-        """Return the value of a column, by its name or its place from 0; of a slice, a tuple of values."""
-
-    def keys(self) -> Sequence[str]:
-        """Return the names of the columns."""
-
-
-class Rows(Protocol):
-    """The result of a statement."""
-
-    @property
-    def rowcount(self) -> int:
-        """Return how many rows it has written."""
-
-    def fetchone(self) -> Any:  # noqa: ANN401 - a `Row`, or None
-        """Return the next row; None: there is no more."""
-
-    def fetchall(self) -> list[Any]:
-        """Return all remaining rows."""
-
-    def __iter__(self) -> Iterator[Any]:
-        """Iterate over all remaining rows."""
-
-
-class Connection(Protocol):
-    """Runs statements with named parameters (`:name`), in a transaction that its owner begins and ends."""
-
-    def execute(self, sql: str, parameters: Mapping[str, Any] = ..., /) -> Rows:
-        """Run one statement."""
-
-    def executemany(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> Rows:
-        """Run a statement once for each set of parameters."""
 
 
 def to_ms(moment: datetime) -> int:

@@ -11,9 +11,10 @@ from reminderd.core.masking import without_any_numbers
 from reminderd.core.model import Call
 from reminderd.core.pacing import Pace
 from reminderd.core.rules import Rules
+from reminderd.store.connection import Connection
 from reminderd.store.erased import recognized_among
 from reminderd.store.queries import Value, named
-from reminderd.store.rows import CALLS, Connection, audit, from_ms, to_ms
+from reminderd.store.rows import CALLS, audit, from_ms, to_ms
 
 _LAST_PAUSE: Final = """
 SELECT id, at, actor, act, reminder_id, detail FROM audit WHERE act IN ('pause', 'resume') ORDER BY id DESC LIMIT 1

@@ -14,7 +14,8 @@ from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.monitoring import LAST_DAY, STUCK_AFTER, Counts, Glance
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.store.rows import Connection, from_ms, sql_list, to_ms
+from reminderd.store.connection import Connection
+from reminderd.store.rows import from_ms, sql_list, to_ms
 from reminderd.store.settings import last_pause, paced_until, paused, unreached_since
 
 MOST_WAITING: Final = 100_000

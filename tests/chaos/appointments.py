@@ -14,8 +14,8 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.script.templates import Values
+from reminderd.store.connection import Connection
 from reminderd.store.rows import APPOINTMENTS, REMINDERS, to_ms
-from reminderd.store.sqlite.driver import Connection
 from tests.chaos.carrier import CarrierCall, Subject
 from tests.chaos.configurations import TEMPLATES, ZONE
 from tests.chaos.endings import MESSAGES

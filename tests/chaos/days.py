@@ -26,8 +26,9 @@ from reminderd.clock import SystemClock
 from reminderd.core.model import Status
 from reminderd.core.reasons import EndCode
 from reminderd.results.webhook import AT_ONCE
+from reminderd.store.connection import Connection, transaction
 from reminderd.store.rows import from_ms, to_ms
-from reminderd.store.sqlite.driver import Connection, OperationalError, transaction
+from reminderd.store.sqlite.driver import OperationalError
 from reminderd.store.sqlite.opening import open_sync
 from tests.chaos.day_promises import Wanted, broken_calls, broken_results
 from tests.chaos.invariants import Expectations, disorder, doubles, losses

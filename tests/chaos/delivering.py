@@ -13,13 +13,14 @@ import trio
 
 from reminderd.clock import SystemClock
 from reminderd.core.rules import Backoff
+from reminderd.databases import SqliteFile
 from reminderd.results.answer_files import Files, keep_writing
 from reminderd.results.forms import Form
 from reminderd.results.webhook import Destination, Sender
 from reminderd.store.changes import FOLDER, backlog, progress
+from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.feed import Feed
-from reminderd.store.sqlite.driver import Connection
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SOON = Backoff(first=timedelta(milliseconds=5), maximum=timedelta(milliseconds=20))
@@ -47,7 +48,7 @@ def die_at(write: int, *, after: bool) -> None:
 async def main(path: str, url: str, folder: str) -> None:
     """Deliver everything in both ways, then end."""
     clock, stopping = SystemClock(), trio.Event()
-    async with open_database(Path(path), clock) as database, trio.open_nursery() as nursery:
+    async with open_database(SqliteFile(Path(path)), clock) as database, trio.open_nursery() as nursery:
         destination = Destination(url=url, secret=SECRET, backoff=SOON, pause=SOON)
         feed = Feed(database, stopping)
         sender = Sender(destination=destination, database=database, feed=feed, clock=clock, stopping=stopping)

@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 from attrs import frozen
 
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.connection import Connection
 from tests.chaos.record import Record
 
 _BETWEEN_DIGITS: Final = re.compile(r"(?<=\d)[ ().-]+(?=\d)")

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from attrs import define, field
 
 import reminderd
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import SqliteConnection
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Lines:
     ran: list[Line] = field(factory=list)
     effects: list[int] = field(factory=list)
     """The number of the last line before each commit and each request."""
-    _connections: list[Connection] = field(factory=list)
+    _connections: list[SqliteConnection] = field(factory=list)
     _is_at_sqlite: bool = False
 
     @property
@@ -79,7 +79,7 @@ class Lines:
             result = call()
         finally:
             self._is_at_sqlite = False
-        if isinstance(result, Connection):
+        if isinstance(result, SqliteConnection):
             self._connections.append(result)
             result.set_trace_callback(lambda sql: self.has_effect() if sql == "COMMIT" else None)
         return result

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from attrs import define, field
 
+from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection, connect
+from reminderd.store.sqlite.driver import connect
 from tests.chaos.carrier import Subject, message_for, names_in
 
 _EPOCH: Final = 2440587.5

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import apsw
 from attrs import define, field, frozen
 
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import SqliteConnection
 from reminderd.store.sqlite.opening import BUSY_TIMEOUT, _prepare
 
 _SECTOR: Final = 512
@@ -150,15 +150,26 @@ def _named(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Any:
     return kind(row)
 
 
+class _Connection(apsw.Connection):
+    """apsw's connection, with what ours does beyond the library's."""
+
+    own_patience = None
+    for_update, skip_locked = SqliteConnection.for_update, SqliteConnection.skip_locked
+    begin, begin_snapshot = SqliteConnection.begin, SqliteConnection.begin_snapshot
+    commit, roll_back = SqliteConnection.commit, SqliteConnection.roll_back
+    store_error, spoils_all = SqliteConnection.store_error, SqliteConnection.spoils_all
+    is_passing, _has_begun = SqliteConnection.is_passing, SqliteConnection._has_begun
+
+
 @contextmanager
-def recorded(path: Path, recording: Recording) -> Iterator[Connection]:
+def recorded(path: Path, recording: Recording) -> Iterator[SqliteConnection]:
     """The store's connection to a file, all of whose writes are recorded: by apsw, as only it takes a file system."""
     vfs = RecordingVFS("recording", recording)
-    connection = apsw.Connection(str(path), vfs="recording")
+    connection = _Connection(str(path), vfs="recording")
     connection.cursor_factory = _Cursor
     connection.row_trace = _named
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # apsw's files have no shared memory
-    with closing(cast("Connection", connection)) as prepared:
+    with closing(cast("SqliteConnection", connection)) as prepared:
         _prepare(prepared, path, BUSY_TIMEOUT)
         yield prepared
     vfs.unregister()

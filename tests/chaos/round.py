@@ -17,9 +17,9 @@ from reminderd.clock import SystemClock
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
+from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.reminders import Source, cancel
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 from reminderd.store.sqlite.opening import open_sync
 from tests.chaos.invariants import Expectations, broken, doubles, losses
 from tests.chaos.leaks import leaks, private

@@ -7,8 +7,9 @@ from pathlib import Path
 from attrs import frozen
 
 from reminderd.core.model import Call, Member, Reminder, Status
+from reminderd.store.connection import Connection
 from reminderd.store.rows import CALLS, MEMBERS, REMINDERS
-from reminderd.store.sqlite.driver import Connection, Row, connect
+from reminderd.store.sqlite.driver import Row, connect
 
 
 @frozen

@@ -21,14 +21,14 @@ from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import CallState, Status
 from reminderd.core.rules import Rules
 from reminderd.engine.context import Context
+from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.copying import copy
-from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.integrity import check
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.restoring import restore
-from reminderd.store.sqlite.trio_sqlite import Runner, worker_threads
+from reminderd.store.threads import Runner, worker_threads
 from tests.e2e.conftest import Clinic
 from tests.support.clinic import a_clinic, failing_parts, until_failing, until_ready
 from tests.support.clock import HandClock

@@ -18,6 +18,7 @@ from attrs import define, field, frozen
 
 from reminderd.core.answers import Answer, Capabilities, LookUpAnswer, Report
 from reminderd.core.rules import Rules
+from reminderd.databases import SqliteFile
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context, Memory, Sightings
 from reminderd.engine.dialer import check, dial
@@ -104,7 +105,7 @@ class Trip:
     async def live(self, lines: Lines) -> None:
         """One process, until nothing is due anymore."""
         self._sightings = Sightings()
-        async with open_database(self.path, self.clock, runner=lines.run) as database:
+        async with open_database(SqliteFile(self.path), self.clock, runner=lines.run) as database:
             self._database, self._lines = database, lines
             await self._report_all()
             while await self._next_wake():

@@ -11,8 +11,9 @@ from attrs import frozen
 
 from reminderd.clock import SystemClock
 from reminderd.core.reasons import EndCode
+from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection, IntegrityError
+from reminderd.store.sqlite.driver import IntegrityError
 from reminderd.store.sqlite.opening import open_sync
 from tests.e2e.conftest import Clinic
 from tests.support.clinic import a_clinic

@@ -11,8 +11,8 @@ from reminderd.clock import SystemClock
 from reminderd.core.imports import FOLDER
 from reminderd.imports import one_file
 from reminderd.imports.writing import refused
+from reminderd.store.connection import transaction
 from reminderd.store.import_records import begin_import
-from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 

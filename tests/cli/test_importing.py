@@ -21,7 +21,7 @@ from reminderd.core.requests import ReminderRequest
 from reminderd.core.tables.csv_rows import unguarded
 from reminderd.imports.loop import CHUNK, MOST_WARNINGS
 from reminderd.store import reminders
-from reminderd.store.sqlite.driver import transaction
+from reminderd.store.connection import transaction
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.builders import RULES

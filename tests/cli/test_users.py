@@ -14,7 +14,7 @@ from pyotp import TOTP
 from reminderd.cli.main import reminderd
 from reminderd.clock import SystemClock
 from reminderd.passwords import is_right
-from reminderd.store.sqlite.driver import snapshot, transaction
+from reminderd.store.connection import snapshot, transaction
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.users import User, find_user, open_session
 from tests.cli.conftest import Terminal

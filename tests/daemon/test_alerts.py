@@ -19,6 +19,7 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.daemon.side_jobs import Alerts, by_apprise, message, watch
+from reminderd.databases import SqliteFile
 from reminderd.store.database import Database, open_database
 from reminderd.store.import_records import file_alert
 from reminderd.store.queries import News
@@ -72,7 +73,7 @@ async def insert(database: Database, name: str, status: str = "failed", **column
 async def watched(path: Path, recipient: Recipient, *rows: Sequence[Any]) -> AsyncIterator[Database]:
     clock = HandClock()
     stopping = trio.Event()
-    async with open_database(path, clock) as database, trio.open_nursery() as nursery:
+    async with open_database(SqliteFile(path), clock) as database, trio.open_nursery() as nursery:
         for name, status, columns in rows:
             await insert(database, name, status, **columns)
         alerts = Alerts(database=database, clock=clock, send=recipient, every=ONCE, stopping=stopping)
@@ -239,7 +240,7 @@ async def test_a_file_that_has_not_come_is_alerted_once_for_each_day(tmp_path: P
     expected = Expected(by=Daily(at=time(6, 30), zone=ZoneInfo("Europe/Berlin")), hours=CallingHours(ZoneInfo("UTC")))
     for day in (0, 0, 1):
         clock, stopping = HandClock(time=NOW + timedelta(days=day)), trio.Event()
-        async with open_database(tmp_path / "db", clock) as database, trio.open_nursery() as nursery:
+        async with open_database(SqliteFile(tmp_path / "db"), clock) as database, trio.open_nursery() as nursery:
             alerts = Alerts(
                 database=database, clock=clock, send=recipient, every=ONCE, stopping=stopping, expected=expected
             )

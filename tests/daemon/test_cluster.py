@@ -17,6 +17,7 @@ from loguru import logger
 from reminderd.core.daemons import LEASE, Daemon, Job
 from reminderd.daemon import cluster
 from reminderd.daemon.cluster import Membership, Share, has_ended, membership, process_of
+from reminderd.databases import SqliteFile
 from reminderd.store.daemons import daemons, record
 from reminderd.store.database import open_database
 from reminderd.store.sqlite.opening import open_sync
@@ -83,7 +84,7 @@ class House:
         return made
 
     async def _run(self, *, task_status: trio.TaskStatus[One]) -> None:
-        async with open_database(self.path, self.clock) as database, trio.open_nursery() as nursery:
+        async with open_database(SqliteFile(self.path), self.clock) as database, trio.open_nursery() as nursery:
             made = One(membership(database, self.clock, part="dial"), nursery)
             made.membership.follow(ALERTS)
             made.start()

@@ -18,19 +18,20 @@ from reminderd.core.logins import counters
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.daemon.setup import daily_jobs
 from reminderd.daemon.side_jobs import AGAIN_AFTER, DailyJob, backups, change_retention, do_daily, retention
+from reminderd.databases import SqliteFile
 from reminderd.store.changes import WEBHOOK, queue
+from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backups_in
-from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync, scrub
 from reminderd.store.users import note_failure
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
-from tests.support.rows import insert_row
+from tests.support.rows import insert_row, sqlite
 
 AT_NOON = Daily(at=time(12, 0), zone=ZoneInfo("UTC"))
 """`NOW` is ten o'clock."""
@@ -213,7 +214,7 @@ async def test_a_job_whose_turn_comes_after_the_stop_does_not_begin() -> None:
 async def test_the_daemons_jobs_share_one_lock(tmp_path: Path) -> None:
     environ = {"REMINDERD__BACKUP__FOLDER": "copies", "REMINDERD__PROVIDER__KIND": "sandbox"}
     config = load_config(None, environ, tmp_path)
-    async with open_database(tmp_path / "db", HandClock()) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), HandClock()) as database:
         found = daily_jobs(config, database=database, clock=HandClock(), stopping=trio.Event())
     assert len(found) == 3
     assert found[0].turn is found[1].turn is found[2].turn
@@ -223,7 +224,7 @@ async def test_a_backup_dated_in_the_future_is_logged_and_does_not_prevent_a_new
     tmp_path: Path, lines: list[str]
 ) -> None:
     clock = HandClock()
-    async with open_database(tmp_path / "db", clock) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         family = f"db-{await id_of(database):.8}"
         future = tmp_path / f"{family}-20990101T000000Z.db"
         future.touch()
@@ -237,7 +238,7 @@ async def test_a_backup_dated_in_the_future_is_logged_and_does_not_prevent_a_new
 async def test_a_backup_is_made_logged_and_found_after_a_restart(tmp_path: Path, lines: list[str]) -> None:
     clock = SeenClock()
     database, folder = tmp_path / "reminderd.db", tmp_path / "copies"
-    async with open_database(database, clock) as opened:
+    async with open_database(SqliteFile(database), clock) as opened:
         own_id = await id_of(opened)
         for _ in range(2):
             stopping = trio.Event()
@@ -254,7 +255,7 @@ async def test_a_backup_is_made_logged_and_found_after_a_restart(tmp_path: Path,
 async def test_a_failed_backup_is_logged_and_tried_again(tmp_path: Path, lines: list[str]) -> None:
     clock = HandClock()
     folder = tmp_path / "missing" / "copies"
-    async with open_database(tmp_path / "db", clock):
+    async with open_database(SqliteFile(tmp_path / "db"), clock):
         job = backups(tmp_path / "db", folder, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
         async with running_job(job):
             await until(lambda: bool(lines))
@@ -263,7 +264,7 @@ async def test_a_failed_backup_is_logged_and_tried_again(tmp_path: Path, lines: 
 
 async def test_errors_in_the_database_are_logged_after_its_backup(tmp_path: Path, lines: list[str]) -> None:
     clock = HandClock()
-    async with open_database(tmp_path / "db", clock) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         await insert(database, "r1", status="called", wake_at=None)
         with open_sync(tmp_path / "db") as clinics_own:
             clinics_own.execute("PRAGMA foreign_keys = OFF")
@@ -277,7 +278,7 @@ async def test_errors_in_the_database_are_logged_after_its_backup(tmp_path: Path
 
 async def test_old_reminders_are_purged_at_the_start_and_then_every_day(tmp_path: Path, lines: list[str]) -> None:
     clock = HandClock()
-    async with open_database(tmp_path / "db", clock) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         for name, age in (("old", 31 * DAY), ("young", 30 * DAY - HOUR)):
             at = to_ms(NOW - age)
             await insert(database, name, status="called", wake_at=None, scheduled_at=at, updated_at=at)
@@ -298,7 +299,7 @@ async def test_old_changes_of_outcomes_are_deleted(tmp_path: Path) -> None:
     async def kept() -> bool:
         return await database.read(lambda c: [row[0] for row in c.execute("SELECT seq FROM changes")]) == [3, 4]
 
-    async with open_database(tmp_path / "db", clock) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         for number, age in enumerate((9, 8, 7, 1)):
             at = to_ms(NOW - age * DAY)
             await insert(database, f"r{number}", status="called", wake_at=None, scheduled_at=at, updated_at=at)
@@ -320,7 +321,7 @@ async def test_old_failures_to_log_in_are_forgotten_even_if_nothing_is_purged(tm
     async def are_forgotten() -> bool:
         return await database.read(lambda c: c.execute("SELECT counter FROM login_failures").fetchone()) is None
 
-    async with open_database(tmp_path / "db", clock) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         stranger = counters("anna", "198.51.100.7", exists=False, is_known=False)
         await database.write(partial(note_failure, counted=stranger, detail=""))
         assert not await are_forgotten()
@@ -332,7 +333,7 @@ async def test_old_failures_to_log_in_are_forgotten_even_if_nothing_is_purged(tm
 @pytest.mark.parametrize("days", [0, 30])
 async def test_an_interrupted_rewrite_is_finished_at_the_next_start(tmp_path: Path, days: int) -> None:
     clock = HandClock()
-    async with open_database(tmp_path / "db", clock) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         await leave_traces(database)
         assert await unused_pages(database) > 0
         job = retention(database, daily=AT_NOON, days=days, clock=clock, stopping=trio.Event())
@@ -349,11 +350,11 @@ async def test_a_failed_rewrite_is_tried_again_after_an_hour(
     def scrub_after_an_error(connection: Connection) -> bool:
         if errors:
             raise errors.pop()
-        return scrub(connection)
+        return scrub(sqlite(connection))
 
     monkeypatch.setattr("reminderd.daemon.side_jobs.scrub", scrub_after_an_error)
     clock = HandClock()
-    async with open_database(tmp_path / "db", clock) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         at = to_ms(NOW - 31 * DAY)
         await insert(database, "old", status="called", wake_at=None, scheduled_at=at, updated_at=at)
         job = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
@@ -367,7 +368,7 @@ async def test_a_failed_rewrite_is_tried_again_after_an_hour(
 
 async def test_a_wal_that_a_reader_holds_is_emptied_an_hour_later(tmp_path: Path, lines: list[str]) -> None:
     clock = HandClock()
-    async with open_database(tmp_path / "db", clock) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         await leave_traces(database)
         job = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
         with open_sync(tmp_path / "db") as reader:
@@ -386,7 +387,7 @@ async def test_a_wal_that_a_reader_holds_is_emptied_an_hour_later(tmp_path: Path
 
 async def test_a_file_too_large_to_rewrite_is_logged(tmp_path: Path, lines: list[str]) -> None:
     clock = HandClock()
-    async with open_database(tmp_path / "db", clock) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         at = to_ms(NOW - 31 * DAY)
         await insert(database, "old", status="called", wake_at=None, scheduled_at=at, updated_at=at)
         job = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event(), most_bytes=8192)

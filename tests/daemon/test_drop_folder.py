@@ -57,7 +57,7 @@ async def watching(
     config, stopping, clock = loaded(inbox, more), trio.Event(), clock or HandClock()
     sink = logger.add(lambda line: log.append(str(line).rstrip()), format="{level} {message}")
     try:
-        async with open_database(config.database.path, clock) as database, trio.open_nursery() as nursery:
+        async with open_database(config.database.target, clock) as database, trio.open_nursery() as nursery:
             folder = DropFolder(
                 folder=Folder(inbox),
                 config=config,

@@ -18,6 +18,7 @@ from reminderd.core.script.prompts import Question
 from reminderd.daemon.cluster import membership
 from reminderd.daemon.endpoints import DatabaseRecorder, note_answer
 from reminderd.daemon.setup import DaemonState, Options, set_up
+from reminderd.databases import SqliteFile
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
 from reminderd.metrics import Instruments
@@ -53,7 +54,7 @@ class ReceivingProvider(FakeProvider):
 
 @asynccontextmanager
 async def a_recorder(path: Path, *, knows_one_call: bool = False) -> AsyncIterator[DatabaseRecorder]:
-    async with open_database(path, HandClock(), busy_timeout=timedelta(milliseconds=50)) as database:
+    async with open_database(SqliteFile(path), HandClock(), busy_timeout=timedelta(milliseconds=50)) as database:
         yield DatabaseRecorder(
             database=database,
             rules=RULES,
@@ -81,7 +82,7 @@ def test_a_webhook_answered_with_an_error_still_proves_that_our_address_works(st
 async def test_the_daemon_remembers_a_webhook_that_it_could_not_record(tmp_path: Path) -> None:
     path, stopping = tmp_path / "reminderd.db", trio.Event()
     async with (
-        open_database(path, HandClock(), busy_timeout=timedelta(milliseconds=50)) as database,
+        open_database(SqliteFile(path), HandClock(), busy_timeout=timedelta(milliseconds=50)) as database,
         trio.open_nursery() as nursery,
     ):
         daemon = DaemonState(

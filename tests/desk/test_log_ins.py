@@ -14,6 +14,7 @@ from pyotp import TOTP
 
 from reminderd.core.logins import Role
 from reminderd.core.wrong_tokens import client_address
+from reminderd.databases import SqliteFile
 from reminderd.desk.log_ins import MOST_WAITING, Attempt, LogInRefused, LogIns, RefusalCode
 from reminderd.passwords import hash_password, is_right
 from reminderd.store.database import Database, open_database, open_reader
@@ -37,7 +38,7 @@ def clock() -> HandClock:
 
 @pytest.fixture
 async def database(tmp_path: Path, clock: HandClock) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "reminderd.db", clock) as opened:
+    async with open_database(SqliteFile(tmp_path / "reminderd.db"), clock) as opened:
         for name, key in (("anna", None), ("berta", KEY), *((f"name{number}", None) for number in range(20))):
             secrets = Secrets(password_hash=HASH, totp_secret=key)
             await opened.write(partial(add_user, name=name, role=Role.DESK, secrets=secrets, actor="root"))
@@ -46,7 +47,7 @@ async def database(tmp_path: Path, clock: HandClock) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def log_ins(database: Database, clock: HandClock) -> AsyncIterator[LogIns]:
-    async with open_reader(database.path) as reader:
+    async with open_reader(database) as reader:
         yield LogIns(database, reader, clock)
 
 

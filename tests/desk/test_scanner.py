@@ -14,8 +14,8 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from reminderd.core.logins import Role
 from reminderd.desk.app import ROUTES
 from reminderd.desk.pages import PageRoute
+from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection
 from reminderd.web.server import bind, serve
 from tests.desk.scanner import HOSTILE, MARK, RULES, Scan, shown
 from tests.support.builders import NOW

@@ -22,7 +22,7 @@ from reminderd.daemon.run import Running
 from reminderd.desk.app import ROUTES
 from reminderd.desk.sessions import COOKIE
 from reminderd.passwords import hash_password
-from reminderd.store.sqlite.driver import transaction
+from reminderd.store.connection import transaction
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.users import Secrets, add_user, remove_user, set_secrets
 from tests.desk.scanner import HOSTILE

@@ -15,12 +15,12 @@ from reminderd.core.rules import Rules
 from reminderd.desk.today import _of_call, way_back
 from reminderd.staff.acts import sight_of
 from reminderd.store import day as day_module
+from reminderd.store.connection import Connection
 from reminderd.store.day import LastCall
 from reminderd.store.queries import reminder_with_id
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import set_pause
 from reminderd.store.settle import settle_report
-from reminderd.store.sqlite.driver import Connection
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.desk import REPORT, DeskServer, Page, a_config, desk_of, titles_name_nobody
 from tests.support.rows import insert_call, insert_row

@@ -10,9 +10,10 @@ from reminderd.config import ClinicConfig, Config, DatabaseConfig, with_provider
 from reminderd.core.diagnosis import Finding, Mark
 from reminderd.doctor.machine import check_daemons, check_database
 from reminderd.providers.twilio.settings import TwilioSettings
+from reminderd.store.connection import transaction
 from reminderd.store.daemons import record
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import connect, sqlite_warning, transaction
+from reminderd.store.sqlite.driver import connect, sqlite_warning
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import open_sync
 from tests.doctor.conftest import marks_of

@@ -9,8 +9,8 @@ from reminderd.config import Config, load_config
 from reminderd.core.diagnosis import Mark
 from reminderd.core.imports import FOLDER
 from reminderd.doctor.machine import check_drop_folder
+from reminderd.store.connection import transaction
 from reminderd.store.import_records import begin_import
-from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import HOUR, NOW
 

@@ -9,7 +9,7 @@ from reminderd.core.diagnosis import Mark
 from reminderd.core.logins import Role
 from reminderd.doctor.connections import Asking
 from reminderd.doctor.pages import check_accounts, check_pages
-from reminderd.store.sqlite.driver import transaction
+from reminderd.store.connection import transaction
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.users import Secrets, add_user
 from tests.support.builders import NOW

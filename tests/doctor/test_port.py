@@ -8,8 +8,8 @@ from attrs import evolve
 from reminderd.config import Config, DatabaseConfig, WebConfig, provider_section
 from reminderd.core.diagnosis import Mark
 from reminderd.doctor.connections import Asking, LocalDaemon, asking, bind_error, check_port
+from reminderd.store.connection import snapshot
 from reminderd.store.settings import database_id
-from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.opening import open_sync
 from tests.doctor.conftest import ALIVE, generic, says, site
 from tests.support.hostile_provider import (

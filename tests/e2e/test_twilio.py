@@ -12,9 +12,9 @@ from reminderd.clock import SystemClock
 from reminderd.core.model import CallOutcome, Status
 from reminderd.core.reasons import EndCode
 from reminderd.providers.twilio.webhooks import signature
+from reminderd.store.connection import transaction
 from reminderd.store.reminders import Source, cancel
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import transaction
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import RULES
 from tests.support.ports import a_free_port

@@ -16,8 +16,8 @@ from reminderd.core.rules import Backoff
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
 from reminderd.providers.base import Placement
-from reminderd.store.sqlite.driver import snapshot
-from reminderd.store.sqlite.trio_sqlite import Runner, worker_threads
+from reminderd.store.connection import snapshot
+from reminderd.store.threads import Runner, worker_threads
 from tests.support.builders import HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
 from tests.support.engine import FakeProvider, accepts, an_engine, restored_now

@@ -76,9 +76,9 @@ def by_page(file: Path, config: Config) -> None:
     )
     with open_sync(config.database.path):
         pass  # the daemon has made it
-    shown = check(one, config.database.path, lambda _share, _tally: None, lambda: False)
+    shown = check(one, config.database.target, lambda _share, _tally: None, lambda: False)
     assert isinstance(shown, Checked)
-    done = take(one, config.database.path, shown, lambda _share, _tally: None, lambda: False)
+    done = take(one, config.database.target, shown, lambda _share, _tally: None, lambda: False)
     assert isinstance(done, Done)
     assert done == shown.would, "what was shown is what is done"
 

@@ -19,6 +19,7 @@ from attrs import frozen
 from reminderd.config import Config, load_config, rules_of
 from reminderd.core.answers import Accepted, Report
 from reminderd.core.imports import ImportStatus
+from reminderd.databases import SqliteFile
 from reminderd.imports.folder import Folder, import_dropped
 from reminderd.results.answer_files import Files, every, keep_writing
 from reminderd.results.forms import Form
@@ -179,7 +180,7 @@ async def results(folder: Path, config: Config, clock: HandClock) -> list[dict[s
     """Let the file of results be written, and read it back."""
     stopping = trio.Event()
     form = Form(format="csv", columns=config.import_.profiles["practice"].columns, zone=ZONE)
-    async with open_database(folder / "clinic.db", clock) as database, trio.open_nursery() as nursery:
+    async with open_database(SqliteFile(folder / "clinic.db"), clock) as database, trio.open_nursery() as nursery:
         files = Files(
             folder=folder / "answers",
             form=form,

@@ -15,6 +15,7 @@ import trio
 
 from reminderd.clock import SystemClock
 from reminderd.core.schedule.time_zones import Daily
+from reminderd.databases import SqliteFile
 from reminderd.results import answer_files
 from reminderd.results.answer_files import Files, every, forget_answers, keep_writing
 from reminderd.results.forms import Form
@@ -90,7 +91,7 @@ def refs(into: Path) -> list[str]:
 async def test_each_file_has_what_has_changed_since_the_one_before(tmp_path: Path) -> None:
     clock, into = HandClock(), tmp_path / "out"
     into.mkdir()
-    async with open_database(tmp_path / "db", CLOCK) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), CLOCK) as database:
         await ended(database, "a", "b")
         async with writing(files(database, into, clock)):
             await until_noted(database, 2)
@@ -115,7 +116,7 @@ async def test_after_a_kill_the_same_file_is_there_once_and_later_changes_are_in
     def die(*_: object, **__: object) -> None:
         raise KilledError
 
-    async with open_database(tmp_path / "db", CLOCK) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), CLOCK) as database:
         await ended(database, "a", "b")
         with monkeypatch.context() as killing:
             killing.setattr(answer_files, place, die)
@@ -135,7 +136,7 @@ async def test_one_file_is_written_after_each_day(tmp_path: Path) -> None:
     clock, into = HandClock(), tmp_path / "out"
     into.mkdir()
     daily = Daily(at=time(), zone=ZONE).due
-    async with open_database(tmp_path / "db", clock) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         await ended(database, "a")
         async with writing(files(database, into, clock, daily)):
             await until_noted(database, 1)
@@ -155,7 +156,7 @@ async def test_a_clock_that_was_ahead_does_not_hold_up_the_next_file(tmp_path: P
     into.mkdir()
     ahead = HandClock()
     ahead.advance(timedelta(days=300))
-    async with open_database(tmp_path / "db", ahead) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), ahead) as database:
         await ended(database, "a")
         async with writing(files(database, into, ahead)):
             await until_noted(database, 1)
@@ -169,7 +170,7 @@ async def test_a_folder_that_cannot_be_written_is_an_error_once_and_nothing_is_l
 ) -> None:
     monkeypatch.setattr(answer_files, "_LOOK", 0.01)
     into = tmp_path / "out"
-    async with open_database(tmp_path / "db", CLOCK) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), CLOCK) as database:
         await ended(database, "a")
         async with writing(files(database, into, HandClock())):
             await until(lambda: bool(lines))
@@ -185,7 +186,7 @@ async def test_a_folder_that_cannot_be_written_is_an_error_once_and_nothing_is_l
 async def test_after_a_restore_everything_that_is_kept_is_in_files_with_other_names(tmp_path: Path) -> None:
     clock, into = HandClock(), tmp_path / "out"
     into.mkdir()
-    async with open_database(tmp_path / "db", CLOCK) as database:
+    async with open_database(SqliteFile(tmp_path / "db"), CLOCK) as database:
         await ended(database, "a", "b")
         async with writing(files(database, into, clock)):
             await until_noted(database, 2)

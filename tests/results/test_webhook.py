@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 from reminderd.clock import Clock, SystemClock
 from reminderd.core.changes import Backlog
 from reminderd.core.rules import Backoff
+from reminderd.databases import SqliteFile
 from reminderd.providers.http import HttpClient
 from reminderd.results.webhook import AT_ONCE, Destination, Sender
 from reminderd.store.changes import backlog
@@ -106,7 +107,7 @@ async def sending(
 
 @asynccontextmanager
 async def clinic(folder: Path) -> AsyncIterator[Database]:
-    async with open_database(folder / "clinic.db", CLOCK) as database:
+    async with open_database(SqliteFile(folder / "clinic.db"), CLOCK) as database:
         yield database
 
 

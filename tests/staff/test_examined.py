@@ -4,12 +4,12 @@ from pathlib import Path
 
 from reminderd.core.phone import Numbering
 from reminderd.staff.examined import AT_ONCE, Examined
+from reminderd.store.connection import Connection
 from reminderd.store.queries import uncallable
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import NOW
-from tests.support.rows import insert_row
+from tests.support.rows import insert_row, sqlite
 
 BERLIN = Numbering(country="DE")
 YEAR_2999 = 32_472_144_000_000
@@ -23,9 +23,9 @@ def insert(connection: Connection, name: str, number: str, **columns: object) ->
 def loaded(connection: Connection, examined: Examined) -> str:
     """Return the SQL list of the reminders that were read whole to examine what is new."""
     asked: list[str] = []
-    connection.set_trace_callback(asked.append)
+    sqlite(connection).set_trace_callback(asked.append)
     assert examined.examine(connection)
-    connection.set_trace_callback(None)
+    sqlite(connection).set_trace_callback(None)
     return asked[1].partition(" IN ")[2]
 
 
@@ -76,8 +76,8 @@ def test_those_that_wait_are_found_from_an_index_alone(tmp_path: Path) -> None:
     with open_sync(tmp_path / "clinic.db") as connection:
         insert(connection, "a", "+4930123456", scheduled_at=to_ms(NOW))
         asked: list[str] = []
-        connection.set_trace_callback(asked.append)
+        sqlite(connection).set_trace_callback(asked.append)
         Examined(BERLIN).examine(connection)
-        connection.set_trace_callback(None)
+        sqlite(connection).set_trace_callback(None)
         plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {asked[0]}").fetchall()]
     assert plan == ["SEARCH reminders USING COVERING INDEX reminders_to_look_at (wake_at>?)"]

@@ -23,6 +23,7 @@ from reminderd.staff.foreseen import (
 from reminderd.store.reminders import RefTakenError, Source
 from tests.support.appointments import AT, TWICE, a_request
 from tests.support.builders import DAY, HOUR, NOW, hours
+from tests.support.rows import sqlite
 from tests.support.store import Store, a_store
 
 ANNA = Source(actor="anna")
@@ -144,11 +145,11 @@ def test_an_appointment_is_foreseen_with_each_of_its_calls(store: Store) -> None
 @pytest.mark.parametrize("ref", [None, "G-7"])
 def test_what_is_foreseen_is_read_by_an_index_however_much_is_stored(store: Store, ref: str | None) -> None:
     asked: list[str] = []
-    store.connection.set_trace_callback(asked.append)
+    sqlite(store.connection).set_trace_callback(asked.append)
     foreseen(store, evolve(REMINDER, ref=ref))
     request = evolve(a_request(), ref=ref)
     foresee_appointment(store.connection, request=request, rules=store.rules, source=ANNA, now=store.now)
-    store.connection.set_trace_callback(None)
+    sqlite(store.connection).set_trace_callback(None)
     explained = [store.connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall() for sql in asked]
     read = {row["detail"] for rows in explained for row in rows}
     assert any("reminders" in one for one in read)

@@ -8,9 +8,9 @@ import pytest
 
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.staff.pausing import pause_mark, resume
+from reminderd.store.connection import Connection, transaction
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import paused, put_setting, set_pause
-from reminderd.store.sqlite.driver import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import NOW, RULES
 

@@ -13,10 +13,10 @@ from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.core.monitoring import DaemonReport, StatusReport
 from reminderd.core.sentences import text_of
 from reminderd.staff.status import in_zone, lines_of, look_at_database, status_report
+from reminderd.store.connection import snapshot, transaction
 from reminderd.store.daemons import record
 from reminderd.store.import_records import begin_import, end_import
 from reminderd.store.settings import set_pause
-from reminderd.store.sqlite.driver import snapshot, transaction
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import NOW, a_daemon
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from reminderd.databases import SqliteFile
+from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
-from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.clock import HandClock
 
@@ -26,7 +27,7 @@ def clock() -> HandClock:
 
 @pytest.fixture
 async def database(path: Path, clock: HandClock) -> AsyncIterator[Database]:
-    async with open_database(path, clock, busy_timeout=SHORT) as opened:
+    async with open_database(SqliteFile(path), clock, busy_timeout=SHORT) as opened:
         yield opened
 
 

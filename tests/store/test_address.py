@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -10,6 +9,7 @@ from attrs import evolve
 from reminderd.core.answers import Accepted, Capabilities, Found
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import Status
+from reminderd.databases import Target
 from reminderd.store.personal_data import erase
 from reminderd.store.settings import address_alert, follow_address, note_address_alert, note_gap, unreached_since
 from tests.support.builders import HOUR, MINUTE, SECOND, a_report, able
@@ -20,8 +20,8 @@ RULES = able(Capabilities(look_up=True, asks_what_to_say=True), redial_delays=(H
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with a_store(tmp_path / "reminderd.db", RULES) as store:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target, RULES) as store:
         store.write(partial(follow_address, address="https://clinic.example"))
         yield store
 

@@ -27,6 +27,7 @@ from reminderd.store.rows import REMINDERS, to_ms
 from reminderd.store.settle import look
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request
 from tests.support.builders import DAY, MINUTE, NOW, SECOND
+from tests.support.rows import sqlite
 from tests.support.store import Store, a_store
 
 ASKS = evolve(TWICE, capabilities=Capabilities(asks_what_to_say=True, look_up=True, drop=True))
@@ -289,11 +290,11 @@ class counted:  # noqa: N801 - reads as a verb
         self.connection, self.statements = store.connection, list[str]()
 
     def __enter__(self) -> list[str]:
-        self.connection.set_trace_callback(self.statements.append)
+        sqlite(self.connection).set_trace_callback(self.statements.append)
         return self.statements
 
     def __exit__(self, *_: object) -> None:
-        self.connection.set_trace_callback(None)
+        sqlite(self.connection).set_trace_callback(None)
 
 
 def test_an_event_of_a_planned_reminder_loads_its_appointment_and_the_others(store: Store) -> None:
@@ -312,7 +313,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from reminderd.store.appointments import plan_due
-from reminderd.store.sqlite.driver import transaction
+from reminderd.store.connection import transaction
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.appointments import TWICE
 

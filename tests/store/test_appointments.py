@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from reminderd.core.model import Appointment, AppointmentStatus, Reminder
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 from reminderd.core.upsert import Intake
+from reminderd.databases import Target
 from reminderd.store.appointments import (
     appointment_decisions,
     appointments_between,
@@ -43,8 +43,8 @@ FILE = Source(actor="anna", detail="import of list.csv", profile="nightly", canc
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with a_store(tmp_path / "reminderd.db", TWICE) as store:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target, TWICE) as store:
         yield store
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Limits
+from reminderd.databases import Target
 from reminderd.store.claims import poke
 from reminderd.store.reminders import Source, call_again, cancel
 from reminderd.store.rows import to_ms
@@ -27,9 +27,9 @@ WORDS_LIKE_OURS = ["dialing", "not-placed", "unconfirmed", "refused", "unreporte
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(target: Target) -> Iterator[Store]:
     """Return a store in which `r1` is due."""
-    with a_store(tmp_path / "reminderd.db", LONG) as store:
+    with a_store(target, LONG) as store:
         store.insert("r1")
         yield store
 

@@ -7,7 +7,7 @@ from reminderd.core.figures import Figure
 from reminderd.store.by_day import figures_by_day
 from reminderd.store.rows import to_ms
 from tests.support.builders import NOW
-from tests.support.rows import insert_row
+from tests.support.rows import insert_row, sqlite
 from tests.support.store import Store, a_store
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -38,9 +38,9 @@ def test_each_reminder_counts_on_the_day_of_its_time(tmp_path: Path) -> None:
 def test_days_are_counted_from_indexes_alone(tmp_path: Path) -> None:
     with a_store(tmp_path / "clinic.db") as store:
         asked: list[str] = []
-        store.connection.set_trace_callback(asked.append)
+        sqlite(store.connection).set_trace_callback(asked.append)
         figures_by_day(store.connection, midnights=[MONDAY, MONDAY + DAY])
-        store.connection.set_trace_callback(None)
+        sqlite(store.connection).set_trace_callback(None)
         plans = [store.connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchone()["detail"] for sql in asked]
     assert plans == [
         "SEARCH reminders USING COVERING INDEX reminders_by_scheduled_at (scheduled_at>? AND scheduled_at<?)",

@@ -1,9 +1,8 @@
 """Each change of an outcome is recorded once, in order, in its transaction, whichever program makes it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from reminderd.core.answers import Accepted
 from reminderd.core.changes import Cursor, CursorError
 from reminderd.core.script.prompts import Question
+from reminderd.databases import Target
 from reminderd.store import reminders
 from reminderd.store.changes import (
     WEBHOOK,
@@ -34,8 +34,8 @@ STAFF = Source(actor="anna")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with a_store(tmp_path / "clinic.db") as store:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target) as store:
         yield store
 
 
@@ -180,9 +180,11 @@ def test_pages_follow_each_other_without_a_gap(store: Store) -> None:
     assert newest_change(store.connection) == second.cursor.seq == 3
 
 
-def test_a_cursor_of_another_database_is_refused_even_if_its_number_exists(store: Store, tmp_path: Path) -> None:
+def test_a_cursor_of_another_database_is_refused_even_if_its_number_exists(
+    store: Store, new_target: Callable[[], Target]
+) -> None:
     cancelled(store, 3)
-    with a_store(tmp_path / "other.db") as other:
+    with a_store(new_target()) as other:
         cancelled(other, 3)
         with pytest.raises(CursorError, match="restored"):
             changes_after(

@@ -22,6 +22,7 @@ from reminderd.store.settings import PACED_UNTIL, setting
 from reminderd.store.settle import look
 from reminderd.store.sqlite.driver import OperationalError
 from tests.support.builders import BOTH, DAY, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, a_report, able, hours
+from tests.support.rows import sqlite
 from tests.support.store import Store, a_store
 
 
@@ -532,9 +533,9 @@ def statements(store: Store) -> list[str]:
     seen: list[str] = []
     capacity = Capacity(requests=10, checks=10, request_in=MINUTE)
     take = partial(claim, capacity=capacity, rules=store.rules, witness=store.witness(), mint=store.mint)
-    store.connection.set_trace_callback(seen.append)
+    sqlite(store.connection).set_trace_callback(seen.append)
     store.write(take)
-    store.connection.set_trace_callback(None)
+    sqlite(store.connection).set_trace_callback(None)
     ignored = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "--")
     return [one for one in seen if not one.lstrip().startswith(ignored)]
 

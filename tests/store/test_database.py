@@ -10,9 +10,11 @@ import trio
 import trio.testing
 from attrs import frozen
 
+from reminderd.databases import SqliteFile
+from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.sqlite.driver import Connection, sqlite_warning
+from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import MINUTE, NOW
 from tests.support.clock import HandClock
@@ -68,13 +70,13 @@ async def test_the_data_version_changes_with_every_commit(database: Database, co
     assert await database.data_version() == third
 
 
-async def test_a_database_has_its_path_and_the_librarys_warning(database: Database, path: Path) -> None:
-    assert database.path == path
-    assert database.sqlite_warning == sqlite_warning()
+async def test_a_database_has_its_target_and_the_librarys_warning(database: Database, path: Path) -> None:
+    assert database.target == SqliteFile(path)
+    assert [*database.warnings] == [warning for warning in (sqlite_warning(),) if warning is not None]
 
 
 async def test_two_openers_of_one_file_see_each_others_writes(path: Path, clock: HandClock) -> None:
-    async with open_database(path, clock) as one, open_database(path, clock) as two:
+    async with open_database(SqliteFile(path), clock) as one, open_database(SqliteFile(path), clock) as two:
         async with trio.open_nursery() as nursery:
             for number in range(20):
                 nursery.start_soon((one, two)[number % 2].write, setting(f"{number:02}"))
@@ -84,7 +86,7 @@ async def test_two_openers_of_one_file_see_each_others_writes(path: Path, clock:
 async def test_an_exception_of_the_body_is_raised_unchanged(path: Path, clock: HandClock) -> None:
     error = ValueError("a bug")
     with pytest.raises(ValueError, match="a bug") as caught:  # noqa: PT012 - the block's end is what is tested
-        async with open_database(path, clock) as database:
+        async with open_database(SqliteFile(path), clock) as database:
             await database.write(setting("a"))
             raise error
     assert caught.value is error
@@ -93,13 +95,13 @@ async def test_an_exception_of_the_body_is_raised_unchanged(path: Path, clock: H
 
 async def test_an_exception_group_is_raised_unchanged(path: Path, clock: HandClock) -> None:
     with pytest.RaisesGroup(ValueError):
-        async with open_database(path, clock), trio.open_nursery():
+        async with open_database(SqliteFile(path), clock), trio.open_nursery():
             raise ValueError("a bug")
 
 
 async def test_cancelling_the_body_closes_the_database(path: Path, clock: HandClock) -> None:
     with trio.CancelScope() as scope:
-        async with open_database(path, clock) as database:
+        async with open_database(SqliteFile(path), clock) as database:
             await database.write(setting("a"))
             scope.cancel()
             await trio.sleep_forever()
@@ -117,7 +119,7 @@ async def test_waiting_writes_are_finished_even_if_everything_is_cancelled(path:
         go_on.wait()
 
     with trio.CancelScope() as scope:
-        async with open_database(path, clock) as database, trio.open_nursery() as nursery:
+        async with open_database(SqliteFile(path), clock) as database, trio.open_nursery() as nursery:
             nursery.start_soon(database.write, slow)
             await trio.to_thread.run_sync(begun.wait)
             nursery.start_soon(database.write, setting("a"))
@@ -130,7 +132,7 @@ async def test_waiting_writes_are_finished_even_if_everything_is_cancelled(path:
 async def test_a_cancelled_opening_opens_nothing(path: Path, clock: HandClock) -> None:
     with trio.CancelScope() as scope:
         scope.cancel()
-        async with open_database(path, clock):
+        async with open_database(SqliteFile(path), clock):
             pytest.fail("it was opened")
     assert not await trio.Path(path).exists()
 
@@ -141,7 +143,7 @@ async def test_accepted_writes_are_finished_before_closing(path: Path, clock: Ha
     def slow(_connection: Connection, _now: datetime) -> None:
         closing.wait()
 
-    async with trio.open_nursery() as nursery, open_database(path, clock) as database:
+    async with trio.open_nursery() as nursery, open_database(SqliteFile(path), clock) as database:
         nursery.start_soon(database.write, slow)
         for number in range(200):
             nursery.start_soon(database.write, setting(f"{number:03}"))
@@ -151,7 +153,7 @@ async def test_accepted_writes_are_finished_before_closing(path: Path, clock: Ha
 
 
 async def test_a_write_after_closing_is_refused(path: Path, clock: HandClock) -> None:
-    async with open_database(path, clock) as database:
+    async with open_database(SqliteFile(path), clock) as database:
         pass
     with pytest.raises(StoreUnavailableError, match="being closed"):
         await database.write(setting("a"))
@@ -161,7 +163,7 @@ async def test_the_wal_is_emptied_at_the_end_even_if_others_have_it_open(
     path: Path, clock: HandClock, connection: Connection
 ) -> None:
     log = path.with_name("reminderd.db-wal")
-    async with open_database(path, clock) as database:
+    async with open_database(SqliteFile(path), clock) as database:
         await database.write(setting("a"))
         assert log.stat().st_size > 0
     assert log.stat().st_size == 0
@@ -169,7 +171,7 @@ async def test_the_wal_is_emptied_at_the_end_even_if_others_have_it_open(
 
 
 async def test_a_reader_does_not_prevent_closing(path: Path, clock: HandClock, connection: Connection) -> None:
-    async with open_database(path, clock, busy_timeout=timedelta(milliseconds=20)) as database:
+    async with open_database(SqliteFile(path), clock, busy_timeout=timedelta(milliseconds=20)) as database:
         connection.execute("BEGIN")
         assert setting_keys(connection) == []
         await database.write(setting("a"))
@@ -186,7 +188,7 @@ async def test_the_stored_query_statistics_contain_no_phone_numbers(path: Path, 
         connection.execute("SELECT id FROM reminders WHERE phone_number = '+49300000001'").fetchall()
         connection.execute("DELETE FROM reminders WHERE id <> 'r1'")
 
-    async with open_database(path, clock) as database:
+    async with open_database(SqliteFile(path), clock) as database:
         await database.write(many)
     content = await trio.Path(path).read_bytes()
     assert b"+49300000001" in content
@@ -195,7 +197,7 @@ async def test_the_stored_query_statistics_contain_no_phone_numbers(path: Path, 
 
 async def test_a_refused_file_is_a_one_line_error(tmp_path: Path, clock: HandClock) -> None:
     with pytest.raises(StoreUnusableError, match="there is no folder"):
-        async with open_database(tmp_path / "missing" / "x.db", clock):
+        async with open_database(SqliteFile(tmp_path / "missing" / "x.db"), clock):
             pytest.fail("it was opened")
 
 
@@ -214,7 +216,7 @@ async def inline(call: Callable[[], T], /) -> T:
 
 
 async def test_with_an_inline_runner_no_virtual_time_passes(path: Path, autojump_clock: trio.testing.MockClock) -> None:
-    async with open_database(path, VirtualClock(), runner=inline) as database:
+    async with open_database(SqliteFile(path), VirtualClock(), runner=inline) as database:
         await database.write(setting("a"))
         assert autojump_clock.current_time() == 0
         await trio.sleep(60)

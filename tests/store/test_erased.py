@@ -1,8 +1,7 @@
 """What an erasure leaves, and that nothing brings back what was erased or purged."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from reminderd.core.masking import without_numbers
 from reminderd.core.model import ERASED, CallState, Status
 from reminderd.core.reasons import HoldCode
 from reminderd.core.rules import Limits
+from reminderd.databases import Target
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.personal_data import Place, erase, purge_batch, record
@@ -27,8 +27,8 @@ PHONE = "+4930123456"
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with a_store(path, evolve(RULES, limits=Limits(per_day=1), max_lateness=3 * DAY)) as store:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target, evolve(RULES, limits=Limits(per_day=1), max_lateness=3 * DAY)) as store:
         yield store
 
 
@@ -107,10 +107,10 @@ def test_the_remaining_rows_do_not_identify_the_patient(store: Store) -> None:
     assert record(store.connection, phone_number=PHONE).empty
 
 
-def test_two_databases_have_two_hashes_for_a_number(tmp_path: Path) -> None:
+def test_two_databases_have_two_hashes_for_a_number(new_target: Callable[[], Target]) -> None:
     seen = set()
-    for name in ("one", "two"):
-        with a_store(tmp_path / name) as store:
+    for _ in range(2):
+        with a_store(new_target()) as store:
             end(store, "one", call(store, "one"))
             erased(store)
             seen.add(store.connection.execute("SELECT phone_number FROM call_logs").fetchone()[0])
@@ -186,8 +186,8 @@ def test_a_late_report_without_our_id_matches_no_erased_reminder(store: Store) -
         store.report(a_report("completed", reminder_id="one", external_call_id="ext-2"))
 
 
-def test_a_key_pressed_after_the_erasure_is_left_to_staff(path: Path) -> None:
-    with a_store(path, evolve(RULES, capabilities=Capabilities(asks_what_to_say=True))) as store:
+def test_a_key_pressed_after_the_erasure_is_left_to_staff(target: Target) -> None:
+    with a_store(target, evolve(RULES, capabilities=Capabilities(asks_what_to_say=True))) as store:
         call_id = call(store, "one")
         report = a_report("in-progress", attempt_id=call_id, reminder_id=None, external_call_id="ext-one")
         store.pick_up(report)

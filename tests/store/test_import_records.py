@@ -1,7 +1,6 @@
 from collections.abc import Iterator
 from datetime import time, timedelta
 from functools import partial
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,14 +9,15 @@ from reminderd.core.imports import FOLDER, Expected, ImportRecord, ImportStatus
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.upsert import Intake
+from reminderd.databases import Target
 from reminderd.store.import_records import begin_import, end_import, imports_between, last_import, missing_file
 from tests.support.builders import HOUR, NOW, SECOND
 from tests.support.store import Store, a_store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with a_store(tmp_path / "reminderd.db") as store:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target) as store:
         yield store
 
 

@@ -10,7 +10,7 @@ from reminderd.store import looks as module
 from reminderd.store.looks import IS_LOOK, PAGE, looks
 from reminderd.store.rows import audit, to_ms
 from tests.support.builders import NOW
-from tests.support.rows import insert_row
+from tests.support.rows import insert_row, sqlite
 from tests.support.store import Store, a_store
 
 SECOND = timedelta(seconds=1)
@@ -53,15 +53,16 @@ def test_lines_are_chosen_by_user_and_by_time(store: Store) -> None:
         audit(store.connection, NOW + place * SECOND, actor=actor, act="search")
     assert [one.at - NOW for one in looks(store.connection, actor="maria")[0]] == [2 * SECOND, 0 * SECOND]
     assert [one.actor for one in looks(store.connection, until=NOW + 2 * SECOND)[0]] == ["ben", "maria"]
+    assert looks(store.connection, actor="maria\0") == ((), None)
 
 
 def test_the_index_has_the_same_condition_and_is_used(store: Store) -> None:
     (index,) = store.connection.execute("SELECT sql FROM sqlite_master WHERE name = 'audit_of_looks'").fetchone()
     assert " ".join(index.split()).partition(" WHERE ")[2] == IS_LOOK
     asked: list[str] = []
-    store.connection.set_trace_callback(asked.append)
+    sqlite(store.connection).set_trace_callback(asked.append)
     looks(store.connection, actor="maria", until=NOW, after=module.LookPlace(NOW, 7))
-    store.connection.set_trace_callback(None)
+    sqlite(store.connection).set_trace_callback(None)
     plan = [row["detail"] for row in store.connection.execute(f"EXPLAIN QUERY PLAN {asked[0]}").fetchall()]
     assert any("SEARCH audit USING INDEX audit_of_looks" in step for step in plan), plan
     assert not any("SCAN audit" in step or ("audit" in step and "TEMP B-TREE" in step) for step in plan), plan

@@ -1,7 +1,6 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -10,6 +9,7 @@ from reminderd.core.answers import Accepted
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode
+from reminderd.databases import Target
 from reminderd.store import queries
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out, opted_out_of, page_of_opt_outs
 from reminderd.store.rows import to_ms
@@ -19,8 +19,8 @@ PHONE, OTHER_PHONE = "+12025550001", "+12025550002"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with a_store(tmp_path / "reminderd.db") as store:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target) as store:
         yield store
 
 

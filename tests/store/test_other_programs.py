@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from reminderd.core.lifecycle.transition import limit_of
 from reminderd.core.model import CallState, Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.script.prompts import Question
+from reminderd.databases import Target
 from reminderd.store import queries
 from reminderd.store.claims import poke
 from reminderd.store.reminders import Source, call_again
@@ -36,8 +36,8 @@ MOVE = "UPDATE reminders SET scheduled_at = ? WHERE id = 'r1'"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with a_store(tmp_path / "reminderd.db") as store:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target) as store:
         store.insert()
         yield store
 

@@ -5,7 +5,6 @@ A new column belongs into one of the two lists below, so that nobody forgets to 
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from attrs import evolve
 
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import ERASED, Call
+from reminderd.databases import Target
 from reminderd.store.personal_data import Place, erase, purge_batch
 from reminderd.store.rows import APPOINTMENTS, CALLS, REMINDERS, StoredTable, to_ms
 from tests.support.builders import DAY, NOW
@@ -53,8 +53,8 @@ SENTENCES = {"last_error", "error"}
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with a_store(path) as store:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target) as store:
         yield store
 
 

@@ -12,6 +12,7 @@ from reminderd.core.model import Status
 from reminderd.store.opt_outs import page_of_opt_outs
 from reminderd.store.queries import NEEDS_HUMAN, ListPlace, Wanted, ids_named, list_reminders, news
 from tests.support.builders import NOW
+from tests.support.rows import sqlite
 from tests.support.store import Store, a_store
 
 DAY = {"since": NOW, "until": NOW}
@@ -26,9 +27,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def plans(store: Store, read: Callable[[], object]) -> list[list[str]]:
     """Return SQLite's plan for each statement that a function executes."""
     asked: list[str] = []
-    store.connection.set_trace_callback(asked.append)
+    sqlite(store.connection).set_trace_callback(asked.append)
     read()
-    store.connection.set_trace_callback(None)
+    sqlite(store.connection).set_trace_callback(None)
     explained = [store.connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall() for sql in asked]
     return [[row["detail"] for row in rows] for rows in explained]
 

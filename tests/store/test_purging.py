@@ -25,9 +25,9 @@ from reminderd.store.personal_data import (
     unscrubbed,
 )
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.opening import BUSY_TIMEOUT, count_calls, scrub
+from reminderd.store.sqlite.opening import BUSY_TIMEOUT, scrub
 from tests.support.builders import DAY, NOW, RULES
-from tests.support.rows import insert_call
+from tests.support.rows import insert_call, sqlite
 from tests.support.store import Store, a_store, contents
 
 PHONE = "+12025554711"
@@ -260,9 +260,9 @@ def test_a_late_report_of_a_purged_reminder_reads_no_other_purged_rows(store: St
         insert(store, reminder_id, message="", phone_number="")
         called(store, reminder_id, id=f"c-{reminder_id}", phone_number="", external_call_id=f"e-{reminder_id}")
         taken = []
-        store.connection.set_progress_handler(lambda: taken.append(1), 100)
+        sqlite(store.connection).set_progress_handler(lambda: taken.append(1), 100)
         store.report(Report(external_call_id=f"e-{reminder_id}", status="completed", attempt_id=f"c-{reminder_id}"))
-        store.connection.set_progress_handler(None, 0)
+        sqlite(store.connection).set_progress_handler(None, 0)
         return len(taken)
 
     alone = steps("first")
@@ -282,7 +282,7 @@ def test_calls_are_found_by_index_after_their_number_has_grown(store: Store) -> 
         for number in range(2, 300):
             insert(store, f"r{number}")
             called(store, f"r{number}", id=f"c{number}")
-    store.write(count_calls)
+    store.write(lambda connection, _now: connection.refresh_statistics())
     assert by_index(store)
 
 
@@ -329,7 +329,7 @@ def test_no_byte_of_purged_data_is_left_in_the_files(store: Store, path: Path) -
         )
     store.connection.execute("COMMIT")
     assert purge(store) == 3000
-    assert scrub(store.connection)
+    assert scrub(sqlite(store.connection))
     files = [path, path.with_name("reminderd.db-wal"), path.with_name("reminderd.db-shm")]
     assert sorted(path.parent.iterdir()) == sorted(files)
     # By another process: to close the files in this one would drop the locks that SQLite holds on them.
@@ -345,12 +345,12 @@ def test_a_long_reader_prevents_emptying_the_wal_and_is_reported(store: Store, p
         reader.connection.execute("SELECT * FROM reminders").fetchone()
         purge(store)
         begun = time.monotonic()
-        assert not scrub(store.connection)
+        assert not scrub(sqlite(store.connection))
         assert time.monotonic() - begun < BUSY_TIMEOUT.total_seconds() / 2  # it waited for nobody, nor others for it
         assert unscrubbed(store.connection) is Traces.LOG
         reader.connection.execute("ROLLBACK")
-    store.connection.set_trace_callback(statements.append)
-    assert scrub(store.connection)
+    sqlite(store.connection).set_trace_callback(statements.append)
+    assert scrub(sqlite(store.connection))
     assert "VACUUM" not in statements
     assert unscrubbed(store.connection) is None
     patience = store.connection.execute("PRAGMA busy_timeout").fetchone()[0]
@@ -372,8 +372,8 @@ def test_a_short_reader_does_not_prevent_emptying_the_wal(store: Store, path: Pa
             if tries == 2 and reader.connection.in_transaction:
                 reader.connection.execute("ROLLBACK")
 
-        store.connection.set_trace_callback(until_the_second_try)
-        assert scrub(store.connection)
+        sqlite(store.connection).set_trace_callback(until_the_second_try)
+        assert scrub(sqlite(store.connection))
 
 
 def test_traces_are_marked_with_the_purge_until_the_file_is_rewritten(store: Store) -> None:
@@ -381,7 +381,7 @@ def test_traces_are_marked_with_the_purge_until_the_file_is_rewritten(store: Sto
     insert(store)
     purge(store)
     assert unscrubbed(store.connection) is Traces.FILE
-    assert scrub(store.connection)
+    assert scrub(sqlite(store.connection))
     assert unscrubbed(store.connection) is None
 
 
@@ -397,10 +397,10 @@ def test_a_purge_during_the_rewrite_stays_marked(store: Store, path: Path) -> No
 
     def once(statement: str) -> None:
         if statement.startswith("UPDATE settings"):  # the file is written, and the mark not changed yet
-            store.connection.set_trace_callback(None)
+            sqlite(store.connection).set_trace_callback(None)
             with a_store(path) as other:
                 other.write(lambda connection, _now: mark_unscrubbed(connection))
 
-    store.connection.set_trace_callback(once)
-    scrub(store.connection)
+    sqlite(store.connection).set_trace_callback(once)
+    scrub(sqlite(store.connection))
     assert unscrubbed(store.connection) is Traces.FILE

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from reminderd.core.model import Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, outcome
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.databases import Target
 from reminderd.store.queries import (
     MOST_NAMED,
     Bundled,
@@ -31,8 +31,8 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with a_store(tmp_path / "clinic.db") as store:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target) as store:
         store.insert("tomorrow", "+12025550001", scheduled_at=to_ms(NOW + DAY))
         store.insert("called", "+12025550002", status="called", response="confirmed")
         store.insert("wants", "+12025550003", status="called", response="cancel_requested")
@@ -65,11 +65,11 @@ def test_filtered_reminders_are_listed_by_time(store: Store, asked: dict[str, An
     assert [row["id"] for row in newest] == expected[::-1]
 
 
-def test_list_and_report_agree_on_who_needs_a_human(tmp_path: Path) -> None:
+def test_list_and_report_agree_on_who_needs_a_human(target: Target) -> None:
     """SQL picks the ones, the core sorts the others: every state that a row can have is asked of both."""
     reasons = (None, EndCode.OPTED_OUT, EndCode.NOT_ANSWERED)
     states = list(product(Status, (None, *Response, "moved"), reasons, (None, *HoldCode), (False, True)))
-    with a_store(tmp_path / "every.db") as store:
+    with a_store(target) as store:
         with store.one_transaction():
             for number, (status, response, reason, hold, is_done) in enumerate(states):
                 own = {"response": response, "end_code": reason, "hold_code": hold}
@@ -138,8 +138,8 @@ def test_calls_for_an_earlier_time_or_number_do_not_count(store: Store) -> None:
     assert (rows["called"], rows["wants"]) == (None, None)
 
 
-def test_waiting_for_a_stopped_daemon_is_not_an_invalid_state(tmp_path: Path) -> None:
-    with a_store(tmp_path / "stopped.db") as store:
+def test_waiting_for_a_stopped_daemon_is_not_an_invalid_state(target: Target) -> None:
+    with a_store(target) as store:
         store.insert("claimed", "+12025550001")
         assert store.claim()
         store.insert("gone", "+12025550002")
@@ -155,8 +155,8 @@ def an_appointment(store: Store, appointment_id: str, **columns: Any) -> None:
     insert_row(store.connection, "appointments", row)
 
 
-def test_a_name_is_that_of_a_reminder_its_appointment_or_its_patient(tmp_path: Path) -> None:
-    with a_store(tmp_path / "names.db") as store:
+def test_a_name_is_that_of_a_reminder_its_appointment_or_its_patient(target: Target) -> None:
+    with a_store(target) as store:
         an_appointment(store, "a1", ref="visit 7", patient_ref="P-9")
         an_appointment(store, "a2", ref="visit 8", patient_ref="P-9")
         store.insert("r1", ref="seven", appointment_id="a1")
@@ -174,16 +174,17 @@ def test_a_name_is_that_of_a_reminder_its_appointment_or_its_patient(tmp_path: P
     }
 
 
-def test_a_name_with_characters_that_nobody_sees_is_found(tmp_path: Path) -> None:
-    with a_store(tmp_path / "names.db") as store:
+def test_a_name_with_characters_that_nobody_sees_is_found(target: Target) -> None:
+    with a_store(target) as store:
         store.insert("r1", ref="visit\u00a07")
         assert ids_named(store.connection, "visit 7") == ["r1"]
         assert ids_named(store.connection, " visit 7\u200b") == ["r1"]
         assert ids_named(store.connection, "visit\udcff") == []
+        assert ids_named(store.connection, "visit\0") == []
 
 
-def test_a_name_that_very_many_have_is_looked_up_for_some_of_them(tmp_path: Path) -> None:
-    with a_store(tmp_path / "names.db") as store:
+def test_a_name_that_very_many_have_is_looked_up_for_some_of_them(target: Target) -> None:
+    with a_store(target) as store:
         an_appointment(store, "a1", ref="visit 7")
         with store.one_transaction():
             for number in range(MOST_NAMED + 2):

@@ -1,11 +1,11 @@
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from reminderd.core.answers import Accepted
 from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.databases import Target
 from reminderd.store import reminders as acts
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.personal_data import Traces, erase, note_export, record, unscrubbed
@@ -17,9 +17,9 @@ PHONE = "+4930123456"
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
+def store(target: Target) -> Iterator[Store]:
     """Return a store with a reminder called and opted out, one in an odd spelling, and one of another number."""
-    with a_store(path) as store:
+    with a_store(target) as store:
         store.insert("anna-1", PHONE)
         [action] = store.claim()
         store.answer(action, Accepted("ext-1"))

@@ -17,12 +17,12 @@ from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Limits
 from reminderd.core.upsert import Cancellation, Intake
 from reminderd.store import queries, reminders
+from reminderd.store.connection import snapshot
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.personal_data import erase
 from reminderd.store.queries import news, note_alerts
 from reminderd.store.reminders import RefTakenError, RequestsRefusedError, Source
-from reminderd.store.sqlite.driver import snapshot
-from reminderd.store.sqlite.opening import make_room, open_sync
+from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import HOUR, MINUTE, NOW, RULES, a_report, hours
 from tests.support.store import Store, a_store, contents
 
@@ -436,5 +436,5 @@ def test_a_row_is_found_by_id_or_ref(store: Store) -> None:
 
 def test_a_connection_for_large_imports_still_syncs_every_commit(tmp_path: Path) -> None:
     with open_sync(tmp_path / "reminderd.db") as connection:
-        make_room(connection)
+        connection.make_room()
         assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2

@@ -1,7 +1,6 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import TERMINAL, CallOutcome, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.script.prompts import Prompt, Question
+from reminderd.databases import Target
 from reminderd.store import queries
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import opt_out
@@ -29,8 +29,8 @@ PHONE, OTHER_PHONE = "+12025550001", "+12025550002"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with a_store(tmp_path / "reminderd.db") as store:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target) as store:
         store.insert()
         yield store
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from reminderd.core.model import Status
-from reminderd.store.sqlite.driver import Connection, Error, IntegrityError
+from reminderd.store.connection import Connection
+from reminderd.store.sqlite.driver import Error, IntegrityError
 from reminderd.store.sqlite.opening import open_connection, open_sync
 from tests.support.rows import insert_row
 

@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -18,6 +17,7 @@ from reminderd.core.answers import (
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import UNNUMBERED, CallOutcome, CallState, Status
 from reminderd.core.reasons import HoldCode
+from reminderd.databases import Target
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.sqlite.driver import IntegrityError
 from tests.support.builders import LOOK_UP, able
@@ -26,8 +26,8 @@ from tests.support.store import Store, a_store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with a_store(tmp_path / "reminderd.db") as store:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target) as store:
         store.insert()
         yield store
 

@@ -12,12 +12,12 @@ from reminderd.core.model import CallOutcome, Status
 from reminderd.core.monitoring import Glance
 from reminderd.core.outcomes import Outcome
 from reminderd.store import settings, stats
+from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import set_pause
-from reminderd.store.sqlite.driver import Connection
 from reminderd.store.stats import counts, glance, next_wakes
 from tests.support.builders import NOW
-from tests.support.rows import insert_call
+from tests.support.rows import insert_call, sqlite
 from tests.support.store import Store, a_store
 
 HOUR = timedelta(hours=1)
@@ -150,9 +150,9 @@ def test_a_pause_by_another_programs_sql_has_no_start_time(store: Store) -> None
 def test_no_query_reads_a_whole_table(store: Store) -> None:
     """An index may be read whole where it has only what waits; but of a table only the rows that an index names."""
     asked: list[str] = []
-    store.connection.set_trace_callback(asked.append)
+    sqlite(store.connection).set_trace_callback(asked.append)
     seen(store)
-    store.connection.set_trace_callback(None)
+    sqlite(store.connection).set_trace_callback(None)
     selects = [sql for sql in asked if "reminders" in sql or "call_logs" in sql or "webhook_receipts" in sql]
     assert len(selects) >= 8
     for sql in selects:
@@ -194,9 +194,9 @@ def test_a_scrape_is_cheap_with_a_million_rows(connection: Connection) -> None:
             taken += 1
             return 0
 
-        connection.set_progress_handler(step, 100)
+        sqlite(connection).set_progress_handler(step, 100)
         counts(connection, now=NOW)
-        connection.set_progress_handler(None, 100)
+        sqlite(connection).set_progress_handler(None, 100)
         return taken
 
     before = steps()

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from reminderd.store.connection import Connection
 from reminderd.store.errors import CopyError
-from reminderd.store.sqlite.driver import Connection, connect
+from reminderd.store.sqlite.driver import connect
 from reminderd.store.sqlite.integrity import check
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import older_copy, open_as_it_is, open_connection, open_sync

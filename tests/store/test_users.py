@@ -6,7 +6,7 @@ from typing import TypeVar
 import pytest
 
 from reminderd.core.logins import Failures, Role, counters
-from reminderd.store.sqlite.driver import Connection, transaction
+from reminderd.store.connection import Connection, transaction
 from reminderd.store.users import (
     Secrets,
     Session,

@@ -14,6 +14,7 @@ from reminderd.clock import Clock, SystemClock
 from reminderd.config import rules_of
 from reminderd.config.load import load_config
 from reminderd.daemon.endpoints import api
+from reminderd.databases import SqliteFile
 from reminderd.store.database import Database, open_database
 from reminderd.store.feed import Feed
 from reminderd.web.api import Throttle
@@ -56,7 +57,7 @@ async def an_api(folder: Path, *, clock: Clock = _CLOCK, throttle: Throttle | No
     async def readiness() -> Mapping[str, str | None]:
         return {}
 
-    async with open_database(folder / "clinic.db", clock) as database, trio.open_nursery() as nursery:
+    async with open_database(SqliteFile(folder / "clinic.db"), clock) as database, trio.open_nursery() as nursery:
         feed = Feed(database, throttle.stopping)
         its_api = api(config, database=database, rules=rules_of(config), feed=feed)
         webhooks = Webhooks(provider=SigningProvider(), recorder=Recorder())

@@ -19,13 +19,14 @@ from reminderd.config import Config
 from reminderd.config.schema import CallingConfig, ClinicConfig, DeskConfig, numbering_of, rules_of
 from reminderd.core.logins import Role
 from reminderd.core.monitoring import DaemonReport
+from reminderd.databases import SqliteFile
 from reminderd.desk.app import build_desk_app
 from reminderd.desk.context import Desk, DeskBase, open_desk
 from reminderd.desk.sessions import COOKIE
 from reminderd.passwords import hash_password
 from reminderd.staff.examined import Examined
+from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
-from reminderd.store.sqlite.driver import Connection
 from reminderd.store.users import Secrets, add_user, find_user, open_session
 from reminderd.web.server import bind, serve
 from tests.support.builders import NOW
@@ -326,7 +327,7 @@ async def desk_of(
     """
     config, clock = config or a_config(), clock or HandClock()
     async with (
-        open_database(folder / "reminderd.db", clock) as database,
+        open_database(SqliteFile(folder / "reminderd.db"), clock) as database,
         open_desk(database, clock) as base,
         trio.open_nursery() as nursery,
     ):

@@ -19,7 +19,7 @@ from reminderd.core.answers import Capabilities
 from reminderd.core.logins import Role
 from reminderd.desk.addresses import Addresses
 from reminderd.passwords import hash_password
-from reminderd.store.sqlite.driver import Connection, transaction
+from reminderd.store.connection import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.users import Secrets, add_user
 from tests.support.ports import a_free_port

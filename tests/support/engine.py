@@ -14,15 +14,16 @@ from reminderd.clock import Clock
 from reminderd.core.answers import Accepted, Answer, Capabilities, LookUpAnswer, NotFound, Report
 from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Backoff, Rules
+from reminderd.databases import SqliteFile
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments
 from reminderd.providers.base import Placement, Webhook
+from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.rows import CALLS, REMINDERS, to_ms
-from reminderd.store.sqlite.driver import Connection
-from reminderd.store.sqlite.trio_sqlite import Runner
+from reminderd.store.threads import Runner
 from tests.support.clock import HandClock
 from tests.support.rows import insert_row
 
@@ -214,7 +215,10 @@ async def an_engine(
         request_spacing=timedelta(seconds=1 / per_second if per_second else 0),
         **rules,
     )
-    async with open_database(path, store_clock or clock, runner=runner) as database, trio.open_nursery() as nursery:
+    async with (
+        open_database(SqliteFile(path), store_clock or clock, runner=runner) as database,
+        trio.open_nursery() as nursery,
+    ):
         memory = Memory(breaker=Breaker(the_rules.backoff), beat=clock.monotonic())
         memory.adjust(dialers=dialers, backoff=the_rules.backoff)
         context = Context(

@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.connection import Connection
+from reminderd.store.sqlite.driver import SqliteConnection
+
+
+def sqlite(connection: Connection) -> SqliteConnection:
+    """Return a connection as what it is, for what only SQLite has."""
+    assert isinstance(connection, SqliteConnection)
+    return connection
 
 
 def insert_row(connection: Connection, table: str, row: Mapping[str, Any]) -> None:

@@ -17,8 +17,10 @@ from reminderd.core.lifecycle.transition import Action, Transition
 from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Question
+from reminderd.databases import SqliteFile, Target
 from reminderd.engine.context import Sightings
 from reminderd.store.claims import Capacity, claim
+from reminderd.store.connection import Connection, transaction
 from reminderd.store.rows import CALLS, to_ms
 from reminderd.store.settle import (
     Spoken,
@@ -30,7 +32,6 @@ from reminderd.store.settle import (
     settle_report,
     settle_unspoken,
 )
-from reminderd.store.sqlite.driver import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.stats import next_wakes
 from tests.support.builders import NOW, RULES
@@ -170,6 +171,8 @@ class Store:
 
 
 @contextmanager
-def a_store(path: Path, rules: Rules = RULES, *, first_id: int = 1) -> Iterator[Store]:
+def a_store(database: Target | Path, rules: Rules = RULES, *, first_id: int = 1) -> Iterator[Store]:
+    path = database.path if isinstance(database, SqliteFile) else database
+    assert isinstance(path, Path)
     with open_sync(path) as connection:
         yield Store(connection, rules, ids=count(first_id))

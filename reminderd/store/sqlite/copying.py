@@ -14,7 +14,7 @@ from reminderd.files import begins, check, companions, put_in_place, scratch
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.queries import broken_promises
 from reminderd.store.settings import database_id
-from reminderd.store.sqlite.driver import Connection, Error, Row, connect, translated
+from reminderd.store.sqlite.driver import Error, Row, SqliteConnection, connect, translated
 from reminderd.store.sqlite.integrity import check as broken_rows
 from reminderd.store.sqlite.integrity import damage
 from reminderd.store.sqlite.migrate import APPLICATION_ID, migrations, schema_version
@@ -49,7 +49,7 @@ class Copy:
 
 
 def copy(
-    source: Connection,
+    source: SqliteConnection,
     target: Path,
     *,
     replace: bool = False,
@@ -101,7 +101,7 @@ def copy(
 
 
 @contextmanager
-def reading(file: Path) -> Iterator[Connection]:
+def reading(file: Path) -> Iterator[SqliteConnection]:
     """Open a finished copy for reading only; no file next to it is read or created.
 
     Raises:
@@ -133,7 +133,7 @@ def _no_copy(file: Path) -> str | None:
     return f"{neighbors[0]} is next to it, so it may be in use; expected a closed copy" if neighbors else None
 
 
-def mistakes_in(copied: Connection, *, file: Path) -> list[str]:
+def mistakes_in(copied: SqliteConnection, *, file: Path) -> list[str]:
     """Return what `db check` would report about a copy, apart from damage; `file` is its name in an error.
 
     Raises:
@@ -145,7 +145,7 @@ def mistakes_in(copied: Connection, *, file: Path) -> list[str]:
     return broken_rows(copied) or broken_promises(copied)
 
 
-def _refuse(source: Connection, target: Path, *, replace: bool, never: Mapping[Path, str]) -> None:
+def _refuse(source: SqliteConnection, target: Path, *, replace: bool, never: Mapping[Path, str]) -> None:
     own = Path(source.execute("PRAGMA database_list").fetchone()[2])
     is_there = check(
         target,
@@ -169,7 +169,7 @@ def _is_copy(file: Path, *, own_id: str | None) -> bool:
         return False
 
 
-def id_in(connection: Connection) -> str | None:
+def id_in(connection: SqliteConnection) -> str | None:
     """Return the id of a database or a copy; None: it has none, or it is too damaged to be read."""
     try:
         return database_id(connection)
@@ -177,7 +177,7 @@ def id_in(connection: Connection) -> str | None:
         return None
 
 
-def size_of(connection: Connection) -> int:
+def size_of(connection: SqliteConnection) -> int:
     """Return how many bytes a database has."""
     pages, page_size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
     return int(pages * page_size)
@@ -197,7 +197,7 @@ def find_room(target: Path, needed: int) -> None:
 
 
 @contextmanager
-def _interruptible(connection: Connection, stopped: Callable[[], bool]) -> Iterator[None]:
+def _interruptible(connection: SqliteConnection, stopped: Callable[[], bool]) -> Iterator[None]:
     connection.set_progress_handler(stopped, _LOOK_STEPS)
     try:
         yield

@@ -1,14 +1,14 @@
-"""The SQLite library, and one transaction on one connection: all or nothing.
+"""The SQLite library, and our connection, which knows how SQLite begins and ends transactions.
 
 The library is the one that comes with pysqlite3 if that is installed, else the standard library's. Each of the two has
 its own exceptions and row types, so all code imports these names from here.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 
@@ -27,7 +27,6 @@ IntegrityError = _library.IntegrityError
 OperationalError = _library.OperationalError
 Row = _library.Row
 complete_statement = _library.complete_statement
-connect = _library.connect
 sqlite_version_info = _library.sqlite_version_info
 
 # Primary result codes, https://www.sqlite.org/rescode.html. There is none for NOMEM: Python makes it a MemoryError.
@@ -118,87 +117,132 @@ def _primary_code(error: Error) -> int:
     return code & 0xFF
 
 
-T = TypeVar("T")
-
 _BETWEEN_TRIES: Final = 0.005
 """Seconds between two tries to get the lock."""
 
 
-def transaction(connection: Connection, fn: Callable[[Connection, datetime], T], now: datetime) -> T:
-    """Run `fn(connection, now)` between BEGIN IMMEDIATE and COMMIT; any exception undoes everything.
+class SqliteConnection(Connection):
+    """A connection of the library, as `reminderd.store.connection` describes it. SQLite locks the whole database."""
 
-    Raises:
-        StoreUnavailableError: The disk is full, another program holds the lock …; nothing was written.
-    """
-    with translated():
-        begin(connection)
-        try:
-            result = fn(connection, now)
-            connection.execute("COMMIT")
-        finally:
-            roll_back(connection)
-        return result
+    for_update = ""
+    skip_locked = ""
+    own_patience: int | None = None
+    """How many milliseconds `begin` itself waits for the lock, as SQLite does not; None: SQLite's busy timeout."""
 
+    def begin(self) -> None:
+        """Begin a transaction that writes; wait for the lock for at most the connection's busy timeout.
 
-def begin(connection: Connection) -> None:
-    """Begin a transaction that writes; wait for the lock for at most the connection's busy timeout."""
-    patience = stop_waiting(connection)
-    try:
-        begin_within(connection, patience)
-    finally:
-        wait_again(connection, patience)
+        SQLite itself would soon try only every 100 ms: a program that writes one long transaction after another, with
+        short pauses, could keep us waiting until we give up. So we try every 5 ms.
+        """
+        with not_waiting(self) as patience:
+            deadline = time.monotonic() + patience / 1000
+            while not self._has_begun(last=time.monotonic() >= deadline):
+                time.sleep(_BETWEEN_TRIES)
 
+    def begin_snapshot(self) -> None:
+        """Begin a transaction that only reads."""
+        self.execute("BEGIN")
 
-def begin_within(connection: Connection, patience: int) -> None:
-    """Begin a transaction that writes, on a connection that waits for no lock: try every 5 ms, for so many ms.
+    def commit(self) -> None:
+        """End the transaction."""
+        self.execute("COMMIT")
 
-    SQLite itself would soon try only every 100 ms: a program that writes one long transaction after another, with short
-    pauses, could keep us waiting until we give up.
-    """
-    deadline = time.monotonic() + patience / 1000
-    while not _has_begun(connection, last=time.monotonic() >= deadline):
-        time.sleep(_BETWEEN_TRIES)
+    def roll_back(self) -> None:
+        """End a transaction if one is still open: after a full disk, SQLite may have ended it by itself."""
+        roll_back(self)
 
+    def store_error(self, error: BaseException) -> StoreUnavailableError | StoreUnusableError | None:
+        """Return our error for an error of the library; see `store_error`."""
+        return store_error(error)
 
-def stop_waiting(connection: Connection) -> int:
-    """Have the connection wait for no lock; return its busy timeout until now, in milliseconds."""
-    patience = int(connection.execute("PRAGMA busy_timeout").fetchone()[0])
-    connection.execute("PRAGMA busy_timeout = 0").fetchall()
-    return patience
+    def spoils_all(self, error: BaseException) -> bool:
+        """Return whether SQLite itself has failed, and not only this statement.
 
+        BEGIN IMMEDIATE has the lock: what is locked afterward is locked by the function's own unfinished statement.
+        """
+        return store_error(error) is not None and not is_locked(error)
 
-def wait_again(connection: Connection, patience: int) -> None:
-    """Give the connection a busy timeout, in milliseconds."""
-    connection.execute(f"PRAGMA busy_timeout = {patience}").fetchall()
-
-
-def _has_begun(connection: Connection, *, last: bool) -> bool:
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-    except Error as error:
-        if last or not is_locked(error):
-            raise
+    def is_passing(self, _error: BaseException) -> bool:
+        """Return False: SQLite has waited as long as it should."""
         return False
-    return True
 
+    def refresh_statistics(self) -> None:
+        """Refresh SQLite's statistics if the tables have grown a lot: with old ones it may read all of `call_logs`."""
+        self.execute("PRAGMA analysis_limit = 400").fetchall()  # within it no samples, of phone numbers, are kept
+        self.execute("PRAGMA optimize = 0x10002").fetchall()
 
-def snapshot(connection: Connection, fn: Callable[[Connection], T]) -> T:
-    """Run `fn(connection)`, which only reads, so that all its queries see the same state of the database.
+    def make_room(self) -> None:
+        """Cache the pages that a large transaction touches, and checkpoint them less often.
 
-    Raises:
-        StoreUnavailableError: It can't be read right now.
-    """
-    with translated():
-        connection.execute("BEGIN")
+        With the small default cache, SQLite would write most pages of a chunk several times.
+        """
+        self.execute("PRAGMA cache_size = -32768")  # KiB
+        self.execute("PRAGMA wal_autocheckpoint = 8192")  # pages, 32 MiB
+
+    def relieve(self) -> None:
+        """Let SQLite reuse the log from its start, if nobody reads it anymore: SQLite does that only after a commit.
+
+        On a disk that the log itself has filled, no commit would ever succeed.
+        """
+        with suppress(Error):
+            self.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def touch(self) -> None:
+        """Write the header as it is."""
+        version = int(self.execute("PRAGMA user_version").fetchone()[0])
+        self.execute(f"PRAGMA user_version = {version}")
+
+    def _has_begun(self, *, last: bool) -> bool:
         try:
-            return fn(connection)
-        finally:
-            roll_back(connection)
+            self.execute("BEGIN IMMEDIATE")
+        except Error as error:
+            if last or not is_locked(error):
+                raise
+            return False
+        return True
 
 
-def data_version(connection: Connection) -> int:
+@contextmanager
+def not_waiting(connection: SqliteConnection) -> Iterator[int]:
+    """Have the connection itself wait for no lock meanwhile; the value is how long it would wait, in milliseconds."""
+    if connection.own_patience is not None:
+        yield connection.own_patience
+        return
+    wait_ourselves(connection)
+    try:
+        yield _patience(connection)
+    finally:
+        let_sqlite_wait(connection)
+
+
+def _patience(connection: SqliteConnection) -> int:
+    return int(connection.own_patience or 0)
+
+
+def data_version(connection: SqliteConnection) -> int:
     """Return a number that changes whenever another connection has committed something."""
     return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+def connect(database: Path | str, **settings: Any) -> SqliteConnection:  # noqa: ANN401 - the library's own
+    """Open a connection by the library's own settings."""
+    opened: SqliteConnection = _library.connect(database, factory=SqliteConnection, **settings)
+    return opened
+
+
+def wait_ourselves(connection: SqliteConnection) -> None:
+    """Have `begin` alone wait for locks from now on: to change SQLite's timeout takes as long as to begin."""
+    patience = int(connection.execute("PRAGMA busy_timeout").fetchone()[0])
+    connection.execute("PRAGMA busy_timeout = 0").fetchall()
+    connection.own_patience = patience
+
+
+def let_sqlite_wait(connection: SqliteConnection) -> None:
+    """Undo `wait_ourselves`."""
+    if connection.own_patience is not None:
+        connection.execute(f"PRAGMA busy_timeout = {connection.own_patience}").fetchall()
+        connection.own_patience = None
 
 
 def roll_back(connection: Connection) -> None:

@@ -14,9 +14,10 @@ from attrs import define, frozen
 from reminderd.core.changes import Backlog
 from reminderd.core.phone import Numbering
 from reminderd.store.changes import backlog
+from reminderd.store.connection import Connection, snapshot
 from reminderd.store.queries import broken_promises, uncallable
 from reminderd.store.settings import database_id, real_provider, unreached_since
-from reminderd.store.sqlite.driver import Connection, DatabaseError, Error, Row, connect, snapshot, translated
+from reminderd.store.sqlite.driver import DatabaseError, Error, Row, SqliteConnection, connect, translated
 from reminderd.store.sqlite.migrate import migrations, schema_version
 
 _BUSY_SECONDS: Final = 2.0
@@ -111,7 +112,7 @@ def id_of(path: Path) -> str | None:
 
 
 @contextmanager
-def _looking(file: Path) -> Iterator[Connection]:
+def _looking(file: Path) -> Iterator[SqliteConnection]:
     # With mode=ro SQLite writes neither the file nor its -wal, and checkpoints nothing when it closes.
     uri = f"{file.as_uri()}?mode=ro"
     with (
@@ -125,7 +126,7 @@ def _looking(file: Path) -> Iterator[Connection]:
         yield connection
 
 
-def _mistakes(connection: Connection, seconds: float, *, rows: bool) -> list[str] | None:
+def _mistakes(connection: SqliteConnection, seconds: float, *, rows: bool) -> list[str] | None:
     """Return the errors of the file, and with `rows` of its rows, or None if there was not enough time."""
     patience = _Patience(time.monotonic() + seconds)
     connection.set_progress_handler(patience.look, _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK)

@@ -8,8 +8,9 @@ from typing import Final
 
 from attrs import frozen
 
+from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnusableError
-from reminderd.store.sqlite.driver import Connection, complete_statement, roll_back, snapshot, translated
+from reminderd.store.sqlite.driver import SqliteConnection, complete_statement, translated
 
 APPLICATION_ID: Final = 0x52656D64
 """`Remd`, in the file's header: it shows that a database is ours."""
@@ -34,7 +35,7 @@ def migrations() -> list[Migration]:
     return sorted(found, key=lambda migration: migration.number)
 
 
-def schema_version(connection: Connection, newest: int) -> int:
+def schema_version(connection: SqliteConnection, newest: int) -> int:
     """Return the number of the last migration that this database has had; 0 for an empty file.
 
     Raises:
@@ -51,7 +52,7 @@ def schema_version(connection: Connection, newest: int) -> int:
 
 
 def migrate(
-    connection: Connection, steps: list[Migration], *, before: Callable[[int], object] | None = None
+    connection: SqliteConnection, steps: list[Migration], *, before: Callable[[int], object] | None = None
 ) -> list[str]:
     """Apply those of `steps` that the database has not had, in one transaction, and return their names.
 
@@ -81,7 +82,9 @@ def migrate(
             connection.execute(f"PRAGMA foreign_keys = {enforced}")
 
 
-def _apply_missing(connection: Connection, steps: list[Migration], before: Callable[[int], object] | None) -> list[str]:
+def _apply_missing(
+    connection: SqliteConnection, steps: list[Migration], before: Callable[[int], object] | None
+) -> list[str]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Read again under the lock: another process may have been faster.
@@ -94,15 +97,15 @@ def _apply_missing(connection: Connection, steps: list[Migration], before: Calla
         connection.execute("COMMIT")
         return [step.name for step in missing]
     finally:
-        roll_back(connection)
+        connection.roll_back()
 
 
-def _missing(connection: Connection, steps: list[Migration]) -> list[Migration]:
+def _missing(connection: SqliteConnection, steps: list[Migration]) -> list[Migration]:
     version = schema_version(connection, newest=steps[-1].number)
     return [step for step in steps if step.number > version]
 
 
-def _apply(connection: Connection, step: Migration) -> None:
+def _apply(connection: SqliteConnection, step: Migration) -> None:
     for statement in _statements(step.sql):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -123,5 +126,5 @@ def _statements(sql: str) -> Iterator[str]:
         yield statement
 
 
-def _integer(connection: Connection, query: str) -> int:
+def _integer(connection: SqliteConnection, query: str) -> int:
     return int(connection.execute(query).fetchone()[0])

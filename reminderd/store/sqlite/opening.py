@@ -5,25 +5,24 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+from reminderd.store.connection import snapshot
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.personal_data import Traces, scrub_mark
 from reminderd.store.settings import database_id, give_database_id
 from reminderd.store.sqlite.copying import copy
 from reminderd.store.sqlite.driver import (
-    Connection,
     Error,
     Row,
+    SqliteConnection,
     connect,
     is_locked,
-    snapshot,
-    stop_waiting,
+    not_waiting,
     translated,
-    wait_again,
 )
 from reminderd.store.sqlite.migrate import migrate, migrations, schema_version
 
@@ -49,7 +48,9 @@ _SETTINGS: Final = (
 )
 
 
-def open_connection(path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT, query_only: bool = False) -> Connection:
+def open_connection(
+    path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT, query_only: bool = False
+) -> SqliteConnection:
     """Open the database with the newest schema, after creating it (mode 0600) if there is none.
 
     Any thread may use the connection, but only one at a time. Its rows are `Row`; text that isn't UTF-8 is read with
@@ -61,7 +62,7 @@ def open_connection(path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT, query
         StoreUnavailableError: It is locked, the disk is full …: a later try may succeed.
     """
 
-    def prepare(connection: Connection, file: Path) -> None:
+    def prepare(connection: SqliteConnection, file: Path) -> None:
         _prepare(connection, file, busy_timeout)
         if query_only:
             connection.execute("PRAGMA query_only = ON")
@@ -69,7 +70,7 @@ def open_connection(path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT, query
     return _opened(path, busy_timeout, prepare)
 
 
-def open_as_it_is(path: Path) -> Connection:
+def open_as_it_is(path: Path) -> SqliteConnection:
     """Open an existing database of ours, whatever its schema, and leave the schema as it is.
 
     Raises:
@@ -79,7 +80,7 @@ def open_as_it_is(path: Path) -> Connection:
     return _opened(path, BUSY_TIMEOUT, lambda connection, _file: _set_up(connection))
 
 
-def open_to_look(path: Path) -> Connection:
+def open_to_look(path: Path) -> SqliteConnection:
     """Open an existing database with the newest schema for reading only: a daemon of an older version is not disturbed.
 
     Raises:
@@ -87,7 +88,7 @@ def open_to_look(path: Path) -> Connection:
         StoreUnavailableError: It is locked ….
     """
 
-    def prepare(connection: Connection, _file: Path) -> None:
+    def prepare(connection: SqliteConnection, _file: Path) -> None:
         _set_up(connection)
         connection.execute("PRAGMA query_only = ON")
         newest = migrations()[-1].number
@@ -99,7 +100,7 @@ def open_to_look(path: Path) -> Connection:
     return _opened(path, BUSY_TIMEOUT, prepare)
 
 
-def open_alone(path: Path) -> Connection:
+def open_alone(path: Path) -> SqliteConnection:
     """Open a database that nobody else has open, after creating it if there is none, and keep others out until the end.
 
     SQLite itself detects others: a connection to a database with a write-ahead log holds a lock on the file until it is
@@ -111,7 +112,7 @@ def open_alone(path: Path) -> Connection:
         StoreUnusableError: This can't be or isn't a database of ours, of this or of any other schema.
     """
 
-    def prepare(connection: Connection, _file: Path) -> None:
+    def prepare(connection: SqliteConnection, _file: Path) -> None:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         schema_version(connection, newest=_ANY_VERSION)
         connection.execute("PRAGMA journal_mode = DELETE").fetchall()
@@ -121,7 +122,7 @@ def open_alone(path: Path) -> Connection:
     return _opened(path, _ALONE_TIMEOUT, prepare)
 
 
-def identify(connection: Connection) -> str:
+def identify(connection: SqliteConnection) -> str:
     """Return the id of a database, after giving it a random one if it has none: its backups are distinguished by it.
 
     Raises:
@@ -141,7 +142,9 @@ def older_copy(file: Path, version: int) -> Path:
     return file.with_name(f"{file.name}.schema-{version}")
 
 
-def _opened(path: Path, busy_timeout: timedelta, prepare: Callable[[Connection, Path], object]) -> Connection:
+def _opened(
+    path: Path, busy_timeout: timedelta, prepare: Callable[[SqliteConnection, Path], object]
+) -> SqliteConnection:
     # SQLite keeps its -wal next to the file that a symbolic link points to.
     file = Path(os.path.realpath(path))
     try:
@@ -163,7 +166,7 @@ def _opened(path: Path, busy_timeout: timedelta, prepare: Callable[[Connection, 
 
 
 @contextmanager
-def open_sync(path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Iterator[Connection]:
+def open_sync(path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Iterator[SqliteConnection]:
     """Open a connection for a program without Trio, and close it at the end; for the errors see `open_connection`."""
     with closing(open_connection(path, busy_timeout=busy_timeout)) as connection:
         yield connection
@@ -191,7 +194,7 @@ def _examine(file: Path) -> None:
         raise StoreUnusableError("no permission to read and write it")
 
 
-def _connect(file: Path, busy_timeout: timedelta) -> Connection:
+def _connect(file: Path, busy_timeout: timedelta) -> SqliteConnection:
     connection = connect(
         f"{file.as_uri()}?mode=rw",
         uri=True,
@@ -206,14 +209,14 @@ def _connect(file: Path, busy_timeout: timedelta) -> Connection:
     return connection
 
 
-def _set_up(connection: Connection) -> None:
+def _set_up(connection: SqliteConnection) -> None:
     """Apply the settings; refuse another program's database before anything in it is changed."""
     for setting in _SETTINGS:
         connection.execute(setting)
     snapshot(connection, partial(schema_version, newest=migrations()[-1].number))
 
 
-def _prepare(connection: Connection, file: Path, busy_timeout: timedelta) -> None:
+def _prepare(connection: SqliteConnection, file: Path, busy_timeout: timedelta) -> None:
     def keep(version: int) -> None:
         # On a separate connection, because this one's transaction has begun: it sees the last commit.
         with closing(_connect(file, busy_timeout)) as reader:
@@ -225,7 +228,7 @@ def _prepare(connection: Connection, file: Path, busy_timeout: timedelta) -> Non
     identify(connection)
 
 
-def _write_ahead(connection: Connection, busy_timeout: timedelta) -> None:
+def _write_ahead(connection: SqliteConnection, busy_timeout: timedelta) -> None:
     """Switch to WAL if it isn't in use yet, and verify that every commit reaches the disk."""
     journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
     if journal != "wal":  # setting it again would take a lock
@@ -256,16 +259,7 @@ _LOG_PAUSE_SECONDS: Final = 0.05
 """Short reads are over by then, and no lock is held in the meantime."""
 
 
-def make_room(connection: Connection) -> None:
-    """Let a connection that writes large chunks cache the pages that a chunk touches, and checkpoint them less often.
-
-    With the small default cache, SQLite would write most pages of a chunk several times.
-    """
-    connection.execute("PRAGMA cache_size = -32768")  # KiB
-    connection.execute("PRAGMA wal_autocheckpoint = 8192")  # pages, 32 MiB
-
-
-def tidy(connection: Connection) -> None:
+def tidy(connection: SqliteConnection) -> None:
     """Shrink the file and refresh the statistics; if others are at work and it can't be done, that does no harm."""
     with suppress(Error):
         connection.execute("PRAGMA analysis_limit = 400")  # within a limit no samples, of phone numbers, are kept
@@ -273,13 +267,7 @@ def tidy(connection: Connection) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def count_calls(connection: Connection, _now: datetime) -> None:
-    """Refresh SQLite's statistics if the tables have grown a lot: with old ones it may read all of `call_logs`."""
-    connection.execute("PRAGMA analysis_limit = 400").fetchall()  # within it no samples, of phone numbers, are kept
-    connection.execute("PRAGMA optimize = 0x10002").fetchall()
-
-
-def scrub(connection: Connection) -> bool:
+def scrub(connection: SqliteConnection) -> bool:
     """Rewrite the files without what was purged; return False if a reader keeps the last of it in the log.
 
     SQLite overwrites what it deletes, but not the copies that it left in a page when it moved rows to another one. So
@@ -302,14 +290,11 @@ def scrub(connection: Connection) -> bool:
     return emptied
 
 
-def _empty_log(connection: Connection) -> bool:
-    patience = stop_waiting(connection)
-    try:
+def _empty_log(connection: SqliteConnection) -> bool:
+    with not_waiting(connection):
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of the work, while others write
         for _ in range(_LOG_TRIES):
             if not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                 return True
             time.sleep(_LOG_PAUSE_SECONDS)
         return False
-    finally:
-        wait_again(connection, patience)

@@ -16,6 +16,7 @@ from reminderd.core.lifecycle.staff import restored
 from reminderd.core.model import Call, Reminder, Status
 from reminderd.core.rules import Rules
 from reminderd.files import put_in_place, scratch
+from reminderd.store.connection import transaction
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opt_out
@@ -30,7 +31,7 @@ from reminderd.store.settings import (
     set_pause,
 )
 from reminderd.store.sqlite.copying import find_room, id_in, mistakes_in, reading, size_of
-from reminderd.store.sqlite.driver import Connection, Error, connect, transaction, translated
+from reminderd.store.sqlite.driver import Error, SqliteConnection, connect, translated
 from reminderd.store.sqlite.migrate import migrate, migrations
 from reminderd.store.sqlite.opening import open_alone, open_as_it_is, open_connection
 from reminderd.store.users import Accounts, all_accounts, list_users, log_everybody_out, replace_accounts
@@ -164,7 +165,7 @@ class _Replaced:
 
 
 @contextmanager
-def _prepared(source: Connection, database: Path, backup: Path) -> Iterator[tuple[Connection, list[str]]]:
+def _prepared(source: SqliteConnection, database: Path, backup: Path) -> Iterator[tuple[SqliteConnection, list[str]]]:
     """Copy the backup next to the database, check the copy, and give it the newest schema."""
     # The copy; what is replaced, once to be kept, and once more in SQLite's own journal.
     find_room(database, size_of(source) + (2 * database.stat().st_size if database.exists() else 0))
@@ -198,7 +199,7 @@ def _close_soundly(database: Path, kept: Path | None) -> None:
 
 
 def _hold(
-    connection: Connection,
+    connection: SqliteConnection,
     now: datetime,
     *,
     actor: str,
@@ -244,7 +245,7 @@ def _hold(
     return held, _opt_out_count(connection) - before
 
 
-def _held(connection: Connection, now: datetime, *, restored_at: datetime, rules: Rules) -> list[Reminder]:
+def _held(connection: SqliteConnection, now: datetime, *, restored_at: datetime, rules: Rules) -> list[Reminder]:
     """Close the alive calls, and fail the reminders that may have been called, in batches; return those in order."""
 
     def decide(reminders: list[Reminder], calls: list[Call]) -> list[Reminder]:
@@ -261,7 +262,7 @@ def _held(connection: Connection, now: datetime, *, restored_at: datetime, rules
 
 
 @contextmanager
-def _alone(database: Path) -> Iterator[Connection]:
+def _alone(database: Path) -> Iterator[SqliteConnection]:
     try:
         connection = open_alone(database)
     except StoreUnavailableError as error:
@@ -276,7 +277,7 @@ def _alone(database: Path) -> Iterator[Connection]:
         yield connection
 
 
-def _kept(target: Connection, database: Path, now: datetime) -> Path:
+def _kept(target: SqliteConnection, database: Path, now: datetime) -> Path:
     """Copy what is replaced, page by page: unlike `VACUUM INTO`, this also copies damaged pages."""
     stamp = f"{database.name}.replaced-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     names = chain([stamp], (f"{stamp}-{number}" for number in count(2)))
@@ -288,7 +289,7 @@ def _kept(target: Connection, database: Path, now: datetime) -> Path:
     return kept
 
 
-def _what_it_has(target: Connection) -> _Replaced:
+def _what_it_has(target: SqliteConnection) -> _Replaced:
     return _Replaced(
         opt_outs=_opt_outs_in(target),
         provider=_real_provider_in(target),
@@ -297,7 +298,7 @@ def _what_it_has(target: Connection) -> _Replaced:
     )
 
 
-def _accounts_in(replaced: Connection) -> Accounts | None:
+def _accounts_in(replaced: SqliteConnection) -> Accounts | None:
     try:
         found = all_accounts(replaced)
     except Error:  # damaged, or of a schema that had none yet
@@ -305,7 +306,7 @@ def _accounts_in(replaced: Connection) -> Accounts | None:
     return found if found.users else None
 
 
-def _opt_outs_in(replaced: Connection) -> list[tuple[str, str | None]] | None:
+def _opt_outs_in(replaced: SqliteConnection) -> list[tuple[str, str | None]] | None:
     try:
         # Of a damaged table, an index that is whole and empty would say that it has no rows.
         rows = replaced.execute(
@@ -316,17 +317,17 @@ def _opt_outs_in(replaced: Connection) -> list[tuple[str, str | None]] | None:
     return [(row["phone_number"], row["source"]) for row in rows]
 
 
-def _real_provider_in(replaced: Connection) -> str | None:
+def _real_provider_in(replaced: SqliteConnection) -> str | None:
     try:
         return real_provider(replaced)
     except Error:
         return None
 
 
-def _opt_out_count(connection: Connection) -> int:
+def _opt_out_count(connection: SqliteConnection) -> int:
     return int(connection.execute("SELECT count(*) FROM opt_outs").fetchone()[0])
 
 
-def _last_change(connection: Connection) -> datetime | None:
+def _last_change(connection: SqliteConnection) -> datetime | None:
     milliseconds = int(connection.execute(_LAST_CHANGE).fetchone()[0])
     return from_ms(milliseconds) if milliseconds else None

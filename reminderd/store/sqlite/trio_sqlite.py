@@ -1,56 +1,37 @@
-"""aiosqlite's connection on Trio: its calls run on Trio's worker threads, one at a time; it has no thread of its own.
-
-A call that has begun is never abandoned: it is over when the caller continues, cancelled or not.
-"""
+"""aiosqlite's connection on Trio: its calls run as `reminderd.store.threads` says; it has no thread of its own."""
 
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar, cast
 
 import aiosqlite
 import trio
 
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import SqliteConnection
+from reminderd.store.threads import Runner, worker_threads
 
 T = TypeVar("T")
 _ROWS_A_HOP = 64
 
 
-class Runner(Protocol):
-    """Runs a connection's sync calls, one at a time, each to its end."""
-
-    async def __call__(self, call: Callable[[], T], /) -> T:
-        """Run `call` and return what it returns, or raise what it raises."""
-
-
-def worker_threads() -> Runner:
-    """Return a runner on Trio's worker threads that never runs two calls at once."""
-    limiter = trio.CapacityLimiter(1)
-
-    async def run(call: Callable[[], T], /) -> T:
-        return await trio.to_thread.run_sync(call, limiter=limiter)
-
-    return run
-
-
 class TrioConnection(aiosqlite.Connection):
     """An `aiosqlite.Connection` without asyncio; only its `iterdump` does not work, because that needs asyncio."""
 
-    def __init__(self, connector: Callable[[], Connection], runner: Runner) -> None:
+    def __init__(self, connector: Callable[[], SqliteConnection], runner: Runner) -> None:
         super().__init__(connector, _ROWS_A_HOP)
         self._runner = runner
 
     def __await__(self) -> Generator[Any, None, "TrioConnection"]:
         return self._connect().__await__()
 
-    async def run(self, fn: Callable[[Connection], T]) -> T:
+    async def run(self, fn: Callable[[SqliteConnection], T]) -> T:
         """Run a sync function on the connection's thread, with a single switch of threads."""
-        return await self._runner(partial(fn, self._conn))
+        return await self._runner(partial(fn, cast("SqliteConnection", self._conn)))
 
     async def _execute(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 - any method of the library
         if not self._running or self._connection is None:
-            raise ValueError("Connection closed")
+            raise ValueError("SqliteConnection closed")
         return await self._runner(partial(fn, *args, **kwargs))
 
     async def _connect(self) -> "TrioConnection":
@@ -73,7 +54,7 @@ class TrioConnection(aiosqlite.Connection):
 
 @asynccontextmanager
 async def open_on_trio(
-    connector: Callable[[], Connection], runner: Runner | None = None
+    connector: Callable[[], SqliteConnection], runner: Runner | None = None
 ) -> AsyncIterator[TrioConnection]:
     """Open a connection with a sync function, on its thread, and close it at the end.
 

@@ -7,7 +7,7 @@ import pytest
 from reminderd.store.errors import CopyError, StoreUnusableError
 from reminderd.store.sqlite.backups import back_up, backup_age, backups_in
 from reminderd.store.sqlite.copying import reading
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import SqliteConnection
 from reminderd.store.sqlite.opening import identify, open_sync
 from tests.support.builders import DAY, NOW
 
@@ -32,7 +32,7 @@ def backup_name(database: Path, stamp: str) -> str:
 
 
 def test_backups_are_named_by_their_utc_time_in_a_folder_of_their_own(
-    connection: Connection, path: Path, folder: Path
+    connection: SqliteConnection, path: Path, folder: Path
 ) -> None:
     connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+4930123456')")
     made = back_up(path, folder, NOW.astimezone(timezone(timedelta(hours=2))), keep=3)

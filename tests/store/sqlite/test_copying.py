@@ -11,7 +11,7 @@ import pytest
 
 from reminderd.store.errors import CopyError, StoreUnusableError
 from reminderd.store.sqlite.copying import copy, reading
-from reminderd.store.sqlite.driver import Connection, connect
+from reminderd.store.sqlite.driver import SqliteConnection, connect
 from reminderd.store.sqlite.opening import open_as_it_is, open_sync
 from tests.support import schemas
 from tests.support.store import contents
@@ -27,18 +27,20 @@ def files(target: Path) -> list[str]:
     return sorted(file.name for file in target.parent.iterdir())
 
 
-def opt_out(connection: Connection, number: str) -> None:
+def opt_out(connection: SqliteConnection, number: str) -> None:
     connection.execute("INSERT INTO opt_outs (phone_number) VALUES (?)", (number,))
 
 
-def fill(connection: Connection) -> None:
+def fill(connection: SqliteConnection) -> None:
     """Insert so many rows that reading them takes many steps."""
     connection.execute("BEGIN")
     connection.executemany("INSERT INTO settings VALUES (?, 'x')", [(f"{number}",) for number in range(20_000)])
     connection.execute("COMMIT")
 
 
-def test_a_copy_is_one_private_file_with_all_committed_data(connection: Connection, path: Path, target: Path) -> None:
+def test_a_copy_is_one_private_file_with_all_committed_data(
+    connection: SqliteConnection, path: Path, target: Path
+) -> None:
     opt_out(connection, "+4930123456")
     with open_sync(path) as writer:
         writer.execute("BEGIN IMMEDIATE")
@@ -53,7 +55,7 @@ def test_a_copy_is_one_private_file_with_all_committed_data(connection: Connecti
     assert files(target) == ["copy.db"]
 
 
-def test_deleted_data_is_not_in_a_copy(connection: Connection, target: Path) -> None:
+def test_deleted_data_is_not_in_a_copy(connection: SqliteConnection, target: Path) -> None:
     connection.execute("PRAGMA secure_delete = OFF").fetchall()
     opt_out(connection, "+4930777777777")
     connection.execute("DELETE FROM opt_outs")
@@ -61,7 +63,7 @@ def test_deleted_data_is_not_in_a_copy(connection: Connection, target: Path) -> 
     assert b"+4930777777777" not in target.read_bytes()
 
 
-def test_an_earlier_copy_is_only_replaced_on_request(connection: Connection, target: Path) -> None:
+def test_an_earlier_copy_is_only_replaced_on_request(connection: SqliteConnection, target: Path) -> None:
     copy(connection, target)
     before = target.read_bytes()
     opt_out(connection, "+4930123451")
@@ -127,7 +129,7 @@ def leave_a_link_to_a_copy(target: Path) -> None:
     ],
 )
 def test_only_an_earlier_copy_of_this_database_is_replaced(
-    connection: Connection, target: Path, leave: Callable[[Path], object], words: str
+    connection: SqliteConnection, target: Path, leave: Callable[[Path], object], words: str
 ) -> None:
     leave(target)
     before = what_is_there(target)
@@ -138,19 +140,21 @@ def test_only_an_earlier_copy_of_this_database_is_replaced(
     assert not [name for name in files(target) if "partial" in name]
 
 
-def test_a_device_is_never_replaced(connection: Connection) -> None:
+def test_a_device_is_never_replaced(connection: SqliteConnection) -> None:
     with pytest.raises(CopyError, match="is a device; expected the name of a file"):
         copy(connection, Path("/dev/full"), replace=True)
 
 
 @pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
-def test_no_copy_gets_a_name_that_sqlite_uses(connection: Connection, target: Path, ending: str) -> None:
+def test_no_copy_gets_a_name_that_sqlite_uses(connection: SqliteConnection, target: Path, ending: str) -> None:
     with pytest.raises(CopyError, match="has the name of a file that SQLite keeps next to a database"):
         copy(connection, target.with_name(f"other.db{ending}"))
     assert files(target) == []
 
 
-def test_a_file_that_is_in_use_is_never_written_even_if_it_is_missing(connection: Connection, target: Path) -> None:
+def test_a_file_that_is_in_use_is_never_written_even_if_it_is_missing(
+    connection: SqliteConnection, target: Path
+) -> None:
     with pytest.raises(CopyError, match="is the configuration; expected another file"):
         copy(connection, target, never={target: "the configuration"})
     assert files(target) == []
@@ -158,14 +162,14 @@ def test_a_file_that_is_in_use_is_never_written_even_if_it_is_missing(connection
 
 @pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
 def test_the_database_itself_is_never_replaced(
-    connection: Connection, path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+    connection: SqliteConnection, path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(path.parent)
     with pytest.raises(CopyError, match="is the database itself"):
         copy(connection, Path(path.name + ending), replace=True)
 
 
-def test_an_impossible_target_is_an_error(connection: Connection, tmp_path: Path) -> None:
+def test_an_impossible_target_is_an_error(connection: SqliteConnection, tmp_path: Path) -> None:
     with pytest.raises(CopyError, match="there is no folder"):
         copy(connection, tmp_path / "missing" / "copy.db")
     with pytest.raises(CopyError, match="is a folder; expected the name of a file"):
@@ -174,13 +178,13 @@ def test_an_impossible_target_is_an_error(connection: Connection, tmp_path: Path
         copy(connection, tmp_path / ("x" * 250))
 
 
-def test_no_copy_is_begun_if_the_disk_would_be_full(connection: Connection, target: Path) -> None:
+def test_no_copy_is_begun_if_the_disk_would_be_full(connection: SqliteConnection, target: Path) -> None:
     with pytest.raises(CopyError, match=r"copy\.db: not enough room: 10995116277\d\d\.\d MiB are needed"):
         copy(connection, target, spare=2**60)
     assert files(target) == []
 
 
-def test_a_cancelled_copy_leaves_nothing(connection: Connection, target: Path) -> None:
+def test_a_cancelled_copy_leaves_nothing(connection: SqliteConnection, target: Path) -> None:
     fill(connection)
     looks = 0
 
@@ -208,7 +212,7 @@ def test_a_damaged_database_is_not_copied_and_the_last_copy_stays(path: Path, ta
     assert files(target) == ["copy.db"]
 
 
-def test_errors_in_the_rows_are_listed_and_copied(connection: Connection, target: Path) -> None:
+def test_errors_in_the_rows_are_listed_and_copied(connection: SqliteConnection, target: Path) -> None:
     connection.execute("CREATE TABLE clinics_own (call_id TEXT REFERENCES call_logs (id))")
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("INSERT INTO clinics_own VALUES ('gone')")
@@ -229,7 +233,7 @@ def test_a_copy_has_the_schema_of_its_database(path: Path, target: Path) -> None
         assert connection.execute("PRAGMA user_version").fetchone()[0] == 1
 
 
-def test_the_leftovers_of_a_killed_process_are_deleted_after_a_day(connection: Connection, target: Path) -> None:
+def test_the_leftovers_of_a_killed_process_are_deleted_after_a_day(connection: SqliteConnection, target: Path) -> None:
     names = (".copy.db.killed", ".copy.db.working", ".another.db.killed")
     killed, working, foreign = (target.parent / f"{name}.reminderd-partial" for name in names)
     for file in (killed, working, foreign):
@@ -240,7 +244,9 @@ def test_the_leftovers_of_a_killed_process_are_deleted_after_a_day(connection: C
     assert files(target) == [foreign.name, working.name, "copy.db"]
 
 
-def test_an_unfinished_copy_is_never_found_under_its_name(connection: Connection, path: Path, target: Path) -> None:
+def test_an_unfinished_copy_is_never_found_under_its_name(
+    connection: SqliteConnection, path: Path, target: Path
+) -> None:
     """Killed while the copy is read through: the name is not there yet."""
     fill(connection)
     program = (
@@ -264,7 +270,9 @@ def test_an_unfinished_copy_is_never_found_under_its_name(connection: Connection
 
 
 @pytest.mark.parametrize("ending", ["-wal", "-journal"])
-def test_a_file_that_may_be_in_use_is_refused_as_a_copy(connection: Connection, target: Path, ending: str) -> None:
+def test_a_file_that_may_be_in_use_is_refused_as_a_copy(
+    connection: SqliteConnection, target: Path, ending: str
+) -> None:
     copy(connection, target)
     target.with_name(target.name + ending).touch()
     with pytest.raises(CopyError, match="is next to it, so it may be in use"), reading(target):
@@ -287,7 +295,7 @@ def test_a_file_that_is_not_a_copy_is_refused_by_name(target: Path) -> None:
         pass
 
 
-def test_a_newer_copy_is_refused(connection: Connection, target: Path) -> None:
+def test_a_newer_copy_is_refused(connection: SqliteConnection, target: Path) -> None:
     copy(connection, target)
     with closing(connect(str(target))) as newer:
         newer.execute("PRAGMA user_version = 99")

@@ -8,7 +8,7 @@ from reminderd.core.changes import Backlog
 from reminderd.core.phone import ANY_NUMBER
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection, connect
+from reminderd.store.sqlite.driver import SqliteConnection, connect
 from reminderd.store.sqlite.integrity import Examination, examine
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import open_sync
@@ -32,12 +32,12 @@ def examined(path: Path, *, seconds: float = 30) -> Examination:
     return examine(path, seconds=seconds, numbering=ANY_NUMBER)
 
 
-def insert(connection: Connection, reminder_id: str, **columns: str | int | None) -> None:
+def insert(connection: SqliteConnection, reminder_id: str, **columns: str | int | None) -> None:
     row = {"id": reminder_id, "phone_number": "+12025550100", "message": "Hello.", "scheduled_at": to_ms(NOW)} | columns
     insert_row(connection, "reminders", row)
 
 
-def test_a_database_that_is_open_elsewhere_is_seen_as_it_is(path: Path, connection: Connection) -> None:
+def test_a_database_that_is_open_elsewhere_is_seen_as_it_is(path: Path, connection: SqliteConnection) -> None:
     insert(connection, "r1")
     seen = examined(path)
     assert seen == Examination(
@@ -59,7 +59,7 @@ def test_nothing_is_written_even_if_a_crash_left_a_wal(path: Path) -> None:
     assert (path.read_bytes(), wal.read_bytes()) == before
 
 
-def test_a_symbolic_link_leads_to_the_write_ahead_log_too(path: Path, connection: Connection) -> None:
+def test_a_symbolic_link_leads_to_the_write_ahead_log_too(path: Path, connection: SqliteConnection) -> None:
     insert(connection, "r1")
     link = path.parent / "link.db"
     link.symlink_to(path)
@@ -84,7 +84,7 @@ def test_an_empty_file_has_no_schema_yet(path: Path) -> None:
     assert path.stat().st_size == 0
 
 
-def test_a_row_that_would_wait_forever_is_an_error(path: Path, connection: Connection) -> None:
+def test_a_row_that_would_wait_forever_is_an_error(path: Path, connection: SqliteConnection) -> None:
     insert(connection, "r1", status="called")
     connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
     assert examined(path).mistakes == ["a waiting reminder has no wake_at: r1"]
@@ -111,7 +111,9 @@ def test_a_database_that_cannot_be_read_in_time_is_not_called_sound(path: Path) 
     assert examined(path).mistakes == []
 
 
-def test_waiting_reminders_that_cannot_be_called_are_counted_by_reason(path: Path, connection: Connection) -> None:
+def test_waiting_reminders_that_cannot_be_called_are_counted_by_reason(
+    path: Path, connection: SqliteConnection
+) -> None:
     for number, zone in enumerate(["Asia/Tokyo", "EST", "EST", None]):
         insert(connection, f"r{number}", timezone=zone)
     insert(connection, "r8", phone_number="+15550100001")
@@ -129,7 +131,6 @@ def test_another_programs_database_and_a_newer_one_are_refused(path: Path) -> No
         examined(path)
     other = connect(str(path.parent / "other.db"))
     other.execute("CREATE TABLE theirs (id)")
-    other.commit()
     other.close()
     with pytest.raises(StoreUnusableError, match="another program"):
         examined(path.parent / "other.db")

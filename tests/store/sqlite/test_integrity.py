@@ -1,15 +1,15 @@
 from pathlib import Path
 
-from reminderd.store.sqlite.driver import Connection, connect
+from reminderd.store.sqlite.driver import SqliteConnection, connect
 from reminderd.store.sqlite.integrity import check
 from reminderd.store.sqlite.opening import open_sync
 
 
-def test_a_sound_database_has_no_errors(connection: Connection) -> None:
+def test_a_sound_database_has_no_errors(connection: SqliteConnection) -> None:
     assert check(connection) == []
 
 
-def test_a_dangling_reference_of_the_clinics_own_table_is_named(connection: Connection) -> None:
+def test_a_dangling_reference_of_the_clinics_own_table_is_named(connection: SqliteConnection) -> None:
     connection.execute("CREATE TABLE clinics_own (call_id TEXT REFERENCES call_logs (id))")
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("INSERT INTO clinics_own VALUES ('gone')")

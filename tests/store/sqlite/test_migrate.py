@@ -9,7 +9,7 @@ import pytest
 
 import reminderd
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.sqlite.driver import Connection, Error, connect
+from reminderd.store.sqlite.driver import Error, SqliteConnection, connect
 from reminderd.store.sqlite.migrate import APPLICATION_ID, Migration, migrate, migrations, schema_version
 
 FIRST = Migration(
@@ -36,7 +36,7 @@ print(migrate.__file__, len(migrate.migrations()))
 
 
 @pytest.fixture
-def plain(path: Path) -> Iterator[Connection]:
+def plain(path: Path) -> Iterator[SqliteConnection]:
     """Yield a plain SQLite connection to an empty file."""
     connection = connect(str(path), isolation_level=None, timeout=0.02)
     connection.execute("PRAGMA foreign_keys = ON")
@@ -44,11 +44,11 @@ def plain(path: Path) -> Iterator[Connection]:
     connection.close()
 
 
-def version(connection: Connection) -> int:
+def version(connection: SqliteConnection) -> int:
     return schema_version(connection, newest=99)
 
 
-def tables(connection: Connection) -> set[str]:
+def tables(connection: SqliteConnection) -> set[str]:
     return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
@@ -70,14 +70,14 @@ def test_migrations_are_found_in_an_installed_package(tmp_path: Path) -> None:
     assert done.stdout.split() == [f"{archive}/reminderd/store/sqlite/migrate.py", str(len(migrations()))]
 
 
-def test_an_empty_file_gets_all_migrations_and_our_application_id(plain: Connection) -> None:
+def test_an_empty_file_gets_all_migrations_and_our_application_id(plain: SqliteConnection) -> None:
     assert migrate(plain, [FIRST, SECOND]) == ["0001_first.sql", "0002_second.sql"]
     assert tables(plain) == {"parent", "child"}
     assert version(plain) == 2
     assert plain.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
 
 
-def test_only_missing_migrations_are_applied(plain: Connection) -> None:
+def test_only_missing_migrations_are_applied(plain: SqliteConnection) -> None:
     migrate(plain, [FIRST])
     plain.execute("INSERT INTO parent VALUES (1)")
     assert migrate(plain, [FIRST, SECOND]) == ["0002_second.sql"]
@@ -85,7 +85,7 @@ def test_only_missing_migrations_are_applied(plain: Connection) -> None:
     assert plain.execute("SELECT id, name FROM parent").fetchall() == [(1, None)]
 
 
-def test_a_database_that_is_up_to_date_needs_no_lock(path: Path, plain: Connection) -> None:
+def test_a_database_that_is_up_to_date_needs_no_lock(path: Path, plain: SqliteConnection) -> None:
     migrate(plain, [FIRST])
     plain.execute("PRAGMA journal_mode = WAL")
     other = connect(str(path), isolation_level=None)
@@ -96,7 +96,7 @@ def test_a_database_that_is_up_to_date_needs_no_lock(path: Path, plain: Connecti
     other.close()
 
 
-def test_a_failed_migration_leaves_the_version_before_it(plain: Connection) -> None:
+def test_a_failed_migration_leaves_the_version_before_it(plain: SqliteConnection) -> None:
     broken = Migration(2, "0002_broken.sql", "CREATE TABLE half(x);\nCREATE TABLE half(x);\n")
     migrate(plain, [FIRST])
     with pytest.raises(Error, match="already exists"):
@@ -107,13 +107,13 @@ def test_a_failed_migration_leaves_the_version_before_it(plain: Connection) -> N
     assert plain.execute("PRAGMA foreign_keys").fetchone()[0] == 1
 
 
-def test_an_unfinished_statement_fails(plain: Connection) -> None:
+def test_an_unfinished_statement_fails(plain: SqliteConnection) -> None:
     with pytest.raises(Error, match="incomplete input"):
         migrate(plain, [Migration(1, "0001_cut.sql", "CREATE TABLE cut(\n")])
     assert version(plain) == 0
 
 
-def test_triggers_and_comments_are_executed_unchanged(plain: Connection) -> None:
+def test_triggers_and_comments_are_executed_unchanged(plain: SqliteConnection) -> None:
     sql = """-- it's a comment; with a semicolon
 CREATE TABLE t(x); -- and another
 CREATE TRIGGER r AFTER INSERT ON t
@@ -128,7 +128,7 @@ END;
     assert plain.execute("SELECT x FROM t").fetchall() == [("a;b",)]
 
 
-def test_a_migration_may_rebuild_a_referenced_table(plain: Connection) -> None:
+def test_a_migration_may_rebuild_a_referenced_table(plain: SqliteConnection) -> None:
     migrate(plain, [FIRST])
     plain.execute("INSERT INTO parent VALUES (1)")
     plain.execute("INSERT INTO child VALUES (1)")
@@ -138,7 +138,7 @@ def test_a_migration_may_rebuild_a_referenced_table(plain: Connection) -> None:
     assert plain.execute("SELECT * FROM child").fetchall() == []
 
 
-def test_a_migration_that_breaks_a_reference_is_undone(plain: Connection) -> None:
+def test_a_migration_that_breaks_a_reference_is_undone(plain: SqliteConnection) -> None:
     migrate(plain, [FIRST])
     plain.execute("INSERT INTO parent VALUES (1)")
     plain.execute("INSERT INTO child VALUES (1)")
@@ -148,13 +148,13 @@ def test_a_migration_that_breaks_a_reference_is_undone(plain: Connection) -> Non
     assert plain.execute("SELECT * FROM parent").fetchall() == [(1,)]
 
 
-def test_a_newer_database_is_refused(plain: Connection) -> None:
+def test_a_newer_database_is_refused(plain: SqliteConnection) -> None:
     migrate(plain, [FIRST, SECOND])
     with pytest.raises(StoreUnusableError, match=r"made by a newer reminderd \(schema 2, this one knows 1\): upgrade"):
         migrate(plain, [FIRST])
 
 
-def test_another_programs_database_is_refused(plain: Connection) -> None:
+def test_another_programs_database_is_refused(plain: SqliteConnection) -> None:
     plain.execute("CREATE TABLE patients(name)")
     with pytest.raises(StoreUnusableError, match="made by another program"):
         migrate(plain, [FIRST])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.sqlite.driver import Connection, connect
+from reminderd.store.sqlite.driver import SqliteConnection, connect
 from reminderd.store.sqlite.migrate import APPLICATION_ID
 from reminderd.store.sqlite.opening import open_alone, open_connection, open_sync
 
@@ -101,7 +101,7 @@ def public_folder() -> Iterator[Path]:
         ("application_id", APPLICATION_ID),
     ],
 )
-def test_a_connection_has_these_settings(connection: Connection, setting: str, expected: object) -> None:
+def test_a_connection_has_these_settings(connection: SqliteConnection, setting: str, expected: object) -> None:
     assert connection.execute(f"PRAGMA {setting}").fetchone()[0] == expected
 
 
@@ -112,12 +112,12 @@ def test_a_query_only_connection_cannot_write(path: Path) -> None:
     connection.close()
 
 
-def test_rows_know_their_columns(connection: Connection) -> None:
+def test_rows_know_their_columns(connection: SqliteConnection) -> None:
     row = connection.execute("SELECT 1 AS one, 'x' AS word").fetchone()
     assert (row["one"], row["word"]) == (1, "x")
 
 
-def test_text_that_is_not_utf8_is_read_with_replacement_characters(connection: Connection) -> None:
+def test_text_that_is_not_utf8_is_read_with_replacement_characters(connection: SqliteConnection) -> None:
     assert connection.execute("SELECT CAST(x'4DFC6C' AS TEXT)").fetchone()[0] == "M\ufffdl"
 
 

@@ -37,6 +37,7 @@ from reminderd.store.users import (
 )
 from tests.support import schemas
 from tests.support.builders import DAY, HOUR, MINUTE, NOW, RULES, a_report
+from tests.support.rows import sqlite
 from tests.support.store import Store, a_store, contents
 
 LATER = NOW + 8 * HOUR
@@ -90,7 +91,7 @@ def store(path: Path) -> Iterator[Store]:
 
 
 def backed_up(store: Store, backup: Path) -> None:
-    copy(store.connection, backup)
+    copy(sqlite(store.connection), backup)
 
 
 def put_back(path: Path, backup: Path, *, replace: bool = True, now: datetime = LATER) -> Restored:

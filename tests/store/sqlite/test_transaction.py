@@ -5,19 +5,20 @@ from threading import Semaphore
 
 import pytest
 
+from reminderd.store.connection import snapshot, transaction
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.sqlite.driver import Connection, IntegrityError, OperationalError, roll_back, snapshot, transaction
+from reminderd.store.sqlite.driver import IntegrityError, OperationalError, SqliteConnection, roll_back
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import NOW
 from tests.support.store import setting_keys
 
 
-def set_key(connection: Connection, key: str, value: str = "") -> None:
+def set_key(connection: SqliteConnection, key: str, value: str = "") -> None:
     connection.execute("INSERT INTO settings VALUES (?, ?)", (key, value))
 
 
-def test_a_functions_changes_are_committed_and_its_result_returned(path: Path, connection: Connection) -> None:
-    def write(connection: Connection, now: datetime) -> str:
+def test_a_functions_changes_are_committed_and_its_result_returned(path: Path, connection: SqliteConnection) -> None:
+    def write(connection: SqliteConnection, now: datetime) -> str:
         set_key(connection, "a", now.isoformat())
         return "done"
 
@@ -26,8 +27,8 @@ def test_a_functions_changes_are_committed_and_its_result_returned(path: Path, c
         assert other.execute("SELECT value FROM settings WHERE key = 'a'").fetchone()["value"] == NOW.isoformat()
 
 
-def test_a_function_that_raises_changes_nothing(connection: Connection) -> None:
-    def write(connection: Connection, _now: datetime) -> None:
+def test_a_function_that_raises_changes_nothing(connection: SqliteConnection) -> None:
+    def write(connection: SqliteConnection, _now: datetime) -> None:
         set_key(connection, "a")
         raise ValueError("a bug")
 
@@ -37,8 +38,8 @@ def test_a_function_that_raises_changes_nothing(connection: Connection) -> None:
     assert setting_keys(connection) == []
 
 
-def test_a_broken_constraint_is_raised_unchanged(connection: Connection) -> None:
-    def write(connection: Connection, _now: datetime) -> None:
+def test_a_broken_constraint_is_raised_unchanged(connection: SqliteConnection) -> None:
+    def write(connection: SqliteConnection, _now: datetime) -> None:
         set_key(connection, "a")
         set_key(connection, "a")
 
@@ -47,7 +48,7 @@ def test_a_broken_constraint_is_raised_unchanged(connection: Connection) -> None
     assert setting_keys(connection) == []
 
 
-def test_a_database_that_another_program_holds_is_unavailable(path: Path, connection: Connection) -> None:
+def test_a_database_that_another_program_holds_is_unavailable(path: Path, connection: SqliteConnection) -> None:
     with open_sync(path) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailableError, match="locked by another program"):
@@ -58,7 +59,7 @@ def test_a_database_that_another_program_holds_is_unavailable(path: Path, connec
     assert setting_keys(connection) == ["a"]
 
 
-def test_the_lock_is_requested_again_and_again(path: Path, connection: Connection) -> None:
+def test_the_lock_is_requested_again_and_again(path: Path, connection: SqliteConnection) -> None:
     tries = Semaphore(0)
     connection.set_trace_callback(lambda sql: tries.release() if sql == "BEGIN IMMEDIATE" else None)
     with open_sync(path) as other, ThreadPoolExecutor(1) as thread:
@@ -73,8 +74,8 @@ def test_the_lock_is_requested_again_and_again(path: Path, connection: Connectio
     assert connection.execute("PRAGMA busy_timeout").fetchone()[0] == 60_000
 
 
-def test_a_full_disk_undoes_a_transaction_and_the_next_one_works(connection: Connection) -> None:
-    def write(connection: Connection, _now: datetime) -> None:
+def test_a_full_disk_undoes_a_transaction_and_the_next_one_works(connection: SqliteConnection) -> None:
+    def write(connection: SqliteConnection, _now: datetime) -> None:
         set_key(connection, "a")
         set_key(connection, "b", "x" * 1_000_000)
 
@@ -88,8 +89,8 @@ def test_a_full_disk_undoes_a_transaction_and_the_next_one_works(connection: Con
     assert setting_keys(connection) == ["a", "b"]
 
 
-def test_a_snapshot_does_not_see_what_is_committed_meanwhile(path: Path, connection: Connection) -> None:
-    def look_twice(connection: Connection) -> tuple[list[str], list[str]]:
+def test_a_snapshot_does_not_see_what_is_committed_meanwhile(path: Path, connection: SqliteConnection) -> None:
+    def look_twice(connection: SqliteConnection) -> tuple[list[str], list[str]]:
         before = setting_keys(connection)
         with open_sync(path) as other:
             transaction(other, lambda c, _: set_key(c, "a"), NOW)
@@ -100,12 +101,12 @@ def test_a_snapshot_does_not_see_what_is_committed_meanwhile(path: Path, connect
     assert not connection.in_transaction
 
 
-def test_a_snapshot_ends_when_its_function_raises(connection: Connection) -> None:
+def test_a_snapshot_ends_when_its_function_raises(connection: SqliteConnection) -> None:
     with pytest.raises(OperationalError, match="no such table"):
         snapshot(connection, lambda c: c.execute("SELECT * FROM nowhere"))
     assert not connection.in_transaction
 
 
-def test_rolling_back_without_a_transaction_does_nothing(connection: Connection) -> None:
+def test_rolling_back_without_a_transaction_does_nothing(connection: SqliteConnection) -> None:
     roll_back(connection)
     assert not connection.in_transaction

@@ -6,11 +6,12 @@ import aiosqlite
 import pytest
 import trio
 
-from reminderd.store.sqlite.driver import Connection, OperationalError, connect
-from reminderd.store.sqlite.trio_sqlite import TrioConnection, open_on_trio, worker_threads
+from reminderd.store.sqlite.driver import OperationalError, SqliteConnection, connect
+from reminderd.store.sqlite.trio_sqlite import TrioConnection, open_on_trio
+from reminderd.store.threads import worker_threads
 
 
-def connector() -> Connection:
+def connector() -> SqliteConnection:
     return connect(":memory:", isolation_level=None, check_same_thread=False)
 
 
@@ -30,7 +31,7 @@ async def test_aiosqlites_methods_work_on_trio() -> None:
 
 
 async def test_a_function_runs_on_another_thread_with_the_plain_connection() -> None:
-    def where(connection: Connection) -> tuple[int, int]:
+    def where(connection: SqliteConnection) -> tuple[int, int]:
         return threading.get_ident(), connection.execute("SELECT 2").fetchone()[0]
 
     async with open_on_trio(connector) as connection:
@@ -40,7 +41,7 @@ async def test_a_function_runs_on_another_thread_with_the_plain_connection() -> 
 
 
 async def test_a_function_may_return_none() -> None:
-    def nothing(_connection: Connection) -> object:
+    def nothing(_connection: SqliteConnection) -> object:
         return None
 
     async with open_on_trio(connector) as connection:
@@ -57,7 +58,7 @@ async def test_functions_run_one_at_a_time() -> None:
     at_work: list[int] = []
     most: list[int] = []
 
-    def work(connection: Connection) -> None:
+    def work(connection: SqliteConnection) -> None:
         at_work.append(1)
         connection.execute("SELECT 1").fetchone()
         most.append(len(at_work))
@@ -73,7 +74,7 @@ async def test_a_call_once_begun_is_never_abandoned() -> None:
     begun, go_on = threading.Event(), threading.Event()
     result = None
 
-    def work(_connection: Connection) -> str:
+    def work(_connection: SqliteConnection) -> str:
         begun.set()
         go_on.wait()
         return "done"
@@ -100,7 +101,7 @@ async def test_a_call_of_a_cancelled_task_does_not_begin() -> None:
 
 
 async def test_a_connection_is_closed_even_when_cancelled() -> None:
-    plain: list[Connection] = []
+    plain: list[SqliteConnection] = []
     with trio.CancelScope() as scope:
         async with open_on_trio(connector) as connection:
             await connection.run(plain.append)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from traceback import clear_frames
 from typing import Any, Final, Generic, TypeVar
@@ -12,18 +12,9 @@ import trio
 from attrs import define, field
 
 from reminderd.clock import Clock
+from reminderd.store.connection import Connection
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.sqlite.driver import (
-    Connection,
-    Error,
-    begin_within,
-    is_locked,
-    roll_back,
-    stop_waiting,
-    store_error,
-    wait_again,
-)
-from reminderd.store.sqlite.trio_sqlite import TrioConnection
+from reminderd.store.threads import OnThread
 
 T = TypeVar("T")
 
@@ -56,7 +47,7 @@ class Writer:
 
     def __init__(
         self,
-        connection: TrioConnection,
+        connection: OnThread,
         clock: Clock,
         waiting: int,
         committed: Callable[[int], None] = lambda _writes: None,
@@ -67,6 +58,8 @@ class Writer:
         self._send, self._receive = trio.open_memory_channel[_Request[Any]](waiting)
         self.failure: str | None = None
         """Why nothing can be written, as the last transaction showed, or None."""
+        self.clock_offset = timedelta()
+        """How far the database's own clock was ahead of ours in the last transaction; zero if it has none."""
 
     @property
     def queued(self) -> int:
@@ -95,9 +88,6 @@ class Writer:
         await request.done.wait()
         if request.error is None:
             return request.result
-        ours = store_error(request.error)
-        if ours is not None:
-            raise ours from request.error
         raise request.error
 
     def close(self) -> None:
@@ -106,24 +96,20 @@ class Writer:
 
     async def run(self) -> None:
         """Commit what arrives, until `close`. Cancellation does not end it: what was accepted is written."""
-        with trio.CancelScope(shield=True):
-            patience = await self._connection.run(stop_waiting)  # once, as it takes as long as beginning a transaction
-            with suppress(trio.EndOfChannel):
-                while True:
-                    batch = await self._next_batch()
-                    commit = partial(_commit_together, requests=batch, clock=self._clock, patience=patience)
-                    self.failure = await self._connection.run(commit)
-                    for settled in batch:
-                        settled.done.set()
-                    self._committed(len(batch))
-            await self._connection.run(partial(wait_again, patience=patience))
+        with trio.CancelScope(shield=True), suppress(trio.EndOfChannel):
+            while True:
+                batch = await self._next_batch()
+                self.failure = await self._connection.run(partial(self._commit, requests=batch))
+                for settled in batch:
+                    settled.done.set()
+                self._committed(len(batch))
 
     async def _next_batch(self) -> list[_Request[Any]]:
         """Return all waiting requests; if there is none after an error, a test write that shows whether it is over."""
         with trio.move_on_after(math.inf if self.failure is None else RETRY_SECONDS):
             return [await self._receive.receive(), *self._others()]
-        await self._connection.run(_shorten_log)
-        return [_Request(_rewrite_header)]
+        await self._connection.run(_relieve)
+        return [_Request(_touch)]
 
     def _others(self) -> list[_Request[Any]]:
         others: list[_Request[Any]] = []
@@ -132,26 +118,34 @@ class Writer:
                 others.append(self._receive.receive_nowait())
         return others
 
+    def _commit(self, connection: Connection, requests: Sequence[_Request[Any]]) -> str | None:
+        """Run all in one transaction; never raise, or leave one open. Return why the store refused, or None."""
+        try:
+            try:
+                self._attempt(connection, requests)
+            except Exception as error:
+                connection.roll_back()
+                if not connection.is_passing(error):
+                    raise
+                self._attempt(connection, requests)
+        except BaseException as error:  # noqa: BLE001 - the callers raise it
+            for request in requests:
+                request.error = request.error or _ours(connection, error)
+            failure = _ours(connection, error)
+            return str(failure) if isinstance(failure, StoreUnavailableError | StoreUnusableError) else None
+        else:
+            return None
+        finally:
+            connection.roll_back()
 
-def _commit_together(
-    connection: Connection, requests: Sequence[_Request[Any]], clock: Clock, patience: int
-) -> str | None:
-    """Run all in one transaction; never raise, and leave no transaction open. Return why the store refused, or None."""
-    try:
-        begin_within(connection, patience)
-        now = clock.now()
+    def _attempt(self, connection: Connection, requests: Sequence[_Request[Any]]) -> None:
+        begun, ours = connection.begin(), self._clock.now()
+        now = ours if begun is None else begun
         for request in requests:
+            request.error = None
             _run_alone(connection, request, now)
-        connection.execute("COMMIT")
-    except BaseException as error:  # noqa: BLE001 - the callers raise it
-        for request in requests:
-            request.error = request.error or error
-        ours = store_error(error) or error
-        return str(ours) if isinstance(ours, StoreUnavailableError | StoreUnusableError) else None
-    else:
-        return None
-    finally:
-        roll_back(connection)
+        connection.commit()
+        self.clock_offset = now - ours
 
 
 def _run_alone(connection: Connection, request: _Request[Any], now: datetime) -> None:
@@ -164,30 +158,27 @@ def _run_alone(connection: Connection, request: _Request[Any], now: datetime) ->
         # A cursor that the function left open would keep the transaction from ending.
         request.result = None
         clear_frames(error.__traceback__)
-        if _spoils_all(error):
+        if connection.spoils_all(error):
             raise
         if not connection.in_transaction:
-            raise StoreUnavailableError("SQLite gave up the transaction") from error
+            raise StoreUnavailableError("the database gave up the transaction") from error
         connection.execute("ROLLBACK TO request")
         connection.execute("RELEASE request")
-        request.error = error
+        request.error = _ours(connection, error)
 
 
-def _spoils_all(error: BaseException) -> bool:
-    # BEGIN IMMEDIATE has the lock: if something is locked now, it is by the function's own unfinished statement.
-    return store_error(error) is not None and not is_locked(error)
+def _ours(connection: Connection, error: BaseException) -> BaseException:
+    """Return our error for an error of the database, each time a new one, or the error itself."""
+    ours = connection.store_error(error)
+    if ours is None:
+        return error
+    ours.__cause__ = error
+    return ours
 
 
-def _shorten_log(connection: Connection) -> None:
-    """Let SQLite reuse the log from its start, if nobody reads it anymore: SQLite does that only after a commit.
-
-    On a disk that the log itself has filled, no commit would ever succeed.
-    """
-    with suppress(Error):
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+def _relieve(connection: Connection) -> None:
+    connection.relieve()
 
 
-def _rewrite_header(connection: Connection, _now: datetime) -> None:
-    """Write something without changing anything."""
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    connection.execute(f"PRAGMA user_version = {version}")
+def _touch(connection: Connection, _now: datetime) -> None:
+    connection.touch()

@@ -11,11 +11,12 @@ import trio.testing
 from attrs import define
 
 from reminderd.clock import Clock
+from reminderd.store.connection import Connection
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.sqlite.driver import Connection, Error, IntegrityError, OperationalError
+from reminderd.store.sqlite.driver import Error, IntegrityError, OperationalError
 from reminderd.store.sqlite.opening import open_connection, open_sync
 from reminderd.store.sqlite.trio_sqlite import open_on_trio
-from reminderd.store.sqlite.writer import BATCH_LIMIT, Writer
+from reminderd.store.writer import BATCH_LIMIT, Writer
 from tests.support.builders import NOW, SECOND
 from tests.support.store import setting_keys
 

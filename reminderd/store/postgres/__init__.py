@@ -1,0 +1,1 @@
+"""PostgreSQL: the same schema as SQLite's, for several machines."""

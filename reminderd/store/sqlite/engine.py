@@ -1,0 +1,65 @@
+"""SQLite for tasks: two connections on Trio's threads, and its counter of commits."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import trio
+from attrs import frozen
+
+from reminderd.store.connection import snapshot
+from reminderd.store.engine import Connections
+from reminderd.store.sqlite.driver import data_version, let_sqlite_wait, sqlite_warning, wait_ourselves
+from reminderd.store.sqlite.opening import open_connection, tidy
+from reminderd.store.sqlite.trio_sqlite import TrioConnection, open_on_trio
+from reminderd.store.threads import Runner
+
+LOOK_FOR_COMMITS: Final = 0.25
+"""Seconds between two looks for the commits of other connections."""
+
+
+@frozen
+class DataVersion:
+    """Looks at SQLite's own counter, several times a second."""
+
+    reads: TrioConnection
+
+    async def version(self) -> int:
+        """Return a number that changes with each commit of another connection."""
+        return await self.reads.run(partial(snapshot, fn=data_version))
+
+    async def another(self, since: int) -> bool:
+        """Return whether there was another commit, or wait until it is time to ask again."""
+        if await self.version() != since:
+            return True
+        await trio.sleep(LOOK_FOR_COMMITS)
+        return False
+
+
+@asynccontextmanager
+async def connected(path: Path, *, busy_timeout: timedelta, runner: Runner | None) -> AsyncIterator[Connections]:
+    """Open the database for a writer and a reader; at the end, shrink the file and close them."""
+    opened = partial(open_connection, path, busy_timeout=busy_timeout)
+    async with (
+        open_on_trio(opened, runner) as writes,
+        open_on_trio(partial(opened, query_only=True), runner) as reads,
+    ):
+        warning = sqlite_warning()
+        warnings = () if warning is None else (warning,)
+        await writes.run(wait_ourselves)
+        try:
+            yield Connections(writes=writes, reads=reads, commits=DataVersion(reads), warnings=warnings)
+        finally:
+            with trio.CancelScope(shield=True):
+                await writes.run(let_sqlite_wait)
+                await writes.run(tidy)
+
+
+@asynccontextmanager
+async def one_more(path: Path) -> AsyncIterator[tuple[TrioConnection, DataVersion]]:
+    """Open one more connection that only reads, and close it at the end."""
+    async with open_on_trio(partial(open_connection, path, query_only=True)) as reads:
+        yield reads, DataVersion(reads)

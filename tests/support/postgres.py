@@ -1,0 +1,354 @@
+"""A PostgreSQL server of the tests' own, which ends with the process that started it, however that ends.
+
+Each process of the tests has its own: it is there in half a second, and a test may stop it without disturbing others.
+`REMINDERD_POSTGRES=0` lets no test use one; with `=1` tests fail without one, instead of being skipped.
+"""
+
+import atexit
+import contextlib
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+from attrs import define, field, frozen
+
+from tests.support.ports import a_free_port
+
+if TYPE_CHECKING:
+    import psycopg
+
+USER = "clinic"
+"""Who owns the databases of the tests. The server lets it in with any password."""
+PASSWORD = "correct-horse"
+CAREFUL_USER = "clinic_by_password"
+"""Another role, which the server lets in with `PASSWORD` only."""
+
+_MANY_ROWS = 1_000  # of which the dead ones would slow the next tests down
+
+_OLDEST = 15  # the first that can have a default collation of ICU for a whole cluster
+
+# Its default collation sorts "a ä B" and its time zone is not UTC: tests fail where the product relies on the default.
+_INITDB = ("--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "--encoding=UTF8", "--auth=trust")
+_OPTIONS = (
+    "fsync=off",
+    "full_page_writes=off",
+    "max_connections=200",
+    "shared_buffers=32MB",
+    "dynamic_shared_memory_type=mmap",  # in its folder, not in /dev/shm
+    "timezone=Asia/Tokyo",
+)
+_WHO_IS_LET_IN = f"""
+local all all trust
+host all {CAREFUL_USER} 127.0.0.1/32 scram-sha-256
+host all all 127.0.0.1/32 trust
+"""
+
+# Waits until the process of the tests has ended, then ends the server and removes its folder.
+_GUARD = """
+import os, select, shutil, signal, sys
+from pathlib import Path
+owner, folder = int(sys.argv[1]), Path(sys.argv[2])
+with os.fdopen(os.pidfd_open(owner)) as tests:
+    print(flush=True)
+    select.select([tests], [], [])
+try:
+    server = int((folder / "data/postmaster.pid").read_text().split()[0])
+    with os.fdopen(os.pidfd_open(server)) as process:
+        os.kill(server, signal.SIGQUIT)
+        select.select([process], [], [], 30)
+except (OSError, ValueError, IndexError):
+    pass  # it runs no more
+shutil.rmtree(folder, ignore_errors=True)
+"""
+
+
+def _programs() -> Path | None:
+    """Return the folder of the newest installed server's programs."""
+    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    if found:
+        return max(found, key=lambda folder: float(folder.parent.name))
+    program = shutil.which("initdb")
+    return Path(program).resolve().parent if program else None
+
+
+@cache
+def what_is_missing() -> str | None:
+    """Return why no test can use PostgreSQL here, or None."""
+    if os.environ.get("REMINDERD_POSTGRES") == "0":
+        return "REMINDERD_POSTGRES=0: not tested on PostgreSQL"
+    if find_spec("psycopg") is None:
+        return "not tested on PostgreSQL: psycopg is not installed (the extra postgres)"
+    programs = _programs()
+    if programs is None:
+        return "not tested on PostgreSQL: no server is installed (Debian: postgresql)"
+    said = subprocess.run([programs / "postgres", "--version"], check=True, capture_output=True, text=True).stdout
+    version = re.search(r"\d+", said)
+    if version is None or int(version[0]) < _OLDEST:
+        return f"not tested on PostgreSQL: {said.strip()} is older than {_OLDEST}"
+    return None
+
+
+def skip_without_postgres() -> None:
+    """Skip the test where there is no server; let it fail where there must be one."""
+    missing = what_is_missing()
+    if missing and os.environ.get("REMINDERD_POSTGRES") == "1":
+        pytest.fail(f"REMINDERD_POSTGRES=1, but: {missing}")
+    if missing:
+        pytest.skip(missing)
+
+
+@frozen
+class PostgresDatabase:
+    """One database of a server."""
+
+    server: "Server"
+    name: str
+
+    @property
+    def url(self) -> str:
+        """Return where reminderd finds it."""
+        return self.server.url(self.name)
+
+    def connect(self) -> "psycopg.Connection":
+        """Connect as another program does: each statement is committed at once; the role may do anything."""
+        return self.server.connect(self.name)
+
+
+@define
+class Server:
+    """A server in a folder of its own."""
+
+    folder: Path
+    port: int
+    options: Sequence[str]
+    _guard: "subprocess.Popen[bytes]"
+    _numbers: "count[int]" = field(factory=count)
+
+    def url(self, database: str, user: str = USER, password: str = PASSWORD) -> str:
+        return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def connect(self, database: str = "postgres", user: str = "postgres") -> "psycopg.Connection":
+        import psycopg  # noqa: PLC0415 - the tests of SQLite run without it
+
+        return psycopg.connect(
+            host=str(self.folder), port=self.port, dbname=database, user=user, autocommit=True, connect_timeout=10
+        )
+
+    def start(self) -> None:
+        options = [f"-p {self.port} -k {self.folder} -h 127.0.0.1"]
+        options += [f"-c {option}" for option in (*_OPTIONS, *self.options)]
+        self._pg_ctl("start", "-l", str(self.folder / "log"), "-o", " ".join(options))
+
+    def stop(self, mode: Literal["fast", "immediate"] = "immediate") -> None:
+        """Stop it: in order, which ends all sessions, or at once, as if it had crashed."""
+        self._pg_ctl("stop", "-m", mode)
+
+    def restart(self, mode: Literal["fast", "immediate"] = "immediate") -> None:
+        self.stop(mode)
+        self.start()
+
+    def end(self) -> None:
+        """Stop it for good, and remove its folder."""
+        if (self.folder / "data/postmaster.pid").exists():
+            self.stop()
+        shutil.rmtree(self.folder)
+        self._guard.kill()
+        self._guard.wait()
+
+    def create(self, template: str = "template1") -> PostgresDatabase:
+        """Make a database that no other test has seen."""
+        name = f"clinic_{next(self._numbers)}"
+        with self.connect() as connection:
+            connection.execute(f"CREATE DATABASE {name} OWNER {USER} TEMPLATE {template}".encode())
+        return PostgresDatabase(self, name)
+
+    def drop(self, database: PostgresDatabase) -> None:
+        """Remove it, and end the sessions that still use it."""
+        with self.connect() as connection:
+            connection.execute(f"DROP DATABASE {database.name} WITH (FORCE)".encode())
+
+    def _pg_ctl(self, *arguments: str) -> None:
+        programs = _programs()
+        assert programs is not None
+        done = _as_its_user([programs / "pg_ctl", "-w", "-s", "-D", self.folder / "data", *arguments])
+        if done.returncode:
+            log = self.folder / "log"
+            raise AssertionError(f"pg_ctl {arguments[0]}: {done.stdout}{log.read_text() if log.exists() else ''}")
+
+
+# Changes with each change of the schema, and with nothing else.
+_FINGERPRINT = """
+SELECT md5(string_agg(fact, ' ' ORDER BY fact)) FROM (
+    SELECT 'r' || oid || ',' || xmin AS fact FROM pg_class WHERE relnamespace = 'public'::regnamespace
+    UNION ALL SELECT 'a' || attrelid || ',' || attnum || ',' || pg_attribute.xmin FROM pg_attribute
+        JOIN pg_class ON attrelid = pg_class.oid AND relnamespace = 'public'::regnamespace
+    UNION ALL SELECT 't' || oid || ',' || xmin FROM pg_trigger
+    UNION ALL SELECT 'c' || oid || ',' || xmin FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    UNION ALL SELECT 'f' || oid || ',' || xmin FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+) AS facts
+"""
+
+
+@define
+class ReusedDatabase:
+    """One database for many tests, each of which finds it as the first did, a millisecond later."""
+
+    server: Server
+    _template: PostgresDatabase
+    _rows: dict[str, list[tuple[Any, ...]]]
+    """What a database has before its first test, by table."""
+    _last_values: list[tuple[Any, ...]]
+    """The number that each identity column has given out last, or None, by its sequence."""
+    _database: PostgresDatabase | None = None
+    _fingerprint: str | None = None
+
+    @classmethod
+    def made_by(cls, server: Server, prepare: Callable[[PostgresDatabase], None]) -> "ReusedDatabase":
+        """Return one that each test finds as `prepare` leaves it: with tables, and with few rows."""
+        template = server.create()
+        prepare(template)
+        with template.connect() as connection:
+            rows = {table: connection.execute(f"TABLE {table}".encode()).fetchall() for table in _tables(connection)}
+            sequences = connection.execute("SELECT 'public.' || sequencename, last_value FROM pg_sequences").fetchall()
+        return cls(server, template, rows, sequences)
+
+    def as_new(self) -> PostgresDatabase:
+        """Return the database after ending all sessions of it and undoing all that they did."""
+        if self._database is not None and self._is_emptied(self._database):
+            return self._database
+        if self._database is not None:
+            self.server.drop(self._database)
+        self._database = self.server.create(self._template.name)
+        with self._database.connect() as connection:
+            self._fingerprint = _fingerprint(connection)
+        return self._database
+
+    def _is_emptied(self, database: PostgresDatabase) -> bool:
+        """Take out all rows but those of a new database; return False if the schema is another, too."""
+        with database.connect() as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            if _fingerprint(connection) != self._fingerprint:
+                return False
+            deleted = 0
+            with connection.transaction():
+                connection.execute("SET LOCAL session_replication_role = replica")  # no triggers, no foreign keys
+                for table, rows in self._rows.items():
+                    deleted += connection.execute(f"DELETE FROM {table}".encode()).rowcount
+                    for row in rows:
+                        marks = ", ".join("%s" for _ in row)
+                        connection.execute(f"INSERT INTO {table} VALUES ({marks})".encode(), row)
+                for name, last in self._last_values:
+                    connection.execute("SELECT setval(%s, %s, %s)", (name, last or 1, last is not None))
+            if deleted > _MANY_ROWS:
+                connection.execute("VACUUM (ANALYZE)")
+        return True
+
+
+def _tables(connection: "psycopg.Connection") -> list[str]:
+    rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    return [name for (name,) in rows]
+
+
+def _fingerprint(connection: "psycopg.Connection") -> str:
+    row = connection.execute(_FINGERPRINT).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _server_user() -> str | None:
+    """Return who the server runs as: it refuses root."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+def _as_its_user(command: Sequence[str | Path]) -> "subprocess.CompletedProcess[str]":
+    user = _server_user()
+    group = None if user is None else pwd.getpwnam(user).pw_gid
+    # What it says goes to a file: the server would keep a pipe open for as long as it runs.
+    with tempfile.TemporaryFile("w+") as said:
+        done = subprocess.run(
+            command,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            user=user,
+            group=group,
+            extra_groups=None if user is None else [],
+            start_new_session=True,  # Ctrl-C is for the tests
+            check=False,
+        )
+        said.seek(0)
+        return subprocess.CompletedProcess(command, done.returncode, said.read())
+
+
+def _start_guard(folder: Path) -> "subprocess.Popen[bytes]":
+    guard = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid()), str(folder)],
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert guard.stdout is not None
+    guard.stdout.readline()
+    guard.stdout.close()
+    return guard
+
+
+def start_server(*options: str) -> Server:
+    """Start a server that ends with this process.
+
+    Args:
+        options: settings of the server, as `name=value`, added to the tests' own.
+    """
+    programs = _programs()
+    assert programs is not None
+    folder = Path(tempfile.mkdtemp(prefix="reminderd-postgres-"))
+    guard = _start_guard(folder)
+    user = _server_user()
+    if user is not None:
+        shutil.chown(folder, user)
+    made = _as_its_user([programs / "initdb", "-D", folder / "data", "-U", "postgres", "--no-sync", *_INITDB])
+    assert made.returncode == 0, made.stdout
+    (folder / "data/pg_hba.conf").write_text(_WHO_IS_LET_IN)
+    server = Server(folder, a_free_port(), options, guard)
+    server.start()
+    with server.connect() as connection:
+        for role in (USER, CAREFUL_USER):
+            connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'".encode())
+        connection.execute(f"GRANT {USER} TO {CAREFUL_USER}".encode())
+    return server
+
+
+@cache
+def server_of_this_process() -> Server:
+    server = start_server()
+    atexit.register(server.end)
+    return server
+
+
+@contextlib.contextmanager
+def a_server(*options: str) -> Iterator[Server]:
+    """Run a server for one test."""
+    server = start_server(*options)
+    try:
+        yield server
+    finally:
+        server.end()
