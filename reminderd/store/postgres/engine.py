@@ -24,7 +24,7 @@ CHANNEL = "reminderd"
 """What the tables notify of each change."""
 
 LOOK_ANYWAY = 5.0
-"""Seconds after which whoever waits for a commit looks for it: a notification is a hint, and can be lost."""
+"""Seconds after which a task that waits for a commit looks for it: a notification is a hint, and can be lost."""
 
 _BEAT = 0.25
 """Seconds, at most, in which a caller of `another` gets an answer."""
