@@ -47,6 +47,10 @@ class Connection(Protocol):
     """
 
     @property
+    def is_remote(self) -> bool:
+        """Return whether each statement is a message to a server: then savepoints are set only where one is needed."""
+
+    @property
     def for_update(self) -> str:
         """Return what a SELECT of rows that will be saved ends with: it keeps other programs from changing them."""
 

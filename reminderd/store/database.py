@@ -15,6 +15,7 @@ from reminderd.databases import PostgresServer, Target
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.engine import Commits, Connections
 from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.postgres import the_extra
 from reminderd.store.sqlite import engine as sqlite
 from reminderd.store.sqlite.opening import BUSY_TIMEOUT
 from reminderd.store.threads import OnThread, Runner
@@ -39,7 +40,7 @@ class Database:
     """What the admin should know of the engine in use, a sentence each."""
     _writer: Writer = field(repr=False)
     _reads: OnThread = field(repr=False)
-    _commits: Commits = field(repr=False)
+    commits: Commits = field(repr=False)
 
     async def write(self, fn: Callable[[Connection, datetime], T], *, wait: bool = True) -> T:
         """Run `fn(connection, now)` in a transaction that other writes share; if it raises, only its work is undone.
@@ -83,11 +84,11 @@ class Database:
 
     async def data_version(self) -> int:
         """Return a number that changes whenever any process, including this one, has committed something."""
-        return await self._commits.version()
+        return await self.commits.version()
 
     async def another_commit(self, since: int) -> bool:
         """Wait a moment, and return whether something may have been committed since `data_version` was `since`."""
-        return await self._commits.another(since)
+        return await self.commits.another(since)
 
 
 @frozen(eq=False)
@@ -115,9 +116,13 @@ async def open_reader(database: Database) -> AsyncIterator[Reader]:
         StoreUnavailableError: It can't be opened now.
     """
     if isinstance(database.target, PostgresServer):
-        raise NotImplementedError
-    async with sqlite.one_more(database.target.path) as (reads, commits):
-        yield Reader(reads, commits)
+        with the_extra():
+            from reminderd.store.postgres import engine as postgres  # noqa: PLC0415 - psycopg may be missing
+        async with postgres.one_more(database.target) as more:
+            yield Reader(more, database.commits)
+    else:
+        async with sqlite.one_more(database.target.path) as (reads, commits):
+            yield Reader(reads, commits)
 
 
 @asynccontextmanager
@@ -165,7 +170,9 @@ def _connected(
     target: Target, busy_timeout: timedelta, runner: Runner | None
 ) -> AbstractAsyncContextManager[Connections]:
     if isinstance(target, PostgresServer):
-        raise NotImplementedError
+        with the_extra():
+            from reminderd.store.postgres import engine as postgres  # noqa: PLC0415 - psycopg may be missing
+        return postgres.connected(target, runner=runner)
     return sqlite.connected(target.path, busy_timeout=busy_timeout, runner=runner)
 
 

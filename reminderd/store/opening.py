@@ -1,16 +1,15 @@
 """Open a connection of the engine that a database needs, for programs without Trio."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from datetime import timedelta
 
 from reminderd.databases import PostgresServer, Target
 from reminderd.store.connection import Connection
+from reminderd.store.postgres import the_extra
 from reminderd.store.sqlite import opening as sqlite
 
 
-@contextmanager
-def open_sync(target: Target, *, busy_timeout: timedelta = sqlite.BUSY_TIMEOUT) -> Iterator[Connection]:
+def open_sync(target: Target, *, busy_timeout: timedelta = sqlite.BUSY_TIMEOUT) -> AbstractContextManager[Connection]:
     """Open a connection that reads and writes, and close it at the end.
 
     A database that does not exist yet is created if it is a file; a file with an older schema is upgraded.
@@ -20,13 +19,13 @@ def open_sync(target: Target, *, busy_timeout: timedelta = sqlite.BUSY_TIMEOUT) 
         StoreUnavailableError: It is locked, the disk is full, the server is away …: a later try may succeed.
     """
     if isinstance(target, PostgresServer):
-        raise NotImplementedError
-    with sqlite.open_sync(target.path, busy_timeout=busy_timeout) as connection:
-        yield connection
+        with the_extra():
+            from reminderd.store.postgres import opening as postgres  # noqa: PLC0415 - psycopg may be missing
+        return postgres.open_sync(target)
+    return sqlite.open_sync(target.path, busy_timeout=busy_timeout)
 
 
-@contextmanager
-def open_to_look(target: Target) -> Iterator[Connection]:
+def open_to_look(target: Target) -> AbstractContextManager[Connection]:
     """Open a connection that only reads a database with the newest schema, and close it at the end.
 
     Raises:
@@ -34,6 +33,7 @@ def open_to_look(target: Target) -> Iterator[Connection]:
         StoreUnavailableError: It is locked ….
     """
     if isinstance(target, PostgresServer):
-        raise NotImplementedError
-    with closing(sqlite.open_to_look(target.path)) as connection:
-        yield connection
+        with the_extra():
+            from reminderd.store.postgres import opening as postgres  # noqa: PLC0415 - psycopg may be missing
+        return postgres.open_to_look(target)
+    return closing(sqlite.open_to_look(target.path))

@@ -21,6 +21,8 @@ T = TypeVar("T")
 BATCH_LIMIT: Final = 64
 """The most functions in one transaction: it limits how long any of them waits for the others."""
 
+_OURS: Final = (StoreUnavailableError, StoreUnusableError)
+
 RETRY_SECONDS: Final = 1.0
 """The pause between the writer's own test transactions, after the store has refused one, until one succeeds."""
 
@@ -122,28 +124,33 @@ class Writer:
         """Run all in one transaction; never raise, or leave one open. Return why the store refused, or None."""
         try:
             try:
-                self._attempt(connection, requests)
+                self._attempt(connection, requests, is_hopeful=connection.is_remote)
             except Exception as error:
                 connection.roll_back()
-                if not connection.is_passing(error):
+                is_of_one = connection.is_remote and len(requests) > 1 and not connection.spoils_all(error)
+                if not (connection.is_passing(error) or is_of_one) or isinstance(error, _OURS):
                     raise
-                self._attempt(connection, requests)
+                self._attempt(connection, requests, is_hopeful=False)
         except BaseException as error:  # noqa: BLE001 - the callers raise it
             for request in requests:
                 request.error = request.error or _ours(connection, error)
             failure = _ours(connection, error)
-            return str(failure) if isinstance(failure, StoreUnavailableError | StoreUnusableError) else None
+            return str(failure) if isinstance(failure, _OURS) else None
         else:
             return None
         finally:
             connection.roll_back()
 
-    def _attempt(self, connection: Connection, requests: Sequence[_Request[Any]]) -> None:
+    def _attempt(self, connection: Connection, requests: Sequence[_Request[Any]], *, is_hopeful: bool) -> None:
+        """Run all in one transaction. A hopeful attempt sets no savepoints: the failure of one is that of all."""
         begun, ours = connection.begin(), self._clock.now()
         now = ours if begun is None else begun
         for request in requests:
             request.error = None
-            _run_alone(connection, request, now)
+            if is_hopeful:
+                request.result = request.fn(connection, now)
+            else:
+                _run_alone(connection, request, now)
         connection.commit()
         self.clock_offset = now - ours
 

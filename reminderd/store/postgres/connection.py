@@ -1,0 +1,377 @@
+"""Our connection to a PostgreSQL server, as `reminderd.store.connection` describes it.
+
+In the whole cluster one transaction at a time writes, as with SQLite: the first thing that it does is to take the
+cluster write lock. A statement whose result nobody reads is sent together with the next one, so that a transaction
+takes few messages to the server and back; its error appears there, or at the end of its savepoint.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import lru_cache, partial
+from secrets import token_hex
+from typing import Any, Final, TypeAlias
+
+import psycopg
+from attrs import define, field
+from psycopg.adapt import Loader
+from psycopg.pq import TransactionStatus
+
+from reminderd.store.connection import Parameters
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.postgres.errors import is_collision, is_lost, is_of_one_statement, store_error
+from reminderd.store.postgres.migrate import CLUSTER_WRITE_LOCK, migrations, refuse_if_it_needs_more
+from reminderd.store.rows import from_ms
+
+Raw: TypeAlias = psycopg.Connection[Any]
+
+_TOKEN: Final = re.compile(r"'(?:[^']|'')*'|--[^\n]*|::|:([A-Za-z_]\w*)|(\?)|%")
+
+_KNOW_WITHIN: Final = 60.0
+"""Seconds in which it must be found out whether a COMMIT has happened whose connection was lost."""
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+
+_BEGIN: Final = f"""
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SET LOCAL idle_in_transaction_session_timeout = '5s';
+SELECT pg_advisory_xact_lock({CLUSTER_WRITE_LOCK});
+UPDATE commit_marks SET number = {{number}}, at = reminderd_now() WHERE id = '{{id}}';
+SELECT reminderd_now(), needs FROM schema_info
+"""
+_WAIT_FOR_STANDBY: Final = "SET LOCAL statement_timeout = 0"
+"""A COMMIT that is timed out while it waits for a standby is done all the same, but only on the primary.
+
+This also fails if a statement before it has failed, where COMMIT would only undo everything, and report no error.
+"""
+_BEGIN_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_MARK: Final = "INSERT INTO commit_marks (id, number) VALUES (%s, 0) ON CONFLICT (id) DO NOTHING"
+_MARKED: Final = "SELECT number FROM commit_marks WHERE id = %s FOR UPDATE"
+
+
+class PostgresRow(tuple[Any, ...]):
+    """One row, with its columns by name and by place."""
+
+    __slots__ = ()
+    places: dict[str, int]
+
+    def __getitem__(self, column: Any) -> Any:  # noqa: ANN401 - a column's type is its table's
+        """Return the value of a column, by its name or its place from 0; of a slice, a tuple of values."""
+        return tuple.__getitem__(self, self.places[column] if isinstance(column, str) else column)
+
+    def keys(self) -> list[str]:
+        """Return the names of the columns."""
+        return [*self.places]
+
+
+class _NumberLoader(Loader):
+    """Reads a sum of integers as an integer, as SQLite does."""
+
+    def load(self, data: Any) -> Any:  # noqa: ANN401 - as psycopg has it
+        """Return an integer if it is one."""
+        text = bytes(data).decode()
+        return float(text) if "." in text or "N" in text else int(text)
+
+
+@define(eq=False)
+class LazyRows:
+    """The result of a statement that is sent once somebody reads it, or with the next one."""
+
+    sql: str
+    parameters: Parameters
+    is_verb: bool
+    """Whether it begins or ends a transaction: such a statement is never prepared, so that a proxy sees its words."""
+    _settle: Callable[[], None]
+    cursor: psycopg.Cursor[Any] | None = None
+    """None: not sent yet."""
+
+    @property
+    def rowcount(self) -> int:
+        """Return how many rows it has written."""
+        return self._sent().rowcount
+
+    def fetchone(self) -> Any:  # noqa: ANN401 - a `PostgresRow`, or None
+        """Return the next row; None: there is no more, or the statement returns none."""
+        cursor = self._sent()
+        return None if cursor.description is None else cursor.fetchone()
+
+    def fetchall(self) -> list[Any]:
+        """Return all remaining rows."""
+        cursor = self._sent()
+        return [] if cursor.description is None else cursor.fetchall()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over all remaining rows."""
+        return iter(self.fetchall())
+
+    def send(self, raw: Raw) -> None:
+        """Send it."""
+        cursor = raw.cursor()
+        cursor.execute(translated(self.sql), self.parameters, prepare=False if self.is_verb else None)
+        self.cursor = cursor
+
+    def _sent(self) -> psycopg.Cursor[Any]:
+        if self.cursor is None:
+            self._settle()
+        if self.cursor is None:
+            raise StoreUnavailableError("the transaction of this statement is over")
+        return self.cursor
+
+
+@define(eq=False)
+class ManyRows:
+    """The results of one statement with several sets of parameters."""
+
+    _each: Sequence[LazyRows]
+
+    @property
+    def rowcount(self) -> int:
+        """Return how many rows they have written."""
+        return sum(one.rowcount for one in self._each)
+
+    def fetchone(self) -> None:
+        """Return None: what is run many times returns no rows."""
+
+    def fetchall(self) -> list[Any]:
+        """Return an empty list."""
+        return []
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over nothing."""
+        return iter(())
+
+
+@define(eq=False)
+class PostgresConnection:
+    """A connection that is made again by itself after it was lost."""
+
+    _connect: Callable[[], Raw]
+    """Makes a connection, in autocommit mode, with all its settings."""
+    _raw: Raw | None = field(default=None, repr=False, init=False)
+    _waiting: list[LazyRows] = field(factory=list, init=False)
+    _is_writing: bool = field(default=False, init=False)
+    _is_reading: bool = field(default=False, init=False)
+    _id: str = field(factory=partial(token_hex, 16), init=False)
+    """Its row in `commit_marks`."""
+    _number: int = field(default=0, init=False)
+    """The number of the last transaction that writes."""
+    _newest: int = field(factory=lambda: migrations()[-1].number, init=False)
+
+    is_remote = True
+
+    @property
+    def for_update(self) -> str:
+        """Return what locks the rows of a SELECT until the end of a transaction that writes."""
+        return " FOR UPDATE" if self._is_writing else ""
+
+    @property
+    def skip_locked(self) -> str:
+        """Return the same, without those that another program has locked."""
+        return " FOR UPDATE SKIP LOCKED" if self._is_writing else ""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Return whether the server has a transaction open."""
+        return not self._is_closed and self._usable.info.transaction_status is not TransactionStatus.IDLE
+
+    def execute(self, sql: str, parameters: Parameters = (), /) -> LazyRows:
+        """Run one statement: in a transaction, once its result is read or the transaction ends; else at once."""
+        rows = self._put(sql, parameters)
+        if sql.startswith("RELEASE") or not (self._is_writing or self._is_reading):
+            self._flush()  # whether a savepoint's work has succeeded must be known at its end
+        return rows
+
+    def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> ManyRows:
+        """Run a statement once for each set of parameters, as `execute` does."""
+        return ManyRows([self.execute(sql, one) for one in parameters])
+
+    def begin(self) -> datetime:
+        """Begin a transaction that writes, once no other one of the cluster does; return the server's time.
+
+        Raises:
+            StoreUnavailableError: The server is away, or another program holds the lock for too long.
+            StoreUnusableError: The database was upgraded, and this program is too old for it.
+        """
+        self._number += 1
+        try:
+            now, needs = self._begun()
+        except psycopg.OperationalError as error:
+            if not is_lost(error):
+                raise
+            self._drop()  # while nothing was to be done, the server may have ended our connection
+            now, needs = self._begun()
+        self._is_writing = True
+        refuse_if_it_needs_more(needs, self._newest)
+        return from_ms(now)
+
+    def begin_snapshot(self) -> None:
+        """Begin a transaction that only reads, and sees one state of the database."""
+        self._put(_BEGIN_SNAPSHOT, (), is_verb=True)
+        self._is_reading = True
+
+    def commit(self) -> None:
+        """End the transaction. If the connection is lost meanwhile, find out on another one whether it was written.
+
+        Raises:
+            StoreUnavailableError: Nothing was written, or the message says that nobody can know.
+        """
+        self._put(_WAIT_FOR_STANDBY, (), is_verb=True)
+        self._put("COMMIT", (), is_verb=True)
+        try:
+            self._flush()
+        except psycopg.OperationalError as error:
+            if not (is_lost(error) or self._is_closed):
+                raise
+            self._is_writing = False
+            self._drop()
+            if not self._has_happened():
+                raise StoreUnavailableError("the connection to the server was lost; nothing was written") from error
+            return
+        self._is_writing = False
+
+    def roll_back(self) -> None:
+        """End the transaction without its work, if one is still open.
+
+        One that only reads is committed: after a ROLLBACK, psycopg has all statements prepared anew.
+        """
+        self._waiting.clear()
+        verb = "COMMIT" if self._is_reading else "ROLLBACK"
+        self._is_writing = self._is_reading = False
+        if self.in_transaction:
+            try:
+                self._usable.execute(verb, prepare=False)
+            except psycopg.Error:
+                self._drop()  # the server then undoes it
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.roll_back()
+        self._drop()
+
+    def store_error(self, error: BaseException) -> StoreUnavailableError | StoreUnusableError | None:
+        """Return our error for an error of PostgreSQL; see `store_error`."""
+        return store_error(error)
+
+    def spoils_all(self, error: BaseException) -> bool:
+        """Return whether the whole transaction is lost, and not only the work since its last savepoint."""
+        return store_error(error) is not None and not is_of_one_statement(error)
+
+    def is_passing(self, error: BaseException) -> bool:
+        """Return whether the server asks for the transaction again, or the connection was lost before its end."""
+        return is_collision(error) or is_lost(error)
+
+    def refresh_statistics(self) -> None:
+        """Do nothing: the server does that by itself."""
+
+    def make_room(self) -> None:
+        """Do nothing: the server decides about its memory."""
+
+    def relieve(self) -> None:
+        """Do nothing: the server gives back by itself what it can."""
+
+    def touch(self) -> None:
+        """Do nothing: each transaction writes its mark."""
+
+    @property
+    def _is_closed(self) -> bool:
+        return self._raw is None or self._raw.closed
+
+    @property
+    def _usable(self) -> Raw:
+        """Return the server's connection, after making one if there is none."""
+        if self._raw is None or self._raw.closed:
+            self._raw = self._connect()
+        return self._raw
+
+    def _begun(self) -> tuple[int, int]:
+        """Send the beginning of a transaction that writes; return the server's time, and what the schema needs."""
+        if self._number == 1 or self._is_closed:
+            # Written ahead: a row that another session is still inserting can't be waited for.
+            self._usable.execute(_MARK, (self._id,))
+        cursor = self._usable.execute(_BEGIN.format(number=self._number, id=self._id).encode(), prepare=False)
+        while cursor.nextset():
+            pass
+        found = cursor.fetchone()
+        if found is None:
+            raise StoreUnusableError("the table schema_info is empty: nobody knows which schema the tables have")
+        return found[0], found[1]
+
+    def _put(self, sql: str, parameters: Parameters, *, is_verb: bool = False) -> LazyRows:
+        rows = LazyRows(sql, parameters, is_verb, self._flush)
+        self._waiting.append(rows)
+        return rows
+
+    def _flush(self) -> None:
+        """Send everything that waits, in one message, and take all results."""
+        waiting, self._waiting = self._waiting, []
+        if self._is_closed and (self._is_writing or (self._is_reading and waiting[0].sql != _BEGIN_SNAPSHOT)):
+            # On another connection, the rest would be done without what came before, and without the lock.
+            raise psycopg.OperationalError("the connection was lost in the middle of a transaction")
+        if len(waiting) == 1:
+            waiting[0].send(self._usable)
+        elif waiting:
+            with self._usable.pipeline():
+                for one in waiting:
+                    one.send(self._usable)
+
+    def _drop(self) -> None:
+        """Close the server's connection; the next statement makes another one."""
+        raw, self._raw = self._raw, None
+        if raw is not None:
+            with suppress(psycopg.Error):
+                raw.close()
+
+    def _has_happened(self) -> bool:
+        """Return whether the last transaction that writes was committed.
+
+        Its mark is read on a new connection, and locked: so the old session has ended, in one way or the other.
+
+        Raises:
+            StoreUnavailableError: Nobody can know: the server is away.
+        """
+        deadline, pause = time.monotonic() + _KNOW_WITHIN, _FIRST_PAUSE
+        while time.monotonic() < deadline:
+            with suppress(psycopg.Error, StoreUnavailableError, StoreUnusableError):
+                found = self._usable.execute(_MARKED, (self._id,)).fetchone()
+                return found is not None and int(found[0]) == self._number
+            self._drop()
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        raise StoreUnavailableError(
+            "the connection to the server was lost while it was told to write, and the server is away: whether it was"
+            " written is unknown until it is back"
+        )
+
+
+@lru_cache(maxsize=2048)
+def translated(sql: str) -> str:
+    """Return a statement with psycopg's marks for its parameters in place of `:name` and `?`."""
+
+    def replaced(token: "re.Match[str]") -> str:
+        name, is_unnamed = token[1], token[2]
+        if name:
+            return f"%({name})s"
+        return "%s" if is_unnamed else token[0].replace("%", "%%")
+
+    return _TOKEN.sub(replaced, sql)
+
+
+def named_rows(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Any]:
+    """Return what makes a row of a cursor's values: psycopg's row factory."""
+    columns = cursor.description
+    return tuple if columns is None else _kind_of_row(tuple(column.name for column in columns))
+
+
+@lru_cache(maxsize=512)
+def _kind_of_row(names: tuple[str, ...]) -> type[PostgresRow]:
+    places: dict[str, int] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, place)
+    return type("PostgresRow", (PostgresRow,), {"__slots__": (), "places": places})
+
+
+def read_sums_as_integers(raw: Raw) -> None:
+    """Have a connection return a sum of integers as an integer, as SQLite does."""
+    raw.adapters.register_loader("numeric", _NumberLoader)

@@ -1,0 +1,94 @@
+"""Tell by an error of PostgreSQL what the caller can do next; https://www.postgresql.org/docs/current/errcodes-appendix.html."""
+
+from typing import Final
+
+import psycopg
+
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+
+_DEADLOCK: Final = "40P01"
+_SERIALIZATION: Final = "40001"
+_LOCK_TIMEOUT: Final = "55P03"
+_STATEMENT_TIMEOUT: Final = "57014"
+
+_UNAVAILABLE: Final = {
+    _DEADLOCK: "another program's transaction and ours have waited for each other",
+    _SERIALIZATION: "another program has changed the same rows",
+    _LOCK_TIMEOUT: "another program holds a lock",
+    _STATEMENT_TIMEOUT: "the server took too long",
+    "25006": "the server can't be written: it is a replica, or read-only",
+    "25P02": "the transaction had failed before",
+    "25P03": "the transaction stood idle for too long",
+    "53100": "the server's disk is full",
+    "53200": "the server is out of memory",
+    "53300": "the server has no connection left for us",
+    "57P01": "the server is being stopped",
+    "57P02": "the server has crashed",
+    "57P03": "the server is starting or stopping",
+}
+_UNAVAILABLE_CLASSES: Final = ("08", "40", "53", "55", "57", "58")
+_UNUSABLE: Final = {
+    "28000": "the server does not let this user in",
+    "28P01": "the server does not accept the password",
+    "3D000": "there is no such database on the server",
+    "42501": "the user lacks a privilege",
+    "42P01": "a table is missing",
+    "42703": "a column is missing",
+    "XX001": "the database is damaged",
+    "XX002": "the database is damaged",
+}
+_REFUSALS: Final = {
+    "password authentication failed": _UNUSABLE["28P01"],
+    "no password supplied": "the server asks for a password, and the URL has none",
+    "no pg_hba.conf entry": _UNUSABLE["28000"],
+    "role": _UNUSABLE["28000"],
+    "database": _UNUSABLE["3D000"],
+}
+"""What a server says that refuses a connection: libpq hands on its words without the code."""
+
+
+def store_error(error: BaseException) -> StoreUnavailableError | StoreUnusableError | None:
+    """Return our error for an error of PostgreSQL, or None if it is a bug or a broken constraint."""
+    if not isinstance(error, psycopg.Error):
+        return None
+    code = error.sqlstate
+    if code is None:
+        return _unconnected(error) if isinstance(error, psycopg.OperationalError) else None
+    if code in _UNUSABLE:
+        return StoreUnusableError(f"{_UNUSABLE[code]} ({first_line(error)})")
+    if code in _UNAVAILABLE or code[:2] in _UNAVAILABLE_CLASSES:
+        return StoreUnavailableError(f"{_UNAVAILABLE.get(code, 'the server refuses')} ({first_line(error)})")
+    return None
+
+
+def is_lost(error: BaseException) -> bool:
+    """Return whether the connection was lost, so that nothing is known of what was under way."""
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    return error.sqlstate is None or error.sqlstate[:3] in {"57P", "25P"} or error.sqlstate[:2] == "08"
+
+
+def is_of_one_statement(error: BaseException) -> bool:
+    """Return whether only one statement has failed, for having waited too long."""
+    return isinstance(error, psycopg.Error) and error.sqlstate in {_LOCK_TIMEOUT, _STATEMENT_TIMEOUT}
+
+
+def is_collision(error: BaseException) -> bool:
+    """Return whether the server has undone the transaction because of another program's, and asks for it again."""
+    return isinstance(error, psycopg.Error) and error.sqlstate in {_DEADLOCK, _SERIALIZATION}
+
+
+def first_line(error: psycopg.Error) -> str:
+    """Return what the server or libpq says, in one line."""
+    return error.diag.message_primary or str(error).partition("\n")[0]
+
+
+def _unconnected(error: psycopg.Error) -> StoreUnavailableError | StoreUnusableError:
+    """Return our error for a connection that was lost, or that could not be made."""
+    text = first_line(error)
+    _, fatal, words = str(error).partition("FATAL:")
+    if fatal:
+        for beginning, meaning in _REFUSALS.items():
+            if words.strip().startswith(beginning):
+                return StoreUnusableError(f"{meaning} ({words.strip().partition(chr(10))[0]})")
+    return StoreUnavailableError(f"no connection to the server ({text})")

@@ -1,0 +1,110 @@
+"""Connect to a PostgreSQL server once all is true of it that must be."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from reminderd.databases import PostgresServer
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.postgres.connection import PostgresConnection, Raw, named_rows, read_sums_as_integers
+from reminderd.store.postgres.errors import store_error
+from reminderd.store.postgres.migrate import make_or_check, migrations, refuse_if_it_needs_more, schema_of
+
+# A call on a worker thread can't be abandoned: each of them must end by itself.
+_PATIENCE: Final[dict[str, int | str]] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "target_session_attrs": "read-write",
+    "client_encoding": "utf8",
+}
+_SETTINGS: Final = """
+SET lock_timeout = '5s'; SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '5min';
+SET TimeZone = 'UTC'; SET standard_conforming_strings = on; SET DateStyle = 'ISO';
+SELECT set_config('synchronous_commit', 'on', FALSE) WHERE current_setting('synchronous_commit') = 'off'
+"""
+logging.getLogger("psycopg").addHandler(logging.NullHandler())  # what it would print, it also raises
+
+_FORGET_MARKS: Final = "DELETE FROM commit_marks WHERE at < reminderd_now() - 30 * CAST(86400000 AS BIGINT)"
+
+
+@contextmanager
+def open_sync(server: PostgresServer) -> Iterator[PostgresConnection]:
+    """Open a connection that reads and writes, and close it at the end; in an empty database, make the tables first.
+
+    Raises:
+        StoreUnusableError: This isn't or can't be our database; the message has its name and the reason in one line.
+        StoreUnavailableError: The server is away, or has no room for us.
+    """
+    connection = open_connection(server)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def open_to_look(server: PostgresServer) -> Iterator[PostgresConnection]:
+    """Open a connection to a database that has tables, and change nothing; close it at the end.
+
+    Raises:
+        StoreUnusableError: It has no tables, or their schema is an older or a newer one.
+        StoreUnavailableError: The server is away ….
+    """
+    connection = PostgresConnection(partial(connect, server))
+    with _named(server), connect(server) as raw:
+        found, newest = schema_of(raw), migrations()[-1].number
+        if found is None:
+            raise StoreUnusableError("there is no table yet; reminderd run or add makes them")
+        refuse_if_it_needs_more(found.needs, newest)
+        if found.version < newest:
+            raise StoreUnusableError(
+                f"made by an older reminderd (schema {found.version}, this one has {newest}): run reminderd db migrate"
+            )
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def open_connection(server: PostgresServer) -> PostgresConnection:
+    """Return a connection that reads and writes; see `open_sync`."""
+    with _named(server), connect(server) as raw:
+        make_or_check(raw, migrations())
+        raw.execute(_FORGET_MARKS)
+    return PostgresConnection(partial(connect, server))
+
+
+def connect(server: PostgresServer) -> Raw:
+    """Return psycopg's connection with our settings, in autocommit mode.
+
+    Raises:
+        psycopg.OperationalError: It can't be made.
+    """
+    place = make_conninfo(server.url, application_name=f"reminderd {socket.gethostname()}"[:60], **_PATIENCE)
+    raw = psycopg.connect(place, autocommit=True, row_factory=named_rows)
+    read_sums_as_integers(raw)
+    raw.execute(_SETTINGS.encode(), prepare=False)
+    return raw
+
+
+@contextmanager
+def _named(server: PostgresServer) -> Iterator[None]:
+    """Begin each error's message with the name of the database."""
+    try:
+        yield
+    except psycopg.Error as error:
+        ours = store_error(error)
+        if ours is None:
+            raise
+        raise type(ours)(f"{server.spoken}: {ours}") from error
+    except (StoreUnavailableError, StoreUnusableError) as error:
+        raise type(error)(f"{server.spoken}: {error}") from error
