@@ -16,7 +16,9 @@ DUE = 1_772_445_600_000
 WRITES = {
     "reminders": "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES ('new', '+49', 'm', 1)",
     "appointments": "UPDATE appointments SET at = at + 1",
-    "call_logs": "INSERT INTO call_logs (reminder_id, phone_number, state, last_sign_at) VALUES ('r1', '+49', 'ended', 1)",
+    "call_logs": (
+        "INSERT INTO call_logs (reminder_id, phone_number, state, last_sign_at) VALUES ('r1', '+49', 'ended', 1)"
+    ),
     "settings": "INSERT INTO settings (key, value) VALUES ('paused', 'true')",
     "opt_outs": "INSERT INTO opt_outs (phone_number) VALUES ('+12025550147')",
     "changes": "DELETE FROM changes",
@@ -29,7 +31,7 @@ WAIT_FOR_THEIR_TURN = [
     "UPDATE appointments SET status = 'cancelled'",
     "DELETE FROM appointments",
     "INSERT INTO opt_outs (phone_number) VALUES ('+12025550147')",
-    "UPDATE opt_outs SET phone_number = '+12025550147'",
+    "UPDATE opt_outs SET phone_number = '+12025550148' WHERE phone_number = '+12025550199'",
     "INSERT INTO reminders (id, phone_number, message, scheduled_at, status) VALUES ('n', '+49', 'm', 1, 'failed')",
 ]
 WAIT_FOR_NOBODY = [
@@ -40,6 +42,7 @@ WAIT_FOR_NOBODY = [
     "DELETE FROM opt_outs",
     "SELECT status FROM reminders WHERE id = 'r1' FOR UPDATE",
 ]
+WAITS = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 @contextmanager
@@ -103,8 +106,9 @@ def test_who_waits_for_its_turn_has_no_row_locked(made: PostgresDatabase, ours: 
             take_cluster_write_lock(ours)
             waiting = threading.Thread(target=cancel)
             waiting.start()
-            while not ours.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone():
+            while waiting.is_alive() and not ours.execute(WAITS).fetchone():
                 pass
+            assert waiting.is_alive()
             ours.execute("SELECT id FROM reminders WHERE id = 'r1' FOR UPDATE NOWAIT")
             ours.execute("UPDATE reminders SET message = 'ours' WHERE id = 'r1'")
         waiting.join()
