@@ -238,7 +238,7 @@ def test_a_dump_is_restored_with_its_triggers(
     server = made.server
     programs = Path((server.folder / "data/postmaster.opts").read_text().split()[0]).parent
     dumped = subprocess.run([programs / "pg_dump", made.url], check=True, capture_output=True).stdout
-    command = [programs / "psql", "-q", "-v", "ON_ERROR_STOP=1", empty.url]
+    command: list[str | Path] = [programs / "psql", "-q", "-v", "ON_ERROR_STOP=1", empty.url]
     subprocess.run(command, input=dumped, check=True, capture_output=True)
     with connected(empty) as restored:
         assert make_or_check(restored, migrations()) == []
