@@ -101,9 +101,13 @@ async def run(
             database = await opened.enter_async_context(
                 open_database(config.database.target, clock, committed=instruments.batch)
             )
-            desk = None if ports.desk is None else await opened.enter_async_context(open_desk(database, clock))
+            desk = (
+                None
+                if ports.desk is None
+                else await opened.enter_async_context(open_desk(database, config.database.uploads, clock))
+            )
             if desk is None:
-                remove_left_behind(config.database.path)
+                remove_left_behind(config.database.uploads)
             for warning in database.warnings:
                 logger.warning(warning)
             kind = config.provider.kind
