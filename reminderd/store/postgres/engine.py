@@ -1,5 +1,6 @@
 """PostgreSQL for tasks: two connections on Trio's threads, and a third one that is notified of each commit."""
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,7 +24,7 @@ CHANNEL = "reminderd"
 """What the tables notify of each change."""
 
 LOOK_ANYWAY = 5.0
-"""Seconds after which it counts as a commit that nobody has notified us: a notification is a hint, and can be lost."""
+"""Seconds after which something may have been committed, while notifications don't reach us."""
 
 _BEAT = 0.25
 """Seconds, at most, in which a caller of `another` gets an answer."""
@@ -49,9 +50,11 @@ class Notified:
 
     _count: int = field(default=0, init=False)
     _changed: trio.Event = field(factory=trio.Event, init=False)
+    _is_unreached: bool = field(default=False, init=False)
+    """Whether the admin was told that notifications don't reach us."""
 
     async def version(self) -> int:
-        """Return a number that changes with each commit that we are notified of, and every five seconds."""
+        """Return a number that changes with each commit; while we are not notified of them, every five seconds."""
         await trio.lowlevel.checkpoint()
         return self._count
 
@@ -80,7 +83,6 @@ class Notified:
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 continue
             pause = _FIRST_PAUSE
-            self.change()  # whatever was committed while nobody listened
             try:
                 await self._count_notifications(raw)
             except psycopg.Error as error:
@@ -89,12 +91,20 @@ class Notified:
                 raw.close()
 
     async def _count_notifications(self, raw: Raw) -> None:
+        """Count what comes. The first is our own: it stands for what was committed while nobody listened."""
+        is_reached = False
         while True:
-            with trio.move_on_after(LOOK_ANYWAY):
-                await trio.lowlevel.wait_readable(raw.fileno())
-                raw.pgconn.consume_input()
-                while raw.pgconn.notifies() is not None:
-                    pass
+            with trio.move_on_after(math.inf if is_reached else LOOK_ANYWAY) as waiting:
+                while not _takes_notification(raw):
+                    await trio.lowlevel.wait_readable(raw.fileno())
+                    raw.pgconn.consume_input()
+            if waiting.cancelled_caught and not self._is_unreached:
+                logger.warning(
+                    "the server's notifications don't reach us, so commits of others are seen up to five seconds later:"
+                    " is there a pooler in between? Connect directly"
+                )
+            is_reached = is_reached or not waiting.cancelled_caught
+            self._is_unreached = not is_reached
             self.change()
 
 
@@ -123,4 +133,13 @@ async def one_more(server: PostgresServer, runner: Runner | None = None) -> Asyn
 def _listening(server: PostgresServer) -> Raw:
     raw = connect(server)
     raw.execute(f"LISTEN {CHANNEL}".encode())
+    raw.execute(f"NOTIFY {CHANNEL}".encode())
     return raw
+
+
+def _takes_notification(raw: Raw) -> bool:
+    """Take all notifications that have come; return whether there was one."""
+    some = False
+    while raw.pgconn.notifies() is not None:
+        some = True
+    return some
