@@ -7,7 +7,7 @@ tables, a restore to an earlier time and a failover begin a new timeline, and an
 import json
 from typing import Final
 
-from attrs import asdict, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 _COMPARED: Final = ("system", "database", "table")
 
@@ -42,6 +42,11 @@ def read_identity(text: str | None) -> ServerIdentity:
     known = found if isinstance(found, dict) else {}
     names = (*_COMPARED, "timeline")
     return ServerIdentity(**{name: known[name] for name in names if isinstance(known.get(name), int)})
+
+
+def merged(known: ServerIdentity, found: ServerIdentity) -> ServerIdentity:
+    """Return an identity as it was found, with what was known of it where nothing can be found out now."""
+    return evolve(known, **{name: value for name, value in asdict(found).items() if value is not None})
 
 
 def why_restored(known: ServerIdentity, found: ServerIdentity, *, failover_is_lossless: bool) -> str | None:
