@@ -24,6 +24,7 @@ from reminderd.store.users import log_everybody_out
 SERVER: Final = "server"
 """The setting that has the server's identity."""
 
+_LOSSLESS: Final = "a standby has taken over; dialing goes on, as [database].failover_is_lossless is true"
 _UNDECIDED: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
  WHERE status IN {sql_list(one for one in Status if one.in_call)}
@@ -113,12 +114,14 @@ def check_history(
     why = why_restored(known, found, failover_is_lossless=failover_is_lossless)
     if why is None:
         _remember_server(connection)
-        return None
+        is_failover = why_restored(known, found, failover_is_lossless=False) is not None
+        return partial(logger.warning, _LOSSLESS) if is_failover else None
     _, held = hold_after(connection, now, actor="reminderd", why=why, rules=rules)
+    number = f"{len(held)} reminder{'' if len(held) == 1 else 's'}"
     return partial(
         logger.error,
-        f"{why}, and may have forgotten calls: dialing is paused, and {len(held)} reminders that may have been called"
-        " have failed. Check them (reminderd list --needs-human), then reminderd resume",
+        f"{why}, and may have forgotten calls: dialing is paused, and what may have been called has failed ({number})."
+        " Check it (reminderd list --needs-human), then reminderd resume",
     )
 
 

@@ -321,7 +321,7 @@ class PostgresConnection:
         self.identity, self._met = evolve(identity_of(raw), has_forgotten=has_forgotten), raw
 
     def _begun(self) -> tuple[int, int, int]:
-        """Send the beginning of a transaction; return the server's time, the schema's needs, and which table is there."""
+        """Send the beginning of a transaction; return the server's time, the schema's needs, and what `settings` is."""
         cursor = self._usable.execute(_BEGIN.format(number=self._number, id=self._id).encode(), prepare=False)
         while cursor.nextset():
             pass
