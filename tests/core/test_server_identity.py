@@ -11,6 +11,10 @@ KNOWN: Final = ServerIdentity(system=7_301_234_567_890_123_456, timeline=3, data
 NOTHING_KNOWN: Final = ServerIdentity()
 
 
+def with_other(name: str, value: Any) -> ServerIdentity:
+    return evolve(KNOWN, **{name: value})
+
+
 def test_the_same_server_has_forgotten_nothing() -> None:
     assert why_restored(KNOWN, KNOWN, failover_is_lossless=False) is None
 
@@ -18,7 +22,7 @@ def test_the_same_server_has_forgotten_nothing() -> None:
 @pytest.mark.parametrize("lossless", [True, False])
 @pytest.mark.parametrize("other", ["system", "database", "table"])
 def test_other_tables_or_another_server_may_have_forgotten_calls(other: str, *, lossless: bool) -> None:
-    found = evolve(KNOWN, **{other: 1})
+    found = with_other(other, 1)
     said = why_restored(KNOWN, found, failover_is_lossless=lossless)
     assert said == "the database was restored from a dump, or moved to another server"
 
@@ -45,7 +49,7 @@ def test_what_was_confirmed_and_is_missing_was_lost(known: ServerIdentity, *, lo
 
 @pytest.mark.parametrize("unknown", ["system", "timeline", "database", "table"])
 def test_what_a_server_does_not_let_us_know_means_nothing(unknown: str) -> None:
-    partly = evolve(KNOWN, **{unknown: None})
+    partly = with_other(unknown, None)
     assert why_restored(partly, KNOWN, failover_is_lossless=False) is None
     assert why_restored(KNOWN, partly, failover_is_lossless=False) is None
     assert merged(KNOWN, partly) == merged(partly, KNOWN) == KNOWN
