@@ -13,7 +13,7 @@ from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Call, Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from reminderd.store.connection import Connection
+from reminderd.store.connection import Connection, Rows, is_of_savepoint, savepoint
 from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, in_list, to_ms
 
@@ -48,7 +48,8 @@ SELECT {REMINDERS.names} FROM reminders
  WHERE status = 'scheduled' AND scheduled_at BETWEEN :since AND :until AND phone_number IN {{}}
  ORDER BY scheduled_at, id LIMIT :limit
 """
-_STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at')"
+STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at')"
+"""What `standstill` reads."""
 
 
 @frozen(kw_only=True)
@@ -87,21 +88,23 @@ def claim(
         mint: gives a new unguessable id.
     """
     claims = _Claims(connection, now, rules, witness, mint)
-    paused, quiet_until = standstill(connection, rules)
+    # What is asked before anything is read goes to a server in one message.
+    settings = connection.execute(STANDSTILL)
     claims.keep(capacity.held)
+    due = claims.due_call() if capacity.checks else None
+    paused, quiet_until = standstill(settings, rules)
     requests = 0 if paused else capacity.requests
 
     def room() -> Room:
         return Room(paused=paused, request_from=None if requests > 0 else now + capacity.request_in)
 
     transitions: list[Transition] = []
-    while sum(one.action is not None for one in transitions) < capacity.checks and len(transitions) < MOST_ROWS:
-        call = claims.next_call()
-        if call is None:
-            break
-        decided = claims.decide_call(call, room())
+    while due is not None and (row := due.fetchone()) is not None:
+        decided = claims.decide_call(CALLS.read(row), room())
         requests -= sum(one.action is not None and one.action.kind.is_request for one in decided)
         transitions += decided
+        is_free = sum(one.action is not None for one in transitions) < capacity.checks and len(transitions) < MOST_ROWS
+        due = claims.due_call() if is_free else None
     if paused or (quiet_until is not None and now < quiet_until):
         return transitions
     connection.execute(_ENDED_AHEAD, {"now": to_ms(now)})
@@ -112,12 +115,12 @@ def claim(
     return transitions + claims.reminders(requests)
 
 
-def standstill(connection: Connection, rules: Rules) -> tuple[bool, datetime | None]:
+def standstill(rows: Rows, rules: Rules) -> tuple[bool, datetime | None]:
     """Return whether staff have paused dialing, and until when nobody is called after a restore (None: there was none).
 
     By then, a call that the restored backup has forgotten is over, or has shown a sign of life.
     """
-    settings = {row["key"]: row["value"] for row in connection.execute(_STANDSTILL).fetchall()}
+    settings = {row["key"]: row["value"] for row in rows.fetchall()}
     restored_at = settings.get("restored_at")
     quiet_until = None if restored_at is None else from_ms(int(restored_at)) + rules.outcome_timeout
     return settings.get("paused") == "true", quiet_until
@@ -139,27 +142,24 @@ class _Claims:
             listed, parameters = in_list("token", sorted(held))
             self.connection.execute(_KEEP_HELD.format(listed), {**parameters, **self._times(1)})
 
-    def next_call(self) -> Call | None:
-        """Claim one call that is due."""
-        row = self.connection.execute(_TAKE_CALLS, self._times(1)).fetchone()
-        return None if row is None else CALLS.read(row)
+    def due_call(self) -> Rows:
+        """Claim one call that is due; no row: there is none."""
+        return self.connection.execute(_TAKE_CALLS, self._times(1))
 
     def decide_call(self, call: Call, room: Room) -> list[Transition]:
         """Decide what an alive call needs; one on which the program fails is checked again later."""
-        self.connection.execute("SAVEPOINT one")
         try:
-            before = load(self.connection, self.rules, self.now, calls=[call])
-            transition = claim_call(
-                before, call, token=self.mint(), room=room, witness=self.witness, rules=self.rules, now=self.now
-            )
-            save(self.connection, before, transition.ledger, self.now)
+            with savepoint(self.connection):
+                before = load(self.connection, self.rules, self.now, calls=[call])
+                transition = claim_call(
+                    before, call, token=self.mint(), room=room, witness=self.witness, rules=self.rules, now=self.now
+                )
+                save(self.connection, before, transition.ledger, self.now)
         except Exception as error:  # whatever another program wrote, the rows after it must be checked
-            if self.connection.store_error(error) is not None:
+            if not is_of_savepoint(self.connection, error):
                 raise  # an error of the database, not of this row
             logger.bind(reminder=call.reminder_id, call=call.id).exception("unexpected error with this call")
-            self.connection.execute("ROLLBACK TO one")
             transition = Transition(ledger=Ledger(), call=call)
-        self.connection.execute("RELEASE one")
         return [transition]
 
     def reminders(self, room: int, *, but: frozenset[str] = frozenset()) -> list[Transition]:
@@ -185,29 +185,26 @@ class _Claims:
         """Decide what each reminder needs, with one read for all; a failure on one does not affect the others."""
         if not claimed:
             return []
-        self.connection.execute("SAVEPOINT several")
         try:
-            decided = self._decide_together(claimed)
+            with savepoint(self.connection):
+                return self._decide_together(claimed)
         except Exception as error:  # whatever another program wrote, the reminders after it must be called
-            if self.connection.store_error(error) is not None:
+            if not is_of_savepoint(self.connection, error):
                 raise
-            self.connection.execute("ROLLBACK TO several")
             if len(claimed) > 1:
-                decided = [transition for one in claimed for transition in self._decide_reminders([one])]
-            else:
-                logger.bind(reminder=claimed[0].id).exception("unexpected error with this reminder")
-                decided = self._unexpected_error(claimed[0])
-        self.connection.execute("RELEASE several")
-        return decided
+                return [transition for one in claimed for transition in self._decide_reminders([one])]
+            logger.bind(reminder=claimed[0].id).exception("unexpected error with this reminder")
+            return self._unexpected_error(claimed[0])
 
     def _unexpected_error(self, reminder: Reminder) -> list[Transition]:
         """End a reminder on which the program fails; if even that fails, it is checked again after a lease."""
         before = Ledger().put(reminder)
         transition = unexpected_error(before, reminder, self.now)
         try:
-            save(self.connection, before, transition.ledger, self.now)
+            with savepoint(self.connection):
+                save(self.connection, before, transition.ledger, self.now)
         except Exception as error:
-            if self.connection.store_error(error) is not None:
+            if not is_of_savepoint(self.connection, error):
                 raise
             logger.bind(reminder=reminder.id).exception("unexpected error with this reminder")
             return []

@@ -127,7 +127,7 @@ class Writer:
                 self._attempt(connection, requests, is_hopeful=connection.is_remote)
             except Exception as error:
                 connection.roll_back()
-                is_of_one = connection.is_remote and len(requests) > 1 and not connection.spoils_all(error)
+                is_of_one = connection.is_hopeful and not connection.spoils_all(error)
                 if not (connection.is_passing(error) or is_of_one) or isinstance(error, _OURS):
                     raise
                 self._attempt(connection, requests, is_hopeful=False)
@@ -143,6 +143,7 @@ class Writer:
 
     def _attempt(self, connection: Connection, requests: Sequence[_Request[Any]], *, is_hopeful: bool) -> None:
         """Run all in one transaction. A hopeful attempt sets no savepoints: the failure of one is that of all."""
+        connection.is_hopeful = is_hopeful
         begun, ours = connection.begin(), self._clock.now()
         now = ours if begun is None else begun
         for request in requests:

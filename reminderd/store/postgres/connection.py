@@ -158,6 +158,8 @@ class PostgresConnection:
     """The number of the last transaction that writes."""
     _newest: int = field(factory=lambda: migrations()[-1].number, init=False)
 
+    is_hopeful: bool = field(default=False, init=False)
+
     is_remote = True
 
     @property

@@ -125,6 +125,7 @@ class SqliteConnection(Connection):
     """A connection of the library, as `reminderd.store.connection` describes it. SQLite locks the whole database."""
 
     is_remote = False
+    is_hopeful = False
     for_update = ""
     skip_locked = ""
     own_patience: int | None = None
