@@ -4,7 +4,7 @@ Counters start at zero with each process, as Prometheus expects. Labels come fro
 what a patient or a provider said, or grow without end.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
 from reminderd.core.changes import Backlog
+from reminderd.core.daemons import Daemon, Job, differences
 from reminderd.core.model import CallOutcome, Status
 from reminderd.core.monitoring import CALL_WORDS, Counts
 from reminderd.core.outcomes import NEED_A_HUMAN
@@ -139,6 +140,10 @@ class Moment(Collector):
     """None: the database can't be read."""
     backlog: Backlog | None = None
     """None: no changes are sent, or the database can't be read."""
+    daemons: Sequence[Daemon] | None = None
+    """All on the database that are alive; None: it can't be read."""
+    jobs: frozenset[Job] = frozenset()
+    """What this process does for all of them."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every series, as the client library asks for them."""
@@ -165,6 +170,13 @@ class Moment(Collector):
             yield _one("results_waiting", "Changes that [results].url has not received yet.", self.backlog.waiting)
             oldest = _age(self.backlog.oldest, self.now)
             yield _one("results_oldest_seconds", "For how long the oldest of them waits.", oldest)
+        if self.daemons is not None:
+            yield _one("daemons", "Daemons on this database that are alive.", len(self.daemons))
+            yield _one(
+                "daemons_differ", "Whether their versions or configurations differ.", bool(differences(self.daemons))
+            )
+        does: dict[str, float] = {str(job): float(job in self.jobs) for job in Job}
+        yield _by("job", "does_for_all", "Whether this process does what one daemon does for all.", does)
         yield _by("by", "paused", "Whether dialing is paused, and by whom.", paused)
 
 

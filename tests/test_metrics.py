@@ -85,6 +85,10 @@ def test_the_page_has_the_current_values() -> None:
     assert value(text, "reminderd_paused", by="provider") == 1
     assert value(text, "reminderd_paused", by="staff") == 0
     assert value(text, "reminderd_writer_queue") == 7
+    assert value(text, "reminderd_daemons") == 2
+    assert value(text, "reminderd_daemons_differ") == 1
+    assert value(text, "reminderd_does_for_all", job="alerts") == 1
+    assert value(text, "reminderd_does_for_all", job="retention") == 0
     assert value(text, "reminderd_last_poll_timestamp_seconds") == NOW.timestamp() - 1
     assert value(text, "reminderd_last_webhook_timestamp_seconds") == NOW.timestamp() - 60
     assert value(text, "reminderd_reminders_waiting", status="scheduled") == 3

@@ -22,6 +22,7 @@ from reminderd.cli.common import (
 from reminderd.cli.output import import_columns, print_fields, print_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config, WebConfig, numbering_of
+from reminderd.core.daemons import Daemon
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.sentences import text_of
 from reminderd.staff.status import in_zone, lines_of, look_at_database, pauses, status_report
@@ -72,7 +73,9 @@ def _document(report: StatusReport, zone: ZoneInfo) -> dict[str, object]:
         "ok": not found,
         "errors": [text_of(each, show) for each in found],
         "pauses": [text_of(each, show) for each in report.pauses],
+        "warnings": [text_of(each, show) for each in report.warnings],
         "daemon": None if isinstance(daemon, str) else asdict(daemon),
+        "daemons": [_daemon(each) for each in report.daemons],
         **asdict(report.glance),
         "uncallable": report.uncallable,
         "results": None if report.backlog is None else asdict(report.backlog),
@@ -80,6 +83,14 @@ def _document(report: StatusReport, zone: ZoneInfo) -> dict[str, object]:
         "disk_free_bytes": report.free_bytes,
         "backup_age_seconds": int(backup.total_seconds()) if isinstance(backup, timedelta) else None,
     }
+
+
+_SHOWN: Final = ("host", "pid", "part", "version", "started_at", "seen_at")
+
+
+def _daemon(daemon: Daemon) -> dict[str, object]:
+    """Return a daemon for programs."""
+    return {name: getattr(daemon, name) for name in _SHOWN} | {"jobs": sorted(daemon.jobs)}
 
 
 def _asked(config: Config, own_id: str | None) -> DaemonReport | str:

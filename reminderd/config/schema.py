@@ -637,6 +637,7 @@ def rules_of(
         account: the account with the provider.
         capabilities: what the provider can do; None: nothing, which is enough for what staff do.
     """
+    per_second = config.provider.calls_per_second
     return Rules(
         lease=config.worker.lease,
         outcome_timeout=timedelta(seconds=config.worker.outcome_timeout_seconds),
@@ -646,6 +647,7 @@ def rules_of(
             timedelta(seconds=config.retry.first_delay_seconds), timedelta(seconds=config.retry.max_delay_seconds)
         ),
         max_tries=config.retry.max_tries,
+        request_spacing=timedelta(seconds=1 / per_second if per_second else 0),
         max_calls=config.redial.max_calls,
         redial_delays=tuple(timedelta(minutes=minutes) for minutes in config.redial.delay_minutes),
         calling_hours=config.calling.calling_hours,

@@ -15,6 +15,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.changes import Backlog, undelivered
+from reminderd.core.daemons import Daemon, differences
 from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.sentences import text_of
 
@@ -170,6 +171,16 @@ def schema(version: int, newest: int) -> Finding:
         return good("schema", f"{version}, the newest")
     text = f"{version or 'none yet'}, and this program brings {newest}"
     return warning("schema", text, "make a backup, stop the daemon, then reminderd db migrate")
+
+
+def daemons(alive: Sequence[Daemon]) -> list[Finding]:
+    """Judge the daemons on the database that are alive."""
+    about = "daemons"
+    differ = [text_of(each, str).rpartition("; ") for each in differences(alive)]
+    if differ:
+        return [warning(about, text, fix) for text, _, fix in differ]
+    places = ", ".join(f"{one.place} {one.version}" for one in alive)
+    return [good(about, f"running: {places}" if alive else "none is running on this database")]
 
 
 def wal(size: int) -> Finding:

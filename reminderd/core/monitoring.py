@@ -7,6 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.changes import Backlog, undelivered
+from reminderd.core.daemons import Daemon, differences
 from reminderd.core.diagnosis import DISK_FULL_SOON
 from reminderd.core.imports import FOLDER, MISSING, ImportRecord, ImportStatus, in_short
 from reminderd.core.lifecycle.reconcile import UNREACHED
@@ -94,12 +95,19 @@ class StatusReport:
     """The files whose rows have not come: see `refused_files`."""
     missing_file: datetime | None
     """When a file should have come to the folder by; None: nothing is missing."""
+    daemons: Sequence[Daemon]
+    """All on this database that are alive, on whatever machine."""
     backlog: Backlog | None
     """Of changes of outcomes; None: none are sent."""
     free_bytes: int
     """On the database's disk."""
     backup: timedelta | str | None
     """How old the newest one is; or why there is none, though there should be; None: none are wanted."""
+
+    @property
+    def warnings(self) -> list[Sentence]:
+        """Return what works, but should be changed."""
+        return differences(self.daemons)
 
 
 def refused_files(records: Sequence[ImportRecord]) -> list[ImportRecord]:
@@ -130,7 +138,8 @@ def verdict(report: StatusReport) -> Sentence:
     found = errors(report)
     if found:
         return Sentence("ERROR: %(errors)s", {"errors": found})
-    return Sentence("OK, but %(pauses)s", {"pauses": report.pauses}) if report.pauses else Sentence("OK: all is well")
+    concerns = [*report.pauses, *report.warnings]
+    return Sentence("OK, but %(concerns)s", {"concerns": concerns}) if concerns else Sentence("OK: all is well")
 
 
 def errors(report: StatusReport) -> list[Sentence]:

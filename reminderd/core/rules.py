@@ -179,6 +179,8 @@ class Rules:
     backoff: Backoff = field(factory=lambda: Backoff(timedelta(seconds=1), timedelta(seconds=300)))
     max_tries: int = 20
     """Requests for one call before it counts as not to be placed."""
+    request_spacing: timedelta = timedelta(0)
+    """From one request to the next, of all daemons together; zero sets no limit."""
     max_calls: int = 3
     redial_delays: tuple[timedelta, ...] = (timedelta(minutes=15),)
     """Before the second call, the third …; the last one holds for all that follow."""
@@ -202,6 +204,11 @@ class Rules:
     account: str = ""
     """The account with that provider: calls of another are not asked about."""
     capabilities: Capabilities = field(factory=Capabilities)
+
+    @property
+    def digest(self) -> str:
+        """Return what distinguishes these rules from any others; nothing can be read from it."""
+        return sha256(repr(_content(self)).encode()).hexdigest()
 
     @property
     def planning_digest(self) -> str:

@@ -17,10 +17,12 @@ from reminderd import __version__
 from reminderd.clock import Clock
 from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.monitoring import ADDRESS, DaemonReport
+from reminderd.daemon.cluster import Membership
 from reminderd.engine.context import Context, Memory
 from reminderd.metrics import Moment, page
 from reminderd.staff.examined import Examined
 from reminderd.store.changes import backlog
+from reminderd.store.daemons import alive_daemons
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.settings import database_id
@@ -39,6 +41,7 @@ class Watch:
     dials: bool
     """Whether this process has a poll loop."""
     started_at: datetime
+    membership: Membership
     sends: bool = False
     """Whether changes are sent to the clinic's own system."""
 
@@ -68,8 +71,9 @@ class Watch:
         try:
             found = await context.database.read(partial(counts, now=now))
             unsent = await context.database.read(backlog) if self.sends else None
+            alive = await context.database.read(partial(alive_daemons, now=now))
         except (StoreUnavailableError, StoreUnusableError):
-            found, unsent = None, None
+            found, unsent, alive = None, None, None
         parts = await self.readiness()
         paused = {"provider": context.memory.breaker.paused}
         if self._is_asked:
@@ -90,6 +94,8 @@ class Watch:
             last_webhook=context.instruments.last_webhook,
             counts=found,
             backlog=unsent,
+            daemons=alive,
+            jobs=self.membership.jobs,
         )
         return page(context.instruments, moment)
 

@@ -14,6 +14,7 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
+from reminderd.daemon.cluster import membership
 from reminderd.daemon.readiness import HEARTBEAT_LIMIT, heartbeat_of, keep_notified, warn_of_uncallable
 from reminderd.daemon.setup import (
     DaemonState,
@@ -117,9 +118,11 @@ async def run(
                 client=partial(client, own_url=ports.web_url),
                 stopping=stopping,
                 started_at=clock.now(),
+                membership=membership(database, clock, part=options.only),
                 desk=desk,
             )
             in_time = await _run(daemon, config, ports, reload, task_status)
+            await daemon.membership.leave()
     if in_time:
         logger.info("stopped")
     else:
@@ -137,7 +140,9 @@ async def _run(
         if config.provider.kind == "sandbox":
             sandbox = await _start_sandbox(nursery, daemon, ports.web_url, ended)
         daemon.current = set_up(config, daemon)
+        daemon.membership.follow(daemon.current.share)
         nursery.start_soon(daemon.stop)
+        nursery.start_soon(daemon.membership.keep)
         await daemon.database.write(partial(follow_address, address=address_of(config)))
         if ports.web is None:
             ended.webhooks.set()
@@ -206,7 +211,7 @@ async def _do_side_jobs(daemon: DaemonState) -> None:
     before: Setup | None = None
     while before is not daemon.current:
         before = daemon.current
-        await before.do_side_jobs()
+        await before.do_side_jobs(daemon.membership)
 
 
 async def _take_webhooks(

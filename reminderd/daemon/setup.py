@@ -12,8 +12,10 @@ from quart_trio import QuartTrio
 
 from reminderd.clock import Clock
 from reminderd.config import Config, expected_of, rules_of
+from reminderd.core.daemons import Job
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
+from reminderd.daemon.cluster import Membership, Share
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
 from reminderd.daemon.readiness import NO_SUPERVISOR, Supervisor, Watch
 from reminderd.daemon.side_jobs import (
@@ -21,6 +23,7 @@ from reminderd.daemon.side_jobs import (
     DailyJob,
     DropFolder,
     FilesOfPatients,
+    SideJob,
     backups,
     by_apprise,
     change_retention,
@@ -81,6 +84,8 @@ class DaemonState:
     stopping: trio.Event
     """Set to end the process."""
     started_at: datetime
+    membership: Membership
+    """Among all daemons on the database."""
     desk: DeskBase | None = None
     """What the front desk's pages keep; None: this process has no such pages."""
     public_base_urls: tuple[str, ...] = ()
@@ -99,6 +104,7 @@ class DaemonState:
         """
         before, self.current = self.current, setup
         before.stopping.set()
+        self.membership.follow(setup.share)
         return before
 
 
@@ -116,13 +122,7 @@ class Setup:
     metrics_app: QuartTrio
     desk_app: QuartTrio | None
     """None: this process has no pages for the front desk."""
-    alerts: Alerts | None
-    """None: no alerts are sent."""
-    daily_jobs: Sequence[DailyJob]
-    drop: DropFolder | None
-    """None: no files are imported from a folder."""
-    results: Sequence[Callable[[], Awaitable[None]]]
-    """Each delivers changes of outcomes in one way until the end of this setup."""
+    side_jobs: Sequence[SideJob]
 
     @property
     def stopping(self) -> trio.Event:
@@ -135,12 +135,7 @@ class Setup:
         A pause ends with the next probe; after a change of the provider's settings, a probe may be sent at once.
         """
         memory, provider, now = self.context.memory, self.config.provider, self.context.clock.monotonic()
-        memory.adjust(
-            dialers=self.config.worker.dialers,
-            per_second=provider.calls_per_second,
-            backoff=self.context.rules.backoff,
-            now=now,
-        )
+        memory.adjust(dialers=self.config.worker.dialers, backoff=self.context.rules.backoff)
         if before is None:
             return
         former = before.config.provider
@@ -165,28 +160,21 @@ class Setup:
             with trio.CancelScope(shield=True):
                 await self.context.provider.aclose()
 
-    async def do_side_jobs(self) -> None:
-        """Send alerts and changes, and do the daily jobs, until the end of this setup."""
-        async with trio.open_nursery() as nursery:
-            if self.alerts is not None:
-                nursery.start_soon(watch, self.alerts)
-            if self.drop is not None:
-                nursery.start_soon(import_what_is_dropped, self.drop)
-            for deliver in self.results:
-                nursery.start_soon(self._keep_running, deliver)
-            for job in self.daily_jobs:
-                nursery.start_soon(do_daily, job)
-            await self.stopping.wait()
+    @property
+    def share(self) -> Share:
+        """Return what this configuration decides about the daemon's share of what one does for all."""
+        jobs = frozenset(one.job for one in self.side_jobs if one.job is not None)
+        return Share(rules_digest=self.context.rules.digest, jobs=jobs)
 
-    async def _keep_running(self, deliver: Callable[[], Awaitable[None]]) -> None:
-        """Deliver changes until the end of this setup, whatever goes wrong: no calls depend on it."""
-        while not self.stopping.is_set():
-            try:
-                await deliver()
-            except Exception:  # noqa: BLE001 - a bug in what can wait must not stop the calls
-                logger.exception("results: unexpected error; tried again in a minute")
-                with trio.move_on_after(_AFTER_AN_ERROR):
-                    await self.stopping.wait()
+    async def do_side_jobs(self, membership: Membership) -> None:
+        """Send alerts and changes, import files, and do the daily jobs, until the end of this setup."""
+        async with trio.open_nursery() as nursery:
+            for one in self.side_jobs:
+                if one.job is None:
+                    nursery.start_soon(one.do)
+                else:
+                    nursery.start_soon(membership.do_alone, one.job, one.do, self.stopping)
+            await self.stopping.wait()
 
 
 def set_up(config: Config, daemon: DaemonState) -> Setup:
@@ -207,7 +195,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
     examined = Examined(context.rules.numbering)
     dials = options.only != "web"
     sends = bool(config.results.url)
-    look = Watch(context=context, dials=dials, started_at=daemon.started_at, sends=sends)
+    look = Watch(context=context, dials=dials, started_at=daemon.started_at, membership=daemon.membership, sends=sends)
 
     feed = Feed(daemon.database, context.stopping)
 
@@ -233,12 +221,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         app=app,
         metrics_app=build_metrics_app(look.scrape),
         desk_app=None if daemon.desk is None else _desk_app(config, context, daemon.desk, look, examined),
-        alerts=_alerts(config, context) if dials and config.alerts.urls else None,
-        daily_jobs=daily_jobs(config, database=daemon.database, clock=clock, stopping=context.stopping)
-        if dials
-        else (),
-        drop=_drop(config, context) if dials else None,
-        results=tuple(_results(config, context, feed)) if dials else (),
+        side_jobs=tuple(_side_jobs(config, context, feed)) if dials else (),
     )
     daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     return setup
@@ -267,29 +250,42 @@ def address_of(config: Config) -> str:
     return config.web.public_base_url if config.provider.settings.asks_what_to_say else ""
 
 
-def _alerts(config: Config, context: Context) -> Alerts:
-    """Return what sends alerts when reminders need a human."""
-    return Alerts(
-        database=context.database,
-        clock=context.clock,
-        send=by_apprise(config.alerts.urls),
-        every=timedelta(seconds=config.alerts.every_seconds),
-        stopping=context.stopping,
-        expected=expected_of(config),
-    )
+def _side_jobs(config: Config, context: Context, feed: Feed) -> Iterator[SideJob]:
+    """Yield everything that is done next to the calls."""
+    database, clock, stopping = context.database, context.clock, context.stopping
+    if config.alerts.urls:
+        alerts = Alerts(
+            database=database,
+            clock=clock,
+            send=by_apprise(config.alerts.urls),
+            every=timedelta(seconds=config.alerts.every_seconds),
+            stopping=stopping,
+            expected=expected_of(config),
+        )
+        yield SideJob(partial(watch, alerts), Job.ALERTS)
+    if config.import_.path is not None:
+        drop = DropFolder(
+            folder=Folder(config.import_.path), config=config, database=database, clock=clock, stopping=stopping
+        )
+        yield SideJob(partial(import_what_is_dropped, drop))
+    for job, deliver in _results(config, context, feed):
+        yield SideJob(partial(_keep_running, deliver, stopping), job)
+    for daily in daily_jobs(config, database=database, clock=clock, stopping=stopping):
+        yield SideJob(partial(do_daily, daily), daily.job)
 
 
-def _drop(config: Config, context: Context) -> DropFolder | None:
-    """Return what imports files from the folder; None: there is none."""
-    path = config.import_.path
-    if path is None:
-        return None
-    return DropFolder(
-        folder=Folder(path), config=config, database=context.database, clock=context.clock, stopping=context.stopping
-    )
+async def _keep_running(deliver: Callable[[], Awaitable[None]], stopping: trio.Event) -> None:
+    """Deliver changes until `stopping` is set, whatever goes wrong: no calls depend on it."""
+    while not stopping.is_set():
+        try:
+            await deliver()
+        except Exception:  # noqa: BLE001 - a bug in what can wait must not stop the calls
+            logger.exception("results: unexpected error; tried again in a minute")
+            with trio.move_on_after(_AFTER_AN_ERROR):
+                await stopping.wait()
 
 
-def _results(config: Config, context: Context, feed: Feed) -> Iterator[Callable[[], Awaitable[None]]]:
+def _results(config: Config, context: Context, feed: Feed) -> Iterator[tuple[Job, Callable[[], Awaitable[None]]]]:
     """Yield what delivers changes of outcomes, for each way that is configured."""
     results, zone = config.results, config.calling.zone
     database, clock, stopping = context.database, context.clock, context.stopping
@@ -300,7 +296,7 @@ def _results(config: Config, context: Context, feed: Feed) -> Iterator[Callable[
             sender = Sender(destination=destination, database=database, feed=feed, clock=clock, stopping=stopping)
             await sender.run()
 
-        yield send
+        yield Job.RESULTS_WEBHOOK, send
     if results.path is not None:
         profile = config.import_.profiles.get(results.profile)
         named = {} if profile is None else profile.columns
@@ -316,7 +312,7 @@ def _results(config: Config, context: Context, feed: Feed) -> Iterator[Callable[
             clock=clock,
             stopping=stopping,
         )
-        yield partial(keep_writing, files)
+        yield Job.RESULTS_FOLDER, partial(keep_writing, files)
 
 
 def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: trio.Event) -> list[DailyJob]:

@@ -14,6 +14,7 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.config import Config, expected_of
+from reminderd.core.daemons import Job
 from reminderd.core.imports import Expected, ImportStatus, missing_words
 from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.masking import without_numbers
@@ -55,6 +56,16 @@ class NotYetError(Exception):
     """The rest can't be done now, for a reason that is no error; the message names it."""
 
 
+@frozen
+class SideJob:
+    """Something that is done next to the calls."""
+
+    do: Callable[[], Awaitable[None]]
+    """Returns once the setup is to end."""
+    job: Job | None = None
+    """What it does for all daemons on the database; None: each of them does it for itself."""
+
+
 @frozen(kw_only=True)
 class DailyJob:
     """Something that is done once a day."""
@@ -69,6 +80,8 @@ class DailyJob:
     stopping: trio.Event
     look: timedelta = _LOOK
     """How often the clock is read while it waits: it may be put on, or the machine sleep."""
+    job: Job | None = None
+    """What it does for all daemons on the database; None: each of them does it for itself."""
     turn: trio.Lock = field(factory=trio.Lock)
     """Held while it is done; jobs with the same one are done one after the other."""
 
@@ -176,7 +189,15 @@ def retention(
         if calls:
             logger.info(f"purged: {calls} calls of deleted or moved reminders of more than {days} days ago")
 
-    return DailyJob(name="the purge failed", daily=daily, last=lambda: None, do=do, clock=clock, stopping=stopping)
+    return DailyJob(
+        name="the purge failed",
+        daily=daily,
+        last=lambda: None,
+        do=do,
+        clock=clock,
+        stopping=stopping,
+        job=Job.RETENTION,
+    )
 
 
 def change_retention(
@@ -196,8 +217,15 @@ def change_retention(
         while not stopping.is_set() and await database.write(old) > 0:
             pass
 
-    name = "old changes of outcomes were not deleted"
-    return DailyJob(name=name, daily=daily, last=lambda: None, do=do, clock=clock, stopping=stopping)
+    return DailyJob(
+        name="old changes of outcomes were not deleted",
+        daily=daily,
+        last=lambda: None,
+        do=do,
+        clock=clock,
+        stopping=stopping,
+        job=Job.RETENTION,
+    )
 
 
 def _id_of(database: Path) -> str:

@@ -66,7 +66,7 @@ async def _shown(
         status=400 if error else 200,
         fresh=fresh,
         verdict=verdict(report),
-        kind="error" if errors(report) else "warning" if report.pauses else "success",
+        kind="error" if errors(report) else "warning" if report.pauses or report.warnings else "success",
         pauses=report.pauses,
         # Whether dialing is paused has a place of its own.
         lines=[(name, line) for name, line in lines_of(report) if name.text != "dialing"],

@@ -23,6 +23,7 @@ from reminderd.doctor.connections import (
 )
 from reminderd.doctor.machine import (
     check_clock,
+    check_daemons,
     check_database,
     check_drop_folder,
     check_files,
@@ -47,6 +48,7 @@ async def diagnose(config: Config, clock: Clock) -> list[Finding]:
             partial(_at_once, partial(check_results_folder, config)),
             partial(check_clock, config, open_to_ask, clock),
             partial(check_database, config, clock, seconds=READING_SECONDS),
+            partial(_at_once, partial(check_daemons, config, clock.now())),
             partial(check_provider, config, seconds=QUESTION_SECONDS),
             partial(_check_connections, config, open_to_ask, clock),
             partial(check_pages, config, open_to_ask),

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 import trio
@@ -36,13 +36,16 @@ from reminderd.core.diagnosis import (
 from reminderd.core.imports import missing_words
 from reminderd.doctor.connections import Asking
 from reminderd.providers.http import HttpAnswer
-from reminderd.store.connection import snapshot
+from reminderd.store.connection import Connection, snapshot
+from reminderd.store.daemons import alive_daemons
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.import_records import missing_file
 from reminderd.store.opening import open_to_look
 from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.integrity import Examination, examine
 from reminderd.validators import is_this_machine
+
+T = TypeVar("T")
 
 _UNKEPT_MICROSECONDS: Final = 16_000_000
 """The kernel's bound of the clock's error, once nothing has set it for long: NTP_PHASE_LIMIT."""
@@ -239,6 +242,12 @@ def _soundness(seen: Examination, file: str, seconds: float) -> list[Finding]:
     return shown or [good("database", f"{file} opens and is sound")]
 
 
+def check_daemons(config: Config, now: datetime) -> list[Finding]:
+    """Check that all daemons on the database are alike; nothing is reported if it can't be read, which others check."""
+    seen = _in_database(config, partial(alive_daemons, now=now))
+    return [] if seen is None else diagnosis.daemons(seen)
+
+
 _IMPORTS: Final = "imports"
 
 
@@ -272,10 +281,15 @@ def check_results_folder(config: Config) -> list[Finding]:
 def _missing(config: Config, now: datetime) -> datetime | None:
     """Return by when a file should have come; None: it has, or the database, which others check, can't be read."""
     expected = expected_of(config)
-    if expected is None or not config.database.path.is_file():
+    return None if expected is None else _in_database(config, partial(missing_file, expected=expected, now=now))
+
+
+def _in_database(config: Config, read: Callable[[Connection], T]) -> T | None:
+    """Return what is in the database; None: it can't be read, or has not the newest schema."""
+    if not config.database.path.is_file():
         return None
     try:
         with open_to_look(config.database.target) as connection:
-            return snapshot(connection, partial(missing_file, expected=expected, now=now))
+            return snapshot(connection, read)
     except (StoreUnavailableError, StoreUnusableError):
         return None

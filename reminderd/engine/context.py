@@ -18,45 +18,6 @@ from reminderd.metrics import Instruments
 from reminderd.providers.base import Provider
 from reminderd.store.database import Database
 
-_MANY: Final = 1_000_000
-
-
-class Pacing:
-    """Spaces requests evenly: one every 1 / `per_second` seconds; unused ones are not saved up; 0 sets no limit.
-
-    Times are seconds of a monotonic clock.
-    """
-
-    def __init__(self, per_second: float) -> None:
-        self._interval = _interval(per_second)
-        self._free_from = -math.inf
-
-    def available(self, now: float) -> int:
-        """Return how many requests may be sent at this moment."""
-        if self._interval == 0:
-            return _MANY
-        return 1 if now >= self._free_from else 0
-
-    def spend(self, requests: int, now: float) -> None:
-        """Record that this many requests are sent now."""
-        if requests > 0 and self._interval > 0:
-            self._free_from = max(now, self._free_from) + requests * self._interval
-
-    def change(self, per_second: float, now: float) -> None:
-        """Change the spacing; earlier requests delay the next one by at most one new interval."""
-        self._interval = _interval(per_second)
-        self._free_from = min(self._free_from, now + self._interval)
-
-    def next_at(self, now: float) -> float:
-        """Return the moment, now or later, from which a request may be sent."""
-        return max(now, self._free_from)
-
-
-def _interval(per_second: float) -> float:
-    """Return the seconds from one request to the next."""
-    return 1 / per_second if per_second > 0 else 0.0
-
-
 _REMEMBERED: Final = 100_000
 """How many calls are remembered with the time when they were first seen: keys are valid for about a day."""
 
@@ -111,7 +72,6 @@ class Memory:
     breaker: Breaker
     beat: float
     """The monotonic time of the poll loop's last heartbeat."""
-    pacing: Pacing = field(factory=lambda: Pacing(0))
     lines: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1))
     """One for each request that may be in flight."""
     checkers: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1))
@@ -142,10 +102,9 @@ class Memory:
         """Return how many more look-ups may be in flight."""
         return max(0, int(self.checkers.available_tokens))
 
-    def adjust(self, *, dialers: int, per_second: float, backoff: Backoff, now: float) -> None:
+    def adjust(self, *, dialers: int, backoff: Backoff) -> None:
         """Apply what a configuration sets; only while no loop is claiming, which counts on the free lines."""
         self.lines.total_tokens = self.checkers.total_tokens = dialers
-        self.pacing.change(per_second, now)
         self.breaker.backoff = backoff
 
 

@@ -12,6 +12,7 @@ from attrs import define, field
 from loguru import logger
 
 from reminderd.core.lifecycle.transition import Action, Transition
+from reminderd.core.pacing import Pace
 from reminderd.engine.breaker import PauseChange
 from reminderd.engine.context import Context, Memory, log_expired, log_pause, log_quiet, log_transition
 from reminderd.engine.dialer import check, dial
@@ -142,11 +143,14 @@ class Poller:
             logger.info("the provider asks what to say again, or our address has changed: dialing resumes")
 
     def _room(self, wakes: Wakes, monotonic: float) -> int:
-        """Return how many requests can be sent at once, by lines, pacing, pauses and the quiet time after a restore."""
+        """Return how many requests can be sent at once, by lines, pace, pauses and the quiet time after a restore.
+
+        The claim decides about the pace again, as other daemons send requests, too.
+        """
         if wakes.paused or monotonic < self.memory.quiet_until:
             return 0
         probe = self.memory.breaker.room(monotonic)
-        free = min(self.memory.free_lines, self.memory.pacing.available(monotonic))
+        free = min(self.memory.free_lines, self._pace(wakes).available(self.context.clock.now()))
         return free if probe is None else min(free, probe)
 
     async def _plan_due(self, wakes: Wakes) -> bool:
@@ -174,7 +178,7 @@ class Poller:
         capacity = Capacity(
             requests=requests,
             checks=checks,
-            request_in=self._request_in(claimed_at),
+            request_in=self._request_in(wakes, claimed_at),
             held=frozenset(self.memory.held),
             last=self.memory.breaker.last,
         )
@@ -194,7 +198,6 @@ class Poller:
 
     def _hand_over(self, nursery: trio.Nursery, transitions: list[Transition], claimed_at: float) -> None:
         """Log the decisions, and start their actions."""
-        sent = 0
         for transition in transitions:
             log_transition(transition)
             if transition.recovered:
@@ -202,7 +205,6 @@ class Poller:
             action = transition.action
             if action is None:
                 continue
-            sent += action.kind.is_request
             limiter = self.memory.lines if action.kind.is_request else self.memory.checkers
             limiter.acquire_on_behalf_of_nowait(action.token)
             self.memory.held.add(action.token)
@@ -213,18 +215,20 @@ class Poller:
                 )
             else:
                 nursery.start_soon(self._act, action, limiter, partial(self.check, action, context=self.context))
-        self.memory.pacing.spend(sent, claimed_at)
 
-    def _request_in(self, monotonic: float) -> timedelta:
+    def _request_in(self, wakes: Wakes, monotonic: float) -> timedelta:
         """Return how long until a request that can't be sent now may be checked again; never zero."""
-        ready_at = self._ready_at(monotonic)
+        ready_at = self._ready_at(wakes, monotonic)
         return timedelta(seconds=max(ready_at - monotonic, _SHORTEST_WAIT))
 
-    def _ready_at(self, monotonic: float) -> float:
-        """Return when on the monotonic clock pacing, the provider and the quiet after a restore allow a request."""
-        return max(
-            self.memory.pacing.next_at(monotonic), self.memory.breaker.next_at(monotonic), self.memory.quiet_until
-        )
+    def _ready_at(self, wakes: Wakes, monotonic: float) -> float:
+        """Return when on the monotonic clock the pace, the provider and the quiet after a restore allow a request."""
+        now = self.context.clock.now()
+        paced = (self._pace(wakes).ready_at(now) - now).total_seconds()
+        return max(monotonic + paced, self.memory.breaker.next_at(monotonic), self.memory.quiet_until)
+
+    def _pace(self, wakes: Wakes) -> Pace:
+        return Pace(self.context.rules.request_spacing, wakes.paced_until)
 
     async def _act(self, action: Action, limiter: trio.CapacityLimiter, act: Callable[[], Awaitable[None]]) -> None:
         """Carry out one action; a bug in it stops no other action, and the call's lease delays the repeat."""
@@ -247,7 +251,7 @@ class Poller:
         if wakes.call is not None and self.memory.free_checkers:
             sleep = min(sleep, (wakes.call - now).total_seconds())
         if wakes.reminder is not None and not wakes.paused and self.memory.free_lines:
-            held_for = self._ready_at(monotonic) - monotonic
+            held_for = self._ready_at(wakes, monotonic) - monotonic
             if breaker.room(monotonic) != 0 or held_for > 0:
                 sleep = min(sleep, max((wakes.reminder - now).total_seconds(), held_for))
         self.memory.freed = trio.Event()

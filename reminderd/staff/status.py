@@ -10,6 +10,7 @@ from attrs import frozen
 
 from reminderd.config import Config, expected_of, rules_of
 from reminderd.core.changes import Backlog
+from reminderd.core.daemons import Daemon, Job
 from reminderd.core.imports import ImportRecord, in_short
 from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, of_a_part, refused_files
@@ -17,6 +18,7 @@ from reminderd.core.sentences import Part, Sentence
 from reminderd.store.changes import backlog
 from reminderd.store.claims import STANDSTILL, standstill
 from reminderd.store.connection import Connection
+from reminderd.store.daemons import alive_daemons
 from reminderd.store.errors import CopyError
 from reminderd.store.import_records import imports_between, last_import, missing_file
 from reminderd.store.settings import database_id, last_pause, paused, unreached_since
@@ -41,6 +43,7 @@ class DatabaseReport:
     last_import: ImportRecord | None
     refused: tuple[ImportRecord, ...]
     missing_file: datetime | None
+    daemons: tuple[Daemon, ...]
     backlog: Backlog | None
 
 
@@ -67,6 +70,7 @@ def look_at_database(
         last_import=last_import(connection),
         refused=tuple(refused_files(recent)),
         missing_file=None if expected is None else missing_file(connection, expected=expected, now=now),
+        daemons=tuple(alive_daemons(connection, now)),
         backlog=backlog(connection) if config.results.url else None,
     )
 
@@ -88,6 +92,7 @@ def status_report(seen: DatabaseReport, daemon: DaemonReport | str, config: Conf
         last_import=seen.last_import,
         refused=seen.refused,
         missing_file=seen.missing_file,
+        daemons=seen.daemons,
         backlog=seen.backlog,
         free_bytes=shutil.disk_usage(config.database.path.parent).free,
         backup=_backup(config, seen.database_id or "", seen.at),
@@ -139,6 +144,8 @@ def lines_of(report: StatusReport) -> list[tuple[Sentence, Part]]:
     seen, now = report.glance, report.at
     return [
         *_of_the_daemon(report.daemon, now),
+        (Sentence("daemons"), [_of_one(one, now) for one in report.daemons] or _NONE),
+        *([(Sentence("warning"), report.warnings)] if report.warnings else []),
         (Sentence("due next hour"), _due(seen, now)),
         (Sentence("in flight"), seen.in_flight),
         (Sentence("stuck"), seen.stuck),
@@ -170,6 +177,20 @@ def _of_the_daemon(daemon: DaemonReport | str, now: datetime) -> list[tuple[Sent
         (Sentence("last webhook"), _ago(daemon.last_webhook, now, Sentence("none since its start"))),
         (Sentence("provider"), Sentence("%(provider)s, %(error)s", provider)),
     ]
+
+
+def _of_one(daemon: Daemon, now: datetime) -> Sentence:
+    """Return where a daemon runs, since when, and what it does for all of them."""
+    values: dict[str, Part] = {
+        "place": daemon.place,
+        "version": daemon.version,
+        "since": daemon.started_at,
+        "seconds": max(round((now - daemon.seen_at).total_seconds()), 0),
+        "jobs": [job.sentence for job in Job if job in daemon.jobs] or _NONE,
+    }
+    return Sentence(
+        "%(place)s, %(version)s, since %(since)s, seen %(seconds)s s ago, does for all: %(jobs)s", values, between=", "
+    )
 
 
 def _due(seen: Glance, now: datetime) -> Part:

@@ -1,6 +1,6 @@
 """Claim what is due, and decide in the same transaction what it needs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,11 +11,13 @@ from reminderd.core.lifecycle.claim import Draft, claim_reminder, unexpected_err
 from reminderd.core.lifecycle.reconcile import Room, Witness, claim_call
 from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Call, Reminder, Status
+from reminderd.core.pacing import Pace
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.store.connection import Connection, Rows, is_of_savepoint, savepoint
 from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, in_list, to_ms
+from reminderd.store.settings import PACED_UNTIL, note_pace, paced_until
 
 MOST_ROWS: Final = 200
 """The most rows without an action that one transaction settles, so that a backlog does not keep others waiting."""
@@ -48,8 +50,8 @@ SELECT {REMINDERS.names} FROM reminders
  WHERE status = 'scheduled' AND scheduled_at BETWEEN :since AND :until AND phone_number IN {{}}
  ORDER BY scheduled_at, id LIMIT :limit
 """
-STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at')"
-"""What `standstill` reads."""
+STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at', 'paced_until')"
+"""What `standstill` reads, and the pace."""
 
 
 @frozen(kw_only=True)
@@ -57,7 +59,7 @@ class Capacity:
     """How much the caller can do at once."""
 
     requests: int
-    """Requests; 0 while no line, no pacing token or no provider is available."""
+    """Requests; 0 while no line or no provider is available. How many may be sent in a second limits them further."""
     checks: int
     """Look-ups."""
     request_in: timedelta
@@ -89,14 +91,17 @@ def claim(
     """
     claims = _Claims(connection, now, rules, witness, mint)
     # What is asked before anything is read goes to a server in one message.
-    settings = connection.execute(STANDSTILL)
+    asked = connection.execute(STANDSTILL)
     claims.keep(capacity.held)
     due = claims.due_call() if capacity.checks else None
-    paused, quiet_until = standstill(settings, rules)
-    requests = 0 if paused else capacity.requests
+    settings = _settings(asked)
+    paused, quiet_until = _standstill(settings, rules)
+    pace = Pace(rules.request_spacing, paced_until(settings.get(PACED_UNTIL)))
+    may_send = requests = 0 if paused else min(capacity.requests, pace.available(now))
+    not_before = max(now + capacity.request_in, pace.ready_at(now))
 
     def room() -> Room:
-        return Room(paused=paused, request_from=None if requests > 0 else now + capacity.request_in)
+        return Room(paused=paused, request_from=None if requests > 0 else not_before)
 
     transitions: list[Transition] = []
     while due is not None and (row := due.fetchone()) is not None:
@@ -105,14 +110,15 @@ def claim(
         transitions += decided
         is_free = sum(one.action is not None for one in transitions) < capacity.checks and len(transitions) < MOST_ROWS
         due = claims.due_call() if is_free else None
-    if paused or (quiet_until is not None and now < quiet_until):
-        return transitions
-    connection.execute(_ENDED_AHEAD, {"now": to_ms(now)})
-    if capacity.last:
-        others = claims.reminders(requests, but=capacity.last)
-        transitions += others
-        requests -= sum(one.action is not None for one in others)
-    return transitions + claims.reminders(requests)
+    if not (paused or (quiet_until is not None and now < quiet_until)):
+        connection.execute(_ENDED_AHEAD, {"now": to_ms(now)})
+        for but in (capacity.last, frozenset()) if capacity.last else (frozenset(),):
+            claimed = claims.reminders(requests, but=but)
+            requests -= sum(one.action is not None for one in claimed)
+            transitions += claimed
+    if rules.request_spacing and requests < may_send:
+        note_pace(connection, pace.after(may_send - requests, now))
+    return transitions
 
 
 def standstill(rows: Rows, rules: Rules) -> tuple[bool, datetime | None]:
@@ -120,7 +126,14 @@ def standstill(rows: Rows, rules: Rules) -> tuple[bool, datetime | None]:
 
     By then, a call that the restored backup has forgotten is over, or has shown a sign of life.
     """
-    settings = {row["key"]: row["value"] for row in rows.fetchall()}
+    return _standstill(_settings(rows), rules)
+
+
+def _settings(rows: Rows) -> dict[str, str]:
+    return {row["key"]: row["value"] for row in rows.fetchall()}
+
+
+def _standstill(settings: Mapping[str, str], rules: Rules) -> tuple[bool, datetime | None]:
     restored_at = settings.get("restored_at")
     quiet_until = None if restored_at is None else from_ms(int(restored_at)) + rules.outcome_timeout
     return settings.get("paused") == "true", quiet_until

@@ -1,6 +1,6 @@
 """What every process on a database must know: a pause of dialing, whose data it is, whether our address is failing."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
@@ -9,6 +9,7 @@ from attrs import frozen
 from reminderd.core.lifecycle.reconcile import is_failing, never_asked
 from reminderd.core.masking import without_any_numbers
 from reminderd.core.model import Call
+from reminderd.core.pacing import Pace
 from reminderd.core.rules import Rules
 from reminderd.store.connection import Connection
 from reminderd.store.erased import recognized_among
@@ -53,6 +54,23 @@ def set_pause(connection: Connection, now: datetime, *, on: bool, reason: str | 
     put_setting(connection, "paused", "true" if on else "false")
     audit(connection, now, actor=actor, act="pause" if on else "resume", detail=reason)
     return True
+
+
+PACED_UNTIL: Final = "paced_until"
+"""The key of the moment from which another request may be sent, if there is a limit on how many a second."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def paced_until(value: str | None) -> datetime | None:
+    """Return the moment in that setting: Unix microseconds, as a millisecond may be longer than from call to call."""
+    return None if value is None else _EPOCH + int(value) * _MICROSECOND
+
+
+def note_pace(connection: Connection, pace: Pace) -> None:
+    """Record that requests are sent now."""
+    if pace.used_until is not None:
+        put_setting(connection, PACED_UNTIL, str((pace.used_until - _EPOCH) // _MICROSECOND))
 
 
 def real_provider(connection: Connection) -> str | None:

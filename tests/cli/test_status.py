@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -14,13 +15,15 @@ import pytest
 from reminderd.cli.status import ask
 from reminderd.clock import SystemClock
 from reminderd.config import WebConfig
-from reminderd.store.connection import snapshot
+from reminderd.core.daemons import Job
+from reminderd.store.connection import snapshot, transaction
+from reminderd.store.daemons import record
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import back_up
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
-from tests.support.builders import NOW
+from tests.support.builders import NOW, a_daemon
 from tests.support.rows import insert_call, insert_row
 
 DOINGS: dict[str, Any] = {
@@ -102,6 +105,8 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
         "ok": True,
         "errors": [],
         "pauses": [],
+        "warnings": [],
+        "daemons": [],
         "daemon": {"version": "1.2.3", "provider": "generic", "parts": DOINGS["parts"], "last_webhook": None},
         "due_next_hour": 0,
         "due": 0,
@@ -119,6 +124,22 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
         "unreached_since": None,
         "backup_age_seconds": None,
     }
+
+
+def test_all_daemons_on_the_database_are_shown_though_none_answers(terminal: Terminal) -> None:
+    terminal.add()
+    now = SystemClock().now()
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        transaction(connection, partial(record, daemon=a_daemon(started_at=now), wanted=[Job.ALERTS]), now)
+        transaction(connection, partial(record, daemon=a_daemon("b", version="1.3.0"), wanted=[]), now)
+    document = json.loads(terminal.type("status", "--json", code=1).stdout)
+    assert document["daemon"] is None
+    second, first = document["daemons"]
+    assert (first["host"], first["pid"], first["part"], first["version"]) == ("north", 1, None, "1.2.0")
+    assert first["started_at"] == first["seen_at"]
+    assert [first["jobs"], second["jobs"]] == [["alerts"], []]
+    [warning] = document["warnings"]
+    assert warning.startswith("the daemons run different versions: ")
 
 
 def test_waiting_reminders_that_cannot_be_called_are_counted_by_reason(terminal: Terminal) -> None:

@@ -20,7 +20,7 @@ from reminderd.core.monitoring import (
     verdict,
 )
 from reminderd.core.sentences import Sentence, text_of
-from tests.support.builders import NOW
+from tests.support.builders import NOW, a_daemon
 
 SECOND = timedelta(seconds=1)
 
@@ -56,6 +56,7 @@ REPORT = StatusReport(
     last_import=None,
     refused=(),
     missing_file=None,
+    daemons=(),
     backlog=None,
     free_bytes=DISK_FULL_SOON,
     backup=None,
@@ -80,6 +81,13 @@ def found(
 
 def test_work_in_progress_and_unreached_patients_are_not_errors() -> None:
     assert found() == []
+
+
+def test_daemons_that_differ_are_a_warning_and_no_error() -> None:
+    report = evolve(REPORT, daemons=(a_daemon("a"), a_daemon("b", rules_digest="1")))
+    assert errors(report) == []
+    assert text_of(verdict(report), str).startswith("OK, but the daemons have different configurations")
+    assert verdict(evolve(report, daemons=(a_daemon("a"), a_daemon("b")))).text == "OK: all is well"
 
 
 def test_a_daemon_that_cannot_be_asked_is_an_error() -> None:

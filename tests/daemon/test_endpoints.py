@@ -15,6 +15,7 @@ from reminderd.config import Config
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.script.prompts import Question
+from reminderd.daemon.cluster import membership
 from reminderd.daemon.endpoints import DatabaseRecorder, note_answer
 from reminderd.daemon.setup import DaemonState, Options, set_up
 from reminderd.databases import SqliteFile
@@ -93,6 +94,7 @@ async def test_the_daemon_remembers_a_webhook_that_it_could_not_record(tmp_path:
             client=lambda *_args, **_options: ReceivingProvider(),
             stopping=stopping,
             started_at=NOW,
+            membership=membership(database, HandClock(), part="web"),
         )
         setup = set_up(Config(), daemon)
         with bind("127.0.0.1", 0) as listener:

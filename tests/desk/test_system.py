@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from reminderd.core.daemons import Job
 from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.core.logins import Role
+from reminderd.store.daemons import record
 from reminderd.store.import_records import begin_import, end_import
 from reminderd.store.rows import audit, to_ms
 from reminderd.store.settings import paused, put_setting, set_pause
-from tests.support.builders import NOW
+from tests.support.builders import NOW, a_daemon
 from tests.support.desk import REPORT, DeskServer, Page, a_config, desk_of
 from tests.support.rows import insert_row
 
@@ -43,6 +45,17 @@ async def test_the_page_has_the_words_of_the_command(tmp_path: Path) -> None:
     assert fact(page, "backup") == "none: [backup].folder is not set"
     assert not page.root.all(id="resume")
     assert not page.root.all(id="looks")
+
+
+async def test_all_daemons_are_named_and_how_they_differ(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as server:
+        await server.write(partial(record, daemon=a_daemon("a"), wanted=[Job.ALERTS]))
+        await server.write(partial(record, daemon=a_daemon("b", rules_digest="1"), wanted=[]))
+        page = await server.browser.get("/system")
+    assert verdict(page).startswith("OK, but the daemons have different configurations")
+    assert page.root.one(id="system").all(class_="notice")[0].attributes["class"] == "notice warning"
+    assert fact(page, "daemons").count("north (pid 1), 1.2.0, since Mar 2, 2026") == 2
+    assert "does for all: alerts" in fact(page, "daemons")
 
 
 async def test_what_is_wrong_comes_first(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,14 +8,16 @@ from attrs import evolve
 from reminderd.clock import SystemClock
 from reminderd.config import ClinicConfig, Config, DatabaseConfig, with_provider
 from reminderd.core.diagnosis import Finding, Mark
-from reminderd.doctor.machine import check_database
+from reminderd.doctor.machine import check_daemons, check_database
 from reminderd.providers.twilio.settings import TwilioSettings
+from reminderd.store.connection import transaction
+from reminderd.store.daemons import record
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import connect, sqlite_warning
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import open_sync
 from tests.doctor.conftest import marks_of
-from tests.support.builders import NOW
+from tests.support.builders import NOW, a_daemon
 from tests.support.rows import insert_row
 
 SQLITE = {} if sqlite_warning() is None else {"SQLite": "warning"}
@@ -148,3 +151,28 @@ def test_a_failing_public_address_is_reported(config: Config) -> None:
     found = looked(config)
     assert marks_of(found) == WELL | {"public address": "wrong"}
     assert "[web].public_base_url" in next(one.text for one in found if one.about == "public address")
+
+
+def daemons_in(config: Config) -> list[Finding]:
+    return check_daemons(config, NOW)
+
+
+def test_daemons_that_are_alike_are_good(config: Config) -> None:
+    assert daemons_in(config) == [], "without a database"
+    insert(config, "r1")
+    [finding] = daemons_in(config)
+    assert (finding.mark, finding.text) == (Mark.GOOD, "none is running on this database")
+    with open_sync(config.database.path) as connection:
+        transaction(connection, partial(record, daemon=a_daemon(), wanted=[]), NOW)
+    [finding] = daemons_in(config)
+    assert (finding.mark, finding.text) == (Mark.GOOD, "running: north (pid 1) 1.2.0")
+
+
+def test_daemons_that_differ_are_a_warning_that_says_what_to_do(config: Config) -> None:
+    with open_sync(config.database.path) as connection:
+        for daemon in (a_daemon(), a_daemon("b", version="1.3.0")):
+            transaction(connection, partial(record, daemon=daemon, wanted=[]), NOW)
+    [finding] = daemons_in(config)
+    assert finding.mark is Mark.WARNING
+    assert finding.text == "the daemons run different versions: 1.2.0 on north (pid 1), 1.3.0 on north (pid 1)"
+    assert finding.fix == "install the same on all machines, and restart them"

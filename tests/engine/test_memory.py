@@ -148,8 +148,8 @@ async def test_a_reload_does_not_end_the_quiet_time_early_if_the_wall_clock_was_
 
 def test_with_fewer_lines_than_requests_in_flight_none_is_free() -> None:
     memory = Memory(breaker=Breaker(LONG), beat=0.0)
-    memory.adjust(dialers=3, per_second=0, backoff=LONG, now=0.0)
+    memory.adjust(dialers=3, backoff=LONG)
     for number in range(3):
         memory.lines.acquire_on_behalf_of_nowait(number)
-    memory.adjust(dialers=1, per_second=0, backoff=LONG, now=1.0)
+    memory.adjust(dialers=1, backoff=LONG)
     assert (memory.free_lines, memory.free_checkers) == (0, 1)

@@ -8,15 +8,17 @@ from zoneinfo import ZoneInfo
 from attrs import evolve
 
 from reminderd.config import BackupConfig, Config, DatabaseConfig
+from reminderd.core.daemons import Job
 from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.core.monitoring import DaemonReport, StatusReport
 from reminderd.core.sentences import text_of
 from reminderd.staff.status import in_zone, lines_of, look_at_database, status_report
 from reminderd.store.connection import snapshot, transaction
+from reminderd.store.daemons import record
 from reminderd.store.import_records import begin_import, end_import
 from reminderd.store.settings import set_pause
 from reminderd.store.sqlite.opening import open_sync
-from tests.support.builders import NOW
+from tests.support.builders import NOW, a_daemon
 
 DAEMON = DaemonReport(
     version="1.2.3",
@@ -53,6 +55,21 @@ def test_each_fact_has_a_line(tmp_path: Path) -> None:
     assert found["backup"] == "none: [backup].folder is not set"
     assert found["dialing"] == "running"
     assert "results" not in found
+    assert found["daemons"] == "none"
+
+
+def test_all_daemons_that_are_alive_are_named_with_what_they_do(tmp_path: Path) -> None:
+    config = config_in(tmp_path)
+    others = [a_daemon("a"), a_daemon("b", host="south", version="1.3.0")]
+    with open_sync(config.database.path) as connection:
+        for daemon, wanted in zip(others, ([Job.ALERTS, Job.RETENTION], [Job.ALERTS]), strict=True):
+            transaction(connection, partial(record, daemon=daemon, wanted=wanted), NOW - timedelta(seconds=3))
+    found = lines(seen(config))
+    assert found["daemons"] == (
+        "north (pid 1), 1.2.0, since 2026-03-02 10:00:00, seen 3 s ago, does for all: alerts, deleting what is old;"
+        " south (pid 1), 1.3.0, since 2026-03-02 10:00:00, seen 3 s ago, does for all: none"
+    )
+    assert found["warning"].startswith("the daemons run different versions: 1.2.0 on north (pid 1), 1.3.0 on south")
 
 
 def test_a_pause_is_named_with_who_when_and_why(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from reminderd.store import claims, ledger, stats
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.rows import to_ms
+from reminderd.store.settings import PACED_UNTIL, setting
 from reminderd.store.settle import look
 from reminderd.store.sqlite.driver import OperationalError
 from tests.support.builders import BOTH, DAY, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, a_report, able, hours
@@ -582,3 +583,35 @@ def test_every_query_of_a_claim_uses_an_index(store: Store, query: str) -> None:
     assert any(index in line for line in plan), plan
     scans = [line for line in plan if line.startswith("SCAN") and "INDEX" not in line and "CONSTANT" not in line]
     assert not scans
+
+
+def test_all_daemons_together_send_as_many_requests_in_a_second_as_one(store: Store) -> None:
+    """The pace is in the database: a claim by any process counts for all."""
+    store.rules = evolve(store.rules, request_spacing=timedelta(seconds=1) / 3)
+    for number in range(6):
+        store.insert(f"r{number}", f"+120255501{number:02}")
+    claimed = []
+    for _ in range(15):
+        claimed.append(len(store.claim()))  # of one daemon, which has ten free lines …
+        claimed.append(len(store.claim()))  # … and of another one
+        store.later(timedelta(milliseconds=100))
+    assert claimed[:10] == [1, 0, 0, 0, 0, 0, 0, 0, 1, 0]
+    assert sum(claimed) == 4
+
+
+def test_without_a_limit_a_claim_reads_and_writes_no_pace(store: Store) -> None:
+    store.insert()
+    assert store.claim()
+    assert setting(store.connection, PACED_UNTIL) is None
+
+
+def test_a_resend_is_checked_again_when_the_pace_allows_a_request(store: Store) -> None:
+    store.rules = evolve(store.rules, request_spacing=timedelta(seconds=60), capabilities=KEY)
+    store.insert("r1", "+12025550101")
+    [action] = store.claim()
+    store.answer(action, Unclear("lost"))
+    store.later(timedelta(seconds=30))
+    store.connection.execute("UPDATE call_logs SET wake_at = 0").fetchall()
+    assert store.claim() == []
+    [call] = store.calls("r1")
+    assert call.wake_at == NOW + timedelta(seconds=60)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from attrs import evolve
 
 from reminderd.core.answers import Answer, Capabilities, Report
+from reminderd.core.daemons import Daemon
 from reminderd.core.lifecycle.answer import answered, not_sent
 from reminderd.core.lifecycle.claim import Draft, claim_reminder
 from reminderd.core.lifecycle.reconcile import Room, Witness, claim_call
@@ -44,6 +45,22 @@ DROP = evolve(LOOK_UP, drop=True)
 
 def able(capabilities: Capabilities, **changes: Any) -> Rules:
     return evolve(RULES, capabilities=capabilities, **changes)
+
+
+def a_daemon(daemon_id: str = "a", **changes: Any) -> Daemon:
+    values: dict[str, Any] = {
+        "id": daemon_id,
+        "host": "north",
+        "pid": 1,
+        "process": "kernel namespace 17",
+        "part": None,
+        "version": "1.2.0",
+        "rules_digest": "0" * 64,
+        "started_at": NOW,
+        "seen_at": NOW,
+        "jobs_until": NOW,
+    }
+    return Daemon(**(values | changes))
 
 
 def a_reminder(status: Status = Status.SCHEDULED, **changes: Any) -> Reminder:

@@ -123,7 +123,7 @@ class Engine:
         before, self.rules, self.stopping = self.poller, evolve(self.rules, **rules), trio.Event()
         before.context.stopping.set()
         await before.claims_ended.wait()
-        before.memory.adjust(dialers=dialers, per_second=0, backoff=self.rules.backoff, now=self.clock.monotonic())
+        before.memory.adjust(dialers=dialers, backoff=self.rules.backoff)
         context = evolve(before.context, rules=self.rules, stopping=self.stopping)
         self.poller = Poller(context=context, interval=before.interval, mint=before.mint)
         self.nursery.start_soon(self.poller.run)
@@ -212,6 +212,7 @@ async def an_engine(
         provider=provider.name,
         account=provider.account,
         capabilities=provider.capabilities,
+        request_spacing=timedelta(seconds=1 / per_second if per_second else 0),
         **rules,
     )
     async with (
@@ -219,7 +220,7 @@ async def an_engine(
         trio.open_nursery() as nursery,
     ):
         memory = Memory(breaker=Breaker(the_rules.backoff), beat=clock.monotonic())
-        memory.adjust(dialers=dialers, per_second=per_second, backoff=the_rules.backoff, now=clock.monotonic())
+        memory.adjust(dialers=dialers, backoff=the_rules.backoff)
         context = Context(
             database=database,
             provider=provider,

@@ -5,11 +5,12 @@ from datetime import timedelta
 from prometheus_client.parser import text_string_to_metric_families
 
 from reminderd.core.changes import Backlog
+from reminderd.core.daemons import Job
 from reminderd.core.model import CallOutcome, Status
 from reminderd.core.monitoring import Counts
 from reminderd.core.outcomes import Outcome
 from reminderd.metrics import Instruments, Moment, page
-from tests.support.builders import NOW
+from tests.support.builders import NOW, a_daemon
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
 """A series: its name, and its labels with their values."""
@@ -63,6 +64,8 @@ def moment(**changes: object) -> Moment:
         "last_webhook": NOW - timedelta(minutes=1),
         "counts": counts(),
         "backlog": Backlog(waiting=1, oldest=NOW - timedelta(minutes=2), error=None),
+        "daemons": [a_daemon("a"), a_daemon("b", version="1.3.0")],
+        "jobs": frozenset({Job.ALERTS}),
     }
     return Moment(**{**given, **changes})  # type: ignore[arg-type]  # the same
 

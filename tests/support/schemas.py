@@ -163,6 +163,21 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
     ),
     ("login_failures", {"counter": "user:anna", "failures": 2, "last_at": T}),
     ("login_addresses", {"user_name": "anna", "address": "192.0.2.7", "last_at": T}),
+    (
+        "daemons",
+        {
+            "id": "0" * 32,
+            "host": "clinic",
+            "pid": 4711,
+            "process": "",
+            "version": "0.1.0",
+            "rules_digest": "0" * 64,
+            "started_at": T,
+            "seen_at": T,
+            "jobs": "alerts,retention",
+            "jobs_until": T,
+        },
+    ),
     ("audit", {"id": 1, "at": T, "actor": "anna", "act": "add", "reminder_id": "waits"}),
     ("audit", {"id": 2, "at": T, "actor": "patient", "act": "confirmed", "reminder_id": "über", "detail": "key 1"}),
 ]

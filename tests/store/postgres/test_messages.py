@@ -4,7 +4,7 @@ A trip is the claim of a due reminder, the last look, the provider's answer, and
 record: the server ends its answer to each message with ReadyForQuery.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
@@ -32,15 +32,13 @@ from tests.support.rows import insert_row
 
 psycopg = pytest.importorskip("psycopg")
 
-import reminderd.store.postgres.engine  # noqa: E402 - only with psycopg; its listener is not counted
-from reminderd.store.postgres import opening  # noqa: E402
+from reminderd.store.postgres import engine, opening  # noqa: E402 - only with psycopg
+from reminderd.store.postgres.connection import Raw  # noqa: E402
 
 T = TypeVar("T")
 
 WARM: Final = 8
 """Trips after which psycopg has prepared each statement."""
-
-AN_APPOINTMENT: Final = {"id": "a", "phone_number": "+12025550147", "at": 32_000_000_000_000, "revision": 1}
 
 
 @define
@@ -53,11 +51,16 @@ class Trips:
     messages: dict[str, int] = field(factory=dict)
     _number: int = 0
 
-    async def make(self, **columns: Any) -> None:
+    async def make(self, *, appointment: bool) -> None:
         self._number += 1
         name, phone = f"r{self._number}", f"+1202555{self._number:04}"
         row = {"id": name, "phone_number": phone, "message": "At nine.", "scheduled_at": to_ms(SystemClock().now())}
-        await self.database.write(lambda connection, _now: insert_row(connection, "reminders", row | columns))
+        if appointment:
+            at = to_ms(SystemClock().now() + timedelta(days=1))
+            visit = {"id": f"a-{name}", "phone_number": phone, "at": at, "planned_at": at, "revision": 1}
+            await self._insert("appointments", visit)
+            row |= {"appointment_id": visit["id"], "planned_at": at}
+        await self._insert("reminders", row)
         await self._read("next wakes", partial(next_wakes, now=SystemClock().now()))
         capacity = Capacity(requests=1, checks=8, request_in=timedelta(seconds=1))
         ids = iter([f"call-{name}", f"token-{name}"])
@@ -72,6 +75,9 @@ class Trips:
         report = a_report(external_call_id=f"at-{name}", attempt_id=action.call.id, reminder_id=name)
         settled = await self._write("report", partial(settle_report, report=report, rules=self.rules, mint=str))
         assert settled.ledger.reminders[name].status is Status.CALLED
+
+    async def _insert(self, table: str, row: Mapping[str, Any]) -> None:
+        await self.database.write(lambda connection, _now: insert_row(connection, table, row))
 
     async def _write(self, part: str, fn: Callable[[Connection, datetime], T]) -> T:
         return await self._counted(part, partial(self.database.write, fn))
@@ -93,9 +99,10 @@ class Trips:
 def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Have libpq record every message of a database's connections in a file."""
     connect = opening.connect
+    monkeypatch.setattr(engine, "connect", connect)  # the listener is not counted
     with (tmp_path / "trace").open("ab") as file:
 
-        def traced(server: PostgresServer) -> opening.Raw:
+        def traced(server: PostgresServer) -> Raw:
             raw = connect(server)
             raw.pgconn.trace(file.fileno())
             return raw
@@ -104,12 +111,14 @@ def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield tmp_path / "trace"
 
 
-async def of_a_trip(made: PostgresDatabase, trace: Path, rules: Rules = RULES, **columns: Any) -> dict[str, int]:
+async def of_a_trip(
+    made: PostgresDatabase, trace: Path, rules: Rules = RULES, *, appointment: bool = False
+) -> dict[str, int]:
     """Return the messages of each part of a trip, once psycopg has prepared all statements."""
     async with open_database(PostgresServer(made.url), SystemClock()) as database:
         trips = Trips(database, trace, rules)
         for _ in range(WARM):
-            await trips.make(**columns)
+            await trips.make(appointment=appointment)
     return trips.messages
 
 
@@ -120,20 +129,18 @@ async def test_a_trip_takes_at_most_15_messages(made: PostgresDatabase, trace: P
 
 
 @pytest.mark.parametrize(
-    ("rules", "columns", "most"),
+    ("rules", "appointment", "most"),
     [
-        (evolve(RULES, group_within=timedelta(minutes=10)), {}, 15),
-        (evolve(RULES, limits=Limits(per_day=1)), {}, 17),
-        (RULES, {"appointment_id": "a"}, 21),
+        (evolve(RULES, group_within=timedelta(minutes=10)), False, 15),
+        (evolve(RULES, limits=Limits(per_day=1)), False, 17),
+        (RULES, True, 21),
     ],
     ids=["bundles", "limits", "appointments"],
 )
 async def test_bundles_limits_and_appointments_take_some_more(
-    made: PostgresDatabase, trace: Path, rules: Rules, columns: dict[str, Any], most: int
+    made: PostgresDatabase, trace: Path, rules: Rules, appointment: bool, most: int
 ) -> None:
-    async with open_database(PostgresServer(made.url), SystemClock()) as database:
-        await database.write(lambda connection, _now: insert_row(connection, "appointments", AN_APPOINTMENT))
-    assert sum_of(await of_a_trip(made, trace, rules, **columns)) <= most
+    assert sum_of(await of_a_trip(made, trace, rules, appointment=appointment)) == most
 
 
 def sum_of(messages: dict[str, int]) -> int:
@@ -150,10 +157,21 @@ async def test_a_claim_that_fails_on_one_reminder_is_made_again_and_calls_the_ot
 
     async with open_database(PostgresServer(made.url), SystemClock()) as database:
         now = to_ms(SystemClock().now())
-        call = {"id": "taken", "reminder_id": "r", "phone_number": "+12025550199", "state": "ended", "last_sign_at": now}
+        call = {
+            "id": "taken",
+            "reminder_id": "r",
+            "phone_number": "+12025550199",
+            "state": "ended",
+            "last_sign_at": now,
+        }
         await database.write(lambda connection, _now: insert_row(connection, "call_logs", call))
         for number in (1, 2):
-            row = {"id": f"r{number}", "phone_number": f"+1202555000{number}", "message": "At nine.", "scheduled_at": now}
+            row = {
+                "id": f"r{number}",
+                "phone_number": f"+1202555000{number}",
+                "message": "At nine.",
+                "scheduled_at": now,
+            }
             await database.write(partial(lambda row, connection, _now: insert_row(connection, "reminders", row), row))
         capacity = Capacity(requests=8, checks=8, request_in=timedelta(seconds=1))
         claimed = partial(claim, capacity=capacity, rules=RULES, witness=Witness(), mint=mint)

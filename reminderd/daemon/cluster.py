@@ -1,0 +1,193 @@
+"""Take part with all daemons on the database: record that this one is alive, and do what only one of them may do."""
+
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from secrets import token_hex
+from typing import Final
+
+import trio
+from attrs import define, evolve, field, frozen
+from loguru import logger
+
+from reminderd import __version__
+from reminderd.clock import Clock
+from reminderd.core.daemons import LEASE, Daemon, Job, differences
+from reminderd.core.sentences import text_of
+from reminderd.store.daemons import daemons, leave, record
+from reminderd.store.database import Database
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.feed import until_any
+
+BEAT: Final = 10.0
+"""Seconds between two records that this daemon is alive."""
+
+_AGAIN: Final = 1.0
+"""Seconds after which a record that could not be written is tried again."""
+
+_LEAVING: Final = 2.0
+"""Seconds that a stop waits for the record of it."""
+
+
+@frozen(kw_only=True)
+class Share:
+    """What a configuration decides about a daemon's share."""
+
+    rules_digest: str = ""
+    jobs: frozenset[Job] = frozenset()
+    """What it could do for all daemons."""
+
+
+@define(eq=False, kw_only=True)
+class Membership:
+    """This daemon among all daemons on the database."""
+
+    database: Database
+    clock: Clock
+    own: Daemon
+    """As it was last recorded."""
+    share: Share = field(factory=Share, init=False)
+    _others: list[Daemon] | None = field(default=None, init=False)
+    """Those that were seen then; None: nobody has looked yet."""
+    _until: float = field(default=0.0, init=False)
+    """Until when its jobs are its own, by Trio's clock."""
+    _running: dict[trio.CancelScope, Job] = field(factory=dict, init=False)
+    _is_changed: trio.Event = field(factory=trio.Event, init=False)
+    """Set when its share has changed."""
+    _is_recorded: trio.Event = field(factory=trio.Event, init=False)
+    """Set at each record, and replaced by another one."""
+    _warned_of: list[str] = field(factory=list, init=False)
+
+    @property
+    def jobs(self) -> frozenset[Job]:
+        """Return what this daemon does for all of them now."""
+        return self.own.jobs if trio.current_time() < self._until else frozenset()
+
+    def follow(self, share: Share) -> None:
+        """Have another share from now on."""
+        self.share = share
+        self._is_changed.set()
+
+    async def keep(self) -> None:
+        """Record that this daemon is alive, again and again until it is cancelled."""
+        while True:
+            self._is_changed = trio.Event()
+            pause = BEAT
+            try:
+                await self._record()
+            except StoreUnavailableError:  # the poll loop logs it; the jobs end with their time
+                pause = _AGAIN
+            with trio.move_on_after(pause):
+                await self._is_changed.wait()
+
+    async def leave(self) -> None:
+        """Delete the record, so that others have its jobs at once; after some seconds without success, don't."""
+        with trio.move_on_after(_LEAVING), suppress(StoreUnavailableError):
+            await self.database.write(partial(leave, daemon_id=self.own.id))
+
+    async def do_alone(self, job: Job, do: Callable[[], Awaitable[None]], stopping: trio.Event) -> None:
+        """Do something while the job is this daemon's own, until `stopping` is set, at which `do` ends by itself."""
+        while not stopping.is_set():
+            await until_any(stopping.wait, partial(self._until_own, job))
+            if stopping.is_set():
+                return
+            with trio.CancelScope(deadline=self._until) as scope:
+                self._running[scope] = job
+                try:
+                    await do()
+                finally:
+                    del self._running[scope]
+
+    async def _until_own(self, job: Job) -> None:
+        while job not in self.jobs:
+            await self._is_recorded.wait()
+
+    async def _record(self) -> None:
+        is_first = self._others is None
+        others = await self.database.read(daemons) if self._others is None else self._others
+        write = partial(
+            record,
+            daemon=evolve(self.own, rules_digest=self.share.rules_digest),
+            wanted=self.share.jobs,
+            ended=[one.id for one in others if has_ended(one)],
+        )
+        until, before = trio.current_time() + LEASE.total_seconds(), self.own.jobs
+        seen = await self.database.write(write)
+        self.own, self._until = seen.own, until
+        self._others = [one for one in seen.alive if one.id != self.own.id]
+        for scope, job in self._running.items():
+            if job in self.own.jobs:
+                scope.deadline = until
+            else:
+                scope.cancel()
+        self._is_recorded.set()
+        self._is_recorded = trio.Event()
+        if self.own.jobs != before and not (is_first and not self._others):
+            names = ", ".join(text_of(job.sentence, str) for job in Job if job in self.own.jobs)
+            logger.info(f"of what one daemon does for all, this one does: {names or 'nothing'}")
+        self._warn([text_of(one, str) for one in differences(seen.alive)])
+
+    def _warn(self, found: list[str]) -> None:
+        """Log once how the daemons differ."""
+        for warning in found:
+            if warning not in self._warned_of:
+                logger.warning(warning)
+        self._warned_of = found
+
+
+def membership(database: Database, clock: Clock, *, part: str | None) -> Membership:
+    """Return the membership of this process, which is not recorded yet, and has no share."""
+    pid, now = os.getpid(), clock.now()
+    own = Daemon(
+        id=token_hex(16),
+        host=socket.gethostname(),
+        pid=pid,
+        process=process_of(pid) or "",
+        part=part,
+        version=__version__,
+        rules_digest="",
+        started_at=now,
+        seen_at=now,
+        jobs_until=now,
+    )
+    return Membership(database=database, clock=clock, own=own)
+
+
+_STATE: Final = 0
+_STARTED: Final = 19
+"""Places in `/proc/PID/stat`, counted after the name, see proc(5)."""
+
+
+def process_of(pid: int) -> str | None:
+    """Return what distinguishes a process of this machine from all others that have its pid; None: it can't be seen.
+
+    That is the start of the kernel, the namespace in which the pid counts, and the time of its start in that kernel.
+    """
+    try:
+        kernel = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        numbers = Path("/proc/self/ns/pid").readlink()
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[_STATE] in {"Z", "X"} else f"{kernel} {numbers} {fields[_STARTED]}"
+
+
+def has_ended(daemon: Daemon) -> bool:
+    """Return whether the process of a daemon has certainly ended: it was one of this machine, and is not there anymore.
+
+    So a daemon that starts again after a crash has its jobs at once. Of other machines nothing is known.
+    """
+    own = process_of(os.getpid())
+    if own is None or own.split()[:-1] != daemon.process.split()[:-1]:
+        return False
+    try:
+        os.kill(daemon.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # another user's, of whom perhaps nothing can be seen
+        return False
+    return process_of(daemon.pid) != daemon.process

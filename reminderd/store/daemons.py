@@ -1,0 +1,116 @@
+"""The daemons that run on this database: one row of `daemons` for each."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.core.daemons import Daemon, Job, alive, is_forgotten, seen
+from reminderd.store.connection import Connection, Row
+from reminderd.store.rows import from_ms, in_list, to_ms
+
+_NAMES: Final = (
+    "id",
+    "host",
+    "pid",
+    "process",
+    "part",
+    "version",
+    "rules_digest",
+    "started_at",
+    "seen_at",
+    "jobs",
+    "jobs_until",
+)
+_ALL: Final = f"SELECT {', '.join(_NAMES)} FROM daemons ORDER BY started_at, id"
+_CHANGING: Final = ("rules_digest", "seen_at", "jobs", "jobs_until")
+_PUT: Final = f"""
+INSERT INTO daemons ({", ".join(_NAMES)}) VALUES ({", ".join(f":{name}" for name in _NAMES)})
+ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _CHANGING)}
+"""
+_BETWEEN: Final = ","
+_JOBS: Final = {str(job): job for job in Job}
+
+
+@frozen(kw_only=True)
+class Seen:
+    """What a daemon has recorded, and whom it has seen."""
+
+    own: Daemon
+    alive: tuple[Daemon, ...]
+    """All that are alive, itself among them, the oldest first."""
+
+
+def daemons(connection: Connection) -> list[Daemon]:
+    """Return all daemons that have not deleted their row, alive or not, the oldest first."""
+    return [_read(row) for row in connection.execute(_ALL).fetchall()]
+
+
+def alive_daemons(connection: Connection, now: datetime) -> list[Daemon]:
+    """Return the daemons that are alive, the oldest first."""
+    return alive(daemons(connection), now)
+
+
+def record(
+    connection: Connection, now: datetime, *, daemon: Daemon, wanted: Iterable[Job], ended: Collection[str] = ()
+) -> Seen:
+    """Record that a daemon is alive, and give it the jobs that no other one has.
+
+    Args:
+        connection: in a write transaction.
+        now: the time of the transaction.
+        daemon: as it was last recorded, or as it begins.
+        wanted: the jobs that its configuration lets it do.
+        ended: the ids of daemons that have certainly ended; their rows are deleted.
+    """
+    found = [one for one in daemons(connection) if one.id != daemon.id]
+    _delete(connection, [one.id for one in found if one.id in ended or is_forgotten(one, now)])
+    others = [one for one in found if one.id not in ended]
+    own = seen(daemon, others, wanted=wanted, now=now)
+    connection.execute(_PUT, _written(own))
+    return Seen(own=own, alive=tuple(alive([*others, own], now)))
+
+
+def leave(connection: Connection, _now: datetime, *, daemon_id: str) -> None:
+    """Delete the row of a daemon that stops; others may have its jobs."""
+    _delete(connection, [daemon_id])
+
+
+def _delete(connection: Connection, ids: Collection[str]) -> None:
+    if ids:
+        listed, parameters = in_list("id", ids)
+        connection.execute(f"DELETE FROM daemons WHERE id IN {listed}", parameters)
+
+
+def _read(row: Row) -> Daemon:
+    codes = row["jobs"].split(_BETWEEN)
+    return Daemon(
+        id=row["id"],
+        host=row["host"],
+        pid=row["pid"],
+        process=row["process"],
+        part=row["part"],
+        version=row["version"],
+        rules_digest=row["rules_digest"],
+        started_at=from_ms(row["started_at"]),
+        seen_at=from_ms(row["seen_at"]),
+        jobs=frozenset(_JOBS[code] for code in codes if code in _JOBS),  # a newer version may have others
+        jobs_until=from_ms(row["jobs_until"]),
+    )
+
+
+def _written(daemon: Daemon) -> dict[str, str | int | None]:
+    return {
+        "id": daemon.id,
+        "host": daemon.host,
+        "pid": daemon.pid,
+        "process": daemon.process,
+        "part": daemon.part,
+        "version": daemon.version,
+        "rules_digest": daemon.rules_digest,
+        "started_at": to_ms(daemon.started_at),
+        "seen_at": to_ms(daemon.seen_at),
+        "jobs": _BETWEEN.join(sorted(daemon.jobs)),
+        "jobs_until": to_ms(daemon.jobs_until),
+    }

@@ -1,0 +1,21 @@
+-- What several daemons on one database must know of each other. Times are Unix milliseconds, UTC.
+
+-- One row for each daemon that runs; core/daemons.py decides what it means. A daemon deletes its row when it stops.
+CREATE TABLE daemons (
+    -- New at each start.
+    id            TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    host          TEXT COLLATE "C" NOT NULL,
+    pid           BIGINT NOT NULL,
+    -- Distinguishes the process from every other that this kernel has run, or will run, under the same pid; '': unknown.
+    process       TEXT COLLATE "C" NOT NULL,
+    -- 'dial' or 'web', if it does only one of them.
+    part          TEXT COLLATE "C",
+    version       TEXT COLLATE "C" NOT NULL,
+    -- Of everything in its configuration that decides about calls.
+    rules_digest  TEXT COLLATE "C" NOT NULL,
+    started_at    BIGINT NOT NULL,
+    seen_at       BIGINT NOT NULL,
+    -- What it does for all of them until `jobs_until`, with commas in between.
+    jobs          TEXT COLLATE "C" NOT NULL,
+    jobs_until    BIGINT NOT NULL
+);
