@@ -49,10 +49,8 @@ class Connection(Protocol):
 
     is_hopeful: bool
     """Whether the transaction is tried without savepoints: its owner makes it again, with them, if anything fails."""
-
-    @property
-    def is_remote(self) -> bool:
-        """Return whether each statement is a message to a server: then savepoints are set only where one is needed."""
+    has_skipped_savepoint: bool
+    """Whether that has made a difference to it."""
 
     @property
     def for_update(self) -> str:
@@ -117,6 +115,7 @@ class Connection(Protocol):
 def savepoint(connection: Connection) -> Iterator[None]:
     """Undo what the block has written if it raises, and nothing else; not in a hopeful transaction."""
     if connection.is_hopeful:
+        connection.has_skipped_savepoint = True
         yield
         return
     connection.execute("SAVEPOINT part")

@@ -160,8 +160,7 @@ class PostgresConnection:
     _newest: int = field(factory=lambda: migrations()[-1].number, init=False)
 
     is_hopeful: bool = field(default=False, init=False)
-
-    is_remote = True
+    has_skipped_savepoint: bool = field(default=False, init=False)
 
     @property
     def for_update(self) -> str:
