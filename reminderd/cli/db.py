@@ -217,6 +217,6 @@ def _print_held(config: Config, held: Sequence[Reminder]) -> None:
             }
             for reminder in held
         ]
-        click.echo("failed, as the patients may have been called since the backup; check, and call manually:")
+        click.echo("failed, as the patients may have been called since; check, and call manually:")
         print_table(rows, _HELD_COLUMNS, config.calling.zone)
     click.echo("dialing is paused: repeat what was added, cancelled and opted out since, then reminderd resume")

@@ -126,7 +126,7 @@ def pauses(connection: Connection, *, config: Config, now: datetime) -> list[Sen
         _, until = standstill(connection.execute(STANDSTILL), rules_of(config))
         if until is not None and now < until:
             values = {"until": until}
-            found.append(Sentence("a backup was restored: nobody is called before %(until)s", values))
+            found.append(Sentence("the database was restored: nobody is called before %(until)s", values))
     return found
 
 
