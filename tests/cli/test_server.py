@@ -161,7 +161,9 @@ def refused(terminal: Terminal, url: str, *words: str, code: int = 1) -> str:
     return line
 
 
-@pytest.mark.parametrize("words", [["list"], ["add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--message", "M"]])
+@pytest.mark.parametrize(
+    "words", [["list"], ["add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--message", "M"]]
+)
 def test_a_database_that_cannot_be_used_takes_one_line(
     on_server: ServerTerminal, database: PostgresDatabase, name: str, words: list[str]
 ) -> None:
