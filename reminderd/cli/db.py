@@ -1,6 +1,9 @@
-"""Check, back up, restore or migrate the database file."""
+"""Check, back up, restore or migrate the database."""
 
+from collections.abc import Sequence
 from contextlib import closing
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,8 +13,13 @@ from reminderd.cli.common import actor, database_to_look_at, existing_database, 
 from reminderd.cli.output import counted, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
-from reminderd.store.connection import snapshot
+from reminderd.core.model import Reminder
+from reminderd.databases import PostgresServer
+from reminderd.store.connection import snapshot, transaction
+from reminderd.store.postgres import the_extra
+from reminderd.store.postgres.checks import damage_in as missing_in
 from reminderd.store.queries import Value, broken_promises
+from reminderd.store.restored import hold_after
 from reminderd.store.sqlite.copying import copy
 from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.integrity import check as damage_in
@@ -19,6 +27,7 @@ from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import older_copy, open_as_it_is, open_connection
 from reminderd.store.sqlite.restoring import Restored
 from reminderd.store.sqlite.restoring import restore as restored_from
+from reminderd.store.users import list_users
 
 _HELD_COLUMNS: Final = ("id", "ref", "scheduled_at", "phone_number")
 
@@ -27,7 +36,7 @@ _FILE: Final = click.Path(path_type=Path)
 
 @click.group()
 def db() -> None:
-    """Check, back up, restore or migrate the database file."""
+    """Check, back up, restore or migrate the database."""
 
 
 @db.command()
@@ -37,16 +46,17 @@ def check(config: Config) -> None:
 
     Exit code 1 if there is one. The daemon may run meanwhile.
     """
+    is_file = config.database.path is not None
     with database_to_look_at(config) as connection:
-        found = snapshot(connection, damage_in)
+        found = snapshot(connection, damage_in if is_file else missing_in)
         if not found:
             found = snapshot(connection, broken_promises)
     warning = sqlite_warning()
-    if warning is not None:
+    if is_file and warning is not None:
         click.echo(f"warning: {warning}", err=True)
     if found:
-        fail("\n".join([f"{config.database.path}: {counted(len(found), 'mistake')}", *found]))
-    click.echo(f"{config.database.path}: sound")
+        fail("\n".join([f"{config.database.target.spoken}: {counted(len(found), 'mistake')}", *found]))
+    click.echo(f"{config.database.target.spoken}: sound")
 
 
 @db.command()
@@ -58,7 +68,7 @@ def backup(config: Config, file: Path, *, force: bool) -> None:
 
     The daemon may run meanwhile.
     """
-    path = config.database.path
+    path = _file_of(config)
     if not path.exists():
         fail(f"{path}: there is no database yet")
     with closing(open_as_it_is(path)) as connection:
@@ -80,7 +90,7 @@ def restore(config: Config, file: Path, *, force: bool, from_another: bool) -> N
     reminders whose patients may have been called since are marked as failed, for staff to check.
     """
     done = restored_from(
-        config.database.path,
+        _file_of(config),
         file,
         SystemClock().now(),
         actor=actor(),
@@ -97,13 +107,36 @@ def restore(config: Config, file: Path, *, force: bool, from_another: bool) -> N
 
 @db.command()
 @with_config
+def restored(config: Config) -> None:
+    """Hold back who may have been called, after a restore by other means.
+
+    After pg_restore, a restore to an earlier time, or a failover that has lost commits, the database does not contain
+    what happened later. So dialing is paused, all sessions of the pages end, and reminders whose patients may have been
+    called since are marked as failed, for staff to check. The daemons may run.
+    """
+    why = "the database was restored"
+    with existing_database(config) as connection:
+        hold = partial(hold_after, actor=actor(), why=why, rules=rules_of(config))
+        changed, held = transaction(connection, hold, SystemClock().now())
+        accounts = len(snapshot(connection, list_users))
+    _print_state(config, changed)
+    _print_accounts(accounts, "the restored database")
+    _print_held(config, held)
+
+
+@db.command()
+@with_config
 def migrate(config: Config) -> None:
     """Upgrade the database to this program's schema.
 
-    The old one is copied to the same folder first. The daemon and every command that writes do the same; this one does
-    nothing else. Stop the daemon first.
+    A file is copied to the same folder first. The daemon and every command that writes do the same; this one does
+    nothing else. Stop the daemon first. On a PostgreSQL server, only this command upgrades, and the daemons may run.
     """
-    path = config.database.path
+    target = config.database.target
+    if isinstance(target, PostgresServer):
+        _upgrade_server(target)
+        return
+    path = target.path
     if not path.exists():
         fail(f"{path}: there is no database yet")
     newest = migrations()[-1].number
@@ -118,10 +151,25 @@ def migrate(config: Config) -> None:
         click.echo(f"copy of the old one: {older_copy(path.resolve(), before)}; delete it once the upgrade has worked")
 
 
+def _upgrade_server(server: PostgresServer) -> None:
+    with the_extra():
+        from reminderd.store.postgres.opening import upgrade  # noqa: PLC0415 - psycopg may be missing
+    done = upgrade(server)
+    if done.before == done.after:
+        click.echo(f"{server.spoken}: schema {done.after}; nothing was changed")
+    else:
+        click.echo(f"{server.spoken}: schema {done.before or 'none yet'} is now {done.after}")
+
+
+def _file_of(config: Config) -> Path:
+    """Return the database file; end with exit code 1 if there is none."""
+    if config.database.path is None:
+        fail("PostgreSQL is backed up with pg_dump or by your provider: see docs/postgresql.md")
+    return config.database.path
+
+
 def _print_restored(config: Config, done: Restored) -> None:
-    zone = config.calling.zone
-    then = "an empty database" if done.last_change is None else f"last changed {spoken(done.last_change, zone)}"
-    click.echo(f"{config.database.path}: restored; {then}")
+    _print_state(config, done.last_change)
     if done.kept is not None:
         click.echo(f"replaced database: {done.kept}; delete it when you no longer need it")
     if done.kept is not None and done.opt_outs is None:
@@ -132,12 +180,29 @@ def _print_restored(config: Config, done: Restored) -> None:
         )
     if done.opt_outs is not None:
         click.echo(f"copied from it: {counted(done.opt_outs, 'opt-out')} that the backup did not have")
-    if done.accounts:
-        whose = "the replaced database" if done.accounts_are_new else "the backup; check them: reminderd user list"
-        click.echo(
-            f"{counted(done.accounts, 'account')} for the front desk's pages: of {whose}. All sessions have ended"
-        )
-    if done.held:
+    _print_accounts(done.accounts, None if done.accounts_are_new else "the backup")
+    _print_held(config, done.held)
+
+
+def _print_state(config: Config, changed: datetime | None) -> None:
+    then = "an empty database" if changed is None else f"last changed {spoken(changed, config.calling.zone)}"
+    click.echo(f"{config.database.target.spoken}: restored; {then}")
+
+
+def _print_accounts(accounts: int, older: str | None) -> None:
+    """Print how many there are.
+
+    Args:
+        accounts: their number.
+        older: from where they are, if they may be older; None: they are those of the replaced database.
+    """
+    if accounts:
+        whose = "the replaced database" if older is None else f"{older}; check them: reminderd user list"
+        click.echo(f"{counted(accounts, 'account')} for the front desk's pages: of {whose}. All sessions have ended")
+
+
+def _print_held(config: Config, held: Sequence[Reminder]) -> None:
+    if held:
         rows: list[dict[str, Value]] = [
             {
                 "id": reminder.id,
@@ -145,8 +210,8 @@ def _print_restored(config: Config, done: Restored) -> None:
                 "scheduled_at": reminder.scheduled_at,
                 "phone_number": reminder.phone_number,
             }
-            for reminder in done.held
+            for reminder in held
         ]
-        click.echo("failed, as the patients may have been called since the backup; check, and call manually:")
-        print_table(rows, _HELD_COLUMNS, zone)
+        click.echo("failed, as the patients may have been called since; check, and call manually:")
+        print_table(rows, _HELD_COLUMNS, config.calling.zone)
     click.echo("dialing is paused: repeat what was added, cancelled and opted out since, then reminderd resume")
