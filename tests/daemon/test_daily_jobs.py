@@ -273,14 +273,18 @@ async def test_a_backup_waits_for_a_process_that_is_making_one_and_is_made_if_th
 ) -> None:
     clock = SeenClock()
     async with open_database(SqliteFile(tmp_path / "db"), clock) as opened:
-        job = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
+
+        def job_of_a_run() -> DailyJob:
+            return backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
+
         with alone_in(tmp_path) as is_alone:
             assert is_alone
+            job = job_of_a_run()
             async with running_job(job):
-                await until(lambda: job.turn.locked())
+                await until(job.turn.locked)
                 assert backups_in(tmp_path, tmp_path / "db", await id_of(opened)) == []
             assert lines == [], "a stop does not wait for it"
-        async with running_job(evolve(job, stopping=trio.Event())):
+        async with running_job(job_of_a_run()):
             await until(lambda: bool(lines))
 
 
