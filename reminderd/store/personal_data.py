@@ -46,7 +46,9 @@ UPDATE reminders
 """
 _CALLS: Final = """
 SELECT id, transcript, error FROM call_logs
- WHERE wake_at IS NULL AND (id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id) OR reminder_id = :id)
+ WHERE wake_at IS NULL
+   AND id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id
+              UNION SELECT id FROM call_logs WHERE reminder_id = :id)
    AND NOT EXISTS (
        SELECT 1 FROM call_reminders AS m JOIN reminders AS r ON r.id = m.reminder_id
         WHERE m.call_id = call_logs.id AND r.phone_number <> '')
@@ -317,7 +319,10 @@ class Erased:
 
 def record(connection: Connection, *, phone_number: str) -> PersonalData:
     """Return everything that is stored about a number, in whatever format other programs have written it."""
-    spellings = _spellings(connection, phone_number)
+    return _record(connection, _spellings(connection, phone_number))
+
+
+def _record(connection: Connection, spellings: Sequence[str]) -> PersonalData:
     reminders = [
         named(row) for spelling in spellings for row in connection.execute(_OF_NUMBER, {"number": spelling}).fetchall()
     ]
@@ -364,7 +369,7 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     numbers = [*spellings, hash_of(connection, phone_number)]
     if any(connection.execute(_IS_ALIVE, {"number": number}).fetchone() for number in numbers):
         raise NotAllowedError("a call to this number is under way; wait for its end, reminderd list --phone shows it")
-    found = record(connection, phone_number=phone_number)
+    found = _record(connection, spellings)
     ids = [{"id": str(reminder["id"])} for reminder in found.reminders]
     mark_unscrubbed(connection)
     calls = anonymize_calls(connection, now, spellings=spellings, phone_number=phone_number)

@@ -36,9 +36,15 @@ _LONGEST_PAUSE: Final = 2.0
 
 _BEGIN: Final = f"""
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SET LOCAL idle_in_transaction_session_timeout = '5s';
 SELECT pg_advisory_xact_lock({CLUSTER_WRITE_LOCK});
 UPDATE commit_marks SET number = {{number}}, at = reminderd_now() WHERE id = '{{id}}';
 SELECT reminderd_now(), needs FROM schema_info
+"""
+_WAIT_FOR_STANDBY: Final = "SET LOCAL statement_timeout = 0"
+"""A COMMIT that is timed out while it waits for a standby is done all the same, but only on the primary.
+
+This also fails if a statement before it has failed, where COMMIT would only undo everything, and report no error.
 """
 _BEGIN_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _MARK: Final = "INSERT INTO commit_marks (id, number) VALUES (%s, 0) ON CONFLICT (id) DO NOTHING"
@@ -106,11 +112,6 @@ class LazyRows:
         cursor.execute(translated(self.sql), self.parameters, prepare=False if self.is_verb else None)
         self.cursor = cursor
 
-    @property
-    def tag(self) -> str | None:
-        """Return what the server says it has done: COMMIT of a failed transaction says ROLLBACK."""
-        return self._sent().statusmessage
-
     def _sent(self) -> psycopg.Cursor[Any]:
         if self.cursor is None:
             self._settle()
@@ -173,7 +174,7 @@ class PostgresConnection:
     @property
     def in_transaction(self) -> bool:
         """Return whether the server has a transaction open."""
-        return self._raw is not None and not self._raw.closed and self._status is not TransactionStatus.IDLE
+        return not self._is_closed and self._usable.info.transaction_status is not TransactionStatus.IDLE
 
     def execute(self, sql: str, parameters: Parameters = (), /) -> LazyRows:
         """Run one statement: in a transaction, once its result is read or the transaction ends; else at once."""
@@ -216,11 +217,12 @@ class PostgresConnection:
         Raises:
             StoreUnavailableError: Nothing was written, or the message says that nobody can know.
         """
-        committed = self._put("COMMIT", (), is_verb=True)
+        self._put(_WAIT_FOR_STANDBY, (), is_verb=True)
+        self._put("COMMIT", (), is_verb=True)
         try:
             self._flush()
         except psycopg.OperationalError as error:
-            if not (is_lost(error) or self._usable.closed):
+            if not (is_lost(error) or self._is_closed):
                 raise
             self._is_writing = False
             self._drop()
@@ -228,8 +230,6 @@ class PostgresConnection:
                 raise StoreUnavailableError("the connection to the server was lost; nothing was written") from error
             return
         self._is_writing = False
-        if committed.tag != "COMMIT":
-            raise StoreUnavailableError("a statement of the transaction had failed before; nothing was written")
 
     def roll_back(self) -> None:
         """End the transaction without its work, if one is still open.
@@ -275,18 +275,19 @@ class PostgresConnection:
         """Do nothing: each transaction writes its mark."""
 
     @property
-    def _status(self) -> TransactionStatus:
-        return self._usable.info.transaction_status
+    def _is_closed(self) -> bool:
+        return self._raw is None or self._raw.closed
 
     @property
     def _usable(self) -> Raw:
+        """Return the server's connection, after making one if there is none."""
         if self._raw is None or self._raw.closed:
             self._raw = self._connect()
         return self._raw
 
     def _begun(self) -> tuple[int, int]:
         """Send the beginning of a transaction that writes; return the server's time, and what the schema needs."""
-        if self._number == 1 or self._raw is None or self._raw.closed:
+        if self._number == 1 or self._is_closed:
             # Written ahead: a row that another session is still inserting can't be waited for.
             self._usable.execute(_MARK, (self._id,))
         cursor = self._usable.execute(_BEGIN.format(number=self._number, id=self._id).encode(), prepare=False)
@@ -305,6 +306,9 @@ class PostgresConnection:
     def _flush(self) -> None:
         """Send everything that waits, in one message, and take all results."""
         waiting, self._waiting = self._waiting, []
+        if self._is_closed and (self._is_writing or (self._is_reading and waiting[0].sql != _BEGIN_SNAPSHOT)):
+            # On another connection, the rest would be done without what came before, and without the lock.
+            raise psycopg.OperationalError("the connection was lost in the middle of a transaction")
         if len(waiting) == 1:
             waiting[0].send(self._usable)
         elif waiting:

@@ -1,5 +1,6 @@
 """PostgreSQL for tasks: two connections on Trio's threads, and a third one that is notified of each commit."""
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,7 +24,7 @@ CHANNEL = "reminderd"
 """What the tables notify of each change."""
 
 LOOK_ANYWAY = 5.0
-"""Seconds after which it counts as a commit that nobody has notified us: a notification is a hint, and can be lost."""
+"""Seconds after which a task that waits for a commit looks for it: a notification is a hint, and can be lost."""
 
 _BEAT = 0.25
 """Seconds, at most, in which a caller of `another` gets an answer."""
@@ -49,9 +50,13 @@ class Notified:
 
     _count: int = field(default=0, init=False)
     _changed: trio.Event = field(factory=trio.Event, init=False)
+    _looked_at: float = field(default=0.0, init=False)
+    """When somebody last had a reason to look."""
+    _is_unreached: bool = field(default=False, init=False)
+    """Whether the admin was told that notifications don't reach us."""
 
     async def version(self) -> int:
-        """Return a number that changes with each commit that we are notified of, and every five seconds."""
+        """Return a number that changes with each commit; while we are not notified of them, every five seconds."""
         await trio.lowlevel.checkpoint()
         return self._count
 
@@ -60,7 +65,11 @@ class Notified:
         if self._count == since:
             with trio.move_on_after(_BEAT):
                 await self._changed.wait()
-        return self._count != since
+        now = trio.current_time()
+        is_time = self._count != since or now >= self._looked_at + LOOK_ANYWAY
+        if is_time:
+            self._looked_at = now
+        return is_time
 
     def change(self) -> None:
         """Count one more, and wake those who wait."""
@@ -73,29 +82,38 @@ class Notified:
         pause = _FIRST_PAUSE
         while True:
             try:
-                raw = await trio.to_thread.run_sync(partial(_listening, server))
+                raw, is_reached = await trio.to_thread.run_sync(partial(_listening, server))
             except (psycopg.Error, StoreUnavailableError, StoreUnusableError):
                 self.change()
                 await trio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 continue
             pause = _FIRST_PAUSE
-            self.change()  # whatever was committed while nobody listened
             try:
-                await self._count_notifications(raw)
+                self._warn_if_unreached(is_reached=is_reached)
+                self.change()  # whatever was committed while nobody listened
+                await self._count_notifications(raw, math.inf if is_reached else LOOK_ANYWAY)
             except psycopg.Error as error:
                 logger.debug(f"not notified of commits for a moment: {error}")
             finally:
                 raw.close()
 
-    async def _count_notifications(self, raw: Raw) -> None:
+    async def _count_notifications(self, raw: Raw, patience: float) -> None:
+        """Count what comes, and once whenever nothing has come for so many seconds."""
         while True:
-            with trio.move_on_after(LOOK_ANYWAY):
-                await trio.lowlevel.wait_readable(raw.fileno())
-                raw.pgconn.consume_input()
-                while raw.pgconn.notifies() is not None:
-                    pass
+            with trio.move_on_after(patience):
+                while not _takes_notification(raw):
+                    await trio.lowlevel.wait_readable(raw.fileno())
+                    raw.pgconn.consume_input()
             self.change()
+
+    def _warn_if_unreached(self, *, is_reached: bool) -> None:
+        if not (is_reached or self._is_unreached):
+            logger.warning(
+                "the server's notifications don't reach us, so commits of others are seen up to five seconds later:"
+                " is there a pooler in between? Connect directly"
+            )
+        self._is_unreached = not is_reached
 
 
 @asynccontextmanager
@@ -120,7 +138,19 @@ async def one_more(server: PostgresServer, runner: Runner | None = None) -> Asyn
             await opened.run(PostgresConnection.close)
 
 
-def _listening(server: PostgresServer) -> Raw:
+def _listening(server: PostgresServer) -> tuple[Raw, bool]:
+    """Return a connection that is notified of commits, and whether a notification of its own has reached it."""
     raw = connect(server)
+    reached: list[psycopg.Notify] = []
+    raw.add_notify_handler(reached.append)
     raw.execute(f"LISTEN {CHANNEL}".encode())
-    return raw
+    raw.execute(f"NOTIFY {CHANNEL}".encode())
+    return raw, bool(reached)
+
+
+def _takes_notification(raw: Raw) -> bool:
+    """Take all notifications that have come; return whether there was one."""
+    some = False
+    while raw.pgconn.notifies() is not None:
+        some = True
+    return some

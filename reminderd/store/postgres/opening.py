@@ -27,7 +27,7 @@ _PATIENCE: Final[dict[str, int | str]] = {
     "client_encoding": "utf8",
 }
 _SETTINGS: Final = """
-SET lock_timeout = '5s'; SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '5s';
+SET lock_timeout = '5s'; SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '5min';
 SET TimeZone = 'UTC'; SET standard_conforming_strings = on; SET DateStyle = 'ISO';
 SELECT set_config('synchronous_commit', 'on', FALSE) WHERE current_setting('synchronous_commit') = 'off'
 """

@@ -102,7 +102,7 @@ def test_writes_that_nobody_reads_are_sent_with_the_next_statement(
         put("c")(connection, now)
 
     transaction(opened, write, NOW)
-    assert sizes == [3, 2]
+    assert sizes == [3, 3], "the last one with all that ends the transaction"
 
 
 def test_an_error_of_a_write_that_nobody_read_undoes_the_transaction(opened: PostgresConnection) -> None:
@@ -137,9 +137,23 @@ def test_a_transaction_that_swallowed_an_error_is_not_taken_for_committed(opened
             put("a")(connection, now)
             connection.execute("INSERT INTO settings (key, value) VALUES ('a', 'twice')").fetchall()
 
-    with pytest.raises(StoreUnavailableError, match="nothing was written"):
+    with pytest.raises(StoreUnavailableError, match="had failed before"):
         transaction(opened, write, NOW)
     assert snapshot(opened, lambda c: setting(c, "a")) is None
+
+
+def test_what_follows_a_lost_connection_is_not_done_on_another_one(
+    made: PostgresDatabase, opened: PostgresConnection
+) -> None:
+    def write(connection: Connection, now: datetime) -> None:
+        end_sessions(made)
+        with suppress(psycopg.OperationalError):
+            setting(connection, "a")
+        put("without the lock")(connection, now)
+
+    with pytest.raises(StoreUnavailableError, match="nothing was written"):
+        transaction(opened, write, NOW)
+    assert snapshot(opened, lambda c: setting(c, "without the lock")) is None
 
 
 def test_the_time_is_the_servers(opened: PostgresConnection, made: PostgresDatabase) -> None:

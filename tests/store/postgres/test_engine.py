@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from reminderd.clock import SystemClock
 from reminderd.databases import PostgresServer
@@ -94,3 +95,17 @@ async def test_a_server_that_restarts_interrupts_nobody_for_long(database: Datab
 async def test_the_servers_clock_is_compared_with_ours(database: Database) -> None:
     await put(database, "a")
     assert abs(database.clock_offset.total_seconds()) < 1
+
+
+async def test_without_notifications_it_is_time_to_look_every_five_seconds(autojump_clock: MockClock) -> None:
+    from reminderd.store.postgres.engine import LOOK_ANYWAY, Notified  # noqa: PLC0415 - only with psycopg
+
+    notified = Notified()
+    version = await notified.version()
+    for _ in range(2):
+        before = trio.current_time()
+        while not await notified.another(version):
+            pass
+        assert LOOK_ANYWAY <= trio.current_time() - before <= LOOK_ANYWAY + 1
+    assert await notified.version() == version, "the pages show nothing new"
+    assert autojump_clock.autojump_threshold == 0
