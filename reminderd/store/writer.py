@@ -12,6 +12,7 @@ import trio
 from attrs import define, field
 
 from reminderd.clock import Clock
+from reminderd.core.server_identity import ServerIdentity
 from reminderd.store.connection import Connection
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.threads import OnThread
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 BATCH_LIMIT: Final = 64
 """The most functions in one transaction: it limits how long any of them waits for the others."""
+
+OnSession = Callable[[Connection, datetime], Callable[[], None] | None]
+"""Runs in a transaction; returns what is to be done after its commit, such as a line in the log."""
 
 _OURS: Final = (StoreUnavailableError, StoreUnusableError)
 
@@ -45,6 +49,7 @@ class Writer:
         clock: Gives each transaction its one timestamp.
         waiting: How many functions may wait.
         committed: Called with the number of functions of each transaction, once it is over.
+        on_session: Begins the first transaction with each session on a server, which may have another history.
     """
 
     def __init__(
@@ -53,8 +58,11 @@ class Writer:
         clock: Clock,
         waiting: int,
         committed: Callable[[int], None] = lambda _writes: None,
+        on_session: OnSession | None = None,
     ) -> None:
         self._connection = connection
+        self._on_session = on_session
+        self._identity: ServerIdentity | None = None
         self._clock = clock
         self._committed = committed
         self._send, self._receive = trio.open_memory_channel[_Request[Any]](waiting)
@@ -124,11 +132,13 @@ class Writer:
         """Run all in one transaction; never raise, or leave one open. Return why the store refused, or None."""
         try:
             try:
-                self._attempt(connection, requests, is_hopeful=connection.is_remote)
-            except Exception as error:
+                self._attempt(connection, requests, is_hopeful=True)
+            except BaseException as error:
+                for request in requests:
+                    request.result = None  # a cursor that a function left open would keep its statement alive
+                clear_frames(error.__traceback__)
                 connection.roll_back()
-                is_of_one = connection.is_remote and len(requests) > 1 and not connection.spoils_all(error)
-                if not (connection.is_passing(error) or is_of_one) or isinstance(error, _OURS):
+                if not _may_differ(connection, requests, error):
                     raise
                 self._attempt(connection, requests, is_hopeful=False)
         except BaseException as error:  # noqa: BLE001 - the callers raise it
@@ -142,17 +152,45 @@ class Writer:
             connection.roll_back()
 
     def _attempt(self, connection: Connection, requests: Sequence[_Request[Any]], *, is_hopeful: bool) -> None:
-        """Run all in one transaction. A hopeful attempt sets no savepoints: the failure of one is that of all."""
+        """Run all in one transaction. A hopeful attempt sets no savepoints: if one fails, all do, and it is known soon.
+
+        Setting them takes longer than most of what is done between them, and failures are rare.
+        """
         begun, ours = connection.begin(), self._clock.now()
         now = ours if begun is None else begun
+        identity, then = connection.identity, None
+        if identity is not self._identity and self._on_session is not None:
+            then = self._on_session(connection, now)
         for request in requests:
             request.error = None
             if is_hopeful:
                 request.result = request.fn(connection, now)
+                _check_transaction(connection)
             else:
                 _run_alone(connection, request, now)
         connection.commit()
-        self.clock_offset = now - ours
+        self.clock_offset, self._identity = now - ours, identity
+        if then is not None:
+            then()
+
+
+def _may_differ(connection: Connection, requests: Sequence[_Request[Any]], error: BaseException) -> bool:
+    """Return whether a careful attempt, after a hopeful one that failed, may end otherwise for any of the requests."""
+    if connection.is_passing(error):
+        return True
+    if isinstance(error, _OURS) or connection.spoils_all(error):
+        return False
+    return len(requests) > 1 or connection.store_error(error) is not None
+
+
+def _check_transaction(connection: Connection) -> None:
+    """Do nothing, unless the database has ended the transaction by itself: what follows would be committed alone.
+
+    Raises:
+        StoreUnavailableError: It has.
+    """
+    if not connection.in_transaction:
+        raise StoreUnavailableError("the database gave up the transaction")
 
 
 def _run_alone(connection: Connection, request: _Request[Any], now: datetime) -> None:
@@ -167,8 +205,7 @@ def _run_alone(connection: Connection, request: _Request[Any], now: datetime) ->
         clear_frames(error.__traceback__)
         if connection.spoils_all(error):
             raise
-        if not connection.in_transaction:
-            raise StoreUnavailableError("the database gave up the transaction") from error
+        _check_transaction(connection)
         connection.execute("ROLLBACK TO request")
         connection.execute("RELEASE request")
         request.error = _ours(connection, error)
