@@ -22,7 +22,7 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.upsert import Decision, Intake, held_because, sealed
-from reminderd.store.connection import Connection, Row
+from reminderd.store.connection import Connection, Row, is_of_savepoint, savepoint
 from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
@@ -345,17 +345,14 @@ class _Changes:
 
     def planned(self, appointment: Appointment) -> Transition:
         """Plan an appointment as it is; if the program fails on it, its waiting reminders fail for staff to see."""
-        self.connection.execute("SAVEPOINT one")
         try:
-            transition = self.store(appointment, appointment, act="plan")
+            with savepoint(self.connection):
+                return self.store(appointment, appointment, act="plan")
         except Exception as error:  # whatever another program wrote, the appointments after it must be planned
-            if self.connection.store_error(error) is not None:
+            if not is_of_savepoint(self.connection, error):
                 raise  # an error of the database, not of this row
             logger.bind(appointment=appointment.id).exception("unexpected error with this appointment")
-            self.connection.execute("ROLLBACK TO one")
-            transition = self._unexpected_error(appointment)
-        self.connection.execute("RELEASE one")
-        return transition
+            return self._unexpected_error(appointment)
 
     def _unexpected_error(self, appointment: Appointment) -> Transition:
         before = load(self.connection, self.rules, self.now, appointments=[appointment])

@@ -14,7 +14,7 @@ from reminderd.core.model import Call, Reminder, Status
 from reminderd.core.pacing import Pace
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from reminderd.store.connection import Connection
+from reminderd.store.connection import Connection, Rows, is_of_savepoint, savepoint
 from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, in_list, to_ms
 from reminderd.store.settings import PACED_UNTIL, note_pace, paced_until
@@ -50,7 +50,8 @@ SELECT {REMINDERS.names} FROM reminders
  WHERE status = 'scheduled' AND scheduled_at BETWEEN :since AND :until AND phone_number IN {{}}
  ORDER BY scheduled_at, id LIMIT :limit
 """
-_SETTINGS: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at', 'paced_until')"
+STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at', 'paced_until')"
+"""What `standstill` reads, and the pace."""
 
 
 @frozen(kw_only=True)
@@ -89,9 +90,12 @@ def claim(
         mint: gives a new unguessable id.
     """
     claims = _Claims(connection, now, rules, witness, mint)
-    settings = _settings(connection)
-    paused, quiet_until = _standstill(settings, rules)
+    # What is asked before anything is read goes to a server in one message.
+    asked = connection.execute(STANDSTILL)
     claims.keep(capacity.held)
+    due = claims.due_call() if capacity.checks else None
+    settings = _settings(asked)
+    paused, quiet_until = _standstill(settings, rules)
     pace = Pace(rules.request_spacing, paced_until(settings.get(PACED_UNTIL)))
     may_send = requests = 0 if paused else min(capacity.requests, pace.available(now))
     not_before = max(now + capacity.request_in, pace.ready_at(now))
@@ -100,13 +104,12 @@ def claim(
         return Room(paused=paused, request_from=None if requests > 0 else not_before)
 
     transitions: list[Transition] = []
-    while sum(one.action is not None for one in transitions) < capacity.checks and len(transitions) < MOST_ROWS:
-        call = claims.next_call()
-        if call is None:
-            break
-        decided = claims.decide_call(call, room())
+    while due is not None and (row := due.fetchone()) is not None:
+        decided = claims.decide_call(CALLS.read(row), room())
         requests -= sum(one.action is not None and one.action.kind.is_request for one in decided)
         transitions += decided
+        is_free = sum(one.action is not None for one in transitions) < capacity.checks and len(transitions) < MOST_ROWS
+        due = claims.due_call() if is_free else None
     if not (paused or (quiet_until is not None and now < quiet_until)):
         connection.execute(_ENDED_AHEAD, {"now": to_ms(now)})
         for but in (capacity.last, frozenset()) if capacity.last else (frozenset(),):
@@ -118,16 +121,16 @@ def claim(
     return transitions
 
 
-def standstill(connection: Connection, rules: Rules) -> tuple[bool, datetime | None]:
+def standstill(rows: Rows, rules: Rules) -> tuple[bool, datetime | None]:
     """Return whether staff have paused dialing, and until when nobody is called after a restore (None: there was none).
 
     By then, a call that the restored backup has forgotten is over, or has shown a sign of life.
     """
-    return _standstill(_settings(connection), rules)
+    return _standstill(_settings(rows), rules)
 
 
-def _settings(connection: Connection) -> dict[str, str]:
-    return {row["key"]: row["value"] for row in connection.execute(_SETTINGS).fetchall()}
+def _settings(rows: Rows) -> dict[str, str]:
+    return {row["key"]: row["value"] for row in rows.fetchall()}
 
 
 def _standstill(settings: Mapping[str, str], rules: Rules) -> tuple[bool, datetime | None]:
@@ -152,27 +155,24 @@ class _Claims:
             listed, parameters = in_list("token", sorted(held))
             self.connection.execute(_KEEP_HELD.format(listed), {**parameters, **self._times(1)})
 
-    def next_call(self) -> Call | None:
-        """Claim one call that is due."""
-        row = self.connection.execute(_TAKE_CALLS, self._times(1)).fetchone()
-        return None if row is None else CALLS.read(row)
+    def due_call(self) -> Rows:
+        """Claim one call that is due; no row: there is none."""
+        return self.connection.execute(_TAKE_CALLS, self._times(1))
 
     def decide_call(self, call: Call, room: Room) -> list[Transition]:
         """Decide what an alive call needs; one on which the program fails is checked again later."""
-        self.connection.execute("SAVEPOINT one")
         try:
-            before = load(self.connection, self.rules, self.now, calls=[call])
-            transition = claim_call(
-                before, call, token=self.mint(), room=room, witness=self.witness, rules=self.rules, now=self.now
-            )
-            save(self.connection, before, transition.ledger, self.now)
+            with savepoint(self.connection):
+                before = load(self.connection, self.rules, self.now, calls=[call])
+                transition = claim_call(
+                    before, call, token=self.mint(), room=room, witness=self.witness, rules=self.rules, now=self.now
+                )
+                save(self.connection, before, transition.ledger, self.now)
         except Exception as error:  # whatever another program wrote, the rows after it must be checked
-            if self.connection.store_error(error) is not None:
+            if not is_of_savepoint(self.connection, error):
                 raise  # an error of the database, not of this row
             logger.bind(reminder=call.reminder_id, call=call.id).exception("unexpected error with this call")
-            self.connection.execute("ROLLBACK TO one")
             transition = Transition(ledger=Ledger(), call=call)
-        self.connection.execute("RELEASE one")
         return [transition]
 
     def reminders(self, room: int, *, but: frozenset[str] = frozenset()) -> list[Transition]:
@@ -198,29 +198,26 @@ class _Claims:
         """Decide what each reminder needs, with one read for all; a failure on one does not affect the others."""
         if not claimed:
             return []
-        self.connection.execute("SAVEPOINT several")
         try:
-            decided = self._decide_together(claimed)
+            with savepoint(self.connection):
+                return self._decide_together(claimed)
         except Exception as error:  # whatever another program wrote, the reminders after it must be called
-            if self.connection.store_error(error) is not None:
+            if not is_of_savepoint(self.connection, error):
                 raise
-            self.connection.execute("ROLLBACK TO several")
             if len(claimed) > 1:
-                decided = [transition for one in claimed for transition in self._decide_reminders([one])]
-            else:
-                logger.bind(reminder=claimed[0].id).exception("unexpected error with this reminder")
-                decided = self._unexpected_error(claimed[0])
-        self.connection.execute("RELEASE several")
-        return decided
+                return [transition for one in claimed for transition in self._decide_reminders([one])]
+            logger.bind(reminder=claimed[0].id).exception("unexpected error with this reminder")
+            return self._unexpected_error(claimed[0])
 
     def _unexpected_error(self, reminder: Reminder) -> list[Transition]:
         """End a reminder on which the program fails; if even that fails, it is checked again after a lease."""
         before = Ledger().put(reminder)
         transition = unexpected_error(before, reminder, self.now)
         try:
-            save(self.connection, before, transition.ledger, self.now)
+            with savepoint(self.connection):
+                save(self.connection, before, transition.ledger, self.now)
         except Exception as error:
-            if self.connection.store_error(error) is not None:
+            if not is_of_savepoint(self.connection, error):
                 raise
             logger.bind(reminder=reminder.id).exception("unexpected error with this reminder")
             return []

@@ -1,6 +1,7 @@
 """What the store needs from a connection of any engine, and one transaction on it: all or nothing."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -47,9 +48,10 @@ class Connection(Protocol):
     Parameters in a sequence, for the `?` of a statement, are for programs other than the store.
     """
 
-    @property
-    def is_remote(self) -> bool:
-        """Return whether each statement is a message to a server: then savepoints are set only where one is needed."""
+    is_hopeful: bool
+    """Whether the transaction is tried without savepoints: its owner makes it again, with them, if anything fails."""
+    has_skipped_savepoint: bool
+    """Whether that has made a difference to it."""
 
     @property
     def for_update(self) -> str:
@@ -121,6 +123,29 @@ class Connection(Protocol):
 
     def touch(self) -> None:
         """Write something without changing anything."""
+
+
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """Undo what the block has written if it raises, and nothing else; not in a hopeful transaction."""
+    if connection.is_hopeful:
+        connection.has_skipped_savepoint = True
+        yield
+        return
+    connection.execute("SAVEPOINT part")
+    try:
+        yield
+        connection.execute("RELEASE part")
+    except Exception as error:
+        if connection.store_error(error) is None:
+            connection.execute("ROLLBACK TO part")
+            connection.execute("RELEASE part")
+        raise
+
+
+def is_of_savepoint(connection: Connection, error: Exception) -> bool:
+    """Return whether an error that left a savepoint's block has done no harm outside of it."""
+    return not connection.is_hopeful and connection.store_error(error) is None
 
 
 def transaction(connection: C, fn: Callable[[C, datetime], T], now: datetime) -> T:

@@ -13,7 +13,7 @@ from reminderd.core.model import ERASED, Appointment, Call, Member, Reminder
 from reminderd.core.outcomes import SPOKEN, reached_anybody
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import WEEK, Rules
-from reminderd.store.connection import Connection, Row
+from reminderd.store.connection import Connection, Row, Rows
 from reminderd.store.erased import ERASURE_KEY, hashes, recognized
 from reminderd.store.rows import APPOINTMENTS, CALLS, MEMBERS, REMINDERS, audit, from_ms, in_list, to_ms
 
@@ -61,7 +61,6 @@ SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}
            UNION ALL SELECT id FROM call_logs WHERE phone_number IN {{numbers}} AND state = 'stray'
        )
 """
-"""The other calls of some reminders, and the alive ones to some numbers with their reminders."""
 _MEMBERS_FROM: Final = len(CALLS.columns)
 _REMINDERS_FROM: Final = _MEMBERS_FROM + len(MEMBERS.columns)
 _CALL_ID: Final = CALLS.place("id")
@@ -248,31 +247,42 @@ def _load(
     _add_appointments(connection, rows)
     numbers = _numbers(rows.calls, rows.reminders)
     listed, parameters = in_list("number", numbers)
-    facts = connection.execute(_OPTED_OUT.format(listed), parameters).fetchall()
+    opted = connection.execute(_OPTED_OUT.format(listed), parameters)  # sent together with the next one
+    others = _others(connection, rows, rows.reminders, numbers)
+    facts = opted.fetchall()
     erasure_key = facts[0]["erasure_key"]
     behind = hashes(erasure_key, numbers)
-    (these, a), (wanted, b), (to, c) = (
-        in_list("call", ["", *rows.calls]),
-        in_list("reminder", rows.reminders),
-        in_list("number", [*numbers, *behind]),
-    )
-    others = _OTHERS.format(known=these, reminders=wanted, numbers=to)
-    rows.add(connection.execute(others, {**a, **b, **c}).fetchall(), behind)
+    rows.add(others.fetchall(), behind)
+    if behind:
+        rows.add(_others(connection, rows, (), behind).fetchall(), behind)
     opted_out = frozenset(row["phone_number"] for row in facts if row["phone_number"] is not None)
     return rows.ledger(opted_out, facts[0]), erasure_key
+
+
+def _others(connection: Connection, rows: "_Rows", reminder_ids: Iterable[str], numbers: Iterable[str]) -> Rows:
+    """Ask for the other calls of some reminders, and the alive ones to some numbers with their reminders."""
+    (known, a), (reminders, b), (to, c) = (
+        in_list("call", ["", *rows.calls]),
+        in_list("reminder", reminder_ids),
+        in_list("number", numbers),
+    )
+    return connection.execute(_OTHERS.format(known=known, reminders=reminders, numbers=to), {**a, **b, **c})
 
 
 def _add_appointments(connection: Connection, rows: "_Rows") -> None:
     """Read the appointments of reminders, and everything else that was planned for these."""
     named = {one.appointment_id for one in rows.reminders.values() if one.appointment_id is not None}
     missing = sorted(named - rows.appointments.keys())
-    if missing:
-        listed, parameters = in_list("appointment", missing)
-        found = connection.execute(_APPOINTMENTS.format(listed), parameters).fetchall()
-        rows.appointments.update((one.id, one) for one in map(APPOINTMENTS.read, found))
-    if rows.appointments:
-        listed, parameters = in_list("appointment", rows.appointments)
-        for one in map(REMINDERS.read, connection.execute(_PLANNED.format(listed), parameters).fetchall()):
+    wanted = sorted({*missing, *rows.appointments})
+    if not wanted:
+        return
+    listed, parameters = in_list("appointment", missing)
+    found = connection.execute(_APPOINTMENTS.format(listed), parameters)
+    listed, parameters = in_list("appointment", wanted)
+    planned = connection.execute(_PLANNED.format(listed), parameters)
+    rows.appointments.update((one.id, one) for one in map(APPOINTMENTS.read, found.fetchall()))
+    for one in map(REMINDERS.read, planned.fetchall()):
+        if one.appointment_id in rows.appointments:
             rows.reminders.setdefault(one.id, one)
 
 
