@@ -132,7 +132,7 @@ def alone_in(folder: Path) -> Iterator[bool]:
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _PRIVATE)
     try:
         status = os.fstat(descriptor)
-        if not status.st_size:  # ours, and new: whoever may write into the folder may take the lock
+        if not status.st_size:  # ours, and new: all who may write into the folder may take the lock
             os.fchmod(descriptor, stat.S_IMODE(folder.stat().st_mode) & _READ_AND_WRITE | _PRIVATE)
             os.write(descriptor, _OF_THE_LOCK)
         yield _is_locked(descriptor)
