@@ -179,7 +179,7 @@ def daemons(alive: Sequence[Daemon]) -> list[Finding]:
     differ = [text_of(each, str).rpartition("; ") for each in differences(alive)]
     if differ:
         return [warning(about, text, fix) for text, _, fix in differ]
-    places = ", ".join(f"{one.place} {one.version}" for one in alive)
+    places = ", ".join(f"version {one.version} at {one.place}" for one in alive)  # side by side, they look like a number
     return [good(about, f"running: {places}" if alive else "none is running on this database")]
 
 
