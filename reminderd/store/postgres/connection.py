@@ -188,6 +188,11 @@ class PostgresConnection:
         return " FOR UPDATE SKIP LOCKED" if self._is_writing else ""
 
     @property
+    def leaves_traces(self) -> bool:
+        """Return False: old versions of rows stay until the server removes them (VACUUM), whatever we do."""
+        return False
+
+    @property
     def in_transaction(self) -> bool:
         """Return whether the server has a transaction open."""
         return not self._is_closed and self._usable.info.transaction_status is not TransactionStatus.IDLE
