@@ -1,6 +1,7 @@
 """What the store needs from a connection of any engine, and one transaction on it: all or nothing."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -144,6 +145,24 @@ def snapshot(connection: C, fn: Callable[[C], T]) -> T:
         return fn(connection)
 
     return _attempted(connection, attempt)
+
+
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """Undo what is done inside if it fails, and nothing else of the transaction; the error is raised all the same.
+
+    Whoever goes on after the error must ask first whether it `spoils_all`. A statement whose result nobody reads fails
+    at the end of the savepoint at the latest.
+    """
+    connection.execute("SAVEPOINT one")
+    try:
+        yield
+        connection.execute("RELEASE one")
+    except Exception as error:
+        if not connection.spoils_all(error):
+            connection.execute("ROLLBACK TO one")
+            connection.execute("RELEASE one")
+        raise
 
 
 def _attempted(connection: Connection, attempt: Callable[[], T]) -> T:
