@@ -47,7 +47,7 @@ quick:
 
 # all tests on the newest Python, the quick ones on the one before, where they are installed
 test-newer:
-    .ci/newer-pythons
+    .ci/newer-pythons --all
 
 # write the code in the one style
 format:

@@ -23,8 +23,8 @@ from reminderd.store.writer import Writer
 
 T = TypeVar("T")
 
-WAITING_WRITES: Final = 256
-"""How many writes may wait for the writer before it counts as behind."""
+WAITING_WRITES: Final = 1024
+"""How many writes may wait for the writer before it counts as behind: more than webhooks may be in work at a time."""
 
 _FIRST_PAUSE: Final = 0.1
 """Seconds before a write that must not be lost is tried again; doubled each time, up to …"""

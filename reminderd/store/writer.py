@@ -124,11 +124,13 @@ class Writer:
         """Run all in one transaction; never raise, or leave one open. Return why the store refused, or None."""
         try:
             try:
-                self._attempt(connection, requests, is_hopeful=connection.is_remote)
-            except Exception as error:
+                self._attempt(connection, requests, is_hopeful=True)
+            except BaseException as error:
+                for request in requests:
+                    request.result = None  # a cursor that a function left open would keep its statement alive
+                clear_frames(error.__traceback__)
                 connection.roll_back()
-                is_of_one = connection.is_remote and len(requests) > 1 and not connection.spoils_all(error)
-                if not (connection.is_passing(error) or is_of_one) or isinstance(error, _OURS):
+                if not _may_differ(connection, requests, error):
                     raise
                 self._attempt(connection, requests, is_hopeful=False)
         except BaseException as error:  # noqa: BLE001 - the callers raise it
@@ -142,17 +144,40 @@ class Writer:
             connection.roll_back()
 
     def _attempt(self, connection: Connection, requests: Sequence[_Request[Any]], *, is_hopeful: bool) -> None:
-        """Run all in one transaction. A hopeful attempt sets no savepoints: the failure of one is that of all."""
+        """Run all in one transaction. A hopeful attempt sets no savepoints: if one fails, all do, and it is known soon.
+
+        Setting them takes longer than most of what is done between them, and failures are rare.
+        """
         begun, ours = connection.begin(), self._clock.now()
         now = ours if begun is None else begun
         for request in requests:
             request.error = None
             if is_hopeful:
                 request.result = request.fn(connection, now)
+                _check_transaction(connection)
             else:
                 _run_alone(connection, request, now)
         connection.commit()
         self.clock_offset = now - ours
+
+
+def _may_differ(connection: Connection, requests: Sequence[_Request[Any]], error: BaseException) -> bool:
+    """Return whether a careful attempt, after a hopeful one that failed, may end otherwise for any of the requests."""
+    if connection.is_passing(error):
+        return True
+    if isinstance(error, _OURS) or connection.spoils_all(error):
+        return False
+    return len(requests) > 1 or connection.store_error(error) is not None
+
+
+def _check_transaction(connection: Connection) -> None:
+    """Do nothing, unless the database has ended the transaction by itself: what follows would be committed alone.
+
+    Raises:
+        StoreUnavailableError: It has.
+    """
+    if not connection.in_transaction:
+        raise StoreUnavailableError("the database gave up the transaction")
 
 
 def _run_alone(connection: Connection, request: _Request[Any], now: datetime) -> None:
@@ -167,8 +192,7 @@ def _run_alone(connection: Connection, request: _Request[Any], now: datetime) ->
         clear_frames(error.__traceback__)
         if connection.spoils_all(error):
             raise
-        if not connection.in_transaction:
-            raise StoreUnavailableError("the database gave up the transaction") from error
+        _check_transaction(connection)
         connection.execute("ROLLBACK TO request")
         connection.execute("RELEASE request")
         request.error = _ours(connection, error)

@@ -18,6 +18,7 @@ from reminderd.store.sqlite.opening import open_connection, open_sync
 from reminderd.store.sqlite.trio_sqlite import open_on_trio
 from reminderd.store.writer import BATCH_LIMIT, Writer
 from tests.support.builders import NOW, SECOND
+from tests.support.rows import sqlite
 from tests.support.store import setting_keys
 
 SHORT = timedelta(milliseconds=20)
@@ -180,6 +181,18 @@ async def test_a_write_that_raises_fails_alone(path: Path, error: BaseException)
         assert outcomes.errors == {"bad": error}
         assert sorted(outcomes.results) == ["a", "b"]
         assert keys(path) == ["a", "b"]
+
+
+async def test_savepoints_are_set_only_after_a_failure(path: Path) -> None:
+    statements: list[str] = []
+    async with writing(path) as writer:
+        await writer.write(lambda connection, _now: sqlite(connection).set_trace_callback(statements.append), wait=True)
+        await together(writer, a=setting("a"), b=setting("b"))
+        assert not any("SAVEPOINT" in one for one in statements)
+        outcomes = await together(writer, c=setting("c"), again=setting("c"), d=setting("d"))
+        assert list(outcomes.errors) == ["again"]
+        assert any("SAVEPOINT" in one for one in statements)
+        assert keys(path) == ["a", "b", "c", "d"]
 
 
 async def test_a_write_that_breaks_a_constraint_fails_alone(path: Path) -> None:

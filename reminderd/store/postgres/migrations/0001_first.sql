@@ -327,7 +327,7 @@ CREATE INDEX audit_pauses ON audit (id) WHERE act IN ('pause', 'resume');
 -- wait for each other, and the numbers of `changes` follow the commits.
 CREATE FUNCTION take_cluster_write_lock() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(1919247716);
+    PERFORM pg_advisory_xact_lock(1919249764);
     RETURN NULL;
 END $$;
 
@@ -489,7 +489,7 @@ FOR EACH ROW WHEN (NEW.phone_number <> OLD.phone_number) EXECUTE FUNCTION wake_r
 CREATE FUNCTION record_outcome_of_reminder() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(1919247716);
+    PERFORM pg_advisory_xact_lock(1919249764);
     INSERT INTO changes (at, kind, subject_id, ref, appointment_id, appointment_at, status, response, end_code, done,
                          attempts, call_outcome, spoken)
     -- There is no OLD for a new row, and what it had then is NULL.
@@ -533,7 +533,7 @@ EXECUTE FUNCTION record_outcome_of_reminder();
 CREATE FUNCTION record_outcome_of_appointment() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(1919247716);
+    PERFORM pg_advisory_xact_lock(1919249764);
     INSERT INTO changes (at, kind, subject_id, ref, appointment_at, status, response)
     VALUES (CASE WHEN NEW.revision <> OLD.revision THEN NEW.updated_at ELSE reminderd_now() END,
             'appointment', NEW.id, NEW.ref, NEW.at, NEW.status, NEW.response);
