@@ -39,11 +39,10 @@ SELECT id, scheduled_at, last_error, {_TO_PURGE} AS to_purge FROM reminders
  WHERE (scheduled_at, id) > (:after, :after_id) AND scheduled_at < :before
  ORDER BY scheduled_at, id LIMIT :limit
 """
-# Another program may schedule it again meanwhile.
-_PURGE: Final = f"""
+_PURGE: Final = """
 UPDATE reminders
    SET phone_number = '', message = '', former_number = NULL, last_error = :last_error, revision = revision + 1
- WHERE id = :id AND status IN {sql_list(one for one in Status if one.final)}
+ WHERE id = :id
 """
 _CALLS: Final = """
 SELECT id, transcript, error FROM call_logs
