@@ -1,6 +1,9 @@
 """Check, back up, restore or migrate the database file."""
 
+from collections.abc import Sequence
 from contextlib import closing
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,8 +13,10 @@ from reminderd.cli.common import actor, database_to_look_at, existing_database, 
 from reminderd.cli.output import counted, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
-from reminderd.store.connection import snapshot
+from reminderd.core.model import Reminder
+from reminderd.store.connection import snapshot, transaction
 from reminderd.store.queries import Value, broken_promises
+from reminderd.store.restored import hold_after
 from reminderd.store.sqlite.copying import copy
 from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.integrity import check as damage_in
@@ -19,6 +24,7 @@ from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import older_copy, open_as_it_is, open_connection
 from reminderd.store.sqlite.restoring import Restored
 from reminderd.store.sqlite.restoring import restore as restored_from
+from reminderd.store.users import list_users
 
 _HELD_COLUMNS: Final = ("id", "ref", "scheduled_at", "phone_number")
 
@@ -97,6 +103,25 @@ def restore(config: Config, file: Path, *, force: bool, from_another: bool) -> N
 
 @db.command()
 @with_config
+def restored(config: Config) -> None:
+    """Hold back who may have been called, after a restore by other means.
+
+    After pg_restore, a restore to an earlier time, or a failover that has lost commits, the database does not contain
+    what happened later. So dialing is paused, all sessions of the pages end, and reminders whose patients may have been
+    called since are marked as failed, for staff to check. The daemons may run.
+    """
+    why = "the database was restored"
+    with existing_database(config) as connection:
+        hold = partial(hold_after, actor=actor(), why=why, rules=rules_of(config))
+        changed, held = transaction(connection, hold, SystemClock().now())
+        accounts = len(snapshot(connection, list_users))
+    _print_state(config, changed)
+    _print_accounts(accounts, "the restored database")
+    _print_held(config, held)
+
+
+@db.command()
+@with_config
 def migrate(config: Config) -> None:
     """Upgrade the database to this program's schema.
 
@@ -119,9 +144,7 @@ def migrate(config: Config) -> None:
 
 
 def _print_restored(config: Config, done: Restored) -> None:
-    zone = config.calling.zone
-    then = "an empty database" if done.last_change is None else f"last changed {spoken(done.last_change, zone)}"
-    click.echo(f"{config.database.path}: restored; {then}")
+    _print_state(config, done.last_change)
     if done.kept is not None:
         click.echo(f"replaced database: {done.kept}; delete it when you no longer need it")
     if done.kept is not None and done.opt_outs is None:
@@ -132,12 +155,29 @@ def _print_restored(config: Config, done: Restored) -> None:
         )
     if done.opt_outs is not None:
         click.echo(f"copied from it: {counted(done.opt_outs, 'opt-out')} that the backup did not have")
-    if done.accounts:
-        whose = "the replaced database" if done.accounts_are_new else "the backup; check them: reminderd user list"
-        click.echo(
-            f"{counted(done.accounts, 'account')} for the front desk's pages: of {whose}. All sessions have ended"
-        )
-    if done.held:
+    _print_accounts(done.accounts, None if done.accounts_are_new else "the backup")
+    _print_held(config, done.held)
+
+
+def _print_state(config: Config, changed: datetime | None) -> None:
+    then = "an empty database" if changed is None else f"last changed {spoken(changed, config.calling.zone)}"
+    click.echo(f"{config.database.target.spoken}: restored; {then}")
+
+
+def _print_accounts(accounts: int, older: str | None) -> None:
+    """Print how many there are.
+
+    Args:
+        accounts: their number.
+        older: from where they are, if they may be older; None: they are those of the replaced database.
+    """
+    if accounts:
+        whose = "the replaced database" if older is None else f"{older}; check them: reminderd user list"
+        click.echo(f"{counted(accounts, 'account')} for the front desk's pages: of {whose}. All sessions have ended")
+
+
+def _print_held(config: Config, held: Sequence[Reminder]) -> None:
+    if held:
         rows: list[dict[str, Value]] = [
             {
                 "id": reminder.id,
@@ -145,8 +185,8 @@ def _print_restored(config: Config, done: Restored) -> None:
                 "scheduled_at": reminder.scheduled_at,
                 "phone_number": reminder.phone_number,
             }
-            for reminder in done.held
+            for reminder in held
         ]
         click.echo("failed, as the patients may have been called since the backup; check, and call manually:")
-        print_table(rows, _HELD_COLUMNS, zone)
+        print_table(rows, _HELD_COLUMNS, config.calling.zone)
     click.echo("dialing is paused: repeat what was added, cancelled and opted out since, then reminderd resume")

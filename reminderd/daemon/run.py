@@ -34,6 +34,7 @@ from reminderd.providers.generic.settings import SandboxSettings
 from reminderd.sandbox.generic import Sandbox
 from reminderd.sandbox.switchboard import serve_sandbox
 from reminderd.store.database import open_database
+from reminderd.store.restored import check_history
 from reminderd.store.settings import follow_address, note_gap, real_provider, remember_real_provider
 from reminderd.web.server import bind, serve, url_of
 
@@ -99,7 +100,12 @@ async def run(
     with _ports(config, takes_webhooks=options.only != "dial") as ports:
         async with AsyncExitStack() as opened:
             database = await opened.enter_async_context(
-                open_database(config.database.target, clock, committed=instruments.batch)
+                open_database(
+                    config.database.target,
+                    clock,
+                    committed=instruments.batch,
+                    on_session=partial(check_history, rules=rules_of(config), failover_is_lossless=False),
+                )
             )
             desk = None if ports.desk is None else await opened.enter_async_context(open_desk(database, clock))
             if desk is None:

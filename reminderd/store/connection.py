@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from reminderd.core.server_identity import ServerIdentity
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 
 T = TypeVar("T")
@@ -60,6 +61,13 @@ class Connection(Protocol):
         """Return the same, for rows that may be left out while another program is changing them."""
 
     @property
+    def identity(self) -> ServerIdentity | None:
+        """Return which server this is, from the first transaction that writes; another object for each session of ours.
+
+        None: the database is a file.
+        """
+
+    @property
     def in_transaction(self) -> bool:
         """Return whether a transaction is open."""
 
@@ -105,6 +113,9 @@ class Connection(Protocol):
 
     def relieve(self) -> None:
         """After a transaction that could not be written, do outside of one what may help the next; never raise."""
+
+    def skip_seq(self) -> int:
+        """Return a `seq` that no call has or has had, and that those of all later calls exceed."""
 
     def touch(self) -> None:
         """Write something without changing anything."""

@@ -19,7 +19,7 @@ from reminderd.store.postgres import the_extra
 from reminderd.store.sqlite import engine as sqlite
 from reminderd.store.sqlite.opening import BUSY_TIMEOUT
 from reminderd.store.threads import OnThread, Runner
-from reminderd.store.writer import Writer
+from reminderd.store.writer import OnSession, Writer
 
 T = TypeVar("T")
 
@@ -134,6 +134,7 @@ async def open_database(
     busy_timeout: timedelta = BUSY_TIMEOUT,
     runner: Runner | None = None,
     committed: Callable[[int], None] = lambda _writes: None,
+    on_session: OnSession | None = None,
 ) -> AsyncIterator[Database]:
     """Open the database, after creating or migrating it if necessary; at the end, write what was accepted, then close.
 
@@ -147,13 +148,14 @@ async def open_database(
         busy_timeout: How long a transaction waits for another program's transaction.
         runner: Where the connections' calls run; None: on Trio's worker threads, one per connection.
         committed: Called with the number of writes of each transaction, once it is over.
+        on_session: Begins the first transaction with each session on a server, which may have another history.
 
     Raises:
         StoreUnusableError: This isn't or can't be our database; the message gives the reason in one line.
         StoreUnavailableError: It is locked, the disk is full …: a later try may succeed.
     """
     async with _connected(target, busy_timeout, runner) as connections:
-        writer = Writer(connections.writes, clock, waiting, committed)
+        writer = Writer(connections.writes, clock, waiting, committed, on_session)
         failure: BaseException | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(writer.run)

@@ -12,6 +12,7 @@ import trio
 from attrs import define, field
 
 from reminderd.clock import Clock
+from reminderd.core.server_identity import ServerIdentity
 from reminderd.store.connection import Connection
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.threads import OnThread
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 BATCH_LIMIT: Final = 64
 """The most functions in one transaction: it limits how long any of them waits for the others."""
+
+OnSession = Callable[[Connection, datetime], Callable[[], None] | None]
+"""Runs in a transaction; returns what is to be done after its commit, such as a line in the log."""
 
 _OURS: Final = (StoreUnavailableError, StoreUnusableError)
 
@@ -45,6 +49,7 @@ class Writer:
         clock: Gives each transaction its one timestamp.
         waiting: How many functions may wait.
         committed: Called with the number of functions of each transaction, once it is over.
+        on_session: Begins the first transaction with each session on a server, which may have another history.
     """
 
     def __init__(
@@ -53,8 +58,11 @@ class Writer:
         clock: Clock,
         waiting: int,
         committed: Callable[[int], None] = lambda _writes: None,
+        on_session: OnSession | None = None,
     ) -> None:
         self._connection = connection
+        self._on_session = on_session
+        self._identity: ServerIdentity | None = None
         self._clock = clock
         self._committed = committed
         self._send, self._receive = trio.open_memory_channel[_Request[Any]](waiting)
@@ -150,6 +158,9 @@ class Writer:
         """
         begun, ours = connection.begin(), self._clock.now()
         now = ours if begun is None else begun
+        identity, then = connection.identity, None
+        if identity is not self._identity and self._on_session is not None:
+            then = self._on_session(connection, now)
         for request in requests:
             request.error = None
             if is_hopeful:
@@ -158,7 +169,9 @@ class Writer:
             else:
                 _run_alone(connection, request, now)
         connection.commit()
-        self.clock_offset = now - ours
+        self.clock_offset, self._identity = now - ours, identity
+        if then is not None:
+            then()
 
 
 def _may_differ(connection: Connection, requests: Sequence[_Request[Any]], error: BaseException) -> bool:

@@ -173,3 +173,21 @@ def test_a_migration_can_be_undone_by_restoring_its_copy(terminal: Terminal, mon
     terminal.type("db", "migrate")
     terminal.type("db", "restore", "reminderd.db.schema-1", "--force")
     assert len(terminal.json("list")) == 4
+
+
+def test_after_a_restore_by_other_means_the_command_prints_which_patients_to_call_manually(terminal: Terminal) -> None:
+    assert "there is no database yet" in terminal.type("db", "restored", code=1).stderr
+    terminal.json("add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--message", "M", "--ref", "later")
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute(
+            "INSERT INTO reminders (id, ref, phone_number, message, scheduled_at)"
+            " VALUES ('r', 'due', '+4930123457', 'M', 0)"
+        )
+    said = terminal.type("db", "restored").stdout
+    assert "reminderd.db: restored; last changed " in said
+    assert "call manually" in said
+    assert "due" in said
+    assert "later" not in said
+    assert said.endswith("repeat what was added, cancelled and opted out since, then reminderd resume\n")
+    assert "(the database was restored, last changed " in terminal.type("list").stderr
+    assert [row["ref"] for row in terminal.json("list", "--needs-human")] == ["due"]

@@ -26,7 +26,8 @@ import os, shutil, signal, sys
 from contextlib import closing
 from pathlib import Path
 from reminderd.store.sqlite.driver import connect
-from reminderd.store.sqlite.migrate import Migration, migrate, migrations
+from reminderd.store.migrations import Migration
+from reminderd.store.sqlite.migrate import migrate, migrations
 
 steps = [*migrations(), Migration(migrations()[-1].number + 1, 'made_up.sql', sys.argv[3])]
 old, folder = Path(sys.argv[1]), Path(sys.argv[2])

@@ -50,6 +50,7 @@ _OPTIONS = (
 )
 _WHO_IS_LET_IN = f"""
 local all all trust
+local replication postgres trust
 host all {CAREFUL_USER} 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
 """
@@ -80,6 +81,13 @@ def _programs() -> Path | None:
         return max(found, key=lambda folder: float(folder.parent.name))
     program = shutil.which("initdb")
     return Path(program).resolve().parent if program else None
+
+
+def program(name: str) -> Path:
+    """Return one of the server's programs, such as `pg_dump`."""
+    folder = _programs()
+    assert folder is not None
+    return folder / name
 
 
 @cache
@@ -157,6 +165,25 @@ class Server:
     def restart(self, mode: Literal["fast", "immediate"] = "immediate") -> None:
         self.stop(mode)
         self.start()
+
+    def standby(self) -> "Server":
+        """Return a running copy of it that will get nothing of what is written from now on."""
+        folder = Path(tempfile.mkdtemp(prefix="reminderd-postgres-"))
+        guard = _start_guard(folder)
+        user = _server_user()
+        if user is not None:
+            shutil.chown(folder, user)
+        where = ("-h", self.folder, "-p", str(self.port), "-U", "postgres", "-D", folder / "data")
+        made = _as_its_user([program("pg_basebackup"), *where, "--checkpoint=fast", "--no-sync"])
+        assert made.returncode == 0, made.stdout
+        (folder / "data/standby.signal").touch()
+        copy = Server(folder, a_free_port(), self.options, guard)
+        copy.start()
+        return copy
+
+    def promote(self) -> None:
+        """Have a standby take over."""
+        self._pg_ctl("promote")
 
     def end(self) -> None:
         """Stop it for good, and remove its folder."""

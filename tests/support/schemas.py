@@ -13,10 +13,11 @@ import pytest
 
 from reminderd.cli import db
 from reminderd.store.connection import Connection
+from reminderd.store.migrations import Migration
 from reminderd.store.sqlite import integrity, opening, restoring
 from reminderd.store.sqlite import migrate as migrate_module
 from reminderd.store.sqlite.driver import connect
-from reminderd.store.sqlite.migrate import APPLICATION_ID, Migration, migrate, migrations
+from reminderd.store.sqlite.migrate import APPLICATION_ID, migrate, migrations
 
 FOLDER = Path(__file__).parents[1] / "store" / "schemas"
 

@@ -15,13 +15,15 @@ from secrets import token_hex
 from typing import Any, Final, TypeAlias
 
 import psycopg
-from attrs import define, field
+from attrs import define, evolve, field
 from psycopg.adapt import Loader
 from psycopg.pq import TransactionStatus
 
+from reminderd.core.server_identity import ServerIdentity
 from reminderd.store.connection import Parameters
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.postgres.errors import is_collision, is_lost, is_of_one_statement, store_error
+from reminderd.store.postgres.identity import identity_of
 from reminderd.store.postgres.migrate import CLUSTER_WRITE_LOCK, migrations, refuse_if_it_needs_more
 from reminderd.store.rows import from_ms
 
@@ -43,7 +45,7 @@ SET LOCAL idle_in_transaction_session_timeout = '5s';
 SELECT pg_advisory_xact_lock({CLUSTER_WRITE_LOCK});
 SET LOCAL lock_timeout = '{_LOCKED_FOR}';
 UPDATE commit_marks SET number = {{number}}, at = reminderd_now() WHERE id = '{{id}}';
-SELECT reminderd_now(), needs FROM schema_info
+SELECT reminderd_now(), needs, CAST('settings' AS regclass)::oid FROM schema_info
 """
 _WAIT_FOR_STANDBY: Final = "SET LOCAL statement_timeout = 0"
 """A COMMIT that is timed out while it waits for a standby is done all the same, but only on the primary.
@@ -52,7 +54,12 @@ This also fails if a statement before it has failed, where COMMIT would only und
 """
 _BEGIN_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _MARK: Final = "INSERT INTO commit_marks (id, number) VALUES (%s, 0) ON CONFLICT (id) DO NOTHING"
-_MARKED: Final = "SELECT number FROM commit_marks WHERE id = %s FOR UPDATE"
+_MARKED: Final = "SELECT number FROM commit_marks WHERE id = %s"
+# After a restore of single tables, the sequence may be behind.
+_SKIP_SEQ: Final = """
+SELECT setval(sequence, greatest(nextval(sequence), (SELECT coalesce(max(seq), 0) + 1 FROM call_logs)))
+  FROM (SELECT CAST(pg_get_serial_sequence('call_logs', 'seq') AS regclass)) AS one (sequence)
+"""
 
 
 class PostgresRow(tuple[Any, ...]):
@@ -161,9 +168,14 @@ class PostgresConnection:
     """Its row in `commit_marks`."""
     _number: int = field(default=0, init=False)
     """The number of the last transaction that writes."""
+    _committed: int = field(default=0, init=False)
+    """That of the last one which was committed."""
+    _met: Raw | None = field(default=None, repr=False, init=False)
+    """The connection through which `identity` was read."""
     _newest: int = field(factory=lambda: migrations()[-1].number, init=False)
 
     is_remote = True
+    identity: ServerIdentity | None = field(default=None, init=False)
 
     @property
     def for_update(self) -> str:
@@ -202,12 +214,12 @@ class PostgresConnection:
         """
         self._number += 1
         try:
-            now, needs = self._begun()
+            now, needs = self._begun_here()
         except psycopg.OperationalError as error:
             if not is_lost(error):
                 raise
             self._drop()  # while nothing was to be done, the server may have ended our connection
-            now, needs = self._begun()
+            now, needs = self._begun_here()
         self._is_writing = True
         refuse_if_it_needs_more(needs, self._newest)
         return from_ms(now)
@@ -234,8 +246,8 @@ class PostgresConnection:
             self._drop()
             if not self._has_happened():
                 raise StoreUnavailableError("the connection to the server was lost; nothing was written") from error
-            return
         self._is_writing = False
+        self._committed = self._number
 
     def roll_back(self) -> None:
         """End the transaction without its work, if one is still open.
@@ -277,6 +289,10 @@ class PostgresConnection:
     def relieve(self) -> None:
         """Do nothing: the server gives back by itself what it can."""
 
+    def skip_seq(self) -> int:
+        """Return a `seq` that all later calls exceed."""
+        return int(self.execute(_SKIP_SEQ).fetchone()[0])
+
     def touch(self) -> None:
         """Do nothing: each transaction writes its mark."""
 
@@ -291,18 +307,34 @@ class PostgresConnection:
             self._raw = self._connect()
         return self._raw
 
-    def _begun(self) -> tuple[int, int]:
-        """Send the beginning of a transaction that writes; return the server's time, and what the schema needs."""
-        if self._number == 1 or self._is_closed:
-            # Written ahead: a row that another session is still inserting can't be waited for.
-            self._usable.execute(_MARK, (self._id,))
+    def _begun_here(self) -> tuple[int, int]:
+        """Begin a transaction that writes on a server that we know; return its time, and what the schema needs."""
+        if self._usable is not self._met:
+            self._meet(self._usable)
+        now, needs, table = self._begun()
+        if self.identity is not None and table != self.identity.table:  # a dump was restored while we were connected
+            self._usable.execute("ROLLBACK", prepare=False)
+            self._meet(self._usable)
+            now, needs, _ = self._begun()
+        return now, needs
+
+    def _meet(self, raw: Raw) -> None:
+        """Find out which server this is, and leave our mark on it."""
+        # Written ahead: a row that another session is still inserting can't be waited for.
+        raw.execute(_MARK, (self._id,))
+        found = raw.execute(_MARKED, (self._id,)).fetchone()
+        has_forgotten = found is None or found[0] < self._committed
+        self.identity, self._met = evolve(identity_of(raw), has_forgotten=has_forgotten), raw
+
+    def _begun(self) -> tuple[int, int, int]:
+        """Send the beginning of a transaction; return the server's time, the schema's needs, and what `settings` is."""
         cursor = self._usable.execute(_BEGIN.format(number=self._number, id=self._id).encode(), prepare=False)
         while cursor.nextset():
             pass
         found = cursor.fetchone()
         if found is None:
             raise StoreUnusableError("the table schema_info is empty: nobody knows which schema the tables have")
-        return found[0], found[1]
+        return found[0], found[1], found[2]
 
     def _put(self, sql: str, parameters: Parameters, *, is_verb: bool = False) -> LazyRows:
         rows = LazyRows(sql, parameters, is_verb, self._flush)
@@ -345,7 +377,7 @@ class PostgresConnection:
         deadline, pause = time.monotonic() + _KNOW_WITHIN, _FIRST_PAUSE
         while time.monotonic() < deadline:
             with suppress(psycopg.Error, StoreUnavailableError, StoreUnusableError):
-                found = self._usable.execute(_MARKED, (self._id,)).fetchone()
+                found = self._usable.execute(f"{_MARKED} FOR UPDATE", (self._id,)).fetchone()
                 return found is not None and int(found[0]) == self._number
             self._drop()
             time.sleep(pause)

@@ -15,6 +15,7 @@ from attrs import frozen
 
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.migrations import Migration, migrations_of
+from reminderd.store.postgres.errors import first_line, store_error
 
 CLUSTER_WRITE_LOCK: Final = 0x72656D64
 """The key of the advisory lock that each transaction takes first which writes; the first migration has it, too."""
@@ -175,21 +176,16 @@ def _refuse_unfit_server(connection: PlainConnection) -> None:
 
 @contextmanager
 def _translated() -> Iterator[None]:
+    """Turn PostgreSQL's errors into ours, those of a step, too."""
     try:
         yield
     except psycopg.errors.LockNotAvailable as error:
         raise StoreUnavailableError(
             "another program has held a lock for 5 seconds; nothing was changed: end its transaction, then try again"
         ) from error
-    except psycopg.OperationalError as error:
-        raise StoreUnavailableError(_first_line(error)) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreUnusableError(
-            f"{_first_line(error)}: expected the owner of the database, or of its tables; nothing was changed"
+            f"{first_line(error)}: expected the owner of the database, or of its tables; nothing was changed"
         ) from error
     except psycopg.Error as error:
-        raise StoreUnusableError(f"{_first_line(error)}; nothing was changed") from error
-
-
-def _first_line(error: psycopg.Error) -> str:
-    return error.diag.message_primary or str(error).partition("\n")[0]
+        raise store_error(error) or StoreUnusableError(f"{first_line(error)}; nothing was changed") from error

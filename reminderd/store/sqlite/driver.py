@@ -42,6 +42,9 @@ _UNAVAILABLE: Final = {
     14: "the database file can't be opened",
     15: "the database is locked by another program",
 }
+# Numbers that were given out once are not given out again, even if the rows were deleted.
+_NEXT_SEQ: Final = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'call_logs'"
+_SKIP_SEQ: Final = "INSERT INTO sqlite_sequence (name, seq) VALUES ('call_logs', :seq)"
 _UNUSABLE: Final = {11: "the database is damaged", 26: "not a SQLite database"}
 
 # sqlite3_errstr() of the codes above.
@@ -125,6 +128,7 @@ class SqliteConnection(Connection):
     """A connection of the library, as `reminderd.store.connection` describes it. SQLite locks the whole database."""
 
     is_remote = False
+    identity = None
     for_update = ""
     skip_locked = ""
     own_patience: int | None = None
@@ -188,6 +192,13 @@ class SqliteConnection(Connection):
         """
         with suppress(Error):
             self.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def skip_seq(self) -> int:
+        """Return a `seq` that all later calls exceed."""
+        seq = int(self.execute(_NEXT_SEQ).fetchone()[0])
+        self.execute("DELETE FROM sqlite_sequence WHERE name = 'call_logs'")
+        self.execute(_SKIP_SEQ, {"seq": seq})
+        return seq
 
     def touch(self) -> None:
         """Write the header as it is."""

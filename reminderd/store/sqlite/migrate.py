@@ -1,38 +1,21 @@
 """Upgrade a database to the schema that this program knows: numbered SQL files, all that are missing or none."""
 
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib import resources
 from typing import Final
-
-from attrs import frozen
 
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnusableError
+from reminderd.store.migrations import Migration, migrations_of
 from reminderd.store.sqlite.driver import SqliteConnection, complete_statement, translated
 
 APPLICATION_ID: Final = 0x52656D64
 """`Remd`, in the file's header: it shows that a database is ours."""
 
-_FILE_NAME: Final = re.compile(r"(\d{4})_\w+\.sql")
-
-
-@frozen
-class Migration:
-    """One step of the schema; `number` is the database's `user_version` after it."""
-
-    number: int
-    name: str
-    sql: str
-
 
 def migrations() -> list[Migration]:
     """Return all steps that come with this program, oldest first."""
-    files = (resources.files("reminderd.store.sqlite") / "migrations").iterdir()
-    numbered = [(match, file) for file in files if (match := _FILE_NAME.fullmatch(file.name))]
-    found = [Migration(int(match[1]), file.name, file.read_text(encoding="utf-8")) for match, file in numbered]
-    return sorted(found, key=lambda migration: migration.number)
+    return migrations_of("reminderd.store.sqlite")
 
 
 def schema_version(connection: SqliteConnection, newest: int) -> int:

@@ -8,53 +8,22 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
-from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.core.lifecycle.staff import restored
-from reminderd.core.model import Call, Reminder, Status
+from reminderd.core.model import Reminder
 from reminderd.core.rules import Rules
 from reminderd.files import put_in_place, scratch
 from reminderd.store.connection import transaction
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
-from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, sql_list, to_ms
-from reminderd.store.settings import (
-    forget_failing_address,
-    paused,
-    put_setting,
-    real_provider,
-    remember_real_provider,
-    replace_database_id,
-    set_pause,
-)
+from reminderd.store.restored import Cause, hold_restored, last_change
+from reminderd.store.settings import real_provider, remember_real_provider, replace_database_id
 from reminderd.store.sqlite.copying import find_room, id_in, mistakes_in, reading, size_of
 from reminderd.store.sqlite.driver import Error, SqliteConnection, connect, translated
 from reminderd.store.sqlite.migrate import migrate, migrations
 from reminderd.store.sqlite.opening import open_alone, open_as_it_is, open_connection
-from reminderd.store.users import Accounts, all_accounts, list_users, log_everybody_out, replace_accounts
-
-_UNDECIDED: Final = f"""
-SELECT {REMINDERS.names} FROM reminders
- WHERE status IN {sql_list(one for one in Status if one.in_call)}
-    OR (status = 'scheduled' AND scheduled_at <= :restored_at)
- ORDER BY scheduled_at, id LIMIT :limit
-"""
-_AT_ONCE: Final = 500
-"""How many reminders are decided together."""
-_ALIVE: Final = f"SELECT {CALLS.names} FROM call_logs WHERE wake_at IS NOT NULL"
-# Calls that are made from now on get higher numbers than this, whatever the backup has forgotten.
-_NEXT_SEQ: Final = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'call_logs'"
-_SKIP_SEQ: Final = """
-INSERT INTO sqlite_sequence (name, seq) VALUES ('call_logs', :seq)
-"""
-
-_LAST_CHANGE: Final = """
-SELECT max(coalesce((SELECT max(updated_at) FROM reminders), 0), coalesce((SELECT max(updated_at) FROM call_logs), 0),
-           coalesce((SELECT max(at) FROM audit), 0))
-"""
+from reminderd.store.users import Accounts, all_accounts, list_users, replace_accounts
 
 
 @frozen(kw_only=True)
@@ -121,14 +90,14 @@ def restore(
             _prepared(source, database, backup) as (prepared, mistakes),
             _alone(database) as target,
         ):
-            last_change = _last_change(prepared)
+            changed = last_change(prepared)
             replaced = _what_it_has(target) if there else _Replaced()
             if from_another and replaced.database_id is None:
                 replaced = evolve(replaced, database_id=secrets.token_hex(16))
             elif there and not from_another:
                 _refuse_anothers(backup, id_in(source), replaced.database_id)
             kept = _kept(target, database, now) if there else None
-            hold = partial(_hold, actor=actor, replaced=replaced, last_change=last_change, kept=kept, rules=rules)
+            hold = partial(_hold, actor=actor, replaced=replaced, changed=changed, kept=kept, rules=rules)
             try:
                 held, opt_outs = transaction(prepared, hold, now)
                 accounts = len(list_users(prepared))
@@ -142,7 +111,7 @@ def restore(
     except OSError as error:
         raise CopyError(f"{error.filename or database}: {error.strerror}") from error
     return Restored(
-        last_change=last_change,
+        last_change=changed,
         kept=kept,
         held=held,
         opt_outs=None if replaced.opt_outs is None else opt_outs,
@@ -204,15 +173,14 @@ def _hold(
     *,
     actor: str,
     replaced: _Replaced,
-    last_change: datetime | None,
+    changed: datetime | None,
     kept: Path | None,
     rules: Rules,
 ) -> tuple[list[Reminder], int]:
     """Pause dialing, copy opt-outs, fail what may have been called; return those reminders, and how many opt-outs.
 
     The mark of a real provider and the id are copied, too. So are the accounts: in the backup, somebody who was removed
-    would get in again, and an old password would count. All sessions end. The time of the restore is kept, because a
-    reminder that may have been called may be missing in the backup, and be imported again.
+    would get in again, and an old password would count.
     """
     before = _opt_out_count(connection)
     if replaced.provider is not None:
@@ -224,41 +192,10 @@ def _hold(
         opt_out(connection, now, phone_number=number, source=source, actor=actor, rules=rules)
     if replaced.accounts is not None:
         replace_accounts(connection, replaced.accounts)
-    log_everybody_out(connection)
-    restored_at = now if last_change is None else max(now, last_change)
-    held = _held(connection, now, restored_at=restored_at, rules=rules)
-    for reminder in held:
-        audit(connection, now, actor=actor, act="restore", reminder_id=reminder.id)
-    seq = int(connection.execute(_NEXT_SEQ).fetchone()[0])
-    connection.execute("DELETE FROM sqlite_sequence WHERE name = 'call_logs'")
-    connection.execute(_SKIP_SEQ, {"seq": seq})
-    put_setting(connection, "restored_at", str(to_ms(restored_at)))
-    put_setting(connection, "restored_seq", str(seq))
-    forget_failing_address(connection)
-    then = "" if last_change is None else f", last changed {last_change:%Y-%m-%d %H:%M} UTC"
-    why = f"a backup was restored{then}"
-    audit(connection, now, actor=actor, act="restore", detail=None if kept is None else f"replaced: {kept.name}")
-    if paused(connection):
-        audit(connection, now, actor=actor, act="pause", detail=why)
-    else:
-        set_pause(connection, now, on=True, reason=why, actor=actor)
+    detail = None if kept is None else f"replaced: {kept.name}"
+    cause = Cause(actor=actor, why="a backup was restored", last_change=changed, detail=detail)
+    held = hold_restored(connection, now, cause=cause, rules=rules)
     return held, _opt_out_count(connection) - before
-
-
-def _held(connection: SqliteConnection, now: datetime, *, restored_at: datetime, rules: Rules) -> list[Reminder]:
-    """Close the alive calls, and fail the reminders that may have been called, in batches; return those in order."""
-
-    def decide(reminders: list[Reminder], calls: list[Call]) -> list[Reminder]:
-        ledger = load(connection, rules, now, reminders=reminders, calls=calls)
-        after = restored(ledger, restored_at=restored_at, now=now).ledger
-        save(connection, ledger, after, now)
-        return [one for one in after.reminders.values() if one != ledger.reminders[one.id]]
-
-    held = decide([], [CALLS.read(row) for row in connection.execute(_ALIVE).fetchall()])
-    some = {"restored_at": to_ms(restored_at), "limit": _AT_ONCE}
-    while rows := connection.execute(_UNDECIDED, some).fetchall():
-        held += decide([REMINDERS.read(row) for row in rows], [])
-    return sorted(held, key=lambda one: (one.scheduled_at, one.id))
 
 
 @contextmanager
@@ -326,8 +263,3 @@ def _real_provider_in(replaced: SqliteConnection) -> str | None:
 
 def _opt_out_count(connection: SqliteConnection) -> int:
     return int(connection.execute("SELECT count(*) FROM opt_outs").fetchone()[0])
-
-
-def _last_change(connection: SqliteConnection) -> datetime | None:
-    milliseconds = int(connection.execute(_LAST_CHANGE).fetchone()[0])
-    return from_ms(milliseconds) if milliseconds else None

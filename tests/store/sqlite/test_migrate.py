@@ -9,8 +9,9 @@ import pytest
 
 import reminderd
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.migrations import Migration
 from reminderd.store.sqlite.driver import Error, SqliteConnection, connect
-from reminderd.store.sqlite.migrate import APPLICATION_ID, Migration, migrate, migrations, schema_version
+from reminderd.store.sqlite.migrate import APPLICATION_ID, migrate, migrations, schema_version
 
 FIRST = Migration(
     1,

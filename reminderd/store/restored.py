@@ -1,0 +1,150 @@
+"""Hold back who may have been called since the state to which a database was restored, and pause dialing.
+
+A restored dump, a restore to an earlier time and a failover that loses commits forget calls that were made.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from attrs import frozen
+from loguru import logger
+
+from reminderd.core.lifecycle.staff import restored
+from reminderd.core.model import Call, Reminder, Status
+from reminderd.core.rules import Rules
+from reminderd.core.server_identity import merged, read_identity, why_restored
+from reminderd.store.connection import Connection
+from reminderd.store.ledger import load, save
+from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, sql_list, to_ms
+from reminderd.store.settings import forget_failing_address, paused, put_setting, set_pause, setting
+from reminderd.store.users import log_everybody_out
+
+SERVER: Final = "server"
+"""The setting that has the server's identity."""
+
+_LOSSLESS: Final = "a standby has taken over; dialing goes on, as [database].failover_is_lossless is true"
+_UNDECIDED: Final = f"""
+SELECT {REMINDERS.names} FROM reminders
+ WHERE status IN {sql_list(one for one in Status if one.in_call)}
+    OR (status = 'scheduled' AND scheduled_at <= :restored_at)
+ ORDER BY scheduled_at, id LIMIT :limit
+"""
+_AT_ONCE: Final = 500
+"""How many reminders are decided together."""
+_ALIVE: Final = f"SELECT {CALLS.names} FROM call_logs WHERE wake_at IS NOT NULL"
+_LAST_CHANGE: Final = """
+SELECT max(at) AS at FROM (
+    SELECT max(updated_at) AS at FROM reminders
+    UNION ALL SELECT max(updated_at) FROM call_logs
+    UNION ALL SELECT max(at) FROM audit
+) AS times
+"""
+
+
+@frozen(kw_only=True)
+class Cause:
+    """Who restored a database, or noticed it."""
+
+    actor: str
+    why: str
+    """What has happened, for everybody who sees that nobody is called."""
+    last_change: datetime | None
+    """See `last_change`."""
+    detail: str | None = None
+    """More of it, for the audit."""
+
+
+def last_change(connection: Connection) -> datetime | None:
+    """Return the newest time in a database: it does not know what happened later. None: nothing ever happened in it."""
+    milliseconds = connection.execute(_LAST_CHANGE).fetchone()["at"]
+    return from_ms(milliseconds) if milliseconds else None
+
+
+def hold_restored(connection: Connection, now: datetime, *, cause: Cause, rules: Rules) -> list[Reminder]:
+    """Pause dialing, end all sessions, and fail those reminders whose patients may have been called; return these.
+
+    The time of the restore is kept, because a reminder that may have been called may be missing, and be imported again.
+    """
+    log_everybody_out(connection)
+    restored_at = now if cause.last_change is None else max(now, cause.last_change)
+    held = _held(connection, now, restored_at=restored_at, rules=rules)
+    for reminder in held:
+        audit(connection, now, actor=cause.actor, act="restore", reminder_id=reminder.id)
+    put_setting(connection, "restored_at", str(to_ms(restored_at)))
+    # Calls that are made from now on get higher numbers, whatever was forgotten.
+    put_setting(connection, "restored_seq", str(connection.skip_seq()))
+    forget_failing_address(connection)
+    audit(connection, now, actor=cause.actor, act="restore", detail=cause.detail)
+    then = "" if cause.last_change is None else f", last changed {cause.last_change:%Y-%m-%d %H:%M} UTC"
+    if paused(connection):
+        audit(connection, now, actor=cause.actor, act="pause", detail=f"{cause.why}{then}")
+    else:
+        set_pause(connection, now, on=True, reason=f"{cause.why}{then}", actor=cause.actor)
+    _remember_server(connection)
+    return held
+
+
+def hold_after(
+    connection: Connection, now: datetime, *, actor: str, why: str, rules: Rules
+) -> tuple[datetime | None, list[Reminder]]:
+    """Hold back who may have been called since the last change in the database; return that, and those reminders."""
+    changed = last_change(connection)
+    cause = Cause(actor=actor, why=why, last_change=changed)
+    return changed, hold_restored(connection, now, cause=cause, rules=rules)
+
+
+def check_history(
+    connection: Connection, now: datetime, *, rules: Rules, failover_is_lossless: bool
+) -> Callable[[], None] | None:
+    """Hold back who may have been called if a server has another history than before.
+
+    Return what writes that into the log, once it is committed; None: nothing has happened.
+
+    Args:
+        connection: in the first transaction with a session on the server.
+        now: the time of the transaction.
+        rules: the clinic's rules.
+        failover_is_lossless: see `why_restored`.
+    """
+    known, found = read_identity(setting(connection, SERVER)), connection.identity
+    if found is None:
+        return None
+    why = why_restored(known, found, failover_is_lossless=failover_is_lossless)
+    if why is None:
+        _remember_server(connection)
+        is_failover = why_restored(known, found, failover_is_lossless=False) is not None
+        return partial(logger.warning, _LOSSLESS) if is_failover else None
+    _, held = hold_after(connection, now, actor="reminderd", why=why, rules=rules)
+    number = f"{len(held)} reminder{'' if len(held) == 1 else 's'}"
+    return partial(
+        logger.error,
+        f"{why}, and may have forgotten calls: dialing is paused, and what may have been called has failed ({number})."
+        " Check it (reminderd list --needs-human), then reminderd resume",
+    )
+
+
+def _remember_server(connection: Connection) -> None:
+    if connection.identity is not None:
+        known = setting(connection, SERVER)
+        now_known = merged(read_identity(known), connection.identity).written
+        if now_known != known:
+            put_setting(connection, SERVER, now_known)
+
+
+def _held(connection: Connection, now: datetime, *, restored_at: datetime, rules: Rules) -> list[Reminder]:
+    """Close the alive calls, and fail the reminders that may have been called, in batches; return those in order."""
+
+    def decide(reminders: list[Reminder], calls: list[Call]) -> list[Reminder]:
+        ledger = load(connection, rules, now, reminders=reminders, calls=calls)
+        after = restored(ledger, restored_at=restored_at, now=now).ledger
+        save(connection, ledger, after, now)
+        return [one for one in after.reminders.values() if one != ledger.reminders[one.id]]
+
+    alive = connection.execute(_ALIVE + connection.for_update).fetchall()
+    held = decide([], [CALLS.read(row) for row in alive])
+    some = {"restored_at": to_ms(restored_at), "limit": _AT_ONCE}
+    while rows := connection.execute(_UNDECIDED + connection.for_update, some).fetchall():
+        held += decide([REMINDERS.read(row) for row in rows], [])
+    return sorted(held, key=lambda one: (one.scheduled_at, one.id))
