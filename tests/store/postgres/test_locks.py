@@ -35,8 +35,12 @@ LOCKED = psycopg.errors.LockNotAvailable
 @pytest.fixture
 def store(made: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """Yield a store that goes by the test's clock, and waits shortly for locks."""
-    begin = PostgresConnection.begin
-    monkeypatch.setattr(PostgresConnection, "begin", lambda self: begin(self) and None)
+    by_the_server = PostgresConnection.begin
+
+    def begin(self: PostgresConnection) -> None:
+        by_the_server(self)
+
+    monkeypatch.setattr(PostgresConnection, "begin", begin)
     monkeypatch.setattr(module, "_BEGIN", module._BEGIN.replace("'1s'", "'30ms'"))
     with open_sync(PostgresServer(made.url)) as connection:
         yield Store(connection)
