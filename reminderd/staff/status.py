@@ -16,7 +16,7 @@ from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, of_a_part, refused_files
 from reminderd.core.sentences import Part, Sentence
 from reminderd.store.changes import backlog
-from reminderd.store.claims import standstill
+from reminderd.store.claims import STANDSTILL, standstill
 from reminderd.store.connection import Connection
 from reminderd.store.daemons import alive_daemons
 from reminderd.store.errors import CopyError
@@ -121,7 +121,7 @@ def pauses(connection: Connection, *, config: Config, now: datetime) -> list[Sen
     if paused(connection):
         found.append(_by_staff(last_pause(connection) or {}))
     else:
-        _, until = standstill(connection, rules=rules_of(config))
+        _, until = standstill(connection.execute(STANDSTILL), rules_of(config))
         if until is not None and now < until:
             values = {"until": until}
             found.append(Sentence("a backup was restored: nobody is called before %(until)s", values))

@@ -22,7 +22,7 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.upsert import Decision, Intake, held_because, sealed
-from reminderd.store.connection import Connection, Row, savepoint
+from reminderd.store.connection import Connection, Row, is_of_savepoint, savepoint
 from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
@@ -356,14 +356,14 @@ class _Changes:
             with savepoint(self.connection):
                 return self.store(appointment, appointment, act="plan")
         except Exception as error:  # whatever another program wrote, the appointments after it must be planned
-            if self.connection.spoils_all(error):
+            if not is_of_savepoint(self.connection, error):
                 raise  # an error of the database, not of this row
             locked = self.connection.store_error(error)
             if locked is not None:
                 logger.bind(appointment=appointment.id).warning(f"this appointment is planned later: {locked}")
                 return None
             logger.bind(appointment=appointment.id).exception("unexpected error with this appointment")
-        return self._unexpected_error(appointment)
+            return self._unexpected_error(appointment)
 
     def _unexpected_error(self, appointment: Appointment) -> Transition:
         before = load(self.connection, self.rules, self.now, appointments=[appointment])

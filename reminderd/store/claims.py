@@ -14,7 +14,7 @@ from reminderd.core.model import Call, Reminder, Status
 from reminderd.core.pacing import Pace
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from reminderd.store.connection import Connection, savepoint
+from reminderd.store.connection import Connection, Rows, is_of_savepoint, savepoint
 from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, in_list, to_ms
 from reminderd.store.settings import PACED_UNTIL, note_pace, paced_until
@@ -60,7 +60,8 @@ SELECT {REMINDERS.names} FROM reminders
  WHERE status = 'scheduled' AND scheduled_at BETWEEN :since AND :until AND phone_number IN {{numbers}}
  ORDER BY scheduled_at, id LIMIT :limit{{skip_locked}}
 """
-_SETTINGS: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at', 'paced_until')"
+STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at', 'paced_until')"
+"""What `standstill` reads, and the pace."""
 
 
 @frozen(kw_only=True)
@@ -99,9 +100,12 @@ def claim(
         mint: gives a new unguessable id.
     """
     claims = _Claims(connection, now, rules, witness, mint)
-    settings = _settings(connection)
-    paused, quiet_until = _standstill(settings, rules)
+    # What is asked before anything is read goes to a server in one message.
+    asked = connection.execute(STANDSTILL)
     claims.keep(capacity.held)
+    due = claims.due_call() if capacity.checks else None
+    settings = _settings(asked)
+    paused, quiet_until = _standstill(settings, rules)
     pace = Pace(rules.request_spacing, paced_until(settings.get(PACED_UNTIL)))
     may_send = requests = 0 if paused else min(capacity.requests, pace.available(now))
     not_before = max(now + capacity.request_in, pace.ready_at(now))
@@ -110,13 +114,12 @@ def claim(
         return Room(paused=paused, request_from=None if requests > 0 else not_before)
 
     transitions: list[Transition] = []
-    while sum(one.action is not None for one in transitions) < capacity.checks and len(transitions) < MOST_ROWS:
-        call = claims.next_call()
-        if call is None:
-            break
-        decided = claims.decide_call(call, room())
+    while due is not None and (row := due.fetchone()) is not None:
+        decided = claims.decide_call(CALLS.read(row), room())
         requests -= sum(one.action is not None and one.action.kind.is_request for one in decided)
         transitions += decided
+        is_free = sum(one.action is not None for one in transitions) < capacity.checks and len(transitions) < MOST_ROWS
+        due = claims.due_call() if is_free else None
     if not (paused or (quiet_until is not None and now < quiet_until)):
         connection.execute(_ENDED_AHEAD.format(skip_locked=connection.skip_locked), {"now": to_ms(now)})
         for but in (capacity.last, frozenset()) if capacity.last else (frozenset(),):
@@ -128,16 +131,16 @@ def claim(
     return transitions
 
 
-def standstill(connection: Connection, rules: Rules) -> tuple[bool, datetime | None]:
+def standstill(rows: Rows, rules: Rules) -> tuple[bool, datetime | None]:
     """Return whether staff have paused dialing, and until when nobody is called after a restore (None: there was none).
 
     By then, a call that the restored backup has forgotten is over, or has shown a sign of life.
     """
-    return _standstill(_settings(connection), rules)
+    return _standstill(_settings(rows), rules)
 
 
-def _settings(connection: Connection) -> dict[str, str]:
-    return {row["key"]: row["value"] for row in connection.execute(_SETTINGS).fetchall()}
+def _settings(rows: Rows) -> dict[str, str]:
+    return {row["key"]: row["value"] for row in rows.fetchall()}
 
 
 def _standstill(settings: Mapping[str, str], rules: Rules) -> tuple[bool, datetime | None]:
@@ -163,11 +166,10 @@ class _Claims:
             keep = _KEEP_HELD.format(tokens=listed, skip_locked=self.connection.skip_locked)
             self.connection.execute(keep, {**parameters, **self._times(1)})
 
-    def next_call(self) -> Call | None:
-        """Claim one call that is due."""
+    def due_call(self) -> Rows:
+        """Claim one call that is due; no row: there is none."""
         take = _TAKE_CALLS.format(skip_locked=self.connection.skip_locked)
-        row = self.connection.execute(take, self._times(1)).fetchone()
-        return None if row is None else CALLS.read(row)
+        return self.connection.execute(take, self._times(1))
 
     def decide_call(self, call: Call, room: Room) -> list[Transition]:
         """Decide what an alive call needs; one on which the program fails is checked again later."""
@@ -179,7 +181,7 @@ class _Claims:
                 )
                 save(self.connection, before, transition.ledger, self.now)
         except Exception as error:  # whatever another program wrote, the rows after it must be checked
-            if self.connection.spoils_all(error):
+            if not is_of_savepoint(self.connection, error):
                 raise  # an error of the database, not of this row
             self._log(error, "this call", reminder=call.reminder_id, call=call.id)
             transition = Transition(ledger=Ledger(), call=call)
@@ -213,13 +215,13 @@ class _Claims:
             with savepoint(self.connection):
                 return self._decide_together(claimed)
         except Exception as error:  # whatever another program wrote, the reminders after it must be called
-            if self.connection.spoils_all(error):
+            if not is_of_savepoint(self.connection, error):
                 raise
             if len(claimed) > 1:
                 return [transition for one in claimed for transition in self._decide_reminders([one])]
             self._log(error, "this reminder", reminder=claimed[0].id)
             is_locked = self.connection.store_error(error) is not None
-        return [] if is_locked else self._unexpected_error(claimed[0])
+            return [] if is_locked else self._unexpected_error(claimed[0])
 
     def _unexpected_error(self, reminder: Reminder) -> list[Transition]:
         """End a reminder on which the program fails; if even that fails, it is checked again after a lease."""
@@ -229,7 +231,7 @@ class _Claims:
             with savepoint(self.connection):
                 save(self.connection, before, transition.ledger, self.now)
         except Exception as error:
-            if self.connection.spoils_all(error):
+            if not is_of_savepoint(self.connection, error):
                 raise
             self._log(error, "this reminder", reminder=reminder.id)
             return []

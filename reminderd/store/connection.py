@@ -48,9 +48,10 @@ class Connection(Protocol):
     Parameters in a sequence, for the `?` of a statement, are for programs other than the store.
     """
 
-    @property
-    def is_remote(self) -> bool:
-        """Return whether each statement is a message to a server: then savepoints are set only where one is needed."""
+    is_hopeful: bool
+    """Whether the transaction is tried without savepoints: its owner makes it again, with them, if anything fails."""
+    has_skipped_savepoint: bool
+    """Whether that has made a difference to it."""
 
     @property
     def for_update(self) -> str:
@@ -121,6 +122,32 @@ class Connection(Protocol):
         """Write something without changing anything."""
 
 
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """Undo what the block has written if it raises, and nothing else; not in a hopeful transaction."""
+    if connection.is_hopeful:
+        connection.has_skipped_savepoint = True
+        yield
+        return
+    connection.execute("SAVEPOINT part")
+    try:
+        yield
+        connection.execute("RELEASE part")
+    except Exception as error:
+        if not connection.spoils_all(error):
+            connection.execute("ROLLBACK TO part")
+            connection.execute("RELEASE part")
+        raise
+
+
+def is_of_savepoint(connection: Connection, error: Exception) -> bool:
+    """Return whether an error that left a savepoint's block has done no harm outside of it.
+
+    It is a bug, a broken constraint, or a row that another program has locked: see `store_error`.
+    """
+    return not connection.is_hopeful and not connection.spoils_all(error)
+
+
 def transaction(connection: C, fn: Callable[[C, datetime], T], now: datetime) -> T:
     """Run `fn(connection, now)` in a transaction that writes; any exception undoes everything.
 
@@ -156,24 +183,6 @@ def snapshot(connection: C, fn: Callable[[C], T]) -> T:
         return fn(connection)
 
     return _attempted(connection, attempt)
-
-
-@contextmanager
-def savepoint(connection: Connection) -> Iterator[None]:
-    """Undo what is done inside if it fails, and nothing else of the transaction; the error is raised all the same.
-
-    Whoever goes on after the error must ask first whether it `spoils_all`. A statement whose result nobody reads fails
-    at the end of the savepoint at the latest.
-    """
-    connection.execute("SAVEPOINT one")
-    try:
-        yield
-        connection.execute("RELEASE one")
-    except Exception as error:
-        if not connection.spoils_all(error):
-            connection.execute("ROLLBACK TO one")
-            connection.execute("RELEASE one")
-        raise
 
 
 def _attempted(connection: Connection, attempt: Callable[[], T]) -> T:

@@ -13,7 +13,7 @@ from reminderd.core.model import ERASED, Appointment, Call, Member, Reminder
 from reminderd.core.outcomes import SPOKEN, reached_anybody
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import WEEK, Rules
-from reminderd.store.connection import Connection, Row
+from reminderd.store.connection import Connection, Row, Rows
 from reminderd.store.erased import ERASURE_KEY, hashes, recognized
 from reminderd.store.rows import APPOINTMENTS, CALLS, MEMBERS, REMINDERS, audit, from_ms, in_list, to_ms
 
@@ -48,6 +48,7 @@ _LOCK: Final = """
 SELECT id FROM reminders
  WHERE id IN (SELECT reminder_id FROM call_reminders WHERE call_id IN ({calls})) ORDER BY id{for_update}
 """
+_CALLS_WHERE: Final = "SELECT c.id FROM call_logs AS c WHERE "
 _NAMED: Final = f"""
 SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}, {_IS_ALONE} AS is_alone, {_FACTS}
   FROM call_logs AS c
@@ -69,8 +70,6 @@ SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}
   LEFT JOIN reminders AS r ON r.id = m.reminder_id AND c.wake_at IS NOT NULL
  WHERE {_ARE_OTHERS}
 """
-"""The other calls of some reminders, and the alive ones to some numbers with their reminders."""
-_CALLS_WHERE: Final = "SELECT c.id FROM call_logs AS c WHERE "
 _OTHER_ALIVE_CALLS: Final = f"{_CALLS_WHERE}c.wake_at IS NOT NULL AND {_ARE_OTHERS}"
 _MEMBERS_FROM: Final = len(CALLS.columns)
 _REMINDERS_FROM: Final = _MEMBERS_FROM + len(MEMBERS.columns)
@@ -261,19 +260,28 @@ def _load(
     _add_appointments(connection, rows)
     numbers = _numbers(rows.calls, rows.reminders)
     listed, parameters = in_list("number", numbers)
-    facts = connection.execute(_OPTED_OUT.format(listed), parameters).fetchall()
+    opted = connection.execute(_OPTED_OUT.format(listed), parameters)  # sent together with the next one
+    others = _others(connection, rows, rows.reminders, numbers)
+    facts = opted.fetchall()
     erasure_key = facts[0]["erasure_key"]
     behind = hashes(erasure_key, numbers)
-    (these, a), (wanted, b), (to, c) = (
-        in_list("call", ["", *rows.calls]),
-        in_list("reminder", rows.reminders),
-        in_list("number", [*numbers, *behind]),
-    )
-    lists = {"known": these, "reminders": wanted, "numbers": to}
-    _lock(connection, _OTHER_ALIVE_CALLS.format(**lists), {**a, **b, **c})
-    rows.add(connection.execute(_OTHERS.format(**lists), {**a, **b, **c}).fetchall(), behind)
+    rows.add(others.fetchall(), behind)
+    if behind:
+        rows.add(_others(connection, rows, (), behind).fetchall(), behind)
     opted_out = frozenset(row["phone_number"] for row in facts if row["phone_number"] is not None)
     return rows.ledger(opted_out, facts[0]), erasure_key
+
+
+def _others(connection: Connection, rows: "_Rows", reminder_ids: Iterable[str], numbers: Iterable[str]) -> Rows:
+    """Ask for the other calls of some reminders, and the alive ones to some numbers with their reminders."""
+    (known, a), (reminders, b), (to, c) = (
+        in_list("call", ["", *rows.calls]),
+        in_list("reminder", reminder_ids),
+        in_list("number", numbers),
+    )
+    lists, parameters = {"known": known, "reminders": reminders, "numbers": to}, {**a, **b, **c}
+    _lock(connection, _OTHER_ALIVE_CALLS.format(**lists), parameters)
+    return connection.execute(_OTHERS.format(**lists), parameters)
 
 
 def _lock(connection: Connection, calls: str, parameters: Mapping[str, str | None]) -> None:
@@ -286,14 +294,16 @@ def _add_appointments(connection: Connection, rows: "_Rows") -> None:
     """Read the appointments of reminders, and everything else that was planned for these."""
     named = {one.appointment_id for one in rows.reminders.values() if one.appointment_id is not None}
     missing = sorted(named - rows.appointments.keys())
-    if missing:
-        listed, parameters = in_list("appointment", missing)
-        found = connection.execute(_APPOINTMENTS.format(listed) + connection.for_update, parameters).fetchall()
-        rows.appointments.update((one.id, one) for one in map(APPOINTMENTS.read, found))
-    if rows.appointments:
-        listed, parameters = in_list("appointment", rows.appointments)
-        planned = connection.execute(_PLANNED.format(listed) + connection.for_update, parameters).fetchall()
-        for one in map(REMINDERS.read, planned):
+    wanted = sorted({*missing, *rows.appointments})
+    if not wanted:
+        return
+    listed, parameters = in_list("appointment", missing)
+    found = connection.execute(_APPOINTMENTS.format(listed) + connection.for_update, parameters)
+    listed, parameters = in_list("appointment", wanted)
+    planned = connection.execute(_PLANNED.format(listed) + connection.for_update, parameters)
+    rows.appointments.update((one.id, one) for one in map(APPOINTMENTS.read, found.fetchall()))
+    for one in map(REMINDERS.read, planned.fetchall()):
+        if one.appointment_id in rows.appointments:
             rows.reminders.setdefault(one.id, one)
 
 

@@ -15,7 +15,7 @@ from reminderd.core.lifecycle.transition import Action, Ledger, Level, LogLine, 
 from reminderd.core.model import TERMINAL, Call
 from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import SpokenReply
-from reminderd.store.claims import standstill
+from reminderd.store.claims import STANDSTILL, standstill
 from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load_call, load_reported, note_settled, save
@@ -34,9 +34,10 @@ class Look:
 
 def look(connection: Connection, *, action: Action, rules: Rules, now: datetime) -> Look:
     """Return the call of a claimed request as it is now, its reminders, its number, and whether dialing is paused."""
-    paused, quiet_until = standstill(connection, rules)
-    is_quiet = quiet_until is not None and now < quiet_until
+    settings = connection.execute(STANDSTILL)  # sent together with what is asked about the call
     ledger = load_call(connection, rules, now, action.call.id)
+    paused, quiet_until = standstill(settings, rules)
+    is_quiet = quiet_until is not None and now < quiet_until
     return Look(ledger=ledger or Ledger(), paused=paused or is_quiet)
 
 

@@ -31,6 +31,7 @@ SELECT (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL) AS reminde
        (SELECT min(wake_at) FROM call_logs WHERE wake_at IS NOT NULL) AS call,
        EXISTS (SELECT 1 FROM appointments WHERE wake_at IS NOT NULL) AS unplanned,
        EXISTS (SELECT 1 FROM reminders WHERE end_code = 'too_late' AND ended_at > :now) AS ended_ahead,
+       (SELECT value FROM settings WHERE key = 'paused') AS paused,
        (SELECT value FROM settings WHERE key = 'restored_at') AS restored_at,
        (SELECT value FROM settings WHERE key = 'unreached_since') AS unreached_since,
        (SELECT value FROM settings WHERE key = 'paced_until') AS paced_until
@@ -131,19 +132,21 @@ def next_wakes(connection: Connection, now: datetime, *, alive: bool = True) -> 
         now: the time.
         alive: whether to read all alive calls even if none of them is due; there may be thousands.
     """
-    row = connection.execute(_WAKES, {"now": to_ms(now)}).fetchone()
+    wakes = connection.execute(_WAKES, {"now": to_ms(now)})
+    calls = connection.execute(_ALIVE) if alive else None  # sent together
+    row = wakes.fetchone()
     call = None if row["call"] is None else from_ms(row["call"])
-    are_read = alive or (call is not None and call <= now)
-    calls = connection.execute(_ALIVE).fetchall() if are_read else []
+    if calls is None and call is not None and call <= now:
+        calls = connection.execute(_ALIVE)
     reminder = None if row["reminder"] is None else from_ms(row["reminder"])
     if row["ended_ahead"]:
         reminder = now if reminder is None else min(reminder, now)
     return Wakes(
         reminder=reminder,
         call=call,
-        paused=paused(connection),
+        paused=row["paused"] == "true",
         restored_at=None if row["restored_at"] is None else from_ms(int(row["restored_at"])),
-        alive=tuple((one["id"], from_ms(one["last_sign_at"])) for one in calls) if are_read else None,
+        alive=None if calls is None else tuple((one["id"], from_ms(one["last_sign_at"])) for one in calls.fetchall()),
         unreached_since=None if row["unreached_since"] is None else from_ms(int(row["unreached_since"])),
         unplanned=bool(row["unplanned"]),
         paced_until=paced_until(row["paced_until"]),

@@ -156,6 +156,7 @@ class Writer:
 
         Setting them takes longer than most of what is done between them, and failures are rare.
         """
+        connection.is_hopeful, connection.has_skipped_savepoint = is_hopeful, False
         begun, ours = connection.begin(), self._clock.now()
         now = ours if begun is None else begun
         identity, then = connection.identity, None
@@ -180,7 +181,7 @@ def _may_differ(connection: Connection, requests: Sequence[_Request[Any]], error
         return True
     if isinstance(error, _OURS) or connection.spoils_all(error):
         return False
-    return len(requests) > 1 or connection.store_error(error) is not None
+    return len(requests) > 1 or connection.has_skipped_savepoint or connection.store_error(error) is not None
 
 
 def _check_transaction(connection: Connection) -> None:

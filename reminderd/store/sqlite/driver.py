@@ -127,7 +127,8 @@ _BETWEEN_TRIES: Final = 0.005
 class SqliteConnection(Connection):
     """A connection of the library, as `reminderd.store.connection` describes it. SQLite locks the whole database."""
 
-    is_remote = False
+    is_hopeful = False
+    has_skipped_savepoint = False
     identity = None
     for_update = ""
     skip_locked = ""
