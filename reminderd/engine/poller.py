@@ -60,7 +60,7 @@ class Poller:
     memory: Memory = field(init=False)
     _offset: timedelta | None = field(default=None, init=False)
     """How far the wall clock is ahead of the monotonic one; None before the first check."""
-    _in_vain: int = field(default=0, init=False)
+    _empty_claims: int = field(default=0, init=False)
     """How often in a row nothing could be claimed or planned, although something was due."""
     _knows_rules: bool = field(default=False, init=False)
     """Whether it was checked if the rules for planning appointments have changed."""
@@ -91,7 +91,7 @@ class Poller:
                 self._works_again()
                 if not (planned_some or claimed_some):
                     await self._until_needed(wakes, version)
-                elif self._in_vain > 1:  # once may be because another daemon was faster
+                elif self._empty_claims > 1:  # once may be because another daemon was faster
                     with trio.move_on_after(LOCKED_PAUSE):
                         await stopping.wait()
             self.claims_ended.set()
@@ -175,7 +175,7 @@ class Poller:
         transitions = await database.write(partial(plan_due, rules=rules, mint=self.mint))
         for transition in transitions:
             log_transition(transition)
-        self._in_vain = 0 if transitions else self._in_vain + 1
+        self._empty_claims = 0 if transitions else self._empty_claims + 1
         return True
 
     async def _claim_due(self, nursery: trio.Nursery, wakes: Wakes) -> bool:
@@ -202,7 +202,7 @@ class Poller:
                     mint=self.mint,
                 )
             )
-        self._in_vain = 0 if transitions else self._in_vain + 1
+        self._empty_claims = 0 if transitions else self._empty_claims + 1
         self._hand_over(nursery, transitions, claimed_at)
         log_expired(transitions)
         return True
