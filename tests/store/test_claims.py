@@ -544,7 +544,7 @@ def test_the_number_of_queries_of_a_claim_does_not_grow_with_due_reminders(store
     for number in range(1, 9):
         store.insert(f"r{number}", f"+1202555000{number}")
     many = queries_of_a_claim(store)
-    assert len(one) <= 5
+    assert len(one) <= 6  # one of them only locks, which only PostgreSQL needs
     assert len(many) == len(one)
 
 
