@@ -155,10 +155,15 @@ def _upgrade_server(server: PostgresServer) -> None:
     with the_extra():
         from reminderd.store.postgres.opening import upgrade  # noqa: PLC0415 - psycopg may be missing
     done = upgrade(server)
-    if done.before == done.after:
-        click.echo(f"{server.spoken}: schema {done.after}; nothing was changed")
+    if not done.before:
+        what = f"made the tables, schema {done.after}"
+    elif done.before < done.after:
+        what = f"schema {done.before} is now {done.after}"
+    elif done.after > done.newest:
+        what = f"schema {done.after}, newer than this program's {done.newest}; nothing was changed"
     else:
-        click.echo(f"{server.spoken}: schema {done.before or 'none yet'} is now {done.after}")
+        what = f"schema {done.after}, the newest; nothing was changed"
+    click.echo(f"{server.spoken}: {what}")
 
 
 def _file_of(config: Config) -> Path:

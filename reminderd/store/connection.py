@@ -62,6 +62,10 @@ class Connection(Protocol):
         """Return the same, for rows that may be left out while another program is changing them."""
 
     @property
+    def leaves_traces(self) -> bool:
+        """Return whether deleted data can still be read in the files until we rewrite them."""
+
+    @property
     def identity(self) -> ServerIdentity | None:
         """Return which server this is, from the first transaction that writes; another object for each session of ours.
 
