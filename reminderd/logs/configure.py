@@ -147,7 +147,7 @@ _ROTATED: Final = r"\.\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_\d{6}(?:\.\d+)?"
 _SPAN: Final = re.compile(r"(\d+) ?(hour|day|week|month|year)s?")
 _HOURS: Final = {"hour": 1, "day": 24, "week": 168, "month": 730, "year": 8760}
 
-_TALKATIVE: Final = {name: logging.INFO for name in ("apprise", "httpx", "hypercorn")} | {"psycopg": logging.WARNING}
+_TALKATIVE: Final = dict.fromkeys(("apprise", "httpx", "hypercorn"), logging.INFO) | {"psycopg": logging.WARNING}
 """Libraries that log each message, request, start and lost connection up to this level; our own lines say more."""
 
 _SHARED_LEVELS: Final = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
