@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +28,7 @@ from reminderd.core.model import Call, CallState, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Question
+from reminderd.databases import Target
 from reminderd.engine import poller
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
@@ -41,6 +41,8 @@ from reminderd.store.settings import answering_since
 from reminderd.store.settle import settle_key, settle_pick_up, settle_report
 from tests.support.clock import HandClock
 from tests.support.engine import Engine, FakeProvider, accepts, an_engine
+
+pytestmark = pytest.mark.also_on_postgres
 
 PHONE = "+12025550001"
 Act = Callable[[Connection, datetime], object]
@@ -63,7 +65,7 @@ Start = Callable[..., AbstractAsyncContextManager[Engine]]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Start:
+def start(target: Target) -> Start:
     def starts(
         answers: Callable[[Placement], Awaitable[Answer]] = accepts,
         *,
@@ -71,9 +73,7 @@ def start(tmp_path: Path) -> Start:
         **options: Any,
     ) -> AbstractAsyncContextManager[Engine]:
         provider = FakeProvider(answers, capabilities=capabilities or Capabilities())
-        return an_engine(
-            tmp_path / "reminderd.db", SystemClock(), provider, **{"interval": timedelta(seconds=60), **options}
-        )
+        return an_engine(target, SystemClock(), provider, **{"interval": timedelta(seconds=60), **options})
 
     return starts
 
@@ -339,7 +339,7 @@ async def test_after_forbidden_numbers_the_probe_is_a_good_one_and_only_they_fai
 
 
 async def test_the_probe_is_not_a_refused_number_even_if_that_is_due_earlier(
-    tmp_path: Path,
+    target: Target,
 ) -> None:
     async def refuses_a_country(placement: Placement) -> Answer:
         if placement.reminder_id == "good":
@@ -347,7 +347,7 @@ async def test_the_probe_is_not_a_refused_number_even_if_that_is_due_earlier(
         return NotPlaced("403: 21215", number_refused=True)
 
     clock = HandClock()
-    async with an_engine(tmp_path / "reminderd.db", clock, FakeProvider(refuses_a_country)) as engine:
+    async with an_engine(target, clock, FakeProvider(refuses_a_country)) as engine:
         await engine.insert("abroad1")
         await engine.insert("abroad2")
         await engine.until_all(2, "hold_code = 'not_placed'")
@@ -489,9 +489,9 @@ async def test_requests_that_could_not_be_recorded_still_prove_that_our_address_
 
 
 @pytest.mark.parametrize("stands_still", ["the process", "the machine"])
-async def test_calls_during_a_standstill_do_not_count_against_the_address(tmp_path: Path, stands_still: str) -> None:
+async def test_calls_during_a_standstill_do_not_count_against_the_address(target: Target, stands_still: str) -> None:
     clock = HandClock()
-    async with an_engine(tmp_path / "reminderd.db", clock, FakeProvider(capabilities=ASKING)) as engine:
+    async with an_engine(target, clock, FakeProvider(capabilities=ASKING)) as engine:
         await engine.polled()
         assert await engine.database.read(answering_since) is None
         if stands_still == "the process":
