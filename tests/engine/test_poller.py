@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -45,6 +44,8 @@ from reminderd.store.settle import settle_key, settle_pick_up, settle_report
 from tests.support.clock import HandClock
 from tests.support.engine import Engine, FakeProvider, accepts, an_engine
 
+pytestmark = pytest.mark.also_on_postgres
+
 PHONE = "+12025550001"
 Act = Callable[[Connection, datetime], object]
 SOON = timedelta(milliseconds=100)
@@ -66,7 +67,7 @@ Start = Callable[..., AbstractAsyncContextManager[Engine]]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Start:
+def start(target: Target) -> Start:
     def starts(
         answers: Callable[[Placement], Awaitable[Answer]] = accepts,
         *,
@@ -74,9 +75,7 @@ def start(tmp_path: Path) -> Start:
         **options: Any,
     ) -> AbstractAsyncContextManager[Engine]:
         provider = FakeProvider(answers, capabilities=capabilities or Capabilities())
-        return an_engine(
-            tmp_path / "reminderd.db", SystemClock(), provider, **{"interval": timedelta(seconds=60), **options}
-        )
+        return an_engine(target, SystemClock(), provider, **{"interval": timedelta(seconds=60), **options})
 
     return starts
 
@@ -364,7 +363,7 @@ async def test_after_forbidden_numbers_the_probe_is_a_good_one_and_only_they_fai
 
 
 async def test_the_probe_is_not_a_refused_number_even_if_that_is_due_earlier(
-    tmp_path: Path,
+    target: Target,
 ) -> None:
     async def refuses_a_country(placement: Placement) -> Answer:
         if placement.reminder_id == "good":
@@ -372,7 +371,7 @@ async def test_the_probe_is_not_a_refused_number_even_if_that_is_due_earlier(
         return NotPlaced("403: 21215", number_refused=True)
 
     clock = HandClock()
-    async with an_engine(tmp_path / "reminderd.db", clock, FakeProvider(refuses_a_country)) as engine:
+    async with an_engine(target, clock, FakeProvider(refuses_a_country)) as engine:
         await engine.insert("abroad1")
         await engine.insert("abroad2")
         await engine.until_all(2, "hold_code = 'not_placed'")
@@ -514,9 +513,9 @@ async def test_requests_that_could_not_be_recorded_still_prove_that_our_address_
 
 
 @pytest.mark.parametrize("stands_still", ["the process", "the machine"])
-async def test_calls_during_a_standstill_do_not_count_against_the_address(tmp_path: Path, stands_still: str) -> None:
+async def test_calls_during_a_standstill_do_not_count_against_the_address(target: Target, stands_still: str) -> None:
     clock = HandClock()
-    async with an_engine(tmp_path / "reminderd.db", clock, FakeProvider(capabilities=ASKING)) as engine:
+    async with an_engine(target, clock, FakeProvider(capabilities=ASKING)) as engine:
         await engine.polled()
         assert await engine.database.read(answering_since) is None
         if stands_still == "the process":

@@ -192,7 +192,7 @@ async def restored_now(engine: Engine) -> None:
 
 @asynccontextmanager
 async def an_engine(
-    database: Path | Target,
+    database: Target | Path,
     clock: Clock,
     provider: FakeProvider | None = None,
     *,
@@ -204,7 +204,7 @@ async def an_engine(
     before_start: Callable[[Engine], Awaitable[None]] | None = None,
     **rules: Any,
 ) -> AsyncIterator[Engine]:
-    """Run the engine on a database or a file; its loop turns all the time, as it can't see that a test moves the clock."""
+    """Run the engine on a database; its loop turns all the time, as it can't see that a test moves the clock."""
     stopping, ids = trio.Event(), count(1)
     provider = provider or FakeProvider()
     the_rules = evolve(
@@ -215,9 +215,10 @@ async def an_engine(
         request_spacing=timedelta(seconds=1 / per_second if per_second else 0),
         **rules,
     )
-    target = SqliteFile(database) if isinstance(database, Path) else database
     async with (
-        open_database(target, store_clock or clock, runner=runner) as opened,
+        open_database(
+            SqliteFile(database) if isinstance(database, Path) else database, store_clock or clock, runner=runner
+        ) as opened,
         trio.open_nursery() as nursery,
     ):
         memory = Memory(breaker=Breaker(the_rules.backoff), beat=clock.monotonic())
