@@ -123,6 +123,27 @@ async def test_the_rules_of_planning_are_compared_once_the_database_is_available
             await compared.wait()
 
 
+async def test_what_is_due_and_can_not_be_claimed_is_tried_again_after_a_pause(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program may have locked it; without a pause, its transaction would keep a whole processor busy."""
+    tries: list[datetime] = []
+
+    def nothing(_connection: Connection, now: datetime, **_facts: object) -> list[Any]:
+        tries.append(now)
+        return []
+
+    monkeypatch.setattr(poller, "claim", nothing)
+    monkeypatch.setattr(poller, "LOCKED_PAUSE", 0.2)
+    async with start() as engine:
+        await engine.insert("r1")
+        with trio.fail_after(10):
+            while len(tries) < 4:  # noqa: ASYNC110 - it happens on another thread
+                await trio.sleep(0.005)
+    assert tries[1] - tries[0] < timedelta(seconds=0.2)  # another daemon may have been faster
+    assert tries[2] - tries[1] >= timedelta(seconds=0.2)
+
+
 async def test_no_more_requests_are_in_flight_than_there_are_lines(start: Start) -> None:
     async def slowly(placement: Placement) -> Answer:
         await trio.sleep(0.02)
