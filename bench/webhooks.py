@@ -12,7 +12,7 @@ from uuid import uuid4
 from bench.figure import Bar, Figure
 from bench.program import SECRET, daemon, server
 from bench.rows import MESSAGE, phone
-from bench.wire import drive, rendered
+from bench.wire import Burst, burst, drive, rendered
 from reminderd.clock import SystemClock
 from reminderd.providers.generic.webhooks import signer
 from reminderd.store.connection import Connection, transaction
@@ -23,6 +23,8 @@ CONNECTIONS: Final = 16
 ROUNDS: Final = 7
 A_ROUND: Final = 1_000
 """Webhooks of one round, each for a call of its own."""
+A_BURST: Final = 1_500
+BURST_CONNECTIONS: Final = 480
 
 _TRANSCRIPT: Final = (
     "Your appointment is tomorrow at nine. Please press one to confirm. - Yes, I will be there. - Thank you."
@@ -37,6 +39,7 @@ def measure(folder: Path) -> list[Figure]:
         open_sync(ours.database) as connection,
     ):
         rounds = [_round(connection, f"{ours.url}/webhooks/call-status", empty, raw) for _ in range(ROUNDS + 1)]
+        morning = _morning(connection, f"{ours.url}/webhooks/call-status")
     durable, answered, sent = zip(*rounds[1:], strict=True)  # the first was to warm up
     return [
         Figure(
@@ -50,6 +53,14 @@ def measure(folder: Path) -> list[Figure]:
             name="webhooks, durable", value=median(durable), unit="/s", meaning="by the daemon, every one a call's end"
         ),
         Figure(name="webhooks, empty", value=median(answered), unit="/s", meaning="by the empty handler"),
+        Figure(
+            name="webhooks, burst: refused",
+            value=float(morning.refused),
+            unit="",
+            bar=Bar("at most", 0),
+            meaning=f"of {A_BURST:,} that come at once over {BURST_CONNECTIONS} connections",
+        ),
+        Figure(name="webhooks, burst: slowest", value=morning.slowest, unit="s", meaning="to be answered"),
         Figure(
             name="webhooks, client", value=median(sent), unit="/s", meaning="what the load client can drive at least"
         ),
@@ -70,6 +81,14 @@ def _round(connection: Connection, ours: str, empty: str, raw: str) -> tuple[flo
     ).fetchone()[0]
     assert unreported == 0, f"{unreported} webhooks were answered and not recorded"
     return rates
+
+
+def _morning(connection: Connection, url: str) -> Burst:
+    """What becomes of the webhooks of nine in the morning."""
+    now = SystemClock().now()
+    calls = [(str(uuid4()), str(uuid4())) for _ in range(A_BURST)]
+    transaction(connection, partial(_add_accepted, calls=calls), now)
+    return burst(url, _signed(url, [_report(*call) for call in calls], now), connections=BURST_CONNECTIONS)
 
 
 def _add_accepted(connection: Connection, now: datetime, *, calls: Sequence[tuple[str, str]]) -> None:
@@ -110,6 +129,11 @@ def _report(reminder_id: str, call_id: str) -> str:
 
 def _rate(url: str, bodies: Sequence[str], now: datetime) -> float:
     """Send each body once, signed beforehand; how many were answered a second."""
+    requests = _signed(url, bodies, now)
+    return len(requests) / drive(url, requests, connections=CONNECTIONS)
+
+
+def _signed(url: str, bodies: Sequence[str], now: datetime) -> list[bytes]:
     webhook = signer(SECRET)
     requests = []
     for body in bodies:
@@ -121,4 +145,4 @@ def _rate(url: str, bodies: Sequence[str], now: datetime) -> float:
             "webhook-signature": webhook.sign(message_id, now, body),
         }
         requests.append(rendered("POST", url, headers, body.encode()))
-    return len(requests) / drive(url, requests, connections=CONNECTIONS)
+    return requests

@@ -57,6 +57,44 @@ def rendered(method: str, url: str, headers: dict[str, str], body: bytes = b"") 
     return "\r\n".join(lines).encode() + body
 
 
+@frozen
+class Burst:
+    """What became of requests that came all at once."""
+
+    refused: int
+    """Answered, but not with 200."""
+    slowest: float
+    """Seconds from the first byte of a request to its answer."""
+
+
+def burst(url: str, requests: Sequence[bytes], *, connections: int) -> Burst:
+    """Send all requests over so many connections, each its next one when it has its answer, whatever that is."""
+    return trio.run(_burst, url, requests, connections)
+
+
+async def _burst(url: str, requests: Sequence[bytes], connections: int) -> Burst:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    queue, took, refused = iter(requests), [0.0], [0]
+
+    async def send_one_after_another(host: str, port: int) -> None:
+        wire = Wire(await trio.open_tcp_stream(host, port))
+        for request in queue:
+            began = trio.current_time()
+            await wire.stream.send_all(request)
+            answer = await wire.receive()
+            assert answer is not None, "the server hung up"
+            took.append(trio.current_time() - began)
+            refused[0] += not answer.head.startswith(b"HTTP/1.1 200")
+        await wire.stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(connections):
+            nursery.start_soon(send_one_after_another, parts.hostname, parts.port)
+    return Burst(refused[0], max(took))
+
+
 def drive(url: str, requests: Sequence[bytes], *, connections: int) -> float:
     """Send all requests over so many keep-alive connections; the seconds from the first byte to the last answer.
 

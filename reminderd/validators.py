@@ -14,9 +14,8 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from ipaddress import ip_address
 from itertools import pairwise
-from pathlib import PurePosixPath
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from babel import Locale
 
@@ -60,7 +59,6 @@ ENCODINGS: Final = frozenset(
 _KEY_NAME: Final = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+)*[0-9]{0,2}")
 _KEY_NAME_LENGTH: Final = 40
 
-_SQLITE: Final = "sqlite:///"
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _TIME: Final = re.compile(r"(?:([01][0-9]|2[0-3]):([0-5][0-9]))|24:00")
 _SIZE: Final = re.compile(r"[1-9][0-9]{0,5} ?[KMG]B")
@@ -136,33 +134,6 @@ def results_url_error(text: str) -> str | None:
 def required_url_error(text: str) -> str | None:
     """Reject what `url_error` rejects, and ""."""
     return url_error(text) if text else "is empty"
-
-
-def database_url_error(text: str) -> str | None:
-    """Reject what is not the URL of an SQLite file, for which see `database_path`."""
-    if not text.lower().startswith("sqlite:"):
-        return "is not a URL of SQLite, the only database that is supported"
-    if not text.lower().startswith(_SQLITE):
-        return "needs three slashes, or four before an absolute path"
-    name = text[len(_SQLITE) :]
-    if "?" in name or "#" in name:
-        return "contains a query or a fragment (write ? in a file name as %3F, and # as %23)"
-    if re.search(r"%(?![0-9A-Fa-f]{2})", name):
-        return "contains a % without two hexadecimal digits after it (write % in a file name as %25)"
-    try:
-        name = unquote(name, errors="strict")
-    except UnicodeDecodeError:
-        return "contains %-escapes that are not UTF-8"
-    if name == ":memory:":
-        return "is a database in memory, which would be lost at each stop"
-    if not name or name.endswith("/"):
-        return "names no file"
-    return path_error(name)
-
-
-def database_path(url: str) -> PurePosixPath:
-    """Return the file of a valid database URL: a relative path after three slashes, an absolute one after four."""
-    return PurePosixPath(unquote(url[len(_SQLITE) :]))
 
 
 def host_error(text: str) -> str | None:

@@ -8,9 +8,9 @@ from hypothesis import settings
 from loguru import logger
 
 from tests.support.case_ids import LONGEST, case_id
-from tests.support.databases import new_target, target
+from tests.support.databases import is_for_its_engine, large_target, new_target, run_on_each_engine, target
 
-__all__ = ["new_target", "target"]
+__all__ = ["large_target", "new_target", "target"]
 
 # The same examples each time, so that a test that passes here passes there. New ones: --hypothesis-profile=default.
 settings.register_profile("same-each-time", derandomize=True, deadline=None)
@@ -23,8 +23,13 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return None if simple or (isinstance(val, str) and len(val) <= LONGEST) else case_id(val)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    run_on_each_engine(metafunc)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest tests, so that several workers end at about the same time."""
+    """Keep the cases of each engine; begin with the longest tests, so that several workers end at about one time."""
+    items[:] = filter(is_for_its_engine, items)
     items.sort(key=lambda item: item.get_closest_marker("chaos") is None)
 
 

@@ -135,7 +135,7 @@ def _refuse_or_warn(config: Config, number: str, *, is_running: bool) -> None:
     daemon = ask(config.web) if is_running else None
     if isinstance(daemon, str):
         fail(f"not called: {daemon}")
-    if not config.database.path.exists():
+    if config.database.is_missing:
         if daemon is not None:
             fail(f"not called: {another(config)}")
         return

@@ -93,7 +93,7 @@ def _clean(text: str) -> str:
 def check_config(config: Config, *, online: bool) -> None:
     """Check the configuration, warn of risks and poor scripts, and print what must be set at the provider."""
     click.echo(f"configuration: {origin(config.path)}: no mistakes")
-    click.echo(f"database: {config.database.path}")
+    click.echo(f"database: {config.database.target.spoken}")
     click.echo(f"provider: {config.provider.kind}")
     if config.desk.local_url is not None:
         click.echo(f"pages: {config.desk.local_url}, on this machine; see docs/desk.md for others")

@@ -91,7 +91,7 @@ def _with_config(command: Callable[Concatenate[Config, P], None], *, needs_all: 
             if needs_all or error.rest is None:
                 wrong(error.errors)
             config = error.rest
-            for mistake in (*error.errors, f"only the database is used: {config.database.path}"):
+            for mistake in (*error.errors, f"only the database is used: {config.database.target.spoken}"):
                 click.echo(mistake, err=True)
         with store_errors():
             command(config, *args, **kwargs)
@@ -120,10 +120,10 @@ def database(config: Config, *, is_ours_alone: bool = False) -> Iterator[Connect
 
     A new one is named on stderr, as the command may have been typed in a wrong folder, unless it `is_ours_alone`.
     """
-    is_new = not is_ours_alone and not config.database.path.exists()
+    is_new = not is_ours_alone and config.database.is_missing
     with open_sync(config.database.target) as connection:
         if is_new:
-            click.echo(f"there was no database yet: created {config.database.path}", err=True)
+            click.echo(f"there was no database yet: created {config.database.target.spoken}", err=True)
         _remember_provider(config, connection)
         yield connection
 
@@ -157,8 +157,8 @@ def _remember_provider(config: Config, connection: Connection) -> None:
 
 
 def _must_exist(config: Config) -> None:
-    if not config.database.path.exists():
-        fail(f"{config.database.path}: there is no database yet; reminderd run or add creates one")
+    if config.database.is_missing:
+        fail(f"{config.database.target.spoken}: there is no database yet; reminderd run or add creates one")
 
 
 def files_in_use(config: Config) -> dict[Path, str]:
@@ -166,7 +166,8 @@ def files_in_use(config: Config) -> dict[Path, str]:
     configuration = {config.path or Path.cwd() / FILE_NAME: "the configuration"}
     secrets = dict.fromkeys(files_with_secrets(config), "a file with secrets")
     log = {} if config.log.path is None else {config.log.path: "the log"}
-    return secrets | log | configuration | companions(config.database.path, "the database")
+    database = {} if config.database.path is None else companions(config.database.path, "the database")
+    return secrets | log | configuration | database
 
 
 def actor() -> str:

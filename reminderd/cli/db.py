@@ -1,4 +1,4 @@
-"""Check, back up, restore or migrate the database file."""
+"""Check, back up, restore or migrate the database."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,7 +14,10 @@ from reminderd.cli.output import counted, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.model import Reminder
+from reminderd.databases import PostgresServer
 from reminderd.store.connection import snapshot, transaction
+from reminderd.store.postgres import the_extra
+from reminderd.store.postgres.checks import damage_in as missing_in
 from reminderd.store.queries import Value, broken_promises
 from reminderd.store.restored import hold_after
 from reminderd.store.sqlite.copying import copy
@@ -33,7 +36,7 @@ _FILE: Final = click.Path(path_type=Path)
 
 @click.group()
 def db() -> None:
-    """Check, back up, restore or migrate the database file."""
+    """Check, back up, restore or migrate the database."""
 
 
 @db.command()
@@ -43,16 +46,17 @@ def check(config: Config) -> None:
 
     Exit code 1 if there is one. The daemon may run meanwhile.
     """
+    is_file = config.database.path is not None
     with database_to_look_at(config) as connection:
-        found = snapshot(connection, damage_in)
+        found = snapshot(connection, damage_in if is_file else missing_in)
         if not found:
             found = snapshot(connection, broken_promises)
     warning = sqlite_warning()
-    if warning is not None:
+    if is_file and warning is not None:
         click.echo(f"warning: {warning}", err=True)
     if found:
-        fail("\n".join([f"{config.database.path}: {counted(len(found), 'mistake')}", *found]))
-    click.echo(f"{config.database.path}: sound")
+        fail("\n".join([f"{config.database.target.spoken}: {counted(len(found), 'mistake')}", *found]))
+    click.echo(f"{config.database.target.spoken}: sound")
 
 
 @db.command()
@@ -64,7 +68,7 @@ def backup(config: Config, file: Path, *, force: bool) -> None:
 
     The daemon may run meanwhile.
     """
-    path = config.database.path
+    path = _file_of(config)
     if not path.exists():
         fail(f"{path}: there is no database yet")
     with closing(open_as_it_is(path)) as connection:
@@ -86,7 +90,7 @@ def restore(config: Config, file: Path, *, force: bool, from_another: bool) -> N
     reminders whose patients may have been called since are marked as failed, for staff to check.
     """
     done = restored_from(
-        config.database.path,
+        _file_of(config),
         file,
         SystemClock().now(),
         actor=actor(),
@@ -125,10 +129,14 @@ def restored(config: Config) -> None:
 def migrate(config: Config) -> None:
     """Upgrade the database to this program's schema.
 
-    The old one is copied to the same folder first. The daemon and every command that writes do the same; this one does
-    nothing else. Stop the daemon first.
+    A file is copied to the same folder first. The daemon and every command that writes do the same; this one does
+    nothing else. Stop the daemon first. On a PostgreSQL server, only this command upgrades, and the daemons may run.
     """
-    path = config.database.path
+    target = config.database.target
+    if isinstance(target, PostgresServer):
+        _upgrade_server(target)
+        return
+    path = target.path
     if not path.exists():
         fail(f"{path}: there is no database yet")
     newest = migrations()[-1].number
@@ -141,6 +149,23 @@ def migrate(config: Config) -> None:
     click.echo(f"{path}: schema {before} is now {newest}")
     if before:
         click.echo(f"copy of the old one: {older_copy(path.resolve(), before)}; delete it once the upgrade has worked")
+
+
+def _upgrade_server(server: PostgresServer) -> None:
+    with the_extra():
+        from reminderd.store.postgres.opening import upgrade  # noqa: PLC0415 - psycopg may be missing
+    done = upgrade(server)
+    if done.before == done.after:
+        click.echo(f"{server.spoken}: schema {done.after}; nothing was changed")
+    else:
+        click.echo(f"{server.spoken}: schema {done.before or 'none yet'} is now {done.after}")
+
+
+def _file_of(config: Config) -> Path:
+    """Return the database file; end with exit code 1 if there is none."""
+    if config.database.path is None:
+        fail("PostgreSQL is backed up with pg_dump or by your provider: see docs/postgresql.md")
+    return config.database.path
 
 
 def _print_restored(config: Config, done: Restored) -> None:
@@ -187,6 +212,6 @@ def _print_held(config: Config, held: Sequence[Reminder]) -> None:
             }
             for reminder in held
         ]
-        click.echo("failed, as the patients may have been called since the backup; check, and call manually:")
+        click.echo("failed, as the patients may have been called since; check, and call manually:")
         print_table(rows, _HELD_COLUMNS, config.calling.zone)
     click.echo("dialing is paused: repeat what was added, cancelled and opted out since, then reminderd resume")

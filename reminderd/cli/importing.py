@@ -208,8 +208,8 @@ def _written(opened: OpenImport, config: Config) -> ImportResult:
 def _compared(opened: OpenImport, config: Config) -> ImportResult:
     """Show what an import would do; no database is made."""
     _say_how_lines_are_read(opened.table, opened.read, config.calling.zone)
-    exists = config.database.path.exists()
-    with database_to_look_at(config, changes_nothing=True) if exists else nullcontext() as connection:
+    is_missing = config.database.is_missing
+    with nullcontext() if is_missing else database_to_look_at(config, changes_nothing=True) as connection:
         missing = opened.missing(connection)
         with interruptible() as is_interrupted, progress(opened.table.size, opened.table.position) as show:
             return opened.compare(connection, missing, show, is_interrupted)
@@ -223,7 +223,7 @@ def _one_line_for_errors(one: FileImport, *, dry_run: bool) -> Iterator[None]:
         yield
     except (UnreadableError, ColumnsError) as error:
         refusal = refusal_of(error)
-        if not dry_run and one.config.database.path.exists():
+        if not dry_run and not one.config.database.is_missing:
             with (
                 suppress(StoreUnavailableError, StoreUnusableError),
                 open_sync(one.config.database.target) as connection,

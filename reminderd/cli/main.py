@@ -49,7 +49,7 @@ COMMANDS: Final[Mapping[str, _Command]] = {
     "export": _Command("privacy:export", "Print all stored data of one phone number as JSON."),
     "erase": _Command("privacy:erase_", "Delete all reminders and calls of one phone number."),
     "purge": _Command("privacy:purge", "Erase the personal data in old reminders."),
-    "db": _Command("db:db", "Check, back up, restore or migrate the database file."),
+    "db": _Command("db:db", "Check, back up, restore or migrate the database."),
 }
 
 

@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,11 +20,8 @@ from reminderd.sandbox.generic import Sandbox
 from reminderd.sandbox.switchboard import SimulatedProvider, serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.startup import leaves
-from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.settings import real_provider
-from reminderd.store.sqlite.migrate import migrations, schema_version
-from reminderd.store.sqlite.opening import open_as_it_is
+from reminderd.store.opening import provider_of
 
 _ECHO_SECONDS: Final = 1.0
 
@@ -90,17 +86,15 @@ def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
 
     The sandbox calls nobody, but records patients as called.
     """
-    path = config.database.path
-    if not path.exists():
+    if config.database.is_missing:
         return
-    with closing(open_as_it_is(path)) as connection:
-        has_schema = snapshot(connection, partial(schema_version, newest=migrations()[-1].number))
-        kind = snapshot(connection, real_provider) if has_schema else None
+    name = config.database.target.spoken
+    kind = provider_of(config.database.target)
     if kind is None:
         return
     if insists:
         logger.warning(
-            f"all calls are simulated, though {path} has been in use with the provider {kind}:"
+            f"all calls are simulated, though {name} has been in use with the provider {kind}:"
             " patients whom nobody calls are recorded as called"
         )
         return
@@ -109,7 +103,7 @@ def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
     else:
         where = f"{config.path} names no provider"
     expected = "expected --config FILE with [provider], or --sandbox to simulate all calls"
-    wrong([f"{where}, but {path} has been in use with the provider {kind}; {expected}"])
+    wrong([f"{where}, but {name} has been in use with the provider {kind}; {expected}"])
 
 
 async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> int:

@@ -126,7 +126,7 @@ def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
 def another(config: Config) -> str:
     """Return a sentence about a daemon that answers where ours should, and uses another database."""
     answers = f"another reminderd answers at port {config.web.port}"
-    return f"{answers}: it does not use {config.database.path}; name its configuration by --config FILE"
+    return f"{answers}: it does not use {config.database.target.spoken}; name its configuration by --config FILE"
 
 
 @click.command()

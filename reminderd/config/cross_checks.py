@@ -1,7 +1,9 @@
 """Cross-check what several keys must have in common, and warn about what is valid but hardly meant."""
 
 import os
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Final
 
 from reminderd.config.schema import DAYS, Config, numbering_of, scripts_of
@@ -21,6 +23,7 @@ _REQUESTS_IN_A_LEASE: Final = 2
 
 def cross_check(config: Config) -> Iterator[CheckError]:
     """Yield an error for each rule about several keys that does not hold."""
+    yield from _database(config)
     yield from _durations(config)
     yield from _place(config)
     yield from _hours(config)
@@ -30,7 +33,18 @@ def cross_check(config: Config) -> Iterator[CheckError]:
     yield from _languages(config)
     yield from _provider(config)
     yield from _results(config)
+    yield from _backup(config)
     yield from _addresses_and_files(config)
+
+
+def _database(config: Config) -> Iterator[CheckError]:
+    if config.database.path is None and find_spec("psycopg") is None:
+        in_one_file = "this file speaks SQLite only; expected an installation for postgresql://: see docs/postgresql.md"
+        extra = "postgresql:// needs the extra: pip install 'reminderd[postgres]'"
+        yield (("database", "url"),), in_one_file if getattr(sys, "frozen", False) else extra
+    if config.database.path is not None and config.database.failover_is_lossless:
+        mistake = "is true, and a file of SQLite has no failover; expected false"
+        yield (("database", "failover_is_lossless"), ("database", "url")), mistake
 
 
 def _durations(config: Config) -> Iterator[CheckError]:
@@ -78,10 +92,9 @@ def _folder(config: Config) -> Iterator[CheckError]:
         if config.import_.expect_by:
             yield (("import", "folder"), ("import", "expect_by")), "is missing; expected the folder to which files come"
         return
-    used = {
-        config.database.path.parent: "the database",
-        **dict.fromkeys((file.parent for file in files_with_secrets(config)), "a file with secrets"),
-    }
+    used = dict.fromkeys((file.parent for file in files_with_secrets(config)), "a file with secrets")
+    if config.database.path is not None:
+        used[config.database.path.parent] = "the database"
     if config.log.path is not None:
         used[config.log.path.parent] = "the log"
     if config.path is not None:
@@ -155,6 +168,12 @@ def _results(config: Config) -> Iterator[CheckError]:
         yield (secret, ("results", "url")), missing_secret(secret)
 
 
+def _backup(config: Config) -> Iterator[CheckError]:
+    if config.backup.folder and config.database.path is None:
+        mistake = 'is set, and backups of PostgreSQL are not made by reminderd: see docs/postgresql.md; expected ""'
+        yield (("backup", "folder"), ("database", "url")), mistake
+
+
 def _addresses_and_files(config: Config) -> Iterator[CheckError]:
     if config.metrics.port and config.metrics.port == config.web.port:
         mistake = "is the same as [web].port, which the internet may reach"
@@ -165,7 +184,8 @@ def _addresses_and_files(config: Config) -> Iterator[CheckError]:
         keys = ("desk", "port"), ("web", "port"), ("metrics", "port")
         yield keys, f"is the same as {found}; expected a port of its own, or 0 for no pages"
     if config.log.path is not None:
-        used = companions(config.database.path, "the database or a file that SQLite keeps next to it")
+        file = config.database.path
+        used = {} if file is None else companions(file, "the database or a file that SQLite keeps next to it")
         if config.path is not None:
             used[config.path] = "this configuration"
         log = os.path.realpath(config.log.path)

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ FILE_NAME: Final = "config.toml"
 
 _COUNTRY: Final = ("clinic", "country")
 _DATABASE: Final = ("database", "url")
+_DATABASE_KEYS: Final = frozenset({_DATABASE, file_of(_DATABASE)})
 _KIND: Final = ("provider", "kind")
 _CALLS_PER_SECOND: Final = ("provider", "calls_per_second")
 
@@ -108,7 +110,8 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
                 is_in_file = keys[0] in secret_keys() and raw.get(file_of(keys[0])) is not None
                 raw.reject(file_of(keys[0]) if is_in_file else keys[0], mistake)
     if raw.errors:
-        names_database = raw.is_readable and raw.get(_DATABASE) is not None
+        is_certain = raw.is_readable and not raw.wrong.intersection(_DATABASE_KEYS)
+        names_database = is_certain and any(raw.get(key) is not None for key in _DATABASE_KEYS)
         raise ConfigError(raw.errors, rest=config if names_database else None)
     return config
 
@@ -126,6 +129,8 @@ class _RawConfig:
     """What relative paths in it are relative to."""
     credentials: str = ""
     """The folder in which the supervisor passes secrets to this process alone; "" if it does not."""
+    state: str = ""
+    """The folder that the supervisor keeps for our own files; "" if it does not."""
     file: Path | None = None
     is_readable: bool = True
     """False: there is a file, but its keys are not known."""
@@ -180,14 +185,18 @@ def _read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> _Raw
     """Read `path`, else the file of $REMINDERD_CONFIG, else ./config.toml, which alone may be missing."""
     named = path or environ.get("REMINDERD_CONFIG")
     file = cwd / (named or FILE_NAME)
-    credentials = environ.get("CREDENTIALS_DIRECTORY", "")  # systemd's LoadCredential
-    raw = _RawConfig(folder=file.parent, file=file, credentials=credentials)
+    as_given = partial(
+        _RawConfig,
+        credentials=environ.get("CREDENTIALS_DIRECTORY", ""),  # systemd's LoadCredential
+        state=environ.get("STATE_DIRECTORY", "").partition(":")[0],  # its StateDirectory, the first of them
+    )
+    raw = as_given(folder=file.parent, file=file)
     try:
         text = file.read_bytes().decode("utf-8-sig")  # Windows editors put a byte order mark first
         raw.tree = tomllib.loads(text)
     except (FileNotFoundError, NotADirectoryError):
         if not named:
-            return _RawConfig(folder=cwd, credentials=credentials)
+            return as_given(folder=cwd)
         mistake = "there is no such file; expected the path of the configuration"
     except OSError as error:
         mistake = f"can't be read ({error.strerror}); expected a file that this user may read"
@@ -278,7 +287,7 @@ def _completed(config: Config, raw: _RawConfig) -> Config:
         provider = evolve(provider, calls_per_second=provider.settings.calls_per_second)
     return evolve(
         config,
-        database=evolve(config.database, folder=raw.folder),
+        database=evolve(config.database, folder=raw.folder, state=raw.folder / raw.state),
         log=evolve(config.log, folder=raw.folder),
         backup=evolve(config.backup, base=raw.folder),
         results=evolve(config.results, base=raw.folder),
@@ -309,7 +318,9 @@ def _read_secret_files(config: Config, raw: _RawConfig) -> Config:
         if path[0] == "provider" and path[1] != config.provider.kind:
             continue
         try:
-            config = secrets.read(config, path, folder=raw.folder, credentials=raw.credentials)
+            is_written = raw.get(path) is not None and bool(value_at(config, path))
+            folders = secrets.Folders(own=raw.folder, credentials=raw.credentials)
+            config = secrets.read(config, path, folders, is_written=is_written)
         except ValueError as error:
             raw.reject(file_of(path), str(error))
             raw.wrong.add(path)
@@ -343,7 +354,8 @@ def changes(running: Config, wanted: Config) -> Changes:
 def _reloadable() -> Iterator[KeyPath]:
     yield from _RELOADABLE
     for secret in secret_keys():
-        yield from (secret, file_of(secret))
+        if secret != _DATABASE:  # it has a password, but says above all which database is used
+            yield from (secret, file_of(secret))
     for name, settings in PROVIDERS.items():
         yield from (("provider", name, key) for key in settings.reloadable_keys)
 

@@ -3,6 +3,7 @@
 An attribute is a key of the same name unless it is derived. `config.example.toml` explains the keys to admins.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from datetime import time, timedelta
 from functools import cache, partial
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 from attrs import asdict, evolve, field, frozen, make_class
 
 from reminderd import validators
+from reminderd.config import database_url
 from reminderd.core.answers import Capabilities
 from reminderd.core.imports import Expected
 from reminderd.core.phone import Numbering, patient_number
@@ -28,7 +30,7 @@ from reminderd.core.script.prompts import Prompt
 from reminderd.core.script.scripts import PLACEHOLDERS, Script, Scripts
 from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS, Templates
 from reminderd.core.tables.columns import FIELDS
-from reminderd.databases import SqliteFile, Target
+from reminderd.databases import PostgresServer, SqliteFile, Target
 from reminderd.keys import (
     DERIVED,
     SECRET,
@@ -70,21 +72,34 @@ _YEAR: Final = 365 * _DAY
 class DatabaseConfig:
     """Where the reminders are."""
 
-    url: str = key(
-        "sqlite:///reminderd.db", "sqlite:///file.db or sqlite:////absolute/file.db", validators.database_url_error
-    )
+    url: str = key("sqlite:///reminderd.db", database_url.EXPECTED, database_url.database_url_error, mark=SECRET)
+    url_file: str = file_path()
+    failover_is_lossless: bool = switch(default=False)
     folder: Path = field(default=Path(), metadata=DERIVED)
     """What a relative path is relative to."""
-
-    @property
-    def path(self) -> Path:
-        """The database file."""
-        return self.folder / validators.database_path(self.url)
+    state: Path = field(default=Path(), metadata=DERIVED)
+    """The folder for our own files on this machine, where the database is not a file."""
 
     @property
     def target(self) -> Target:
         """The database that is used."""
-        return SqliteFile(self.path)
+        return PostgresServer(self.url) if self.path is None else SqliteFile(self.path)
+
+    @property
+    def path(self) -> Path | None:
+        """The database file; None: the database is on a server."""
+        return None if database_url.is_postgres(self.url) else self.folder / database_url.database_path(self.url)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is no database file yet. A server says what it lacks when it is asked."""
+        return self.path is not None and not self.path.exists()
+
+    @property
+    def uploads(self) -> Path:
+        """The folder of uploaded files: next to the database file, or to what a link points to, if there is one."""
+        file = Path(os.path.realpath(self.path or self.state / "reminderd"))
+        return file.with_name(f"{file.name}.uploads")
 
 
 @frozen(kw_only=True)

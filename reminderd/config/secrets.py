@@ -4,7 +4,10 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final
 
+from attrs import frozen
+
 from reminderd.config.coercion import replaced, secret_keys, value_at
+from reminderd.config.database_url import contains_password
 from reminderd.config.schema import Config
 from reminderd.keys import KeyPath, file_of
 
@@ -12,7 +15,17 @@ CREDENTIALS: Final = "$CREDENTIALS_DIRECTORY/"
 """Before a file's name: it is in the folder in which the supervisor passes secrets to this process alone."""
 
 
-def read(config: Config, secret: KeyPath, *, folder: Path, credentials: str) -> Config:
+@frozen(kw_only=True)
+class Folders:
+    """Where the files of secrets are."""
+
+    own: Path
+    """What a file's name is relative to."""
+    credentials: str
+    """The supervisor's folder; empty: there is none."""
+
+
+def read(config: Config, secret: KeyPath, folders: Folders, *, is_written: bool) -> Config:
     """Return the configuration with this secret, read from its file if one is named.
 
     A list has one entry a line.
@@ -20,8 +33,8 @@ def read(config: Config, secret: KeyPath, *, folder: Path, credentials: str) -> 
     Args:
         config: the configuration.
         secret: the key.
-        folder: what the file's name is relative to.
-        credentials: the supervisor's folder; empty: there is none.
+        folders: where its file may be.
+        is_written: whether the configuration contains the secret itself, too.
 
     Raises:
         ValueError: The secret can't be read; the message says why and what is expected.
@@ -29,16 +42,16 @@ def read(config: Config, secret: KeyPath, *, folder: Path, credentials: str) -> 
     name: str = value_at(config, file_of(secret))
     if not name:
         return config
-    if value_at(config, secret):
+    if is_written:
         raise ValueError(f"is set in addition to {secret[-1]}; expected only one of the two")
     expected = "a file that contains nothing but the secret"
     if name.startswith(CREDENTIALS):
-        if not credentials:
+        if not folders.credentials:
             raise ValueError("CREDENTIALS_DIRECTORY is not set; expected a supervisor that sets it, as systemd does")
         expected += ", which the supervisor passes when it starts the daemon"
-        file = Path(credentials) / name.removeprefix(CREDENTIALS)
+        file = Path(folders.credentials) / name.removeprefix(CREDENTIALS)
     else:
-        file = folder / name
+        file = folders.own / name
     text = _text_in(file, expected)
     if isinstance(value_at(config, secret), str):
         return replaced(config, secret, text)
@@ -71,7 +84,13 @@ def _contains_a_secret(file: Path) -> bool:
         tree = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError):  # it has changed meanwhile
         return True
-    return any(_value_in(tree, path) for path in secret_keys())
+    return any(_is_a_secret(path, _value_in(tree, path)) for path in secret_keys())
+
+
+def _is_a_secret(path: KeyPath, value: object) -> bool:
+    if path == ("database", "url"):
+        return contains_password(str(value))
+    return bool(value)
 
 
 def _value_in(tree: dict[str, Any], path: KeyPath) -> object:

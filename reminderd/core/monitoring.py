@@ -99,8 +99,8 @@ class StatusReport:
     """All on this database that are alive, on whatever machine."""
     backlog: Backlog | None
     """Of changes of outcomes; None: none are sent."""
-    free_bytes: int
-    """On the database's disk."""
+    free_bytes: int | None
+    """On the database's disk; None: the database is on a server, whose disk can't be seen from here."""
     backup: timedelta | str | None
     """How old the newest one is; or why there is none, though there should be; None: none are wanted."""
 
@@ -175,7 +175,7 @@ def errors(report: StatusReport) -> list[Sentence]:
     if glance.paused_since is not None and at - glance.paused_since > LONG_PAUSE:
         hours = {"hours": (at - glance.paused_since) // timedelta(hours=1)}
         found.append(Sentence("staff have paused all dialing for %(hours)s hours; reminderd resume ends it", hours))
-    if report.free_bytes < DISK_FULL_SOON:
+    if report.free_bytes is not None and report.free_bytes < DISK_FULL_SOON:
         megabytes = report.free_bytes // 1_000_000
         found.append(Sentence("the disk is nearly full: %(megabytes)s MB free", {"megabytes": megabytes}))
     return [*found, *_of_files(report)]

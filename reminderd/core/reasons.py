@@ -91,7 +91,7 @@ _ENDS: Final = {
     EndCode.PROVIDER_FAILED: "the provider reported: failed",
     EndCode.UNCONFIRMED: "outcome unknown: call the patient manually",
     EndCode.NO_REPORT: "no report from the provider: call the patient manually",
-    EndCode.RESTORED: "may have been called after the backup that was restored: call the patient manually",
+    EndCode.RESTORED: "may have been called before the database was restored: call the patient manually",
     EndCode.OPTED_OUT: "opted out",
     EndCode.CANCELLED_BY_STAFF: "cancelled by staff",
     EndCode.WITHDRAWN: "cancelled over the API",

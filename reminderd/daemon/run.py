@@ -104,12 +104,20 @@ async def run(
                     config.database.target,
                     clock,
                     committed=instruments.batch,
-                    on_session=partial(check_history, rules=rules_of(config), failover_is_lossless=False),
+                    on_session=partial(
+                        check_history,
+                        rules=rules_of(config),
+                        failover_is_lossless=config.database.failover_is_lossless,
+                    ),
                 )
             )
-            desk = None if ports.desk is None else await opened.enter_async_context(open_desk(database, clock))
+            desk = (
+                None
+                if ports.desk is None
+                else await opened.enter_async_context(open_desk(database, config.database.uploads, clock))
+            )
             if desk is None:
-                remove_left_behind(config.database.path)
+                remove_left_behind(config.database.uploads)
             for warning in database.warnings:
                 logger.warning(warning)
             kind = config.provider.kind

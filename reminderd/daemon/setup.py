@@ -318,7 +318,7 @@ def _results(config: Config, context: Context, feed: Feed) -> Iterator[tuple[Job
 def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: trio.Event) -> list[DailyJob]:
     """Return what is done once a day, one thing after the other."""
     found, zone = [], config.calling.zone
-    if config.backup.path is not None:
+    if config.backup.path is not None and config.database.path is not None:
         backup = partial(backups, config.database.path, config.backup.path, keep=config.backup.keep)
         found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))
     daily = Daily(at=config.retention.time, zone=zone)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from secrets import token_hex
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
@@ -16,7 +17,6 @@ from reminderd.config import Config
 from reminderd.core.monitoring import DaemonReport, StatusReport
 from reminderd.core.rules import Rules
 from reminderd.core.wrong_tokens import Network, networks
-from reminderd.databases import SqliteFile
 from reminderd.desk.addresses import Addresses
 from reminderd.desk.catalog import Catalog, catalog_of
 from reminderd.desk.log_ins import LogIns
@@ -90,12 +90,10 @@ class DeskBase:
 
 
 @asynccontextmanager
-async def open_desk(database: Database, clock: Clock) -> AsyncIterator[DeskBase]:
-    """Open what the pages need until the end of the process."""
+async def open_desk(database: Database, folder: Path, clock: Clock) -> AsyncIterator[DeskBase]:
+    """Open what the pages need until the end of the process, with a folder for uploaded files."""
     key = await database.write(partial(desk_key, new=token_hex(32)))
-    if not isinstance(database.target, SqliteFile):
-        raise NotImplementedError
-    async with open_reader(database) as reader, open_uploads(database.target, clock) as uploads:
+    async with open_reader(database) as reader, open_uploads(database.target, folder, clock) as uploads:
         addresses, log_ins = Addresses(bytes.fromhex(key)), LogIns(database, reader, clock)
         yield DeskBase(reader=reader, addresses=addresses, log_ins=log_ins, uploads=uploads)
 

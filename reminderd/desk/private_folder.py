@@ -9,22 +9,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-ENDING: Final = ".uploads"
-"""What the folder's name adds to the database's."""
-
 _PRIVATE: Final = 0o700
 
 
 @contextmanager
-def private_folder(database: Path) -> Iterator[Path]:
-    """Make a folder for uploaded files next to the database, which is removed at the end with all that is in it.
+def private_folder(common: Path) -> Iterator[Path]:
+    """Make a folder for uploaded files inside a common one, which is removed at the end with all that is in it.
 
     What killed processes left in theirs is removed, too: each locks its own as long as it runs.
 
     Raises:
         OSError: it can't be made, or something else has its name.
     """
-    common = _common(database)
     with suppress(FileExistsError):
         common.mkdir(_PRIVATE)
     with _locked(common):  # nobody takes a folder for one left behind before its owner has locked it
@@ -42,17 +38,11 @@ def private_folder(database: Path) -> Iterator[Path]:
         os.close(held)
 
 
-def remove_left_behind(database: Path) -> None:
+def remove_left_behind(common: Path) -> None:
     """Remove what killed processes left, where no pages are served that would: these are files about patients."""
-    common = _common(database)
     with suppress(OSError), _locked(common):  # there is none, or it is no folder of ours
         for other in common.iterdir():
             _remove_if_left(other)
-
-
-def _common(database: Path) -> Path:
-    found = Path(os.path.realpath(database))
-    return found.with_name(found.name + ENDING)
 
 
 def _remove_if_left(folder: Path) -> None:

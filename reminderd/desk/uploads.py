@@ -23,7 +23,7 @@ from reminderd.config import Config
 from reminderd.core.imports import ImportStatus, in_words
 from reminderd.core.masking import without_numbers
 from reminderd.core.upsert import Intake
-from reminderd.databases import SqliteFile, Target
+from reminderd.databases import Target
 from reminderd.desk.dry_runs import Checked, Done, check, digest_of, take
 from reminderd.desk.private_folder import private_folder
 from reminderd.imports.formats import Profile, ending_of
@@ -302,18 +302,18 @@ def _log(upload: Upload) -> None:
 
 
 @asynccontextmanager
-async def open_uploads(database: SqliteFile, clock: Clock) -> AsyncIterator[Uploads]:
+async def open_uploads(database: Target, folder: Path, clock: Clock) -> AsyncIterator[Uploads]:
     """Keep uploaded files until the end; then stop what is being taken between two chunks, and delete all of them.
 
     An exception in the body is raised as it is, not in a group.
 
     Raises:
-        OSError: no private folder can be made next to the database.
+        OSError: no private folder can be made in this one.
     """
     failure: BaseException | None = None
-    with private_folder(database.path) as folder:
+    with private_folder(folder) as own:
         async with trio.open_nursery() as nursery:
-            uploads = Uploads(folder, database, clock, nursery)
+            uploads = Uploads(own, database, clock, nursery)
             nursery.start_soon(_keep_forgetting, uploads)
             try:
                 yield uploads

@@ -30,6 +30,7 @@ from reminderd.doctor.machine import (
     check_results_folder,
 )
 from reminderd.doctor.pages import check_accounts, check_pages
+from reminderd.doctor.postgres import check_server
 
 QUESTION_SECONDS: Final = 5.0
 """For one question over the network."""
@@ -48,6 +49,7 @@ async def diagnose(config: Config, clock: Clock) -> list[Finding]:
             partial(_at_once, partial(check_results_folder, config)),
             partial(check_clock, config, open_to_ask, clock),
             partial(check_database, config, clock, seconds=READING_SECONDS),
+            partial(check_server, config, clock, seconds=READING_SECONDS),
             partial(_at_once, partial(check_daemons, config, clock.now())),
             partial(check_provider, config, seconds=QUESTION_SECONDS),
             partial(_check_connections, config, open_to_ask, clock),

@@ -24,10 +24,14 @@ from attrs import frozen
 from reminderd.config import Config
 from reminderd.core import diagnosis
 from reminderd.core.diagnosis import Finding, Mark, Trial, good, unknown, warning, wrong
+from reminderd.databases import SqliteFile, Target
 from reminderd.providers.base import Probe
 from reminderd.providers.http import HttpAnswer, HttpClient, HttpFailure, HttpResult
 from reminderd.providers.registry import account_errors
+from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.opening import open_to_look
+from reminderd.store.settings import database_id
 from reminderd.store.sqlite.integrity import id_of
 from reminderd.validators import is_this_machine, shown_host
 
@@ -252,7 +256,7 @@ async def check_port(config: Config, asking: Asking) -> LocalDaemon:
     alive = await asking.get(f"{url}/health")
     if is_alive(alive):
         if await _has_another_database(config, url, asking):
-            text = f"another reminderd answers at {place}: it does not use {config.database.path}"
+            text = f"another reminderd answers at {place}: it does not use {config.database.target.spoken}"
             return LocalDaemon([wrong("port", text, _OURS)], None)
         found = [good("port", f"the daemon answers at {place}"), *_reachability(host), await _readiness(url, asking)]
         return LocalDaemon(found, url)
@@ -272,13 +276,19 @@ async def _has_another_database(config: Config, url: str, asking: Asking) -> boo
     its_id: object = document(outcome).get("database_id") if isinstance(outcome, HttpAnswer) else None
     if its_id is None:
         return False
-    file = config.database.path
-    if not file.exists():
+    if config.database.is_missing:
         return True
     try:
-        return its_id != await trio.to_thread.run_sync(partial(id_of, file))
+        return its_id != await trio.to_thread.run_sync(partial(_id_of, config.database.target))
     except (StoreUnusableError, StoreUnavailableError):  # the check of the database says so
         return False
+
+
+def _id_of(database: Target) -> str | None:
+    if isinstance(database, SqliteFile):
+        return id_of(database.path)
+    with open_to_look(database) as connection:
+        return snapshot(connection, database_id)
 
 
 def _not_running(config: Config) -> Finding:

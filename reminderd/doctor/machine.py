@@ -39,10 +39,11 @@ from reminderd.providers.http import HttpAnswer
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.daemons import alive_daemons
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.examination import Examination
 from reminderd.store.import_records import missing_file
 from reminderd.store.opening import open_to_look
 from reminderd.store.sqlite.driver import sqlite_warning
-from reminderd.store.sqlite.integrity import Examination, examine
+from reminderd.store.sqlite.integrity import examine
 from reminderd.validators import is_this_machine
 
 T = TypeVar("T")
@@ -137,11 +138,13 @@ def _version_in(folder: Path) -> str | None:
 
 def check_files(config: Config) -> list[Finding]:
     """Check the modes of the database and of files with secrets, the folder of backups, and the disks in use."""
-    database = config.database.path.resolve()
     secrets = [file for file in files_with_secrets(config) if file != config.path]
-    private = [*files_with_secrets(config), database, *(Path(f"{database}{ending}") for ending in ("-wal", "-shm"))]
+    private, shut = files_with_secrets(config), "secrets are closed to the machine's other users"
+    if config.database.path is not None:
+        database = config.database.path.resolve()
+        private += [database, *(Path(f"{database}{ending}") for ending in ("-wal", "-shm"))]
+        shut = "secrets and the database are closed to the machine's other users"
     found = [finding for file in private for finding in _modes(file.absolute(), is_secret=file in secrets)]
-    shut = "secrets and the database are closed to the machine's other users"
     return [*(found or [good("files", shut)]), *_backups(config), *_disks(config)]
 
 
@@ -182,8 +185,8 @@ def _backups(config: Config) -> list[Finding]:
 def _disks(config: Config) -> list[Finding]:
     """Return a finding for each disk, not for each folder."""
     found: dict[int, Finding] = {}
-    database, log = config.database.path.resolve().parent, config.log.path
-    folders = [(database, str(database))]
+    own, log = config.database.uploads.parent, config.log.path
+    folders = [(own, str(own))]
     if log is not None:
         folders.append((log.resolve().parent, "the folder of [log].file"))
     for folder, name in folders:
@@ -197,8 +200,10 @@ def _disks(config: Config) -> list[Finding]:
 
 
 async def check_database(config: Config, clock: Clock, *, seconds: float) -> list[Finding]:
-    """Check that it opens, is sound and up to date; it is read for so many seconds at most."""
+    """Check that a file opens, is sound and up to date; it is read for so many seconds at most."""
     file = config.database.path
+    if file is None:
+        return []
     if not file.exists():
         fix = "nothing, if this is new: reminderd run or add creates it; else correct [database].url"
         return [unknown("database", f"there is none at {file}", fix)]
@@ -213,25 +218,32 @@ async def check_database(config: Config, clock: Clock, *, seconds: float) -> lis
     except StoreUnavailableError as error:
         fix = "run this as the daemon's user, who may write to the folder; or find the program that locks the file"
         return [wrong("database", f"{file}: {error}", fix)]
-    found = [*_soundness(seen, str(file), seconds), schema(seen.version, seen.newest), wal(seen.wal_bytes)]
+    found = [*soundness(seen, str(file), seconds), schema(seen.version, seen.newest), wal(seen.wal_bytes)]
+    bug = sqlite_warning()
+    if bug is not None:
+        found.append(warning("SQLite", bug, "see database.md, Which SQLite"))
+    return [*found, *look_at_rows(seen, str(file), config, clock)]
+
+
+def look_at_rows(seen: Examination, name: str, config: Config, clock: Clock) -> list[Finding]:
+    """Judge what the rows of a database of this name show."""
+    found = []
     if seen.provider is not None and config.provider.kind == "sandbox" and not config.provider.is_stated:
         text = (
-            f"{file} has been in use with the provider {seen.provider}, and none is configured: reminderd run refuses"
+            f"{name} has been in use with the provider {seen.provider}, and none is configured: reminderd run refuses"
         )
         found.append(wrong("database", text, "use the configuration that names it: in its folder, or by --config FILE"))
     if seen.unreached_since is not None:
         found.append(unreached(seen.unreached_since, config.calling.zone))
     if config.results.url and seen.unsent is not None:
         found += diagnosis.results(seen.unsent, clock.now())
-    bug = sqlite_warning()
-    if bug is not None:
-        found.append(warning("SQLite", bug, "see database.md, Which SQLite"))
     return found + uncallable(seen.uncallable)
 
 
-def _soundness(seen: Examination, file: str, seconds: float) -> list[Finding]:
+def soundness(seen: Examination, name: str, seconds: float) -> list[Finding]:
+    """Judge the errors of a database of this name, which was read for so many seconds at most."""
     if seen.mistakes is None:
-        why = f"{file} opens; it could not be read through within {seconds:g} s"
+        why = f"{name} opens; it could not be read through within {seconds:g} s"
         return [unknown("database", why, "reminderd db check has no time limit")]
     shown = [
         wrong("database", mistake, "see operations.md, db check")
@@ -239,7 +251,7 @@ def _soundness(seen: Examination, file: str, seconds: float) -> list[Finding]:
     ]
     if len(shown) < len(seen.mistakes):
         shown.append(wrong("database", f"{len(seen.mistakes) - len(shown)} more", "reminderd db check lists them all"))
-    return shown or [good("database", f"{file} opens and is sound")]
+    return shown or [good("database", f"{name} opens and is sound")]
 
 
 def check_daemons(config: Config, now: datetime) -> list[Finding]:
@@ -286,7 +298,7 @@ def _missing(config: Config, now: datetime) -> datetime | None:
 
 def _in_database(config: Config, read: Callable[[Connection], T]) -> T | None:
     """Return what is in the database; None: it can't be read, or has not the newest schema."""
-    if not config.database.path.is_file():
+    if config.database.is_missing:
         return None
     try:
         with open_to_look(config.database.target) as connection:

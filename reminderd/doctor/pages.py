@@ -42,7 +42,7 @@ async def check_pages(config: Config, asking: Asking) -> list[Finding]:
 
 def check_accounts(config: Config) -> list[Finding]:
     """Check who may log in; nothing is reported without pages."""
-    if not config.desk.port or not config.database.path.is_file():
+    if not config.desk.port or config.database.is_missing:
         return []
     try:
         with open_to_look(config.database.target) as connection:

@@ -158,4 +158,4 @@ def log_quiet(until: datetime | None) -> None:
     if until is None:
         logger.info("the quiet time after the restore is over: reminders are called again")
     else:
-        logger.warning(f"a backup was restored: nobody is called before {until:%Y-%m-%d %H:%M} UTC")
+        logger.warning(f"the database was restored: nobody is called before {until:%Y-%m-%d %H:%M} UTC")

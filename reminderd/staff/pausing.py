@@ -26,12 +26,12 @@ def resume(connection: Connection, now: datetime, *, actor: str, rules: Rules, s
         seen: the mark of the pause that was shown to that person; another one may have another reason.
 
     Raises:
-        NotAllowedError: there is another pause; or a backup was restored, and until when nobody is called.
+        NotAllowedError: there is another pause; or the database was restored, and until when nobody is called.
     """
     present = pause_mark(connection)
     if present and present != seen:
         raise NotAllowedError("somebody has paused dialing again since, with another reason")
     _, until = standstill(connection.execute(STANDSTILL), rules)
     if until is not None and now < until:
-        raise NotAllowedError("a backup was restored: nobody is called before %(until)s", {"until": until})
+        raise NotAllowedError("the database was restored: nobody is called before %(until)s", {"until": until})
     return set_pause(connection, now, on=False, reason=None, actor=actor)

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta
+from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -83,6 +84,7 @@ def status_report(seen: DatabaseReport, daemon: DaemonReport | str, config: Conf
         daemon: what it reports; or why it could not be asked.
         config: the clinic's.
     """
+    file = config.database.path
     return StatusReport(
         at=seen.at,
         daemon=daemon,
@@ -94,18 +96,18 @@ def status_report(seen: DatabaseReport, daemon: DaemonReport | str, config: Conf
         missing_file=seen.missing_file,
         daemons=seen.daemons,
         backlog=seen.backlog,
-        free_bytes=shutil.disk_usage(config.database.path.parent).free,
-        backup=_backup(config, seen.database_id or "", seen.at),
+        free_bytes=None if file is None else shutil.disk_usage(file.parent).free,
+        backup=None if file is None else _backup(config, file, seen.database_id or "", seen.at),
     )
 
 
-def _backup(config: Config, own_id: str, now: datetime) -> timedelta | str | None:
+def _backup(config: Config, file: Path, own_id: str, now: datetime) -> timedelta | str | None:
     """Return the newest backup's age; or why there is none, though there should be; None: none are wanted."""
     folder = config.backup.path
     if folder is None:
         return None
     try:
-        age = backup_age(folder, config.database.path, own_id, now)
+        age = backup_age(folder, file, own_id, now)
     except CopyError as error:
         return f"backup: {str(error).replace(str(folder), _FOLDER)}"
     return f"backup: there is none in {_FOLDER}" if age is None else age
@@ -124,7 +126,7 @@ def pauses(connection: Connection, *, config: Config, now: datetime) -> list[Sen
         _, until = standstill(connection.execute(STANDSTILL), rules_of(config))
         if until is not None and now < until:
             values = {"until": until}
-            found.append(Sentence("a backup was restored: nobody is called before %(until)s", values))
+            found.append(Sentence("the database was restored: nobody is called before %(until)s", values))
     return found
 
 
@@ -155,9 +157,16 @@ def lines_of(report: StatusReport) -> list[tuple[Sentence, Part]]:
         (Sentence("can't be called"), _counted(report.uncallable)),
         (Sentence("last import"), _imported(report.last_import)),
         (Sentence("dialing"), report.pauses or Sentence("running")),
-        (Sentence("disk free"), Sentence("%(megabytes)s MB", {"megabytes": report.free_bytes // 1_000_000})),
-        (Sentence("backup"), _age(report.backup)),
+        *([] if report.free_bytes is None else _of_the_file(report.free_bytes, report.backup)),
         *([] if report.backlog is None else [(Sentence("results"), _unsent(report.backlog, now))]),
+    ]
+
+
+def _of_the_file(free_bytes: int, backup: timedelta | str | None) -> list[tuple[Sentence, Part]]:
+    """Return what a database on a server does not have."""
+    return [
+        (Sentence("disk free"), Sentence("%(megabytes)s MB", {"megabytes": free_bytes // 1_000_000})),
+        (Sentence("backup"), _age(backup)),
     ]
 
 

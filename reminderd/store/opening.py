@@ -2,11 +2,14 @@
 
 from contextlib import AbstractContextManager, closing
 from datetime import timedelta
+from functools import partial
 
 from reminderd.databases import PostgresServer, Target
-from reminderd.store.connection import Connection
+from reminderd.store.connection import Connection, snapshot
 from reminderd.store.postgres import the_extra
+from reminderd.store.settings import real_provider
 from reminderd.store.sqlite import opening as sqlite
+from reminderd.store.sqlite.migrate import migrations, schema_version
 
 
 def open_sync(target: Target, *, busy_timeout: timedelta = sqlite.BUSY_TIMEOUT) -> AbstractContextManager[Connection]:
@@ -37,3 +40,19 @@ def open_to_look(target: Target) -> AbstractContextManager[Connection]:
             from reminderd.store.postgres import opening as postgres  # noqa: PLC0415 - psycopg may be missing
         return postgres.open_to_look(target)
     return closing(sqlite.open_to_look(target.path))
+
+
+def provider_of(target: Target) -> str | None:
+    """Return the real provider that an existing database of any schema was last opened for; None: none, or no tables.
+
+    Raises:
+        StoreUnusableError: This isn't our database, or a newer reminderd's.
+        StoreUnavailableError: It is locked, the server is away ….
+    """
+    if isinstance(target, PostgresServer):
+        with the_extra():
+            from reminderd.store.postgres import opening as postgres  # noqa: PLC0415 - psycopg may be missing
+        return postgres.provider_of(target)
+    with closing(sqlite.open_as_it_is(target.path)) as connection:
+        has_tables = snapshot(connection, partial(schema_version, newest=migrations()[-1].number))
+        return snapshot(connection, real_provider) if has_tables else None

@@ -14,7 +14,7 @@ from reminderd.metrics import CONTENT_TYPE
 from reminderd.web.api import Api, Throttle, api_views
 from reminderd.web.bodies import RequestLimits, with_bounded_bodies
 from reminderd.web.documents import View, json_app, ready_reply, reply, unavailable
-from reminderd.web.webhooks import Webhooks, webhook_views
+from reminderd.web.webhooks import WebhookEndpoint, Webhooks
 
 Readiness: TypeAlias = Callable[[], Awaitable[Mapping[str, str | None]]]
 """Returns each part that this process runs, with what is wrong with it in words for the admin, or None."""
@@ -102,7 +102,10 @@ def build_app(
             webhooks and nothing else; anything about another call is sent again later, to the daemon.
     """
     in_work = trio.Semaphore(limits.in_work)
-    views = webhook_views(webhooks, limits=limits, in_work=in_work, answered=answered, knows_one_call=knows_one_call)
+    endpoint = WebhookEndpoint(
+        webhooks=webhooks, limits=limits, in_work=in_work, answered=answered, knows_one_call=knows_one_call
+    )
+    views: list[tuple[str, str, View]] = []
     if not knows_one_call:
         views += health.views
         if api is not None:
@@ -110,4 +113,5 @@ def build_app(
     app = json_app("reminderd.web", views)
     if knows_one_call:
         app.register_error_handler(HTTPException, unavailable)
+    app.asgi_app = endpoint.before(app.asgi_app)  # type: ignore[method-assign,assignment]  # Quart's way to wrap an app
     return with_bounded_bodies(app, limits)

@@ -1,11 +1,18 @@
-"""Receives a provider's webhooks: body, place, signature, in this order; the provider's own routes answer them."""
+"""Receives a provider's webhooks: body, place, signature, in this order; the provider's own routes answer them.
 
-from collections.abc import Callable, Sequence
+No web framework is in between: it would take longer than everything else that is done for a webhook.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, TypeAlias, cast
 
 import trio
 from attrs import frozen
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 from loguru import logger
-from quart import Response, request
 
 from reminderd.providers.base import (
     Answering,
@@ -18,7 +25,11 @@ from reminderd.providers.base import (
 )
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, RequestLimits, TooLargeError, body_of
-from reminderd.web.documents import View, reply, unavailable
+from reminderd.web.documents import RETRY_AFTER_SECONDS
+
+_JSON: Final = "application/json"
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+_PART: Final = re.compile(r"<\w+>")
 
 
 @frozen(kw_only=True)
@@ -29,77 +40,107 @@ class Webhooks:
     recorder: Recorder
 
 
-def webhook_views(
-    webhooks: Webhooks,
-    *,
-    limits: RequestLimits,
-    in_work: trio.Semaphore,
-    answered: Callable[[int], None],
-    knows_one_call: bool,
-) -> list[tuple[str, str, View]]:
-    """Return method, path and view of each webhook.
+@frozen
+class Reply:
+    """The answer to a webhook."""
 
-    Args:
-        webhooks: the provider's.
-        limits: what none of them may exceed.
-        in_work: has a place for each request that may be in work; without one the provider is asked to come again.
-        answered: receives the HTTP status of each answer.
-        knows_one_call: see `build_app`. A GET is about no certain call, and not served then.
-    """
+    status: int
+    body: bytes = b""
+    content_type: str | None = _JSON
+    """None: there is no content."""
+    headers: Mapping[str, str] = _NO_HEADERS
 
-    def view_of(route: Route) -> View:
-        async def view(**_parts_of_the_path: str) -> Response:
-            try:
-                response = await _received(route, webhooks.provider, limits, in_work)
-            except Exception:  # a bug, which `unexpected_error` answers
-                answered(500)
-                raise
-            if knows_one_call and not response.status_code < 300:
-                response = await unavailable()
-            answered(response.status_code)
-            return response
-
-        return view
-
-    routes = webhooks.provider.routes(webhooks.recorder)
-    served = [route for route in routes if route.method == "POST" or not knows_one_call]
-    return [(route.method, route.path, view_of(route)) for route in served]
+    async def send(self, send: ASGISendCallable) -> None:
+        """Send it to the server."""
+        headers = {"content-length": str(len(self.body)), **self.headers}
+        if self.content_type is not None:
+            headers["content-type"] = self.content_type
+        encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": self.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
-async def _received(
-    route: Route, provider: WebhookProvider, limits: RequestLimits, in_work: trio.Semaphore
-) -> Response:
-    try:
-        with trio.fail_after(limits.body_seconds):
-            body = await body_of(request.scope).read()
-    except IncompleteError:  # nobody is there to see an answer
-        return Response(b"", 408)
-    except TooLargeError:
-        return _refused(413, "Payload too large")
-    except trio.TooSlowError:
-        return _refused(408, "Request timeout")
-    except NoMemoryLeftError:
-        return await _later("too many large requests at once")
-    # No place while its body is on the way: slow senders would keep everybody else out.
-    try:
-        in_work.acquire_nowait()
-    except trio.WouldBlock:
-        return await _later("too many webhooks at once")
-    try:
-        return await _answered(_webhook(body), route.answer, provider)
-    finally:
-        in_work.release()
+Answered: TypeAlias = Callable[[int], None]
+"""Receives the HTTP status of the answer to each webhook."""
 
 
-def _webhook(body: bytes) -> Webhook:
-    scope = request.scope
+@frozen(kw_only=True)
+class WebhookEndpoint:
+    """What every webhook goes through."""
+
+    webhooks: Webhooks
+    limits: RequestLimits
+    in_work: trio.Semaphore
+    """Has a place for each request that may be in work; without one the provider is asked to come again."""
+    answered: Answered
+    knows_one_call: bool
+    """See `build_app`. A GET is about no certain call, and not served then."""
+
+    def before(self, app: ASGIFramework) -> ASGIFramework:
+        """Return an app that answers the webhooks itself, and leaves everything else to `app`."""
+        routes = [
+            (re.compile(_PART.sub("[^/]+", route.path)), route)
+            for route in self.webhooks.provider.routes(self.webhooks.recorder)
+            if route.method == "POST" or not self.knows_one_call
+        ]
+
+        async def webhooks_first(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            route = None
+            if scope["type"] == "http":
+                path = scope["path"]
+                route = next((route for pattern, route in routes if pattern.fullmatch(path)), None)
+            if route is None:
+                await app(scope, receive, send)
+            else:
+                reply = await self._answer(route, cast("HTTPScope", scope))
+                await reply.send(send)
+
+        return webhooks_first
+
+    async def _answer(self, route: Route, scope: HTTPScope) -> Reply:
+        if scope["method"] != route.method:
+            return _later() if self.knows_one_call else _wrong_method(route)
+        try:
+            reply = await self._received(route, scope)
+        except Exception:  # noqa: BLE001 - a bug must not look like an answer of the provider's route
+            logger.exception(f"unexpected error in {scope['method']} {scope['path']}")
+            reply = _refusal(500, "Internal server error")
+        if self.knows_one_call and not reply.status < 300:
+            reply = _later()
+        self.answered(reply.status)
+        return reply
+
+    async def _received(self, route: Route, scope: HTTPScope) -> Reply:
+        try:
+            with trio.fail_after(self.limits.body_seconds):
+                body = await body_of(scope).read()
+        except IncompleteError:  # nobody is there to see an answer
+            return Reply(408)
+        except TooLargeError:
+            return _refused(413, "Payload too large")
+        except trio.TooSlowError:
+            return _refused(408, "Request timeout")
+        except NoMemoryLeftError:
+            return _not_recorded("too many large requests at once")
+        # No place while its body is on the way: slow senders would keep everybody else out.
+        try:
+            self.in_work.acquire_nowait()
+        except trio.WouldBlock:
+            return _not_recorded("too many webhooks at once")
+        try:
+            return await _answered(_webhook(scope, body), route.answer, self.webhooks.provider)
+        finally:
+            self.in_work.release()
+
+
+def _webhook(scope: HTTPScope, body: bytes) -> Webhook:
     query = scope["query_string"]
     target = scope["raw_path"] + (b"?" + query if query else b"")
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     return Webhook(target=target.decode("latin-1"), headers=headers, body=body)
 
 
-async def _answered(webhook: Webhook, answer: Answering, provider: WebhookProvider) -> Response:
+async def _answered(webhook: Webhook, answer: Answering, provider: WebhookProvider) -> Reply:
     if not provider.verified(webhook):
         return _refused(provider.forged_status, "Invalid signature")
     try:
@@ -112,16 +153,32 @@ async def _answered(webhook: Webhook, answer: Answering, provider: WebhookProvid
         with logger.contextualize(reminder=error):
             return _refused(404, "Unknown reminder")
     except StoreUnavailableError as error:
-        return await _later(str(error))
-    return Response(found.body, found.status, content_type=found.content_type)
+        return _not_recorded(str(error))
+    return Reply(found.status, found.body, found.content_type)
 
 
-def _refused(status: int, error: str, details: Sequence[str] = ()) -> Response:
+def _refused(status: int, error: str, details: Sequence[str] = ()) -> Reply:
     """Refuse a webhook, with a line in the log."""
     logger.warning(f"webhook refused with {status}: {'; '.join((error, *details))}")
-    return reply(status, {"error": error, "details": details} if details else {"error": error})
+    return _refusal(status, error, details)
 
 
-async def _later(reason: str) -> Response:
+def _not_recorded(reason: str) -> Reply:
     logger.warning(f"webhook not recorded, answered with 503: {reason}")
-    return await unavailable()
+    return _later()
+
+
+def _later() -> Reply:
+    """Ask the provider to send the webhook again."""
+    return _refusal(503, "Service unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def _wrong_method(route: Route) -> Reply:
+    return _refusal(405, "Method not allowed", headers={"Allow": route.method})
+
+
+def _refusal(
+    status: int, error: str, details: Sequence[str] = (), *, headers: Mapping[str, str] = _NO_HEADERS
+) -> Reply:
+    content = {"error": error, "details": details} if details else {"error": error}
+    return Reply(status, json.dumps(content).encode(), headers=headers)

@@ -14,8 +14,8 @@ from reminderd.core.answers import Capabilities
 from reminderd.core.model import Status
 from reminderd.core.outcomes import Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.store.opening import open_sync
 from reminderd.store.rows import REMINDERS
-from reminderd.store.sqlite.opening import open_sync
 
 NOW = datetime(2027, 3, 2, 15, 12, 20, tzinfo=UTC)
 
@@ -23,7 +23,7 @@ NOW = datetime(2027, 3, 2, 15, 12, 20, tzinfo=UTC)
 def test_the_day_has_something_of_everything(tmp_path: Path) -> None:
     config = configured(tmp_path, "en", ZoneInfo("America/New_York"))
     rules = rules_of(config, provider="twilio", account=ACCOUNT_SID, capabilities=Capabilities(asks_what_to_say=True))
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         write_day(connection, NOW, rules)
         rows = connection.execute(f"SELECT {REMINDERS.names} FROM reminders").fetchall()
         acts = {row["act"] for row in connection.execute("SELECT act FROM audit").fetchall()}

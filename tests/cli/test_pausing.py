@@ -85,7 +85,7 @@ def test_the_quiet_time_after_a_restore_is_shown_until_it_is_over(terminal: Term
     terminal.add()
     terminal.type("db", "backup", "copy.db")
     terminal.type("db", "restore", "copy.db", "--force")
-    quiet = r"a backup was restored: nobody is called before \d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    quiet = r"the database was restored: nobody is called before \d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
     assert "resume ends it" in terminal.type("list").stderr, "a pause comes first"
     assert re.fullmatch(quiet + "\n", terminal.type("resume").stderr)
     assert re.fullmatch(quiet + "\n", terminal.type("list").stderr)

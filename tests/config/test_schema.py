@@ -132,42 +132,6 @@ def test_seconds_may_be_whole_or_not(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "path"),
-    [
-        ("sqlite:///a.db", "a.db"),
-        ("sqlite:////var/lib/a.db", "/var/lib/a.db"),
-        ("SQLITE:///folder/with%20space/a%25b.db", "folder/with space/a%b.db"),
-        ("sqlite:///../caf%C3%A9.db", "../café.db"),
-    ],
-)
-def test_a_database_url_names_a_file(load: Load, tmp_path: Path, url: str, path: str) -> None:
-    assert load(f'[database]\nurl = "{url}"').database.path == tmp_path / path
-
-
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("postgres://user:s3cret@host/db", "the only database that is supported"),
-        ("file:a.db", "the only database that is supported"),
-        ("", "the only database that is supported"),
-        ("sqlite://a.db", "three slashes"),
-        ("sqlite:///", "names no file"),
-        ("sqlite:///folder/", "names no file"),
-        ("sqlite:///:memory:", "in memory"),
-        ("sqlite:///a.db?mode=ro", "query"),
-        ("sqlite:///a#b.db", "fragment"),
-        ("sqlite:///100%.db", "%25"),
-        ("sqlite:///%ff.db", "not UTF-8"),
-        ("sqlite:///a%00.db", "control character"),
-    ],
-)
-def test_any_other_database_url_is_an_error(errors: Errors, url: str, message: str) -> None:
-    (line,) = errors(None, {"DATABASE_URL": url}) if url else errors('[database]\nurl = ""')
-    assert message in line
-    assert "s3cret" not in line
-
-
-@pytest.mark.parametrize(
     ("url", "message"),
     [
         ("ftp://clinic.example", "https://"),

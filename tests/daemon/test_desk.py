@@ -4,7 +4,6 @@ from pathlib import Path
 
 import httpx
 
-from reminderd.desk.private_folder import ENDING
 from reminderd.store.settings import setting
 from reminderd.store.sqlite.opening import open_sync
 from tests.daemon.test_reload import PATIENCE, started
@@ -37,7 +36,7 @@ async def test_without_a_port_nothing_is_kept_for_pages(tmp_path: Path) -> None:
 async def test_what_a_killed_process_left_is_removed_although_the_pages_are_off_now(
     tmp_path: Path,
 ) -> None:
-    left = tmp_path / f"clinic.db{ENDING}" / "0123456789abcdef" / "1.csv"
+    left = tmp_path / "clinic.db.uploads" / "0123456789abcdef" / "1.csv"
     left.parent.mkdir(parents=True)
     left.write_text("a patient")
     async with started(tmp_path):

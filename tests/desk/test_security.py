@@ -19,11 +19,12 @@ from reminderd.config.load import load_config
 from reminderd.core.logins import Role
 from reminderd.daemon import run
 from reminderd.daemon.run import Running
+from reminderd.databases import SqliteFile
 from reminderd.desk.app import ROUTES
 from reminderd.desk.sessions import COOKIE
 from reminderd.passwords import hash_password
 from reminderd.store.connection import transaction
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.opening import open_sync
 from reminderd.store.users import Secrets, add_user, remove_user, set_secrets
 from tests.desk.scanner import HOSTILE
 from tests.desk.test_scanner import NUMBER, PATIENT, hostile_clinic
@@ -322,7 +323,7 @@ async def test_a_password_is_nowhere_but_in_its_hash(tmp_path: Path) -> None:
         await guess(desk)
         await guess(desk, name=GUESS)
     logger.remove(sink)
-    with open_sync(tmp_path / "reminderd.db") as connection:
+    with open_sync(SqliteFile(tmp_path / "reminderd.db")) as connection:
         tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
         rows = [tuple(row) for table in tables for row in connection.execute(f"SELECT * FROM {table['name']}")]
     for password in (PASSWORD, GUESS):
@@ -358,7 +359,7 @@ async def a_running_clinic(folder: Path) -> AsyncIterator[tuple[Clinic, Running]
         text = (folder / "config.toml").read_text().replace("[web]\n", '[web]\ntrusted_proxies = ["127.0.0.1"]\n')
         (folder / "config.toml").write_text(text)
         config: Config = load_config(folder / "config.toml", {}, folder)
-        with open_sync(config.database.path) as connection:
+        with open_sync(config.database.target) as connection:
             secrets = Secrets(password_hash=hash_password(PASSWORD), totp_secret=None)
             new = partial(add_user, name=NAME, role=Role.DESK, secrets=secrets, actor="root")
             transaction(connection, new, SystemClock().now())

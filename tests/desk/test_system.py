@@ -114,7 +114,7 @@ async def test_an_admin_resumes_but_not_while_a_restored_backup_lets_nobody_be_c
         await server.write(PAUSE)
         page = await server.browser.get("/system")
         refused = await server.browser.submit(page, "/system/resume")
-        assert refused.notice.startswith("Not resumed: a backup was restored: nobody is called before Mar 2, 2026")
+        assert refused.notice.startswith("Not resumed: the database was restored: nobody is called before Mar 2, 2026")
         assert await server.read(paused)
         server.clock.advance(timedelta(minutes=20))
         stale = await server.browser.get("/system")

@@ -12,10 +12,10 @@ from reminderd.doctor.machine import check_daemons, check_database
 from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.store.connection import transaction
 from reminderd.store.daemons import record
+from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import connect, sqlite_warning
 from reminderd.store.sqlite.migrate import migrations
-from reminderd.store.sqlite.opening import open_sync
 from tests.doctor.conftest import marks_of
 from tests.support.builders import NOW, a_daemon
 from tests.support.rows import insert_row
@@ -33,8 +33,12 @@ def looked(config: Config, *, seconds: float = 30) -> list[Finding]:
     return trio.run(lambda: check_database(config, SystemClock(), seconds=seconds))
 
 
+def file_of(config: Config) -> Path:
+    return config.database.folder / "reminderd.db"
+
+
 def insert(config: Config, *ids: str, **columns: str) -> None:
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         for reminder_id in ids:
             row = {"id": reminder_id, "phone_number": "+12025550100", "message": "Hi.", "scheduled_at": to_ms(NOW)}
             row |= columns
@@ -48,13 +52,13 @@ def test_a_sound_database_is_good(config: Config) -> None:
 
 def test_a_missing_database_is_not_an_error_and_not_created(config: Config) -> None:
     assert marks_of(looked(config)) == {"database": "unknown"}
-    assert not config.database.path.exists()
+    assert not file_of(config).exists()
 
 
 def test_a_database_of_an_older_version_is_reported_and_not_migrated(config: Config) -> None:
     insert(config, "r1")
     newest = migrations()[-1].number
-    older = connect(str(config.database.path))
+    older = connect(str(file_of(config)))
     older.execute(f"PRAGMA user_version = {newest - 1}")
     assert marks_of(looked(config)) == WELL | {"schema": "warning"}
     assert older.execute("PRAGMA user_version").fetchone()[0] == newest - 1
@@ -62,7 +66,7 @@ def test_a_database_of_an_older_version_is_reported_and_not_migrated(config: Con
 
 
 def test_a_file_that_is_not_our_database_is_an_error(config: Config) -> None:
-    config.database.path.write_text("This is no database, however much it looks like a file." * 100)
+    file_of(config).write_text("This is no database, however much it looks like a file." * 100)
     (found,) = looked(config)
     assert found.mark is Mark.WRONG
     assert "not a SQLite database" in found.text
@@ -70,7 +74,7 @@ def test_a_file_that_is_not_our_database_is_an_error(config: Config) -> None:
 
 def test_a_database_that_run_would_refuse_without_a_provider_is_an_error(config: Config) -> None:
     insert(config, "r1")
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         connection.execute("INSERT INTO settings (key, value) VALUES ('real_provider', 'twilio')")
     wrong = [finding for finding in looked(config) if finding.mark is Mark.WRONG]
     assert [finding.about for finding in wrong] == ["database"]
@@ -81,14 +85,14 @@ def test_a_database_that_run_would_refuse_without_a_provider_is_an_error(config:
 
 
 def test_a_folder_in_place_of_the_database_is_an_error(config: Config) -> None:
-    config.database.path.mkdir()
+    file_of(config).mkdir()
     (found,) = looked(config)
     assert found.mark is Mark.WRONG
     assert found.text.endswith("is no file")
 
 
 def test_a_database_that_cannot_be_read_in_time_is_not_called_sound(config: Config) -> None:
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         connection.execute(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
             " INSERT INTO reminders (id, phone_number, message, scheduled_at)"
@@ -100,7 +104,7 @@ def test_a_database_that_cannot_be_read_in_time_is_not_called_sound(config: Conf
 @pytest.mark.parametrize(("broken", "lines"), [(1, 1), (4, 4), (5, 4), (7, 4)])
 def test_the_first_errors_are_shown_and_the_rest_are_counted(broken: int, lines: int, config: Config) -> None:
     insert(config, *(f"r{number}" for number in range(broken)))
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
     found = [finding for finding in looked(config) if finding.about == "database"]
     assert [finding.mark for finding in found] == [Mark.WRONG] * lines
@@ -124,7 +128,7 @@ def test_reminders_that_a_new_country_no_longer_allows_are_reported(config: Conf
 
 
 def test_an_opt_out_that_stops_no_call_is_reported(config: Config) -> None:
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         connection.execute("DROP TRIGGER opt_outs_inserted_in_e164")
         connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('12025550194')")
     (finding,) = [finding for finding in looked(config) if finding.about == "database"]
@@ -134,7 +138,7 @@ def test_an_opt_out_that_stops_no_call_is_reported(config: Config) -> None:
 
 def test_a_write_ahead_log_that_keeps_growing_is_reported(config: Config) -> None:
     insert(config, "r1")
-    with open_sync(config.database.path) as reader, open_sync(config.database.path) as writer:
+    with open_sync(config.database.target) as reader, open_sync(config.database.target) as writer:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM reminders").fetchone()
         for _ in range(5):
@@ -146,7 +150,7 @@ def test_a_write_ahead_log_that_keeps_growing_is_reported(config: Config) -> Non
 
 def test_a_failing_public_address_is_reported(config: Config) -> None:
     insert(config, "r1")
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', ?)", (str(to_ms(NOW)),))
     found = looked(config)
     assert marks_of(found) == WELL | {"public address": "wrong"}
@@ -162,14 +166,14 @@ def test_daemons_that_are_alike_are_good(config: Config) -> None:
     insert(config, "r1")
     [finding] = daemons_in(config)
     assert (finding.mark, finding.text) == (Mark.GOOD, "none is running on this database")
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         transaction(connection, partial(record, daemon=a_daemon(), wanted=[]), NOW)
     [finding] = daemons_in(config)
     assert (finding.mark, finding.text) == (Mark.GOOD, "running: north (pid 1) 1.2.0")
 
 
 def test_daemons_that_differ_are_a_warning_that_says_what_to_do(config: Config) -> None:
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         for daemon in (a_daemon(), a_daemon("b", version="1.3.0")):
             transaction(connection, partial(record, daemon=daemon, wanted=[]), NOW)
     [finding] = daemons_in(config)

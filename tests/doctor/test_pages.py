@@ -10,7 +10,7 @@ from reminderd.core.logins import Role
 from reminderd.doctor.connections import Asking
 from reminderd.doctor.pages import check_accounts, check_pages
 from reminderd.store.connection import transaction
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.opening import open_sync
 from reminderd.store.users import Secrets, add_user
 from tests.support.builders import NOW
 from tests.support.desk import desk_of
@@ -23,7 +23,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def add(config: Config, name: str, role: Role, key: str | None) -> None:
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         secrets = Secrets(password_hash="", totp_secret=key)
         transaction(connection, partial(add_user, name=name, role=role, secrets=secrets, actor="root"), NOW)
 
@@ -39,12 +39,12 @@ def test_without_a_database_or_without_pages_there_is_nothing_to_check(config: C
 
 
 def test_a_database_that_cannot_be_read_is_reported_by_others(config: Config) -> None:
-    config.database.path.write_text("This is no database." * 100)
+    (config.database.folder / "reminderd.db").write_text("This is no database." * 100)
     assert marks(config) == []
 
 
 def test_pages_without_an_account_are_a_warning(config: Config) -> None:
-    with open_sync(config.database.path):
+    with open_sync(config.database.target):
         pass
     assert marks(config) == [(Mark.WARNING, "there is none, so nobody can log in to the pages")]
 

@@ -84,7 +84,7 @@ async def test_the_log_says_once_until_when_the_quiet_time_lasts(tmp_path: Path)
     finally:
         logger.remove(sink)
     until = f"{NOW + QUIET:%Y-%m-%d %H:%M} UTC"
-    assert log.count(f"WARNING a backup was restored: nobody is called before {until}\n") == 1
+    assert log.count(f"WARNING the database was restored: nobody is called before {until}\n") == 1
 
 
 def test_another_restore_begins_another_quiet_time() -> None:

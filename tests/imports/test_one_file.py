@@ -11,13 +11,14 @@ from reminderd.cli.main import reminderd
 from reminderd.clock import SystemClock
 from reminderd.config import Config, load_config
 from reminderd.core.tables.columns import ColumnsError
+from reminderd.databases import SqliteFile
 from reminderd.desk.dry_runs import Checked, Done, check, take
 from reminderd.imports.folder import Folder, import_dropped
 from reminderd.imports.formats import profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
 from reminderd.imports.table import UnreadableError
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.opening import open_sync
 from tests.support.program import clean_environment
 
 CONFIG = """
@@ -74,7 +75,7 @@ def by_page(file: Path, config: Config) -> None:
         config=config,
         clock=SystemClock(),
     )
-    with open_sync(config.database.path):
+    with open_sync(config.database.target):
         pass  # the daemon has made it
     shown = check(one, config.database.target, lambda _share, _tally: None, lambda: False)
     assert isinstance(shown, Checked)
@@ -85,7 +86,7 @@ def by_page(file: Path, config: Config) -> None:
 
 def state(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
     """What is stored, but who did it and when."""
-    with open_sync(folder / "reminderd.db") as connection:
+    with open_sync(SqliteFile(folder / "reminderd.db")) as connection:
         return {sql: [tuple(row) for row in connection.execute(sql).fetchall()] for sql in STORED}
 
 

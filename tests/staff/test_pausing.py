@@ -34,7 +34,7 @@ def test_nobody_resumes_while_a_restored_backup_lets_nobody_be_called(tmp_path: 
     with open_sync(tmp_path / "clinic.db") as connection:
         put_setting(connection, "restored_at", str(to_ms(NOW)))
         transaction(connection, partial(set_pause, on=True, reason="restored", actor="anna"), NOW)
-        with pytest.raises(NotAllowedError, match="a backup was restored: nobody is called before"):
+        with pytest.raises(NotAllowedError, match="the database was restored: nobody is called before"):
             resumed(connection, until - timedelta(milliseconds=1))
         assert paused(connection)
         assert resumed(connection, until)

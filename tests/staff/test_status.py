@@ -16,8 +16,8 @@ from reminderd.staff.status import in_zone, lines_of, look_at_database, status_r
 from reminderd.store.connection import snapshot, transaction
 from reminderd.store.daemons import record
 from reminderd.store.import_records import begin_import, end_import
+from reminderd.store.opening import open_sync
 from reminderd.store.settings import set_pause
-from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import NOW, a_daemon
 
 DAEMON = DaemonReport(
@@ -32,7 +32,7 @@ DAEMON = DaemonReport(
 
 
 def seen(config: Config, daemon: DaemonReport | str = DAEMON) -> StatusReport:
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         return status_report(
             snapshot(connection, partial(look_at_database, config=config, now=NOW, uncallable={})), daemon, config
         )
@@ -61,7 +61,7 @@ def test_each_fact_has_a_line(tmp_path: Path) -> None:
 def test_all_daemons_that_are_alive_are_named_with_what_they_do(tmp_path: Path) -> None:
     config = config_in(tmp_path)
     others = [a_daemon("a"), a_daemon("b", host="south", version="1.3.0")]
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         for daemon, wanted in zip(others, ([Job.ALERTS, Job.RETENTION], [Job.ALERTS]), strict=True):
             transaction(connection, partial(record, daemon=daemon, wanted=wanted), NOW - timedelta(seconds=3))
     found = lines(seen(config))
@@ -74,7 +74,7 @@ def test_all_daemons_that_are_alive_are_named_with_what_they_do(tmp_path: Path) 
 
 def test_a_pause_is_named_with_who_when_and_why(tmp_path: Path) -> None:
     config = config_in(tmp_path)
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         transaction(connection, partial(set_pause, on=True, reason="fire drill", actor="anna"), NOW)
     assert lines(seen(config))["dialing"] == (
         "dialing is paused by anna since 2026-03-02 10:00:00 (fire drill); reminderd resume ends it"
@@ -83,7 +83,7 @@ def test_a_pause_is_named_with_who_when_and_why(tmp_path: Path) -> None:
 
 def test_only_refused_files_of_the_last_day_are_errors(tmp_path: Path) -> None:
     config = config_in(tmp_path)
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         for hours, name in ((25, "old.csv"), (23, "new.csv")):
             at = NOW - timedelta(hours=hours)
             begun = transaction(connection, partial(begin_import, file=name, profile=None, actor=FOLDER), at)

@@ -20,6 +20,7 @@ from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import Appointment, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.script.prompts import Question
+from reminderd.databases import Target
 from reminderd.store.appointments import find_appointment, plan_due, put_appointments
 from reminderd.store.ledger import load
 from reminderd.store.reminders import Source, accept, call_again, note_done
@@ -27,7 +28,7 @@ from reminderd.store.rows import REMINDERS, to_ms
 from reminderd.store.settle import look
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request
 from tests.support.builders import DAY, MINUTE, NOW, SECOND
-from tests.support.rows import sqlite
+from tests.support.plans import recorded
 from tests.support.store import Store, a_store
 
 ASKS = evolve(TWICE, capabilities=Capabilities(asks_what_to_say=True, look_up=True, drop=True))
@@ -35,9 +36,9 @@ ANNA = Source(actor="anna")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(target: Target) -> Iterator[Store]:
     """An appointment with two reminders; the time is that of the first call."""
-    with a_store(tmp_path / "reminderd.db", ASKS) as store:
+    with a_store(target, ASKS) as store:
         put(store, a_request())
         store.later(THREE_DAYS - store.now)
         yield store
@@ -273,28 +274,14 @@ def test_nobody_is_called_again_for_a_time_that_is_not_the_appointments(store: S
 def test_a_reminder_without_an_appointment_costs_no_extra_statement(store: Store) -> None:
     store.later(timedelta(days=2))
     store.insert("plain", "+12025550007", scheduled_at=to_ms(store.now - MINUTE))
-    with counted(store) as statements:
+    with recorded(store) as statements:
         [action] = [one for one in store.claim() if one.reminders[0].id == "plain"]
     assert not [one for one in statements if "FROM appointments" in one and "wake_at" not in one]
     store.answer(action, Accepted("ext-7"))
-    with counted(store) as statements:
+    with recorded(store) as statements:
         store.report(Report(external_call_id="ext-7", status="completed", attempt_id=action.call.id))
-    assert len([one for one in statements if one.lstrip().startswith("SELECT")]) == 1
-    assert not [one for one in statements if "appointments" in one]
-
-
-class counted:  # noqa: N801 - reads as a verb
-    """Collect every statement that runs in the block."""
-
-    def __init__(self, store: Store) -> None:
-        self.connection, self.statements = store.connection, list[str]()
-
-    def __enter__(self) -> list[str]:
-        sqlite(self.connection).set_trace_callback(self.statements.append)
-        return self.statements
-
-    def __exit__(self, *_: object) -> None:
-        sqlite(self.connection).set_trace_callback(None)
+    assert len([one for one, _ in statements if one.lstrip().startswith("SELECT")]) == 1
+    assert not [one for one, _ in statements if "appointments" in one]
 
 
 def test_an_event_of_a_planned_reminder_loads_its_appointment_and_the_others(store: Store) -> None:
@@ -347,6 +334,7 @@ while True:
 """
 
 
+@pytest.mark.sqlite_only("copies of its file")
 def test_a_kill_leaves_a_whole_plan_with_its_audit_or_none(tmp_path: Path) -> None:
     with a_store(tmp_path / "plan.db", TWICE) as store:
         store.connection.execute(

@@ -1,13 +1,14 @@
 """The figures of days, from an index."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from reminderd.core.figures import Figure
+from reminderd.databases import Target
 from reminderd.store.by_day import figures_by_day
 from reminderd.store.rows import to_ms
 from tests.support.builders import NOW
-from tests.support.rows import insert_row, sqlite
+from tests.support.plans import plans
+from tests.support.rows import insert_row
 from tests.support.store import Store, a_store
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -19,8 +20,8 @@ def insert(store: Store, name: str, at: datetime, **columns: object) -> None:
     insert_row(store.connection, "reminders", row | columns)
 
 
-def test_each_reminder_counts_on_the_day_of_its_time(tmp_path: Path) -> None:
-    with a_store(tmp_path / "clinic.db") as store:
+def test_each_reminder_counts_on_the_day_of_its_time(target: Target) -> None:
+    with a_store(target) as store:
         insert(store, "before", MONDAY - timedelta(milliseconds=1))
         insert(store, "first", MONDAY, status="called", response="confirmed")
         insert(store, "last", MONDAY + DAY - timedelta(milliseconds=1), status="failed", end_code="not_answered")
@@ -35,14 +36,9 @@ def test_each_reminder_counts_on_the_day_of_its_time(tmp_path: Path) -> None:
     assert wednesday.total == 0
 
 
-def test_days_are_counted_from_indexes_alone(tmp_path: Path) -> None:
-    with a_store(tmp_path / "clinic.db") as store:
-        asked: list[str] = []
-        sqlite(store.connection).set_trace_callback(asked.append)
-        figures_by_day(store.connection, midnights=[MONDAY, MONDAY + DAY])
-        sqlite(store.connection).set_trace_callback(None)
-        plans = [store.connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchone()["detail"] for sql in asked]
-    assert plans == [
-        "SEARCH reminders USING COVERING INDEX reminders_by_scheduled_at (scheduled_at>? AND scheduled_at<?)",
-        "SEARCH reminders USING INDEX reminders_that_need_a_human (scheduled_at>? AND scheduled_at<?)",
-    ]
+def test_days_are_counted_from_indexes_alone(large: Store) -> None:
+    [all_of_them, need_human] = plans(large, lambda: figures_by_day(large.connection, midnights=[MONDAY, MONDAY + DAY]))
+    for plan, index in ((all_of_them, "reminders_by_scheduled_at"), (need_human, "reminders_that_need_a_human")):
+        [step] = plan.steps
+        assert (step.index, step.is_whole) == (index, False)
+    assert all_of_them.steps[0].is_alone

@@ -2,7 +2,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Limits, Rules
+from reminderd.databases import Target
 from reminderd.store import claims, ledger, stats
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
@@ -22,13 +22,13 @@ from reminderd.store.settings import PACED_UNTIL, setting
 from reminderd.store.settle import look
 from reminderd.store.sqlite.driver import OperationalError
 from tests.support.builders import BOTH, DAY, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, a_report, able, hours
-from tests.support.rows import sqlite
+from tests.support.plans import plan, statements
 from tests.support.store import Store, a_store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with a_store(tmp_path / "reminderd.db") as store:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target) as store:
         yield store
 
 
@@ -260,6 +260,7 @@ def test_a_claim_bundles_reminders_beyond_its_batch(store: Store) -> None:
     assert names(store.claim(requests=1)) == [["r1", "r2"]]
 
 
+@pytest.mark.sqlite_only("its error")
 def test_a_disk_error_fails_the_claim_but_no_reminder(store: Store) -> None:
     """If it counted as an unexpected error of a row, every due reminder would fail."""
     store.insert()
@@ -344,9 +345,9 @@ def test_an_alive_call_that_causes_an_unexpected_error_stops_no_other(
     assert store.calls("r1")[0].wake_at == store.now + store.rules.lease
 
 
-def test_the_limits_count_all_reminders_of_a_number(tmp_path: Path) -> None:
+def test_the_limits_count_all_reminders_of_a_number(target: Target) -> None:
     rules = evolve(RULES, limits=Limits(per_day=1), max_lateness=timedelta(days=3))
-    with a_store(tmp_path / "db", rules) as store:
+    with a_store(target, rules) as store:
         store.insert("r1")
         store.insert("r2")
         store.insert("other", "+12025550002")
@@ -361,9 +362,9 @@ def test_the_limits_count_all_reminders_of_a_number(tmp_path: Path) -> None:
         assert names(store.claim()) == [["r2"]]
 
 
-def test_calls_that_reached_nobody_do_not_count_toward_the_limits(tmp_path: Path) -> None:
+def test_calls_that_reached_nobody_do_not_count_toward_the_limits(target: Target) -> None:
     rules = evolve(RULES, limits=Limits(per_day=1), voicemail_is_reached=False)
-    with a_store(tmp_path / "db", rules) as store:
+    with a_store(target, rules) as store:
         for number, report in enumerate([a_report("busy"), a_report("completed", answered_by="machine_start")]):
             store.insert("r1") if number == 0 else store.later(rules.redial_delay(1))
             (action,) = store.claim()
@@ -375,11 +376,11 @@ def test_calls_that_reached_nobody_do_not_count_toward_the_limits(tmp_path: Path
 
 @pytest.mark.parametrize(("seconds", "is_reached"), [(1, False), (60, True)])
 def test_a_hang_up_after_the_message_counts_toward_the_limits(
-    tmp_path: Path, seconds: int, *, is_reached: bool
+    target: Target, seconds: int, *, is_reached: bool
 ) -> None:
     asks = Capabilities(asks_what_to_say=True)
     rules = evolve(RULES, limits=Limits(per_day=1), max_lateness=timedelta(days=2), capabilities=asks)
-    with a_store(tmp_path / "db", rules) as store:
+    with a_store(target, rules) as store:
         store.insert("r1")
         (action,) = store.claim()
         line = a_report("in-progress", reminder_id=None, attempt_id=action.call.id)
@@ -529,25 +530,20 @@ def test_a_row_changed_while_the_clock_was_ahead_does_not_wait_for_that_time(sto
 # What it costs
 
 
-def statements(store: Store) -> list[str]:
-    seen: list[str] = []
+def queries_of_a_claim(store: Store) -> list[str]:
     capacity = Capacity(requests=10, checks=10, request_in=MINUTE)
     take = partial(claim, capacity=capacity, rules=store.rules, witness=store.witness(), mint=store.mint)
-    sqlite(store.connection).set_trace_callback(seen.append)
-    store.write(take)
-    sqlite(store.connection).set_trace_callback(None)
-    ignored = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "--")
-    return [one for one in seen if not one.lstrip().startswith(ignored)]
+    return [sql for sql, _ in statements(store, lambda: store.write(take)) if sql.lstrip().startswith("SELECT")]
 
 
 def test_the_number_of_queries_of_a_claim_does_not_grow_with_due_reminders(store: Store) -> None:
     store.rules = evolve(store.rules, group_within=HOUR, limits=Limits(per_day=9, per_week=9))
     store.claim()
     store.insert("r0", "+12025550000")
-    one = [text for text in statements(store) if text.lstrip().startswith("SELECT")]
+    one = queries_of_a_claim(store)
     for number in range(1, 9):
         store.insert(f"r{number}", f"+1202555000{number}")
-    many = [text for text in statements(store) if text.lstrip().startswith("SELECT")]
+    many = queries_of_a_claim(store)
     assert len(one) <= 5
     assert len(many) == len(one)
 
@@ -575,14 +571,14 @@ QUERIES = {
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_every_query_of_a_claim_uses_an_index(store: Store, query: str) -> None:
+def test_every_query_of_a_claim_uses_an_index(large: Store, query: str) -> None:
     sql, index = QUERIES[query]
-    names = ("number", "now", "later", "limit", "since", "until", "a", "attempt", "external", "reminder", "id")
-    parameters = {name: 1 for name in names if f":{name}" in sql}
-    plan = [row["detail"] for row in store.connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
-    assert any(index in line for line in plan), plan
-    scans = [line for line in plan if line.startswith("SCAN") and "INDEX" not in line and "CONSTANT" not in line]
-    assert not scans
+    values: dict[str, object] = dict.fromkeys(("now", "later", "limit", "since", "until"), 1)
+    values |= dict.fromkeys(("number", "a", "attempt", "external", "reminder", "id"), "1")
+    parameters = {name: value for name, value in values.items() if f":{name}" in sql}
+    found = plan(large.connection, sql, parameters)
+    assert found.uses(index), found
+    assert not found.whole_tables, found
 
 
 def test_all_daemons_together_send_as_many_requests_in_a_second_as_one(store: Store) -> None:

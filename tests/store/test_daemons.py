@@ -1,11 +1,11 @@
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reminderd.core.daemons import FORGOTTEN_AFTER, LEASE, Daemon, Job
+from reminderd.databases import Target
 from reminderd.store.daemons import Seen, alive_daemons, daemons, leave, record
 from tests.support.builders import NOW, SECOND, a_daemon
 from tests.support.store import Store, a_store
@@ -14,8 +14,8 @@ ALERTS = frozenset({Job.ALERTS})
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with a_store(path) as store:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target) as store:
         yield store
 
 

@@ -17,7 +17,7 @@ from reminderd.store.personal_data import Place, erase, purge_batch
 from reminderd.store.rows import APPOINTMENTS, CALLS, REMINDERS, StoredTable, to_ms
 from tests.support.builders import DAY, NOW
 from tests.support.rows import insert_call, insert_row
-from tests.support.store import Store, a_store
+from tests.support.store import Store, a_store, column_names
 
 PHONE = "+12025554711"
 MARK = f"Erika of {PHONE}"
@@ -80,7 +80,7 @@ def left(store: Store, table: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("table", [REMINDERS, APPOINTMENTS, CALLS])
 def test_of_each_column_it_is_known_whether_it_is_personal(store: Store, table: StoredTable[Any]) -> None:
-    columns = {row["name"] for row in store.connection.execute(f"PRAGMA table_info({table.name})")}
+    columns = column_names(store.connection, table.name)
     personal, others = PERSONAL[table.name], NOT_PERSONAL[table.name]
     assert columns == personal | others, "a new column belongs into one of the lists of this file"
     assert not personal & others

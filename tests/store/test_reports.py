@@ -20,8 +20,8 @@ from reminderd.store.opt_outs import opt_out
 from reminderd.store.reminders import Source, call_again, cancel
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import settle_unspoken
-from reminderd.store.sqlite.driver import IntegrityError
 from tests.support.builders import DROP, MINUTE, RULES, SECOND, able
+from tests.support.constraints import refuse_changes_of, refused
 from tests.support.store import Store, a_store
 
 ASKS = able(Capabilities(asks_what_to_say=True))
@@ -213,12 +213,9 @@ def test_key_9_cancels_all_waiting_reminders_of_the_number_in_one_transaction(st
 
 def test_if_one_reminder_cannot_be_cancelled_nothing_of_key_9_is_recorded(store: Store, line: Report) -> None:
     store.insert("r2", scheduled_at=1_900_000_000_000)
-    store.connection.execute(
-        "CREATE TEMP TRIGGER failing BEFORE UPDATE ON reminders WHEN NEW.id = 'r2'"
-        " BEGIN SELECT RAISE(ABORT, 'failed'); END"
-    )
+    refuse_changes_of(store.connection, "r2")
     before = everything(store)
-    with pytest.raises(IntegrityError):
+    with refused("failed"):
         store.press(line, "9")
     assert everything(store) == before
 

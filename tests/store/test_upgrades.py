@@ -18,6 +18,8 @@ from tests.support import schemas
 
 NEWEST = migrations()[-1].number
 
+pytestmark = pytest.mark.sqlite_only("PostgreSQL is upgraded only when the admin says so")
+
 # In as many processes as the migration of the database named by the first argument has statements, each on a copy of
 # its own: dies by SIGKILL right before its first, second, … statement. Says what is in the copy then, and how many
 # processes died.

@@ -328,7 +328,7 @@ async def desk_of(
     config, clock = config or a_config(), clock or HandClock()
     async with (
         open_database(SqliteFile(folder / "reminderd.db"), clock) as database,
-        open_desk(database, clock) as base,
+        open_desk(database, folder / "reminderd.db.uploads", clock) as base,
         trio.open_nursery() as nursery,
     ):
         desk = desk_on(base, database, config=config, clock=clock, report=report)

@@ -20,7 +20,7 @@ from reminderd.core.logins import Role
 from reminderd.desk.addresses import Addresses
 from reminderd.passwords import hash_password
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.opening import open_sync
 from reminderd.store.users import Secrets, add_user
 from tests.support.ports import a_free_port
 from tests.support.program import clean_environment
@@ -56,12 +56,12 @@ class DeskProgram:
 
     def run_sql(self, sql: str) -> None:
         """Change the database as another program does."""
-        with open_sync(self.config.database.path) as connection:
+        with open_sync(self.config.database.target) as connection:
             connection.execute(sql)
 
     def rows(self, sql: str) -> list[dict[str, object]]:
         """Return what a query finds."""
-        with open_sync(self.config.database.path) as connection:
+        with open_sync(self.config.database.target) as connection:
             return [dict(row) for row in connection.execute(sql).fetchall()]
 
 
@@ -70,7 +70,7 @@ def desk_program(folder: Path, *, language: str = "en", with_users: bool = True)
     """Run the program on a busy day in an empty folder; its provider is the sandbox."""
     now = SystemClock().now()
     config = configured(folder, language, daytime_place(now), port=a_free_port())
-    with open_sync(config.database.path) as connection:
+    with open_sync(config.database.target) as connection:
         write_day(
             connection, now, rules_of(config, provider="sandbox", capabilities=Capabilities(asks_what_to_say=True))
         )

@@ -21,6 +21,7 @@ from reminderd.databases import SqliteFile, Target
 from reminderd.engine.context import Sightings
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.connection import Connection, transaction
+from reminderd.store.opening import open_sync
 from reminderd.store.rows import CALLS, to_ms
 from reminderd.store.settle import (
     Spoken,
@@ -32,7 +33,7 @@ from reminderd.store.settle import (
     settle_report,
     settle_unspoken,
 )
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.driver import SqliteConnection
 from reminderd.store.stats import next_wakes
 from tests.support.builders import NOW, RULES
 from tests.support.engine import calls_of, reminder_of
@@ -41,12 +42,28 @@ from tests.support.rows import insert_row
 T = TypeVar("T")
 
 
+_TABLES = {
+    True: "SELECT name FROM sqlite_schema WHERE type = 'table'",
+    False: "SELECT tablename AS name FROM pg_tables"
+    " WHERE schemaname = current_schema() AND tablename NOT IN ('schema_info', 'commit_marks')",
+}
+"""How SQLite and PostgreSQL name their tables."""
+
+
 def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     """Return every row of every table."""
-    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    tables = connection.execute(_TABLES[isinstance(connection, SqliteConnection)]).fetchall()
     return {
         table["name"]: [tuple(row) for row in connection.execute(f"SELECT * FROM {table['name']}")] for table in tables
     }
+
+
+def column_names(connection: Connection, table: str) -> set[str]:
+    """Return the names of the columns of a table."""
+    if isinstance(connection, SqliteConnection):
+        return {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
+    sql = "SELECT column_name FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = ?"
+    return {row["column_name"] for row in connection.execute(sql, (table,))}
 
 
 def setting_keys(connection: Connection) -> list[str]:
@@ -102,9 +119,9 @@ class Store:
     @contextmanager
     def one_transaction(self) -> Iterator[None]:
         """Commit many inserts together, which is much faster than each by itself."""
-        self.connection.execute("BEGIN")
+        self.connection.begin()
         yield
-        self.connection.execute("COMMIT")
+        self.connection.commit()
 
     def reminder(self, reminder_id: str = "r1") -> Reminder:
         found = reminder_of(self.connection, reminder_id)
@@ -172,7 +189,5 @@ class Store:
 
 @contextmanager
 def a_store(database: Target | Path, rules: Rules = RULES, *, first_id: int = 1) -> Iterator[Store]:
-    path = database.path if isinstance(database, SqliteFile) else database
-    assert isinstance(path, Path)
-    with open_sync(path) as connection:
+    with open_sync(SqliteFile(database) if isinstance(database, Path) else database) as connection:
         yield Store(connection, rules, ids=count(first_id))

@@ -120,10 +120,17 @@ class Notified:
 async def connected(server: PostgresServer, *, runner: Runner | None) -> AsyncIterator[Connections]:
     """Open the database for a writer, a reader and a listener, and close their connections at the end."""
     notified = Notified()
-    async with one_more(server, runner) as writes, one_more(server, runner) as reads, trio.open_nursery() as nursery:
-        nursery.start_soon(notified.listen, server)
-        yield Connections(writes=writes, reads=reads, commits=notified)
-        nursery.cancel_scope.cancel()
+    async with one_more(server, runner) as writes, one_more(server, runner) as reads:
+        failure: BaseException | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(notified.listen, server)
+            try:
+                yield Connections(writes=writes, reads=reads, commits=notified)
+            except BaseException as error:  # noqa: BLE001 - raised again outside the nursery, which would make it a group
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
 
 
 @asynccontextmanager

@@ -1,11 +1,13 @@
 """Tell by an error of PostgreSQL what the caller can do next; https://www.postgresql.org/docs/current/errcodes-appendix.html."""
 
+import re
 from typing import Final
 
 import psycopg
 
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 
+_BEFORE_THE_REASON: Final = re.compile(r"^(?:.*?\bfailed: |connection is bad: |FATAL: +)+")
 _DEADLOCK: Final = "40P01"
 _SERIALIZATION: Final = "40001"
 _LOCK_TIMEOUT: Final = "55P03"
@@ -37,14 +39,30 @@ _UNUSABLE: Final = {
     "XX001": "the database is damaged",
     "XX002": "the database is damaged",
 }
-_REFUSALS: Final = {
-    "password authentication failed": _UNUSABLE["28P01"],
-    "no password supplied": "the server asks for a password, and the URL has none",
-    "no pg_hba.conf entry": _UNUSABLE["28000"],
-    "role": _UNUSABLE["28000"],
-    "database": _UNUSABLE["3D000"],
-}
-"""What a server says that refuses a connection: libpq hands on its words without the code."""
+_REFUSALS: Final = (
+    ("password authentication failed", _UNUSABLE["28P01"]),
+    ("no password supplied", "the server asks for a password, and the URL has none"),
+    ("no pg_hba.conf entry", "the server does not let this machine or this user in"),
+    ("FATAL:  role ", _UNUSABLE["28000"]),
+    ("FATAL:  database ", _UNUSABLE["3D000"]),
+    ("SSL was required", "no encrypted connection as the URL asks for it"),
+    ("certificate", "the server has not proved that it is the one in the URL"),
+)
+_ABSENCES: Final = (
+    ("read-only", "no server of the URL can be written now: replicas only read"),
+    ("failed to resolve host", "the name of the server is not known"),
+    ("timeout expired", "the server does not answer in time"),
+    ("refused", "the server does not answer"),
+    ("No such file", "the server does not answer"),
+    ("starting up", _UNAVAILABLE["57P03"]),
+    ("shutting down", _UNAVAILABLE["57P03"]),
+    ("too many c", _UNAVAILABLE["53300"]),
+    ("connection slots are reserved", _UNAVAILABLE["53300"]),
+)
+"""What libpq says, or hands on from a server without its code, when no connection can be made, and what it means.
+
+After what the first of them mean, somebody must correct something; the others may pass.
+"""
 
 
 def store_error(error: BaseException) -> StoreUnavailableError | StoreUnusableError | None:
@@ -85,10 +103,12 @@ def first_line(error: psycopg.Error) -> str:
 
 def _unconnected(error: psycopg.Error) -> StoreUnavailableError | StoreUnusableError:
     """Return our error for a connection that was lost, or that could not be made."""
-    text = first_line(error)
-    _, fatal, words = str(error).partition("FATAL:")
-    if fatal:
-        for beginning, meaning in _REFUSALS.items():
-            if words.strip().startswith(beginning):
-                return StoreUnusableError(f"{meaning} ({words.strip().partition(chr(10))[0]})")
-    return StoreUnavailableError(f"no connection to the server ({text})")
+    line = first_line(error)
+    reason = _BEFORE_THE_REASON.sub("", line)
+    for words, meaning in _REFUSALS:
+        if words in line:
+            return StoreUnusableError(f"{meaning} ({reason})")
+    for words, meaning in _ABSENCES:
+        if words in line:
+            return StoreUnavailableError(f"{meaning} ({reason})")
+    return StoreUnavailableError(f"no connection to the server ({reason})")

@@ -1,20 +1,22 @@
 """Connect to a PostgreSQL server once all is true of it that must be."""
 
-import logging
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Final
 
 import psycopg
+from attrs import frozen
 from psycopg.conninfo import make_conninfo
 
 from reminderd.databases import PostgresServer
+from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.postgres.connection import PostgresConnection, Raw, named_rows, read_sums_as_integers
 from reminderd.store.postgres.errors import store_error
-from reminderd.store.postgres.migrate import make_or_check, migrations, refuse_if_it_needs_more, schema_of
+from reminderd.store.postgres.migrate import make_or_check, migrate, migrations, refuse_if_it_needs_more, schema_of
+from reminderd.store.settings import real_provider
 
 # A call on a worker thread can't be abandoned: each of them must end by itself.
 _PATIENCE: Final[dict[str, int | str]] = {
@@ -31,9 +33,15 @@ SET lock_timeout = '5s'; SET statement_timeout = '30s'; SET idle_in_transaction_
 SET TimeZone = 'UTC'; SET standard_conforming_strings = on; SET DateStyle = 'ISO';
 SELECT set_config('synchronous_commit', 'on', FALSE) WHERE current_setting('synchronous_commit') = 'off'
 """
-logging.getLogger("psycopg").addHandler(logging.NullHandler())  # what it would print, it also raises
-
 _FORGET_MARKS: Final = "DELETE FROM commit_marks WHERE at < reminderd_now() - 30 * CAST(86400000 AS BIGINT)"
+
+
+@frozen
+class Upgrade:
+    """The schema before and after an upgrade; 0: no tables."""
+
+    before: int
+    after: int
 
 
 @contextmanager
@@ -60,7 +68,7 @@ def open_to_look(server: PostgresServer) -> Iterator[PostgresConnection]:
         StoreUnavailableError: The server is away ….
     """
     connection = PostgresConnection(partial(connect, server))
-    with _named(server), connect(server) as raw:
+    with named(server), connect(server) as raw:
         found, newest = schema_of(raw), migrations()[-1].number
         if found is None:
             raise StoreUnusableError("there is no table yet; reminderd run or add makes them")
@@ -75,9 +83,32 @@ def open_to_look(server: PostgresServer) -> Iterator[PostgresConnection]:
         connection.close()
 
 
+def provider_of(server: PostgresServer) -> str | None:
+    """Return the real provider that a database of any schema was last opened for; None: none, or it has no tables."""
+    with named(server), closing(connect(server)) as raw:
+        if schema_of(raw) is None:
+            return None
+        with closing(PostgresConnection(partial(connect, server))) as connection:
+            return snapshot(connection, real_provider)
+
+
+def upgrade(server: PostgresServer) -> Upgrade:
+    """Make the tables, or upgrade them to the newest schema.
+
+    Raises:
+        StoreUnusableError: This isn't or can't be our database, or a newer reminderd's; nothing was changed.
+        StoreUnavailableError: The server is away, or another program has held a lock for too long.
+    """
+    with named(server), closing(connect(server)) as raw:
+        before = schema_of(raw)
+        migrate(raw, migrations())
+        after = schema_of(raw)
+    return Upgrade(0 if before is None else before.version, 0 if after is None else after.version)
+
+
 def open_connection(server: PostgresServer) -> PostgresConnection:
     """Return a connection that reads and writes; see `open_sync`."""
-    with _named(server), connect(server) as raw:
+    with named(server), connect(server) as raw:
         make_or_check(raw, migrations())
         raw.execute(_FORGET_MARKS)
     return PostgresConnection(partial(connect, server))
@@ -88,8 +119,13 @@ def connect(server: PostgresServer) -> Raw:
 
     Raises:
         psycopg.OperationalError: It can't be made.
+        StoreUnusableError: The URL is not one that libpq takes.
     """
-    place = make_conninfo(server.url, application_name=f"reminderd {socket.gethostname()}"[:60], **_PATIENCE)
+    try:
+        place = make_conninfo(server.url, application_name=f"reminderd {socket.gethostname()}"[:60], **_PATIENCE)
+    except psycopg.ProgrammingError:
+        # What libpq says may contain the password.
+        raise StoreUnusableError("libpq does not take this URL: see its parameters in postgresql.md") from None
     raw = psycopg.connect(place, autocommit=True, row_factory=named_rows)
     read_sums_as_integers(raw)
     raw.execute(_SETTINGS.encode(), prepare=False)
@@ -97,7 +133,7 @@ def connect(server: PostgresServer) -> Raw:
 
 
 @contextmanager
-def _named(server: PostgresServer) -> Iterator[None]:
+def named(server: PostgresServer) -> Iterator[None]:
     """Begin each error's message with the name of the database."""
     try:
         yield

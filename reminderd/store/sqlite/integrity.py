@@ -4,19 +4,17 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from attrs import define, frozen
+from attrs import define, evolve
 
-from reminderd.core.changes import Backlog
 from reminderd.core.phone import Numbering
-from reminderd.store.changes import backlog
 from reminderd.store.connection import Connection, snapshot
-from reminderd.store.queries import broken_promises, uncallable
-from reminderd.store.settings import database_id, real_provider, unreached_since
+from reminderd.store.examination import Examination, examination
+from reminderd.store.queries import broken_promises
+from reminderd.store.settings import database_id
 from reminderd.store.sqlite.driver import DatabaseError, Error, Row, SqliteConnection, connect, translated
 from reminderd.store.sqlite.migrate import migrations, schema_version
 
@@ -42,27 +40,6 @@ def damage(connection: Connection) -> list[str]:
         return [f"it can't be read through: {error}"]
 
 
-@frozen(kw_only=True)
-class Examination:
-    """The result of an examination."""
-
-    version: int
-    """The schema's version; 0 for an empty file."""
-    newest: int
-    """The newest version that this program knows."""
-    mistakes: list[str] | None
-    """The errors of the file and its rows; None: there was not enough time to read it all."""
-    uncallable: dict[str, int]
-    """Why waiting reminders can't be called; not examined in a damaged or old database."""
-    wal_bytes: int
-    provider: str | None = None
-    """The real provider that it was last opened for; None: none, or it is damaged or old."""
-    unreached_since: datetime | None = None
-    """Since when the provider does not reach our address; None: it does, or the database is damaged or old."""
-    unsent: Backlog | None = None
-    """What [results].url has not received, if it is set; None: the database is damaged or old."""
-
-
 def examine(path: Path, *, seconds: float, numbering: Numbering) -> Examination:
     """Examine an existing database, on one read-only connection.
 
@@ -79,23 +56,14 @@ def examine(path: Path, *, seconds: float, numbering: Numbering) -> Examination:
     file = Path(os.path.realpath(path))  # SQLite keeps its -wal next to the file that a symbolic link points to
     with _looking(file) as connection:
         version = snapshot(connection, partial(schema_version, newest=newest))
-        is_current = version == newest
-        mistakes = _mistakes(connection, seconds, rows=is_current)
-        is_sound = is_current and not mistakes
-        reasons = snapshot(connection, partial(uncallable, numbering=numbering)) if is_sound else {}
-        provider = snapshot(connection, real_provider) if is_sound else None
-        unreached = snapshot(connection, unreached_since) if is_sound else None
-        unsent = snapshot(connection, backlog) if is_sound else None
-    return Examination(
-        version=version,
-        newest=newest,
-        mistakes=mistakes,
-        uncallable=reasons,
-        wal_bytes=_size(Path(f"{file}-wal")),
-        provider=provider,
-        unreached_since=unreached,
-        unsent=unsent,
-    )
+        found = examination(
+            connection,
+            version=version,
+            newest=newest,
+            mistakes=_mistakes(connection, seconds, rows=version == newest),
+            numbering=numbering,
+        )
+    return evolve(found, wal_bytes=_size(Path(f"{file}-wal")))
 
 
 def id_of(path: Path) -> str | None:

@@ -16,7 +16,7 @@ from reminderd.daemon import run
 from reminderd.doctor.connections import asking, check_provider, check_webhooks
 from reminderd.providers.base import ProviderSettings
 from reminderd.providers.registry import PROVIDERS
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.opening import open_sync
 from tests.providers.third.provider import HEADER, PATH, ThirdSettings
 from tests.support.hostile_provider import Line, answer, hear, hostile
 
@@ -67,7 +67,7 @@ def test_a_third_providers_section_is_read_and_checked(tmp_path: Path) -> None:
 
 async def test_a_third_provider_places_a_call_and_its_webhook_ends_it(tmp_path: Path, exchange: str) -> None:
     config, stopping = configured(tmp_path, exchange), trio.Event()
-    with trio.fail_after(30), open_sync(config.database.path) as connection:
+    with trio.fail_after(30), open_sync(config.database.target) as connection:
         connection.execute(
             "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, ?, ?)",
             ("r1", "+12025550147", "Tomorrow at nine.", int(SystemClock().now().timestamp() * 1000)),

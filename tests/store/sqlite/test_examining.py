@@ -7,9 +7,10 @@ import pytest
 from reminderd.core.changes import Backlog
 from reminderd.core.phone import ANY_NUMBER
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.examination import Examination
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import SqliteConnection, connect
-from reminderd.store.sqlite.integrity import Examination, examine
+from reminderd.store.sqlite.integrity import examine
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import NOW

@@ -1,0 +1,126 @@
+"""Reject what is no URL of a database that can be used: a file of SQLite, or a database on a PostgreSQL server.
+
+As everywhere in the configuration, no part of a wrong value is repeated: it may be the password.
+"""
+
+import re
+from pathlib import PurePosixPath
+from typing import Final
+from urllib.parse import unquote
+
+from reminderd.validators import did_you_mean, path_error
+
+EXPECTED: Final = "sqlite:///file.db, sqlite:////absolute/file.db or postgresql://user:password@host/database"
+
+_SQLITE: Final = "sqlite:///"
+_POSTGRES: Final = re.compile(r"postgres(?:ql)?://")
+_WITH_A_DRIVER: Final = re.compile(r"postgres(?:ql)?\+[a-z0-9_]+://")
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(?::(?P<port>[0-9]{1,5}))?")
+_WITH_PASSWORD: Final = re.compile(r"://[^/@]*:[^@]+@|[?&](?:ssl)?password=[^&]")
+
+_PARAMETERS: Final = frozenset(
+    {
+        "host", "hostaddr", "port", "user", "password", "passfile",
+        "sslmode", "sslnegotiation", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl", "sslcrldir", "sslsni",
+        "sslcompression", "ssl_min_protocol_version", "ssl_max_protocol_version",
+        "channel_binding", "require_auth", "requirepeer",
+        "gssencmode", "gsslib", "gssdelegation", "krbsrvname",
+        "load_balance_hosts",
+    }
+)  # fmt: skip
+"""Those of libpq that say where the server is, who we are, and how we prove it. The others are set by reminderd."""
+
+
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+def is_postgres(url: str) -> bool:
+    """Return whether a valid URL names a database on a PostgreSQL server."""
+    return _POSTGRES.match(url) is not None
+
+
+def contains_password(url: str) -> bool:
+    """Return whether there seems to be a password in a URL, valid or not."""
+    return _WITH_PASSWORD.search(url) is not None
+
+
+def database_path(url: str) -> PurePosixPath:
+    """Return the file of a valid URL of SQLite: a relative path after three slashes, an absolute one after four."""
+    return PurePosixPath(unquote(url[len(_SQLITE) :]))
+
+
+def database_url_error(text: str) -> str | None:
+    """Reject what is the URL of neither an SQLite file, for which see `database_path`, nor a PostgreSQL database."""
+    if is_postgres(text):
+        return _postgres_error(text)
+    if _WITH_A_DRIVER.match(text):
+        return "names a driver with a +, and reminderd has its own"
+    if not text.lower().startswith("sqlite:"):
+        return "is not a URL of SQLite or PostgreSQL, the databases that are supported"
+    if not text.lower().startswith(_SQLITE):
+        return "needs three slashes, or four before an absolute path"
+    name = text[len(_SQLITE) :]
+    if "?" in name or "#" in name:
+        return "contains a query or a fragment (write ? in a file name as %3F, and # as %23)"
+    if _BAD_ESCAPE.search(name):
+        return "contains a % without two hexadecimal digits after it (write % in a file name as %25)"
+    try:
+        name = unquote(name, errors="strict")
+    except UnicodeDecodeError:
+        return "contains %-escapes that are not UTF-8"
+    if name == ":memory:":
+        return "is a database in memory, which would be lost at each stop"
+    if not name or name.endswith("/"):
+        return "names no file"
+    return path_error(name)
+
+
+def _postgres_error(text: str) -> str | None:
+    """Reject what libpq would reject, and what it would read in a way that was hardly meant."""
+    if " " in text or not text.isprintable():
+        return "contains a space or a control character (write a space in a password as %20)"
+    if "#" in text:
+        return "contains a # (write # in a password as %23)"
+    if _BAD_ESCAPE.search(text):
+        return "contains a % without two hexadecimal digits after it (write % in a password as %25)"
+    try:
+        if not unquote(text, errors="strict").isprintable():
+            return "contains a control character, as a %-escape"
+    except UnicodeDecodeError:
+        return "contains %-escapes that are not UTF-8"
+    location, _, query = text.partition("://")[2].partition("?")
+    authority, _, name = location.partition("/")
+    if authority.count("@") > 1 or "@" in name or "/" in name:
+        return "contains an @ or a / too many (write @ in a password as %40, and / as %2F)"
+    if ":" in authority.rpartition("@")[0].partition(":")[2]:
+        return "contains a : too many (write : in a password as %3A)"
+    wrong_host = _hosts_error(authority.rpartition("@")[2])
+    if wrong_host is None and not name:
+        return "names no database, behind the host and a / (write ? in a password as %3F)"
+    return wrong_host or _parameters_error(query)
+
+
+def _hosts_error(hosts: str) -> str | None:
+    for place, host in enumerate(hosts.split(","), start=1):
+        found = _HOST.fullmatch(host)
+        port = None if found is None else found["port"]
+        if found is None or (port is not None and not 0 < int(port) <= 65_535):
+            return f"host {place} or its port is not valid (write : in a password as %3A, and an IPv6 address in [])"
+    return None
+
+
+def _parameters_error(query: str) -> str | None:
+    seen = set()
+    for place, parameter in enumerate(query.split("&") if query else (), start=1):
+        name, equals, value = parameter.partition("=")
+        if not equals or not value:
+            return f"has no value at parameter {place} (write & in a password as %26)"
+        if name not in _PARAMETERS:
+            return f"has a parameter that is not supported, number {place}{did_you_mean(name, _PARAMETERS)}"
+        if name == "sslmode" and value not in _SSL_MODES:
+            return f"has an sslmode that is not one of {', '.join(_SSL_MODES)}"
+        if name in seen:
+            return f"has parameter {place} twice"
+        seen.add(name)
+    return None

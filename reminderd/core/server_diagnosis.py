@@ -1,0 +1,163 @@
+"""Judge what the doctor has seen of a PostgreSQL server: make findings of it that say what to do."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.core.diagnosis import Finding, good, unknown, warning, wrong
+
+OLDEST: Final = 13
+"""The oldest version of PostgreSQL that has all that the schema uses."""
+
+CLOCKS_APART: Final = timedelta(seconds=1)
+"""More than a network's delays can explain. Times of the database are the server's, calling hours go by ours."""
+
+MESSAGES_A_CALL: Final = 15
+"""How often a call waits for the server while no other machine can write, from its claim to the last report."""
+
+SLOW: Final = timedelta(milliseconds=5)
+"""Servers in the same data center answer within one millisecond."""
+
+CONNECTIONS_LOW: Final = 10
+"""A daemon holds four connections, and each command one more."""
+
+
+@frozen(kw_only=True)
+class ServerFacts:
+    """What can be seen of a server through one connection."""
+
+    version: int
+    """As the server itself counts: 150008 is 15.8."""
+    encoding: str
+    """Of the database."""
+    missing_rights: tuple[str, ...]
+    """What this role needs and may not do: "UPDATE on reminders"."""
+    is_near: bool
+    """The connection does not leave this machine."""
+    is_encrypted: bool
+    is_verified: bool
+    """The server has proved that it is the one whose name was asked for."""
+    unsafe: tuple[str, ...]
+    """Settings with which a crash can lose what was committed: "fsync = off"."""
+    standbys: int
+    """How many copy its database right now."""
+    waits_for_standbys: bool
+    """A commit is confirmed once a standby has it, too."""
+    is_pooled: bool
+    """A program in between, such as PgBouncer, shares the server's connections."""
+    ahead: timedelta
+    """By how much the server's clock is ahead of ours."""
+    round_trip: timedelta
+    """How long it takes until the server has answered."""
+    connections_left: int
+    """How many more connections it accepts from this role."""
+
+
+def server(facts: ServerFacts, *, failover_is_lossless: bool) -> list[Finding]:
+    """Judge a server.
+
+    Args:
+        facts: what was seen of it.
+        failover_is_lossless: what the configuration says about it.
+    """
+    return [
+        *_of_the_server(facts),
+        _of_the_way(facts),
+        *_of_its_care(facts),
+        *_of_its_standbys(facts, is_lossless=failover_is_lossless),
+        *([_POOLED] if facts.is_pooled else []),
+        _of_its_clock(facts.ahead),
+        _of_the_round_trip(facts.round_trip),
+        _of_its_connections(facts.connections_left),
+    ]
+
+
+def schema(version: int, newest: int) -> Finding:
+    """Judge the schema of tables that this program can use, or upgrade."""
+    if not version:
+        return unknown("schema", "there are no tables yet", "nothing, if this is new: reminderd run makes them")
+    if version < newest:
+        text = f"{version}, and this program brings {newest}"
+        return warning("schema", text, "make a backup, then reminderd db migrate: see postgresql.md")
+    newer = "the newest" if version == newest else f"newer than this program's {newest}, which can use it"
+    return good("schema", f"{version}, {newer}")
+
+
+_SERVER: Final = "server"
+
+_POOLED: Final = warning(
+    "pooler",
+    "a program between here and the server, such as PgBouncer, shares its connections: notifications may not arrive",
+    "connect to PostgreSQL directly: see postgresql.md",
+)
+
+
+def _of_the_server(facts: ServerFacts) -> Iterator[Finding]:
+    major, minor = divmod(facts.version, 10_000)
+    if major < OLDEST:
+        yield wrong(_SERVER, f"PostgreSQL {major}, and at least {OLDEST} is needed", "upgrade the server")
+    if facts.encoding != "UTF8":
+        fix = "create the database anew: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        yield wrong(_SERVER, f"the database's encoding is {facts.encoding}, not UTF8", fix)
+    for right in facts.missing_rights:
+        yield wrong(_SERVER, f"this role lacks a right: {right}", "grant it to the role: see postgresql.md")
+    yield good(_SERVER, f"PostgreSQL {major}.{minor} answers")
+
+
+def _of_the_way(facts: ServerFacts) -> Finding:
+    about = "encryption"
+    if facts.is_near:
+        return good(about, "not needed, as the connection does not leave this machine")
+    fix = "add sslmode=verify-full to [database].url, and sslrootcert= with the server's CA: see postgresql.md"
+    if not facts.is_encrypted:
+        return wrong(about, "the connection to the server is not encrypted, and all patients' data is sent on it", fix)
+    if not facts.is_verified:
+        return warning(about, "the connection is encrypted, but nobody checks that it leads to the server", fix)
+    return good(about, "the connection is encrypted, and leads to the server that [database].url names")
+
+
+def _of_its_care(facts: ServerFacts) -> Iterator[Finding]:
+    for setting in facts.unsafe:
+        text = f"{setting}: a crash of the server can lose calls that were placed, and patients are called twice"
+        yield wrong("durability", text, "remove it from postgresql.conf, and from what was set for database and role")
+    if not facts.unsafe:
+        yield good("durability", "what was committed survives a crash of the server")
+
+
+def _of_its_standbys(facts: ServerFacts, *, is_lossless: bool) -> Iterator[Finding]:
+    about = "failover"
+    if not facts.standbys:
+        return
+    if facts.waits_for_standbys:
+        yield good(about, "a standby confirms each commit")
+    elif is_lossless:
+        fix = "set synchronous_standby_names, or [database].failover_is_lossless = false"
+        yield wrong(about, "[database].failover_is_lossless is true, and no standby confirms what is committed", fix)
+    else:
+        text = "no standby confirms what is committed, so a failover can forget calls: dialing is then paused"
+        yield warning(about, text, "set synchronous_standby_names, or be ready to check by hand: see postgresql.md")
+
+
+def _of_its_clock(ahead: timedelta) -> Finding:
+    if abs(ahead) <= CLOCKS_APART:
+        return good("server's clock", "agrees with this machine's")
+    side = "ahead of" if ahead > timedelta(0) else "behind"
+    text = f"{abs(ahead).total_seconds():.1f} s {side} this machine's"
+    return warning("server's clock", text, "synchronize both: timedatectl set-ntp true, or install chrony")
+
+
+def _of_the_round_trip(time: timedelta) -> Finding:
+    calls = max(1, round(1 / (MESSAGES_A_CALL * max(time.total_seconds(), 1e-6))))
+    text = f"{time.total_seconds() * 1000:.2f} ms: all machines together can place some {calls:,} calls a second"
+    if time <= SLOW:
+        return good("round trip", text)
+    return warning("round trip", text, "if that is too few, bring the machines and the server closer together")
+
+
+def _of_its_connections(left: int) -> Finding:
+    text = f"the server accepts {max(left, 0)} more"
+    if left >= CONNECTIONS_LOW:
+        return good("connections", text)
+    return warning("connections", text, "raise max_connections, or the limit of the role or the database")

@@ -1,0 +1,143 @@
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from attrs import evolve
+
+from reminderd.clock import SystemClock
+from reminderd.core.server_diagnosis import ServerFacts
+from reminderd.store.postgres.facts import facts_of
+from tests.support.postgres import CAREFUL_USER, USER, PostgresDatabase, a_server, skip_without_postgres
+
+now = SystemClock().now
+
+
+def facts(url: str) -> ServerFacts:
+    with psycopg.connect(url, autocommit=True) as connection:
+        return facts_of(connection, now)
+
+
+@pytest.fixture
+def stranger(made: PostgresDatabase) -> Iterator[str]:
+    """Yield the URL of a role that has no right but to connect."""
+    with made.connect() as other:
+        other.execute("CREATE ROLE stranger LOGIN")
+    yield made.server.url(made.name, user="stranger")
+    with made.connect() as other:
+        other.execute("DROP OWNED BY stranger")
+        other.execute("DROP ROLE stranger")
+
+
+def test_what_can_be_seen_of_a_server(made: PostgresDatabase) -> None:
+    seen = facts(made.url)
+    assert seen.version // 10_000 >= 13
+    assert abs(seen.ahead) < timedelta(seconds=5)
+    assert timedelta(0) < seen.round_trip < timedelta(seconds=5)
+    assert 0 < seen.connections_left < 200
+    assert evolve(
+        seen, version=150_000, ahead=timedelta(0), round_trip=timedelta(0), connections_left=1
+    ) == ServerFacts(
+        version=150_000,
+        encoding="UTF8",
+        missing_rights=(),
+        is_near=True,
+        is_encrypted=False,
+        is_verified=False,
+        unsafe=("fsync = off", "full_page_writes = off"),  # as the tests' own server is meant to be
+        standbys=0,
+        waits_for_standbys=False,
+        is_pooled=False,
+        ahead=timedelta(0),
+        round_trip=timedelta(0),
+        connections_left=1,
+    )
+
+
+def test_a_clock_that_is_behind_ours_is_seen(made: PostgresDatabase) -> None:
+    with psycopg.connect(made.url, autocommit=True) as connection:
+        seen = facts_of(connection, lambda: now() + timedelta(seconds=90))
+    assert timedelta(seconds=-95) < seen.ahead < timedelta(seconds=-85)
+
+
+def test_rights_that_are_missing_are_named(made: PostgresDatabase, stranger: str) -> None:
+    tables = "reminders, audit, schema_info, appointments"
+    with made.connect() as other:
+        other.execute(f"GRANT SELECT ON {tables} TO stranger".encode())
+        other.execute("GRANT INSERT ON reminders, audit TO stranger")
+    missing = facts(stranger).missing_rights
+    assert "UPDATE, DELETE on reminders" in missing
+    assert "INSERT, UPDATE, DELETE on appointments" in missing
+    assert "SELECT, INSERT, UPDATE, DELETE on call_logs" in missing
+    assert not any("audit" in one or "schema_info" in one for one in missing), "these are never changed"
+
+
+def test_who_owns_the_tables_through_another_role_lacks_nothing(made: PostgresDatabase) -> None:
+    assert facts(made.server.url(made.name, user=CAREFUL_USER)).missing_rights == ()
+
+
+def test_an_empty_database_in_which_no_table_can_be_made_lacks_a_right(empty: PostgresDatabase) -> None:
+    with empty.connect() as other:
+        other.execute("CREATE ROLE visitor LOGIN")
+        other.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    try:
+        assert facts(empty.server.url(empty.name, user="visitor")).missing_rights == ("CREATE on the schema",)
+        with empty.server.connect(empty.name, USER) as owner:
+            assert facts_of(owner, now).missing_rights == ()
+    finally:
+        with empty.connect() as other:
+            other.execute("DROP ROLE visitor")
+
+
+def test_limits_of_the_role_and_of_the_database_count(made: PostgresDatabase) -> None:
+    with made.connect() as other:
+        other.execute(f"ALTER ROLE {USER} CONNECTION LIMIT 7".encode())
+        try:
+            assert facts(made.url).connections_left == 6
+        finally:
+            other.execute(f"ALTER ROLE {USER} CONNECTION LIMIT -1".encode())
+
+
+def test_a_setting_that_lets_commits_be_lost_is_named(made: PostgresDatabase) -> None:
+    with psycopg.connect(made.url, autocommit=True) as connection:
+        connection.execute("SET synchronous_commit = off")
+        assert "synchronous_commit = off" in facts_of(connection, now).unsafe
+
+
+def test_a_server_that_waits_for_standbys_is_told_from_one_that_does_not() -> None:
+    skip_without_postgres()
+    with a_server() as server, server.connect() as connection:
+        connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        connection.execute("SELECT pg_reload_conf()")
+        while not facts_of(connection, now).waits_for_standbys:  # it is told a moment later
+            pass
+        connection.execute("SET synchronous_commit = local")
+        assert not facts_of(connection, now).waits_for_standbys
+
+
+class Pooled:
+    """A connection through a program that gives out a process id of its own, as PgBouncer does."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    @property
+    def info(self) -> Any:
+        class Info:
+            backend_pid = 1
+            server_version = self._connection.info.server_version
+            hostaddr = "192.0.2.1"
+            parameter_status = self._connection.info.parameter_status
+
+        return Info()
+
+
+def test_a_pooler_and_another_machine_are_recognized(made: PostgresDatabase) -> None:
+    with psycopg.connect(made.url, autocommit=True) as connection:
+        pooled: Any = Pooled(connection)
+        seen = facts_of(pooled, now)
+    assert (seen.is_pooled, seen.is_near) == (True, False)
