@@ -1,6 +1,7 @@
 """Decide which file may be replaced at a path that a person gave, and replace it whole or not at all."""
 
 import errno
+import fcntl
 import os
 import secrets
 import stat
@@ -20,6 +21,12 @@ _FORGOTTEN_SECONDS: Final = 86_400
 """An unfinished file that is this old was left by a killed process."""
 
 _PRIVATE: Final = 0o600
+_READ_AND_WRITE: Final = 0o666
+
+_LOCK: Final = ".reminderd.lock"
+_OF_THE_LOCK: Final = b"One reminderd at a time works in this folder.\n"
+_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+"""How a file system says that it has no locks."""
 
 _NO_FILES: Final[Mapping[Path, str]] = {}
 
@@ -110,6 +117,39 @@ def scratch(target: Path, *, mode: int = _PRIVATE, family: str | None = None) ->
     finally:
         for ending in ("", *COMPANIONS):
             file.with_name(file.name + ending).unlink(missing_ok=True)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[bool]:
+    """Yield whether no other process does the same in a folder; others are kept out until the end.
+
+    A file in the folder carries the lock, as a shared folder of several machines hands it on to the others. On a file
+    system without locks every process counts as alone.
+
+    Raises:
+        OSError: There is no such folder, or the file can't be written.
+    """
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _PRIVATE)
+    try:
+        status = os.fstat(descriptor)
+        if not status.st_size:  # ours, and new: all who may write into the folder may take the lock
+            os.fchmod(descriptor, stat.S_IMODE(folder.stat().st_mode) & _READ_AND_WRITE | _PRIVATE)
+            os.write(descriptor, _OF_THE_LOCK)
+        yield _is_locked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Lock an open file, and return whether it is ours; it also is where the file system has no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
 
 
 def no_link(path: str, flags: int) -> int:

@@ -1,8 +1,8 @@
 """Do what is not dialing: backups and the purge once a day, alerts when reminders need a human, files in the folder."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, closing
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from reminderd.store.import_records import file_alert, missing_file, note_file_a
 from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed
 from reminderd.store.queries import News, news, note_alerts
 from reminderd.store.settings import address_alert, note_address_alert
-from reminderd.store.sqlite.backups import back_up, backups_in, newest_backup
+from reminderd.store.sqlite.backups import back_up_unless, backups_in, newest_backup
 from reminderd.store.sqlite.copying import size_of
 from reminderd.store.sqlite.driver import Error
 from reminderd.store.sqlite.opening import identify, open_as_it_is, open_connection, scrub
@@ -134,13 +134,20 @@ def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clo
         newest = newest_backup(folder, database, _id_of(database), clock.now())
         return None if newest is None else newest.made_at
 
+    def is_made() -> bool:
+        return daily.due(last(), clock.now()) > clock.now()
+
     async def do() -> None:
         begun = clock.monotonic()
-        back_up_once = partial(back_up, database, folder, clock.now(), keep=keep, stopped=stopping.is_set)
+        back_up_once = partial(
+            back_up_unless, is_made, database, folder, clock.now(), keep=keep, stopped=stopping.is_set
+        )
         try:
             made = await trio.to_thread.run_sync(back_up_once)
         except CopyError as error:
             raise CopyError(str(error).replace(str(folder), _FOLDER)) from None
+        if made is None:
+            return
         logger.info(f"backup made: {made.file.name}, {made.size:,} bytes, in {clock.monotonic() - begun:.1f} s")
         if made.mistakes:
             logger.error(f"the database, and so its backup, has {len(made.mistakes)} errors: see reminderd db check")
@@ -378,10 +385,8 @@ async def import_what_is_dropped(drop: DropFolder) -> None:
     while not drop.stopping.is_set():
         pause = drop.look
         try:
-            whole = await trio.to_thread.run_sync(drop.folder.whole, drop.clock.monotonic(), drop.clock.now())
-            kept_open = _warn_of_open_files(drop.folder.kept_open, kept_open)
-            for dropped in whole:
-                await _import(dropped, drop)
+            async with _alone(drop.folder) as is_alone:
+                kept_open = await _take_out(drop, kept_open) if is_alone else kept_open
             warned_of = await _warn_if_missing(drop, warned_of)
         except (StoreUnavailableError, StoreUnusableError, OSError) as error:
             if not drop.stopping.is_set():
@@ -390,6 +395,27 @@ async def import_what_is_dropped(drop: DropFolder) -> None:
             pause = drop.again_after
         with trio.move_on_after(pause.total_seconds()):
             await drop.stopping.wait()
+
+
+@asynccontextmanager
+async def _alone(folder: Folder) -> AsyncIterator[bool]:
+    """Yield whether no other daemon takes files out of the folder; on worker threads, as its disk may be far away."""
+    alone = folder.alone()
+    is_alone = await trio.to_thread.run_sync(alone.__enter__)
+    try:
+        yield is_alone
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(alone.__exit__, None, None, None)
+
+
+async def _take_out(drop: DropFolder, kept_open: list[str]) -> list[str]:
+    """Import all files that are whole; return the names of those that a program keeps open."""
+    whole = await trio.to_thread.run_sync(drop.folder.whole, drop.clock.monotonic(), drop.clock.now())
+    found = _warn_of_open_files(drop.folder.kept_open, kept_open)
+    for dropped in whole:
+        await _import(dropped, drop)
+    return found
 
 
 async def _import(dropped: Dropped, drop: DropFolder) -> None:

@@ -85,6 +85,8 @@ class Memory:
     """Until when on the monotonic clock nobody is called after a restore."""
     is_quiet: bool = field(default=False, init=False)
     """Whether the log has announced the quiet time."""
+    is_clock_wrong: bool = field(default=False, init=False)
+    """Whether the log has announced that our clock and the database's differ."""
     is_paused: bool = field(default=False, init=False)
     """Whether the log has announced that staff have paused dialing."""
     failure: str | None = field(default=None, init=False)
@@ -123,6 +125,10 @@ class Context:
     """Set when nothing more is to be claimed or sent: at the stop, and at a reload, which builds another context."""
     instruments: Instruments
 
+    def now(self) -> datetime:
+        """Return the time of the database, as far as it is known: a server's clock may be ahead of ours."""
+        return self.clock.now() + self.database.clock_offset
+
 
 FEW: Final = 3
 """Up to this many expired reminders need no line with their number."""
@@ -143,6 +149,15 @@ def log_expired(transitions: Iterable[Transition]) -> None:
     expired = sum(line.expired for transition in transitions for line in transition.lines)
     if expired > FEW:
         logger.error(f"expired {expired} reminders that could not be called in time: see list --status expired")
+
+
+def log_clock(offset: timedelta) -> None:
+    """Log that the database's clock is ahead of ours, or behind it."""
+    side = "behind" if offset > timedelta(0) else "ahead of"
+    logger.warning(
+        f"this machine's clock is {abs(offset).total_seconds():.1f} s {side} the database's, whose time counts;"
+        " set it: timedatectl set-ntp true, or install chrony"
+    )
 
 
 def log_pause(*, before: bool, now: bool) -> None:

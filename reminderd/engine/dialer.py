@@ -29,7 +29,7 @@ async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
     try:
         reason = await _last_look(action, claimed_at, context)
         if reason is None:
-            now, sent_at = context.clock.now(), context.clock.monotonic()
+            now, sent_at = context.now(), context.clock.monotonic()
             answer = await context.provider.place(placement_of(action))
             took = context.clock.monotonic() - sent_at
             await _settle(action, answer, context)
@@ -44,10 +44,10 @@ async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
 async def _last_look(action: Action, claimed_at: float, context: Context) -> str | None:
     """Return why the request must not be sent, or None."""
     try:
-        seen = await context.database.read(partial(look, action=action, rules=context.rules, now=context.clock.now()))
+        seen = await context.database.read(partial(look, action=action, rules=context.rules, now=context.now()))
     except StoreUnavailableError as error:
         return str(error)
-    now = context.clock.now()
+    now = context.now()
     by_monotonic = context.rules.lease - timedelta(seconds=context.clock.monotonic() - claimed_at)
     call = seen.ledger.calls.get(action.call.id)
     by_wall = by_monotonic if call is None or call.wake_at is None else call.wake_at - now

@@ -14,7 +14,7 @@ from loguru import logger
 from reminderd.core.lifecycle.transition import Action, Transition
 from reminderd.core.pacing import Pace
 from reminderd.engine.breaker import PauseChange
-from reminderd.engine.context import Context, Memory, log_expired, log_pause, log_quiet, log_transition
+from reminderd.engine.context import Context, Memory, log_clock, log_expired, log_pause, log_quiet, log_transition
 from reminderd.engine.dialer import check, dial
 from reminderd.store.appointments import plan_anew, plan_due
 from reminderd.store.claims import Capacity, claim, poke
@@ -34,6 +34,8 @@ FAILURE_PAUSE: Final = 1.0
 CLOCK_STEP: Final = timedelta(seconds=2)
 """A wall clock that falls behind the monotonic one by this much was set back."""
 
+CLOCKS_DIFFER: Final = timedelta(seconds=1)
+"""From this difference between the database's clock and ours on, somebody should set one of them."""
 
 STALLED: Final = 15.0
 """Seconds without a turn of the loop, or that the wall clock gained: this process or this machine stood still, for so
@@ -91,7 +93,7 @@ class Poller:
     async def _next_wakes(self) -> Wakes:
         clock = self.context.clock
         is_time = clock.monotonic() - self.memory.sightings.seen_at >= SEE_CALLS
-        wakes = await self.context.database.read(partial(next_wakes, now=clock.now(), alive=is_time))
+        wakes = await self.context.database.read(partial(next_wakes, now=self.context.now(), alive=is_time))
         if wakes.alive is not None:
             self.memory.sightings.see(wakes.alive, clock.monotonic())
         return wakes
@@ -105,15 +107,24 @@ class Poller:
 
     async def _check_clock(self) -> None:
         """Have all waiting rows checked after the wall clock was set back: they wait for times of the wrong clock."""
-        clock = self.context.clock
-        offset = timedelta(seconds=clock.now().timestamp() - clock.monotonic())
+        offset = self._clock_offset()
         if self._offset is None or offset < self._offset - CLOCK_STEP:
             if self._offset is not None:
                 logger.warning(f"the clock was set back by {(self._offset - offset).total_seconds():.0f} s")
             await self.context.database.write(partial(poke, lease=self.context.rules.lease))
+            offset = self._clock_offset()  # the time of a server is known from a transaction
         elif offset > self._offset + timedelta(seconds=STALLED):  # the machine may have slept
             self.memory.breaker.address.asked_without_answer = True
         self._offset = offset
+        ahead = self.context.database.clock_offset
+        is_wrong = abs(ahead) > CLOCKS_DIFFER
+        if is_wrong and not self.memory.is_clock_wrong:
+            log_clock(ahead)
+        self.memory.is_clock_wrong = is_wrong
+
+    def _clock_offset(self) -> timedelta:
+        """Return how far the wall clock, which is the database's, is ahead of the monotonic one."""
+        return timedelta(seconds=self.context.now().timestamp() - self.context.clock.monotonic())
 
     async def _note_unanswered_requests(self) -> None:
         """Record, once all works again, that the provider may have reached our address while we could not answer."""
@@ -125,7 +136,7 @@ class Poller:
     def _keep_quiet(self, wakes: Wakes) -> None:
         context = self.context
         if wakes.restored_at is not None:
-            now, monotonic = context.clock.now(), context.clock.monotonic()
+            now, monotonic = context.now(), context.clock.monotonic()
             self.memory.quiet_until = self.memory.sightings.quiet_until(
                 wakes.restored_at, context.rules, now, monotonic
             )
@@ -150,7 +161,7 @@ class Poller:
         if wakes.paused or monotonic < self.memory.quiet_until:
             return 0
         probe = self.memory.breaker.room(monotonic)
-        free = min(self.memory.free_lines, self._pace(wakes).available(self.context.clock.now()))
+        free = min(self.memory.free_lines, self._pace(wakes).available(self.context.now()))
         return free if probe is None else min(free, probe)
 
     async def _plan_due(self, wakes: Wakes) -> bool:
@@ -171,7 +182,7 @@ class Poller:
     async def _claim_due(self, nursery: trio.Nursery, wakes: Wakes) -> bool:
         """Claim what is due and start its actions; return False if nothing is due or no line is free."""
         context = self.context
-        claimed_at, now = context.clock.monotonic(), context.clock.now()
+        claimed_at, now = context.clock.monotonic(), context.now()
         requests, checks = self._room(wakes, claimed_at), self.memory.free_checkers
         if not ((_due(wakes.reminder, now) and requests) or (_due(wakes.call, now) and checks)):
             return False
@@ -223,7 +234,7 @@ class Poller:
 
     def _ready_at(self, wakes: Wakes, monotonic: float) -> float:
         """Return when on the monotonic clock the pace, the provider and the quiet after a restore allow a request."""
-        now = self.context.clock.now()
+        now = self.context.now()
         paced = (self._pace(wakes).ready_at(now) - now).total_seconds()
         return max(monotonic + paced, self.memory.breaker.next_at(monotonic), self.memory.quiet_until)
 
@@ -246,7 +257,7 @@ class Poller:
     async def _until_needed(self, wakes: Wakes, version: int) -> None:
         """Wait for the next row's time, a free line, another connection's commit, the interval's end or the stop."""
         clock, breaker = self.context.clock, self.memory.breaker
-        monotonic, now = clock.monotonic(), clock.now()
+        monotonic, now = clock.monotonic(), self.context.now()
         sleep = self.interval.total_seconds() if wakes.alive is not None else SEE_CALLS
         if wakes.call is not None and self.memory.free_checkers:
             sleep = min(sleep, (wakes.call - now).total_seconds())

@@ -10,7 +10,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import Enum
 from fnmatch import fnmatch
@@ -28,7 +28,7 @@ from reminderd.config import Config
 from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.core.masking import without_numbers
 from reminderd.core.tables.columns import ColumnsError
-from reminderd.files import no_link, put_in_place, scratch, set_mode
+from reminderd.files import alone_in, no_link, put_in_place, scratch, set_mode
 from reminderd.imports.formats import format_of, profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
@@ -105,8 +105,19 @@ class Folder:
     _shows_writers: bool | None = field(default=None, init=False)
     """Whether the kernel tells here who has a file open; None: not tried yet."""
 
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Yield whether no other daemon takes files out of the folder now; make the folder if it is missing.
+
+        Raises:
+            OSError: It can't be found out.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with alone_in(self.path) as is_alone:
+            yield is_alone
+
     def whole(self, now: float, time: datetime) -> list[Dropped]:
-        """Return the files that can be imported, the oldest first; make the folders if they are missing.
+        """Return the files that can be imported, the oldest first; make the folders inside if they are missing.
 
         Args:
             now: seconds of a clock that nobody sets.
@@ -115,7 +126,6 @@ class Folder:
         Raises:
             OSError: The folder can't be read, or the folders inside it can't be made.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         for name in (DONE, REJECTED):
             if not (self.path / name).is_dir():
                 (self.path / name).mkdir()
@@ -409,10 +419,11 @@ def _forget(folder: Path, before: datetime) -> int:
     deleted = 0
     try:
         for name in os.listdir(descriptor):  # noqa: PTH208 - of the folder that was opened, whatever its name leads to
-            status = os.lstat(name, dir_fd=descriptor)
-            if status.st_ctime < before.timestamp() and not S_ISDIR(status.st_mode):
-                os.unlink(name, dir_fd=descriptor)
-                deleted += 1
+            with suppress(FileNotFoundError):  # another daemon was faster
+                status = os.lstat(name, dir_fd=descriptor)
+                if status.st_ctime < before.timestamp() and not S_ISDIR(status.st_mode):
+                    os.unlink(name, dir_fd=descriptor)
+                    deleted += 1
     finally:
         os.close(descriptor)
     return deleted

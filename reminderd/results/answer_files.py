@@ -6,6 +6,7 @@ between, the same file is written again, or found. Its name carries the first an
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -132,10 +133,11 @@ def forget_answers(folder: Path, before: datetime) -> int:
     """
     deleted = 0
     for path in folder.iterdir():
-        status = path.lstat()
-        if _OURS.fullmatch(path.name) and S_ISREG(status.st_mode) and status.st_mtime < before.timestamp():
-            path.unlink()
-            deleted += 1
+        with suppress(FileNotFoundError):  # the other program has taken it away, or another daemon was faster
+            status = path.lstat()
+            if _OURS.fullmatch(path.name) and S_ISREG(status.st_mode) and status.st_mtime < before.timestamp():
+                path.unlink()
+                deleted += 1
     return deleted
 
 

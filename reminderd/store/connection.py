@@ -81,6 +81,9 @@ class Connection(Protocol):
     def begin(self) -> datetime | None:
         """Begin a transaction that writes, once no other one does; return the server's time, None: it has none."""
 
+    def server_time(self) -> datetime | None:
+        """Return the server's time, in a transaction that reads; None: it has no clock of its own, so ours counts."""
+
     def begin_snapshot(self) -> None:
         """Begin a transaction that only reads, and sees one state of the database."""
 

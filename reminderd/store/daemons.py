@@ -48,8 +48,8 @@ def daemons(connection: Connection) -> list[Daemon]:
 
 
 def alive_daemons(connection: Connection, now: datetime) -> list[Daemon]:
-    """Return the daemons that are alive, the oldest first."""
-    return alive(daemons(connection), now)
+    """Return the daemons that are alive, the oldest first; `now` is our time, a server's own takes its place."""
+    return alive(daemons(connection), connection.server_time() or now)
 
 
 def record(

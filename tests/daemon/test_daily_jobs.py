@@ -19,6 +19,7 @@ from reminderd.core.schedule.time_zones import Daily
 from reminderd.daemon.setup import daily_jobs
 from reminderd.daemon.side_jobs import AGAIN_AFTER, DailyJob, backups, change_retention, do_daily, retention
 from reminderd.databases import SqliteFile
+from reminderd.files import alone_in
 from reminderd.store.changes import WEBHOOK, queue
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
@@ -250,6 +251,41 @@ async def test_a_backup_is_made_logged_and_found_after_a_restart(tmp_path: Path,
     assert [backup.made_at for backup in backups_in(folder, database, own_id)] == [NOW]
     [line] = lines
     assert line.startswith(f"INFO backup made: reminderd-{own_id:.8}-20260302T100000Z.db, ")
+
+
+async def test_of_two_daemons_one_makes_the_backup(tmp_path: Path, lines: list[str]) -> None:
+    clock = SeenClock()
+    database, folder = tmp_path / "reminderd.db", tmp_path / "copies"
+    async with open_database(SqliteFile(database), clock) as opened:
+        own_id = await id_of(opened)
+        job = backups(database, folder, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
+        async with running_job(job), running_job(evolve(job, turn=trio.Lock(), stopping=trio.Event())):
+            await until(lambda: bool(lines))
+            clock.advance(DAY)
+            await until(lambda: len(lines) == 2)
+            await clock.is_looked_at_again(20)
+    assert [backup.made_at for backup in backups_in(folder, database, own_id)] == [NOW, NOW + DAY]
+    assert len(lines) == 2
+
+
+async def test_a_backup_waits_for_a_process_that_is_making_one_and_is_made_if_that_fails(
+    tmp_path: Path, lines: list[str]
+) -> None:
+    clock = SeenClock()
+    async with open_database(SqliteFile(tmp_path / "db"), clock) as opened:
+
+        def job_of_a_run() -> DailyJob:
+            return backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
+
+        with alone_in(tmp_path) as is_alone:
+            assert is_alone
+            job = job_of_a_run()
+            async with running_job(job):
+                await until(job.turn.locked)
+                assert backups_in(tmp_path, tmp_path / "db", await id_of(opened)) == []
+            assert lines == [], "a stop does not wait for it"
+        async with running_job(job_of_a_run()):
+            await until(lambda: bool(lines))
 
 
 async def test_a_failed_backup_is_logged_and_tried_again(tmp_path: Path, lines: list[str]) -> None:

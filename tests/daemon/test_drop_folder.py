@@ -14,6 +14,7 @@ from loguru import logger
 from reminderd.config import Config, load_config
 from reminderd.core.imports import FOLDER
 from reminderd.daemon.side_jobs import DropFolder, FilesOfPatients, import_what_is_dropped, old_files
+from reminderd.files import alone_in
 from reminderd.imports.folder import Folder, forget
 from reminderd.store.database import Database, open_database
 from reminderd.store.import_records import begin_import
@@ -93,6 +94,27 @@ async def test_each_file_has_one_line_in_the_log(inbox: Path, log: list[str]) ->
         "WARNING imported partly.csv: 0 added, 0 changed, 1 unchanged, 1 rejected; moved to done/partly.csv",
         "ERROR o.csv was not imported: it is empty; expected a header and rows below it; moved to rejected/o.csv",
     ]
+
+
+async def test_of_two_daemons_on_one_folder_one_imports_each_file(inbox: Path, log: list[str]) -> None:
+    async with watching(inbox, log) as database, watching(inbox, []):
+        for number in range(10):
+            drop(inbox, f"{number}.csv", HEADER + GOOD.replace("7", str(number), 1))
+            await until(log, f"moved to done/{number}.csv")
+        imports = await database.read(lambda connection: connection.execute("SELECT file FROM imports").fetchall())
+    assert sorted(row["file"] for row in imports) == [f"{number}.csv" for number in range(10)]
+    assert not [line for line in log if not line.startswith("INFO imported")]
+
+
+async def test_a_file_waits_while_another_process_works_in_the_folder(inbox: Path, log: list[str]) -> None:
+    with alone_in(inbox) as is_alone:
+        assert is_alone
+        async with watching(inbox, log):
+            drop(inbox, "good.csv", HEADER + GOOD)
+            await trio.sleep(20 * OFTEN.total_seconds())
+            assert (inbox / "good.csv").exists()
+    async with watching(inbox, log):
+        await until(log, "moved to done/good.csv")
 
 
 async def test_a_bug_that_a_file_brings_to_light_sets_it_aside_and_the_next_one_is_imported(

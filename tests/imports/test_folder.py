@@ -1,5 +1,6 @@
 """Files in the drop folder: imported once they are whole, moved, and never lost, overwritten or read half-written."""
 
+import errno
 import os
 import shutil
 import stat
@@ -286,7 +287,33 @@ def test_a_folder_that_is_missing_is_made_and_what_is_in_it_is_open_to_those_who
     finally:
         os.umask(before)
     assert [stat.S_IMODE((inbox / name).stat().st_mode) for name in ("done", "rejected")] == [0o2770, 0o2770]
-    assert whole(tmp_path / "none" / "yet") == []
+    missing = tmp_path / "none" / "yet"
+    with Folder(missing).alone() as is_alone:
+        assert is_alone
+        assert whole(missing) == []
+
+
+def test_only_one_process_at_a_time_takes_files_out_and_those_who_bring_them_may_do_so_too(tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    inbox.chmod(0o2770)
+    with Folder(inbox).alone() as one, Folder(inbox).alone() as other:
+        assert (one, other) == (True, False)
+    with Folder(inbox).alone() as other:
+        assert other
+        assert whole(inbox) == [], "the lock is no file to import"
+    assert stat.S_IMODE((inbox / ".reminderd.lock").stat().st_mode) == 0o660
+
+
+def test_where_the_file_system_has_no_locks_every_process_counts_as_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_descriptor: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("reminderd.files.fcntl.flock", refused)
+    with Folder(tmp_path).alone() as one, Folder(tmp_path).alone() as other:
+        assert (one, other) == (True, True)
 
 
 def link(path: Path) -> None:

@@ -219,6 +219,10 @@ class PostgresConnection:
         refuse_if_it_needs_more(needs, self._newest)
         return from_ms(now)
 
+    def server_time(self) -> datetime:
+        """Return the server's time."""
+        return from_ms(self.execute("SELECT reminderd_now() AS now").fetchone()["now"])
+
     def begin_snapshot(self) -> None:
         """Begin a transaction that only reads, and sees one state of the database."""
         self._put(_BEGIN_SNAPSHOT, (), is_verb=True)

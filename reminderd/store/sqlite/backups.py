@@ -1,6 +1,7 @@
 """The folder of backups: make one more, delete the oldest, and find out how old the newest is."""
 
 import re
+import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -9,12 +10,16 @@ from typing import Final
 
 from attrs import frozen
 
+from reminderd.files import alone_in
 from reminderd.store.errors import CopyError
 from reminderd.store.sqlite.copying import Copy, copy
 from reminderd.store.sqlite.opening import identify, open_as_it_is
 
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _PRIVATE: Final = 0o700
+
+_BETWEEN_TRIES: Final = 0.2
+"""Seconds between two looks whether another process is still making a backup."""
 
 _ID_LENGTH: Final = 8
 """How many characters of the database's id are in the names of its backups."""
@@ -89,10 +94,7 @@ def back_up(
         StoreUnavailableError: The disk is full, the database is locked ….
         StoreUnusableError: The database is damaged.
     """
-    try:
-        folder.mkdir(mode=_PRIVATE, exist_ok=True)
-    except OSError as error:
-        raise CopyError(f"{folder}: {error.strerror}") from error
+    _make(folder)
     with closing(open_as_it_is(database)) as connection:
         database_id = identify(connection)
         family = _family(database, database_id)
@@ -106,6 +108,39 @@ def back_up(
         except OSError as error:
             raise CopyError(f"{old.file}: can't be deleted: {error.strerror}") from error
     return made
+
+
+def back_up_unless(
+    is_made: Callable[[], bool],
+    database: Path,
+    folder: Path,
+    now: datetime,
+    *,
+    keep: int,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Copy | None:
+    """Make one more backup, unless another process has made it; wait for one that does. None: there is none of ours.
+
+    Raises:
+        CopyError, StoreUnavailableError, StoreUnusableError: see `back_up`.
+    """
+    _make(folder)
+    try:
+        while not stopped():
+            with alone_in(folder) as is_alone:
+                if is_alone:
+                    return None if is_made() else back_up(database, folder, now, keep=keep, stopped=stopped)
+            time.sleep(_BETWEEN_TRIES)
+    except OSError as error:
+        raise CopyError(f"{folder}: {error.strerror}") from error
+    return None
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=_PRIVATE, exist_ok=True)
+    except OSError as error:
+        raise CopyError(f"{folder}: {error.strerror}") from error
 
 
 def _family(database: Path, database_id: str) -> str:

@@ -146,6 +146,9 @@ class SqliteConnection(Connection):
             while not self._has_begun(last=time.monotonic() >= deadline):
                 time.sleep(_BETWEEN_TRIES)
 
+    def server_time(self) -> None:
+        """Return None: there is no server."""
+
     def begin_snapshot(self) -> None:
         """Begin a transaction that only reads."""
         self.execute("BEGIN")
