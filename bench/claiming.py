@@ -1,6 +1,7 @@
 """Claiming: does the time to take what is due depend on all the rows that are not?"""
 
 import time
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,8 @@ from reminderd.clock import SystemClock
 from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.rules import Rules
-from reminderd.store.claims import Capacity, claim
 from reminderd.databases import PostgresServer, SqliteFile, Target
+from reminderd.store.claims import Capacity, claim
 from reminderd.store.connection import Connection, transaction
 from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
@@ -86,8 +87,12 @@ def _fill(connection: Connection, rows: int) -> None:
     }
     for first in range(0, rows, A_STATEMENT):
         some = {**values, "first": first, "rows": min(A_STATEMENT, rows)}
-        transaction(connection, lambda c, _, some=some: c.execute(_FILL, some), now)
+        transaction(connection, partial(_write, values=some), now)
     settle(connection)
+
+
+def _write(connection: Connection, _now: datetime, *, values: Mapping[str, object]) -> None:
+    connection.execute(_FILL, values)
 
 
 def _claim_all_due(connection: Connection) -> float:

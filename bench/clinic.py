@@ -13,11 +13,10 @@ from typing import Any, Final
 
 from bench.rows import MESSAGE, phone
 from reminderd.clock import SystemClock
-from reminderd.databases import PostgresServer
+from reminderd.databases import PostgresServer, SqliteFile
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.postgres.opening import open_connection
+from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.opening import open_sync
 from tests.support.postgres import PostgresDatabase
 
 A_DAY: Final = 400
@@ -52,7 +51,7 @@ Rows = Iterator[tuple[str, dict[str, Any]]]
 
 def fill(path: Path, rows: int) -> None:
     """Write a file with so many reminders: all days but the last fortnight are over."""
-    with open_sync(path) as connection:
+    with open_sync(SqliteFile(path)) as connection:
         # No log: the file is thrown away if the machine stops in the meantime.
         connection.execute("PRAGMA journal_mode = OFF").fetchall()
         connection.execute("PRAGMA synchronous = OFF")
@@ -78,7 +77,8 @@ def _write(connection: Connection, rows: int, now: datetime) -> None:
 
 def fill_server(database: PostgresDatabase, rows: int) -> None:
     """Write the same into a database on a server."""
-    open_connection(PostgresServer(database.url)).close()
+    with open_sync(PostgresServer(database.url)):
+        pass  # it has its tables now
     now = SystemClock().now()
     with database.connect() as connection:
         connection.execute("SET session_replication_role = replica")  # without triggers

@@ -27,9 +27,7 @@ async def _joined(port: int, seconds: float, client: trio.SocketStream) -> None:
         nursery.start_soon(_carry, server, client, seconds, nursery.cancel_scope)
 
 
-async def _carry(
-    source: trio.SocketStream, target: trio.SocketStream, seconds: float, both: trio.CancelScope
-) -> None:
+async def _carry(source: trio.SocketStream, target: trio.SocketStream, seconds: float, both: trio.CancelScope) -> None:
     send, receive = trio.open_memory_channel[tuple[float, bytes]](10_000)
 
     async def arrive() -> None:
