@@ -5,6 +5,7 @@ tables, a restore to an earlier time and a failover begin a new timeline, and an
 """
 
 import json
+from datetime import datetime
 from typing import Final
 
 from attrs import asdict, evolve, field, frozen
@@ -24,13 +25,13 @@ class ServerIdentity:
     """The database's own number on the server."""
     table: int | None = None
     """The number of the table `settings`: a restored dump makes the tables anew."""
-    has_forgotten: bool = field(default=False, eq=False)
-    """Whether it certainly lacks something that it had confirmed to this process. This is not kept."""
+    forgotten_at: datetime | None = field(default=None, eq=False)
+    """When it had confirmed something to this process that it lacks now; None: it lacks nothing. This is not kept."""
 
     @property
     def written(self) -> str:
         """Return it as it is kept in the database."""
-        return json.dumps({name: value for name, value in asdict(self).items() if name != "has_forgotten"})
+        return json.dumps({name: value for name, value in asdict(self).items() if name != "forgotten_at"})
 
 
 def read_identity(text: str | None) -> ServerIdentity:
@@ -49,18 +50,21 @@ def merged(known: ServerIdentity, found: ServerIdentity) -> ServerIdentity:
     return evolve(known, **{name: value for name, value in asdict(found).items() if value is not None})
 
 
-def why_restored(known: ServerIdentity, found: ServerIdentity, *, failover_is_lossless: bool) -> str | None:
+def why_restored(
+    known: ServerIdentity, found: ServerIdentity, *, restored_at: datetime | None, failover_is_lossless: bool
+) -> str | None:
     """Return why calls may have been made that the server has no record of; None: nothing shows that.
 
     Args:
         known: as it was kept.
         found: as it is now.
+        restored_at: when this was noticed last, and who may have been called was held back; None: never.
         failover_is_lossless: whether the clinic has a standby that confirms each commit: then a new timeline alone,
             which a failover begins, means nothing.
     """
     if any(_differs(getattr(known, name), getattr(found, name)) for name in _COMPARED):
         return "the database was restored from a dump, or moved to another server"
-    if found.has_forgotten:
+    if found.forgotten_at is not None and (restored_at is None or found.forgotten_at > restored_at):
         return "the server has lost what it had confirmed"
     if not _differs(known.timeline, found.timeline):
         return None

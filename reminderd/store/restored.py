@@ -111,10 +111,12 @@ def check_history(
     known, found = read_identity(setting(connection, SERVER)), connection.identity
     if found is None:
         return None
-    why = why_restored(known, found, failover_is_lossless=failover_is_lossless)
+    held_at = setting(connection, "restored_at")
+    judge = partial(why_restored, known, found, restored_at=None if held_at is None else from_ms(int(held_at)))
+    why = judge(failover_is_lossless=failover_is_lossless)
     if why is None:
         _remember_server(connection)
-        is_failover = why_restored(known, found, failover_is_lossless=False) is not None
+        is_failover = judge(failover_is_lossless=False) is not None
         return partial(logger.warning, _LOSSLESS) if is_failover else None
     _, held = hold_after(connection, now, actor="reminderd", why=why, rules=rules)
     number = f"{len(held)} reminder{'' if len(held) == 1 else 's'}"

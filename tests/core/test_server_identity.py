@@ -1,14 +1,23 @@
 """Which changes of a server mean that it may have forgotten calls, and which mean nothing."""
 
+from datetime import datetime
 from typing import Any, Final
 
 import pytest
 from attrs import evolve
 
-from reminderd.core.server_identity import ServerIdentity, merged, read_identity, why_restored
+from reminderd.core.server_identity import ServerIdentity, merged, read_identity
+from reminderd.core.server_identity import why_restored as judged
+from tests.support.builders import NOW, SECOND
 
 KNOWN: Final = ServerIdentity(system=7_301_234_567_890_123_456, timeline=3, database=16_384, table=16_430)
 NOTHING_KNOWN: Final = ServerIdentity()
+
+
+def why_restored(
+    known: ServerIdentity, found: ServerIdentity, *, failover_is_lossless: bool, restored_at: datetime | None = None
+) -> str | None:
+    return judged(known, found, restored_at=restored_at, failover_is_lossless=failover_is_lossless)
 
 
 def with_other(name: str, value: Any) -> ServerIdentity:
@@ -41,10 +50,19 @@ def test_a_way_back_to_an_older_timeline_loses_what_the_newer_one_had(*, lossles
 
 
 @pytest.mark.parametrize("lossless", [True, False])
+@pytest.mark.parametrize("restored_at", [None, NOW - SECOND])
 @pytest.mark.parametrize("known", [KNOWN, NOTHING_KNOWN])
-def test_what_was_confirmed_and_is_missing_was_lost(known: ServerIdentity, *, lossless: bool) -> None:
-    found = evolve(KNOWN, has_forgotten=True)
-    assert why_restored(known, found, failover_is_lossless=lossless) == "the server has lost what it had confirmed"
+def test_what_was_confirmed_and_is_missing_was_lost(
+    known: ServerIdentity, restored_at: datetime | None, *, lossless: bool
+) -> None:
+    found = evolve(KNOWN, forgotten_at=NOW)
+    said = why_restored(known, found, failover_is_lossless=lossless, restored_at=restored_at)
+    assert said == "the server has lost what it had confirmed"
+
+
+def test_a_loss_after_which_all_was_held_back_is_no_new_one() -> None:
+    found = evolve(KNOWN, forgotten_at=NOW)
+    assert why_restored(KNOWN, found, failover_is_lossless=False, restored_at=NOW) is None
 
 
 @pytest.mark.parametrize("unknown", ["system", "timeline", "database", "table"])
@@ -56,7 +74,7 @@ def test_what_a_server_does_not_let_us_know_means_nothing(unknown: str) -> None:
 
 
 def test_an_identity_is_read_as_it_was_written() -> None:
-    assert read_identity(evolve(KNOWN, has_forgotten=True).written) == KNOWN
+    assert read_identity(evolve(KNOWN, forgotten_at=NOW).written) == KNOWN
     assert read_identity(NOTHING_KNOWN.written) == NOTHING_KNOWN
 
 

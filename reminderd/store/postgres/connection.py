@@ -168,6 +168,9 @@ class PostgresConnection:
     """The number of the last transaction that writes."""
     _committed: int = field(default=0, init=False)
     """That of the last one which was committed."""
+    _begun_at: datetime | None = field(default=None, init=False)
+    _committed_at: datetime | None = field(default=None, init=False)
+    """The server's time when that one began."""
     _met: Raw | None = field(default=None, repr=False, init=False)
     """The connection through which `identity` was read."""
     _newest: int = field(factory=lambda: migrations()[-1].number, init=False)
@@ -219,7 +222,8 @@ class PostgresConnection:
             now, needs = self._begun_here()
         self._is_writing = True
         refuse_if_it_needs_more(needs, self._newest)
-        return from_ms(now)
+        self._begun_at = from_ms(now)
+        return self._begun_at
 
     def server_time(self) -> datetime:
         """Return the server's time."""
@@ -249,7 +253,7 @@ class PostgresConnection:
             if not self._has_happened():
                 raise StoreUnavailableError("the connection to the server was lost; nothing was written") from error
         self._is_writing = False
-        self._committed = self._number
+        self._committed, self._committed_at = self._number, self._begun_at
 
     def roll_back(self) -> None:
         """End the transaction without its work, if one is still open.
@@ -326,7 +330,8 @@ class PostgresConnection:
         raw.execute(_MARK, (self._id,))
         found = raw.execute(_MARKED, (self._id,)).fetchone()
         has_forgotten = found is None or found[0] < self._committed
-        self.identity, self._met = evolve(identity_of(raw), has_forgotten=has_forgotten), raw
+        forgotten_at = self._committed_at if has_forgotten else None
+        self.identity, self._met = evolve(identity_of(raw), forgotten_at=forgotten_at), raw
 
     def _begun(self) -> tuple[int, int, int]:
         """Send the beginning of a transaction; return the server's time, the schema's needs, and what `settings` is."""

@@ -127,16 +127,20 @@ async def test_a_restored_dump_pauses_dialing_and_holds_who_may_have_been_called
         made.server.drop(other)
 
 
-async def test_a_dump_that_is_restored_under_a_running_daemon_is_noticed_at_its_next_write(
-    made: PostgresDatabase, tmp_path: Path
+async def test_a_dump_that_is_restored_under_running_daemons_is_noticed_once_at_their_next_writes(
+    made: PostgresDatabase, tmp_path: Path, said: list[str]
 ) -> None:
-    async with a_daemon(made) as database:
+    async with a_daemon(made) as first, a_daemon(made) as second:
         file = dumped(made, tmp_path / "dump")
-        await note(database)
+        await note(first)
+        await note(second)
         restore = ("--clean", "--if-exists", "--single-transaction", "--no-owner", f"--dbname={made.url}", file)
         await trio.to_thread.run_sync(partial(run, "pg_restore", *restore))
-        await note(database)
-        assert await why_paused(database) == DUMPED
+        await note(first)
+        assert await why_paused(first) == DUMPED
+        await second.write(partial(set_pause, on=False, reason=None, actor="anna"))
+        assert await why_paused(second) is None
+    assert len(said) == 1
 
 
 async def test_a_copy_of_the_database_on_the_same_server_is_another_one(made: PostgresDatabase) -> None:

@@ -18,10 +18,11 @@ from tests.support.postgres import USER, PostgresDatabase
 T: Final = 1_772_445_600_000
 FAR: Final = 32_472_144_000_000
 NUMBERS: Final = ("+12025550101", "+12025550102")
+LISTED: Final = "+12025550199"
 
 REMINDERS: Final = {status: f"r-{status}" for status in Status}
 APPOINTMENTS: Final = ("booked", "answered", "cancelled")
-STATES: Final = ("dialing", "placed", "unconfirmed", "stray", "ended")
+STATES: Final = ("dialing", "placed", "unconfirmed", "stray", "ended", "leased")
 
 TABLES: Final = {
     "reminders": "id, ref, phone_number, message, scheduled_at, expires_at, timezone, language, appointment_id, status,"
@@ -56,7 +57,8 @@ def begun_rows() -> Iterator[str]:
         yield f"INSERT INTO alerts (reminder_id, updated_at) VALUES ('{reminder}', {T})"
         for state in STATES:
             call = f"{reminder}-{state}"
-            lease = "'token'" if state == "dialing" else "NULL"
+            word = "placed" if state == "leased" else state
+            lease = "'token'" if state in {"dialing", "leased"} else "NULL"
             is_over = state == "ended"
             wake_at, outcome = ("NULL", "'heard'") if is_over else (str(T + 7), "NULL")
             # A number has one open call, so each has its own; but the one with an outcome has the reminder's.
@@ -64,14 +66,18 @@ def begun_rows() -> Iterator[str]:
             yield (
                 "INSERT INTO call_logs"
                 " (id, reminder_id, phone_number, state, last_sign_at, lease_token, wake_at, outcome)"
-                f" VALUES ('{call}', '{reminder}', '{own}', '{state}', {T}, {lease}, {wake_at}, {outcome})"
+                f" VALUES ('{call}', '{reminder}', '{own}', '{word}', {T}, {lease}, {wake_at}, {outcome})"
             )
             yield (
                 "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, spoken)"
                 f" VALUES ('{call}', '{reminder}', 0, {T}, '', {int(is_over)})"
             )
     yield f"INSERT INTO audit (id, at, actor, act) VALUES (1, {T}, 'anna', 'add')"
-    yield f"INSERT INTO opt_outs (phone_number, created_at) VALUES ('+12025550199', {T})"
+    yield f"INSERT INTO opt_outs (phone_number, created_at) VALUES ('{LISTED}', {T})"
+    yield (
+        "INSERT INTO reminders (id, phone_number, message, scheduled_at, wake_at)"
+        f" VALUES ('r-listed', '{LISTED}', 'm', {T}, {T + 7})"
+    )
 
 
 @frozen
@@ -258,8 +264,9 @@ def test_an_appointment_that_is_new_or_deleted_has_the_same_effect(engines: Engi
             for status in ("booked", "cancelled"):
                 for name in (f"a-{appointment}", "new"):
                     engines.execute(
-                        "INSERT INTO appointments (id, phone_number, at, status, wake_at, revision, response)"
-                        f" VALUES ('{name}', '{NUMBERS[0]}', {T}, '{status}', {more})"
+                        "INSERT INTO appointments"
+                        " (id, phone_number, at, status, updated_at, wake_at, revision, response)"
+                        f" VALUES ('{name}', '{NUMBERS[0]}', {T}, '{status}', {T}, {more})"
                     )
                     engines.execute(f"DELETE FROM appointments WHERE id = '{name}'")
         engines.roll_back()
@@ -278,7 +285,7 @@ WRONG_NUMBERS_TOO: Final = ("+12025550194\n", " +12025550194", "+", "+1202555\u0
 
 
 def test_an_opt_out_has_the_same_effect(engines: Engines) -> None:
-    numbers = (*NUMBERS, "+12025550199", "+1234567", "+123456789012345", *WRONG_NUMBERS, *WRONG_NUMBERS_TOO)
+    numbers = (*NUMBERS, LISTED, "+1234567", "+123456789012345", *WRONG_NUMBERS, *WRONG_NUMBERS_TOO)
     one_by_one(engines, (f"INSERT INTO opt_outs (phone_number) VALUES ('{number}')" for number in numbers))
     one_by_one(engines, (f"UPDATE opt_outs SET phone_number = '{number}'" for number in numbers))
     one_by_one(engines, (f"UPDATE opt_outs SET phone_number = phone_number, source = '{text}'" for text in "ab"))
@@ -324,6 +331,12 @@ ODD_PARTS: Final = (
 )
 
 
+BOUNDS: Final = (
+    *(1, 31, 127, 160, 173, 768, 879, 884, 894, 903, 1155, 1161, 1425, 1479, 1536, 12288, 12330, 12335, 12441, 12442),
+    *(42607, 44031, 63744, 65533, 0x10FFFF),
+)
+
+
 def test_the_same_names_are_valid_and_look_odd(engines: Engines) -> None:
     engines.begin()
     for first in ODD_PARTS:
@@ -332,6 +345,10 @@ def test_the_same_names_are_valid_and_look_odd(engines: Engines) -> None:
                 "INSERT INTO reminders (id, ref, phone_number, message, scheduled_at)"
                 f" VALUES ('{first}x{second}', '{second}y{first}', '+49', 'm', 1)"
             )
+    for number in {bound + by for bound in BOUNDS for by in (-1, 0, 1)} - {0, 0x110000}:
+        engines.execute(
+            f"INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES ('z{chr(number)}', '+49', 'm', 1)"
+        )
     odd = [
         sorted(map(tuple, one.execute("SELECT id, ref FROM odd_names"))) for one in (engines.sqlite, engines.postgres)
     ]

@@ -26,7 +26,7 @@ CREATE TABLE commit_marks (
 CREATE TABLE reminders (
     id               TEXT COLLATE "C" PRIMARY KEY NOT NULL
                      CONSTRAINT id_is_1_to_200_characters_without_controls CHECK (
-                         length(id) BETWEEN 1 AND 200 AND id !~ '[\u0001-\u001f\u007f-\u009f\ufffd]'
+                         length(id) BETWEEN 1 AND 200 AND id !~ '[\u0001-\u001f\u007f-\u009f\ufffd-\uffff]'
                      ),
     ref              TEXT COLLATE "C" UNIQUE,
     phone_number     TEXT COLLATE "C" NOT NULL,
@@ -101,7 +101,7 @@ WHERE ('/' || id || '/' || coalesce(ref, '') || '/' ~ (
 CREATE TABLE appointments (
     id               TEXT COLLATE "C" PRIMARY KEY NOT NULL
                      CONSTRAINT id_is_1_to_200_characters_without_controls CHECK (
-                         length(id) BETWEEN 1 AND 200 AND id !~ '[\u0001-\u001f\u007f-\u009f\ufffd]'
+                         length(id) BETWEEN 1 AND 200 AND id !~ '[\u0001-\u001f\u007f-\u009f\ufffd-\uffff]'
                      ),
     ref              TEXT COLLATE "C" UNIQUE,
     phone_number     TEXT COLLATE "C" NOT NULL,
