@@ -1,7 +1,7 @@
 """Runs the benchmarks: `python -m bench [NAME …]`; all but `pages` without a name, in some five minutes.
 
-Prints a table, writes bench/results.json, and exits with 1 if a bar is missed. Everything stays on this machine. What is
-measured on PostgreSQL starts a server of its own; where none is installed, a row says so.
+Prints a table, writes bench/results.json, and exits with 1 if a bar is missed. Everything stays on this machine, with a
+PostgreSQL of its own; where none is installed, a row says so.
 """
 
 import argparse
