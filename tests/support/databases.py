@@ -152,3 +152,4 @@ def go_by_the_tests_clock(monkeypatch: pytest.MonkeyPatch) -> None:
         return None
 
     monkeypatch.setattr(PostgresConnection, "begin", begin)
+    monkeypatch.setattr(PostgresConnection, "server_time", lambda _connection: None)
