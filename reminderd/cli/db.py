@@ -18,6 +18,7 @@ from reminderd.databases import PostgresServer
 from reminderd.store.connection import snapshot, transaction
 from reminderd.store.postgres import the_extra
 from reminderd.store.postgres.checks import damage_in as missing_in
+from reminderd.store.postgres.checks import take_all_time
 from reminderd.store.queries import Value, broken_promises
 from reminderd.store.restored import hold_after
 from reminderd.store.sqlite.copying import copy
@@ -48,6 +49,8 @@ def check(config: Config) -> None:
     """
     is_file = config.database.path is not None
     with database_to_look_at(config) as connection:
+        if not is_file:
+            take_all_time(connection)
         found = snapshot(connection, damage_in if is_file else missing_in)
         if not found:
             found = snapshot(connection, broken_promises)
@@ -155,10 +158,15 @@ def _upgrade_server(server: PostgresServer) -> None:
     with the_extra():
         from reminderd.store.postgres.opening import upgrade  # noqa: PLC0415 - psycopg may be missing
     done = upgrade(server)
-    if done.before == done.after:
-        click.echo(f"{server.spoken}: schema {done.after}; nothing was changed")
+    if not done.before:
+        what = f"made the tables, schema {done.after}"
+    elif done.before < done.after:
+        what = f"schema {done.before} is now {done.after}"
+    elif done.after > done.newest:
+        what = f"schema {done.after}, newer than this program's {done.newest}; nothing was changed"
     else:
-        click.echo(f"{server.spoken}: schema {done.before or 'none yet'} is now {done.after}")
+        what = f"schema {done.after}, the newest; nothing was changed"
+    click.echo(f"{server.spoken}: {what}")
 
 
 def _file_of(config: Config) -> Path:

@@ -156,8 +156,8 @@ def _number(config: Config, phone: str) -> str:
 def purge(config: Config, days: int, *, dry_run: bool) -> None:
     """Erase message, transcript and phone number of old reminders that are final.
 
-    Their outcome, their ref, and all opt-outs stay. The daemon may run meanwhile; at the end the file is rewritten, and
-    for about a second no other program can write.
+    Their outcome, their ref, and all opt-outs stay. The daemon may run meanwhile. At the end a database file is
+    rewritten, and for about a second no other program can write.
     """
     clock = SystemClock()
     before = clock.now() - timedelta(days=days)

@@ -65,7 +65,7 @@ def server(facts: ServerFacts, *, failover_is_lossless: bool) -> list[Finding]:
     return [
         *_of_the_server(facts),
         _of_the_way(facts),
-        *_of_its_care(facts),
+        _of_its_care(facts.unsafe),
         *_of_its_standbys(facts, is_lossless=failover_is_lossless),
         *([_POOLED] if facts.is_pooled else []),
         _of_its_clock(facts.ahead),
@@ -114,16 +114,19 @@ def _of_the_way(facts: ServerFacts) -> Finding:
     if not facts.is_encrypted:
         return wrong(about, "the connection to the server is not encrypted, and all patients' data is sent on it", fix)
     if not facts.is_verified:
-        return warning(about, "the connection is encrypted, but nobody checks that it leads to the server", fix)
-    return good(about, "the connection is encrypted, and leads to the server that [database].url names")
+        return warning(
+            about,
+            "the connection is encrypted, but it is not checked that it leads to the server in [database].url",
+            fix,
+        )
+    return good(about, "the connection is encrypted, and leads to the server in [database].url")
 
 
-def _of_its_care(facts: ServerFacts) -> Iterator[Finding]:
-    for setting in facts.unsafe:
-        text = f"{setting}: a crash of the server can lose calls that were placed, and patients are called twice"
-        yield wrong("durability", text, "remove it from postgresql.conf, and from what was set for database and role")
-    if not facts.unsafe:
-        yield good("durability", "what was committed survives a crash of the server")
+def _of_its_care(unsafe: tuple[str, ...]) -> Finding:
+    if not unsafe:
+        return good("durability", "what was committed survives a crash of the server")
+    lost = "a crash of the server can lose calls that were placed, and patients are called twice"
+    return wrong("durability", f"{', '.join(unsafe)}: {lost}", "set it on, in postgresql.conf or for database and role")
 
 
 def _of_its_standbys(facts: ServerFacts, *, is_lossless: bool) -> Iterator[Finding]:

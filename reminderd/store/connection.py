@@ -62,6 +62,10 @@ class Connection(Protocol):
         """Return the same, for rows that may be left out while another program is changing them."""
 
     @property
+    def leaves_traces(self) -> bool:
+        """Return whether deleted data can still be read in the files until we rewrite them."""
+
+    @property
     def identity(self) -> ServerIdentity | None:
         """Return which server this is, from the first transaction that writes; another object for each session of ours.
 
@@ -137,15 +141,18 @@ def savepoint(connection: Connection) -> Iterator[None]:
         yield
         connection.execute("RELEASE part")
     except Exception as error:
-        if connection.store_error(error) is None:
+        if not connection.spoils_all(error):
             connection.execute("ROLLBACK TO part")
             connection.execute("RELEASE part")
         raise
 
 
 def is_of_savepoint(connection: Connection, error: Exception) -> bool:
-    """Return whether an error that left a savepoint's block has done no harm outside of it."""
-    return not connection.is_hopeful and connection.store_error(error) is None
+    """Return whether an error that left a savepoint's block has done no harm outside of it.
+
+    It is a bug, a broken constraint, or a row that another program has locked: see `store_error`.
+    """
+    return not connection.is_hopeful and not connection.spoils_all(error)
 
 
 def transaction(connection: C, fn: Callable[[C, datetime], T], now: datetime) -> T:

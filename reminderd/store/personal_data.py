@@ -182,8 +182,9 @@ def count_left_calls(connection: Connection, *, before: datetime) -> int:
 
 
 def mark_unscrubbed(connection: Connection) -> None:
-    """Record, in the transaction that deletes something, that its traces are still in the files."""
-    put_setting(connection, "unscrubbed", f"{Traces.FILE} {token_hex(8)}")
+    """Record, in the transaction that deletes something, that its traces are in the files, if they ever are."""
+    if connection.leaves_traces:
+        put_setting(connection, "unscrubbed", f"{Traces.FILE} {token_hex(8)}")
 
 
 def unscrubbed(connection: Connection) -> Traces | None:

@@ -90,6 +90,8 @@ class AppointmentDesk:
         self._run("UPDATE appointments SET status = :status WHERE id = :id", visit)
 
     def replaces(self, visit: Visit) -> None:
+        if not self.program.other.has_replace:
+            return
         visit.is_held = False
         self._run(
             "INSERT OR REPLACE INTO appointments (id, ref, phone_number, at, name, status)"

@@ -11,6 +11,7 @@ from reminderd.core.answers import Report
 from reminderd.store.queries import broken_promises
 from reminderd.store.reminders import Source
 from reminderd.store.settings import set_pause
+from reminderd.store.sqlite.driver import SqliteConnection
 from reminderd.store.sqlite.integrity import check
 from tests.chaos.appointments import BOOKED_AHEAD, broken_in_the_plans
 from tests.chaos.carrier import CarrierCall
@@ -318,10 +319,10 @@ class ClinicDay:
 
     def check(self, *, at_rest: bool = False) -> None:
         """Hold the database against the clinic's book and the provider's record."""
-        with looking(self.program.path) as connection:
+        with looking(self.program.database) as connection:
             found = snapshot_of(connection)
             holds(broken_promises(connection))
-            holds(check(connection) if at_rest else [])
+            holds(check(connection) if at_rest and isinstance(connection, SqliteConnection) else [])
             holds(broken_in_the_plans(connection, self.program.desk.diary, self.now))
         holds(self.errors)
         holds(broken_in_the_database(found, self.program.calls, self.program.circumstances))

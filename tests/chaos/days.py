@@ -25,6 +25,7 @@ from standardwebhooks import Webhook
 from reminderd.clock import SystemClock
 from reminderd.core.model import Status
 from reminderd.core.reasons import EndCode
+from reminderd.databases import SqliteFile
 from reminderd.results.webhook import AT_ONCE
 from reminderd.store.connection import Connection, transaction
 from reminderd.store.rows import from_ms, to_ms
@@ -219,7 +220,7 @@ class Days:
         while not self._stopping:
             if self.database.exists():
                 try:
-                    with looking(self.database) as connection:
+                    with looking(SqliteFile(self.database)) as connection:
                         while not self._stopping:
                             if is_time(connection):
                                 self.kill(what)
@@ -321,7 +322,7 @@ class Days:
 
     def _is_at_rest(self) -> bool:
         soon = to_ms(SystemClock().now() + timedelta(minutes=10))
-        with looking(self.database) as connection:
+        with looking(SqliteFile(self.database)) as connection:
             waiting = connection.execute(
                 "SELECT 1 FROM reminders WHERE wake_at < :soon UNION ALL SELECT 1 FROM call_logs WHERE wake_at < :soon"
                 " UNION ALL SELECT 1 FROM appointments WHERE wake_at IS NOT NULL LIMIT 1",
@@ -337,7 +338,7 @@ class Days:
         """Say what does not hold when all is over."""
         yield from self.errors
         yield from self.received.complaints
-        with looking(self.database) as connection:
+        with looking(SqliteFile(self.database)) as connection:
             found = snapshot_of(connection)
             appointments = {
                 row["id"]: str(row["ref"]) for row in connection.execute("SELECT id, ref FROM appointments")
@@ -426,9 +427,9 @@ async def some_days(folder: Path, seed: int) -> AsyncIterator[Days]:
             seed=seed,
             temper=Temper(look_up=True, loses_answers=0.05, fails=0.05, refuses=0.0, fails_look_ups=0.05, silent=0.1),
             clinic=Clinic(
-                reminder_of=partial(reminder_of, database),
-                response_to=partial(response_to, database),
-                cancel=partial(cancel_by_staff, database),
+                reminder_of=partial(reminder_of, SqliteFile(database)),
+                response_to=partial(response_to, SqliteFile(database)),
+                cancel=partial(cancel_by_staff, SqliteFile(database)),
             ),
             client=client,
             nursery=nursery,

@@ -75,6 +75,9 @@ class GenericChaos(ChaosProvider):
             self._report(ring, _end_of(ring), lasts + draw.uniform(0, 0.4), draw)
         return ring
 
+    def is_on_the_phone(self, ring: Ring) -> bool:
+        return trio.current_time() < self._ends_at[ring.call_id]
+
     async def _asked_about(self, line: Line, request: ReceivedRequest) -> None:
         if not self.temper.look_up:
             await answer(line, 404, {})

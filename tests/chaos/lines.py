@@ -3,26 +3,39 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
+import pytest
 from attrs import define, field
 
 import reminderd
 from reminderd.store.sqlite.driver import SqliteConnection
 
+if find_spec("psycopg"):
+    import psycopg
+else:
+    psycopg = None  # type: ignore[assignment]  # then nothing runs on PostgreSQL
+
 T = TypeVar("T")
 
 _ROOT: Final = Path(reminderd.__file__).parent
 _CUT: Final = tuple(str(_ROOT / name) for name in ("core/lifecycle", "engine/dialer.py"))
-_CUT_AT_SQLITE: Final = str(_ROOT / "store")
+_CUT_IN_STORE: Final = str(_ROOT / "store")
+_COMMIT: Final = (str(_ROOT / "store/postgres/connection.py"), "commit")
 _WHOLE: Final = str(_ROOT / "store/sqlite/trio_sqlite.py")
 """Knows no rows; half of its closing would only leak."""
 
 
 Line: TypeAlias = tuple[str, int]
 """A file and a number in it."""
+
+
+class Closable(Protocol):
+    def close(self) -> object: ...
 
 
 class Crash(BaseException):
@@ -38,8 +51,8 @@ class Lines:
     ran: list[Line] = field(factory=list)
     effects: list[int] = field(factory=list)
     """The number of the last line before each commit and each request."""
-    _connections: list[SqliteConnection] = field(factory=list)
-    _is_at_sqlite: bool = False
+    _connections: list[Closable] = field(factory=list)
+    _is_in_store: bool = False
 
     @property
     def crashed(self) -> bool:
@@ -48,15 +61,28 @@ class Lines:
     @contextmanager
     def watched(self) -> Iterator[None]:
         former = sys.gettrace()
-        sys.settrace(self._entered)
-        try:
-            yield
-        finally:
-            sys.settrace(former)
+        with pytest.MonkeyPatch.context() as patch:
+            if psycopg is not None:
+                patch.setattr(psycopg, "connect", partial(self._connected, psycopg.connect))
+            sys.settrace(self._entered)
+            try:
+                yield
+            finally:
+                sys.settrace(former)
+
+    def _connected(self, connect: Callable[..., Closable], *arguments: Any, **settings: Any) -> Closable:
+        """Connect to a server, if the process still lives."""
+        if self.crashed:
+            raise Crash
+        connection = connect(*arguments, **settings)
+        self._connections.append(connection)
+        return connection
 
     def _entered(self, frame: FrameType, _event: str, _arg: object) -> Callable[..., Any] | None:
         file = frame.f_code.co_filename
-        is_cut = file.startswith(_CUT) or (self._is_at_sqlite and file.startswith(_CUT_AT_SQLITE) and file != _WHOLE)
+        if (file, frame.f_code.co_name) == _COMMIT:
+            self.has_effect()
+        is_cut = file.startswith(_CUT) or (self._is_in_store and file.startswith(_CUT_IN_STORE) and file != _WHOLE)
         return self._line if is_cut else None
 
     def _line(self, frame: FrameType, event: str, _arg: object) -> Callable[..., Any]:
@@ -74,11 +100,11 @@ class Lines:
 
     async def run(self, call: Callable[[], T], /) -> T:
         """A runner for the store: on the thread whose lines are watched, and its own are only here."""
-        self._is_at_sqlite = True
+        self._is_in_store = True
         try:
             result = call()
         finally:
-            self._is_at_sqlite = False
+            self._is_in_store = False
         if isinstance(result, SqliteConnection):
             self._connections.append(result)
             result.set_trace_callback(lambda sql: self.has_effect() if sql == "COMMIT" else None)

@@ -1,17 +1,19 @@
 """The clinic's other programs, with the SQL of docs/database.md, and what they want: a book of their own."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from copy import copy
 from datetime import datetime
 from itertools import count
-from pathlib import Path
 from typing import Any, Final
 
-from attrs import define, field
+from attrs import define, field, frozen
 
-from reminderd.store.connection import Connection
+from reminderd.databases import SqliteFile, Target
+from reminderd.store.connection import Connection, Parameters, Rows
+from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import connect
+from reminderd.store.sqlite.driver import SqliteConnection, connect
 from tests.chaos.carrier import Subject, message_for, names_in
 
 _EPOCH: Final = 2440587.5
@@ -95,8 +97,13 @@ class Book:
 class OtherProgram:
     """A connection of another program's, and each documented statement as a verb."""
 
-    connection: Connection
+    connection: "Connection | OnServer"
     book: Book
+
+    @property
+    def has_replace(self) -> bool:
+        """Return whether the engine has SQLite's REPLACE."""
+        return isinstance(self.connection, SqliteConnection)
 
     def adds(self, wanted: Wanted) -> None:
         row = {key: value for key, value in wanted.columns.items() if value is not None}
@@ -139,6 +146,9 @@ class OtherProgram:
         wanted.is_cancelled = wanted.is_cancelled or changed
 
     def replaces(self, wanted: Wanted, at: datetime) -> None:
+        if not self.has_replace:
+            self.upserts(wanted, at)
+            return
         wanted.scheduled_at, wanted.is_cancelled, wanted.is_held, wanted.again_until = at, False, False, None
         wanted.timezone = None
         self._run(
@@ -168,7 +178,8 @@ class OtherProgram:
     def opts_out(self, phone_number: str) -> None:
         self.book.opted_out.add(phone_number)
         self._run(
-            "INSERT OR IGNORE INTO opt_outs (phone_number, source) VALUES (:number, 'a letter')", number=phone_number
+            "INSERT INTO opt_outs (phone_number, source) VALUES (:number, 'a letter') ON CONFLICT DO NOTHING",
+            number=phone_number,
         )
 
     def opts_in(self, phone_number: str) -> None:
@@ -187,9 +198,29 @@ class OtherProgram:
         return bool(self.connection.execute(sql, values).rowcount)
 
 
-def opened(database: Path, now: Callable[[], datetime]) -> Connection:
+@frozen
+class OnServer:
+    """A connection to a server whose clock, which the triggers and defaults ask, is the history's."""
+
+    _session: ExitStack
+    _connection: Connection
+    _now: Callable[[], datetime]
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> Rows:
+        now = {"now": str(to_ms(self._now()))}
+        self._connection.execute("SELECT set_config('history.now', :now, FALSE)", now)
+        return self._connection.execute(sql, parameters)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def opened(database: Target, now: Callable[[], datetime]) -> Connection | OnServer:
     """Return another program's connection. SQLite's clock, which the triggers and defaults ask, is the history's."""
-    connection = connect(f"{database.as_uri()}?mode=rw", uri=True, isolation_level=None)
+    if not isinstance(database, SqliteFile):
+        session = ExitStack()
+        return OnServer(session, session.enter_context(open_sync(database)), now)
+    connection = connect(f"{database.path.as_uri()}?mode=rw", uri=True, isolation_level=None)
     connection.execute("PRAGMA trusted_schema = ON")
     connection.execute("PRAGMA synchronous = OFF")
     connection.create_function("julianday", 1, lambda _word: now().timestamp() / _DAY_SECONDS + _EPOCH)

@@ -124,6 +124,10 @@ class ChaosProvider:
         """Let the phone ring."""
         raise NotImplementedError
 
+    def is_on_the_phone(self, ring: Ring) -> bool:
+        """Whether the phone rings or is talked into, and we must know so."""
+        raise NotImplementedError
+
     # What becomes of a request to place a call
 
     async def place(self, line: Line, order: Order) -> None:
@@ -140,11 +144,21 @@ class ChaosProvider:
             await trio.sleep(latency)
             await self.fail(line, draw)
             return
-        ring = known if known is not None and self.temper.honors_keys else self.rings(order, draw)
+        ring = known if known is not None and self.temper.honors_keys else self._rings(order, draw)
         await trio.sleep(latency)
         if chance < temper.refuses + temper.fails + temper.loses_answers:
             await self._lose_the_answer(line, draw)
         await self.accept(line, ring)
+
+    def _rings(self, order: Order, draw: Random) -> Ring:
+        """Let the phone ring, at which nobody may be called already."""
+        same = {one.key for one in self.record.orders if one.phone_number == order.phone_number} - {order.key}
+        self.record.complaints += [
+            f"{order.key}: two calls to {order.phone_number} at once, the other is {ring.key}"
+            for ring in self.record.rings
+            if ring.key in same and self.is_on_the_phone(ring)
+        ]
+        return self.rings(order, draw)
 
     async def _lose_the_answer(self, line: Line, draw: Random) -> None:
         """Ring the phone without answering the request."""

@@ -155,6 +155,7 @@ class _Connection(apsw.Connection):
 
     own_patience = None
     for_update, skip_locked = SqliteConnection.for_update, SqliteConnection.skip_locked
+    leaves_traces = SqliteConnection.leaves_traces
     begin, begin_snapshot = SqliteConnection.begin, SqliteConnection.begin_snapshot
     commit, roll_back = SqliteConnection.commit, SqliteConnection.roll_back
     store_error, spoils_all = SqliteConnection.store_error, SqliteConnection.spoils_all

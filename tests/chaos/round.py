@@ -17,14 +17,18 @@ from reminderd.clock import SystemClock
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
+from reminderd.databases import SqliteFile
+from reminderd.databases import Target as DatabaseTarget
 from reminderd.store.connection import Connection, snapshot, transaction
+from reminderd.store.opening import open_sync
 from reminderd.store.reminders import Source, cancel
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.driver import SqliteConnection
 from tests.chaos.invariants import Expectations, broken, doubles, losses
 from tests.chaos.leaks import leaks, private
 from tests.chaos.provider import ChaosProvider, Clinic
 from tests.chaos.scenario import SECRETS, Scenario, Tally
+from tests.chaos.servers import Engine, Place, a_place, patiently
 from tests.chaos.snapshot import NOTHING, Snapshot, looking, reminder_of, response_to, snapshot_of
 from tests.chaos.strikes import Strike, Target, plan
 from tests.chaos.twilio import SENDER
@@ -34,26 +38,33 @@ from tests.support.program import Program, running
 _PATIENCE: Final = 45.0
 """Seconds for everything to be settled after the last kill."""
 
+AWAY: Final = ("no connection to the server", "the connection to the server was lost", "the server is")
+"""What the program says last if it ends because there is no server."""
+
 _UNTIL_STRUCK: Final = 6.0
 """Seconds within which a process should reach its planned moment; it is killed after them in any case."""
 
 
-async def play(scenario: Scenario, seed: int, folder: Path) -> Tally:
+async def play(scenario: Scenario, seed: int, folder: Path, engine: Engine = "sqlite") -> Tally:
     """One round in an empty folder. All that is chosen is drawn from the seed; the races are the machine's."""
+    with a_place(engine, folder, Random(f"{seed} cuts"), cuts=scenario.cuts) as place:
+        return await _play(scenario, seed, folder, place)
+
+
+async def _play(scenario: Scenario, seed: int, folder: Path, place: Place) -> Tally:
     async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client, trio.open_nursery() as nursery:
-        database = folder / "clinic.db"
         provider = scenario.provider(
             seed=seed,
             temper=scenario.temper,
             clinic=Clinic(
-                reminder_of=partial(reminder_of, database),
-                response_to=partial(response_to, database),
-                cancel=partial(cancel_by_staff, database),
+                reminder_of=lambda call_id: patiently(partial(reminder_of, place.database, call_id)),
+                response_to=lambda reminder_id: patiently(partial(response_to, place.database, reminder_id)),
+                cancel=lambda reminder_id: patiently(partial(cancel_by_staff, place.database, reminder_id)),
             ),
             client=client,
             nursery=nursery,
         )
-        played = _Round(scenario, folder, provider, Random(seed))
+        played = _Round(scenario, folder, place, provider, Random(seed))
         await played.run()
         nursery.cancel_scope.cancel()
     return played.tally()
@@ -65,6 +76,7 @@ class _Round:
 
     scenario: Scenario
     folder: Path
+    place: Place
     provider: ChaosProvider
     draw: Random
     api_url: str = ""
@@ -72,15 +84,15 @@ class _Round:
     """What did not hold on the way; the round then ends."""
     log: list[str] = field(factory=list)
     """Every line that any process has written."""
+    starts: int = 0
+    """Starts that were repeated, as the server was away."""
+    restarts: int = 0
     _inserted: int = 0
     _former: Snapshot | None = None
-
-    @property
-    def database(self) -> Path:
-        return self.folder / "clinic.db"
+    _is_killed_again: bool = True
 
     async def run(self) -> None:
-        """A third of the kills with one process, the others with two on one file; then a healthy end."""
+        """A third of the kills with one process, the others with two on one database; then a healthy end."""
         (self.folder / "config.toml").write_text(self.scenario.config)
         strikes = plan(self.scenario.kills, self.draw)
         alone = len(strikes) // 3
@@ -88,29 +100,67 @@ class _Round:
             listening = await stack.enter_async_context(hostile((self.provider.serve,)))
             self.api_url = listening.url
             one, other = self.provider.targets = [Target(), Target()]
-            await self._kill_again_and_again(one, strikes[:alone])
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._kill_again_and_again, one, strikes[alone::2])
-                nursery.start_soon(self._kill_again_and_again, other, strikes[alone + 1 :: 2])
+            async with trio.open_nursery() as server:
+                server.start_soon(self._restart_server_again_and_again)
+                await self._kill_again_and_again(one, strikes[:alone])
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._kill_again_and_again, one, strikes[alone::2])
+                    nursery.start_soon(self._kill_again_and_again, other, strikes[alone + 1 :: 2])
+                self._is_killed_again = False
             await self._end_well(one)
 
     async def _kill_again_and_again(self, target: Target, strikes: Sequence[Strike]) -> None:
         for strike in strikes:
             if self.errors:
                 return
-            async with self._program(target) as program:
-                if strike is Strike.STARTING:
-                    self.provider.strikes[strike] += 1
-                    await trio.sleep(self.draw.uniform(0.05, 1.0))
-                else:
-                    await self._until_struck(target, program, strike)
-                await program.kill()
-            self._ended_as_told(program, -SIGKILL)
+            while not await self._is_killed(target, strike):
+                self.starts += 1
             self._is_sound()
+
+    async def _is_killed(self, target: Target, strike: Strike) -> bool:
+        """Start a process and kill it at a moment; return False if it ended by itself, as the server was away."""
+        async with self._program(target) as program:
+            if strike is Strike.STARTING:
+                await trio.sleep(self.draw.uniform(0.05, 1.0))
+            elif await self._is_listening(target, program):
+                await self._until_struck(target, program, strike)
+            await program.kill()
+        if self._could_not_start(program):
+            return False
+        self.provider.strikes[strike] += strike is Strike.STARTING
+        self._ended_as_told(program, -SIGKILL)
+        return True
+
+    async def _is_listening(self, target: Target, program: Program) -> bool:
+        """Wait until a process takes webhooks; return False if it has ended before."""
+        try:
+            self.provider.opens(target, await program.url())
+        except AssertionError:
+            await program.ended()
+            if not self._could_not_start(program):
+                raise
+            return False
+        return True
+
+    def _could_not_start(self, program: Program) -> bool:
+        """Whether a process has ended since there was no server, as systemd would start it again."""
+        is_away = any(word in line for line in program.lines[-1:] for word in AWAY)
+        return self.place.server is not None and program.process.returncode == 1 and is_away
+
+    async def _restart_server_again_and_again(self) -> None:
+        """Let the server crash, and start it again, in the midst of the kills."""
+        server, times = self.place.server, self.scenario.restarts
+        for number in range(times if server is not None else 0):
+            kills = (number + 0.5) * self.scenario.kills / times
+            while self.provider.strikes.total() < kills and self._is_killed_again:  # noqa: ASYNC110 - many wait for it
+                await trio.sleep(0.05)
+            await trio.sleep(Random(f"{self.provider.seed} {number}").uniform(0, 1))
+            assert server is not None
+            await trio.to_thread.run_sync(server.restart)
+            self.restarts += 1
 
     async def _until_struck(self, target: Target, program: Program, strike: Strike) -> None:
         """Give it work and wait until it has come to the moment and fallen; or until that took too long."""
-        self.provider.opens(target, await program.url())
         target.marked = strike
         await self._insert(-(-self.scenario.reminders // self.scenario.kills))
         patience = self.draw.uniform(0, 0.5) if strike is Strike.RUNNING else _UNTIL_STRUCK
@@ -124,6 +174,7 @@ class _Round:
         if self.errors:
             return
         self.provider.well = True
+        self.place.gets_well()
         async with self._program(target) as program:
             self.provider.opens(target, await program.url())
             await self._insert(self.scenario.reminders - self._inserted)
@@ -137,7 +188,8 @@ class _Round:
 
     @asynccontextmanager
     async def _program(self, target: Target) -> AsyncIterator[Program]:
-        async with running("run", cwd=self.folder, env={self.scenario.api_url_variable: self.api_url}) as program:
+        env = {self.scenario.api_url_variable: self.api_url, **self.place.environment}
+        async with running("run", cwd=self.folder, env=env) as program:
             target.program = program
             yield program
             self.log += program.lines
@@ -147,10 +199,11 @@ class _Round:
         """New reminders, due now, as the clinic's own program writes them; in a thread, as a lock may be held."""
         numbers = range(self._inserted, min(self._inserted + count, self.scenario.reminders))
         self._inserted = numbers.stop
-        await trio.to_thread.run_sync(_insert, self.database, numbers)
+        insert = partial(_insert, self.place.database, numbers, self.scenario.a_number)
+        await trio.to_thread.run_sync(patiently, insert)
 
     def _is_settled(self) -> bool:
-        with looking(self.database) as connection:
+        with looking(self.place.database) as connection:
             waiting = connection.execute(
                 "SELECT 1 FROM reminders WHERE wake_at IS NOT NULL"
                 " UNION ALL SELECT 1 FROM call_logs WHERE wake_at IS NOT NULL LIMIT 1"
@@ -164,7 +217,7 @@ class _Round:
 
     def _tells_nothing(self) -> None:
         """Look for what no log may tell in all that was written."""
-        with looking(self.database) as connection:
+        with looking(self.place.database) as connection:
             kept = private(connection, self.provider.record, secrets=SECRETS, sender=SENDER)
         self.errors += leaks(self.log, kept)
 
@@ -173,14 +226,15 @@ class _Round:
         expectations = self._expectations(settled=settled)
 
         def look(connection: Connection) -> None:
-            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-                return  # killed before the tables were there
+            if not _has_tables(connection):
+                return  # killed before they were there
             self.errors += broken(self.provider.record, connection, expectations, self._former)
             self._former = snapshot_of(connection)
 
-        if self.database.exists():  # else killed before it was made
-            with looking(self.database) as connection:
-                snapshot(connection, look)
+        database = self.place.database
+        if not isinstance(database, SqliteFile) or database.path.exists():  # else killed before it was made
+            with looking(database) as connection:
+                patiently(partial(snapshot, connection, look))
         if settled and self.provider.undelivered:
             self.errors.append(f"{self.provider.undelivered} webhooks never got their 200")
 
@@ -211,20 +265,32 @@ class _Round:
             found=self.provider.found,
             doubles=len(list(doubles(record, found, expectations))),
             losses=len(list(losses(record, found, expectations))),
+            restarts=self.restarts,
+            cuts=self.place.cuts,
+            starts=self.starts,
             log=tuple(self.log),
             broken=tuple(self.errors),
         )
 
 
-def _insert(database: Path, numbers: range) -> None:
+def _has_tables(connection: Connection) -> bool:
+    if isinstance(connection, SqliteConnection):
+        return bool(connection.execute("PRAGMA user_version").fetchone()[0])
+    return connection.execute("SELECT 1 FROM pg_tables WHERE tablename = 'settings'").fetchone() is not None
+
+
+def _insert(database: DatabaseTarget, numbers: range, a_number: int) -> None:
     due = to_ms(SystemClock().now())
-    rows = [(f"r{number:03}", f"+1202555{number:04}", f"Reminder {number}.", due) for number in numbers]
-    insert = "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, ?, ?)"
+    rows = [(f"r{number:03}", f"+1202555{number // a_number:04}", f"Reminder {number}.", due) for number in numbers]
+    # If a COMMIT was lost together with its server, this runs twice.
+    insert = (
+        "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    )
     with open_sync(database) as connection:
         transaction(connection, lambda connection, _now: connection.executemany(insert, rows), SystemClock().now())
 
 
-def cancel_by_staff(database: Path, reminder_id: str) -> None:
+def cancel_by_staff(database: DatabaseTarget, reminder_id: str) -> None:
     """Cancel a reminder as staff do, if that still can be done."""
     with open_sync(database) as connection, suppress(NotAllowedError):
         stop = partial(cancel, reminder_id=reminder_id, rules=Rules(), source=Source(actor="staff"))

@@ -14,7 +14,7 @@ from tests.support.generic_server import SECRET
 
 _CONFIG: Final = """
 [database]
-url = "sqlite:///clinic.db"
+url = "{database}"
 [worker]
 dialers = 4
 lease_seconds = 2
@@ -57,6 +57,12 @@ class Scenario:
     kills: int
     provider: type[ChaosProvider] = GenericChaos
     kind: str = "generic"
+    a_number: int = 1
+    """How many reminders share a phone number: they are called one after the other."""
+    restarts: int = 0
+    """How often a server is restarted as if it had crashed; a file has none."""
+    cuts: int = 0
+    """How many COMMITs to a server are cut off."""
     log_format: str = "text"
 
     @property
@@ -66,9 +72,10 @@ class Scenario:
 
     @property
     def config(self) -> str:
-        """Short times, so that much happens; no `api_url`, which is known once it listens."""
+        """Short times, so that much happens; no `api_url`, which is known once it listens, nor a server's URL."""
         can = {"honors_keys": self.temper.honors_keys, "look_up": self.temper.look_up}
         return _CONFIG.format(
+            database="sqlite:///clinic.db",
             kind=self.kind,
             log_format=self.log_format,
             public=PUBLIC,
@@ -103,6 +110,10 @@ TWILIO: Final = Scenario(
     log_format="json",
 )
 SCENARIOS: Final = (KEYS, BLIND, LOOK_UP, TWILIO)
+STORM: Final = Scenario(
+    word="storm", temper=Temper(silent=0.05), reminders=1_000, kills=40, a_number=2, restarts=3, cuts=100
+)
+"""The long one, which `python -m tests.chaos --storm` plays once; nothing tells of a call that was cut off."""
 
 
 @frozen(kw_only=True)
@@ -121,6 +132,12 @@ class Tally:
     """Look-ups that found a call of which we only knew our own id."""
     doubles: int
     losses: int
+    restarts: int
+    """Of the server."""
+    cuts: int
+    """COMMITs that were cut off."""
+    starts: int
+    """Starts that failed while the server was away, and were repeated."""
     log: tuple[str, ...]
     """Every line that any process has written."""
     broken: tuple[str, ...]

@@ -2,12 +2,13 @@
 
 from collections.abc import Container, Iterator, Mapping
 from contextlib import closing, contextmanager
-from pathlib import Path
+from functools import partial
 
 from attrs import frozen
 
 from reminderd.core.model import Call, Member, Reminder, Status
-from reminderd.store.connection import Connection
+from reminderd.databases import SqliteFile, Target
+from reminderd.store.connection import Connection, snapshot
 from reminderd.store.rows import CALLS, MEMBERS, REMINDERS
 from reminderd.store.sqlite.driver import Row, connect
 
@@ -37,30 +38,45 @@ NOTHING = Snapshot({}, {}, (), {})
 
 
 @contextmanager
-def looking(database: Path) -> Iterator[Connection]:
+def looking(database: Target) -> Iterator[Connection]:
     """Yield a connection that changes nothing: even a killed process's WAL is left to the next one."""
-    with closing(connect(f"{database.as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
-        connection.row_factory = Row
+    if isinstance(database, SqliteFile):
+        with closing(connect(f"{database.path.as_uri()}?mode=ro", uri=True, isolation_level=None)) as file:
+            file.row_factory = Row
+            yield file
+        return
+    from reminderd.store.postgres.connection import PostgresConnection  # noqa: PLC0415 - only with psycopg
+    from reminderd.store.postgres.opening import connect as connect_to_server  # noqa: PLC0415
+
+    with closing(PostgresConnection(partial(connect_to_server, database))) as connection:
         yield connection
 
 
-def is_committed(database: Path, call_id: str) -> bool:
+def is_committed(database: Target, call_id: str) -> bool:
     """Whether another process sees the call with this id."""
     return reminder_of(database, call_id) is not None
 
 
-def reminder_of(database: Path, call_id: str) -> str | None:
+def reminder_of(database: Target, call_id: str) -> str | None:
     """The reminder whose call has this id, as another process sees it; None if no such call is committed."""
     with looking(database) as connection:
-        row = connection.execute("SELECT reminder_id FROM call_logs WHERE id = ?", (call_id,)).fetchone()
-        return None if row is None else str(row["reminder_id"])
+        return snapshot(connection, partial(_reminder_of, call_id=call_id))
 
 
-def response_to(database: Path, reminder_id: str) -> str | None:
+def _reminder_of(connection: Connection, call_id: str) -> str | None:
+    row = connection.execute("SELECT reminder_id FROM call_logs WHERE id = ?", (call_id,)).fetchone()
+    return None if row is None else str(row["reminder_id"])
+
+
+def response_to(database: Target, reminder_id: str) -> str | None:
     """What is on record of a reminder's response, as another process sees it."""
     with looking(database) as connection:
-        row = connection.execute("SELECT response FROM reminders WHERE id = ?", (reminder_id,)).fetchone()
-        return None if row is None or row["response"] is None else str(row["response"])
+        return snapshot(connection, partial(_response_to, reminder_id=reminder_id))
+
+
+def _response_to(connection: Connection, reminder_id: str) -> str | None:
+    row = connection.execute("SELECT response FROM reminders WHERE id = ?", (reminder_id,)).fetchone()
+    return None if row is None or row["response"] is None else str(row["response"])
 
 
 def snapshot_of(connection: Connection) -> Snapshot:

@@ -46,7 +46,9 @@ _MIXTURE: Final = {
 
 
 def plan(kills: int, draw: Random) -> list[Strike]:
-    """The moments of so many kills, in an order of the seed's."""
+    """The moments of so many kills, in an order of the seed's; of very few, some of them."""
+    if kills < len(_MIXTURE):
+        return draw.sample(list(_MIXTURE), kills)
     whole = sum(_MIXTURE.values())
     strikes = [strike for strike, share in _MIXTURE.items() for _ in range(max(1, round(share * kills / whole)))]
     draw.shuffle(strikes)

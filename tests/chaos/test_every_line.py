@@ -4,8 +4,8 @@ One reminder's whole trip is run with the real store and dialer, and cut off bef
 execute; then come a new process, a healthy provider, and the checker of all chaos.
 """
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from itertools import count, pairwise
 from pathlib import Path
@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 
 from reminderd.core.answers import Answer, Capabilities, LookUpAnswer, Report
 from reminderd.core.rules import Rules
-from reminderd.databases import SqliteFile
+from reminderd.databases import Target
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context, Memory, Sightings
 from reminderd.engine.dialer import check, dial
@@ -27,8 +27,10 @@ from reminderd.providers.base import Placement, Webhook, json_object
 from reminderd.providers.generic.webhooks import read_report
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.database import Database, open_database
+from reminderd.store.opening import open_sync
 from reminderd.store.settle import settle_report
 from reminderd.store.stats import Wakes, next_wakes
+from tests.chaos.databases import an_empty_database
 from tests.chaos.invariants import Expectations, broken
 from tests.chaos.lines import Line, Lines
 from tests.chaos.record import Ring
@@ -36,7 +38,8 @@ from tests.chaos.simulated import ANSWER_LOST, NOT_PLACED, PLACED, REFUSED, REQU
 from tests.chaos.snapshot import Snapshot, is_committed, looking, snapshot_of
 from tests.support.builders import BOTH, KEY, LOOK_UP, SECOND, able
 from tests.support.clock import HandClock
-from tests.support.store import a_store
+from tests.support.postgres import skip_without_postgres, what_is_missing
+from tests.support.store import Store
 
 pytestmark = pytest.mark.chaos
 
@@ -81,7 +84,7 @@ class Trip:
     """The story as it unfolds: it is the provider, too, and goes on where a crash cut it off."""
 
     story: Story
-    path: Path
+    database: Target
     well: bool = False
     name: str = "generic"
     account: str = ""
@@ -90,7 +93,7 @@ class Trip:
     rules: Rules = field(init=False)
     _asked: int = 0
     _ids: "count[int]" = field(factory=lambda: count(1))
-    _database: Database | None = None
+    _opened: Database | None = None
     _lines: Lines = field(factory=Lines)
     _sightings: Sightings = field(factory=Sightings)
 
@@ -105,24 +108,24 @@ class Trip:
     async def live(self, lines: Lines) -> None:
         """One process, until nothing is due anymore."""
         self._sightings = Sightings()
-        async with open_database(SqliteFile(self.path), self.clock, runner=lines.run) as database:
-            self._database, self._lines = database, lines
+        async with open_database(self.database, self.clock, runner=lines.run) as database:
+            self._opened, self._lines = database, lines
             await self._report_all()
             while await self._next_wake():
                 await self._claim_and_do()
                 await self._report_all()
 
     async def _next_wake(self) -> bool:
-        assert self._database is not None
+        assert self._opened is not None
         wakes = await self._wakes()
         times = [time for time in (wakes.reminder, wakes.call) if time is not None]
         self.clock.advance(max(min(times, default=self.clock.time) - self.clock.time, 0 * SECOND))
         return bool(times)
 
     async def _claim_and_do(self) -> None:
-        assert self._database is not None
+        assert self._opened is not None
         context = Context(
-            database=self._database,
+            database=self._opened,
             provider=self,
             memory=Memory(breaker=Breaker(self.rules.backoff), beat=self.clock.monotonic()),
             clock=self.clock,
@@ -136,7 +139,7 @@ class Trip:
         witness = self._sightings.witness(claimed_at)
         capacity = Capacity(requests=1, checks=1, request_in=SECOND)
         take = partial(claim, capacity=capacity, rules=self.rules, witness=witness, mint=self._mint)
-        for transition in await self._database.write(take):
+        for transition in await self._opened.write(take):
             action = transition.action
             if action is not None and action.kind.is_request:
                 await dial(action, claimed_at, context=context)
@@ -144,9 +147,9 @@ class Trip:
                 await check(action, context=context)
 
     async def _wakes(self) -> Wakes:
-        assert self._database is not None
+        assert self._opened is not None
         now = self.clock.now()
-        return await self._database.read(lambda connection: next_wakes(connection, now))
+        return await self._opened.read(lambda connection: next_wakes(connection, now))
 
     def _mint(self) -> str:
         return f"id-{next(self._ids)}"
@@ -158,7 +161,7 @@ class Trip:
     async def place(self, placement: Placement) -> Answer:
         self._lines.has_effect()
         rings = len(self.provider.record.rings)
-        committed = is_committed(self.path, placement.call_id)
+        committed = is_committed(self.database, placement.call_id)
         answer = self.provider.place(placement, self._mood(), self.clock.time, committed=committed)
         for ring in self.provider.record.rings[rings:]:
             self.provider.ends(ring, self.story.ends[rings] if rings < len(self.story.ends) else "completed")
@@ -184,9 +187,9 @@ class Trip:
                 await self._report(ring)
 
     async def _report(self, ring: Ring) -> None:
-        assert self._database is not None
+        assert self._opened is not None
         report = self.provider.tells(ring)
-        await self._database.write(partial(settle_report, report=report, rules=self.rules, mint=self._mint), wait=False)
+        await self._opened.write(partial(settle_report, report=report, rules=self.rules, mint=self._mint), wait=False)
 
     def verified(self, _webhook: Webhook) -> bool:
         return True
@@ -209,13 +212,22 @@ class Trip:
             tells_all=can.look_up,
             ring_again=self.story.ring_again,
         )
-        with looking(self.path) as connection:
+        with looking(self.database) as connection:
             return broken(self.provider.record, connection, expectations, former), snapshot_of(connection)
 
 
-def told(story: Story, path: Path, lines: Lines) -> Trip:
+@contextmanager
+def a_due_reminder(engine: str, folder: Path) -> Iterator[Target]:
+    """Yield a database with one reminder that is due."""
+    with an_empty_database(engine, folder) as database:
+        with open_sync(database) as connection:
+            Store(connection).insert()
+        yield database
+
+
+def told(story: Story, database: Target, lines: Lines) -> Trip:
     """Tell it, up to the crash if there is to be one."""
-    trip = Trip(story, path)
+    trip = Trip(story, database)
     try:
         with lines.watched():
             trio.run(trip.live, lines)
@@ -225,10 +237,10 @@ def told(story: Story, path: Path, lines: Lines) -> Trip:
     return trip
 
 
-def cut_off(story: Story, path: Path, crash_before: int) -> list[str]:
+def cut_off(story: Story, database: Target, crash_before: int) -> list[str]:
     """What does not hold right after the crash, or after all is over."""
     lines = Lines(crash_before)
-    trip = told(story, path, lines)
+    trip = told(story, database, lines)
     errors, former = trip.found(settled=False)
     trip.well = True
     trip.clock.advance(trip.rules.lease + SECOND)
@@ -247,32 +259,29 @@ def crashes(whole: Lines, covered: set[Line]) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with one reminder that is due."""
-    path = tmp_path_factory.mktemp("template") / "reminderd.db"
-    with a_store(path) as store:
-        store.insert()
-    return path
-
-
-@pytest.fixture(scope="module")
-def plan(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[int]]:
-    """The crashes of each story; all of them together come before every line that any of them runs."""
-    planned: dict[str, list[int]] = {}
-    covered: set[Line] = set()
-    for name, story in STORIES.items():
-        path = Path(shutil.copy(template, tmp_path_factory.mktemp("whole") / "reminderd.db"))
-        whole = Lines()
-        assert told(story, path, whole).found(settled=True)[0] == []
-        planned[name] = crashes(whole, covered)
-        covered.update(whole.ran)
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, list[int]]]:
+    """The crashes of each story on each engine; all of them together come before every line that any of them runs."""
+    folder, covered = tmp_path_factory.mktemp("whole"), set[Line]()
+    engines = ["sqlite"] if what_is_missing() else ["sqlite", "postgres"]
+    planned: dict[str, dict[str, list[int]]] = {engine: {} for engine in engines}
+    for engine in engines:
+        for name, story in STORIES.items():
+            whole = Lines()
+            with a_due_reminder(engine, folder) as database:
+                assert told(story, database, whole).found(settled=True)[0] == []
+            planned[engine][name] = crashes(whole, covered)
+            covered.update(whole.ran)
     return planned
 
 
 @pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 def test_a_crash_before_any_line_loses_nothing_and_calls_nobody_on_a_guess(
-    name: str, plan: Mapping[str, list[int]], template: Path, tmp_path: Path
+    engine: str, name: str, plans: Mapping[str, Mapping[str, list[int]]], tmp_path: Path
 ) -> None:
-    for number in plan[name]:
-        path = Path(shutil.copy(template, tmp_path / f"{number}.db"))
-        assert cut_off(STORIES[name], path, number) == []
+    """On PostgreSQL, it comes before the lines that run there only, and between all effects."""
+    if engine == "postgres":
+        skip_without_postgres()
+    for number in plans[engine][name]:
+        with a_due_reminder(engine, tmp_path) as database:
+            assert cut_off(STORIES[name], database, number) == []

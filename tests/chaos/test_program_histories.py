@@ -1,6 +1,6 @@
 """Random histories of the whole program, held against the provider's own record and the clinic's own book.
 
-Two processes on one file are killed, restarted and configured anew, while other programs write with the SQL of
+Two processes on one database are killed, restarted and configured anew, while other programs write with the SQL of
 docs/database.md, staff cancel, accept a number, call again, pause, import tables and restore a backup, the clinic's own
 system sends requests, appointments are moved, cancelled and answered, calls end in every way of their provider, and the
 wall clock is set. The rules alone are played
@@ -40,6 +40,7 @@ from tests.chaos.clinic_day import (
     Work,
 )
 from tests.chaos.configurations import ALL_DAY, CADENCES, OFFICE_HOURS, TWILIO, WEEKDAY_MORNINGS, Account, Configuration
+from tests.chaos.databases import an_empty_database
 from tests.chaos.endings import ENDINGS, MOST_ANSWERERS, PROGRESS, Ending
 from tests.chaos.front_desk import CHOICES as WHAT_IS_ASKED
 from tests.chaos.front_desk import MOST_REMINDERS, PHONES, Ask
@@ -51,6 +52,7 @@ from tests.support.builders import ACCOUNT, DAY, HOUR, MINUTE, SECOND
 pytestmark = pytest.mark.chaos
 
 HISTORIES: Final = int(os.environ.get("REMINDERD_PROGRAM_HISTORIES", "24"))
+HISTORIES_ON_POSTGRES: Final = int(os.environ.get("REMINDERD_PROGRAM_HISTORIES_ON_POSTGRES", "6"))
 STEPS: Final = 40
 
 SOME_PHONE: Final = st.sampled_from((*PHONES[:1] * 3, *PHONES))
@@ -93,7 +95,9 @@ CHANGES: Final = st.sampled_from(
 
 
 class ProgramHistories(RuleBasedStateMachine):
-    """A clinic, its staff and other programs, two processes on one file, and two providers with two accounts each."""
+    """A clinic, its staff and other programs, two processes on a database, and two providers with two accounts each."""
+
+    engine = "sqlite"
 
     @initialize(
         generic=GENERIC,
@@ -141,7 +145,8 @@ class ProgramHistories(RuleBasedStateMachine):
         )
         self.stack = ExitStack()
         folder = Path(self.stack.enter_context(TemporaryDirectory()))
-        self.program = TwoProcesses(folder, configuration, self.accounts, look_up_lag)
+        database = self.stack.enter_context(an_empty_database(self.engine, folder))
+        self.program = TwoProcesses(folder, database, configuration, self.accounts, look_up_lag)
         self.stack.callback(self.program.close)
         errors: list[str] = []
         sink = logger.add(errors.append, level="ERROR", filter=lambda one: one["exception"] is not None)
@@ -401,7 +406,15 @@ class ProgramHistories(RuleBasedStateMachine):
                     self.day.ends_well()
 
 
+class ProgramHistoriesOnPostgres(ProgramHistories):
+    """The same; what differs is the engine's, not the rules', so fewer of them are enough."""
+
+    engine = "postgres"
+
+
 TestProgramHistories = ProgramHistories.TestCase
 TestProgramHistories.settings = settings(
     max_examples=HISTORIES, stateful_step_count=STEPS, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+TestProgramHistoriesOnPostgres = ProgramHistoriesOnPostgres.TestCase
+TestProgramHistoriesOnPostgres.settings = settings(TestProgramHistories.settings, max_examples=HISTORIES_ON_POSTGRES)

@@ -1,9 +1,10 @@
-"""Random histories over the real store: two processes on one file, crashes, stale leases, webhooks in any order.
+"""Random histories over the real store: two processes on one database, crashes, stale leases, webhooks in any order.
 
 The rules are driven so without it in `tests/core/lifecycle/test_histories.py`; here it is the SQL that must not betray
 them: the claims, the fences, the receipts, the triggers.
 """
 
+import os
 from collections import Counter
 from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
@@ -26,11 +27,12 @@ from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import TERMINAL, Status
 from reminderd.core.script.prompts import Question
 from reminderd.providers.base import placement_of
+from reminderd.store.opening import open_sync
 from reminderd.store.reminders import Source, call_again, cancel
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import look
-from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.stats import next_wakes
+from tests.chaos.databases import an_empty_database
 from tests.chaos.invariants import Expectations, broken
 from tests.chaos.record import Ring
 from tests.chaos.simulated import MOODS, PLACED, SimulatedProvider
@@ -41,7 +43,6 @@ from tests.chaos.two_processes import (
     SUSPENDED_AFTER,
     SUSPENDED_BEFORE,
     WORK_ENDS,
-    empty_database,
 )
 from tests.support.builders import HOUR, MINUTE, NOW, SECOND, able
 from tests.support.store import Store
@@ -49,6 +50,7 @@ from tests.support.store import Store
 pytestmark = pytest.mark.chaos
 
 REQUEST_TIMEOUT: Final = 20 * SECOND
+HISTORIES_ON_POSTGRES: Final = int(os.environ.get("REMINDERD_STORE_HISTORIES_ON_POSTGRES", "12"))
 STAFF: Final = Source(actor="staff")
 PHONES: Final = ("+12025550001", "+12025550001", "+12025550001", "+12025550002")
 """Three reminders want the same phone, and may be said in one call."""
@@ -88,6 +90,8 @@ WORK: Final = st.builds(
 
 class StoreHistories(RuleBasedStateMachine):
     """A clinic with two processes on one database, and a provider that may fail in every way it can."""
+
+    engine = "sqlite"
 
     @initialize(
         capabilities=st.builds(
@@ -131,8 +135,8 @@ class StoreHistories(RuleBasedStateMachine):
             max_calls=max_calls,
         )
         self.stack = ExitStack()
-        self.path = Path(self.stack.enter_context(TemporaryDirectory()), "clinic.db")
-        self.path.write_bytes(empty_database())
+        folder = Path(self.stack.enter_context(TemporaryDirectory()))
+        self.database = self.stack.enter_context(an_empty_database(self.engine, folder))
         self.ids = count(1)
         self.lives = [ExitStack(), ExitStack()]
         self.stores = [self._starts(process) for process in range(2)]
@@ -178,10 +182,13 @@ class StoreHistories(RuleBasedStateMachine):
     def a_process_dies_in_the_middle_of_a_claim(self, process: int) -> None:
         store = self.stores[process]
         with suppress(ZeroDivisionError):
-            store.write(lambda connection, _now: (connection.execute("DELETE FROM reminders"), 1 // 0))
-        store.connection.execute("BEGIN IMMEDIATE")
-        store.connection.execute("UPDATE call_logs SET lease_token = 'half' WHERE lease_token IS NOT NULL")
-        store.connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = revision + 1")
+            store.write(lambda connection, _now: (connection.execute("DELETE FROM reminders").rowcount, 1 // 0))
+        store.connection.begin()
+        for half in (
+            "UPDATE call_logs SET lease_token = 'half' WHERE lease_token IS NOT NULL",
+            "UPDATE reminders SET status = 'processing', wake_at = NULL, revision = revision + 1",
+        ):
+            assert store.connection.execute(half).rowcount >= 0
         self.lives[process].close()
         self.stores[process] = self._starts(process)
         self.suspended = [duty for duty in self.suspended if duty.process != process]
@@ -192,7 +199,7 @@ class StoreHistories(RuleBasedStateMachine):
 
     def _starts(self, process: int) -> Store:
         self.lives[process] = ExitStack()
-        connection = self.lives[process].enter_context(open_sync(self.path))
+        connection = self.lives[process].enter_context(open_sync(self.database))
         return Store(connection, self.clinic, self.now, self.monotonic, ids=self.ids)
 
     def _moves(self, now: datetime) -> None:
@@ -235,7 +242,7 @@ class StoreHistories(RuleBasedStateMachine):
         assert not self.is_paused, "called during a pause"
         assert action.call.phone_number not in self.opted_out, "called though it has opted out"
         assert all(one.scheduled_at <= self.now for one in action.reminders), "spoken before its time"
-        committed = is_committed(self.path, action.call.id)
+        committed = is_committed(self.database, action.call.id)
         return self.provider.place(placement_of(action), mood, self.now, committed=committed, bundled=tuple(bundled))
 
     def _settle(self, duty: Duty, *, counts: bool) -> None:
@@ -367,12 +374,17 @@ class StoreHistories(RuleBasedStateMachine):
     def staff_pause_and_end_the_pause(self) -> None:
         self.is_paused = not self.is_paused
         value = str(self.is_paused).lower()
-        self.stores[0].connection.execute("INSERT OR REPLACE INTO settings VALUES ('paused', ?)", (value,))
+        self.stores[0].connection.execute(
+            "INSERT INTO settings (key, value) VALUES ('paused', ?)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (value,),
+        )
 
     @rule(phone=st.sampled_from(PHONES))
     def a_number_opts_out(self, phone: str) -> None:
         self.opted_out.add(phone)
-        self.stores[0].connection.execute("INSERT OR IGNORE INTO opt_outs (phone_number) VALUES (?)", (phone,))
+        add = "INSERT INTO opt_outs (phone_number) VALUES (?) ON CONFLICT DO NOTHING"
+        self.stores[0].connection.execute(add, (phone,))
 
     @precondition(lambda self: len(self.names) < len(PHONES))
     @rule(
@@ -414,7 +426,7 @@ class StoreHistories(RuleBasedStateMachine):
             answered=self.answered,
             cancelled=frozenset(self.cancelled | out),
         )
-        with looking(self.path) as connection:
+        with looking(self.database) as connection:
             assert broken(self.provider.record, connection, expectations, self.former) == []
             self.former = snapshot_of(connection)
 
@@ -453,7 +465,15 @@ class StoreHistories(RuleBasedStateMachine):
         return [ring for ring in self.provider.record.rings if ring.end is None]
 
 
+class StoreHistoriesOnPostgres(StoreHistories):
+    """The same; what differs is the engine's, not the rules', so fewer of them are enough."""
+
+    engine = "postgres"
+
+
 TestStoreHistories = StoreHistories.TestCase
 TestStoreHistories.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+TestStoreHistoriesOnPostgres = StoreHistoriesOnPostgres.TestCase
+TestStoreHistoriesOnPostgres.settings = settings(TestStoreHistories.settings, max_examples=HISTORIES_ON_POSTGRES)

@@ -28,6 +28,8 @@ SENDER: Final = "+12025550190"
 PUBLIC: Final = "http://clinic.example"
 FIRST_CANCELLED: Final = 3
 """Staff cancel these while they ring, whatever the dice say of the others: some must be in every round."""
+OUTCOME_TIMEOUT: Final = 2.0
+"""As it is configured."""
 LAG: Final = 0.4
 """Seconds for which a look-up does not see a call; by then no four look-ups can have missed it."""
 
@@ -114,6 +116,10 @@ class TwilioChaos(ChaosProvider):
         self.undelivered += 1
         self.nursery.start_soon(self._play, call, Random(draw.random()))
         return ring
+
+    def is_on_the_phone(self, ring: Ring) -> bool:
+        """After that, a call without a sign of life does not keep its number busy anymore."""
+        return ring.end is None and trio.current_time() < self._calls[ring.call_id].began + OUTCOME_TIMEOUT
 
     # How a call goes
 

@@ -1,4 +1,4 @@
-"""The whole program without its sockets: two processes on one file, their clock, their accounts, and their provider.
+"""The whole program without its sockets: two processes on a database, their clock, their accounts, and their provider.
 
 Every transaction is the real store's, every decision the real core's.
 """
@@ -6,10 +6,9 @@ Every transaction is the real store's, every decision the real core's.
 from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import datetime, timedelta
-from functools import cache
+from functools import partial
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from attrs import define, evolve, field, frozen
@@ -20,18 +19,22 @@ from reminderd.core.lifecycle.transition import Action, ActionKind, Transition
 from reminderd.core.model import TERMINAL
 from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Question
+from reminderd.databases import SqliteFile, Target
 from reminderd.providers.base import placement_of
 from reminderd.store.claims import poke
+from reminderd.store.connection import transaction
 from reminderd.store.errors import UnknownReminderError
+from reminderd.store.opening import open_sync
+from reminderd.store.restored import hold_after
 from reminderd.store.settle import Spoken, look
 from reminderd.store.sqlite.backups import back_up
-from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.restoring import restore
 from reminderd.store.stats import next_wakes
 from tests.chaos.appointment_desk import AppointmentDesk
 from tests.chaos.appointments import Diary, broken_by_a_call, broken_by_what_is_spoken, spoken_of, subjects_of
 from tests.chaos.carrier import Carrier, CarrierCall
 from tests.chaos.configurations import Account, Configuration
+from tests.chaos.databases import Dump, dump, hurry, put_back
 from tests.chaos.endings import Who, takes
 from tests.chaos.other_programs import Book, OtherProgram, opened
 from tests.chaos.promises import Circumstances, broken_by_a_new_call
@@ -53,15 +56,6 @@ SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = WORK_E
 
 class BrokenError(AssertionError):
     """A promise is broken."""
-
-
-@cache
-def empty_database() -> bytes:
-    """Return an empty database."""
-    with TemporaryDirectory() as folder:
-        with open_sync(Path(folder, "empty.db")):
-            pass
-        return Path(folder, "empty.db").read_bytes()
 
 
 @define
@@ -106,10 +100,14 @@ class TwoProcesses:
     """The program, the provider that it calls with, and the clinic's book."""
 
     def __init__(
-        self, folder: Path, configuration: Configuration, accounts: Iterable[Account], look_up_lag: timedelta
+        self,
+        folder: Path,
+        database: Target,
+        configuration: Configuration,
+        accounts: Iterable[Account],
+        look_up_lag: timedelta,
     ) -> None:
-        self.folder, self.path = folder, folder / "clinic.db"
-        self.path.write_bytes(empty_database())
+        self.folder, self.database = folder, database
         self.configuration = configuration
         self.time = Time()
         self.ids = count(1)
@@ -132,15 +130,15 @@ class TwoProcesses:
             for account in accounts
         }
         self.processes = [self._started(), self._started()]
-        self.other = OtherProgram(opened(self.path, lambda: self.time.now), self.book)
-        self.backup: tuple[Path, Book, Diary] | None = None
+        self.other = OtherProgram(opened(self.database, lambda: self.time.now), self.book)
+        self.backup: tuple[Path | Dump, Book, Diary] | None = None
 
     # The processes
 
     def _started(self) -> Process:
         life = ExitStack()
-        connection = life.enter_context(open_sync(self.path))
-        connection.execute("PRAGMA synchronous = OFF")
+        connection = life.enter_context(open_sync(self.database))
+        hurry(connection)
         account = self.configuration.account
         store = Store(connection, self.configuration.rules, self.time.now, self.time.seconds, ids=self.ids)
         store.write(poke)
@@ -228,7 +226,7 @@ class TwoProcesses:
 
     def _requests(self, task: Task, mood: str) -> Answer:
         placement, former = placement_of(task.action), list(self.calls)
-        holds([] if is_committed(self.path, placement.call_id) else ["asked before the call was in the database"])
+        holds([] if is_committed(self.database, placement.call_id) else ["asked before the call was in the database"])
         answer, call = self.carriers[task.account].asked(placement, mood, self.time.seconds)
         if call is not None:
             self.circumstances.is_misreported |= call.is_misreported
@@ -392,27 +390,45 @@ class TwoProcesses:
     # Backups
 
     def backs_up(self) -> None:
-        made = back_up(self.path, self.folder / "backups", self.time.now, keep=2)
-        self.backup = (made.file, self.book.saved(), self.desk.diary.saved())
+        if isinstance(self.database, SqliteFile):
+            kept: Path | Dump = back_up(self.database.path, self.folder / "backups", self.time.now, keep=2).file
+        else:
+            kept = dump(self.database)
+        self.backup = (kept, self.book.saved(), self.desk.diary.saved())
 
     def restores(self) -> None:
         """Put the backup in the place of the database, which nobody may have open."""
         if self.backup is None:
             raise AssertionError("there is no backup")
-        file, book, diary = self.backup
+        kept, book, diary = self.backup
         self.close()
-        done = restore(self.path, file, self.time.now, actor="staff", replace=True, rules=self.configuration.rules)
+        last_change = self._puts_back(kept)
         self.book.reminders, self.book.retired = book.reminders, book.retired
-        self.book.opted_out |= book.opted_out
+        if isinstance(self.database, SqliteFile):
+            self.book.opted_out |= book.opted_out
+        else:
+            self.book.opted_out = book.opted_out
         self.desk.diary.visits, self.desk.diary.planned = diary.visits, diary.planned
-        restored_at = self.time.now if done.last_change is None else max(self.time.now, done.last_change)
+        restored_at = self.time.now if last_change is None else max(self.time.now, last_change)
         self.circumstances.forgotten_until = restored_at
         self.circumstances.quiet_until = restored_at + self.circumstances.outcome_timeout
         self.circumstances.is_paused = True
         self.circumstances.restored_at = self.circumstances.restarted_at = self.time.seconds
         self.processes = [self._started(), self._started()]
-        self.other = OtherProgram(opened(self.path, lambda: self.time.now), self.book)
+        self.other = OtherProgram(opened(self.database, lambda: self.time.now), self.book)
         self.backup = None
+
+    def _puts_back(self, kept: Path | Dump) -> datetime | None:
+        """Restore a backup, and have the program hold back who may have been called; return its last change."""
+        now, rules = self.time.now, self.configuration.rules
+        if isinstance(self.database, SqliteFile):
+            assert isinstance(kept, Path)
+            return restore(self.database.path, kept, now, actor="staff", replace=True, rules=rules).last_change
+        assert isinstance(kept, Dump)
+        put_back(self.database, kept)
+        hold = partial(hold_after, actor="staff", why="a backup was restored", rules=rules)
+        with open_sync(self.database) as connection:
+            return transaction(connection, hold, now)[0]
 
 
 def holds(sentences: Iterable[str]) -> None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, Answer, NotPlaced, Unclear
 from reminderd.core.lifecycle.transition import Action
+from reminderd.databases import Target
 from reminderd.engine.context import Context
 from reminderd.engine.dialer import dial
 from reminderd.metrics import Instruments, page
@@ -16,6 +16,8 @@ from reminderd.providers.base import Placement
 from tests.support.clock import HandClock
 from tests.support.engine import Engine, FakeProvider, an_engine
 from tests.support.metrics_page import moment, value
+
+pytestmark = pytest.mark.also_on_postgres
 
 MINUTE = timedelta(minutes=1)
 
@@ -42,10 +44,10 @@ def after(clock: HandClock, seconds: float, *answers: Answer) -> Callable[[Place
 
 
 async def test_a_request_is_counted_with_its_lateness_and_the_time_its_answer_took(
-    tmp_path: Path, clock: HandClock
+    target: Target, clock: HandClock
 ) -> None:
     provider = FakeProvider(after(clock, 3, Accepted("ext-1")))
-    async with an_engine(tmp_path / "clinic.db", clock, provider) as engine:
+    async with an_engine(target, clock, provider) as engine:
         await engine.insert("r1", at=clock.now() - 2 * MINUTE, created_at=0)
         await engine.until("r1", "processing")
     counts = counted(engine)
@@ -54,10 +56,10 @@ async def test_a_request_is_counted_with_its_lateness_and_the_time_its_answer_to
 
 
 async def test_a_repeated_request_is_timed_again_but_its_lateness_is_counted_once(
-    tmp_path: Path, clock: HandClock
+    target: Target, clock: HandClock
 ) -> None:
     provider = FakeProvider(after(clock, 1, NotPlaced("connection refused"), Unclear("timeout")))
-    async with an_engine(tmp_path / "clinic.db", clock, provider) as engine:
+    async with an_engine(target, clock, provider) as engine:
         await engine.insert("r1")
         await provider.asked(1)
         await engine.until_all(1, "id = 'r1' AND status = 'scheduled' AND hold_code = 'not_placed'")
@@ -70,8 +72,8 @@ async def test_a_repeated_request_is_timed_again_but_its_lateness_is_counted_onc
     assert counts("provider_request_seconds_count", answer="unclear") == 1
 
 
-async def test_a_lease_that_ran_out_is_counted_when_it_is_found(tmp_path: Path, clock: HandClock) -> None:
-    async with an_engine(tmp_path / "clinic.db", clock, dialers=1) as engine:
+async def test_a_lease_that_ran_out_is_counted_when_it_is_found(target: Target, clock: HandClock) -> None:
+    async with an_engine(target, clock, dialers=1) as engine:
         await engine.insert("r1", at=clock.now() + timedelta(days=1))
         await engine.execute(
             "INSERT INTO call_logs (id, reminder_id, phone_number, state, lease_token, wake_at, last_sign_at)"
@@ -81,8 +83,8 @@ async def test_a_lease_that_ran_out_is_counted_when_it_is_found(tmp_path: Path, 
     assert counted(engine)("lease_recoveries_total") == 1
 
 
-async def test_a_reminder_that_was_never_sent_is_neither_late_nor_timed(tmp_path: Path, clock: HandClock) -> None:
-    async with an_engine(tmp_path / "clinic.db", clock) as engine:
+async def test_a_reminder_that_was_never_sent_is_neither_late_nor_timed(target: Target, clock: HandClock) -> None:
+    async with an_engine(target, clock) as engine:
         await engine.execute("INSERT INTO settings VALUES ('paused', 'true')")
         await engine.insert("r1")
         await engine.polled()
@@ -91,13 +93,13 @@ async def test_a_reminder_that_was_never_sent_is_neither_late_nor_timed(tmp_path
     assert counts("provider_request_seconds_count", answer="accepted") == 0
 
 
-async def test_an_error_in_counting_does_not_lose_the_providers_answer(tmp_path: Path, clock: HandClock) -> None:
+async def test_an_error_in_counting_does_not_lose_the_providers_answer(target: Target, clock: HandClock) -> None:
     class Broken(Instruments):
         def lateness(self, late: timedelta) -> None:
             raise KeyError(late)
 
     provider = FakeProvider(after(clock, 1, Accepted("ext-1")))
-    async with an_engine(tmp_path / "clinic.db", clock, provider) as engine:
+    async with an_engine(target, clock, provider) as engine:
 
         async def miscounted(action: Action, claimed_at: float, *, context: Context) -> None:
             await dial(action, claimed_at, context=evolve(context, instruments=Broken()))

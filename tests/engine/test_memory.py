@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -13,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from reminderd.core.answers import AccountRefused, Answer
 from reminderd.core.model import Status
 from reminderd.core.rules import Backoff
+from reminderd.databases import Target
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
 from reminderd.providers.base import Placement
@@ -21,6 +21,8 @@ from reminderd.store.threads import Runner, worker_threads
 from tests.support.builders import HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
 from tests.support.engine import FakeProvider, accepts, an_engine, restored_now
+
+pytestmark = pytest.mark.also_on_postgres
 
 LONG = Backoff(HOUR, HOUR)
 T = TypeVar("T")
@@ -58,9 +60,9 @@ def slow(answer_now: trio.Event) -> FakeProvider:
 
 @pytest.mark.parametrize("dialers", [3, 1])
 async def test_requests_in_flight_at_a_reload_keep_their_lines_to_their_end(
-    tmp_path: Path, slow: FakeProvider, answer_now: trio.Event, dialers: int
+    target: Target, slow: FakeProvider, answer_now: trio.Event, dialers: int
 ) -> None:
-    async with an_engine(tmp_path / "db", HandClock(), slow, dialers=3) as engine:
+    async with an_engine(target, HandClock(), slow, dialers=3) as engine:
         for name in ("r1", "r2", "r3"):
             await engine.insert(name)
         await slow.asked(3)
@@ -74,11 +76,11 @@ async def test_requests_in_flight_at_a_reload_keep_their_lines_to_their_end(
 
 
 async def test_a_reload_to_fewer_lines_waits_for_the_current_claim(
-    tmp_path: Path, slow: FakeProvider, answer_now: trio.Event
+    target: Target, slow: FakeProvider, answer_now: trio.Event
 ) -> None:
     """That one counts on the lines that were free when it began."""
     clock, threads = HandClock(), WritesThatWait()
-    async with an_engine(tmp_path / "db", clock, slow, dialers=3, runner=threads) as engine:
+    async with an_engine(target, clock, slow, dialers=3, runner=threads) as engine:
         for name in ("r1", "r2", "r3", "r4"):
             await engine.insert(name, at=NOW + MINUTE)
         await engine.polled()
@@ -96,11 +98,11 @@ async def test_a_reload_to_fewer_lines_waits_for_the_current_claim(
 
 
 async def test_a_lease_of_a_request_in_flight_is_kept_after_a_reload(
-    tmp_path: Path, slow: FakeProvider, answer_now: trio.Event
+    target: Target, slow: FakeProvider, answer_now: trio.Event
 ) -> None:
     """Its answer may come, and be settled, long after its lease would have run out."""
     clock = HandClock()
-    async with an_engine(tmp_path / "db", clock, slow) as engine:
+    async with an_engine(target, clock, slow) as engine:
         await engine.insert("r1")
         await slow.asked(1)
         await engine.reload()
@@ -112,12 +114,12 @@ async def test_a_lease_of_a_request_in_flight_is_kept_after_a_reload(
         await engine.until("r1", Status.PROCESSING)
 
 
-async def test_a_reload_does_not_end_the_pause_for_a_failing_provider(tmp_path: Path) -> None:
+async def test_a_reload_does_not_end_the_pause_for_a_failing_provider(target: Target) -> None:
     async def refuses_us(_placement: Placement) -> Answer:
         return AccountRefused("401: who are you?")
 
     provider = FakeProvider(refuses_us)
-    async with an_engine(tmp_path / "db", HandClock(), provider, dialers=1) as engine:
+    async with an_engine(target, HandClock(), provider, dialers=1) as engine:
         engine.poller.memory.breaker.backoff = LONG
         await engine.insert("r1")
         await provider.asked(1)
@@ -132,10 +134,10 @@ async def test_a_reload_does_not_end_the_pause_for_a_failing_provider(tmp_path: 
 
 
 async def test_a_reload_does_not_end_the_quiet_time_early_if_the_wall_clock_was_changed(
-    tmp_path: Path,
+    target: Target,
 ) -> None:
     clock = HandClock()
-    async with an_engine(tmp_path / "db", clock, before_start=restored_now, outcome_timeout=15 * MINUTE) as engine:
+    async with an_engine(target, clock, before_start=restored_now, outcome_timeout=15 * MINUTE) as engine:
         await engine.insert("r1", at=NOW + MINUTE)
         await engine.polled()
         clock.time += HOUR

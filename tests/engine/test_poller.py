@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
+from itertools import pairwise
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import trio
@@ -29,6 +30,7 @@ from reminderd.core.model import Call, CallState, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Question
+from reminderd.databases import Target
 from reminderd.engine import poller
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
@@ -41,6 +43,8 @@ from reminderd.store.settings import answering_since
 from reminderd.store.settle import settle_key, settle_pick_up, settle_report
 from tests.support.clock import HandClock
 from tests.support.engine import Engine, FakeProvider, accepts, an_engine
+
+pytestmark = pytest.mark.also_on_postgres
 
 PHONE = "+12025550001"
 Act = Callable[[Connection, datetime], object]
@@ -63,7 +67,7 @@ Start = Callable[..., AbstractAsyncContextManager[Engine]]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Start:
+def start(target: Target) -> Start:
     def starts(
         answers: Callable[[Placement], Awaitable[Answer]] = accepts,
         *,
@@ -71,9 +75,7 @@ def start(tmp_path: Path) -> Start:
         **options: Any,
     ) -> AbstractAsyncContextManager[Engine]:
         provider = FakeProvider(answers, capabilities=capabilities or Capabilities())
-        return an_engine(
-            tmp_path / "reminderd.db", SystemClock(), provider, **{"interval": timedelta(seconds=60), **options}
-        )
+        return an_engine(target, SystemClock(), provider, **{"interval": timedelta(seconds=60), **options})
 
     return starts
 
@@ -121,6 +123,27 @@ async def test_the_rules_of_planning_are_compared_once_the_database_is_available
             await compared.wait()
 
 
+async def test_what_is_due_and_can_not_be_claimed_is_tried_again_after_a_pause(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program may have locked it; without a pause, its transaction would keep a whole processor busy."""
+    tries: list[datetime] = []
+
+    def nothing(_connection: Connection, now: datetime, **_facts: object) -> list[Any]:
+        tries.append(now)
+        return []
+
+    monkeypatch.setattr(poller, "claim", nothing)
+    monkeypatch.setattr(poller, "LOCKED_PAUSE", 0.2)
+    async with start() as engine:
+        await engine.insert("r1")
+        with trio.fail_after(10):
+            while len(tries) < 4:  # noqa: ASYNC110 - it happens on another thread
+                await trio.sleep(0.005)
+    assert tries[1] - tries[0] < timedelta(seconds=0.2)  # another daemon may have been faster
+    assert tries[2] - tries[1] >= timedelta(seconds=0.2)
+
+
 async def test_no_more_requests_are_in_flight_than_there_are_lines(start: Start) -> None:
     async def slowly(placement: Placement) -> Answer:
         await trio.sleep(0.02)
@@ -150,6 +173,28 @@ async def test_requests_are_spaced_by_the_pacing(start: Start) -> None:
             await engine.insert(f"r{number}")
         await engine.provider.asked(5)
         assert trio.current_time() - began >= 4 / 20
+
+
+@pytest.mark.also_on_postgres
+async def test_two_processes_on_one_database_together_keep_the_pace(target: Target) -> None:
+    spacing = timedelta(seconds=0.05)
+    provider = FakeProvider()
+    options: dict[str, Any] = {"per_second": 20, "interval": timedelta(seconds=60)}
+    async with (
+        an_engine(target, SystemClock(), provider, **options) as one,
+        an_engine(target, SystemClock(), provider, before_start=with_ids_of_its_own, **options),
+    ):
+        for number in range(10):
+            await one.insert(f"r{number}")
+        await provider.asked(10)
+        calls = [call for number in range(10) for call in await one.calls(f"r{number}")]
+    claimed = sorted(call.created_at for call in calls)
+    assert len(claimed) == 10
+    assert all(later - earlier >= spacing - timedelta(milliseconds=1) for earlier, later in pairwise(claimed))
+
+
+async def with_ids_of_its_own(engine: Engine) -> None:
+    engine.poller.mint = lambda: uuid4().hex
 
 
 async def test_a_resend_without_a_free_line_waits_for_one(start: Start) -> None:
@@ -339,7 +384,7 @@ async def test_after_forbidden_numbers_the_probe_is_a_good_one_and_only_they_fai
 
 
 async def test_the_probe_is_not_a_refused_number_even_if_that_is_due_earlier(
-    tmp_path: Path,
+    target: Target,
 ) -> None:
     async def refuses_a_country(placement: Placement) -> Answer:
         if placement.reminder_id == "good":
@@ -347,7 +392,7 @@ async def test_the_probe_is_not_a_refused_number_even_if_that_is_due_earlier(
         return NotPlaced("403: 21215", number_refused=True)
 
     clock = HandClock()
-    async with an_engine(tmp_path / "reminderd.db", clock, FakeProvider(refuses_a_country)) as engine:
+    async with an_engine(target, clock, FakeProvider(refuses_a_country)) as engine:
         await engine.insert("abroad1")
         await engine.insert("abroad2")
         await engine.until_all(2, "hold_code = 'not_placed'")
@@ -489,9 +534,9 @@ async def test_requests_that_could_not_be_recorded_still_prove_that_our_address_
 
 
 @pytest.mark.parametrize("stands_still", ["the process", "the machine"])
-async def test_calls_during_a_standstill_do_not_count_against_the_address(tmp_path: Path, stands_still: str) -> None:
+async def test_calls_during_a_standstill_do_not_count_against_the_address(target: Target, stands_still: str) -> None:
     clock = HandClock()
-    async with an_engine(tmp_path / "reminderd.db", clock, FakeProvider(capabilities=ASKING)) as engine:
+    async with an_engine(target, clock, FakeProvider(capabilities=ASKING)) as engine:
         await engine.polled()
         assert await engine.database.read(answering_since) is None
         if stands_still == "the process":

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 import trio
@@ -10,19 +9,20 @@ from loguru import logger
 
 from reminderd.clock import SystemClock
 from reminderd.core.model import Status
+from reminderd.databases import Target
 from reminderd.engine.context import Sightings
 from tests.support.builders import HOUR, MINUTE, NOW, RULES
 from tests.support.clock import HandClock
 from tests.support.engine import Engine, an_engine, restored_now
 
+pytestmark = pytest.mark.also_on_postgres
+
 QUIET = timedelta(minutes=15)
 
 
 @pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
-    async with an_engine(
-        tmp_path / "reminderd.db", HandClock(), before_start=restored_now, outcome_timeout=QUIET
-    ) as made:
+async def engine(target: Target) -> AsyncIterator[Engine]:
+    async with an_engine(target, HandClock(), before_start=restored_now, outcome_timeout=QUIET) as made:
         yield made
 
 
@@ -56,9 +56,9 @@ async def test_setting_the_wall_clock_forward_does_not_end_the_quiet_time(engine
     await engine.until("r1", Status.PROCESSING)
 
 
-async def test_the_poll_loop_sleeps_in_the_quiet_time_even_if_a_reminder_is_due(tmp_path: Path) -> None:
+async def test_the_poll_loop_sleeps_in_the_quiet_time_even_if_a_reminder_is_due(target: Target) -> None:
     async with an_engine(
-        tmp_path / "reminderd.db",
+        target,
         SystemClock(),
         interval=MINUTE,
         before_start=restored_now,
@@ -72,13 +72,11 @@ async def test_the_poll_loop_sleeps_in_the_quiet_time_even_if_a_reminder_is_due(
         assert len(turns) < 20  # it would turn every millisecond
 
 
-async def test_the_log_says_once_until_when_the_quiet_time_lasts(tmp_path: Path) -> None:
+async def test_the_log_says_once_until_when_the_quiet_time_lasts(target: Target) -> None:
     log: list[str] = []
     sink = logger.add(log.append, format="{level} {message}")
     try:
-        async with an_engine(
-            tmp_path / "reminderd.db", HandClock(), before_start=restored_now, outcome_timeout=QUIET
-        ) as engine:
+        async with an_engine(target, HandClock(), before_start=restored_now, outcome_timeout=QUIET) as engine:
             await engine.polled()
             await engine.polled()
     finally:

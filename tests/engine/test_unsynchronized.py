@@ -2,17 +2,19 @@
 
 import ctypes
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import frozen
 
 from reminderd.core.model import Status
+from reminderd.databases import Target
 from reminderd.doctor.machine import kept_by_kernel
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
 from tests.support.engine import an_engine
+
+pytestmark = pytest.mark.also_on_postgres
 
 TIME_ERROR = 5
 """What adjtimex(2) returns while the clock is not synchronized."""
@@ -26,12 +28,12 @@ class UnsynchronizedKernel:
 
 
 async def test_a_machine_that_is_never_synchronized_still_dials(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda *_: UnsynchronizedKernel())
     assert kept_by_kernel() is False
     clock = HandClock(time=NOW + DAY)
-    async with an_engine(tmp_path / "reminderd.db", clock, max_lateness=HOUR) as engine:
+    async with an_engine(target, clock, max_lateness=HOUR) as engine:
         await engine.insert("due")
         await engine.insert("yesterday", at=NOW + MINUTE)
         await engine.until("due", Status.PROCESSING)

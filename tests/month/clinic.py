@@ -25,13 +25,15 @@ from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import AppointmentStatus
 from reminderd.core.rules import Rules
+from reminderd.databases import SqliteFile, Target
 from reminderd.providers.base import placement_of
 from reminderd.store.appointments import cancel_appointment, find_appointment, plan_anew, plan_due
 from reminderd.store.changes import changes_after
 from reminderd.store.claims import poke
+from reminderd.store.opening import open_sync
 from reminderd.store.reminders import Source
 from reminderd.store.settle import look
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.driver import SqliteConnection
 from reminderd.store.stats import next_wakes
 from tests.month.files import drop, import_next
 from tests.month.house import House
@@ -49,7 +51,7 @@ CAPABILITIES: Final = Capabilities(
 
 _CONFIG: Final = """
 [database]
-url = "sqlite:///clinic.db"
+url = "{url}"
 [clinic]
 country = "US"
 [calling]
@@ -94,6 +96,7 @@ class Clinic:
     """The daemon with everything around it."""
 
     folder: Path
+    target: Target
     seed: int
     first: date
     days: int
@@ -120,7 +123,8 @@ class Clinic:
 
     def __attrs_post_init__(self) -> None:
         self.dice, self._ids = Random(self.seed), Random(f"{self.seed} ids")
-        text = _CONFIG.format(holiday=self.holiday.isoformat(), template=TEMPLATE)
+        url = f"sqlite:///{self.target.path}" if isinstance(self.target, SqliteFile) else self.target.url
+        text = _CONFIG.format(url=url, holiday=self.holiday.isoformat(), template=TEMPLATE)
         (self.folder / "inbox").mkdir()
         (self.folder / "config.toml").write_text(text, encoding="utf-8")
         self.config = load_config(None, {}, self.folder)
@@ -189,8 +193,9 @@ class Clinic:
     # The daemon
 
     def _starts(self) -> None:
-        connection = self._life.enter_context(open_sync(self.folder / "clinic.db"))
-        connection.execute("PRAGMA synchronous = OFF")
+        connection = self._life.enter_context(open_sync(self.target))
+        if isinstance(connection, SqliteConnection):
+            connection.execute("PRAGMA synchronous = OFF")
         self.store = DaemonStore(
             connection=connection, rules=self.rules, now=self.now, monotonic=self.now.timestamp(), dice=self._ids
         )

@@ -92,7 +92,7 @@ def test_an_erasure_keeps_the_opt_out_and_anonymous_rows(store: Store) -> None:
 
 def test_an_erasure_is_marked_until_the_file_is_rewritten(store: Store) -> None:
     store.write(partial(erase, phone_number=PHONE, actor="anna"))
-    assert unscrubbed(store.connection) is Traces.FILE
+    assert unscrubbed(store.connection) is (Traces.FILE if store.connection.leaves_traces else None)
 
 
 def test_a_number_with_an_open_call_cannot_be_erased(store: Store) -> None:

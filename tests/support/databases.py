@@ -48,7 +48,7 @@ def new_target(engine_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         yield lambda: SqliteFile(tmp_path / f"more-{next(numbers)}.db")
         return
     skip_without_postgres()
-    _go_by_the_tests_clock(monkeypatch)
+    go_by_the_tests_clock(monkeypatch)
     server, made = server_of_this_process(), list[PostgresDatabase]()
 
     def create() -> Target:
@@ -66,7 +66,7 @@ def target(engine_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     if engine_name == "sqlite":
         return SqliteFile(tmp_path / "reminderd.db")
     skip_without_postgres()
-    _go_by_the_tests_clock(monkeypatch)
+    go_by_the_tests_clock(monkeypatch)
     return PostgresServer(_reused_database().as_new().url)
 
 
@@ -79,7 +79,7 @@ def large_target(engine_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     if engine_name == "sqlite":
         return SqliteFile(tmp_path / "reminderd.db")
     skip_without_postgres()
-    _go_by_the_tests_clock(monkeypatch)
+    go_by_the_tests_clock(monkeypatch)
     return PostgresServer(_large_database().url)
 
 
@@ -143,7 +143,7 @@ def _reused_database() -> ReusedDatabase:
     return ReusedDatabase.made_by(server_of_this_process(), migrate)
 
 
-def _go_by_the_tests_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+def go_by_the_tests_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have transactions go by the clock that a test moves, as on SQLite, and not by the server's."""
     from reminderd.store.postgres.connection import PostgresConnection  # noqa: PLC0415 - needs psycopg
 
@@ -154,3 +154,4 @@ def _go_by_the_tests_clock(monkeypatch: pytest.MonkeyPatch) -> None:
         return None
 
     monkeypatch.setattr(PostgresConnection, "begin", begin)
+    monkeypatch.setattr(PostgresConnection, "server_time", lambda _connection: None)

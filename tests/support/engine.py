@@ -14,7 +14,7 @@ from reminderd.clock import Clock
 from reminderd.core.answers import Accepted, Answer, Capabilities, LookUpAnswer, NotFound, Report
 from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Backoff, Rules
-from reminderd.databases import SqliteFile
+from reminderd.databases import SqliteFile, Target
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
@@ -192,7 +192,7 @@ async def restored_now(engine: Engine) -> None:
 
 @asynccontextmanager
 async def an_engine(
-    path: Path,
+    database: Target | Path,
     clock: Clock,
     provider: FakeProvider | None = None,
     *,
@@ -204,7 +204,7 @@ async def an_engine(
     before_start: Callable[[Engine], Awaitable[None]] | None = None,
     **rules: Any,
 ) -> AsyncIterator[Engine]:
-    """Run the engine on a database file; its loop turns all the time, as it can't see that a test moves the clock."""
+    """Run the engine on a database; its loop turns all the time, as it can't see that a test moves the clock."""
     stopping, ids = trio.Event(), count(1)
     provider = provider or FakeProvider()
     the_rules = evolve(
@@ -216,13 +216,15 @@ async def an_engine(
         **rules,
     )
     async with (
-        open_database(SqliteFile(path), store_clock or clock, runner=runner) as database,
+        open_database(
+            SqliteFile(database) if isinstance(database, Path) else database, store_clock or clock, runner=runner
+        ) as opened,
         trio.open_nursery() as nursery,
     ):
         memory = Memory(breaker=Breaker(the_rules.backoff), beat=clock.monotonic())
         memory.adjust(dialers=dialers, backoff=the_rules.backoff)
         context = Context(
-            database=database,
+            database=opened,
             provider=provider,
             memory=memory,
             clock=clock,
@@ -232,7 +234,7 @@ async def an_engine(
             instruments=Instruments(),
         )
         poller = Poller(context=context, interval=interval, mint=lambda: f"id-{next(ids)}")
-        engine = Engine(database, clock, stopping, the_rules, provider, poller, nursery)
+        engine = Engine(opened, clock, stopping, the_rules, provider, poller, nursery)
         if before_start is not None:
             await before_start(engine)
         nursery.start_soon(poller.run)

@@ -36,10 +36,14 @@ _KNOW_WITHIN: Final = 60.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 
+_LOCKED_FOR: Final = "1s"
+"""How long a transaction waits for a row that another program has locked: the whole cluster waits meanwhile."""
+
 _BEGIN: Final = f"""
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL idle_in_transaction_session_timeout = '5s';
 SELECT pg_advisory_xact_lock({CLUSTER_WRITE_LOCK});
+SET LOCAL lock_timeout = '{_LOCKED_FOR}';
 UPDATE commit_marks SET number = {{number}}, at = reminderd_now() WHERE id = '{{id}}';
 SELECT reminderd_now(), needs, CAST('settings' AS regclass)::oid FROM schema_info
 """
@@ -190,12 +194,19 @@ class PostgresConnection:
         return " FOR UPDATE SKIP LOCKED" if self._is_writing else ""
 
     @property
+    def leaves_traces(self) -> bool:
+        """Return False: old versions of rows stay until the server removes them (VACUUM), whatever we do."""
+        return False
+
+    @property
     def in_transaction(self) -> bool:
         """Return whether the server has a transaction open."""
         return not self._is_closed and self._usable.info.transaction_status is not TransactionStatus.IDLE
 
     def execute(self, sql: str, parameters: Parameters = (), /) -> LazyRows:
         """Run one statement: in a transaction, once its result is read or the transaction ends; else at once."""
+        if sql.startswith("ROLLBACK TO "):
+            self._forget_since(sql.removeprefix("ROLLBACK TO "))
         rows = self._put(sql, parameters)
         if sql.startswith("RELEASE") or not (self._is_writing or self._is_reading):
             self._flush()  # whether a savepoint's work has succeeded must be known at its end
@@ -347,6 +358,11 @@ class PostgresConnection:
         rows = LazyRows(sql, parameters, is_verb, self._flush)
         self._waiting.append(rows)
         return rows
+
+    def _forget_since(self, savepoint: str) -> None:
+        """Drop what waits since a savepoint: it would be undone anyway, and if it failed, the rollback would, too."""
+        begins = [place for place, one in enumerate(self._waiting) if one.sql == f"SAVEPOINT {savepoint}"]
+        del self._waiting[begins[-1] + 1 if begins else 0 :]
 
     def _flush(self) -> None:
         """Send everything that waits, in one message, and take all results."""

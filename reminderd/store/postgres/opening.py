@@ -40,10 +40,12 @@ _FORGET_MARKS: Final = "DELETE FROM commit_marks WHERE at < reminderd_now() - 30
 
 @frozen
 class Upgrade:
-    """The schema before and after an upgrade; 0: no tables."""
+    """The schema before and after an upgrade; 0: there were no tables."""
 
     before: int
     after: int
+    newest: int
+    """The newest schema that this program knows."""
 
 
 @contextmanager
@@ -101,11 +103,16 @@ def upgrade(server: PostgresServer) -> Upgrade:
         StoreUnusableError: This isn't or can't be our database, or a newer reminderd's; nothing was changed.
         StoreUnavailableError: The server is away, or another program has held a lock for too long.
     """
+    steps = migrations()
     with named(server), closing(connect(server)) as raw:
         before = schema_of(raw)
-        migrate(raw, migrations())
+        migrate(raw, steps)
         after = schema_of(raw)
-    return Upgrade(0 if before is None else before.version, 0 if after is None else after.version)
+    return Upgrade(
+        before=0 if before is None else before.version,
+        after=0 if after is None else after.version,
+        newest=steps[-1].number,
+    )
 
 
 def open_connection(server: PostgresServer) -> PostgresConnection:

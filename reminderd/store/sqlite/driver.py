@@ -132,6 +132,7 @@ class SqliteConnection(Connection):
     identity = None
     for_update = ""
     skip_locked = ""
+    leaves_traces = True
     own_patience: int | None = None
     """How many milliseconds `begin` itself waits for the lock, as SQLite does not; None: SQLite's busy timeout."""
 
