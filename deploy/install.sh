@@ -180,13 +180,17 @@ lay_out_caddy() { # version
 database_of() { # version
     local place
     place=$(run_version "$1" check-config | sed -n 's/^database: //p') && [[ $place != '' ]] || return 1
-    echo "$root${place#"$root"}"
+    if [[ $place == *://* ]]; then echo "$place"; else echo "$root${place#"$root"}"; fi
 }
 
 back_up() { # version that comes
     [[ $backup == yes ]] || return 0
     local database copy
     database=$(database_of "$(version_at "$current")") || return 1
+    if [[ $database == *://* ]]; then
+        say "$database is not backed up here, and not upgraded: see docs/postgresql.md"
+        return 0
+    fi
     if [[ ! -e $database ]]; then
         say "there is no database at $database, so none is backed up"
         return 0

@@ -26,7 +26,8 @@ version=${REMINDERD_VERSION:-/opt/reminderd/current}
 secrets=${REMINDERD_SECRETS:-/etc/reminderd/secrets}
 REMINDERD_CONFIG=${REMINDERD_CONFIG:-/etc/reminderd/config.toml}
 LOGNAME=${SUDO_USER:-${LOGNAME:-root}} # for the audit: who is at the keyboard
-export REMINDERD_CONFIG LOGNAME
+STATE_DIRECTORY=/var/lib/reminderd # as StateDirectory=reminderd does for the unit
+export REMINDERD_CONFIG LOGNAME STATE_DIRECTORY
 
 # As LoadCredential=secret:/etc/reminderd/secrets does for the unit: a copy in memory that is the daemon's alone.
 trap : HUP INT TERM # the command ends by itself; then the copy is removed

@@ -179,7 +179,8 @@ def daemons(alive: Sequence[Daemon]) -> list[Finding]:
     differ = [text_of(each, str).rpartition("; ") for each in differences(alive)]
     if differ:
         return [warning(about, text, fix) for text, _, fix in differ]
-    places = ", ".join(f"{one.place} {one.version}" for one in alive)
+    # Side by side, a process and a version look like a phone number, which would be masked.
+    places = ", ".join(f"version {one.version} at {one.place}" for one in alive)
     return [good(about, f"running: {places}" if alive else "none is running on this database")]
 
 

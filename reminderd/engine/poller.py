@@ -31,6 +31,9 @@ SEE_CALLS: Final = 0.25
 FAILURE_PAUSE: Final = 1.0
 """Seconds before the database is tried again after it was unavailable."""
 
+LOCKED_PAUSE: Final = 1.0
+"""Seconds between two tries to claim what another program has locked."""
+
 CLOCK_STEP: Final = timedelta(seconds=2)
 """A wall clock that falls behind the monotonic one by this much was set back."""
 
@@ -59,6 +62,8 @@ class Poller:
     memory: Memory = field(init=False)
     _offset: timedelta | None = field(default=None, init=False)
     """How far the wall clock is ahead of the monotonic one; None before the first check."""
+    _empty_claims: int = field(default=0, init=False)
+    """How often in a row nothing could be claimed or planned, although something was due."""
     _knows_rules: bool = field(default=False, init=False)
     """Whether it was checked if the rules for planning appointments have changed."""
 
@@ -88,6 +93,9 @@ class Poller:
                 self._works_again()
                 if not (planned_some or claimed_some):
                     await self._until_needed(wakes, version)
+                elif self._empty_claims > 1:  # once may be because another daemon was faster
+                    with trio.move_on_after(LOCKED_PAUSE):
+                        await stopping.wait()
             self.claims_ended.set()
 
     async def _next_wakes(self) -> Wakes:
@@ -175,8 +183,10 @@ class Poller:
                 return True
         if not wakes.unplanned:
             return False
-        for transition in await database.write(partial(plan_due, rules=rules, mint=self.mint)):
+        transitions = await database.write(partial(plan_due, rules=rules, mint=self.mint))
+        for transition in transitions:
             log_transition(transition)
+        self._empty_claims = 0 if transitions else self._empty_claims + 1
         return True
 
     async def _claim_due(self, nursery: trio.Nursery, wakes: Wakes) -> bool:
@@ -203,6 +213,7 @@ class Poller:
                     mint=self.mint,
                 )
             )
+        self._empty_claims = 0 if transitions else self._empty_claims + 1
         self._hand_over(nursery, transitions, claimed_at)
         log_expired(transitions)
         return True

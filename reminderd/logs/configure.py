@@ -147,8 +147,8 @@ _ROTATED: Final = r"\.\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_\d{6}(?:\.\d+)?"
 _SPAN: Final = re.compile(r"(\d+) ?(hour|day|week|month|year)s?")
 _HOURS: Final = {"hour": 1, "day": 24, "week": 168, "month": 730, "year": 8760}
 
-_TALKATIVE: Final = frozenset({"apprise", "httpx", "hypercorn"})
-"""Libraries that log each message, request and start at INFO; our own lines say more."""
+_TALKATIVE: Final = dict.fromkeys(("apprise", "httpx", "hypercorn"), logging.INFO) | {"psycopg": logging.WARNING}
+"""Libraries that log each message, request, start and lost connection up to this level; our own lines say more."""
 
 _SHARED_LEVELS: Final = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
 """Names that mean the same to the standard library and to loguru."""
@@ -278,6 +278,6 @@ def _route_library_lines() -> None:
 
 
 def _level(record: logging.LogRecord) -> str | int:
-    if record.levelno == logging.INFO and record.name.partition(".")[0] in _TALKATIVE:
+    if logging.INFO <= record.levelno <= _TALKATIVE.get(record.name.partition(".")[0], logging.NOTSET):
         return "DEBUG"
     return record.levelname if record.levelname in _SHARED_LEVELS else record.levelno

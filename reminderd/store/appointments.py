@@ -42,7 +42,7 @@ from reminderd.store.settings import put_setting, setting
 PLANNED_AT_ONCE: Final = 50
 """How many appointments that others have changed are planned in one transaction, so that nobody waits long for it."""
 
-_BY: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE COLUMN IN {{}}"
+_BY: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE COLUMN IN {{}} ORDER BY id"
 _BETWEEN: Final = f"""
 SELECT {APPOINTMENTS.names} FROM appointments
  WHERE at >= :start AND at < :end AND status = 'booked' AND source = :source
@@ -258,10 +258,14 @@ def call_off_appointments(
 def plan_due(
     connection: Connection, now: datetime, *, rules: Rules, mint: Callable[[], str], limit: int = PLANNED_AT_ONCE
 ) -> list[Transition]:
-    """Plan the reminders of appointments that other programs have written, or whose rules have changed."""
-    rows = connection.execute(_DUE, {"limit": limit}).fetchall()
+    """Plan the reminders of appointments that other programs have written, or whose rules have changed.
+
+    What another program has locked is left out: it stays due.
+    """
+    rows = connection.execute(_DUE + connection.skip_locked, {"limit": limit}).fetchall()
     changes = _Changes(connection, now, rules, mint, Source(actor="reminderd"))
-    return [changes.planned(one) for one in map(APPOINTMENTS.read, rows)]
+    planned = [changes.planned(one) for one in map(APPOINTMENTS.read, rows)]
+    return [one for one in planned if one is not None]
 
 
 def plan_anew(connection: Connection, now: datetime, *, digest: str) -> bool:
@@ -343,14 +347,21 @@ class _Changes:
     def _new_id(self) -> str:
         return dated(self.mint(), to_ms(self.now))
 
-    def planned(self, appointment: Appointment) -> Transition:
-        """Plan an appointment as it is; if the program fails on it, its waiting reminders fail for staff to see."""
+    def planned(self, appointment: Appointment) -> Transition | None:
+        """Plan an appointment as it is; if the program fails on it, its waiting reminders fail for staff to see.
+
+        None: another program has locked one of its rows; it must be planned later.
+        """
         try:
             with savepoint(self.connection):
                 return self.store(appointment, appointment, act="plan")
         except Exception as error:  # whatever another program wrote, the appointments after it must be planned
             if not is_of_savepoint(self.connection, error):
                 raise  # an error of the database, not of this row
+            locked = self.connection.store_error(error)
+            if locked is not None:
+                logger.bind(appointment=appointment.id).warning(f"this appointment is planned later: {locked}")
+                return None
             logger.bind(appointment=appointment.id).exception("unexpected error with this appointment")
             return self._unexpected_error(appointment)
 
@@ -406,7 +417,8 @@ def _by(connection: Connection, column: str, names: Iterable[str]) -> dict[str, 
     wanted = list(names)
     for at in range(0, len(wanted), ROWS_A_STATEMENT):
         listed, parameters = in_list("name", wanted[at : at + ROWS_A_STATEMENT])
-        rows = connection.execute(_BY.replace("COLUMN", column).format(listed), parameters).fetchall()
+        statement = _BY.replace("COLUMN", column).format(listed) + connection.for_update
+        rows = connection.execute(statement, parameters).fetchall()
         found.update((row[column], APPOINTMENTS.read(row)) for row in rows)
     return found
 

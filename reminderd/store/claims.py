@@ -25,30 +25,40 @@ MOST_ROWS: Final = 200
 MOST_BUNDLED: Final = 500
 """How many other waiting reminders of a batch's numbers are read; the rest get separate calls."""
 
+# What another program has locked is left out (`skip_locked`): one of its transactions that stays open would stop all
+# calls. It is claimed once that is over.
 _TAKE_CALLS: Final = f"""
-UPDATE call_logs SET wake_at = :later
- WHERE id IN (SELECT id FROM call_logs WHERE wake_at IS NOT NULL AND wake_at <= :now ORDER BY wake_at, id LIMIT :limit)
-RETURNING {CALLS.names}
+WITH due AS (
+    SELECT id FROM call_logs
+     WHERE wake_at IS NOT NULL AND wake_at <= :now ORDER BY wake_at, id LIMIT :limit{{skip_locked}}
+)
+UPDATE call_logs SET wake_at = :later WHERE id IN (SELECT id FROM due) RETURNING {CALLS.names}
 """
 _TAKE_REMINDERS: Final = f"""
-UPDATE reminders SET wake_at = :later
- WHERE id IN (SELECT id FROM reminders
-               WHERE wake_at IS NOT NULL AND wake_at <= :now{{}} ORDER BY wake_at, id LIMIT :limit)
-RETURNING {REMINDERS.names}
+WITH due AS (
+    SELECT id FROM reminders
+     WHERE wake_at IS NOT NULL AND wake_at <= :now{{but}} ORDER BY wake_at, id LIMIT :limit{{skip_locked}}
+)
+UPDATE reminders SET wake_at = :later WHERE id IN (SELECT id FROM due) RETURNING {REMINDERS.names}
 """
 _NOT_TO: Final = " AND phone_number NOT IN {}"
 _KEEP_HELD: Final = """
-UPDATE call_logs SET wake_at = :later
- WHERE wake_at IS NOT NULL AND wake_at <= :now AND lease_token IN {}
+WITH held AS (
+    SELECT id FROM call_logs WHERE wake_at IS NOT NULL AND wake_at <= :now AND lease_token IN {tokens}{skip_locked}
+)
+UPDATE call_logs SET wake_at = :later WHERE id IN (SELECT id FROM held)
 """
 _ENDED_AHEAD: Final = """
-UPDATE reminders SET wake_at = :now
- WHERE end_code = 'too_late' AND ended_at > :now AND (wake_at IS NULL OR wake_at > :now)
+WITH ended AS (
+    SELECT id FROM reminders
+     WHERE end_code = 'too_late' AND ended_at > :now AND (wake_at IS NULL OR wake_at > :now){skip_locked}
+)
+UPDATE reminders SET wake_at = :now WHERE id IN (SELECT id FROM ended)
 """
 _WAITING: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
- WHERE status = 'scheduled' AND scheduled_at BETWEEN :since AND :until AND phone_number IN {{}}
- ORDER BY scheduled_at, id LIMIT :limit
+ WHERE status = 'scheduled' AND scheduled_at BETWEEN :since AND :until AND phone_number IN {{numbers}}
+ ORDER BY scheduled_at, id LIMIT :limit{{skip_locked}}
 """
 STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at', 'paced_until')"
 """What `standstill` reads, and the pace."""
@@ -111,7 +121,7 @@ def claim(
         is_free = sum(one.action is not None for one in transitions) < capacity.checks and len(transitions) < MOST_ROWS
         due = claims.due_call() if is_free else None
     if not (paused or (quiet_until is not None and now < quiet_until)):
-        connection.execute(_ENDED_AHEAD, {"now": to_ms(now)})
+        connection.execute(_ENDED_AHEAD.format(skip_locked=connection.skip_locked), {"now": to_ms(now)})
         for but in (capacity.last, frozenset()) if capacity.last else (frozenset(),):
             claimed = claims.reminders(requests, but=but)
             requests -= sum(one.action is not None for one in claimed)
@@ -153,11 +163,13 @@ class _Claims:
         """Extend the leases of what this process still works on, even if they have run out by the clock."""
         if held:
             listed, parameters = in_list("token", sorted(held))
-            self.connection.execute(_KEEP_HELD.format(listed), {**parameters, **self._times(1)})
+            keep = _KEEP_HELD.format(tokens=listed, skip_locked=self.connection.skip_locked)
+            self.connection.execute(keep, {**parameters, **self._times(1)})
 
     def due_call(self) -> Rows:
         """Claim one call that is due; no row: there is none."""
-        return self.connection.execute(_TAKE_CALLS, self._times(1))
+        take = _TAKE_CALLS.format(skip_locked=self.connection.skip_locked)
+        return self.connection.execute(take, self._times(1))
 
     def decide_call(self, call: Call, room: Room) -> list[Transition]:
         """Decide what an alive call needs; one on which the program fails is checked again later."""
@@ -171,7 +183,7 @@ class _Claims:
         except Exception as error:  # whatever another program wrote, the rows after it must be checked
             if not is_of_savepoint(self.connection, error):
                 raise  # an error of the database, not of this row
-            logger.bind(reminder=call.reminder_id, call=call.id).exception("unexpected error with this call")
+            self._log(error, "this call", reminder=call.reminder_id, call=call.id)
             transition = Transition(ledger=Ledger(), call=call)
         return [transition]
 
@@ -181,7 +193,8 @@ class _Claims:
         Those for the numbers in `but` are left alone.
         """
         listed, numbers = in_list("number", sorted(but))
-        take = _TAKE_REMINDERS.format(_NOT_TO.format(listed) if but else "")
+        others = _NOT_TO.format(listed) if but else ""
+        take = _TAKE_REMINDERS.format(but=others, skip_locked=self.connection.skip_locked)
         transitions: list[Transition] = []
         left = room
         while left > 0 and len(transitions) < MOST_ROWS:
@@ -206,8 +219,9 @@ class _Claims:
                 raise
             if len(claimed) > 1:
                 return [transition for one in claimed for transition in self._decide_reminders([one])]
-            logger.bind(reminder=claimed[0].id).exception("unexpected error with this reminder")
-            return self._unexpected_error(claimed[0])
+            self._log(error, "this reminder", reminder=claimed[0].id)
+            is_locked = self.connection.store_error(error) is not None
+            return [] if is_locked else self._unexpected_error(claimed[0])
 
     def _unexpected_error(self, reminder: Reminder) -> list[Transition]:
         """End a reminder on which the program fails; if even that fails, it is checked again after a lease."""
@@ -219,9 +233,17 @@ class _Claims:
         except Exception as error:
             if not is_of_savepoint(self.connection, error):
                 raise
-            logger.bind(reminder=reminder.id).exception("unexpected error with this reminder")
+            self._log(error, "this reminder", reminder=reminder.id)
             return []
         return [transition]
+
+    def _log(self, error: Exception, what: str, **ids: str) -> None:
+        """Log why a row is checked again only after its lease: a bug, or another program's lock on it."""
+        locked = self.connection.store_error(error)
+        if locked is None:
+            logger.bind(**ids).exception(f"unexpected error with {what}")
+        else:
+            logger.bind(**ids).warning(f"{what} is checked again later: {locked}")
 
     def _decide_together(self, claimed: Sequence[Reminder]) -> list[Transition]:
         before = load(self.connection, self.rules, self.now, reminders=[*self._bundled(claimed), *claimed])
@@ -255,7 +277,7 @@ class _Claims:
         listed, parameters = in_list("number", sorted({one.phone_number for one in claimed}))
         times = [one.scheduled_at for one in claimed]
         rows = self.connection.execute(
-            _WAITING.format(listed),
+            _WAITING.format(numbers=listed, skip_locked=self.connection.skip_locked),
             {
                 **parameters,
                 "since": to_ms(min(times) - within),

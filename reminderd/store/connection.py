@@ -141,15 +141,18 @@ def savepoint(connection: Connection) -> Iterator[None]:
         yield
         connection.execute("RELEASE part")
     except Exception as error:
-        if connection.store_error(error) is None:
+        if not connection.spoils_all(error):
             connection.execute("ROLLBACK TO part")
             connection.execute("RELEASE part")
         raise
 
 
 def is_of_savepoint(connection: Connection, error: Exception) -> bool:
-    """Return whether an error that left a savepoint's block has done no harm outside of it."""
-    return not connection.is_hopeful and connection.store_error(error) is None
+    """Return whether an error that left a savepoint's block has done no harm outside of it.
+
+    It is a bug, a broken constraint, or a row that another program has locked: see `store_error`.
+    """
+    return not connection.is_hopeful and not connection.spoils_all(error)
 
 
 def transaction(connection: C, fn: Callable[[C, datetime], T], now: datetime) -> T:

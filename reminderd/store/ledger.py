@@ -42,6 +42,13 @@ AND NOT EXISTS (SELECT 1 FROM call_logs AS o
 AND NOT EXISTS (SELECT 1 FROM call_logs WHERE phone_number >= '{ERASED}' AND phone_number < '{ERASED}g')
 """
 """Whether nothing else in the database matters to a call and its reminder, as is so for most reports."""
+# Rows that will be saved are locked when they are read (`for_update`): otherwise a change that another program commits
+# in between would be overwritten. For what is read by an outer join, a statement before it does that.
+_LOCK: Final = """
+SELECT id FROM reminders
+ WHERE id IN (SELECT reminder_id FROM call_reminders WHERE call_id IN ({calls})) ORDER BY id{for_update}
+"""
+_CALLS_WHERE: Final = "SELECT c.id FROM call_logs AS c WHERE "
 _NAMED: Final = f"""
 SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}, {_IS_ALONE} AS is_alone, {_FACTS}
   FROM call_logs AS c
@@ -49,18 +56,21 @@ SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}, {_IS_ALONE} AS i
   LEFT JOIN reminders AS r ON r.id = m.reminder_id
  WHERE {{}}
 """
+_ARE_OTHERS: Final = """
+c.id NOT IN {known} AND c.id IN (
+    SELECT call_id FROM call_reminders WHERE reminder_id IN {reminders}
+    UNION ALL SELECT id FROM call_logs WHERE phone_number IN {numbers} AND state IN ('dialing', 'unconfirmed', 'placed')
+    UNION ALL SELECT id FROM call_logs WHERE phone_number IN {numbers} AND state = 'stray'
+)
+"""
 _OTHERS: Final = f"""
 SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}
   FROM call_logs AS c
   LEFT JOIN call_reminders AS m ON m.call_id = c.id
   LEFT JOIN reminders AS r ON r.id = m.reminder_id AND c.wake_at IS NOT NULL
- WHERE c.id NOT IN {{known}} AND c.id IN (
-           SELECT call_id FROM call_reminders WHERE reminder_id IN {{reminders}}
-           UNION ALL SELECT id FROM call_logs
-                      WHERE phone_number IN {{numbers}} AND state IN ('dialing', 'unconfirmed', 'placed')
-           UNION ALL SELECT id FROM call_logs WHERE phone_number IN {{numbers}} AND state = 'stray'
-       )
+ WHERE {_ARE_OTHERS}
 """
+_OTHER_ALIVE_CALLS: Final = f"{_CALLS_WHERE}c.wake_at IS NOT NULL AND {_ARE_OTHERS}"
 _MEMBERS_FROM: Final = len(CALLS.columns)
 _REMINDERS_FROM: Final = _MEMBERS_FROM + len(MEMBERS.columns)
 _CALL_ID: Final = CALLS.place("id")
@@ -71,13 +81,14 @@ _OPTED_OUT: Final = f"""
 SELECT {_FACTS}, phone_number FROM (SELECT 1 AS one) AS one LEFT JOIN opt_outs ON phone_number IN {{}}
 """
 """At least one row."""
-_CALL: Final = _NAMED.format("c.id = :id OR c.external_call_id = :external")
+_IS_CALL: Final = "c.id = :id OR c.external_call_id = :external"
 # By an expression, as an index of the column would be read through all calls that have no id of the provider.
-_REPORTED: Final = _NAMED.format("""
+_IS_REPORTED: Final = """
 c.id = :attempt OR c.external_call_id = :external
 OR (c.reminder_id = :reminder AND (c.external_call_id || '') IS NULL)
-""")
-_APPOINTMENTS: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE id IN {{}}"
+"""
+_MISSING: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {{}} ORDER BY id"
+_APPOINTMENTS: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE id IN {{}} ORDER BY id"
 _PLANNED: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE appointment_id IN {{}} ORDER BY scheduled_at, id"
 _SPOKEN: Final = ", ".join(f"'{outcome}'" for outcome in sorted(SPOKEN))
 _REACHED: Final = f"""
@@ -117,7 +128,7 @@ def load(
     """
     known = Ledger().put(*reminders, *calls, *appointments)
     listed, parameters = in_list("call", known.calls)
-    ledger, erasure_key = _load(connection, _NAMED.format(f"c.id IN {listed}"), parameters, known, reminder_ids)
+    ledger, erasure_key = _load(connection, f"c.id IN {listed}", parameters, known, reminder_ids)
     return _with_reached(connection, ledger, erasure_key, rules, now)
 
 
@@ -125,7 +136,7 @@ def load_call(
     connection: Connection, rules: Rules, now: datetime, call_id: str, *, external_call_id: str | None = None
 ) -> Ledger | None:
     """Return what decisions about a call need, with any call that has the provider's id; None if it does not exist."""
-    ledger, erasure_key = _load(connection, _CALL, {"id": call_id, "external": external_call_id})
+    ledger, erasure_key = _load(connection, _IS_CALL, {"id": call_id, "external": external_call_id})
     return _with_reached(connection, ledger, erasure_key, rules, now) if call_id in ledger.calls else None
 
 
@@ -140,7 +151,7 @@ def load_reported(connection: Connection, report: Report) -> Ledger:
         "reminder": None if report.attempt_id is not None else report.reminder_id,
     }
     ids = () if report.reminder_id is None else (report.reminder_id,)
-    ledger, _ = _load(connection, _REPORTED, parameters, reminder_ids=ids)
+    ledger, _ = _load(connection, _IS_REPORTED, parameters, reminder_ids=ids)
     return ledger
 
 
@@ -222,28 +233,30 @@ def _has_closed(call: Call, before: Ledger) -> bool:
 
 def _load(
     connection: Connection,
-    named: str,
+    is_named: str,
     parameters: Mapping[str, str | None],
     known: Ledger = _NOTHING,
     reminder_ids: Iterable[str] = (),
 ) -> tuple[Ledger, str | None]:
-    """Return the calls of a statement, the reminders that are known or named, and all that goes with them.
+    """Return the calls for which a condition is true, the reminders that are known or named, and what goes with them.
 
     Returns also the key of the hashes under which calls to erased numbers are stored, if there may be such a call.
 
     Each statement reads as much as it can, because every further one is felt in each webhook.
     """
     rows = _Rows(dict(known.reminders), dict(known.calls), {}, dict(known.appointments))
-    found = connection.execute(named, parameters).fetchall() if parameters else []
-    rows.add(found)
+    found: list[Row] = []
+    if parameters:
+        _lock(connection, f"{_CALLS_WHERE}{is_named}", parameters)
+        found = connection.execute(_NAMED.format(is_named), parameters).fetchall()
+        rows.add(found)
     missing = set(reminder_ids) - rows.reminders.keys()
     if found and not missing and not known.reminders and all(row[_IS_ALONE_AT] for row in found):
         return rows.ledger(frozenset(), found[0]), None
     if missing:
         listed, parameters = in_list("reminder", sorted(missing))
-        statement = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {listed}"
-        read = map(REMINDERS.read, connection.execute(statement, parameters).fetchall())
-        rows.reminders.update((one.id, one) for one in read)
+        read = connection.execute(_MISSING.format(listed) + connection.for_update, parameters).fetchall()
+        rows.reminders.update((one.id, one) for one in map(REMINDERS.read, read))
     _add_appointments(connection, rows)
     numbers = _numbers(rows.calls, rows.reminders)
     listed, parameters = in_list("number", numbers)
@@ -266,7 +279,15 @@ def _others(connection: Connection, rows: "_Rows", reminder_ids: Iterable[str], 
         in_list("reminder", reminder_ids),
         in_list("number", numbers),
     )
-    return connection.execute(_OTHERS.format(known=known, reminders=reminders, numbers=to), {**a, **b, **c})
+    lists, parameters = {"known": known, "reminders": reminders, "numbers": to}, {**a, **b, **c}
+    _lock(connection, _OTHER_ALIVE_CALLS.format(**lists), parameters)
+    return connection.execute(_OTHERS.format(**lists), parameters)
+
+
+def _lock(connection: Connection, calls: str, parameters: Mapping[str, str | None]) -> None:
+    """Lock the reminders of some calls, if the engine needs that; nobody waits for it, as its result is not read."""
+    if connection.for_update:
+        connection.execute(_LOCK.format(calls=calls, for_update=connection.for_update), parameters)
 
 
 def _add_appointments(connection: Connection, rows: "_Rows") -> None:
@@ -277,9 +298,9 @@ def _add_appointments(connection: Connection, rows: "_Rows") -> None:
     if not wanted:
         return
     listed, parameters = in_list("appointment", missing)
-    found = connection.execute(_APPOINTMENTS.format(listed), parameters)
+    found = connection.execute(_APPOINTMENTS.format(listed) + connection.for_update, parameters)
     listed, parameters = in_list("appointment", wanted)
-    planned = connection.execute(_PLANNED.format(listed), parameters)
+    planned = connection.execute(_PLANNED.format(listed) + connection.for_update, parameters)
     rows.appointments.update((one.id, one) for one in map(APPOINTMENTS.read, found.fetchall()))
     for one in map(REMINDERS.read, planned.fetchall()):
         if one.appointment_id in rows.appointments:

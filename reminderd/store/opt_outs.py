@@ -65,7 +65,8 @@ def opt_out(
         actor: who recorded it, for the audit.
         rules: the clinic's rules.
     """
-    waiting = [REMINDERS.read(row) for row in connection.execute(_WAITING, {"number": phone_number}).fetchall()]
+    rows = connection.execute(_WAITING + connection.for_update, {"number": phone_number}).fetchall()
+    waiting = [REMINDERS.read(row) for row in rows]
     before = load(connection, rules, now, reminders=waiting)
     transitions: list[Transition] = []
     ledger = before

@@ -56,7 +56,7 @@ SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, langu
        last_error, former_number, source,
        EXISTS (SELECT 1 FROM call_reminders WHERE reminder_id = reminders.id AND deleted = 0)
        OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND adopted = 1) AS called
-  FROM reminders WHERE COLUMN IN {}
+  FROM reminders WHERE COLUMN IN {} ORDER BY id
 """
 _KNOWN_BY_ID: Final = _KNOWN.replace("COLUMN", "id")
 _REFS: Final = "SELECT phone_number, ref FROM TABLE WHERE ref IS NOT NULL AND phone_number IN {}"
@@ -487,7 +487,8 @@ def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Existing]:
     missing = frozenset(refs) - by_ref.keys()
     # What another program has written with other characters looks the same to the person who keeps the table.
     alike = looking_like(connection, missing) if missing else {}
-    odd = {row["id"]: row for row in _rows(connection, _KNOWN_BY_ID, list(chain.from_iterable(alike.values())))}
+    ids = list(chain.from_iterable(alike.values()))
+    odd = {row["id"]: row for row in _rows(connection, _KNOWN_BY_ID + connection.for_update, ids)}
     for ref, reminder_ids in alike.items():
         for reminder_id in reminder_ids:
             if odd[reminder_id]["ref"] is not None and normal_name(odd[reminder_id]["ref"]) == ref:
@@ -497,7 +498,8 @@ def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Existing]:
 
 def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, Existing]:
     """Return what is stored under these values of a column."""
-    return {row[column]: _known_from(row) for row in _rows(connection, _KNOWN.replace("COLUMN", column), names)}
+    statement = _KNOWN.replace("COLUMN", column) + connection.for_update
+    return {row[column]: _known_from(row) for row in _rows(connection, statement, names)}
 
 
 def _rows(connection: Connection, statement: str, names: Sequence[str]) -> Iterable[Row]:

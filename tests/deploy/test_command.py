@@ -27,6 +27,7 @@ echo "$DATABASE_URL"
 echo "$CREDENTIALS_DIRECTORY"
 cat "$CREDENTIALS_DIRECTORY/secret_token"
 stat -c '%U %a' "$CREDENTIALS_DIRECTORY/secret_token"
+echo "$STATE_DIRECTORY"
 exit 7
 """
 
@@ -72,9 +73,9 @@ def installed(folder: Path) -> Installed:
 def test_the_command_runs_as_the_daemons_user_and_removes_its_copy_of_the_secrets(installed: Installed) -> None:
     done = installed.run("list", "--all of it", SUDO_USER="anna", DATABASE_URL="")
     assert (done.returncode, done.stderr) == (7, "")
-    who, arguments, config, actor, _, credentials, secret, mode = done.stdout.splitlines()
+    who, arguments, config, actor, _, credentials, secret, mode, state = done.stdout.splitlines()
     assert (who, arguments) == ("daemon", "list --all of it")
-    assert (config, actor) == ("/etc/reminderd/config.toml", "anna")
+    assert (config, actor, state) == ("/etc/reminderd/config.toml", "anna", "/var/lib/reminderd")
     assert (secret, mode) == ("5ecret", "daemon 400")
     assert not Path(credentials).exists()
 

@@ -23,7 +23,9 @@ cat >"$(dirname "$0")/reminderd" <<'REMINDERD'
 #!/bin/sh
 version=$(basename "$(dirname "$(dirname "$(realpath "$0")")")")
 echo "$version $*" >>"$FOLDER/log"
-database() {{ sed -n 's|^url = "sqlite:///\\(/.*\\)"|\\1|p' "$REMINDERD_CONFIG"; }}
+database() {{
+    sed -n 's|^url = "sqlite:///\\(/.*\\)"|\\1|p; s|^url = "\\(postgresql://.*\\)"|\\1|p' "$REMINDERD_CONFIG"
+}}
 case "$*" in
     check-config)
         grep -q nonsense "$REMINDERD_CONFIG" && exit 2
@@ -203,6 +205,17 @@ def test_an_upgrade_that_finds_no_database_says_where_it_looked(server: Server) 
     server.change()
     assert f"there is no database at {server.root}/var/lib/reminderd/reminderd.db" in server.install()
     assert server.asked("db backup") == []
+
+
+def test_a_database_on_a_server_is_not_backed_up_and_upgraded_by_its_own_command(server: Server) -> None:
+    server.install()
+    first = server.at("current")
+    config, name = server.root / "etc/reminderd/config.toml", "postgresql://reminderd@db.clinic.example/reminders"
+    config.write_text(config.read_text().replace("sqlite:////var/lib/reminderd/reminderd.db", name))
+    server.change()
+    assert f"{name} is not backed up here, and not upgraded: see docs/postgresql.md" in server.install()
+    assert server.asked("db backup") == server.asked("db migrate") == []
+    assert f"to {first}" in server.install("--rollback")
 
 
 def test_the_admins_changes_survive_an_upgrade(server: Server) -> None:

@@ -169,7 +169,7 @@ def test_daemons_that_are_alike_are_good(config: Config) -> None:
     with open_sync(config.database.target) as connection:
         transaction(connection, partial(record, daemon=a_daemon(), wanted=[]), NOW)
     [finding] = daemons_in(config)
-    assert (finding.mark, finding.text) == (Mark.GOOD, "running: north (pid 1) 1.2.0")
+    assert (finding.mark, finding.text) == (Mark.GOOD, "running: version 1.2.0 at north (pid 1)")
 
 
 def test_daemons_that_differ_are_a_warning_that_says_what_to_do(config: Config) -> None:

@@ -179,6 +179,12 @@ def test_library_lines_are_in_our_log_with_the_librarys_name(jsonl: io.StringIO,
     assert (line["level"], line["message"], line["logger"]) == ("WARNING", "a word", name)
 
 
+def test_a_lost_connection_to_the_server_is_told_by_us_and_not_by_the_library(jsonl: io.StringIO) -> None:
+    logging.getLogger("psycopg").warning("error ignored terminating <psycopg.Pipeline>: the connection is lost")
+    logging.getLogger("psycopg").error("a bug")
+    assert [line["level"] for line in lines(jsonl)] == ["DEBUG", "ERROR"]
+
+
 def test_a_library_with_its_own_handler_writes_only_into_our_log(jsonl: io.StringIO) -> None:
     own = io.StringIO()
     library = logging.getLogger("tests.library")

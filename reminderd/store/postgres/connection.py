@@ -36,10 +36,14 @@ _KNOW_WITHIN: Final = 60.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 
+_LOCKED_FOR: Final = "1s"
+"""How long a transaction waits for a row that another program has locked: the whole cluster waits meanwhile."""
+
 _BEGIN: Final = f"""
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL idle_in_transaction_session_timeout = '5s';
 SELECT pg_advisory_xact_lock({CLUSTER_WRITE_LOCK});
+SET LOCAL lock_timeout = '{_LOCKED_FOR}';
 UPDATE commit_marks SET number = {{number}}, at = reminderd_now() WHERE id = '{{id}}';
 SELECT reminderd_now(), needs, CAST('settings' AS regclass)::oid FROM schema_info
 """
@@ -49,6 +53,8 @@ _WAIT_FOR_STANDBY: Final = "SET LOCAL statement_timeout = 0"
 This also fails if a statement before it has failed, where COMMIT would only undo everything, and report no error.
 """
 _BEGIN_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_PLAN_FOR_VALUES: Final = "SET LOCAL plan_cache_mode = force_custom_plan"
+"""What staff read has very different numbers of rows: a plan for any of them may read a whole table for a page."""
 _MARK: Final = "INSERT INTO commit_marks (id, number) VALUES (%s, 0) ON CONFLICT (id) DO NOTHING"
 _MARKED: Final = "SELECT number FROM commit_marks WHERE id = %s"
 # After a restore of single tables, the sequence may be behind.
@@ -199,6 +205,8 @@ class PostgresConnection:
 
     def execute(self, sql: str, parameters: Parameters = (), /) -> LazyRows:
         """Run one statement: in a transaction, once its result is read or the transaction ends; else at once."""
+        if sql.startswith("ROLLBACK TO "):
+            self._forget_since(sql.removeprefix("ROLLBACK TO "))
         rows = self._put(sql, parameters)
         if sql.startswith("RELEASE") or not (self._is_writing or self._is_reading):
             self._flush()  # whether a savepoint's work has succeeded must be known at its end
@@ -235,6 +243,7 @@ class PostgresConnection:
     def begin_snapshot(self) -> None:
         """Begin a transaction that only reads, and sees one state of the database."""
         self._put(_BEGIN_SNAPSHOT, (), is_verb=True)
+        self._put(_PLAN_FOR_VALUES, (), is_verb=True)
         self._is_reading = True
 
     def commit(self) -> None:
@@ -349,6 +358,11 @@ class PostgresConnection:
         rows = LazyRows(sql, parameters, is_verb, self._flush)
         self._waiting.append(rows)
         return rows
+
+    def _forget_since(self, savepoint: str) -> None:
+        """Drop what waits since a savepoint: it would be undone anyway, and if it failed, the rollback would, too."""
+        begins = [place for place, one in enumerate(self._waiting) if one.sql == f"SAVEPOINT {savepoint}"]
+        del self._waiting[begins[-1] + 1 if begins else 0 :]
 
     def _flush(self) -> None:
         """Send everything that waits, in one message, and take all results."""
