@@ -2,11 +2,13 @@
 
 A test that uses the fixture `target`, directly or through another fixture, runs once on each engine:
 
-* in `tests/store`, unless the test, or one case of it, is marked `sqlite_only("why")`;
+* in `tests/store`, unless the test, or one case of it, is marked `sqlite_only("why")`; in its folders `sqlite` and
+  `postgres` on that one alone;
 * elsewhere on SQLite alone, unless the test is marked `also_on_postgres`: where SQL decides, or the order of
   transactions.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
@@ -27,7 +29,8 @@ def run_on_each_engine(metafunc: pytest.Metafunc) -> None:
     if "engine_name" in metafunc.fixturenames:
         test = metafunc.definition
         on_both = STORE in test.path.parents or test.get_closest_marker("also_on_postgres") is not None
-        metafunc.parametrize("engine_name", ["sqlite", "postgres"] if on_both else ["sqlite"])
+        engines = ["sqlite", "postgres"] if on_both else ["sqlite"]
+        metafunc.parametrize("engine_name", ["postgres"] if STORE / "postgres" in test.path.parents else engines)
 
 
 def is_for_its_engine(item: pytest.Item) -> bool:
@@ -58,6 +61,13 @@ def new_target(engine_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         server.drop(database)
 
 
+ON_EACH_ENGINE = [pytest.mark.also_on_postgres, pytest.mark.usefixtures("target")]
+"""The marks of a module whose tests open their database by `database_in`."""
+
+_on_the_server: PostgresServer | None = None
+"""The database of the running test, if that runs on PostgreSQL."""
+
+
 @pytest.fixture
 def target(engine_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     """Name a database of this test, which is empty or does not exist yet."""
@@ -65,7 +75,14 @@ def target(engine_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         return SqliteFile(tmp_path / "reminderd.db")
     skip_without_postgres()
     go_by_the_tests_clock(monkeypatch)
-    return PostgresServer(_reused_database().as_new().url)
+    found = PostgresServer(_reused_database().as_new().url)
+    monkeypatch.setattr(sys.modules[__name__], "_on_the_server", found)
+    return found
+
+
+def database_in(folder: Path, name: str = "reminderd.db") -> Target:
+    """Return a file in a folder; in a test that runs on PostgreSQL, the test's database, of which there is one."""
+    return _on_the_server or SqliteFile(folder / name)
 
 
 @pytest.fixture
@@ -152,3 +169,4 @@ def go_by_the_tests_clock(monkeypatch: pytest.MonkeyPatch) -> None:
         return None
 
     monkeypatch.setattr(PostgresConnection, "begin", begin)
+    monkeypatch.setattr(PostgresConnection, "server_time", lambda _connection: None)
