@@ -1,6 +1,7 @@
-"""Runs the benchmarks: `python -m bench [NAME …]`; all but `pages` without a name, in some two minutes.
+"""Runs the benchmarks: `python -m bench [NAME …]`; all but `pages` without a name, in some five minutes.
 
-Prints a table, writes bench/results.json, and exits with 1 if a bar is missed. Everything stays on this machine.
+Prints a table, writes bench/results.json, and exits with 1 if a bar is missed. Everything stays on this machine, with a
+PostgreSQL of its own; where none is installed, a row says so.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import claiming, dialing, idle, importing, lateness, pages, webhooks
+from bench import claiming, dialing, idle, importing, lateness, pages, trips, webhooks
 from bench.figure import Figure, keep, show
 from reminderd.store.sqlite.driver import sqlite_version_info
 
@@ -23,6 +24,7 @@ MEASURES: Final[Mapping[str, Callable[[Path], list[Figure]]]] = {
     "dialing": dialing.measure,
     "lateness": lateness.measure,
     "claim": claiming.measure,
+    "trips": trips.measure,
     "import": importing.measure,
     "idle": idle.measure,
     "pages": pages.measure,

@@ -1,6 +1,7 @@
 """Claiming: does the time to take what is due depend on all the rows that are not?"""
 
 import time
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -9,35 +10,50 @@ from typing import Final
 from uuid import uuid4
 
 from bench.figure import Bar, Figure
+from bench.postgres import not_measured, postgres, settle
 from bench.rows import MESSAGE
 from reminderd.clock import SystemClock
 from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.rules import Rules
+from reminderd.databases import PostgresServer, SqliteFile, Target
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.connection import Connection, transaction
+from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.opening import open_sync
 
 DUE: Final = 100
 MANY: Final = 1_000_000
 FEW: Final = 1_000
 ROUNDS: Final = 15
+A_STATEMENT: Final = 100_000
+"""Rows; a server is given half a minute for each statement."""
 
 # Of the rows that are not due, half are yet to come and half are over.
 _FILL: Final = """
-WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < :rows)
+WITH RECURSIVE number (n) AS (
+    SELECT CAST(:first AS BIGINT) UNION ALL SELECT n + 1 FROM number WHERE n + 1 < :first + :rows
+)
 INSERT INTO reminders (id, phone_number, message, status, scheduled_at, wake_at)
-SELECT lower(hex(randomblob(16))), '+4930' || (10000000 + n), :message,
-       CASE WHEN n % :every = 0 OR n % 2 THEN 'scheduled' ELSE 'called' END,
-       iif(n % :every = 0, :due, :later + n),
-       CASE WHEN n % :every = 0 THEN :due WHEN n % 2 THEN :later + n END
+SELECT :name || n, '+4930' || (10000000 + n), :message,
+       CASE WHEN n % :every = 0 OR n % 2 = 1 THEN 'scheduled' ELSE 'called' END,
+       CASE WHEN n % :every = 0 THEN CAST(:due AS BIGINT) ELSE :later + n END,
+       CASE WHEN n % :every = 0 THEN CAST(:due AS BIGINT) WHEN n % 2 = 1 THEN :later + n END
   FROM number
 """
 
 
 def measure(folder: Path) -> list[Figure]:
-    with open_sync(folder / "many.db") as many, open_sync(folder / "few.db") as few:
+    figures = _figures("claim", SqliteFile(folder / "many.db"), SqliteFile(folder / "few.db"))
+    with postgres() as found:
+        if found is None:
+            return [*figures, not_measured("claim, PostgreSQL")]
+        many, few = (PostgresServer(found.create().url) for _ in range(2))
+        return [*figures, *_figures("claim, PostgreSQL", many, few)]
+
+
+def _figures(name: str, of_many: Target, of_few: Target) -> list[Figure]:
+    with open_sync(of_many) as many, open_sync(of_few) as few:
         _fill(many, MANY)
         _fill(few, FEW)
         seconds = [(_claim_all_due(many), _claim_all_due(few)) for _ in range(ROUNDS)]
@@ -45,14 +61,14 @@ def measure(folder: Path) -> list[Figure]:
     among_few = median(short for _, short in seconds)
     return [
         Figure(
-            name="claim",
+            name=name,
             value=among_many / among_few,
             unit="",
             bar=Bar("at most", 3),
             meaning=f"time to claim {DUE} due rows among {MANY:,} ÷ among {FEW:,}",
         ),
         Figure(
-            name="claim, time",
+            name=f"{name}, time",
             value=among_many * 1000,
             unit="ms",
             meaning=f"for {DUE} due rows among {MANY:,}, with the commit",
@@ -63,14 +79,20 @@ def measure(folder: Path) -> list[Figure]:
 def _fill(connection: Connection, rows: int) -> None:
     now = SystemClock().now()
     values = {
+        "name": uuid4().hex,
         "message": MESSAGE,
-        "rows": rows,
         "every": rows // DUE,
         "due": to_ms(now - timedelta(minutes=1)),
         "later": to_ms(now + timedelta(days=1)),
     }
-    transaction(connection, lambda c, _: c.execute(_FILL, values), now)
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for first in range(0, rows, A_STATEMENT):
+        some = {**values, "first": first, "rows": min(A_STATEMENT, rows)}
+        transaction(connection, partial(_write, values=some), now)
+    settle(connection)
+
+
+def _write(connection: Connection, _now: datetime, *, values: Mapping[str, object]) -> None:
+    connection.execute(_FILL, values)
 
 
 def _claim_all_due(connection: Connection) -> float:
@@ -91,7 +113,7 @@ def _put_back(connection: Connection, now: datetime) -> None:
     connection.execute("DELETE FROM call_reminders")
     connection.execute("DELETE FROM call_logs")
     connection.execute(
-        "UPDATE reminders SET status = 'scheduled', attempts = 0, revision = revision + 1, wake_at = ?"
+        "UPDATE reminders SET status = 'scheduled', attempts = 0, revision = revision + 1, wake_at = :now"
         " WHERE status = 'dialing'",
-        (to_ms(now),),
+        {"now": to_ms(now)},
     )

@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from bench.rows import MESSAGE, phone
 from reminderd.clock import SystemClock
+from reminderd.databases import PostgresServer, SqliteFile
 from reminderd.store.connection import Connection, transaction
+from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.opening import open_sync
+from tests.support.postgres import PostgresDatabase
 
 A_DAY: Final = 400
 AHEAD: Final = 14
@@ -24,7 +26,7 @@ AHEAD: Final = 14
 _CHANGES_KEPT: Final = 60
 _MINUTE: Final = 60_000
 _DAY: Final = 24 * 60 * _MINUTE
-_CHUNK: Final = 2_000
+_CHUNK: Final = 20_000
 
 _ENDS: Final = (
     *[("called", "confirmed", None, "confirmed")] * 60,
@@ -38,12 +40,18 @@ _ENDS: Final = (
 )
 """Status, answer, reason and outcome of the last call, as often as they occur in a hundred."""
 
+# Those that belong to a constraint can't be dropped.
+_INDEXES: Final = """
+SELECT indexname, indexdef FROM pg_indexes
+ WHERE schemaname = 'public' AND indexname NOT IN (SELECT conname FROM pg_constraint)
+"""
+
 Rows = Iterator[tuple[str, dict[str, Any]]]
 
 
 def fill(path: Path, rows: int) -> None:
-    """Write a database with so many reminders: all days but the last fortnight are over."""
-    with open_sync(path) as connection:
+    """Write a file with so many reminders: all days but the last fortnight are over."""
+    with open_sync(SqliteFile(path)) as connection:
         # No log: the file is thrown away if the machine stops in the meantime.
         connection.execute("PRAGMA journal_mode = OFF").fetchall()
         connection.execute("PRAGMA synchronous = OFF")
@@ -60,16 +68,42 @@ def _write(connection: Connection, rows: int, now: datetime) -> None:
     ).fetchall()
     for one in made_again:
         connection.execute(f"DROP {one['type']} {one['name']}")
+    for table, names, values in _chunks(rows, now):
+        marks = ", ".join(f":{name}" for name in names)
+        connection.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", values)  # noqa: S608
+    for one in made_again:
+        connection.execute(one["sql"])
+
+
+def fill_server(database: PostgresDatabase, rows: int) -> None:
+    """Write the same into a database on a server."""
+    with open_sync(PostgresServer(database.url)):
+        pass  # it has its tables now
+    now = SystemClock().now()
+    with database.connect() as connection:
+        connection.execute("SET session_replication_role = replica")  # without triggers
+        made_again = connection.execute(_INDEXES).fetchall()
+        for name, _ in made_again:
+            connection.execute(f"DROP INDEX {name}".encode())
+        for table, names, values in _chunks(rows, now):
+            statement = f"COPY {table} ({', '.join(names)}) FROM STDIN"
+            with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+                for row in values:
+                    copy.write_row(tuple(row.values()))
+        for _, sql in made_again:
+            connection.execute(sql.encode())
+        connection.execute("VACUUM (ANALYZE)")
+
+
+def _chunks(rows: int, now: datetime) -> Iterator[tuple[str, list[str], list[dict[str, Any]]]]:
+    """Yield the rows, many of a table with the same columns at a time."""
     made = chain(_everything(rows, now), _around(now))
     while some := list(islice(made, _CHUNK)):
         kinds: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         for table, row in some:
             kinds.setdefault((table, *row), []).append(row)
         for (table, *names), values in kinds.items():
-            marks = ", ".join(f":{name}" for name in names)
-            connection.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", values)  # noqa: S608
-    for one in made_again:
-        connection.execute(one["sql"])
+            yield table, names, values
 
 
 def _everything(rows: int, now: datetime) -> Rows:

@@ -11,18 +11,23 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
-from bench.clinic import fill
+from attrs import frozen
+
+from bench.clinic import fill, fill_server
 from bench.figure import Bar, Figure
+from bench.postgres import not_measured, postgres
 from bench.program import cpu_seconds, daemon, free_port, server
 from reminderd.clock import SystemClock
 from reminderd.core.logins import Role
 from reminderd.core.model import Status
+from reminderd.databases import PostgresServer, SqliteFile, Target
 from reminderd.desk.sessions import COOKIE
 from reminderd.passwords import hash_password
 from reminderd.store.changes import backlog, changes_after, changes_of
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.day import Day, DayList, read_day, read_list
 from reminderd.store.import_records import imports_between, last_import
+from reminderd.store.opening import open_sync
 from reminderd.store.opt_outs import page_of_opt_outs
 from reminderd.store.queries import (
     ListPlace,
@@ -37,9 +42,9 @@ from reminderd.store.queries import (
     waiting,
 )
 from reminderd.store.settings import last_pause, set_pause
-from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.stats import counts, glance, next_wakes
 from reminderd.store.users import Secrets, add_user, find_user, open_session
+from tests.support.postgres import USER, PostgresDatabase
 
 MANY: Final = 1_000_000
 FEW: Final = 1_000
@@ -52,27 +57,66 @@ LONGEST: Final = 100
 Read = Callable[[Connection], object]
 
 
+@frozen
+class _Clinic:
+    """A filled database, and a folder for the daemon that uses it."""
+
+    folder: Path
+    server: PostgresDatabase | None = None
+    """None: it is a file in the folder."""
+
+    @property
+    def target(self) -> Target:
+        return SqliteFile(self.folder / "bench.db") if self.server is None else PostgresServer(self.server.url)
+
+    @property
+    def url(self) -> str:
+        return "sqlite:///bench.db" if self.server is None else self.server.url
+
+    def cpu_seconds(self) -> float:
+        """The processor's time of all that the server does for us."""
+        if self.server is None:
+            return 0.0
+        with self.server.connect() as connection:
+            rows = connection.execute("SELECT pid FROM pg_stat_activity WHERE usename = %s", (USER,)).fetchall()
+        return sum(cpu_seconds(pid) for (pid,) in rows)
+
+
 def measure(folder: Path) -> list[Figure]:
-    for name, rows in (("many", MANY), ("few", FEW)):
-        (folder / name).mkdir()
-        fill(folder / name / "bench.db", rows)
-    return [*of_queries(folder), *of_pages(folder)]
+    many, few = _Clinic(folder / "many"), _Clinic(folder / "few")
+    for one, rows in ((many, MANY), (few, FEW)):
+        one.folder.mkdir()
+        fill(one.folder / "bench.db", rows)
+    figures = [*of_queries(many, few), *of_pages(many, few)]
+    with postgres() as found:
+        if found is None:
+            return [*figures, not_measured("pages, PostgreSQL")]
+        many, few = _Clinic(folder / "pg-many", found.create()), _Clinic(folder / "pg-few", found.create())
+        for database, rows in ((many.server, MANY), (few.server, FEW)):
+            assert database is not None
+            fill_server(database, rows)
+        figures += [*of_queries(many, few), *of_pages(many, few)]
+    return figures
 
 
-def of_queries(folder: Path) -> list[Figure]:
+def of_queries(many: _Clinic, few: _Clinic) -> list[Figure]:
     """The figures of what the pages, the commands and the daemon ask."""
-    with open_sync(folder / "many" / "bench.db") as many, open_sync(folder / "few" / "bench.db") as few:
-        reads_of_many, reads_of_few = _reads(many), _reads(few)
-        return [
-            _figure(name, _time(many, reads_of_many[name]), _time(few, reads_of_few[name]), QUICK)
-            for name in reads_of_many
-        ]
+    with open_sync(many.target) as of_many, open_sync(few.target) as of_few:
+        reads_of_many, reads_of_few = _reads(of_many), _reads(of_few)
+        times = {
+            name: (_time(of_many, reads_of_many[name]), _time(of_few, reads_of_few[name])) for name in reads_of_many
+        }
+    return [_figure(_named(name, many), *pair, QUICK) for name, pair in times.items()]
 
 
-def of_pages(folder: Path) -> list[Figure]:
+def of_pages(many: _Clinic, few: _Clinic) -> list[Figure]:
     """The figures of the pages themselves, as a browser gets them from the daemon."""
-    many, few = _pages(folder / "many"), _pages(folder / "few")
-    return [_figure(name, many[name], few[name], LONGEST) for name in many]
+    of_many, of_few = _pages(many), _pages(few)
+    return [_figure(_named(f"page: {name}", many), of_many[name], of_few[name], LONGEST) for name in of_many]
+
+
+def _named(name: str, clinic: _Clinic) -> str:
+    return name if clinic.server is None else f"PostgreSQL, {name}"
 
 
 def _figure(name: str, many: float, few: float, most: float) -> Figure:
@@ -80,23 +124,26 @@ def _figure(name: str, many: float, few: float, most: float) -> Figure:
     return Figure(name=name, value=many, unit="ms", bar=Bar("at most", most), meaning=meaning)
 
 
-def _pages(folder: Path) -> dict[str, float]:
+def _pages(clinic: _Clinic) -> dict[str, float]:
     """The milliseconds of the processor's time that each page takes: other programs are at work, too."""
-    with open_sync(folder / "bench.db") as connection:
+    with open_sync(clinic.target) as connection:
         now = SystemClock().now()
         token = transaction(connection, _logged_in, now)
         # Nobody is called meanwhile, so that all rounds find the same.
         transaction(connection, partial(set_pause, on=True, reason=None, actor="bench"), now)
     port = free_port()
-    with server("bench.raw_provider", "0") as raw, daemon(folder, provider_url=raw, desk_port=port) as ours:
+    with (
+        server("bench.raw_provider", "0") as raw,
+        daemon(clinic.folder, provider_url=raw, desk_port=port, database_url=clinic.url) as ours,
+    ):
         browser, found = _Browser(port, token), {}
         _until_idle(ours.pid)
         for name, path in _paths(browser, now).items():
             browser.get(path)  # what it reads is in memory from now on
-            before = cpu_seconds(ours.pid)
+            before = cpu_seconds(ours.pid) + clinic.cpu_seconds()
             for _ in range(ROUNDS):
                 browser.get(path)
-            found[f"page: {name}"] = (cpu_seconds(ours.pid) - before) / ROUNDS * 1000
+            found[name] = (cpu_seconds(ours.pid) + clinic.cpu_seconds() - before) / ROUNDS * 1000
         return found
 
 

@@ -39,7 +39,12 @@ class Daemon:
 
 @contextmanager
 def daemon(
-    folder: Path, *, provider_url: str, worker: Mapping[str, int] | None = None, desk_port: int = 0
+    folder: Path,
+    *,
+    provider_url: str,
+    worker: Mapping[str, int] | None = None,
+    desk_port: int = 0,
+    database_url: str = "sqlite:///bench.db",
 ) -> Iterator[Daemon]:
     """Run the daemon with a database in `folder` until the end of the block; its log is kept there, too.
 
@@ -48,6 +53,7 @@ def daemon(
         provider_url: where the generic provider is.
         worker: settings for `[worker]`; None for the defaults.
         desk_port: where the front desk's pages are; 0: there are none.
+        database_url: of a database on a server, in place of that in `folder`.
     """
     folder.mkdir(exist_ok=True)
     port = free_port()
@@ -55,7 +61,7 @@ def daemon(
     config.write_text(
         _toml(
             {
-                "database": {"url": "sqlite:///bench.db"},
+                "database": {"url": database_url},
                 "worker": worker or {},
                 "web": {"port": port},
                 "desk": {"port": desk_port},

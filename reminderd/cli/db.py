@@ -18,6 +18,7 @@ from reminderd.databases import PostgresServer
 from reminderd.store.connection import snapshot, transaction
 from reminderd.store.postgres import the_extra
 from reminderd.store.postgres.checks import damage_in as missing_in
+from reminderd.store.postgres.checks import take_all_time
 from reminderd.store.queries import Value, broken_promises
 from reminderd.store.restored import hold_after
 from reminderd.store.sqlite.copying import copy
@@ -48,6 +49,8 @@ def check(config: Config) -> None:
     """
     is_file = config.database.path is not None
     with database_to_look_at(config) as connection:
+        if not is_file:
+            take_all_time(connection)
         found = snapshot(connection, damage_in if is_file else missing_in)
         if not found:
             found = snapshot(connection, broken_promises)

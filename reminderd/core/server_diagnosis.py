@@ -114,8 +114,12 @@ def _of_the_way(facts: ServerFacts) -> Finding:
     if not facts.is_encrypted:
         return wrong(about, "the connection to the server is not encrypted, and all patients' data is sent on it", fix)
     if not facts.is_verified:
-        return warning(about, "the connection is encrypted, but nobody checks that it leads to the server", fix)
-    return good(about, "the connection is encrypted, and leads to the server that [database].url names")
+        return warning(
+            about,
+            "the connection is encrypted, but it is not checked that it leads to the server in [database].url",
+            fix,
+        )
+    return good(about, "the connection is encrypted, and leads to the server in [database].url")
 
 
 def _of_its_care(unsafe: tuple[str, ...]) -> Finding:

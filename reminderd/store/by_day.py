@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import pairwise
+from functools import cache
 from typing import Final
 
 from reminderd.core.figures import Figure, Figures, figure_of
@@ -12,12 +12,21 @@ from reminderd.store.connection import Connection
 from reminderd.store.queries import NEEDS_HUMAN
 from reminderd.store.rows import to_ms
 
-# Each day is asked for by itself: to sort a year's rows by their codes takes three times as long.
-_OF_DAY: Final = "scheduled_at >= :since AND scheduled_at < :until"
-_COUNTS: Final = f"""
-SELECT status, response, count(*) AS reminders FROM reminders WHERE {_OF_DAY} GROUP BY status, response
+_DAYS: Final = 31
+"""Days that are asked for together."""
+
+# Each day is counted by itself: to sort a year's rows by their codes takes three times as long.
+_COUNTS_OF_DAY: Final = """
+SELECT {day} AS day, status, response, count(*) AS reminders FROM reminders
+ WHERE scheduled_at >= :midnight{day} AND scheduled_at < :midnight{next_day} GROUP BY status, response
 """
-_NEED_HUMAN: Final = f"SELECT count(*) FROM reminders WHERE {NEEDS_HUMAN} AND {_OF_DAY}"
+_DAY: Final = "({day}, CAST(:midnight{day} AS BIGINT), CAST(:midnight{next_day} AS BIGINT))"
+_NEED_HUMAN: Final = f"""
+WITH days (day, since, until) AS (VALUES {{}})
+SELECT (SELECT count(*) FROM reminders WHERE {NEEDS_HUMAN} AND scheduled_at >= since AND scheduled_at < until)
+       AS reminders
+  FROM days ORDER BY day
+"""
 
 
 def figures_by_day(connection: Connection, *, midnights: Sequence[datetime]) -> list[Figures]:
@@ -27,12 +36,25 @@ def figures_by_day(connection: Connection, *, midnights: Sequence[datetime]) -> 
         connection: in a transaction.
         midnights: when each day begins, and when the last one ends.
     """
-    return [_of_day(connection, since, until) for since, until in pairwise(midnights)]
+    days = len(midnights) - 1
+    return [
+        one
+        for first in range(0, days, _DAYS)
+        for one in _of_days(connection, midnights[first : min(first + _DAYS, days) + 1])
+    ]
 
 
-def _of_day(connection: Connection, since: datetime, until: datetime) -> Figures:
-    span, counts = {"since": to_ms(since), "until": to_ms(until)}, Counter[Figure]()
-    for row in connection.execute(_COUNTS, span).fetchall():
-        counts[figure_of(Status(row["status"]), row["response"])] += row["reminders"]
-    (need_human,) = connection.execute(_NEED_HUMAN, span).fetchone()
-    return Figures(counts, need_human)
+def _of_days(connection: Connection, midnights: Sequence[datetime]) -> list[Figures]:
+    days = len(midnights) - 1
+    moments = {f"midnight{place}": to_ms(one) for place, one in enumerate(midnights)}
+    ended = connection.execute(_for_each(_COUNTS_OF_DAY, days, " UNION ALL "), moments)
+    need_human = connection.execute(_NEED_HUMAN.format(_for_each(_DAY, days, ", ")), moments)
+    counts = [Counter[Figure]() for _ in range(days)]
+    for row in ended.fetchall():
+        counts[row["day"]][figure_of(Status(row["status"]), row["response"])] += row["reminders"]
+    return [Figures(one, row["reminders"]) for one, row in zip(counts, need_human.fetchall(), strict=True)]
+
+
+@cache
+def _for_each(statement: str, days: int, between: str) -> str:
+    return between.join(statement.format(day=day, next_day=day + 1) for day in range(days))

@@ -1,6 +1,7 @@
 """The commands on a database on a PostgreSQL server: as on a file, and never with the password in what they print."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,6 +175,14 @@ def test_a_database_that_cannot_be_used_takes_one_line(
     assert "there is no such database on the server" in line
     line = refused(on_server, f"postgresql://{CAREFUL_USER}:{PASSWORD}@127.0.0.1:1/{database.name}", *words)
     assert "the server does not answer (Connection refused)" in line
+
+
+def test_without_the_extra_nothing_is_tried(on_server: ServerTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "psycopg", None)  # as if it were not installed
+        told = {on_server.type(*words, code=2).stderr for words in (["list"], ["pause"], ["run"])}
+    needs = "postgresql:// needs the extra: pip install 'reminderd[postgres]'"
+    assert told == {f"config.toml: [database].url_file: {needs}\n"}
 
 
 def test_a_url_that_could_be_misread_is_wrong_usage(on_server: ServerTerminal) -> None:

@@ -6,7 +6,6 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
 import trio
@@ -17,11 +16,13 @@ from loguru import logger
 from reminderd.core.daemons import LEASE, Daemon, Job
 from reminderd.daemon import cluster
 from reminderd.daemon.cluster import Membership, Share, has_ended, membership, process_of
-from reminderd.databases import SqliteFile
+from reminderd.databases import Target
 from reminderd.store.daemons import daemons, record
 from reminderd.store.database import open_database
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.opening import open_sync
 from tests.support.clock import HandClock
+
+pytestmark = pytest.mark.also_on_postgres
 
 PATIENCE = 30
 ALERTS = Share(rules_digest="0", jobs=frozenset({Job.ALERTS}))
@@ -75,7 +76,7 @@ async def until(is_so: Callable[[], bool]) -> None:
 class House:
     """One database, its clock, and all daemons on it."""
 
-    path: Path
+    target: Target
     clock: HandClock
     nursery: trio.Nursery
 
@@ -84,7 +85,7 @@ class House:
         return made
 
     async def _run(self, *, task_status: trio.TaskStatus[One]) -> None:
-        async with open_database(SqliteFile(self.path), self.clock) as database, trio.open_nursery() as nursery:
+        async with open_database(self.target, self.clock) as database, trio.open_nursery() as nursery:
             made = One(membership(database, self.clock, part="dial"), nursery)
             made.membership.follow(ALERTS)
             made.start()
@@ -92,20 +93,20 @@ class House:
             await trio.sleep_forever()
 
     def rows(self) -> list[Daemon]:
-        with open_sync(self.path) as connection:
+        with open_sync(self.target) as connection:
             return daemons(connection)
 
     def write(self, sql: str) -> None:
-        with open_sync(self.path) as connection:
+        with open_sync(self.target) as connection:
             connection.execute(sql).fetchall()
 
 
 @pytest.fixture
-async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+async def house(target: Target, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
     monkeypatch.setattr(cluster, "BEAT", 0.02)
     monkeypatch.setattr(cluster, "_AGAIN", 0.02)
     async with trio.open_nursery() as nursery:
-        yield House(tmp_path / "reminderd.db", HandClock(), nursery)
+        yield House(target, HandClock(), nursery)
         nursery.cancel_scope.cancel()
 
 
@@ -151,10 +152,10 @@ async def test_without_a_database_a_job_ends_with_its_time_and_begins_again_with
     monkeypatch.setattr(cluster, "LEASE", timedelta(seconds=0.3))
     one = await house.daemon()
     await one.works()
-    with open_sync(house.path) as another_program:
-        another_program.execute("BEGIN IMMEDIATE").fetchall()
+    with open_sync(house.target) as another_program:
+        another_program.begin()
         await one.works(is_at_work=False)
-        another_program.execute("ROLLBACK").fetchall()
+        another_program.roll_back()
     await one.works()
 
 

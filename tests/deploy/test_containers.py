@@ -125,6 +125,33 @@ def test_compose_matches_its_schema_and_hardens_its_services() -> None:
     assert "ports" not in services["reminderd"], "only Caddy is for the world"
 
 
+def test_postgres_and_a_second_daemon_are_hardened_as_the_first_one() -> None:
+    file = DEPLOY / "compose.postgres.yaml"
+    run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", file)
+    services = yaml.safe_load(file.read_text())["services"]
+    first = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["reminderd"]
+    for service in services.values():
+        merged = {**first, **service}
+        assert merged["read_only"] is True
+        assert merged["cap_drop"] == ["ALL"]
+        assert merged["security_opt"] == ["no-new-privileges:true"]
+        assert "ports" not in merged
+    same = ("build", "restart", "stop_grace_period", "tmpfs", "secrets")
+    assert [services["dialer"][key] for key in same] == [first[key] for key in same]
+
+
+def test_the_second_daemon_uses_the_same_server(tmp_path: Path) -> None:
+    services = yaml.safe_load((DEPLOY / "compose.postgres.yaml").read_text())["services"]
+    assert services["dialer"]["environment"] == services["reminderd"]["environment"]
+    environ = {
+        name: value.replace("${POSTGRES_PASSWORD}", "0badcafe")
+        for name, value in services["dialer"]["environment"].items()
+    }
+    config = load_config(None, image_environment() | environ, tmp_path)
+    assert config.database.target.spoken == "postgresql://reminderd@postgres/reminders"
+    assert config.database.uploads == Path("/data/reminderd.uploads")
+
+
 def test_render_has_only_documented_keys_and_one_instance_with_a_disk() -> None:
     blueprint = yaml.safe_load((DEPLOY / "render.yaml").read_text())
     [service] = blueprint["services"]

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import trio
@@ -171,6 +173,28 @@ async def test_requests_are_spaced_by_the_pacing(start: Start) -> None:
             await engine.insert(f"r{number}")
         await engine.provider.asked(5)
         assert trio.current_time() - began >= 4 / 20
+
+
+@pytest.mark.also_on_postgres
+async def test_two_processes_on_one_database_together_keep_the_pace(target: Target) -> None:
+    spacing = timedelta(seconds=0.05)
+    provider = FakeProvider()
+    options: dict[str, Any] = {"per_second": 20, "interval": timedelta(seconds=60)}
+    async with (
+        an_engine(target, SystemClock(), provider, **options) as one,
+        an_engine(target, SystemClock(), provider, before_start=with_ids_of_its_own, **options),
+    ):
+        for number in range(10):
+            await one.insert(f"r{number}")
+        await provider.asked(10)
+        calls = [call for number in range(10) for call in await one.calls(f"r{number}")]
+    claimed = sorted(call.created_at for call in calls)
+    assert len(claimed) == 10
+    assert all(later - earlier >= spacing - timedelta(milliseconds=1) for earlier, later in pairwise(claimed))
+
+
+async def with_ids_of_its_own(engine: Engine) -> None:
+    engine.poller.mint = lambda: uuid4().hex
 
 
 async def test_a_resend_without_a_free_line_waits_for_one(start: Start) -> None:

@@ -2,7 +2,8 @@
 
 A test that uses the fixture `target`, directly or through another fixture, runs once on each engine:
 
-* in `tests/store`, unless the test, or one case of it, is marked `sqlite_only("why")`;
+* in `tests/store`, unless the test, or one case of it, is marked `sqlite_only("why")`; in its folders `sqlite` and
+  `postgres` on that one alone;
 * elsewhere on SQLite alone, unless the test is marked `also_on_postgres`: where SQL decides, or the order of
   transactions.
 """
@@ -27,7 +28,8 @@ def run_on_each_engine(metafunc: pytest.Metafunc) -> None:
     if "engine_name" in metafunc.fixturenames:
         test = metafunc.definition
         on_both = STORE in test.path.parents or test.get_closest_marker("also_on_postgres") is not None
-        metafunc.parametrize("engine_name", ["sqlite", "postgres"] if on_both else ["sqlite"])
+        engines = ["sqlite", "postgres"] if on_both else ["sqlite"]
+        metafunc.parametrize("engine_name", ["postgres"] if STORE / "postgres" in test.path.parents else engines)
 
 
 def is_for_its_engine(item: pytest.Item) -> bool:
@@ -152,3 +154,4 @@ def go_by_the_tests_clock(monkeypatch: pytest.MonkeyPatch) -> None:
         return None
 
     monkeypatch.setattr(PostgresConnection, "begin", begin)
+    monkeypatch.setattr(PostgresConnection, "server_time", lambda _connection: None)

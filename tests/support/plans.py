@@ -61,7 +61,7 @@ def plan(connection: Connection, sql: str, parameters: Parameters = ()) -> Plan:
     if isinstance(connection, SqliteConnection):
         return _sqlite_plan([row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)])
     [(explained,)] = connection.execute(f"EXPLAIN (FORMAT JSON) {sql}", parameters).fetchall()
-    return _postgres_plan(explained[0]["Plan"])
+    return postgres_plan(explained[0]["Plan"])
 
 
 _SQLITE_STEP = re.compile(
@@ -93,7 +93,7 @@ def _sqlite_steps(details: list[str]) -> Iterator[Step]:
         )
 
 
-def _postgres_plan(top: dict[str, Any]) -> Plan:
+def postgres_plan(top: dict[str, Any]) -> Plan:
     nodes = list(_nodes(top, ""))
     return Plan(
         "\n".join(f"{node['Node Type']} {table} {node.get('Index Name', '')}" for node, table in nodes),

@@ -30,6 +30,11 @@ SELECT conname AS name, CAST(CAST(conrelid AS regclass) AS text) AS on_table
 _ROLE: Final = "SELECT current_setting('session_replication_role') AS role"
 
 
+def take_all_time(connection: Connection) -> None:
+    """Let each statement of this connection take as long as it must: by default, a server ends it after a while."""
+    connection.execute("SET statement_timeout = 0")
+
+
 def damage_in(connection: Connection) -> list[str]:
     """Return what the schema lacks, a sentence each; empty: it is whole. Of the rows themselves, nothing is read."""
     return [*_of_the_indexes(connection), *_of_the_triggers(connection), *_of_the_constraints(connection)]

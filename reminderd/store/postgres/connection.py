@@ -53,6 +53,8 @@ _WAIT_FOR_STANDBY: Final = "SET LOCAL statement_timeout = 0"
 This also fails if a statement before it has failed, where COMMIT would only undo everything, and report no error.
 """
 _BEGIN_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_PLAN_FOR_VALUES: Final = "SET LOCAL plan_cache_mode = force_custom_plan"
+"""What staff read has very different numbers of rows: a plan for any of them may read a whole table for a page."""
 _MARK: Final = "INSERT INTO commit_marks (id, number) VALUES (%s, 0) ON CONFLICT (id) DO NOTHING"
 _MARKED: Final = "SELECT number FROM commit_marks WHERE id = %s"
 # After a restore of single tables, the sequence may be behind.
@@ -241,6 +243,7 @@ class PostgresConnection:
     def begin_snapshot(self) -> None:
         """Begin a transaction that only reads, and sees one state of the database."""
         self._put(_BEGIN_SNAPSHOT, (), is_verb=True)
+        self._put(_PLAN_FOR_VALUES, (), is_verb=True)
         self._is_reading = True
 
     def commit(self) -> None:

@@ -2,9 +2,9 @@ import psycopg
 import pytest
 
 from reminderd.databases import PostgresServer
-from reminderd.store.connection import snapshot
+from reminderd.store.connection import Connection, snapshot
 from reminderd.store.opening import open_to_look
-from reminderd.store.postgres.checks import damage_in
+from reminderd.store.postgres.checks import damage_in, take_all_time
 from tests.support.postgres import PostgresDatabase
 
 
@@ -18,6 +18,16 @@ def whole(made: PostgresDatabase) -> PostgresDatabase:
 def found(database: PostgresDatabase) -> list[str]:
     with open_to_look(PostgresServer(database.url)) as connection:
         return snapshot(connection, damage_in)
+
+
+def test_a_check_may_take_longer_than_a_call(made: PostgresDatabase) -> None:
+    def limit(connection: Connection) -> str:
+        return str(connection.execute("SELECT current_setting('statement_timeout') AS seconds").fetchone()["seconds"])
+
+    with open_to_look(PostgresServer(made.url)) as connection:
+        before = snapshot(connection, limit)
+        take_all_time(connection)
+        assert (before, snapshot(connection, limit)) == ("30s", "0")
 
 
 def test_a_missing_index_is_found(whole: PostgresDatabase) -> None:

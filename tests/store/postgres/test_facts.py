@@ -1,14 +1,20 @@
+import os
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import trustme
 from attrs import evolve
 
 from reminderd.clock import SystemClock
 from reminderd.core.server_diagnosis import ServerFacts
+from reminderd.databases import PostgresServer
+from reminderd.store.errors import StoreUnusableError
 from reminderd.store.postgres.facts import facts_of
+from reminderd.store.postgres.opening import open_sync
 from tests.support.postgres import CAREFUL_USER, USER, PostgresDatabase, a_server, skip_without_postgres
 
 now = SystemClock().now
@@ -114,6 +120,54 @@ def test_a_server_that_waits_for_standbys_is_told_from_one_that_does_not() -> No
             pass
         connection.execute("SET synchronous_commit = local")
         assert not facts_of(connection, now).waits_for_standbys
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def encrypted(authority: trustme.CA, tmp_path: Path) -> Iterator[str]:
+    """Yield the URL of a database on a server that encrypts, at the name localhost."""
+    skip_without_postgres()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "another.pem"))
+    with a_server() as server:
+        own = authority.issue_cert("localhost")
+        key, certificate = server.folder / "data/server.key", server.folder / "data/server.crt"
+        own.private_key_pem.write_to_path(str(key))
+        own.cert_chain_pems[0].write_to_path(str(certificate))
+        for file in (key, certificate):
+            file.chmod(0o600)
+            there = (server.folder / "data").stat()
+            os.chown(file, there.st_uid, there.st_gid)
+        with server.connect() as connection:
+            connection.execute("ALTER SYSTEM SET ssl = on")
+        server.restart("fast")
+        yield f"postgresql://{USER}:s3cret@localhost:{server.port}/{server.create().name}"
+
+
+def test_a_connection_is_encrypted_and_its_server_verified(encrypted: str, tmp_path: Path) -> None:
+    def seen(parameters: str) -> tuple[bool, bool]:
+        found = facts(f"{encrypted}?{parameters}")
+        return found.is_encrypted, found.is_verified
+
+    assert seen("sslmode=disable") == (False, False)
+    assert seen("sslmode=require") == (True, False)
+    assert seen(f"sslmode=verify-full&sslrootcert={tmp_path}/ca.pem") == (True, True)
+
+
+def test_a_server_that_is_not_the_one_in_the_url_is_refused(encrypted: str, tmp_path: Path) -> None:
+    for url in (encrypted, encrypted.replace("localhost", "127.0.0.1")):
+        wrong_name = "127.0.0.1" in url
+        ca = "ca.pem" if wrong_name else "another.pem"
+        server = PostgresServer(f"{url}?sslmode=verify-full&sslrootcert={tmp_path}/{ca}")
+        with pytest.raises(StoreUnusableError) as caught, open_sync(server):
+            pass
+        expected = f"{server.spoken}: the server has not proved that it is the one in the URL ("
+        assert str(caught.value).startswith(expected)
+        assert "s3cret" not in str(caught.value)
 
 
 class Pooled:
