@@ -25,8 +25,11 @@ PARAMETER: Final = re.compile(r"%\((\w+)\)s")
 FILLED_IN: Final = {
     "but": " AND phone_number NOT IN (:one, :two)",
     "calls": "SELECT id FROM call_logs WHERE id = :one",
+    "day": "0",
+    "next_day": "1",
     "for_update": " FOR UPDATE",
     "skip_locked": " FOR UPDATE SKIP LOCKED",
+    "by_day._NEED_HUMAN": "(0, CAST(:midnight0 AS BIGINT), CAST(:midnight1 AS BIGINT))",
     "ledger._CALLS_WHERE": "c.id IN (:one, :two)",
     "ledger._NAMED": "c.id IN (:one, :two)",
     "looks._LOOKS": f"{IS_LOOK} AND (at, id) < (:after, :after_id)",
