@@ -145,6 +145,16 @@ def test_a_commit_notifies_the_daemons_and_a_rollback_does_not(
     assert [one.channel for one in ours.notifies(timeout=10, stop_after=1)] == ["reminderd"]
 
 
+def owners_functions(connection: psycopg.Connection) -> list[str]:
+    """Return the functions of triggers that may do what their owner may."""
+    rows = connection.execute(
+        "SELECT proname FROM pg_proc WHERE prosecdef AND prorettype = 'trigger'::regtype"
+        " AND pronamespace = 'public'::regnamespace"
+    ).fetchall()
+    assert len(rows) > 3
+    return [name for (name,) in rows]
+
+
 def documented() -> list[str]:
     """Return the statements of docs/database.md that are for PostgreSQL."""
     _, _, section = DOCS.read_text(encoding="utf-8").partition("### On PostgreSQL")
@@ -172,6 +182,11 @@ def test_another_program_needs_no_right_to_other_tables_than_it_writes(
             for sql in ("DELETE FROM changes", "UPDATE call_logs SET wake_at = 1", "SELECT value FROM settings"):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     admin.execute(sql.encode())
+            admin.execute("CREATE TEMP TABLE own (id TEXT)")
+            for function in owners_functions(admin):
+                trigger = f"CREATE TRIGGER own AFTER DELETE ON own FOR EACH ROW EXECUTE FUNCTION {function}()"
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    admin.execute(trigger.encode())
         finally:
             admin.execute("RESET ROLE")
             admin.execute("DROP OWNED BY clinic_program")

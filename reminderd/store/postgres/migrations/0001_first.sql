@@ -562,6 +562,12 @@ CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit FOR EACH ROW EXECUTE 
 CREATE TRIGGER audit_is_not_truncated BEFORE TRUNCATE ON audit
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_audit();
 
+-- Nobody else makes them write by a trigger of their own. Those who fire ours need no right to them.
+REVOKE EXECUTE ON FUNCTION
+    reminders_ended(), reminders_deleted(), appointments_deleted(), wake_reminders_of_number(),
+    record_outcome_of_reminder(), record_outcome_of_appointment()
+FROM PUBLIC;
+
 -- Each daemon listens, and looks at once: whoever has committed.
 CREATE FUNCTION notify_daemons() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
