@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import psycopg
 import pytest
@@ -228,7 +229,7 @@ def test_what_waits_is_checked_after_a_start_though_another_program_has_locked_s
     store: Store, foreign: psycopg.Connection
 ) -> None:
     """Otherwise one transaction that stays open would keep a daemon from starting to call."""
-    later = {"hold_code": "hours", "wake_at": 1_772_500_000_000}
+    later: dict[str, Any] = {"hold_code": "hours", "wake_at": 1_772_500_000_000}
     store.insert("r1", **later)
     store.insert("r2", "+12025550002", **later)
     with locked(foreign, "reminders", "r1"):
