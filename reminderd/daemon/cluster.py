@@ -19,7 +19,7 @@ from reminderd.core.daemons import LEASE, Daemon, Job, differences
 from reminderd.core.sentences import text_of
 from reminderd.store.daemons import daemons, leave, record
 from reminderd.store.database import Database
-from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.feed import until_any
 
 BEAT: Final = 10.0
@@ -27,6 +27,9 @@ BEAT: Final = 10.0
 
 _AGAIN: Final = 1.0
 """Seconds after which a record that could not be written is tried again."""
+
+_AFTER_AN_ERROR: Final = 60.0
+"""Seconds after which it is tried again after an unexpected error."""
 
 _LEAVING: Final = 2.0
 """Seconds that a stop waits for the record of it."""
@@ -80,6 +83,11 @@ class Membership:
                 await self._record()
             except StoreUnavailableError:  # the poll loop logs it; the jobs end with their time
                 pause = _AGAIN
+            except StoreUnusableError:
+                raise
+            except Exception:  # noqa: BLE001 - a bug in what can wait must not stop the calls
+                logger.exception("not recorded that this daemon is alive: unexpected error; tried again in a minute")
+                pause = _AFTER_AN_ERROR
             with trio.move_on_after(pause):
                 await self._is_changed.wait()
 

@@ -48,7 +48,7 @@ _LOCK: Final = """
 SELECT id FROM reminders
  WHERE id IN (SELECT reminder_id FROM call_reminders WHERE call_id IN ({calls})) ORDER BY id{for_update}
 """
-_CALLS_WHERE: Final = "SELECT c.id FROM call_logs AS c WHERE "
+_CALLS_WHERE: Final = "SELECT c.id FROM call_logs AS c WHERE {}"
 _NAMED: Final = f"""
 SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}, {_IS_ALONE} AS is_alone, {_FACTS}
   FROM call_logs AS c
@@ -70,7 +70,8 @@ SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}
   LEFT JOIN reminders AS r ON r.id = m.reminder_id AND c.wake_at IS NOT NULL
  WHERE {_ARE_OTHERS}
 """
-_OTHER_ALIVE_CALLS: Final = f"{_CALLS_WHERE}c.wake_at IS NOT NULL AND {_ARE_OTHERS}"
+# By an expression, as else all alive calls might be read by their index.
+_OTHER_ALIVE_CALLS: Final = _CALLS_WHERE.format(f"(c.wake_at + 0) IS NOT NULL AND {_ARE_OTHERS}")
 _MEMBERS_FROM: Final = len(CALLS.columns)
 _REMINDERS_FROM: Final = _MEMBERS_FROM + len(MEMBERS.columns)
 _CALL_ID: Final = CALLS.place("id")
@@ -247,7 +248,7 @@ def _load(
     rows = _Rows(dict(known.reminders), dict(known.calls), {}, dict(known.appointments))
     found: list[Row] = []
     if parameters:
-        _lock(connection, f"{_CALLS_WHERE}{is_named}", parameters)
+        _lock(connection, _CALLS_WHERE.format(is_named), parameters)
         found = connection.execute(_NAMED.format(is_named), parameters).fetchall()
         rows.add(found)
     missing = set(reminder_ids) - rows.reminders.keys()

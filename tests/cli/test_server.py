@@ -83,6 +83,23 @@ def test_backups_are_left_to_the_servers_own_tools(on_server: ServerTerminal, wo
     assert not (on_server.folder / "copy.db").exists()
 
 
+def test_after_a_restore_what_may_have_been_called_is_listed(
+    on_server: ServerTerminal, database: PostgresDatabase, name: str
+) -> None:
+    on_server.add("--ref", "later")
+    with database.connect() as other:
+        other.execute(
+            "INSERT INTO reminders (id, ref, phone_number, message, scheduled_at)"
+            " VALUES ('r', 'due', '+4930123457', 'M', 0)"
+        )
+    told = on_server.type("db", "restored").stdout
+    assert told.startswith(f"{name}: restored; last changed ")
+    assert "due" in told
+    assert "later" not in told
+    assert [row["ref"] for row in on_server.json("list", "--needs-human")] == ["due"]
+    assert "(the database was restored, last changed " in on_server.type("list").stderr
+
+
 def test_a_migration_is_explicit(on_server: ServerTerminal, database: PostgresDatabase, name: str) -> None:
     newest = on_server.type("db", "migrate").stdout.removeprefix(f"{name}: made the tables, schema ").strip()
     assert on_server.type("db", "migrate").stdout == f"{name}: schema {newest}, the newest; nothing was changed\n"

@@ -159,6 +159,18 @@ async def test_without_a_database_a_job_ends_with_its_time_and_begins_again_with
     await one.works()
 
 
+async def test_a_bug_is_logged_and_does_not_end_the_daemon(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_AFTER_AN_ERROR", 0.02)
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{level} {message}", backtrace=False, diagnose=False)
+    with monkeypatch.context() as with_a_bug:
+        with_a_bug.setattr(cluster, "record", lambda *_arguments, **_named: 1 / 0)
+        one = await house.daemon()
+        await until(lambda: any("unexpected error; tried again in a minute" in line for line in lines))
+    logger.remove(sink)
+    await one.works()
+
+
 async def test_a_changed_configuration_is_recorded_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "BEAT", 3600)
     one = await house.daemon()

@@ -11,8 +11,11 @@ from reminderd.core.logins import Role
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
 from tests.support.builders import NOW
+from tests.support.databases import ON_EACH_ENGINE
 from tests.support.desk import NAME, DeskServer, Page, desk_of, titles_name_nobody
 from tests.support.rows import insert_row
+
+pytestmark = ON_EACH_ENGINE
 
 PHONE = "+12025550147"
 

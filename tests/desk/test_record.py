@@ -14,8 +14,12 @@ from reminderd.staff.acts import StaffAct
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import set_pause
 from tests.support.builders import DAY, MINUTE, NOW, SECOND
+from tests.support.constraints import refuse_inserts
+from tests.support.databases import ON_EACH_ENGINE
 from tests.support.desk import NAME, DeskServer, Page, a_config, desk_of, titles_name_nobody
 from tests.support.rows import insert_call, insert_row
+
+pytestmark = ON_EACH_ENGINE
 
 PHONE = "+12025550147"
 
@@ -377,7 +381,7 @@ async def test_a_look_long_ago_or_in_the_future_is_another_one(tmp_path: Path) -
 async def test_nothing_is_shown_of_a_reminder_while_the_audit_can_not_be_written(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
         path = await a_reminder(desk, ref="visit 7")
-        await desk.run_sql("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END")
+        await desk.write(lambda connection, _now: refuse_inserts(connection, "audit"))
         for asked in (path, f"{path}/part", f"{path}/cancel"):
             page = await desk.browser.get(asked)
             assert page.status == 500

@@ -13,8 +13,11 @@ from reminderd.core.imports import FOLDER
 from reminderd.store.import_records import begin_import
 from reminderd.store.rows import to_ms
 from tests.support.builders import NOW
+from tests.support.databases import ON_EACH_ENGINE
 from tests.support.desk import DeskServer, Page, desk_of, titles_name_nobody
 from tests.support.rows import insert_row
+
+pytestmark = ON_EACH_ENGINE
 
 DAY = "2026-03-02"  # NOW's, which is 5 o'clock in New York
 

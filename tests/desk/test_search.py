@@ -9,8 +9,12 @@ import pytest
 from reminderd.staff.finding import A_PAGE
 from reminderd.store.rows import to_ms
 from tests.support.builders import DAY, NOW
+from tests.support.constraints import refuse_inserts
+from tests.support.databases import ON_EACH_ENGINE
 from tests.support.desk import NAME, DeskServer, Page, desk_of, titles_name_nobody
 from tests.support.rows import insert_row
+
+pytestmark = ON_EACH_ENGINE
 
 PHONE = "+12025550147"
 
@@ -130,7 +134,7 @@ async def test_an_address_with_other_fields_is_no_page(tmp_path: Path) -> None:
 async def test_nothing_is_found_while_the_audit_can_not_be_written(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
         await fill(desk, {"id": "r1", "ref": "visit 7"})
-        await desk.run_sql("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END")
+        await desk.write(lambda connection, _now: refuse_inserts(connection, "audit"))
         page = await search(desk, digits="0147")
         assert page.status == 500
         assert "visit 7" not in page.text

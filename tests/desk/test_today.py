@@ -22,8 +22,11 @@ from reminderd.store.rows import to_ms
 from reminderd.store.settings import set_pause
 from reminderd.store.settle import settle_report
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
+from tests.support.databases import ON_EACH_ENGINE
 from tests.support.desk import REPORT, DeskServer, Page, a_config, desk_of, titles_name_nobody
 from tests.support.rows import insert_call, insert_row
+
+pytestmark = ON_EACH_ENGINE
 
 NUMBER = "+12025550147"
 

@@ -1,4 +1,4 @@
-"""The daemon on a database on a PostgreSQL server that goes away for a while."""
+"""The daemon on a database on a PostgreSQL server: one that goes away for a while, one that was restored."""
 
 import stat
 from collections.abc import Iterator
@@ -11,7 +11,16 @@ import trio
 from reminderd.clock import SystemClock
 from reminderd.store.rows import to_ms
 from tests.support.ports import a_free_port
-from tests.support.postgres import CAREFUL_USER, PASSWORD, PostgresDatabase, a_server, skip_without_postgres
+from tests.support.postgres import (
+    CAREFUL_USER,
+    PASSWORD,
+    PostgresDatabase,
+    a_server,
+    skip_without_postgres,
+)
+from tests.support.postgres import (
+    program as server_program,
+)
 from tests.support.program import Program, running
 
 
@@ -71,6 +80,32 @@ async def test_the_daemon_waits_for_a_server_that_goes_away_and_never_shows_the_
     assert "Traceback" not in log
     assert PASSWORD not in log
     assert not list((tmp_path / "state" / "reminderd.uploads").iterdir())
+
+
+async def test_a_daemon_on_a_restored_dump_calls_nobody_and_says_why(
+    database: PostgresDatabase, tmp_path: Path
+) -> None:
+    server = database.server
+    (tmp_path / "config.toml").write_text("[web]\nport = 0\n")
+    dump = tmp_path / "dump"
+    restored = server.create()
+    async with running("run", cwd=tmp_path, env={"DATABASE_URL": database.url}) as program:
+        await program.line("started: ")
+        await trio.run_process([server_program("pg_dump"), "-Fc", "-f", dump, "-d", database.url])
+        insert(database, "forgotten")
+        await program.line("called reminder=forgotten")
+        assert await program.terminate() == 0
+    await trio.run_process([server_program("pg_restore"), "--no-owner", "-d", restored.url, dump])
+    insert(restored, "forgotten")  # an import adds it again
+    env = {"DATABASE_URL": restored.url}
+    async with running("run", cwd=tmp_path, env=env) as program:
+        await program.line("what may have been called has failed .1 reminder")
+        why = "the database was restored from a dump, or moved to another server, last changed "
+        async with running("list", cwd=tmp_path, env=env) as listed:
+            await listed.line(rf"dialing is paused by reminderd since .* \({why}")
+            assert await listed.ended() == 0
+        assert await program.terminate() == 0
+    assert "dialing reminder=forgotten" not in "\n".join(program.lines)
 
 
 def _arguments_and_names(program: Program) -> str:

@@ -15,7 +15,7 @@ import trio
 
 from reminderd.clock import SystemClock
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.databases import SqliteFile
+from reminderd.databases import Target
 from reminderd.results import answer_files
 from reminderd.results.answer_files import Files, every, forget_answers, keep_writing
 from reminderd.results.forms import Form
@@ -23,6 +23,8 @@ from reminderd.store.changes import FOLDER, progress
 from reminderd.store.database import Database, open_database
 from tests.support.builders import NOW
 from tests.support.clock import HandClock
+
+pytestmark = pytest.mark.also_on_postgres
 
 ZONE = ZoneInfo("Europe/Berlin")
 CLOCK = SystemClock()
@@ -88,10 +90,10 @@ def refs(into: Path) -> list[str]:
     return [row["ref"] for row in rows(into)]
 
 
-async def test_each_file_has_what_has_changed_since_the_one_before(tmp_path: Path) -> None:
+async def test_each_file_has_what_has_changed_since_the_one_before(tmp_path: Path, target: Target) -> None:
     clock, into = HandClock(), tmp_path / "out"
     into.mkdir()
-    async with open_database(SqliteFile(tmp_path / "db"), CLOCK) as database:
+    async with open_database(target, CLOCK) as database:
         await ended(database, "a", "b")
         async with writing(files(database, into, clock)):
             await until_noted(database, 2)
@@ -108,7 +110,7 @@ async def test_each_file_has_what_has_changed_since_the_one_before(tmp_path: Pat
 
 @pytest.mark.parametrize("place", ["put_in_place", "note_file"])
 async def test_after_a_kill_the_same_file_is_there_once_and_later_changes_are_in_the_next_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     clock, into = HandClock(), tmp_path / "out"
     into.mkdir()
@@ -116,7 +118,7 @@ async def test_after_a_kill_the_same_file_is_there_once_and_later_changes_are_in
     def die(*_: object, **__: object) -> None:
         raise KilledError
 
-    async with open_database(SqliteFile(tmp_path / "db"), CLOCK) as database:
+    async with open_database(target, CLOCK) as database:
         await ended(database, "a", "b")
         with monkeypatch.context() as killing:
             killing.setattr(answer_files, place, die)
@@ -132,11 +134,11 @@ async def test_after_a_kill_the_same_file_is_there_once_and_later_changes_are_in
     assert len(names(into)) == 2, "and nothing unfinished is left"
 
 
-async def test_one_file_is_written_after_each_day(tmp_path: Path) -> None:
+async def test_one_file_is_written_after_each_day(tmp_path: Path, target: Target) -> None:
     clock, into = HandClock(), tmp_path / "out"
     into.mkdir()
     daily = Daily(at=time(), zone=ZONE).due
-    async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
+    async with open_database(target, clock) as database:
         await ended(database, "a")
         async with writing(files(database, into, clock, daily)):
             await until_noted(database, 1)
@@ -151,12 +153,12 @@ async def test_one_file_is_written_after_each_day(tmp_path: Path) -> None:
     assert refs(into) == ["a", "b"]
 
 
-async def test_a_clock_that_was_ahead_does_not_hold_up_the_next_file(tmp_path: Path) -> None:
+async def test_a_clock_that_was_ahead_does_not_hold_up_the_next_file(tmp_path: Path, target: Target) -> None:
     into = tmp_path / "out"
     into.mkdir()
     ahead = HandClock()
     ahead.advance(timedelta(days=300))
-    async with open_database(SqliteFile(tmp_path / "db"), ahead) as database:
+    async with open_database(target, ahead) as database:
         await ended(database, "a")
         async with writing(files(database, into, ahead)):
             await until_noted(database, 1)
@@ -166,11 +168,11 @@ async def test_a_clock_that_was_ahead_does_not_hold_up_the_next_file(tmp_path: P
 
 
 async def test_a_folder_that_cannot_be_written_is_an_error_once_and_nothing_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+    tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch, lines: list[str]
 ) -> None:
     monkeypatch.setattr(answer_files, "_LOOK", 0.01)
     into = tmp_path / "out"
-    async with open_database(SqliteFile(tmp_path / "db"), CLOCK) as database:
+    async with open_database(target, CLOCK) as database:
         await ended(database, "a")
         async with writing(files(database, into, HandClock())):
             await until(lambda: bool(lines))
@@ -183,14 +185,16 @@ async def test_a_folder_that_cannot_be_written_is_an_error_once_and_nothing_is_l
     assert errors == [f"{what}; make the folder, and let the daemon write to it; it is tried again until it works"]
 
 
-async def test_after_a_restore_everything_that_is_kept_is_in_files_with_other_names(tmp_path: Path) -> None:
+async def test_after_a_restore_everything_that_is_kept_is_in_files_with_other_names(
+    tmp_path: Path, target: Target
+) -> None:
     clock, into = HandClock(), tmp_path / "out"
     into.mkdir()
-    async with open_database(SqliteFile(tmp_path / "db"), CLOCK) as database:
+    async with open_database(target, CLOCK) as database:
         await ended(database, "a", "b")
         async with writing(files(database, into, clock)):
             await until_noted(database, 2)
-        anew = "UPDATE changes SET event_id = lower(hex(randomblob(16)))"
+        anew = "UPDATE changes SET event_id = substr(event_id, 2) || substr(event_id, 1, 1)"
         await database.write(lambda connection, _now: connection.execute(anew).fetchall())
         clock.advance(timedelta(minutes=2))
         async with writing(files(database, into, clock)):

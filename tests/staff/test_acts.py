@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.model import Status
+from reminderd.databases import Target
 from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, perform, refusals, sight_of
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import opted_out
@@ -21,10 +21,12 @@ from tests.support.builders import DAY, MINUTE, NOW, SECOND
 from tests.support.rows import insert_call
 from tests.support.store import Store, a_store
 
+pytestmark = pytest.mark.also_on_postgres
+
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with a_store(tmp_path / "clinic.db") as opened:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target) as opened:
         yield opened
 
 

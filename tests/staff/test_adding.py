@@ -1,23 +1,25 @@
 """Add one reminder by hand."""
 
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from reminderd.core.requests import ReminderRequest
+from reminderd.databases import Target
 from reminderd.staff.adding import add_one, concerns
 from reminderd.store.reminders import RefTakenError, Source
 from tests.support.builders import DAY, NOW
 from tests.support.store import a_store
+
+pytestmark = pytest.mark.also_on_postgres
 
 REQUEST = ReminderRequest(
     phone_number="+12025550001", message="Dear [NameF].", scheduled_at=NOW + DAY, ref="47", language=None
 )
 
 
-def test_what_staff_should_look_at_again_is_known_before_and_after(tmp_path: Path) -> None:
-    with a_store(tmp_path / "clinic.db") as store:
+def test_what_staff_should_look_at_again_is_known_before_and_after(target: Target) -> None:
+    with a_store(target) as store:
         store.insert("other", ref="0047")
         store.connection.execute("INSERT INTO opt_outs (phone_number, created_at) VALUES ('+12025550001', 0)")
         before = concerns(store.connection, REQUEST, store.rules)

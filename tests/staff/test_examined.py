@@ -1,15 +1,21 @@
 """Which waiting reminders can't be called, remembered from one look to the next."""
 
-from pathlib import Path
+from typing import Any
+
+import pytest
 
 from reminderd.core.phone import Numbering
+from reminderd.databases import Target
 from reminderd.staff.examined import AT_ONCE, Examined
 from reminderd.store.connection import Connection
+from reminderd.store.opening import open_sync
 from reminderd.store.queries import uncallable
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import NOW
-from tests.support.rows import insert_row, sqlite
+from tests.support.plans import Recording, plan
+from tests.support.rows import insert_row
+
+pytestmark = pytest.mark.also_on_postgres
 
 BERLIN = Numbering(country="DE")
 YEAR_2999 = 32_472_144_000_000
@@ -20,33 +26,31 @@ def insert(connection: Connection, name: str, number: str, **columns: object) ->
     insert_row(connection, "reminders", row | columns)
 
 
-def loaded(connection: Connection, examined: Examined) -> str:
-    """Return the SQL list of the reminders that were read whole to examine what is new."""
-    asked: list[str] = []
-    sqlite(connection).set_trace_callback(asked.append)
-    assert examined.examine(connection)
-    sqlite(connection).set_trace_callback(None)
-    return asked[1].partition(" IN ")[2]
+def loaded(connection: Connection, examined: Examined) -> list[str]:
+    """Return the ids of the reminders that were read whole to examine what is new."""
+    recording: Any = Recording(connection)
+    assert examined.examine(recording)
+    return sorted(recording.statements[1][1].values())
 
 
-def test_what_was_examined_is_not_examined_again(tmp_path: Path) -> None:
+def test_what_was_examined_is_not_examined_again(target: Target) -> None:
     examined = Examined(BERLIN)
-    with open_sync(tmp_path / "clinic.db") as connection:
+    with open_sync(target) as connection:
         for place in range(AT_ONCE):
             insert(connection, f"a{place:03}", "+4930123456")
         insert(connection, "b", "030")
         assert not examined.examine(connection), "only some at once"
-        assert loaded(connection, examined) == "('b')"
+        assert loaded(connection, examined) == ["b"]
         assert examined.reasons == uncallable(connection, numbering=BERLIN)
         assert sum(examined.reasons.values()) == 1
         connection.execute("DELETE FROM reminders WHERE id = 'b'")
         insert(connection, "c", "+4930123456")
-        assert [loaded(connection, examined), loaded(connection, examined)] == ["('c')", "(NULL)"]
+        assert [loaded(connection, examined), loaded(connection, examined)] == [["c"], []]
 
 
-def test_what_can_not_be_called_is_examined_until_it_is_corrected_in_turns(tmp_path: Path) -> None:
+def test_what_can_not_be_called_is_examined_until_it_is_corrected_in_turns(target: Target) -> None:
     examined = Examined(BERLIN)
-    with open_sync(tmp_path / "clinic.db") as connection:
+    with open_sync(target) as connection:
         for place in range(AT_ONCE + 1):
             insert(connection, f"a{place:03}", "030")
         while not examined.examine(connection):
@@ -58,9 +62,9 @@ def test_what_can_not_be_called_is_examined_until_it_is_corrected_in_turns(tmp_p
         assert examined.reasons == uncallable(connection, numbering=BERLIN)
 
 
-def test_a_row_that_another_program_changes_is_examined_again(tmp_path: Path) -> None:
+def test_a_row_that_another_program_changes_is_examined_again(target: Target) -> None:
     examined = Examined(BERLIN)
-    with open_sync(tmp_path / "clinic.db") as connection:
+    with open_sync(target) as connection:
         insert(connection, "a", "+4930123456")
         examined.examine(connection)
         assert examined.reasons == {}
@@ -72,12 +76,11 @@ def test_a_row_that_another_program_changes_is_examined_again(tmp_path: Path) ->
         assert examined.reasons == {}
 
 
-def test_those_that_wait_are_found_from_an_index_alone(tmp_path: Path) -> None:
-    with open_sync(tmp_path / "clinic.db") as connection:
+@pytest.mark.sqlite_only("PostgreSQL goes by the number of rows")
+def test_those_that_wait_are_found_from_an_index_alone(target: Target) -> None:
+    with open_sync(target) as connection:
         insert(connection, "a", "+4930123456", scheduled_at=to_ms(NOW))
-        asked: list[str] = []
-        sqlite(connection).set_trace_callback(asked.append)
-        Examined(BERLIN).examine(connection)
-        sqlite(connection).set_trace_callback(None)
-        plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {asked[0]}").fetchall()]
-    assert plan == ["SEARCH reminders USING COVERING INDEX reminders_to_look_at (wake_at>?)"]
+        recording: Any = Recording(connection)
+        Examined(BERLIN).examine(recording)
+        [step] = plan(connection, *recording.statements[0]).steps
+    assert (step.index, step.is_whole, step.is_alone) == ("reminders_to_look_at", False, True)

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import chain
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from reminderd.core.sentences import text_of
+from reminderd.databases import Target
 from reminderd.staff.finding import (
     A_PAGE,
     Search,
@@ -24,12 +24,14 @@ from reminderd.store.rows import to_ms
 from tests.support.builders import DAY, HOUR, NOW
 from tests.support.store import Store, a_store
 
+pytestmark = pytest.mark.also_on_postgres
+
 ZONE = ZoneInfo("America/New_York")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with a_store(tmp_path / "clinic.db") as store:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target) as store:
         store.insert("yesterday", "+12025550147", scheduled_at=to_ms(NOW - DAY), status="failed")
         store.insert("today", "+12025550147", ref="visit 7", status="called", response="confirmed")
         store.insert("tomorrow", "+12025550199", scheduled_at=to_ms(NOW + DAY))
@@ -72,8 +74,8 @@ def test_a_search_finds_what_fits_all_of_it_newest_first(
     assert found(store, **fields) == expected
 
 
-def test_pages_follow_each_other_without_a_gap(tmp_path: Path) -> None:
-    with a_store(tmp_path / "many.db") as store:
+def test_pages_follow_each_other_without_a_gap(target: Target) -> None:
+    with a_store(target) as store:
         with store.one_transaction():
             for number in range(2 * A_PAGE + 1):
                 store.insert(f"{number:03}", scheduled_at=to_ms(NOW + timedelta(seconds=number // 3)))
@@ -88,8 +90,8 @@ def test_pages_follow_each_other_without_a_gap(tmp_path: Path) -> None:
         assert list(chain.from_iterable(pages)) == [f"{number:03}" for number in reversed(range(2 * A_PAGE + 1))]
 
 
-def test_a_name_that_too_many_have_is_said_so(tmp_path: Path) -> None:
-    with a_store(tmp_path / "many.db") as store:
+def test_a_name_that_too_many_have_is_said_so(target: Target) -> None:
+    with a_store(target) as store:
         store.connection.execute(
             "INSERT INTO appointments (id, phone_number, at, patient_ref) VALUES ('a1', '', 0, 'P-9')"
         )
@@ -118,8 +120,8 @@ def test_the_end_of_a_number_is_read_as_it_may_be_meant(text: str, country: str,
     assert number_endings(text, country) == expected
 
 
-def test_digits_that_could_be_a_whole_number_are_an_end_if_no_number_is_like_that(tmp_path: Path) -> None:
-    with a_store(tmp_path / "clinic.db") as store:
+def test_digits_that_could_be_a_whole_number_are_an_end_if_no_number_is_like_that(target: Target) -> None:
+    with a_store(target) as store:
         store.insert("r1", "+4917030123456")
         search = read_search(SearchText(digits="030123456"), country="DE", zone=ZONE, today=NOW.date())
         assert len(search.endings) == 2

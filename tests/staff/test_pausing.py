@@ -2,17 +2,19 @@
 
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.databases import Target
 from reminderd.staff.pausing import pause_mark, resume
 from reminderd.store.connection import Connection, transaction
+from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import paused, put_setting, set_pause
-from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import NOW, RULES
+
+pytestmark = pytest.mark.also_on_postgres
 
 
 def resumed(connection: Connection, now: datetime) -> bool:
@@ -21,17 +23,17 @@ def resumed(connection: Connection, now: datetime) -> bool:
     return transaction(connection, partial(resume, actor="anna", rules=RULES, seen=seen), now)
 
 
-def test_a_pause_is_ended_once(tmp_path: Path) -> None:
-    with open_sync(tmp_path / "clinic.db") as connection:
+def test_a_pause_is_ended_once(target: Target) -> None:
+    with open_sync(target) as connection:
         transaction(connection, partial(set_pause, on=True, reason="why", actor="ben"), NOW)
         assert [resumed(connection, NOW), resumed(connection, NOW)] == [True, False]
         acts = [(row["actor"], row["act"]) for row in connection.execute("SELECT actor, act FROM audit")]
     assert acts == [("ben", "pause"), ("anna", "resume")]
 
 
-def test_nobody_resumes_while_a_restored_backup_lets_nobody_be_called(tmp_path: Path) -> None:
+def test_nobody_resumes_while_a_restored_backup_lets_nobody_be_called(target: Target) -> None:
     until = NOW + RULES.outcome_timeout
-    with open_sync(tmp_path / "clinic.db") as connection:
+    with open_sync(target) as connection:
         put_setting(connection, "restored_at", str(to_ms(NOW)))
         transaction(connection, partial(set_pause, on=True, reason="restored", actor="anna"), NOW)
         with pytest.raises(NotAllowedError, match="the database was restored: nobody is called before"):
@@ -40,8 +42,8 @@ def test_nobody_resumes_while_a_restored_backup_lets_nobody_be_called(tmp_path: 
         assert resumed(connection, until)
 
 
-def test_nobody_ends_a_pause_whose_reason_was_not_shown(tmp_path: Path) -> None:
-    with open_sync(tmp_path / "clinic.db") as connection:
+def test_nobody_ends_a_pause_whose_reason_was_not_shown(target: Target) -> None:
+    with open_sync(target) as connection:
         transaction(connection, partial(set_pause, on=True, reason="fire drill", actor="ben"), NOW)
         seen = pause_mark(connection)
         transaction(connection, partial(set_pause, on=True, reason="the numbers are wrong", actor="carla"), NOW)

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from reminderd.core.model import Reminder, Status
 from reminderd.core.reasons import EndCode
+from reminderd.databases import Target
 from reminderd.store.restored import hold_after, last_change
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import last_pause, paused, set_pause
@@ -17,8 +17,8 @@ from tests.support.store import Store, a_store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with a_store(tmp_path / "reminderd.db") as opened:
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target) as opened:
         yield opened
 
 

@@ -14,7 +14,6 @@ from reminderd.clock import Clock, SystemClock
 from reminderd.config import rules_of
 from reminderd.config.load import load_config
 from reminderd.daemon.endpoints import api
-from reminderd.databases import SqliteFile
 from reminderd.store.database import Database, open_database
 from reminderd.store.feed import Feed
 from reminderd.web.api import Throttle
@@ -22,6 +21,7 @@ from reminderd.web.app import Health, build_app
 from reminderd.web.bodies import RequestLimits
 from reminderd.web.server import bind, serve
 from reminderd.web.webhooks import Webhooks
+from tests.support.databases import database_in
 from tests.support.web_server import Recorder, SigningProvider
 
 TOKEN = "a token of the clinic's own system"[:32].replace(" ", "-")
@@ -57,7 +57,7 @@ async def an_api(folder: Path, *, clock: Clock = _CLOCK, throttle: Throttle | No
     async def readiness() -> Mapping[str, str | None]:
         return {}
 
-    async with open_database(SqliteFile(folder / "clinic.db"), clock) as database, trio.open_nursery() as nursery:
+    async with open_database(database_in(folder, "clinic.db"), clock) as database, trio.open_nursery() as nursery:
         feed = Feed(database, throttle.stopping)
         its_api = api(config, database=database, rules=rules_of(config), feed=feed)
         webhooks = Webhooks(provider=SigningProvider(), recorder=Recorder())

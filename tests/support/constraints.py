@@ -40,10 +40,18 @@ def refused_as_no_number() -> "pytest.RaisesExc[Exception]":
 
 def refuse_changes_of(connection: Connection, reminder_id: str) -> None:
     """Have the database refuse each change of a reminder."""
+    _refuse(connection, "UPDATE ON reminders", f"NEW.id = '{reminder_id}'")
+
+
+def refuse_inserts(connection: Connection, table: str) -> None:
+    """Have the database refuse each new row of a table."""
+    _refuse(connection, f"INSERT ON {table}", "1 = 1")
+
+
+def _refuse(connection: Connection, change: str, condition: str) -> None:
     if isinstance(connection, driver.SqliteConnection):
         connection.execute(
-            f"CREATE TEMP TRIGGER failing BEFORE UPDATE ON reminders WHEN NEW.id = '{reminder_id}'"
-            " BEGIN SELECT RAISE(ABORT, 'failed'); END"
+            f"CREATE TRIGGER failing BEFORE {change} WHEN {condition} BEGIN SELECT RAISE(ABORT, 'failed'); END"
         )
         return
     connection.execute(
@@ -51,6 +59,5 @@ def refuse_changes_of(connection: Connection, reminder_id: str) -> None:
         " 'BEGIN RAISE EXCEPTION ''failed'' USING ERRCODE = ''integrity_constraint_violation''; END'"
     )
     connection.execute(
-        f"CREATE TRIGGER failing BEFORE UPDATE ON reminders FOR EACH ROW WHEN (NEW.id = '{reminder_id}')"
-        " EXECUTE FUNCTION failing()"
+        f"CREATE TRIGGER failing BEFORE {change} FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION failing()"
     )

@@ -8,6 +8,7 @@ A test that uses the fixture `target`, directly or through another fixture, runs
   transactions.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
@@ -60,6 +61,13 @@ def new_target(engine_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         server.drop(database)
 
 
+ON_EACH_ENGINE = [pytest.mark.also_on_postgres, pytest.mark.usefixtures("target")]
+"""The marks of a module whose tests open their database by `database_in`."""
+
+_on_the_server: PostgresServer | None = None
+"""The database of the running test, if that runs on PostgreSQL."""
+
+
 @pytest.fixture
 def target(engine_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     """Name a database of this test, which is empty or does not exist yet."""
@@ -67,7 +75,14 @@ def target(engine_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         return SqliteFile(tmp_path / "reminderd.db")
     skip_without_postgres()
     go_by_the_tests_clock(monkeypatch)
-    return PostgresServer(_reused_database().as_new().url)
+    found = PostgresServer(_reused_database().as_new().url)
+    monkeypatch.setattr(sys.modules[__name__], "_on_the_server", found)
+    return found
+
+
+def database_in(folder: Path, name: str = "reminderd.db") -> Target:
+    """Return a file in a folder; in a test that runs on PostgreSQL, the test's database, of which there is one."""
+    return _on_the_server or SqliteFile(folder / name)
 
 
 @pytest.fixture

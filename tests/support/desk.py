@@ -19,7 +19,6 @@ from reminderd.config import Config
 from reminderd.config.schema import CallingConfig, ClinicConfig, DeskConfig, numbering_of, rules_of
 from reminderd.core.logins import Role
 from reminderd.core.monitoring import DaemonReport
-from reminderd.databases import SqliteFile
 from reminderd.desk.app import build_desk_app
 from reminderd.desk.context import Desk, DeskBase, open_desk
 from reminderd.desk.sessions import COOKIE
@@ -31,6 +30,7 @@ from reminderd.store.users import Secrets, add_user, find_user, open_session
 from reminderd.web.server import bind, serve
 from tests.support.builders import NOW
 from tests.support.clock import HandClock
+from tests.support.databases import database_in
 
 T = TypeVar("T")
 
@@ -327,7 +327,7 @@ async def desk_of(
     """
     config, clock = config or a_config(), clock or HandClock()
     async with (
-        open_database(SqliteFile(folder / "reminderd.db"), clock) as database,
+        open_database(database_in(folder, "reminderd.db"), clock) as database,
         open_desk(database, folder / "reminderd.db.uploads", clock) as base,
         trio.open_nursery() as nursery,
     ):

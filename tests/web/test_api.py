@@ -8,6 +8,9 @@ import pytest
 import trio
 
 from tests.support.api import TOKEN, an_api
+from tests.support.databases import ON_EACH_ENGINE
+
+pytestmark = ON_EACH_ENGINE
 
 REMINDER: dict[str, Any] = {
     "phone_number": "+1 202 555-0147",

@@ -8,6 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.support.api import Api, an_api
+from tests.support.databases import ON_EACH_ENGINE
+
+pytestmark = ON_EACH_ENGINE
 
 PLANNING = """
 [messages.templates]
