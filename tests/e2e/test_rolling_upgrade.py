@@ -62,7 +62,7 @@ class House:
             return {status for (status,) in connection.execute("SELECT status FROM reminders")}
 
     async def report(self, reminder: int, url: str) -> None:
-        """Wait until this patient's phone has rung, and report to a daemon how the call has ended."""
+        """Wait until this patient is called, and report to a daemon how the call has ended."""
         [ring] = [ring for ring in await self.clinic.provider.rang(reminder + 1) if ring.reminder_id == f"r{reminder}"]
         answer = await send(self.clinic.client, url, webhook(ring))
         assert answer.status_code == 200
