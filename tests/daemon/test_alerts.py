@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, time, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +18,7 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.daemon.side_jobs import Alerts, by_apprise, message, watch
-from reminderd.databases import SqliteFile
+from reminderd.databases import Target
 from reminderd.store.database import Database, open_database
 from reminderd.store.import_records import file_alert
 from reminderd.store.queries import News
@@ -29,6 +28,8 @@ from tests.support.builders import NOW
 from tests.support.clock import HandClock
 from tests.support.hostile_provider import answering, hostile, nobody_listens
 from tests.support.rows import insert_row
+
+pytestmark = pytest.mark.also_on_postgres
 
 ONCE = timedelta(seconds=0.01)
 
@@ -70,10 +71,10 @@ async def insert(database: Database, name: str, status: str = "failed", **column
 
 
 @asynccontextmanager
-async def watched(path: Path, recipient: Recipient, *rows: Sequence[Any]) -> AsyncIterator[Database]:
+async def watched(target: Target, recipient: Recipient, *rows: Sequence[Any]) -> AsyncIterator[Database]:
     clock = HandClock()
     stopping = trio.Event()
-    async with open_database(SqliteFile(path), clock) as database, trio.open_nursery() as nursery:
+    async with open_database(target, clock) as database, trio.open_nursery() as nursery:
         for name, status, columns in rows:
             await insert(database, name, status, **columns)
         alerts = Alerts(database=database, clock=clock, send=recipient, every=ONCE, stopping=stopping)
@@ -90,7 +91,7 @@ async def until_alerted(database: Database, reminders: int) -> None:
             await trio.sleep(0.005)
 
 
-async def test_failures_at_the_same_time_are_one_alert_without_patient_data(tmp_path: Path) -> None:
+async def test_failures_at_the_same_time_are_one_alert_without_patient_data(target: Target) -> None:
     recipient = Recipient()
     rows = [
         ("r1", "failed", {"last_error": "busy"}),
@@ -102,7 +103,7 @@ async def test_failures_at_the_same_time_are_one_alert_without_patient_data(tmp_
         ("called manually", "failed", {"done_at": to_ms(NOW)}),
         ("waits", "scheduled", {}),
     ]
-    async with watched(tmp_path / "db", recipient, *rows) as database:
+    async with watched(target, recipient, *rows) as database:
         await until_alerted(database, 5)
     ((title, text),) = recipient.sent
     assert title == "5 reminders need a human"
@@ -119,20 +120,20 @@ async def test_failures_at_the_same_time_are_one_alert_without_patient_data(tmp_
     assert "Secret" not in text
 
 
-async def test_no_failure_is_alerted_twice_even_after_a_restart(tmp_path: Path) -> None:
+async def test_no_failure_is_alerted_twice_even_after_a_restart(target: Target) -> None:
     recipient = Recipient()
-    async with watched(tmp_path / "db", recipient, ("r1", "failed", {})) as database:
+    async with watched(target, recipient, ("r1", "failed", {})) as database:
         await until_alerted(database, 1)
-    async with watched(tmp_path / "db", recipient) as database:
+    async with watched(target, recipient) as database:
         await insert(database, "r2")
         await until_alerted(database, 2)
     assert [title for title, _ in recipient.sent] == ["1 reminder needs a human"] * 2
     assert "r1" not in recipient.sent[1][1]
 
 
-async def test_a_reminder_that_is_called_again_and_fails_again_is_alerted_again(tmp_path: Path) -> None:
+async def test_a_reminder_that_is_called_again_and_fails_again_is_alerted_again(target: Target) -> None:
     recipient = Recipient()
-    async with watched(tmp_path / "db", recipient, ("r1", "failed", {})) as database:
+    async with watched(target, recipient, ("r1", "failed", {})) as database:
         await until_alerted(database, 1)
         later = to_ms(NOW) + 1
         await database.write(lambda c, _now: c.execute("UPDATE reminders SET updated_at = ?", (later,)).fetchall())
@@ -140,11 +141,11 @@ async def test_a_reminder_that_is_called_again_and_fails_again_is_alerted_again(
     assert len(recipient.sent) == 2
 
 
-async def test_a_reminder_held_for_its_changed_number_is_alerted_once(tmp_path: Path) -> None:
+async def test_a_reminder_held_for_its_changed_number_is_alerted_once(target: Target) -> None:
     recipient = Recipient()
     held = {"hold_code": "number_changed", "wake_at": to_ms(NOW), "scheduled_at": to_ms(NOW) + 86_400_000}
     rows = [("held", "scheduled", held), ("waits", "scheduled", held | {"hold_code": "hours"})]
-    async with watched(tmp_path / "db", recipient, *rows) as database:
+    async with watched(target, recipient, *rows) as database:
         await until_alerted(database, 1)
         checked = "UPDATE reminders SET updated_at = updated_at + 1, revision = 1"
         await database.write(lambda connection, _now: connection.execute(checked).fetchall())
@@ -155,19 +156,19 @@ async def test_a_reminder_held_for_its_changed_number_is_alerted_once(tmp_path: 
     assert second == ["failed: not reached"]
 
 
-async def test_a_failed_alert_is_sent_later(tmp_path: Path) -> None:
+async def test_a_failed_alert_is_sent_later(target: Target) -> None:
     recipient = Recipient(works=False)
-    async with watched(tmp_path / "db", recipient, ("r1", "failed", {})) as database:
+    async with watched(target, recipient, ("r1", "failed", {})) as database:
         await recipient.until(2)
         recipient.works = True
         await until_alerted(database, 1)
     assert len(recipient.sent) == 1
 
 
-async def test_failures_of_a_week_ago_cause_no_alert(tmp_path: Path) -> None:
+async def test_failures_of_a_week_ago_cause_no_alert(target: Target) -> None:
     recipient = Recipient()
     old = {"scheduled_at": to_ms(NOW - timedelta(days=8))}
-    async with watched(tmp_path / "db", recipient, ("old", "failed", old), ("new", "failed", {})) as database:
+    async with watched(target, recipient, ("old", "failed", old), ("new", "failed", {})) as database:
         await until_alerted(database, 1)
     assert "old" not in recipient.sent[0][1]
 
@@ -211,12 +212,12 @@ async def fail_address(database: Database, at: datetime) -> None:
     await database.write(lambda connection, _now: connection.execute(sql, (str(to_ms(at)),)).fetchall())
 
 
-async def test_a_failing_address_is_alerted_once_each_time_it_begins_to_fail(tmp_path: Path) -> None:
+async def test_a_failing_address_is_alerted_once_each_time_it_begins_to_fail(target: Target) -> None:
     recipient = Recipient()
-    async with watched(tmp_path / "db", recipient) as database:
+    async with watched(target, recipient) as database:
         await fail_address(database, NOW)
         await recipient.until(1)
-    async with watched(tmp_path / "db", recipient, ("r1", "failed", {})) as database:
+    async with watched(target, recipient, ("r1", "failed", {})) as database:
         await until_alerted(database, 1)
         await database.write(lambda connection, _now: forget_failing_address(connection))
         await fail_address(database, NOW + ONCE)
@@ -235,12 +236,12 @@ def test_a_pause_and_failed_reminders_are_one_alert() -> None:
     assert "reminderd doctor" in text.splitlines()[0]
 
 
-async def test_a_file_that_has_not_come_is_alerted_once_for_each_day(tmp_path: Path) -> None:
+async def test_a_file_that_has_not_come_is_alerted_once_for_each_day(target: Target) -> None:
     recipient = Recipient()
     expected = Expected(by=Daily(at=time(6, 30), zone=ZoneInfo("Europe/Berlin")), hours=CallingHours(ZoneInfo("UTC")))
     for day in (0, 0, 1):
         clock, stopping = HandClock(time=NOW + timedelta(days=day)), trio.Event()
-        async with open_database(SqliteFile(tmp_path / "db"), clock) as database, trio.open_nursery() as nursery:
+        async with open_database(target, clock) as database, trio.open_nursery() as nursery:
             alerts = Alerts(
                 database=database, clock=clock, send=recipient, every=ONCE, stopping=stopping, expected=expected
             )

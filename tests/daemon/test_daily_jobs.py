@@ -18,7 +18,7 @@ from reminderd.core.logins import counters
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.daemon.setup import daily_jobs
 from reminderd.daemon.side_jobs import AGAIN_AFTER, DailyJob, backups, change_retention, do_daily, retention
-from reminderd.databases import SqliteFile
+from reminderd.databases import SqliteFile, Target
 from reminderd.files import alone_in
 from reminderd.store.changes import WEBHOOK, queue
 from reminderd.store.connection import Connection
@@ -312,9 +312,10 @@ async def test_errors_in_the_database_are_logged_after_its_backup(tmp_path: Path
     assert lines[1] == "ERROR the database, and so its backup, has 1 errors: see reminderd db check"
 
 
-async def test_old_reminders_are_purged_at_the_start_and_then_every_day(tmp_path: Path, lines: list[str]) -> None:
+@pytest.mark.also_on_postgres
+async def test_old_reminders_are_purged_at_the_start_and_then_every_day(target: Target, lines: list[str]) -> None:
     clock = HandClock()
-    async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
+    async with open_database(target, clock) as database:
         for name, age in (("old", 31 * DAY), ("young", 30 * DAY - HOUR)):
             at = to_ms(NOW - age)
             await insert(database, name, status="called", wake_at=None, scheduled_at=at, updated_at=at)
@@ -326,16 +327,18 @@ async def test_old_reminders_are_purged_at_the_start_and_then_every_day(tmp_path
             await until(lambda: len(lines) == 2)
             assert await messages(database) == {"old": "", "young": ""}
     assert lines == ["INFO purged: 1 reminders of more than 30 days ago"] * 2
-    assert b"Secret words" not in (tmp_path / "db").read_bytes()
+    if isinstance(target, SqliteFile):
+        assert b"Secret words" not in target.path.read_bytes()
 
 
-async def test_old_changes_of_outcomes_are_deleted(tmp_path: Path) -> None:
+@pytest.mark.also_on_postgres
+async def test_old_changes_of_outcomes_are_deleted(target: Target) -> None:
     clock = HandClock()
 
     async def kept() -> bool:
         return await database.read(lambda c: [row[0] for row in c.execute("SELECT seq FROM changes")]) == [3, 4]
 
-    async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
+    async with open_database(target, clock) as database:
         for number, age in enumerate((9, 8, 7, 1)):
             at = to_ms(NOW - age * DAY)
             await insert(database, f"r{number}", status="called", wake_at=None, scheduled_at=at, updated_at=at)
@@ -351,13 +354,14 @@ async def test_old_changes_of_outcomes_are_deleted(tmp_path: Path) -> None:
             await until_async(kept)
 
 
-async def test_old_failures_to_log_in_are_forgotten_even_if_nothing_is_purged(tmp_path: Path) -> None:
+@pytest.mark.also_on_postgres
+async def test_old_failures_to_log_in_are_forgotten_even_if_nothing_is_purged(target: Target) -> None:
     clock = HandClock()
 
     async def are_forgotten() -> bool:
         return await database.read(lambda c: c.execute("SELECT counter FROM login_failures").fetchone()) is None
 
-    async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
+    async with open_database(target, clock) as database:
         stranger = counters("anna", "198.51.100.7", exists=False, is_known=False)
         await database.write(partial(note_failure, counted=stranger, detail=""))
         assert not await are_forgotten()

@@ -11,7 +11,7 @@ from reminderd.cli.main import reminderd
 from reminderd.clock import SystemClock
 from reminderd.config import Config, load_config
 from reminderd.core.tables.columns import ColumnsError
-from reminderd.databases import SqliteFile
+from reminderd.databases import Target
 from reminderd.desk.dry_runs import Checked, Done, check, take
 from reminderd.imports.folder import Folder, import_dropped
 from reminderd.imports.formats import profile_of
@@ -19,7 +19,10 @@ from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
 from reminderd.imports.table import UnreadableError
 from reminderd.store.opening import open_sync
+from tests.support.databases import url_of
 from tests.support.program import clean_environment
+
+pytestmark = pytest.mark.also_on_postgres
 
 CONFIG = """
 [calling]
@@ -84,9 +87,9 @@ def by_page(file: Path, config: Config) -> None:
     assert done == shown.would, "what was shown is what is done"
 
 
-def state(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
+def state(target: Target) -> dict[str, list[tuple[Any, ...]]]:
     """What is stored, but who did it and when."""
-    with open_sync(SqliteFile(folder / "reminderd.db")) as connection:
+    with open_sync(target) as connection:
         return {sql: [tuple(row) for row in connection.execute(sql).fetchall()] for sql in STORED}
 
 
@@ -100,29 +103,31 @@ STORED = (
 )
 
 
-def after(folder: Path, way: Callable[[Path, Config], None], *contents: str) -> dict[str, list[tuple[Any, ...]]]:
+def after(
+    folder: Path, target: Target, way: Callable[[Path, Config], None], *contents: str
+) -> dict[str, list[tuple[Any, ...]]]:
     """Return what is stored after some files have come in one way."""
     folder.mkdir()
-    (folder / "config.toml").write_text(CONFIG)
+    (folder / "config.toml").write_text(f'{CONFIG}\n[database]\nurl = "{url_of(target)}"\n')
     config = load_config(folder / "config.toml", {}, folder)
     (folder / "files").mkdir()
     for content in contents:
         (folder / "files" / "list.csv").write_text(content)
         way(folder / "files" / "list.csv", config)
-    return state(folder)
+    return state(target)
 
 
-def test_a_snapshot_does_the_same_by_each_way(tmp_path: Path) -> None:
+def test_a_snapshot_does_the_same_by_each_way(tmp_path: Path, new_target: Callable[[], Target]) -> None:
     ways = {"command": by_command, "folder": by_folder, "page": by_page}
-    found = {name: after(tmp_path / name, way, FIRST, SECOND) for name, way in ways.items()}
+    found = {name: after(tmp_path / name, new_target(), way, FIRST, SECOND) for name, way in ways.items()}
     assert found["command"] == found["folder"] == found["page"]
     [_, second] = found["page"][STORED[2]]
     assert second == ("list.csv", "practice", "done", 1, 0, 1, 4, 1, 1, None)
 
 
-def test_a_file_that_is_refused_is_recorded_in_the_same_way(tmp_path: Path) -> None:
+def test_a_file_that_is_refused_is_recorded_in_the_same_way(tmp_path: Path, new_target: Callable[[], Target]) -> None:
     ways = {"command": by_command, "folder": by_folder}
-    found = {name: after(tmp_path / name, way, FIRST, NO_TABLE) for name, way in ways.items()}
+    found = {name: after(tmp_path / name, new_target(), way, FIRST, NO_TABLE) for name, way in ways.items()}
     assert found["command"] == found["folder"]
     [_, refused] = found["folder"][STORED[2]]
     assert (refused[2], "phone_number: no column" in refused[-1], "Erika" in refused[-1]) == ("refused", True, False)

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
 from attrs import evolve
 
 from reminderd.config import BackupConfig, Config, DatabaseConfig
@@ -12,6 +13,7 @@ from reminderd.core.daemons import Job
 from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.core.monitoring import DaemonReport, StatusReport
 from reminderd.core.sentences import text_of
+from reminderd.databases import SqliteFile, Target
 from reminderd.staff.status import in_zone, lines_of, look_at_database, status_report
 from reminderd.store.connection import snapshot, transaction
 from reminderd.store.daemons import record
@@ -19,6 +21,9 @@ from reminderd.store.import_records import begin_import, end_import
 from reminderd.store.opening import open_sync
 from reminderd.store.settings import set_pause
 from tests.support.builders import NOW, a_daemon
+from tests.support.databases import url_of
+
+pytestmark = pytest.mark.also_on_postgres
 
 DAEMON = DaemonReport(
     version="1.2.3",
@@ -43,23 +48,24 @@ def lines(report: StatusReport) -> dict[str, str]:
     return {text_of(name, show): text_of(line, show) for name, line in lines_of(report)}
 
 
-def config_in(folder: Path) -> Config:
-    return evolve(Config(), database=DatabaseConfig(url=f"sqlite:///{folder}/reminderd.db"))
+def config_of(target: Target) -> Config:
+    return evolve(Config(), database=DatabaseConfig(url=url_of(target)))
 
 
-def test_each_fact_has_a_line(tmp_path: Path) -> None:
-    found = lines(seen(config_in(tmp_path)))
+def test_each_fact_has_a_line(target: Target) -> None:
+    found = lines(seen(config_of(target)))
     assert found["last webhook"] == "2026-03-02 09:40:00, 1,200 s ago"
     assert found["last poll"] == "not by this process, which only receives webhooks"
     assert found["provider"] == "generic, dialing is paused: HTTP 503"
-    assert found["backup"] == "none: [backup].folder is not set"
+    if isinstance(target, SqliteFile):
+        assert found["backup"] == "none: [backup].folder is not set"
     assert found["dialing"] == "running"
     assert "results" not in found
     assert found["daemons"] == "none"
 
 
-def test_all_daemons_that_are_alive_are_named_with_what_they_do(tmp_path: Path) -> None:
-    config = config_in(tmp_path)
+def test_all_daemons_that_are_alive_are_named_with_what_they_do(target: Target) -> None:
+    config = config_of(target)
     others = [a_daemon("a"), a_daemon("b", host="south", version="1.3.0")]
     with open_sync(config.database.target) as connection:
         for daemon, wanted in zip(others, ([Job.ALERTS, Job.RETENTION], [Job.ALERTS]), strict=True):
@@ -72,8 +78,8 @@ def test_all_daemons_that_are_alive_are_named_with_what_they_do(tmp_path: Path) 
     assert found["warning"].startswith("the daemons run different versions: 1.2.0 on north (pid 1), 1.3.0 on south")
 
 
-def test_a_pause_is_named_with_who_when_and_why(tmp_path: Path) -> None:
-    config = config_in(tmp_path)
+def test_a_pause_is_named_with_who_when_and_why(target: Target) -> None:
+    config = config_of(target)
     with open_sync(config.database.target) as connection:
         transaction(connection, partial(set_pause, on=True, reason="fire drill", actor="anna"), NOW)
     assert lines(seen(config))["dialing"] == (
@@ -81,8 +87,8 @@ def test_a_pause_is_named_with_who_when_and_why(tmp_path: Path) -> None:
     )
 
 
-def test_only_refused_files_of_the_last_day_are_errors(tmp_path: Path) -> None:
-    config = config_in(tmp_path)
+def test_only_refused_files_of_the_last_day_are_errors(target: Target) -> None:
+    config = config_of(target)
     with open_sync(config.database.target) as connection:
         for hours, name in ((25, "old.csv"), (23, "new.csv")):
             at = NOW - timedelta(hours=hours)
@@ -97,7 +103,9 @@ def test_only_refused_files_of_the_last_day_are_errors(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_of_backups_is_named_by_its_key(tmp_path: Path) -> None:
-    config = evolve(config_in(tmp_path), backup=BackupConfig(folder=str(tmp_path / "secret")))
+    config = evolve(
+        config_of(SqliteFile(tmp_path / "reminderd.db")), backup=BackupConfig(folder=str(tmp_path / "secret"))
+    )
     report = seen(config)
     assert report.backup == "backup: there is none in [backup].folder"
     assert lines(report)["backup"] == "there is none in [backup].folder"

@@ -80,6 +80,11 @@ def target(engine_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return found
 
 
+def url_of(target: Target) -> str:
+    """Return what `[database].url` has for a database."""
+    return target.url if isinstance(target, PostgresServer) else f"sqlite:///{target.path}"
+
+
 def database_in(folder: Path, name: str = "reminderd.db") -> Target:
     """Return a file in a folder; in a test that runs on PostgreSQL, the test's database, of which there is one."""
     return _on_the_server or SqliteFile(folder / name)

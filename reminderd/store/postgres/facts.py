@@ -10,6 +10,7 @@ from typing import Any, Final
 import psycopg
 
 from reminderd.core.server_diagnosis import ServerFacts
+from reminderd.store.postgres.checks import defined
 
 _ROUNDS: Final = 7
 
@@ -21,7 +22,8 @@ SELECT name || ' = ' || setting FROM pg_settings
 _RIGHTS: Final = """
 SELECT string_agg(right_name, ', ' ORDER BY place), relname
   FROM pg_class CROSS JOIN (VALUES (1, 'SELECT'), (2, 'INSERT'), (3, 'UPDATE'), (4, 'DELETE')) AS r (place, right_name)
- WHERE relkind = 'r' AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('reminders'))
+ WHERE relname = ANY(%s) AND relkind = 'r'
+   AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('reminders'))
    AND place <= CASE relname WHEN 'schema_info' THEN 1 WHEN 'audit' THEN 2 ELSE 4 END
    AND NOT has_table_privilege(oid, right_name)
  GROUP BY relname ORDER BY relname
@@ -64,7 +66,8 @@ def facts_of(connection: "psycopg.Connection[Any]", now: Callable[[], datetime])
         row = connection.execute(sql).fetchone()
         return None if row is None else row[0]
 
-    missing = [f"{rights} on {table}" for rights, table in connection.execute(_RIGHTS).fetchall()]
+    ours = sorted(defined("TABLE"))
+    missing = [f"{rights} on {table}" for rights, table in connection.execute(_RIGHTS, (ours,)).fetchall()]
     if not value(_MAY_MAKE_TABLES):
         missing.append("CREATE on the schema")
     round_trip, ahead = _compared(connection, now)

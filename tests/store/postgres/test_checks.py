@@ -38,6 +38,14 @@ def test_a_missing_index_is_found(whole: PostgresDatabase) -> None:
     ]
 
 
+def test_what_a_newer_version_has_done_away_with_is_not_missed(whole: PostgresDatabase) -> None:
+    with whole.connect() as other:
+        other.execute("UPDATE schema_info SET version = version + 1")
+        other.execute("DROP INDEX reminders_held")
+        other.execute("DROP TRIGGER settings_notify ON settings")
+    assert found(whole) == []
+
+
 def test_an_invalid_index_is_found(whole: PostgresDatabase) -> None:
     with whole.connect() as other:
         other.execute("INSERT INTO opt_outs (phone_number) VALUES ('+4930123456'), ('+4930123457')")
@@ -75,6 +83,15 @@ def test_a_role_for_which_no_trigger_works_is_found(whole: PostgresDatabase) -> 
         finally:
             other.execute("ALTER ROLE clinic RESET session_replication_role")
     assert sentence == "no trigger works for this role: session_replication_role is replica"
+
+
+def test_what_is_wrong_with_another_programs_tables_is_not_ours(whole: PostgresDatabase) -> None:
+    with whole.connect() as other:
+        other.execute("CREATE TABLE clinics_own (id BIGINT)")
+        other.execute("ALTER TABLE clinics_own ADD CONSTRAINT never_checked CHECK (id > 0) NOT VALID")
+        other.execute("CREATE TRIGGER own AFTER INSERT ON clinics_own EXECUTE FUNCTION notify_daemons()")
+        other.execute("ALTER TABLE clinics_own DISABLE TRIGGER own")
+    assert found(whole) == []
 
 
 def test_an_index_and_a_trigger_of_another_programs_own_do_no_harm(whole: PostgresDatabase) -> None:
