@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
+import psycopg
 import pytest
 
 from reminderd.clock import SystemClock
@@ -17,6 +19,7 @@ from reminderd.store.opt_outs import opt_in, opt_out
 from reminderd.store.postgres.migrate import migrate, migrations
 from reminderd.store.queries import Wanted, calls_of, find_reminder, list_reminders
 from reminderd.store.settings import paused
+from tests.support import schemas
 from tests.support.builders import a_report
 from tests.support.postgres import USER, PostgresDatabase
 from tests.support.store import Store
@@ -39,6 +42,46 @@ def columns_for_all_tables(database: PostgresDatabase) -> str:
             "ALTER TABLE call_logs ADD CONSTRAINT later_is_short CHECK (length(later) < 10);",
         ]
     )
+
+
+def rows_in(connection: psycopg.Connection, columns: dict[str, list[str]]) -> dict[str, list[tuple[Any, ...]]]:
+    return {
+        table: connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY {names[0]}".encode()).fetchall()
+        for table, names in columns.items()
+    }
+
+
+def columns_in(connection: psycopg.Connection) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for table, column in connection.execute(
+        "SELECT c.table_name, c.column_name FROM information_schema.columns AS c"
+        " JOIN information_schema.tables AS t USING (table_schema, table_name)"
+        " WHERE table_schema = 'public' AND t.table_type = 'BASE TABLE' ORDER BY c.ordinal_position"
+    ):
+        found.setdefault(table, []).append(column)
+    return found
+
+
+@pytest.mark.parametrize("version", range(1, NEWEST))
+def test_a_database_of_every_schema_is_migrated_to_the_newest_with_its_rows(
+    empty: PostgresDatabase, version: int
+) -> None:
+    with empty.connect() as connection:
+        migrate(connection, migrations()[:version])
+        columns = columns_in(connection)
+        connection.execute("SET session_replication_role = replica")
+        for table, row in schemas.ROWS:
+            there = {column: value for column, value in row.items() if column in columns.get(table, ())}
+            if there:
+                marks = ", ".join("%s" for _ in there)
+                sql = f"INSERT INTO {table} ({', '.join(there)}) VALUES ({marks})"
+                connection.execute(sql.encode(), tuple(there.values()))
+        connection.execute("RESET session_replication_role")
+        del columns["schema_info"]
+        before = rows_in(connection, columns)
+        assert sum(map(len, before.values())) >= 12
+        assert migrate(connection, migrations()) == [step.name for step in migrations()[version:]]
+        assert rows_in(connection, columns) == before
 
 
 @pytest.fixture
