@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from attrs import frozen
@@ -59,6 +60,10 @@ _WAITING: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
  WHERE status = 'scheduled' AND scheduled_at BETWEEN :since AND :until AND phone_number IN {{numbers}}
  ORDER BY scheduled_at, id LIMIT :limit{{skip_locked}}
+"""
+_WAKE: Final = """
+WITH woken AS (SELECT id FROM {table} WHERE {condition}{skip_locked})
+UPDATE {table} SET wake_at = :now WHERE id IN (SELECT id FROM woken)
 """
 STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at', 'paced_until')"
 """What `standstill` reads, and the pace."""
@@ -297,21 +302,17 @@ def poke(connection: Connection, now: datetime, *, lease: timedelta | None = Non
     This never changes who is called: every claim decides again. With `lease`, calls whose lease is longer than that are
     checked, too: a clock that was ahead gave it, and it would keep the call of a killed process for as long.
     """
-    stamp = {"now": to_ms(now)}
-    connection.execute(
-        "UPDATE reminders SET wake_at = :now WHERE wake_at > :now AND status = 'scheduled' AND hold_code IS NOT NULL",
-        stamp,
-    )
+    wake = partial(_wake, connection, {"now": to_ms(now)})
+    wake("reminders", "wake_at > :now AND status = 'scheduled' AND hold_code IS NOT NULL")
     # What another program changed while the clock was ahead waits for the time that it was then.
-    connection.execute(
-        "UPDATE reminders SET wake_at = :now WHERE wake_at > :now AND wake_at > scheduled_at AND hold_code IS NULL",
-        stamp,
-    )
-    connection.execute("UPDATE call_logs SET wake_at = :now WHERE wake_at > :now AND lease_token IS NULL", stamp)
+    wake("reminders", "wake_at > :now AND wake_at > scheduled_at AND hold_code IS NULL")
+    wake("call_logs", "wake_at > :now AND lease_token IS NULL")
     # A clock that was ahead may have left out their calls as too late.
-    connection.execute(
-        "UPDATE appointments SET wake_at = :now WHERE status = 'booked' AND at > :now AND updated_at > :now", stamp
-    )
+    wake("appointments", "status = 'booked' AND at > :now AND updated_at > :now")
     if lease is not None:
-        longest = stamp | {"latest": to_ms(now + lease)}
-        connection.execute("UPDATE call_logs SET wake_at = :now WHERE wake_at > :latest", longest)
+        _wake(connection, {"now": to_ms(now), "latest": to_ms(now + lease)}, "call_logs", "wake_at > :latest")
+
+
+def _wake(connection: Connection, times: Mapping[str, int], table: str, condition: str) -> None:
+    """Have rows checked now; what another program has locked is checked at its own time."""
+    connection.execute(_WAKE.format(table=table, condition=condition, skip_locked=connection.skip_locked), times)

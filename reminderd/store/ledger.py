@@ -99,8 +99,13 @@ SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, NULL AS reminder
    AND c.last_sign_at >= :since
  ORDER BY c.seq
 """
+# What another program has locked is checked at its own time.
 _WAKE_NUMBER: Final = """
-UPDATE reminders SET wake_at = :now WHERE phone_number = :number AND status = 'scheduled' AND hold_code = 'number_busy'
+WITH woken AS (
+    SELECT id FROM reminders
+     WHERE phone_number = :number AND status = 'scheduled' AND hold_code = 'number_busy'{skip_locked}
+)
+UPDATE reminders SET wake_at = :now WHERE id IN (SELECT id FROM woken)
 """
 
 
@@ -177,7 +182,8 @@ def save(connection: Connection, before: Ledger, after: Ledger, now: datetime) -
     if after.appointments:
         _save_appointments(connection, before, after, now)
     for number in {call.phone_number for call in changed if _has_closed(call, before)}:
-        connection.execute(_WAKE_NUMBER, {"now": to_ms(now), "number": number})
+        wake = _WAKE_NUMBER.format(skip_locked=connection.skip_locked)
+        connection.execute(wake, {"now": to_ms(now), "number": number})
 
 
 _SETTLED: Final = frozenset(

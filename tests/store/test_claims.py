@@ -562,7 +562,7 @@ QUERIES = {
     "histories": (_OTHERS, "call_reminders_by_reminder"),
     "open calls to the numbers": (_OTHERS, "call_logs_one_open_call"),
     "stray calls to the numbers": (_OTHERS, "call_logs_stray"),
-    "who waits for a call": (ledger._WAKE_NUMBER, "reminders_behind_a_call"),
+    "who waits for a call": (ledger._WAKE_NUMBER.format(skip_locked=""), "reminders_behind_a_call"),
     "when the numbers were reached": (ledger._REACHED.format("(:a)"), "call_logs_by_phone_number"),
     "reports": (ledger._NAMED.format(ledger._IS_REPORTED), "call_logs_by_reminder"),
     "calls by their ids": (ledger._NAMED.format(ledger._IS_CALL), "call_reminders"),

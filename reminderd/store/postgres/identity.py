@@ -9,7 +9,7 @@ from reminderd.store.postgres.errors import is_lost
 
 PlainConnection = psycopg.Connection[Any]
 
-# Unlike the number of the file behind a table, its own number outlasts VACUUM FULL.
+# Unlike that of the file behind it, a table's own number outlasts VACUUM FULL. No migration may make this table anew.
 _PLACE: Final = """
 SELECT (SELECT oid FROM pg_database WHERE datname = current_database()), CAST('settings' AS regclass)::oid,
        has_function_privilege(to_regprocedure('pg_control_system()'), 'EXECUTE'),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from reminderd.core.requests import ReminderRequest
 from reminderd.databases import PostgresServer
 from reminderd.store import ledger
 from reminderd.store.appointments import appointment_decisions, plan_due, put_appointments
+from reminderd.store.claims import poke
 from reminderd.store.connection import Connection, savepoint, snapshot
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.opening import open_sync
@@ -221,6 +223,32 @@ def test_an_appointment_that_is_locked_is_planned_later_and_others_at_once(
         assert planned() == {"a2"}
     store.write(plan)
     assert planned() == {"a1", "a2", "a3"}
+
+
+def test_what_waits_is_checked_after_a_start_though_another_program_has_locked_some_of_it(
+    store: Store, foreign: psycopg.Connection
+) -> None:
+    """Otherwise one transaction that stays open would keep a daemon from starting to call."""
+    later: dict[str, Any] = {"hold_code": "hours", "wake_at": 1_772_500_000_000}
+    store.insert("r1", **later)
+    store.insert("r2", "+12025550002", **later)
+    with locked(foreign, "reminders", "r1"):
+        store.write(poke)
+    assert [store.reminder(one).wake_at == store.now for one in ("r1", "r2")] == [False, True]
+
+
+def test_the_end_of_a_call_does_not_wait_for_a_locked_reminder_of_its_number(
+    store: Store, foreign: psycopg.Connection
+) -> None:
+    store.insert("r1")
+    [action] = store.claim()
+    store.insert("r2")
+    store.claims()
+    assert store.reminder("r2").hold_code == "number_busy"
+    with locked(foreign, "reminders", "r2"):
+        store.answer(action, Accepted("ext-1"))
+        store.report(a_report(external_call_id="ext-1", attempt_id=action.call.id))
+    assert store.reminder("r1").status is Status.CALLED
 
 
 def test_a_webhook_for_a_locked_reminder_fails_alone_and_can_be_repeated(

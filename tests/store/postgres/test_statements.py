@@ -25,6 +25,8 @@ PARAMETER: Final = re.compile(r"%\((\w+)\)s")
 FILLED_IN: Final = {
     "but": " AND phone_number NOT IN (:one, :two)",
     "calls": "SELECT id FROM call_logs WHERE id = :one",
+    "condition": "wake_at > :now",
+    "table": "reminders",
     "day": "0",
     "next_day": "1",
     "for_update": " FOR UPDATE",
