@@ -9,6 +9,7 @@ from loguru import logger
 
 from tests.support.case_ids import LONGEST, case_id
 from tests.support.databases import is_for_its_engine, large_target, new_target, run_on_each_engine, target
+from tests.support.postgres import what_is_missing
 
 __all__ = ["large_target", "new_target", "target"]
 
@@ -25,6 +26,13 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     run_on_each_engine(metafunc)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say once, not of each test, that nothing was tested on PostgreSQL."""
+    missing = what_is_missing()
+    if missing:
+        terminalreporter.write_line(missing)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -158,6 +158,7 @@ def test_it_says_why_postgresql_is_not_tested(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(pytest.skip.Exception, match="REMINDERD_POSTGRES=0: not tested on PostgreSQL"):
         skip_without_postgres()
     monkeypatch.delenv("REMINDERD_POSTGRES")
+    monkeypatch.setattr(postgres, "find_spec", lambda _name: object())
     monkeypatch.setattr(postgres, "_programs", lambda: None)
     with pytest.raises(pytest.skip.Exception, match=r"no server is installed \(Debian: postgresql\)"):
         skip_without_postgres()

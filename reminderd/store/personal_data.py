@@ -34,10 +34,14 @@ _TO_PURGE: Final = f"""
        SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
         WHERE m.reminder_id = reminders.id AND c.wake_at IS NOT NULL)
 """
+# The few are taken first: PostgreSQL would otherwise prepare the conditions for all rows, which takes seconds.
 _NEXT: Final = f"""
-SELECT id, scheduled_at, last_error, {_TO_PURGE} AS to_purge FROM reminders
- WHERE (scheduled_at, id) > (:after, :after_id) AND scheduled_at < :before
- ORDER BY scheduled_at, id LIMIT :limit
+SELECT id, scheduled_at, last_error, {_TO_PURGE} AS to_purge FROM (
+           SELECT id, scheduled_at, last_error, updated_at, status, phone_number, message FROM reminders
+            WHERE (scheduled_at, id) > (:after, :after_id) AND scheduled_at < :before
+            ORDER BY scheduled_at, id LIMIT :limit
+       ) AS reminders
+ ORDER BY scheduled_at, id
 """
 _PURGE: Final = """
 UPDATE reminders
@@ -64,8 +68,11 @@ _LEFT_TO_PURGE: Final = """
           AND m.scheduled_at = r.scheduled_at AND r.phone_number = call_logs.phone_number)
 """
 _NEXT_CALLS: Final = f"""
-SELECT seq, id, transcript, error, created_at < :before AS old, {_LEFT_TO_PURGE} AS to_purge FROM call_logs
- WHERE seq > :after ORDER BY seq LIMIT :limit
+SELECT seq, id, transcript, error, created_at < :before AS old, {_LEFT_TO_PURGE} AS to_purge FROM (
+           SELECT seq, id, transcript, error, created_at, updated_at, phone_number, wake_at FROM call_logs
+            WHERE seq > :after ORDER BY seq LIMIT :limit
+       ) AS call_logs
+ ORDER BY seq
 """
 
 _OLD_APPOINTMENTS: Final = """

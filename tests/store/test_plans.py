@@ -1,14 +1,16 @@
 """The lists of staff are read by an index, however many reminders there are: the engine says how it reads them."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from reminderd.core.model import Status
 from reminderd.databases import Target
+from reminderd.store import personal_data
 from reminderd.store.opt_outs import page_of_opt_outs
+from reminderd.store.personal_data import Place, purge_batch
 from reminderd.store.queries import NEEDS_HUMAN, ListPlace, Wanted, ids_named, list_reminders, news
 from tests.support.builders import NOW
 from tests.support.plans import plans
@@ -96,3 +98,15 @@ def test_a_page_of_opt_outs_is_read_from_an_index_in_its_order(
     assert plan.uses(index), plan
     assert not plan.whole_tables, plan
     assert plan.is_by_size or not plan.is_sorted
+
+
+def test_a_purge_reads_a_few_calls_at_a_time(large: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(personal_data, "BATCH", 20)  # as few among these as 200 are among a million
+
+    def purge() -> object:
+        before = NOW - timedelta(days=10_000)
+        return purge_batch(large.connection, NOW, before=before, place=Place(seq=0), actor="daemon", cleaned=str)
+
+    calls, _ = plans(large, purge)
+    assert not calls.whole_tables, calls
+    assert calls.whole_indexes <= {"call_logs_pkey"}, calls

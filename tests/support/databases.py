@@ -19,7 +19,13 @@ import pytest
 
 from reminderd.databases import PostgresServer, SqliteFile, Target
 from reminderd.store.opening import open_sync
-from tests.support.postgres import PostgresDatabase, ReusedDatabase, server_of_this_process, skip_without_postgres
+from tests.support.postgres import (
+    PostgresDatabase,
+    ReusedDatabase,
+    is_wanted,
+    server_of_this_process,
+    skip_without_postgres,
+)
 
 STORE = Path(__file__).parents[1] / "store"
 
@@ -29,7 +35,7 @@ def run_on_each_engine(metafunc: pytest.Metafunc) -> None:
     if "engine_name" in metafunc.fixturenames:
         test = metafunc.definition
         on_both = STORE in test.path.parents or test.get_closest_marker("also_on_postgres") is not None
-        engines = ["sqlite", "postgres"] if on_both else ["sqlite"]
+        engines = ["sqlite", "postgres"] if on_both and is_wanted() else ["sqlite"]
         metafunc.parametrize("engine_name", ["postgres"] if STORE / "postgres" in test.path.parents else engines)
 
 

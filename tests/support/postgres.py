@@ -107,10 +107,15 @@ def what_is_missing() -> str | None:
     return None
 
 
+def is_wanted() -> bool:
+    """Return whether tests use PostgreSQL: where there is one, and where they must fail without one."""
+    return what_is_missing() is None or os.environ.get("REMINDERD_POSTGRES") == "1"
+
+
 def skip_without_postgres() -> None:
     """Skip the test where there is no server; let it fail where there must be one."""
     missing = what_is_missing()
-    if missing and os.environ.get("REMINDERD_POSTGRES") == "1":
+    if missing and is_wanted():
         pytest.fail(f"REMINDERD_POSTGRES=1, but: {missing}")
     if missing:
         pytest.skip(missing)
