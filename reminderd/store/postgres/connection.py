@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from secrets import token_hex
 from typing import Any, Final, TypeAlias
@@ -56,7 +56,9 @@ _BEGIN_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _PLAN_FOR_VALUES: Final = "SET LOCAL plan_cache_mode = force_custom_plan"
 """What staff read has very different numbers of rows: a plan for any of them may read a whole table for a page."""
 _MARK: Final = "INSERT INTO commit_marks (id, number) VALUES (%s, 0) ON CONFLICT (id) DO NOTHING"
-_MARKED: Final = "SELECT number FROM commit_marks WHERE id = %s"
+_MARKED: Final = "SELECT number, reminderd_now() FROM commit_marks WHERE id = %s"
+MARKS_KEPT: Final = timedelta(days=30)
+"""Older ones are deleted: they are those of connections that nobody has anymore."""
 # After a restore of single tables, the sequence may be behind.
 _SKIP_SEQ: Final = """
 SELECT setval(sequence, greatest(nextval(sequence), (SELECT coalesce(max(seq), 0) + 1 FROM call_logs)))
@@ -339,9 +341,11 @@ class PostgresConnection:
         """Find out which server this is, and leave our mark on it."""
         # Written ahead: a row that another session is still inserting can't be waited for.
         raw.execute(_MARK, (self._id,))
-        found = raw.execute(_MARKED, (self._id,)).fetchone()
-        has_forgotten = found is None or found[0] < self._committed
-        forgotten_at = self._committed_at if has_forgotten else None
+        number, now = raw.execute(_MARKED, (self._id,)).fetchone() or (0, 0)
+        committed_at, forgotten_at = self._committed_at, None
+        # A machine may have slept for so long that its mark was deleted.
+        if committed_at is not None and number < self._committed and from_ms(now) - committed_at < MARKS_KEPT:
+            forgotten_at = committed_at
         self.identity, self._met = evolve(identity_of(raw), forgotten_at=forgotten_at), raw
 
     def _begun(self) -> tuple[int, int, int]:
