@@ -110,12 +110,12 @@ class LazyRows:
     def fetchone(self) -> Any:  # noqa: ANN401 - a `PostgresRow`, or None
         """Return the next row; None: there is no more, or the statement returns none."""
         cursor = self._sent()
-        return None if cursor.description is None else cursor.fetchone()
+        return cursor.fetchone() if _columns(cursor) else None
 
     def fetchall(self) -> list[Any]:
         """Return all remaining rows."""
         cursor = self._sent()
-        return [] if cursor.description is None else cursor.fetchall()
+        return cursor.fetchall() if _columns(cursor) else []
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over all remaining rows."""
@@ -425,8 +425,15 @@ def translated(sql: str) -> str:
 
 def named_rows(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Any]:
     """Return what makes a row of a cursor's values: psycopg's row factory."""
-    columns = cursor.description
-    return tuple if columns is None else _kind_of_row(tuple(column.name for column in columns))
+    columns, result = _columns(cursor), cursor.pgresult
+    if not columns or result is None:
+        return tuple
+    return _kind_of_row(tuple((result.fname(place) or b"").decode() for place in range(columns)))
+
+
+def _columns(cursor: psycopg.Cursor[Any]) -> int:
+    """Return how many columns a result has. psycopg's own description makes an object for each, which takes longer."""
+    return 0 if cursor.pgresult is None else cursor.pgresult.nfields
 
 
 @lru_cache(maxsize=512)
