@@ -74,7 +74,7 @@ screenshots:
 bench *args:
     {{bin}}/python -m bench {{args}}
 
-# kill the real program again and again between its clinic and a terrible provider: `just chaos --seed 7 --minutes 30`
+# kill the real program again and again between its clinic and a terrible provider: `just chaos --seed 7 --minutes 30 --engine postgres`
 chaos *args:
     {{bin}}/python -m tests.chaos {{args}}
 

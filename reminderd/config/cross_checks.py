@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Final
 
+from reminderd.config.database_url import may_be_unencrypted
 from reminderd.config.schema import DAYS, Config, numbering_of, scripts_of
 from reminderd.config.secrets import files_with_secrets
 from reminderd.core.phone import territories_of
@@ -224,6 +225,9 @@ def config_warnings(config: Config) -> list[str]:
         found.append(
             "anybody who reaches [metrics].host can read the metrics; set it to 127.0.0.1, or put a firewall in front"
         )
+    if may_be_unencrypted(config.database.url):
+        what = "the connection to the database may be unencrypted, and all patients' data is sent on it"
+        found.append(f"{what}; add sslmode=verify-full to [database].url (docs/postgresql.md)")
     found += _page_warnings(config)
     if config.provider.settings.asks_what_to_say:  # others get the message alone, and speak it in their own way
         scripts = scripts_of(config)

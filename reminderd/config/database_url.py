@@ -6,9 +6,9 @@ As everywhere in the configuration, no part of a wrong value is repeated: it may
 import re
 from pathlib import PurePosixPath
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from reminderd.validators import did_you_mean, path_error
+from reminderd.validators import did_you_mean, is_this_machine, path_error
 
 EXPECTED: Final = "sqlite:///file.db, sqlite:////absolute/file.db or postgresql://user:password@host/database"
 
@@ -16,7 +16,7 @@ _SQLITE: Final = "sqlite:///"
 _POSTGRES: Final = re.compile(r"postgres(?:ql)?://")
 _WITH_A_DRIVER: Final = re.compile(r"postgres(?:ql)?\+[a-z0-9_]+://")
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(?::(?P<port>[0-9]{1,5}))?")
+_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(?::(?P<port>[0-9]{1,5}))?")
 _WITH_PASSWORD: Final = re.compile(r"://[^/@]*:[^@]+@|[?&](?:ssl)?password=[^&]")
 
 _PARAMETERS: Final = frozenset(
@@ -43,6 +43,21 @@ def is_postgres(url: str) -> bool:
 def contains_password(url: str) -> bool:
     """Return whether there seems to be a password in a URL, valid or not."""
     return _WITH_PASSWORD.search(url) is not None
+
+
+def may_be_unencrypted(url: str) -> bool:
+    """Return whether a valid URL lets the connection to a server on another machine be unencrypted."""
+    parts = urlsplit(url)
+    parameters = dict(parse_qsl(parts.query))
+    if not is_postgres(url) or parameters.get("sslmode") in {"require", "verify-ca", "verify-full"}:
+        return False
+    hosts = parts.netloc.rpartition("@")[2]
+    for host in (parameters.get("hostaddr") or parameters.get("host") or unquote(hosts)).split(","):
+        found = _HOST.fullmatch(host)
+        name = host if found is None else found["name"].strip("[]")
+        if name and not name.startswith("/") and not is_this_machine(name):
+            return True
+    return False
 
 
 def database_path(url: str) -> PurePosixPath:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -254,8 +255,9 @@ def _load(
     rows = _Rows(dict(known.reminders), dict(known.calls), {}, dict(known.appointments))
     found: list[Row] = []
     if parameters:
-        _lock(connection, _CALLS_WHERE.format(is_named), parameters)
-        found = connection.execute(_NAMED.format(is_named), parameters).fetchall()
+        if connection.for_update:
+            _lock(connection, _CALLS_WHERE.format(is_named), parameters)
+        found = connection.execute(_named(is_named), parameters).fetchall()
         rows.add(found)
     missing = set(reminder_ids) - rows.reminders.keys()
     if found and not missing and not known.reminders and all(row[_IS_ALONE_AT] for row in found):
@@ -287,14 +289,20 @@ def _others(connection: Connection, rows: "_Rows", reminder_ids: Iterable[str], 
         in_list("number", numbers),
     )
     lists, parameters = {"known": known, "reminders": reminders, "numbers": to}, {**a, **b, **c}
-    _lock(connection, _OTHER_ALIVE_CALLS.format(**lists), parameters)
+    if connection.for_update:
+        _lock(connection, _OTHER_ALIVE_CALLS.format(**lists), parameters)
     return connection.execute(_OTHERS.format(**lists), parameters)
 
 
 def _lock(connection: Connection, calls: str, parameters: Mapping[str, str | None]) -> None:
-    """Lock the reminders of some calls, if the engine needs that; nobody waits for it, as its result is not read."""
-    if connection.for_update:
-        connection.execute(_LOCK.format(calls=calls, for_update=connection.for_update), parameters)
+    """Lock the reminders of some calls; nobody waits for that, as its result is not read."""
+    connection.execute(_LOCK.format(calls=calls, for_update=connection.for_update), parameters)
+
+
+@lru_cache(maxsize=64)
+def _named(condition: str) -> str:
+    """Return the statement that reads the calls for which a condition is true, the same object each time."""
+    return _NAMED.format(condition)
 
 
 def _add_appointments(connection: Connection, rows: "_Rows") -> None:

@@ -1,5 +1,7 @@
 """The long run: `python -m tests.chaos --seed N --minutes M` plays round after round, with seeds N, N + 1, …
 
+`--engine postgres` plays them on a server of the tests' own; `--only storm`, a thousand reminders in one round.
+
 A line a round, totals at the end; exits with 1 at the first invariant that does not hold, and names its seed.
 """
 
@@ -16,9 +18,10 @@ import trio
 
 from reminderd.clock import SystemClock
 from tests.chaos.round import play
-from tests.chaos.scenario import SCENARIOS, Scenario, Tally
+from tests.chaos.scenario import SCENARIOS, STORM, Scenario, Tally
+from tests.chaos.servers import ENGINES, Engine
 
-_COUNTED: Final = ("rings", "requests", "webhooks", "doubles", "losses")
+_COUNTED: Final = ("rings", "requests", "webhooks", "doubles", "losses", "restarts", "cuts")
 
 
 def main() -> int:
@@ -28,13 +31,15 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(1_000_000), help="of the first round")
     parser.add_argument("--minutes", type=float, default=10.0, help="no round begins after so long")
-    parser.add_argument("--only", choices=[scenario.word for scenario in SCENARIOS], help="one kind of provider only")
+    words = [scenario.word for scenario in (*SCENARIOS, STORM)]
+    parser.add_argument("--only", choices=words, help="one kind of provider, or the storm, only")
+    parser.add_argument("--engine", choices=ENGINES, default="sqlite", help="where the database is")
     chosen = parser.parse_args()
-    scenarios = [scenario for scenario in SCENARIOS if chosen.only in {None, scenario.word}]
-    return _run(scenarios, chosen.seed, chosen.minutes * 60)
+    scenarios = [one for one in (*SCENARIOS, STORM) if chosen.only == one.word] or list(SCENARIOS)
+    return _run(scenarios, chosen.engine, chosen.seed, chosen.minutes * 60)
 
 
-def _run(scenarios: list[Scenario], seed: int, seconds: float) -> int:
+def _run(scenarios: list[Scenario], engine: Engine, seed: int, seconds: float) -> int:
     """Rounds until the time is over or one of them breaks; at least one of each kind."""
     clock = SystemClock()
     until = clock.monotonic() + seconds
@@ -43,12 +48,12 @@ def _run(scenarios: list[Scenario], seed: int, seconds: float) -> int:
         for scenario in scenarios:
             began = clock.monotonic()
             with TemporaryDirectory(prefix="reminderd-chaos-") as folder:
-                tally = trio.run(play, scenario, seed, Path(folder))
+                tally = trio.run(play, scenario, seed, Path(folder), engine)
             _count(totals, tally)
-            click.echo(f"seed {seed} {scenario.word:<7} {clock.monotonic() - began:5.1f} s  {_said(tally)}")
+            click.echo(f"seed {seed} {engine} {scenario.word:<7} {clock.monotonic() - began:5.1f} s  {_said(tally)}")
             if tally.broken:
                 click.echo("\n".join(tally.broken), err=True)
-                click.echo(f"broken: --seed {seed} --only {scenario.word}", err=True)
+                click.echo(f"broken: --seed {seed} --engine {engine} --only {scenario.word}", err=True)
                 return 1
         seed += 1
         if clock.monotonic() > until:
@@ -69,6 +74,7 @@ def _said(tally: Tally) -> str:
     return (
         f"{tally.kills.total()} kills, {tally.requests} requests, {tally.rings} rings, {tally.webhooks} webhooks: "
         f"{statuses}, {tally.by_hand} by hand, {tally.doubles} doubles, {tally.losses} losses"
+        + (f"; {tally.restarts} restarts of the server, {tally.cuts} COMMITs cut off" if tally.restarts else "")
     )
 
 

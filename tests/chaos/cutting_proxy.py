@@ -3,7 +3,7 @@
 import socket
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from random import Random
@@ -43,6 +43,8 @@ class CuttingProxy:
     """After so many cuts there are no more."""
     cuts: Counter[Cut] = field(factory=Counter)
     port: int = 0
+    begins: Callable[[], object] = lambda: None
+    """Called before the server hears that a transaction which writes begins."""
     _ends: trio.Event = field(factory=trio.Event)
 
     @contextmanager
@@ -109,18 +111,19 @@ class _Session:
                 self._writes = seen.rfind(_WRITES) > seen.rfind(_ONLY_READS) or (
                     self._writes and _ONLY_READS not in seen
                 )
-                cut = self.proxy.next_cut() if self._writes and _COMMIT in seen else None
+                is_next = self._writes and _COMMIT in seen and not self._awaits_commit
+                cut = self.proxy.next_cut() if is_next else None
                 if _COMMIT in seen:
                     self._writes, seen = False, b""
                 if cut is Cut.BEFORE:
                     break
-                self._awaits_commit = cut is Cut.AFTER
+                if _WRITES in some:
+                    self.proxy.begins()
+                self._awaits_commit |= cut is Cut.AFTER  # what asks for the answer may still come
                 await self.server.send_all(some)
                 if cut is Cut.MEANWHILE:
                     await self.server.send_eof()
                     break
-                if cut is Cut.AFTER:
-                    await trio.sleep_forever()
         await self._cut(over)
 
     async def hand_on_to_client(self, over: trio.CancelScope) -> None:

@@ -36,7 +36,9 @@ from tests.support.hostile_provider import hostile
 from tests.support.program import Program, running
 
 _PATIENCE: Final = 45.0
-"""Seconds for everything to be settled after the last kill."""
+"""Seconds for everything to be settled after the last kill, and …"""
+_PATIENCE_EACH: Final = 0.3
+"""… for each reminder."""
 
 AWAY: Final = ("no connection to the server", "the connection to the server was lost", "the server is")
 """What the program says last if it ends because there is no server."""
@@ -178,7 +180,7 @@ class _Round:
         async with self._program(target) as program:
             self.provider.opens(target, await program.url())
             await self._insert(self.scenario.reminders - self._inserted)
-            with trio.move_on_after(_PATIENCE):
+            with trio.move_on_after(_PATIENCE + _PATIENCE_EACH * self.scenario.reminders):
                 while not self._is_settled():  # noqa: ASYNC110 - no event crosses processes
                     await trio.sleep(0.05)
             await program.terminate()

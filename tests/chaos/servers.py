@@ -20,7 +20,7 @@ ENGINES: Final[tuple[Engine, ...]] = ("sqlite", "postgres")
 T = TypeVar("T")
 
 _PATIENCE: Final = 20.0
-_CUT_SHARE: Final = 0.15
+_CUT_SHARE: Final = 0.4
 
 
 @define

@@ -1,14 +1,15 @@
 """The real program in processes of its own, killed at every moment, against a provider that does its worst.
 
-`python -m tests.chaos --seed N` plays the same with other seeds, for as long as you like.
+`python -m tests.chaos --seed N` plays the same with other seeds, for as long as you like, and on either engine.
 """
 
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from tests.chaos.round import play
-from tests.chaos.scenario import BLIND, KEYS, LOOK_UP, TWILIO, Scenario, Tally
+from tests.chaos.scenario import BLIND, KEYS, LOOK_UP, SCENARIOS, TWILIO, Scenario, Tally
 from tests.chaos.strikes import Strike
 
 pytestmark = pytest.mark.chaos
@@ -59,3 +60,17 @@ async def test_with_twilio_and_lost_webhooks_nobody_is_called_twice_and_the_tran
     assert tally.found > 0, "no call was found by asking"
     assert tally.by_hand > 0, "no call became unconfirmed"
     assert tally.statuses["cancelled"] > 0, "staff cancelled nothing"
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.word)
+async def test_with_a_server_that_crashes_and_commits_that_are_cut_off_nobody_is_called_twice(
+    tmp_path: Path, scenario: Scenario
+) -> None:
+    short, seed = evolve(scenario, reminders=30, kills=2), SCENARIOS.index(scenario)
+    tally = await play(short, seed, tmp_path, "postgres")
+    assert not tally.broken, f"seed {seed}, {scenario.word}: " + "\n".join(tally.broken)
+    assert (tally.doubles, tally.losses, tally.restarts) == (0, 0, 1)
+    assert tally.kills.total() == short.kills
+    assert tally.cuts > 0, "no COMMIT was cut off"
+    assert tally.statuses.total() == short.reminders
+    assert tally.statuses["called"] > short.reminders / 3

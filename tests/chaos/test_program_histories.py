@@ -52,7 +52,7 @@ from tests.support.builders import ACCOUNT, DAY, HOUR, MINUTE, SECOND
 pytestmark = pytest.mark.chaos
 
 HISTORIES: Final = int(os.environ.get("REMINDERD_PROGRAM_HISTORIES", "24"))
-HISTORIES_ON_POSTGRES: Final = int(os.environ.get("REMINDERD_PROGRAM_HISTORIES_ON_POSTGRES", "6"))
+HISTORIES_ON_POSTGRES: Final = int(os.environ.get("REMINDERD_PROGRAM_HISTORIES_ON_POSTGRES", "5"))
 STEPS: Final = 40
 
 SOME_PHONE: Final = st.sampled_from((*PHONES[:1] * 3, *PHONES))

@@ -50,7 +50,7 @@ from tests.support.store import Store
 pytestmark = pytest.mark.chaos
 
 REQUEST_TIMEOUT: Final = 20 * SECOND
-HISTORIES_ON_POSTGRES: Final = int(os.environ.get("REMINDERD_STORE_HISTORIES_ON_POSTGRES", "12"))
+HISTORIES_ON_POSTGRES: Final = int(os.environ.get("REMINDERD_STORE_HISTORIES_ON_POSTGRES", "8"))
 STAFF: Final = Source(actor="staff")
 PHONES: Final = ("+12025550001", "+12025550001", "+12025550001", "+12025550002")
 """Three reminders want the same phone, and may be said in one call."""

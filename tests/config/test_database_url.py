@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from reminderd.config import ConfigError, changes, files_with_secrets, load_config
+from reminderd.config import ConfigError, changes, config_warnings, files_with_secrets, load_config
 from reminderd.databases import PostgresServer, SqliteFile
 from tests.config.conftest import Errors, Load
 
@@ -192,6 +192,36 @@ def test_backups_of_a_server_are_a_mistake(errors: Errors) -> None:
     (line,) = errors(f'[database]\nurl = "{SERVER}"\n[backup]\nfolder = "backups"')
     expected = 'is set, and backups of PostgreSQL are not made by reminderd: see docs/postgresql.md; expected ""'
     assert line == f"config.toml: [backup].folder: {expected}"
+
+
+UNENCRYPTED = "the connection to the database may be unencrypted"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_warned_of"),
+    [
+        ("postgresql://u@db.example.org/a", True),
+        ("postgresql://u@10.0.0.5:5433/a?sslmode=prefer", True),
+        ("postgresql://u@localhost,db.example.org/a", True),
+        ("postgresql://u@[2001:db8::1]/a", True),
+        ("postgresql:///a?host=db.example.org", True),
+        ("postgresql://u@localhost/a?hostaddr=192.0.2.1", True),
+        ("postgresql://u@db.example.org/a?sslmode=require", False),
+        ("postgresql://u@db.example.org/a?sslmode=verify-full", False),
+        ("postgresql://u@localhost:5433/a", False),
+        ("postgresql://u@[::1]:5433,127.0.0.1/a", False),
+        ("postgresql:///a", False),
+        ("postgresql:///a?host=/var/run/postgresql", False),
+        ("postgresql://%2Fvar%2Frun/a", False),
+        ("sqlite:///a.db", False),
+    ],
+)
+def test_a_connection_to_another_machine_that_may_be_unencrypted_is_warned_of(
+    load: Load, url: str, is_warned_of: bool
+) -> None:
+    provider = '[provider.generic]\napi_url = "https://v.example"\napi_key = "k"\nwebhook_auth = "none"\n'
+    config = load(f'[web]\npublic_base_url = "https://c.example"\n{provider}[database]\nurl = "{url}"')
+    assert any(UNENCRYPTED in concern for concern in config_warnings(config)) is is_warned_of
 
 
 def test_another_database_waits_for_the_next_start(load: Load) -> None:

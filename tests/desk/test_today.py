@@ -390,6 +390,7 @@ async def test_the_part_of_another_day_is_of_that_day(tmp_path: Path) -> None:
     assert "other" in lines(part, "done")[0]
 
 
+@pytest.mark.sqlite_only("the time is that of the page")
 async def test_a_page_that_stays_open_over_midnight_shows_the_new_day(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
         url = (await desk.browser.get("/")).root.one("section", id="today").attributes["hx-get"]

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from secrets import token_hex
 from typing import Any, Final, TypeAlias
@@ -56,7 +56,9 @@ _BEGIN_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _PLAN_FOR_VALUES: Final = "SET LOCAL plan_cache_mode = force_custom_plan"
 """What staff read has very different numbers of rows: a plan for any of them may read a whole table for a page."""
 _MARK: Final = "INSERT INTO commit_marks (id, number) VALUES (%s, 0) ON CONFLICT (id) DO NOTHING"
-_MARKED: Final = "SELECT number FROM commit_marks WHERE id = %s"
+_MARKED: Final = "SELECT number, reminderd_now() FROM commit_marks WHERE id = %s"
+MARKS_KEPT: Final = timedelta(days=30)
+"""Older ones are deleted: they are those of connections that nobody has anymore."""
 # After a restore of single tables, the sequence may be behind.
 _SKIP_SEQ: Final = """
 SELECT setval(sequence, greatest(nextval(sequence), (SELECT coalesce(max(seq), 0) + 1 FROM call_logs)))
@@ -108,12 +110,12 @@ class LazyRows:
     def fetchone(self) -> Any:  # noqa: ANN401 - a `PostgresRow`, or None
         """Return the next row; None: there is no more, or the statement returns none."""
         cursor = self._sent()
-        return None if cursor.description is None else cursor.fetchone()
+        return cursor.fetchone() if _columns(cursor) else None
 
     def fetchall(self) -> list[Any]:
         """Return all remaining rows."""
         cursor = self._sent()
-        return [] if cursor.description is None else cursor.fetchall()
+        return cursor.fetchall() if _columns(cursor) else []
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over all remaining rows."""
@@ -339,9 +341,11 @@ class PostgresConnection:
         """Find out which server this is, and leave our mark on it."""
         # Written ahead: a row that another session is still inserting can't be waited for.
         raw.execute(_MARK, (self._id,))
-        found = raw.execute(_MARKED, (self._id,)).fetchone()
-        has_forgotten = found is None or found[0] < self._committed
-        forgotten_at = self._committed_at if has_forgotten else None
+        number, now = raw.execute(_MARKED, (self._id,)).fetchone() or (0, 0)
+        committed_at, forgotten_at = self._committed_at, None
+        # A machine may have slept for so long that its mark was deleted.
+        if committed_at is not None and number < self._committed and from_ms(now) - committed_at < MARKS_KEPT:
+            forgotten_at = committed_at
         self.identity, self._met = evolve(identity_of(raw), forgotten_at=forgotten_at), raw
 
     def _begun(self) -> tuple[int, int, int]:
@@ -421,8 +425,15 @@ def translated(sql: str) -> str:
 
 def named_rows(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Any]:
     """Return what makes a row of a cursor's values: psycopg's row factory."""
-    columns = cursor.description
-    return tuple if columns is None else _kind_of_row(tuple(column.name for column in columns))
+    columns, result = _columns(cursor), cursor.pgresult
+    if not columns or result is None:
+        return tuple
+    return _kind_of_row(tuple((result.fname(place) or b"").decode() for place in range(columns)))
+
+
+def _columns(cursor: psycopg.Cursor[Any]) -> int:
+    """Return how many columns a result has. psycopg's own description makes an object for each, which takes longer."""
+    return 0 if cursor.pgresult is None else cursor.pgresult.nfields
 
 
 @lru_cache(maxsize=512)

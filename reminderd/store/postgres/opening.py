@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -13,7 +14,13 @@ from psycopg.conninfo import make_conninfo
 from reminderd.databases import PostgresServer
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.postgres.connection import PostgresConnection, Raw, named_rows, read_sums_as_integers
+from reminderd.store.postgres.connection import (
+    MARKS_KEPT,
+    PostgresConnection,
+    Raw,
+    named_rows,
+    read_sums_as_integers,
+)
 from reminderd.store.postgres.errors import store_error
 from reminderd.store.postgres.migrate import make_or_check, migrate, migrations, refuse_if_it_needs_more, schema_of
 from reminderd.store.settings import real_provider
@@ -35,7 +42,7 @@ SET TimeZone = 'UTC'; SET standard_conforming_strings = on; SET DateStyle = 'ISO
 SET jit = off;
 SELECT set_config('synchronous_commit', 'on', FALSE) WHERE current_setting('synchronous_commit') = 'off'
 """
-_FORGET_MARKS: Final = "DELETE FROM commit_marks WHERE at < reminderd_now() - 30 * CAST(86400000 AS BIGINT)"
+_FORGET_MARKS: Final = "DELETE FROM commit_marks WHERE at < reminderd_now() - CAST(%s AS BIGINT)"
 
 
 @frozen
@@ -119,7 +126,7 @@ def open_connection(server: PostgresServer) -> PostgresConnection:
     """Return a connection that reads and writes; see `open_sync`."""
     with named(server), connect(server) as raw:
         make_or_check(raw, migrations())
-        raw.execute(_FORGET_MARKS)
+        raw.execute(_FORGET_MARKS, (MARKS_KEPT // timedelta(milliseconds=1),))
     return PostgresConnection(partial(connect, server))
 
 

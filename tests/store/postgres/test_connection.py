@@ -13,7 +13,7 @@ import pytest
 from reminderd.databases import PostgresServer
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.settings import put_setting, setting
+from reminderd.store.settings import database_id, put_setting, setting
 from tests.support.builders import NOW
 from tests.support.postgres import PostgresDatabase
 
@@ -316,3 +316,10 @@ def test_looking_makes_no_tables(empty: PostgresDatabase) -> None:
     open_connection(PostgresServer(empty.url)).close()
     with open_to_look(PostgresServer(empty.url)) as connection:
         assert snapshot(connection, lambda c: setting(c, "paused")) is None
+
+
+def test_each_database_has_an_id_of_its_own(empty: PostgresDatabase, opened: PostgresConnection) -> None:
+    with open_sync(PostgresServer(empty.url)) as another:
+        ids = {snapshot(connection, database_id) for connection in (opened, another)}
+    assert len(ids) == 2
+    assert None not in ids

@@ -169,6 +169,22 @@ async def test_what_a_server_confirmed_and_has_no_more_was_lost(made: PostgresDa
     assert len(said) == 1
 
 
+async def test_a_mark_that_was_deleted_while_a_machine_slept_for_a_month_means_nothing(made: PostgresDatabase) -> None:
+    async with a_daemon(made) as database:
+        with made.connect() as admin:
+            admin.execute(
+                "CREATE OR REPLACE FUNCTION reminderd_now() RETURNS BIGINT LANGUAGE sql AS"
+                " $$ SELECT floor(extract(epoch FROM clock_timestamp() + interval '31 days') * 1000)::BIGINT $$"
+            )
+        with open_sync(PostgresServer(made.url)):
+            pass  # deletes old marks
+        await trio.to_thread.run_sync(made.server.restart)
+        await note(database)
+        assert await why_paused(database) is None
+        with made.connect() as admin:
+            assert admin.execute("SELECT count(*) FROM commit_marks").fetchone() == (1,)
+
+
 @pytest.mark.parametrize("lossless", [True, False])
 async def test_a_new_timeline_counts_unless_failovers_are_lossless(
     made: PostgresDatabase, said: list[str], *, lossless: bool

@@ -7,7 +7,6 @@ record: the server ends its answer to each message with ReadyForQuery.
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -146,36 +145,3 @@ async def test_bundles_limits_and_appointments_take_some_more(
 def sum_of(messages: dict[str, int]) -> int:
     """Return the messages of the parts of which a trip consists."""
     return sum(messages[part] for part in ("claim", "last look", "answer", "report"))
-
-
-async def test_a_claim_that_fails_on_one_reminder_is_made_again_and_calls_the_others(made: PostgresDatabase) -> None:
-    ids = count(1)
-
-    def mint() -> str:
-        number = next(ids)
-        return "taken" if number % 4 == 1 else f"id-{number}"  # each time the first of two calls
-
-    async with open_database(PostgresServer(made.url), SystemClock()) as database:
-        now = to_ms(SystemClock().now())
-        call = {
-            "id": "taken",
-            "reminder_id": "r",
-            "phone_number": "+12025550199",
-            "state": "ended",
-            "last_sign_at": now,
-        }
-        await database.write(lambda connection, _now: insert_row(connection, "call_logs", call))
-        for number in (1, 2):
-            row = {
-                "id": f"r{number}",
-                "phone_number": f"+1202555000{number}",
-                "message": "At nine.",
-                "scheduled_at": now,
-            }
-            await database.write(partial(lambda row, connection, _now: insert_row(connection, "reminders", row), row))
-        capacity = Capacity(requests=8, checks=8, request_in=timedelta(seconds=1))
-        claimed = partial(claim, capacity=capacity, rules=RULES, witness=Witness(), mint=mint)
-        transitions = await database.write(claimed)
-        reminders = await database.read(lambda c: c.execute("SELECT id, status FROM reminders ORDER BY id").fetchall())
-    assert [one.action is not None for one in transitions] == [False, True]
-    assert reminders == [("r1", "failed"), ("r2", "dialing")]

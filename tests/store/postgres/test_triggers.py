@@ -86,6 +86,7 @@ class Engines:
 
     sqlite: Any
     postgres: psycopg.Connection
+    begun_at: int
 
     def begin(self) -> None:
         for connection in (self.sqlite, self.postgres):
@@ -102,9 +103,8 @@ class Engines:
         assert found == expected, sql
 
     def rows(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return all rows of both, with "now" for each time that is about now."""
-        now = self.sqlite.execute("SELECT unixepoch('now') * 1000").fetchone()[0]
-        return _rows(self.postgres, now), _rows(self.sqlite, now)
+        """Return all rows of both, with "now" for each time during the test."""
+        return _rows(self.postgres, self.begun_at), _rows(self.sqlite, self.begun_at)
 
 
 def _refusal(connection: Any, sql: str, refused: type[Exception]) -> bool:
@@ -119,9 +119,9 @@ def _refusal(connection: Any, sql: str, refused: type[Exception]) -> bool:
     return False
 
 
-def _rows(connection: Any, now: int) -> dict[str, list[tuple[Any, ...]]]:
+def _rows(connection: Any, begun_at: int) -> dict[str, list[tuple[Any, ...]]]:
     def spoken(value: Any) -> Any:
-        return "now" if isinstance(value, int) and abs(value - now) < 60_000 else value
+        return "now" if isinstance(value, int) and begun_at - 10_000 < value < FAR else value
 
     return {
         table: sorted(
@@ -137,7 +137,7 @@ def engines(made: PostgresDatabase) -> Iterator[Engines]:
     with closing(connect(":memory:", isolation_level=None)) as sqlite, made.server.connect(made.name, USER) as postgres:
         for step in sqlite_migrate.migrations():
             sqlite.executescript(step.sql)
-        both = Engines(sqlite, postgres)
+        both = Engines(sqlite, postgres, sqlite.execute("SELECT unixepoch('now') * 1000").fetchone()[0])
         for sql in begun_rows():
             sqlite.execute(sql)
             postgres.execute(sql.encode())

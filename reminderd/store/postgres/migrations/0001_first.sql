@@ -261,6 +261,9 @@ CREATE TABLE settings (
     value TEXT COLLATE "C"
 );
 
+-- Which database this is: a command asks the daemon of this machine whether it uses the same one.
+INSERT INTO settings (key, value) VALUES ('database_id', replace(gen_random_uuid()::text, '-', ''));
+
 -- For which reminders an alert was sent, and as of which change: a reminder that is called and fails again is news.
 -- No foreign key: other programs delete and replace reminders.
 CREATE TABLE alerts (
