@@ -68,7 +68,9 @@ def hold_restored(connection: Connection, now: datetime, *, cause: Cause, rules:
     The time of the restore is kept, because a reminder that may have been called may be missing, and be imported again.
     """
     log_everybody_out(connection)
-    restored_at = now if cause.last_change is None else max(now, cause.last_change)
+    # A server whose clock is behind may have taken over from the one that made the calls.
+    forgotten_at = None if connection.identity is None else connection.identity.forgotten_at
+    restored_at = max(filter(None, (now, cause.last_change, forgotten_at)))
     held = _held(connection, now, restored_at=restored_at, rules=rules)
     for reminder in held:
         audit(connection, now, actor=cause.actor, act="restore", reminder_id=reminder.id)

@@ -169,6 +169,27 @@ async def test_what_a_server_confirmed_and_has_no_more_was_lost(made: PostgresDa
     assert len(said) == 1
 
 
+async def test_a_server_whose_clock_is_behind_holds_who_was_due_when_the_lost_one_wrote_last(
+    made: PostgresDatabase,
+) -> None:
+    async with a_daemon(made) as database:
+        with made.connect() as admin:
+            due = "reminderd_now() - 1800000"
+            admin.execute(
+                "INSERT INTO reminders (id, phone_number, message, scheduled_at, created_at, updated_at)"
+                f" VALUES ('r1', '+12025550001', 'Tomorrow at nine.', {due}, 1, 1)".encode()
+            )
+            admin.execute("UPDATE commit_marks SET number = number - 1")
+            admin.execute(
+                "CREATE OR REPLACE FUNCTION reminderd_now() RETURNS BIGINT LANGUAGE sql AS"
+                " $$ SELECT floor(extract(epoch FROM clock_timestamp() - interval '1 hour') * 1000)::BIGINT $$"
+            )
+        await trio.to_thread.run_sync(made.server.restart)
+        await note(database)
+        with made.connect() as admin:
+            assert admin.execute("SELECT status, end_code FROM reminders").fetchall() == [("failed", "restored")]
+
+
 async def test_a_mark_that_was_deleted_while_a_machine_slept_for_a_month_means_nothing(made: PostgresDatabase) -> None:
     async with a_daemon(made) as database:
         with made.connect() as admin:
