@@ -25,6 +25,7 @@ from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.postgres.errors import is_collision, is_lost, is_of_one_statement, store_error
 from reminderd.store.postgres.identity import identity_of
 from reminderd.store.postgres.migrate import CLUSTER_WRITE_LOCK, migrations, refuse_if_it_needs_more
+from reminderd.store.postgres.pipeline import pipeline
 from reminderd.store.rows import from_ms
 
 Raw: TypeAlias = psycopg.Connection[Any]
@@ -228,7 +229,7 @@ class PostgresConnection:
         self._number += 1
         try:
             now, needs = self._begun_here()
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
             if not is_lost(error):
                 raise
             self._drop()  # while nothing was to be done, the server may have ended our connection
@@ -258,7 +259,7 @@ class PostgresConnection:
         self._put("COMMIT", (), is_verb=True)
         try:
             self._flush()
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
             if not (is_lost(error) or self._is_closed):
                 raise
             self._is_writing = False
@@ -377,7 +378,7 @@ class PostgresConnection:
         if len(waiting) == 1:
             waiting[0].send(self._usable)
         elif waiting:
-            with self._usable.pipeline():
+            with pipeline(self._usable):
                 for one in waiting:
                     one.send(self._usable)
 

@@ -12,6 +12,7 @@ _DEADLOCK: Final = "40P01"
 _SERIALIZATION: Final = "40001"
 _LOCK_TIMEOUT: Final = "55P03"
 _STATEMENT_TIMEOUT: Final = "57014"
+_IDLE_TIMEOUT: Final = "25P03"
 
 _UNAVAILABLE: Final = {
     _DEADLOCK: "another program's transaction and ours have waited for each other",
@@ -20,7 +21,7 @@ _UNAVAILABLE: Final = {
     _STATEMENT_TIMEOUT: "the server took too long",
     "25006": "the server can't be written: it is a replica, or read-only",
     "25P02": "the transaction had failed before",
-    "25P03": "the transaction stood idle for too long",
+    _IDLE_TIMEOUT: "the transaction stood idle for too long",
     "53100": "the server's disk is full",
     "53200": "the server is out of memory",
     "53300": "the server has no connection left for us",
@@ -81,9 +82,12 @@ def store_error(error: BaseException) -> StoreUnavailableError | StoreUnusableEr
 
 def is_lost(error: BaseException) -> bool:
     """Return whether the connection was lost, so that nothing is known of what was under way."""
-    if not isinstance(error, psycopg.OperationalError):
+    if not isinstance(error, psycopg.Error):
         return False
-    return error.sqlstate is None or error.sqlstate[:3] in {"57P", "25P"} or error.sqlstate[:2] == "08"
+    code = error.sqlstate
+    if code is None:
+        return isinstance(error, psycopg.OperationalError)
+    return code == _IDLE_TIMEOUT or code.startswith(("08", "57P"))
 
 
 def is_of_one_statement(error: BaseException) -> bool:

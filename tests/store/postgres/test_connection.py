@@ -1,5 +1,6 @@
 """Our connection to a server: what is sent when, and what a lost connection leaves."""
 
+import select
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -230,6 +231,29 @@ def test_a_transaction_that_loses_its_connection_is_made_again(
         put(f"attempt {len(attempts)}")(connection, now)
         if len(attempts) == 1:
             end_sessions(made)
+        assert setting(connection, "nothing") is None
+
+    transaction(opened, write, NOW)
+    keys = snapshot(
+        opened, lambda c: [row[0] for row in c.execute("SELECT key FROM settings WHERE key LIKE 'attempt%'")]
+    )
+    assert keys == ["attempt 2"]
+
+
+def test_a_transaction_that_the_server_ended_as_nobody_went_on_with_it_is_made_again(
+    opened: PostgresConnection,
+) -> None:
+    attempts: list[int] = []
+
+    def write(connection: Connection, now: datetime) -> None:
+        attempts.append(1)
+        put(f"attempt {len(attempts)}")(connection, now)
+        if len(attempts) == 1:
+            connection.execute("SET LOCAL idle_in_transaction_session_timeout = 1")
+            raw = opened._usable
+            assert setting(connection, "nothing") is None  # sent in one message with what is before it
+            ended, _, _ = select.select([raw.fileno()], [], [], 10.0)
+            assert ended, "or it would keep the cluster write lock"
         assert setting(connection, "nothing") is None
 
     transaction(opened, write, NOW)
