@@ -88,7 +88,7 @@ def test_a_database_url_names_a_server(load: Load, url: str) -> None:
         ("postgresql://host/db?sslmode=require&s3cret=1", "not supported, number 2"),
         ("postgresql://host/db?options=-csynchronous_commit%3Doff", "not supported, number 1"),
         ("postgresql://host/db?target_session_attrs=any", "not supported, number 1"),
-        ("postgresql://host/db?password=a&s3cret", "no value at parameter 2"),
+        ("postgresql://host/db?password=a&s3cret", "no value for parameter 2"),
         ("postgresql://host/db?sslmode=s3cret", "has an sslmode that is not one of disable, allow,"),
         ("postgresql://host/db?user=a&user=b", "parameter 2 twice"),
     ],
