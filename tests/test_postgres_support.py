@@ -131,19 +131,22 @@ def test_a_crash_of_the_server_keeps_what_was_committed() -> None:
 TEST_PROCESS = """
 from tests.support.postgres import server_of_this_process
 server = server_of_this_process()
-print(server.folder, (server.folder / "data/postmaster.pid").read_text().split()[0], flush=True)
+pid = (server.folder / "data/postmaster.pid").read_text().split()[0]
+print(server.folder, pid, server._guard.pid, flush=True)
 input()
 """
 
 
-def test_the_server_ends_with_a_killed_test_process() -> None:
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_the_server_ends_with_a_killed_test_process(ending: signal.Signals) -> None:
     skip_without_postgres()
     with subprocess.Popen(
         [sys.executable, "-c", TEST_PROCESS], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as tests:
         assert tests.stdout is not None
-        folder, pid = tests.stdout.readline().split()
-        tests.send_signal(signal.SIGKILL)
+        folder, pid, guard = tests.stdout.readline().split()
+        os.kill(int(guard), signal.SIGTERM)
+        tests.send_signal(ending)
     deadline = time.monotonic() + 60
     while (Path(folder).exists() or Path(f"/proc/{pid}").exists()) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 MANY: Final = 1_000_000
 """So many requests may be sent at once where nothing limits them."""
@@ -15,25 +15,20 @@ class Pace:
 
     spacing: timedelta
     """From one request to the next; zero sets no limit."""
-    used_until: datetime | None = None
-    """When the last request no longer delays the next one; None: none was sent yet."""
+    sent_at: datetime | None = None
+    """When the last request was sent; None: none was sent yet."""
 
     def ready_at(self, now: datetime) -> datetime:
         """Return the moment, now or later, from which a request may be sent.
 
-        Earlier requests delay it by one spacing at most: they may have been sent while the clock was ahead, or under a
-        longer spacing than now.
+        What was sent while the clock was ahead delays nothing: it would until the clock is there again, hours later.
         """
-        if not self.spacing or self.used_until is None:
+        if not self.spacing or self.sent_at is None or self.sent_at > now + self.spacing:
             return now
-        return min(max(now, self.used_until), now + self.spacing)
+        return max(now, self.sent_at + self.spacing)
 
     def available(self, now: datetime) -> int:
         """Return how many requests may be sent at this moment."""
         if not self.spacing:
             return MANY
         return 1 if self.ready_at(now) <= now else 0
-
-    def after(self, requests: int, now: datetime) -> "Pace":
-        """Return the pace after so many requests at this moment."""
-        return evolve(self, used_until=self.ready_at(now) + requests * self.spacing) if requests else self

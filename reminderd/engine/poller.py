@@ -250,7 +250,7 @@ class Poller:
         return max(monotonic + paced, self.memory.breaker.next_at(monotonic), self.memory.quiet_until)
 
     def _pace(self, wakes: Wakes) -> Pace:
-        return Pace(self.context.rules.request_spacing, wakes.paced_until)
+        return Pace(self.context.rules.request_spacing, wakes.last_request_at)
 
     async def _act(self, action: Action, limiter: trio.CapacityLimiter, act: Callable[[], Awaitable[None]]) -> None:
         """Carry out one action; a bug in it stops no other action, and the call's lease delays the repeat."""

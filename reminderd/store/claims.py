@@ -18,7 +18,7 @@ from reminderd.core.rules import Rules
 from reminderd.store.connection import Connection, Rows, is_of_savepoint, savepoint
 from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, in_list, to_ms
-from reminderd.store.settings import PACED_UNTIL, note_pace, paced_until
+from reminderd.store.settings import LAST_REQUEST_AT, last_request_at, note_pace
 
 MOST_ROWS: Final = 200
 """The most rows without an action that one transaction settles, so that a backlog does not keep others waiting."""
@@ -65,7 +65,7 @@ _WAKE: Final = """
 WITH woken AS (SELECT id FROM {table} WHERE {condition}{skip_locked})
 UPDATE {table} SET wake_at = :now WHERE id IN (SELECT id FROM woken)
 """
-STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at', 'paced_until')"
+STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at', 'last_request_at')"
 """What `standstill` reads, and the pace."""
 
 
@@ -111,7 +111,7 @@ def claim(
     due = claims.due_call() if capacity.checks else None
     settings = _settings(asked)
     paused, quiet_until = _standstill(settings, rules)
-    pace = Pace(rules.request_spacing, paced_until(settings.get(PACED_UNTIL)))
+    pace = Pace(rules.request_spacing, last_request_at(settings.get(LAST_REQUEST_AT)))
     may_send = requests = 0 if paused else min(capacity.requests, pace.available(now))
     not_before = max(now + capacity.request_in, pace.ready_at(now))
 
@@ -132,7 +132,7 @@ def claim(
             requests -= sum(one.action is not None for one in claimed)
             transitions += claimed
     if rules.request_spacing and requests < may_send:
-        note_pace(connection, pace.after(may_send - requests, now))
+        note_pace(connection, now)
     return transitions
 
 

@@ -9,7 +9,6 @@ from attrs import frozen
 from reminderd.core.lifecycle.reconcile import is_failing, never_asked
 from reminderd.core.masking import without_any_numbers
 from reminderd.core.model import Call
-from reminderd.core.pacing import Pace
 from reminderd.core.rules import Rules
 from reminderd.store.connection import Connection
 from reminderd.store.erased import recognized_among
@@ -56,21 +55,20 @@ def set_pause(connection: Connection, now: datetime, *, on: bool, reason: str | 
     return True
 
 
-PACED_UNTIL: Final = "paced_until"
-"""The key of the moment from which another request may be sent, if there is a limit on how many a second."""
+LAST_REQUEST_AT: Final = "last_request_at"
+"""The key of the moment at which the last request was sent, if there is a limit on how many a second."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-def paced_until(value: str | None) -> datetime | None:
+def last_request_at(value: str | None) -> datetime | None:
     """Return the moment in that setting: Unix microseconds, as a millisecond may be longer than from call to call."""
     return None if value is None else _EPOCH + int(value) * _MICROSECOND
 
 
-def note_pace(connection: Connection, pace: Pace) -> None:
-    """Record that requests are sent now."""
-    if pace.used_until is not None:
-        put_setting(connection, PACED_UNTIL, str((pace.used_until - _EPOCH) // _MICROSECOND))
+def note_pace(connection: Connection, now: datetime) -> None:
+    """Record that a request is sent now."""
+    put_setting(connection, LAST_REQUEST_AT, str((now - _EPOCH) // _MICROSECOND))
 
 
 def real_provider(connection: Connection) -> str | None:

@@ -16,7 +16,7 @@ from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.connection import Connection
 from reminderd.store.rows import from_ms, sql_list, to_ms
-from reminderd.store.settings import last_pause, paced_until, paused, unreached_since
+from reminderd.store.settings import last_pause, last_request_at, paused, unreached_since
 
 MOST_WAITING: Final = 100_000
 """At most this many reminders that are not final are counted …"""
@@ -34,7 +34,7 @@ SELECT (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL) AS reminde
        (SELECT value FROM settings WHERE key = 'paused') AS paused,
        (SELECT value FROM settings WHERE key = 'restored_at') AS restored_at,
        (SELECT value FROM settings WHERE key = 'unreached_since') AS unreached_since,
-       (SELECT value FROM settings WHERE key = 'paced_until') AS paced_until
+       (SELECT value FROM settings WHERE key = 'last_request_at') AS last_request_at
 """
 _ALIVE: Final = "SELECT id, last_sign_at FROM call_logs WHERE wake_at IS NOT NULL ORDER BY wake_at"
 
@@ -118,8 +118,8 @@ class Wakes:
     """Since when the provider does not reach our address; None: it does."""
     unplanned: bool = False
     """Whether there are appointments to be planned."""
-    paced_until: datetime | None = None
-    """Until when the last request delays the next one, if only so many are sent in a second; None: none was sent."""
+    last_request_at: datetime | None = None
+    """When the last request was sent, if only so many are sent in a second; None: none was sent."""
 
 
 def next_wakes(connection: Connection, now: datetime, *, alive: bool = True) -> Wakes:
@@ -149,7 +149,7 @@ def next_wakes(connection: Connection, now: datetime, *, alive: bool = True) -> 
         alive=None if calls is None else tuple((one["id"], from_ms(one["last_sign_at"])) for one in calls.fetchall()),
         unreached_since=None if row["unreached_since"] is None else from_ms(int(row["unreached_since"])),
         unplanned=bool(row["unplanned"]),
-        paced_until=paced_until(row["paced_until"]),
+        last_request_at=last_request_at(row["last_request_at"]),
     )
 
 

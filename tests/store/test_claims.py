@@ -18,7 +18,7 @@ from reminderd.store import claims, ledger, stats
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import PACED_UNTIL, setting
+from reminderd.store.settings import LAST_REQUEST_AT, setting
 from reminderd.store.settle import look
 from reminderd.store.sqlite.driver import OperationalError
 from tests.support.builders import BOTH, DAY, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, a_report, able, hours
@@ -596,10 +596,32 @@ def test_all_daemons_together_send_as_many_requests_in_a_second_as_one(store: St
     assert sum(claimed) == 4
 
 
+def test_after_the_clock_was_set_back_the_pace_stops_nobody(store: Store) -> None:
+    store.rules = evolve(store.rules, request_spacing=timedelta(seconds=1))
+    for number in range(2):
+        store.insert(f"r{number}", f"+120255501{number:02}")
+    store.later(timedelta(hours=1))
+    assert len(store.claim()) == 1
+    store.later(-timedelta(hours=1))
+    assert len(store.claim()) == 1
+
+
+def test_a_shorter_spacing_counts_from_the_last_request_on(store: Store) -> None:
+    store.rules = evolve(store.rules, request_spacing=timedelta(hours=1))
+    for number in range(2):
+        store.insert(f"r{number}", f"+120255501{number:02}")
+    assert len(store.claim()) == 1
+    store.rules = evolve(store.rules, request_spacing=timedelta(seconds=1))
+    store.later(timedelta(seconds=0.5))
+    assert store.claim() == []
+    store.later(timedelta(seconds=0.5))
+    assert len(store.claim()) == 1
+
+
 def test_without_a_limit_a_claim_reads_and_writes_no_pace(store: Store) -> None:
     store.insert()
     assert store.claim()
-    assert setting(store.connection, PACED_UNTIL) is None
+    assert setting(store.connection, LAST_REQUEST_AT) is None
 
 
 def test_a_resend_is_checked_again_when_the_pace_allows_a_request(store: Store) -> None:

@@ -57,19 +57,24 @@ host all all 127.0.0.1/32 trust
 
 # Waits until the process of the tests has ended, then ends the server and removes its folder.
 _GUARD = """
-import os, select, shutil, signal, sys
+import os, select, shutil, signal, sys, time
 from pathlib import Path
 owner, folder = int(sys.argv[1]), Path(sys.argv[2])
+for stopping in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # they are for the tests
+    signal.signal(stopping, signal.SIG_IGN)
 with os.fdopen(os.pidfd_open(owner)) as tests:
     print(flush=True)
     select.select([tests], [], [])
-try:
-    server = int((folder / "data/postmaster.pid").read_text().split()[0])
-    with os.fdopen(os.pidfd_open(server)) as process:
-        os.kill(server, signal.SIGQUIT)
-        select.select([process], [], [], 30)
-except (OSError, ValueError, IndexError):
-    pass  # it runs no more
+patience = time.monotonic() + 2  # one that is just being started has no number yet
+while time.monotonic() < patience:
+    try:
+        server = int((folder / "data/postmaster.pid").read_text().split()[0])
+        with os.fdopen(os.pidfd_open(server)) as process:
+            os.kill(server, signal.SIGQUIT)
+            select.select([process], [], [], 30)
+        break
+    except (OSError, ValueError, IndexError):
+        time.sleep(0.1)
 shutil.rmtree(folder, ignore_errors=True)
 """
 
@@ -371,8 +376,13 @@ def start_server(*options: str) -> Server:
 
 @cache
 def server_of_this_process() -> Server:
-    server = start_server()
-    atexit.register(server.end)
+    server, owner = start_server(), os.getpid()
+
+    def end() -> None:
+        if os.getpid() == owner:  # not in a process that a test has forked
+            server.end()
+
+    atexit.register(end)
     return server
 
 
