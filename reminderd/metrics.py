@@ -141,9 +141,9 @@ class Moment(Collector):
     backlog: Backlog | None = None
     """None: no changes are sent, or the database can't be read."""
     daemons: Sequence[Daemon] | None = None
-    """All on the database that are alive; None: it can't be read."""
+    """All alive daemons on the database; None: it can't be read."""
     jobs: frozenset[Job] = frozenset()
-    """What this process does for all of them."""
+    """The jobs that this process does for all of them."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every series, as the client library asks for them."""
