@@ -172,7 +172,7 @@ def _upgrade_server(server: PostgresServer) -> None:
 def _file_of(config: Config) -> Path:
     """Return the database file; end with exit code 1 if there is none."""
     if config.database.path is None:
-        fail("PostgreSQL is backed up with pg_dump or by your provider: see docs/postgresql.md")
+        fail("PostgreSQL is backed up and restored with pg_dump and pg_restore, or by your provider: see docs/postgresql.md")
     return config.database.path
 
 

@@ -79,7 +79,8 @@ def test_a_status_has_no_disk_and_no_backup_of_a_server(on_server: ServerTermina
 def test_backups_are_left_to_the_servers_own_tools(on_server: ServerTerminal, words: list[str]) -> None:
     on_server.add()
     told = on_server.type("db", *words, code=1)
-    assert told.stderr == "PostgreSQL is backed up with pg_dump or by your provider: see docs/postgresql.md\n"
+    tools = "pg_dump and pg_restore, or by your provider: see docs/postgresql.md"
+    assert told.stderr == f"PostgreSQL is backed up and restored with {tools}\n"
     assert not (on_server.folder / "copy.db").exists()
 
 
@@ -187,7 +188,7 @@ def test_a_database_that_cannot_be_used_takes_one_line(
 ) -> None:
     server = database.server
     line = refused(on_server, server.url(database.name, user=CAREFUL_USER, password=f"{PASSWORD}-not"), *words)
-    assert line.startswith(f"{name}: the server does not accept the password")
+    assert line.startswith(f"{name}: the server does not accept the user or the password of the URL")
     line = refused(on_server, server.url("nobodys", user=CAREFUL_USER), *words)
     assert "there is no such database on the server" in line
     line = refused(on_server, f"postgresql://{CAREFUL_USER}:{PASSWORD}@127.0.0.1:1/{database.name}", *words)

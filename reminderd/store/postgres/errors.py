@@ -31,7 +31,7 @@ _UNAVAILABLE: Final = {
 _UNAVAILABLE_CLASSES: Final = ("08", "40", "53", "55", "57", "58")
 _UNUSABLE: Final = {
     "28000": "the server does not let this user in",
-    "28P01": "the server does not accept the password",
+    "28P01": "the server does not accept the user or the password of the URL",
     "3D000": "there is no such database on the server",
     "42501": "the user lacks a privilege",
     "42P01": "a table is missing",
