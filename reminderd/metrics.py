@@ -176,7 +176,7 @@ class Moment(Collector):
                 "daemons_differ", "Whether their versions or configurations differ.", bool(differences(self.daemons))
             )
         does: dict[str, float] = {str(job): float(job in self.jobs) for job in Job}
-        yield _by("job", "does_for_all", "Whether this process does what one daemon does for all.", does)
+        yield _by("job", "does_for_all", "Whether this process does the job for all daemons.", does)
         yield _by("by", "paused", "Whether dialing is paused, and by whom.", paused)
 
 

@@ -160,7 +160,10 @@ def test_a_program_that_is_too_old_is_told_so_at_its_start(
     made: PostgresDatabase, upgrade: Callable[[str], None]
 ) -> None:
     upgrade(f"-- needs: {NEWEST + 1}")
-    with pytest.raises(StoreUnusableError, match="upgrade this machine, too"), open_sync(PostgresServer(made.url)):
+    with (
+        pytest.raises(StoreUnusableError, match="upgrade reminderd on this machine, too"),
+        open_sync(PostgresServer(made.url)),
+    ):
         pass
 
 
