@@ -190,7 +190,7 @@ def test_a_database_that_cannot_be_used_takes_one_line(
 ) -> None:
     server = database.server
     line = refused(on_server, server.url(database.name, user=CAREFUL_USER, password=f"{PASSWORD}-not"), *words)
-    assert line.startswith(f"{name}: the server does not accept the password")
+    assert line.startswith(f"{name}: the server does not accept the user or the password of the URL")
     line = refused(on_server, server.url("nobodys", user=CAREFUL_USER), *words)
     assert "the database does not exist on the server" in line
     line = refused(on_server, f"postgresql://{CAREFUL_USER}:{PASSWORD}@127.0.0.1:1/{database.name}", *words)

@@ -34,7 +34,7 @@ _UNAVAILABLE: Final = {
 _UNAVAILABLE_CLASSES: Final = ("08", "40", "53", "55", "57", "58")
 _UNUSABLE: Final = {
     "28000": "the server rejects this user",
-    "28P01": "the server does not accept the password",
+    "28P01": "the server does not accept the user or the password of the URL",
     "3D000": "the database does not exist on the server",
     "42501": "the user lacks a privilege",
     "42P01": "a table is missing",
