@@ -1,4 +1,4 @@
-"""Name the database that is used: a file of SQLite, or a database on a PostgreSQL server."""
+"""Name the database that is used: an SQLite file, or a database on a PostgreSQL server."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 @frozen
 class SqliteFile:
-    """A file of SQLite on this machine."""
+    """An SQLite file on this machine."""
 
     path: Path
 
@@ -23,7 +23,7 @@ class PostgresServer:
     """A database on a PostgreSQL server, which several machines may use."""
 
     url: str = field(repr=False)
-    """As libpq takes it: `postgresql://user:password@host:port/name`, with any of its parameters."""
+    """A URL for libpq: `postgresql://user:password@host:port/name`, with parameters."""
 
     @property
     def spoken(self) -> str:

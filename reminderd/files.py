@@ -123,8 +123,8 @@ def scratch(target: Path, *, mode: int = _PRIVATE, family: str | None = None) ->
 def alone_in(folder: Path) -> Iterator[bool]:
     """Yield whether no other process does the same in a folder; others are kept out until the end.
 
-    A file in the folder carries the lock, as a shared folder of several machines hands it on to the others. On a file
-    system without locks every process counts as alone.
+    The lock is on a file in the folder, so that in a shared folder other machines see it. On a file system without
+    locks, every process counts as alone.
 
     Raises:
         OSError: There is no such folder, or the file can't be written.
@@ -141,7 +141,7 @@ def alone_in(folder: Path) -> Iterator[bool]:
 
 
 def _is_locked(descriptor: int) -> bool:
-    """Lock an open file, and return whether it is ours; it also is where the file system has no locks."""
+    """Lock an open file, and return whether we have the lock; True if the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -141,9 +141,9 @@ class Moment(Collector):
     backlog: Backlog | None = None
     """None: no changes are sent, or the database can't be read."""
     daemons: Sequence[Daemon] | None = None
-    """All on the database that are alive; None: it can't be read."""
+    """All alive daemons on the database; None: it can't be read."""
     jobs: frozenset[Job] = frozenset()
-    """What this process does for all of them."""
+    """The jobs that this process does for all of them."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every series, as the client library asks for them."""
@@ -176,7 +176,7 @@ class Moment(Collector):
                 "daemons_differ", "Whether their versions or configurations differ.", bool(differences(self.daemons))
             )
         does: dict[str, float] = {str(job): float(job in self.jobs) for job in Job}
-        yield _by("job", "does_for_all", "Whether this process does what one daemon does for all.", does)
+        yield _by("job", "does_for_all", "Whether this process does the job for all daemons.", does)
         yield _by("by", "paused", "Whether dialing is paused, and by whom.", paused)
 
 

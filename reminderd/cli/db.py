@@ -111,11 +111,11 @@ def restore(config: Config, file: Path, *, force: bool, from_another: bool) -> N
 @db.command()
 @with_config
 def restored(config: Config) -> None:
-    """Hold back who may have been called, after a restore by other means.
+    """Pause dialing, and mark who may have been called, after a restore by other means.
 
-    After pg_restore, a restore to an earlier time, or a failover that has lost commits, the database does not contain
-    what happened later. So dialing is paused, all sessions of the pages end, and reminders whose patients may have been
-    called since are marked as failed, for staff to check. The daemons may run.
+    After pg_restore, point-in-time recovery, or a failover that has lost commits, the database does not contain what
+    happened later. So this pauses dialing, ends all sessions of the front desk's pages, and marks reminders as failed
+    whose patients may have been called since, for staff to check. The daemons may run.
     """
     why = "the database was restored"
     with existing_database(config) as connection:
@@ -132,8 +132,9 @@ def restored(config: Config) -> None:
 def migrate(config: Config) -> None:
     """Upgrade the database to this program's schema.
 
-    A file is copied to the same folder first. The daemon and every command that writes do the same; this one does
-    nothing else. Stop the daemon first. On a PostgreSQL server, only this command upgrades, and the daemons may run.
+    Stop the daemon first. A database file is copied to the same folder before the upgrade. The daemon, and every
+    command that writes, do the same; this command does nothing else. On a PostgreSQL server, only this command
+    upgrades, and the daemons may run.
     """
     target = config.database.target
     if isinstance(target, PostgresServer):
@@ -159,7 +160,7 @@ def _upgrade_server(server: PostgresServer) -> None:
         from reminderd.store.postgres.opening import upgrade  # noqa: PLC0415 - psycopg may be missing
     done = upgrade(server)
     if not done.before:
-        what = f"made the tables, schema {done.after}"
+        what = f"created the tables, schema {done.after}"
     elif done.before < done.after:
         what = f"schema {done.before} is now {done.after}"
     elif done.after > done.newest:
@@ -172,7 +173,7 @@ def _upgrade_server(server: PostgresServer) -> None:
 def _file_of(config: Config) -> Path:
     """Return the database file; end with exit code 1 if there is none."""
     if config.database.path is None:
-        fail("PostgreSQL is backed up with pg_dump or by your provider: see docs/postgresql.md")
+        fail("reminderd does not back up or restore PostgreSQL: use pg_dump and pg_restore, see docs/postgresql.md")
     return config.database.path
 
 

@@ -40,11 +40,11 @@ def cross_check(config: Config) -> Iterator[CheckError]:
 
 def _database(config: Config) -> Iterator[CheckError]:
     if config.database.path is None and find_spec("psycopg") is None:
-        in_one_file = "this file speaks SQLite only; expected an installation for postgresql://: see docs/postgresql.md"
-        extra = "postgresql:// needs the extra: pip install 'reminderd[postgres]'"
+        in_one_file = "the single file supports only SQLite; expected another installation: see docs/postgresql.md"
+        extra = "postgresql:// needs an extra: pip install 'reminderd[postgres]'"
         yield (("database", "url"),), in_one_file if getattr(sys, "frozen", False) else extra
     if config.database.path is not None and config.database.failover_is_lossless:
-        mistake = "is true, and a file of SQLite has no failover; expected false"
+        mistake = "is true, but an SQLite file has no failover; expected false"
         yield (("database", "failover_is_lossless"), ("database", "url")), mistake
 
 
@@ -171,7 +171,7 @@ def _results(config: Config) -> Iterator[CheckError]:
 
 def _backup(config: Config) -> Iterator[CheckError]:
     if config.backup.folder and config.database.path is None:
-        mistake = 'is set, and backups of PostgreSQL are not made by reminderd: see docs/postgresql.md; expected ""'
+        mistake = 'is set, but reminderd makes no backups of PostgreSQL: see docs/postgresql.md; expected ""'
         yield (("backup", "folder"), ("database", "url")), mistake
 
 

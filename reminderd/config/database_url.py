@@ -1,6 +1,6 @@
-"""Reject what is no URL of a database that can be used: a file of SQLite, or a database on a PostgreSQL server.
+"""Reject what is not the URL of an SQLite file or of a database on a PostgreSQL server.
 
-As everywhere in the configuration, no part of a wrong value is repeated: it may be the password.
+As everywhere in the configuration, an error repeats no part of the wrong value: it may be the password.
 """
 
 import re
@@ -29,8 +29,7 @@ _PARAMETERS: Final = frozenset(
         "load_balance_hosts",
     }
 )  # fmt: skip
-"""Those of libpq that say where the server is, who we are, and how we prove it. The others are set by reminderd."""
-
+"""The parameters of libpq for the connection and for authentication. The others are set by reminderd."""
 
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
@@ -61,16 +60,16 @@ def may_be_unencrypted(url: str) -> bool:
 
 
 def database_path(url: str) -> PurePosixPath:
-    """Return the file of a valid URL of SQLite: a relative path after three slashes, an absolute one after four."""
+    """Return the file of a valid SQLite URL: a relative path after three slashes, an absolute one after four."""
     return PurePosixPath(unquote(url[len(_SQLITE) :]))
 
 
 def database_url_error(text: str) -> str | None:
-    """Reject what is the URL of neither an SQLite file, for which see `database_path`, nor a PostgreSQL database."""
+    """Reject what is not the URL of an SQLite file (see `database_path`) or of a PostgreSQL database."""
     if is_postgres(text):
         return _postgres_error(text)
     if _WITH_A_DRIVER.match(text):
-        return "names a driver with a +, and reminderd has its own"
+        return "names a driver after a +: remove it, as reminderd has its own"
     if not text.lower().startswith("sqlite:"):
         return "is not a URL of SQLite or PostgreSQL, the databases that are supported"
     if not text.lower().startswith(_SQLITE):
@@ -92,7 +91,7 @@ def database_url_error(text: str) -> str | None:
 
 
 def _postgres_error(text: str) -> str | None:
-    """Reject what libpq would reject, and what it would read in a way that was hardly meant."""
+    """Reject what libpq would reject, and what it would probably read in another way than was meant."""
     if " " in text or not text.isprintable():
         return "contains a space or a control character (write a space in a password as %20)"
     if "#" in text:
@@ -107,12 +106,12 @@ def _postgres_error(text: str) -> str | None:
     location, _, query = text.partition("://")[2].partition("?")
     authority, _, name = location.partition("/")
     if authority.count("@") > 1 or "@" in name or "/" in name:
-        return "contains an @ or a / too many (write @ in a password as %40, and / as %2F)"
+        return "contains one @ or / too many (write @ in a password as %40, and / as %2F)"
     if ":" in authority.rpartition("@")[0].partition(":")[2]:
-        return "contains a : too many (write : in a password as %3A)"
+        return "contains one : too many (write : in a password as %3A)"
     wrong_host = _hosts_error(authority.rpartition("@")[2])
     if wrong_host is None and not name:
-        return "names no database, behind the host and a / (write ? in a password as %3F)"
+        return "names no database after the host and a / (write ? in a password as %3F)"
     return wrong_host or _parameters_error(query)
 
 
@@ -130,7 +129,7 @@ def _parameters_error(query: str) -> str | None:
     for place, parameter in enumerate(query.split("&") if query else (), start=1):
         name, equals, value = parameter.partition("=")
         if not equals or not value:
-            return f"has no value at parameter {place} (write & in a password as %26)"
+            return f"has no value for parameter {place} (write & in a password as %26)"
         if name not in _PARAMETERS:
             return f"has a parameter that is not supported, number {place}{did_you_mean(name, _PARAMETERS)}"
         if name == "sslmode" and value not in _SSL_MODES:

@@ -1,4 +1,4 @@
-"""Several daemons on one database: which are alive, how they differ, and which does what only one of them may do."""
+"""Several daemons on one database: which are alive, how they differ, and which one has each job."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -10,18 +10,18 @@ from attrs import evolve, frozen
 from reminderd.core.sentences import Part, Sentence
 
 LEASE: Final = timedelta(seconds=30)
-"""For so long a daemon counts as alive after it was last seen, and keeps its jobs."""
+"""How long a daemon counts as alive, and keeps its jobs, after it was last seen."""
 
 FORGOTTEN_AFTER: Final = timedelta(days=7)
 """A row that a killed daemon has left is deleted after this time."""
 
 
 class Job(StrEnum):
-    """What one daemon does for all of them, as it would else be done several times."""
+    """What one daemon does for all of them, so that it is not done several times."""
 
     ALERTS = "alerts"
     RETENTION = "retention"
-    """Delete what is old, once a day."""
+    """Delete old data, once a day."""
     RESULTS_WEBHOOK = "results_webhook"
     RESULTS_FOLDER = "results_folder"
 
@@ -33,7 +33,7 @@ class Job(StrEnum):
 
 _NAMES: Final = {
     Job.ALERTS: Sentence("alerts"),
-    Job.RETENTION: Sentence("deleting what is old"),
+    Job.RETENTION: Sentence("deleting old data"),
     Job.RESULTS_WEBHOOK: Sentence("results by webhook"),
     Job.RESULTS_FOLDER: Sentence("results in files"),
 }
@@ -41,14 +41,14 @@ _NAMES: Final = {
 
 @frozen(kw_only=True)
 class Daemon:
-    """One daemon, as it has last recorded itself."""
+    """One daemon, as its last record shows it."""
 
     id: str
     """New at each start."""
     host: str
     pid: int
     process: str
-    """Distinguishes its process from all others with this pid on this machine; empty: nothing does."""
+    """Distinguishes its process from all others with this pid on this machine; empty: unknown."""
     part: str | None
     """`dial` or `web`, if it does only one of them."""
     version: str
@@ -66,21 +66,21 @@ class Daemon:
         return f"{self.host} (pid {self.pid})"
 
     def is_alive(self, now: datetime) -> bool:
-        """Return whether it was seen lately, by the database's clock, which may have been set back since."""
+        """Return whether it was seen within the lease, by the database's clock, which may have been set back since."""
         return abs(now - self.seen_at) <= LEASE
 
     def has(self, job: Job, now: datetime) -> bool:
-        """Return whether a job is its own now; what was recorded by a clock that was ahead does not count."""
+        """Return whether it has a job now; a record made while the clock was ahead does not count."""
         return job in self.jobs and now < self.jobs_until <= now + LEASE
 
 
 def seen(daemon: Daemon, others: Iterable[Daemon], *, wanted: Iterable[Job], now: datetime) -> Daemon:
-    """Return a daemon as it is to be recorded now: with each job that it can do and no other one has.
+    """Return a daemon as it is to be recorded now: with each job that it may do and that no other one has.
 
     Args:
         daemon: as it was last recorded, or as it begins.
         others: all others on the database.
-        wanted: the jobs that its configuration lets it do.
+        wanted: the jobs that its configuration includes.
         now: the time of the transaction.
     """
     known = list(others)
@@ -94,12 +94,12 @@ def alive(daemons: Iterable[Daemon], now: datetime) -> list[Daemon]:
 
 
 def is_forgotten(daemon: Daemon, now: datetime) -> bool:
-    """Return whether a daemon was not seen for so long that its row says nothing anymore."""
+    """Return whether a daemon was not seen for so long that its row can be deleted."""
     return now - daemon.seen_at > FORGOTTEN_AFTER
 
 
 def differences(alive: Sequence[Daemon]) -> list[Sentence]:
-    """Return a warning for each way in which daemons that are alive differ and must not; it says what to do."""
+    """Return a warning, with what to do, for each way in which the alive daemons differ and must not."""
     versions = sorted({one.version for one in alive})
     if len(versions) > 1:
         of_each: list[Sentence] = [
@@ -109,17 +109,18 @@ def differences(alive: Sequence[Daemon]) -> list[Sentence]:
         values: dict[str, Part] = {"versions": of_each}
         return [
             Sentence(
-                "the daemons run different versions: %(versions)s; install the same on all machines, and restart them",
+                "the daemons run different versions: %(versions)s; install the same version on all machines, and"
+                " restart the daemons",
                 values,
                 between=", ",
             )
         ]
-    # Another version may have other settings, so only equals are compared.
+    # Another version may have other settings, so only daemons of the same version are compared.
     if len({one.rules_digest for one in alive}) > 1:
         return [
             Sentence(
                 "the daemons have different configurations, so calls depend on which one places them: %(places)s;"
-                " make the configurations alike, and reload them",
+                " use the same configuration on all machines, and reload the daemons",
                 {"places": _places(alive)},
             )
         ]

@@ -169,7 +169,7 @@ def schema(version: int, newest: int) -> Finding:
     """Judge the database's schema, which is not newer than the newest that this program knows."""
     if version == newest:
         return good("schema", f"{version}, the newest")
-    text = f"{version or 'none yet'}, and this program brings {newest}"
+    text = f"{version or 'none yet'}, and this program's is {newest}"
     return warning("schema", text, "make a backup, stop the daemon, then reminderd db migrate")
 
 

@@ -1,4 +1,4 @@
-"""Judge what the doctor has seen of a PostgreSQL server: make findings of it that say what to do."""
+"""Judge what the doctor has seen of a PostgreSQL server: return findings that say what to do."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,10 +9,10 @@ from attrs import frozen
 from reminderd.core.diagnosis import Finding, good, unknown, warning, wrong
 
 OLDEST: Final = 13
-"""The oldest version of PostgreSQL that has all that the schema uses."""
+"""The oldest version of PostgreSQL with everything that the schema uses."""
 
 CLOCKS_APART: Final = timedelta(seconds=1)
-"""More than a network's delays can explain. Times of the database are the server's, calling hours go by ours."""
+"""More than a network's delays can explain. Times in the database are the server's; calling hours use our clock."""
 
 MESSAGES_A_CALL: Final = 15
 """How often a call waits for the server while no other machine can write, from its claim to the last report."""
@@ -29,28 +29,28 @@ class ServerFacts:
     """What can be seen of a server through one connection."""
 
     version: int
-    """As the server itself counts: 150008 is 15.8."""
+    """As the server numbers its versions: 150008 is 15.8."""
     encoding: str
     """Of the database."""
     missing_rights: tuple[str, ...]
-    """What this role needs and may not do: "UPDATE on reminders"."""
+    """Privileges that this role needs and lacks: "UPDATE on reminders"."""
     is_near: bool
-    """The connection does not leave this machine."""
+    """Whether the connection does not leave this machine."""
     is_encrypted: bool
     is_verified: bool
-    """The server has proved that it is the one whose name was asked for."""
+    """Whether the server's certificate was verified for the host name in the URL."""
     unsafe: tuple[str, ...]
     """Settings with which a crash can lose what was committed: "fsync = off"."""
     standbys: int
-    """How many copy its database right now."""
+    """How many servers replicate its database right now."""
     waits_for_standbys: bool
-    """A commit is confirmed once a standby has it, too."""
+    """Whether a commit is confirmed only once a standby has it, too."""
     is_pooled: bool
-    """A program in between, such as PgBouncer, shares the server's connections."""
+    """Whether a connection pooler, such as PgBouncer, is in between."""
     ahead: timedelta
-    """By how much the server's clock is ahead of ours."""
+    """How far the server's clock is ahead of ours."""
     round_trip: timedelta
-    """How long it takes until the server has answered."""
+    """How long the server takes to answer."""
     connections_left: int
     """How many more connections it accepts from this role."""
 
@@ -77,11 +77,11 @@ def server(facts: ServerFacts, *, failover_is_lossless: bool) -> list[Finding]:
 def schema(version: int, newest: int) -> Finding:
     """Judge the schema of tables that this program can use, or upgrade."""
     if not version:
-        return unknown("schema", "there are no tables yet", "nothing, if this is new: reminderd run makes them")
+        return unknown("schema", "there are no tables yet", "nothing, if this is new: reminderd run creates them")
     if version < newest:
-        text = f"{version}, and this program brings {newest}"
-        return warning("schema", text, "make a backup, then reminderd db migrate: see postgresql.md")
-    newer = "the newest" if version == newest else f"newer than this program's {newest}, which can use it"
+        text = f"{version}, and this program's is {newest}"
+        return warning("schema", text, "make a backup, then run reminderd db migrate: see postgresql.md")
+    newer = "the newest" if version == newest else f"newer than this program's {newest}, but this program can use it"
     return good("schema", f"{version}, {newer}")
 
 
@@ -89,7 +89,7 @@ _SERVER: Final = "server"
 
 _POOLED: Final = warning(
     "pooler",
-    "a program between here and the server, such as PgBouncer, shares its connections: notifications may not arrive",
+    "there is a connection pooler, such as PgBouncer, before the server: notifications may not arrive",
     "connect to PostgreSQL directly: see postgresql.md",
 )
 
@@ -97,12 +97,12 @@ _POOLED: Final = warning(
 def _of_the_server(facts: ServerFacts) -> Iterator[Finding]:
     major, minor = divmod(facts.version, 10_000)
     if major < OLDEST:
-        yield wrong(_SERVER, f"PostgreSQL {major}, and at least {OLDEST} is needed", "upgrade the server")
+        yield wrong(_SERVER, f"PostgreSQL {major}; expected {OLDEST} or later", "upgrade the server")
     if facts.encoding != "UTF8":
         fix = "create the database anew: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
         yield wrong(_SERVER, f"the database's encoding is {facts.encoding}, not UTF8", fix)
     for right in facts.missing_rights:
-        yield wrong(_SERVER, f"this role lacks a right: {right}", "grant it to the role: see postgresql.md")
+        yield wrong(_SERVER, f"this role lacks a privilege: {right}", "grant it to the role: see postgresql.md")
     yield good(_SERVER, f"PostgreSQL {major}.{minor} answers")
 
 
@@ -112,21 +112,23 @@ def _of_the_way(facts: ServerFacts) -> Finding:
         return good(about, "not needed, as the connection does not leave this machine")
     fix = "add sslmode=verify-full to [database].url, and sslrootcert= with the server's CA: see postgresql.md"
     if not facts.is_encrypted:
-        return wrong(about, "the connection to the server is not encrypted, and all patients' data is sent on it", fix)
+        return wrong(
+            about, "the connection to the server is not encrypted, so patients' data can be read on its way", fix
+        )
     if not facts.is_verified:
         return warning(
             about,
-            "the connection is encrypted, but it is not checked that it leads to the server in [database].url",
+            "the connection is encrypted, but nothing verifies that the server is the one in [database].url",
             fix,
         )
-    return good(about, "the connection is encrypted, and leads to the server in [database].url")
+    return good(about, "the connection is encrypted, and the server is the one in [database].url")
 
 
 def _of_its_care(unsafe: tuple[str, ...]) -> Finding:
     if not unsafe:
         return good("durability", "what was committed survives a crash of the server")
-    lost = "a crash of the server can lose calls that were placed, and patients are called twice"
-    return wrong("durability", f"{', '.join(unsafe)}: {lost}", "set it on, in postgresql.conf or for database and role")
+    lost = "a crash of the server can lose calls that were placed, so that patients are called twice"
+    return wrong("durability", f"{', '.join(unsafe)}: {lost}", "turn it on in postgresql.conf, or for the role")
 
 
 def _of_its_standbys(facts: ServerFacts, *, is_lossless: bool) -> Iterator[Finding]:
@@ -137,10 +139,12 @@ def _of_its_standbys(facts: ServerFacts, *, is_lossless: bool) -> Iterator[Findi
         yield good(about, "a standby confirms each commit")
     elif is_lossless:
         fix = "set synchronous_standby_names, or [database].failover_is_lossless = false"
-        yield wrong(about, "[database].failover_is_lossless is true, and no standby confirms what is committed", fix)
+        yield wrong(about, "[database].failover_is_lossless is true, but no standby confirms each commit", fix)
     else:
-        text = "no standby confirms what is committed, so a failover can forget calls: dialing is then paused"
-        yield warning(about, text, "set synchronous_standby_names, or be ready to check by hand: see postgresql.md")
+        text = "no standby confirms each commit, so a failover can lose calls: dialing is then paused"
+        yield warning(
+            about, text, "set synchronous_standby_names, or be ready to check by hand who was called: see postgresql.md"
+        )
 
 
 def _of_its_clock(ahead: timedelta) -> Finding:
@@ -156,7 +160,7 @@ def _of_the_round_trip(time: timedelta) -> Finding:
     text = f"{time.total_seconds() * 1000:.2f} ms: all machines together can place some {calls:,} calls a second"
     if time <= SLOW:
         return good("round trip", text)
-    return warning("round trip", text, "if that is too few, bring the machines and the server closer together")
+    return warning("round trip", text, "if that is too few, move the machines and the server closer together")
 
 
 def _of_its_connections(left: int) -> Finding:

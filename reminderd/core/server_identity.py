@@ -1,7 +1,7 @@
-"""Decide whether a server still has the history that we know, or may have forgotten calls that were made.
+"""Decide whether a server still has the history that we know, or may have forgotten calls that were placed.
 
-A restart, a VACUUM FULL or an upgrade of reminderd changes nothing of what is compared here. A restored dump has new
-tables, a restore to an earlier time and a failover begin a new timeline, and another server has another number.
+A restart, a VACUUM FULL or an upgrade of reminderd changes nothing that is compared here. A restored dump has new
+tables, a restore to an earlier time and a failover begin a new timeline, and another server has another identifier.
 """
 
 import json
@@ -15,27 +15,27 @@ _COMPARED: Final = ("system", "database", "table")
 
 @frozen(kw_only=True)
 class ServerIdentity:
-    """What distinguishes a server and its history. None: this server, or our role there, does not let us know."""
+    """What distinguishes a server and its history. None: the server or our privileges there don't show it."""
 
     system: int | None = None
-    """A number that each server gets when it is made, and that its physical copies share."""
+    """The system identifier: each server gets one at `initdb`, and its physical copies share it."""
     timeline: int | None = None
-    """A server counts one further when it stops being a copy, or was restored to an earlier time."""
+    """A server begins a new one, with a higher number, when it is promoted or was restored to an earlier time."""
     database: int | None = None
-    """The database's own number on the server."""
+    """The OID of the database."""
     table: int | None = None
-    """The number of the table `settings`: a restored dump makes the tables anew."""
+    """The OID of the table `settings`: a restored dump creates the tables again."""
     forgotten_at: datetime | None = field(default=None, eq=False)
-    """When it had confirmed something to this process that it lacks now; None: it lacks nothing. This is not kept."""
+    """When it confirmed a commit to this process that it lacks now; None: it lacks nothing. This is not stored."""
 
     @property
     def written(self) -> str:
-        """Return it as it is kept in the database."""
+        """Return it as it is stored in the database."""
         return json.dumps({name: value for name, value in asdict(self).items() if name != "forgotten_at"})
 
 
 def read_identity(text: str | None) -> ServerIdentity:
-    """Return an identity that was kept; what is missing or can't be read is unknown."""
+    """Return an identity that was stored; what is missing or can't be read is unknown."""
     try:
         found = json.loads(text or "{}")
     except ValueError:
@@ -46,26 +46,26 @@ def read_identity(text: str | None) -> ServerIdentity:
 
 
 def merged(known: ServerIdentity, found: ServerIdentity) -> ServerIdentity:
-    """Return an identity as it was found, with what was known of it where nothing can be found out now."""
+    """Return an identity as it was found, and as it was known where nothing was found."""
     return evolve(known, **{name: value for name, value in asdict(found).items() if value is not None})
 
 
 def why_restored(
     known: ServerIdentity, found: ServerIdentity, *, restored_at: datetime | None, failover_is_lossless: bool
 ) -> str | None:
-    """Return why calls may have been made that the server has no record of; None: nothing shows that.
+    """Return why calls may have been placed of which the server has no record; None: nothing shows that.
 
     Args:
-        known: as it was kept.
-        found: as it is now.
-        restored_at: when this was noticed last, and who may have been called was held back; None: never.
-        failover_is_lossless: whether the clinic has a standby that confirms each commit: then a new timeline alone,
-            which a failover begins, means nothing.
+        known: the identity that was stored.
+        found: the identity now.
+        restored_at: when a restore was last noticed, and its reminders marked as failed; None: never.
+        failover_is_lossless: whether a standby confirms each commit: then a new timeline, which a failover begins,
+            alone does not mean that calls were forgotten.
     """
     if any(_differs(getattr(known, name), getattr(found, name)) for name in _COMPARED):
         return "the database was restored from a dump, or moved to another server"
     if found.forgotten_at is not None and (restored_at is None or found.forgotten_at > restored_at):
-        return "the server has lost what it had confirmed"
+        return "the server has lost a commit that it had confirmed"
     if not _differs(known.timeline, found.timeline):
         return None
     if (found.timeline or 0) < (known.timeline or 0):

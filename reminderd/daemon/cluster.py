@@ -1,4 +1,4 @@
-"""Take part with all daemons on the database: record that this one is alive, and do what only one of them may do."""
+"""Record among all daemons on the database that this one is alive, and do the jobs that are its own."""
 
 import os
 import socket
@@ -26,22 +26,22 @@ BEAT: Final = 10.0
 """Seconds between two records that this daemon is alive."""
 
 _AGAIN: Final = 1.0
-"""Seconds after which a record that could not be written is tried again."""
+"""Seconds until a record that could not be written is tried again."""
 
 _AFTER_AN_ERROR: Final = 60.0
-"""Seconds after which it is tried again after an unexpected error."""
+"""Seconds until it is tried again after an unexpected error."""
 
 _LEAVING: Final = 2.0
-"""Seconds that a stop waits for the record of it."""
+"""Seconds that a stop waits until the row is deleted."""
 
 
 @frozen(kw_only=True)
 class Share:
-    """What a configuration decides about a daemon's share."""
+    """What a daemon's configuration means for the other daemons."""
 
     rules_digest: str = ""
     jobs: frozenset[Job] = frozenset()
-    """What it could do for all daemons."""
+    """What it may do for all daemons."""
 
 
 @define(eq=False, kw_only=True)
@@ -54,7 +54,7 @@ class Membership:
     """As it was last recorded."""
     share: Share = field(factory=Share, init=False)
     _others: list[Daemon] | None = field(default=None, init=False)
-    """Those that were seen then; None: nobody has looked yet."""
+    """The other daemons at that time; None: there was no record yet."""
     _until: float = field(default=0.0, init=False)
     """Until when its jobs are its own, by Trio's clock."""
     _running: dict[trio.CancelScope, Job] = field(factory=dict, init=False)
@@ -70,7 +70,7 @@ class Membership:
         return self.own.jobs if trio.current_time() < self._until else frozenset()
 
     def follow(self, share: Share) -> None:
-        """Have another share from now on."""
+        """Use another share from now on."""
         self.share = share
         self._is_changed.set()
 
@@ -92,12 +92,12 @@ class Membership:
                 await self._is_changed.wait()
 
     async def leave(self) -> None:
-        """Delete the record, so that others have its jobs at once; after some seconds without success, don't."""
+        """Delete the record, so that others take its jobs at once; give up after some seconds."""
         with trio.move_on_after(_LEAVING), suppress(StoreUnavailableError):
             await self.database.write(partial(leave, daemon_id=self.own.id))
 
     async def do_alone(self, job: Job, do: Callable[[], Awaitable[None]], stopping: trio.Event) -> None:
-        """Do something while the job is this daemon's own, until `stopping` is set, at which `do` ends by itself."""
+        """Run `do` while the job is this daemon's own, until `stopping` is set, at which `do` ends by itself."""
         while not stopping.is_set():
             await until_any(stopping.wait, partial(self._until_own, job))
             if stopping.is_set():
@@ -135,7 +135,7 @@ class Membership:
         self._is_recorded = trio.Event()
         if self.own.jobs != before and not (is_first and not self._others):
             names = ", ".join(text_of(job.sentence, str) for job in Job if job in self.own.jobs)
-            logger.info(f"of what one daemon does for all, this one does: {names or 'nothing'}")
+            logger.info(f"this daemon's jobs for all daemons: {names or 'nothing'}")
         self._warn([text_of(one, str) for one in differences(seen.alive)])
 
     def _warn(self, found: list[str]) -> None:
@@ -147,7 +147,7 @@ class Membership:
 
 
 def membership(database: Database, clock: Clock, *, part: str | None) -> Membership:
-    """Return the membership of this process, which is not recorded yet, and has no share."""
+    """Return the membership of this process, which is not recorded yet and has an empty share."""
     pid, now = os.getpid(), clock.now()
     own = Daemon(
         id=token_hex(16),
@@ -172,7 +172,7 @@ _STARTED: Final = 19
 def process_of(pid: int) -> str | None:
     """Return what distinguishes a process of this machine from all others that have its pid; None: it can't be seen.
 
-    That is the start of the kernel, the namespace in which the pid counts, and the time of its start in that kernel.
+    It consists of the kernel's boot id, the pid namespace, and the time at which the process started.
     """
     try:
         kernel = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -185,9 +185,9 @@ def process_of(pid: int) -> str | None:
 
 
 def has_ended(daemon: Daemon) -> bool:
-    """Return whether the process of a daemon has certainly ended: it was one of this machine, and is not there anymore.
+    """Return whether the process of a daemon has certainly ended: it ran on this machine, and is not there anymore.
 
-    So a daemon that starts again after a crash has its jobs at once. Of other machines nothing is known.
+    So a daemon that starts again after a crash has its jobs at once. Nothing is known about other machines.
     """
     own = process_of(os.getpid())
     if own is None or own.split()[:-1] != daemon.process.split()[:-1]:

@@ -61,7 +61,7 @@ class SideJob:
     """Something that is done next to the calls."""
 
     do: Callable[[], Awaitable[None]]
-    """Returns once the setup is to end."""
+    """Returns when the setup ends."""
     job: Job | None = None
     """What it does for all daemons on the database; None: each of them does it for itself."""
 
@@ -399,7 +399,7 @@ async def import_what_is_dropped(drop: DropFolder) -> None:
 
 @asynccontextmanager
 async def _alone(folder: Folder) -> AsyncIterator[bool]:
-    """Yield whether no other daemon takes files out of the folder; on worker threads, as its disk may be far away."""
+    """Yield whether no other daemon takes files out of the folder; on worker threads, as its disk may be slow."""
     alone = folder.alone()
     is_alone = await trio.to_thread.run_sync(alone.__enter__)
     try:

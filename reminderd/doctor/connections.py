@@ -294,7 +294,7 @@ def _id_of(database: Target) -> str | None:
 def _not_running(config: Config) -> Finding:
     if config.provider.kind == "sandbox":
         return unknown("daemon", "not checked: it does not run", "reminderd run starts it")
-    text = "does not run, so nobody is called; only a process with --only dial can't be seen here"
+    text = "does not answer here; if the line daemons shows none either, nobody is called"
     return warning("daemon", text, "start it: systemctl start reminderd, or reminderd run")
 
 

@@ -1,4 +1,4 @@
-"""Check a database on a PostgreSQL server: whether it answers, what the server is like, what the rows show."""
+"""Check a database on a PostgreSQL server: whether it answers, how the server is set up, and what the rows show."""
 
 from functools import partial
 
@@ -26,7 +26,7 @@ async def check_server(config: Config, clock: Clock, *, seconds: float) -> list[
     except StoreUnusableError as error:
         return [wrong("database", f"{error}", "correct [database].url, or the server: see postgresql.md")]
     except StoreUnavailableError as error:
-        return [wrong("database", f"{error}", "see whether the server runs, and whether this machine reaches it")]
+        return [wrong("database", f"{error}", "check that the server runs, and that this machine can reach it")]
     found = [*soundness(seen, target.spoken, seconds), schema(seen.version, seen.newest)]
     if seen.server is not None:
         found += server(seen.server, failover_is_lossless=config.database.failover_is_lossless)

@@ -38,7 +38,7 @@ CLOCK_STEP: Final = timedelta(seconds=2)
 """A wall clock that falls behind the monotonic one by this much was set back."""
 
 CLOCKS_DIFFER: Final = timedelta(seconds=1)
-"""From this difference between the database's clock and ours on, somebody should set one of them."""
+"""A larger difference between the database's clock and ours is logged, so that somebody sets one of them."""
 
 STALLED: Final = 15.0
 """Seconds without a turn of the loop, or that the wall clock gained: this process or this machine stood still, for so
@@ -93,7 +93,7 @@ class Poller:
                 self._works_again()
                 if not (planned_some or claimed_some):
                     await self._until_needed(wakes, version)
-                elif self._empty_claims > 1:  # once may be because another daemon was faster
+                elif self._empty_claims > 1:  # once may only mean that another daemon was faster
                     with trio.move_on_after(LOCKED_PAUSE):
                         await stopping.wait()
             self.claims_ended.set()
@@ -120,7 +120,7 @@ class Poller:
             if self._offset is not None:
                 logger.warning(f"the clock was set back by {(self._offset - offset).total_seconds():.0f} s")
             await self.context.database.write(partial(poke, lease=self.context.rules.lease))
-            offset = self._clock_offset()  # the time of a server is known from a transaction
+            offset = self._clock_offset()  # the first transaction has shown the server's time
         elif offset > self._offset + timedelta(seconds=STALLED):  # the machine may have slept
             self.memory.breaker.address.asked_without_answer = True
         self._offset = offset
@@ -162,9 +162,9 @@ class Poller:
             logger.info("the provider asks what to say again, or our address has changed: dialing resumes")
 
     def _room(self, wakes: Wakes, monotonic: float) -> int:
-        """Return how many requests can be sent at once, by lines, pace, pauses and the quiet time after a restore.
+        """Return how many requests can be sent now, by lines, pace, pauses and the quiet time after a restore.
 
-        The claim decides about the pace again, as other daemons send requests, too.
+        The claim checks the pace again, as other daemons send requests, too.
         """
         if wakes.paused or monotonic < self.memory.quiet_until:
             return 0
@@ -244,7 +244,7 @@ class Poller:
         return timedelta(seconds=max(ready_at - monotonic, _SHORTEST_WAIT))
 
     def _ready_at(self, wakes: Wakes, monotonic: float) -> float:
-        """Return when on the monotonic clock the pace, the provider and the quiet after a restore allow a request."""
+        """Return when, by the monotonic clock, pace, provider and the quiet time after a restore allow a request."""
         now = self.context.now()
         paced = (self._pace(wakes).ready_at(now) - now).total_seconds()
         return max(monotonic + paced, self.memory.breaker.next_at(monotonic), self.memory.quiet_until)

@@ -198,7 +198,7 @@ def _of_one(daemon: Daemon, now: datetime) -> Sentence:
         "jobs": [job.sentence for job in Job if job in daemon.jobs] or _NONE,
     }
     return Sentence(
-        "%(place)s, %(version)s, since %(since)s, seen %(seconds)s s ago, does for all: %(jobs)s", values, between=", "
+        "%(place)s, %(version)s, since %(since)s, seen %(seconds)s s ago, jobs for all: %(jobs)s", values, between=", "
     )
 
 

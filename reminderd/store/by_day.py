@@ -13,9 +13,9 @@ from reminderd.store.queries import NEEDS_HUMAN
 from reminderd.store.rows import to_ms
 
 _DAYS: Final = 31
-"""Days that are asked for together."""
+"""How many days are read in one query."""
 
-# Each day is counted by itself: to sort a year's rows by their codes takes three times as long.
+# Each day is counted by itself: sorting a year's rows by their codes takes three times as long.
 _COUNTS_OF_DAY: Final = """
 SELECT {day} AS day, status, response, count(*) AS reminders FROM reminders
  WHERE scheduled_at >= :midnight{day} AND scheduled_at < :midnight{next_day} GROUP BY status, response

@@ -26,8 +26,8 @@ MOST_ROWS: Final = 200
 MOST_BUNDLED: Final = 500
 """How many other waiting reminders of a batch's numbers are read; the rest get separate calls."""
 
-# What another program has locked is left out (`skip_locked`): one of its transactions that stays open would stop all
-# calls. It is claimed once that is over.
+# Rows that another program has locked are left out (`skip_locked`), and claimed after its transaction: otherwise one
+# that stays open would stop all calls.
 _TAKE_CALLS: Final = f"""
 WITH due AS (
     SELECT id FROM call_logs
@@ -66,7 +66,7 @@ WITH woken AS (SELECT id FROM {table} WHERE {condition}{skip_locked})
 UPDATE {table} SET wake_at = :now WHERE id IN (SELECT id FROM woken)
 """
 STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at', 'last_request_at')"
-"""What `standstill` reads, and the pace."""
+"""Reads what `standstill` and the pace need."""
 
 
 @frozen(kw_only=True)
@@ -105,7 +105,7 @@ def claim(
         mint: gives a new unguessable id.
     """
     claims = _Claims(connection, now, rules, witness, mint)
-    # What is asked before anything is read goes to a server in one message.
+    # The statements before the first result is read go to a server in one round trip.
     asked = connection.execute(STANDSTILL)
     claims.keep(capacity.held)
     due = claims.due_call() if capacity.checks else None
@@ -314,5 +314,5 @@ def poke(connection: Connection, now: datetime, *, lease: timedelta | None = Non
 
 
 def _wake(connection: Connection, times: Mapping[str, int], table: str, condition: str) -> None:
-    """Have rows checked now; what another program has locked is checked at its own time."""
+    """Have rows checked now; those that another program has locked are checked at their own time."""
     connection.execute(_WAKE.format(table=table, condition=condition, skip_locked=connection.skip_locked), times)

@@ -1,4 +1,4 @@
-"""What the store needs from a connection of any engine, and one transaction on it: all or nothing."""
+"""The connection that the store needs from each engine, and a transaction on it: all or nothing."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,29 +45,29 @@ class Rows(Protocol):
 class Connection(Protocol):
     """Runs statements with named parameters (`:name`). Only its owner begins and ends transactions.
 
-    Parameters in a sequence, for the `?` of a statement, are for programs other than the store.
+    A statement with `?` takes a sequence; only code outside of the store uses that.
     """
 
     is_hopeful: bool
-    """Whether the transaction is tried without savepoints: its owner makes it again, with them, if anything fails."""
+    """Whether the transaction is tried without savepoints. If anything fails, its owner repeats it with savepoints."""
     has_skipped_savepoint: bool
-    """Whether that has made a difference to it."""
+    """Whether the transaction would have set a savepoint otherwise."""
 
     @property
     def for_update(self) -> str:
-        """Return what a SELECT of rows that will be saved ends with: it keeps other programs from changing them."""
+        """Return how a SELECT of rows that will be saved ends, so that no other program changes them meanwhile."""
 
     @property
     def skip_locked(self) -> str:
-        """Return the same, for rows that may be left out while another program is changing them."""
+        """Return the same, for rows that may be left out while another program has locked them."""
 
     @property
     def leaves_traces(self) -> bool:
-        """Return whether deleted data can still be read in the files until we rewrite them."""
+        """Return whether deleted data can be read in the files until we rewrite them."""
 
     @property
     def identity(self) -> ServerIdentity | None:
-        """Return which server this is, from the first transaction that writes; another object for each session of ours.
+        """Return which server this is, known from the first write transaction on; a new object for each session.
 
         None: the database is a file.
         """
@@ -83,10 +83,10 @@ class Connection(Protocol):
         """Run a statement once for each set of parameters."""
 
     def begin(self) -> datetime | None:
-        """Begin a transaction that writes, once no other one does; return the server's time, None: it has none."""
+        """Begin a transaction that writes, once no other does; return the server's time, or None without a server."""
 
     def server_time(self) -> datetime | None:
-        """Return the server's time, in a transaction that reads; None: it has no clock of its own, so ours counts."""
+        """Return the server's time, in a transaction that reads; None: there is no server, so our clock counts."""
 
     def begin_snapshot(self) -> None:
         """Begin a transaction that only reads, and sees one state of the database."""
@@ -95,11 +95,11 @@ class Connection(Protocol):
         """End the transaction: everything is written if this returns, and nothing if it raises.
 
         Raises:
-            StoreUnavailableError: Nothing was written, or the message says that nobody can know.
+            StoreUnavailableError: Nothing was written, or the message says that this is unknown.
         """
 
     def roll_back(self) -> None:
-        """End the transaction without its work, if one is still open; never raise."""
+        """Undo the transaction, if one is still open; never raise."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -108,22 +108,22 @@ class Connection(Protocol):
         """Return our error for an error of the database, or None if it is a bug or a broken constraint."""
 
     def spoils_all(self, error: BaseException) -> bool:
-        """Return whether this error of one statement means that nothing else of its transaction can be written."""
+        """Return whether, after this error of one statement, nothing else of the transaction can be written."""
 
     def is_passing(self, error: BaseException) -> bool:
-        """Return whether a transaction that failed with this error has left nothing, and may succeed at once."""
+        """Return whether a transaction that failed with this error has written nothing, and may succeed if repeated."""
 
     def refresh_statistics(self) -> None:
-        """Have the engine count its rows anew if the tables have grown a lot: it chooses its ways by them."""
+        """Have the engine update its statistics, from which it plans its queries, if the tables have grown a lot."""
 
     def make_room(self) -> None:
         """Prepare for large transactions."""
 
     def relieve(self) -> None:
-        """After a transaction that could not be written, do outside of one what may help the next; never raise."""
+        """After a transaction that could not be written, do what may help the next one; never raise."""
 
     def skip_seq(self) -> int:
-        """Return a `seq` that no call has or has had, and that those of all later calls exceed."""
+        """Return a `seq` that no call has or has had, and that is lower than those of all later calls."""
 
     def touch(self) -> None:
         """Write something without changing anything."""
@@ -150,7 +150,7 @@ def savepoint(connection: Connection) -> Iterator[None]:
 def is_of_savepoint(connection: Connection, error: Exception) -> bool:
     """Return whether an error that left a savepoint's block has done no harm outside of it.
 
-    It is a bug, a broken constraint, or a row that another program has locked: see `store_error`.
+    Such an error is a bug, a broken constraint, or a row that another program has locked: see `store_error`.
     """
     return not connection.is_hopeful and not connection.spoils_all(error)
 
@@ -160,8 +160,8 @@ def transaction(connection: C, fn: Callable[[C, datetime], T], now: datetime) ->
 
     Args:
         connection: with no transaction open.
-        fn: plain sync code without other effects: it may run twice.
-        now: the time by this machine's clock; a server's own time takes its place.
+        fn: plain sync code without other effects, as it may run twice.
+        now: the time by this machine's clock; with a server, the server's time is used instead.
 
     Raises:
         StoreUnavailableError: The disk is full, another program holds the lock …; nothing was written.
@@ -193,7 +193,7 @@ def snapshot(connection: C, fn: Callable[[C], T]) -> T:
 
 
 def _attempted(connection: Connection, attempt: Callable[[], T]) -> T:
-    """Return the result of an attempt, of a second one if the first failed for a reason that has passed."""
+    """Return the result of an attempt; repeat it once if it may succeed then (`is_passing`)."""
     try:
         try:
             return attempt()

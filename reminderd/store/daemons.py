@@ -1,4 +1,4 @@
-"""The daemons that run on this database: one row of `daemons` for each."""
+"""Read and write the daemons that run on this database: one row of `daemons` for each."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -35,7 +35,7 @@ _JOBS: Final = {str(job): job for job in Job}
 
 @frozen(kw_only=True)
 class Seen:
-    """What a daemon has recorded, and whom it has seen."""
+    """What a daemon has recorded, and which daemons it has seen."""
 
     own: Daemon
     alive: tuple[Daemon, ...]
@@ -48,20 +48,20 @@ def daemons(connection: Connection) -> list[Daemon]:
 
 
 def alive_daemons(connection: Connection, now: datetime) -> list[Daemon]:
-    """Return the daemons that are alive, the oldest first; `now` is our time, a server's own takes its place."""
+    """Return the daemons that are alive, the oldest first; a server's own time replaces `now`."""
     return alive(daemons(connection), connection.server_time() or now)
 
 
 def record(
     connection: Connection, now: datetime, *, daemon: Daemon, wanted: Iterable[Job], ended: Collection[str] = ()
 ) -> Seen:
-    """Record that a daemon is alive, and give it the jobs that no other one has.
+    """Record that a daemon is alive, and give it the wanted jobs that no other one has.
 
     Args:
         connection: in a write transaction.
         now: the time of the transaction.
         daemon: as it was last recorded, or as it begins.
-        wanted: the jobs that its configuration lets it do.
+        wanted: the jobs that its configuration includes.
         ended: the ids of daemons that have certainly ended; their rows are deleted.
     """
     found = [one for one in daemons(connection) if one.id != daemon.id]
@@ -73,7 +73,7 @@ def record(
 
 
 def leave(connection: Connection, _now: datetime, *, daemon_id: str) -> None:
-    """Delete the row of a daemon that stops; others may have its jobs."""
+    """Delete the row of a daemon that stops, so that others can take its jobs."""
     _delete(connection, [daemon_id])
 
 

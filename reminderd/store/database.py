@@ -24,7 +24,7 @@ from reminderd.store.writer import OnSession, Writer
 T = TypeVar("T")
 
 WAITING_WRITES: Final = 1024
-"""How many writes may wait for the writer before it counts as behind: more than webhooks may be in work at a time."""
+"""How many writes may wait for the writer: more than the webhooks that may be in progress."""
 
 _FIRST_PAUSE: Final = 0.1
 """Seconds before a write that must not be lost is tried again; doubled each time, up to …"""
@@ -37,7 +37,7 @@ class Database:
 
     target: Target
     warnings: Sequence[str]
-    """What the admin should know of the engine in use, a sentence each."""
+    """What the admin should know about the engine in use, a sentence each."""
     _writer: Writer = field(repr=False)
     _reads: OnThread = field(repr=False)
     commits: Commits = field(repr=False)

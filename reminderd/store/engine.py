@@ -1,4 +1,4 @@
-"""What `open_database` needs of an engine: its connections on Trio, and a sign of each commit."""
+"""What `open_database` needs from an engine: connections on Trio, and a sign of each commit."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,7 +9,7 @@ from reminderd.store.threads import OnThread
 
 
 class Commits(Protocol):
-    """Shows that something was committed, by whichever process."""
+    """Shows that something was committed, by any process."""
 
     async def version(self) -> int:
         """Return a number that changes with each commit.
@@ -34,4 +34,4 @@ class Connections:
     reads: OnThread
     commits: Commits
     warnings: Sequence[str] = ()
-    """What the admin should know of this engine, a sentence each."""
+    """What the admin should know about this engine, a sentence each."""

@@ -1,4 +1,4 @@
-"""What the doctor wants to know of a database of any engine."""
+"""Examine a database of any engine for the doctor."""
 
 from datetime import datetime
 from functools import partial
@@ -27,11 +27,11 @@ class Examination:
     uncallable: dict[str, int]
     """Why waiting reminders can't be called; not examined in a damaged or old database."""
     provider: str | None = None
-    """The real provider that it was last opened for; None: none, or it is damaged or old."""
+    """The real provider with which it was last opened; None: none, or it is damaged or old."""
     unreached_since: datetime | None = None
     """Since when the provider does not reach our address; None: it does, or the database is damaged or old."""
     unsent: Backlog | None = None
-    """What [results].url has not received, if it is set; None: the database is damaged or old."""
+    """What `[results].url` has not received, if it is set; None: the database is damaged or old."""
     wal_bytes: int = 0
     """The size of the file with commits that are not in the main file yet, if it is a file."""
     server: ServerFacts | None = None
@@ -47,7 +47,7 @@ def examination(
         connection: to the database.
         version: its schema.
         newest: the newest schema that this program knows.
-        mistakes: what is wrong with it; None: that is not known.
+        mistakes: its errors; None: they are not known.
         numbering: which numbers may be called.
     """
     if version < newest or mistakes:

@@ -44,7 +44,7 @@ AND NOT EXISTS (SELECT 1 FROM call_logs WHERE phone_number >= '{ERASED}' AND pho
 """
 """Whether nothing else in the database matters to a call and its reminder, as is so for most reports."""
 # Rows that will be saved are locked when they are read (`for_update`): otherwise a change that another program commits
-# in between would be overwritten. For what is read by an outer join, a statement before it does that.
+# in between would be overwritten. Rows of an outer join can't be locked by it, so this statement locks them before.
 _LOCK: Final = """
 SELECT id FROM reminders
  WHERE id IN (SELECT reminder_id FROM call_reminders WHERE call_id IN ({calls})) ORDER BY id{for_update}
@@ -71,7 +71,7 @@ SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}
   LEFT JOIN reminders AS r ON r.id = m.reminder_id AND c.wake_at IS NOT NULL
  WHERE {_ARE_OTHERS}
 """
-# By an expression, as else all alive calls might be read by their index.
+# An expression, so that its index is not used: PostgreSQL might read all alive calls by it.
 _OTHER_ALIVE_CALLS: Final = _CALLS_WHERE.format(f"(c.wake_at + 0) IS NOT NULL AND {_ARE_OTHERS}")
 _MEMBERS_FROM: Final = len(CALLS.columns)
 _REMINDERS_FROM: Final = _MEMBERS_FROM + len(MEMBERS.columns)
@@ -84,7 +84,7 @@ SELECT {_FACTS}, phone_number FROM (SELECT 1 AS one) AS one LEFT JOIN opt_outs O
 """
 """At least one row."""
 _IS_CALL: Final = "c.id = :id OR c.external_call_id = :external"
-# By an expression, as an index of the column would be read through all calls that have no id of the provider.
+# An expression, so that the column's index is not used to read all calls without an id of the provider.
 _IS_REPORTED: Final = """
 c.id = :attempt OR c.external_call_id = :external
 OR (c.reminder_id = :reminder AND (c.external_call_id || '') IS NULL)
@@ -100,7 +100,7 @@ SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, NULL AS reminder
    AND c.last_sign_at >= :since
  ORDER BY c.seq
 """
-# What another program has locked is checked at its own time.
+# Rows that another program has locked are checked at their own time.
 _WAKE_NUMBER: Final = """
 WITH woken AS (
     SELECT id FROM reminders
@@ -246,7 +246,7 @@ def _load(
     known: Ledger = _NOTHING,
     reminder_ids: Iterable[str] = (),
 ) -> tuple[Ledger, str | None]:
-    """Return the calls for which a condition is true, the reminders that are known or named, and what goes with them.
+    """Return the calls for which a condition is true, the known or named reminders, and what belongs to them.
 
     Returns also the key of the hashes under which calls to erased numbers are stored, if there may be such a call.
 
@@ -282,7 +282,7 @@ def _load(
 
 
 def _others(connection: Connection, rows: "_Rows", reminder_ids: Iterable[str], numbers: Iterable[str]) -> Rows:
-    """Ask for the other calls of some reminders, and the alive ones to some numbers with their reminders."""
+    """Query the other calls of some reminders, and the alive calls to some numbers with their reminders."""
     (known, a), (reminders, b), (to, c) = (
         in_list("call", ["", *rows.calls]),
         in_list("reminder", reminder_ids),
@@ -295,7 +295,7 @@ def _others(connection: Connection, rows: "_Rows", reminder_ids: Iterable[str], 
 
 
 def _lock(connection: Connection, calls: str, parameters: Mapping[str, str | None]) -> None:
-    """Lock the reminders of some calls; nobody waits for that, as its result is not read."""
+    """Lock the reminders of some calls; this takes no round trip of its own, as its result is not read."""
     connection.execute(_LOCK.format(calls=calls, for_update=connection.for_update), parameters)
 
 

@@ -1,4 +1,4 @@
-"""Find the steps of a schema: numbered SQL files, which come with this program for each engine."""
+"""Find the steps of a schema: numbered SQL files, which this program contains for each engine."""
 
 import re
 from importlib import resources
@@ -19,10 +19,10 @@ class Migration:
 
 
 def migrations_of(package: str) -> list[Migration]:
-    """Return all steps that come with this program for an engine, oldest first.
+    """Return all steps that this program contains for an engine, oldest first.
 
     Args:
-        package: the engine's, with the folder `migrations`.
+        package: the engine's package, which has the folder `migrations`.
     """
     files = (resources.files(package) / "migrations").iterdir()
     numbered = [(match, file) for file in files if (match := _FILE_NAME.fullmatch(file.name))]

@@ -1,4 +1,4 @@
-"""Open a connection of the engine that a database needs, for programs without Trio."""
+"""Open a connection to a database, with the engine that it needs, for code without Trio."""
 
 from contextlib import AbstractContextManager, closing
 from datetime import timedelta
@@ -19,7 +19,7 @@ def open_sync(target: Target, *, busy_timeout: timedelta = sqlite.BUSY_TIMEOUT) 
 
     Raises:
         StoreUnusableError: This isn't or can't be our database; the message has its name and the reason in one line.
-        StoreUnavailableError: It is locked, the disk is full, the server is away …: a later try may succeed.
+        StoreUnavailableError: It is locked, the disk is full, the server can't be reached …: a later try may succeed.
     """
     if isinstance(target, PostgresServer):
         with the_extra():
@@ -33,7 +33,7 @@ def open_to_look(target: Target) -> AbstractContextManager[Connection]:
 
     Raises:
         StoreUnusableError: This isn't our database, or its schema is an older or a newer one.
-        StoreUnavailableError: It is locked ….
+        StoreUnavailableError: It is locked, the server can't be reached ….
     """
     if isinstance(target, PostgresServer):
         with the_extra():
@@ -43,11 +43,11 @@ def open_to_look(target: Target) -> AbstractContextManager[Connection]:
 
 
 def provider_of(target: Target) -> str | None:
-    """Return the real provider that an existing database of any schema was last opened for; None: none, or no tables.
+    """Return the real provider with which a database of any schema was last opened; None: none, or there are no tables.
 
     Raises:
         StoreUnusableError: This isn't our database, or a newer reminderd's.
-        StoreUnavailableError: It is locked, the server is away ….
+        StoreUnavailableError: It is locked, the server can't be reached ….
     """
     if isinstance(target, PostgresServer):
         with the_extra():

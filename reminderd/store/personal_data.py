@@ -34,7 +34,7 @@ _TO_PURGE: Final = f"""
        SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
         WHERE m.reminder_id = reminders.id AND c.wake_at IS NOT NULL)
 """
-# The few are taken first: PostgreSQL would otherwise prepare the conditions for all rows, which takes seconds.
+# Few rows are selected first: PostgreSQL would otherwise prepare the conditions for all rows, which takes seconds.
 _NEXT: Final = f"""
 SELECT id, scheduled_at, last_error, {_TO_PURGE} AS to_purge FROM (
            SELECT id, scheduled_at, last_error, updated_at, status, phone_number, message FROM reminders

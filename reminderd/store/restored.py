@@ -1,6 +1,6 @@
-"""Hold back who may have been called since the state to which a database was restored, and pause dialing.
+"""After a database was restored: pause dialing, and fail the reminders whose patients may have been called since.
 
-A restored dump, a restore to an earlier time and a failover that loses commits forget calls that were made.
+A restored dump, a restore to an earlier time and a failover that loses commits forget calls that were placed.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ SELECT {REMINDERS.names} FROM reminders
  ORDER BY scheduled_at, id LIMIT :limit
 """
 _AT_ONCE: Final = 500
-"""How many reminders are decided together."""
+"""How many reminders are decided in one batch."""
 _ALIVE: Final = f"SELECT {CALLS.names} FROM call_logs WHERE wake_at IS NOT NULL"
 _LAST_CHANGE: Final = """
 SELECT max(at) AS at FROM (
@@ -45,27 +45,27 @@ SELECT max(at) AS at FROM (
 
 @frozen(kw_only=True)
 class Cause:
-    """Who restored a database, or noticed it."""
+    """Who restored a database or noticed that it was restored, and why."""
 
     actor: str
     why: str
-    """What has happened, for everybody who sees that nobody is called."""
+    """What has happened, as the reason of the pause."""
     last_change: datetime | None
     """See `last_change`."""
     detail: str | None = None
-    """More of it, for the audit."""
+    """What else the audit records."""
 
 
 def last_change(connection: Connection) -> datetime | None:
-    """Return the newest time in a database: it does not know what happened later. None: nothing ever happened in it."""
+    """Return the newest time in a database, which knows nothing of what happened later; None: it is empty."""
     milliseconds = connection.execute(_LAST_CHANGE).fetchone()["at"]
     return from_ms(milliseconds) if milliseconds else None
 
 
 def hold_restored(connection: Connection, now: datetime, *, cause: Cause, rules: Rules) -> list[Reminder]:
-    """Pause dialing, end all sessions, and fail those reminders whose patients may have been called; return these.
+    """Pause dialing, end all sessions, and fail the reminders whose patients may have been called; return these.
 
-    The time of the restore is kept, because a reminder that may have been called may be missing, and be imported again.
+    The time of the restore is recorded: a reminder that may have been called may be missing, and be imported again.
     """
     log_everybody_out(connection)
     # A server whose clock is behind may have taken over from the one that made the calls.
@@ -91,7 +91,7 @@ def hold_restored(connection: Connection, now: datetime, *, cause: Cause, rules:
 def hold_after(
     connection: Connection, now: datetime, *, actor: str, why: str, rules: Rules
 ) -> tuple[datetime | None, list[Reminder]]:
-    """Hold back who may have been called since the last change in the database; return that, and those reminders."""
+    """Do `hold_restored` from the last change in the database on; return the time of that change, and the reminders."""
     changed = last_change(connection)
     cause = Cause(actor=actor, why=why, last_change=changed)
     return changed, hold_restored(connection, now, cause=cause, rules=rules)
@@ -100,12 +100,12 @@ def hold_after(
 def check_history(
     connection: Connection, now: datetime, *, rules: Rules, failover_is_lossless: bool
 ) -> Callable[[], None] | None:
-    """Hold back who may have been called if a server has another history than before.
+    """Do `hold_restored` if the server may have forgotten calls, as its history shows.
 
-    Return what writes that into the log, once it is committed; None: nothing has happened.
+    Return what logs that after the commit; None: there is nothing to log.
 
     Args:
-        connection: in the first transaction with a session on the server.
+        connection: in the first transaction of a session on the server.
         now: the time of the transaction.
         rules: the clinic's rules.
         failover_is_lossless: see `why_restored`.
@@ -124,8 +124,8 @@ def check_history(
     number = f"{len(held)} reminder{'' if len(held) == 1 else 's'}"
     return partial(
         logger.error,
-        f"{why}, and may have forgotten calls: dialing is paused, and what may have been called has failed ({number})."
-        " Check it (reminderd list --needs-human), then reminderd resume",
+        f"{why}, so calls may have been forgotten: dialing is paused, and reminders that may have been called are"
+        f" marked as failed ({number}). Check them (reminderd list --needs-human), then run reminderd resume",
     )
 
 

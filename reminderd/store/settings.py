@@ -56,13 +56,13 @@ def set_pause(connection: Connection, now: datetime, *, on: bool, reason: str | 
 
 
 LAST_REQUEST_AT: Final = "last_request_at"
-"""The key of the moment at which the last request was sent, if there is a limit on how many a second."""
+"""The key of the moment at which the last request was sent, if there is a limit on calls per second."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def last_request_at(value: str | None) -> datetime | None:
-    """Return the moment in that setting: Unix microseconds, as a millisecond may be longer than from call to call."""
+    """Return the moment in that setting: Unix microseconds, as calls may be less than a millisecond apart."""
     return None if value is None else _EPOCH + int(value) * _MICROSECOND
 
 

@@ -1,6 +1,6 @@
 """Run a connection's sync calls on Trio's worker threads, one at a time.
 
-A call that has begun is never abandoned: it is over when the caller continues, cancelled or not.
+A call that has begun is never abandoned: the caller waits for its end, even if it is cancelled.
 """
 
 from collections.abc import Callable
@@ -14,17 +14,17 @@ T = TypeVar("T")
 
 
 class Runner(Protocol):
-    """Runs a connection's sync calls, one at a time, each to its end."""
+    """Runs a connection's sync calls, one at a time."""
 
     async def __call__(self, call: Callable[[], T], /) -> T:
         """Run `call` and return what it returns, or raise what it raises."""
 
 
 class OnThread(Protocol):
-    """A connection whose calls run on a thread."""
+    """A connection whose calls run on a worker thread."""
 
     async def run(self, fn: Callable[[Connection], T]) -> T:
-        """Run a sync function of the connection, with a single switch of threads."""
+        """Run a sync function that takes the connection, in one call on the thread."""
 
 
 def worker_threads() -> Runner:

@@ -23,7 +23,7 @@ BATCH_LIMIT: Final = 64
 """The most functions in one transaction: it limits how long any of them waits for the others."""
 
 OnSession = Callable[[Connection, datetime], Callable[[], None] | None]
-"""Runs in a transaction; returns what is to be done after its commit, such as a line in the log."""
+"""Runs in a transaction; returns what to do after its commit, such as writing a line to the log."""
 
 _OURS: Final = (StoreUnavailableError, StoreUnusableError)
 
@@ -49,7 +49,7 @@ class Writer:
         clock: Gives each transaction its one timestamp.
         waiting: How many functions may wait.
         committed: Called with the number of functions of each transaction, once it is over.
-        on_session: Begins the first transaction with each session on a server, which may have another history.
+        on_session: Runs first in the first transaction of each session on a server, whose history may have changed.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Writer:
             connection.roll_back()
 
     def _attempt(self, connection: Connection, requests: Sequence[_Request[Any]], *, is_hopeful: bool) -> None:
-        """Run all in one transaction. A hopeful attempt sets no savepoints: if one fails, all do, and it is known soon.
+        """Run all in one transaction. A hopeful attempt sets no savepoints, so that if one of them fails, all do.
 
         Setting them takes longer than most of what is done between them, and failures are rare.
         """
@@ -176,7 +176,7 @@ class Writer:
 
 
 def _may_differ(connection: Connection, requests: Sequence[_Request[Any]], error: BaseException) -> bool:
-    """Return whether a careful attempt, after a hopeful one that failed, may end otherwise for any of the requests."""
+    """Return whether, after a hopeful attempt, one with savepoints may end differently for one of them."""
     if connection.is_passing(error):
         return True
     if isinstance(error, _OURS) or connection.spoils_all(error):
@@ -185,10 +185,10 @@ def _may_differ(connection: Connection, requests: Sequence[_Request[Any]], error
 
 
 def _check_transaction(connection: Connection) -> None:
-    """Do nothing, unless the database has ended the transaction by itself: what follows would be committed alone.
+    """Check that the transaction is still open; otherwise, what follows would be committed without what came before.
 
     Raises:
-        StoreUnavailableError: It has.
+        StoreUnavailableError: The database has ended the transaction by itself.
     """
     if not connection.in_transaction:
         raise StoreUnavailableError("the database gave up the transaction")

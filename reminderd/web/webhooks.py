@@ -1,6 +1,6 @@
-"""Receives a provider's webhooks: body, place, signature, in this order; the provider's own routes answer them.
+"""Receive a provider's webhooks: read the body, take a place, check the signature; the provider's own routes answer.
 
-No web framework is in between: it would take longer than everything else that is done for a webhook.
+They don't pass through the web framework, which would take longer than everything else that is done for a webhook.
 """
 
 import json
@@ -66,15 +66,15 @@ Answered: TypeAlias = Callable[[int], None]
 
 @frozen(kw_only=True)
 class WebhookEndpoint:
-    """What every webhook goes through."""
+    """Receives all webhooks, whatever their route."""
 
     webhooks: Webhooks
     limits: RequestLimits
     in_work: trio.Semaphore
-    """Has a place for each request that may be in work; without one the provider is asked to come again."""
+    """Has a place for each request that may be in progress; without one, the provider is asked to send it again."""
     answered: Answered
     knows_one_call: bool
-    """See `build_app`. A GET is about no certain call, and not served then."""
+    """See `build_app`. A GET names no call, so it is not served then."""
 
     def before(self, app: ASGIFramework) -> ASGIFramework:
         """Return an app that answers the webhooks itself, and leaves everything else to `app`."""
@@ -122,7 +122,7 @@ class WebhookEndpoint:
             return _refused(408, "Request timeout")
         except NoMemoryLeftError:
             return _not_recorded("too many large requests at once")
-        # No place while its body is on the way: slow senders would keep everybody else out.
+        # Only a request with its whole body takes a place: slow senders would keep everybody else out.
         try:
             self.in_work.acquire_nowait()
         except trio.WouldBlock:

@@ -48,6 +48,7 @@ from tests.chaos.simulated import MOODS
 from tests.chaos.tables import CHOICES, Shape
 from tests.chaos.two_processes import SETTLES, WORK_ENDS, TwoProcesses
 from tests.support.builders import ACCOUNT, DAY, HOUR, MINUTE, SECOND
+from tests.support.postgres import skip_without_postgres
 
 pytestmark = pytest.mark.chaos
 
@@ -410,6 +411,10 @@ class ProgramHistoriesOnPostgres(ProgramHistories):
     """The same; what differs is the engine's, not the rules', so fewer of them are enough."""
 
     engine = "postgres"
+
+    def __init__(self) -> None:
+        skip_without_postgres()
+        super().__init__()
 
 
 TestProgramHistories = ProgramHistories.TestCase

@@ -45,6 +45,7 @@ from tests.chaos.two_processes import (
     WORK_ENDS,
 )
 from tests.support.builders import HOUR, MINUTE, NOW, SECOND, able
+from tests.support.postgres import skip_without_postgres
 from tests.support.store import Store
 
 pytestmark = pytest.mark.chaos
@@ -469,6 +470,10 @@ class StoreHistoriesOnPostgres(StoreHistories):
     """The same; what differs is the engine's, not the rules', so fewer of them are enough."""
 
     engine = "postgres"
+
+    def __init__(self) -> None:
+        skip_without_postgres()
+        super().__init__()
 
 
 TestStoreHistories = StoreHistories.TestCase

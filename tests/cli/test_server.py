@@ -52,7 +52,7 @@ def name(database: PostgresDatabase) -> str:
 
 
 def test_the_first_command_that_writes_makes_the_tables(on_server: ServerTerminal, name: str) -> None:
-    assert "there is no table yet" in on_server.type("list", code=1).stderr
+    assert "there are no tables yet" in on_server.type("list", code=1).stderr
     added = on_server.add("--ref", "A-1")
     assert [row["id"] for row in on_server.json("list")] == [added["id"]]
     assert "pause" in on_server.type("pause", "--reason", "fire drill").stdout
@@ -79,7 +79,10 @@ def test_a_status_has_no_disk_and_no_backup_of_a_server(on_server: ServerTermina
 def test_backups_are_left_to_the_servers_own_tools(on_server: ServerTerminal, words: list[str]) -> None:
     on_server.add()
     told = on_server.type("db", *words, code=1)
-    assert told.stderr == "PostgreSQL is backed up with pg_dump or by your provider: see docs/postgresql.md\n"
+    assert (
+        told.stderr
+        == "reminderd does not back up or restore PostgreSQL: use pg_dump and pg_restore, see docs/postgresql.md\n"
+    )
     assert not (on_server.folder / "copy.db").exists()
 
 
@@ -101,7 +104,7 @@ def test_after_a_restore_what_may_have_been_called_is_listed(
 
 
 def test_a_migration_is_explicit(on_server: ServerTerminal, database: PostgresDatabase, name: str) -> None:
-    newest = on_server.type("db", "migrate").stdout.removeprefix(f"{name}: made the tables, schema ").strip()
+    newest = on_server.type("db", "migrate").stdout.removeprefix(f"{name}: created the tables, schema ").strip()
     assert on_server.type("db", "migrate").stdout == f"{name}: schema {newest}, the newest; nothing was changed\n"
     with database.connect() as other:
         other.execute("UPDATE schema_info SET version = version - 1")
@@ -187,9 +190,9 @@ def test_a_database_that_cannot_be_used_takes_one_line(
 ) -> None:
     server = database.server
     line = refused(on_server, server.url(database.name, user=CAREFUL_USER, password=f"{PASSWORD}-not"), *words)
-    assert line.startswith(f"{name}: the server does not accept the password")
+    assert line.startswith(f"{name}: the server does not accept the user or the password of the URL")
     line = refused(on_server, server.url("nobodys", user=CAREFUL_USER), *words)
-    assert "there is no such database on the server" in line
+    assert "the database does not exist on the server" in line
     line = refused(on_server, f"postgresql://{CAREFUL_USER}:{PASSWORD}@127.0.0.1:1/{database.name}", *words)
     assert "the server does not answer (Connection refused)" in line
 
@@ -198,13 +201,13 @@ def test_without_the_extra_nothing_is_tried(on_server: ServerTerminal, monkeypat
     with monkeypatch.context() as patched:
         patched.setitem(sys.modules, "psycopg", None)  # as if it were not installed
         told = {on_server.type(*words, code=2).stderr for words in (["list"], ["pause"], ["run"])}
-    needs = "postgresql:// needs the extra: pip install 'reminderd[postgres]'"
+    needs = "postgresql:// needs an extra: pip install 'reminderd[postgres]'"
     assert told == {f"config.toml: [database].url_file: {needs}\n"}
 
 
 def test_a_url_that_could_be_misread_is_wrong_usage(on_server: ServerTerminal) -> None:
     line = refused(on_server, f"postgresql://{CAREFUL_USER}:{PASSWORD}@x@127.0.0.1/clinic", "list", code=2)
-    assert line.startswith("config.toml: [database].url_file: contains an @ or a / too many")
+    assert line.startswith("config.toml: [database].url_file: contains one @ or / too many")
 
 
 def test_a_help_text_needs_no_server(on_server: ServerTerminal, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_database_url_names_a_server(load: Load, url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql+asyncpg://u:s3cret@host/db", "names a driver with a +"),
+        ("postgresql+asyncpg://u:s3cret@host/db", "names a driver after a +"),
         ("postgresql://u:s3cret@host", "names no database"),
         ("postgresql://u:s3cret@host/", "names no database"),
         ("postgresql://u:s3cret@host/?sslmode=require", "names no database"),
@@ -88,7 +88,7 @@ def test_a_database_url_names_a_server(load: Load, url: str) -> None:
         ("postgresql://host/db?sslmode=require&s3cret=1", "not supported, number 2"),
         ("postgresql://host/db?options=-csynchronous_commit%3Doff", "not supported, number 1"),
         ("postgresql://host/db?target_session_attrs=any", "not supported, number 1"),
-        ("postgresql://host/db?password=a&s3cret", "no value at parameter 2"),
+        ("postgresql://host/db?password=a&s3cret", "no value for parameter 2"),
         ("postgresql://host/db?sslmode=s3cret", "has an sslmode that is not one of disable, allow,"),
         ("postgresql://host/db?user=a&user=b", "parameter 2 twice"),
     ],
@@ -168,7 +168,7 @@ def test_a_configuration_with_a_password_in_its_url_is_a_file_with_secrets(load:
 def test_a_server_needs_the_extra(errors: Errors, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)  # as if it were not installed
     (line,) = errors(None, {"DATABASE_URL": SERVER})
-    assert line == "environment DATABASE_URL: postgresql:// needs the extra: pip install 'reminderd[postgres]'"
+    assert line == "environment DATABASE_URL: postgresql:// needs an extra: pip install 'reminderd[postgres]'"
     with pytest.raises(ConfigError) as caught:
         load(None, {"DATABASE_URL": SERVER})
     assert caught.value.rest is None
@@ -179,18 +179,18 @@ def test_the_single_file_speaks_sqlite_only(errors: Errors, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "psycopg", None)
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     (line,) = errors(None, {"DATABASE_URL": SERVER})
-    assert line.startswith("environment DATABASE_URL: this file speaks SQLite only; expected an installation")
+    assert line.startswith("environment DATABASE_URL: the single file supports only SQLite; expected another")
 
 
 def test_a_file_has_no_failover(errors: Errors) -> None:
     (line,) = errors("[database]\nfailover_is_lossless = true")
-    expected = "is true, and a file of SQLite has no failover; expected false"
+    expected = "is true, but an SQLite file has no failover; expected false"
     assert line == f"config.toml: [database].failover_is_lossless: {expected}"
 
 
 def test_backups_of_a_server_are_a_mistake(errors: Errors) -> None:
     (line,) = errors(f'[database]\nurl = "{SERVER}"\n[backup]\nfolder = "backups"')
-    expected = 'is set, and backups of PostgreSQL are not made by reminderd: see docs/postgresql.md; expected ""'
+    expected = 'is set, but reminderd makes no backups of PostgreSQL: see docs/postgresql.md; expected ""'
     assert line == f"config.toml: [backup].folder: {expected}"
 
 

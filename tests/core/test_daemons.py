@@ -75,7 +75,7 @@ def test_of_different_versions_a_warning_names_each_with_its_machines() -> None:
     [warning] = differences([OURS, evolve(another(), pid=3), third])
     assert text_of(warning, str) == (
         "the daemons run different versions: 1.2.0 on north (pid 1), south (pid 3), 1.3.0 on south (pid 2);"
-        " install the same on all machines, and restart them"
+        " install the same version on all machines, and restart the daemons"
     )
 
 
@@ -83,5 +83,5 @@ def test_of_different_configurations_a_warning_names_the_machines() -> None:
     [warning] = differences([OURS, another(rules_digest="1")])
     assert text_of(warning, str) == (
         "the daemons have different configurations, so calls depend on which one places them: north (pid 1), south"
-        " (pid 2); make the configurations alike, and reload them"
+        " (pid 2); use the same configuration on all machines, and reload the daemons"
     )

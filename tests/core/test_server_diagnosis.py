@@ -45,13 +45,13 @@ def test_a_server_as_it_should_be_needs_nothing() -> None:
 @pytest.mark.parametrize(
     ("facts", "mark", "text"),
     [
-        (evolve(WELL, version=120_009), Mark.WRONG, "PostgreSQL 12, and at least 13 is needed"),
+        (evolve(WELL, version=120_009), Mark.WRONG, "PostgreSQL 12; expected 13 or later"),
         (evolve(WELL, encoding="LATIN1"), Mark.WRONG, "the database's encoding is LATIN1, not UTF8"),
-        (evolve(WELL, missing_rights=("UPDATE on calls",)), Mark.WRONG, "this role lacks a right: UPDATE on calls"),
-        (evolve(WELL, is_encrypted=False), Mark.WRONG, "not encrypted, and all patients' data is sent on it"),
-        (evolve(WELL, is_verified=False), Mark.WARNING, "it is not checked that it leads to the server"),
+        (evolve(WELL, missing_rights=("UPDATE on calls",)), Mark.WRONG, "this role lacks a privilege: UPDATE on calls"),
+        (evolve(WELL, is_encrypted=False), Mark.WRONG, "not encrypted, so patients' data can be read on its way"),
+        (evolve(WELL, is_verified=False), Mark.WARNING, "nothing verifies that the server is the one"),
         (evolve(WELL, unsafe=("fsync = off",)), Mark.WRONG, "fsync = off: a crash of the server can lose calls"),
-        (evolve(WELL, standbys=1), Mark.WARNING, "a failover can forget calls"),
+        (evolve(WELL, standbys=1), Mark.WARNING, "a failover can lose calls"),
         (evolve(WELL, is_pooled=True), Mark.WARNING, "such as PgBouncer"),
         (evolve(WELL, ahead=CLOCKS_APART * 2), Mark.WARNING, "2.0 s ahead of this machine's"),
         (evolve(WELL, ahead=CLOCKS_APART * -2), Mark.WARNING, "2.0 s behind this machine's"),

@@ -57,7 +57,7 @@ def test_what_was_confirmed_and_is_missing_was_lost(
 ) -> None:
     found = evolve(KNOWN, forgotten_at=NOW)
     said = why_restored(known, found, failover_is_lossless=lossless, restored_at=restored_at)
-    assert said == "the server has lost what it had confirmed"
+    assert said == "the server has lost a commit that it had confirmed"
 
 
 def test_a_loss_after_which_all_was_held_back_is_no_new_one() -> None:

@@ -55,7 +55,7 @@ async def test_all_daemons_are_named_and_how_they_differ(tmp_path: Path) -> None
     assert verdict(page).startswith("OK, but the daemons have different configurations")
     assert page.root.one(id="system").all(class_="notice")[0].attributes["class"] == "notice warning"
     assert fact(page, "daemons").count("north (pid 1), 1.2.0, since Mar 2, 2026") == 2
-    assert "does for all: alerts" in fact(page, "daemons")
+    assert "jobs for all: alerts" in fact(page, "daemons")
 
 
 async def test_what_is_wrong_comes_first(tmp_path: Path) -> None:

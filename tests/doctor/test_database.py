@@ -179,4 +179,4 @@ def test_daemons_that_differ_are_a_warning_that_says_what_to_do(config: Config) 
     [finding] = daemons_in(config)
     assert finding.mark is Mark.WARNING
     assert finding.text == "the daemons run different versions: 1.2.0 on north (pid 1), 1.3.0 on north (pid 1)"
-    assert finding.fix == "install the same on all machines, and restart them"
+    assert finding.fix == "install the same version on all machines, and restart the daemons"

@@ -47,7 +47,7 @@ async def looked(config: Config, ask: Asking) -> tuple[LocalDaemon, list[tuple[s
 async def test_a_free_port_is_good(free: str, ask: Asking) -> None:
     found, marks = await looked(at(free), ask)
     assert marks == [("port", Mark.GOOD), ("daemon", Mark.WARNING)]
-    assert found.findings[1].text.startswith("does not run, so nobody is called")
+    assert found.findings[1].text.startswith("does not answer here; if the line daemons shows none")
     assert found.url is None
 
 

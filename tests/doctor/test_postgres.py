@@ -89,7 +89,7 @@ def test_tables_of_a_newer_version_that_this_one_can_use_are_good(config: Config
     with database.connect() as other:
         other.execute("UPDATE schema_info SET needs = 99")
     (found,) = looked(config)
-    assert (found.mark, "upgrade this machine" in found.text) == (Mark.WRONG, True)
+    assert (found.mark, "upgrade reminderd on this machine" in found.text) == (Mark.WRONG, True)
 
 
 def test_what_another_program_has_dropped_is_wrong(config: Config, database: PostgresDatabase) -> None:

@@ -72,8 +72,8 @@ def test_all_daemons_that_are_alive_are_named_with_what_they_do(target: Target) 
             transaction(connection, partial(record, daemon=daemon, wanted=wanted), NOW - timedelta(seconds=3))
     found = lines(seen(config))
     assert found["daemons"] == (
-        "north (pid 1), 1.2.0, since 2026-03-02 10:00:00, seen 3 s ago, does for all: alerts, deleting what is old;"
-        " south (pid 1), 1.3.0, since 2026-03-02 10:00:00, seen 3 s ago, does for all: none"
+        "north (pid 1), 1.2.0, since 2026-03-02 10:00:00, seen 3 s ago, jobs for all: alerts, deleting old data;"
+        " south (pid 1), 1.3.0, since 2026-03-02 10:00:00, seen 3 s ago, jobs for all: none"
     )
     assert found["warning"].startswith("the daemons run different versions: 1.2.0 on north (pid 1), 1.3.0 on south")
 

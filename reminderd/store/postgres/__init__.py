@@ -1,4 +1,4 @@
-"""What only PostgreSQL needs. psycopg is an extra: only modules of this folder import it, when they are asked for."""
+"""What only PostgreSQL needs. psycopg is an extra: only the modules of this folder import it, once they are needed."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from reminderd.store.errors import StoreUnusableError
 
 @contextmanager
 def the_extra() -> Iterator[None]:
-    """Say what to do if psycopg is missing where a module of this folder is imported.
+    """Say what to do if psycopg is missing when the block imports a module of this folder.
 
     Raises:
         StoreUnusableError: It is missing.
@@ -18,6 +18,7 @@ def the_extra() -> Iterator[None]:
         yield
     except ImportError as error:
         if getattr(sys, "frozen", False):
-            raise StoreUnusableError("postgresql:// can't be used: this file speaks SQLite only") from error
-        needs = "postgresql:// needs the extra: pip install 'reminderd[postgres]'"
+            needs = "postgresql:// needs another installation, as the single file supports only SQLite"
+            raise StoreUnusableError(f"{needs}: see docs/postgresql.md") from error
+        needs = "postgresql:// needs an extra: pip install 'reminderd[postgres]'"
         raise StoreUnusableError(needs) from error

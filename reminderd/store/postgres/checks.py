@@ -1,4 +1,4 @@
-"""Check that a database has all that its schema promises: what another program has dropped or disabled."""
+"""Check that a database has everything that its schema defines, which another program may have dropped or disabled."""
 
 import re
 from collections.abc import Iterator
@@ -36,15 +36,15 @@ _ROLE: Final = "SELECT current_setting('session_replication_role') AS role"
 
 
 def take_all_time(connection: Connection) -> None:
-    """Let each statement of this connection take as long as it must: by default, a server ends it after a while."""
+    """Let each statement of this connection take as long as it needs: turn off our timeout."""
     connection.execute("SET statement_timeout = 0")
 
 
 def damage_in(connection: Connection) -> list[str]:
-    """Return what the schema lacks, a sentence each; empty: it is whole. Of the rows themselves, nothing is read."""
+    """Return what the schema lacks, a sentence each; empty: it is complete. The rows themselves are not read."""
     ours = {"ours": sorted(defined("TABLE"))}
     newest = migrations_of("reminderd.store.postgres")[-1].number
-    # What we would miss may be what a newer version has done away with.
+    # A newer version may have removed what this one expects.
     is_newer = connection.execute(_VERSION).fetchone()["version"] > newest
     indexes, triggers = (set(), set()) if is_newer else (defined("INDEX"), defined("TRIGGER"))
     return [
@@ -55,7 +55,7 @@ def damage_in(connection: Connection) -> list[str]:
 
 
 def defined(kind: str) -> set[str]:
-    """Return the names of all that the migrations leave behind of a kind: TABLE, INDEX or TRIGGER."""
+    """Return the names of all objects of a kind, TABLE, INDEX or TRIGGER, that exist after all migrations."""
     found: set[str] = set()
     for step in migrations_of("reminderd.store.postgres"):
         dropped = {name for what, name in _DROPPED.findall(step.sql) if what == kind}
@@ -78,10 +78,10 @@ def _of_the_triggers(connection: Connection, ours: dict[str, list[str]], expecte
     for name in sorted(expected - {row["name"] for row in rows}):
         yield f"the trigger {name} {_MISSING}"
     if connection.execute(_ROLE).fetchone()["role"] == "replica":
-        yield "no trigger works for this role: session_replication_role is replica"
+        yield "no trigger fires for this role: set session_replication_role to origin"
 
 
 def _of_the_constraints(connection: Connection, ours: dict[str, list[str]]) -> Iterator[str]:
     for row in connection.execute(_CONSTRAINTS, ours):
         name, table = row["name"], row["on_table"]
-        yield f"the constraint {name} of {table} was never checked: ALTER TABLE {table} VALIDATE CONSTRAINT {name}"
+        yield f"the constraint {name} of {table} was never validated: ALTER TABLE {table} VALIDATE CONSTRAINT {name}"

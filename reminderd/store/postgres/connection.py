@@ -1,8 +1,8 @@
 """Our connection to a PostgreSQL server, as `reminderd.store.connection` describes it.
 
-In the whole cluster one transaction at a time writes, as with SQLite: the first thing that it does is to take the
-cluster write lock. A statement whose result nobody reads is sent together with the next one, so that a transaction
-takes few messages to the server and back; its error appears there, or at the end of its savepoint.
+In the whole cluster, one transaction at a time writes, as with SQLite: it takes the cluster write lock first. A
+statement whose result nobody reads is sent together with the next one, so that a transaction takes few round trips to
+the server. Its error is then raised by the next statement, or at the end of its savepoint.
 """
 
 import re
@@ -33,12 +33,12 @@ Raw: TypeAlias = psycopg.Connection[Any]
 _TOKEN: Final = re.compile(r"'(?:[^']|'')*'|--[^\n]*|::|:([A-Za-z_]\w*)|(\?)|%")
 
 _KNOW_WITHIN: Final = 60.0
-"""Seconds in which it must be found out whether a COMMIT has happened whose connection was lost."""
+"""Seconds in which to find out whether a COMMIT has happened, after the connection was lost."""
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 
 _LOCKED_FOR: Final = "1s"
-"""How long a transaction waits for a row that another program has locked: the whole cluster waits meanwhile."""
+"""How long a transaction waits for a row that another program has locked, while the whole cluster waits for it."""
 
 _BEGIN: Final = f"""
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
@@ -49,17 +49,17 @@ UPDATE commit_marks SET number = {{number}}, at = reminderd_now() WHERE id = '{{
 SELECT reminderd_now(), needs, CAST('settings' AS regclass)::oid FROM schema_info
 """
 _WAIT_FOR_STANDBY: Final = "SET LOCAL statement_timeout = 0"
-"""A COMMIT that is timed out while it waits for a standby is done all the same, but only on the primary.
+"""A COMMIT whose wait for a standby times out is still done, but only on the primary: so there is no timeout.
 
-This also fails if a statement before it has failed, where COMMIT would only undo everything, and report no error.
+This statement also fails if one before it has failed; COMMIT alone would undo everything and report no error.
 """
 _BEGIN_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _PLAN_FOR_VALUES: Final = "SET LOCAL plan_cache_mode = force_custom_plan"
-"""What staff read has very different numbers of rows: a plan for any of them may read a whole table for a page."""
+"""What staff read may have few rows or very many: a generic plan may read a whole table for one page."""
 _MARK: Final = "INSERT INTO commit_marks (id, number) VALUES (%s, 0) ON CONFLICT (id) DO NOTHING"
 _MARKED: Final = "SELECT number, reminderd_now() FROM commit_marks WHERE id = %s"
 MARKS_KEPT: Final = timedelta(days=30)
-"""Older ones are deleted: they are those of connections that nobody has anymore."""
+"""How long marks are kept: the connections of older ones have ended."""
 # After a restore of single tables, the sequence may be behind.
 _SKIP_SEQ: Final = """
 SELECT setval(sequence, greatest(nextval(sequence), (SELECT coalesce(max(seq), 0) + 1 FROM call_logs)))
@@ -83,7 +83,7 @@ class PostgresRow(tuple[Any, ...]):
 
 
 class _NumberLoader(Loader):
-    """Reads a sum of integers as an integer, as SQLite does."""
+    """Loads a sum of integers as an integer, as SQLite does."""
 
     def load(self, data: Any) -> Any:  # noqa: ANN401 - as psycopg has it
         """Return an integer if it is one."""
@@ -93,12 +93,12 @@ class _NumberLoader(Loader):
 
 @define(eq=False)
 class LazyRows:
-    """The result of a statement that is sent once somebody reads it, or with the next one."""
+    """The result of a statement, which is sent when the result is read, or with a later statement."""
 
     sql: str
     parameters: Parameters
     is_verb: bool
-    """Whether it begins or ends a transaction: such a statement is never prepared, so that a proxy sees its words."""
+    """Whether it begins or ends a transaction: such a statement is never prepared, so that a proxy sees its text."""
     _settle: Callable[[], None]
     cursor: psycopg.Cursor[Any] | None = None
     """None: not sent yet."""
@@ -148,7 +148,7 @@ class ManyRows:
         return sum(one.rowcount for one in self._each)
 
     def fetchone(self) -> None:
-        """Return None: what is run many times returns no rows."""
+        """Return None: a statement with several sets of parameters returns no rows."""
 
     def fetchall(self) -> list[Any]:
         """Return an empty list."""
@@ -161,10 +161,10 @@ class ManyRows:
 
 @define(eq=False)
 class PostgresConnection:
-    """A connection that is made again by itself after it was lost."""
+    """A connection that reconnects by itself after it was lost."""
 
     _connect: Callable[[], Raw]
-    """Makes a connection, in autocommit mode, with all its settings."""
+    """Opens a connection, in autocommit mode, with all its settings."""
     _raw: Raw | None = field(default=None, repr=False, init=False)
     _waiting: list[LazyRows] = field(factory=list, init=False)
     _is_writing: bool = field(default=False, init=False)
@@ -172,9 +172,9 @@ class PostgresConnection:
     _id: str = field(factory=partial(token_hex, 16), init=False)
     """Its row in `commit_marks`."""
     _number: int = field(default=0, init=False)
-    """The number of the last transaction that writes."""
+    """The number of the last transaction that began to write."""
     _committed: int = field(default=0, init=False)
-    """That of the last one which was committed."""
+    """The number of the last one that was committed."""
     _begun_at: datetime | None = field(default=None, init=False)
     _committed_at: datetime | None = field(default=None, init=False)
     """The server's time when that one began."""
@@ -193,7 +193,7 @@ class PostgresConnection:
 
     @property
     def skip_locked(self) -> str:
-        """Return the same, without those that another program has locked."""
+        """Return the same, and leave out the rows that another program has locked."""
         return " FOR UPDATE SKIP LOCKED" if self._is_writing else ""
 
     @property
@@ -207,12 +207,12 @@ class PostgresConnection:
         return not self._is_closed and self._usable.info.transaction_status is not TransactionStatus.IDLE
 
     def execute(self, sql: str, parameters: Parameters = (), /) -> LazyRows:
-        """Run one statement: in a transaction, once its result is read or the transaction ends; else at once."""
+        """Run one statement: at once, or in a transaction, when its result is read or the transaction ends."""
         if sql.startswith("ROLLBACK TO "):
             self._forget_since(sql.removeprefix("ROLLBACK TO "))
         rows = self._put(sql, parameters)
         if sql.startswith("RELEASE") or not (self._is_writing or self._is_reading):
-            self._flush()  # whether a savepoint's work has succeeded must be known at its end
+            self._flush()  # at the end of a savepoint, it must be known whether its work has succeeded
         return rows
 
     def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> ManyRows:
@@ -220,10 +220,10 @@ class PostgresConnection:
         return ManyRows([self.execute(sql, one) for one in parameters])
 
     def begin(self) -> datetime:
-        """Begin a transaction that writes, once no other one of the cluster does; return the server's time.
+        """Begin a transaction that writes, once no other one in the cluster does; return the server's time.
 
         Raises:
-            StoreUnavailableError: The server is away, or another program holds the lock for too long.
+            StoreUnavailableError: The server can't be reached, or another program holds the lock for too long.
             StoreUnusableError: The database was upgraded, and this program is too old for it.
         """
         self._number += 1
@@ -232,7 +232,7 @@ class PostgresConnection:
         except psycopg.Error as error:
             if not is_lost(error):
                 raise
-            self._drop()  # while nothing was to be done, the server may have ended our connection
+            self._drop()  # the server may have ended our connection while it was idle
             now, needs = self._begun_here()
         self._is_writing = True
         refuse_if_it_needs_more(needs, self._newest)
@@ -253,7 +253,7 @@ class PostgresConnection:
         """End the transaction. If the connection is lost meanwhile, find out on another one whether it was written.
 
         Raises:
-            StoreUnavailableError: Nothing was written, or the message says that nobody can know.
+            StoreUnavailableError: Nothing was written, or the message says that this is unknown.
         """
         self._put(_WAIT_FOR_STANDBY, (), is_verb=True)
         self._put("COMMIT", (), is_verb=True)
@@ -270,9 +270,9 @@ class PostgresConnection:
         self._committed, self._committed_at = self._number, self._begun_at
 
     def roll_back(self) -> None:
-        """End the transaction without its work, if one is still open.
+        """Undo the transaction, if one is still open.
 
-        One that only reads is committed: after a ROLLBACK, psycopg has all statements prepared anew.
+        One that only reads is committed: after a ROLLBACK, psycopg prepares all statements again.
         """
         self._waiting.clear()
         verb = "COMMIT" if self._is_reading else "ROLLBACK"
@@ -297,17 +297,17 @@ class PostgresConnection:
         return store_error(error) is not None and not is_of_one_statement(error)
 
     def is_passing(self, error: BaseException) -> bool:
-        """Return whether the server asks for the transaction again, or the connection was lost before its end."""
+        """Return whether the server asks to repeat the transaction, or the connection was lost before its end."""
         return is_collision(error) or is_lost(error)
 
     def refresh_statistics(self) -> None:
         """Do nothing: the server does that by itself."""
 
     def make_room(self) -> None:
-        """Do nothing: the server decides about its memory."""
+        """Do nothing: the server manages its memory."""
 
     def relieve(self) -> None:
-        """Do nothing: the server gives back by itself what it can."""
+        """Do nothing: the server frees by itself what it can."""
 
     def skip_seq(self) -> int:
         """Return a `seq` that all later calls exceed."""
@@ -322,17 +322,17 @@ class PostgresConnection:
 
     @property
     def _usable(self) -> Raw:
-        """Return the server's connection, after making one if there is none."""
+        """Return the open connection, or open one if there is none."""
         if self._raw is None or self._raw.closed:
             self._raw = self._connect()
         return self._raw
 
     def _begun_here(self) -> tuple[int, int]:
-        """Begin a transaction that writes on a server that we know; return its time, and what the schema needs."""
+        """Begin a transaction that writes, on a server that we have identified; return its time and `needs`."""
         if self._usable is not self._met:
             self._meet(self._usable)
         now, needs, table = self._begun()
-        if self.identity is not None and table != self.identity.table:  # a dump was restored while we were connected
+        if self.identity is not None and table != self.identity.table:  # a dump was restored meanwhile
             self._usable.execute("ROLLBACK", prepare=False)
             self._meet(self._usable)
             now, needs, _ = self._begun()
@@ -340,23 +340,23 @@ class PostgresConnection:
 
     def _meet(self, raw: Raw) -> None:
         """Find out which server this is, and leave our mark on it."""
-        # Written ahead: a row that another session is still inserting can't be waited for.
+        # Inserted before it is needed: a row that another session is still inserting can't be locked.
         raw.execute(_MARK, (self._id,))
         number, now = raw.execute(_MARKED, (self._id,)).fetchone() or (0, 0)
         committed_at, forgotten_at = self._committed_at, None
-        # A machine may have slept for so long that its mark was deleted.
+        # A machine may have slept so long that its mark was deleted.
         if committed_at is not None and number < self._committed and from_ms(now) - committed_at < MARKS_KEPT:
             forgotten_at = committed_at
         self.identity, self._met = evolve(identity_of(raw), forgotten_at=forgotten_at), raw
 
     def _begun(self) -> tuple[int, int, int]:
-        """Send the beginning of a transaction; return the server's time, the schema's needs, and what `settings` is."""
+        """Begin a transaction; return the server's time, the schema's needs, and the OID of `settings`."""
         cursor = self._usable.execute(_BEGIN.format(number=self._number, id=self._id).encode(), prepare=False)
         while cursor.nextset():
             pass
         found = cursor.fetchone()
         if found is None:
-            raise StoreUnusableError("the table schema_info is empty: nobody knows which schema the tables have")
+            raise StoreUnusableError("the table schema_info is empty, so the schema is unknown: restore a backup")
         return found[0], found[1], found[2]
 
     def _put(self, sql: str, parameters: Parameters, *, is_verb: bool = False) -> LazyRows:
@@ -365,15 +365,15 @@ class PostgresConnection:
         return rows
 
     def _forget_since(self, savepoint: str) -> None:
-        """Drop what waits since a savepoint: it would be undone anyway, and if it failed, the rollback would, too."""
+        """Drop what waits since a savepoint: it would be undone anyway, and an error in it would stop the rollback."""
         begins = [place for place, one in enumerate(self._waiting) if one.sql == f"SAVEPOINT {savepoint}"]
         del self._waiting[begins[-1] + 1 if begins else 0 :]
 
     def _flush(self) -> None:
-        """Send everything that waits, in one message, and take all results."""
+        """Send everything that waits at once, and take all results."""
         waiting, self._waiting = self._waiting, []
         if self._is_closed and (self._is_writing or (self._is_reading and waiting[0].sql != _BEGIN_SNAPSHOT)):
-            # On another connection, the rest would be done without what came before, and without the lock.
+            # A new connection would do the rest without what came before, and without the lock.
             raise psycopg.OperationalError("the connection was lost in the middle of a transaction")
         if len(waiting) == 1:
             waiting[0].send(self._usable)
@@ -383,7 +383,7 @@ class PostgresConnection:
                     one.send(self._usable)
 
     def _drop(self) -> None:
-        """Close the server's connection; the next statement makes another one."""
+        """Close the connection to the server; the next statement opens another one."""
         raw, self._raw = self._raw, None
         if raw is not None:
             with suppress(psycopg.Error):
@@ -392,10 +392,10 @@ class PostgresConnection:
     def _has_happened(self) -> bool:
         """Return whether the last transaction that writes was committed.
 
-        Its mark is read on a new connection, and locked: so the old session has ended, in one way or the other.
+        Its mark is read and locked on a new connection, which waits until the old session has committed or undone it.
 
         Raises:
-            StoreUnavailableError: Nobody can know: the server is away.
+            StoreUnavailableError: This is unknown, as the server can't be reached.
         """
         deadline, pause = time.monotonic() + _KNOW_WITHIN, _FIRST_PAUSE
         while time.monotonic() < deadline:
@@ -406,14 +406,14 @@ class PostgresConnection:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         raise StoreUnavailableError(
-            "the connection to the server was lost while it was told to write, and the server is away: whether it was"
-            " written is unknown until it is back"
+            "the connection to the server was lost during a COMMIT, and the server can't be reached: whether it has"
+            " committed is unknown until it answers again"
         )
 
 
 @lru_cache(maxsize=2048)
 def translated(sql: str) -> str:
-    """Return a statement with psycopg's marks for its parameters in place of `:name` and `?`."""
+    """Return a statement with psycopg's placeholders in place of `:name` and `?`."""
 
     def replaced(token: "re.Match[str]") -> str:
         name, is_unnamed = token[1], token[2]
@@ -425,7 +425,7 @@ def translated(sql: str) -> str:
 
 
 def named_rows(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Any]:
-    """Return what makes a row of a cursor's values: psycopg's row factory."""
+    """Return the function that makes a row of a cursor's values, as psycopg's row factory."""
     columns, result = _columns(cursor), cursor.pgresult
     if not columns or result is None:
         return tuple

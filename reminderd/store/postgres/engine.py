@@ -21,13 +21,13 @@ from reminderd.store.threads import Runner, worker_threads
 T = TypeVar("T")
 
 CHANNEL = "reminderd"
-"""What the tables notify of each change."""
+"""The channel that the tables notify of each change."""
 
 LOOK_ANYWAY = 5.0
-"""Seconds after which a task that waits for a commit looks for it: a notification is a hint, and can be lost."""
+"""Seconds after which a task that waits for a commit looks anyway: a notification is only a hint, and can be lost."""
 
 _BEAT = 0.25
-"""Seconds, at most, in which a caller of `another` gets an answer."""
+"""The longest time, in seconds, that `another` waits."""
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
 
@@ -46,14 +46,14 @@ class ThreadConnection:
 
 @define(eq=False)
 class Notified:
-    """Counts what the server notifies us of."""
+    """Counts the server's notifications."""
 
     _count: int = field(default=0, init=False)
     _changed: trio.Event = field(factory=trio.Event, init=False)
     _looked_at: float = field(default=0.0, init=False)
     """When somebody last had a reason to look."""
     _is_unreached: bool = field(default=False, init=False)
-    """Whether the admin was told that notifications don't reach us."""
+    """Whether the log has said that notifications don't reach us."""
 
     async def version(self) -> int:
         """Return a number that changes with each commit; while we are not notified of them, every five seconds."""
@@ -78,7 +78,7 @@ class Notified:
         self._changed = trio.Event()
 
     async def listen(self, server: PostgresServer) -> None:
-        """Count until cancelled, and connect again whenever the connection is lost."""
+        """Count until cancelled, and reconnect whenever the connection is lost."""
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -99,7 +99,7 @@ class Notified:
                 raw.close()
 
     async def _count_notifications(self, raw: Raw, patience: float) -> None:
-        """Count what comes, and once whenever nothing has come for so many seconds."""
+        """Count each notification, and once whenever none has come for so many seconds."""
         while True:
             with trio.move_on_after(patience):
                 while not _takes_notification(raw):
@@ -110,8 +110,8 @@ class Notified:
     def _warn_if_unreached(self, *, is_reached: bool) -> None:
         if not (is_reached or self._is_unreached):
             logger.warning(
-                "the server's notifications don't reach us, so commits of others are seen up to five seconds later:"
-                " is there a pooler in between? Connect directly"
+                "the server's notifications don't reach this daemon, so other programs' commits are seen up to 5 s"
+                " later. Is there a connection pooler in between? Connect to PostgreSQL directly"
             )
         self._is_unreached = not is_reached
 

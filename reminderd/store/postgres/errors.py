@@ -1,4 +1,7 @@
-"""Tell by an error of PostgreSQL what the caller can do next; https://www.postgresql.org/docs/current/errcodes-appendix.html."""
+"""Decide what an error of PostgreSQL means for the caller.
+
+See https://www.postgresql.org/docs/current/errcodes-appendix.html.
+"""
 
 import re
 from typing import Final
@@ -15,25 +18,25 @@ _STATEMENT_TIMEOUT: Final = "57014"
 _IDLE_TIMEOUT: Final = "25P03"
 
 _UNAVAILABLE: Final = {
-    _DEADLOCK: "another program's transaction and ours have waited for each other",
+    _DEADLOCK: "a deadlock with another program's transaction",
     _SERIALIZATION: "another program has changed the same rows",
     _LOCK_TIMEOUT: "another program holds a lock",
     _STATEMENT_TIMEOUT: "the server took too long",
-    "25006": "the server can't be written: it is a replica, or read-only",
+    "25006": "the server does not accept writes: it is a standby, or read-only",
     "25P02": "the transaction had failed before",
-    _IDLE_TIMEOUT: "the transaction stood idle for too long",
+    _IDLE_TIMEOUT: "the transaction was idle for too long",
     "53100": "the server's disk is full",
     "53200": "the server is out of memory",
-    "53300": "the server has no connection left for us",
+    "53300": "the server has no free connection",
     "57P01": "the server is being stopped",
     "57P02": "the server has crashed",
     "57P03": "the server is starting or stopping",
 }
 _UNAVAILABLE_CLASSES: Final = ("08", "40", "53", "55", "57", "58")
 _UNUSABLE: Final = {
-    "28000": "the server does not let this user in",
-    "28P01": "the server does not accept the password",
-    "3D000": "there is no such database on the server",
+    "28000": "the server rejects this user",
+    "28P01": "the server does not accept the user or the password of the URL",
+    "3D000": "the database does not exist on the server",
     "42501": "the user lacks a privilege",
     "42P01": "a table is missing",
     "42703": "a column is missing",
@@ -43,15 +46,15 @@ _UNUSABLE: Final = {
 _REFUSALS: Final = (
     ("password authentication failed", _UNUSABLE["28P01"]),
     ("no password supplied", "the server asks for a password, and the URL has none"),
-    ("no pg_hba.conf entry", "the server does not let this machine or this user in"),
+    ("no pg_hba.conf entry", "the server's pg_hba.conf does not allow this machine or this user"),
     ("FATAL:  role ", _UNUSABLE["28000"]),
     ("FATAL:  database ", _UNUSABLE["3D000"]),
-    ("SSL was required", "no encrypted connection as the URL asks for it"),
-    ("certificate", "the server has not proved that it is the one in the URL"),
+    ("SSL was required", "the server does not offer the encryption that the URL requires"),
+    ("certificate", "the server could not be verified by its certificate"),
 )
 _ABSENCES: Final = (
-    ("read-only", "no server of the URL can be written now: replicas only read"),
-    ("failed to resolve host", "the name of the server is not known"),
+    ("read-only", "no server in the URL accepts writes now: all are standbys, or read-only"),
+    ("failed to resolve host", "the server's host name can't be resolved"),
     ("timeout expired", "the server does not answer in time"),
     ("refused", "the server does not answer"),
     ("No such file", "the server does not answer"),
@@ -60,9 +63,9 @@ _ABSENCES: Final = (
     ("too many c", _UNAVAILABLE["53300"]),
     ("connection slots are reserved", _UNAVAILABLE["53300"]),
 )
-"""What libpq says, or hands on from a server without its code, when no connection can be made, and what it means.
+"""Parts of the messages when no connection can be made, and what they mean; libpq gives no code for them.
 
-After what the first of them mean, somebody must correct something; the others may pass.
+After a refusal, somebody must correct something; an absence may pass.
 """
 
 
@@ -81,7 +84,7 @@ def store_error(error: BaseException) -> StoreUnavailableError | StoreUnusableEr
 
 
 def is_lost(error: BaseException) -> bool:
-    """Return whether the connection was lost, so that nothing is known of what was under way."""
+    """Return whether the connection was lost, so that the result of the last statement is unknown."""
     if not isinstance(error, psycopg.Error):
         return False
     code = error.sqlstate
@@ -91,22 +94,22 @@ def is_lost(error: BaseException) -> bool:
 
 
 def is_of_one_statement(error: BaseException) -> bool:
-    """Return whether only one statement has failed, for having waited too long."""
+    """Return whether only one statement has failed, because it took or waited too long."""
     return isinstance(error, psycopg.Error) and error.sqlstate in {_LOCK_TIMEOUT, _STATEMENT_TIMEOUT}
 
 
 def is_collision(error: BaseException) -> bool:
-    """Return whether the server has undone the transaction because of another program's, and asks for it again."""
+    """Return whether the server has undone the transaction because of another one, so that it can be repeated."""
     return isinstance(error, psycopg.Error) and error.sqlstate in {_DEADLOCK, _SERIALIZATION}
 
 
 def first_line(error: psycopg.Error) -> str:
-    """Return what the server or libpq says, in one line."""
+    """Return the first line of the server's or libpq's message."""
     return error.diag.message_primary or str(error).partition("\n")[0]
 
 
 def _unconnected(error: psycopg.Error) -> StoreUnavailableError | StoreUnusableError:
-    """Return our error for a connection that was lost, or that could not be made."""
+    """Return our error for a connection that was lost, or that could not be opened."""
     line = first_line(error)
     reason = _BEFORE_THE_REASON.sub("", line)
     for words, meaning in _REFUSALS:

@@ -1,4 +1,4 @@
-"""Examine a database on a server as it is, for the doctor; nothing is written."""
+"""Examine a database on a server for the doctor; nothing is written."""
 
 import time
 from contextlib import closing
@@ -29,14 +29,14 @@ def examine(server: PostgresServer, *, seconds: float, numbering: Numbering, clo
     """Examine a server, and the database if it has tables.
 
     Args:
-        server: where it is.
+        server: the database to examine.
         seconds: how long reading the rows may take.
         numbering: which numbers may be called.
-        clock: ours, which is compared with the server's.
+        clock: our clock, which is compared with the server's.
 
     Raises:
         StoreUnusableError: It can't be used, or isn't ours.
-        StoreUnavailableError: The server is away ….
+        StoreUnavailableError: The server can't be reached ….
     """
     newest = migrations()[-1].number
     with named(server):

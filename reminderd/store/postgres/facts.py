@@ -18,7 +18,7 @@ _SETTINGS: Final = """
 SELECT name || ' = ' || setting FROM pg_settings
  WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name
 """
-# Of the audit, nothing is changed; and only migrations write what the schema is.
+# Rows of `audit` are only added, and only migrations write `schema_info`.
 _RIGHTS: Final = """
 SELECT string_agg(right_name, ', ' ORDER BY place), relname
   FROM pg_class CROSS JOIN (VALUES (1, 'SELECT'), (2, 'INSERT'), (3, 'UPDATE'), (4, 'DELETE')) AS r (place, right_name)
@@ -31,7 +31,7 @@ SELECT string_agg(right_name, ', ' ORDER BY place), relname
 _MAY_MAKE_TABLES: Final = """
 SELECT to_regclass('reminders') IS NOT NULL OR coalesce(has_schema_privilege(current_schema(), 'CREATE'), FALSE)
 """
-# Of another role's connections, a role without rights sees only that they are there.
+# A role without privileges sees only that other roles' connections exist.
 _STANDBYS: Final = """
 SELECT count(*) FROM pg_stat_replication WHERE coalesce(application_name, '') NOT IN ('pg_basebackup', 'pg_receivewal')
 """
@@ -102,7 +102,7 @@ def _compared(connection: "psycopg.Connection[Any]", now: Callable[[], datetime]
 
 
 def _is_near(connection: "psycopg.Connection[Any]") -> bool:
-    """Return whether the connection does not leave this machine: it is a Unix socket, or to a loopback address."""
+    """Return whether the connection stays on this machine: by a Unix socket, or to a loopback address."""
     address = connection.info.hostaddr
     return not address or ip_address(address.partition("%")[0]).is_loopback
 

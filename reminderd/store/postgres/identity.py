@@ -1,4 +1,4 @@
-"""Find out which server this is, and which of its histories it has; no function that needs a superuser is called."""
+"""Find out which server this is, and on which timeline; no function that needs a superuser is called."""
 
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ from reminderd.store.postgres.errors import is_lost
 
 PlainConnection = psycopg.Connection[Any]
 
-# Unlike that of the file behind it, a table's own number outlasts VACUUM FULL. No migration may make this table anew.
+# A table keeps its OID through VACUUM FULL; its file gets a new number. No migration may create this table again.
 _PLACE: Final = """
 SELECT (SELECT oid FROM pg_database WHERE datname = current_database()), CAST('settings' AS regclass)::oid,
        has_function_privilege(to_regprocedure('pg_control_system()'), 'EXECUTE'),
@@ -21,7 +21,7 @@ _TIMELINE: Final = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()),
 
 
 def identity_of(connection: PlainConnection) -> ServerIdentity:
-    """Return what can be known of a server.
+    """Return what the server shows of its identity.
 
     Args:
         connection: with no transaction open, and with autocommit.
@@ -41,7 +41,7 @@ def identity_of(connection: PlainConnection) -> ServerIdentity:
 
 
 def _asked(connection: PlainConnection, sql: str) -> int | None:
-    """Return what a function says; None: managed servers and PostgreSQL's relatives may refuse it."""
+    """Return the value of a function; None: the server refuses it, as managed servers and PostgreSQL's forks may."""
     try:
         found = connection.execute(sql.encode()).fetchone()
     except psycopg.Error as error:

@@ -1,8 +1,8 @@
-"""Make the tables in an empty database, and upgrade them when the admin says so: all steps that are missing or none.
+"""Create the tables in an empty database; upgrade them when the admin asks for it: all missing steps, or none.
 
 Several machines use the database, and not all are upgraded at once. A step that only adds something leaves
-`schema_info.needs` as it is, and the older programs go on. One that they can't live with says in its first lines
-`-- needs: N`, its own number: they stop before their next transaction.
+`schema_info.needs` as it is, and older programs go on. A step with which older programs can't work has a comment
+`-- needs: N` with its own number in its first lines: they stop before their next transaction.
 """
 
 import re
@@ -18,7 +18,7 @@ from reminderd.store.migrations import Migration, migrations_of
 from reminderd.store.postgres.errors import first_line, store_error
 
 CLUSTER_WRITE_LOCK: Final = 0x72656D64
-"""The key of the advisory lock that each transaction takes first which writes; the first migration has it, too."""
+"""The key of the advisory lock that a transaction takes before it writes; the first migration has it, too."""
 
 OLDEST_SERVER: Final = 13
 
@@ -26,7 +26,7 @@ _HEAD: Final = re.compile(r"(?:--.*\n)*")
 _NEEDS: Final = re.compile(r"^-- needs: (\d+)$", re.MULTILINE)
 _OURS: Final = frozenset({"schema_info", "commit_marks", "reminders", "call_logs", "settings"})
 
-# Those of an extension are nobody's tables: a server may have its statistics there.
+# Tables and views of an extension don't count: a server may have its statistics there.
 _NAMES: Final = """
 SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
  WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -34,7 +34,7 @@ SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnames
                     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 """
 
-# The lock is a statement of its own: the next one sees what was committed while this one waited.
+# The lock is taken in a statement of its own, so that the next one sees what was committed meanwhile.
 _BEGIN: Final = f"""
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 SET LOCAL lock_timeout = '5s';
@@ -43,7 +43,7 @@ SET LOCAL standard_conforming_strings = on;
 SELECT pg_advisory_xact_lock({CLUSTER_WRITE_LOCK});
 """
 
-# The functions keep this path: they find our tables, whatever the path of the program that fires a trigger.
+# Our functions are created with this path, so that they find our tables whatever path the calling program has.
 _KEEP_TO_OUR_SCHEMA: Final = "SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', TRUE)"
 
 PlainConnection = psycopg.Connection[Any]
@@ -51,12 +51,12 @@ PlainConnection = psycopg.Connection[Any]
 
 @frozen
 class Schema:
-    """What the tables of a database are."""
+    """Which schema the tables of a database have."""
 
     version: int
     """The number of the last migration."""
     needs: int
-    """The oldest schema that a program must know to use them."""
+    """The schema that a program must know at least to use them."""
 
 
 def migrations() -> list[Migration]:
@@ -65,7 +65,7 @@ def migrations() -> list[Migration]:
 
 
 def schema_of(connection: PlainConnection) -> Schema | None:
-    """Return what the tables of this database are; None: it has none.
+    """Return the schema of this database's tables; None: it has none.
 
     Raises:
         StoreUnusableError: They are another program's.
@@ -74,10 +74,10 @@ def schema_of(connection: PlainConnection) -> Schema | None:
     if not names:
         return None
     if not names >= _OURS:
-        raise StoreUnusableError("made by another program, not by reminderd: give it a database of its own")
+        raise StoreUnusableError("made by another program, not by reminderd: give reminderd a database of its own")
     row = connection.execute("SELECT version, needs FROM schema_info").fetchone()
     if row is None:
-        raise StoreUnusableError("the table schema_info is empty: nobody knows which schema the tables have")
+        raise StoreUnusableError("the table schema_info is empty, so the schema is unknown: restore a backup")
     return Schema(version=row[0], needs=row[1])
 
 
@@ -89,12 +89,13 @@ def refuse_if_it_needs_more(needs: int, newest: int) -> None:
     """
     if needs > newest:
         raise StoreUnusableError(
-            f"upgraded by a newer reminderd (needs schema {needs}, this one knows {newest}): upgrade this machine, too"
+            f"upgraded by a newer reminderd (needs schema {needs}, this one knows {newest}):"
+            " upgrade reminderd on this machine, too"
         )
 
 
 def make_or_check(connection: PlainConnection, steps: list[Migration]) -> list[str]:
-    """Make the tables if the database is empty, and return the names of the steps; else see whether they can be used.
+    """Create the tables if the database is empty, and return the names of the steps; else check that they can be used.
 
     Raises:
         StoreUnusableError: They are another program's, too new, or older: only `migrate` upgrades them.
@@ -114,9 +115,9 @@ def make_or_check(connection: PlainConnection, steps: list[Migration]) -> list[s
 
 
 def migrate(connection: PlainConnection, steps: list[Migration]) -> list[str]:
-    """Apply those of `steps` that the database has not had, in one transaction, and return their names.
+    """Apply the missing `steps` in one transaction, and return their names.
 
-    Several processes may try at once: one of them does all the work. Daemons wait meanwhile.
+    Several processes may try at once: one of them does all the work. Daemons wait until it is done.
 
     Args:
         connection: with no transaction open, and with autocommit.
@@ -159,7 +160,7 @@ def _needs(step: Migration) -> int:
 
 
 def _refuse_unfit_server(connection: PlainConnection) -> None:
-    """Do nothing if the tables can be made here.
+    """Do nothing if the tables can be created here.
 
     Raises:
         StoreUnusableError: They can't.
@@ -169,14 +170,15 @@ def _refuse_unfit_server(connection: PlainConnection) -> None:
         raise StoreUnusableError(f"PostgreSQL {version} is too old: expected {OLDEST_SERVER} or later")
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
-        raise StoreUnusableError(f"its encoding is {encoding}: expected UTF8 (CREATE DATABASE … ENCODING 'UTF8')")
+        again = "create it again with ENCODING 'UTF8' TEMPLATE template0"
+        raise StoreUnusableError(f"its encoding is {encoding}; expected UTF8: {again}")
     if connection.execute("SELECT 1 WHERE current_schema() IS NULL").fetchone():
-        raise StoreUnusableError("no schema of the search_path exists: CREATE SCHEMA, or correct the search_path")
+        raise StoreUnusableError("no schema in the search_path exists: create one, or correct the search_path")
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn PostgreSQL's errors into ours, those of a step, too."""
+    """Turn PostgreSQL's errors into ours, also those of a step."""
     try:
         yield
     except psycopg.errors.LockNotAvailable as error:
@@ -185,7 +187,7 @@ def _translated() -> Iterator[None]:
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreUnusableError(
-            f"{first_line(error)}: expected the owner of the database, or of its tables; nothing was changed"
+            f"{first_line(error)}; nothing was changed: use the role that owns the database and its tables"
         ) from error
     except psycopg.Error as error:
         raise store_error(error) or StoreUnusableError(f"{first_line(error)}; nothing was changed") from error

@@ -1,4 +1,4 @@
-"""Connect to a PostgreSQL server once all is true of it that must be."""
+"""Connect to a PostgreSQL server, and check that its database can be used."""
 
 import socket
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from reminderd.store.postgres.errors import store_error
 from reminderd.store.postgres.migrate import make_or_check, migrate, migrations, refuse_if_it_needs_more, schema_of
 from reminderd.store.settings import real_provider
 
-# A call on a worker thread can't be abandoned: each of them must end by itself.
+# A call on a worker thread can't be abandoned, so each must end by itself.
 _PATIENCE: Final[dict[str, int | str]] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -35,7 +35,7 @@ _PATIENCE: Final[dict[str, int | str]] = {
     "target_session_attrs": "read-write",
     "client_encoding": "utf8",
 }
-# Of what we ask, nothing takes as long as it would take to compile it.
+# For our short queries, JIT compilation would take longer than the query.
 _SETTINGS: Final = """
 SET lock_timeout = '5s'; SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '5min';
 SET TimeZone = 'UTC'; SET standard_conforming_strings = on; SET DateStyle = 'ISO';
@@ -57,11 +57,11 @@ class Upgrade:
 
 @contextmanager
 def open_sync(server: PostgresServer) -> Iterator[PostgresConnection]:
-    """Open a connection that reads and writes, and close it at the end; in an empty database, make the tables first.
+    """Open a connection that reads and writes, and close it at the end; in an empty database, create the tables first.
 
     Raises:
         StoreUnusableError: This isn't or can't be our database; the message has its name and the reason in one line.
-        StoreUnavailableError: The server is away, or has no room for us.
+        StoreUnavailableError: The server can't be reached, or has no free connection.
     """
     connection = open_connection(server)
     try:
@@ -76,13 +76,13 @@ def open_to_look(server: PostgresServer) -> Iterator[PostgresConnection]:
 
     Raises:
         StoreUnusableError: It has no tables, or their schema is an older or a newer one.
-        StoreUnavailableError: The server is away ….
+        StoreUnavailableError: The server can't be reached ….
     """
     connection = PostgresConnection(partial(connect, server))
     with named(server), connect(server) as raw:
         found, newest = schema_of(raw), migrations()[-1].number
         if found is None:
-            raise StoreUnusableError("there is no table yet; reminderd run or add makes them")
+            raise StoreUnusableError("there are no tables yet; reminderd run or add creates them")
         refuse_if_it_needs_more(found.needs, newest)
         if found.version < newest:
             raise StoreUnusableError(
@@ -95,7 +95,7 @@ def open_to_look(server: PostgresServer) -> Iterator[PostgresConnection]:
 
 
 def provider_of(server: PostgresServer) -> str | None:
-    """Return the real provider that a database of any schema was last opened for; None: none, or it has no tables."""
+    """Return the real provider with which a database of any schema was last opened; None: none, or no tables."""
     with named(server), closing(connect(server)) as raw:
         if schema_of(raw) is None:
             return None
@@ -104,11 +104,11 @@ def provider_of(server: PostgresServer) -> str | None:
 
 
 def upgrade(server: PostgresServer) -> Upgrade:
-    """Make the tables, or upgrade them to the newest schema.
+    """Create the tables, or upgrade them to the newest schema.
 
     Raises:
-        StoreUnusableError: This isn't or can't be our database, or a newer reminderd's; nothing was changed.
-        StoreUnavailableError: The server is away, or another program has held a lock for too long.
+        StoreUnusableError: This isn't or can't be our database, or is a newer reminderd's; nothing was changed.
+        StoreUnavailableError: The server can't be reached, or another program has held a lock for too long.
     """
     steps = migrations()
     with named(server), closing(connect(server)) as raw:
@@ -134,14 +134,14 @@ def connect(server: PostgresServer) -> Raw:
     """Return psycopg's connection with our settings, in autocommit mode.
 
     Raises:
-        psycopg.OperationalError: It can't be made.
-        StoreUnusableError: The URL is not one that libpq takes.
+        psycopg.OperationalError: It can't be opened.
+        StoreUnusableError: libpq rejects the URL.
     """
     try:
         place = make_conninfo(server.url, application_name=f"reminderd {socket.gethostname()}"[:60], **_PATIENCE)
     except psycopg.ProgrammingError:
-        # What libpq says may contain the password.
-        raise StoreUnusableError("libpq does not take this URL: see its parameters in postgresql.md") from None
+        # The message of libpq may contain the password.
+        raise StoreUnusableError("libpq rejects this URL: see docs/postgresql.md") from None
     raw = psycopg.connect(place, autocommit=True, row_factory=named_rows)
     read_sums_as_integers(raw)
     raw.execute(_SETTINGS.encode(), prepare=False)

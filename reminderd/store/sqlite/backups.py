@@ -119,7 +119,7 @@ def back_up_unless(
     keep: int,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Copy | None:
-    """Make one more backup, unless another process has made it; wait for one that does. None: there is none of ours.
+    """Make one more backup, unless another process has made it; wait for one that is being made. None: we made none.
 
     Raises:
         CopyError, StoreUnavailableError, StoreUnusableError: see `back_up`.

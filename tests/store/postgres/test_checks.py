@@ -71,7 +71,7 @@ def test_a_disabled_trigger_is_found(whole: PostgresDatabase) -> None:
 def test_a_constraint_that_was_never_checked_is_found(whole: PostgresDatabase) -> None:
     with whole.connect() as other:
         other.execute("ALTER TABLE opt_outs ADD CONSTRAINT in_time CHECK (created_at > 0) NOT VALID")
-    check = "the constraint in_time of opt_outs was never checked: ALTER TABLE opt_outs VALIDATE CONSTRAINT in_time"
+    check = "the constraint in_time of opt_outs was never validated: ALTER TABLE opt_outs VALIDATE CONSTRAINT in_time"
     assert found(whole) == [check]
 
 
@@ -82,7 +82,7 @@ def test_a_role_for_which_no_trigger_works_is_found(whole: PostgresDatabase) -> 
             (sentence,) = found(whole)
         finally:
             other.execute("ALTER ROLE clinic RESET session_replication_role")
-    assert sentence == "no trigger works for this role: session_replication_role is replica"
+    assert sentence == "no trigger fires for this role: set session_replication_role to origin"
 
 
 def test_what_is_wrong_with_another_programs_tables_is_not_ours(whole: PostgresDatabase) -> None:

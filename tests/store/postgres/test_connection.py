@@ -310,7 +310,7 @@ def test_a_commit_that_nobody_can_tell_says_so(opened: PostgresConnection, monke
         monkeypatch.setattr(PostgresConnection, "_flush", gone)
         monkeypatch.setattr(opened, "_connect", partial(connect, PostgresServer("postgresql://127.0.0.1:1/nowhere")))
 
-    with pytest.raises(StoreUnavailableError, match="unknown until it is back"):
+    with pytest.raises(StoreUnavailableError, match="unknown until it answers again"):
         transaction(opened, write, NOW)
 
 
@@ -322,7 +322,7 @@ def test_a_database_upgraded_meanwhile_is_not_written_by_a_program_too_old_for_i
         other.execute("UPDATE schema_info SET version = version + 1")
         transaction(opened, put("still"), NOW)
         other.execute("UPDATE schema_info SET needs = version")
-    with pytest.raises(StoreUnusableError, match="upgrade this machine"):
+    with pytest.raises(StoreUnusableError, match="upgrade reminderd on this machine"):
         transaction(opened, put("b"), NOW)
     with made.connect() as other:
         other.execute("UPDATE schema_info SET version = version - 1, needs = 1")
@@ -335,7 +335,7 @@ def test_nul_is_refused_before_anything_is_sent(opened: PostgresConnection) -> N
 
 
 def test_looking_makes_no_tables(empty: PostgresDatabase) -> None:
-    with pytest.raises(StoreUnusableError, match="no table yet"), open_to_look(PostgresServer(empty.url)):
+    with pytest.raises(StoreUnusableError, match="no tables yet"), open_to_look(PostgresServer(empty.url)):
         pass
     open_connection(PostgresServer(empty.url)).close()
     with open_to_look(PostgresServer(empty.url)) as connection:

@@ -39,8 +39,8 @@ def refused(url: str, kind: type[Exception]) -> str:
 
 def test_a_wrong_password(made: PostgresDatabase) -> None:
     url = made.server.url(made.name, user=CAREFUL_USER, password=WRONG)
-    expected = 'the server does not accept the password (password authentication failed for user "clinic_by_password")'
-    assert refused(url, UNUSABLE) == expected
+    reason = 'password authentication failed for user "clinic_by_password"'
+    assert refused(url, UNUSABLE) == f"the server does not accept the user or the password of the URL ({reason})"
 
 
 def test_no_password(made: PostgresDatabase) -> None:
@@ -50,22 +50,24 @@ def test_no_password(made: PostgresDatabase) -> None:
 
 def test_no_such_database(made: PostgresDatabase) -> None:
     url = made.server.url("nobodys", password=WRONG)
-    assert refused(url, UNUSABLE) == 'there is no such database on the server (database "nobodys" does not exist)'
+    assert refused(url, UNUSABLE) == 'the database does not exist on the server (database "nobodys" does not exist)'
 
 
 def test_no_such_role(made: PostgresDatabase) -> None:
     url = made.server.url(made.name, user="nobody", password=WRONG)
-    assert refused(url, UNUSABLE) == 'the server does not let this user in (role "nobody" does not exist)'
+    assert refused(url, UNUSABLE) == 'the server rejects this user (role "nobody" does not exist)'
 
 
 def test_a_server_without_encryption(made: PostgresDatabase) -> None:
     sentence = refused(f"{made.server.url(made.name, password=WRONG)}?sslmode=verify-full", UNUSABLE)
-    assert sentence.startswith("no encrypted connection as the URL asks for it (server does not support SSL")
+    assert sentence.startswith(
+        "the server does not offer the encryption that the URL requires (server does not support SSL"
+    )
 
 
 def test_parameters_that_libpq_does_not_take(made: PostgresDatabase) -> None:
     sentence = refused(f"{made.server.url(made.name, password=WRONG)}?{WRONG}=1", UNUSABLE)
-    assert sentence == "libpq does not take this URL: see its parameters in postgresql.md"
+    assert sentence == "libpq rejects this URL: see docs/postgresql.md"
 
 
 def test_a_replica(made: PostgresDatabase) -> None:
@@ -76,7 +78,7 @@ def test_a_replica(made: PostgresDatabase) -> None:
         finally:
             other.execute("SET default_transaction_read_only = off")
             other.execute(f"ALTER DATABASE {made.name} RESET default_transaction_read_only".encode())
-    assert sentence == "no server of the URL can be written now: replicas only read (session is read-only)"
+    assert sentence == "no server in the URL accepts writes now: all are standbys, or read-only (session is read-only)"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ def test_a_server_that_is_not_there() -> None:
 
 def test_a_name_that_nobody_knows() -> None:
     url = f"postgresql://clinic:{WRONG}@no-such-host.invalid/clinic"
-    assert refused(url, UNAVAILABLE).startswith("the name of the server is not known (failed to resolve host")
+    assert refused(url, UNAVAILABLE).startswith("the server's host name can't be resolved (failed to resolve host")
 
 
 def test_a_server_without_room() -> None:
@@ -145,7 +147,7 @@ def test_a_server_without_room() -> None:
         sentence = refused(server.url(database.name, password=WRONG), UNAVAILABLE)
         for connection in held:
             connection.close()
-    assert sentence.startswith("the server has no connection left for us (remaining connection slots are reserved")
+    assert sentence.startswith("the server has no free connection (remaining connection slots are reserved")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ async def test_nobody_is_called_again_whom_the_new_primary_has_forgotten() -> No
                     await trio.to_thread.run_sync(standby.promote)
                     assert await claimed(database) == 0
                     assert await database.read(outcome) == ("failed", "restored")
-                    assert await why_paused(database) == "the server has lost what it had confirmed"
+                    assert await why_paused(database) == "the server has lost a commit that it had confirmed"
                     await database.write(partial(set_pause, on=False, reason=None, actor="anna"))
                     assert await claimed(database) == 0
             finally:

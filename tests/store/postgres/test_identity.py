@@ -116,8 +116,8 @@ async def test_a_restored_dump_pauses_dialing_and_holds_who_may_have_been_called
         assert await seen(other) == DUMPED
         [line] = said
         assert line == (
-            f"{DUMPED}, and may have forgotten calls: dialing is paused, and what may have been called has failed (1"
-            " reminder). Check it (reminderd list --needs-human), then reminderd resume"
+            f"{DUMPED}, so calls may have been forgotten: dialing is paused, and reminders that may have been called"
+            " are marked as failed (1 reminder). Check them (reminderd list --needs-human), then run reminderd resume"
         )
         with other.connect() as admin:
             assert admin.execute("SELECT status, end_code FROM reminders").fetchall() == [("failed", "restored")]
@@ -163,7 +163,7 @@ async def test_what_a_server_confirmed_and_has_no_more_was_lost(made: PostgresDa
             admin.execute("UPDATE commit_marks SET number = number - 1")
         await trio.to_thread.run_sync(made.server.restart)
         await note(database)
-        assert await why_paused(database) == "the server has lost what it had confirmed"
+        assert await why_paused(database) == "the server has lost a commit that it had confirmed"
         await trio.to_thread.run_sync(made.server.restart)
         await note(database)
     assert len(said) == 1

@@ -150,7 +150,7 @@ def test_an_older_program_stops_after_a_step_that_it_cannot_live_with(plain: Con
     for begin in (make_or_check, migrate):
         with pytest.raises(StoreUnusableError, match=f"needs schema {NEWEST + 1}, this one knows {NEWEST}.*upgrade"):
             begin(plain, migrations())
-    with pytest.raises(StoreUnusableError, match="upgrade this machine, too"):
+    with pytest.raises(StoreUnusableError, match="upgrade reminderd on this machine, too"):
         refuse_if_it_needs_more(NEWEST + 1, newest=NEWEST)
     assert make_or_check(plain, [*migrations(), BREAKS]) == []
 
@@ -223,7 +223,7 @@ def test_another_encoding_than_utf8_is_refused(empty: PostgresDatabase) -> None:
     try:
         with (
             empty.server.connect("latin") as connection,
-            pytest.raises(StoreUnusableError, match="its encoding is LATIN1: expected UTF8"),
+            pytest.raises(StoreUnusableError, match="its encoding is LATIN1; expected UTF8"),
         ):
             make_or_check(connection, migrations())
     finally:
@@ -232,14 +232,16 @@ def test_another_encoding_than_utf8_is_refused(empty: PostgresDatabase) -> None:
 
 def test_without_a_schema_there_is_no_place_for_tables(plain: Connection) -> None:
     plain.execute("SET search_path = nowhere")
-    with pytest.raises(StoreUnusableError, match="no schema of the search_path exists"):
+    with pytest.raises(StoreUnusableError, match="no schema in the search_path exists"):
         make_or_check(plain, migrations())
 
 
 def test_who_may_not_make_tables_is_told(empty: PostgresDatabase) -> None:
     with empty.connect() as admin:
         admin.execute("SET ROLE pg_monitor")
-        with pytest.raises(StoreUnusableError, match="permission denied for schema public: expected the owner"):
+        with pytest.raises(
+            StoreUnusableError, match="permission denied for schema public; nothing was changed: use the role"
+        ):
             make_or_check(admin, migrations())
 
 
