@@ -50,6 +50,7 @@ _REFUSALS: Final = (
     ("FATAL:  role ", _UNUSABLE["28000"]),
     ("FATAL:  database ", _UNUSABLE["3D000"]),
     ("SSL was required", "the server does not offer the encryption that the URL requires"),
+    ("root certificate file", "the file with the server's CA is missing: name it in the URL by sslrootcert=FILE"),
     ("certificate", "the server could not be verified by its certificate"),
 )
 _ABSENCES: Final = (
