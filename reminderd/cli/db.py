@@ -111,7 +111,7 @@ def restore(config: Config, file: Path, *, force: bool, from_another: bool) -> N
 @db.command()
 @with_config
 def restored(config: Config) -> None:
-    """Pause dialing, and mark who may have been called, after a restore by other means.
+    """Record that the database was restored by other means.
 
     After pg_restore, point-in-time recovery, or a failover that has lost commits, the database does not contain what
     happened later. So this pauses dialing, ends all sessions of the front desk's pages, and marks reminders as failed

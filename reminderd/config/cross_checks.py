@@ -227,7 +227,7 @@ def config_warnings(config: Config) -> list[str]:
         )
     if may_be_unencrypted(config.database.url):
         what = "the connection to the database may be unencrypted, and all patients' data is sent on it"
-        found.append(f"{what}; add sslmode=verify-full to [database].url (docs/postgresql.md)")
+        found.append(f"{what}; add sslmode=verify-full and sslrootcert=FILE to [database].url (docs/postgresql.md)")
     found += _page_warnings(config)
     if config.provider.settings.asks_what_to_say:  # others get the message alone, and speak it in their own way
         scripts = scripts_of(config)

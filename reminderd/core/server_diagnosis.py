@@ -110,7 +110,7 @@ def _of_the_way(facts: ServerFacts) -> Finding:
     about = "encryption"
     if facts.is_near:
         return good(about, "not needed, as the connection does not leave this machine")
-    fix = "add sslmode=verify-full to [database].url, and sslrootcert= with the server's CA: see postgresql.md"
+    fix = "add sslmode=verify-full to [database].url, and sslrootcert=FILE with the server's CA: see postgresql.md"
     if not facts.is_encrypted:
         return wrong(
             about, "the connection to the server is not encrypted, so patients' data can be read on its way", fix

@@ -11,6 +11,8 @@ import psycopg
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 
 _BEFORE_THE_REASON: Final = re.compile(r"^(?:.*?\bfailed: |connection is bad: |FATAL: +)+")
+_ATTEMPT: Final = re.compile(r"^- host: '?([^',]*)'?, port: '?([^',]*)'?, hostaddr: '?[^',]*'?: (.+)$", re.MULTILINE)
+"""One of the attempts that psycopg lists if the URL names several hosts, or a host has several addresses."""
 _DEADLOCK: Final = "40P01"
 _SERIALIZATION: Final = "40001"
 _LOCK_TIMEOUT: Final = "55P03"
@@ -50,6 +52,7 @@ _REFUSALS: Final = (
     ("FATAL:  role ", _UNUSABLE["28000"]),
     ("FATAL:  database ", _UNUSABLE["3D000"]),
     ("SSL was required", "the server does not offer the encryption that the URL requires"),
+    ("root certificate file", "the file with the server's CA is missing: name it in the URL by sslrootcert=FILE"),
     ("certificate", "the server could not be verified by its certificate"),
 )
 _ABSENCES: Final = (
@@ -111,7 +114,7 @@ def first_line(error: psycopg.Error) -> str:
 def _unconnected(error: psycopg.Error) -> StoreUnavailableError | StoreUnusableError:
     """Return our error for a connection that was lost, or that could not be opened."""
     line = first_line(error)
-    reason = _BEFORE_THE_REASON.sub("", line)
+    reason = _reasons(error) or _BEFORE_THE_REASON.sub("", line)
     for words, meaning in _REFUSALS:
         if words in line:
             return StoreUnusableError(f"{meaning} ({reason})")
@@ -119,3 +122,11 @@ def _unconnected(error: psycopg.Error) -> StoreUnavailableError | StoreUnusableE
         if words in line:
             return StoreUnavailableError(f"{meaning} ({reason})")
     return StoreUnavailableError(f"no connection to the server ({reason})")
+
+
+def _reasons(error: psycopg.Error) -> str:
+    """Return why each of several hosts could not be used; empty if there was one attempt, or one reason for all."""
+    attempts = [(host, port, _BEFORE_THE_REASON.sub("", line)) for host, port, line in _ATTEMPT.findall(str(error))]
+    if len({reason for _, _, reason in attempts}) < 2:
+        return ""
+    return "; ".join(dict.fromkeys(f"{host}:{port}: {reason}" for host, port, reason in attempts))

@@ -43,6 +43,16 @@ def test_a_wrong_password(made: PostgresDatabase) -> None:
     assert refused(url, UNUSABLE) == f"the server does not accept the user or the password of the URL ({reason})"
 
 
+def test_each_of_several_hosts_says_why_it_can_not_be_used(made: PostgresDatabase) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        closed = listening.getsockname()[1]
+    hosts = f"127.0.0.1:{made.server.port},127.0.0.1:{closed}"
+    url = f"postgresql://{CAREFUL_USER}:{WRONG}@{hosts}/{made.name}"
+    rejected = f'127.0.0.1:{made.server.port}: password authentication failed for user "{CAREFUL_USER}"'
+    refusal = f"127.0.0.1:{closed}: Connection refused"
+    assert refused(url, UNAVAILABLE) == f"the server does not answer ({rejected}; {refusal})"
+
+
 def test_no_password(made: PostgresDatabase) -> None:
     url = f"postgresql://{CAREFUL_USER}@127.0.0.1:{made.server.port}/{made.name}"
     assert refused(url, UNUSABLE).startswith("the server asks for a password, and the URL has none")

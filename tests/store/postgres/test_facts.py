@@ -172,6 +172,12 @@ def test_a_server_that_is_not_the_one_in_the_url_is_refused(encrypted: str, tmp_
         assert "s3cret" not in str(caught.value)
 
 
+def test_a_missing_ca_says_how_to_name_it(encrypted: str, tmp_path: Path) -> None:
+    server = PostgresServer(f"{encrypted}?sslmode=verify-full&sslrootcert={tmp_path}/none.pem")
+    with pytest.raises(StoreUnusableError, match="name it in the URL by sslrootcert=FILE"), open_sync(server):
+        pass
+
+
 class Pooled:
     """A connection through a program that gives out a process id of its own, as PgBouncer does."""
 
