@@ -5,7 +5,7 @@ import pytest
 from reminderd.core import diagnosis
 from reminderd.core.changes import Backlog
 from reminderd.core.diagnosis import Finding, Mark, Trial, count, good, unknown, warning, wrong
-from tests.support.builders import NOW
+from tests.support.builders import NOW, a_daemon
 
 FORGED = Trial(401, "Invalid signature")
 SIGNED = Trial(404, "Unknown reminder")
@@ -292,3 +292,20 @@ def test_changes_that_are_not_received_are_wrong_once_they_wait_for_long() -> No
     [late] = diagnosis.results(Backlog(waiting=3, oldest=NOW - timedelta(days=1), error="HTTP 500"), NOW)
     assert late.mark is Mark.WRONG
     assert late.text.endswith("HTTP 500")
+
+
+def test_daemons_on_one_database_are_good_if_they_are_alike() -> None:
+    other = a_daemon("b", host="south", pid=2)
+    assert diagnosis.daemons([]) == [good("daemons", "none is running on this database")]
+    assert diagnosis.daemons([a_daemon(), other]) == [
+        good("daemons", "running: version 1.2.0 at north (pid 1), version 1.2.0 at south (pid 2)")
+    ]
+
+
+@pytest.mark.parametrize("facts", [{"version": "1.3.0"}, {"rules_digest": "other"}], ids=["version", "rules"])
+def test_daemons_that_differ_have_a_warning_with_what_to_do(facts: dict[str, str]) -> None:
+    other = a_daemon("b", host="south", pid=2, **facts)
+    (finding,) = diagnosis.daemons([a_daemon(), other])
+    assert finding.mark is Mark.WARNING
+    assert finding.text
+    assert finding.fix

@@ -113,3 +113,10 @@ def test_the_digest_is_the_same_in_whatever_order_the_rules_are_written() -> Non
     turned = dict(reversed(by_type.items()))
     first, second = (evolve(PLANNED, planning=evolve(PLANNED.planning, by_type=one)) for one in (by_type, turned))
     assert first.planning_digest == second.planning_digest
+
+
+def test_any_rule_that_differs_makes_another_digest() -> None:
+    others = [evolve(PLANNED, max_calls=9), evolve(PLANNED, provider="twilio"), evolve(PLANNED, account="other")]
+    digests = {one.digest for one in (PLANNED, *others)}
+    assert len(digests) == 1 + len(others)
+    assert evolve(PLANNED).digest == PLANNED.digest

@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.diagnosis import Finding, Mark
-from reminderd.core.server_diagnosis import CLOCKS_APART, CONNECTIONS_LOW, SLOW, ServerFacts, server
+from reminderd.core.server_diagnosis import CLOCKS_APART, CONNECTIONS_LOW, SLOW, ServerFacts, schema, server
 
 WELL = ServerFacts(
     version=150_008,
@@ -82,3 +82,17 @@ def test_a_failover_that_is_said_to_lose_nothing_and_may_is_wrong() -> None:
 
 def test_a_round_trip_that_can_hardly_be_measured_is_fast() -> None:
     assert found(evolve(WELL, round_trip=timedelta(0))) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "mark", "text"),
+    [
+        (0, Mark.UNKNOWN, "there are no tables yet"),
+        (2, Mark.WARNING, "2, and this program's is 3"),
+        (3, Mark.GOOD, "3, the newest"),
+        (4, Mark.GOOD, "4, newer than this program's 3, but this program can use it"),
+    ],
+)
+def test_tables_are_judged_by_their_schema(version: int, mark: Mark, text: str) -> None:
+    finding = schema(version, newest=3)
+    assert (finding.mark, finding.text) == (mark, text)
