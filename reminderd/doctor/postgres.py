@@ -26,7 +26,13 @@ async def check_server(config: Config, clock: Clock, *, seconds: float) -> list[
     except StoreUnusableError as error:
         return [wrong("database", f"{error}", "correct [database].url, or the server: see postgresql.md")]
     except StoreUnavailableError as error:
-        return [wrong("database", f"{error}", "check that the server runs, and that this machine can reach it")]
+        return [
+            wrong(
+                "database",
+                f"{error}",
+                "check that the server runs and has a free connection, and that this machine can reach it",
+            )
+        ]
     found = [*soundness(seen, target.spoken, seconds), schema(seen.version, seen.newest)]
     if seen.server is not None:
         found += server(seen.server, failover_is_lossless=config.database.failover_is_lossless)
