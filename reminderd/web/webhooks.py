@@ -41,7 +41,7 @@ class Webhooks:
 
 
 @frozen
-class Reply:
+class WebhookReply:
     """The answer to a webhook."""
 
     status: int
@@ -97,7 +97,7 @@ class WebhookEndpoint:
 
         return webhooks_first
 
-    async def _answer(self, route: Route, scope: HTTPScope) -> Reply:
+    async def _answer(self, route: Route, scope: HTTPScope) -> WebhookReply:
         if scope["method"] != route.method:
             return _later() if self.knows_one_call else _wrong_method(route)
         try:
@@ -110,12 +110,12 @@ class WebhookEndpoint:
         self.answered(reply.status)
         return reply
 
-    async def _received(self, route: Route, scope: HTTPScope) -> Reply:
+    async def _received(self, route: Route, scope: HTTPScope) -> WebhookReply:
         try:
             with trio.fail_after(self.limits.body_seconds):
                 body = await body_of(scope).read()
         except IncompleteError:  # nobody is there to see an answer
-            return Reply(408)
+            return WebhookReply(408)
         except TooLargeError:
             return _refused(413, "Payload too large")
         except trio.TooSlowError:
@@ -140,7 +140,7 @@ def _webhook(scope: HTTPScope, body: bytes) -> Webhook:
     return Webhook(target=target.decode("latin-1"), headers=headers, body=body)
 
 
-async def _answered(webhook: Webhook, answer: Answering, provider: WebhookProvider) -> Reply:
+async def _answered(webhook: Webhook, answer: Answering, provider: WebhookProvider) -> WebhookReply:
     if not provider.verified(webhook):
         return _refused(provider.forged_status, "Invalid signature")
     try:
@@ -154,31 +154,31 @@ async def _answered(webhook: Webhook, answer: Answering, provider: WebhookProvid
             return _refused(404, "Unknown reminder")
     except StoreUnavailableError as error:
         return _not_recorded(str(error))
-    return Reply(found.status, found.body, found.content_type)
+    return WebhookReply(found.status, found.body, found.content_type)
 
 
-def _refused(status: int, error: str, details: Sequence[str] = ()) -> Reply:
+def _refused(status: int, error: str, details: Sequence[str] = ()) -> WebhookReply:
     """Refuse a webhook, with a line in the log."""
     logger.warning(f"webhook refused with {status}: {'; '.join((error, *details))}")
     return _refusal(status, error, details)
 
 
-def _not_recorded(reason: str) -> Reply:
+def _not_recorded(reason: str) -> WebhookReply:
     logger.warning(f"webhook not recorded, answered with 503: {reason}")
     return _later()
 
 
-def _later() -> Reply:
+def _later() -> WebhookReply:
     """Ask the provider to send the webhook again."""
     return _refusal(503, "Service unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
-def _wrong_method(route: Route) -> Reply:
+def _wrong_method(route: Route) -> WebhookReply:
     return _refusal(405, "Method not allowed", headers={"Allow": route.method})
 
 
 def _refusal(
     status: int, error: str, details: Sequence[str] = (), *, headers: Mapping[str, str] = _NO_HEADERS
-) -> Reply:
+) -> WebhookReply:
     content = {"error": error, "details": details} if details else {"error": error}
-    return Reply(status, json.dumps(content).encode(), headers=headers)
+    return WebhookReply(status, json.dumps(content).encode(), headers=headers)

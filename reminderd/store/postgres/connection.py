@@ -392,16 +392,30 @@ class PostgresConnection:
     def _has_happened(self) -> bool:
         """Return whether the last transaction that writes was committed.
 
-        Its mark is read and locked on a new connection, which waits until the old session has committed or undone it.
+        Raises:
+            StoreUnavailableError: This is unknown: the server can't be reached, or the mark is gone.
+        """
+        found = self._mark_of_the_lost()
+        if found is None:
+            raise StoreUnavailableError(
+                "the connection to the server was lost during a COMMIT, and another program has deleted our row in"
+                " commit_marks: whether it has committed is unknown"
+            )
+        return found == self._number
+
+    def _mark_of_the_lost(self) -> int | None:
+        """Return the number of the last transaction that was committed; None: nothing says it.
+
+        It is read and locked on a new connection, which waits until the old session has committed or undone its work.
 
         Raises:
-            StoreUnavailableError: This is unknown, as the server can't be reached.
+            StoreUnavailableError: The server can't be reached.
         """
         deadline, pause = time.monotonic() + _KNOW_WITHIN, _FIRST_PAUSE
         while time.monotonic() < deadline:
             with suppress(psycopg.Error, StoreUnavailableError, StoreUnusableError):
                 found = self._usable.execute(f"{_MARKED} FOR UPDATE", (self._id,)).fetchone()
-                return found is not None and int(found[0]) == self._number
+                return None if found is None else int(found[0])
             self._drop()
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

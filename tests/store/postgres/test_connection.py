@@ -290,6 +290,27 @@ def test_a_commit_whose_answer_is_lost_is_resolved_by_its_mark(
     transaction(opened, put("after"), NOW)
 
 
+def test_a_lost_commit_without_its_mark_is_not_taken_for_undone(
+    made: PostgresDatabase, opened: PostgresConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush = PostgresConnection._flush
+
+    def cut(self: PostgresConnection) -> None:
+        flush(self)
+        monkeypatch.setattr(PostgresConnection, "_flush", flush)
+        with made.connect() as other:
+            other.execute("DELETE FROM commit_marks")
+        sever(self)
+        raise psycopg.OperationalError("the line was cut")
+
+    def write(connection: Connection, now: datetime) -> None:
+        put("a")(connection, now)
+        monkeypatch.setattr(PostgresConnection, "_flush", cut)
+
+    with pytest.raises(StoreUnavailableError, match="is unknown"):
+        transaction(opened, write, NOW)
+
+
 def sever(connection: PostgresConnection) -> None:
     """Cut the network, without a word to the server."""
     raw = connection._raw
