@@ -51,10 +51,10 @@ _TABLES = {
 
 
 def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every row of every table."""
-    tables = connection.execute(_TABLES[isinstance(connection, SqliteConnection)]).fetchall()
+    """Return every row of every table, in the order of its key, which engines would not keep by themselves."""
+    tables = [row["name"] for row in connection.execute(_TABLES[isinstance(connection, SqliteConnection)])]
     return {
-        table["name"]: [tuple(row) for row in connection.execute(f"SELECT * FROM {table['name']}")] for table in tables
+        table: [tuple(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")] for table in tables
     }
 
 
