@@ -119,8 +119,10 @@ def claim(
         return Room(paused=paused, request_from=None if requests > 0 else not_before)
 
     transitions: list[Transition] = []
-    while due is not None and (row := due.fetchone()) is not None:
-        decided = claims.decide_call(CALLS.read(row), room())
+    while due is not None and (
+        rows := due.fetchall()
+    ):  # all, as SQLite sets no savepoint while a statement is unfinished
+        decided = claims.decide_call(CALLS.read(rows[0]), room())
         requests -= sum(one.action is not None and one.action.kind.is_request for one in decided)
         transitions += decided
         is_free = sum(one.action is not None for one in transitions) < capacity.checks and len(transitions) < MOST_ROWS

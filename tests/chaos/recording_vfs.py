@@ -153,7 +153,8 @@ def _named(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Any:
 class _Connection(apsw.Connection):
     """apsw's connection, with what ours does beyond the library's."""
 
-    own_patience = None
+    own_patience, is_hopeful, has_skipped_savepoint = None, False, False
+    identity, server_time = SqliteConnection.identity, SqliteConnection.server_time
     for_update, skip_locked = SqliteConnection.for_update, SqliteConnection.skip_locked
     leaves_traces = SqliteConnection.leaves_traces
     begin, begin_snapshot = SqliteConnection.begin, SqliteConnection.begin_snapshot

@@ -62,7 +62,7 @@ async def test_the_daemon_makes_backups_and_stops_without_waiting_for_the_next(t
     async with running("run", cwd=tmp_path) as program:
         await program.line(r"backup made: (\S+\.db), ")  # digits of the name may be masked there
         assert await program.terminate() == 0
-    [made] = (tmp_path / "copies").iterdir()
+    [made] = (tmp_path / "copies").glob("*.db")
     with reading(made) as copied:
         assert copied.execute("SELECT count(*) FROM reminders").fetchone()[0] == 0
 

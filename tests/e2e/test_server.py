@@ -99,7 +99,7 @@ async def test_a_daemon_on_a_restored_dump_calls_nobody_and_says_why(
     insert(restored, "forgotten")  # an import adds it again
     env = {"DATABASE_URL": restored.url}
     async with running("run", cwd=tmp_path, env=env) as program:
-        await program.line("what may have been called has failed .1 reminder")
+        await program.line("reminders that may have been called are marked as failed .1 reminder")
         why = "the database was restored from a dump, or moved to another server, last changed "
         async with running("list", cwd=tmp_path, env=env) as listed:
             await listed.line(rf"dialing is paused by reminderd since .* \({why}")

@@ -77,7 +77,7 @@ async def test_an_alert_and_a_result_are_sent_once_and_by_the_other_daemon_after
             await by_pid.pop(pid).kill()
             [left] = by_pid.values()
             clinic.insert("r2", "neither")
-            await left.line("this one does: alerts")
+            await left.line("this daemon's jobs for all daemons: alerts")
             await system.heard(2)
             await receiver.heard(2)
             assert await left.terminate() == 0
