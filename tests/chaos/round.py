@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from random import Random
-from signal import SIGKILL
+from signal import SIGHUP, SIGKILL
 from typing import Final
 
 import httpx
@@ -181,7 +181,10 @@ class _Round:
             self.provider.opens(target, await program.url())
             await self._insert(self.scenario.reminders - self._inserted)
             with trio.move_on_after(_PATIENCE + _PATIENCE_EACH * self.scenario.reminders):
-                while not self._is_settled():  # noqa: ASYNC110 - no event crosses processes
+                while not self._is_settled():
+                    if self._seems_unreached():
+                        program.process.send_signal(SIGHUP)  # as an admin does who has found nothing wrong
+                        await trio.sleep(1)
                     await trio.sleep(0.05)
             await program.terminate()
         self._ended_as_told(program, 0)
@@ -203,6 +206,12 @@ class _Round:
         self._inserted = numbers.stop
         insert = partial(_insert, self.place.database, numbers, self.scenario.a_number)
         await trio.to_thread.run_sync(patiently, insert)
+
+    def _seems_unreached(self) -> bool:
+        """Return whether what the kills have lost looks like an address that fails: minutes pass between two probes."""
+        with looking(self.place.database) as connection:
+            found = connection.execute("SELECT 1 FROM settings WHERE key = 'unreached_since'").fetchone()
+        return found is not None
 
     def _is_settled(self) -> bool:
         with looking(self.place.database) as connection:
