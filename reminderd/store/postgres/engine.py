@@ -82,7 +82,8 @@ class Notified:
         pause = _FIRST_PAUSE
         while True:
             try:
-                raw, is_reached = await trio.to_thread.run_sync(partial(_listening, server))
+                with trio.CancelScope(shield=True):  # what a cancelled call has opened, nobody would close
+                    raw, is_reached = await trio.to_thread.run_sync(partial(_listening, server))
             except (psycopg.Error, StoreUnavailableError, StoreUnusableError):
                 self.change()
                 await trio.sleep(pause)
@@ -150,8 +151,12 @@ def _listening(server: PostgresServer) -> tuple[Raw, bool]:
     raw = connect(server)
     reached: list[psycopg.Notify] = []
     raw.add_notify_handler(reached.append)
-    raw.execute(f"LISTEN {CHANNEL}".encode())
-    raw.execute(f"NOTIFY {CHANNEL}".encode())
+    try:
+        raw.execute(f"LISTEN {CHANNEL}".encode())
+        raw.execute(f"NOTIFY {CHANNEL}".encode())
+    except BaseException:
+        raw.close()
+        raise
     return raw, bool(reached)
 
 

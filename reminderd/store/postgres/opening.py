@@ -143,8 +143,12 @@ def connect(server: PostgresServer) -> Raw:
         # The message of libpq may contain the password.
         raise StoreUnusableError("libpq rejects this URL: see docs/postgresql.md") from None
     raw = psycopg.connect(place, autocommit=True, row_factory=named_rows)
-    read_sums_as_integers(raw)
-    raw.execute(_SETTINGS.encode(), prepare=False)
+    try:
+        read_sums_as_integers(raw)
+        raw.execute(_SETTINGS.encode(), prepare=False)
+    except BaseException:
+        raw.close()
+        raise
     return raw
 
 

@@ -33,8 +33,7 @@ def refused(url: str, kind: type[Exception]) -> str:
         name, _, sentence = str(caught.value).partition(f"{server.spoken}: ")
         assert name == ""
         sentences.add(sentence)
-    (sentence,) = sentences
-    return sentence
+    return " | ".join(sorted(sentences))
 
 
 def test_a_wrong_password(made: PostgresDatabase) -> None:
