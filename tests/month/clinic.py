@@ -384,7 +384,7 @@ class Clinic:
             return
         self.happened[f"{status} files"] += 1
         learned(file, self.now, self.month.known)
-        if self.dice.random() < 0.1:
+        if self.dice.random() < 0.1 or not self.happened["killed after an import"]:
             self.happened["killed after an import"] += 1
             self._dies(2 * SECOND)
 

@@ -43,7 +43,8 @@ def test_a_month_keeps_every_promise(tmp_path: Path, target: Target, seed: int) 
     assert clinic.patients.moods == set(Mood)
     assert clinic.practice.happened.keys() == set(Kind)
     assert {ring.end for ring in clinic.month.rings} == set(End)
-    # At which of them a kill strikes depends on how fast the machine is.
-    assert any(clinic.happened[one] for one in ("kills", "outages", "killed in an import", "killed after an import"))
+    assert (
+        min(clinic.happened[one] for one in ("kills", "outages", "killed in an import", "killed after an import")) > 0
+    )
     assert clinic.happened["forgotten answers"] > 0
     assert clinic.patients.dropped > 0, "no call was dropped while it rang"
