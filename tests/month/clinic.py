@@ -384,7 +384,8 @@ class Clinic:
             return
         self.happened[f"{status} files"] += 1
         learned(file, self.now, self.month.known)
-        if self.dice.random() < 0.1 or not self.happened["killed after an import"]:
+        is_last_chance = self.now.astimezone(ZONE).date() >= self.first + (self.days - 3) * DAY
+        if self.dice.random() < 0.1 or (is_last_chance and not self.happened["killed after an import"]):
             self.happened["killed after an import"] += 1
             self._dies(2 * SECOND)
 
