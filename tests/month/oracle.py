@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Final
 
 from attrs import define, field, frozen
@@ -21,6 +21,10 @@ SLACK: Final = timedelta(minutes=2)
 
 AFTER_A_KILL: Final = timedelta(minutes=10)
 """How long the next process may take to find out what became of the calls of a killed one."""
+
+UNCLEAR_FOR: Final = timedelta(minutes=40)
+"""How long at most a number stays busy with a request whose answer a killed process lost, and that nobody repeats:
+twice the clinic's `outcome_timeout_seconds` of 15 minutes, and some time for the kill."""
 
 
 class End(StrEnum):
@@ -280,7 +284,25 @@ class _Judge:
                 end = (ring.over or ring.at) + SLACK
                 if ring.at <= latest and due <= end and end > latest and ring not in own:
                     latest, is_later = end, True
+            for since in self._unclear_requests_to(phone_number):
+                if since <= latest and due <= since + UNCLEAR_FOR > latest:
+                    latest, is_later = since + UNCLEAR_FOR, True
         return latest if self.house.is_open(latest) else self.house.next_open(latest) + SLACK
+
+    def _unclear_requests_to(self, phone_number: str) -> Iterator[datetime]:
+        """Yield when a process was killed that may have sent a request of an appointment which then was cancelled.
+
+        It would be repeated for an appointment that takes place.
+        """
+        for ref, facts in self.month.known.items():
+            for former, fact in pairwise(facts):
+                if fact.time is not None or former.time is None or former.phone_number != phone_number:
+                    continue
+                for moment, down in product(self.house.planned(former.time), self.month.downs):
+                    was_sent = moment <= down.since <= moment + SLACK
+                    is_not_repeated = down.since <= fact.since <= down.until + AFTER_A_KILL
+                    if was_sent and is_not_repeated and (ref, former.time, moment) not in self._rings_of:
+                        yield down.since
 
     @cached_property
     def _rings_to(self) -> dict[str, list[Ring]]:

@@ -365,3 +365,35 @@ def test_a_redial_is_not_missed_after_the_limit_or_the_last_call() -> None:
     for number in (1, 2):
         scene.calls("r2", SECOND_CALL + number * 16 * MINUTE, End.NOT_REACHED)
     assert scene.broken() == ""
+
+
+def test_a_call_may_be_late_while_a_request_to_its_number_is_unclear_and_no_longer() -> None:
+    scene = Scene()
+    kill = Down(since=FIRST + SECOND, until=FIRST + 3 * SECOND)
+    late = kill.since + oracle.UNCLEAR_FOR
+    scene.rings[0].at, scene.rings[0].over = late, late + 30 * SECOND
+    scene.month.downs.append(kill)
+    scene.knows(local("03-02T06:00"), AT, ref="A-2")
+    scene.knows(FIRST + 4 * SECOND, None, ref="A-2")
+    assert scene.broken() == ""
+    scene.rings[0].at += SECOND
+    assert "called late" in scene.broken()
+
+
+@pytest.mark.parametrize(
+    ("phone", "cancelled", "killed"),
+    [
+        (OTHER, FIRST + 4 * SECOND, FIRST + SECOND),  # the request was to another number
+        (PHONE, FIRST - SECOND, FIRST + SECOND),  # it was never sent
+        (PHONE, FIRST + 4 * SECOND, FIRST - SECOND),  # the process was killed before
+        (PHONE, FIRST + 4 * SECOND, FIRST + 5 * MINUTE),  # its answer had come by then
+    ],
+)
+def test_no_request_is_unclear_without_a_kill_just_then(phone: str, cancelled: datetime, killed: datetime) -> None:
+    scene = Scene()
+    late = FIRST + oracle.UNCLEAR_FOR
+    scene.rings[0].at, scene.rings[0].over = late, late + 30 * SECOND
+    scene.month.downs.append(Down(since=killed, until=killed + 2 * SECOND))
+    scene.knows(local("03-02T06:00"), AT, phone=phone, ref="A-2")
+    scene.knows(cancelled, None, ref="A-2")
+    assert "called late" in scene.broken()
