@@ -15,7 +15,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import claiming, dialing, idle, importing, lateness, pages, trips, webhooks
+from bench import claiming, dialing, idle, importing, lateness, pages, soak, trips, webhooks
 from bench.figure import Figure, keep, show
 from reminderd.store.sqlite.driver import sqlite_version_info
 
@@ -28,9 +28,10 @@ MEASURES: Final[Mapping[str, Callable[[Path], list[Figure]]]] = {
     "import": importing.measure,
     "idle": idle.measure,
     "pages": pages.measure,
+    "soak": soak.measure,
 }
-LONG: Final = frozenset({"pages"})
-"""Measured only by name: a million reminders take minutes to write."""
+LONG: Final = frozenset({"pages", "soak"})
+"""Measured only by name: they take minutes."""
 RESULTS: Final = Path(__file__).with_name("results.json")
 
 
