@@ -15,7 +15,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import claiming, dialing, idle, importing, lateness, pages, soak, trips, webhooks
+from bench import claiming, dialing, idle, importing, lateness, pages, soak, starting, trips, webhooks
 from bench.figure import Figure, keep, show
 from reminderd.store.sqlite.driver import sqlite_version_info
 
@@ -27,6 +27,7 @@ MEASURES: Final[Mapping[str, Callable[[Path], list[Figure]]]] = {
     "trips": trips.measure,
     "import": importing.measure,
     "idle": idle.measure,
+    "start": starting.measure,
     "pages": pages.measure,
     "soak": soak.measure,
 }
