@@ -1,13 +1,12 @@
 """Idle: what the daemon costs while nobody is to be rung, and how soon it is there after a start."""
 
-import os
 import time
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from bench.figure import Bar, Figure
-from bench.program import cpu_seconds, daemon, server
+from bench.program import cpu_seconds, daemon, resident_megabytes, server
 
 STARTS: Final = 3
 IDLE_SECONDS: Final = 15
@@ -24,7 +23,7 @@ def measure(folder: Path) -> list[Figure]:
             before, began = cpu_seconds(ours.pid), time.perf_counter()
             time.sleep(IDLE_SECONDS)
             share = (cpu_seconds(ours.pid) - before) / (time.perf_counter() - began)
-            memory = _resident_megabytes(ours.pid)
+            memory = resident_megabytes(ours.pid)
     return [
         Figure(
             name="idle, CPU",
@@ -42,9 +41,3 @@ def measure(folder: Path) -> list[Figure]:
             meaning=f"from exec until /health answers 200, database made; median of {STARTS}",
         ),
     ]
-
-
-def _resident_megabytes(pid: int) -> float:
-    """proc(5), /proc/pid/statm, field 2."""
-    pages = Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -134,6 +134,12 @@ def until_healthy(url: str, process: "subprocess.Popen[bytes]", log: Path) -> No
         time.sleep(0.005)
 
 
+def resident_megabytes(pid: int) -> float:
+    """proc(5), /proc/pid/statm, field 2."""
+    pages = Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
 def _healthy(url: str) -> bool:
     try:
         status, _ = fetched(f"{url}/health")

@@ -12,8 +12,8 @@ MESSAGE: Final = "Your appointment is tomorrow at nine."
 
 
 def phone(number: int) -> str:
-    """A possible phone number for each number from 0 to 9,999,999."""
-    return f"+49301{number:07}"
+    """A possible phone number for each number from 0 to 8,999,999; none means anything to the sandbox."""
+    return f"+49301{number // 9000:03}{number % 9000 + 1000}"
 
 
 def add_due(connection: Connection, moments: Sequence[datetime], *, first_phone: int = 0) -> dict[str, int]:

@@ -4,9 +4,8 @@ from datetime import datetime
 
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.rules import Rules
-from reminderd.store.claims import STANDSTILL, standstill
 from reminderd.store.connection import Connection
-from reminderd.store.settings import last_pause, set_pause
+from reminderd.store.settings import STANDSTILL, last_pause, set_pause, standstill, values_in
 
 
 def pause_mark(connection: Connection) -> str:
@@ -31,7 +30,7 @@ def resume(connection: Connection, now: datetime, *, actor: str, rules: Rules, s
     present = pause_mark(connection)
     if present and present != seen:
         raise NotAllowedError("somebody has paused dialing again since, with another reason")
-    _, until = standstill(connection.execute(STANDSTILL), rules)
+    _, until = standstill(values_in(connection.execute(STANDSTILL)), rules)
     if until is not None and now < until:
         raise NotAllowedError("the database was restored: nobody is called before %(until)s", {"until": until})
     return set_pause(connection, now, on=False, reason=None, actor=actor)

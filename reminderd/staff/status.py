@@ -17,12 +17,11 @@ from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, of_a_part, refused_files
 from reminderd.core.sentences import Part, Sentence
 from reminderd.store.changes import backlog
-from reminderd.store.claims import STANDSTILL, standstill
 from reminderd.store.connection import Connection
 from reminderd.store.daemons import alive_daemons
 from reminderd.store.errors import CopyError
 from reminderd.store.import_records import imports_between, last_import, missing_file
-from reminderd.store.settings import database_id, last_pause, paused, unreached_since
+from reminderd.store.settings import STANDSTILL, database_id, last_pause, paused, standstill, unreached_since, values_in
 from reminderd.store.sqlite.backups import backup_age
 from reminderd.store.stats import glance
 
@@ -123,7 +122,7 @@ def pauses(connection: Connection, *, config: Config, now: datetime) -> list[Sen
     if paused(connection):
         found.append(_by_staff(last_pause(connection) or {}))
     else:
-        _, until = standstill(connection.execute(STANDSTILL), rules_of(config))
+        _, until = standstill(values_in(connection.execute(STANDSTILL)), rules_of(config))
         if until is not None and now < until:
             values = {"until": until}
             found.append(Sentence("the database was restored: nobody is called before %(until)s", values))

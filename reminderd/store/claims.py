@@ -17,8 +17,8 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.store.connection import Connection, Rows, is_of_savepoint, savepoint
 from reminderd.store.ledger import load, note_settled, save
-from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, in_list, to_ms
-from reminderd.store.settings import LAST_REQUEST_AT, last_request_at, note_pace
+from reminderd.store.rows import CALLS, REMINDERS, audit, in_list, to_ms
+from reminderd.store.settings import LAST_REQUEST_AT, STANDSTILL, last_request_at, note_pace, standstill, values_in
 
 MOST_ROWS: Final = 200
 """The most rows without an action that one transaction settles, so that a backlog does not keep others waiting."""
@@ -65,8 +65,6 @@ _WAKE: Final = """
 WITH woken AS (SELECT id FROM {table} WHERE {condition}{skip_locked})
 UPDATE {table} SET wake_at = :now WHERE id IN (SELECT id FROM woken)
 """
-STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at', 'last_request_at')"
-"""Reads what `standstill` and the pace need."""
 
 
 @frozen(kw_only=True)
@@ -109,8 +107,8 @@ def claim(
     asked = connection.execute(STANDSTILL)
     claims.keep(capacity.held)
     due = claims.due_call() if capacity.checks else None
-    settings = _settings(asked)
-    paused, quiet_until = _standstill(settings, rules)
+    settings = values_in(asked)
+    paused, quiet_until = standstill(settings, rules)
     pace = Pace(rules.request_spacing, last_request_at(settings.get(LAST_REQUEST_AT)))
     may_send = requests = 0 if paused else min(capacity.requests, pace.available(now))
     not_before = max(now + capacity.request_in, pace.ready_at(now))
@@ -136,24 +134,6 @@ def claim(
     if rules.request_spacing and requests < may_send:
         note_pace(connection, now)
     return transitions
-
-
-def standstill(rows: Rows, rules: Rules) -> tuple[bool, datetime | None]:
-    """Return whether staff have paused dialing, and until when nobody is called after a restore (None: there was none).
-
-    By then, a call that the restored backup has forgotten is over, or has shown a sign of life.
-    """
-    return _standstill(_settings(rows), rules)
-
-
-def _settings(rows: Rows) -> dict[str, str]:
-    return {row["key"]: row["value"] for row in rows.fetchall()}
-
-
-def _standstill(settings: Mapping[str, str], rules: Rules) -> tuple[bool, datetime | None]:
-    restored_at = settings.get("restored_at")
-    quiet_until = None if restored_at is None else from_ms(int(restored_at)) + rules.outcome_timeout
-    return settings.get("paused") == "true", quiet_until
 
 
 @frozen

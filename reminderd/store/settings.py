@@ -1,5 +1,6 @@
 """What every process on a database must know: a pause of dialing, whose data it is, whether our address is failing."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final
@@ -10,7 +11,7 @@ from reminderd.core.lifecycle.reconcile import is_failing, never_asked
 from reminderd.core.masking import without_any_numbers
 from reminderd.core.model import Call
 from reminderd.core.rules import Rules
-from reminderd.store.connection import Connection
+from reminderd.store.connection import Connection, Rows
 from reminderd.store.erased import recognized_among
 from reminderd.store.queries import Value, named
 from reminderd.store.rows import CALLS, audit, from_ms, to_ms
@@ -53,6 +54,25 @@ def set_pause(connection: Connection, now: datetime, *, on: bool, reason: str | 
     put_setting(connection, "paused", "true" if on else "false")
     audit(connection, now, actor=actor, act="pause" if on else "resume", detail=reason)
     return True
+
+
+STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at', 'last_request_at')"
+"""Reads what `standstill` and the pace need."""
+
+
+def values_in(rows: Rows) -> dict[str, str]:
+    """Return the values that were read, by the keys of their settings."""
+    return {row["key"]: row["value"] for row in rows.fetchall()}
+
+
+def standstill(settings: Mapping[str, str], rules: Rules) -> tuple[bool, datetime | None]:
+    """Return whether staff have paused dialing, and until when nobody is called after a restore (None: there was none).
+
+    By then, a call that the restored backup has forgotten is over, or has shown a sign of life.
+    """
+    restored_at = settings.get("restored_at")
+    quiet_until = None if restored_at is None else from_ms(int(restored_at)) + rules.outcome_timeout
+    return settings.get("paused") == "true", quiet_until
 
 
 LAST_REQUEST_AT: Final = "last_request_at"

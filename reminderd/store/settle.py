@@ -15,13 +15,12 @@ from reminderd.core.lifecycle.transition import Action, Ledger, Level, LogLine, 
 from reminderd.core.model import TERMINAL, Call
 from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import SpokenReply
-from reminderd.store.claims import STANDSTILL, standstill
 from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load_call, load_reported, note_settled, save
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import audit, to_ms
-from reminderd.store.settings import note_end, note_request
+from reminderd.store.settings import STANDSTILL, note_end, note_request, standstill, values_in
 
 
 @frozen
@@ -36,7 +35,7 @@ def look(connection: Connection, *, action: Action, rules: Rules, now: datetime)
     """Return the call of a claimed request as it is now, its reminders, its number, and whether dialing is paused."""
     settings = connection.execute(STANDSTILL)  # sent together with what is asked about the call
     ledger = load_call(connection, rules, now, action.call.id)
-    paused, quiet_until = standstill(settings, rules)
+    paused, quiet_until = standstill(values_in(settings), rules)
     is_quiet = quiet_until is not None and now < quiet_until
     return Look(ledger=ledger or Ledger(), paused=paused or is_quiet)
 

@@ -1,0 +1,152 @@
+"""A soak: years of a clinic's calls through the sandbox at speed; memory, open files and latency must stay flat."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from bench.figure import Bar, Figure
+from bench.postgres import not_measured, postgres
+from bench.program import SECRET, Daemon, daemon, free_port, resident_megabytes
+from bench.rows import add_due
+from reminderd.clock import SystemClock
+from reminderd.databases import PostgresServer, SqliteFile
+from reminderd.store.connection import Connection, transaction
+from reminderd.store.opening import open_sync
+
+REMINDERS: Final = int(os.environ.get("REMINDERD_SOAK", "100000"))
+"""What a clinic with 40 appointments a day calls in ten years."""
+PARTS: Final = 10
+"""Each is due at once; the second is compared with the last, as the first fills caches and pools."""
+
+LINES: Final = 50
+PACE: Final = 0.05
+"""Seconds that the sandbox takes for each step of a call."""
+
+KEPT_ALIVE: Final = 6.0
+"""Seconds after which no connection is kept for the next webhook or request."""
+
+PATIENCE: Final = 900.0
+"""Seconds for one part."""
+
+_BUSY: Final = "SELECT count(*) FROM reminders WHERE wake_at IS NOT NULL OR status = 'processing'"
+
+
+@frozen
+class _Sample:
+    """What the daemon has and needs after a part."""
+
+    seconds: float
+    """For the part."""
+    memory: float
+    """Resident, in MB."""
+    files: int
+    """Open ones, sockets among them."""
+    wal: float
+    """The write-ahead log of SQLite, in MB; 0 on a server."""
+
+
+def measure(folder: Path) -> list[Figure]:
+    figures = _soaked("SQLite", folder, None)
+    with postgres() as found:
+        if found is None:
+            return [*figures, not_measured("soak, PostgreSQL")]
+        return [*figures, *_soaked("PostgreSQL", folder, PostgresServer(found.create().url))]
+
+
+def _soaked(name: str, folder: Path, target: PostgresServer | None) -> list[Figure]:
+    port = free_port()
+    url = "sqlite:///bench.db" if target is None else target.url
+    with (
+        daemon(
+            folder / name,
+            provider_url=f"http://127.0.0.1:{port}",
+            worker={"dialers": LINES},
+            database_url=url,
+        ) as ours,
+        _sandbox(port, ours),
+        open_sync(SqliteFile(ours.database) if target is None else target) as connection,
+    ):
+        samples = [_part(connection, ours, number) for number in range(PARTS)]
+        (called,) = connection.execute("SELECT count(*) FROM reminders WHERE status = 'called'").fetchone()
+        (calls,) = connection.execute("SELECT count(*) FROM call_logs").fetchone()
+    assert called == calls == REMINDERS, f"{called} reminders of {REMINDERS} are called, by {calls} calls"
+    return [
+        _growth(f"soak, {name}: memory", [sample.memory for sample in samples], 1.1, "resident MB"),
+        _growth(f"soak, {name}: latency", [sample.seconds for sample in samples], 1.2, "seconds for a part"),
+        _growth(f"soak, {name}: files", [float(sample.files) for sample in samples], 1.1, "open files and sockets"),
+        Figure(
+            name=f"soak, {name}: rate",
+            value=REMINDERS / sum(sample.seconds for sample in samples),
+            unit="/s",
+            meaning=f"of {REMINDERS:,} reminders, each heard by its patient, in one call; log at most"
+            f" {max(sample.wal for sample in samples):.0f} MB",
+        ),
+    ]
+
+
+def _part(connection: Connection, ours: Daemon, number: int) -> _Sample:
+    """Have one part of the reminders due now, and wait until all have ended."""
+    now, size = SystemClock().now(), REMINDERS // PARTS
+    transaction(connection, lambda c, _: add_due(c, [now] * size, first_phone=number * size), now)
+    began = time.perf_counter()
+    while (busy := connection.execute(_BUSY).fetchone()[0]) > 0:
+        assert time.perf_counter() - began < PATIENCE, f"{busy} of {size} have not ended"
+        time.sleep(0.25)
+    took = time.perf_counter() - began
+    time.sleep(KEPT_ALIVE)
+    wal = ours.database.with_name(f"{ours.database.name}-wal")
+    return _Sample(
+        seconds=took,
+        memory=resident_megabytes(ours.pid),
+        files=len(list(Path(f"/proc/{ours.pid}/fd").iterdir())),
+        wal=wal.stat().st_size / 1e6 if wal.exists() else 0,
+    )
+
+
+def _growth(name: str, values: list[float], limit: float, what: str) -> Figure:
+    return Figure(
+        name=name,
+        value=values[-1] / values[1],
+        unit="",
+        bar=Bar("at most", limit),
+        meaning=f"last ÷ second of {PARTS} parts; {what}: {', '.join(f'{value:.0f}' for value in values)}",
+    )
+
+
+@contextmanager
+def _sandbox(port: int, ours: Daemon) -> Iterator[None]:
+    """Run the simulated provider, which reports to the daemon, until the end of the block."""
+    options = {
+        "--port": str(port),
+        "--pace": str(PACE),
+        "--webhook-url": f"{ours.url}/webhooks/call-status",
+        "--webhook-secret": SECRET,
+        "--api-key": "bench",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reminderd", "sandbox", *(word for option in options.items() for word in option)],
+        env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not _listens(port):
+            assert process.poll() is None, "the sandbox has ended"
+            time.sleep(0.05)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
