@@ -1,4 +1,4 @@
-"""Runs the benchmarks: `python -m bench [NAME …]`; all but `pages` without a name, in some five minutes.
+"""Runs the benchmarks: `python -m bench [NAME …]`; all but the long ones without a name, in some five minutes.
 
 Prints a table, writes bench/results.json, and exits with 1 if a bar is missed. Everything stays on this machine, with a
 PostgreSQL of its own; where none is installed, a row says so.
@@ -15,7 +15,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import claiming, dialing, idle, importing, lateness, pages, soak, starting, trips, webhooks
+from bench import against_peer, claiming, dialing, idle, importing, lateness, pages, soak, starting, trips, webhooks
 from bench.figure import Figure, keep, show
 from reminderd.store.sqlite.driver import sqlite_version_info
 
@@ -29,9 +29,10 @@ MEASURES: Final[Mapping[str, Callable[[Path], list[Figure]]]] = {
     "idle": idle.measure,
     "start": starting.measure,
     "pages": pages.measure,
+    "peer": against_peer.measure,
     "soak": soak.measure,
 }
-LONG: Final = frozenset({"pages", "soak"})
+LONG: Final = frozenset({"pages", "peer", "soak"})
 """Measured only by name: they take minutes."""
 RESULTS: Final = Path(__file__).with_name("results.json")
 

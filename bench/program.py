@@ -81,10 +81,7 @@ def daemon(
             stderr=stderr,
         )
         try:
-            while not _healthy(url):
-                assert process.poll() is None, log.read_text(encoding="utf-8")
-                assert time.perf_counter() - began < PATIENCE, "the daemon does not answer"
-                time.sleep(0.005)
+            until_healthy(url, process, log)
             yield Daemon(process.pid, url, folder / "bench.db", time.perf_counter() - began)
             process.terminate()
             assert process.wait(PATIENCE) == 0, log.read_text(encoding="utf-8")
@@ -126,6 +123,15 @@ def cpu_seconds(pid: int) -> float:
     """User and system time of a process so far: proc(5), /proc/pid/stat, fields 14 and 15."""
     after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def until_healthy(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until a process that has just been started answers `GET /health` with 200; its log says why it does not."""
+    began = time.perf_counter()
+    while not _healthy(url):
+        assert process.poll() is None, log.read_text(encoding="utf-8")
+        assert time.perf_counter() - began < PATIENCE, f"{url} does not answer"
+        time.sleep(0.005)
 
 
 def resident_megabytes(pid: int) -> float:

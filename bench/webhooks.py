@@ -26,7 +26,7 @@ A_ROUND: Final = 1_000
 A_BURST: Final = 1_500
 BURST_CONNECTIONS: Final = 480
 
-_TRANSCRIPT: Final = (
+TRANSCRIPT: Final = (
     "Your appointment is tomorrow at nine. Please press one to confirm. - Yes, I will be there. - Thank you."
 )
 
@@ -71,13 +71,13 @@ def _round(connection: Connection, ours: str, empty: str, raw: str) -> tuple[flo
     """Webhooks per second: of the daemon, of the empty handler, and of a raw server that shows the client's limit."""
     now = SystemClock().now()
     calls = [(str(uuid4()), str(uuid4())) for _ in range(A_ROUND)]
-    transaction(connection, partial(_add_accepted, calls=calls), now)
-    bodies = [_report(reminder_id, call_id) for reminder_id, call_id in calls]
+    transaction(connection, partial(add_accepted, calls=calls), now)
+    bodies = [report(reminder_id, call_id) for reminder_id, call_id in calls]
     rates = (_rate(ours, bodies, now), _rate(empty, bodies, now), _rate(raw, bodies, now))
     unreported = connection.execute(
         "SELECT count(*) FROM reminders JOIN call_logs ON call_logs.reminder_id = reminders.id"
         " WHERE reminders.status <> 'called' OR transcript IS NOT ?",
-        (_TRANSCRIPT,),
+        (TRANSCRIPT,),
     ).fetchone()[0]
     assert unreported == 0, f"{unreported} webhooks were answered and not recorded"
     return rates
@@ -87,23 +87,25 @@ def _morning(connection: Connection, url: str) -> Burst:
     """What becomes of the webhooks of nine in the morning."""
     now = SystemClock().now()
     calls = [(str(uuid4()), str(uuid4())) for _ in range(A_BURST)]
-    transaction(connection, partial(_add_accepted, calls=calls), now)
-    return burst(url, _signed(url, [_report(*call) for call in calls], now), connections=BURST_CONNECTIONS)
+    transaction(connection, partial(add_accepted, calls=calls), now)
+    return burst(url, signed(url, [report(*call) for call in calls], now), connections=BURST_CONNECTIONS)
 
 
-def _add_accepted(connection: Connection, now: datetime, *, calls: Sequence[tuple[str, str]]) -> None:
+def add_accepted(
+    connection: Connection, now: datetime, *, calls: Sequence[tuple[str, str]], first_phone: int = 0
+) -> None:
     """Reminders whose one call the provider has accepted, as the daemon leaves them."""
     placed, checked = to_ms(now), to_ms(now + timedelta(hours=1))
     connection.executemany(
         "INSERT INTO reminders (id, phone_number, message, scheduled_at, status) VALUES (?, ?, ?, ?, 'processing')",
-        ((reminder_id, phone(n), MESSAGE, placed) for n, (reminder_id, _) in enumerate(calls)),
+        ((reminder_id, phone(n), MESSAGE, placed) for n, (reminder_id, _) in enumerate(calls, first_phone)),
     )
     connection.executemany(
         "INSERT INTO call_logs (id, reminder_id, phone_number, state, provider, external_call_id, status, requests,"
         " evidence, wake_at, last_sign_at) VALUES (?, ?, ?, 'placed', 'generic', ?, 'queued', 1, 1, ?, ?)",
         (
             (call_id, reminder_id, phone(n), f"at-{call_id}", checked, placed)
-            for n, (reminder_id, call_id) in enumerate(calls)
+            for n, (reminder_id, call_id) in enumerate(calls, first_phone)
         ),
     )
     connection.executemany(
@@ -114,13 +116,14 @@ def _add_accepted(connection: Connection, now: datetime, *, calls: Sequence[tupl
     connection.execute("UPDATE reminders SET wake_at = NULL, revision = revision + 1 WHERE status = 'processing'")
 
 
-def _report(reminder_id: str, call_id: str) -> str:
+def report(reminder_id: str, call_id: str) -> str:
+    """What the provider reports of a call at its end."""
     return json.dumps(
         {
             "call_id": f"at-{call_id}",
             "status": "completed",
             "metadata": {"reminder_id": reminder_id, "attempt_id": call_id},
-            "transcript": _TRANSCRIPT,
+            "transcript": TRANSCRIPT,
             "duration": 23,
             "answered_by": "human",
         }
@@ -129,11 +132,11 @@ def _report(reminder_id: str, call_id: str) -> str:
 
 def _rate(url: str, bodies: Sequence[str], now: datetime) -> float:
     """Send each body once, signed beforehand; how many were answered a second."""
-    requests = _signed(url, bodies, now)
-    return len(requests) / drive(url, requests, connections=CONNECTIONS)
+    return drive(url, signed(url, bodies, now), connections=CONNECTIONS).a_second
 
 
-def _signed(url: str, bodies: Sequence[str], now: datetime) -> list[bytes]:
+def signed(url: str, bodies: Sequence[str], now: datetime) -> list[bytes]:
+    """The requests of webhooks, as they go over the wire."""
     webhook = signer(SECRET)
     requests = []
     for body in bodies:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from statistics import quantiles
 from urllib.parse import urlsplit
 
 import trio
@@ -95,31 +96,53 @@ async def _burst(url: str, requests: Sequence[bytes], connections: int) -> Burst
     return Burst(refused[0], max(took))
 
 
-def drive(url: str, requests: Sequence[bytes], *, connections: int) -> float:
-    """Send all requests over so many keep-alive connections; the seconds from the first byte to the last answer.
+@frozen
+class Drive:
+    """How fast requests were answered that came over a few connections."""
+
+    seconds: float
+    """From the first byte to the last answer."""
+    took: list[float]
+    """Seconds from the first byte of each request to its answer, in no order."""
+
+    @property
+    def a_second(self) -> float:
+        """How many were answered a second."""
+        return len(self.took) / self.seconds
+
+    @property
+    def p99(self) -> float:
+        """The seconds in which 99 of 100 were answered."""
+        return quantiles(self.took, n=100)[98]
+
+
+def drive(url: str, requests: Sequence[bytes], *, connections: int) -> Drive:
+    """Send all requests over so many keep-alive connections.
 
     Each connection sends its next request when it has its answer. An answer other than 200 ends the benchmark.
     """
     return trio.run(_drive, url, requests, connections)
 
 
-async def _drive(url: str, requests: Sequence[bytes], connections: int) -> float:
+async def _drive(url: str, requests: Sequence[bytes], connections: int) -> Drive:
     parts = urlsplit(url)
     assert parts.hostname is not None
     assert parts.port is not None
     wires = [Wire(await trio.open_tcp_stream(parts.hostname, parts.port)) for _ in range(connections)]
-    queue = iter(requests)
+    queue, took = iter(requests), list[float]()
 
     async def send_one_after_another(wire: Wire) -> None:
         for request in queue:
+            sent = trio.current_time()
             await wire.stream.send_all(request)
             answer = await wire.receive()
             assert answer is not None, "the server hung up"
             assert answer.head.startswith(b"HTTP/1.1 200"), (answer.head, answer.body)
+            took.append(trio.current_time() - sent)
         await wire.stream.aclose()
 
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
         for wire in wires:
             nursery.start_soon(send_one_after_another, wire)
-    return trio.current_time() - began
+    return Drive(trio.current_time() - began, took)
