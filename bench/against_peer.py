@@ -82,25 +82,25 @@ def _compared(sides: Sequence[_Side]) -> list[Figure]:
         rounds = [[_round(side, connections) for side in sides] for _ in range(ROUNDS + 1)][1:]  # the first warms up
         name = f"peer, {connections} connections"
         figures += [
-            Figure(
+            Figure.of_rounds(
+                [ours.a_second / theirs.a_second for ours, theirs, _ in rounds],
                 name=f"{name}: rate",
-                value=median(ours.a_second / theirs.a_second for ours, theirs, _ in rounds),
                 unit="",
                 bar=Bar("at least", 1.4),
                 meaning=f"signed webhooks recorded a second, {sides[0].name} ÷ {sides[1].name}",
             ),
-            Figure(
+            Figure.of_rounds(
+                [ours.p99 / theirs.p99 for ours, theirs, _ in rounds],
                 name=f"{name}: p99",
-                value=median(ours.p99 / theirs.p99 for ours, theirs, _ in rounds),
                 unit="",
                 bar=Bar("at most", 0.4),
                 meaning="the time until 99 of 100 are answered, the same",
             ),
         ]
         figures += [
-            Figure(
+            Figure.of_rounds(
+                [one.a_second for one in drives],
                 name=f"{name}: {side.name}",
-                value=median(one.a_second for one in drives),
                 unit="/s",
                 meaning=f"p99 {median(one.p99 for one in drives) * 1000:,.0f} ms; medians of {ROUNDS} rounds",
             )

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Final
 from uuid import uuid4
 
@@ -23,7 +22,6 @@ from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
 
 DUE: Final = 100
-MANY: Final = 1_000_000
 FEW: Final = 1_000
 ROUNDS: Final = 15
 A_STATEMENT: Final = 100_000
@@ -43,35 +41,39 @@ SELECT :name || n, '+4930' || (10000000 + n), :message,
 """
 
 
-def measure(folder: Path) -> list[Figure]:
-    figures = _figures("claim", SqliteFile(folder / "many.db"), SqliteFile(folder / "few.db"))
+def measure(folder: Path, *, rows: int = 1_000_000) -> list[Figure]:
+    figures = quick(folder, rows=rows)
     with postgres() as found:
         if found is None:
             return [*figures, not_measured("claim, PostgreSQL")]
         many, few = (PostgresServer(found.create().url) for _ in range(2))
-        return [*figures, *_figures("claim, PostgreSQL", many, few)]
+        return [*figures, *_figures("claim, PostgreSQL", many, few, rows)]
 
 
-def _figures(name: str, of_many: Target, of_few: Target) -> list[Figure]:
+def quick(folder: Path, *, rows: int) -> list[Figure]:
+    """Measure SQLite alone."""
+    return _figures("claim", SqliteFile(folder / "many.db"), SqliteFile(folder / "few.db"), rows)
+
+
+def _figures(name: str, of_many: Target, of_few: Target, rows: int) -> list[Figure]:
     with open_sync(of_many) as many, open_sync(of_few) as few:
-        _fill(many, MANY)
+        _fill(many, rows)
         _fill(few, FEW)
         seconds = [(_claim_all_due(many), _claim_all_due(few)) for _ in range(ROUNDS)]
-    among_many = median(long for long, _ in seconds)
-    among_few = median(short for _, short in seconds)
     return [
-        Figure(
+        Figure.of_rounds(
+            [among_many / among_few for among_many, among_few in seconds],
             name=name,
-            value=among_many / among_few,
             unit="",
             bar=Bar("at most", 3),
-            meaning=f"time to claim {DUE} due rows among {MANY:,} ÷ among {FEW:,}",
+            meaning=f"time to claim {DUE} due rows among {rows:,} ÷ among {FEW:,}",
         ),
-        Figure(
+        Figure.of_rounds(
+            [among_many * 1000 for among_many, _ in seconds],
             name=f"{name}, time",
-            value=among_many * 1000,
             unit="ms",
-            meaning=f"for {DUE} due rows among {MANY:,}, with the commit",
+            better="less",
+            meaning=f"for {DUE} due rows among {rows:,}, with the commit",
         ),
     ]
 

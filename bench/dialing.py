@@ -2,7 +2,6 @@
 
 import time
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 from bench.figure import Bar, Figure
@@ -17,29 +16,29 @@ DIALERS: Final = 50
 LATENCY: Final = 0.2
 """Seconds that the provider takes for each request."""
 
-ROUNDS: Final = 3
 IDEAL: Final = DUE / DIALERS * LATENCY
 
 
-def measure(folder: Path) -> list[Figure]:
+def measure(folder: Path, *, rounds: int = 3) -> list[Figure]:
     with (
         server("bench.raw_provider", str(LATENCY)) as provider,
         daemon(folder / "dialing", provider_url=provider, worker={"dialers": DIALERS}) as ours,
         open_sync(ours.database) as connection,
     ):
-        seconds = median(_dial_all(connection, first_phone=n * DUE) for n in range(ROUNDS))
+        seconds = [_dial_all(connection, first_phone=n * DUE) for n in range(rounds)]
     return [
-        Figure(
+        Figure.of_rounds(
+            [one / IDEAL for one in seconds],
             name="dialing",
-            value=seconds / IDEAL,
             unit="",
             bar=Bar("at most", 1.5),
             meaning=f"commit of {DUE} due rows until all are accepted ÷ {IDEAL:g} s: {DIALERS} lines never idle",
         ),
-        Figure(
+        Figure.of_rounds(
+            [DUE / one for one in seconds],
             name="dialing, rate",
-            value=DUE / seconds,
             unit="/s",
+            better="more",
             meaning=f"calls placed with {DIALERS} lines at a provider that takes {LATENCY * 1000:g} ms for each",
         ),
     ]

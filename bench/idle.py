@@ -2,26 +2,21 @@
 
 import time
 from pathlib import Path
-from statistics import median
-from typing import Final
 
 from bench.figure import Bar, Figure
 from bench.program import cpu_seconds, daemon, resident_megabytes, server
 
-STARTS: Final = 3
-IDLE_SECONDS: Final = 15
 
-
-def measure(folder: Path) -> list[Figure]:
-    starts = []
+def measure(folder: Path, *, idle_seconds: int = 15, starts: int = 3) -> list[Figure]:
+    seconds = []
     with server("bench.raw_provider", "0") as provider:
-        for number in range(STARTS - 1):
+        for number in range(starts - 1):
             with daemon(folder / f"start-{number}", provider_url=provider) as ours:
-                starts.append(ours.start_seconds)
+                seconds.append(ours.start_seconds)
         with daemon(folder / "idle", provider_url=provider) as ours:
-            starts.append(ours.start_seconds)
+            seconds.append(ours.start_seconds)
             before, began = cpu_seconds(ours.pid), time.perf_counter()
-            time.sleep(IDLE_SECONDS)
+            time.sleep(idle_seconds)
             share = (cpu_seconds(ours.pid) - before) / (time.perf_counter() - began)
             memory = resident_megabytes(ours.pid)
     return [
@@ -30,14 +25,14 @@ def measure(folder: Path) -> list[Figure]:
             value=share * 100,
             unit="%",
             bar=Bar("below", 1),
-            meaning=f"of one core, over {IDLE_SECONDS} s without work",
+            meaning=f"of one core, over {idle_seconds} s without work",
         ),
         Figure(name="idle, memory", value=memory, unit="MB", bar=Bar("below", 100), meaning="resident, after that"),
-        Figure(
+        Figure.of_rounds(
+            seconds,
             name="start",
-            value=median(starts),
             unit="s",
             bar=Bar("below", 1.5),
-            meaning=f"from exec until /health answers 200, database made; median of {STARTS}",
+            meaning=f"from exec until /health answers 200, database made; median of {starts}",
         ),
     ]

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from statistics import median
 from typing import Final
 from uuid import uuid4
 
@@ -58,15 +57,21 @@ def measure(folder: Path) -> list[Figure]:
     _, peak_half = _imported(half, folder / "half")
     peak = max(peak for (_, peak), _ in rounds)
     return [
-        Figure(
+        Figure.of_rounds(
+            [bare / mine for (mine, _), bare in rounds],
             name="import",
-            value=median(bare / mine for (mine, _), bare in rounds),
             unit="",
             bar=Bar("at least", 0.4),
             meaning=f"rows/s of the whole program ÷ rows/s of csv.reader and INSERT without a check; {ROWS:,} rows, "
             "1 % of every kind of bad line",
         ),
-        Figure(name="import, rows", value=ROWS / median(ours), unit="/s", meaning="by the program, from start to end"),
+        Figure.of_rounds(
+            [ROWS / seconds for seconds in ours],
+            name="import, rows",
+            unit="/s",
+            better="more",
+            meaning="by the program, from start to end",
+        ),
         Figure(
             name="import, again", value=ROWS / again, unit="/s", meaning="the same table once more: nothing changes"
         ),
@@ -77,10 +82,11 @@ def measure(folder: Path) -> list[Figure]:
             bar=Bar("at most", 1.25),
             meaning=f"most memory used for {ROWS:,} rows ÷ for {ROWS // 2:,}",
         ),
-        Figure(
+        Figure.of_rounds(
+            [_booked(folder / f"booked-{n}") for n in range(ROUNDS)],
             name="import, appointments",
-            value=median(_booked(folder / f"booked-{n}") for n in range(ROUNDS)),
             unit="",
+            better="more",
             meaning=f"rows/s of {BOOKED:,} new appointments with two planned calls each ÷ of as many reminders",
         ),
         Figure(name="import, most memory", value=peak / 1024, unit="MiB", meaning=f"for {ROWS:,} rows"),

@@ -15,24 +15,23 @@ from reminderd.clock import SystemClock
 from reminderd.store.connection import transaction
 from reminderd.store.sqlite.opening import open_sync
 
-ROWS: Final = 200
-FROM, TO = 0.5, 10.0
-"""Seconds ahead, between which the rows are due."""
+FROM: Final = 0.5
+"""Seconds ahead, after which the rows are due."""
 
 POLL_SECONDS: Final = 60
 LATENCY: Final = 0.05
 
 
-def measure(folder: Path) -> list[Figure]:
-    late = quantiles(_milliseconds_late(folder), n=100)
-    meaning = f"due → request at the provider, {ROWS} rows of another program, poll_interval_seconds = {POLL_SECONDS}"
+def measure(folder: Path, *, rows: int = 200, until: float = 10.0) -> list[Figure]:
+    late = quantiles(_milliseconds_late(folder, rows, until), n=100)
+    meaning = f"due → request at the provider, {rows} rows of another program, poll_interval_seconds = {POLL_SECONDS}"
     return [
         Figure(name="lateness, p99", value=late[98], unit="ms", bar=Bar("below", 100), meaning=meaning),
-        Figure(name="lateness, p50", value=late[49], unit="ms", meaning="the same"),
+        Figure(name="lateness, p50", value=late[49], unit="ms", better="less", meaning="the same"),
     ]
 
 
-def _milliseconds_late(folder: Path) -> list[int]:
+def _milliseconds_late(folder: Path, rows: int, until: float) -> list[int]:
     random = Random(1)  # noqa: S311 - the same moments in every run
     with (
         server("bench.raw_provider", str(LATENCY)) as provider,
@@ -40,12 +39,12 @@ def _milliseconds_late(folder: Path) -> list[int]:
         open_sync(ours.database) as connection,
     ):
         now = SystemClock().now()
-        moments = [now + timedelta(seconds=random.uniform(FROM, TO)) for _ in range(ROWS)]
+        moments = [now + timedelta(seconds=random.uniform(FROM, until)) for _ in range(rows)]
         due = transaction(connection, lambda c, _: add_due(c, moments), now)
-        time.sleep(TO)
+        time.sleep(until)
         deadline = time.perf_counter() + PATIENCE
-        while len(arrivals := _arrivals(provider)) < ROWS:
-            assert time.perf_counter() < deadline, f"only {len(arrivals)} of {ROWS} requests came"
+        while len(arrivals := _arrivals(provider)) < rows:
+            assert time.perf_counter() < deadline, f"only {len(arrivals)} of {rows} requests came"
             time.sleep(0.1)
     return [arrivals[reminder_id] - at for reminder_id, at in due.items()]
 

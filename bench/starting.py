@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 from bench.figure import Bar, Figure
@@ -27,23 +26,23 @@ def measure(folder: Path) -> list[Figure]:
     with server("bench.raw_provider", "0") as provider:
         starts = [_start(folder / str(number), provider) for number in range(ROUNDS)]
     return [
-        Figure(
+        Figure.of_rounds(
+            [1000 * (of_help - nothing) for nothing, of_help, _ in rounds],
             name="--help",
-            value=1000 * median(of_help - nothing for nothing, of_help, _ in rounds),
             unit="ms",
             bar=Bar("at most", 60),
             meaning="processor time above that of `python -c pass`",
         ),
-        Figure(
+        Figure.of_rounds(
+            [1000 * (of_list - nothing) for nothing, _, of_list in rounds],
             name="list",
-            value=1000 * median(of_list - nothing for nothing, _, of_list in rounds),
             unit="ms",
             bar=Bar("at most", 200),
             meaning="processor time above that of `python -c pass`",
         ),
-        Figure(
+        Figure.of_rounds(
+            [ours / libraries for ours, libraries in starts],
             name="start ÷ libraries",
-            value=median(ours / libraries for ours, libraries in starts),
             unit="",
             bar=Bar("at most", 1.25),
             meaning="from exec until /health answers 200 ÷ importing Trio, Hypercorn, Quart, httpx and the others",

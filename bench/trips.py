@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import quantiles
 from typing import IO, Final
 
 import trio
@@ -80,12 +80,13 @@ def _rates(places: list[_Place]) -> list[Figure]:
     """Return how many trips a second are made at each place; all places take turns, as other programs are at work."""
     rounds = [[_rate(place, number) for place in places] for number in range(ROUNDS)]
     return [
-        Figure(
+        Figure.of_rounds(
+            rates,
             name=f"trips, {place.name}",
-            value=median(rates),
             unit="/s",
             bar=place.bar,
-            meaning=f"claim, last look, answer and report; {min(rates):.0f} to {max(rates):.0f} in {ROUNDS} rounds",
+            better="more",
+            meaning=f"claim, last look, answer and report; median of {ROUNDS} rounds",
         )
         for place, rates in zip(places, zip(*rounds, strict=True), strict=True)
     ]
@@ -184,5 +185,5 @@ async def _wakes(database: PostgresDatabase) -> list[Figure]:
     meaning = f"another program's INSERT is sent → the daemon is awake, by NOTIFY, {WAKES} times"
     return [
         Figure(name="wake-up, p99", value=found[98], unit="ms", bar=Bar("at most", 20), meaning=meaning),
-        Figure(name="wake-up, p50", value=found[49], unit="ms", meaning="the same"),
+        Figure(name="wake-up, p50", value=found[49], unit="ms", better="less", meaning="the same"),
     ]

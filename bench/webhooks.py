@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Final
 from uuid import uuid4
 
@@ -20,7 +19,7 @@ from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_sync
 
 CONNECTIONS: Final = 16
-ROUNDS: Final = 7
+"""How many the provider keeps open, where nothing else is said."""
 A_ROUND: Final = 1_000
 """Webhooks of one round, each for a call of its own."""
 A_BURST: Final = 1_500
@@ -31,28 +30,28 @@ TRANSCRIPT: Final = (
 )
 
 
-def measure(folder: Path) -> list[Figure]:
+def measure(folder: Path, *, rounds: int = 7, connections: Sequence[int] = (1, CONNECTIONS, 128)) -> list[Figure]:
     with (
         server("bench.raw_provider", "0") as raw,
         server("bench.empty_handler") as empty,
         daemon(folder / "webhooks", provider_url=raw) as ours,
         open_sync(ours.database) as connection,
     ):
-        rounds = [_round(connection, f"{ours.url}/webhooks/call-status", empty, raw) for _ in range(ROUNDS + 1)]
-        morning = _morning(connection, f"{ours.url}/webhooks/call-status")
-    durable, answered, sent = zip(*rounds[1:], strict=True)  # the first was to warm up
+        hook = f"{ours.url}/webhooks/call-status"
+        _round(connection, (hook, empty, raw), CONNECTIONS)  # to warm up
+        rates = {count: [_round(connection, (hook, empty, raw), count) for _ in range(rounds)] for count in connections}
+        morning = _morning(connection, hook)
+    durable, answered, sent = zip(*rates[CONNECTIONS], strict=True)
     return [
-        Figure(
-            name="webhooks",
-            value=median(mine / theirs for mine, theirs in zip(durable, answered, strict=True)),
-            unit="",
-            bar=Bar("at least", 0.65),
-            meaning="verified, parsed and committed ÷ answered by an empty handler on the same framework",
+        *(_ratio(count, [mine / theirs for mine, theirs, _ in rates[count]]) for count in connections),
+        Figure.of_rounds(
+            durable,
+            name="webhooks, durable",
+            unit="/s",
+            better="more",
+            meaning=f"by the daemon over {CONNECTIONS} connections, every one a call's end",
         ),
-        Figure(
-            name="webhooks, durable", value=median(durable), unit="/s", meaning="by the daemon, every one a call's end"
-        ),
-        Figure(name="webhooks, empty", value=median(answered), unit="/s", meaning="by the empty handler"),
+        Figure.of_rounds(answered, name="webhooks, empty", unit="/s", meaning="by the empty handler"),
         Figure(
             name="webhooks, burst: refused",
             value=float(morning.refused),
@@ -60,27 +59,39 @@ def measure(folder: Path) -> list[Figure]:
             bar=Bar("at most", 0),
             meaning=f"of {A_BURST:,} that come at once over {BURST_CONNECTIONS} connections",
         ),
-        Figure(name="webhooks, burst: slowest", value=morning.slowest, unit="s", meaning="to be answered"),
         Figure(
-            name="webhooks, client", value=median(sent), unit="/s", meaning="what the load client can drive at least"
+            name="webhooks, burst: slowest", value=morning.slowest, unit="s", better="less", meaning="to be answered"
         ),
+        Figure.of_rounds(sent, name="webhooks, client", unit="/s", meaning="what the load client can drive at least"),
     ]
 
 
-def _round(connection: Connection, ours: str, empty: str, raw: str) -> tuple[float, float, float]:
+def _ratio(connections: int, rounds: Sequence[float]) -> Figure:
+    usual = connections == CONNECTIONS
+    return Figure.of_rounds(
+        rounds,
+        name="webhooks" if usual else f"webhooks, {connections} connection{'' if connections == 1 else 's'}",
+        unit="",
+        bar=Bar("at least", 0.65) if usual else None,
+        better="more",
+        meaning="verified, parsed and committed ÷ answered by an empty handler on the same framework",
+    )
+
+
+def _round(connection: Connection, urls: tuple[str, str, str], connections: int) -> tuple[float, float, float]:
     """Webhooks per second: of the daemon, of the empty handler, and of a raw server that shows the client's limit."""
     now = SystemClock().now()
     calls = [(str(uuid4()), str(uuid4())) for _ in range(A_ROUND)]
     transaction(connection, partial(add_accepted, calls=calls), now)
     bodies = [report(reminder_id, call_id) for reminder_id, call_id in calls]
-    rates = (_rate(ours, bodies, now), _rate(empty, bodies, now), _rate(raw, bodies, now))
+    ours, empty, raw = (_rate(url, bodies, now, connections) for url in urls)
     unreported = connection.execute(
         "SELECT count(*) FROM reminders JOIN call_logs ON call_logs.reminder_id = reminders.id"
         " WHERE reminders.status <> 'called' OR transcript IS NOT ?",
         (TRANSCRIPT,),
     ).fetchone()[0]
     assert unreported == 0, f"{unreported} webhooks were answered and not recorded"
-    return rates
+    return ours, empty, raw
 
 
 def _morning(connection: Connection, url: str) -> Burst:
@@ -130,9 +141,9 @@ def report(reminder_id: str, call_id: str) -> str:
     )
 
 
-def _rate(url: str, bodies: Sequence[str], now: datetime) -> float:
+def _rate(url: str, bodies: Sequence[str], now: datetime, connections: int) -> float:
     """Send each body once, signed beforehand; how many were answered a second."""
-    return drive(url, signed(url, bodies, now), connections=CONNECTIONS).a_second
+    return drive(url, signed(url, bodies, now), connections=connections).a_second
 
 
 def signed(url: str, bodies: Sequence[str], now: datetime) -> list[bytes]:
