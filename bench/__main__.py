@@ -17,6 +17,7 @@ from rich.console import Console
 
 from bench import (
     against_peer,
+    beside,
     claiming,
     dialing,
     growth,
@@ -39,6 +40,7 @@ MEASURES: Final[Mapping[str, Callable[[Path], list[Figure]]]] = {
     "claim": claiming.measure,
     "trips": trips.measure,
     "import": importing.measure,
+    "beside": beside.measure,
     "idle": idle.measure,
     "start": starting.measure,
     "pages": pages.measure,
@@ -46,7 +48,7 @@ MEASURES: Final[Mapping[str, Callable[[Path], list[Figure]]]] = {
     "peer": against_peer.measure,
     "soak": soak.measure,
 }
-LONG: Final = frozenset({"growth", "pages", "peer", "soak"})
+LONG: Final = frozenset({"beside", "growth", "pages", "peer", "soak"})
 """Measured only by name: they take minutes."""
 RESULTS: Final = Path(__file__).with_name("results.json")
 
