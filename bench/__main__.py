@@ -19,7 +19,20 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import against_peer, claiming, dialing, idle, importing, lateness, pages, soak, starting, trips, webhooks
+from bench import (
+    against_peer,
+    claiming,
+    dialing,
+    growth,
+    idle,
+    importing,
+    lateness,
+    pages,
+    soak,
+    starting,
+    trips,
+    webhooks,
+)
 from bench.against import against
 from bench.figure import Figure, keep, show
 from reminderd.store.sqlite.driver import sqlite_version_info
@@ -37,10 +50,11 @@ MEASURES: Final[Measures] = {
     "idle": idle.measure,
     "start": starting.measure,
     "pages": pages.measure,
+    "growth": growth.measure,
     "peer": against_peer.measure,
     "soak": soak.measure,
 }
-LONG: Final = frozenset({"pages", "peer", "soak"})
+LONG: Final = frozenset({"growth", "pages", "peer", "soak"})
 """Measured only by name: they take minutes."""
 QUICK: Final[Measures] = {
     "webhooks": partial(webhooks.measure, rounds=3, connections=(webhooks.CONNECTIONS,)),
