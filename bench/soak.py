@@ -14,7 +14,7 @@ from attrs import frozen
 
 from bench.figure import Bar, Figure
 from bench.postgres import not_measured, postgres
-from bench.program import SECRET, Daemon, daemon, free_port, resident_megabytes
+from bench.program import SECRET, Daemon, daemon, environment, free_port, resident_megabytes
 from bench.rows import add_due
 from reminderd.clock import SystemClock
 from reminderd.databases import PostgresServer, SqliteFile
@@ -143,7 +143,7 @@ def _sandbox(port: int, ours: Daemon) -> Iterator[None]:
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "reminderd", "sandbox", *(word for option in options.items() for word in option)],
-        env={"PATH": os.environ["PATH"]},
+        env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
