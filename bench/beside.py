@@ -1,7 +1,6 @@
 """A large import beside a busy daemon: how much later webhooks are answered, and how much longer the import takes."""
 
 import csv
-import os
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from uuid import uuid4
 from attrs import frozen
 
 from bench.figure import Bar, Figure
-from bench.program import Daemon, daemon, server
+from bench.program import Daemon, daemon, environment, server
 from bench.rows import MESSAGE, add_due
 from bench.webhooks import add_accepted, report, signed
 from bench.wire import Drive, paced
@@ -129,10 +128,9 @@ def _write(table: Path, number: int) -> None:
 
 def _import(table: Path, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[1])}
     url = {"DATABASE_URL": "sqlite:///bench.db"}
     command = [sys.executable, "-m", "reminderd", "import", str(table)]
-    subprocess.run(command, cwd=folder, env=environment | url, check=True, capture_output=True)
+    subprocess.run(command, cwd=folder, env=environment() | url, check=True, capture_output=True)
 
 
 def _answered(ours: Daemon, connection: Connection, number: int, meanwhile: Callable[[], object]) -> Drive:

@@ -435,6 +435,14 @@ def test_a_row_is_found_by_id_or_ref(store: Store) -> None:
 
 
 @pytest.mark.sqlite_only("its setting")
+def test_an_import_checkpoints_what_it_writes_before_a_daemon_has_to(target: Target) -> None:
+    with open_sync(target) as importing, open_sync(target) as of_a_daemon:
+        importing.make_room()
+        pages = "PRAGMA wal_autocheckpoint"
+        assert 0 < importing.execute(pages).fetchone()[0] < of_a_daemon.execute(pages).fetchone()[0]
+
+
+@pytest.mark.sqlite_only("its setting")
 def test_a_connection_for_large_imports_still_syncs_every_commit(target: Target) -> None:
     with open_sync(target) as connection:
         connection.make_room()
