@@ -1,7 +1,10 @@
-"""Runs the benchmarks: `python -m bench [NAME …]`; all but the long ones without a name, in some five minutes.
+"""Runs the benchmarks: `python -m bench [NAME …]`; all but the long ones without a name, in some six minutes.
 
-Prints a table, writes bench/results.json, and exits with 1 if a bar is missed. Everything stays on this machine, with a
-PostgreSQL of its own; where none is installed, a row says so.
+Prints a table, writes bench/results.json, and exits with 1 if a bar is missed. Where there are several rounds, their
+median is shown, then the lowest and the highest. Everything stays on this machine, with a PostgreSQL of its own; where
+none is installed, a row says so.
+
+`--quick` takes less than a minute, and `--against REV` compares the files here with a commit: see bench/against.py.
 """
 
 import argparse
@@ -9,31 +12,65 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from rich.console import Console
 
-from bench import against_peer, claiming, dialing, idle, importing, lateness, pages, soak, starting, trips, webhooks
+from bench import (
+    against_peer,
+    beside,
+    claiming,
+    dialing,
+    growth,
+    idle,
+    importing,
+    lateness,
+    pages,
+    soak,
+    starting,
+    trips,
+    webhooks,
+)
+from bench.against import against
 from bench.figure import Figure, keep, show
 from reminderd.store.sqlite.driver import sqlite_version_info
 
-MEASURES: Final[Mapping[str, Callable[[Path], list[Figure]]]] = {
+Measures = Mapping[str, Callable[[Path], list[Figure]]]
+"""What is measured, in a folder of its own, by name."""
+
+MEASURES: Final[Measures] = {
     "webhooks": webhooks.measure,
     "dialing": dialing.measure,
     "lateness": lateness.measure,
     "claim": claiming.measure,
     "trips": trips.measure,
     "import": importing.measure,
+    "beside": beside.measure,
     "idle": idle.measure,
     "start": starting.measure,
     "pages": pages.measure,
+    "growth": growth.measure,
     "peer": against_peer.measure,
     "soak": soak.measure,
 }
-LONG: Final = frozenset({"pages", "peer", "soak"})
+LONG: Final = frozenset({"beside", "growth", "pages", "peer", "soak"})
 """Measured only by name: they take minutes."""
+QUICK: Final[Measures] = {
+    "webhooks": partial(webhooks.measure, rounds=3, connections=(webhooks.CONNECTIONS,)),
+    "dialing": partial(dialing.measure, rounds=2),
+    "lateness": partial(lateness.measure, rows=100, until=3.0),
+    "claim": partial(claiming.quick, rows=50_000),
+    "import": partial(importing.measure, rows=10_000, rounds=2),
+    "idle": partial(idle.measure, idle_seconds=5, starts=2),
+    "start": partial(starting.measure, rounds=2),
+}
+"""The same on SQLite with less of everything, to find out soon whether something has become much slower.
+
+The bars are for the whole suite: an import of so few rows misses its bar a little sooner, as the start counts for more.
+"""
 RESULTS: Final = Path(__file__).with_name("results.json")
 
 
@@ -41,17 +78,27 @@ def main() -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure how fast reminderd is.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MEASURES))
-    names: list[str] = parser.parse_args().names or [name for name in MEASURES if name not in LONG]
-    unknown = [name for name in names if name not in MEASURES]
+    parser.add_argument("--quick", action="store_true", help=f"in less than a minute: {', '.join(QUICK)}")
+    parser.add_argument("--against", metavar="REV", help="name what is slower than at this commit, by the quick suite")
+    parser.add_argument("--rounds", type=int, default=5, help="how often --against measures each commit; default: 5")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="default: bench/results.json")
+    given = parser.parse_args()
+    measures = QUICK if given.quick or given.against else MEASURES
+    names: list[str] = given.names or [name for name in measures if name not in LONG]
+    unknown = [name for name in names if name not in measures]
     if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}; expected {', '.join(MEASURES)}")
+        parser.error(f"unknown: {', '.join(unknown)}; expected {', '.join(measures)}")
+    if given.rounds < 1:
+        parser.error("--rounds must be at least 1")
     console = Console(width=None if sys.stdout.isatty() else 140)
+    if given.against:
+        return against(given.against, names, given.rounds, console)
     figures: list[Figure] = []
     for name in names:
         with console.status(name), TemporaryDirectory(prefix="reminderd-bench-") as folder:
-            figures += MEASURES[name](Path(folder))
+            figures += measures[name](Path(folder))
     show(figures, console)
-    keep(figures, _machine(), RESULTS)
+    keep(figures, _machine(), given.results)
     missed = [figure for figure in figures if figure.missed]
     for figure in missed:
         print(f"bar missed: {figure.name}", file=sys.stderr)

@@ -57,9 +57,9 @@ def quick(folder: Path, *, rows: int) -> list[Figure]:
 
 def _figures(name: str, of_many: Target, of_few: Target, rows: int) -> list[Figure]:
     with open_sync(of_many) as many, open_sync(of_few) as few:
-        _fill(many, rows)
-        _fill(few, FEW)
-        seconds = [(_claim_all_due(many), _claim_all_due(few)) for _ in range(ROUNDS)]
+        fill(many, rows)
+        fill(few, FEW)
+        seconds = [(claim_all_due(many), claim_all_due(few)) for _ in range(ROUNDS)]
     return [
         Figure.of_rounds(
             [among_many / among_few for among_many, among_few in seconds],
@@ -78,7 +78,8 @@ def _figures(name: str, of_many: Target, of_few: Target, rows: int) -> list[Figu
     ]
 
 
-def _fill(connection: Connection, rows: int) -> None:
+def fill(connection: Connection, rows: int) -> None:
+    """Write so many reminders, a few of which are due."""
     now = SystemClock().now()
     values = {
         "name": uuid4().hex,
@@ -97,7 +98,7 @@ def _write(connection: Connection, _now: datetime, *, values: Mapping[str, objec
     connection.execute(_FILL, values)
 
 
-def _claim_all_due(connection: Connection) -> float:
+def claim_all_due(connection: Connection) -> float:
     """The seconds that one claim takes; the rows are due again afterwards."""
     now = SystemClock().now()
     capacity = Capacity(requests=DUE, checks=8, request_in=timedelta(0))

@@ -25,7 +25,7 @@ def measure(folder: Path, *, rounds: int = 3) -> list[Figure]:
         daemon(folder / "dialing", provider_url=provider, worker={"dialers": DIALERS}) as ours,
         open_sync(ours.database) as connection,
     ):
-        seconds = [_dial_all(connection, first_phone=n * DUE) for n in range(rounds)]
+        seconds = [dial_all(connection, first_phone=n * DUE) for n in range(rounds)]
     return [
         Figure.of_rounds(
             [one / IDEAL for one in seconds],
@@ -44,7 +44,7 @@ def measure(folder: Path, *, rounds: int = 3) -> list[Figure]:
     ]
 
 
-def _dial_all(connection: Connection, *, first_phone: int) -> float:
+def dial_all(connection: Connection, *, first_phone: int) -> float:
     """The seconds from the commit of due rows until the provider's answer to each is recorded."""
     now = SystemClock().now()
     transaction(connection, lambda c, _: add_due(c, [now] * DUE, first_phone=first_phone), now)

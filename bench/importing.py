@@ -15,20 +15,17 @@ from typing import Final
 from uuid import uuid4
 
 from bench.figure import Bar, Figure
+from bench.program import environment
 from bench.rows import MESSAGE
 from reminderd.clock import SystemClock
-from reminderd.imports.loop import CHUNK
 from reminderd.store.connection import Connection, transaction
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_sync
 
-ROWS: Final = 200_000
-ROUNDS: Final = 3
+A_TRANSACTION: Final = 2_000
+"""Rows that the yardstick inserts at once: nobody else waits for it."""
 PATIENTS: Final = 100_000
 """Each comes about twice."""
-
-BOOKED: Final = ROWS // 10
-"""Appointments, and reminders in the table beside theirs."""
 
 _INSERT: Final = (
     "INSERT INTO reminders (id, ref, phone_number, message, scheduled_at, wake_at) VALUES (?, ?, ?, ?, ?, ?)"
@@ -47,49 +44,54 @@ template = "visit"
 """
 
 
-def measure(folder: Path) -> list[Figure]:
+def measure(folder: Path, *, rows: int = 200_000, rounds: int = 3) -> list[Figure]:
+    booked = rows // 10  # appointments, and reminders in the table beside theirs
     table, half = folder / "table.csv", folder / "half.csv"
-    _write(table, ROWS)
-    _write(half, ROWS // 2)
-    rounds = [(_imported(table, folder / f"ours-{n}"), _inserted(table, folder / f"bare-{n}")) for n in range(ROUNDS)]
-    ours = [seconds for (seconds, _), _ in rounds]
+    _write(table, rows)
+    _write(half, rows // 2)
+    times = [(_imported(table, folder / f"ours-{n}"), _inserted(table, folder / f"bare-{n}")) for n in range(rounds)]
+    ours = [seconds for (seconds, _), _ in times]
     again, _ = _imported(table, folder / "ours-0")
     _, peak_half = _imported(half, folder / "half")
-    peak = max(peak for (_, peak), _ in rounds)
+    peak = max(peak for (_, peak), _ in times)
     return [
         Figure.of_rounds(
-            [bare / mine for (mine, _), bare in rounds],
+            [bare / mine for (mine, _), bare in times],
             name="import",
             unit="",
             bar=Bar("at least", 0.4),
-            meaning=f"rows/s of the whole program ÷ rows/s of csv.reader and INSERT without a check; {ROWS:,} rows, "
+            meaning=f"rows/s of the whole program ÷ rows/s of csv.reader and INSERT without a check; {rows:,} rows, "
             "1 % of every kind of bad line",
         ),
         Figure.of_rounds(
-            [ROWS / seconds for seconds in ours],
+            [rows / seconds for seconds in ours],
             name="import, rows",
             unit="/s",
             better="more",
             meaning="by the program, from start to end",
         ),
         Figure(
-            name="import, again", value=ROWS / again, unit="/s", meaning="the same table once more: nothing changes"
+            name="import, again",
+            value=rows / again,
+            unit="/s",
+            better="more",
+            meaning="the same table once more: nothing changes",
         ),
         Figure(
             name="import, memory",
             value=peak / peak_half,
             unit="",
             bar=Bar("at most", 1.25),
-            meaning=f"most memory used for {ROWS:,} rows ÷ for {ROWS // 2:,}",
+            meaning=f"most memory used for {rows:,} rows ÷ for {rows // 2:,}",
         ),
         Figure.of_rounds(
-            [_booked(folder / f"booked-{n}") for n in range(ROUNDS)],
+            [_booked(folder / f"booked-{n}", booked) for n in range(rounds)],
             name="import, appointments",
             unit="",
             better="more",
-            meaning=f"rows/s of {BOOKED:,} new appointments with two planned calls each ÷ of as many reminders",
+            meaning=f"rows/s of {booked:,} new appointments with two planned calls each ÷ of as many reminders",
         ),
-        Figure(name="import, most memory", value=peak / 1024, unit="MiB", meaning=f"for {ROWS:,} rows"),
+        Figure(name="import, most memory", value=peak / 1024, unit="MiB", better="less", meaning=f"for {rows:,} rows"),
     ]
 
 
@@ -130,11 +132,11 @@ _WRONG: Final[Sequence[tuple[int, str]]] = (
 """A column and what is wrong in it."""
 
 
-def _booked(folder: Path) -> float:
+def _booked(folder: Path, rows: int) -> float:
     """The seconds that the program took for a table of reminders ÷ for one of new appointments."""
     folder.mkdir()
     plain, booked = folder / "plain.csv", folder / "booked.csv"
-    _write(plain, BOOKED)
+    _write(plain, rows)
     with plain.open(encoding="utf-8", newline="") as file, booked.open("w", encoding="utf-8", newline="") as other:
         writer = csv.writer(other)
         writer.writerow(("ref", "phone", "appointment at", "name"))
@@ -151,10 +153,9 @@ def _imported(table: Path, folder: Path) -> tuple[float, int]:
     """The seconds that the program took, and its most memory in KiB."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "reminderd", "import", str(table)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     began = time.perf_counter()
     program = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     _, status, used = os.wait4(program.pid, 0)
     took = time.perf_counter() - began
@@ -164,7 +165,7 @@ def _imported(table: Path, folder: Path) -> tuple[float, int]:
 
 
 def _inserted(table: Path, folder: Path) -> float:
-    """The seconds to insert every row as if it were good, in transactions of the same size."""
+    """The seconds to insert every row as if it were good, in large transactions."""
     folder.mkdir()
     now = SystemClock().now()
     began = time.perf_counter()
@@ -173,7 +174,7 @@ def _inserted(table: Path, folder: Path) -> float:
         rows = csv.reader(file)
         next(rows)
         values = _values(rows, to_ms(now + timedelta(days=2)))
-        while some := list(islice(values, CHUNK)):
+        while some := list(islice(values, A_TRANSACTION)):
             transaction(connection, partial(_insert, some=some), now)
     return time.perf_counter() - began
 

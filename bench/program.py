@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
+import reminderd
+
 SECRET: Final = "whsec_" + b64encode(b"bench" * 6).decode()
 """Signs the webhooks; known to the daemon as `[provider.generic].webhook_secret`."""
 
@@ -77,7 +79,7 @@ def daemon(
         began = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-m", "reminderd", "run", "--config", str(config)],
-            env={"PATH": os.environ["PATH"]},  # nothing else, as the environment would win over the file
+            env=environment(),
             stderr=stderr,
         )
         try:
@@ -104,6 +106,11 @@ def server(module: str, *arguments: str) -> Iterator[str]:
             yield url
         finally:
             process.kill()
+
+
+def environment() -> dict[str, str]:
+    """Return that of the measured program: nothing that would win over its file, and the package that is used here."""
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(reminderd.__file__).parents[1])}
 
 
 def fetched(url: str) -> tuple[int, bytes]:

@@ -1,6 +1,5 @@
 """Starting: the processor time of commands, and how soon the daemon answers, beside what its libraries alone take."""
 
-import os
 import resource
 import subprocess
 import sys
@@ -9,32 +8,31 @@ from pathlib import Path
 from typing import Final
 
 from bench.figure import Bar, Figure
-from bench.program import daemon, server
+from bench.program import daemon, environment, server
 
-ROUNDS: Final = 5
 _STACK: Final = "import aiosqlite, attrs, cattrs, httpx, hypercorn.trio, loguru, quart_trio, trio"
 
 
-def measure(folder: Path) -> list[Figure]:
+def measure(folder: Path, *, rounds: int = 5) -> list[Figure]:
     program = (sys.executable, "-m", "reminderd")
     words = ("add", "--phone", "+12025550100", "--at", "2100-01-01T10:00Z", "--message", "Hello from your clinic.")
-    subprocess.run([*program, *words], cwd=folder, env=_environment(), check=True, capture_output=True)
-    rounds = [
+    subprocess.run([*program, *words], cwd=folder, env=environment(), check=True, capture_output=True)
+    used = [
         (_cpu(folder, sys.executable, "-c", "pass"), _cpu(folder, *program, "--help"), _cpu(folder, *program, "list"))
-        for _ in range(ROUNDS)
+        for _ in range(rounds)
     ]
     with server("bench.raw_provider", "0") as provider:
-        starts = [_start(folder / str(number), provider) for number in range(ROUNDS)]
+        starts = [_start(folder / str(number), provider) for number in range(rounds)]
     return [
         Figure.of_rounds(
-            [1000 * (of_help - nothing) for nothing, of_help, _ in rounds],
+            [1000 * (of_help - nothing) for nothing, of_help, _ in used],
             name="--help",
             unit="ms",
             bar=Bar("at most", 60),
             meaning="processor time above that of `python -c pass`",
         ),
         Figure.of_rounds(
-            [1000 * (of_list - nothing) for nothing, _, of_list in rounds],
+            [1000 * (of_list - nothing) for nothing, _, of_list in used],
             name="list",
             unit="ms",
             bar=Bar("at most", 200),
@@ -50,14 +48,10 @@ def measure(folder: Path) -> list[Figure]:
     ]
 
 
-def _environment() -> dict[str, str]:
-    return {"PATH": os.environ["PATH"]}
-
-
 def _cpu(folder: Path, *command: str) -> float:
     """The processor seconds of a command."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, cwd=folder, env=_environment(), check=True, capture_output=True)
+    subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -65,7 +59,7 @@ def _cpu(folder: Path, *command: str) -> float:
 def _start(folder: Path, provider: str) -> tuple[float, float]:
     """The seconds that the daemon takes, and that its libraries take."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", _STACK], env=_environment(), check=True)
+    subprocess.run([sys.executable, "-c", _STACK], env=environment(), check=True)
     libraries = time.perf_counter() - began
     with daemon(folder, provider_url=provider) as ours:
         return ours.start_seconds, libraries

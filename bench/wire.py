@@ -1,7 +1,7 @@
 """Just enough HTTP/1.1 for a load client and a provider that must not be the bottleneck: framing by Content-Length."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import quantiles
 from urllib.parse import urlsplit
 
@@ -114,6 +114,48 @@ class Drive:
     def p99(self) -> float:
         """The seconds in which 99 of 100 were answered."""
         return quantiles(self.took, n=100)[98]
+
+
+def paced(
+    url: str, requests: Sequence[bytes], *, a_second: float, connections: int, meanwhile: Callable[[], object]
+) -> Drive:
+    """Send so many requests a second until `meanwhile` returns.
+
+    What a request took counts from the moment when it was to be sent: one that had to wait for a slow answer to the
+    one before it on its connection is late, too.
+    """
+    return trio.run(_paced, url, requests, a_second, connections, meanwhile)
+
+
+async def _paced(
+    url: str, requests: Sequence[bytes], a_second: float, connections: int, meanwhile: Callable[[], object]
+) -> Drive:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    wires = [Wire(await trio.open_tcp_stream(parts.hostname, parts.port)) for _ in range(connections)]
+    began, queue, took, is_over = trio.current_time(), iter(enumerate(requests)), list[float](), trio.Event()
+
+    async def send_one_after_another(wire: Wire) -> None:
+        for number, request in queue:
+            due = began + number / a_second
+            await trio.sleep_until(due)
+            if is_over.is_set():
+                break
+            await wire.stream.send_all(request)
+            answer = await wire.receive()
+            assert answer is not None, "the server hung up"
+            assert answer.head.startswith(b"HTTP/1.1 200"), (answer.head, answer.body)
+            took.append(trio.current_time() - due)
+        await wire.stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        for wire in wires:
+            nursery.start_soon(send_one_after_another, wire)
+        await trio.to_thread.run_sync(meanwhile)
+        is_over.set()
+    assert len(took) < len(requests), "there were too few requests"
+    return Drive(trio.current_time() - began, took)
 
 
 def drive(url: str, requests: Sequence[bytes], *, connections: int) -> Drive:

@@ -19,7 +19,7 @@ from reminderd.core.tables.row_reader import Asked
 from reminderd.imports.loop import ShowProgress, Tally
 from reminderd.logs.terminal import unguarded
 
-_LINE_EVERY: Final = 10
+_LINE_EVERY: Final = 200
 """Chunks; off a terminal, the first of so many is followed by a line."""
 
 

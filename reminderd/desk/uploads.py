@@ -1,7 +1,7 @@
 """Hold the files that staff upload: one for each session, checked and then taken in the background, soon deleted.
 
 What is checked or taken goes on when the browser leaves. One file is worked on at a time, on a worker thread, and in
-chunks with pauses, so that webhooks and calls go on meanwhile.
+small chunks, so that webhooks and calls go on meanwhile.
 """
 
 import os

@@ -21,10 +21,14 @@ from reminderd.core.tables.row_reader import CUT
 from reminderd.core.upsert import Cancellation
 from reminderd.imports.loop import ReadRow
 from reminderd.imports.table import MESSAGE_UNIT, SPREADSHEET_UNIT, Table, UnreadableError
-from reminderd.imports.writing import APPOINTMENTS_AT_ONCE, PAUSE
 from reminderd.store.appointments import appointments_between, cancel_appointment
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.reminders import Source, cancel, waiting_between
+
+_AT_ONCE: Final = 200
+"""How many are cancelled in one transaction …"""
+_PAUSE: Final = 0.02
+"""… and the seconds after it in which others can write."""
 
 _NO_REF: Final = ("ref:", "cells:", CUT)
 
@@ -81,10 +85,10 @@ class Snapshot:
     ) -> int:
         """Cancel what is missing and still waits, some of it in each transaction; return how many were cancelled."""
         cancelled = 0
-        for at in range(0, len(missing), APPOINTMENTS_AT_ONCE):
-            some = partial(self._cancel, some=missing[at : at + APPOINTMENTS_AT_ONCE], rules=rules, source=source)
+        for at in range(0, len(missing), _AT_ONCE):
+            some = partial(self._cancel, some=missing[at : at + _AT_ONCE], rules=rules, source=source)
             cancelled += transaction(connection, some, clock.now())
-            sleep(PAUSE)
+            sleep(_PAUSE)
         return cancelled
 
     def _waiting(self, connection: Connection, profile: str, now: datetime) -> list[Waiting]:

@@ -1,12 +1,10 @@
 """Write what the rows of a table ask for, or only compare it with what is stored; record each import in `imports`."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
-from itertools import groupby
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from attrs import define
@@ -32,12 +30,6 @@ from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.import_records import begin_import, end_import, note_headers
 from reminderd.store.reminders import Source
 
-PAUSE: Final = 0.02
-"""Seconds after each transaction in which others can write, too; the next rows are being read meanwhile."""
-
-APPOINTMENTS_AT_ONCE: Final = 200
-"""Appointments of one transaction: the calls of each are planned in it, which takes longer than a reminder."""
-
 _ByKind: TypeAlias = Mapping[type, Callable[[Sequence[Any]], list[Decision]]]
 """What decides about some rows of each kind."""
 
@@ -54,21 +46,10 @@ def writing(connection: Connection, *, rules: Rules, source: Source, clock: Cloc
     fixed = partial(put_and_cancel, rules=rules, mint=lambda: str(uuid4()), source=source)
 
     def write(chunk: Chunk) -> list[Decision]:
-        decided: list[Decision] = []
-        for some in _at_once([asked for _, asked in chunk.good]):
-            decided += transaction(connection, partial(fixed, asked=some), clock.now())
-            time.sleep(PAUSE)
-        return decided
+        asked = [asked for _, asked in chunk.good]
+        return transaction(connection, partial(fixed, asked=asked), clock.now()) if asked else []
 
     return write
-
-
-def _at_once(asked: Sequence[Asked]) -> list[list[Asked]]:
-    """Split what a chunk asks for, in its order, into what is written in one transaction."""
-    is_of_appointment = isinstance(asked[0], AppointmentRequest | AppointmentCancellation) if asked else False
-    size = APPOINTMENTS_AT_ONCE if is_of_appointment else len(asked)
-    numbered = groupby(enumerate(asked), lambda pair: pair[0] // size)
-    return [[one for _, one in some] for _, some in numbered]
 
 
 def put_and_cancel(

@@ -428,7 +428,7 @@ async def test_an_import_that_is_stopped_keeps_what_it_has_done_and_says_so(
         assert "The import stops after the rows that are being written." in page.notice
         import_.release()
         page = await settled(server, await server.browser.get("/import"))
-        assert "The import was stopped: 2,000 new until then." in page.notice
+        assert f"The import was stopped: {CHUNK} new until then." in page.notice
         [record] = await server.rows("SELECT status, added FROM imports")
         assert record == {"status": "interrupted", "added": CHUNK}
 

@@ -13,7 +13,7 @@ from tests.e2e.conftest import Clinic
 from tests.support.generic_server import send, webhook
 from tests.support.program import Program, running
 
-ROWS = 10 * CHUNK
+ROWS = 20_000
 
 
 def write_table(clinic: Clinic) -> None:
@@ -30,7 +30,7 @@ def chunks_in(clinic: Clinic) -> int:
 
 
 async def until_first_chunk(program: Program) -> None:
-    await program.line(r"^2,000 added")
+    await program.line(rf"^{CHUNK} added")
 
 
 @pytest.mark.parametrize("signals", [1, 2])

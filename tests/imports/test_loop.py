@@ -1,11 +1,13 @@
 """The import of a table that is no spreadsheet: its rows are entries, and everything is said about entries."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from threading import get_ident
 
+import pytest
 from attrs import frozen
 
 from reminderd.clock import SystemClock
@@ -14,8 +16,8 @@ from reminderd.core.requests import Reading
 from reminderd.core.tables.columns import columns_of
 from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.row_reader import read_row
-from reminderd.core.upsert import Intake
-from reminderd.imports.loop import Tally, _earlier_rows, import_rows
+from reminderd.core.upsert import Decision, Intake
+from reminderd.imports.loop import CHUNK, Chunk, Tally, Write, _earlier_rows, import_rows
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
 from reminderd.imports.writing import comparing
 from reminderd.store.reminders import Source
@@ -26,7 +28,7 @@ from tests.support.builders import RULES
 class Entries:
     """A table whose rows are entries of a file in a format of its own."""
 
-    given: Sequence[CsvRow]
+    given: Iterable[CsvRow]
     header: Sequence[str] = ("ref", "phone_number", "message", "scheduled_at", "name")
     unit: str = "entry"
     delimiter: str = ","
@@ -45,15 +47,24 @@ AT = f"{SystemClock().now() + timedelta(days=3):%Y-%m-%d %H:%M}Z"
 GOOD = ["A-1", "+4930123456", "Tomorrow at nine.", AT, "Erika"]
 
 
-def imported(folder: Path, *rows: CsvRow, is_stopped: bool = False) -> tuple[Tally, bool]:
-    table = Entries(rows)
+def imported(
+    folder: Path,
+    *given: CsvRow,
+    rows: Iterator[CsvRow] | None = None,
+    write: Write | None = None,
+    is_stopped: bool = False,
+    tallies: list[Tally] | None = None,
+) -> tuple[Tally, bool]:
+    table = Entries(given if rows is None else rows)
     columns = columns_of(table.header, {})
     reading = Reading(zone=None, normalize=partial(patient_number, numbering=ANY_NUMBER))
     read = partial(read_row, columns=columns, width=len(table.header), reading=reading)
     with rejected_lines(folder / "rejected.csv", table, like=None, never={}) as rejected:
         tally = Tally(rejected)
-        write = comparing(None, rules=RULES, source=Source(actor="anna"))
-        whole = import_rows(table, read, write, tally, lambda _tally, _is_end: None, lambda: is_stopped)
+        if tallies is not None:
+            tallies.append(tally)
+        compare = comparing(None, rules=RULES, source=Source(actor="anna"))
+        whole = import_rows(table, read, write or compare, tally, lambda _tally, _is_end: None, lambda: is_stopped)
     return tally, whole
 
 
@@ -82,6 +93,43 @@ def test_entries_are_imported_and_rejected_like_lines(tmp_path: Path) -> None:
 def test_a_warning_names_the_entry(tmp_path: Path) -> None:
     tally, _ = imported(tmp_path, CsvRow(7, ["A-1", "+4930123456", "Hello ***NAME***.", AT]))
     assert tally.warnings[0].startswith("entry 7: warning: message: ")
+
+
+def test_no_row_is_read_while_others_are_written(tmp_path: Path) -> None:
+    threads = set()
+
+    def write(chunk: Chunk) -> list[Decision]:
+        threads.add(get_ident())
+        return [Decision(Intake.ADDED)] * len(chunk.good)
+
+    def rows() -> Iterator[CsvRow]:
+        for line in range(1, 3 * CHUNK):
+            threads.add(get_ident())
+            yield CsvRow(line, [f"A-{line}", *GOOD[1:]])
+
+    tally, whole = imported(tmp_path, rows=rows(), write=write)
+    assert whole
+    assert tally.done[Intake.ADDED] == 3 * CHUNK - 1
+    assert threads == {get_ident()}, "a second thread would read during the transaction, and prolong it"
+
+
+def test_all_that_was_written_is_counted_though_the_next_rows_cant_be_read(tmp_path: Path) -> None:
+    written: list[int] = []
+    tallies: list[Tally] = []
+
+    def write(chunk: Chunk) -> list[Decision]:
+        written.append(len(chunk.good))
+        return [Decision(Intake.ADDED)] * len(chunk.good)
+
+    def rows() -> Iterator[CsvRow]:
+        for line in range(1, 2 * CHUNK + 10):
+            yield CsvRow(line, [f"A-{line}", *GOOD[1:]])
+        raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output"):
+        imported(tmp_path, rows=rows(), write=write, tallies=tallies)
+    assert written == [CHUNK, CHUNK]
+    assert tallies[0].done[Intake.ADDED] == 2 * CHUNK
 
 
 def test_an_import_that_is_stopped_begins_no_chunk(tmp_path: Path) -> None:

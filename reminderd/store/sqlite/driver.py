@@ -120,7 +120,7 @@ def _primary_code(error: Error) -> int:
     return code & 0xFF
 
 
-_BETWEEN_TRIES: Final = 0.005
+_BETWEEN_TRIES: Final = 0.002
 """Seconds between two tries to get the lock."""
 
 
@@ -140,7 +140,7 @@ class SqliteConnection(Connection):
         """Begin a transaction that writes; wait for the lock for at most the connection's busy timeout.
 
         SQLite itself would soon try only every 100 ms: a program that writes one long transaction after another, with
-        short pauses, could keep us waiting until we give up. So we try every 5 ms.
+        short pauses, could keep us waiting until we give up. So we try every 2 ms.
         """
         with not_waiting(self) as patience:
             deadline = time.monotonic() + patience / 1000
