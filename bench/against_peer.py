@@ -1,6 +1,7 @@
 """Against a peer: webhooks a second, and how long they wait, next to the ordinary design in Node.js on PostgreSQL.
 
-bench/peer/ has that design; its README says what it is. All sides take turns in one run, with the same load client.
+bench/peer/ has that design, with its database through Prisma, and through bare pg, which is harder to beat; its README
+says what it is. All sides take turns in one run, with the same load client.
 """
 
 import os
@@ -11,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 from uuid import uuid4
 
 from attrs import frozen
@@ -35,8 +36,8 @@ CONNECTIONS: Final = (32, 128)
 ROUNDS: Final = 7
 A_ROUND: Final = 1_500
 """Webhooks for each side, each for a call of its own."""
-NODE: Final = 20
-"""The oldest Node.js that runs the peer."""
+NODE: Final = (20, 19)
+"""The oldest Node.js that runs the peer: Prisma 7 asks for it."""
 
 _PEER: Final = Path(__file__).with_name("peer")
 
@@ -70,7 +71,8 @@ def measure(folder: Path) -> list[Figure]:
         on_postgres = PostgresServer(found.create().url)
         sides = (
             stack.enter_context(_ours("reminderd on SQLite", on_sqlite, folder / "ours", provider)),
-            stack.enter_context(_peer(found.create(), folder, provider)),
+            stack.enter_context(_peer("prisma", found.create(), folder, provider)),
+            stack.enter_context(_peer("pg", found.create(), folder, provider)),
             stack.enter_context(_ours("reminderd on PostgreSQL", on_postgres, folder / "ours-too", provider)),
         )
         return _compared(sides)
@@ -81,22 +83,9 @@ def _compared(sides: Sequence[_Side]) -> list[Figure]:
     for connections in CONNECTIONS:
         rounds = [[_round(side, connections) for side in sides] for _ in range(ROUNDS + 1)][1:]  # the first warms up
         name = f"peer, {connections} connections"
-        figures += [
-            Figure.of_rounds(
-                [ours.a_second / theirs.a_second for ours, theirs, _ in rounds],
-                name=f"{name}: rate",
-                unit="",
-                bar=Bar("at least", 1.4),
-                meaning=f"signed webhooks recorded a second, {sides[0].name} ÷ {sides[1].name}",
-            ),
-            Figure.of_rounds(
-                [ours.p99 / theirs.p99 for ours, theirs, _ in rounds],
-                name=f"{name}: p99",
-                unit="",
-                bar=Bar("at most", 0.4),
-                meaning="the time until 99 of 100 are answered, the same",
-            ),
-        ]
+        ours, prisma, pg, _ = zip(*rounds, strict=True)
+        figures += _ratios(f"{name}: ", ours, prisma, against=sides[1].name, bars=True)
+        figures += _ratios(f"{name}, pg: ", ours, pg, against=sides[2].name, bars=False)
         figures += [
             Figure.of_rounds(
                 [one.a_second for one in drives],
@@ -107,6 +96,29 @@ def _compared(sides: Sequence[_Side]) -> list[Figure]:
             for side, drives in zip(sides, zip(*rounds, strict=True), strict=True)
         ]
     return figures
+
+
+def _ratios(name: str, ours: Sequence[Drive], theirs: Sequence[Drive], *, against: str, bars: bool) -> list[Figure]:
+    """Compare the rounds of reminderd on SQLite with those of a peer, in the order in which they took turns."""
+    pairs = list(zip(ours, theirs, strict=True))
+    return [
+        Figure.of_rounds(
+            [one.a_second / other.a_second for one, other in pairs],
+            name=f"{name}rate",
+            unit="",
+            bar=Bar("at least", 1.4) if bars else None,
+            better="more",
+            meaning=f"signed webhooks recorded a second, reminderd on SQLite ÷ {against}",
+        ),
+        Figure.of_rounds(
+            [one.p99 / other.p99 for one, other in pairs],
+            name=f"{name}p99",
+            unit="",
+            bar=Bar("at most", 0.4) if bars else None,
+            better="less",
+            meaning="the time until 99 of 100 are answered, the same",
+        ),
+    ]
 
 
 def _round(side: _Side, connections: int) -> Drive:
@@ -150,22 +162,33 @@ def _recorded_by_us(connection: Connection) -> int:
 
 
 def _what_node_lacks() -> str | None:
-    """Install the peer's packages where they are missing; return why it can't run here, or None."""
+    """Install the peer's packages where they are missing, and generate its client; return why it can't run, or None."""
+    oldest = ".".join(map(str, NODE))
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        return f"Node.js {NODE} or newer, or npm, is not installed"
+        return f"Node.js {oldest} or newer, or npm, is not installed"
     version = subprocess.run([node, "--version"], check=True, capture_output=True, text=True).stdout.strip()
-    if int(version.removeprefix("v").partition(".")[0]) < NODE:
-        return f"Node.js {version} is older than {NODE}"
-    options = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--silent"]
+    if tuple(map(int, version.removeprefix("v").split(".")[:2])) < NODE:
+        return f"Node.js {version} is older than {oldest}"
+    options = [
+        "--no-package-lock",
+        "--ignore-scripts",
+        "--include=dev",
+        "--no-audit",
+        "--no-fund",
+        "--prefer-offline",
+        "--silent",
+    ]
     if subprocess.run([npm, "install", *options], cwd=_PEER, check=False).returncode:
         return f"`npm install` failed in {_PEER}"
+    if subprocess.run([npm, "run", "generate", "--silent"], cwd=_PEER, capture_output=True, check=False).returncode:
+        return f"`npm run generate` failed in {_PEER}"
     return None
 
 
 @contextmanager
-def _peer(database: PostgresDatabase, folder: Path, provider: str) -> Iterator[_Side]:
-    """Run the peer's worker."""
+def _peer(library: Literal["prisma", "pg"], database: PostgresDatabase, folder: Path, provider: str) -> Iterator[_Side]:
+    """Run the peer's worker, with its database through that library."""
     node = shutil.which("node")
     assert node is not None
     port = free_port()
@@ -174,12 +197,13 @@ def _peer(database: PostgresDatabase, folder: Path, provider: str) -> Iterator[_
         "PATH": os.environ["PATH"],
         "NODE_ENV": "production",
         "DATABASE_URL": database.url,
+        "DATABASE_LIBRARY": library,
         "VOICE_PROVIDER_API_URL": provider,
         "VOICE_PROVIDER_API_KEY": "bench",
         "WEBHOOK_SECRET": SECRET,
         "WEBHOOK_PORT": str(port),
     }
-    log = folder / "peer.log"
+    log = folder / f"{library}.log"
     with database.server.connect(database.name, USER) as connection, log.open("wb") as output:
         connection.execute((_PEER / "schema.sql").read_bytes())
         process = subprocess.Popen(
@@ -188,7 +212,7 @@ def _peer(database: PostgresDatabase, folder: Path, provider: str) -> Iterator[_
         try:
             until_healthy(url, process, log)
             yield _Side(
-                "Node.js on PostgreSQL",
+                f"Node.js with {library}",
                 f"{url}/webhooks/call-status",
                 add=partial(_add_to_peer, connection),
                 recorded=partial(_recorded_by_peer, connection),

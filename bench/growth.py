@@ -56,8 +56,8 @@ def _connections(folder: Path) -> list[Figure]:
         {"99 of 100": _medians(waits)},
     )
     return [
-        *_figures("webhooks, {} connections", rates, "/s", "recorded"),
-        *_figures("webhooks, {} connections: p99", waits, "ms", "until 99 of 100 are answered"),
+        *_figures("growth, webhooks over {} connections", rates, "/s", "recorded"),
+        *_figures("growth, webhooks over {} connections: p99", waits, "ms", "until 99 of 100 are answered"),
     ]
 
 
@@ -82,7 +82,9 @@ def _lines(folder: Path) -> list[Figure]:
         Axes(f"Calls placed a second, a provider that takes {LATENCY * 1000:g} ms", "lines", "calls/s"),
         {"placed": _medians(rates), "no line ever idle": [(lines, lines / LATENCY) for lines in LINES]},
     )
-    return _figures("dialing, {} lines", rates, "/s", f"calls placed, a provider that takes {LATENCY * 1000:g} ms")
+    return _figures(
+        "growth, dialing with {} lines", rates, "/s", f"calls placed, a provider that takes {LATENCY * 1000:g} ms"
+    )
 
 
 def _rows(folder: Path) -> list[Figure]:
@@ -96,7 +98,7 @@ def _rows(folder: Path) -> list[Figure]:
         Axes("A claim of 100 due reminders, with its commit", "reminders in the database", "ms"),
         {"claim": _medians(times)},
     )
-    return _figures("claim, {} rows", times, "ms", "for 100 due rows, with the commit")
+    return _figures("growth, claim among {} rows", times, "ms", "for 100 due rows, with the commit")
 
 
 def _medians(rounds: dict[int, list[float]]) -> list[Point]:

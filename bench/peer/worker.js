@@ -4,7 +4,6 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 
 import axios from "axios";
 import express from "express";
-import pg from "pg";
 import pino from "pino";
 
 const BATCH = 50;
@@ -23,25 +22,11 @@ const config = {
 };
 
 const log = pino();
-const pool = new pg.Pool({ connectionString: config.databaseUrl });
-pool.on("error", (error) => log.error({ error: error.message }, "idle connection to the database failed"));
-
-// A statement with a name is prepared once for each connection. Each is a transaction of its own.
-const statements = {
-  due: `SELECT id, phone_number, message FROM reminders
-         WHERE status = 'scheduled' AND scheduled_at <= now() ORDER BY scheduled_at LIMIT $1`,
-  addLog: "INSERT INTO call_logs (reminder_id, external_call_id, status) VALUES ($1, $2, $3)",
-  setStatus: "UPDATE reminders SET status = $2, updated_at = now() WHERE id = $1",
-  finishedLog: `SELECT id FROM call_logs
-                 WHERE external_call_id = $1 AND status IN ('completed', 'failed', 'busy', 'no-answer', 'canceled')
-                 LIMIT 1`,
-  finishLog: `UPDATE call_logs SET status = $2, transcript = $3, received_at = now()
-               WHERE external_call_id = $1`,
-};
-
-function query(name, ...values) {
-  return pool.query({ name, text: statements[name], values });
-}
+// "prisma" or "pg"
+const { connect } = await import(`./database-${process.env.DATABASE_LIBRARY ?? "prisma"}.js`);
+const database = connect(config.databaseUrl, (error) => {
+  log.error({ error: error.message }, "idle connection to the database failed");
+});
 
 // ---- calling what is due
 
@@ -53,7 +38,7 @@ const provider = axios.create({
 
 async function placeCall(reminder) {
   const request = {
-    phone_number: reminder.phone_number,
+    phone_number: reminder.phoneNumber,
     message: reminder.message,
     metadata: { reminder_id: reminder.id },
   };
@@ -68,17 +53,17 @@ async function placeCall(reminder) {
 }
 
 async function callDue() {
-  const { rows } = await query("due", BATCH);
-  if (rows.length > 0) log.info({ count: rows.length }, "found due reminders");
-  for (const reminder of rows) {
+  const reminders = await database.dueReminders(BATCH);
+  if (reminders.length > 0) log.info({ count: reminders.length }, "found due reminders");
+  for (const reminder of reminders) {
     try {
       const call = await placeCall(reminder);
-      await query("addLog", reminder.id, call.call_id, call.status);
-      await query("setStatus", reminder.id, "processing");
+      await database.addLog(reminder.id, call.call_id, call.status);
+      await database.setStatus(reminder.id, "processing");
       log.info({ reminder_id: reminder.id, call_id: call.call_id }, "call triggered");
     } catch (error) {
       log.error({ reminder_id: reminder.id, error: error.message }, "call failed");
-      await query("setStatus", reminder.id, "failed");
+      await database.setStatus(reminder.id, "failed");
     }
   }
 }
@@ -112,13 +97,12 @@ app.post("/webhooks/call-status", express.raw({ type: "application/json" }), asy
   if (!report?.call_id || !report.status || !reminderId) {
     return response.status(400).json({ error: "Invalid payload" });
   }
-  const finished = await query("finishedLog", report.call_id);
-  if (finished.rows.length > 0) {
+  if (await database.finishedLog(report.call_id)) {
     log.info({ reminder_id: reminderId, call_id: report.call_id }, "webhook already processed");
     return response.json({ success: true });
   }
-  await query("setStatus", reminderId, report.status === "completed" ? "called" : "failed");
-  await query("finishLog", report.call_id, report.status, report.transcript ?? null);
+  await database.setStatus(reminderId, report.status === "completed" ? "called" : "failed");
+  await database.finishLog(report.call_id, report.status, report.transcript ?? null);
   log.info({ reminder_id: reminderId, call_id: report.call_id, status: report.status }, "webhook processed");
   return response.json({ success: true });
 });
@@ -169,6 +153,6 @@ poll();
 
 process.once("SIGTERM", () => {
   clearInterval(timer);
-  server.close(() => pool.end());
+  server.close(() => database.close());
   server.closeIdleConnections();
 });

@@ -185,8 +185,8 @@ class SqliteConnection(Connection):
     def make_room(self) -> None:
         """Cache the pages that a large transaction touches, and checkpoint them sooner than other connections do.
 
-        With the small default cache, SQLite would write most pages of a chunk several times. Whoever commits next after
-        1,000 pages checkpoints them, by default: without us, that would be the daemon, while a webhook waits.
+        With the small default cache, SQLite would write most pages of a chunk several times. By default, the connection
+        that commits when there are 1,000 pages checkpoints them: that would be the daemon's, while a webhook waits.
         """
         self.execute("PRAGMA cache_size = -32768")  # KiB
         self.execute("PRAGMA wal_autocheckpoint = 500")  # pages, 2 MiB
