@@ -65,7 +65,7 @@ def _figures(name: str, of_many: Target, of_few: Target, rows: int) -> list[Figu
             [among_many / among_few for among_many, among_few in seconds],
             name=name,
             unit="",
-            bar=Bar("at most", 3),
+            bar=Bar("at most", 1.3),
             meaning=f"time to claim {DUE} due rows among {rows:,} ÷ among {FEW:,}",
         ),
         Figure.of_rounds(

@@ -31,7 +31,7 @@ def measure(folder: Path, *, rounds: int = 3) -> list[Figure]:
             [one / IDEAL for one in seconds],
             name="dialing",
             unit="",
-            bar=Bar("at most", 1.5),
+            bar=Bar("at most", 1.1),
             meaning=f"commit of {DUE} due rows until all are accepted ÷ {IDEAL:g} s: {DIALERS} lines never idle",
         ),
         Figure.of_rounds(

@@ -24,10 +24,10 @@ def measure(folder: Path, *, idle_seconds: int = 15, starts: int = 3) -> list[Fi
             name="idle, CPU",
             value=share * 100,
             unit="%",
-            bar=Bar("below", 1),
+            bar=Bar("at most", 0.15),
             meaning=f"of one core, over {idle_seconds} s without work",
         ),
-        Figure(name="idle, memory", value=memory, unit="MB", bar=Bar("below", 100), meaning="resident, after that"),
+        Figure(name="idle, memory", value=memory, unit="MB", bar=Bar("at most", 58), meaning="resident, after that"),
         Figure.of_rounds(
             seconds,
             name="start",

@@ -26,7 +26,7 @@ def measure(folder: Path, *, rows: int = 200, until: float = 10.0) -> list[Figur
     late = quantiles(_milliseconds_late(folder, rows, until), n=100)
     meaning = f"due → request at the provider, {rows} rows of another program, poll_interval_seconds = {POLL_SECONDS}"
     return [
-        Figure(name="lateness, p99", value=late[98], unit="ms", bar=Bar("below", 100), meaning=meaning),
+        Figure(name="lateness, p99", value=late[98], unit="ms", bar=Bar("at most", 10), meaning=meaning),
         Figure(name="lateness, p50", value=late[49], unit="ms", better="less", meaning="the same"),
     ]
 
