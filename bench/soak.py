@@ -14,7 +14,7 @@ from attrs import frozen
 
 from bench.figure import Bar, Figure
 from bench.postgres import not_measured, postgres
-from bench.program import SECRET, Daemon, daemon, environment, free_port, resident_megabytes
+from bench.program import SECRET, Daemon, cpu_seconds, daemon, environment, free_port, resident_megabytes
 from bench.rows import add_due
 from reminderd.clock import SystemClock
 from reminderd.databases import PostgresServer, SqliteFile
@@ -32,8 +32,8 @@ LINES: Final = 50
 PACE: Final = 0.1
 """Seconds that the sandbox takes for each step of a call."""
 
-KEPT_ALIVE: Final = 6.0
-"""Seconds after which no connection is kept for the next webhook or request."""
+CLOSED: Final = 2.0
+"""Seconds after the sandbox has ended in which the daemon notices that its webhooks have no more connections."""
 
 PATIENCE: Final = 120.0
 """Seconds for those that are due at once."""
@@ -47,10 +47,10 @@ class _Sample:
 
     seconds: float
     """For the part."""
+    cost: float
+    """Processor time of the daemon for each reminder, in ms."""
     memory: float
     """Resident, in MB."""
-    files: int
-    """Open ones, sockets among them."""
     wal: float
     """The write-ahead log of SQLite, in MB; 0 on a server."""
 
@@ -66,28 +66,39 @@ def measure(folder: Path) -> list[Figure]:
 def _soaked(name: str, folder: Path, target: PostgresServer | None) -> list[Figure]:
     port = free_port()
     url = "sqlite:///bench.db" if target is None else target.url
-    with (
-        daemon(
-            folder / name,
-            provider_url=f"http://127.0.0.1:{port}",
-            worker={"dialers": LINES},
-            database_url=url,
-        ) as ours,
-        _sandbox(port, ours),
-        open_sync(SqliteFile(ours.database) if target is None else target) as connection,
-    ):
-        samples = [_part(connection, ours, number) for number in range(PARTS)]
-        (called,) = connection.execute("SELECT count(*) FROM reminders WHERE status = 'called'").fetchone()
-        (calls,) = connection.execute("SELECT count(*) FROM call_logs").fetchone()
+    with daemon(
+        folder / name,
+        provider_url=f"http://127.0.0.1:{port}",
+        worker={"dialers": LINES},
+        database_url=url,
+    ) as ours:
+        before = _open_files(ours.pid)
+        with (
+            _sandbox(port, ours),
+            open_sync(SqliteFile(ours.database) if target is None else target) as connection,
+        ):
+            samples = [_part(connection, ours, number) for number in range(PARTS)]
+            (called,) = connection.execute("SELECT count(*) FROM reminders WHERE status = 'called'").fetchone()
+            (calls,) = connection.execute("SELECT count(*) FROM call_logs").fetchone()
+        time.sleep(CLOSED)
+        left = _open_files(ours.pid) - before
     assert called == calls == REMINDERS, f"{called} reminders of {REMINDERS} are called, by {calls} calls"
     return [
         _growth(f"soak, {name}: memory", [sample.memory for sample in samples], 1.1, "resident MB"),
+        _growth(f"soak, {name}: cost", [sample.cost for sample in samples], 1.1, "ms of processor time a reminder"),
         _growth(f"soak, {name}: latency", [sample.seconds for sample in samples], 1.2, "seconds for a part"),
-        _growth(f"soak, {name}: files", [float(sample.files) for sample in samples], 1.1, "open files and sockets"),
+        Figure(
+            name=f"soak, {name}: files",
+            value=left,
+            unit="",
+            bar=Bar("at most", LINES),
+            meaning="more open files and sockets at the end than before the first call; each line may keep one",
+        ),
         Figure(
             name=f"soak, {name}: rate",
             value=REMINDERS / sum(sample.seconds for sample in samples),
             unit="/s",
+            better="more",
             meaning=f"of {REMINDERS:,} reminders, each heard by its patient, in one call; log at most"
             f" {max(sample.wal for sample in samples):.0f} MB",
         ),
@@ -97,18 +108,21 @@ def _soaked(name: str, folder: Path, target: PostgresServer | None) -> list[Figu
 def _part(connection: Connection, ours: Daemon, number: int) -> _Sample:
     """Have one part of the reminders called, some at a time."""
     size = REMINDERS // PARTS
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), cpu_seconds(ours.pid)
     for first in range(number * size, (number + 1) * size, AT_ONCE):
         _call(connection, first, min(AT_ONCE, (number + 1) * size - first))
     took = time.perf_counter() - began
-    time.sleep(KEPT_ALIVE)
     wal = ours.database.with_name(f"{ours.database.name}-wal")
     return _Sample(
         seconds=took,
+        cost=(cpu_seconds(ours.pid) - spent) / size * 1000,
         memory=resident_megabytes(ours.pid),
-        files=len(list(Path(f"/proc/{ours.pid}/fd").iterdir())),
         wal=wal.stat().st_size / 1e6 if wal.exists() else 0,
     )
+
+
+def _open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def _call(connection: Connection, first_phone: int, size: int) -> None:
