@@ -60,7 +60,7 @@ LONG: Final = frozenset({"beside", "growth", "pages", "peer", "soak"})
 """Measured only by name: they take minutes."""
 QUICK: Final[Measures] = {
     "webhooks": partial(webhooks.measure, rounds=3, connections=(webhooks.CONNECTIONS,)),
-    "dialing": partial(dialing.measure, rounds=2),
+    "dialing": partial(dialing.measure, rounds=2, due=500),
     "lateness": partial(lateness.measure, rows=100, until=3.0),
     "claim": partial(claiming.quick, rows=50_000),
     "import": partial(importing.measure, rows=10_000, rounds=2),

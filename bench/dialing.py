@@ -11,31 +11,29 @@ from reminderd.clock import SystemClock
 from reminderd.store.connection import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
 
-DUE: Final = 500
 DIALERS: Final = 50
 LATENCY: Final = 0.2
 """Seconds that the provider takes for each request."""
 
-IDEAL: Final = DUE / DIALERS * LATENCY
 
-
-def measure(folder: Path, *, rounds: int = 3) -> list[Figure]:
+def measure(folder: Path, *, rounds: int = 3, due: int = 2_000) -> list[Figure]:
+    ideal = due / DIALERS * LATENCY
     with (
         server("bench.raw_provider", str(LATENCY)) as provider,
         daemon(folder / "dialing", provider_url=provider, worker={"dialers": DIALERS}) as ours,
         open_sync(ours.database) as connection,
     ):
-        seconds = [dial_all(connection, first_phone=n * DUE) for n in range(rounds)]
+        seconds = [dial_all(connection, due, first_phone=n * due) for n in range(rounds)]
     return [
         Figure.of_rounds(
-            [one / IDEAL for one in seconds],
+            [one / ideal for one in seconds],
             name="dialing",
             unit="",
             bar=Bar("at most", 1.1),
-            meaning=f"commit of {DUE} due rows until all are accepted ÷ {IDEAL:g} s: {DIALERS} lines never idle",
+            meaning=f"commit of {due:,} due rows until all are accepted ÷ {ideal:g} s: {DIALERS} lines never idle",
         ),
         Figure.of_rounds(
-            [DUE / one for one in seconds],
+            [due / one for one in seconds],
             name="dialing, rate",
             unit="/s",
             better="more",
@@ -44,13 +42,13 @@ def measure(folder: Path, *, rounds: int = 3) -> list[Figure]:
     ]
 
 
-def dial_all(connection: Connection, *, first_phone: int) -> float:
-    """The seconds from the commit of due rows until the provider's answer to each is recorded."""
+def dial_all(connection: Connection, due: int, *, first_phone: int) -> float:
+    """The seconds from the commit of so many due rows until the provider's answer to each is recorded."""
     now = SystemClock().now()
-    transaction(connection, lambda c, _: add_due(c, [now] * DUE, first_phone=first_phone), now)
+    transaction(connection, lambda c, _: add_due(c, [now] * due, first_phone=first_phone), now)
     began = time.perf_counter()
     while (waiting := _waiting(connection)) > 0:
-        assert time.perf_counter() - began < PATIENCE, f"{waiting} of {DUE} are not dialled"
+        assert time.perf_counter() - began < PATIENCE, f"{waiting} of {due} are not dialled"
         time.sleep(0.01)
     return time.perf_counter() - began
 

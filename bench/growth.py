@@ -7,7 +7,7 @@ from typing import Final
 from uuid import uuid4
 
 from bench.claiming import claim_all_due, fill
-from bench.dialing import DUE, dial_all
+from bench.dialing import dial_all
 from bench.figure import Figure
 from bench.plot import Axes, Point, draw
 from bench.program import daemon, server
@@ -19,6 +19,7 @@ from reminderd.store.connection import Connection, transaction
 from reminderd.store.opening import open_sync
 
 CONNECTIONS: Final = (1, 4, 16, 64, 128, 256)
+DUE: Final = 500
 LINES: Final = (10, 25, 50, 100)
 ROWS: Final = (1_000, 10_000, 100_000, 1_000_000)
 ROUNDS: Final = 3
@@ -76,7 +77,7 @@ def _lines(folder: Path) -> list[Figure]:
                 daemon(folder / f"lines-{lines}", provider_url=provider, worker={"dialers": lines}) as ours,
                 open_sync(SqliteFile(ours.database)) as connection,
             ):
-                rates[lines] = [DUE / dial_all(connection, first_phone=n * DUE) for n in range(ROUNDS)]
+                rates[lines] = [DUE / dial_all(connection, DUE, first_phone=n * DUE) for n in range(ROUNDS)]
     draw(
         _PLOTS / "dialing.svg",
         Axes(f"Calls placed a second, a provider that takes {LATENCY * 1000:g} ms", "lines", "calls/s"),

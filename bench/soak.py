@@ -22,7 +22,7 @@ from reminderd.store.connection import Connection, transaction
 from reminderd.store.opening import open_sync
 
 REMINDERS: Final = int(os.environ.get("REMINDERD_SOAK", "100000"))
-"""What a clinic with 40 appointments a day calls in ten years."""
+"""What a clinic with 40 appointments a day calls in ten years; `REMINDERD_SOAK` sets another number."""
 PARTS: Final = 10
 """The second is compared with the last, as the first fills caches and pools."""
 AT_ONCE: Final = 250

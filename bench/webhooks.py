@@ -21,6 +21,7 @@ from reminderd.store.sqlite.opening import open_sync
 CONNECTIONS: Final = 16
 """How many the provider keeps open, where nothing else is said."""
 _BARS: Final = {1: 0.5, CONNECTIONS: 0.75, 128: 0.95}
+"""The ratios that we aim at, by connections; with other numbers of them, nothing is compared."""
 A_ROUND: Final = 1_000
 """Webhooks of one round, each for a call of its own."""
 A_BURST: Final = 1_500
