@@ -28,6 +28,7 @@ from bench import (
     idle,
     importing,
     lateness,
+    on_postgres,
     pages,
     soak,
     starting,
@@ -52,11 +53,12 @@ MEASURES: Final[Measures] = {
     "idle": idle.measure,
     "start": starting.measure,
     "pages": pages.measure,
+    "postgres": on_postgres.measure,
     "growth": growth.measure,
     "peer": against_peer.measure,
     "soak": soak.measure,
 }
-LONG: Final = frozenset({"beside", "growth", "pages", "peer", "soak"})
+LONG: Final = frozenset({"beside", "growth", "pages", "peer", "postgres", "soak"})
 """Measured only by name: they take minutes."""
 QUICK: Final[Measures] = {
     "webhooks": partial(webhooks.measure, rounds=3, connections=(webhooks.CONNECTIONS,)),
