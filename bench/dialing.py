@@ -17,7 +17,7 @@ LATENCY: Final = 0.2
 """Seconds that the provider takes for each request."""
 
 
-def measure(folder: Path, *, rounds: int = 3, due: int = 2_000, database: PostgresServer | None = None) -> list[Figure]:
+def measure(folder: Path, *, rounds: int = 5, due: int = 2_000, database: PostgresServer | None = None) -> list[Figure]:
     ideal = due / DIALERS * LATENCY
     with (
         server("bench.raw_provider", str(LATENCY)) as provider,

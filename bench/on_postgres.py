@@ -23,7 +23,7 @@ def measure(folder: Path) -> list[Figure]:
             return [not_measured("PostgreSQL")]
         figures = [
             *webhooks.measure(folder, rounds=ROUNDS, database=_new(found)),
-            *dialing.measure(folder, database=_new(found)),
+            *dialing.measure(folder, rounds=ROUNDS, database=_new(found)),
             *lateness.measure(folder, database=_new(found)),
             *beside.measure(folder, rounds=1, databases=(_new(found), _new(found))),
             *idle.measure(folder, database=_new(found)),
