@@ -1,9 +1,8 @@
 """Start the program: `reminderd`, and `python -m reminderd`."""
 
 import sys
-from importlib import import_module
 
-from reminderd.startup import guarded_streams, keep_signals
+from reminderd.startup import guarded_streams, keep_signals, load
 
 
 def main() -> None:
@@ -11,7 +10,7 @@ def main() -> None:
     if sys.argv[1:2] == ["run"]:
         keep_signals()  # before all else is loaded, which is the slowest part
     with guarded_streams():
-        import_module("reminderd.cli.main").reminderd(prog_name="reminderd")
+        load("reminderd.cli.main").reminderd(prog_name="reminderd")
 
 
 if __name__ == "__main__":

@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
-from attrs import frozen
 
 from reminderd import __version__
 from reminderd.logs.terminal import cleaned_streams
-from reminderd.startup import loading
+from reminderd.startup import load
 
 
-@frozen
-class _Command:
+class _Command(NamedTuple):  # the help does not wait for attrs
     """A command in the list that `reminderd --help` shows."""
 
     place: str
@@ -68,8 +65,7 @@ class _ImportedWhenCalled(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].place.partition(":")
-        with loading():
-            command: click.Command = getattr(import_module(f"reminderd.cli.{module}"), name)
+        command: click.Command = getattr(load(f"reminderd.cli.{module}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
