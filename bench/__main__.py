@@ -1,4 +1,4 @@
-"""Runs the benchmarks: `python -m bench [NAME …]`; all but the long ones without a name, in some six minutes.
+"""Runs the benchmarks: `python -m bench [NAME …]`; without a name, most of them in half an hour.
 
 Prints a table, writes bench/results.json, and exits with 1 if a bar is missed. Where there are several rounds, their
 median is shown, then the lowest and the highest. Everything stays on this machine, with a PostgreSQL of its own; where
@@ -28,6 +28,7 @@ from bench import (
     idle,
     importing,
     lateness,
+    on_postgres,
     pages,
     soak,
     starting,
@@ -52,12 +53,13 @@ MEASURES: Final[Measures] = {
     "idle": idle.measure,
     "start": starting.measure,
     "pages": pages.measure,
+    "postgres": on_postgres.measure,
     "growth": growth.measure,
     "peer": against_peer.measure,
     "soak": soak.measure,
 }
-LONG: Final = frozenset({"beside", "growth", "pages", "peer", "soak"})
-"""Measured only by name: they take minutes."""
+BY_NAME: Final = frozenset({"growth", "postgres", "soak"})
+"""Measured only by name: they have no bars, or take an hour."""
 QUICK: Final[Measures] = {
     "webhooks": partial(webhooks.measure, rounds=3, connections=(webhooks.CONNECTIONS,)),
     "dialing": partial(dialing.measure, rounds=2, due=500),
@@ -84,7 +86,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="default: bench/results.json")
     given = parser.parse_args()
     measures = QUICK if given.quick or given.against else MEASURES
-    names: list[str] = given.names or [name for name in measures if name not in LONG]
+    names: list[str] = given.names or [name for name in measures if name not in BY_NAME]
     unknown = [name for name in names if name not in measures]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; expected {', '.join(measures)}")

@@ -24,7 +24,7 @@ from bench.rows import MESSAGE, phone
 from bench.webhooks import TRANSCRIPT, add_accepted, report, signed
 from bench.wire import Drive, drive
 from reminderd.clock import SystemClock
-from reminderd.databases import PostgresServer, SqliteFile, Target
+from reminderd.databases import PostgresServer
 from reminderd.store.connection import Connection, transaction
 from reminderd.store.opening import open_sync
 from tests.support.postgres import USER, PostgresDatabase
@@ -67,10 +67,9 @@ def measure(folder: Path) -> list[Figure]:
         if missing is not None:
             return [Figure(name="peer", value=0, unit="", meaning=f"not measured: {missing}")]
         provider = stack.enter_context(server("bench.raw_provider", "0"))
-        on_sqlite = SqliteFile(folder / "ours" / "bench.db")
         on_postgres = PostgresServer(found.create().url)
         sides = (
-            stack.enter_context(_ours("reminderd on SQLite", on_sqlite, folder / "ours", provider)),
+            stack.enter_context(_ours("reminderd on SQLite", None, folder / "ours", provider)),
             stack.enter_context(_peer("prisma", found.create(), folder, provider)),
             stack.enter_context(_peer("pg", found.create(), folder, provider)),
             stack.enter_context(_ours("reminderd on PostgreSQL", on_postgres, folder / "ours-too", provider)),
@@ -134,11 +133,9 @@ def _round(side: _Side, connections: int) -> Drive:
 
 
 @contextmanager
-def _ours(name: str, target: Target, folder: Path, provider: str) -> Iterator[_Side]:
+def _ours(name: str, database: PostgresServer | None, folder: Path, provider: str) -> Iterator[_Side]:
     """Run the daemon."""
-    folder.mkdir()
-    url = target.url if isinstance(target, PostgresServer) else "sqlite:///bench.db"
-    with open_sync(target) as connection, daemon(folder, provider_url=provider, database_url=url) as running:
+    with daemon(folder, provider_url=provider, database=database) as running, open_sync(running.database) as connection:
         yield _Side(
             name,
             f"{running.url}/webhooks/call-status",

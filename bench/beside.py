@@ -14,13 +14,14 @@ from uuid import uuid4
 from attrs import frozen
 
 from bench.figure import Bar, Figure
-from bench.program import Daemon, daemon, environment, server
+from bench.program import Daemon, daemon, environment, server, url_of
 from bench.rows import MESSAGE, add_due
 from bench.webhooks import add_accepted, report, signed
 from bench.wire import Drive, paced
 from reminderd.clock import SystemClock
+from reminderd.databases import PostgresServer, SqliteFile, Target
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.opening import open_sync
 
 ROWS: Final = 100_000
 DIALERS: Final = 50
@@ -51,13 +52,20 @@ class _Round:
     """… and beside it."""
 
 
-def measure(folder: Path, *, rounds: int = 3) -> list[Figure]:
+def measure(
+    folder: Path,
+    *,
+    rounds: int = 3,
+    databases: tuple[PostgresServer, PostgresServer] | None = None,
+) -> list[Figure]:
+    """Measure on two databases of a server: the daemon's, and one for the import alone; None: on two files."""
+    database, elsewhere = (None, SqliteFile(folder / "alone.db")) if databases is None else databases
     with (
         server("bench.raw_provider", str(LATENCY)) as provider,
-        daemon(folder / "beside", provider_url=provider, worker={"dialers": DIALERS}) as ours,
+        daemon(folder / "beside", provider_url=provider, worker={"dialers": DIALERS}, database=database) as ours,
         open_sync(ours.database) as connection,
     ):
-        measured = [_round(number, folder, ours, connection) for number in range(rounds)]
+        measured = [_round(number, folder, ours, connection, elsewhere) for number in range(rounds)]
     return [
         Figure.of_rounds(
             [one.beside / one.quiet for one in measured],
@@ -98,11 +106,11 @@ def measure(folder: Path, *, rounds: int = 3) -> list[Figure]:
     ]
 
 
-def _round(number: int, folder: Path, ours: Daemon, connection: Connection) -> _Round:
+def _round(number: int, folder: Path, ours: Daemon, connection: Connection, elsewhere: Target) -> _Round:
     table, together = folder / "table.csv", list[float]()
     _write(table, number)
-    alone = _seconds_of(partial(_import, table, folder / "alone"))
-    import_it = partial(_import, table, ours.database.parent)
+    alone = _seconds_of(partial(_import, table, folder, elsewhere))
+    import_it = partial(_import, table, folder / "beside", ours.database)
     quiet = _answered(ours, connection, 2 * number, partial(time.sleep, alone))
     beside = _answered(ours, connection, 2 * number + 1, lambda: together.append(_seconds_of(import_it)))
     return _Round(quiet.p99, beside.p99, alone, together[0])
@@ -126,9 +134,8 @@ def _write(table: Path, number: int) -> None:
             writer.writerow((f"A-{row}", phone, MESSAGE, f"{at:%Y-%m-%d %H:%M}Z"))
 
 
-def _import(table: Path, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    url = {"DATABASE_URL": "sqlite:///bench.db"}
+def _import(table: Path, folder: Path, database: Target) -> None:
+    url = {"DATABASE_URL": url_of(database)}
     command = [sys.executable, "-m", "reminderd", "import", str(table)]
     subprocess.run(command, cwd=folder, env=environment() | url, check=True, capture_output=True)
 

@@ -8,19 +8,20 @@ from bench.figure import Bar, Figure
 from bench.program import PATIENCE, daemon, server
 from bench.rows import add_due
 from reminderd.clock import SystemClock
+from reminderd.databases import PostgresServer
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.opening import open_sync
 
 DIALERS: Final = 50
 LATENCY: Final = 0.2
 """Seconds that the provider takes for each request."""
 
 
-def measure(folder: Path, *, rounds: int = 3, due: int = 2_000) -> list[Figure]:
+def measure(folder: Path, *, rounds: int = 5, due: int = 2_000, database: PostgresServer | None = None) -> list[Figure]:
     ideal = due / DIALERS * LATENCY
     with (
         server("bench.raw_provider", str(LATENCY)) as provider,
-        daemon(folder / "dialing", provider_url=provider, worker={"dialers": DIALERS}) as ours,
+        daemon(folder / "dialing", provider_url=provider, worker={"dialers": DIALERS}, database=database) as ours,
         open_sync(ours.database) as connection,
     ):
         seconds = [dial_all(connection, due, first_phone=n * due) for n in range(rounds)]

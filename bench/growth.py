@@ -39,7 +39,7 @@ def _connections(folder: Path) -> list[Figure]:
     with (
         server("bench.raw_provider", "0") as provider,
         daemon(folder / "webhooks", provider_url=provider) as ours,
-        open_sync(SqliteFile(ours.database)) as connection,
+        open_sync(ours.database) as connection,
     ):
         url = f"{ours.url}/webhooks/call-status"
         _webhooks(connection, url, CONNECTIONS[-1])  # to warm up
@@ -75,7 +75,7 @@ def _lines(folder: Path) -> list[Figure]:
         for lines in LINES:
             with (
                 daemon(folder / f"lines-{lines}", provider_url=provider, worker={"dialers": lines}) as ours,
-                open_sync(SqliteFile(ours.database)) as connection,
+                open_sync(ours.database) as connection,
             ):
                 rates[lines] = [DUE / dial_all(connection, DUE, first_phone=n * DUE) for n in range(ROUNDS)]
     draw(

@@ -5,15 +5,18 @@ from pathlib import Path
 
 from bench.figure import Bar, Figure
 from bench.program import cpu_seconds, daemon, resident_megabytes, server
+from reminderd.databases import PostgresServer
 
 
-def measure(folder: Path, *, idle_seconds: int = 15, starts: int = 3) -> list[Figure]:
+def measure(
+    folder: Path, *, idle_seconds: int = 15, starts: int = 3, database: PostgresServer | None = None
+) -> list[Figure]:
     seconds = []
     with server("bench.raw_provider", "0") as provider:
         for number in range(starts - 1):
-            with daemon(folder / f"start-{number}", provider_url=provider) as ours:
+            with daemon(folder / f"start-{number}", provider_url=provider, database=database) as ours:
                 seconds.append(ours.start_seconds)
-        with daemon(folder / "idle", provider_url=provider) as ours:
+        with daemon(folder / "idle", provider_url=provider, database=database) as ours:
             seconds.append(ours.start_seconds)
             before, began = cpu_seconds(ours.pid), time.perf_counter()
             time.sleep(idle_seconds)

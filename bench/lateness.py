@@ -12,8 +12,9 @@ from bench.figure import Bar, Figure
 from bench.program import PATIENCE, daemon, fetched, server
 from bench.rows import add_due
 from reminderd.clock import SystemClock
+from reminderd.databases import PostgresServer
 from reminderd.store.connection import transaction
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.opening import open_sync
 
 FROM: Final = 0.5
 """Seconds ahead, after which the rows are due."""
@@ -22,8 +23,10 @@ POLL_SECONDS: Final = 60
 LATENCY: Final = 0.05
 
 
-def measure(folder: Path, *, rows: int = 200, until: float = 10.0) -> list[Figure]:
-    late = quantiles(_milliseconds_late(folder, rows, until), n=100)
+def measure(
+    folder: Path, *, rows: int = 200, until: float = 10.0, database: PostgresServer | None = None
+) -> list[Figure]:
+    late = quantiles(_milliseconds_late(folder, rows, until, database), n=100)
     meaning = f"due → request at the provider, {rows} rows of another program, poll_interval_seconds = {POLL_SECONDS}"
     return [
         Figure(name="lateness, p99", value=late[98], unit="ms", bar=Bar("at most", 10), meaning=meaning),
@@ -31,11 +34,16 @@ def measure(folder: Path, *, rows: int = 200, until: float = 10.0) -> list[Figur
     ]
 
 
-def _milliseconds_late(folder: Path, rows: int, until: float) -> list[int]:
+def _milliseconds_late(folder: Path, rows: int, until: float, database: PostgresServer | None) -> list[int]:
     random = Random(1)  # noqa: S311 - the same moments in every run
     with (
         server("bench.raw_provider", str(LATENCY)) as provider,
-        daemon(folder / "lateness", provider_url=provider, worker={"poll_interval_seconds": POLL_SECONDS}) as ours,
+        daemon(
+            folder / "lateness",
+            provider_url=provider,
+            worker={"poll_interval_seconds": POLL_SECONDS},
+            database=database,
+        ) as ours,
         open_sync(ours.database) as connection,
     ):
         now = SystemClock().now()

@@ -66,12 +66,12 @@ class _Clinic:
     """None: it is a file in the folder."""
 
     @property
-    def target(self) -> Target:
-        return SqliteFile(self.folder / "bench.db") if self.server is None else PostgresServer(self.server.url)
+    def on_server(self) -> PostgresServer | None:
+        return None if self.server is None else PostgresServer(self.server.url)
 
     @property
-    def url(self) -> str:
-        return "sqlite:///bench.db" if self.server is None else self.server.url
+    def target(self) -> Target:
+        return self.on_server or SqliteFile(self.folder / "bench.db")
 
     def cpu_seconds(self) -> float:
         """The processor's time of all that the server does for us."""
@@ -134,7 +134,7 @@ def _pages(clinic: _Clinic) -> dict[str, float]:
     port = free_port()
     with (
         server("bench.raw_provider", "0") as raw,
-        daemon(clinic.folder, provider_url=raw, desk_port=port, database_url=clinic.url) as ours,
+        daemon(clinic.folder, provider_url=raw, desk_port=port, database=clinic.on_server) as ours,
     ):
         browser, found = _Browser(port, token), {}
         _until_idle(ours.pid)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 import reminderd
+from reminderd.databases import PostgresServer, SqliteFile, Target
 
 SECRET: Final = "whsec_" + b64encode(b"bench" * 6).decode()
 """Signs the webhooks; known to the daemon as `[provider.generic].webhook_secret`."""
@@ -34,7 +35,7 @@ class Daemon:
     pid: int
     url: str
     """Where it takes webhooks."""
-    database: Path
+    database: Target
     start_seconds: float
     """From the start of its process until `/health` answered 200."""
 
@@ -46,7 +47,7 @@ def daemon(
     provider_url: str,
     worker: Mapping[str, int] | None = None,
     desk_port: int = 0,
-    database_url: str = "sqlite:///bench.db",
+    database: PostgresServer | None = None,
 ) -> Iterator[Daemon]:
     """Run the daemon with a database in `folder` until the end of the block; its log is kept there, too.
 
@@ -55,15 +56,16 @@ def daemon(
         provider_url: where the generic provider is.
         worker: settings for `[worker]`; None for the defaults.
         desk_port: where the front desk's pages are; 0: there are none.
-        database_url: of a database on a server, in place of that in `folder`.
+        database: one on a server, in place of that in `folder`.
     """
     folder.mkdir(exist_ok=True)
+    used = SqliteFile(folder / "bench.db") if database is None else database
     port = free_port()
     config = folder / "config.toml"
     config.write_text(
         _toml(
             {
-                "database": {"url": database_url},
+                "database": {"url": url_of(used)},
                 "worker": worker or {},
                 "web": {"port": port},
                 "desk": {"port": desk_port},
@@ -84,12 +86,17 @@ def daemon(
         )
         try:
             until_healthy(url, process, log)
-            yield Daemon(process.pid, url, folder / "bench.db", time.perf_counter() - began)
+            yield Daemon(process.pid, url, used, time.perf_counter() - began)
             process.terminate()
             assert process.wait(PATIENCE) == 0, log.read_text(encoding="utf-8")
         finally:
             process.kill()
             process.wait()
+
+
+def url_of(database: Target) -> str:
+    """A database, as `[database].url` and DATABASE_URL name it."""
+    return database.url if isinstance(database, PostgresServer) else f"sqlite:///{database.path}"
 
 
 @contextmanager

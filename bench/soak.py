@@ -65,17 +65,16 @@ def measure(folder: Path) -> list[Figure]:
 
 def _soaked(name: str, folder: Path, target: PostgresServer | None) -> list[Figure]:
     port = free_port()
-    url = "sqlite:///bench.db" if target is None else target.url
     with daemon(
         folder / name,
         provider_url=f"http://127.0.0.1:{port}",
         worker={"dialers": LINES},
-        database_url=url,
+        database=target,
     ) as ours:
         before = _open_files(ours.pid)
         with (
             _sandbox(port, ours),
-            open_sync(SqliteFile(ours.database) if target is None else target) as connection,
+            open_sync(ours.database) as connection,
         ):
             samples = [_part(connection, ours, number) for number in range(PARTS)]
             (called,) = connection.execute("SELECT count(*) FROM reminders WHERE status = 'called'").fetchone()
@@ -112,12 +111,12 @@ def _part(connection: Connection, ours: Daemon, number: int) -> _Sample:
     for first in range(number * size, (number + 1) * size, AT_ONCE):
         _call(connection, first, min(AT_ONCE, (number + 1) * size - first))
     took = time.perf_counter() - began
-    wal = ours.database.with_name(f"{ours.database.name}-wal")
+    wal = Path(f"{ours.database.path}-wal") if isinstance(ours.database, SqliteFile) else None
     return _Sample(
         seconds=took,
         cost=(cpu_seconds(ours.pid) - spent) / size * 1000,
         memory=resident_megabytes(ours.pid),
-        wal=wal.stat().st_size / 1e6 if wal.exists() else 0,
+        wal=wal.stat().st_size / 1e6 if wal is not None and wal.exists() else 0,
     )
 
 

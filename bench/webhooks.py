@@ -13,10 +13,11 @@ from bench.program import SECRET, daemon, server
 from bench.rows import MESSAGE, phone
 from bench.wire import Burst, burst, drive, rendered
 from reminderd.clock import SystemClock
+from reminderd.databases import PostgresServer
 from reminderd.providers.generic.webhooks import signer
 from reminderd.store.connection import Connection, transaction
+from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.opening import open_sync
 
 CONNECTIONS: Final = 16
 """How many the provider keeps open, where nothing else is said."""
@@ -32,11 +33,17 @@ TRANSCRIPT: Final = (
 )
 
 
-def measure(folder: Path, *, rounds: int = 7, connections: Sequence[int] = (1, CONNECTIONS, 128)) -> list[Figure]:
+def measure(
+    folder: Path,
+    *,
+    rounds: int = 7,
+    connections: Sequence[int] = (1, CONNECTIONS, 128),
+    database: PostgresServer | None = None,
+) -> list[Figure]:
     with (
         server("bench.raw_provider", "0") as raw,
         server("bench.empty_handler") as empty,
-        daemon(folder / "webhooks", provider_url=raw) as ours,
+        daemon(folder / "webhooks", provider_url=raw, database=database) as ours,
         open_sync(ours.database) as connection,
     ):
         hook = f"{ours.url}/webhooks/call-status"
@@ -93,7 +100,7 @@ def _round(connection: Connection, urls: tuple[str, str, str], connections: int)
     ours, empty, raw = (_rate(url, bodies, now, connections) for url in urls)
     unreported = connection.execute(
         "SELECT count(*) FROM reminders JOIN call_logs ON call_logs.reminder_id = reminders.id"
-        " WHERE reminders.status <> 'called' OR transcript IS NOT ?",
+        " WHERE reminders.status <> 'called' OR transcript IS DISTINCT FROM ?",
         (TRANSCRIPT,),
     ).fetchone()[0]
     assert unreported == 0, f"{unreported} webhooks were answered and not recorded"

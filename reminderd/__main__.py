@@ -1,17 +1,17 @@
 """Start the program: `reminderd`, and `python -m reminderd`."""
 
 import sys
-from importlib import import_module
 
-from reminderd.startup import guarded_streams, keep_signals
+from reminderd.startup import guarded_streams, keep_signals, load
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     if sys.argv[1:2] == ["run"]:
         keep_signals()  # before all else is loaded, which is the slowest part
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # its own command line; it would load pygments and rich
     with guarded_streams():
-        import_module("reminderd.cli.main").reminderd(prog_name="reminderd")
+        load("reminderd.cli.main").reminderd(prog_name="reminderd")
 
 
 if __name__ == "__main__":

@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
-from attrs import frozen
 
 from reminderd import __version__
 from reminderd.logs.terminal import cleaned_streams
-from reminderd.startup import loading
+from reminderd.startup import load
 
 
-@frozen
-class _Command:
+class _Command(NamedTuple):  # the help does not wait for attrs
     """A command in the list that `reminderd --help` shows."""
 
     place: str
@@ -26,7 +23,7 @@ class _Command:
 COMMANDS: Final[Mapping[str, _Command]] = {
     "demo": _Command("demo:demo", "Show every type of call within seconds; needs no setup."),
     "run": _Command("running:run_", "Run the daemon: place calls that are due, receive webhooks."),
-    "sandbox": _Command("running:sandbox", "Run the simulated voice provider alone, to develop against."),
+    "sandbox": _Command("sandbox_alone:sandbox", "Run the simulated voice provider alone, to develop against."),
     "check-config": _Command("checks:check_config", "Check the configuration; show what to set at the provider."),
     "messages": _Command("checks:messages", "Show what patients hear, as text."),
     "doctor": _Command("checks:doctor", "Check everything the daemon depends on, and say what to fix."),
@@ -68,8 +65,7 @@ class _ImportedWhenCalled(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].place.partition(":")
-        with loading():
-            command: click.Command = getattr(import_module(f"reminderd.cli.{module}"), name)
+        command: click.Command = getattr(load(f"reminderd.cli.{module}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature

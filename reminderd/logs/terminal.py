@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TextIO, cast
 
-from attrs import frozen
-
 _OWN: Final = ("buffer", "detach")
 """Ways around `write`, which must not be found."""
 
@@ -24,13 +22,13 @@ def on_one_line(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
-@frozen(eq=False)
-class _SafeStream:
+class _SafeStream:  # every command has one, even the help, which does not wait for attrs
     """A stream to which control and bidirectional characters are written as escapes; lines stay lines."""
 
-    stream: TextIO
-    escapes: bool = True
-    """False: the writer has escaped them itself, and colors the lines."""
+    def __init__(self, stream: TextIO, *, escapes: bool = True) -> None:
+        self.stream = stream
+        self.escapes = escapes
+        """False: the writer has escaped them itself, and colors the lines."""
 
     def write(self, text: str) -> int:
         self.stream.write("\n".join(map(on_one_line, text.split("\n"))) if self.escapes else text)

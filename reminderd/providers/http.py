@@ -2,21 +2,21 @@
 
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
-import httpcore
 import httpx
 import trio
-from attrs import define, frozen
+from attrs import frozen
 
 from reminderd.core.answers import Accepted, Answer, NoAnswer, NotFound, Unclear, spelled
 from reminderd.core.masking import replaced
 from reminderd.core.model import MESSAGE_LIMIT
 from reminderd.providers.base import STATUS_LIMIT, InvalidPayloadError, json_object, usable
+from reminderd.providers.exchange import ERRORS, Exchange, HttpConnection, Origin, connect, target_of
 
 _MASK: Final = "…"
 
@@ -69,8 +69,6 @@ _LONGEST_REASON: Final = 200
 _EXPLAINING: Final = ("error", "code", "title", "message", "detail", "details", "reason")
 """The fields in which providers say what is wrong."""
 
-_CONNECTED: Final = frozenset({"connection.connect_tcp.complete", "connection.start_tls.complete"})
-
 
 @frozen(kw_only=True)
 class HttpAnswer:
@@ -98,20 +96,17 @@ HttpResult: TypeAlias = HttpAnswer | HttpFailure
 class HttpClient:
     """The connections to one provider.
 
-    It uses httpx's transport without the client around it: a client would keep the provider's cookies, take proxies
-    from the environment, and fail on a malformed redirect that nobody follows.
+    A full client would also keep the provider's cookies, take proxies from the environment, follow redirects, and send
+    a request again on another connection. This one does nothing of it.
     """
 
     def __init__(self, *, timeout: timedelta, max_connections: int, trust: ssl.SSLContext | None = None) -> None:
         self._seconds = timeout.total_seconds()
-        # Ours and not the pool's: httpcore 1.0's pool never frees the place of a request that was cancelled between
-        # connecting and sending, and would fill up with them.
         self._places = trio.CapacityLimiter(max_connections)
-        self._transport = httpx.AsyncHTTPTransport(
-            verify=True if trust is None else trust,
-            trust_env=False,
-            limits=httpx.Limits(max_keepalive_connections=max_connections, keepalive_expiry=_KEEPALIVE_SECONDS),
-        )
+        self._trust = httpx.create_ssl_context(trust_env=False) if trust is None else trust
+        self._trust.set_alpn_protocols(["http/1.1"])
+        self._idle: list[HttpConnection] = []
+        """Those that wait for another request; the last one used is the last."""
 
     async def ask(
         self, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None = None
@@ -121,37 +116,67 @@ class HttpClient:
         Raises:
             httpx.InvalidURL: it is not a URL.
         """
-        progress = _Progress()
-        request = httpx.Request(method, url, headers=headers, content=content, extensions={"trace": progress.note})
-        if content is not None:
-            request.stream = _Content(content)
-        head: httpx.Response | None = None
-        body = bytearray()
-        complete = False
+        target = target_of(url)
+        if target is None:
+            return HttpFailure(reason="not sent: expected http:// or https://", sent=False)
+        exchange = Exchange(method, target, headers, content, ANSWER_LIMIT)
         failure = ""
-        # One deadline of our own over everything: httpx's are per operation, and a byte now and then resets them.
-        with trio.move_on_after(self._seconds) as scope:
-            async with self._places, progress:
-                try:
-                    head = await self._transport.handle_async_request(request)
-                    # Raw: a compressed answer, which we did not ask for, could unfold to gigabytes.
-                    async for chunk in head.aiter_raw():
-                        body += chunk[: ANSWER_LIMIT + 1 - len(body)]
-                        if len(body) > ANSWER_LIMIT:
-                            # Not `break`: what is cancelled closes the library's nested generators in order.
-                            scope.cancel()
-                    complete = len(body) <= ANSWER_LIMIT
-                except (httpx.TransportError, UnicodeError) as error:  # UnicodeError: a name that DNS can't spell
-                    failure = _innermost(error)
-        if head is not None:
-            received = bytes(body[:ANSWER_LIMIT])
-            return HttpAnswer(status=head.status_code, headers=head.headers, body=received, complete=complete)
-        waited_for = "answer" if progress.sent else "connection"
-        return HttpFailure(reason=failure or f"no {waited_for} within {self._seconds:g} s", sent=progress.sent)
+        # One deadline over everything: one for each operation would start anew with every byte.
+        with trio.move_on_after(self._seconds):
+            async with self._places:
+                failure = await self._carry(exchange)
+        if exchange.head is not None:
+            return HttpAnswer(
+                status=exchange.head.status_code,
+                headers=httpx.Headers(list(exchange.head.headers)),
+                body=bytes(exchange.body[:ANSWER_LIMIT]),
+                complete=exchange.is_complete,
+            )
+        waited_for = "answer" if exchange.is_sent else "connection"
+        return HttpFailure(reason=failure or f"no {waited_for} within {self._seconds:g} s", sent=exchange.is_sent)
 
     async def aclose(self) -> None:
-        """Close every connection."""
-        await self._transport.aclose()
+        """Close the connections that wait for another request; call it when no request is in flight."""
+        while self._idle:
+            await self._idle.pop().aclose()
+
+    async def _carry(self, exchange: Exchange) -> str:
+        """Return why there is no answer, or not the whole of it; empty: there is."""
+        connection: HttpConnection | None = None
+        try:
+            connection = await self._connection(exchange.target.origin)
+            await connection.carry(exchange)
+        except ERRORS as error:
+            stage = "could not connect" if connection is None else "connection lost" if exchange.is_sent else "not sent"
+            return f"{stage}: {_innermost(error)}"[:_LONGEST_REASON]
+        finally:
+            if connection is not None:
+                await self._keep_or_close(connection)
+        return ""
+
+    async def _connection(self, origin: Origin) -> HttpConnection:
+        """Return an idle connection to this server, or a new one."""
+        while (connection := self._pop_idle(origin)) is not None:
+            if not connection.is_stale():
+                return connection
+            await connection.aclose()
+        while len(self._idle) + self._places.borrowed_tokens > self._places.total_tokens:
+            await self._idle.pop(0).aclose()  # to another server
+        return await connect(origin, self._trust)
+
+    def _pop_idle(self, origin: Origin) -> HttpConnection | None:
+        for at in reversed(range(len(self._idle))):
+            if self._idle[at].origin == origin:
+                return self._idle.pop(at)
+        return None
+
+    async def _keep_or_close(self, connection: HttpConnection) -> None:
+        if connection.ready_again(_KEEPALIVE_SECONDS):
+            self._idle.append(connection)
+        else:
+            await connection.aclose()
+        while self._idle and self._idle[0].is_stale():
+            await self._idle.pop(0).aclose()
 
 
 def check_api_url(api_url: str) -> None:
@@ -169,56 +194,6 @@ def check_api_url(api_url: str) -> None:
         raise ValueError("api_url: expected http:// or https://, a host and perhaps a path")
 
 
-class _Content(httpx.AsyncByteStream):
-    """A request's body. httpx's own is a generator, which Trio warns about when the sending is cancelled."""
-
-    def __init__(self, content: bytes) -> None:
-        self._parts = iter((content,))
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        for part in self._parts:
-            return part
-        raise StopAsyncIteration
-
-
-@define
-class _Progress:
-    """How far one request got, by httpcore's trace events. Where that is unknown it counts as sent."""
-
-    handed_over: bool = False
-    """Whether httpx has the request; before, it waits for one of our places."""
-    _connecting: bool = False
-    _beyond: bool = False
-    _unused: httpcore.AsyncNetworkStream | None = None
-    """The connection made for this request."""
-
-    @property
-    def sent(self) -> bool:
-        """Whether a byte of it may have left us."""
-        return self.handed_over and (self._beyond or not self._connecting)
-
-    async def note(self, event: str, info: Mapping[str, Any]) -> None:
-        if not event.startswith("connection."):
-            self._beyond = True
-            return
-        self._connecting = True
-        if event in _CONNECTED:
-            self._unused = info["return_value"]
-
-    async def __aenter__(self) -> None:
-        self.handed_over = True
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close a connection that httpcore forgets when it is cancelled before sending, as in a TLS handshake."""
-        if self._unused is not None and not self.sent:
-            with trio.CancelScope() as forcefully:
-                forcefully.cancel()
-                await self._unused.aclose()
-
-
 def _innermost(error: Exception) -> str:
     """Return what went wrong, from the innermost error with a message: the outer ones of a TLS failure have none."""
     message = ""
@@ -228,8 +203,7 @@ def _innermost(error: Exception) -> str:
             link = link.exceptions[0]
         message = str(link) or message
         link = link.__cause__ or link.__context__
-    kind = "could not connect" if isinstance(error, httpx.ConnectError) else "connection lost"
-    return f"{kind}: {message or type(error).__name__}"[:200]
+    return message or type(error).__name__
 
 
 def acceptance(answer: HttpAnswer, *, id_field: str) -> Answer:

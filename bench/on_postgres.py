@@ -1,0 +1,35 @@
+"""On PostgreSQL: webhooks, dialing, lateness, a large import, and what the daemon costs at rest.
+
+The bars are for SQLite. Here, the figures are there to be read next to those.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from attrs import evolve
+
+from bench import beside, dialing, idle, lateness, webhooks
+from bench.figure import Figure
+from bench.postgres import not_measured, postgres
+from reminderd.databases import PostgresServer
+from tests.support.postgres import Server
+
+ROUNDS: Final = 3
+
+
+def measure(folder: Path) -> list[Figure]:
+    with postgres() as found:
+        if found is None:
+            return [not_measured("PostgreSQL")]
+        figures = [
+            *webhooks.measure(folder, rounds=ROUNDS, database=_new(found)),
+            *dialing.measure(folder, rounds=ROUNDS, database=_new(found)),
+            *lateness.measure(folder, database=_new(found)),
+            *beside.measure(folder, rounds=1, databases=(_new(found), _new(found))),
+            *idle.measure(folder, database=_new(found)),
+        ]
+    return [evolve(figure, name=f"PostgreSQL, {figure.name}", bar=None, better=figure.direction) for figure in figures]
+
+
+def _new(found: Server) -> PostgresServer:
+    return PostgresServer(found.create().url)

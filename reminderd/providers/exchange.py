@@ -1,0 +1,175 @@
+"""One HTTP/1.1 connection to a provider, and one request with its answer on it."""
+
+import ssl
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+import h11
+import httpx
+import trio
+from attrs import define, field, frozen
+
+_HEAD_LIMIT: Final = 100 * 1024
+_CHUNK: Final = 64 * 1024
+_PORTS: Final = {"http": 80, "https": 443}
+
+ERRORS: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, h11.ProtocolError, UnicodeError)
+"""What may go wrong between two machines. UnicodeError: a name that DNS can't spell."""
+
+
+@frozen
+class Origin:
+    """A server. Requests to the same one can share a connection."""
+
+    is_tls: bool
+    host: str
+    """Without the brackets of an IPv6 address, and as DNS spells it."""
+    port: int
+
+
+@frozen
+class Target:
+    """Where a request goes."""
+
+    origin: Origin
+    authority: bytes
+    """For the header Host."""
+    path: bytes
+    """With the query."""
+
+
+@lru_cache(maxsize=16)  # most requests go to the same URL, and to parse it takes as long as to send it
+def target_of(url: str) -> Target | None:
+    """Return where a URL leads; None: neither to http nor to https.
+
+    Raises:
+        httpx.InvalidURL: it is not a URL.
+    """
+    parsed = httpx.URL(url)
+    usual = _PORTS.get(parsed.scheme)
+    if usual is None:
+        return None
+    port = usual if parsed.port is None else parsed.port
+    origin = Origin(parsed.scheme == "https", parsed.raw_host.decode("ascii"), port)
+    return Target(origin, parsed.netloc, parsed.raw_path)
+
+
+@define(eq=False)
+class Exchange:
+    """A request, and how far it and its answer have come."""
+
+    method: str
+    target: Target
+    headers: Mapping[str, str]
+    content: bytes | None
+    limit: int
+    """Bytes of the answer's body that are read."""
+    is_sent: bool = field(default=False, init=False)
+    """Whether a byte of it may have left us."""
+    head: h11.Response | None = field(default=None, init=False)
+    """Status and headers of the answer."""
+    body: bytearray = field(factory=bytearray, init=False)
+    is_complete: bool = field(default=False, init=False)
+    """Whether the whole body came, within the limit."""
+
+    def request(self) -> h11.Request:
+        """Return the first line and the headers.
+
+        Raises:
+            h11.LocalProtocolError: HTTP does not allow them.
+            UnicodeError: HTTP can't spell them.
+        """
+        given = [(name.encode("ascii"), value.encode("ascii")) for name, value in self.headers.items()]
+        headers = [(b"Host", self.target.authority), *given]
+        if self.content is not None:
+            headers.append((b"Content-Length", b"%d" % len(self.content)))
+        return h11.Request(method=self.method, target=self.target.path, headers=headers)
+
+
+@define(eq=False)
+class HttpConnection:
+    """An open connection. It carries one exchange after another, as long as each of them is whole."""
+
+    origin: Origin
+    _stream: trio.abc.Stream
+    _socket: trio.socket.SocketType
+    _protocol: h11.Connection = field(init=False)
+    _takes_bytes: bool = field(default=True, init=False)
+    _expires_at: float = field(default=0.0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_LIMIT)
+
+    async def carry(self, exchange: Exchange) -> None:
+        """Send the request, once, and read the answer.
+
+        Raises:
+            OSError, trio.BrokenResourceError, trio.ClosedResourceError, h11.ProtocolError: there is no answer, or not
+                the whole of it.
+        """
+        protocol = self._protocol
+        # In one piece, so that it goes out in one packet.
+        request = protocol.send(exchange.request()) or b""
+        if exchange.content:
+            request += protocol.send(h11.Data(data=exchange.content)) or b""
+        request += protocol.send(h11.EndOfMessage()) or b""
+        exchange.is_sent = True
+        try:
+            await self._stream.send_all(request)
+        except trio.BrokenResourceError:
+            self._takes_bytes = False  # but the other side may have answered before it closed
+        while not exchange.is_complete and len(exchange.body) <= exchange.limit:
+            event = protocol.next_event()
+            if event is h11.NEED_DATA:
+                await self._receive(exchange)
+            elif isinstance(event, h11.Response):
+                exchange.head = event
+            elif isinstance(event, h11.Data):
+                # Raw: a compressed answer, which we did not ask for, could unfold to gigabytes.
+                exchange.body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                exchange.is_complete = True
+
+    async def _receive(self, exchange: Exchange) -> None:
+        received = await self._stream.receive_some(_CHUNK)
+        if not received and exchange.head is None:
+            raise trio.BrokenResourceError("closed without an answer")
+        self._protocol.receive_data(bytes(received))
+
+    def ready_again(self, keep: float) -> bool:
+        """Return whether it can carry another exchange, within so many seconds; False: it is to be closed."""
+        protocol = self._protocol
+        if not (self._takes_bytes and protocol.our_state is h11.DONE and protocol.their_state is h11.DONE):
+            return False
+        if protocol.trailing_data != (b"", False):
+            return False  # what came after this answer would be taken for the next one
+        protocol.start_next_cycle()
+        self._expires_at = trio.current_time() + keep
+        return True
+
+    def is_stale(self) -> bool:
+        """Return whether it has waited for too long, or the other side has closed it meanwhile."""
+        return trio.current_time() > self._expires_at or self._socket.is_readable()
+
+    async def aclose(self) -> None:
+        """Close it at once, without waiting for the other side."""
+        await trio.aclose_forcefully(self._stream)
+
+
+async def connect(origin: Origin, trust: ssl.SSLContext) -> HttpConnection:
+    """Connect to a server. Nothing of a request is sent.
+
+    Raises:
+        OSError, trio.BrokenResourceError, UnicodeError: it can't be reached.
+    """
+    stream = await trio.open_tcp_stream(origin.host, origin.port)
+    if not origin.is_tls:
+        return HttpConnection(origin, stream, stream.socket)
+    encrypted = trio.SSLStream(stream, trust, server_hostname=origin.host, https_compatible=True)
+    try:
+        await encrypted.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return HttpConnection(origin, encrypted, stream.socket)
