@@ -8,7 +8,7 @@ repaired one, what it needs here goes:
   answer, keeps a request that was read ahead when the client hangs up, and starts a task for each idle moment.
 * Its `TaskGroup` hands a request over through a queue, and tells the app through the same queue that the request is
   over. Once that is full of a body that nobody receives, the app's own answer would wait for the app to receive. And it
-  starts a task for each request: with the queue, that takes as long as half of what a webhook does in the database.
+  starts a task for each request, also where there is nothing to wait for.
 
 The parts of Hypercorn used here are not public; the tests show from outside whether they still fit.
 """
