@@ -26,9 +26,7 @@ from reminderd.core.daemons import Daemon, Job, differences
 from reminderd.core.model import CallOutcome, Status
 from reminderd.core.monitoring import CALL_WORDS, Counts
 from reminderd.core.outcomes import NEED_A_HUMAN
-
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-"""The format that every Prometheus reads; none of our names needs the newer one."""
+from reminderd.instruments import Instruments
 
 _ANSWERS: Final[Mapping[type, str]] = {
     Accepted: "accepted",
@@ -53,13 +51,12 @@ _ENDED: Final = tuple(status for status in Status if status.final)
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has forgotten its "-> None"
 
 
-class Instruments:
+class PrometheusInstruments(Instruments):
     """Counts webhooks, requests, lateness, transactions and recovered leases, in a registry of its own."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.registry = CollectorRegistry()
-        self.last_webhook: datetime | None = None
-        """When a webhook was last recorded; None: none since the start."""
         ProcessCollector(registry=self.registry)
         self._webhooks = Counter(
             "reminderd_webhooks",
@@ -98,9 +95,8 @@ class Instruments:
 
     def webhook(self, code: int, now: datetime) -> None:
         """Count a webhook that was answered with this HTTP code."""
+        super().webhook(code, now)
         self._webhooks.labels(code if code in _WEBHOOK_CODES else "other").inc()
-        if code in {200, 204}:
-            self.last_webhook = now
 
     def request(self, answer: Answer, seconds: float) -> None:
         """Record how long the provider took to answer a request to place a call."""
@@ -117,6 +113,10 @@ class Instruments:
     def recovery(self) -> None:
         """Count a lease that ran out in the middle of a request."""
         self._recoveries.inc()
+
+    def series(self) -> bytes:
+        """Return what was counted in Prometheus' text format."""
+        return generate_latest(self.registry)
 
 
 @frozen(kw_only=True)
@@ -182,7 +182,7 @@ class Moment(Collector):
 
 def page(instruments: Instruments, moment: Moment) -> bytes:
     """Return all series in Prometheus' text format."""
-    return generate_latest(instruments.registry) + generate_latest(moment)
+    return instruments.series() + generate_latest(moment)
 
 
 def _counted(counts: Counts, now: datetime) -> Iterator[GaugeMetricFamily]:

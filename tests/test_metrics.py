@@ -7,22 +7,22 @@ import pytest
 from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
 from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN
-from reminderd.metrics import Instruments, page
+from reminderd.metrics import PrometheusInstruments, page
 from tests.support.builders import NOW
 from tests.support.metrics_page import counts, full_page, moment, series_in, value
 
 
 @pytest.fixture
-def instruments() -> Instruments:
-    return Instruments()
+def instruments() -> PrometheusInstruments:
+    return PrometheusInstruments()
 
 
-def shown(instruments: Instruments) -> str:
+def shown(instruments: PrometheusInstruments) -> str:
     return page(instruments, moment()).decode()
 
 
 def test_webhooks_are_counted_by_status_code_with_the_time_of_the_last_recorded_one(
-    instruments: Instruments,
+    instruments: PrometheusInstruments,
 ) -> None:
     for code in (401, 200, 200):
         instruments.webhook(code, NOW)
@@ -32,12 +32,12 @@ def test_webhooks_are_counted_by_status_code_with_the_time_of_the_last_recorded_
     assert instruments.last_webhook == NOW
 
 
-def test_twilios_webhooks_with_empty_answers_count_as_recorded(instruments: Instruments) -> None:
+def test_twilios_webhooks_with_empty_answers_count_as_recorded(instruments: PrometheusInstruments) -> None:
     instruments.webhook(204, NOW)
     assert instruments.last_webhook == NOW
 
 
-def test_an_unknown_code_adds_no_series(instruments: Instruments) -> None:
+def test_an_unknown_code_adds_no_series(instruments: PrometheusInstruments) -> None:
     before = len(series_in(shown(instruments)))
     for code in range(600, 700):
         instruments.webhook(code, NOW)
@@ -55,7 +55,9 @@ def test_an_unknown_code_adds_no_series(instruments: Instruments) -> None:
         (Unclear("timeout"), "unclear"),
     ],
 )
-def test_requests_are_timed_by_the_class_of_their_answer(instruments: Instruments, answer: Answer, word: str) -> None:
+def test_requests_are_timed_by_the_class_of_their_answer(
+    instruments: PrometheusInstruments, answer: Answer, word: str
+) -> None:
     instruments.request(answer, 0.3)
     text = shown(instruments)
     assert value(text, "reminderd_provider_request_seconds_sum", answer=word) == 0.3
@@ -65,7 +67,7 @@ def test_requests_are_timed_by_the_class_of_their_answer(instruments: Instrument
     assert "k-1" not in text
 
 
-def test_lateness_batches_and_recovered_leases_are_counted(instruments: Instruments) -> None:
+def test_lateness_batches_and_recovered_leases_are_counted(instruments: PrometheusInstruments) -> None:
     instruments.lateness(timedelta(seconds=2))
     instruments.batch(3)
     instruments.recovery()
@@ -105,12 +107,12 @@ def test_the_page_has_the_current_values() -> None:
 
 def test_no_wait_is_negative_after_the_clock_was_set_back() -> None:
     future = counts(due_since=NOW + timedelta(hours=1))
-    text = page(Instruments(), moment(counts=future)).decode()
+    text = page(PrometheusInstruments(), moment(counts=future)).decode()
     assert value(text, "reminderd_oldest_due_seconds") == 0
 
 
 def test_an_unknown_value_has_no_series() -> None:
-    text = page(Instruments(), moment(counts=None, last_poll=None, last_webhook=None)).decode()
+    text = page(PrometheusInstruments(), moment(counts=None, last_poll=None, last_webhook=None)).decode()
     names = {name for name, _ in series_in(text)}
     assert not {name for name in names if name.startswith(("reminderd_reminders", "reminderd_calls", "reminderd_last"))}
     assert ("reminderd_paused", frozenset({("by", "staff")})) not in series_in(text)
@@ -127,7 +129,7 @@ def test_every_status_and_every_outcome_that_needs_a_human_has_its_series() -> N
 
 
 def test_the_start_time_is_shown_even_if_proc_cannot_be_read() -> None:
-    text = page(Instruments(), moment(started_at=NOW)).decode()
+    text = page(PrometheusInstruments(), moment(started_at=NOW)).decode()
     assert value(text, "reminderd_start_time_seconds") == NOW.timestamp()
 
 
@@ -139,5 +141,5 @@ def test_the_page_has_the_memory_and_the_open_files_of_the_process() -> None:
 def test_nothing_is_counted_in_the_librarys_global_registry() -> None:
     from prometheus_client import REGISTRY  # noqa: PLC0415 - the one test that looks at it
 
-    Instruments()
+    PrometheusInstruments()
     assert not [family.name for family in REGISTRY.collect() if family.name.startswith("reminderd")]

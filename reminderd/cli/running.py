@@ -1,7 +1,6 @@
-"""Run the daemon, or the simulated voice provider as a program of its own, until a signal."""
+"""Run the daemon until a signal."""
 
 import os
-import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -16,26 +15,11 @@ from reminderd.clock import SystemClock
 from reminderd.config import FILE_NAME, Config, config_warnings, load_config
 from reminderd.daemon import Options, Part, Reload, run, supervisor_of, watch_signals
 from reminderd.logs.configure import configure_logs
-from reminderd.sandbox.generic import Sandbox
-from reminderd.sandbox.switchboard import SimulatedProvider, serve_sandbox
-from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.startup import leaves
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.opening import provider_of
 
 _ECHO_SECONDS: Final = 1.0
-
-_API_KEY: Final = "sandbox"
-
-_ACCOUNT_SID: Final = "AC" + "0" * 32
-
-_DEVELOPMENT_TOKEN: Final = "0123456789abcdef" * 2  # belongs to no real account, so no secret
-
-_OPTIONS: Final = {
-    "generic": ("--webhook-url", "--webhook-secret", "--api-key"),
-    "twilio": ("--account-sid", "--auth-token"),
-}
-"""Options for one dialect only."""
 
 
 @click.command(name="run")
@@ -124,93 +108,3 @@ async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> i
     except* Exception:  # noqa: BLE001 - the very edge: whatever it is, the log has it
         logger.exception("the daemon failed: unexpected error")
     return code
-
-
-@click.command()
-@click.option(
-    "--dialect",
-    type=click.Choice(["generic", "twilio"]),
-    default="generic",
-    show_default=True,
-    help="The imitated API.",
-)
-@click.option("--port", type=click.IntRange(0, 65535), default=4010, show_default=True, help="Where to listen.")
-@click.option(
-    "--pace", type=click.FloatRange(0, 60), default=1.0, show_default=True, help="Seconds for each step of a call."
-)
-@click.option("--webhook-url", help="generic, required: where reports go, {public_base_url}/webhooks/call-status.")
-@click.option("--webhook-secret", help="generic, required: signs reports; as [provider.generic].webhook_secret.")
-@click.option("--api-key", help=f"generic: the bearer token that requests must carry.  [default: {_API_KEY}]")
-@click.option("--account-sid", help=f"twilio: the account.  [default: {_ACCOUNT_SID}]")
-@click.option(
-    "--auth-token",
-    help=f"twilio: requests must carry it, and it signs webhooks.  [default: {_DEVELOPMENT_TOKEN}]",
-)
-def sandbox(dialect: str, port: int, pace: float, **options: str | None) -> None:
-    """Run the simulated voice provider alone, to develop against.
-
-    In Twilio's dialect each request to place a call names the address for its webhooks.
-    """
-    mistakes = _of_the_other_dialect(dialect, options)
-    provider = _twilio(options, pace, mistakes) if dialect == "twilio" else _generic(options, pace, mistakes)
-    if provider is None or mistakes:
-        wrong(mistakes)
-    configure_logs(level="INFO", log_format="text")
-    try:
-        trio.run(_serve_until_stopped, provider, port)
-    except* OSError as errors:
-        error = next(leaves(errors))
-        fail(f"can't listen on port {port}: {getattr(error, 'strerror', None) or error}")
-
-
-def _of_the_other_dialect(dialect: str, typed: dict[str, str | None]) -> list[str]:
-    return [
-        f"{option}: only with --dialect {other}"
-        for other, names in _OPTIONS.items()
-        for option in names
-        if other != dialect and typed[option.removeprefix("--").replace("-", "_")] is not None
-    ]
-
-
-def _generic(options: dict[str, str | None], pace: float, mistakes: list[str]) -> Sandbox | None:
-    url, secret, key = options["webhook_url"], options["webhook_secret"], options["api_key"]
-    if not url:
-        mistakes.append("--webhook-url: missing; expected {public_base_url}/webhooks/call-status")
-    if not secret:
-        mistakes.append("--webhook-secret: missing; expected base64 of 24 to 64 bytes")
-        return None
-    try:
-        return Sandbox(url or "", secret, _API_KEY if key is None else key, pace=pace)
-    except ValueError as error:
-        mistakes.append(f"--webhook-secret: {error}; expected base64 of 24 to 64 bytes")
-        return None
-
-
-def _twilio(options: dict[str, str | None], pace: float, mistakes: list[str]) -> TwilioSandbox:
-    sid = _ACCOUNT_SID if options["account_sid"] is None else options["account_sid"]
-    token = _DEVELOPMENT_TOKEN if options["auth_token"] is None else options["auth_token"]
-    if not re.fullmatch("AC[0-9a-f]{32}", sid):
-        mistakes.append("--account-sid: expected AC and 32 hexadecimal digits")
-    if not token:
-        mistakes.append("--auth-token: expected a text that is not empty")
-    return TwilioSandbox(sid, token, pace=pace)
-
-
-async def _serve_until_stopped(provider: SimulatedProvider, port: int) -> None:
-    stopping = trio.Event()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
-        url = await nursery.start(_serve, provider, port, stopping, nursery.cancel_scope)
-        logger.info(f"the sandbox listens at {url}")
-
-
-async def _serve(
-    provider: SimulatedProvider,
-    port: int,
-    stopping: trio.Event,
-    everything: trio.CancelScope,
-    *,
-    task_status: trio.TaskStatus[str],
-) -> None:
-    await serve_sandbox(provider, port=port, shutdown_trigger=stopping.wait, task_status=task_status)
-    everything.cancel()

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from platform import python_version
 from typing import Final
 
 import trio
@@ -19,15 +18,11 @@ from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.monitoring import ADDRESS, DaemonReport
 from reminderd.daemon.cluster import Membership
 from reminderd.engine.context import Context, Memory
-from reminderd.metrics import Moment, page
 from reminderd.staff.examined import Examined
-from reminderd.store.changes import backlog
-from reminderd.store.daemons import alive_daemons
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.settings import database_id
-from reminderd.store.sqlite.driver import sqlite_version_info
-from reminderd.store.stats import counts, next_wakes
+from reminderd.store.stats import next_wakes
 
 HEARTBEAT_LIMIT: Final = 30.0
 """Seconds without a beat after which the poll loop counts as stuck."""
@@ -55,7 +50,7 @@ class Watch:
             unreached_since = wakes.unreached_since
         except (StoreUnavailableError, StoreUnusableError) as error:
             parts["database"] = str(error)
-        if self._is_asked:
+        if self.is_asked:
             parts[ADDRESS] = None if unreached_since is None else f"dialing is paused: {UNREACHED}"
         if self.dials:
             silent = clock.monotonic() - memory.beat
@@ -64,41 +59,6 @@ class Watch:
             parts["provider"] = f"dialing is paused: {breaker.reason}" if breaker.paused else None
         return parts
 
-    async def scrape(self) -> bytes:
-        """Return the page for Prometheus. What the database knows is missing from it while that can't be read."""
-        context = self.context
-        now = context.clock.now()
-        try:
-            found = await context.database.read(partial(counts, now=now))
-            unsent = await context.database.read(backlog) if self.sends else None
-            alive = await context.database.read(partial(alive_daemons, now=now))
-        except (StoreUnavailableError, StoreUnusableError):
-            found, unsent, alive = None, None, None
-        parts = await self.readiness()
-        paused = {"provider": context.memory.breaker.paused}
-        if self._is_asked:
-            paused["address"] = parts[ADDRESS] is not None
-        moment = Moment(
-            now=now,
-            started_at=self.started_at,
-            build={
-                "version": __version__,
-                "python": python_version(),
-                "sqlite": ".".join(map(str, sqlite_version_info)),
-                "provider": self.context.provider.name,
-            },
-            parts=parts,
-            paused=paused,
-            queued_writes=context.database.queued_writes,
-            last_poll=self._last_poll(now),
-            last_webhook=context.instruments.last_webhook,
-            counts=found,
-            backlog=unsent,
-            daemons=alive,
-            jobs=self.membership.jobs,
-        )
-        return page(context.instruments, moment)
-
     async def report(self) -> DaemonReport:
         """Return what this process is and does."""
         return DaemonReport(
@@ -106,7 +66,7 @@ class Watch:
             started_at=self.started_at,
             provider=self.context.provider.name,
             parts=await self.readiness(),
-            last_poll=self._last_poll(self.context.clock.now()),
+            last_poll=self.last_poll(self.context.clock.now()),
             last_webhook=self.context.instruments.last_webhook,
             database_id=await self._database_id(),
         )
@@ -131,11 +91,12 @@ class Watch:
             return None  # `parts` says why
 
     @property
-    def _is_asked(self) -> bool:
+    def is_asked(self) -> bool:
         """Return whether the provider asks what to say, at our public address."""
         return self.context.provider.capabilities.asks_what_to_say
 
-    def _last_poll(self, now: datetime) -> datetime | None:
+    def last_poll(self, now: datetime) -> datetime | None:
+        """Return the time of the poll loop's last heartbeat; None: this process has none."""
         if not self.dials:
             return None
         return now - timedelta(seconds=self.context.clock.monotonic() - self.context.memory.beat)

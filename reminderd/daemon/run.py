@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
 from socket import socket
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import trio
 from attrs import evolve, frozen
@@ -25,18 +25,18 @@ from reminderd.daemon.setup import (
     set_up,
 )
 from reminderd.daemon.signals import Ended, Reload, cut_off, grace, time_to_stop, watch_hangups
-from reminderd.desk.context import open_desk
 from reminderd.desk.private_folder import remove_left_behind
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
-from reminderd.metrics import Instruments
+from reminderd.instruments import Instruments
 from reminderd.providers.generic.settings import SandboxSettings
-from reminderd.sandbox.generic import Sandbox
-from reminderd.sandbox.switchboard import serve_sandbox
 from reminderd.store.database import open_database
 from reminderd.store.restored import check_history
 from reminderd.store.settings import follow_address, note_gap, real_provider, remember_real_provider
 from reminderd.web.server import bind, serve, url_of
+
+if TYPE_CHECKING:  # only who has all calls simulated waits for it
+    from reminderd.sandbox.generic import Sandbox
 
 _PLAIN: Final = Options()
 
@@ -49,7 +49,7 @@ class Running:
     """Where webhooks are accepted; None if this process accepts none."""
     desk_url: str | None
     """Where the front desk's pages are; None if it has none."""
-    sandbox: Sandbox | None
+    sandbox: "Sandbox | None"
     """The simulated provider, if that is the one configured."""
 
 
@@ -96,7 +96,7 @@ async def run(
         StoreUnavailableError: it could not be opened now.
         OSError: the port can't be had; nothing was started.
     """
-    instruments = Instruments()
+    instruments = _instruments(config)
     with _ports(config, takes_webhooks=options.only != "dial") as ports:
         async with AsyncExitStack() as opened:
             database = await opened.enter_async_context(
@@ -111,13 +111,13 @@ async def run(
                     ),
                 )
             )
-            desk = (
-                None
-                if ports.desk is None
-                else await opened.enter_async_context(open_desk(database, config.database.uploads, clock))
-            )
-            if desk is None:
+            if ports.desk is None:
+                desk = None
                 remove_left_behind(config.database.uploads)
+            else:
+                from reminderd.desk.context import open_desk  # noqa: PLC0415 - only a clinic that has the pages waits for them
+
+                desk = await opened.enter_async_context(open_desk(database, config.database.uploads, clock))
             for warning in database.warnings:
                 logger.warning(warning)
             kind = config.provider.kind
@@ -142,6 +142,15 @@ async def run(
     else:
         logger.warning("stopped, with requests or webhooks cut off: their calls are reconciled after the next start")
     return in_time
+
+
+def _instruments(config: Config) -> Instruments:
+    """Return what counts where Prometheus asks, else what counts nothing."""
+    if not config.metrics.port:
+        return Instruments()
+    from reminderd.metrics import PrometheusInstruments  # noqa: PLC0415 - only where it asks, its library is loaded
+
+    return PrometheusInstruments()
 
 
 async def _run(
@@ -174,7 +183,7 @@ async def _run(
         if ports.web_url:
             logger.info(f"listening for webhooks at {ports.web_url}")
         if ports.metrics is not None:
-            page = _current(lambda: daemon.current.metrics_app)
+            page = _current(lambda: cast("ASGIFramework", daemon.current.metrics_app))  # each setup has one
             url = await nursery.start(partial(serve, page, ports.metrics, shutdown_trigger=ended.both))
             logger.info(f"metrics are at {url}/metrics")
         desk_url = None
@@ -193,8 +202,11 @@ async def _keep_notified(daemon: DaemonState, stop_within: timedelta) -> None:
     await keep_notified(daemon.options.supervisor, heartbeat, stopping=daemon.stopping, stop_within=stop_within)
 
 
-async def _start_sandbox(nursery: trio.Nursery, daemon: DaemonState, web_url: str, ended: Ended) -> Sandbox:
+async def _start_sandbox(nursery: trio.Nursery, daemon: DaemonState, web_url: str, ended: Ended) -> "Sandbox":
     """Start the simulated provider, which goes on through all reloads, and have the daemon call through it."""
+    from reminderd.sandbox.generic import Sandbox  # noqa: PLC0415 - see above
+    from reminderd.sandbox.switchboard import serve_sandbox  # noqa: PLC0415
+
     settings = SandboxSettings()
     sandbox = Sandbox(
         f"{web_url}/webhooks/call-status", settings.webhook_secret, settings.api_key, pace=daemon.options.sandbox_pace

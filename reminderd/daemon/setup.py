@@ -1,57 +1,34 @@
 """Build everything that depends on the configuration: at the start, and anew at each reload."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import datetime, time, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import trio
-from attrs import define, evolve, field, frozen
-from loguru import logger
+from attrs import define, field, frozen
 from quart_trio import QuartTrio
 
 from reminderd.clock import Clock
-from reminderd.config import Config, expected_of, rules_of
-from reminderd.core.daemons import Job
-from reminderd.core.schedule.time_zones import Daily
+from reminderd.config import Config, rules_of
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.cluster import Membership, Share
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
 from reminderd.daemon.readiness import NO_SUPERVISOR, Supervisor, Watch
-from reminderd.daemon.side_jobs import (
-    Alerts,
-    DailyJob,
-    DropFolder,
-    FilesOfPatients,
-    SideJob,
-    backups,
-    by_apprise,
-    change_retention,
-    do_daily,
-    import_what_is_dropped,
-    old_files,
-    retention,
-    watch,
-)
-from reminderd.desk.context import Desk, DeskBase
+from reminderd.daemon.side_jobs import SideJob, side_jobs
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
-from reminderd.imports.folder import Folder, forget
-from reminderd.metrics import Instruments
+from reminderd.instruments import Instruments
 from reminderd.providers.base import ClientOptions, ProviderClient, ProviderSettings
-from reminderd.results.answer_files import Files, every, forget_answers, keep_writing
-from reminderd.results.forms import Form
-from reminderd.results.webhook import Destination, Sender
 from reminderd.staff.examined import Examined
-from reminderd.store.changes import FOLDER, WEBHOOK
 from reminderd.store.database import Database
 from reminderd.store.feed import Feed
 from reminderd.web.api import Throttle
 from reminderd.web.app import Health, build_app, build_metrics_app
 from reminderd.web.bodies import RequestLimits
 
-_AFTER_AN_ERROR: Final = 60.0
-"""Seconds before a part that has failed unexpectedly is started again."""
+if TYPE_CHECKING:  # only a clinic that has the pages waits for them
+    from reminderd.desk.context import DeskBase
 
 Part = Literal["dial", "web"]
 
@@ -86,7 +63,7 @@ class DaemonState:
     started_at: datetime
     membership: Membership
     """Among all daemons on the database."""
-    desk: DeskBase | None = None
+    desk: "DeskBase | None" = None
     """What the front desk's pages keep; None: this process has no such pages."""
     public_base_urls: tuple[str, ...] = ()
     """Where the provider may reach us: the present address and, for calls under way, the earlier ones."""
@@ -119,7 +96,8 @@ class Setup:
     poller: Poller | None
     """None: this process does not dial."""
     app: QuartTrio
-    metrics_app: QuartTrio
+    metrics_app: QuartTrio | None
+    """None: Prometheus has nothing to ask."""
     desk_app: QuartTrio | None
     """None: this process has no pages for the front desk."""
     side_jobs: Sequence[SideJob]
@@ -219,17 +197,25 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         examined=examined,
         poller=Poller(context=context, interval=interval, mint=mint) if dials else None,
         app=app,
-        metrics_app=build_metrics_app(look.scrape),
+        metrics_app=_metrics_app(look) if config.metrics.port else None,
         desk_app=None if daemon.desk is None else _desk_app(config, context, daemon.desk, look, examined),
-        side_jobs=tuple(_side_jobs(config, context, feed)) if dials else (),
+        side_jobs=tuple(side_jobs(config, context, feed)) if dials else (),
     )
     daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     return setup
 
 
-def _desk_app(config: Config, context: Context, base: DeskBase, look: Watch, examined: Examined) -> QuartTrio:
+def _metrics_app(look: Watch) -> QuartTrio:
+    """Return the page for Prometheus."""
+    from reminderd.daemon.scrape import scrape  # noqa: PLC0415 - only where Prometheus asks, its library is loaded
+
+    return build_metrics_app(partial(scrape, look))
+
+
+def _desk_app(config: Config, context: Context, base: "DeskBase", look: Watch, examined: Examined) -> QuartTrio:
     """Return the front desk's pages."""
     from reminderd.desk.app import build_desk_app  # noqa: PLC0415 - only a clinic that has the pages waits for them
+    from reminderd.desk.context import Desk  # noqa: PLC0415
 
     return build_desk_app(
         Desk(
@@ -248,98 +234,6 @@ def _desk_app(config: Config, context: Context, base: DeskBase, look: Watch, exa
 def address_of(config: Config) -> str:
     """Return the address at which the provider asks what to say; empty if this one does not ask."""
     return config.web.public_base_url if config.provider.settings.asks_what_to_say else ""
-
-
-def _side_jobs(config: Config, context: Context, feed: Feed) -> Iterator[SideJob]:
-    """Yield everything that is done next to the calls."""
-    database, clock, stopping = context.database, context.clock, context.stopping
-    if config.alerts.urls:
-        alerts = Alerts(
-            database=database,
-            clock=clock,
-            send=by_apprise(config.alerts.urls),
-            every=timedelta(seconds=config.alerts.every_seconds),
-            stopping=stopping,
-            expected=expected_of(config),
-        )
-        yield SideJob(partial(watch, alerts), Job.ALERTS)
-    if config.import_.path is not None:
-        drop = DropFolder(
-            folder=Folder(config.import_.path), config=config, database=database, clock=clock, stopping=stopping
-        )
-        yield SideJob(partial(import_what_is_dropped, drop))
-    for job, deliver in _results(config, context, feed):
-        yield SideJob(partial(_keep_running, deliver, stopping), job)
-    for daily in daily_jobs(config, database=database, clock=clock, stopping=stopping):
-        yield SideJob(partial(do_daily, daily), daily.job)
-
-
-async def _keep_running(deliver: Callable[[], Awaitable[None]], stopping: trio.Event) -> None:
-    """Deliver changes until `stopping` is set, whatever goes wrong: no calls depend on it."""
-    while not stopping.is_set():
-        try:
-            await deliver()
-        except Exception:  # noqa: BLE001 - a bug in what can wait must not stop the calls
-            logger.exception("results: unexpected error; tried again in a minute")
-            with trio.move_on_after(_AFTER_AN_ERROR):
-                await stopping.wait()
-
-
-def _results(config: Config, context: Context, feed: Feed) -> Iterator[tuple[Job, Callable[[], Awaitable[None]]]]:
-    """Yield what delivers changes of outcomes, for each way that is configured."""
-    results, zone = config.results, config.calling.zone
-    database, clock, stopping = context.database, context.clock, context.stopping
-    if results.url:
-        destination = Destination(url=results.url, secret=results.secret)
-
-        async def send() -> None:
-            sender = Sender(destination=destination, database=database, feed=feed, clock=clock, stopping=stopping)
-            await sender.run()
-
-        yield Job.RESULTS_WEBHOOK, send
-    if results.path is not None:
-        profile = config.import_.profiles.get(results.profile)
-        named = {} if profile is None else profile.columns
-        columns = {field: header for field, header in named.items() if header}
-        form = Form(format=results.format, columns=columns, zone=zone)
-        due = every(results.every_minutes) if results.every_minutes else Daily(at=time(), zone=zone).due
-        files = Files(
-            folder=results.path,
-            form=form,
-            profile=results.profile,
-            due=due,
-            database=database,
-            clock=clock,
-            stopping=stopping,
-        )
-        yield Job.RESULTS_FOLDER, partial(keep_writing, files)
-
-
-def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: trio.Event) -> list[DailyJob]:
-    """Return what is done once a day, one thing after the other."""
-    found, zone = [], config.calling.zone
-    if config.backup.path is not None and config.database.path is not None:
-        backup = partial(backups, config.database.path, config.backup.path, keep=config.backup.keep)
-        found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))
-    daily = Daily(at=config.retention.time, zone=zone)
-    days = config.retention.days
-    found.append(retention(database, daily=daily, days=days, clock=clock, stopping=stopping))
-    of_files = partial(old_files, daily=daily, days=days, clock=clock, stopping=stopping)
-    found += map(of_files, _files_of_patients(config) if days else ())
-    days = config.retention.changes_days
-    ways = [way for way, is_used in ((WEBHOOK, config.results.url), (FOLDER, config.results.folder)) if is_used]
-    found.append(change_retention(database, daily=daily, days=days, ways=ways, clock=clock, stopping=stopping))
-    turn = trio.Lock()
-    return [evolve(job, turn=turn) for job in found]
-
-
-def _files_of_patients(config: Config) -> list[FilesOfPatients]:
-    found = []
-    if config.import_.path is not None:
-        found.append(FilesOfPatients("[import].folder", partial(forget, config.import_.path)))
-    if config.results.path is not None:
-        found.append(FilesOfPatients("[results].folder", partial(forget_answers, config.results.path)))
-    return found
 
 
 def client(

@@ -14,7 +14,7 @@ from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.rules import Backoff, Rules
 from reminderd.engine.breaker import Breaker
-from reminderd.metrics import Instruments
+from reminderd.instruments import Instruments
 from reminderd.providers.base import Provider
 from reminderd.store.database import Database
 

@@ -106,7 +106,7 @@ class Reader:
         return await self._reads.run(partial(snapshot, fn=fn))
 
     async def data_version(self) -> int:
-        """Return a number that changes whenever any other connection has committed something."""
+        """Return a number that changes whenever any process, including this one, has committed something."""
         return await self._commits.version()
 
 
@@ -124,8 +124,8 @@ async def open_reader(database: Database) -> AsyncIterator[Reader]:
         async with postgres.one_more(database.target) as more:
             yield Reader(more, database.commits)
     else:
-        async with sqlite.one_more(database.target.path) as (reads, commits):
-            yield Reader(reads, commits)
+        async with sqlite.one_more(database.target.path) as reads:
+            yield Reader(reads, database.commits)
 
 
 @asynccontextmanager

@@ -10,7 +10,6 @@ from quart import Response
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from reminderd.metrics import CONTENT_TYPE
 from reminderd.web.api import Api, Throttle, api_views
 from reminderd.web.bodies import RequestLimits, with_bounded_bodies
 from reminderd.web.documents import View, json_app, ready_reply, reply, unavailable
@@ -26,6 +25,9 @@ Scrape: TypeAlias = Callable[[], Awaitable[bytes]]
 """Returns the metrics as they are now."""
 
 _OK: Final = b'{"status": "ok"}'
+
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""The format that every Prometheus reads; none of our names needs the newer one."""
 
 _METRICS_LIMITS: Final = RequestLimits(body_bytes=1024, drain_seconds=1.0)
 """Prometheus sends no body."""
@@ -73,7 +75,7 @@ def build_metrics_app(scrape: Scrape) -> QuartTrio:
     """Return the app that answers `GET /metrics` and nothing else."""
 
     async def metrics() -> Response:
-        return Response(await scrape(), 200, content_type=CONTENT_TYPE)
+        return Response(await scrape(), 200, content_type=METRICS_TYPE)
 
     app = json_app("reminderd.web.app", [("GET", "/metrics", metrics)])
     return with_bounded_bodies(app, _METRICS_LIMITS)

@@ -23,7 +23,7 @@ from reminderd.databases import Target
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context, Memory, Sightings
 from reminderd.engine.dialer import check, dial
-from reminderd.metrics import Instruments
+from reminderd.instruments import Instruments
 from reminderd.providers.base import Placement, Webhook, json_object
 from reminderd.providers.generic.webhooks import read_report
 from reminderd.store.claims import Capacity, claim

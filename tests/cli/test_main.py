@@ -9,7 +9,7 @@ import pytest
 
 from reminderd.cli.main import COMMANDS, reminderd
 from tests.cli.conftest import Terminal
-from tests.support.program import clean_environment
+from tests.support.program import LISTING, clean_environment
 
 SERVER: Final = {"httpx", "quart", "hypercorn", "trio", "prometheus_client", "apprise"}
 ALL: Final = SERVER | {
@@ -23,15 +23,6 @@ ALL: Final = SERVER | {
     "asyncio",
     "reminderd.config",
 }
-
-LISTING: Final = """
-import sys
-from reminderd.__main__ import main
-try:
-    main()
-finally:
-    sys.__stderr__.write("loaded: " + " ".join(sys.modules))
-"""
 
 
 def loaded_by(*words: str, folder: Path) -> set[str]:

@@ -17,7 +17,7 @@ from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.daemon.side_jobs import Alerts, by_apprise, message, watch
+from reminderd.daemon.alerts import Alerts, by_apprise, message, watch
 from reminderd.databases import Target
 from reminderd.store.database import Database, open_database
 from reminderd.store.import_records import file_alert

@@ -16,8 +16,15 @@ from loguru import logger
 from reminderd.config.load import load_config
 from reminderd.core.logins import counters
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.daemon.setup import daily_jobs
-from reminderd.daemon.side_jobs import AGAIN_AFTER, DailyJob, backups, change_retention, do_daily, retention
+from reminderd.daemon.daily_jobs import (
+    AGAIN_AFTER,
+    DailyJob,
+    backups,
+    change_retention,
+    daily_jobs,
+    do_daily,
+    retention,
+)
 from reminderd.databases import SqliteFile, Target
 from reminderd.files import alone_in
 from reminderd.store.changes import WEBHOOK, queue
@@ -216,7 +223,7 @@ async def test_the_daemons_jobs_share_one_lock(tmp_path: Path) -> None:
     environ = {"REMINDERD__BACKUP__FOLDER": "copies", "REMINDERD__PROVIDER__KIND": "sandbox"}
     config = load_config(None, environ, tmp_path)
     async with open_database(SqliteFile(tmp_path / "db"), HandClock()) as database:
-        found = daily_jobs(config, database=database, clock=HandClock(), stopping=trio.Event())
+        found = daily_jobs(config, [], database=database, clock=HandClock(), stopping=trio.Event())
     assert len(found) == 3
     assert found[0].turn is found[1].turn is found[2].turn
 
@@ -392,7 +399,7 @@ async def test_a_failed_rewrite_is_tried_again_after_an_hour(
             raise errors.pop()
         return scrub(sqlite(connection))
 
-    monkeypatch.setattr("reminderd.daemon.side_jobs.scrub", scrub_after_an_error)
+    monkeypatch.setattr("reminderd.daemon.daily_jobs.scrub", scrub_after_an_error)
     clock = HandClock()
     async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         at = to_ms(NOW - 31 * DAY)

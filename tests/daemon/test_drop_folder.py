@@ -13,7 +13,8 @@ from loguru import logger
 
 from reminderd.config import Config, load_config
 from reminderd.core.imports import FOLDER
-from reminderd.daemon.side_jobs import DropFolder, FilesOfPatients, import_what_is_dropped, old_files
+from reminderd.daemon.daily_jobs import FilesOfPatients, old_files
+from reminderd.daemon.drop_folder import DropFolder, import_what_is_dropped
 from reminderd.files import alone_in
 from reminderd.imports.folder import Folder, forget
 from reminderd.store.database import Database, open_database

@@ -21,7 +21,7 @@ from reminderd.daemon.setup import DaemonState, Options, set_up
 from reminderd.databases import SqliteFile
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
-from reminderd.metrics import Instruments
+from reminderd.instruments import Instruments
 from reminderd.providers.base import Recorder, Route, Webhook
 from reminderd.providers.generic.webhooks import routes
 from reminderd.store.database import open_database

@@ -11,7 +11,7 @@ from reminderd.core.lifecycle.transition import Action
 from reminderd.databases import Target
 from reminderd.engine.context import Context
 from reminderd.engine.dialer import dial
-from reminderd.metrics import Instruments, page
+from reminderd.metrics import PrometheusInstruments, page
 from reminderd.providers.base import Placement
 from tests.support.clock import HandClock
 from tests.support.engine import Engine, FakeProvider, an_engine
@@ -94,7 +94,7 @@ async def test_a_reminder_that_was_never_sent_is_neither_late_nor_timed(target: 
 
 
 async def test_an_error_in_counting_does_not_lose_the_providers_answer(target: Target, clock: HandClock) -> None:
-    class Broken(Instruments):
+    class Broken(PrometheusInstruments):
         def lateness(self, late: timedelta) -> None:
             raise KeyError(late)
 

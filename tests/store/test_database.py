@@ -71,6 +71,42 @@ async def test_the_data_version_changes_with_every_commit(database: Database, co
     assert await database.data_version() == third
 
 
+@pytest.mark.sqlite_only("it counts by itself")
+async def test_a_look_for_commits_waits_neither_for_a_read_nor_for_a_lock(
+    database: Database, connection: Connection
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(_connection: Connection) -> None:
+        begun.set()
+        go_on.wait()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(database.read, slow)
+        await trio.to_thread.run_sync(begun.wait)
+        before = await database.data_version()
+        connection.begin()
+        setting("a")(connection, NOW)
+        while_locked = await database.data_version()
+        connection.commit()
+        after = await database.data_version()
+        go_on.set()
+    assert before == while_locked != after
+
+
+@pytest.mark.sqlite_only("its log")
+async def test_a_commit_is_seen_in_a_log_that_was_emptied_or_begun_again(
+    database: Database, connection: Connection
+) -> None:
+    for number, mode in enumerate(["PASSIVE", "FULL", "RESTART", "TRUNCATE"]):
+        setting(f"before-{number}")(connection, NOW)
+        connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+        before = await database.data_version()
+        assert not await database.another_commit(before)
+        setting(f"after-{number}")(connection, NOW)
+        assert await database.another_commit(before)
+
+
 @pytest.mark.sqlite_only("its warning")
 async def test_a_database_has_its_target_and_the_librarys_warning(database: Database, target: Target) -> None:
     assert database.target == target

@@ -18,7 +18,7 @@ from reminderd.databases import SqliteFile, Target
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
-from reminderd.metrics import Instruments
+from reminderd.metrics import PrometheusInstruments
 from reminderd.providers.base import Placement, Webhook
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
@@ -231,7 +231,7 @@ async def an_engine(
             rules=the_rules,
             timeout=timedelta(seconds=20),
             stopping=stopping,
-            instruments=Instruments(),
+            instruments=PrometheusInstruments(),
         )
         poller = Poller(context=context, interval=interval, mint=lambda: f"id-{next(ids)}")
         engine = Engine(opened, clock, stopping, the_rules, provider, poller, nursery)

@@ -14,6 +14,16 @@ from pathlib import Path
 import trio
 from attrs import define, field
 
+LISTING = """
+import sys
+from reminderd.__main__ import main
+try:
+    main()
+finally:
+    sys.__stderr__.write("loaded: " + " ".join(sys.modules))
+"""
+"""An entrance that lists at the end, on stderr, which modules were loaded."""
+
 _PATIENCE = 100  # only a failing test waits so long
 
 

@@ -7,9 +7,8 @@ import pytest
 import trio
 from attrs import define
 
-from reminderd.metrics import CONTENT_TYPE
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.web.app import build_metrics_app
+from reminderd.web.app import METRICS_TYPE, build_metrics_app
 from reminderd.web.server import bind, serve
 from tests.support.web_server import LIMIT, a_web_server
 
@@ -51,7 +50,7 @@ async def client(page: Page) -> AsyncIterator[httpx.AsyncClient]:
 async def test_prometheus_gets_the_page_in_its_own_format(client: httpx.AsyncClient, page: Page) -> None:
     answer = await client.get("/metrics")
     assert (answer.status_code, answer.content) == (200, page.text)
-    assert answer.headers["Content-Type"] == CONTENT_TYPE
+    assert answer.headers["Content-Type"] == METRICS_TYPE
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/health", "/webhooks/call-status", "/api/reminders"])

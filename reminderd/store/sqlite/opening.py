@@ -100,6 +100,12 @@ def open_to_look(path: Path) -> SqliteConnection:
     return _opened(path, BUSY_TIMEOUT, prepare)
 
 
+def open_to_count(path: Path) -> SqliteConnection:
+    """Open a connection to a database that is open already, only to look for commits. It waits for no lock."""
+    with translated():
+        return _connect(Path(os.path.realpath(path)), timedelta())
+
+
 def open_alone(path: Path) -> SqliteConnection:
     """Open a database that nobody else has open, after creating it if there is none, and keep others out until the end.
 

@@ -1,0 +1,150 @@
+"""Send a message when reminders need a human, when a file has not come, and when the provider can't reach us."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+import apprise
+import trio
+from attrs import frozen
+from loguru import logger
+
+from reminderd.clock import Clock
+from reminderd.config import Config, expected_of
+from reminderd.core.daemons import Job
+from reminderd.core.imports import Expected, missing_words
+from reminderd.core.lifecycle.reconcile import UNREACHED
+from reminderd.core.masking import without_numbers
+from reminderd.core.model import CallOutcome
+from reminderd.core.outcomes import Outcome
+from reminderd.daemon.side_jobs import SideJob
+from reminderd.engine.context import Context
+from reminderd.store.database import Database
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.import_records import file_alert, note_file_alert
+from reminderd.store.queries import News, news, note_alerts
+from reminderd.store.settings import address_alert, note_address_alert
+
+Send = Callable[[str, str], Awaitable[bool]]
+"""Sends a title and a text; returns whether every service has accepted it."""
+
+_PAUSED: Final = "dialing is paused"
+_NO_FILE: Final = "no file has come"
+_LINES: Final = 50
+_ENDINGS: Final = {str(one): one for one in CallOutcome}
+_SENDING_SECONDS: Final = 60.0
+_LONGEST_PAUSE: Final = timedelta(hours=1)
+
+
+@frozen(kw_only=True)
+class Alerts:
+    """What sending alerts needs."""
+
+    database: Database
+    clock: Clock
+    send: Send
+    every: timedelta
+    """The shortest time between two messages; news that comes meanwhile waits for the next."""
+    stopping: trio.Event
+    expected: Expected | None = None
+    """By when a file comes to the folder; None: none is expected."""
+
+
+async def watch(alerts: Alerts) -> None:
+    """Send what is new, again and again until the stop. News that could not be sent is sent the next time."""
+    pause = alerts.every
+    while not alerts.stopping.is_set():
+        try:
+            is_well = await _send_news(alerts)
+        except StoreUnavailableError:
+            is_well = True  # the poll loop logs it; the next turn tries again
+        pause = alerts.every if is_well else min(2 * pause, max(_LONGEST_PAUSE, alerts.every))
+        with trio.move_on_after(pause.total_seconds()):
+            await alerts.stopping.wait()
+
+
+async def _send_news(alerts: Alerts) -> bool:
+    """Return False if there is news that could not be sent."""
+    found = await alerts.database.read(partial(news, now=alerts.clock.now()))
+    unreached = await alerts.database.read(address_alert)
+    missing = await _missing(alerts)
+    if not found and unreached is None and missing is None:
+        return True
+    title, text = message(found, is_unreached=unreached is not None, late_file=_late_file(alerts, missing))
+    is_sent = False
+    with trio.move_on_after(_SENDING_SECONDS):
+        is_sent = await alerts.send(title, text)
+    if not is_sent:
+        logger.warning(f"an alert could not be sent ({title}); it will be sent again")
+        return False
+    await alerts.database.write(partial(note_alerts, alerts=found))
+    if unreached is not None:
+        await alerts.database.write(partial(note_address_alert, unreached=unreached))
+    if missing is not None:
+        await alerts.database.write(partial(note_file_alert, missing=missing))
+    logger.info(f"an alert was sent: {title}")
+    return True
+
+
+async def _missing(alerts: Alerts) -> datetime | None:
+    """Return the moment by which a file should have come, if it has not and no alert was sent for it yet."""
+    if alerts.expected is None:
+        return None
+    return await alerts.database.read(partial(file_alert, expected=alerts.expected, now=alerts.clock.now()))
+
+
+def _late_file(alerts: Alerts, missing: datetime | None) -> str | None:
+    return None if missing is None or alerts.expected is None else missing_words(missing, alerts.expected.by.zone)
+
+
+def message(found: Sequence[News], *, is_unreached: bool = False, late_file: str | None = None) -> tuple[str, str]:
+    """Return title and text: that dialing is paused as the provider does not reach us, a file, then the reminders."""
+    parts = [(_PAUSED, f"{UNREACHED}. Run reminderd doctor.")] if is_unreached else []
+    parts += [(_NO_FILE, f"{late_file}. Run reminderd report.")] if late_file else []
+    parts += [_of_reminders(found)] if found else []
+    return "; ".join(title for title, _ in parts), "\n\n".join(text for _, text in parts)
+
+
+def _of_reminders(found: Sequence[News]) -> tuple[str, str]:
+    """Return how many reminders there are, and the outcome of each by its `ref` or id; nothing else about a patient."""
+    counts = Counter(one.outcome for one in found)
+    title = f"{len(found)} {'reminder needs' if len(found) == 1 else 'reminders need'} a human"
+    lines = [", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word])]
+    lines += [f"{without_numbers(one.ref or one.id)}: {one.outcome}{_why(one)}" for one in found[:_LINES]]
+    if len(found) > _LINES:
+        lines.append(f"and {len(found) - _LINES} more")
+    return title, "\n".join([*lines, "For details run reminderd report."])
+
+
+def _why(one: News) -> str:
+    """Return how the last call ended, if that is why nobody was reached."""
+    ending = _ENDINGS.get(str(one.end_code))
+    return f" ({ending.words})" if ending is not None and one.outcome is Outcome.NOT_REACHED else ""
+
+
+def by_apprise(urls: Sequence[str]) -> Send:
+    """Return a function that sends through Apprise, which supports a hundred services by their URLs."""
+    services = apprise.Apprise()
+    services.add(list(urls))
+
+    async def send(title: str, text: str) -> bool:
+        # Abandoned at a stop: a service that never answers must not delay it.
+        notify = partial(services.notify, title=title, body=text)
+        return bool(await trio.to_thread.run_sync(notify, abandon_on_cancel=True))
+
+    return send
+
+
+def alerts_of(config: Config, context: Context) -> SideJob:
+    """Return the job that sends alerts; one daemon does it for all."""
+    alerts = Alerts(
+        database=context.database,
+        clock=context.clock,
+        send=by_apprise(config.alerts.urls),
+        every=timedelta(seconds=config.alerts.every_seconds),
+        stopping=context.stopping,
+        expected=expected_of(config),
+    )
+    return SideJob(partial(watch, alerts), Job.ALERTS)

@@ -1,0 +1,34 @@
+"""Receive what there is to count: webhooks, requests, lateness, transactions and recovered leases."""
+
+from datetime import datetime, timedelta
+
+from reminderd.core.answers import Answer
+
+
+class Instruments:
+    """Remembers the last webhook, and counts nothing, as nobody asks; where Prometheus does, `metrics` counts."""
+
+    def __init__(self) -> None:
+        self.last_webhook: datetime | None = None
+        """When a webhook was last recorded; None: none since the start."""
+
+    def webhook(self, code: int, now: datetime) -> None:
+        """Note a webhook that was answered with this HTTP code."""
+        if code in {200, 204}:
+            self.last_webhook = now
+
+    def request(self, answer: Answer, seconds: float) -> None:
+        """Note how long the provider took to answer a request to place a call."""
+
+    def lateness(self, late: timedelta) -> None:
+        """Note how late a reminder is dialed for the first time."""
+
+    def batch(self, writes: int) -> None:
+        """Note how many writes one transaction of the writer held."""
+
+    def recovery(self) -> None:
+        """Note a lease that ran out in the middle of a request."""
+
+    def series(self) -> bytes:
+        """Return what was counted in Prometheus' text format."""
+        return b""
