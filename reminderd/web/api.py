@@ -15,9 +15,9 @@ from attrs import define, field, frozen
 from loguru import logger
 from quart import Request, Response, request
 
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request, wrong_note
 from reminderd.core.script.templates import Templates
+from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Decision, Intake
 from reminderd.core.wrong_tokens import Network, WrongTokens, client_address
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError

@@ -24,7 +24,6 @@ from reminderd.providers.base import (
     STATUS_LIMIT,
     UNFIT_IN_IDS,
     InvalidPayloadError,
-    Probe,
     Recorder,
     RefusedWebhookError,
     Reply,
@@ -34,6 +33,7 @@ from reminderd.providers.base import (
     json_type,
     usable,
 )
+from reminderd.providers.settings import Probe
 
 SIP_CODES: Final = range(100, 700)
 """RFC 3261, 7.2."""
