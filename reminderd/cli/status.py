@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import cattrs
 import click
 from attrs import asdict
 
@@ -16,26 +15,26 @@ from reminderd.cli.common import (
     as_json,
     database_to_look_at,
     existing_database,
+    say_if_paused,
     with_config,
     with_database_of_config,
 )
-from reminderd.cli.output import import_columns, print_fields, print_json
+from reminderd.cli.output import print_fields, print_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config, WebConfig, numbering_of
 from reminderd.core.daemons import Daemon
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.sentences import text_of
-from reminderd.staff.status import in_zone, lines_of, look_at_database, pauses, status_report
-from reminderd.store.connection import Connection, snapshot, transaction
+from reminderd.staff.pausing import in_zone
+from reminderd.staff.status import lines_of, look_at_database, status_report
+from reminderd.store.connection import snapshot, transaction
+from reminderd.store.import_records import import_columns
 from reminderd.store.queries import uncallable
 from reminderd.store.settings import set_pause
 from reminderd.validators import shown_host
 
 PATIENCE: Final = 5.0
 """Seconds that its answer may take."""
-
-_converter: Final = cattrs.Converter()
-_converter.register_structure_hook(datetime, lambda text, _type: datetime.fromisoformat(text))
 
 
 @click.command()
@@ -111,16 +110,36 @@ def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
     place = url if shown_host(web.host) == web.host else f"the configured host, port {web.port}"
     try:
         answer = httpx.get(url, timeout=patience, trust_env=False)
-        document: dict[str, Any] = answer.raise_for_status().json()
-        return _converter.structure(document, DaemonReport)
+        return _report_in(answer.raise_for_status().json())
     except httpx.HTTPStatusError as error:
         return f"what answers at {place} is not this version of reminderd: HTTP {error.response.status_code}"
     except httpx.TimeoutException:
         return f"the daemon does not answer at {place} within {patience:g} s"
     except httpx.TransportError as error:
         return f"the daemon does not answer at {place}: {str(error).rpartition('] ')[2]}"  # without "[Errno 111] "
-    except (ValueError, TypeError, cattrs.BaseValidationError):
+    except (ValueError, TypeError, KeyError):
         return f"what answers at {place} is not this version of reminderd"
+
+
+def _report_in(document: dict[str, Any]) -> DaemonReport:
+    """Return what a daemon reports in JSON.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no report, or another version's.
+    """
+    return DaemonReport(
+        version=document["version"],
+        started_at=datetime.fromisoformat(document["started_at"]),
+        provider=document["provider"],
+        parts=dict(document["parts"]),
+        last_poll=_moment(document["last_poll"]),
+        last_webhook=_moment(document["last_webhook"]),
+        database_id=document["database_id"],
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def another(config: Config) -> str:
@@ -147,13 +166,6 @@ def resume(config: Config) -> None:
     click.echo("dialing is resumed" if _set(config, on=False, reason=None) else "dialing was not paused")
     with existing_database(config) as connection:
         say_if_paused(config, connection)
-
-
-def say_if_paused(config: Config, connection: Connection) -> None:
-    """Print a line on stderr for each reason why no calls are placed."""
-    found = snapshot(connection, partial(pauses, config=config, now=SystemClock().now()))
-    for reason in found:
-        click.echo(text_of(reason, partial(in_zone, config.calling.zone)), err=True)
 
 
 def _set(config: Config, *, on: bool, reason: str | None) -> bool:
