@@ -274,8 +274,7 @@ async def _authorize(token: str, throttle: Throttle) -> None:
 
 async def _body(seconds: float) -> bytes:
     try:
-        with trio.fail_after(seconds):
-            return await body_of(request.scope).read()
+        return await body_of(request.scope).read(seconds)
     except TooLargeError:
         raise ProblemError(413, "the body is larger than [web].max_body_bytes") from None
     except (trio.TooSlowError, IncompleteError):
