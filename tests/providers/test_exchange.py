@@ -58,6 +58,11 @@ async def body_of(client: HttpClient, url: str) -> bytes:
     return outcome.body
 
 
+async def until_readable(connection: HttpConnection) -> None:
+    assert isinstance(connection._stream, trio.SocketStream)
+    await trio.lowlevel.wait_readable(connection._stream.socket)
+
+
 def until_closed(closed: trio.Event) -> Move:
     """Wait until the client closes the connection, properly or not."""
 
@@ -179,7 +184,7 @@ async def test_a_connection_that_the_server_closes_while_idle_is_not_used() -> N
         await body_of(client, server.url)
         (idle,) = client._idle
         closes.set()
-        await trio.lowlevel.wait_readable(idle._stream.socket)
+        await until_readable(idle)
         assert await body_of(client, server.url) == b"{}"
         assert server.connections == 2
         assert len(server.requests) == 2, "the request was sent on the closed connection, too"
@@ -254,7 +259,7 @@ async def test_a_second_answer_that_comes_later_is_not_taken_for_that_of_the_nex
         await body_of(client, server.url)
         (idle,) = client._idle
         speaks.set()
-        await trio.lowlevel.wait_readable(idle._stream.socket)
+        await until_readable(idle)
         assert await body_of(client, server.url) == b"{}"
 
 
