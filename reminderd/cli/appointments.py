@@ -15,18 +15,18 @@ from reminderd.cli.common import (
     database_to_look_at,
     existing_database,
     fail,
+    say_if_paused,
     with_config,
     wrong,
 )
 from reminderd.cli.lists import of_days, span_of
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
-from reminderd.cli.status import say_if_paused
 from reminderd.clock import SystemClock
 from reminderd.config import Config, reading_of, rules_of
 from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Appointment, Status
 from reminderd.core.requests import read_moment
+from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Intake
 from reminderd.store.appointments import (
     StoredAppointment,

@@ -13,9 +13,9 @@ import click
 import trio
 from attrs import define, evolve
 
-from reminderd.cli.common import FAILED, actor, database, fail, language_option, with_config, wrong
+from reminderd.cli.common import FAILED, actor, database, fail, language_option, say_if_paused, with_config, wrong
 from reminderd.cli.output import in_words
-from reminderd.cli.status import another, ask, say_if_paused
+from reminderd.cli.status import another, ask
 from reminderd.clock import SystemClock
 from reminderd.config import (
     AlertsConfig,
@@ -29,11 +29,11 @@ from reminderd.config import (
     numbering_of,
     rules_of,
 )
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Call, CallState, Reminder, Status
 from reminderd.core.phone import Numbering, existing_number, patient_number
 from reminderd.core.requests import ReminderRequest, mistakes
 from reminderd.core.rules import Rules
+from reminderd.core.sentences import NotAllowedError
 from reminderd.daemon import Options, run, watch_signals
 from reminderd.logs.configure import configure_logs
 from reminderd.store import reminders

@@ -12,8 +12,9 @@ import click
 
 from reminderd.clock import SystemClock
 from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets, load_config
-from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.sentences import NotAllowedError, text_of
 from reminderd.files import companions
+from reminderd.staff.pausing import in_zone, pauses
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
 from reminderd.store.opening import open_sync, open_to_look
@@ -159,6 +160,13 @@ def _remember_provider(config: Config, connection: Connection) -> None:
 def _must_exist(config: Config) -> None:
     if config.database.is_missing:
         fail(f"{config.database.target.spoken}: there is no database yet; reminderd run or add creates one")
+
+
+def say_if_paused(config: Config, connection: Connection) -> None:
+    """Print a line on stderr for each reason why no calls are placed."""
+    found = snapshot(connection, partial(pauses, config=config, now=SystemClock().now()))
+    for reason in found:
+        click.echo(text_of(reason, partial(in_zone, config.calling.zone)), err=True)
 
 
 def files_in_use(config: Config) -> dict[Path, str]:

@@ -1,6 +1,5 @@
 """List reminders, and report the outcome of a day: by status, answer, phone number, day or range of days."""
 
-import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import partial
@@ -9,18 +8,14 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from reminderd.cli.common import as_json, as_json_or_csv, database_to_look_at, with_config, wrong
-from reminderd.cli.output import import_columns, print_json, print_table, spoken
-from reminderd.cli.status import say_if_paused
+from reminderd.cli.common import as_json, database_to_look_at, say_if_paused, with_config, wrong
+from reminderd.cli.output import print_json, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config
-from reminderd.core.imports import summary
 from reminderd.core.model import Response, Status
-from reminderd.core.outcomes import Outcome
-from reminderd.core.schedule.dates import day_of
-from reminderd.staff.report import COLUMNS, DAY, in_words, midnight, name_of, report_csv, report_of
+from reminderd.core.schedule.dates import DAY, day_of, midnight
 from reminderd.store.connection import snapshot
-from reminderd.store.queries import Value, Wanted, list_reminders
+from reminderd.store.queries import Value, Wanted, list_reminders, name_of
 
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
 _TABLE_LIMIT: Final = 200
@@ -125,53 +120,3 @@ def _date(text: str | None, option: str, zone: ZoneInfo, mistakes: list[str]) ->
     except ValueError as error:
         mistakes.append(f"{option}: {error}")
         return None
-
-
-@click.command()
-@of_days
-@as_json_or_csv
-@with_config
-def report(config: Config, day: str | None, first: str | None, last: str | None, form: str | None) -> None:
-    """Report the outcome of a day's reminders, today's by default; those that need a human first.
-
-    Reminders of other days that wait for a decision, because their phone number was changed, are listed at the end.
-    """
-    zone = config.calling.zone
-    mistakes: list[str] = []
-    since, until = span_of("today" if day is first is last is None else day, first, last, zone, mistakes)
-    if mistakes:
-        wrong(mistakes)
-    with database_to_look_at(config) as connection:
-        found = snapshot(connection, partial(report_of, since=since, until=until, now=SystemClock().now()))
-        say_if_paused(config, connection)
-    rows, others, counts = found.rows, found.others, found.totals
-    if form == "json":
-        totals = {word.value: counts[word] for word in Outcome}
-        print_json(
-            {
-                "totals": totals,
-                "reminders": [_columns(row) for row in rows],
-                "other_days": [_columns(row) for row in others],
-                "imports": [import_columns(record) for record in found.imports],
-            },
-            zone,
-        )
-    elif form == "csv":
-        sys.stdout.write(report_csv((*rows, *others), zone))
-    else:
-        if rows:
-            print_table([in_words(row) for row in rows], COLUMNS, zone)
-        click.echo(", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word]) or "no reminders")
-        if others:
-            needs = "needs a decision, on another day" if len(others) == 1 else "need a decision, on other days"
-            click.echo(f"also {needs}: accept the new number, or cancel")
-            print_table([in_words(row) for row in others], COLUMNS, zone)
-        need = found.need_human
-        if rows or others:
-            click.echo(f"{need} {'needs' if need == 1 else 'need'} a human" if need else "nobody needs a human")
-        for record in found.imports:
-            click.echo(f"imported {spoken(record.at, zone)}: {summary(record)}")
-
-
-def _columns(row: Row) -> dict[str, Value]:
-    return {name: row[name] for name in COLUMNS}

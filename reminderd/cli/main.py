@@ -32,7 +32,7 @@ COMMANDS: Final[Mapping[str, _Command]] = {
     "import": _Command("importing:import_", "Import reminders or appointments from a file."),
     "appointment": _Command("appointments:appointment", "Add, list, show, move or cancel appointments."),
     "list": _Command("lists:list_", "List reminders by their time."),
-    "report": _Command("lists:report", "Report the outcome of a day's reminders, today's by default."),
+    "report": _Command("report:report", "Report the outcome of a day's reminders, today's by default."),
     "show": _Command("one_reminder:show", "Show one reminder, with every call and every action by staff."),
     "cancel": _Command("one_reminder:cancel", "Cancel a reminder: the patient is no longer called."),
     "accept": _Command("one_reminder:accept", "Accept the changed phone number of a held reminder."),

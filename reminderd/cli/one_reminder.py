@@ -16,16 +16,15 @@ from reminderd.cli.common import (
     database_to_look_at,
     existing_database,
     fail,
+    say_if_paused,
     with_config,
     wrong,
 )
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
-from reminderd.cli.status import say_if_paused
 from reminderd.clock import SystemClock
 from reminderd.config import Config, reading_of, rules_of
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.requests import ReminderRequest, RequestText, read_request, too_late, wrong_note
-from reminderd.core.sentences import text_of
+from reminderd.core.sentences import NotAllowedError, text_of
 from reminderd.staff.acts import Asked, StaffAct, choices, perform
 from reminderd.staff.adding import add_one
 from reminderd.staff.history import Event, record_of

@@ -4,20 +4,17 @@ import codecs
 import json
 import sys
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import click
-from attrs import asdict
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reminderd.core.imports import ImportRecord
 from reminderd.logs.terminal import in_json, unguarded
-from reminderd.staff.report import csv_text
 from reminderd.store.queries import Value
 
 Row = Mapping[str, Value]
@@ -104,11 +101,6 @@ def _narrow_table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo, w
     return table if needed <= width else None
 
 
-def print_csv(rows: Sequence[Row], columns: Sequence[str], as_text: Callable[[Value], str]) -> None:
-    """Print the named columns of the rows as CSV, with a header; no cell is a formula to a spreadsheet."""
-    sys.stdout.write(csv_text(rows, columns, as_text))
-
-
 def print_fields(row: Row, zone: ZoneInfo) -> None:
     """Print every column of one row that holds something, a line each."""
     table = Table(show_header=False, box=None)
@@ -152,9 +144,3 @@ def _visible(character: str) -> str:
     if character.isprintable():
         return character
     return "" if unicodedata.category(character) == "Cf" else " "
-
-
-def import_columns(record: ImportRecord) -> dict[str, object]:
-    """Return an import for a program: the columns of `imports`."""
-    counts = {str(intake).replace(" ", "_"): count for intake, count in record.done.items()}
-    return {**asdict(record, filter=lambda attribute, _value: attribute.name != "done"), **counts}

@@ -1,5 +1,6 @@
 """What patients may ask for: never to be called again, and all that is stored of them. Purge what is old."""
 
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
@@ -18,7 +19,7 @@ from reminderd.cli.common import (
     with_config,
     wrong,
 )
-from reminderd.cli.output import counted, print_csv, print_json, print_table
+from reminderd.cli.output import counted, print_json, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.config.schema import LEAST_DAYS
@@ -32,6 +33,7 @@ from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
 from reminderd.imports.folder import DONE, REJECTED
 from reminderd.imports.spreadsheet import Sheet, opened
 from reminderd.imports.table import UnreadableError
+from reminderd.staff.report import csv_text
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
 from reminderd.store.personal_data import (
@@ -45,7 +47,7 @@ from reminderd.store.personal_data import (
     record,
 )
 from reminderd.store.sqlite.driver import SqliteConnection
-from reminderd.store.sqlite.opening import scrub
+from reminderd.store.sqlite.upkeep import scrub
 
 
 @click.command()
@@ -240,7 +242,7 @@ def list_(config: Config, form: str | None) -> None:
     if form == "json":
         print_json(rows, zone)
     elif form == "csv":
-        print_csv(rows, _COLUMNS, lambda value: "" if value is None else str(value))
+        sys.stdout.write(csv_text(rows, _COLUMNS, lambda value: "" if value is None else str(value)))
     elif rows:
         print_table(rows, _COLUMNS, zone)
     else:

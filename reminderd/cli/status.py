@@ -16,17 +16,20 @@ from reminderd.cli.common import (
     as_json,
     database_to_look_at,
     existing_database,
+    say_if_paused,
     with_config,
     with_database_of_config,
 )
-from reminderd.cli.output import import_columns, print_fields, print_json
+from reminderd.cli.output import print_fields, print_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config, WebConfig, numbering_of
 from reminderd.core.daemons import Daemon
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.sentences import text_of
-from reminderd.staff.status import in_zone, lines_of, look_at_database, pauses, status_report
-from reminderd.store.connection import Connection, snapshot, transaction
+from reminderd.staff.pausing import in_zone
+from reminderd.staff.status import lines_of, look_at_database, status_report
+from reminderd.store.connection import snapshot, transaction
+from reminderd.store.import_records import import_columns
 from reminderd.store.queries import uncallable
 from reminderd.store.settings import set_pause
 from reminderd.validators import shown_host
@@ -147,13 +150,6 @@ def resume(config: Config) -> None:
     click.echo("dialing is resumed" if _set(config, on=False, reason=None) else "dialing was not paused")
     with existing_database(config) as connection:
         say_if_paused(config, connection)
-
-
-def say_if_paused(config: Config, connection: Connection) -> None:
-    """Print a line on stderr for each reason why no calls are placed."""
-    found = snapshot(connection, partial(pauses, config=config, now=SystemClock().now()))
-    for reason in found:
-        click.echo(text_of(reason, partial(in_zone, config.calling.zone)), err=True)
 
 
 def _set(config: Config, *, on: bool, reason: str | None) -> bool:

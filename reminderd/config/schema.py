@@ -17,7 +17,7 @@ from attrs import asdict, evolve, field, frozen, make_class
 from reminderd import validators
 from reminderd.config import database_url
 from reminderd.core.answers import Capabilities
-from reminderd.core.imports import Expected
+from reminderd.core.expected_files import Expected
 from reminderd.core.phone import Numbering, patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.rules import Backoff, CallPlan, Limits, Planning, Rules, type_key
@@ -50,9 +50,9 @@ from reminderd.keys import (
     url,
     whole,
 )
-from reminderd.providers.base import ProviderSettings
 from reminderd.providers.generic.settings import SandboxSettings
 from reminderd.providers.registry import PROVIDERS
+from reminderd.providers.settings import ProviderSettings
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 

@@ -16,7 +16,7 @@ from attrs import frozen
 
 from reminderd.core.changes import Backlog, undelivered
 from reminderd.core.daemons import Daemon, differences
-from reminderd.core.lifecycle.reconcile import UNREACHED
+from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.sentences import text_of
 
 DISK_FULL_SOON: Final = 100_000_000

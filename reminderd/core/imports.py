@@ -1,25 +1,18 @@
-"""Decide about a file as a whole: what became of its import, when one is missing, what a snapshot no longer holds."""
+"""Decide about a file as a whole: what became of its import, what a snapshot no longer holds."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 
-from reminderd.core.schedule.calling_hours import CallingHours
-from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.sentences import Part, Sentence, text_of
 from reminderd.core.upsert import Intake
 
 FOLDER: Final = "folder"
 """The actor of an import from the folder."""
-
-_DAY: Final = timedelta(days=1)
-_LATE: Final = timedelta(hours=6)
-"""A file that comes so late is still the one that was expected, and not the next."""
-_LOOK_BACK_DAYS: Final = 31
 
 _ALWAYS: Final = (Intake.ADDED, Intake.CHANGED, Intake.UNCHANGED)
 _IF_ANY: Final = (Intake.HELD, Intake.CANCELLED, Intake.NOT_NEEDED)
@@ -103,42 +96,6 @@ def summary(record: ImportRecord) -> str:
 
 def _show(part: datetime | int) -> str:
     return f"{part:,}" if isinstance(part, int) else f"{part:%Y-%m-%d %H:%M}"
-
-
-MISSING: Final = "no file has come to [import].folder: one was expected by %(moment)s"
-
-
-def missing_words(missing: datetime, zone: ZoneInfo) -> str:
-    """Return what is wrong if a file has not come by this moment."""
-    return text_of(Sentence(MISSING, {"moment": missing.astimezone(zone)}), _show)
-
-
-@frozen(kw_only=True)
-class Expected:
-    """By when a file comes from the folder: on each day with calling hours."""
-
-    by: Daily
-    hours: CallingHours
-    profile: str | None = None
-    """Whose files are expected; None: a file of any."""
-
-    def missing(self, last: datetime | None, now: datetime) -> datetime | None:
-        """Return the moment by which a file should have come, if it has not; None: nothing is missing.
-
-        A file of Friday night is the one for Monday, if nobody is called in between.
-
-        Args:
-            last: when the last one has come; None: there was none.
-            now: the time.
-        """
-        today = now.astimezone(self.by.zone).date()
-        days = (today - back * _DAY for back in range(_LOOK_BACK_DAYS))
-        moments = [self.by.on(day) for day in days if self.hours.opens_on(day)]
-        past = [moment for moment in moments if moment <= now]
-        if not past:
-            return None
-        before = past[1] if len(past) > 1 else past[0] - _DAY
-        return past[0] if last is None or last < min(before + _LATE, past[0]) else None
 
 
 MOST_CANCELLED: Final = 0.2

@@ -9,8 +9,9 @@ from attrs import frozen
 from reminderd.core.changes import Backlog, undelivered
 from reminderd.core.daemons import Daemon, differences
 from reminderd.core.diagnosis import DISK_FULL_SOON
-from reminderd.core.imports import FOLDER, MISSING, ImportRecord, ImportStatus, in_short
-from reminderd.core.lifecycle.reconcile import UNREACHED
+from reminderd.core.expected_files import MISSING
+from reminderd.core.imports import FOLDER, ImportRecord, ImportStatus, in_short
+from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.model import Call, CallOutcome, CallState, Reminder, Status
 from reminderd.core.outcomes import Outcome
 from reminderd.core.requests import zone_of

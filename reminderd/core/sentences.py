@@ -53,3 +53,11 @@ def _in_place(part: Part, between: str, show: Show, choose: Choose | None) -> st
 
 def _english(text: str, many: str | None, count: int) -> str:
     return text if many is None or count == 1 else many
+
+
+class NotAllowedError(Exception):
+    """What staff ask for is not allowed, as things are now; `sentence` has the reason and, if it helps, until when."""
+
+    def __init__(self, text: str, values: Mapping[str, Part] | None = None) -> None:
+        self.sentence = Sentence(text, values or {})
+        super().__init__(text_of(self.sentence, str))

@@ -14,8 +14,8 @@ from loguru import logger
 from reminderd.clock import Clock
 from reminderd.config import Config, expected_of
 from reminderd.core.daemons import Job
-from reminderd.core.imports import Expected, missing_words
-from reminderd.core.lifecycle.reconcile import UNREACHED
+from reminderd.core.expected_files import Expected, missing_words
+from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Outcome

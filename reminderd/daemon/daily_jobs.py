@@ -25,7 +25,8 @@ from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed
 from reminderd.store.sqlite.backups import back_up_unless, backups_in, newest_backup
 from reminderd.store.sqlite.copying import size_of
 from reminderd.store.sqlite.driver import Error
-from reminderd.store.sqlite.opening import identify, open_as_it_is, open_connection, scrub
+from reminderd.store.sqlite.opening import identify, open_as_it_is, open_connection
+from reminderd.store.sqlite.upkeep import scrub
 from reminderd.store.users import forget_old_log_ins
 
 _FOLDER: Final = "[backup].folder"

@@ -13,7 +13,8 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.config import Config, expected_of
-from reminderd.core.imports import ImportStatus, missing_words
+from reminderd.core.expected_files import missing_words
+from reminderd.core.imports import ImportStatus
 from reminderd.core.masking import without_numbers
 from reminderd.daemon.daily_jobs import FilesOfPatients
 from reminderd.daemon.side_jobs import SideJob

@@ -14,7 +14,7 @@ from loguru import logger
 
 from reminderd import __version__
 from reminderd.clock import Clock
-from reminderd.core.lifecycle.reconcile import UNREACHED
+from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.monitoring import ADDRESS, DaemonReport
 from reminderd.daemon.cluster import Membership
 from reminderd.engine.context import Context, Memory

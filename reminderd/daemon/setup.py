@@ -19,7 +19,8 @@ from reminderd.daemon.side_jobs import SideJob, side_jobs
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
 from reminderd.instruments import Instruments
-from reminderd.providers.base import ClientOptions, ProviderClient, ProviderSettings
+from reminderd.providers.base import ProviderClient
+from reminderd.providers.settings import ClientOptions, ProviderSettings
 from reminderd.staff.examined import Examined
 from reminderd.store.database import Database
 from reminderd.store.feed import Feed

@@ -89,8 +89,7 @@ async def read_form(most_bytes: int) -> SentForm:
     body = body_of(request.scope)
     body.limit = most_bytes
     try:
-        with trio.fail_after(_SECONDS_OF_A_BODY):
-            content = await body.read()
+        content = await body.read(_SECONDS_OF_A_BODY)
     except TooLargeError:
         raise RequestEntityTooLarge from None
     except (trio.TooSlowError, IncompleteError):

@@ -10,13 +10,12 @@ from quart import Response
 from werkzeug.exceptions import NotFound
 
 from reminderd.config import templates_of
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Status, digest
 from reminderd.core.outcomes import Outcome
 from reminderd.core.requests import NOTE_LIMIT, wrong_note
 from reminderd.core.script.preview import Passage, heard
 from reminderd.core.script.scripts import Script
-from reminderd.core.sentences import Sentence
+from reminderd.core.sentences import NotAllowedError, Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
 from reminderd.desk.mistakes import mistake_of
@@ -26,9 +25,9 @@ from reminderd.desk.today import way_back
 from reminderd.engine.context import log_transition
 from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, perform, refusals, sight_of
 from reminderd.staff.history import ReminderRecord, record_of
+from reminderd.staff.pausing import pauses
 from reminderd.staff.report import outcome_of
 from reminderd.staff.standing import ReminderStanding, standing_of
-from reminderd.staff.status import pauses
 from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import count_waiting

@@ -18,9 +18,9 @@ from reminderd.desk.context import Desk
 from reminderd.desk.pages import PageRoute, form, place_asked, render, sealed, sealed_place, see_other, unsealed
 from reminderd.desk.sessions import Visitor
 from reminderd.staff.finding import FoundReminders, Search, SearchText, WrongSearchError, find, read_search
-from reminderd.staff.report import name_of, outcome_of
+from reminderd.staff.report import outcome_of
 from reminderd.staff.standing import standing_of
-from reminderd.store.queries import ListPlace
+from reminderd.store.queries import ListPlace, name_of
 from reminderd.store.rows import audit
 
 PATH: Final = "/search"

@@ -9,17 +9,17 @@ from urllib.parse import urlencode
 from quart import Response, request
 
 from reminderd.core.imports import in_short
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.logins import Role
 from reminderd.core.monitoring import errors, verdict
 from reminderd.core.requests import NOTE_LIMIT, wrong_note
+from reminderd.core.schedule.dates import DAY, midnight
+from reminderd.core.sentences import NotAllowedError
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
 from reminderd.desk.pages import Freshness, PageRoute, done, form, freshness, next_freshness, render
 from reminderd.desk.periods import NO_DATE
 from reminderd.desk.sessions import Visitor
 from reminderd.staff.pausing import pause_mark, resume
-from reminderd.staff.report import DAY, midnight
 from reminderd.staff.status import lines_of
 from reminderd.store.import_records import last_imports
 from reminderd.store.looks import LookPlace, looks

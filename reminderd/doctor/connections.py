@@ -25,9 +25,9 @@ from reminderd.config import Config
 from reminderd.core import diagnosis
 from reminderd.core.diagnosis import Finding, Mark, Trial, good, unknown, warning, wrong
 from reminderd.databases import SqliteFile, Target
-from reminderd.providers.base import Probe
 from reminderd.providers.http import HttpAnswer, HttpClient, HttpFailure, HttpResult
 from reminderd.providers.registry import account_errors
+from reminderd.providers.settings import Probe
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.opening import open_to_look

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
-from reminderd.core.lifecycle.reconcile import UNREACHED
+from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.model import Call
 from reminderd.core.rules import Backoff
 

@@ -79,6 +79,7 @@ async def _settle(action: Action, answer: Answer, context: Context) -> None:
         log_pause_change(
             turn, context.memory.breaker
         )  # at once: the breaker may change again before the answer is written
+    context.memory.free_line(action)  # so that the next claim shares the transaction
     write = partial(
         settle_answer,
         action=action,

@@ -9,18 +9,12 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.lifecycle.staff import (
-    NotAllowedError,
-    accepted,
-    called_again,
-    cancelled,
-    done,
-    opt_out_allowed,
-)
+from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, done, opt_out_allowed
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.model import Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
+from reminderd.core.sentences import NotAllowedError
 from reminderd.staff.history import VIEWS
 from reminderd.store import reminders
 from reminderd.store.appointments import stored_appointment

@@ -10,9 +10,8 @@ from attrs import evolve, frozen
 from reminderd.core.model import Response, Status
 from reminderd.core.phone import number_or_none
 from reminderd.core.requests import REF_LIMIT, is_name, normal_name
-from reminderd.core.schedule.dates import day_of
+from reminderd.core.schedule.dates import day_of, midnight
 from reminderd.core.sentences import Sentence
-from reminderd.staff.report import midnight
 from reminderd.store.connection import Connection
 from reminderd.store.queries import LEAST_DIGITS, MOST_NAMED, ListPlace, Value, Wanted, ids_named, list_reminders
 

@@ -3,7 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from functools import partial
 from io import StringIO
 from typing import Final
@@ -16,16 +16,15 @@ from reminderd.core.imports import ImportRecord
 from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.schedule.dates import DAY, midnight
 from reminderd.core.tables.csv_rows import guarded
 from reminderd.store.by_day import figures_by_day
 from reminderd.store.connection import Connection
 from reminderd.store.import_records import imports_between
-from reminderd.store.queries import Value, Wanted, list_reminders
+from reminderd.store.queries import Value, Wanted, list_reminders, name_of
 from reminderd.store.rows import audit
 
 COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
-
-DAY: Final = timedelta(days=1)
 
 _UNDECIDED: Final = Wanted(status=Status.SCHEDULED, needs_human=True)
 """Those that wait for staff to accept a changed phone number, or to cancel."""
@@ -110,11 +109,6 @@ def outcome_of(row: Row) -> Outcome:
     )
 
 
-def name_of(row: Row) -> Value:
-    """Return the name by which staff know a reminder: its own, or that of its appointment."""
-    return row["ref"] or row.get("appointment_ref")
-
-
 def in_words(row: Row) -> Row:
     """Return a row for people: no code is left in it."""
     return {**row, "call_outcome": None if row["call_outcome"] is None else str(row["call_outcome"]).replace("_", " ")}
@@ -125,11 +119,6 @@ def days_of(connection: Connection, *, first: date, last: date, zone: ZoneInfo) 
     days = [first + place * DAY for place in range((last - first).days + 1)]
     midnights = [midnight(day, zone) for day in (*days, last + DAY)]
     return list(zip(days, figures_by_day(connection, midnights=midnights), strict=True))
-
-
-def midnight(day: date, zone: ZoneInfo) -> datetime:
-    """Return when a day of the clinic begins."""
-    return datetime.combine(day, time.min, tzinfo=zone)
 
 
 def report_csv(rows: Iterable[Row], zone: ZoneInfo, *, has_header: bool = True) -> str:

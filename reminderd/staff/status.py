@@ -5,23 +5,22 @@ from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from reminderd.config import Config, expected_of, rules_of
+from reminderd.config import Config, expected_of
 from reminderd.core.changes import Backlog
 from reminderd.core.daemons import Daemon, Job
 from reminderd.core.imports import ImportRecord, in_short
-from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, of_a_part, refused_files
 from reminderd.core.sentences import Part, Sentence
+from reminderd.staff.pausing import pauses
 from reminderd.store.changes import backlog
 from reminderd.store.connection import Connection
 from reminderd.store.daemons import alive_daemons
 from reminderd.store.errors import CopyError
 from reminderd.store.import_records import imports_between, last_import, missing_file
-from reminderd.store.settings import STANDSTILL, database_id, last_pause, paused, standstill, unreached_since, values_in
+from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backup_age
 from reminderd.store.stats import glance
 
@@ -110,34 +109,6 @@ def _backup(config: Config, file: Path, own_id: str, now: datetime) -> timedelta
     except CopyError as error:
         return f"backup: {str(error).replace(str(folder), _FOLDER)}"
     return f"backup: there is none in {_FOLDER}" if age is None else age
-
-
-def pauses(connection: Connection, *, config: Config, now: datetime) -> list[Sentence]:
-    """Return a sentence for each reason in the database why no calls are placed now; empty: there is none."""
-    found = []
-    failing_since = unreached_since(connection)
-    if failing_since is not None:
-        values: dict[str, Part] = {"since": failing_since, "reason": Sentence(UNREACHED)}
-        found.append(Sentence("dialing is paused since %(since)s: %(reason)s; reminderd doctor shows more", values))
-    if paused(connection):
-        found.append(_by_staff(last_pause(connection) or {}))
-    else:
-        _, until = standstill(values_in(connection.execute(STANDSTILL)), rules_of(config))
-        if until is not None and now < until:
-            values = {"until": until}
-            found.append(Sentence("the database was restored: nobody is called before %(until)s", values))
-    return found
-
-
-def _by_staff(act: Mapping[str, object]) -> Sentence:
-    """Return a sentence for a pause, from its row of the audit; empty: it was made by no command of ours."""
-    at = act.get("at")
-    if not isinstance(at, datetime):
-        return Sentence("dialing is paused; reminderd resume ends it")
-    values: dict[str, Part] = {"actor": str(act["actor"]), "since": at, "reason": str(act["detail"])}
-    if not act["detail"]:
-        return Sentence("dialing is paused by %(actor)s since %(since)s; reminderd resume ends it", values)
-    return Sentence("dialing is paused by %(actor)s since %(since)s (%(reason)s); reminderd resume ends it", values)
 
 
 def lines_of(report: StatusReport) -> list[tuple[Sentence, Part]]:
@@ -248,8 +219,3 @@ def _ago(moment: datetime | None, now: datetime, never: Sentence = _NONE) -> Sen
         return never
     seconds = max(round((now - moment).total_seconds()), 0)
     return Sentence("%(at)s, %(seconds)s s ago", {"at": moment, "seconds": seconds})
-
-
-def in_zone(zone: ZoneInfo, part: datetime | int) -> str:
-    """Return a moment or a number as a person at the clinic reads it in English."""
-    return f"{part:,}" if isinstance(part, int) else f"{part.astimezone(zone):%Y-%m-%d %H:%M:%S}"

@@ -15,12 +15,12 @@ from reminderd.core.appointments import (
     with_content,
 )
 from reminderd.core.lifecycle.replan import appointment_cancelled, booked, replanned, unplanned_by_error
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Appointment, AppointmentStatus, Reminder, evolve
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import normal_name
 from reminderd.core.rules import Rules
+from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Decision, Intake, held_because, sealed
 from reminderd.store.connection import Connection, Row, is_of_savepoint, savepoint
 from reminderd.store.errors import UnknownAppointmentError

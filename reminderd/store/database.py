@@ -16,6 +16,7 @@ from reminderd.store.connection import Connection, snapshot
 from reminderd.store.engine import Commits, Connections
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.postgres import the_extra
+from reminderd.store.reads import SharedReads
 from reminderd.store.sqlite import engine as sqlite
 from reminderd.store.sqlite.opening import BUSY_TIMEOUT
 from reminderd.store.threads import OnThread, Runner
@@ -39,7 +40,7 @@ class Database:
     warnings: Sequence[str]
     """What the admin should know about the engine in use, a sentence each."""
     _writer: Writer = field(repr=False)
-    _reads: OnThread = field(repr=False)
+    _reads: SharedReads = field(repr=False)
     commits: Commits = field(repr=False)
 
     async def write(self, fn: Callable[[Connection, datetime], T], *, wait: bool = True) -> T:
@@ -61,11 +62,13 @@ class Database:
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn(connection)`, which must be short and only read, on one snapshot of everything that is committed.
 
+        Reads that wait at the same time share the snapshot.
+
         Raises:
             StoreUnavailableError: It can't be read right now.
             StoreUnusableError: The database turned out to be damaged.
         """
-        return await self._reads.run(partial(snapshot, fn=fn))
+        return await self._reads.read(fn)
 
     @property
     def failure(self) -> str | None:
@@ -160,7 +163,9 @@ async def open_database(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(writer.run)
             try:
-                yield Database(target, connections.warnings, writer, connections.reads, connections.commits)
+                yield Database(
+                    target, connections.warnings, writer, SharedReads(connections.reads), connections.commits
+                )
             except BaseException as error:  # noqa: BLE001 - raised again outside the nursery, which would make it a group
                 failure = error
             writer.close()

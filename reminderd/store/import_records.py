@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from reminderd.core.imports import FOLDER, Expected, ImportedSnapshot, ImportRecord, ImportStatus, SnapshotMark
+from attrs import asdict
+
+from reminderd.core.expected_files import Expected
+from reminderd.core.imports import FOLDER, ImportedSnapshot, ImportRecord, ImportStatus, SnapshotMark
 from reminderd.core.masking import without_numbers
 from reminderd.core.upsert import Intake
 from reminderd.store.connection import Connection, Row
@@ -165,3 +168,9 @@ def _record(row: Row) -> ImportRecord:
         rejected=row["rejected"],
         reason=row["reason"],
     )
+
+
+def import_columns(record: ImportRecord) -> dict[str, object]:
+    """Return an import for a program: the columns of `imports`."""
+    counts = {str(intake).replace(" ", "_"): count for intake, count in record.done.items()}
+    return {**asdict(record, filter=lambda attribute, _value: attribute.name != "done"), **counts}

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from attrs import evolve, frozen
 
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import ERASED, Status
 from reminderd.core.phone import spells
 from reminderd.core.reasons import HoldCode
+from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import seals
 from reminderd.store.changes import forget_subjects
 from reminderd.store.connection import Connection, Row

@@ -499,3 +499,8 @@ def note_alerts(connection: Connection, _now: datetime, *, alerts: Sequence[News
         " ON CONFLICT (reminder_id) DO UPDATE SET updated_at = excluded.updated_at",
         [{"id": one.id, "updated_at": to_ms(one.updated_at)} for one in alerts],
     )
+
+
+def name_of(row: Mapping[str, Value]) -> Value:
+    """Return the name by which staff know a reminder: its own, or that of its appointment."""
+    return row["ref"] or row.get("appointment_ref")

@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.lifecycle.reconcile import is_failing, never_asked
+from reminderd.core.lifecycle.address import is_failing, never_asked
 from reminderd.core.masking import without_any_numbers
 from reminderd.core.model import Call
 from reminderd.core.rules import Rules

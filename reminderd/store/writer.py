@@ -1,6 +1,5 @@
 """The one task that writes: all functions that wait together share one transaction and its fsync (group commit)."""
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -116,7 +115,9 @@ class Writer:
 
     async def _next_batch(self) -> list[_Request[Any]]:
         """Return all waiting requests; if there is none after an error, a test write that shows whether it is over."""
-        with trio.move_on_after(math.inf if self.failure is None else RETRY_SECONDS):
+        if self.failure is None:
+            return [await self._receive.receive(), *self._others()]
+        with trio.move_on_after(RETRY_SECONDS):
             return [await self._receive.receive(), *self._others()]
         await self._connection.run(_relieve)
         return [_Request(_touch)]

@@ -15,9 +15,9 @@ from attrs import define, field, frozen
 from loguru import logger
 from quart import Request, Response, request
 
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request, wrong_note
 from reminderd.core.script.templates import Templates
+from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Decision, Intake
 from reminderd.core.wrong_tokens import Network, WrongTokens, client_address
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError
@@ -274,8 +274,7 @@ async def _authorize(token: str, throttle: Throttle) -> None:
 
 async def _body(seconds: float) -> bytes:
     try:
-        with trio.fail_after(seconds):
-            return await body_of(request.scope).read()
+        return await body_of(request.scope).read(seconds)
     except TooLargeError:
         raise ProblemError(413, "the body is larger than [web].max_body_bytes") from None
     except (trio.TooSlowError, IncompleteError):

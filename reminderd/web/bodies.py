@@ -30,6 +30,8 @@ from hypercorn.typing import (
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 
+from reminderd.web.arriving import Arriving
+
 FREE_BYTES: Final = 16 * 1024
 """What each body may hold without asking; most webhooks have less, so that large ones keep none of them out."""
 
@@ -103,16 +105,20 @@ class Body:
         if not more or self._arrived > self.read_limit:
             self.is_over = True
 
-    async def read(self) -> bytes:
+    async def read(self, seconds: float) -> bytes:
         """Return the whole body, once it is there; to be called once.
 
         Raises:
             TooLargeError: it is longer than the limit.
             NoMemoryLeftError: there is no memory for it now.
             IncompleteError: the client hung up before its end.
+            trio.TooSlowError: it takes longer than so many seconds.
         """
-        while self._error is None and not self.is_over:
-            await self._receive()
+        if isinstance(self.receive, Arriving) and self.receive.is_whole:
+            await self._receive_all()  # without a deadline, as nothing is waited for
+        else:
+            with trio.fail_after(seconds):
+                await self._receive_all()
         if self._error is not None:
             raise self._error
         body = bytes(self._kept)
@@ -148,6 +154,10 @@ class Body:
         while self._error is not IncompleteError:
             if self._arrived > self.read_limit:
                 await trio.sleep_forever()
+            await self._receive()
+
+    async def _receive_all(self) -> None:
+        while self._error is None and not self.is_over:
             await self._receive()
 
     async def _receive(self) -> None:
@@ -240,7 +250,10 @@ def _sending(body: Body, send: ASGISendCallable, drain_seconds: float) -> ASGISe
 
 def _length(scope: HTTPScope) -> int:
     """Return the announced length of the body, else 0. Only digits come here: Hypercorn rejects anything else."""
-    return int(next((value for name, value in scope["headers"] if name == b"content-length"), 0))
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value)
+    return 0
 
 
 def _path_in(target: str) -> str:

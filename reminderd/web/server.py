@@ -7,7 +7,8 @@ repaired one, what it needs here goes:
 * `TCPServer` keeps a closed connection for as long as an idle one, waits without end for a client to receive its
   answer, keeps a request that was read ahead when the client hangs up, and starts a task for each idle moment.
 * Its `TaskGroup` hands a request over through a queue, and tells the app through the same queue that the request is
-  over. Once that is full of a body that nobody receives, the app's own answer would wait for the app to receive.
+  over. Once that is full of a body that nobody receives, the app's own answer would wait for the app to receive. And it
+  starts a task for each request, also where there is nothing to wait for.
 
 The parts of Hypercorn used here are not public; the tests show from outside whether they still fit.
 """
@@ -15,6 +16,7 @@ The parts of Hypercorn used here are not public; the tests show from outside whe
 import errno
 import logging
 import math
+import os
 import resource
 import socket
 from collections.abc import Awaitable, Callable
@@ -31,19 +33,12 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.trio.task_group import TaskGroup, _handle
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import (
-    AppWrapper,
-    ASGIFramework,
-    ASGIReceiveCallable,
-    ASGIReceiveEvent,
-    ASGISendEvent,
-    ConnectionState,
-    Scope,
-)
+from hypercorn.typing import AppWrapper, ASGIFramework, ASGIReceiveEvent, ASGISendEvent, ConnectionState, Scope
 from hypercorn.utils import parse_socket_addr
 from loguru import logger
 
 from reminderd.validators import shown_host
+from reminderd.web.arriving import Arriving
 
 GRACE: Final = timedelta(seconds=10)
 """How long a stop waits for requests in flight."""
@@ -55,6 +50,9 @@ _UNREAD_SECONDS: Final = 30.0
 """For a client to receive an answer."""
 
 _READ_BYTES: Final = 16 * 1024
+
+_ONE_AT_A_TIME: Final = {"1.0", "1.1"}
+"""Versions of HTTP in which nothing has to be read while a request is answered."""
 
 _BACKLOG: Final = 512
 """Connections that wait there."""
@@ -163,6 +161,10 @@ class ClientConnection:
     """Whether no request is in flight."""
     _protocol: ProtocolWrapper = field(init=False)
     _reading: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    _may_answer: bool = field(default=False, init=False)
+    """Whether the task that reads may answer a request: one of each read, so that no client keeps others waiting."""
+    _is_answering: bool = field(default=False, init=False)
+    _is_over: bool = field(default=False, init=False)
     _sending: trio.Lock = field(factory=trio.Lock, init=False)
     _head: bytes = field(default=b"", init=False)
     """The head of an answer whose body has yet to come."""
@@ -177,30 +179,58 @@ class ClientConnection:
             await self.stream.aclose()
             return
         try:
-            async with _Requests() as tasks:
+            requests = _Requests(self)
+            async with requests:
                 state = ConnectionState({})
                 self._protocol = ProtocolWrapper(
-                    app, self.config, context, tasks, state, ssl=False, client=client, server=server, send=self._take
+                    app, self.config, context, requests, state, ssl=False, client=client, server=server, send=self._take
                 )
                 self._set_idle(idle=True)
                 with self._reading:
-                    await self._read()
+                    await self._read(requests)
                 await self._protocol.handle(Closed())
         finally:
             await self.stream.aclose()
 
     def hang_up(self) -> None:
-        """Read no further request."""
-        self._reading.cancel()
+        """Read no further request. One that is being answered is answered to its end."""
+        self._is_over = True
+        if not self._is_answering:
+            self._reading.cancel()
 
-    async def _read(self) -> None:
+    async def answer_at_once(self, answer: Callable[[], Awaitable[None]]) -> bool:
+        """Answer a request in the task that reads, if it may; return whether it has."""
+        if not self._may_answer:
+            return False
+        self._may_answer, self._is_answering = False, True
+        try:
+            await answer()
+        finally:
+            self._is_answering = False
+        if self._is_over:
+            self._reading.cancel()
+        return True
+
+    async def hung_up(self) -> None:
+        """Wait until the client hangs up, while nothing is read: forever, if it has sent another request."""
+        try:
+            await trio.lowlevel.wait_readable(self.stream.socket)
+            is_next = await self.stream.socket.recv(1, socket.MSG_PEEK)
+        except (OSError, trio.ClosedResourceError):
+            return
+        if is_next:
+            await trio.sleep_forever()
+
+    async def _read(self, requests: "_Requests") -> None:
         received = b"something"
-        while received:
+        while received and not self._is_over:
             try:
                 received = bytes(await self.stream.receive_some(_READ_BYTES))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
+            self._may_answer = True
             await self._protocol.handle(RawData(received))
+            requests.begin_incomplete()
 
     async def _take(self, event: Event) -> None:
         """Carry out what Hypercorn's protocol requests."""
@@ -220,6 +250,8 @@ class ClientConnection:
 
     async def _send(self, data: bytes) -> None:
         data, self._head = self._head + data, b""
+        if not self._sending.locked():
+            data = self._sent_at_once(data)
         if not data:
             return
         async with self._sending:
@@ -232,38 +264,51 @@ class ClientConnection:
             await self._protocol.handle(Closed())
             self.hang_up()
 
+    def _sent_at_once(self, data: bytes) -> bytes:
+        """Send what the kernel takes without waiting, which is nearly every answer; return the rest."""
+        try:
+            return data[os.write(self.stream.socket.fileno(), data) :] if data else data
+        except OSError:  # there is no room, or the client has hung up: to wait shows which
+            return data
+
     def _set_idle(self, *, idle: bool) -> None:
         self.idle = idle
         self._reading.deadline = trio.current_time() + self.config.keep_alive_timeout if idle else math.inf
 
 
 class _Requests(TaskGroup):
-    """Answers requests, each in a task of its own."""
+    """Answers requests: one that arrives whole at once, any other in a task of its own."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        super().__init__()
+        self._connection = connection
+        self._incomplete: Arriving | None = None
 
     async def spawn_app(
         self, app: AppWrapper, config: Config, scope: Scope, send: Callable[[ASGISendEvent | None], Awaitable[None]]
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
-        """Start to answer a request; return what hands over the parts of its body, and at last that it is over."""
-        arriving, arrived = trio.open_memory_channel[ASGIReceiveEvent](config.max_app_queue_size)
-        receive: ASGIReceiveCallable = partial(_receive, arrived)
-        self.spawn(_handle, app, config, scope, receive, send, trio.to_thread.run_sync, trio.from_thread.run)
-        return partial(_hand_over, arriving)
+        """Prepare to answer a request; return what hands over the parts of its body, and at last that it is over."""
 
+        async def answer() -> None:
+            await _handle(app, config, scope, arriving, send, trio.to_thread.run_sync, trio.from_thread.run)
 
-async def _hand_over(arriving: "trio.MemorySendChannel[ASGIReceiveEvent]", event: ASGIReceiveEvent) -> None:
-    """Wait until there is a place in the queue, but not to say that the request is over: then nothing more arrives."""
-    if event["type"] == "http.disconnect":
-        arriving.close()
-        return
-    with suppress(trio.ClosedResourceError):
-        await arriving.send(event)
+        arriving = Arriving(
+            begin=partial(self.spawn, answer),
+            answer_at_once=partial(self._connection.answer_at_once, answer),
+            hung_up=self._connection.hung_up,
+            most_parts=config.max_app_queue_size,
+        )
+        if scope["type"] == "http" and scope["http_version"] in _ONE_AT_A_TIME:
+            self._incomplete = arriving
+        else:
+            arriving.begin_now()
+        return arriving.take
 
-
-async def _receive(arrived: "trio.MemoryReceiveChannel[ASGIReceiveEvent]") -> ASGIReceiveEvent:
-    try:
-        return await arrived.receive()
-    except trio.EndOfChannel:
-        return {"type": "http.disconnect"}
+    def begin_incomplete(self) -> None:
+        """Begin to answer the request of which only a part has been read."""
+        if self._incomplete is not None:
+            self._incomplete.begin_now()
+            self._incomplete = None
 
 
 async def _answer(

@@ -52,11 +52,11 @@ class WebhookReply:
 
     async def send(self, send: ASGISendCallable) -> None:
         """Send it to the server."""
-        headers = {"content-length": str(len(self.body)), **self.headers}
+        headers = [(b"content-length", b"%d" % len(self.body))]
+        headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers.items()]
         if self.content_type is not None:
-            headers["content-type"] = self.content_type
-        encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": self.status, "headers": encoded})
+            headers.append((b"content-type", self.content_type.encode("latin-1")))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
@@ -79,16 +79,18 @@ class WebhookEndpoint:
     def before(self, app: ASGIFramework) -> ASGIFramework:
         """Return an app that answers the webhooks itself, and leaves everything else to `app`."""
         routes = [
-            (re.compile(_PART.sub("[^/]+", route.path)), route)
+            route
             for route in self.webhooks.provider.routes(self.webhooks.recorder)
             if route.method == "POST" or not self.knows_one_call
         ]
+        fixed = {route.path: route for route in routes if not _PART.search(route.path)}
+        others = [(re.compile(_PART.sub("[^/]+", route.path)), route) for route in routes if route.path not in fixed]
 
         async def webhooks_first(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             route = None
             if scope["type"] == "http":
                 path = scope["path"]
-                route = next((route for pattern, route in routes if pattern.fullmatch(path)), None)
+                route = fixed.get(path) or next((one for pattern, one in others if pattern.fullmatch(path)), None)
             if route is None:
                 await app(scope, receive, send)
             else:
@@ -112,8 +114,7 @@ class WebhookEndpoint:
 
     async def _received(self, route: Route, scope: HTTPScope) -> WebhookReply:
         try:
-            with trio.fail_after(self.limits.body_seconds):
-                body = await body_of(scope).read()
+            body = await body_of(scope).read(self.limits.body_seconds)
         except IncompleteError:  # nobody is there to see an answer
             return WebhookReply(408)
         except TooLargeError:

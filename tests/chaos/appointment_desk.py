@@ -11,8 +11,8 @@ from uuid import UUID
 from attrs import define, field
 
 from reminderd.core.appointments import AppointmentRequest
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Transition
+from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Intake
 from reminderd.store.appointments import (
     cancel_appointment,

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 from attrs import define, evolve, field, frozen
 
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.script.templates import NO_TEMPLATES
+from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Decision, Intake
 from reminderd.store.reminders import API, RequestsRefusedError, Source, put_all, stored, withdraw
 from reminderd.web.api import read_requests

@@ -14,9 +14,9 @@ import trio
 from attrs import define, field
 
 from reminderd.clock import SystemClock
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
+from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import SqliteFile
 from reminderd.databases import Target as DatabaseTarget
 from reminderd.store.connection import Connection, snapshot, transaction

@@ -25,8 +25,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from loguru import logger
 
 from reminderd.core.answers import Capabilities
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.schedule.calling_hours import CallingHours
+from reminderd.core.sentences import NotAllowedError
 from reminderd.store.opt_outs import opt_in, opt_out
 from reminderd.store.reminders import accept, call_again, cancel
 from tests.chaos.appointments import BOOKED_AHEAD

@@ -22,10 +22,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from reminderd.core.answers import Answer, Candidates, Capabilities, Found, LookUpAnswer, NoAnswer, NotFound
 from reminderd.core.lifecycle.answer import last_look
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import TERMINAL, Status
 from reminderd.core.script.prompts import Question
+from reminderd.core.sentences import NotAllowedError
 from reminderd.providers.base import placement_of
 from reminderd.store.opening import open_sync
 from reminderd.store.reminders import Source, call_again, cancel

@@ -51,6 +51,35 @@ def test_a_staff_command_does_not_load_the_server(tmp_path: Path, words: list[st
     assert not loaded_by(*words, folder=tmp_path) & SERVER
 
 
+OF_OTHER_COMMANDS: Final = {
+    "asyncio",
+    "loguru",
+    "reminderd.core.appointments",
+    "reminderd.core.imports",
+    "reminderd.core.lifecycle.staff",
+    "reminderd.core.lifecycle.transition",
+    "reminderd.core.monitoring",
+    "reminderd.doctor",
+    "reminderd.imports",
+    "reminderd.providers.base",
+    "reminderd.providers.http",
+    "reminderd.staff.report",
+    "reminderd.staff.status",
+    "reminderd.store.ledger",
+    "reminderd.store.personal_data",
+    "reminderd.store.sqlite.copying",
+    "reminderd.store.sqlite.integrity",
+}
+"""What it takes to decide, to import, to copy or to erase."""
+
+
+def test_the_list_does_not_load_what_only_other_commands_need(tmp_path: Path) -> None:
+    loaded_by("add", "--phone", "+12025550147", "--at", "2030-01-07T09:30Z", "--message", "Tomorrow.", folder=tmp_path)
+    found = loaded_by("list", folder=tmp_path)
+    assert "reminderd.store.queries" in found
+    assert sorted(found & (SERVER | OF_OTHER_COMMANDS)) == []
+
+
 def test_no_garbage_is_collected_while_a_command_is_loaded_nor_later_among_what_was_loaded() -> None:
     script = """
 import gc

@@ -12,7 +12,7 @@ import pytest
 import trio
 from attrs import define, field
 
-from reminderd.core.imports import Expected
+from reminderd.core.expected_files import Expected
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
 from reminderd.core.schedule.calling_hours import CallingHours

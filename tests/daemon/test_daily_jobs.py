@@ -35,7 +35,8 @@ from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backups_in
-from reminderd.store.sqlite.opening import open_sync, scrub
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.upkeep import scrub
 from reminderd.store.users import note_failure
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.clock import HandClock

@@ -6,9 +6,9 @@ import pytest
 from trio.testing import MockClock
 
 from reminderd.core.answers import Capabilities
-from reminderd.providers.base import ClientOptions
 from reminderd.providers.generic.client import GenericProvider
 from reminderd.providers.generic.webhooks import unsigned
+from reminderd.providers.settings import ClientOptions
 
 
 @pytest.fixture

@@ -28,9 +28,10 @@ from reminderd.core.answers import (
     Unclear,
 )
 from reminderd.core.model import TERMINAL
-from reminderd.providers.base import ClientOptions, InvalidPayloadError, Placement, ProviderClient, Webhook
+from reminderd.providers.base import InvalidPayloadError, Placement, ProviderClient, Webhook
 from reminderd.providers.generic.client import GenericProvider
 from reminderd.providers.generic.webhooks import standard_webhooks
+from reminderd.providers.settings import ClientOptions
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.voice_api import Account
 from reminderd.providers.twilio.webhooks import PATH

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.model import Status
+from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, perform, refusals, sight_of
 from reminderd.store.errors import UnknownReminderError

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.staff.pausing import pause_mark, resume
 from reminderd.store.connection import Connection, transaction

@@ -15,11 +15,11 @@ from reminderd.core.answers import Accepted, Capabilities, Report
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.keypress import NOT_NEEDED
 from reminderd.core.lifecycle.replan import replanned
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import Appointment, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.script.prompts import Question
+from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.store.appointments import find_appointment, plan_due, put_appointments
 from reminderd.store.ledger import load

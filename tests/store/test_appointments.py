@@ -9,10 +9,10 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Appointment, AppointmentStatus, Reminder
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
+from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Intake
 from reminderd.databases import Target
 from reminderd.store.appointments import (

@@ -9,11 +9,11 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, AccountRefused, Answer, NotFound, NotPlaced, Refused, Unclear
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Limits
+from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.store.claims import poke
 from reminderd.store.reminders import Source, call_again, cancel

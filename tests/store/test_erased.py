@@ -8,11 +8,11 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, Capabilities, NotPlaced
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import ERASED, CallState, Status
 from reminderd.core.reasons import HoldCode
 from reminderd.core.rules import Limits
+from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import UnknownReminderError

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from reminderd.core.answers import Report
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.masking import without_numbers
+from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.store import reminders as acts
 from reminderd.store.opt_outs import opt_out
@@ -26,7 +26,8 @@ from reminderd.store.personal_data import (
     unscrubbed,
 )
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.opening import BUSY_TIMEOUT, scrub
+from reminderd.store.sqlite.opening import BUSY_TIMEOUT
+from reminderd.store.sqlite.upkeep import scrub
 from tests.support.builders import DAY, NOW, RULES
 from tests.support.plans import plan
 from tests.support.rows import insert_call, sqlite

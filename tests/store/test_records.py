@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 
 from reminderd.core.answers import Accepted
-from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.store import reminders as acts
 from reminderd.store.opt_outs import opt_out

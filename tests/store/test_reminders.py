@@ -8,12 +8,12 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, Refused
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import limit_of
 from reminderd.core.model import CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Limits
+from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Cancellation, Intake
 from reminderd.databases import Target
 from reminderd.store import queries, reminders

@@ -8,11 +8,11 @@ from attrs import evolve
 
 from reminderd.core.answers import Accepted, Capabilities, Found, Report
 from reminderd.core.lifecycle.keypress import HANG_UP, NOT_NEEDED
-from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import TERMINAL, CallOutcome, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.script.prompts import Prompt, Question
+from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.store import queries
 from reminderd.store.errors import UnknownReminderError

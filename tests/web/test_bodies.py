@@ -3,6 +3,7 @@ from contextlib import suppress
 
 import pytest
 import trio
+import trio.testing
 
 from reminderd.web.bodies import FREE_BYTES, Body, BodyMemory, NoMemoryLeftError, TooLargeError
 from tests.support.web_server import LIMIT, PATH, PAYLOAD, WebServer, a_web_server, read_answer, read_to_the_end
@@ -80,6 +81,55 @@ async def test_slow_senders_do_not_block_others() -> None:
             await stream.aclose()
 
 
+IN_ONE_PIECE, IN_PIECES, IN_CHUNKS = "in one piece", "in pieces", "in chunks"
+
+
+async def answer_to(web: WebServer, body: bytes, arriving: str) -> bytes:
+    """Send a signed request in one of three ways, and return its answer."""
+    framing = "Transfer-Encoding: chunked" if arriving == IN_CHUNKS else f"Content-Length: {len(body)}"
+    head = f"POST {PATH} HTTP/1.1\r\nHost: test\r\nX-Signature: ours\r\nConnection: close\r\n{framing}\r\n\r\n"
+    halves = (body[: len(body) // 2], body[len(body) // 2 :])
+    if arriving == IN_CHUNKS:
+        halves = (b"%x\r\n%b\r\n" % (len(halves[0]), halves[0]), b"%x\r\n%b\r\n0\r\n\r\n" % (len(halves[1]), halves[1]))
+    async with await web.connect() as stream:
+        if arriving == IN_ONE_PIECE:
+            await stream.send_all(head.encode() + body)
+        else:
+            for piece in (head.encode(), *halves):
+                await stream.send_all(piece)
+                await trio.testing.wait_all_tasks_blocked()
+        return await read_to_the_end(stream)
+
+
+@pytest.mark.parametrize("arriving", [IN_ONE_PIECE, IN_PIECES, IN_CHUNKS])
+@pytest.mark.parametrize(
+    ("beyond", "in_work", "status"),
+    [
+        pytest.param(0, 1, 200, id="exactly the limit"),
+        pytest.param(1, 1, 413, id="beyond the limit"),
+        pytest.param(0, 0, 503, id="no place"),
+    ],
+)
+async def test_a_body_gets_the_same_answer_however_it_arrives(
+    beyond: int, in_work: int, status: int, arriving: str
+) -> None:
+    async with a_web_server(body_bytes=1_000, in_work=in_work) as web:
+        answer = await answer_to(web, PAYLOAD.ljust(1_000 + beyond), arriving)
+    assert answer.startswith(b"HTTP/1.1 %d" % status)
+    assert len(web.recorder.reports) == (status == 200)
+
+
+@pytest.mark.parametrize("chunks", [1, 9, 10, 11, 200])
+async def test_a_body_in_many_chunks_that_arrive_together_is_read_whole(web: WebServer, chunks: int) -> None:
+    size = -(-len(PAYLOAD) // chunks)
+    pieces = [PAYLOAD[at : at + size] for at in range(0, len(PAYLOAD), size)]
+    body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    async with await web.connect() as stream:
+        head = f"POST {PATH} HTTP/1.1\r\nHost: test\r\nX-Signature: ours\r\nTransfer-Encoding: chunked\r\n\r\n"
+        await stream.send_all(head.encode() + body + b"0\r\n\r\n")
+        assert (await read_answer(stream)).startswith(b"HTTP/1.1 200")
+
+
 def a_body(memory: BodyMemory, *, limit: int = MEBIBYTE, read_limit: int = 2 * MEBIBYTE) -> Body:
     return Body(limit, read_limit, memory, trio.sleep_forever)  # nothing more arrives
 
@@ -90,19 +140,19 @@ async def test_bodies_share_memory_and_give_it_back() -> None:
     first.add(b"x" * MEBIBYTE, more=False)
     second.add(b"x" * MEBIBYTE, more=True)
     with pytest.raises(NoMemoryLeftError):
-        await second.read()
-    assert await first.read() == b"x" * MEBIBYTE
+        await second.read(10)
+    assert await first.read(10) == b"x" * MEBIBYTE
     first.drop()
     second.drop()
     assert memory.left == MEBIBYTE
     third.add(b"x" * MEBIBYTE, more=False)
-    assert len(await third.read()) == MEBIBYTE
+    assert len(await third.read(10)) == MEBIBYTE
 
 
 async def test_a_small_body_does_not_count_toward_the_shared_memory() -> None:
     body = a_body(BodyMemory(0))
     body.add(b"x" * FREE_BYTES, more=False)
-    assert len(await body.read()) == FREE_BYTES
+    assert len(await body.read(10)) == FREE_BYTES
 
 
 async def test_a_body_that_exceeds_the_limit_gives_its_memory_back() -> None:
@@ -113,7 +163,7 @@ async def test_a_body_that_exceeds_the_limit_gives_its_memory_back() -> None:
     body.add(b"x", more=True)
     assert memory.left == MEBIBYTE
     with pytest.raises(TooLargeError):
-        await body.read()
+        await body.read(10)
 
 
 async def test_dropping_a_body_ends_at_a_limit() -> None:

@@ -8,11 +8,11 @@ import httpx
 import pytest
 import trio
 import trio.testing
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 from quart_trio import QuartTrio
 
 from reminderd.web.server import PortUnavailableError, bind, serve
-from tests.support.web_server import PATH, PAYLOAD, WebServer, a_web_server, read_answer, read_to_the_end
+from tests.support.web_server import PATH, PAYLOAD, WebServer, a_web_server, read_answer, read_to_the_end, read_until
 
 UPGRADE = (
     "Connection: upgrade",
@@ -239,3 +239,80 @@ async def test_an_unread_body_frees_its_connection_afterward(*, hangs_up: bool) 
         await second.send_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         assert (await read_to_the_end(second)).startswith(b"HTTP/1.1 404")
         await second.aclose()
+
+
+@asynccontextmanager
+async def a_server_of(app: ASGIFramework) -> AsyncIterator[int]:
+    """Serve an app; yields the port."""
+    stopping, listener = trio.Event(), bind("127.0.0.1", 0)
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(serve, app, listener, shutdown_trigger=stopping.wait))
+            yield listener.getsockname()[1]
+            stopping.set()
+
+
+async def test_an_answer_that_the_kernel_takes_only_in_pieces_arrives_whole() -> None:
+    pieces = [bytes([number]) * 1_000_000 for number in range(20)]
+
+    async def app(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        length = b"%d" % sum(map(len, pieces))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async with a_server_of(app) as port, await trio.open_tcp_stream("127.0.0.1", port) as client:
+        await client.send_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        await trio.testing.wait_all_tasks_blocked(0.05)  # the server waits for the client to receive
+        answer = await read_to_the_end(client)
+    assert answer.partition(b"\r\n\r\n")[2] == b"".join(pieces)
+
+
+async def test_requests_that_arrive_together_are_answered_in_their_order() -> None:
+    async def app(scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        assert scope["type"] == "http"
+        await trio.sleep(0.01 if scope["path"] == "/slow" else 0)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+        await send({"type": "http.response.body", "body": scope["path"].encode(), "more_body": False})
+
+    async with a_server_of(app) as port, await trio.open_tcp_stream("127.0.0.1", port) as client:
+        await client.send_all(
+            b"".join(b"GET %b HTTP/1.1\r\nHost: test\r\n\r\n" % path for path in (b"/slow", b"/fast", b"/last"))
+        )
+        answers = await read_until(client, lambda received: received.endswith(b"/last"))
+    assert [one[-5:] for one in answers.split(b"HTTP/1.1 200")[1:]] == [b"/slow", b"/fast", b"/last"]
+
+
+async def test_an_app_notices_that_its_client_hangs_up_after_a_whole_request() -> None:
+    noticed, begun = trio.Event(), trio.Event()
+
+    async def app(_scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        assert (await receive())["type"] == "http.request"
+        begun.set()
+        assert (await receive())["type"] == "http.disconnect"
+        noticed.set()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async with a_server_of(app) as port:
+        client = await trio.open_tcp_stream("127.0.0.1", port)
+        await client.send_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        await begun.wait()
+        await client.aclose()
+        await noticed.wait()
+
+
+async def test_what_follows_an_answer_is_carried_out_although_the_connection_is_closed() -> None:
+    carried_out = trio.Event()
+
+    async def app(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await trio.lowlevel.checkpoint()
+        carried_out.set()
+
+    async with a_server_of(app) as port, await trio.open_tcp_stream("127.0.0.1", port) as client:
+        await client.send_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        await carried_out.wait()
+        assert (await read_to_the_end(client)).startswith(b"HTTP/1.1 200")

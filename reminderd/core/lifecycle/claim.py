@@ -5,8 +5,9 @@ from typing import Final
 
 from attrs import frozen
 
+from reminderd.core.lifecycle.address import is_ours
 from reminderd.core.lifecycle.bundle import bundle_for, spoken_together
-from reminderd.core.lifecycle.reconcile import Witness, is_ours, key_holds
+from reminderd.core.lifecycle.reconcile import Witness, key_holds
 from reminderd.core.lifecycle.replan import waits_for_plan, why_void
 from reminderd.core.lifecycle.transition import (
     Action,

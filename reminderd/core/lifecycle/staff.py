@@ -1,6 +1,5 @@
 """What people do by hand: cancel, accept a new number, call manually, have called again, restore a backup."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -23,17 +22,9 @@ from reminderd.core.phone import is_e164
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import unfit, zone_of
 from reminderd.core.rules import Rules
-from reminderd.core.sentences import Part, Sentence, text_of
+from reminderd.core.sentences import NotAllowedError, Part, Sentence
 
 _RESPONSES: Final = frozenset(Response)
-
-
-class NotAllowedError(Exception):
-    """The reminder's state does not allow this; `sentence` has the reason and, if it helps, until when."""
-
-    def __init__(self, text: str, values: Mapping[str, Part] | None = None) -> None:
-        self.sentence = Sentence(text, values or {})
-        super().__init__(text_of(self.sentence, str))
 
 
 def cancelled(

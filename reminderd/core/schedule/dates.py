@@ -17,7 +17,7 @@ from babel import Locale
 FIRST_YEAR, LAST_YEAR = 1971, 2999  # what the database accepts, with a day to spare for time zones
 EXPECTED: Final = "expected YYYY-MM-DD HH:MM in local time, or with an offset"
 
-_DAY: Final = timedelta(days=1)
+DAY: Final = timedelta(days=1)
 _NOON: Final = timedelta(hours=12)
 _LONGEST_SLOT: Final = timedelta(hours=3)
 """Of one that is written by a clock of twelve hours, like 12:30-01:00."""
@@ -83,7 +83,7 @@ def day_of(text: str, today: date) -> date:
     Raises:
         ValueError: it is none, or the database has no such year; the message says what is expected.
     """
-    known = {"yesterday": today - _DAY, "today": today, "tomorrow": today + _DAY}
+    known = {"yesterday": today - DAY, "today": today, "tomorrow": today + DAY}
     if text in known:
         return known[text]
     try:
@@ -282,3 +282,8 @@ def _folded(text: str) -> str:
     """Return a text without case, accents and the dot of an abbreviation."""
     plain = unicodedata.normalize("NFKD", text.casefold())
     return "".join(character for character in plain if not unicodedata.combining(character)).strip(". ")
+
+
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """Return when a day of the clinic begins."""
+    return datetime.combine(day, time.min, tzinfo=zone)

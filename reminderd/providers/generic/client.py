@@ -21,15 +21,7 @@ from reminderd.core.answers import (
     Report,
     Unclear,
 )
-from reminderd.providers.base import (
-    ClientOptions,
-    InvalidPayloadError,
-    Placement,
-    Recorder,
-    Route,
-    Webhook,
-    json_object,
-)
+from reminderd.providers.base import InvalidPayloadError, Placement, Recorder, Route, Webhook, json_object
 from reminderd.providers.generic.webhooks import Verifier, read_report, routes
 from reminderd.providers.http import (
     HttpClient,
@@ -41,6 +33,7 @@ from reminderd.providers.http import (
     reason,
     retry_after,
 )
+from reminderd.providers.settings import ClientOptions
 
 _CLOCK: Final = SystemClock()
 _NO_LOOK_UP: Final = NoAnswer("this provider has no look-up")

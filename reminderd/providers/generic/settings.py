@@ -4,14 +4,17 @@ from base64 import b64encode
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from secrets import token_bytes, token_urlsafe
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from attrs import field, frozen
 
 from reminderd import validators
 from reminderd.core.answers import Capabilities
 from reminderd.keys import choice, file_path, missing_secret, positive, secret, switch, url
-from reminderd.providers.base import CheckError, ClientOptions, Probe, ProviderClient, ProviderSettings
+from reminderd.providers.settings import CheckError, ClientOptions, Probe, ProviderSettings
+
+if TYPE_CHECKING:
+    from reminderd.providers.base import ProviderClient
 
 _YEAR: Final = 365 * 86_400
 _SANDBOX_KEY_LIFETIME: Final = timedelta(hours=23)
@@ -70,7 +73,7 @@ class GenericSettings(ProviderSettings):
             return "[web].public_base_url is not set: with it, this prints the webhook URL to set at the provider"
         return f"set at the provider, for its webhooks: {public_base_url}/webhooks/call-status"
 
-    def client(self, options: ClientOptions) -> ProviderClient:
+    def client(self, options: ClientOptions) -> "ProviderClient":
         """Return the client."""
         # Only here: reading the configuration needs no HTTP client.
         from reminderd.providers.generic.client import GenericProvider  # noqa: PLC0415
@@ -110,7 +113,7 @@ class SandboxSettings(ProviderSettings):
         """Return that there is nothing to set."""
         return "all calls are simulated, and no phone rings: [provider] names the one that calls patients"
 
-    def client(self, options: ClientOptions) -> ProviderClient:
+    def client(self, options: ClientOptions) -> "ProviderClient":
         """Return the client."""
         from reminderd.providers.generic.client import GenericProvider  # noqa: PLC0415 - as in `GenericSettings`
         from reminderd.providers.generic.webhooks import standard_webhooks  # noqa: PLC0415

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from reminderd.keys import choice, file_path, key, missing_secret, phone_number, secret, url, whole
-from reminderd.providers.base import CheckError, ClientOptions, Probe, ProviderClient, ProviderSettings
+from reminderd.providers.settings import CheckError, ClientOptions, Probe, ProviderSettings
+
+if TYPE_CHECKING:
+    from reminderd.providers.base import ProviderClient
 
 _ACCOUNT_SID: Final = re.compile("AC[0-9a-fA-F]{32}")
 
@@ -85,7 +88,7 @@ class TwilioSettings(ProviderSettings):
         """Return what the admin must set at the provider."""
         return f"nothing must be set at Twilio; it sends webhooks to {public_base_url}/webhooks/twilio/…"
 
-    def client(self, options: ClientOptions) -> ProviderClient:
+    def client(self, options: ClientOptions) -> "ProviderClient":
         """Return the client."""
         # Only here: reading the configuration needs no HTTP client.
         from reminderd.providers.twilio.client import CallSettings, TwilioProvider  # noqa: PLC0415

@@ -33,7 +33,6 @@ from reminderd.providers.base import (
     ID_LIMIT,
     STATUS_LIMIT,
     InvalidPayloadError,
-    Probe,
     Recorder,
     Reply,
     Route,
@@ -41,6 +40,7 @@ from reminderd.providers.base import (
     Webhook,
     usable,
 )
+from reminderd.providers.settings import Probe
 from reminderd.providers.twilio.voice_api import moment, whole_number
 
 Parameters: TypeAlias = Iterable[tuple[str, str]]

@@ -19,8 +19,9 @@ from reminderd.store.sqlite.driver import (
     translated,
     wait_ourselves,
 )
-from reminderd.store.sqlite.opening import open_connection, open_to_count, tidy
+from reminderd.store.sqlite.opening import open_connection, open_to_count
 from reminderd.store.sqlite.trio_sqlite import TrioConnection, open_on_trio
+from reminderd.store.sqlite.upkeep import tidy
 from reminderd.store.threads import Runner
 
 LOOK_FOR_COMMITS: Final = 0.25

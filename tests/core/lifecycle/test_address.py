@@ -5,7 +5,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Capabilities
-from reminderd.core.lifecycle.reconcile import is_failing, never_asked
+from reminderd.core.lifecycle.address import is_failing, never_asked
 from reminderd.core.model import Call, CallState
 from reminderd.core.rules import Rules
 from tests.support.builders import MINUTE, NOW, SECOND, a_call, able

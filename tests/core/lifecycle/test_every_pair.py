@@ -11,11 +11,12 @@ from attrs import evolve
 from reminderd.core.answers import Accepted, AccountRefused, Capabilities, NotFound, NotPlaced, Refused, Unclear
 from reminderd.core.lifecycle.keypress import Key, answered_by_patient, key_pressed, unspoken
 from reminderd.core.lifecycle.reconcile import not_found
-from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled, done, restored
+from reminderd.core.lifecycle.staff import called_again, cancelled, done, restored
 from reminderd.core.lifecycle.transition import ActionKind, Ledger
 from reminderd.core.model import TERMINAL, Call, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.script.prompts import Question
+from reminderd.core.sentences import NotAllowedError
 from tests.support.builders import (
     BOTH,
     DAY,

@@ -25,6 +25,7 @@ from reminderd.core.model import Appointment, AppointmentStatus, CallState, Resp
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Question
+from reminderd.core.sentences import NotAllowedError
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, an_appointment, planning, rules_with
 from tests.support.builders import DAY, HOUR, MINUTE, NOW, a_call, a_member, claimed, hours
 
@@ -263,7 +264,7 @@ def test_no_call_starts_after_its_appointment_whatever_its_limit_is() -> None:
     assert limit_of(reminder, evolve(TWICE, max_lateness=9 * DAY)) == AT
     assert limit_of(evolve(reminder, again_until=AT + DAY), TWICE) == AT
     failed = ledger.put(evolve(reminder, status=Status.FAILED, end_code=EndCode.NOT_ANSWERED, wake_at=None))
-    with pytest.raises(staff.NotAllowedError, match="its appointment is over"):
+    with pytest.raises(NotAllowedError, match="its appointment is over"):
         staff.called_again(failed, failed.reminders["n2"], rules=TWICE, now=AT)
 
 
@@ -471,7 +472,7 @@ def test_an_accepted_number_is_accepted_for_all_reminders_of_the_appointment() -
 def test_a_void_reminder_is_not_called_again() -> None:
     ledger, appointment = booked()
     after = planned(ledger, evolve(appointment, at=AT + DAY), ids=("m1", "m2")).ledger
-    with pytest.raises(staff.NotAllowedError, match="its appointment was moved"):
+    with pytest.raises(NotAllowedError, match="its appointment was moved"):
         staff.called_again(after, after.reminders["n1"], rules=TWICE, now=NOW)
 
 

@@ -4,19 +4,12 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.lifecycle.staff import (
-    NotAllowedError,
-    accepted,
-    called_again,
-    cancelled,
-    done,
-    opt_out_allowed,
-    withdrawn,
-)
+from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, done, opt_out_allowed, withdrawn
 from reminderd.core.lifecycle.transition import Ledger, Transition, limit_of
 from reminderd.core.model import CallOutcome, CallState, Reminder, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Limits
+from reminderd.core.sentences import NotAllowedError
 from tests.support.builders import (
     DAY,
     HOUR,

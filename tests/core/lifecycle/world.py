@@ -32,7 +32,7 @@ from reminderd.core.lifecycle.claim import Draft, claim_reminder
 from reminderd.core.lifecycle.keypress import Key, answered_by_patient, key_pressed
 from reminderd.core.lifecycle.reconcile import Room, Witness, claim_call, not_found
 from reminderd.core.lifecycle.report import call_of, reported
-from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled, restored
+from reminderd.core.lifecycle.staff import called_again, cancelled, restored
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Transition, limit_of
 from reminderd.core.model import TERMINAL, UNNUMBERED, Call, Member, Reminder, Status, digest
 from reminderd.core.outcomes import reached_anybody
@@ -40,6 +40,7 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Backoff, Limits, Rules
 from reminderd.core.schedule.calling_hours import CallingHours, Span
 from reminderd.core.script.prompts import Question
+from reminderd.core.sentences import NotAllowedError
 
 STEP: Final = timedelta(minutes=36)
 START: Final = datetime(2026, 3, 2, tzinfo=UTC)
