@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import cattrs
 import click
 from attrs import asdict
 
@@ -35,6 +36,9 @@ from reminderd.validators import shown_host
 
 PATIENCE: Final = 5.0
 """Seconds that its answer may take."""
+
+_converter: Final = cattrs.Converter()
+_converter.register_structure_hook(datetime, lambda text, _type: datetime.fromisoformat(text))
 
 
 @click.command()
@@ -110,36 +114,16 @@ def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
     place = url if shown_host(web.host) == web.host else f"the configured host, port {web.port}"
     try:
         answer = httpx.get(url, timeout=patience, trust_env=False)
-        return _report_in(answer.raise_for_status().json())
+        document: dict[str, Any] = answer.raise_for_status().json()
+        return _converter.structure(document, DaemonReport)
     except httpx.HTTPStatusError as error:
         return f"what answers at {place} is not this version of reminderd: HTTP {error.response.status_code}"
     except httpx.TimeoutException:
         return f"the daemon does not answer at {place} within {patience:g} s"
     except httpx.TransportError as error:
         return f"the daemon does not answer at {place}: {str(error).rpartition('] ')[2]}"  # without "[Errno 111] "
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, cattrs.BaseValidationError):
         return f"what answers at {place} is not this version of reminderd"
-
-
-def _report_in(document: dict[str, Any]) -> DaemonReport:
-    """Return what a daemon reports in JSON.
-
-    Raises:
-        KeyError, TypeError, ValueError: it is no report, or another version's.
-    """
-    return DaemonReport(
-        version=document["version"],
-        started_at=datetime.fromisoformat(document["started_at"]),
-        provider=document["provider"],
-        parts=dict(document["parts"]),
-        last_poll=_moment(document["last_poll"]),
-        last_webhook=_moment(document["last_webhook"]),
-        database_id=document["database_id"],
-    )
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
 
 
 def another(config: Config) -> str:

@@ -6,11 +6,13 @@ TOML has types, and in the environment everything is text; nothing is guessed. A
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args, get_origin
 
 from attrs import Attribute, evolve, fields, frozen, has
+from cattrs import AttributeValidationNote, ClassValidationError, Converter, ForbiddenExtraKeysError
+from cattrs.gen import make_dict_structure_fn, override
 
 from reminderd.config.schema import Config, MessagesConfig, ProviderConfig, provider_section
 from reminderd.keys import DERIVED, EXPECTED, MARK, PHONE, SECRET, SECTIONS, KeyPath, attribute_of, name_of
@@ -112,10 +114,14 @@ class StructureError:
 
 def structured(tree: dict[str, Any]) -> tuple[Config, list[StructureError]]:
     """Return the configuration and all errors in it; with errors, it is the default one."""
+    converter = Converter()
+    converter.register_structure_hook_factory(has, _maker)
     whole, found = _with_languages(tree)
-    wrong: list[StructureError] = []
-    config: Config = _section(Config, whole, (), wrong)
-    found += [evolve(one, path=_as_written(one.path)) for one in wrong]
+    config = Config()
+    try:
+        config = converter.structure(whole, Config)
+    except ClassValidationError as error:
+        found += [evolve(one, path=_as_written(one.path)) for one in _errors(error, (), whole)]
     return Config() if found else config, found
 
 
@@ -151,65 +157,84 @@ def _as_written(path: KeyPath) -> KeyPath:
     return (path[0], *path[2:]) if path[:2] == _LANGUAGES and len(path) > len(_LANGUAGES) else path
 
 
-def _section(kind: type, tree: dict[str, Any], path: KeyPath, wrong: list[StructureError]) -> Any:  # noqa: ANN401
-    """Return the section at `path`, with the default of each key that is not set or wrong. Errors go to `wrong`."""
-    values: dict[str, Any] = {}
-    known = {name_of(attribute.name): attribute for attribute in members(kind)}
-    for name, attribute in known.items():
-        if name not in tree:
-            continue
-        here, written_value, inner = (*path, name), tree[name], section_of(attribute)
-        try:
-            if inner is not None:
-                values[attribute.name] = _section(inner, written_value, here, wrong)
-            elif attribute.metadata[SECTIONS] is not None:
-                values[attribute.name] = _sections(attribute, written_value, here, wrong)
-            else:
-                values[attribute.name] = _value(attribute, written_value)
-        except ValueError as error:
-            wrong.append(StructureError(here, str(error)))
-    for name in sorted(tree.keys() - known.keys()):
-        is_section = isinstance(tree[name], dict) or _is_list_of_sections(tree[name])
-        wrong.append((_unknown_section if is_section else _unknown_key)((*path, name), kind))
-    return kind(**values)
+def _maker(section: type, converter: Converter) -> Callable[[Mapping[str, Any], Any], Any]:
+    """Return what makes a section.
 
-
-def _value(attribute: "Attribute[Any]", value: object) -> object:
-    """Return the value of one key.
-
-    Raises:
-        ValueError: It is of another type, or the key's validator rejects it.
+    It is asked for when such a section is met: to write and compile it takes as long as to make a class, and a file has
+    few of all sections.
     """
-    coerced = _coerced(value, attribute.type)
-    if coerced is None:
-        raise ValueError(f"{_type_error(value, attribute.type)}; expected {attribute.metadata[EXPECTED]}")
-    _validate(attribute, coerced)
-    return coerced
+    overrides: dict[str, Any] = {attribute.name: override(omit=True) for attribute in fields(section)}
+    for attribute in members(section):
+        inner = section_of(attribute)
+        if attribute.metadata.get(SECTIONS) is not None:
+            read = _reader_of_sections(attribute, converter)
+        elif inner is None:
+            read = _reader(attribute)
+        else:
+            read = _reader_of_section(inner, converter)
+        overrides[attribute.name] = override(struct_hook=read, rename=name_of(attribute.name))
+    return make_dict_structure_fn(section, converter, _cattrs_forbid_extra_keys=True, **overrides)
 
 
-def _sections(
-    attribute: "Attribute[Any]", value: object, path: KeyPath, wrong: list[StructureError]
-) -> Mapping[str, Any]:
-    """Return sections of one kind whose names are the clinic's.
-
-    Raises:
-        ValueError: They are no sections, or the key's validator rejects one of their names.
-    """
-    if not isinstance(value, dict) or not all(isinstance(section, dict) for section in value.values()):
-        mistake = "contains something other than sections" if isinstance(value, dict) else "is not a section"
-        raise ValueError(f"{mistake}; expected {attribute.metadata[EXPECTED]}")
-    before = len(wrong)
-    found = {
-        name: _section(attribute.metadata[SECTIONS], section, (*path, name), wrong) for name, section in value.items()
-    }
-    if len(wrong) == before:
-        _validate(attribute, found)
-    return MappingProxyType(found)
+def _reader_of_section(section: type, converter: Converter) -> Callable[[object, object], object]:
+    """Return what reads a section inside another."""
+    return lambda value, _type: converter.structure(value, section)
 
 
-def _validate(attribute: "Attribute[Any]", value: object) -> None:
-    if attribute.validator is not None:
-        attribute.validator(None, attribute, value)
+def _reader(attribute: "Attribute[Any]") -> Callable[[object, object], object]:
+    """Return what reads one key; it runs the key's validator, so that all errors of a section are found at once."""
+
+    def read(value: object, _type: object) -> object:
+        coerced = _coerced(value, attribute.type)
+        if coerced is None:
+            raise ValueError(f"{_type_error(value, attribute.type)}; expected {attribute.metadata[EXPECTED]}")
+        if attribute.validator is not None:
+            attribute.validator(None, attribute, coerced)
+        return coerced
+
+    return read
+
+
+def _reader_of_sections(attribute: "Attribute[Any]", converter: Converter) -> Callable[[object, object], object]:
+    """Return what reads sections of one kind whose names are the clinic's."""
+    kind = attribute.metadata[SECTIONS]
+
+    def read(value: object, _type: object) -> object:
+        if not isinstance(value, dict) or not all(isinstance(section, dict) for section in value.values()):
+            mistake = "contains something other than sections" if isinstance(value, dict) else "is not a section"
+            raise ValueError(f"{mistake}; expected {attribute.metadata[EXPECTED]}")
+        found, wrong = {}, []
+        for name, section in value.items():
+            try:
+                found[name] = converter.structure(section, kind)
+            except ClassValidationError as error:
+                error.add_note(AttributeValidationNote("", name, kind))  # where `_errors` finds the section's name
+                wrong.append(error)
+        if wrong:
+            raise ClassValidationError("", wrong, kind)
+        if attribute.validator is not None:
+            attribute.validator(None, attribute, found)
+        return MappingProxyType(found)
+
+    return read
+
+
+def _errors(error: ClassValidationError, path: KeyPath, tree: dict[str, Any]) -> Iterator[StructureError]:
+    """Yield all errors in the section at `path`, which `tree` is as it was written, and in the sections inside it."""
+    of_keys, of_the_section = error.group_exceptions()
+    for inner, note in of_keys:
+        name = name_of(note.name)
+        here = (*path, name)
+        if isinstance(inner, ClassValidationError):
+            yield from _errors(inner, here, tree[name])
+        else:
+            yield StructureError(here, str(inner))
+    for inner in of_the_section:
+        if not isinstance(inner, ForbiddenExtraKeysError):
+            raise inner
+        for name in sorted(inner.extra_fields):
+            is_section = isinstance(tree[name], dict) or _is_list_of_sections(tree[name])
+            yield (_unknown_section if is_section else _unknown_key)((*path, name), inner.cl)
 
 
 def _is_list_of_sections(value: object) -> bool:

@@ -11,7 +11,7 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.core.lifecycle.reconcile import Witness
-from reminderd.core.lifecycle.transition import Transition
+from reminderd.core.lifecycle.transition import Action, Transition
 from reminderd.core.rules import Backoff, Rules
 from reminderd.engine.breaker import Breaker
 from reminderd.instruments import Instruments
@@ -79,7 +79,9 @@ class Memory:
     held: set[str] = field(factory=set, init=False)
     """The lease tokens of the actions in flight."""
     freed: trio.Event = field(factory=trio.Event, init=False)
-    """Set when an action has ended; replaced by the loop before it waits."""
+    """Set when a line or a checker is free again; replaced by the loop before it waits."""
+    _taken: dict[str, trio.CapacityLimiter] = field(factory=dict, init=False)
+    """What each action in flight takes up, by its lease token."""
     sightings: Sightings = field(factory=Sightings, init=False)
     quiet_until: float = field(default=-math.inf, init=False)
     """Until when on the monotonic clock nobody is called after a restore."""
@@ -103,6 +105,25 @@ class Memory:
     def free_checkers(self) -> int:
         """Return how many more look-ups may be in flight."""
         return max(0, int(self.checkers.available_tokens))
+
+    def begin(self, action: Action) -> None:
+        """Take up a line, or a checker, and hold the lease."""
+        limiter = self.lines if action.kind.is_request else self.checkers
+        limiter.acquire_on_behalf_of_nowait(action.token)
+        self._taken[action.token] = limiter
+        self.held.add(action.token)
+
+    def free_line(self, action: Action) -> None:
+        """Free what an action has taken up: its request is over, though the answer may have to be recorded yet."""
+        limiter = self._taken.pop(action.token, None)
+        if limiter is not None:
+            limiter.release_on_behalf_of(action.token)
+            self.freed.set()
+
+    def end(self, action: Action) -> None:
+        """Forget an action: all that came of it is recorded."""
+        self.free_line(action)
+        self.held.discard(action.token)
 
     def adjust(self, *, dialers: int, backoff: Backoff) -> None:
         """Apply what a configuration sets; only while no loop is claiming, which counts on the free lines."""

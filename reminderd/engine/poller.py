@@ -227,16 +227,12 @@ class Poller:
             action = transition.action
             if action is None:
                 continue
-            limiter = self.memory.lines if action.kind.is_request else self.memory.checkers
-            limiter.acquire_on_behalf_of_nowait(action.token)
-            self.memory.held.add(action.token)
+            self.memory.begin(action)
             if action.kind.is_request:
                 self.memory.breaker.sends(action.call.id)
-                nursery.start_soon(
-                    self._act, action, limiter, partial(self.dial, action, claimed_at, context=self.context)
-                )
+                nursery.start_soon(self._act, action, partial(self.dial, action, claimed_at, context=self.context))
             else:
-                nursery.start_soon(self._act, action, limiter, partial(self.check, action, context=self.context))
+                nursery.start_soon(self._act, action, partial(self.check, action, context=self.context))
 
     def _request_in(self, wakes: Wakes, monotonic: float) -> timedelta:
         """Return how long until a request that can't be sent now may be checked again; never zero."""
@@ -252,7 +248,7 @@ class Poller:
     def _pace(self, wakes: Wakes) -> Pace:
         return Pace(self.context.rules.request_spacing, wakes.last_request_at)
 
-    async def _act(self, action: Action, limiter: trio.CapacityLimiter, act: Callable[[], Awaitable[None]]) -> None:
+    async def _act(self, action: Action, act: Callable[[], Awaitable[None]]) -> None:
         """Carry out one action; a bug in it stops no other action, and the call's lease delays the repeat."""
         try:
             with logger.contextualize(reminder=action.call.reminder_id, call=action.call.id):
@@ -261,9 +257,7 @@ class Poller:
             ids = {"reminder": action.call.reminder_id, "call": action.call.id}
             logger.bind(**ids).exception(f"unexpected error: {action.kind}")
         finally:
-            self.memory.held.discard(action.token)
-            limiter.release_on_behalf_of(action.token)
-            self.memory.freed.set()
+            self.memory.end(action)
 
     async def _until_needed(self, wakes: Wakes, version: int) -> None:
         """Wait for the next row's time, a free line, another connection's commit, the interval's end or the stop."""

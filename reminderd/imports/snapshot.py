@@ -25,9 +25,9 @@ from reminderd.store.appointments import appointments_between, cancel_appointmen
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.reminders import Source, cancel, waiting_between
 
-_AT_ONCE: Final = 200
+_AT_ONCE: Final = 50
 """How many are cancelled in one transaction …"""
-_PAUSE: Final = 0.02
+_PAUSE: Final = 0.01
 """… and the seconds after it in which others can write."""
 
 _NO_REF: Final = ("ref:", "cells:", CUT)
@@ -91,23 +91,24 @@ class Snapshot:
             sleep(_PAUSE)
         return cancelled
 
-    def _waiting(self, connection: Connection, profile: str, now: datetime) -> list[Waiting]:
+    def _waiting(
+        self, connection: Connection, profile: str, now: datetime, *, among: Sequence[str] | None = None
+    ) -> list[Waiting]:
         start = max(self.start, now)
         if not self.are_appointments:
-            return waiting_between(connection, profile, start, self.end)
-        found = appointments_between(connection, profile, start, self.end)
+            return waiting_between(connection, profile, start, self.end, among=among)
+        found = appointments_between(connection, profile, start, self.end, among=among)
         return [Waiting(id=one.id, name=one.ref or one.id, at=one.at) for one in found]
 
     def _cancel(
         self, connection: Connection, now: datetime, *, some: Sequence[Waiting], rules: Rules, source: Source
     ) -> int:
-        ids = {one.id for one in self._waiting(connection, source.profile or "", now)}
-        still = [one.id for one in some if one.id in ids]
-        for each in still:
+        still = self._waiting(connection, source.profile or "", now, among=[one.id for one in some])
+        for one in still:
             if self.are_appointments:
-                cancel_appointment(connection, now, appointment_id=each, rules=rules, source=source)
+                cancel_appointment(connection, now, appointment_id=one.id, rules=rules, source=source)
             else:
-                cancel(connection, now, reminder_id=each, rules=rules, source=source)
+                cancel(connection, now, reminder_id=one.id, rules=rules, source=source)
         return len(still)
 
 

@@ -93,7 +93,6 @@ class HttpConnection:
 
     origin: Origin
     _stream: trio.abc.Stream
-    _socket: trio.socket.SocketType
     _protocol: h11.Connection = field(init=False)
     _takes_bytes: bool = field(default=True, init=False)
     _expires_at: float = field(default=0.0, init=False)
@@ -132,9 +131,17 @@ class HttpConnection:
                 exchange.is_complete = True
 
     async def _receive(self, exchange: Exchange) -> None:
-        received = await self._stream.receive_some(_CHUNK)
+        is_announced = True
+        try:
+            received = await self._stream.receive_some(_CHUNK)
+        except trio.BrokenResourceError as error:
+            if not isinstance(error.__cause__, ssl.SSLEOFError):
+                raise
+            received, is_announced = b"", False
         if not received and exchange.head is None:
             raise trio.BrokenResourceError("closed without an answer")
+        if not is_announced:  # anybody on the way may have cut it: it can't be the end of a body
+            raise trio.BrokenResourceError("closed in the middle of an answer")
         self._protocol.receive_data(bytes(received))
 
     def ready_again(self, keep: float) -> bool:
@@ -148,9 +155,26 @@ class HttpConnection:
         self._expires_at = trio.current_time() + keep
         return True
 
-    def is_stale(self) -> bool:
-        """Return whether it has waited for too long, or the other side has closed it meanwhile."""
-        return trio.current_time() > self._expires_at or self._socket.is_readable()
+    @property
+    def is_expired(self) -> bool:
+        """Return whether it has waited for too long."""
+        return trio.current_time() > self._expires_at
+
+    async def is_silent(self) -> bool:
+        """Return whether nothing has come since the last answer, neither the end nor what would be taken for an answer.
+
+        With TLS, the socket does not show what was decrypted, or waits to be: so the connection is read.
+        """
+        if isinstance(self._stream, trio.SocketStream):
+            return not self._stream.socket.is_readable()
+        try:
+            with trio.CancelScope(shield=True) as at_once:
+                at_once.deadline = trio.current_time()  # set only now: what has come is read before it is noticed
+                await self._stream.receive_some(1)
+                return False
+        except trio.BrokenResourceError:
+            return False
+        return True
 
     async def aclose(self) -> None:
         """Close it at once, without waiting for the other side."""
@@ -165,11 +189,11 @@ async def connect(origin: Origin, trust: ssl.SSLContext) -> HttpConnection:
     """
     stream = await trio.open_tcp_stream(origin.host, origin.port)
     if not origin.is_tls:
-        return HttpConnection(origin, stream, stream.socket)
-    encrypted = trio.SSLStream(stream, trust, server_hostname=origin.host, https_compatible=True)
+        return HttpConnection(origin, stream)
+    encrypted = trio.SSLStream(stream, trust, server_hostname=origin.host)
     try:
         await encrypted.do_handshake()
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
-    return HttpConnection(origin, encrypted, stream.socket)
+    return HttpConnection(origin, encrypted)

@@ -137,8 +137,9 @@ class HttpClient:
 
     async def aclose(self) -> None:
         """Close the connections that wait for another request; call it when no request is in flight."""
-        while self._idle:
-            await self._idle.pop().aclose()
+        with trio.CancelScope(shield=True):  # it takes no time
+            while self._idle:
+                await self._idle.pop().aclose()
 
     async def _carry(self, exchange: Exchange) -> str:
         """Return why there is no answer, or not the whole of it; empty: there is."""
@@ -147,7 +148,9 @@ class HttpClient:
             connection = await self._connection(exchange.target.origin)
             await connection.carry(exchange)
         except ERRORS as error:
-            stage = "could not connect" if connection is None else "connection lost" if exchange.is_sent else "not sent"
+            if connection is not None and not exchange.is_sent:  # the error repeats the header, which may be a key
+                return "not sent: HTTP does not allow the URL or one of the headers"
+            stage = "could not connect" if connection is None else "connection lost"
             return f"{stage}: {_innermost(error)}"[:_LONGEST_REASON]
         finally:
             if connection is not None:
@@ -157,7 +160,7 @@ class HttpClient:
     async def _connection(self, origin: Origin) -> HttpConnection:
         """Return an idle connection to this server, or a new one."""
         while (connection := self._pop_idle(origin)) is not None:
-            if not connection.is_stale():
+            if not connection.is_expired and await connection.is_silent():
                 return connection
             await connection.aclose()
         while len(self._idle) + self._places.borrowed_tokens > self._places.total_tokens:
@@ -175,7 +178,7 @@ class HttpClient:
             self._idle.append(connection)
         else:
             await connection.aclose()
-        while self._idle and self._idle[0].is_stale():
+        while self._idle and self._idle[0].is_expired:
             await self._idle.pop(0).aclose()
 
 
@@ -203,7 +206,8 @@ def _innermost(error: Exception) -> str:
             link = link.exceptions[0]
         message = str(link) or message
         link = link.__cause__ or link.__context__
-    return message or type(error).__name__
+    # h11 repeats what it can't read, and that may repeat what we have sent.
+    return message.partition(": bytearray(")[0] or type(error).__name__
 
 
 def acceptance(answer: HttpAnswer, *, id_field: str) -> Answer:

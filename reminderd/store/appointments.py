@@ -36,7 +36,17 @@ from reminderd.store.reminders import (
     look_alikes,
     with_warnings,
 )
-from reminderd.store.rows import APPOINTMENTS, REMINDERS, ROWS_A_STATEMENT, Act, audit, audit_all, in_list, to_ms
+from reminderd.store.rows import (
+    APPOINTMENTS,
+    REMINDERS,
+    ROWS_A_STATEMENT,
+    Act,
+    audit,
+    audit_all,
+    in_list,
+    rows_among,
+    to_ms,
+)
 from reminderd.store.settings import put_setting, setting
 
 PLANNED_AT_ONCE: Final = 50
@@ -46,7 +56,6 @@ _BY: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE COLUMN IN {{}
 _BETWEEN: Final = f"""
 SELECT {APPOINTMENTS.names} FROM appointments
  WHERE at >= :start AND at < :end AND status = 'booked' AND source = :source
- ORDER BY at, id
 """
 _LIST: Final = f"""
 SELECT {APPOINTMENTS.names} FROM appointments WHERE at >= :since AND at < :until ORDER BY at, id LIMIT :limit
@@ -72,10 +81,16 @@ def find_appointment(connection: Connection, id_or_ref: str) -> Appointment | No
     return None
 
 
-def appointments_between(connection: Connection, source: str, start: datetime, end: datetime) -> list[Appointment]:
-    """Return the booked appointments from `start` until before `end` that the files of an import profile named."""
+def appointments_between(
+    connection: Connection, source: str, start: datetime, end: datetime, *, among: Sequence[str] | None = None
+) -> list[Appointment]:
+    """Return the booked appointments from `start` until before `end` that the files of an import profile named.
+
+    For the arguments, see `reminders.waiting_between`.
+    """
     bounds = {"source": source, "start": to_ms(start), "end": to_ms(end)}
-    return [APPOINTMENTS.read(row) for row in connection.execute(_BETWEEN, bounds).fetchall()]
+    found = rows_among(connection, _BETWEEN, bounds, ids=among, order="at, id")
+    return [APPOINTMENTS.read(row) for row in found]
 
 
 def appointment_decisions(

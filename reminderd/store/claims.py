@@ -27,18 +27,19 @@ MOST_BUNDLED: Final = 500
 """How many other waiting reminders of a batch's numbers are read; the rest get separate calls."""
 
 # Rows that another program has locked are left out (`skip_locked`), and claimed after its transaction: otherwise one
-# that stays open would stop all calls.
+# that stays open would stop all calls. The limits are expressions: whenever a plain parameter is bound to one, SQLite
+# prepares the statement anew, which takes several times as long as to run it.
 _TAKE_CALLS: Final = f"""
 WITH due AS (
     SELECT id FROM call_logs
-     WHERE wake_at IS NOT NULL AND wake_at <= :now ORDER BY wake_at, id LIMIT :limit{{skip_locked}}
+     WHERE wake_at IS NOT NULL AND wake_at <= :now ORDER BY wake_at, id LIMIT :limit + 0{{skip_locked}}
 )
 UPDATE call_logs SET wake_at = :later WHERE id IN (SELECT id FROM due) RETURNING {CALLS.names}
 """
 _TAKE_REMINDERS: Final = f"""
 WITH due AS (
     SELECT id FROM reminders
-     WHERE wake_at IS NOT NULL AND wake_at <= :now{{but}} ORDER BY wake_at, id LIMIT :limit{{skip_locked}}
+     WHERE wake_at IS NOT NULL AND wake_at <= :now{{but}} ORDER BY wake_at, id LIMIT :limit + 0{{skip_locked}}
 )
 UPDATE reminders SET wake_at = :later WHERE id IN (SELECT id FROM due) RETURNING {REMINDERS.names}
 """
@@ -59,7 +60,7 @@ UPDATE reminders SET wake_at = :now WHERE id IN (SELECT id FROM ended)
 _WAITING: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
  WHERE status = 'scheduled' AND scheduled_at BETWEEN :since AND :until AND phone_number IN {{numbers}}
- ORDER BY scheduled_at, id LIMIT :limit{{skip_locked}}
+ ORDER BY scheduled_at, id LIMIT :limit + 0{{skip_locked}}
 """
 _WAKE: Final = """
 WITH woken AS (SELECT id FROM {table} WHERE {condition}{skip_locked})

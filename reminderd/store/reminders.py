@@ -43,7 +43,17 @@ from reminderd.store.queries import (
     reminder_with_id,
     reminder_with_ref,
 )
-from reminderd.store.rows import ROWS_A_STATEMENT, Act, audit, audit_all, from_ms, in_list, insert_rows, to_ms
+from reminderd.store.rows import (
+    ROWS_A_STATEMENT,
+    Act,
+    audit,
+    audit_all,
+    from_ms,
+    in_list,
+    insert_rows,
+    rows_among,
+    to_ms,
+)
 
 API: Final = "api"
 """The actor of requests over HTTP."""
@@ -77,7 +87,6 @@ _BETWEEN: Final = """
 SELECT id, ref, phone_number, message, scheduled_at FROM reminders
  WHERE scheduled_at >= :start AND scheduled_at < :end AND status = 'scheduled' AND source = :source
    AND appointment_id IS NULL
- ORDER BY scheduled_at, id
 """
 _NO_FORMER_NUMBER: Final = "UPDATE reminders SET former_number = NULL WHERE id = :id"
 _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
@@ -211,11 +220,21 @@ def put(
     return [decision for _, _, decision in decided]
 
 
-def waiting_between(connection: Connection, source: str, start: datetime, end: datetime) -> list[Waiting]:
-    """Return the reminders that wait from `start` until before `end`, and that the files of an import profile named."""
+def waiting_between(
+    connection: Connection, source: str, start: datetime, end: datetime, *, among: Sequence[str] | None = None
+) -> list[Waiting]:
+    """Return the reminders that wait from `start` until before `end`, and that the files of an import profile named.
+
+    Args:
+        connection: in a transaction.
+        source: the profile.
+        start: the first moment.
+        end: the moment after the last one.
+        among: only those with these ids, in no order; None: all, by their times.
+    """
     bounds = {"source": source, "start": to_ms(start), "end": to_ms(end)}
     found = []
-    for row in connection.execute(_BETWEEN, bounds).fetchall():
+    for row in rows_among(connection, _BETWEEN, bounds, ids=among, order="scheduled_at, id"):
         at = from_ms(row["scheduled_at"])
         same = ReminderRequest(phone_number=row["phone_number"], message=row["message"], scheduled_at=at)
         found.append(Waiting(id=row["id"], name=row["ref"] or same.own_id, at=at))

@@ -3,7 +3,7 @@
 Only this module handles milliseconds and flags as integers. It also records acts.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Flag, StrEnum, auto
 from functools import cached_property, lru_cache
@@ -44,13 +44,27 @@ def to_ms(moment: datetime) -> int:
 
 def from_ms(milliseconds: int) -> datetime:
     """Return the UTC moment of Unix milliseconds, bounded to the years 1900 to 9000."""
-    return _EPOCH + min(max(milliseconds, _EARLIEST_MS), _LATEST_MS) * _MILLISECOND
+    if not _EARLIEST_MS <= milliseconds <= _LATEST_MS:
+        milliseconds = min(max(milliseconds, _EARLIEST_MS), _LATEST_MS)
+    return _EPOCH + milliseconds * _MILLISECOND
 
 
 def in_list(name: str, values: Iterable[str]) -> tuple[str, dict[str, str]]:
     """Return the text of an SQL list of named parameters, and the parameters; `(NULL)` if there is none."""
     parameters = {f"{name}{place}": value for place, value in enumerate(values)}
     return f"({', '.join(f':{one}' for one in parameters) or 'NULL'})", parameters
+
+
+def rows_among(
+    connection: Connection, statement: str, parameters: Mapping[str, object], *, ids: Sequence[str] | None, order: str
+) -> Iterator[Row]:
+    """Yield the rows of a SELECT that ends with its conditions: those with these ids; if that is None, all in order."""
+    if ids is None:
+        yield from connection.execute(f"{statement} ORDER BY {order}", parameters).fetchall()
+        return
+    for start in range(0, len(ids), ROWS_A_STATEMENT):
+        listed, names = in_list("id", ids[start : start + ROWS_A_STATEMENT])
+        yield from connection.execute(f"{statement} AND id IN {listed}", {**parameters, **names}).fetchall()
 
 
 def sql_list(codes: Iterable[StrEnum]) -> str:

@@ -97,6 +97,27 @@ async def test_a_reload_to_fewer_lines_waits_for_the_current_claim(
         assert len(slow.placed) == 4
 
 
+async def test_a_line_is_free_for_the_next_request_while_an_answer_is_recorded(
+    target: Target, slow: FakeProvider, answer_now: trio.Event
+) -> None:
+    """And its lease is kept until then."""
+    threads = WritesThatWait()
+    async with an_engine(target, HandClock(), slow, dialers=1, runner=threads) as engine:
+        await engine.insert("r1")
+        await slow.asked(1)
+        await engine.insert("r2")
+        memory = engine.poller.memory
+        assert memory.free_lines == 0
+        threads.waiting, threads.held = trio.Event(), trio.Event()
+        answer_now.set()
+        await threads.waiting.wait()
+        assert memory.free_lines == 1
+        assert len(memory.held) == 1
+        threads.held.set()
+        await engine.until_all(2, "status = 'processing'")
+        assert slow.most_in_flight == 1
+
+
 async def test_a_lease_of_a_request_in_flight_is_kept_after_a_reload(
     target: Target, slow: FakeProvider, answer_now: trio.Event
 ) -> None:

@@ -108,12 +108,13 @@ async def test_the_rules_of_planning_are_compared_once_the_database_is_available
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried, compared = trio.Event(), trio.Event()
+    in_trio = partial(trio.from_thread.run_sync, trio_token=trio.lowlevel.current_trio_token())
 
     def unavailable_once(connection: Connection, now: datetime, *, digest: str) -> bool:
         if not tried.is_set():
-            trio.from_thread.run_sync(tried.set)
+            in_trio(tried.set)
             raise StoreUnavailableError("locked by another program")
-        trio.from_thread.run_sync(compared.set)
+        in_trio(compared.set)
         return plan_anew(connection, now, digest=digest)
 
     monkeypatch.setattr(poller, "plan_anew", unavailable_once)

@@ -254,6 +254,8 @@ def test_the_appointments_of_a_profile_are_those_that_its_files_named(store: Sto
     between = partial(appointments_between, store.connection, "nightly")
     assert sorted(one.ref or "" for one in between(NOW, AT + DAY)) == ["A-1", "A-2", "A-4"]
     assert sorted(one.ref or "" for one in between(AT, AT + HOUR)) == ["A-1", "A-4"]
+    among = [one.id for one in between(NOW, AT + DAY) if one.ref != "A-4"]
+    assert [one.ref for one in between(AT, AT + HOUR, among=[*among, found(store, "A-3").id])] == ["A-1"]
     asked = [AppointmentCancellation(ref="A-1")]
     store.write(partial(call_off_appointments, asked=asked, rules=TWICE, source=FILE))
     assert [one.ref for one in between(AT, AT + HOUR)] == ["A-4"]

@@ -1,6 +1,6 @@
 """The lists of staff are read by an index, however many reminders there are: the engine says how it reads them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,9 +9,11 @@ import pytest
 from reminderd.core.model import Status
 from reminderd.databases import Target
 from reminderd.store import personal_data
+from reminderd.store.appointments import appointments_between
 from reminderd.store.opt_outs import page_of_opt_outs
 from reminderd.store.personal_data import Place, purge_batch
 from reminderd.store.queries import NEEDS_HUMAN, ListPlace, Wanted, ids_named, list_reminders, news
+from reminderd.store.reminders import waiting_between
 from tests.support.builders import NOW
 from tests.support.plans import plans
 from tests.support.store import Store, a_store
@@ -82,6 +84,19 @@ def test_a_list_of_some_reminders_reads_no_others(large: Store, more: dict[str, 
     for plan in plans(large, lambda: list_reminders(large.connection, wanted=wanted, limit=50)):
         read = {step.index for step in plan.steps if step.table == "reminders"}
         assert read == {"reminders_pkey"}, plan
+
+
+@pytest.mark.parametrize("between", [waiting_between, appointments_between])
+def test_those_of_a_snapshot_that_still_wait_are_looked_up_by_their_ids(
+    large: Store, between: Callable[..., object]
+) -> None:
+    def read() -> object:
+        return between(
+            large.connection, "nightly", NOW - timedelta(days=1), NOW + timedelta(days=9), among=["r1", "r2"]
+        )
+
+    [plan] = plans(large, read)
+    assert plan.is_by_size or {step.index for step in plan.steps} <= {"reminders_pkey", "appointments_pkey"}, plan
 
 
 def test_a_name_is_looked_up_in_the_indexes_of_all_names(large: Store) -> None:

@@ -13,9 +13,17 @@ import trustme
 
 @asynccontextmanager
 async def encrypted(
-    url: str, authority: trustme.CA, *, since: datetime | None = None, until: datetime | None = None
+    url: str,
+    authority: trustme.CA,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    announces_end: bool = False,
 ) -> AsyncIterator[str]:
-    """Serve the server at `url` under an https URL, passing its bytes on unchanged."""
+    """Serve the server at `url` under an https URL, passing its bytes on unchanged.
+
+    As many servers do, it closes a connection without TLS's own announcement, unless `announces_end`.
+    """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost", not_before=since, not_after=until).configure_cert(context)
     # What an older TLS does the same way: a client that refuses the certificate says so within the handshake.
@@ -24,7 +32,7 @@ async def encrypted(
     assert behind.hostname is not None
     assert behind.port is not None
     (plain,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    listener = trio.SSLListener(plain, context, https_compatible=True)
+    listener = trio.SSLListener(plain, context, https_compatible=not announces_end)
     port = plain.socket.getsockname()[1]
     serve = partial(_relay, host=behind.hostname, port=behind.port)
     async with trio.open_nursery() as nursery:
