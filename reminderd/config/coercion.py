@@ -115,7 +115,7 @@ class StructureError:
 def structured(tree: dict[str, Any]) -> tuple[Config, list[StructureError]]:
     """Return the configuration and all errors in it; with errors, it is the default one."""
     converter = Converter()
-    _register(converter, Config)
+    converter.register_structure_hook_factory(has, _maker)
     whole, found = _with_languages(tree)
     config = Config()
     try:
@@ -157,24 +157,28 @@ def _as_written(path: KeyPath) -> KeyPath:
     return (path[0], *path[2:]) if path[:2] == _LANGUAGES and len(path) > len(_LANGUAGES) else path
 
 
-def _register(converter: Converter, section: type) -> None:
-    """Register how a section is made, the sections inside it first: the outer function includes theirs."""
+def _maker(section: type, converter: Converter) -> Callable[[Mapping[str, Any], Any], Any]:
+    """Return what makes a section.
+
+    It is asked for when such a section is met: to write and compile it takes as long as to make a class, and a file has
+    few of all sections.
+    """
     overrides: dict[str, Any] = {attribute.name: override(omit=True) for attribute in fields(section)}
     for attribute in members(section):
-        inner, name = section_of(attribute), name_of(attribute.name)
-        kind = attribute.metadata.get(SECTIONS)
-        if kind is not None:
-            _register(converter, kind)
-            overrides[attribute.name] = override(struct_hook=_reader_of_sections(attribute, converter), rename=name)
+        inner = section_of(attribute)
+        if attribute.metadata.get(SECTIONS) is not None:
+            read = _reader_of_sections(attribute, converter)
         elif inner is None:
-            overrides[attribute.name] = override(struct_hook=_reader(attribute), rename=name)
+            read = _reader(attribute)
         else:
-            _register(converter, inner)
-            overrides[attribute.name] = override(struct_hook=converter.get_structure_hook(inner), rename=name)
-    make: Callable[[Mapping[str, Any], Any], Any] = make_dict_structure_fn(
-        section, converter, _cattrs_forbid_extra_keys=True, **overrides
-    )
-    converter.register_structure_hook(section, make)
+            read = _reader_of_section(inner, converter)
+        overrides[attribute.name] = override(struct_hook=read, rename=name_of(attribute.name))
+    return make_dict_structure_fn(section, converter, _cattrs_forbid_extra_keys=True, **overrides)
+
+
+def _reader_of_section(section: type, converter: Converter) -> Callable[[object, object], object]:
+    """Return what reads a section inside another."""
+    return lambda value, _type: converter.structure(value, section)
 
 
 def _reader(attribute: "Attribute[Any]") -> Callable[[object, object], object]:

@@ -1,6 +1,7 @@
 """Declare the sections of the configuration with their keys, and make the core's values from them.
 
-An attribute is a key of the same name unless it is derived. `config.example.toml` explains the keys to admins.
+An attribute is a key of the same name unless it is derived. `config.example.toml` explains the keys to admins. No
+section is ever printed, so attrs need not write and compile a repr for each at every start.
 """
 
 import os
@@ -68,7 +69,7 @@ _DAY: Final = 86_400
 _YEAR: Final = 365 * _DAY
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class DatabaseConfig:
     """Where the reminders are."""
 
@@ -102,7 +103,7 @@ class DatabaseConfig:
         return file.with_name(f"{file.name}.uploads")
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class WorkerConfig:
     """How due reminders are called."""
 
@@ -119,7 +120,7 @@ class WorkerConfig:
         return timedelta(seconds=self.lease_seconds)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class WebConfig:
     """Where webhooks are received."""
 
@@ -156,7 +157,7 @@ def _kind_error(kind: str) -> None:
         raise ValueError(f"{found}; expected one of {listed(kinds)}")
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class ProviderConfig:
     """Who places the calls. Its subclass, which `provider_section` returns, has a section for each provider."""
 
@@ -197,7 +198,7 @@ def _provider_section(providers: tuple[tuple[str, type[ProviderSettings]], ...])
     return found
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class RetryConfig:
     """Further requests for a call that was certainly not placed."""
 
@@ -206,7 +207,7 @@ class RetryConfig:
     max_tries: int = whole(20, 1, 1000)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class RedialConfig:
     """Further calls after a busy line, no answer and a voicemail."""
 
@@ -215,7 +216,7 @@ class RedialConfig:
     voicemail_is_reached: bool = switch(default=False)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class ClinicConfig:
     """Where the clinic is. A country that is not set is not known."""
 
@@ -241,7 +242,7 @@ def _hours() -> str:
     )
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class HoursConfig:
     """Weekdays with hours of their own."""
 
@@ -254,7 +255,7 @@ class HoursConfig:
     sun: str = _hours()
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class CallingConfig:
     """The calling hours."""
 
@@ -291,7 +292,7 @@ class CallingConfig:
         return (validators.span_of(self.start, self.end),) if day in self.days else ()
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class LimitsConfig:
     """How often a phone number may be reached."""
 
@@ -318,7 +319,7 @@ def _voice() -> str:
     return key("", 'a name like "Polly.Joanna-Neural"', validators.voice_error)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class TextsConfig:
     """The clinic's own prompts and templates in one language; a prompt that is left empty is the language's."""
 
@@ -348,7 +349,7 @@ def _template_name() -> str:
     return key("", "the name of a template in [messages.templates]")
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class AppointmentTypeConfig:
     """The calls before appointments of one type; what is left out is as for all."""
 
@@ -366,7 +367,7 @@ def _types_error(types: Mapping[str, AppointmentTypeConfig]) -> str | None:
     return None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class RemindersConfig:
     """Which calls are planned before an appointment."""
 
@@ -385,7 +386,7 @@ class RemindersConfig:
         return bool(self.before or any(one.before for one in self.types.values()))
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class LanguageConfig(TextsConfig):
     """What patients with another language than the clinic's hear."""
 
@@ -393,7 +394,7 @@ class LanguageConfig(TextsConfig):
     voice: str = _voice()
 
 
-@frozen(kw_only=True, slots=False)  # it is one base of two
+@frozen(kw_only=True, repr=False, slots=False)  # it is one base of two
 class CallerConfig:
     """Who calls: the clinic's name and number, and its voice."""
 
@@ -403,7 +404,7 @@ class CallerConfig:
     voice: str = _voice()
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class MessagesConfig(TextsConfig, CallerConfig):  # attrs lists the keys of the last base first
     """What patients hear, in the clinic's own language and in others."""
 
@@ -419,7 +420,7 @@ class MessagesConfig(TextsConfig, CallerConfig):  # attrs lists the keys of the 
             yield from section.templates.values()
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class ApiConfig:
     """The HTTP API for the clinic's own system. Without a token it is off."""
 
@@ -433,7 +434,7 @@ FORMATS: Final = ("csv", "ics", "fhir", "hl7")
 """The formats that files can be imported from; `imports/formats.py` has a reader for each."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class ProfileConfig:
     """How the files of one program of the clinic are read; what is empty is found out, as without a profile."""
 
@@ -462,7 +463,7 @@ class ProfileConfig:
     snapshot_days: int = whole(0, 0, 400)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class ImportConfig:
     """How files are imported, and from which folder."""
 
@@ -485,7 +486,7 @@ class ImportConfig:
         return self.base / self.folder if self.folder else None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class AlertsConfig:
     """Who gets a message when reminders need a human, and how often at most."""
 
@@ -499,7 +500,7 @@ class AlertsConfig:
     every_seconds: float = positive(300.0, _DAY)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class ResultsConfig:
     """Where changes of outcomes go. Without a URL nothing is sent, without a folder no files are written."""
 
@@ -526,7 +527,7 @@ class ResultsConfig:
         return self.base / self.folder if self.folder else None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class BackupConfig:
     """Copies of the database, one a day."""
 
@@ -553,7 +554,7 @@ def _days_error(days: int) -> str | None:
     return "is too small" if days < LEAST_DAYS else "is too large"
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class RetentionConfig:
     """How long the database keeps personal data, and the changes of outcomes."""
 
@@ -567,7 +568,7 @@ class RetentionConfig:
         return time.fromisoformat(self.at)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class MetricsConfig:
     """Where Prometheus may ask. Without a port there are no metrics."""
 
@@ -579,7 +580,7 @@ LANGUAGES: Final = ("en", "de")
 """The languages of the front desk's pages; `desk/languages/` has a file for each but the first."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class DeskConfig:
     """The front desk's pages. Without a port there are none."""
 
@@ -594,7 +595,7 @@ class DeskConfig:
         return _local_url(self.host, self.port)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class LogConfig:
     """What is logged, and where."""
 
@@ -612,7 +613,7 @@ class LogConfig:
         return self.folder / self.file if self.file else None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class Config:
     """The whole configuration, without an error in it."""
 

@@ -44,7 +44,8 @@ async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
 async def _last_look(action: Action, claimed_at: float, context: Context) -> str | None:
     """Return why the request must not be sent, or None."""
     try:
-        seen = await context.database.read(partial(look, action=action, rules=context.rules, now=context.now()))
+        looks = partial(look, action=action, rules=context.rules, now=context.now())
+        seen = await context.database.read_together(looks)
     except StoreUnavailableError as error:
         return str(error)
     now = context.now()

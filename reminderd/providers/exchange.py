@@ -163,8 +163,10 @@ class HttpConnection:
     async def is_silent(self) -> bool:
         """Return whether nothing has come since the last answer, neither the end nor what would be taken for an answer.
 
-        The connection is read: with TLS, the socket does not show what was decrypted, or waits to be.
+        With TLS, the socket does not show what was decrypted, or waits to be: so the connection is read.
         """
+        if isinstance(self._stream, trio.SocketStream):
+            return not self._stream.socket.is_readable()
         try:
             with trio.CancelScope(shield=True) as at_once:
                 at_once.deadline = trio.current_time()  # set only now: what has come is read before it is noticed

@@ -1,4 +1,4 @@
-"""Reads that wait at the same time share one switch to the connection's thread, and one snapshot."""
+"""Short reads that wait at the same time share one switch to the connection's thread, and one snapshot."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,13 +13,13 @@ from reminderd.store.threads import OnThread
 
 T = TypeVar("T")
 
-BATCH_LIMIT: Final = 64
-"""The most reads of one snapshot: it limits how long any of them waits for the others."""
+BATCH_LIMIT: Final = 16
+"""The most reads of one snapshot: it limits how old the first one's result is when the last one is over."""
 
 
 @define(eq=False)
 class _Read(Generic[T]):
-    """A function that waits; once `is_over`, it has a result or an error."""
+    """A function that waits; once `is_over`, it has a result or an error, or nobody wants one anymore."""
 
     fn: Callable[[Connection], T]
     is_over: bool = field(default=False, init=False)
@@ -28,9 +28,10 @@ class _Read(Generic[T]):
 
 
 class SharedReads:
-    """The reads of one connection. While one group of them is on the thread, the next one gathers.
+    """The reads of one connection. While one of them is on the thread, a group of those that are short gathers.
 
-    Each read begins after it was asked for: a snapshot is never older than the question.
+    Each read begins after it was asked for: a snapshot is never older than the question. All of a group have their
+    results when the last one is over, so a long read would make the others' stale: it has its turn for itself.
     """
 
     def __init__(self, connection: OnThread) -> None:
@@ -39,7 +40,12 @@ class SharedReads:
         self._waiting: dict[_Read[Any], None] = {}
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
-        """Run `fn(connection)`, which only reads, in a snapshot; what it raises is raised here only.
+        """Run `fn(connection)`, which only reads, in a snapshot of its own."""
+        async with self._turn:
+            return await self._connection.run(partial(snapshot, fn=fn))
+
+    async def read_together(self, fn: Callable[[Connection], T]) -> T:
+        """Run `fn(connection)`, which only reads, and shortly; what it raises is raised here only.
 
         It does not begin once the caller is cancelled.
         """
@@ -51,6 +57,7 @@ class SharedReads:
                     await self._connection.run(partial(_run, reads=[*islice(self._waiting, BATCH_LIMIT)]))
         finally:
             del self._waiting[read]
+            read.is_over = True  # for the thread: the group may be under way without its cancelled caller
         if read.error is None:
             return read.result
         raise read.error
@@ -59,10 +66,11 @@ class SharedReads:
 def _run(connection: Connection, reads: Sequence[_Read[Any]]) -> None:
     """Run all in one snapshot; if any of them fails, each in one of its own."""
     try:
-        results = snapshot(connection, lambda shared: [read.fn(shared) for read in reads])
+        results = snapshot(connection, lambda shared: [None if read.is_over else read.fn(shared) for read in reads])
     except Exception:  # noqa: BLE001 - it is raised below, by the read that has caused it
         for read in reads:
-            _run_alone(connection, read)
+            if not read.is_over:
+                _run_alone(connection, read)
     else:
         for read, result in zip(reads, results, strict=True):
             read.result, read.is_over = result, True

@@ -44,7 +44,9 @@ def to_ms(moment: datetime) -> int:
 
 def from_ms(milliseconds: int) -> datetime:
     """Return the UTC moment of Unix milliseconds, bounded to the years 1900 to 9000."""
-    return _EPOCH + min(max(milliseconds, _EARLIEST_MS), _LATEST_MS) * _MILLISECOND
+    if not _EARLIEST_MS <= milliseconds <= _LATEST_MS:
+        milliseconds = min(max(milliseconds, _EARLIEST_MS), _LATEST_MS)
+    return _EPOCH + milliseconds * _MILLISECOND
 
 
 def in_list(name: str, values: Iterable[str]) -> tuple[str, dict[str, str]]:

@@ -1,8 +1,9 @@
-"""Reads that wait together share a snapshot, and nothing else: no older state, no error, no cancellation."""
+"""Short reads that wait together share a snapshot, and nothing else: no older state, no error, no cancellation."""
 
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 import trio
@@ -28,22 +29,28 @@ class Results:
     database: Database
     nursery: trio.Nursery
     found: dict[str, object] = field(factory=dict)
-    then: Callable[[], None] = lambda: None
-    """What is done in the very step in which the read that kept the thread busy ends."""
+    then: dict[str, Callable[[], None]] = field(factory=dict)
+    """What is done in the very step in which a read ends."""
 
     def ask(self, name: str, fn: Callable[[Connection], object] = setting_keys) -> trio.CancelScope:
+        return self._begin(name, partial(self.database.read_together, fn))
+
+    def ask_alone(self, name: str, fn: Callable[[Connection], object]) -> trio.CancelScope:
+        return self._begin(name, partial(self.database.read, fn))
+
+    def _begin(self, name: str, read: Callable[[], Awaitable[object]]) -> trio.CancelScope:
         scope = trio.CancelScope()
-        self.nursery.start_soon(self._ask, name, fn, scope)
+        self.nursery.start_soon(self._ask, name, read, scope)
         return scope
 
-    async def _ask(self, name: str, fn: Callable[[Connection], object], scope: trio.CancelScope) -> None:
+    async def _ask(self, name: str, read: Callable[[], Awaitable[object]], scope: trio.CancelScope) -> None:
         with scope:
             try:
-                self.found[name] = await self.database.read(fn)
+                self.found[name] = await read()
             except (ZeroDivisionError, StoreUnavailableError) as error:
                 self.found[name] = type(error)
-            if name == "slow":
-                self.then()
+            if name in self.then:
+                self.then[name]()
 
 
 @asynccontextmanager
@@ -60,7 +67,7 @@ async def while_one_reads(database: Database) -> AsyncIterator[Results]:
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             results = Results(database, nursery)
-            results.ask("slow", slow)
+            results.ask_alone("slow", slow)
             await trio.to_thread.run_sync(begun.wait)
             try:
                 yield results
@@ -107,7 +114,7 @@ async def test_they_share_one_switch_to_the_thread(database: Database) -> None:
     reads = SharedReads(counted)
 
     async def ask(number: int) -> None:
-        found.append(await reads.read(lambda _connection: number))
+        found.append(await reads.read_together(lambda _connection: number))
 
     async with trio.open_nursery() as nursery:
         for number in range(BATCH_LIMIT + 1):
@@ -123,6 +130,17 @@ async def test_a_read_sees_all_that_was_committed_before_it_was_asked_for(databa
         results.ask("after")
     assert results.found["slow"] == []
     assert results.found["after"] == ["a"]
+
+
+async def test_a_short_read_waits_for_no_long_one_that_was_asked_for_later(database: Database) -> None:
+    """What it has read would be old by then, and a request for a call follows from it."""
+    short_is_over = threading.Event()
+    async with while_one_reads(database) as results:
+        results.then["short"] = short_is_over.set
+        results.ask("short")
+        await wait_all_tasks_blocked()
+        results.ask_alone("long", lambda _connection: short_is_over.wait(30))
+    assert results.found["long"] is True
 
 
 async def test_a_read_that_fails_fails_alone(database: Database) -> None:
@@ -165,17 +183,43 @@ async def test_a_read_whose_caller_is_cancelled_while_it_waits_does_not_begin(da
     assert results.found == {"slow": [], "second": []}
 
 
+async def test_a_read_whose_caller_is_cancelled_while_an_earlier_one_of_its_group_runs_does_not_begin(
+    database: Database,
+) -> None:
+    begun, go_on, others = threading.Event(), threading.Event(), list[str]()
+
+    def first(_connection: Connection) -> None:
+        begun.set()
+        go_on.wait(60)
+
+    async def cancel(scope: trio.CancelScope) -> None:
+        await trio.to_thread.run_sync(begun.wait)
+        scope.cancel()
+        while not scope.cancelled_caught:
+            await trio.lowlevel.checkpoint()
+        go_on.set()
+
+    async with while_one_reads(database) as results:
+        results.ask("first", first)
+        await wait_all_tasks_blocked()
+        second = results.ask("second", lambda _connection: others.append("second"))
+        await wait_all_tasks_blocked()
+        results.ask("third", lambda _connection: others.append("third"))
+        results.nursery.start_soon(cancel, second)
+    assert others == ["third"]
+
+
 async def test_a_caller_that_is_cancelled_as_its_turn_comes_takes_nobody_with_it(database: Database) -> None:
     begun: list[str] = []
     async with while_one_reads(database) as results:
         first = results.ask("first", lambda _connection: begun.append("first"))
         await wait_all_tasks_blocked()
         results.ask("second")
-        results.then = first.cancel
+        results.then["slow"] = first.cancel
     assert first.cancelled_caught
     assert begun == []
     assert results.found == {"slow": [], "second": []}
-    assert await database.read(setting_keys) == []
+    assert await database.read_together(setting_keys) == []
 
 
 async def test_a_caller_that_is_cancelled_while_its_read_runs_waits_for_its_end(database: Database) -> None:

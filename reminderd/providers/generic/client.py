@@ -178,10 +178,10 @@ def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: dat
     """
     if isinstance(outcome, HttpFailure):
         return Unclear(outcome.reason) if outcome.sent else NotPlaced(outcome.reason)
+    if 200 <= outcome.status < 300:
+        return acceptance(outcome, id_field="call_id")
     wait = retry_after(outcome.headers.get("retry-after"), now)
     match outcome.status:
-        case status if 200 <= status < 300:
-            return acceptance(outcome, id_field="call_id")
         case 429:
             return NotPlaced(reason(outcome, private=private), wait, rate_limited=True)
         case 503 if wait is not None:
