@@ -57,10 +57,7 @@ _BACKLOG: Final = 512
 """Connections that wait there."""
 
 _IDLE_SECONDS: Final = 20
-"""For a request's headers to arrive, and between two requests on one connection; a few more are no harm."""
-
-_BETWEEN_LOOKS: Final = 5.0
-"""Seconds between two looks for connections that have been idle for too long."""
+"""For a request's headers to arrive, and between two requests on one connection."""
 
 
 class PortUnavailableError(OSError):
@@ -334,13 +331,15 @@ async def _answer(
 
 
 async def _close_idle(connections: set[ClientConnection]) -> None:
-    """Close connections that have been idle for too long: a deadline for each moment of each would cost more."""
+    """Close connections that have been idle for too long. One deadline for all costs less than one for each moment."""
     while True:
-        await trio.sleep(_BETWEEN_LOOKS)
-        latest = trio.current_time() - _IDLE_SECONDS
-        for connection in connections:
-            if connection.idle_since is not None and connection.idle_since <= latest:
+        now = trio.current_time()
+        idle = [(one.idle_since, one) for one in connections if one.idle_since is not None]
+        for since, connection in idle:
+            if since + _IDLE_SECONDS <= now:
                 connection.hang_up()
+        oldest = min((since for since, _ in idle if since + _IDLE_SECONDS > now), default=now)
+        await trio.sleep_until(oldest + _IDLE_SECONDS)  # what becomes idle meanwhile may stay so for longer
 
 
 def _config() -> Config:
