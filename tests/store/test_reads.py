@@ -144,7 +144,7 @@ async def test_a_short_read_waits_for_no_long_one_that_was_asked_for_later(datab
 
 
 async def test_after_a_failure_each_read_of_the_group_has_a_turn_of_its_own(database: Database) -> None:
-    """If the database can't be reached, each takes as long as a connection may take; whoever waits can be cancelled."""
+    """If the database can't be reached, each takes as long as a connection may take; the others can be cancelled."""
     counted, found = Counted(database._reads._connection), set[object]()
     reads = SharedReads(counted)
 
