@@ -106,12 +106,16 @@ class Writer:
     async def run(self) -> None:
         """Commit what arrives, until `close`. Cancellation does not end it: what was accepted is written."""
         with trio.CancelScope(shield=True), suppress(trio.EndOfChannel):
+            commit = partial(self._commit, token=trio.lowlevel.current_trio_token())
             while True:
                 batch = await self._next_batch()
-                self.failure = await self._connection.run(partial(self._commit, requests=batch))
-                for settled in batch:
-                    settled.done.set()
-                self._committed(len(batch))
+                self.failure = await self._connection.run(partial(commit, requests=batch))
+
+    def _hand_back(self, batch: Sequence[_Request[Any]], failure: str | None) -> None:
+        self.failure = failure
+        for settled in batch:
+            settled.done.set()
+        self._committed(len(batch))
 
     async def _next_batch(self) -> list[_Request[Any]]:
         """Return all waiting requests; if there is none after an error, a test write that shows whether it is over."""
@@ -129,7 +133,19 @@ class Writer:
                 others.append(self._receive.receive_nowait())
         return others
 
-    def _commit(self, connection: Connection, requests: Sequence[_Request[Any]]) -> str | None:
+    def _commit(
+        self, connection: Connection, requests: Sequence[_Request[Any]], token: trio.lowlevel.TrioToken
+    ) -> str | None:
+        """Run all in one transaction, and wake those who wait for it. Return why the store refused, or None.
+
+        They are woken from here: if the writer's task did it, they would first wait for its turn, and the next
+        transaction would begin without what they write then.
+        """
+        failure = self._committed_or_refused(connection, requests)
+        token.run_sync_soon(self._hand_back, requests, failure)
+        return failure
+
+    def _committed_or_refused(self, connection: Connection, requests: Sequence[_Request[Any]]) -> str | None:
         """Run all in one transaction; never raise, or leave one open. Return why the store refused, or None."""
         try:
             try:
