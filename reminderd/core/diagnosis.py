@@ -17,9 +17,9 @@ from attrs import frozen
 from reminderd.core.changes import Backlog, undelivered
 from reminderd.core.daemons import Daemon, differences
 from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.monitoring import DISK_FULL_SOON
 from reminderd.core.sentences import text_of
 
-DISK_FULL_SOON: Final = 100_000_000
 DISK_LOW: Final = 1_000_000_000
 """Bytes."""
 

@@ -8,7 +8,6 @@ from attrs import frozen
 
 from reminderd.core.changes import Backlog, undelivered
 from reminderd.core.daemons import Daemon, differences
-from reminderd.core.diagnosis import DISK_FULL_SOON
 from reminderd.core.expected_files import MISSING
 from reminderd.core.imports import FOLDER, ImportRecord, ImportStatus, in_short
 from reminderd.core.lifecycle.address import UNREACHED
@@ -26,6 +25,9 @@ LATE_AFTER: Final = timedelta(minutes=15)
 
 BACKUP_LATE: Final = timedelta(hours=26)
 """Backups are made every night: an older one is late."""
+
+DISK_FULL_SOON: Final = 100_000_000
+"""Bytes."""
 
 ADDRESS: Final = "public address"
 """The part that is the address at which the provider asks us what to speak."""

@@ -1,4 +1,4 @@
-"""Do what is done once a day: backups, the purge, and the deletion of old changes and files."""
+"""Do what is done once a day: a backup, the purge, and the deletion of old changes and files."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import closing
@@ -20,17 +20,12 @@ from reminderd.databases import SqliteFile
 from reminderd.store.changes import FOLDER, WEBHOOK, forget_webhooks, trim
 from reminderd.store.database import Database
 from reminderd.store.erased import forget_erased
-from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed
-from reminderd.store.sqlite.backups import back_up_unless, backups_in, newest_backup
-from reminderd.store.sqlite.copying import size_of
-from reminderd.store.sqlite.driver import Error
-from reminderd.store.sqlite.opening import identify, open_as_it_is, open_connection
+from reminderd.store.sqlite.driver import Error, size_of
+from reminderd.store.sqlite.opening import open_connection
 from reminderd.store.sqlite.upkeep import scrub
 from reminderd.store.users import forget_old_log_ins
-
-_FOLDER: Final = "[backup].folder"
-"""Shown instead of what is configured there: a secret may have been put in its place."""
 
 AGAIN_AFTER: Final = timedelta(hours=1)
 """How long after a failure it is tried again."""
@@ -107,37 +102,6 @@ async def _reached(moment: datetime, job: DailyJob) -> bool:
         with trio.move_on_after(min(left, job.look.total_seconds())):
             await job.stopping.wait()
     return False
-
-
-def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clock, stopping: trio.Event) -> DailyJob:
-    """Return the job that makes a backup a day; the folder shows when the last one was made."""
-
-    def last() -> datetime | None:
-        newest = newest_backup(folder, database, _id_of(database), clock.now())
-        return None if newest is None else newest.made_at
-
-    def is_made() -> bool:
-        return daily.due(last(), clock.now()) > clock.now()
-
-    async def do() -> None:
-        begun = clock.monotonic()
-        back_up_once = partial(
-            back_up_unless, is_made, database, folder, clock.now(), keep=keep, stopped=stopping.is_set
-        )
-        try:
-            made = await trio.to_thread.run_sync(back_up_once)
-        except CopyError as error:
-            raise CopyError(str(error).replace(str(folder), _FOLDER)) from None
-        if made is None:
-            return
-        logger.info(f"backup made: {made.file.name}, {made.size:,} bytes, in {clock.monotonic() - begun:.1f} s")
-        if made.mistakes:
-            logger.error(f"the database, and so its backup, has {len(made.mistakes)} errors: see reminderd db check")
-        for odd in await trio.to_thread.run_sync(lambda: backups_in(folder, database, _id_of(database))):
-            if odd.is_of_the_future(clock.now()):
-                logger.warning(f"not counted and not deleted: {odd.file.name}, as its date is in the future")
-
-    return DailyJob(name="no backup was made", daily=daily, last=last, do=do, clock=clock, stopping=stopping)
 
 
 def retention(
@@ -217,11 +181,6 @@ def change_retention(
     )
 
 
-def _id_of(database: Path) -> str:
-    with closing(open_as_it_is(database)) as connection:
-        return identify(connection)
-
-
 def _scrub(path: Path, most_bytes: int) -> None:
     with closing(open_connection(path)) as connection:
         if unscrubbed(connection) is Traces.FILE and size_of(connection) > most_bytes:
@@ -258,6 +217,8 @@ def daily_jobs(
     """Return what is done once a day, one thing after the other."""
     found, zone = [], config.calling.zone
     if config.backup.path is not None and config.database.path is not None:
+        from reminderd.daemon.backing_up import backups  # noqa: PLC0415 - only who makes backups loads it
+
         backup = partial(backups, config.database.path, config.backup.path, keep=config.backup.keep)
         found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))
     daily = Daily(at=config.retention.time, zone=zone)

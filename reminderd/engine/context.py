@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 import trio
@@ -18,8 +19,8 @@ from reminderd.instruments import Instruments
 from reminderd.providers.base import Provider
 from reminderd.store.database import Database
 
-_REMEMBERED: Final = 100_000
-"""How many calls are remembered with the time when they were first seen: keys are valid for about a day."""
+_REMEMBERED: Final = 10_000
+"""How many calls are remembered with the time when they were first seen, unless more are alive."""
 
 
 @define
@@ -41,8 +42,9 @@ class Sightings:
             signs[call_id] = seen if seen is not None and seen[0] == sign else (sign, monotonic)
             self._first.setdefault(call_id, monotonic)
         self._signs, self.seen_at = signs, monotonic
-        while len(self._first) > _REMEMBERED:
-            del self._first[next(iter(self._first))]
+        ended = (call_id for call_id in self._first if call_id not in signs)  # the oldest come first
+        for call_id in [*islice(ended, max(0, len(self._first) - _REMEMBERED))]:
+            del self._first[call_id]
 
     def witness(self, monotonic: float) -> Witness:
         """Return what is known about them now."""

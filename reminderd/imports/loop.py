@@ -72,14 +72,16 @@ class Tally:
                 refused.append(Rejection(row, [decision.reason]))
                 continue
             self.done[decision.intake] += 1
-            room = MOST_WARNINGS - len(self.warnings)
-            self.warnings += [
-                f"{self.rejected.unit} {row.line}: warning: {warning}" for warning in decision.warnings[:room]
-            ]
-            self.more_warnings += len(decision.warnings[room:])
+            if decision.warnings:
+                self._warn(row, decision.warnings)
         self.done[Intake.UNCHANGED] += chunk.repeated
         self.rejected.write(sorted(refused, key=lambda rejection: rejection.row.line))
         self.last_line = chunk.last_line
+
+    def _warn(self, row: CsvRow, warnings: Sequence[str]) -> None:
+        room = MOST_WARNINGS - len(self.warnings)
+        self.warnings += [f"{self.rejected.unit} {row.line}: warning: {warning}" for warning in warnings[:room]]
+        self.more_warnings += len(warnings[room:])
 
     def __str__(self) -> str:
         return in_words(self.done, self.rejected.lines)

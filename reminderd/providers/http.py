@@ -206,7 +206,8 @@ def _innermost(error: Exception) -> str:
             link = link.exceptions[0]
         message = str(link) or message
         link = link.__cause__ or link.__context__
-    return message or type(error).__name__
+    # h11 repeats what it can't read, and that may repeat what we have sent.
+    return message.partition(": bytearray(")[0] or type(error).__name__
 
 
 def acceptance(answer: HttpAnswer, *, id_field: str) -> Answer:

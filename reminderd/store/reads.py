@@ -23,6 +23,8 @@ class _Read(Generic[T]):
 
     fn: Callable[[Connection], T]
     is_over: bool = field(default=False, init=False)
+    is_alone: bool = field(default=False, init=False)
+    """Whether it has its turn for itself: one of its group has failed."""
     result: T = field(init=False)
     error: Exception | None = field(init=False, default=None)
 
@@ -53,8 +55,11 @@ class SharedReads:
         self._waiting[read] = None
         try:
             async with self._turn:
-                if not read.is_over:  # so it is the first of those that wait
-                    await self._connection.run(partial(_run, reads=[*islice(self._waiting, BATCH_LIMIT)]))
+                if read.is_alone:
+                    await self._connection.run(partial(_run_alone, read=read))
+                elif not read.is_over:  # so it is the first of those that wait
+                    group = islice((one for one in self._waiting if not one.is_alone), BATCH_LIMIT)
+                    await self._connection.run(partial(_run, reads=[*group]))
         finally:
             del self._waiting[read]
             read.is_over = True  # for the thread: the group may be under way without its cancelled caller
@@ -64,13 +69,16 @@ class SharedReads:
 
 
 def _run(connection: Connection, reads: Sequence[_Read[Any]]) -> None:
-    """Run all in one snapshot; if any of them fails, each in one of its own."""
+    """Run all in one snapshot; if any of them fails, the first one alone, and each of the others in its own turn.
+
+    If the database can't be reached, each read takes as long as a connection may take.
+    """
     try:
         results = snapshot(connection, lambda shared: [None if read.is_over else read.fn(shared) for read in reads])
     except Exception:  # noqa: BLE001 - it is raised below, by the read that has caused it
         for read in reads:
-            if not read.is_over:
-                _run_alone(connection, read)
+            read.is_alone = True
+        _run_alone(connection, reads[0])
     else:
         for read, result in zip(reads, results, strict=True):
             read.result, read.is_over = result, True

@@ -4,11 +4,11 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.changes import UNDELIVERED_AFTER, Backlog
-from reminderd.core.diagnosis import DISK_FULL_SOON
 from reminderd.core.imports import FOLDER, ImportRecord, ImportStatus
 from reminderd.core.monitoring import (
     ADDRESS,
     BACKUP_LATE,
+    DISK_FULL_SOON,
     LATE_AFTER,
     LONG_PAUSE,
     DaemonReport,

@@ -16,10 +16,10 @@ from loguru import logger
 from reminderd.config.load import load_config
 from reminderd.core.logins import counters
 from reminderd.core.schedule.time_zones import Daily
+from reminderd.daemon.backing_up import backups
 from reminderd.daemon.daily_jobs import (
     AGAIN_AFTER,
     DailyJob,
-    backups,
     change_retention,
     daily_jobs,
     do_daily,

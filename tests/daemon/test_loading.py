@@ -20,10 +20,11 @@ webhook_secret = "whsec_YSBzZWNyZXQgb2YgMzIgYnl0ZXMsIGZvciBhIGRlbW8="
 """
 
 PARTS: Final = {
-    "[desk]\nport = {port}": {"reminderd.desk.app", "reminderd.imports"},
+    "[desk]\nport = {port}": {"reminderd.desk.app", "reminderd.imports", "reminderd.store.sqlite.copying"},
     "[metrics]\nport = {port}": {"prometheus_client"},
     '[import]\nfolder = "in"': {"reminderd.imports"},
     '[results]\nfolder = "out"': {"reminderd.results"},
+    '[backup]\nfolder = "out"': {"reminderd.store.sqlite.copying"},
     '[alerts]\nurls = ["json://127.0.0.1"]': {"apprise"},
 }
 """What is loaded for a section only."""
@@ -55,7 +56,9 @@ async def test_a_daemon_loads_nothing_that_its_configuration_does_not_use(tmp_pa
     assert sorted(await loaded(tmp_path, PLAIN) & OF_OTHERS.union(*PARTS.values())) == []
 
 
-@pytest.mark.parametrize(("section", "used"), PARTS.items(), ids=["desk", "metrics", "import", "results", "alerts"])
+@pytest.mark.parametrize(
+    ("section", "used"), PARTS.items(), ids=["desk", "metrics", "import", "results", "backup", "alerts"]
+)
 async def test_a_part_that_is_configured_is_loaded_at_the_start(tmp_path: Path, section: str, used: set[str]) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "out").mkdir()

@@ -296,6 +296,22 @@ async def test_an_answer_that_is_not_whole_closes_its_connection(idle_clock: Moc
     assert idle_clock.current_time() < 1
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nEcho: %s\0\r\n\r\n", id="a header"),
+        pytest.param(b"%s\r\n\r\n", id="no HTTP at all"),
+    ],
+)
+async def test_the_reason_repeats_nothing_of_an_answer_that_can_not_be_read(said: bytes) -> None:
+    async with hostile((hear, say(said % b"Your appointment is at nine."))) as server, a_client() as client:
+        outcome = await post(client, server.url)
+        assert isinstance(outcome, HttpFailure)
+        assert outcome.sent
+        assert outcome.reason.startswith("connection lost: illegal ")
+        assert "appointment" not in outcome.reason
+
+
 async def test_an_answer_of_the_greatest_length_is_whole() -> None:
     said = answer(200, b"x" * ANSWER_LIMIT).replace(b"Connection: close\r\n", b"")
     async with hostile((hear, say(said), hear, say(KEPT))) as server, a_client() as client:

@@ -1,8 +1,11 @@
 """The figures of days, from an index."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
-from reminderd.core.figures import Figure
+from reminderd.core.figures import Figure, figure_of
+from reminderd.core.model import Response, Status
 from reminderd.databases import Target
 from reminderd.store.by_day import figures_by_day
 from reminderd.store.rows import to_ms
@@ -36,9 +39,26 @@ def test_each_reminder_counts_on_the_day_of_its_time(target: Target) -> None:
     assert wednesday.total == 0
 
 
+def test_every_status_with_every_response_counts_as_the_core_says(target: Target) -> None:
+    expected = Counter[Figure]()
+    with a_store(target) as store:
+        for status, response in product(Status, [None, *Response, "by e-mail"]):
+            insert(store, f"{status} {response}", MONDAY, status=status, response=response)
+            expected[figure_of(status, response)] += 1
+        [monday] = figures_by_day(store.connection, midnights=[MONDAY, MONDAY + DAY])
+    assert monday.counts == expected
+
+
 def test_days_are_counted_from_indexes_alone(large: Store) -> None:
-    [all_of_them, need_human] = plans(large, lambda: figures_by_day(large.connection, midnights=[MONDAY, MONDAY + DAY]))
-    for plan, index in ((all_of_them, "reminders_by_scheduled_at"), (need_human, "reminders_that_need_a_human")):
-        [step] = plan.steps
-        assert (step.index, step.is_whole) == (index, False)
-    assert all_of_them.steps[0].is_alone
+    [plan] = plans(large, lambda: figures_by_day(large.connection, midnights=[MONDAY, MONDAY + DAY]))
+    steps = [step for step in plan.steps if step.table == "reminders"]
+    assert {step.index for step in steps} == {
+        "reminders_by_scheduled_at",
+        "reminders_by_status",
+        "reminders_by_response",
+        "reminders_answered_otherwise",
+        "reminders_that_need_a_human",
+    }
+    for step in steps:
+        assert not step.is_whole, plan
+        assert step.is_alone or step.index == "reminders_that_need_a_human", plan

@@ -143,6 +143,24 @@ async def test_a_short_read_waits_for_no_long_one_that_was_asked_for_later(datab
     assert results.found["long"] is True
 
 
+async def test_after_a_failure_each_read_of_the_group_has_a_turn_of_its_own(database: Database) -> None:
+    """If the database can't be reached, each takes as long as a connection may take; the others can be cancelled."""
+    counted, found = Counted(database._reads._connection), set[object]()
+    reads = SharedReads(counted)
+
+    async def ask(number: int) -> None:
+        try:
+            found.add(await reads.read_together(lambda _connection: 2 // number))
+        except ZeroDivisionError as error:
+            found.add(type(error))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(3):
+            nursery.start_soon(ask, number)
+    assert found == {ZeroDivisionError, 2, 1}
+    assert counted.calls == 3
+
+
 async def test_a_read_that_fails_fails_alone(database: Database) -> None:
     def fails(connection: Connection) -> None:
         setting_keys(connection)

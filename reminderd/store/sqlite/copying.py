@@ -14,7 +14,7 @@ from reminderd.files import begins, check, companions, put_in_place, scratch
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.queries import broken_promises
 from reminderd.store.settings import database_id
-from reminderd.store.sqlite.driver import Error, Row, SqliteConnection, connect, translated
+from reminderd.store.sqlite.driver import Error, Row, SqliteConnection, connect, size_of, translated
 from reminderd.store.sqlite.integrity import check as broken_rows
 from reminderd.store.sqlite.integrity import damage
 from reminderd.store.sqlite.migrate import APPLICATION_ID, migrations, schema_version
@@ -175,12 +175,6 @@ def id_in(connection: SqliteConnection) -> str | None:
         return database_id(connection)
     except Error:
         return None
-
-
-def size_of(connection: SqliteConnection) -> int:
-    """Return how many bytes a database has."""
-    pages, page_size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
-    return int(pages * page_size)
 
 
 def find_room(target: Path, needed: int) -> None:

@@ -269,3 +269,9 @@ def roll_back(connection: Connection) -> None:
         # Only the original error matters; even after a failed ROLLBACK, SQLite has ended the transaction.
         with suppress(Error):
             connection.execute("ROLLBACK")
+
+
+def size_of(connection: SqliteConnection) -> int:
+    """Return how many bytes a database has."""
+    pages, page_size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    return int(pages * page_size)

@@ -19,8 +19,8 @@ from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusab
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.restored import Cause, hold_restored, last_change
 from reminderd.store.settings import real_provider, remember_real_provider, replace_database_id
-from reminderd.store.sqlite.copying import find_room, id_in, mistakes_in, reading, size_of
-from reminderd.store.sqlite.driver import Error, SqliteConnection, connect, translated
+from reminderd.store.sqlite.copying import find_room, id_in, mistakes_in, reading
+from reminderd.store.sqlite.driver import Error, SqliteConnection, connect, size_of, translated
 from reminderd.store.sqlite.migrate import migrate, migrations
 from reminderd.store.sqlite.opening import open_alone, open_as_it_is, open_connection
 from reminderd.store.users import Accounts, all_accounts, list_users, replace_accounts
