@@ -15,11 +15,14 @@ from reminderd.clock import SystemClock
 from reminderd.config import FILE_NAME, Config, config_warnings, load_config
 from reminderd.daemon import Options, Part, Reload, run, supervisor_of, watch_signals
 from reminderd.logs.configure import configure_logs
-from reminderd.startup import leaves
+from reminderd.startup import collect_what_loading_left, leaves
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.opening import provider_of
 
 _ECHO_SECONDS: Final = 1.0
+
+_COLLECTS_AFTER: Final = 1.0
+"""Seconds from the start until what loading has left is collected: then everything runs."""
 
 
 @click.command(name="run")
@@ -90,6 +93,12 @@ def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
     wrong([f"{where}, but {name} has been in use with the provider {kind}; {expected}"])
 
 
+async def _collect_later() -> None:
+    """Collect what loading has left, 3 MB, without letting the start wait for it."""
+    await trio.sleep(_COLLECTS_AFTER)
+    collect_what_loading_left()
+
+
 async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> int:
     """Run until a signal, and return the exit code: 0 only after a graceful shutdown."""
     code = FAILED
@@ -98,6 +107,7 @@ async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> i
         async with trio.open_nursery() as nursery:
             echo_seconds = _ECHO_SECONDS if getattr(sys, "frozen", False) else 0.0
             nursery.start_soon(partial(watch_signals, stopping, nursery.cancel_scope, echo_seconds=echo_seconds))
+            nursery.start_soon(_collect_later)
             options = Options(only=only, supervisor=supervisor_of(os.environ))
             if await run(config, clock=SystemClock(), stopping=stopping, options=options, reload=reload):
                 code = 0

@@ -31,7 +31,7 @@ class Arriving:
         """Take what has arrived, once there is a place for it; after `http.disconnect`, nobody waits anymore."""
         if event["type"] == "http.disconnect":
             self._is_over = True
-            self._changed.unpark_all()
+            self._wake()
             return
         if len(self._parts) >= self.most_parts:
             self.begin_now()
@@ -39,7 +39,7 @@ class Arriving:
             await self._changed.park()
         self._parts.append(event)
         if self._has_begun:
-            self._changed.unpark_all()
+            self._wake()
         elif event["type"] == "http.request" and not event["more_body"]:
             self._has_begun = self.is_whole = True
             if not await self.answer_at_once():
@@ -60,5 +60,9 @@ class Arriving:
                 self._is_over = True
             else:
                 await self._changed.park()
-        self._changed.unpark_all()
+        self._wake()
         return self._parts.popleft() if self._parts else {"type": "http.disconnect"}
+
+    def _wake(self) -> None:
+        if self._changed:  # somebody waits
+            self._changed.unpark_all()

@@ -15,7 +15,6 @@ The parts of Hypercorn used here are not public; the tests show from outside whe
 
 import errno
 import logging
-import math
 import os
 import resource
 import socket
@@ -122,12 +121,13 @@ async def serve(
             async with trio.open_nursery() as accepting:
                 bounded = _BoundedListener(trio.SocketListener(trio.socket.from_stdlib_socket(listener)), places)
                 await accepting.start(partial(trio.serve_listeners, answer, [bounded], handler_nursery=answering))
+                accepting.start_soon(_close_idle, connections)
                 task_status.started(url_of(listener))
                 await shutdown_trigger()
                 accepting.cancel_scope.cancel()
             await context.terminated.set()  # connections with a request in flight close after its answer
             for connection in connections:
-                if connection.idle:
+                if connection.idle_since is not None:
                     connection.hang_up()
             answering.cancel_scope.deadline = trio.current_time() + grace.total_seconds()
 
@@ -157,8 +157,8 @@ class ClientConnection:
 
     stream: trio.SocketStream
     config: Config
-    idle: bool = field(default=True, init=False)
-    """Whether no request is in flight."""
+    idle_since: float | None = field(factory=trio.current_time, init=False)
+    """On Trio's clock; None: a request is in flight."""
     _protocol: ProtocolWrapper = field(init=False)
     _reading: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _may_answer: bool = field(default=False, init=False)
@@ -185,7 +185,6 @@ class ClientConnection:
                 self._protocol = ProtocolWrapper(
                     app, self.config, context, requests, state, ssl=False, client=client, server=server, send=self._take
                 )
-                self._set_idle(idle=True)
                 with self._reading:
                     await self._read(requests)
                 await self._protocol.handle(Closed())
@@ -225,8 +224,11 @@ class ClientConnection:
         received = b"something"
         while received and not self._is_over:
             try:
-                received = bytes(await self.stream.receive_some(_READ_BYTES))
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                await trio.lowlevel.wait_readable(self.stream.socket)
+                received = os.read(self.stream.socket.fileno(), _READ_BYTES)
+            except BlockingIOError:  # it was readable, and is not anymore
+                continue
+            except (OSError, trio.ClosedResourceError):
                 return
             self._may_answer = True
             await self._protocol.handle(RawData(received))
@@ -241,7 +243,7 @@ class ClientConnection:
                 await self._send(data)
             case Updated(idle):
                 await self._send(b"")
-                self._set_idle(idle=idle)
+                self.idle_since = trio.current_time() if idle else None
             case Closed():
                 await self._send(b"")
                 await self.stream.aclose()
@@ -270,10 +272,6 @@ class ClientConnection:
             return data[os.write(self.stream.socket.fileno(), data) :] if data else data
         except OSError:  # there is no room, or the client has hung up: to wait shows which
             return data
-
-    def _set_idle(self, *, idle: bool) -> None:
-        self.idle = idle
-        self._reading.deadline = trio.current_time() + self.config.keep_alive_timeout if idle else math.inf
 
 
 class _Requests(TaskGroup):
@@ -332,12 +330,23 @@ async def _answer(
         places.release()
 
 
+async def _close_idle(connections: set[ClientConnection]) -> None:
+    """Close connections that have been idle for too long. One deadline for all costs less than one for each moment."""
+    while True:
+        now = trio.current_time()
+        idle = [(one.idle_since, one) for one in connections if one.idle_since is not None]
+        for since, connection in idle:
+            if since + _IDLE_SECONDS <= now:
+                connection.hang_up()
+        oldest = min((since for since, _ in idle if since + _IDLE_SECONDS > now), default=now)
+        await trio.sleep_until(oldest + _IDLE_SECONDS)  # what becomes idle meanwhile may stay so for longer
+
+
 def _config() -> Config:
     config = Config()
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")
     config.include_server_header = False
-    config.keep_alive_timeout = _IDLE_SECONDS
     config.h2_max_concurrent_streams = 1  # HTTP/2 can't be switched off; so a connection is still one request at a time
     return config
 

@@ -95,6 +95,28 @@ print(collections.count("stop"), gc.isenabled(), looked_at)
     assert done.stdout in {"0 True False\n", "1 True False\n"}  # one may follow at the end; there were two hundred
 
 
+def test_garbage_that_loading_left_is_collected_when_that_is_asked_for() -> None:
+    script = """
+import gc, weakref
+from reminderd.startup import collect_what_loading_left, load
+
+class Left: ...
+
+load("reminderd.cli.main")
+left = Left()
+left.itself, seen = left, weakref.ref(left)
+del left
+gc.freeze()
+gc.collect()
+before = seen() is None
+collect_what_loading_left()
+print(before, seen() is None, gc.get_freeze_count() > 0)
+"""
+    env = clean_environment()
+    done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "False True True\n"
+
+
 def test_the_help_shows_each_command_on_one_line_of_80_columns(terminal: Terminal) -> None:
     lines = terminal.runner.invoke(reminderd, ["--help"], terminal_width=80).stdout.splitlines()
     listed = lines[lines.index("Commands:") + 1 :]

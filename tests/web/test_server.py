@@ -10,6 +10,7 @@ import trio
 import trio.testing
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 from quart_trio import QuartTrio
+from trio.testing import MockClock
 
 from reminderd.web.server import PortUnavailableError, bind, serve
 from tests.support.web_server import PATH, PAYLOAD, WebServer, a_web_server, read_answer, read_to_the_end, read_until
@@ -316,3 +317,35 @@ async def test_what_follows_an_answer_is_carried_out_although_the_connection_is_
         await client.send_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         await carried_out.wait()
         assert (await read_to_the_end(client)).startswith(b"HTTP/1.1 200")
+
+
+async def _slow_app(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    await trio.sleep(1_000)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x"], ids=["nothing", "half a head"])
+async def test_a_connection_without_a_request_is_closed_after_a_while(sent: bytes, autojump_clock: MockClock) -> None:
+    stopping, listener = trio.Event(), bind("127.0.0.1", 0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(partial(serve, _slow_app, listener, shutdown_trigger=stopping.wait))
+        async with await trio.open_tcp_stream(*listener.getsockname()) as client:
+            begun = autojump_clock.current_time()
+            await client.send_all(sent)
+            assert await client.receive_some() == b""
+            assert 20 <= autojump_clock.current_time() - begun <= 21
+        stopping.set()
+
+
+async def test_a_connection_is_not_closed_while_its_request_is_answered(autojump_clock: MockClock) -> None:
+    stopping, listener = trio.Event(), bind("127.0.0.1", 0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(partial(serve, _slow_app, listener, shutdown_trigger=stopping.wait))
+        async with await trio.open_tcp_stream(*listener.getsockname()) as client:
+            await client.send_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert (await client.receive_some()).startswith(b"HTTP/1.1 200")
+            answered = autojump_clock.current_time()
+            assert await client.receive_some() == b""
+            assert 20 <= autojump_clock.current_time() - answered <= 21
+        stopping.set()
