@@ -387,6 +387,23 @@ async def test_a_request_that_http_does_not_allow_is_not_sent() -> None:
         assert server.requests == []
 
 
+async def test_a_server_whose_certificate_names_another_host_is_sent_nothing() -> None:
+    async with over_tls((forever,)) as (server, client, url):
+        outcome = await post(client, url.replace("localhost", "127.0.0.1"))
+        assert isinstance(outcome, HttpFailure)
+        assert not outcome.sent
+        assert "certificate verify failed" in outcome.reason
+        assert server.requests == []
+
+
+async def test_an_answer_whose_head_does_not_end_is_given_up() -> None:
+    begun = b"HTTP/1.1 200 OK\r\nX-More: " + b"x" * 200_000
+    async with hostile((hear, say(begun), hang)) as server, a_client() as client:
+        with trio.fail_after(20):
+            outcome = await post(client, server.url)
+        assert outcome == HttpFailure(reason="connection lost: Receive buffer too long", sent=True)
+
+
 async def test_a_request_to_neither_http_nor_https_is_not_sent() -> None:
     async with a_client() as client:
         outcome = await client.ask("GET", "ftp://host/calls", headers={})
