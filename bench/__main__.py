@@ -1,8 +1,8 @@
-"""Runs the benchmarks: `python -m bench [NAME …]`; without a name, most of them in half an hour.
+"""Run the benchmarks: `python -m bench [NAME …]`; without a name, most of them, which takes half an hour.
 
-Prints a table, writes bench/results.json, and exits with 1 if a bar is missed. Where there are several rounds, their
-median is shown, then the lowest and the highest. Everything stays on this machine, with a PostgreSQL of its own; where
-none is installed, a row says so.
+The result is a table and bench/results.json; the exit code is 1 if a bar is missed. Where there are several rounds,
+their median is shown, then the lowest and the highest. Everything stays on this machine, with a PostgreSQL of its own;
+where none is installed, a row says so.
 
 `--quick` takes less than a minute, and `--against REV` compares the files here with a commit: see bench/against.py.
 """

@@ -58,7 +58,7 @@ def measure(
     rounds: int = 3,
     databases: tuple[PostgresServer, PostgresServer] | None = None,
 ) -> list[Figure]:
-    """Measure on two databases of a server: the daemon's, and one for the import alone; None: on two files."""
+    """Measure with `databases` on a server: the daemon's, and one for the import that runs alone; None: with SQLite."""
     database, elsewhere = (None, SqliteFile(folder / "alone.db")) if databases is None else databases
     with (
         server("bench.raw_provider", str(LATENCY)) as provider,

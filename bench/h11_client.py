@@ -1,4 +1,4 @@
-"""Requests by h11 on Trio, without a database, a log or a decision: what Python itself allows when calls are placed."""
+"""Send requests with h11 on Trio, without a database, a log or a decision: the most that Python itself allows."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from bench.rows import MESSAGE, phone
 
 
 def requests_a_second(url: str, *, requests: int, tasks: int) -> float:
-    """Send requests for calls over as many connections as there are tasks, each its next one when it has its answer."""
+    """Send requests to place calls, one after the other on the connection of each task; return how many a second."""
     return trio.run(_requests_a_second, url, requests, tasks)
 
 

@@ -1,6 +1,6 @@
 """On PostgreSQL: webhooks, dialing, lateness, a large import, and what the daemon costs at rest.
 
-The bars are for SQLite. Here, the figures are there to be read next to those.
+The bars are for SQLite, so these figures have none: compare them with those of SQLite.
 """
 
 from pathlib import Path

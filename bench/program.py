@@ -56,7 +56,7 @@ def daemon(
         provider_url: where the generic provider is.
         worker: settings for `[worker]`; None for the defaults.
         desk_port: where the front desk's pages are; 0: there are none.
-        database: one on a server, in place of that in `folder`.
+        database: a database on a server; None: an SQLite file in `folder`.
     """
     folder.mkdir(exist_ok=True)
     used = SqliteFile(folder / "bench.db") if database is None else database
@@ -95,7 +95,7 @@ def daemon(
 
 
 def url_of(database: Target) -> str:
-    """A database, as `[database].url` and DATABASE_URL name it."""
+    """Return the URL of a database, as `[database].url` and DATABASE_URL take it."""
     return database.url if isinstance(database, PostgresServer) else f"sqlite:///{database.path}"
 
 

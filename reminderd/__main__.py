@@ -9,7 +9,7 @@ def main() -> None:
     """Run the command line and end the process with its exit code."""
     if sys.argv[1:2] == ["run"]:
         keep_signals()  # before all else is loaded, which is the slowest part
-    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # its own command line; it would load pygments and rich
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # httpx's command line, which loads pygments and rich
     with guarded_streams():
         load("reminderd.cli.main").reminderd(prog_name="reminderd")
 

@@ -1,4 +1,4 @@
-"""Receive what there is to count: webhooks, requests, lateness, transactions and recovered leases."""
+"""Take note of what may be counted: webhooks, requests, lateness, transactions and recovered leases."""
 
 from datetime import datetime, timedelta
 
@@ -6,7 +6,7 @@ from reminderd.core.answers import Answer
 
 
 class Instruments:
-    """Remembers the last webhook, and counts nothing, as nobody asks; where Prometheus does, `metrics` counts."""
+    """Remembers the last webhook, and counts nothing. Where Prometheus reads counts, a subclass in `metrics` counts."""
 
     def __init__(self) -> None:
         self.last_webhook: datetime | None = None

@@ -1,4 +1,4 @@
-"""Guard the process from its first moment on: its signals while it starts, and its output.
+"""Guard the process from its first moment on: its signals while it starts, and its output. Load the rest quickly.
 
 No signal ends the daemon half way through its start, and none is lost. Every command ends with an error, and never a
 traceback, when what it prints can't be written. This module imports only the standard library: it runs before
@@ -50,8 +50,8 @@ def keep_signals() -> None:
 def load(name: str) -> ModuleType:
     """Import a module, with all that it imports.
 
-    Meanwhile no garbage is collected: there is none, and looking for it takes a tenth of the start. What was loaded
-    stays until the end, so no later collection looks at it, not even the one with which Python ends.
+    Meanwhile no garbage is collected: there is little, and looking for it takes a tenth of the start. What was loaded
+    stays until the end, so no later collection looks at it, not even the one at Python's own end.
     """
     if name in sys.modules or not gc.isenabled():
         return import_module(name)
@@ -64,7 +64,7 @@ def load(name: str) -> ModuleType:
 
 
 def collect_what_loading_left() -> None:
-    """Collect garbage also among what was loaded, once: attrs, for one, makes each class twice. It takes 50 ms."""
+    """Collect the garbage that `load` has left, once: attrs, for one, makes each class twice. This takes 50 ms."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()

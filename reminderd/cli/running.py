@@ -22,7 +22,7 @@ from reminderd.store.opening import provider_of
 _ECHO_SECONDS: Final = 1.0
 
 _COLLECTS_AFTER: Final = 1.0
-"""Seconds from the start until what loading has left is collected: then everything runs."""
+"""Seconds from the start until the garbage of loading is collected: by then everything runs."""
 
 
 @click.command(name="run")
@@ -94,7 +94,7 @@ def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
 
 
 async def _collect_later() -> None:
-    """Collect what loading has left, 3 MB, without letting the start wait for it."""
+    """Collect the garbage that loading has left, 3 MB, only after the start, so that it is not delayed."""
     await trio.sleep(_COLLECTS_AFTER)
     collect_what_loading_left()
 

@@ -115,7 +115,7 @@ class StructureError:
 def structured(tree: dict[str, Any]) -> tuple[Config, list[StructureError]]:
     """Return the configuration and all errors in it; with errors, it is the default one."""
     converter = Converter()
-    converter.register_structure_hook_factory(has, _maker)
+    converter.register_structure_hook_factory(has, _maker_of)
     whole, found = _with_languages(tree)
     config = Config()
     try:
@@ -157,11 +157,11 @@ def _as_written(path: KeyPath) -> KeyPath:
     return (path[0], *path[2:]) if path[:2] == _LANGUAGES and len(path) > len(_LANGUAGES) else path
 
 
-def _maker(section: type, converter: Converter) -> Callable[[Mapping[str, Any], Any], Any]:
-    """Return what makes a section.
+def _maker_of(section: type, converter: Converter) -> Callable[[Mapping[str, Any], Any], Any]:
+    """Return the function that makes a section of the configuration from its keys.
 
-    It is asked for when such a section is met: to write and compile it takes as long as to make a class, and a file has
-    few of all sections.
+    It is made only when a file has such a section: generating and compiling it takes as long as making a class, and a
+    file has few of all sections.
     """
     overrides: dict[str, Any] = {attribute.name: override(omit=True) for attribute in fields(section)}
     for attribute in members(section):

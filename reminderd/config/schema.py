@@ -1,7 +1,7 @@
 """Declare the sections of the configuration with their keys, and make the core's values from them.
 
 An attribute is a key of the same name unless it is derived. `config.example.toml` explains the keys to admins. No
-section is ever printed, so attrs need not write and compile a repr for each at every start.
+section has a repr, as none is ever printed: attrs would generate and compile each one at every start.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Decide when a file is missing that was to come to the folder."""
+"""Decide whether a file that was expected in the folder is missing."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -25,7 +25,7 @@ def missing_words(missing: datetime, zone: ZoneInfo) -> str:
 
 @frozen(kw_only=True)
 class Expected:
-    """By when a file comes from the folder: on each day with calling hours."""
+    """By when a file is expected in the folder, on each day with calling hours."""
 
     by: Daily
     hours: CallingHours

@@ -27,7 +27,7 @@ BACKUP_LATE: Final = timedelta(hours=26)
 """Backups are made every night: an older one is late."""
 
 DISK_FULL_SOON: Final = 100_000_000
-"""Bytes."""
+"""With fewer free bytes, it is an error."""
 
 ADDRESS: Final = "public address"
 """The part that is the address at which the provider asks us what to speak."""

@@ -1,4 +1,4 @@
-"""Make a backup a day."""
+"""Make one backup a day, if the configuration has a folder for backups."""
 
 from contextlib import closing
 from datetime import datetime

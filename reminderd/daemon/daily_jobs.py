@@ -217,7 +217,7 @@ def daily_jobs(
     """Return what is done once a day, one thing after the other."""
     found, zone = [], config.calling.zone
     if config.backup.path is not None and config.database.path is not None:
-        from reminderd.daemon.backing_up import backups  # noqa: PLC0415 - only who makes backups loads it
+        from reminderd.daemon.backing_up import backups  # noqa: PLC0415 - loaded only if backups are configured
 
         backup = partial(backups, config.database.path, config.backup.path, keep=config.backup.keep)
         found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))

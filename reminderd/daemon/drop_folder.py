@@ -138,5 +138,5 @@ def imports_of(path: Path, config: Config, context: Context) -> SideJob:
 
 
 def imported_files(path: Path) -> FilesOfPatients:
-    """Return what was imported from the folder, and lies in it for some time."""
+    """Return the files that were imported from the folder, which are deleted once they are old."""
     return FilesOfPatients("[import].folder", partial(forget, path))

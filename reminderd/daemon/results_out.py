@@ -66,5 +66,5 @@ def results_of(config: Config, context: Context, feed: Feed) -> Iterator[SideJob
 
 
 def answer_files(path: Path) -> FilesOfPatients:
-    """Return what was written into the folder, and lies in it for some time."""
+    """Return the files of results in the folder, which are deleted once they are old."""
     return FilesOfPatients("[results].folder", partial(forget_answers, path))

@@ -35,7 +35,7 @@ from reminderd.store.restored import check_history
 from reminderd.store.settings import follow_address, note_gap, real_provider, remember_real_provider
 from reminderd.web.server import bind, serve, url_of
 
-if TYPE_CHECKING:  # only who has all calls simulated waits for it
+if TYPE_CHECKING:  # loaded only if the calls are simulated
     from reminderd.sandbox.generic import Sandbox
 
 _PLAIN: Final = Options()
@@ -115,7 +115,7 @@ async def run(
                 desk = None
                 remove_left_behind(config.database.uploads)
             else:
-                from reminderd.desk.context import open_desk  # noqa: PLC0415 - only a clinic that has the pages waits for them
+                from reminderd.desk.context import open_desk  # noqa: PLC0415 - loaded only if the pages are configured
 
                 desk = await opened.enter_async_context(open_desk(database, config.database.uploads, clock))
             for warning in database.warnings:
@@ -145,10 +145,10 @@ async def run(
 
 
 def _instruments(config: Config) -> Instruments:
-    """Return what counts where Prometheus asks, else what counts nothing."""
+    """Return what counts for Prometheus, if it is configured; otherwise what counts nothing."""
     if not config.metrics.port:
         return Instruments()
-    from reminderd.metrics import PrometheusInstruments  # noqa: PLC0415 - only where it asks, its library is loaded
+    from reminderd.metrics import PrometheusInstruments  # noqa: PLC0415 - its library is loaded only if it is used
 
     return PrometheusInstruments()
 
@@ -183,12 +183,14 @@ async def _run(
         if ports.web_url:
             logger.info(f"listening for webhooks at {ports.web_url}")
         if ports.metrics is not None:
-            page = _current(lambda: cast("ASGIFramework", daemon.current.metrics_app))  # each setup has one
+            page = _current(
+                lambda: cast("ASGIFramework", daemon.current.metrics_app)
+            )  # there is a port, so also the app
             url = await nursery.start(partial(serve, page, ports.metrics, shutdown_trigger=ended.both))
             logger.info(f"metrics are at {url}/metrics")
         desk_url = None
         if ports.desk is not None:
-            pages = _current(lambda: cast("ASGIFramework", daemon.current.desk_app))  # each setup has one
+            pages = _current(lambda: cast("ASGIFramework", daemon.current.desk_app))  # there is a port, so also the app
             desk_url = await nursery.start(partial(serve, pages, ports.desk, shutdown_trigger=ended.both))
             logger.info(f"the front desk's pages are at {desk_url}")
         task_status.started(Running(web_url=ports.web_url or None, desk_url=desk_url, sandbox=sandbox))

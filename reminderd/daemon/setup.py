@@ -28,7 +28,7 @@ from reminderd.web.api import Throttle
 from reminderd.web.app import Health, build_app, build_metrics_app
 from reminderd.web.bodies import RequestLimits
 
-if TYPE_CHECKING:  # only a clinic that has the pages waits for them
+if TYPE_CHECKING:  # loaded only if the pages are configured
     from reminderd.desk.context import DeskBase
 
 Part = Literal["dial", "web"]
@@ -98,7 +98,7 @@ class Setup:
     """None: this process does not dial."""
     app: QuartTrio
     metrics_app: QuartTrio | None
-    """None: Prometheus has nothing to ask."""
+    """The page for Prometheus; None: `[metrics].port` is not set."""
     desk_app: QuartTrio | None
     """None: this process has no pages for the front desk."""
     side_jobs: Sequence[SideJob]
@@ -208,14 +208,14 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
 
 def _metrics_app(look: Watch) -> QuartTrio:
     """Return the page for Prometheus."""
-    from reminderd.daemon.scrape import scrape  # noqa: PLC0415 - only where Prometheus asks, its library is loaded
+    from reminderd.daemon.scrape import scrape  # noqa: PLC0415 - its library is loaded only if it is used
 
     return build_metrics_app(partial(scrape, look))
 
 
 def _desk_app(config: Config, context: Context, base: "DeskBase", look: Watch, examined: Examined) -> QuartTrio:
     """Return the front desk's pages."""
-    from reminderd.desk.app import build_desk_app  # noqa: PLC0415 - only a clinic that has the pages waits for them
+    from reminderd.desk.app import build_desk_app  # noqa: PLC0415 - loaded only if the pages are configured
     from reminderd.desk.context import Desk  # noqa: PLC0415
 
     return build_desk_app(

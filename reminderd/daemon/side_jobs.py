@@ -1,4 +1,4 @@
-"""List what is done next to the calls under a configuration."""
+"""List what a daemon does next to the calls, as its configuration says."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -23,7 +23,7 @@ class SideJob:
 
 
 def side_jobs(config: Config, context: Context, feed: Feed) -> Iterator[SideJob]:
-    """Yield everything that is done next to the calls. What a clinic does not use is not even imported."""
+    """Yield everything that is done next to the calls. What a clinic does not use is not imported."""
     files = []
     if config.alerts.urls:
         from reminderd.daemon.alerts import alerts_of  # noqa: PLC0415

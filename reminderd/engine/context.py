@@ -83,7 +83,7 @@ class Memory:
     freed: trio.Event = field(factory=trio.Event, init=False)
     """Set when a line or a checker is free again; replaced by the loop before it waits."""
     _taken: dict[str, trio.CapacityLimiter] = field(factory=dict, init=False)
-    """What each action in flight takes up, by its lease token."""
+    """Where each action in flight has taken a place, by its lease token: among the lines, or among the checkers."""
     sightings: Sightings = field(factory=Sightings, init=False)
     quiet_until: float = field(default=-math.inf, init=False)
     """Until when on the monotonic clock nobody is called after a restore."""
@@ -109,21 +109,21 @@ class Memory:
         return max(0, int(self.checkers.available_tokens))
 
     def begin(self, action: Action) -> None:
-        """Take up a line, or a checker, and hold the lease."""
+        """Take a line or a checker for an action, and remember its lease."""
         limiter = self.lines if action.kind.is_request else self.checkers
         limiter.acquire_on_behalf_of_nowait(action.token)
         self._taken[action.token] = limiter
         self.held.add(action.token)
 
     def free_line(self, action: Action) -> None:
-        """Free what an action has taken up: its request is over, though the answer may have to be recorded yet."""
+        """Free the line or the checker of an action once its request is over; its answer may not be recorded yet."""
         limiter = self._taken.pop(action.token, None)
         if limiter is not None:
             limiter.release_on_behalf_of(action.token)
             self.freed.set()
 
     def end(self, action: Action) -> None:
-        """Forget an action: all that came of it is recorded."""
+        """Forget an action at its end, when its answer is recorded."""
         self.free_line(action)
         self.held.discard(action.token)
 

@@ -80,7 +80,7 @@ async def _settle(action: Action, answer: Answer, context: Context) -> None:
         log_pause_change(
             turn, context.memory.breaker
         )  # at once: the breaker may change again before the answer is written
-    context.memory.free_line(action)  # so that the next claim shares the transaction
+    context.memory.free_line(action)  # before the write below, so that the next claim can share its transaction
     write = partial(
         settle_answer,
         action=action,

@@ -36,8 +36,8 @@ _PRIORITIES: Final = ((50, 2), (40, 3), (30, 4), (25, 5), (20, 6))
 """Loguru's level numbers, and syslog's priority from each upward: critical, error, warning, notice, info."""
 _DEBUG_PRIORITY: Final = 7
 
-_UNCLEAR: Final = re.compile('[ "=]')
-"""What would not be read as one value after `key=`."""
+_NEEDS_QUOTES: Final = re.compile('[ "=]')
+"""What a value after `key=` may have only between quotes."""
 
 _JOURNAL_STREAM: Final = re.compile(r"(\d+):(\d+)")
 
@@ -121,7 +121,7 @@ def _shown(key: str, value: object) -> object:
 def _word(value: object) -> str:
     """Return a value without a space in it, or else in quotes."""
     text = str(value)
-    return on_one_line(text if text and not _UNCLEAR.search(text) else json.dumps(text, ensure_ascii=False))
+    return on_one_line(text if text and not _NEEDS_QUOTES.search(text) else json.dumps(text, ensure_ascii=False))
 
 
 def _exception(record: "Record") -> str:

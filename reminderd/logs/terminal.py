@@ -22,7 +22,7 @@ def on_one_line(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
-class _SafeStream:  # every command has one, even the help, which does not wait for attrs
+class _SafeStream:  # not by attrs: every command has one, and `--help` starts faster without it
     """A stream to which control and bidirectional characters are written as escapes; lines stay lines."""
 
     def __init__(self, stream: TextIO, *, escapes: bool = True) -> None:

@@ -248,4 +248,4 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
 
 
-_JSON: Final = json.JSONDecoder(parse_constant=_refuse)  # `json.loads` would make one for each body
+_JSON: Final = json.JSONDecoder(parse_constant=_refuse)  # made once: `json.loads` would make one for each body

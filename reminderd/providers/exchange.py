@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to a provider, and one request with its answer on it."""
+"""Connect to a provider, and carry one request with its answer after another, in HTTP/1.1."""
 
 import ssl
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ _CHUNK: Final = 64 * 1024
 _PORTS: Final = {"http": 80, "https": 443}
 
 ERRORS: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, h11.ProtocolError, UnicodeError)
-"""What may go wrong between two machines. UnicodeError: a name that DNS can't spell."""
+"""What may fail between two machines. UnicodeError: the name of the host can't be written for DNS."""
 
 
 @frozen
 class Origin:
-    """A server. Requests to the same one can share a connection."""
+    """A server, and whether to use TLS. Requests to the same origin can share a connection."""
 
     is_tls: bool
     host: str
-    """Without the brackets of an IPv6 address, and as DNS spells it."""
+    """An IPv6 address without its brackets; a name as it is written for DNS."""
     port: int
 
 
@@ -34,14 +34,14 @@ class Target:
 
     origin: Origin
     authority: bytes
-    """For the header Host."""
+    """The value of the header `Host`."""
     path: bytes
     """With the query."""
 
 
-@lru_cache(maxsize=16)  # most requests go to the same URL, and to parse it takes as long as to send it
+@lru_cache(maxsize=16)  # most requests go to the same URL, and parsing it takes as long as sending the request
 def target_of(url: str) -> Target | None:
-    """Return where a URL leads; None: neither to http nor to https.
+    """Return where a URL leads; None: its scheme is neither http nor https.
 
     Raises:
         httpx.InvalidURL: it is not a URL.
@@ -64,7 +64,7 @@ class Exchange:
     headers: Mapping[str, str]
     content: bytes | None
     limit: int
-    """Bytes of the answer's body that are read."""
+    """How many bytes the body of the answer may have; beyond them, nothing more is read."""
     is_sent: bool = field(default=False, init=False)
     """Whether a byte of it may have left us."""
     head: h11.Response | None = field(default=None, init=False)
@@ -78,7 +78,7 @@ class Exchange:
 
         Raises:
             h11.LocalProtocolError: HTTP does not allow them.
-            UnicodeError: HTTP can't spell them.
+            UnicodeError: a header is not ASCII.
         """
         given = [(name.encode("ascii"), value.encode("ascii")) for name, value in self.headers.items()]
         headers = [(b"Host", self.target.authority), *given]
@@ -89,7 +89,7 @@ class Exchange:
 
 @define(eq=False)
 class HttpConnection:
-    """An open connection. It carries one exchange after another, as long as each of them is whole."""
+    """An open connection. It carries one exchange after another, as long as each of them is complete."""
 
     origin: Origin
     _stream: trio.abc.Stream
@@ -104,8 +104,8 @@ class HttpConnection:
         """Send the request, once, and read the answer.
 
         Raises:
-            OSError, trio.BrokenResourceError, trio.ClosedResourceError, h11.ProtocolError: there is no answer, or not
-                the whole of it.
+            OSError, trio.BrokenResourceError, trio.ClosedResourceError, h11.ProtocolError: there is no
+                answer, or only a part of it.
         """
         protocol = self._protocol
         # In one piece, so that it goes out in one packet.
@@ -125,51 +125,52 @@ class HttpConnection:
             elif isinstance(event, h11.Response):
                 exchange.head = event
             elif isinstance(event, h11.Data):
-                # Raw: a compressed answer, which we did not ask for, could unfold to gigabytes.
+                # Not decompressed: a compressed answer, which we did not ask for, could become gigabytes.
                 exchange.body += event.data
             elif isinstance(event, h11.EndOfMessage):
                 exchange.is_complete = True
 
     async def _receive(self, exchange: Exchange) -> None:
-        is_announced = True
+        """Read what has come; fail if the connection has ended where an answer can't end."""
+        is_cut_off = False
         try:
             received = await self._stream.receive_some(_CHUNK)
         except trio.BrokenResourceError as error:
             if not isinstance(error.__cause__, ssl.SSLEOFError):
                 raise
-            received, is_announced = b"", False
+            received, is_cut_off = b"", True
         if not received and exchange.head is None:
             raise trio.BrokenResourceError("closed without an answer")
-        if not is_announced:  # anybody on the way may have cut it: it can't be the end of a body
+        if is_cut_off:  # without TLS's close_notify: anybody on the way may have done it, so the body may go on
             raise trio.BrokenResourceError("closed in the middle of an answer")
         self._protocol.receive_data(bytes(received))
 
-    def ready_again(self, keep: float) -> bool:
-        """Return whether it can carry another exchange, within so many seconds; False: it is to be closed."""
+    def prepare_next(self, keep_seconds: float) -> bool:
+        """Prepare for another exchange within so many seconds; return False if that is impossible: then close it."""
         protocol = self._protocol
         if not (self._takes_bytes and protocol.our_state is h11.DONE and protocol.their_state is h11.DONE):
             return False
         if protocol.trailing_data != (b"", False):
             return False  # what came after this answer would be taken for the next one
         protocol.start_next_cycle()
-        self._expires_at = trio.current_time() + keep
+        self._expires_at = trio.current_time() + keep_seconds
         return True
 
     @property
     def is_expired(self) -> bool:
-        """Return whether it has waited for too long."""
+        """Return whether it has waited too long for another exchange."""
         return trio.current_time() > self._expires_at
 
     async def is_silent(self) -> bool:
-        """Return whether nothing has come since the last answer, neither the end nor what would be taken for an answer.
+        """Return whether nothing has come since the last answer: no end, and nothing that would be taken for an answer.
 
-        With TLS, the socket does not show what was decrypted, or waits to be: so the connection is read.
+        With TLS, the socket does not show bytes that TLS has read already. So the connection is read, without waiting.
         """
         if isinstance(self._stream, trio.SocketStream):
             return not self._stream.socket.is_readable()
         try:
             with trio.CancelScope(shield=True) as at_once:
-                at_once.deadline = trio.current_time()  # set only now: what has come is read before it is noticed
+                at_once.deadline = trio.current_time()  # set only here, so that bytes that have come are read first
                 await self._stream.receive_some(1)
                 return False
         except trio.BrokenResourceError:
@@ -182,7 +183,7 @@ class HttpConnection:
 
 
 async def connect(origin: Origin, trust: ssl.SSLContext) -> HttpConnection:
-    """Connect to a server. Nothing of a request is sent.
+    """Connect to a server. No part of a request is sent yet.
 
     Raises:
         OSError, trio.BrokenResourceError, UnicodeError: it can't be reached.

@@ -96,8 +96,8 @@ HttpResult: TypeAlias = HttpAnswer | HttpFailure
 class HttpClient:
     """The connections to one provider.
 
-    A full client would also keep the provider's cookies, take proxies from the environment, follow redirects, and send
-    a request again on another connection. This one does nothing of it.
+    A request is sent once, and only where its URL leads: there are no cookies, no proxies from the environment, no
+    redirects, and no second try on another connection (decision 0032).
     """
 
     def __init__(self, *, timeout: timedelta, max_connections: int, trust: ssl.SSLContext | None = None) -> None:
@@ -106,7 +106,7 @@ class HttpClient:
         self._trust = httpx.create_ssl_context(trust_env=False) if trust is None else trust
         self._trust.set_alpn_protocols(["http/1.1"])
         self._idle: list[HttpConnection] = []
-        """Those that wait for another request; the last one used is the last."""
+        """Connections that wait for another request; the one that was used last is at the end."""
 
     async def ask(
         self, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None = None
@@ -137,18 +137,20 @@ class HttpClient:
 
     async def aclose(self) -> None:
         """Close the connections that wait for another request; call it when no request is in flight."""
-        with trio.CancelScope(shield=True):  # it takes no time
+        with trio.CancelScope(shield=True):  # closing waits for nothing
             while self._idle:
                 await self._idle.pop().aclose()
 
     async def _carry(self, exchange: Exchange) -> str:
-        """Return why there is no answer, or not the whole of it; empty: there is."""
+        """Send the request and read its answer; return why that failed, or an empty text."""
         connection: HttpConnection | None = None
         try:
             connection = await self._connection(exchange.target.origin)
             await connection.carry(exchange)
         except ERRORS as error:
-            if connection is not None and not exchange.is_sent:  # the error repeats the header, which may be a key
+            if (
+                connection is not None and not exchange.is_sent
+            ):  # the error itself repeats the header, which may be a key
                 return "not sent: HTTP does not allow the URL or one of the headers"
             stage = "could not connect" if connection is None else "connection lost"
             return f"{stage}: {_innermost(error)}"[:_LONGEST_REASON]
@@ -164,7 +166,7 @@ class HttpClient:
                 return connection
             await connection.aclose()
         while len(self._idle) + self._places.borrowed_tokens > self._places.total_tokens:
-            await self._idle.pop(0).aclose()  # to another server
+            await self._idle.pop(0).aclose()  # it leads to another server, and its place is needed
         return await connect(origin, self._trust)
 
     def _pop_idle(self, origin: Origin) -> HttpConnection | None:
@@ -174,7 +176,7 @@ class HttpClient:
         return None
 
     async def _keep_or_close(self, connection: HttpConnection) -> None:
-        if connection.ready_again(_KEEPALIVE_SECONDS):
+        if connection.prepare_next(_KEEPALIVE_SECONDS):
             self._idle.append(connection)
         else:
             await connection.aclose()
@@ -206,7 +208,7 @@ def _innermost(error: Exception) -> str:
             link = link.exceptions[0]
         message = str(link) or message
         link = link.__cause__ or link.__context__
-    # h11 repeats what it can't read, and that may repeat what we have sent.
+    # h11's message ends with the bytes that it can't read, and these may repeat what we have sent.
     return message.partition(": bytearray(")[0] or type(error).__name__
 
 

@@ -1,4 +1,4 @@
-"""What every provider's section of the configuration says about it, without what only its client needs."""
+"""The base of every provider's section of the configuration, without what only the provider's client needs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from attrs import frozen
 
 from reminderd.keys import KeyPath
 
-if TYPE_CHECKING:  # what only reads the configuration does not wait for the protocol
+if TYPE_CHECKING:  # so that commands which only read the configuration start without it
     from reminderd.providers.base import ProviderClient
 
 CheckError: TypeAlias = tuple[tuple[KeyPath, ...], str]

@@ -15,19 +15,19 @@ from reminderd.store.rows import sql_list, to_ms
 _DAYS: Final = 31
 """How many days are read in one query."""
 
-# An index has the reminders of each status in the order of their times, and another those of each answer. To count in
-# them takes a third of the time in which a day's rows are grouped by their codes. Those that are `called` without an
-# answer are what is left. SQLite uses an index of some rows only if the statement repeats their condition.
+# Counted in two partial indexes, which have the reminders by status and by response, in the order of their times. That
+# takes a third of the time of grouping a day's rows. Those that are `called` without a response are what is left of the
+# total. SQLite uses a partial index only if the statement repeats its condition, such as `status <> 'called'`.
 _OTHERS: Final = tuple(one for one in Status if one is not Status.CALLED)
 _OF_DAY: Final = "(SELECT count(*) FROM reminders WHERE scheduled_at >= since AND scheduled_at < until{})"
 _OF_STATUS: Final = _OF_DAY.format(" AND status = '{0}' AND status <> 'called'")
 _ANSWERED: Final = _OF_DAY.format(" AND response = '{0}' AND response IS NOT NULL")
-_OTHERWISE: Final = _OF_DAY.format(
+_ANSWERED_BUT_NOT_CALLED: Final = _OF_DAY.format(
     f" AND response = '{{0}}' AND response IS NOT NULL AND status IN {sql_list(_OTHERS)} AND status <> 'called'"
 )
 _COUNTED: Final = (
     *(f"{_OF_STATUS.format(one)} AS {one}" for one in _OTHERS),
-    *(f"{_ANSWERED.format(one)} - {_OTHERWISE.format(one)} AS {one}" for one in Response),
+    *(f"{_ANSWERED.format(one)} - {_ANSWERED_BUT_NOT_CALLED.format(one)} AS {one}" for one in Response),
     f"{_OF_DAY.format('')} AS reminders",
     f"{_OF_DAY.format(f' AND {NEEDS_HUMAN}')} AS need_human",
 )

@@ -27,8 +27,8 @@ MOST_BUNDLED: Final = 500
 """How many other waiting reminders of a batch's numbers are read; the rest get separate calls."""
 
 # Rows that another program has locked are left out (`skip_locked`), and claimed after its transaction: otherwise one
-# that stays open would stop all calls. The limits are expressions: whenever a plain parameter is bound to one, SQLite
-# prepares the statement anew, which takes several times as long as to run it.
+# that stays open would stop all calls. The limits are `:limit + 0`: with a plain parameter
+# there, SQLite prepares the statement anew for each run, which takes several times as long as the run itself.
 _TAKE_CALLS: Final = f"""
 WITH due AS (
     SELECT id FROM call_logs

@@ -69,7 +69,7 @@ class Database:
         return await self._reads.read(fn)
 
     async def read_together(self, fn: Callable[[Connection], T]) -> T:
-        """Do the same, on a snapshot that is shared with others who wait in here: `fn` must take well under 1 ms."""
+        """Do as `read`, in a snapshot shared with others that wait at the same time; `fn` must take well under 1 ms."""
         return await self._reads.read_together(fn)
 
     @property

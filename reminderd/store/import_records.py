@@ -171,6 +171,6 @@ def _record(row: Row) -> ImportRecord:
 
 
 def import_columns(record: ImportRecord) -> dict[str, object]:
-    """Return an import for a program: the columns of `imports`."""
+    """Return an import in the form for other programs: by the columns of `imports`."""
     counts = {str(intake).replace(" ", "_"): count for intake, count in record.done.items()}
     return {**asdict(record, filter=lambda attribute, _value: attribute.name != "done"), **counts}

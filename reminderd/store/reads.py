@@ -1,4 +1,4 @@
-"""Short reads that wait at the same time share one switch to the connection's thread, and one snapshot."""
+"""Let short reads that wait at the same time share one snapshot, and one switch to the connection's thread."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,26 +14,26 @@ from reminderd.store.threads import OnThread
 T = TypeVar("T")
 
 BATCH_LIMIT: Final = 16
-"""The most reads of one snapshot: it limits how old the first one's result is when the last one is over."""
+"""The most reads in one snapshot. All get their results when the last one ends: so this limits how old they are."""
 
 
 @define(eq=False)
 class _Read(Generic[T]):
-    """A function that waits; once `is_over`, it has a result or an error, or nobody wants one anymore."""
+    """A read that waits. Once it `is_over`, it has a result or an error, or its caller was cancelled."""
 
     fn: Callable[[Connection], T]
     is_over: bool = field(default=False, init=False)
     is_alone: bool = field(default=False, init=False)
-    """Whether it has its turn for itself: one of its group has failed."""
+    """Whether it is to have a snapshot of its own, because a read of its group has failed."""
     result: T = field(init=False)
     error: Exception | None = field(init=False, default=None)
 
 
 class SharedReads:
-    """The reads of one connection. While one of them is on the thread, a group of those that are short gathers.
+    """The reads of one connection. The short ones that arrive while another read runs form a group.
 
-    Each read begins after it was asked for: a snapshot is never older than the question. All of a group have their
-    results when the last one is over, so a long read would make the others' stale: it has its turn for itself.
+    The snapshot of a group begins after all its reads were requested, so none of them sees an older state. All of them
+    get their results when the last one ends. A long read would make the others stale, so it has a snapshot of its own.
     """
 
     def __init__(self, connection: OnThread) -> None:
@@ -47,7 +47,7 @@ class SharedReads:
             return await self._connection.run(partial(snapshot, fn=fn))
 
     async def read_together(self, fn: Callable[[Connection], T]) -> T:
-        """Run `fn(connection)`, which only reads, and shortly; what it raises is raised here only.
+        """Run `fn(connection)`, a short read, in a snapshot that it may share. What it raises is raised only here.
 
         It does not begin once the caller is cancelled.
         """
@@ -57,25 +57,26 @@ class SharedReads:
             async with self._turn:
                 if read.is_alone:
                     await self._connection.run(partial(_run_alone, read=read))
-                elif not read.is_over:  # so it is the first of those that wait
+                elif not read.is_over:  # no group before had it: it is now the first that waits
                     group = islice((one for one in self._waiting if not one.is_alone), BATCH_LIMIT)
                     await self._connection.run(partial(_run, reads=[*group]))
         finally:
             del self._waiting[read]
-            read.is_over = True  # for the thread: the group may be under way without its cancelled caller
+            read.is_over = True  # if the caller was cancelled while a group was running, the thread skips the read
         if read.error is None:
             return read.result
         raise read.error
 
 
 def _run(connection: Connection, reads: Sequence[_Read[Any]]) -> None:
-    """Run all in one snapshot; if any of them fails, the first one alone, and each of the others in its own turn.
+    """Run all in one snapshot. If any of them fails, run the first one alone, and leave each other to its own turn.
 
-    If the database can't be reached, each read takes as long as a connection may take.
+    If the database can't be reached, each read lasts until its connection times out. So the others are not repeated
+    here: a caller that is cancelled meanwhile does not wait for them.
     """
     try:
         results = snapshot(connection, lambda shared: [None if read.is_over else read.fn(shared) for read in reads])
-    except Exception:  # noqa: BLE001 - it is raised below, by the read that has caused it
+    except Exception:  # noqa: BLE001 - raised again by the read that has caused it, when that runs alone
         for read in reads:
             read.is_alone = True
         _run_alone(connection, reads[0])

@@ -58,7 +58,7 @@ def in_list(name: str, values: Iterable[str]) -> tuple[str, dict[str, str]]:
 def rows_among(
     connection: Connection, statement: str, parameters: Mapping[str, object], *, ids: Sequence[str] | None, order: str
 ) -> Iterator[Row]:
-    """Yield the rows of a SELECT that ends with its conditions: those with these ids; if that is None, all in order."""
+    """Yield the rows of a SELECT that ends with its conditions: those with these `ids`; if None, all, in `order`."""
     if ids is None:
         yield from connection.execute(f"{statement} ORDER BY {order}", parameters).fetchall()
         return

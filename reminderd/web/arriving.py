@@ -1,4 +1,4 @@
-"""One request as it arrives: it is answered at once if it is whole, and else in a task of its own that receives it."""
+"""Receive a request. If it arrives whole, it is answered at once; otherwise in a task of its own, while it arrives."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -9,19 +9,19 @@ from hypercorn.typing import ASGIReceiveEvent
 
 
 @define(eq=False)
-class Arriving:
-    """The parts of a request's body that the app has yet to receive. As `receive` of ASGI, it returns the next one."""
+class ArrivingRequest:
+    """A request, with the parts of its body that the app has not received yet. Called as ASGI's `receive`."""
 
     begin: Callable[[], object]
     """Starts the task that answers."""
     answer_at_once: Callable[[], Awaitable[bool]]
-    """Answers in this task, if that may be; returns whether it has."""
+    """Answers in the task that reads the connection, if it may; returns whether it has."""
     hung_up: Callable[[], Awaitable[None]]
-    """Waits until the client hangs up; only while this task answers, as nobody else notices it then."""
+    """Waits until the client hangs up. Needed only while the reading task answers: then nobody else notices it."""
     most_parts: int
-    """How many are kept; then the sender waits."""
+    """How many parts are kept; then the client must wait."""
     is_whole: bool = field(default=False, init=False)
-    """Whether all of it was there when it began to be answered, so that nothing waits to receive it."""
+    """Whether all of it had arrived when the answer began, so that nothing is left to wait for."""
     _has_begun: bool = field(default=False, init=False)
     _is_over: bool = field(default=False, init=False)
     _parts: deque[ASGIReceiveEvent] = field(factory=deque, init=False)
@@ -47,7 +47,7 @@ class Arriving:
                 self.begin()
 
     def begin_now(self) -> None:
-        """Answer in a task of its own, unless it is being answered or is over."""
+        """Start the task that answers, unless the request is being answered already, or is over."""
         if not self._has_begun and not self._is_over:
             self._has_begun = True
             self.begin()

@@ -30,7 +30,7 @@ from hypercorn.typing import (
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 
-from reminderd.web.arriving import Arriving
+from reminderd.web.arriving import ArrivingRequest
 
 FREE_BYTES: Final = 16 * 1024
 """What each body may hold without asking; most webhooks have less, so that large ones keep none of them out."""
@@ -114,7 +114,7 @@ class Body:
             IncompleteError: the client hung up before its end.
             trio.TooSlowError: it takes longer than so many seconds.
         """
-        if isinstance(self.receive, Arriving) and self.receive.is_whole:
+        if isinstance(self.receive, ArrivingRequest) and self.receive.is_whole:
             await self._receive_all()  # without a deadline, as nothing is waited for
         else:
             with trio.fail_after(seconds):

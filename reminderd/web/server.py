@@ -37,7 +37,7 @@ from hypercorn.utils import parse_socket_addr
 from loguru import logger
 
 from reminderd.validators import shown_host
-from reminderd.web.arriving import Arriving
+from reminderd.web.arriving import ArrivingRequest
 
 GRACE: Final = timedelta(seconds=10)
 """How long a stop waits for requests in flight."""
@@ -51,7 +51,7 @@ _UNREAD_SECONDS: Final = 30.0
 _READ_BYTES: Final = 16 * 1024
 
 _ONE_AT_A_TIME: Final = {"1.0", "1.1"}
-"""Versions of HTTP in which nothing has to be read while a request is answered."""
+"""Versions of HTTP with one request at a time, so that nothing has to be read while it is answered."""
 
 _BACKLOG: Final = 512
 """Connections that wait there."""
@@ -162,7 +162,7 @@ class ClientConnection:
     _protocol: ProtocolWrapper = field(init=False)
     _reading: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _may_answer: bool = field(default=False, init=False)
-    """Whether the task that reads may answer a request: one of each read, so that no client keeps others waiting."""
+    """Whether the reading task may answer a request: only one after each read, so that no client delays the others."""
     _is_answering: bool = field(default=False, init=False)
     _is_over: bool = field(default=False, init=False)
     _sending: trio.Lock = field(factory=trio.Lock, init=False)
@@ -192,7 +192,7 @@ class ClientConnection:
             await self.stream.aclose()
 
     def hang_up(self) -> None:
-        """Read no further request. One that is being answered is answered to its end."""
+        """Read no further request. The answer to one that has begun is still sent."""
         self._is_over = True
         if not self._is_answering:
             self._reading.cancel()
@@ -211,7 +211,7 @@ class ClientConnection:
         return True
 
     async def hung_up(self) -> None:
-        """Wait until the client hangs up, while nothing is read: forever, if it has sent another request."""
+        """Wait until the client hangs up, while nothing else reads; forever if it has sent another request."""
         try:
             await trio.lowlevel.wait_readable(self.stream.socket)
             is_next = await self.stream.socket.recv(1, socket.MSG_PEEK)
@@ -270,17 +270,17 @@ class ClientConnection:
         """Send what the kernel takes without waiting, which is nearly every answer; return the rest."""
         try:
             return data[os.write(self.stream.socket.fileno(), data) :] if data else data
-        except OSError:  # there is no room, or the client has hung up: to wait shows which
+        except OSError:  # there is no room, or the client has hung up: waiting shows which
             return data
 
 
 class _Requests(TaskGroup):
-    """Answers requests: one that arrives whole at once, any other in a task of its own."""
+    """Answers requests: at once if one has arrived whole, otherwise in a task of its own."""
 
     def __init__(self, connection: ClientConnection) -> None:
         super().__init__()
         self._connection = connection
-        self._incomplete: Arriving | None = None
+        self._incomplete: ArrivingRequest | None = None
 
     async def spawn_app(
         self, app: AppWrapper, config: Config, scope: Scope, send: Callable[[ASGISendEvent | None], Awaitable[None]]
@@ -290,7 +290,7 @@ class _Requests(TaskGroup):
         async def answer() -> None:
             await _handle(app, config, scope, arriving, send, trio.to_thread.run_sync, trio.from_thread.run)
 
-        arriving = Arriving(
+        arriving = ArrivingRequest(
             begin=partial(self.spawn, answer),
             answer_at_once=partial(self._connection.answer_at_once, answer),
             hung_up=self._connection.hung_up,
@@ -331,7 +331,7 @@ async def _answer(
 
 
 async def _close_idle(connections: set[ClientConnection]) -> None:
-    """Close connections that have been idle for too long. One deadline for all costs less than one for each moment."""
+    """Close connections that have been idle for too long. One deadline for all costs less than one for each."""
     while True:
         now = trio.current_time()
         idle = [(one.idle_since, one) for one in connections if one.idle_since is not None]
@@ -339,7 +339,7 @@ async def _close_idle(connections: set[ClientConnection]) -> None:
             if since + _IDLE_SECONDS <= now:
                 connection.hang_up()
         oldest = min((since for since, _ in idle if since + _IDLE_SECONDS > now), default=now)
-        await trio.sleep_until(oldest + _IDLE_SECONDS)  # what becomes idle meanwhile may stay so for longer
+        await trio.sleep_until(oldest + _IDLE_SECONDS)  # one that becomes idle meanwhile may stay so until later
 
 
 def _config() -> Config:

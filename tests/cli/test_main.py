@@ -70,7 +70,7 @@ OF_OTHER_COMMANDS: Final = {
     "reminderd.store.sqlite.copying",
     "reminderd.store.sqlite.integrity",
 }
-"""What it takes to decide, to import, to copy or to erase."""
+"""Modules that are needed only to decide, to import, to copy or to erase."""
 
 
 def test_the_list_does_not_load_what_only_other_commands_need(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ PARTS: Final = {
     '[backup]\nfolder = "out"': {"reminderd.store.sqlite.copying"},
     '[alerts]\nurls = ["json://127.0.0.1"]': {"apprise"},
 }
-"""What is loaded for a section only."""
+"""A section of the configuration, and modules that are loaded only for it."""
 
 OF_OTHERS: Final = {
     "icalendar",
@@ -40,7 +40,7 @@ OF_OTHERS: Final = {
     "reminderd.providers.twilio.webhooks",
     "reminderd.sandbox",
 }
-"""What only commands need, other providers, and other formats."""
+"""Modules that only commands, other providers or other formats need."""
 
 
 async def loaded(folder: Path, configuration: str) -> set[str]:

@@ -100,7 +100,7 @@ async def test_a_reload_to_fewer_lines_waits_for_the_current_claim(
 async def test_a_line_is_free_for_the_next_request_while_an_answer_is_recorded(
     target: Target, slow: FakeProvider, answer_now: trio.Event
 ) -> None:
-    """And its lease is kept until then."""
+    """Its lease is kept until the answer is recorded."""
     threads = WritesThatWait()
     async with an_engine(target, HandClock(), slow, dialers=1, runner=threads) as engine:
         await engine.insert("r1")

@@ -31,7 +31,7 @@ from tests.support.tls import encrypted
 KEPT = answer(200, b"{}").replace(b"Connection: close\r\n", b"")
 SOON = timedelta(seconds=0.3)
 A_TLS_RECORD = 16 * 1024
-"""The most bytes of one; who reads gets no more at a time."""
+"""The most bytes in one TLS record, and so in what one read returns."""
 
 
 @asynccontextmanager
@@ -263,7 +263,7 @@ async def test_a_second_answer_that_comes_later_is_not_taken_for_that_of_the_nex
         assert await body_of(client, server.url) == b"{}"
 
 
-async def test_a_second_answer_that_tls_holds_back_is_not_taken_for_that_of_the_next_request() -> None:
+async def test_a_second_answer_that_tls_has_not_yet_passed_on_is_not_taken_for_that_of_the_next_request() -> None:
     body = b"x" * (A_TLS_RECORD - len(answer(200, b"x" * 10_000)) + 10_000)
     first = answer(200, body)
     assert len(first) == A_TLS_RECORD
@@ -327,7 +327,9 @@ async def test_an_answer_without_a_length_ends_with_its_connection() -> None:
 
 
 @pytest.mark.parametrize("announces_end", [True, False])
-async def test_over_tls_only_an_announced_end_ends_an_answer_without_a_length(*, announces_end: bool) -> None:
+async def test_over_tls_an_answer_without_a_length_is_complete_only_after_a_close_notify(
+    *, announces_end: bool
+) -> None:
     script = (hear, say(b"HTTP/1.1 200 OK\r\n\r\n{}"))
     async with over_tls(script, announces_end=announces_end) as (_, client, url):
         outcome = await post(client, url)
@@ -336,7 +338,7 @@ async def test_over_tls_only_an_announced_end_ends_an_answer_without_a_length(*,
 
 
 @pytest.mark.parametrize("announces_end", [True, False])
-async def test_over_tls_an_answer_with_a_length_needs_no_announced_end(*, announces_end: bool) -> None:
+async def test_over_tls_an_answer_with_a_length_needs_no_close_notify(*, announces_end: bool) -> None:
     async with over_tls(answering(200, b"{}"), announces_end=announces_end) as (_, client, url):
         assert await body_of(client, url) == b"{}"
 
@@ -427,7 +429,7 @@ def test_a_request_goes_where_its_url_says(url: str, authority: bytes, path: byt
 
 
 class Closing(trio.abc.Stream):
-    """The other side has closed its half for us, after it has answered."""
+    """A connection whose other side has answered and takes no more bytes."""
 
     def __init__(self, answers: bytes) -> None:
         self._answers = [answers]
@@ -456,4 +458,4 @@ async def test_an_answer_to_a_request_that_could_not_be_sent_whole_is_read_all_t
     assert exchange.head is not None
     assert exchange.is_complete
     assert exchange.is_sent
-    assert not connection.ready_again(1.0), "a later request would be lost"
+    assert not connection.prepare_next(1.0), "a later request would be lost"

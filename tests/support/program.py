@@ -22,7 +22,7 @@ try:
 finally:
     sys.__stderr__.write("loaded: " + " ".join(sys.modules))
 """
-"""An entrance that lists at the end, on stderr, which modules were loaded."""
+"""A script that runs the program and then lists on stderr which modules were loaded."""
 
 _PATIENCE = 100  # only a failing test waits so long
 

@@ -22,7 +22,7 @@ async def encrypted(
 ) -> AsyncIterator[str]:
     """Serve the server at `url` under an https URL, passing its bytes on unchanged.
 
-    As many servers do, it closes a connection without TLS's own announcement, unless `announces_end`.
+    Like many servers, it closes connections without TLS's close_notify, unless `announces_end`.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost", not_before=since, not_after=until).configure_cert(context)

@@ -1,4 +1,4 @@
-"""Find out whether our own address fails: answered calls never asked what to say."""
+"""Find out whether the provider fails to reach our own address: then answered calls never ask what to say."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta

@@ -76,9 +76,9 @@ def territory_of(zone: ZoneInfo) -> str | None:
     return None if found is None or found in _NO_COUNTRY else str(found)
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=1_000)  # looking for a zone that does not exist takes as long as reading a row
 def _loaded(name: str) -> ZoneInfo | None:
-    """Return the zone of that name, or None; to look for one that does not exist takes as long as to read a row."""
+    """Return the zone of that name, or None."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown; NULs and `../`; the name of a folder of zones

@@ -65,7 +65,7 @@ _WITHOUT_SPACES: Final = (
     "\uff66\uffa0\U0001b000\U0001b170\U00020000\U0003fffe"
 )
 """Letters of scripts that put no spaces between words (Thai, Lao, Tibetan, Burmese, Khmer, kana, Han), and of Korean,
-whose words are long: the first of some in a row, the one after their last, and so on. Source:
+whose words are long. They are in ranges: the first letter of a range, then the first one after it, and so on. Source:
 https://www.unicode.org/Public/UNIDATA/Blocks.txt."""
 
 

@@ -175,6 +175,7 @@ Verifier: TypeAlias = Callable[[Mapping[str, str], bytes], bool]
 _SECRET: Final = re.compile(r"(?:whsec_)?[A-Za-z0-9+/]+={0,2}")
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")
 _MOST_SECONDS_OFF: Final = 300
+"""How far the time of a webhook may be from ours, in the past or in the future."""
 _CLOCK: Final = SystemClock()
 _SIGNATURE: Final = re.compile(r"v1,[A-Za-z0-9+/]{43}=")
 """One item of `webhook-signature` in the version that we know: base64 of 32 bytes."""
@@ -211,7 +212,7 @@ def standard_webhooks(secret: str) -> Verifier:
             return False
         try:
             signed = f"{name}.{at}.".encode("latin-1") + body
-        except ValueError:  # it did not come in a header
+        except ValueError:  # no header can have such characters
             return False
         expected = b64encode(hmac.digest(key, signed, "sha256")).decode()
         items = headers.get("webhook-signature", "").split(" ")

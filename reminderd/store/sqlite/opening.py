@@ -1,4 +1,4 @@
-"""Open a connection once all is true of the file that must be."""
+"""Open connections to a database file, after checking all that must be true of it."""
 
 import os
 import secrets
@@ -98,7 +98,7 @@ def open_to_look(path: Path) -> SqliteConnection:
 
 
 def open_to_count(path: Path) -> SqliteConnection:
-    """Open a connection to a database that is open already, only to look for commits. It waits for no lock."""
+    """Open one more connection to an open database, only to look for commits. It waits for no lock."""
     with translated():
         return _connect(Path(os.path.realpath(path)), timedelta())
 
