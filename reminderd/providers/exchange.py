@@ -29,7 +29,7 @@ class Origin:
 
 
 @frozen
-class Target:
+class RequestTarget:
     """Where a request goes."""
 
     origin: Origin
@@ -40,7 +40,7 @@ class Target:
 
 
 @lru_cache(maxsize=16)  # most requests go to the same URL, and parsing it takes as long as sending the request
-def target_of(url: str) -> Target | None:
+def target_of(url: str) -> RequestTarget | None:
     """Return where a URL leads; None: its scheme is neither http nor https.
 
     Raises:
@@ -52,7 +52,7 @@ def target_of(url: str) -> Target | None:
         return None
     port = usual if parsed.port is None else parsed.port
     origin = Origin(parsed.scheme == "https", parsed.raw_host.decode("ascii"), port)
-    return Target(origin, parsed.netloc, parsed.raw_path)
+    return RequestTarget(origin, parsed.netloc, parsed.raw_path)
 
 
 @define(eq=False)
@@ -60,7 +60,7 @@ class Exchange:
     """A request, and how far it and its answer have come."""
 
     method: str
-    target: Target
+    target: RequestTarget
     headers: Mapping[str, str]
     content: bytes | None
     limit: int

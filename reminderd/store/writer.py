@@ -112,6 +112,7 @@ class Writer:
                 self.failure = await self._connection.run(partial(commit, requests=batch))
 
     def _hand_back(self, batch: Sequence[_Request[Any]], failure: str | None) -> None:
+        """Wake those who wait for a batch."""
         self.failure = failure
         for settled in batch:
             settled.done.set()
@@ -138,14 +139,14 @@ class Writer:
     ) -> str | None:
         """Run all in one transaction, and wake those who wait for it. Return why the store refused, or None.
 
-        They are woken from here: if the writer's task did it, they would first wait for its turn, and the next
+        The thread wakes them itself. The writer's task would do it one turn of the event loop later, and the next
         transaction would begin without what they write then.
         """
-        failure = self._committed_or_refused(connection, requests)
+        failure = self._in_one_transaction(connection, requests)
         token.run_sync_soon(self._hand_back, requests, failure)
         return failure
 
-    def _committed_or_refused(self, connection: Connection, requests: Sequence[_Request[Any]]) -> str | None:
+    def _in_one_transaction(self, connection: Connection, requests: Sequence[_Request[Any]]) -> str | None:
         """Run all in one transaction; never raise, or leave one open. Return why the store refused, or None."""
         try:
             try:

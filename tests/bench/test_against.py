@@ -26,7 +26,7 @@ def repository(tmp_path: Path) -> Path:
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").write_text("", encoding="utf-8")
     (folder / "reminderd" / "mark.py").write_text("", encoding="utf-8")
-    shutil.copy(ROOT / "reminderd" / "databases.py", folder / "reminderd")  # the suite needs it
+    shutil.copy(ROOT / "reminderd" / "databases.py", folder / "reminderd")  # `bench/` imports it
     _git(folder, "init", "-q")
     _git(folder, "add", ".")
     _git(folder, "commit", "-q", "-m", "The commit to compare with")

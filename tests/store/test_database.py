@@ -59,7 +59,7 @@ async def test_a_read_cannot_write(database: Database) -> None:
         await database.read(lambda connection: connection.execute("DELETE FROM settings").rowcount)
 
 
-@pytest.mark.sqlite_only("it counts by itself")
+@pytest.mark.sqlite_only("PostgreSQL has no counter of commits to look at")
 async def test_the_data_version_changes_with_every_commit(database: Database, connection: Connection) -> None:
     first = await database.data_version()
     assert await database.data_version() == first
@@ -71,7 +71,7 @@ async def test_the_data_version_changes_with_every_commit(database: Database, co
     assert await database.data_version() == third
 
 
-@pytest.mark.sqlite_only("it counts by itself")
+@pytest.mark.sqlite_only("PostgreSQL has no counter of commits to look at")
 async def test_a_look_for_commits_waits_neither_for_a_read_nor_for_a_lock(
     database: Database, connection: Connection
 ) -> None:
@@ -94,7 +94,7 @@ async def test_a_look_for_commits_waits_neither_for_a_read_nor_for_a_lock(
     assert before == while_locked != after
 
 
-@pytest.mark.sqlite_only("its log")
+@pytest.mark.sqlite_only("its write-ahead log")
 async def test_a_commit_is_seen_in_a_log_that_was_emptied_or_begun_again(
     database: Database, connection: Connection
 ) -> None:

@@ -87,9 +87,7 @@ def test_a_list_of_some_reminders_reads_no_others(large: Store, more: dict[str, 
 
 
 @pytest.mark.parametrize("between", [waiting_between, appointments_between])
-def test_those_of_a_snapshot_that_still_wait_are_looked_up_by_their_ids(
-    large: Store, between: Callable[..., object]
-) -> None:
+def test_what_a_snapshot_may_cancel_is_looked_up_by_its_ids(large: Store, between: Callable[..., object]) -> None:
     def read() -> object:
         return between(
             large.connection, "nightly", NOW - timedelta(days=1), NOW + timedelta(days=9), among=["r1", "r2"]

@@ -30,7 +30,7 @@ class Results:
     nursery: trio.Nursery
     found: dict[str, object] = field(factory=dict)
     then: dict[str, Callable[[], None]] = field(factory=dict)
-    """What is done in the very step in which a read ends."""
+    """What is done as soon as a read ends, before any other task runs."""
 
     def ask(self, name: str, fn: Callable[[Connection], object] = setting_keys) -> trio.CancelScope:
         return self._begin(name, partial(self.database.read_together, fn))
