@@ -1,4 +1,4 @@
-"""List reminders, and report the outcome of a day: by status, answer, phone number, day or range of days."""
+"""List reminders by status, answer, phone number, day or range of days."""
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime

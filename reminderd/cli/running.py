@@ -1,4 +1,4 @@
-"""Run the daemon until a signal."""
+"""Run the daemon until a signal ends it."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Connect everything: build the rooms from the configuration, run them in one nursery, reload and stop."""
+"""Connect everything: build what the configuration asks for, run it in one nursery, reload and stop."""
 
 from reminderd.daemon.readiness import supervisor_of
 from reminderd.daemon.run import Running, run

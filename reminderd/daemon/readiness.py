@@ -1,4 +1,4 @@
-"""Report how the daemon is doing: readiness, the page for Prometheus, `reminderd status`, systemd, and the log."""
+"""Report how the daemon is doing: readiness, `reminderd status`, systemd, and the log."""
 
 import os
 import socket

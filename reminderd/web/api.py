@@ -1,4 +1,4 @@
-"""The API for the clinic's own system: reminders are added, looked up, canceled, and noted as done by staff."""
+"""The API for the clinic's own system: reminders are added, looked up, cancelled, and noted as done by staff."""
 
 import hmac
 import math
