@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.schedule.dates import OFFSETS, DayOrder, day_names, day_of, day_orders, moment
+from reminderd.core.schedule.dates import OFFSETS, DayOrder, day_names, day_of, day_orders, midnight, moment
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FIRST_OF_MARCH = datetime(2027, 3, 1, 15, 0, tzinfo=UTC)
@@ -265,3 +265,20 @@ def test_a_day_is_named_by_a_word_or_written_out(text: str, expected: int) -> No
 def test_what_names_no_day_is_refused(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         day_of(text, date(2030, 1, 7))
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "begins"),
+    [
+        ("Europe/Berlin", date(2027, 3, 28), datetime(2027, 3, 27, 23, tzinfo=UTC)),
+        ("Europe/Berlin", date(2027, 3, 29), datetime(2027, 3, 28, 22, tzinfo=UTC)),
+        pytest.param(
+            "Africa/Cairo", date(2024, 4, 26), datetime(2024, 4, 25, 22, tzinfo=UTC), id="clocks go from 24:00 to 01:00"
+        ),
+    ],
+)
+def test_a_day_begins_at_its_first_moment(zone: str, day: date, begins: datetime) -> None:
+    first = midnight(day, ZoneInfo(zone)).astimezone(UTC)
+    assert first == begins
+    before = (first - timedelta(seconds=1)).astimezone(ZoneInfo(zone))
+    assert (before.date(), first.astimezone(ZoneInfo(zone)).date()) == (day - timedelta(days=1), day)
