@@ -22,6 +22,7 @@ from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import CallState, Status
 from reminderd.core.rules import Rules
 from reminderd.engine.context import Context
+from reminderd.store import reads
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.rows import to_ms
@@ -204,6 +205,10 @@ async def test_a_wal_that_a_reader_held_until_the_disk_was_full_shrinks_afterwar
         assert clinic.reminder("r0").status is Status.CALLED
 
 
+_READS = {snapshot, reads._run, reads._run_alone}
+"""How the database's calls begin that only read."""
+
+
 @define
 class FlakyThreads:
     """Runs the database's calls, and lets no read through while `unreadable`."""
@@ -212,7 +217,7 @@ class FlakyThreads:
     _threads: Runner = field(factory=worker_threads)
 
     async def __call__(self, call: Callable[[], T], /) -> T:
-        if self.unreadable and getattr(call, "func", None) is snapshot:
+        if self.unreadable and getattr(call, "func", None) in _READS:
             raise StoreUnavailableError("the disk failed to read")
         return await self._threads(call)
 
