@@ -2,14 +2,18 @@
 
 import time
 from pathlib import Path
+from typing import Final
 
 from bench.figure import Bar, Figure
 from bench.program import cpu_seconds, daemon, resident_megabytes, server
 from reminderd.databases import PostgresServer
 
+STARTING: Final = 3
+"""Seconds in which the daemon still does what belongs to its start."""
+
 
 def measure(
-    folder: Path, *, idle_seconds: int = 15, starts: int = 3, database: PostgresServer | None = None
+    folder: Path, *, idle_seconds: int = 60, starts: int = 3, database: PostgresServer | None = None
 ) -> list[Figure]:
     seconds = []
     with server("bench.raw_provider", "0") as provider:
@@ -18,6 +22,7 @@ def measure(
                 seconds.append(ours.start_seconds)
         with daemon(folder / "idle", provider_url=provider, database=database) as ours:
             seconds.append(ours.start_seconds)
+            time.sleep(STARTING)
             before, began = cpu_seconds(ours.pid), time.perf_counter()
             time.sleep(idle_seconds)
             share = (cpu_seconds(ours.pid) - before) / (time.perf_counter() - began)
