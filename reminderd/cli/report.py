@@ -23,7 +23,7 @@ from reminderd.store.queries import Value
 @as_json_or_csv
 @with_config
 def report(config: Config, day: str | None, first: str | None, last: str | None, form: str | None) -> None:
-    """Report the outcome of a day's reminders, today's by default; those that need a human first.
+    """Report the outcome of a day's reminders, today's by default. Those that need a human come first.
 
     Reminders of other days that wait for a decision, because their phone number was changed, are listed at the end.
     """

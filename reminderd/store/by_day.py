@@ -16,8 +16,9 @@ _DAYS: Final = 31
 """How many days are read in one query."""
 
 # Counted in two partial indexes, which have the reminders by status and by response, in the order of their times. That
-# takes a third of the time of grouping a day's rows. Those that are `called` without a response are what is left of the
-# total. SQLite uses a partial index only if the statement repeats its condition, such as `status <> 'called'`.
+# takes a third of the time of grouping a day's rows. Reminders that are `called` without a response are not counted:
+# they are the rest of the total. SQLite uses a partial index only if the statement repeats its condition, such as
+# `status <> 'called'`.
 _OTHERS: Final = tuple(one for one in Status if one is not Status.CALLED)
 _OF_DAY: Final = "(SELECT count(*) FROM reminders WHERE scheduled_at >= since AND scheduled_at < until{})"
 _OF_STATUS: Final = _OF_DAY.format(" AND status = '{0}' AND status <> 'called'")
