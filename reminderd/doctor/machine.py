@@ -33,7 +33,7 @@ from reminderd.core.diagnosis import (
     warning,
     wrong,
 )
-from reminderd.core.expected_files import missing_words
+from reminderd.core.monitoring import missing_words
 from reminderd.doctor.connections import Asking
 from reminderd.providers.http import HttpAnswer
 from reminderd.store.connection import Connection, snapshot
