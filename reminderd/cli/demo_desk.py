@@ -22,7 +22,7 @@ from reminderd.logs.configure import configure_logs
 from reminderd.passwords import hash_password
 from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.sandbox.switchboard import serve_sandbox
-from reminderd.sandbox.twilio.request import ACCOUNT_NUMBERS
+from reminderd.sandbox.twilio.call import ACCOUNT_NUMBERS
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.store.connection import Connection, transaction
 from reminderd.store.opening import open_sync
