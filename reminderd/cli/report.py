@@ -12,7 +12,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.imports import summary
 from reminderd.core.outcomes import Outcome
-from reminderd.staff.report import COLUMNS, Row, in_words, report_csv, report_of
+from reminderd.staff.standing import COLUMNS, Row, in_words, report_csv, report_of
 from reminderd.store.connection import snapshot
 from reminderd.store.import_records import import_columns
 from reminderd.store.queries import Value

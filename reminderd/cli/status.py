@@ -26,7 +26,7 @@ from reminderd.config import Config, WebConfig, numbering_of
 from reminderd.core.daemons import Daemon
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.sentences import text_of
-from reminderd.staff.pausing import in_zone
+from reminderd.staff.obstacles import in_zone
 from reminderd.staff.status import lines_of, look_at_database, status_report
 from reminderd.store.connection import snapshot, transaction
 from reminderd.store.import_records import import_columns
