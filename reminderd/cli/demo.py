@@ -33,7 +33,7 @@ from reminderd.passwords import hash_password
 from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.switchboard import PlacedCall, SimulatedProvider, serve_sandbox
-from reminderd.sandbox.twilio.request import ACCOUNT_NUMBERS
+from reminderd.sandbox.twilio.call import ACCOUNT_NUMBERS
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.store import queries, reminders
 from reminderd.store.connection import Connection, snapshot, transaction

@@ -33,8 +33,8 @@ from reminderd.core.diagnosis import (
     warning,
     wrong,
 )
-from reminderd.core.expected_files import missing_words
 from reminderd.core.logins import Role
+from reminderd.core.monitoring import missing_words
 from reminderd.databases import PostgresServer
 from reminderd.doctor.connections import Asking
 from reminderd.providers.http import HttpAnswer

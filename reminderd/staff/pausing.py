@@ -5,7 +5,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from reminderd.config import Config, rules_of
-from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.reasons import UNREACHED
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError, Part, Sentence
 from reminderd.store.connection import Connection

@@ -11,10 +11,9 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from reminderd.core.figures import Figures
 from reminderd.core.imports import ImportRecord
 from reminderd.core.model import Status
-from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
+from reminderd.core.outcomes import NEED_A_HUMAN, Figures, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.schedule.dates import DAY, midnight
 from reminderd.core.tables.csv_rows import guarded

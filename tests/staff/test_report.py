@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from reminderd.core.figures import Figure
+from reminderd.core.outcomes import Figure
 from reminderd.databases import Target
 from reminderd.staff.report import COLUMNS, days_of, report_csv, report_of
 from reminderd.store.opening import open_sync
