@@ -14,8 +14,8 @@ from loguru import logger
 
 from reminderd import __version__
 from reminderd.clock import Clock
-from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.monitoring import ADDRESS, DaemonReport
+from reminderd.core.reasons import UNREACHED
 from reminderd.daemon.cluster import Membership
 from reminderd.engine.context import Context, Memory
 from reminderd.staff.obstacles import Examined

@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 from attrs import frozen
 from quart import Response, request
 
-from reminderd.core.figures import NEEDS_HUMAN_DEFINITION, SHARE_DEFINITION, Figure, Figures
 from reminderd.core.imports import in_short
-from reminderd.core.outcomes import NEED_A_HUMAN
+from reminderd.core.outcomes import NEED_A_HUMAN, NEEDS_HUMAN_DEFINITION, SHARE_DEFINITION, Figure, Figures
 from reminderd.core.schedule.dates import DAY, midnight
 from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import N_

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from attrs import define, field
 
 from reminderd.config import Config, rules_of
-from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.phone import Numbering
+from reminderd.core.reasons import UNREACHED
 from reminderd.core.requests import unfit
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError, Part, Sentence

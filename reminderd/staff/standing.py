@@ -11,10 +11,9 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from reminderd.core.figures import Figures
 from reminderd.core.imports import ImportRecord
 from reminderd.core.model import Status
-from reminderd.core.outcomes import NEED_A_HUMAN, Group, Outcome, group_of, outcome
+from reminderd.core.outcomes import NEED_A_HUMAN, Figures, Group, Outcome, group_of, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.schedule.dates import DAY, midnight
 from reminderd.core.sentences import Sentence

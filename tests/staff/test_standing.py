@@ -8,8 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from reminderd.core.figures import Figure
-from reminderd.core.outcomes import Group, Outcome
+from reminderd.core.outcomes import Figure, Group, Outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.sentences import text_of
 from reminderd.databases import Target
