@@ -6,8 +6,8 @@ from datetime import datetime
 from functools import cache
 from typing import Final
 
-from reminderd.core.figures import Figure, Figures, figure_of
 from reminderd.core.model import Response, Status
+from reminderd.core.outcomes import Figure, Figures, figure_of
 from reminderd.store.connection import Connection, Row
 from reminderd.store.queries import NEEDS_HUMAN
 from reminderd.store.rows import sql_list, to_ms

@@ -22,7 +22,7 @@ async def provider_at() -> AsyncIterator[Callable[..., GenericProvider]]:
     made: list[GenericProvider] = []
 
     def make(url: str, **changes: Any) -> GenericProvider:
-        options = {"public_base_urls": (), "timeout": timedelta(seconds=5), "max_connections": 4}
+        options: dict[str, Any] = {"public_base_urls": (), "timeout": timedelta(seconds=5), "max_connections": 4}
         options |= {name: changes.pop(name) for name in options if name in changes}
         clock = {"clock": changes.pop("clock")} if "clock" in changes else {}
         usual: dict[str, Any] = {

@@ -4,8 +4,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
-from reminderd.core.figures import Figure, figure_of
 from reminderd.core.model import Response, Status
+from reminderd.core.outcomes import Figure, figure_of
 from reminderd.databases import Target
 from reminderd.store.by_day import figures_by_day
 from reminderd.store.rows import to_ms

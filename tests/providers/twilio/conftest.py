@@ -17,7 +17,7 @@ async def twilio_at() -> AsyncIterator[Callable[..., TwilioProvider]]:
     made: list[TwilioProvider] = []
 
     def make(url: str, **changes: Any) -> TwilioProvider:
-        options = {"public_base_urls": (PUBLIC,), "timeout": timedelta(seconds=5), "max_connections": 4}
+        options: dict[str, Any] = {"public_base_urls": (PUBLIC,), "timeout": timedelta(seconds=5), "max_connections": 4}
         options |= {name: changes.pop(name) for name in options if name in changes}
         clock = {"clock": changes.pop("clock")} if "clock" in changes else {}
         usual: dict[str, Any] = {

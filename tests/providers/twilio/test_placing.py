@@ -354,8 +354,7 @@ async def test_a_cancelled_request_is_cancelled_and_nothing_is_sent_again(twilio
 async def test_a_reason_keeps_twilios_code_and_text_without_patient_data_or_secrets(
     message: str, twilio_at: Maker
 ) -> None:
-    account = {"auth_token": TOKEN * 3}
-    said = await answer_to(error(400, 21211, message), twilio_at, account=account)
+    said = await answer_to(error(400, 21211, message), twilio_at, auth_token=TOKEN * 3)
     assert isinstance(said, Refused)
     assert said.reason.startswith("400 Bad Request: 21211; ")
     for private in (TO[1:], "555", TOKEN * 3, "Miller"):
