@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from reminderd.core.figures import Figure, Figures, figure_of
 from reminderd.core.model import Appointment, CallOutcome, CallState, Reminder, Response, Status
-from reminderd.core.outcomes import Group, Outcome, as_spoken, group_of, outcome
+from reminderd.core.outcomes import Figure, Figures, Group, Outcome, as_spoken, figure_of, group_of, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.connection import Connection, Row
 from reminderd.store.queries import NEEDS_HUMAN, ListPlace

@@ -63,7 +63,7 @@ OF_OTHER_COMMANDS: Final = {
     "reminderd.imports",
     "reminderd.providers.base",
     "reminderd.providers.http",
-    "reminderd.staff.report",
+    "reminderd.staff.standing",
     "reminderd.staff.status",
     "reminderd.store.ledger",
     "reminderd.store.personal_data",

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from reminderd.core.figures import Figure, figure_of
 from reminderd.core.model import CallOutcome, CallState, Response, Status
-from reminderd.core.outcomes import Group, Outcome, group_of, outcome
+from reminderd.core.outcomes import Figure, Group, Outcome, figure_of, group_of, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.databases import Target
 from reminderd.store import day as day_module
