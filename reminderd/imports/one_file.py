@@ -30,7 +30,7 @@ from reminderd.imports.table import STDIN, Table, UnreadableError
 from reminderd.imports.writing import comparing, recorded, refused, source_of, writing
 from reminderd.store.connection import Connection
 from reminderd.store.import_records import snapshots_before
-from reminderd.store.reminders import Source
+from reminderd.store.intake import Source
 
 _NO_FILES: Final[Mapping[Path, str]] = {}
 

@@ -28,7 +28,7 @@ from reminderd.store import appointments, reminders
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.import_records import begin_import, end_import, note_headers
-from reminderd.store.reminders import Source
+from reminderd.store.intake import Source
 
 _ByKind: TypeAlias = Mapping[type, Callable[[Sequence[Any]], list[Decision]]]
 """What decides about some rows of each kind."""
