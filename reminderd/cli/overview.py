@@ -31,8 +31,8 @@ from reminderd.core.imports import summary
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.outcomes import Outcome
 from reminderd.core.sentences import text_of
-from reminderd.staff.pausing import in_zone
-from reminderd.staff.report import COLUMNS, Row, in_words, report_csv, report_of
+from reminderd.staff.obstacles import in_zone
+from reminderd.staff.standing import COLUMNS, Row, in_words, report_csv, report_of
 from reminderd.staff.status import lines_of, look_at_database, status_report
 from reminderd.store.connection import snapshot, transaction
 from reminderd.store.import_records import import_columns

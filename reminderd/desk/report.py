@@ -20,7 +20,7 @@ from reminderd.desk.pages import PageRoute, render, see_other
 from reminderd.desk.periods import Kind, Part, Period, PeriodError, parts_of, read_period
 from reminderd.desk.plot import HEIGHT, LEFT, WIDTH, plot_of
 from reminderd.desk.sessions import Visitor
-from reminderd.staff.report import Row, days_of, needing_human, note_download, report_csv, rows_of, undecided
+from reminderd.staff.standing import Row, days_of, needing_human, note_download, report_csv, rows_of, undecided
 from reminderd.store.connection import Connection
 from reminderd.store.import_records import imports_between
 
