@@ -26,7 +26,6 @@ from reminderd.passwords import hash_password
 from reminderd.store.audit import acts_on
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.day import Day, DayList, read_day, read_list
-from reminderd.store.examination import waiting
 from reminderd.store.import_records import imports_between, last_import
 from reminderd.store.opening import open_sync
 from reminderd.store.opt_outs import page_of_opt_outs
@@ -40,6 +39,7 @@ from reminderd.store.queries import (
     ids_named,
     list_reminders,
     news,
+    waiting,
 )
 from reminderd.store.settings import last_pause, set_pause
 from reminderd.store.stats import counts, glance, next_wakes

@@ -35,9 +35,8 @@ from reminderd.staff.obstacles import in_zone
 from reminderd.staff.standing import COLUMNS, Row, in_words, report_csv, report_of
 from reminderd.staff.status import lines_of, look_at_database, status_report
 from reminderd.store.connection import snapshot, transaction
-from reminderd.store.examination import uncallable
 from reminderd.store.import_records import import_columns
-from reminderd.store.queries import Value
+from reminderd.store.queries import Value, uncallable
 from reminderd.store.settings import set_pause
 from reminderd.validators import shown_host
 

@@ -15,8 +15,7 @@ from reminderd.core.requests import unfit
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError, Part, Sentence
 from reminderd.store.connection import Connection
-from reminderd.store.examination import waiting
-from reminderd.store.queries import reminders_with_ids
+from reminderd.store.queries import reminders_with_ids, waiting
 from reminderd.store.settings import STANDSTILL, last_pause, paused, set_pause, standstill, unreached_since, values_in
 
 AT_ONCE: Final = 200

@@ -1,6 +1,5 @@
-"""Examine the rows of a database: which no program of ours could have left, and which reminders can't be called."""
+"""Examine a database of any engine for the doctor, and find rows that no program of ours could have left."""
 
-from collections import Counter
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -10,25 +9,14 @@ from attrs import frozen
 from reminderd.core.changes import Backlog
 from reminderd.core.model import Status
 from reminderd.core.phone import Numbering, is_e164
-from reminderd.core.requests import unfit
 from reminderd.core.server_diagnosis import ServerFacts
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.outcome_changes import backlog
-from reminderd.store.rows import REMINDERS, sql_list
+from reminderd.store.queries import uncallable
+from reminderd.store.rows import sql_list
 from reminderd.store.settings import real_provider, unreached_since
 
-MOST_EXAMINED: Final = 10_000
-"""How many waiting reminders are examined for a reason why they can't be called."""
-
 _SHOWN_DIGITS: Final = 2
-_NEXT_WAITING: Final = f"""
-SELECT {REMINDERS.names} FROM reminders
- WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
-"""
-_WAITING_NAMES: Final = """
-SELECT id, wake_at FROM reminders
- WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
-"""
 _NOBODY_LOOKS_AT: Final = f"""
 SELECT id FROM reminders
  WHERE status IN {sql_list(one for one in Status if not one.final)} AND wake_at IS NULL AND NOT EXISTS (
@@ -109,19 +97,3 @@ def broken_promises(connection: Connection) -> list[str]:
             if not is_e164(number)
         ),
     ]
-
-
-def uncallable(connection: Connection, *, numbering: Numbering) -> dict[str, int]:
-    """Return why waiting reminders can't be called, as the rules are now, and how many for each reason.
-
-    At most `MOST_EXAMINED` are examined, those that are due first: each takes a tenth of a millisecond.
-    """
-    rows = connection.execute(_NEXT_WAITING, {"most": MOST_EXAMINED}).fetchall()
-    reasons = Counter(unfit(REMINDERS.read(row), numbering) for row in rows)
-    return {reason: count for reason, count in reasons.most_common() if reason is not None}
-
-
-def waiting(connection: Connection) -> list[tuple[str, int]]:
-    """Return the id and the `wake_at` of the reminders that `uncallable` examines, from an index alone."""
-    rows = connection.execute(_WAITING_NAMES, {"most": MOST_EXAMINED}).fetchall()
-    return [(row["id"], row["wake_at"]) for row in rows]

@@ -1,5 +1,6 @@
 """What staff read: lists of reminders, one reminder with its calls, and news for alerts."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,8 +9,9 @@ from attrs import frozen
 
 from reminderd.core.model import CallOutcome, Reminder, Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, as_spoken, outcome
+from reminderd.core.phone import Numbering
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.requests import normal_name
+from reminderd.core.requests import normal_name, unfit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import AmbiguousError
 from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Shown, from_ms, in_list, to_ms
@@ -24,6 +26,9 @@ EVERY: Final = 2**63 - 1
 
 MOST_NAMED: Final = 1_000
 """How many reminders one name is looked up for: a patient's own has those of all years."""
+
+MOST_EXAMINED: Final = 10_000
+"""How many waiting reminders are examined for a reason why they can't be called."""
 
 LEAST_DIGITS: Final = 4
 """So many last digits of a number are indexed: with fewer, a list is read by time."""
@@ -107,6 +112,14 @@ SELECT call_id, reminders.id AS id, coalesce(reminders.ref, others.reminder_id) 
   FROM call_reminders AS others LEFT JOIN reminders ON reminders.id = others.reminder_id
  WHERE others.reminder_id <> :id AND call_id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id)
  ORDER BY call_id, position
+"""
+_NEXT_WAITING: Final = f"""
+SELECT {REMINDERS.names} FROM reminders
+ WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
+"""
+_WAITING_NAMES: Final = """
+SELECT id, wake_at FROM reminders
+ WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
 """
 _AMONG: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {{}} LIMIT {MOST_NAMED}"
 """With a limit of its own it is read first: an engine that knows no better would look for a status among all."""
@@ -307,6 +320,22 @@ def named(row: Row) -> dict[str, Value]:
         waits = found.get("status", Status.SCHEDULED) == Status.SCHEDULED
         found["hold_reason"] = _HOLDS.get(str(found["hold_code"])) if waits else None
     return found
+
+
+def uncallable(connection: Connection, *, numbering: Numbering) -> dict[str, int]:
+    """Return why waiting reminders can't be called, as the rules are now, and how many for each reason.
+
+    At most `MOST_EXAMINED` are examined, those that are due first: each takes a tenth of a millisecond.
+    """
+    rows = connection.execute(_NEXT_WAITING, {"most": MOST_EXAMINED}).fetchall()
+    reasons = Counter(unfit(REMINDERS.read(row), numbering) for row in rows)
+    return {reason: count for reason, count in reasons.most_common() if reason is not None}
+
+
+def waiting(connection: Connection) -> list[tuple[str, int]]:
+    """Return the id and the `wake_at` of the reminders that `uncallable` examines, from an index alone."""
+    rows = connection.execute(_WAITING_NAMES, {"most": MOST_EXAMINED}).fetchall()
+    return [(row["id"], row["wake_at"]) for row in rows]
 
 
 def reminders_with_ids(connection: Connection, *, ids: Collection[str]) -> dict[str, Reminder]:

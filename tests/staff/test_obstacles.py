@@ -11,8 +11,8 @@ from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.staff.obstacles import AT_ONCE, Examined, pause_mark, resume
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.examination import uncallable
 from reminderd.store.opening import open_sync
+from reminderd.store.queries import uncallable
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import paused, put_setting, set_pause
 from tests.support.builders import NOW, RULES
