@@ -56,14 +56,14 @@ def _as_spreadsheet(file: Path, chosen: Mapping[str, str], encoding: str | None)
 def _as_calendar(file: Path, chosen: Mapping[str, str], encoding: str | None) -> Iterator[Table]:
     from reminderd.imports import ics  # noqa: PLC0415 - slow to import, and needed only for this format
 
-    yield ics.read(((name, _content(path)) for name, path in _files(file, "ics")), chosen, encoding)
+    yield ics.read([(name, partial(_content, path)) for name, path in _files(file, "ics")], chosen, encoding)
 
 
 @contextmanager
 def _as_fhir(file: Path, _chosen: Mapping[str, str], encoding: str | None) -> Iterator[Table]:
     from reminderd.imports import fhir  # noqa: PLC0415 - needed only for this format
 
-    yield fhir.read(((name, _lines(path)) for name, path in _files(file, "fhir")), encoding)
+    yield fhir.read([(name, _lines(path)) for name, path in _files(file, "fhir")], encoding)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from reminderd.imports.table import (
     MESSAGE_UNIT,
     RECORD_FIELDS,
     Record,
-    Records,
+    Table,
     UnreadableError,
     check_count,
     check_size,
@@ -260,7 +260,7 @@ _PHONE_FIELDS: Final = {13: "home_phone", 14: "work_phone", 40: "phone"}
 """Fields of PID, and what a number in it is if its use says nothing."""
 
 
-def read(content: bytes, encoding: str | None) -> Records:
+def read(content: bytes, encoding: str | None) -> Table:
     """Return the table of a file.
 
     Args:

@@ -1,14 +1,13 @@
 """The import of a table that is no spreadsheet: its rows are entries, and everything is said about entries."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import get_ident
 
 import pytest
-from attrs import frozen
 
 from reminderd.clock import SystemClock
 from reminderd.core.phone import ANY_NUMBER, patient_number
@@ -19,28 +18,22 @@ from reminderd.core.tables.row_reader import read_row
 from reminderd.core.upsert import Decision, Intake
 from reminderd.imports.loop import CHUNK, Chunk, Tally, Write, _earlier_rows, import_rows
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
+from reminderd.imports.table import Table
 from reminderd.imports.writing import comparing
 from reminderd.store.reminders import Source
 from tests.support.builders import RULES
 
 
-@frozen
-class Entries:
+def entries(rows: Iterable[CsvRow]) -> Table:
     """A table whose rows are entries of a file in a format of its own."""
-
-    given: Iterable[CsvRow]
-    header: Sequence[str] = ("ref", "phone_number", "message", "scheduled_at", "name")
-    unit: str = "entry"
-    delimiter: str = ","
-    made_at: datetime | None = None
-    found: Sequence[str] = ("some entries",)
-    size: int = 100
-
-    def rows(self) -> Iterator[CsvRow]:
-        yield from self.given
-
-    def position(self) -> int:
-        return self.size
+    return Table(
+        header=("ref", "phone_number", "message", "scheduled_at", "name"),
+        unit="entry",
+        found=("some entries",),
+        rows=lambda: iter(rows),
+        size=100,
+        position=lambda: 100,
+    )
 
 
 AT = f"{SystemClock().now() + timedelta(days=3):%Y-%m-%d %H:%M}Z"
@@ -55,7 +48,7 @@ def imported(
     is_stopped: bool = False,
     tallies: list[Tally] | None = None,
 ) -> tuple[Tally, bool]:
-    table = Entries(given if rows is None else rows)
+    table = entries(given if rows is None else rows)
     columns = columns_of(table.header, {})
     reading = Reading(zone=None, normalize=partial(patient_number, numbering=ANY_NUMBER))
     read = partial(read_row, columns=columns, width=len(table.header), reading=reading)
