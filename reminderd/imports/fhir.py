@@ -10,19 +10,10 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from reminderd.core.imports import UnreadableError
 from reminderd.core.tables.words import PHONES
 from reminderd.imports.fhir_json import EXPECTED, Element, Json, concept, resources
-from reminderd.imports.table import (
-    RECORD_FIELDS,
-    Record,
-    Table,
-    UnreadableError,
-    check_count,
-    in_file,
-    language_of,
-    table_of,
-    titled,
-)
+from reminderd.imports.table import RECORD_FIELDS, Record, Table, check_count, in_file, language_of, table_of, titled
 
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _DAY: Final = re.compile(r"(\d{4}(?:-\d\d(?:-\d\d)?)?)(?:T.*)?", re.ASCII)

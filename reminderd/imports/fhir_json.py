@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from reminderd.imports.table import MOST, UnreadableError, check_size, decoded
+from reminderd.core.imports import UnreadableError
+from reminderd.imports.table import MOST, check_size, decoded
 
 Json = Mapping[str, Any]
 

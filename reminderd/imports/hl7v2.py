@@ -8,13 +8,13 @@ import hl7
 from attrs import define, field, frozen
 from hl7.util import unescape
 
+from reminderd.core.imports import UnreadableError
 from reminderd.core.tables.words import PHONES, standing_of
 from reminderd.imports.table import (
     MESSAGE_UNIT,
     RECORD_FIELDS,
     Record,
     Table,
-    UnreadableError,
     check_count,
     check_size,
     language_of,

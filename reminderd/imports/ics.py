@@ -15,20 +15,11 @@ from icalendar.parser import Contentline
 from icalendar.parser.property import split_on_unescaped_comma, unescape_backslash
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
+from reminderd.core.imports import UnreadableError
 from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.tables.free_text import labeled, number_in
-from reminderd.imports.table import (
-    Record,
-    Table,
-    UnreadableError,
-    check_count,
-    decoded,
-    in_file,
-    quoted,
-    table_of,
-    titled,
-)
+from reminderd.imports.table import Record, Table, check_count, decoded, in_file, quoted, table_of, titled
 
 _USUAL: Final = {
     "ref": "UID",

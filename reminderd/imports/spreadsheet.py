@@ -16,6 +16,7 @@ from zipfile import BadZipFile, ZipFile
 
 from attrs import evolve, frozen
 
+from reminderd.core.imports import UnreadableError
 from reminderd.core.tables.csv_rows import (
     DELIMITERS,
     LINES_TO_HEADER,
@@ -25,7 +26,7 @@ from reminderd.core.tables.csv_rows import (
     names_delimiter,
     unguarded,
 )
-from reminderd.imports.table import SPREADSHEET_UNIT, Table, UnreadableError, source
+from reminderd.imports.table import SPREADSHEET_UNIT, Table, source
 
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _NAMES: Final = {

@@ -18,6 +18,7 @@ from typing import IO, Any, Final
 
 from attrs import define, field, frozen
 
+from reminderd.core.imports import UnreadableError
 from reminderd.core.schedule.dates import DayOrder, day_orders
 from reminderd.core.script.languages import read_language
 from reminderd.core.tables.columns import Columns
@@ -31,10 +32,6 @@ MESSAGE_UNIT: Final = "message"
 
 UNITS: Final = (SPREADSHEET_UNIT, "entry", MESSAGE_UNIT)
 """What a row is called, by the format of its file."""
-
-
-class UnreadableError(Exception):
-    """The file can't be read as a whole; the message says why and what is expected."""
 
 
 @frozen(kw_only=True)

@@ -10,16 +10,16 @@ from threading import get_ident
 import pytest
 
 from reminderd.clock import SystemClock
+from reminderd.core.imports import ImportStatus
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.tables.columns import columns_of
 from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.row_reader import read_row
 from reminderd.core.upsert import Decision, Intake
-from reminderd.imports.loop import CHUNK, Chunk, Tally, Write, _earlier_rows, import_rows
+from reminderd.imports.loop import CHUNK, Chunk, Tally, Write, _earlier_rows, comparing, import_rows
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
 from reminderd.imports.table import Table
-from reminderd.imports.writing import comparing
 from reminderd.store.reminders import Source
 from tests.support.builders import RULES
 
@@ -47,7 +47,7 @@ def imported(
     write: Write | None = None,
     is_stopped: bool = False,
     tallies: list[Tally] | None = None,
-) -> tuple[Tally, bool]:
+) -> tuple[Tally, ImportStatus]:
     table = entries(given if rows is None else rows)
     columns = columns_of(table.header, {})
     reading = Reading(zone=None, normalize=partial(patient_number, numbering=ANY_NUMBER))
@@ -57,8 +57,8 @@ def imported(
         if tallies is not None:
             tallies.append(tally)
         compare = comparing(None, rules=RULES, source=Source(actor="anna"))
-        whole = import_rows(table, read, write or compare, tally, lambda _tally, _is_end: None, lambda: is_stopped)
-    return tally, whole
+        status = import_rows(table, read, write or compare, tally, lambda _tally, _is_end: None, lambda: is_stopped)
+    return tally, status
 
 
 def rejected_rows(folder: Path) -> list[list[str]]:
@@ -68,13 +68,13 @@ def rejected_rows(folder: Path) -> list[list[str]]:
 
 def test_entries_are_imported_and_rejected_like_lines(tmp_path: Path) -> None:
     other = [*GOOD[:2], "Tomorrow at ten.", *GOOD[3:]]
-    tally, whole = imported(
+    tally, status = imported(
         tmp_path,
         CsvRow(1, GOOD),
         CsvRow(2, ["A-2"], "phone_number: none of the participants has one; expected one"),
         CsvRow(3, other),
     )
-    assert whole
+    assert status is ImportStatus.DONE
     assert (tally.done[Intake.ADDED], tally.rejected.lines) == (1, 2)
     header, second, third = rejected_rows(tmp_path)
     assert header[:3] == ["entry", "reason", "ref"]
@@ -100,8 +100,8 @@ def test_no_row_is_read_while_others_are_written(tmp_path: Path) -> None:
             threads.add(get_ident())
             yield CsvRow(line, [f"A-{line}", *GOOD[1:]])
 
-    tally, whole = imported(tmp_path, rows=rows(), write=write)
-    assert whole
+    tally, status = imported(tmp_path, rows=rows(), write=write)
+    assert status is ImportStatus.DONE
     assert tally.done[Intake.ADDED] == 3 * CHUNK - 1
     assert threads == {get_ident()}, "a second thread would read during the transaction, and prolong it"
 
@@ -126,8 +126,8 @@ def test_all_that_was_written_is_counted_though_the_next_rows_cant_be_read(tmp_p
 
 
 def test_an_import_that_is_stopped_begins_no_chunk(tmp_path: Path) -> None:
-    tally, whole = imported(tmp_path, CsvRow(1, GOOD), is_stopped=True)
-    assert not whole
+    tally, status = imported(tmp_path, CsvRow(1, GOOD), is_stopped=True)
+    assert status is ImportStatus.INTERRUPTED
     assert not tally.done
 
 
