@@ -15,7 +15,7 @@ from attrs import define, evolve
 
 from reminderd.cli.common import FAILED, actor, database, fail, language_option, say_if_paused, with_config, wrong
 from reminderd.cli.output import in_words
-from reminderd.cli.status import another, ask
+from reminderd.cli.overview import another, ask
 from reminderd.clock import SystemClock
 from reminderd.config import (
     AlertsConfig,

@@ -14,7 +14,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets, load_config
 from reminderd.core.sentences import NotAllowedError, text_of
 from reminderd.files import companions
-from reminderd.staff.pausing import in_zone, pauses
+from reminderd.staff.obstacles import in_zone, pauses
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
 from reminderd.store.opening import open_sync, open_to_look

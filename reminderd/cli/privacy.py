@@ -33,7 +33,7 @@ from reminderd.core.tables.columns import ColumnsError, NumberColumns, names_num
 from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
 from reminderd.imports.folder import DONE, REJECTED
 from reminderd.imports.spreadsheet import Sheet, opened
-from reminderd.staff.report import csv_text
+from reminderd.staff.standing import csv_text
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
 from reminderd.store.personal_data import (

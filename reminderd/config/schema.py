@@ -18,10 +18,9 @@ from attrs import asdict, evolve, field, frozen, make_class
 from reminderd import validators
 from reminderd.config import database_url
 from reminderd.core.answers import Capabilities
-from reminderd.core.expected_files import Expected
 from reminderd.core.phone import Numbering, patient_number
 from reminderd.core.requests import Reading
-from reminderd.core.rules import Backoff, CallPlan, Limits, Planning, Rules, type_key
+from reminderd.core.rules import Backoff, CallPlan, Expected, Limits, Planning, Rules, type_key
 from reminderd.core.schedule.cadence import EXPECTED as CADENCES
 from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import CallingHours, Spans

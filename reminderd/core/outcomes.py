@@ -1,21 +1,30 @@
-"""How a call ended for the patient, whether that reached them, and what a reminder has come to for the front desk.
+"""How a call ended for the patient, whether that reached them, and what a reminder has come to.
 
 Nothing else in the program decides these.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 from typing import Final
+
+from attrs import field, frozen
 
 from reminderd.core.answers import Listener, listener
 from reminderd.core.model import Call, CallOutcome, Member, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
+from reminderd.core.sentences import Sentence
 
 PROVEN: Final = frozenset({CallOutcome.CONFIRMED, CallOutcome.HEARD})
 """Somebody has heard the message."""
 SPOKEN: Final = PROVEN | {CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
 """Something of the message was spoken, so that the call may have reached the patient."""
+NUMBERS_IN_A_ROW: Final = 2
+"""As many different numbers whose calls never asked, with no request in between, mean that our address is failing."""
+
+ASKS_WITHIN: Final = timedelta(seconds=2)
+"""A call that lasts this long after the answer, or after machine detection, has asked, if it can."""
 
 
 class Sent(Enum):
@@ -101,6 +110,48 @@ def reached_anybody(call: Call, members: Iterable[Member], rules: Rules) -> bool
     own = list(members)
     by_voicemail = call.outcome is CallOutcome.VOICEMAIL and rules.voicemail_is_reached
     return any(reached(one, call, rules) for one in own) if own else call.outcome in PROVEN or by_voicemail
+
+
+def is_ours(call: Call, rules: Rules) -> bool:
+    """Return whether a call was placed with the account that is configured now."""
+    return (call.provider, call.account) == (rules.provider, rules.account)
+
+
+def never_asked(call: Call, rules: Rules) -> bool:
+    """Return whether a call was answered and lasted long enough, and the provider never asked us what to say.
+
+    A caller who hangs up while the provider still listens for a machine proves nothing, and neither does a call that we
+    do not know.
+    """
+    shows_requests = rules.capabilities.asks_what_to_say and is_ours(call, rules) and not call.adopted
+    if not shows_requests or call.fetched_at is not None or call.status != "completed" or call.duration_seconds is None:
+        return False
+    listens = rules.capabilities.listens_for if call.answered_by is None else timedelta(0)
+    return timedelta(seconds=call.duration_seconds) >= listens + ASKS_WITHIN
+
+
+def is_address_failing(calls: Iterable[Call], rules: Rules, *, answering_since: datetime | None) -> bool:
+    """Return whether our address is failing, by the newest calls that were placed with it.
+
+    Only calls that were made after the last request for a document count: they show what the address is like now.
+
+    Args:
+        calls: the newest calls.
+        rules: the clinic's rules.
+        answering_since: since when we could answer every request of the provider, unlike while stopped; None: always.
+    """
+    known = tuple(calls)
+    asked = max((call.fetched_at for call in known if call.fetched_at is not None), default=None)
+    since = [call for call in known if asked is None or call.created_at > asked]
+    silent = [call for call in since if never_asked(call, rules) and not _may_be_unanswered(call, answering_since)]
+    return len({call.phone_number for call in silent}) >= NUMBERS_IN_A_ROW
+
+
+def _may_be_unanswered(call: Call, answering_since: datetime | None) -> bool:
+    """Return whether we may have been unable to answer: the call was made before that was over, and ended after."""
+    if answering_since is None or call.created_at > answering_since:
+        return False
+    return call.received_at is None or call.received_at > answering_since
 
 
 _ANSWERED: Final = frozenset({"completed", "hung-up"})
@@ -202,3 +253,85 @@ def outcome(
     if status is Status.CALLED and response in set(Response):
         found = _BY_RESPONSE[Response(response)]
     return Outcome.DONE_BY_STAFF if is_done and found in NEED_A_HUMAN else found
+
+
+class Figure(StrEnum):
+    """What has become of a reminder, as a clinic counts it; what staff have done since changes nothing."""
+
+    CONFIRMED = "confirmed"
+    REACHED = "reached"
+    CANCELLED = "asked to cancel"
+    NOT_REACHED = "not reached"
+    NOT_CALLED = "not called"
+    OPEN = "not over yet"
+
+    @property
+    def definition(self) -> Sentence:
+        """Return the sentence that says what is counted."""
+        return _DEFINITIONS[self]
+
+
+_DEFINITIONS: Final = {
+    Figure.CONFIRMED: Sentence("Somebody has heard the message, and confirmed by key."),
+    Figure.REACHED: Sentence("Somebody has heard the message, and has neither confirmed nor asked to cancel."),
+    Figure.CANCELLED: Sentence("Somebody has heard the message, and asked by key to cancel the appointment."),
+    Figure.NOT_REACHED: Sentence("No call has reached the patient, and none will be made."),
+    Figure.NOT_CALLED: Sentence("It was cancelled before a call had reached the patient."),
+    Figure.OPEN: Sentence("It waits for its call, or is in one."),
+}
+
+NEEDS_HUMAN_DEFINITION: Final = Sentence(
+    "The patient was not reached or asked to cancel, or a new phone number is to be accepted; "
+    "and nobody has noted it as done."
+)
+SHARE_DEFINITION: Final = Sentence("How many of the reminders that were to be called and are over somebody has heard.")
+
+
+@frozen
+class Figures:
+    """How many reminders of a day, or of several, are in each figure."""
+
+    counts: Mapping[Figure, int] = field(factory=dict)
+    """A figure that is missing is 0."""
+    need_human: int = 0
+    """How many reminders somebody must act on; each of them also counts in one of the figures."""
+
+    def __add__(self, other: "Figures") -> "Figures":
+        """Return the figures of both."""
+        counts = {one: self[one] + other[one] for one in Figure}
+        return Figures(counts, self.need_human + other.need_human)
+
+    def __getitem__(self, figure: Figure) -> int:
+        return self.counts.get(figure, 0)
+
+    @property
+    def total(self) -> int:
+        """Return how many reminders there are."""
+        return sum(self.counts.values())
+
+    @property
+    def share_heard(self) -> float | None:
+        """Return the share that somebody has heard; None: none is over."""
+        heard = sum(self[one] for one in _HEARD)
+        over = heard + self[Figure.NOT_REACHED]
+        return heard / over if over else None
+
+
+_HEARD: Final = (Figure.CONFIRMED, Figure.REACHED, Figure.CANCELLED)
+_FIGURES: Final = {
+    Status.SCHEDULED: Figure.OPEN,
+    Status.DIALING: Figure.OPEN,
+    Status.PROCESSING: Figure.OPEN,
+    Status.CALLED: Figure.REACHED,
+    Status.FAILED: Figure.NOT_REACHED,
+    Status.EXPIRED: Figure.NOT_REACHED,
+    Status.CANCELLED: Figure.NOT_CALLED,
+}
+_FIGURES_CALLED: Final = {Response.CONFIRMED: Figure.CONFIRMED, Response.CANCEL_REQUESTED: Figure.CANCELLED}
+
+
+def figure_of(status: Status, response: str | None) -> Figure:
+    """Return in which figure a reminder counts; a response counts once it is `called`, as in `outcome`."""
+    if status is Status.CALLED and response in set(Response):
+        return _FIGURES_CALLED.get(Response(response), Figure.REACHED)
+    return _FIGURES[status]

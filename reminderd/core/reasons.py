@@ -1,4 +1,4 @@
-"""Why a reminder waits, and why it ended: codes that decide, and the sentences that people read."""
+"""Why a reminder waits, why it ended, why dialing is paused: codes that decide, and the sentences that people read."""
 
 from enum import StrEnum
 from typing import Final
@@ -117,3 +117,9 @@ CANCELS: Final = frozenset(
     }
 )
 """The codes of cancelled reminders."""
+
+UNREACHED: Final = (
+    "answered calls never asked what to say, so patients heard nothing: "
+    "the provider does not reach the address in [web].public_base_url"
+)
+"""Why dialing is paused while our address is failing."""

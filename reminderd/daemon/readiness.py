@@ -14,11 +14,11 @@ from loguru import logger
 
 from reminderd import __version__
 from reminderd.clock import Clock
-from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.monitoring import ADDRESS, DaemonReport
+from reminderd.core.reasons import UNREACHED
 from reminderd.daemon.cluster import Membership
 from reminderd.engine.context import Context, Memory
-from reminderd.staff.examined import Examined
+from reminderd.staff.obstacles import Examined
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.settings import database_id

@@ -21,7 +21,7 @@ from reminderd.engine.poller import Poller
 from reminderd.instruments import Instruments
 from reminderd.providers.base import ProviderClient
 from reminderd.providers.settings import ClientOptions, ProviderSettings
-from reminderd.staff.examined import Examined
+from reminderd.staff.obstacles import Examined
 from reminderd.store.database import Database
 from reminderd.store.feed import Feed
 from reminderd.web.api import Throttle

@@ -9,11 +9,10 @@ from attrs import evolve, frozen
 from babel.core import Locale, UnknownLocaleError
 from quart import Response
 
-from reminderd.config import numbering_of, planning_of
+from reminderd.config import planning_of, reading_of
 from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment
 from reminderd.core.model import Status
-from reminderd.core.phone import patient_number
-from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request
+from reminderd.core.requests import ReminderRequest, RequestText, read_request
 from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.script.languages import BUILT_IN
 from reminderd.core.upsert import Intake
@@ -22,14 +21,7 @@ from reminderd.desk.context import Desk
 from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.pages import PageRoute, SentForm, done, form, render
 from reminderd.desk.sessions import Visitor
-from reminderd.staff.foreseen import (
-    Foreseen,
-    ForeseenOtherwiseError,
-    add_appointment_as_shown,
-    add_reminder_as_shown,
-    foresee_appointment,
-    foresee_reminder,
-)
+from reminderd.staff.adding import ForeseenOtherwiseError, add_as_shown, foresee
 from reminderd.store.reminders import RefTakenError, Source
 
 APPOINTMENT_PATH: Final = "/add/appointment"
@@ -83,9 +75,9 @@ class _AddKind:
         number = texts.pop("phone_number") or ""
         if self.is_appointment:
             at = texts.pop("at") or ""
-            return read_appointment(AppointmentText(phone_number=number, at=at, **texts), _reading(desk))
+            return read_appointment(AppointmentText(phone_number=number, at=at, **texts), reading_of(desk.config))
         due = texts.pop("scheduled_at") or ""
-        return read_request(RequestText(phone_number=number, scheduled_at=due, **texts), _reading(desk))
+        return read_request(RequestText(phone_number=number, scheduled_at=due, **texts), reading_of(desk.config))
 
 
 _APPOINTMENT: Final = _AddKind(path=APPOINTMENT_PATH, fields=_OF_APPOINTMENT, template="add_appointment.html")
@@ -137,26 +129,24 @@ async def _post(desk: Desk, visitor: Visitor, kind: _AddKind) -> Response:
 
 async def _added(desk: Desk, visitor: Visitor, asked: Asked, seen: str) -> Response:
     """Add it if the outcome is still the one that was shown, and go on to its page."""
-    rules, source, mint = desk.rules, Source(actor=visitor.name), lambda: str(uuid4())
+    source = Source(actor=visitor.name)
+    add = partial(add_as_shown, request=asked, rules=desk.rules, mint=lambda: str(uuid4()), source=source, shown=seen)
+    decision, rows = await desk.database.write(add)
     if isinstance(asked, ReminderRequest):
-        add_it = partial(add_reminder_as_shown, request=asked, rules=rules, mint=mint, source=source, shown=seen)
-        decision, row = await desk.database.write(add_it)
-        words, reminder_id = _ADDED_REMINDER, row.get("id")
+        words = _ADDED_REMINDER
     else:
-        add_both = partial(add_appointment_as_shown, request=asked, rules=rules, mint=mint, source=source, shown=seen)
-        decision, stored = await desk.database.write(add_both)
-        waiting = [one for one in (stored.reminders if stored else []) if one["status"] == Status.SCHEDULED]
-        words = _ADDED_APPOINTMENT if waiting else _ADDED_WITHOUT_CALLS
-        reminder_id = waiting[0]["id"] if waiting else None
+        rows = [row for row in rows if row["status"] == Status.SCHEDULED]
+        words = _ADDED_APPOINTMENT if rows else _ADDED_WITHOUT_CALLS
     words = {Intake.UNCHANGED: _IS_THERE, Intake.CHANGED: _CHANGED}.get(decision.intake, words)
-    path = "/add" if reminder_id is None else f"/r/{desk.base.addresses.locked(str(reminder_id))}"
+    path = f"/r/{desk.base.addresses.locked(str(rows[0]['id']))}" if rows else "/add"
     return await done(desk, visitor, path, desk.catalog.gettext(words))
 
 
 async def _preview(
     desk: Desk, visitor: Visitor, kind: _AddKind, values: Mapping[str, str], asked: Asked, words: str = ""
 ) -> Response:
-    foreseen = await _foreseen(desk, visitor, asked)
+    source, now = Source(actor=visitor.name), desk.clock.now()
+    foreseen = await desk.read(partial(foresee, request=asked, rules=desk.rules, source=source, now=now))
     if foreseen.ref_taken_by is not None:
         return await _form(desk, visitor, kind, values, [f"ref: {_REF_TAKEN}"])
     if foreseen.decision.refused:
@@ -175,14 +165,6 @@ async def _preview(
         voice=_language_name(desk.catalog, foreseen.language),
         words=words,
     )
-
-
-async def _foreseen(desk: Desk, visitor: Visitor, asked: Asked) -> Foreseen:
-    now = desk.clock.now()
-    if isinstance(asked, ReminderRequest):
-        return await desk.read(partial(foresee_reminder, request=asked, rules=desk.rules, now=now))
-    source = Source(actor=visitor.name)
-    return await desk.read(partial(foresee_appointment, request=asked, rules=desk.rules, source=source, now=now))
 
 
 async def _form(
@@ -217,16 +199,6 @@ async def _form(
         templates=[(name, name) for name in config.messages.templates],
         languages=_languages(desk),
         country=config.clinic.country,
-    )
-
-
-def _reading(desk: Desk) -> Reading:
-    planning = planning_of(desk.config)
-    return Reading(
-        zone=desk.config.calling.local_zone,
-        normalize=partial(patient_number, numbering=numbering_of(desk.config)),
-        templates=planning.templates,
-        planning=planning,
     )
 
 

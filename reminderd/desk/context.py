@@ -22,7 +22,7 @@ from reminderd.desk.catalog import Catalog, catalog_of
 from reminderd.desk.log_ins import LogIns
 from reminderd.desk.templating import environment_of
 from reminderd.desk.uploads import Uploads, open_uploads
-from reminderd.staff.examined import Examined
+from reminderd.staff.obstacles import Examined
 from reminderd.staff.status import look_at_database, status_report
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, Reader, open_reader

@@ -15,11 +15,12 @@ from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
 from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.pages import PageRoute, done, form, place_asked, render, sealed, sealed_place, see_other, unsealed
+from reminderd.desk.search import NOT_DIGITS, number_endings
 from reminderd.desk.sessions import Visitor
 from reminderd.engine.context import log_transition
-from reminderd.staff.finding import NOT_DIGITS, number_endings
 from reminderd.store.connection import Connection
 from reminderd.store.opt_outs import opt_in, opt_out, opted_out, page_of_opt_outs
+from reminderd.store.queries import ListPlace
 
 PATH: Final = "/opt-outs"
 
@@ -51,11 +52,13 @@ async def _shown(desk: Desk, visitor: Visitor, *, status: int = 200, **written: 
         written: what was written into the forms, and what is wrong with it.
     """
     ending = str(unsealed(desk, request.args["ending"])) if "ending" in request.args else None
-    page = await desk.read(partial(page_of_opt_outs, limit=_A_PAGE, after=place_asked(desk), ending=ending))
+    after = place_asked(desk)
+    last = None if after is None else (after.at, after.id)
+    page = await desk.read(partial(page_of_opt_outs, limit=_A_PAGE, after=last, ending=ending))
     following = None
     if page.after is not None:
         looked_for = f"&ending={sealed(desk, ending)}" if ending else ""
-        following = f"{PATH}?after={sealed_place(desk, *page.after)}{looked_for}"
+        following = f"{PATH}?after={sealed_place(desk, ListPlace(*page.after))}{looked_for}"
     usual = {"number": "", "source": _STAFF, "digits": ending or "", "wrong_number": "", "wrong_source": ""}
     return await render(
         desk,

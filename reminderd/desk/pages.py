@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, urlencode
@@ -18,6 +17,7 @@ from reminderd.core.logins import Role
 from reminderd.desk.context import Desk
 from reminderd.desk.sessions import Visitor
 from reminderd.store.feed import until_any
+from reminderd.store.queries import ListPlace
 from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.users import drop_notice, set_notice
 from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, TooLargeError, body_of
@@ -180,12 +180,12 @@ def unsealed(desk: Desk, text: str) -> Any:  # noqa: ANN401 - any value
         raise NotFound from None
 
 
-def sealed_place(desk: Desk, at: datetime, key: str) -> str:
+def sealed_place(desk: Desk, place: ListPlace) -> str:
     """Return where a page of a list ends, as `after` in the URL of the next one."""
-    return sealed(desk, [to_ms(at), key])
+    return sealed(desk, [to_ms(place.at), place.id])
 
 
-def place_asked(desk: Desk) -> tuple[datetime, str] | None:
+def place_asked(desk: Desk) -> ListPlace | None:
     """Return where the page before this one of a list ended; None: it is the first one.
 
     Raises:
@@ -195,7 +195,7 @@ def place_asked(desk: Desk) -> tuple[datetime, str] | None:
         return None
     match unsealed(desk, request.args["after"]):
         case [int(at), str(key)] if abs(at) < _MOST_MS:
-            return from_ms(at), key
+            return ListPlace(from_ms(at), key)
     raise NotFound
 
 

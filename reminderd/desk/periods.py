@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.figures import Figures
+from reminderd.core.outcomes import Figures
 from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
 from reminderd.desk.catalog import N_
 

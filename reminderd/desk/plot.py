@@ -5,7 +5,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.figures import Figure, Figures
+from reminderd.core.outcomes import Figure, Figures
 
 WIDTH: Final = 480
 HEIGHT: Final = 220

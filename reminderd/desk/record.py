@@ -25,9 +25,8 @@ from reminderd.desk.today import way_back
 from reminderd.engine.context import log_transition
 from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, perform, refusals, sight_of
 from reminderd.staff.history import ReminderRecord, record_of
-from reminderd.staff.pausing import pauses
-from reminderd.staff.report import outcome_of
-from reminderd.staff.standing import ReminderStanding, standing_of
+from reminderd.staff.obstacles import pauses
+from reminderd.staff.standing import ReminderStanding, outcome_of, standing_of
 from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import count_waiting

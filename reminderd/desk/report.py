@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 from attrs import frozen
 from quart import Response, request
 
-from reminderd.core.figures import NEEDS_HUMAN_DEFINITION, SHARE_DEFINITION, Figure, Figures
 from reminderd.core.imports import in_short
-from reminderd.core.outcomes import NEED_A_HUMAN
+from reminderd.core.outcomes import NEED_A_HUMAN, NEEDS_HUMAN_DEFINITION, SHARE_DEFINITION, Figure, Figures
 from reminderd.core.schedule.dates import DAY, midnight
 from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import N_
@@ -21,7 +20,7 @@ from reminderd.desk.pages import PageRoute, render, see_other
 from reminderd.desk.periods import Kind, Part, Period, PeriodError, parts_of, read_period
 from reminderd.desk.plot import HEIGHT, LEFT, WIDTH, plot_of
 from reminderd.desk.sessions import Visitor
-from reminderd.staff.report import Row, days_of, needing_human, note_download, report_csv, rows_of, undecided
+from reminderd.staff.standing import Row, days_of, needing_human, note_download, report_csv, rows_of, undecided
 from reminderd.store.connection import Connection
 from reminderd.store.import_records import imports_between
 

@@ -19,7 +19,7 @@ from reminderd.desk.context import Desk
 from reminderd.desk.pages import Freshness, PageRoute, done, form, freshness, next_freshness, render
 from reminderd.desk.periods import NO_DATE
 from reminderd.desk.sessions import Visitor
-from reminderd.staff.pausing import pause_mark, resume
+from reminderd.staff.obstacles import pause_mark, resume
 from reminderd.staff.status import lines_of
 from reminderd.store.import_records import last_imports
 from reminderd.store.looks import LookPlace, looks

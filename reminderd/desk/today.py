@@ -1,7 +1,7 @@
 """Today, and any other day: who still needs a human, who is in a call, what waits, and what is done."""
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -15,7 +15,7 @@ from reminderd.core.monitoring import errors
 from reminderd.core.outcomes import Group, Outcome, group_of
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import NOTE_LIMIT
-from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
+from reminderd.core.schedule.dates import DAY, FIRST_YEAR, LAST_YEAR, midnight
 from reminderd.core.sentences import Part, Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.context import Desk
@@ -24,9 +24,7 @@ from reminderd.desk.sessions import Visitor
 from reminderd.desk.timeline import timeline_of
 from reminderd.staff.acts import sight_of
 from reminderd.store.day import MOST_COUNTED, Day, DayList, DayPage, Entry, LastCall, read_day, read_list
-from reminderd.store.queries import ListPlace
 
-_DAY: Final = timedelta(days=1)
 _BACK: Final = re.compile(r"/(\?date=[\d-]{10})?|/day\?list=[a-z]+(&date=[\d-]{10})?(&after=[\w-]+)?", re.ASCII)
 _TODAY: Final = N_("Today")
 
@@ -115,7 +113,7 @@ async def one_list(desk: Desk, visitor: Visitor) -> Response:
         which = DayList(request.args.get("list", ""))
     except ValueError:
         raise NotFound from None
-    after = _place_asked(desk)
+    after = place_asked(desk)
     page = await desk.read(partial(read_list, which=which, day=day, after=after))
     values = _around(desk, day)
     list_url = values["list_url"]
@@ -156,11 +154,7 @@ def _day_asked(desk: Desk) -> Day:
     except ValueError:
         asked = today
     shown = asked if FIRST_YEAR <= asked.year <= LAST_YEAR else today
-    return Day(since=_midnight(shown, desk), until=_midnight(shown + _DAY, desk), is_today=shown == today)
-
-
-def _midnight(day: date, desk: Desk) -> datetime:
-    return datetime.combine(day, time(), desk.zone).astimezone(UTC)
+    return Day(since=midnight(shown, desk.zone), until=midnight(shown + DAY, desk.zone), is_today=shown == today)
 
 
 def _around(desk: Desk, day: Day) -> dict[str, Any]:
@@ -177,8 +171,8 @@ def _around(desk: Desk, day: Day) -> dict[str, Any]:
     return {
         "day": day,
         "date": shown,
-        "before": shown - _DAY,
-        "after": shown + _DAY,
+        "before": shown - DAY,
+        "after": shown + DAY,
         "title": desk.catalog.gettext(_TODAY) if day.is_today else desk.catalog.short_day(shown),
         "part_url": "/today/part"
         if "date" not in request.args
@@ -195,18 +189,12 @@ def _around(desk: Desk, day: Day) -> dict[str, Any]:
     }
 
 
-def _place_asked(desk: Desk) -> ListPlace | None:
-    """Return where the page before this one ended."""
-    found = place_asked(desk)
-    return None if found is None else ListPlace(*found)
-
-
 def _lines(desk: Desk, which: DayList, day: Day, page: DayPage) -> dict[str, Any]:
     """Return a page of a list as it is shown, and where the next one begins."""
     now, following = desk.clock.now(), page.following
     return {
         "lines": [_line(desk, entry, which, day, now) for entry in page.entries],
-        "following": None if following is None else sealed_place(desk, following.at, following.id),
+        "following": None if following is None else sealed_place(desk, following),
     }
 
 

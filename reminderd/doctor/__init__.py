@@ -16,21 +16,22 @@ from reminderd.core.diagnosis import Finding, good, warning
 from reminderd.doctor.connections import (
     Asking,
     asking,
+    check_pages,
     check_port,
     check_provider,
     check_public_address,
     check_webhooks,
 )
 from reminderd.doctor.machine import (
+    check_accounts,
     check_clock,
     check_daemons,
     check_database,
     check_drop_folder,
     check_files,
     check_results_folder,
+    check_server,
 )
-from reminderd.doctor.pages import check_accounts, check_pages
-from reminderd.doctor.postgres import check_server
 
 QUESTION_SECONDS: Final = 5.0
 """For one question over the network."""

@@ -32,7 +32,7 @@ from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.opening import open_to_look
 from reminderd.store.settings import database_id
-from reminderd.store.sqlite.integrity import id_of
+from reminderd.store.sqlite.examining import id_of
 from reminderd.validators import is_this_machine, shown_host
 
 _AT_A_TIME = 16
@@ -320,6 +320,32 @@ def _reachability(host: str) -> list[Finding]:
     return [
         warning("port", f"[web].host is {shown_host(host)}: other machines may reach the port past the web server", fix)
     ]
+
+
+_OUR_COOKIES: Final = "__Host-reminderd"
+"""How the names of the pages' cookies begin."""
+
+
+async def check_pages(config: Config, asking: Asking) -> list[Finding]:
+    """Check who uses their port; nothing is reported without pages."""
+    url, about = config.desk.local_url, "pages"
+    if url is None:
+        return []
+    place = f"{shown_host(config.desk.host)} port {config.desk.port}"
+    answer = await asking.get(f"{url}/login")
+    if isinstance(answer, HttpAnswer):
+        is_ours = answer.headers.get("set-cookie", "").startswith(_OUR_COOKIES) or answer.status == 503
+        if is_ours:
+            return [good(about, f"they answer at {place}")]
+        text = f"{place} is used by a program that does not answer as they do"
+        return [wrong(about, text, "end that program, or choose another [desk].port")]
+    if answer.sent:
+        return [wrong(about, f"no answer at {place}: {answer.reason}", "see the daemon's log")]
+    refused = bind_error(config.desk.host, config.desk.port, section="desk")
+    if refused is not None:
+        why, fix = refused
+        return [wrong(about, f"can't listen on {place}: {why}", fix)]
+    return [unknown(about, f"not checked: nobody listens on {place}", "start the daemon anew; a reload opens no port")]
 
 
 def bind_error(host: str, port: int, *, section: str) -> tuple[str, str] | None:

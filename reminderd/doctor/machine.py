@@ -1,4 +1,4 @@
-"""Check the machine and its files: clock, time zone data, who may read what, backups, disk, database, drop folder."""
+"""Check the machine, its files and its database: clock, time zone data, who may read what, disk, rows, accounts."""
 
 import ctypes
 import os
@@ -18,7 +18,7 @@ import tzdata
 
 from reminderd.clock import Clock
 from reminderd.config import Config, expected_of, files_with_secrets, numbering_of
-from reminderd.core import diagnosis
+from reminderd.core import diagnosis, server_diagnosis
 from reminderd.core.diagnosis import (
     Finding,
     disk,
@@ -33,7 +33,9 @@ from reminderd.core.diagnosis import (
     warning,
     wrong,
 )
-from reminderd.core.expected_files import missing_words
+from reminderd.core.logins import Role
+from reminderd.core.monitoring import missing_words
+from reminderd.databases import PostgresServer
 from reminderd.doctor.connections import Asking
 from reminderd.providers.http import HttpAnswer
 from reminderd.store.connection import Connection, snapshot
@@ -43,7 +45,8 @@ from reminderd.store.examination import Examination
 from reminderd.store.import_records import missing_file
 from reminderd.store.opening import open_to_look
 from reminderd.store.sqlite.driver import sqlite_warning
-from reminderd.store.sqlite.integrity import examine
+from reminderd.store.sqlite.examining import examine
+from reminderd.store.users import list_users
 from reminderd.validators import is_this_machine
 
 T = TypeVar("T")
@@ -225,6 +228,27 @@ async def check_database(config: Config, clock: Clock, *, seconds: float) -> lis
     return [*found, *look_at_rows(seen, str(file), config, clock)]
 
 
+async def check_server(config: Config, clock: Clock, *, seconds: float) -> list[Finding]:
+    """Check that a server answers, and is safe and up to date; the rows are read for so many seconds at most."""
+    target = config.database.target
+    if not isinstance(target, PostgresServer):
+        return []
+    from reminderd.store.postgres.examining import examine  # noqa: PLC0415 - psycopg is installed where it is configured
+
+    look_at = partial(examine, target, seconds=seconds, numbering=numbering_of(config), clock=clock)
+    try:
+        seen = await trio.to_thread.run_sync(look_at)
+    except StoreUnusableError as error:
+        return [wrong("database", f"{error}", "correct [database].url, or the server: see postgresql.md")]
+    except StoreUnavailableError as error:
+        fix = "check that the server runs and has a free connection, and that this machine can reach it"
+        return [wrong("database", f"{error}", fix)]
+    found = [*soundness(seen, target.spoken, seconds), server_diagnosis.schema(seen.version, seen.newest)]
+    if seen.server is not None:
+        found += server_diagnosis.server(seen.server, failover_is_lossless=config.database.failover_is_lossless)
+    return [*found, *look_at_rows(seen, target.spoken, config, clock)]
+
+
 def look_at_rows(seen: Examination, name: str, config: Config, clock: Clock) -> list[Finding]:
     """Judge what the rows of a database of this name show."""
     found = []
@@ -258,6 +282,14 @@ def check_daemons(config: Config, now: datetime) -> list[Finding]:
     """Check that all daemons on the database are alike; nothing is reported if it can't be read, which others check."""
     seen = _in_database(config, partial(alive_daemons, now=now))
     return [] if seen is None else diagnosis.daemons(seen)
+
+
+def check_accounts(config: Config) -> list[Finding]:
+    """Check who may log in; nothing is reported without pages, or if the database can't be read, which others check."""
+    found = _in_database(config, list_users) if config.desk.port else None
+    if found is None:
+        return []
+    return diagnosis.accounts([(str(one["name"]), one["role"] == Role.ADMIN, bool(one["totp"])) for one in found])
 
 
 _IMPORTS: Final = "imports"

@@ -12,7 +12,7 @@ from attrs import define, field
 from loguru import logger
 
 from reminderd.core.lifecycle.transition import Action, Transition
-from reminderd.core.pacing import Pace
+from reminderd.core.rules import Pace
 from reminderd.engine.breaker import PauseChange
 from reminderd.engine.context import Context, Memory, log_clock, log_expired, log_pause, log_quiet, log_transition
 from reminderd.engine.dialer import check, dial

@@ -14,7 +14,7 @@ from reminderd.core.daemons import Daemon, Job
 from reminderd.core.imports import ImportRecord, in_short
 from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, of_a_part, refused_files
 from reminderd.core.sentences import Part, Sentence
-from reminderd.staff.pausing import pauses
+from reminderd.staff.obstacles import pauses
 from reminderd.store.changes import backlog
 from reminderd.store.connection import Connection
 from reminderd.store.daemons import alive_daemons

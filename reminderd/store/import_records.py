@@ -7,9 +7,9 @@ from typing import Final
 
 from attrs import asdict
 
-from reminderd.core.expected_files import Expected
 from reminderd.core.imports import FOLDER, ImportedSnapshot, ImportRecord, ImportStatus, SnapshotMark
 from reminderd.core.masking import without_numbers
+from reminderd.core.rules import Expected
 from reminderd.core.upsert import Intake
 from reminderd.store.connection import Connection, Row
 from reminderd.store.rows import from_ms, to_ms

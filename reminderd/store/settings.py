@@ -7,9 +7,9 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.lifecycle.address import is_failing, never_asked
 from reminderd.core.masking import without_any_numbers
 from reminderd.core.model import Call
+from reminderd.core.outcomes import is_address_failing, never_asked
 from reminderd.core.rules import Rules
 from reminderd.store.connection import Connection, Rows
 from reminderd.store.erased import recognized_among
@@ -160,7 +160,7 @@ def note_end(connection: Connection, now: datetime, *, call: Call, rules: Rules)
         return
     rows = connection.execute(_NEWEST, {"limit": _MOST_CALLS}).fetchall()
     newest = recognized_among(connection, [CALLS.read(row) for row in rows])
-    if is_failing(newest, rules, answering_since=answering_since(connection)):
+    if is_address_failing(newest, rules, answering_since=answering_since(connection)):
         put_setting(connection, "unreached_since", str(to_ms(now)))
 
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from reminderd.cli.import_output import in_words
+from reminderd.cli.import_command import in_words
 from reminderd.clock import SystemClock
 from reminderd.core.imports import ImportStatus
 from reminderd.core.upsert import Cancellation

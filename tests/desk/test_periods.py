@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from reminderd.core.figures import Figure, Figures
+from reminderd.core.outcomes import Figure, Figures
 from reminderd.desk.periods import (
     NO_DATE,
     NO_YEAR,

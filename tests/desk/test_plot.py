@@ -2,7 +2,7 @@
 
 import pytest
 
-from reminderd.core.figures import Figure, Figures
+from reminderd.core.outcomes import Figure, Figures
 from reminderd.desk.plot import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, plot_of
 
 QUIET = Figures()

@@ -23,7 +23,7 @@ from reminderd.desk.app import build_desk_app
 from reminderd.desk.context import Desk, DeskBase, open_desk
 from reminderd.desk.sessions import COOKIE
 from reminderd.passwords import hash_password
-from reminderd.staff.examined import Examined
+from reminderd.staff.obstacles import Examined
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.users import Secrets, add_user, find_user, open_session

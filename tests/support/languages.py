@@ -16,9 +16,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 
-from reminderd.core.figures import Figure
 from reminderd.core.model import CallOutcome, CallState, Response, Status
-from reminderd.core.outcomes import Outcome
+from reminderd.core.outcomes import Figure, Outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.desk.templating import EXTENSIONS
 from reminderd.store.looks import ACTS

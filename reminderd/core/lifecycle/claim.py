@@ -5,7 +5,6 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.lifecycle.address import is_ours
 from reminderd.core.lifecycle.bundle import bundle_for, spoken_together
 from reminderd.core.lifecycle.reconcile import Witness, key_holds
 from reminderd.core.lifecycle.replan import waits_for_plan, why_void
@@ -26,6 +25,7 @@ from reminderd.core.lifecycle.transition import (
     scheduled,
 )
 from reminderd.core.model import Call, CallState, Member, Reminder, Response, Status, digest, evolve
+from reminderd.core.outcomes import is_ours
 from reminderd.core.reasons import CANCELS, EndCode, HoldCode
 from reminderd.core.requests import unfit, zone_of
 from reminderd.core.rules import Rules

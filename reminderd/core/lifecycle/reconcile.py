@@ -7,7 +7,6 @@ from typing import Final
 from attrs import field, frozen
 
 from reminderd.core.answers import Candidates, Found, LookUpAnswer, NoAnswer, NotFound
-from reminderd.core.lifecycle.address import is_ours
 from reminderd.core.lifecycle.bundle import spoken_together
 from reminderd.core.lifecycle.transition import (
     Action,
@@ -23,6 +22,7 @@ from reminderd.core.lifecycle.transition import (
     limit_of,
 )
 from reminderd.core.model import UNANSWERED, Call, CallState, Reminder, Status, digest, evolve
+from reminderd.core.outcomes import is_ours
 from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
 

@@ -1,18 +1,23 @@
 """Import a clinic's table as reminders, while the daemon may be running."""
 
 import os
+import signal
+import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import click
 from attrs import evolve, frozen
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from reminderd.cli.common import (
     FAILED,
@@ -24,20 +29,23 @@ from reminderd.cli.common import (
     with_config,
     wrong,
 )
-from reminderd.cli.import_output import in_words, interruptible, progress
 from reminderd.cli.lists import span_of
 from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config
+from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.imports import MOST_CANCELLED, ImportStatus, UnreadableError, Waiting
+from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
+from reminderd.core.tables.row_reader import Asked
 from reminderd.imports.formats import Profile, profile_of
-from reminderd.imports.loop import ReadRow, Tally
+from reminderd.imports.loop import ReadRow, ShowProgress, Tally
 from reminderd.imports.one_file import FileImport, ImportResult, OpenImport, refusal_of
 from reminderd.imports.rejected import may_be_rejected
 from reminderd.imports.snapshot import Coverage
 from reminderd.imports.table import STDIN, Table
+from reminderd.logs.terminal import unguarded
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.opening import open_sync
 from reminderd.validators import codec_of, did_you_mean
@@ -45,6 +53,8 @@ from reminderd.validators import codec_of, did_you_mean
 INTERRUPTED: Final = 130
 
 _STDIN_DESCRIPTOR: Final = 0
+_LINE_EVERY: Final = 200
+"""Chunks; off a terminal, the first of so many is followed by a line."""
 _SHOWN: Final = 10
 """Lines and appointments that a dry run shows."""
 _AGAIN: Final = "to continue, run the same command again: what was imported stays as it is"
@@ -343,3 +353,64 @@ def _say_what_was_done(tally: Tally, *, dry_run: bool) -> None:
         click.echo(f"{tally.more_warnings:,} more warnings", err=True)
     if rejected.lines:
         click.echo(f"rejected lines, each with its reason: {rejected.path}")
+
+
+@contextmanager
+def progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
+    """Show on stderr how far an import is: a bar on a terminal, now and then a line elsewhere.
+
+    Args:
+        total: bytes of the table.
+        position: returns how many of them are done.
+    """
+    console = Console(file=unguarded(sys.stderr), highlight=False, markup=False)
+    if not console.is_terminal:
+        chunks = 0
+
+        def line(tally: Tally, is_end: bool) -> None:  # noqa: FBT001 - see ShowProgress
+            nonlocal chunks
+            if chunks % _LINE_EVERY == 0 and not is_end:  # the counts at the end are on stdout
+                click.echo(f"{tally}", err=True)
+            chunks += 1
+
+        yield line
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=total)
+        yield lambda tally, _is_end: bar.update(task, completed=position(), description=f"{tally}")
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns whether SIGINT came; a second one ends the program as usual."""
+    came = False
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def in_words(asked: Asked | list[str], zone: ZoneInfo) -> str:
+    """Return what a row asks for, with times on the clinic's clock; or why it is rejected."""
+    if isinstance(asked, list):
+        return f"rejected: {'; '.join(asked)}"
+    named = "" if asked.ref is None else f" ({asked.ref})"
+    if isinstance(asked, ReminderRequest):
+        return f'call {asked.phone_number} on {_day(asked.scheduled_at, zone)}: "{asked.message}"{named}'
+    if isinstance(asked, AppointmentRequest):
+        what = " ".join(filter(None, (asked.type, asked.name and f"of {asked.name}")))
+        whose = f"{what}, {asked.phone_number}" if what else asked.phone_number
+        return f"appointment on {_day(asked.at, zone)}: {whose}{named}"
+    return f"does not take place: its waiting reminders are cancelled{named}"
+
+
+def _day(moment: datetime, zone: ZoneInfo) -> str:
+    return f"{moment.astimezone(zone):%A, %Y-%m-%d %H:%M}"

@@ -6,8 +6,8 @@ from datetime import timedelta
 from attrs import define
 
 from reminderd.providers.http import HttpAnswer, HttpClient, HttpFailure, HttpResult
-from reminderd.sandbox.twilio.request import WebhookTarget
-from reminderd.sandbox.twilio.webhook_sender import TwilioWebhookSender
+from reminderd.sandbox.twilio.call import WebhookTarget
+from reminderd.sandbox.twilio.simulation import TwilioWebhookSender
 from tests.support.hostile_provider import cut, hear, hostile, nobody_listens
 
 
