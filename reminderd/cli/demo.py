@@ -22,7 +22,7 @@ from reminderd.cli.output import print_table
 from reminderd.cli.sandbox import ACCOUNT_SID
 from reminderd.clock import Clock, SystemClock
 from reminderd.config import Config, load_config, rules_of, with_provider
-from reminderd.config.schema import LANGUAGES
+from reminderd.config.installation import LANGUAGES
 from reminderd.core.answers import Capabilities
 from reminderd.core.logins import Role
 from reminderd.core.model import CallState, Status

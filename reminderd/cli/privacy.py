@@ -22,7 +22,7 @@ from reminderd.cli.common import (
 from reminderd.cli.output import counted, print_json, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
-from reminderd.config.schema import LEAST_DAYS
+from reminderd.config.installation import LEAST_DAYS
 from reminderd.core.imports import UnreadableError
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import Status

@@ -12,7 +12,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from reminderd.core.lifecycle.bundle import spoken_together
+from reminderd.core.lifecycle.transition import spoken_together
 from reminderd.core.model import TERMINAL, Call, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.store.connection import Connection

@@ -12,7 +12,8 @@ import trio
 from attrs import evolve
 
 from reminderd.config import Config
-from reminderd.config.schema import ImportConfig, MessagesConfig, ProfileConfig, RemindersConfig
+from reminderd.config.installation import ImportConfig, ProfileConfig
+from reminderd.config.schema import MessagesConfig, RemindersConfig
 from reminderd.desk.uploads import KEPT, MOST_BYTES, MOST_FILES, FileReading, Uploads
 from reminderd.imports import one_file
 from reminderd.imports.formats import profile_of

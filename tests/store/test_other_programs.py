@@ -9,7 +9,7 @@ from attrs import evolve
 
 from reminderd.core.answers import Accepted, Capabilities, Refused, Unclear
 from reminderd.core.lifecycle.answer import last_look
-from reminderd.core.lifecycle.transition import limit_of
+from reminderd.core.lifecycle.states import limit_of
 from reminderd.core.model import CallState, Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.script.prompts import Question

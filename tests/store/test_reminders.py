@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, Refused
-from reminderd.core.lifecycle.transition import limit_of
+from reminderd.core.lifecycle.states import limit_of
 from reminderd.core.model import CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import ReminderRequest

@@ -378,7 +378,7 @@ def test_a_completed_call_alone_does_not_prove_that_its_message_was_spoken(
     over = evolve(line, status="completed", duration_seconds=31)
     [call] = store.calls()
     if is_looked_up:
-        store.found(Action(kind=ActionKind.FETCH, call=call, reminders=(), message=""), Found(over))
+        store.found(Action(kind=ActionKind.FETCH, call=call, reminders=()), Found(over))
     else:
         store.report(over)
     [call] = store.calls()
@@ -403,7 +403,7 @@ def test_a_report_that_nobody_heard_the_message_leads_to_a_redial(
     over = evolve(line, status="completed", **said)
     [call] = store.calls()
     if is_looked_up:
-        store.found(Action(kind=ActionKind.FETCH, call=call, reminders=(), message=""), Found(over))
+        store.found(Action(kind=ActionKind.FETCH, call=call, reminders=()), Found(over))
     else:
         store.report(over)
     assert [call.outcome for call in store.calls()] == [outcome]
