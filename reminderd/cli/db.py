@@ -16,14 +16,12 @@ from reminderd.config import Config, rules_of
 from reminderd.core.model import Reminder
 from reminderd.databases import PostgresServer
 from reminderd.store.connection import snapshot, transaction
-from reminderd.store.postgres import the_extra
-from reminderd.store.postgres.checks import damage_in as missing_in
-from reminderd.store.postgres.checks import take_all_time
-from reminderd.store.queries import Value, broken_promises
+from reminderd.store.examination import broken_promises
+from reminderd.store.queries import Value
 from reminderd.store.restored import hold_after
+from reminderd.store.sqlite import examining as sqlite
 from reminderd.store.sqlite.copying import copy
 from reminderd.store.sqlite.driver import sqlite_warning
-from reminderd.store.sqlite.integrity import check as damage_in
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import older_copy, open_as_it_is, open_connection
 from reminderd.store.sqlite.restoring import Restored
@@ -49,9 +47,13 @@ def check(config: Config) -> None:
     """
     is_file = config.database.path is not None
     with database_to_look_at(config) as connection:
-        if not is_file:
-            take_all_time(connection)
-        found = snapshot(connection, damage_in if is_file else missing_in)
+        if is_file:
+            found = snapshot(connection, sqlite.check)
+        else:
+            from reminderd.store.postgres import examining as postgres  # noqa: PLC0415 - psycopg may be missing
+
+            postgres.take_all_time(connection)
+            found = snapshot(connection, postgres.damage_in)
         if not found:
             found = snapshot(connection, broken_promises)
     warning = sqlite_warning()
@@ -156,8 +158,8 @@ def migrate(config: Config) -> None:
 
 
 def _upgrade_server(server: PostgresServer) -> None:
-    with the_extra():
-        from reminderd.store.postgres.opening import upgrade  # noqa: PLC0415 - psycopg may be missing
+    from reminderd.store.postgres.opening import upgrade  # noqa: PLC0415 - psycopg may be missing
+
     done = upgrade(server)
     if not done.before:
         what = f"created the tables, schema {done.after}"

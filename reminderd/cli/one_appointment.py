@@ -38,8 +38,8 @@ from reminderd.store.appointments import (
     stored_appointment,
 )
 from reminderd.store.connection import snapshot, transaction
+from reminderd.store.intake import RefTakenError, Source
 from reminderd.store.queries import Value
-from reminderd.store.reminders import RefTakenError, Source
 
 _TABLE_LIMIT: Final = 200
 _COLUMNS: Final = ("ref", "at", "phone_number", "name", "type", "status", "response", "why", "id")

@@ -22,7 +22,8 @@ from reminderd.cli.common import (
 from reminderd.cli.output import counted, print_json, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
-from reminderd.config.schema import LEAST_DAYS
+from reminderd.config.installation import LEAST_DAYS
+from reminderd.core.imports import UnreadableError
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import Status
 from reminderd.core.phone import existing_number, may_go_on, number_of
@@ -32,7 +33,6 @@ from reminderd.core.tables.columns import ColumnsError, NumberColumns, names_num
 from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
 from reminderd.imports.folder import DONE, REJECTED
 from reminderd.imports.spreadsheet import Sheet, opened
-from reminderd.imports.table import UnreadableError
 from reminderd.staff.standing import csv_text
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out

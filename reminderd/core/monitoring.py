@@ -13,7 +13,7 @@ from reminderd.core.imports import FOLDER, ImportRecord, ImportStatus, in_short
 from reminderd.core.model import Call, CallOutcome, CallState, Reminder, Status
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import UNREACHED
-from reminderd.core.requests import zone_of
+from reminderd.core.requests import next_open
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import Sentence, text_of
 
@@ -273,5 +273,5 @@ def lateness(reminder: Reminder, call: Call, *, is_first: bool, rules: Rules, no
     if not is_first or call.requests != 1:
         return None
     due = max(reminder.scheduled_at, reminder.created_at or reminder.scheduled_at)
-    opens = rules.calling_hours.next_open(due, zone_of(reminder, rules))
+    opens = next_open(reminder, due, rules)
     return None if opens is None else max(now - opens, timedelta(0))

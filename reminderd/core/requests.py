@@ -172,13 +172,17 @@ def expiry(reminder: Reminder | ReminderRequest, rules: Rules) -> datetime:
     return reminder.expires_at or reminder.scheduled_at + rules.max_lateness
 
 
+def next_open(reminder: Reminder | ReminderRequest, start: datetime, rules: PlanningRules) -> datetime | None:
+    """Return the first moment from `start` on in the calling hours of a patient; None: they never open."""
+    return rules.calling_hours.next_open(start, zone_of(reminder, rules))
+
+
 def out_of_hours(wanted: ReminderRequest, rules: Rules) -> str | None:
     """Return why a reminder will expire without a call, as things stand; None: there is a time for a call."""
-    zone = zone_of(wanted, rules)
-    opens, limit = rules.calling_hours.next_open(wanted.scheduled_at, zone), expiry(wanted, rules)
+    opens, limit = next_open(wanted, wanted.scheduled_at, rules), expiry(wanted, rules)
     if opens is not None and opens < limit:
         return None
-    spoken = limit.astimezone(zone)
+    spoken = limit.astimezone(zone_of(wanted, rules))
     return f"the calling hours leave no time to call before {spoken:%Y-%m-%d %H:%M %Z}, so it will expire"
 
 

@@ -22,7 +22,7 @@ from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.page import PageRoute, done, render
 from reminderd.desk.state import Desk
 from reminderd.staff.adding import ForeseenOtherwiseError, add_as_shown, foresee
-from reminderd.store.reminders import RefTakenError, Source
+from reminderd.store.intake import RefTakenError, Source
 from reminderd.store.users import Session
 
 APPOINTMENT_PATH: Final = "/add/appointment"

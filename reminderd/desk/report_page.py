@@ -20,9 +20,9 @@ from reminderd.desk.charts import HEIGHT, LEFT, WIDTH, plot_of
 from reminderd.desk.page import PageRoute, render, see_other
 from reminderd.desk.state import Desk
 from reminderd.staff.standing import Row, days_of, needing_human, report_csv, rows_of, undecided
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.import_records import imports_between
-from reminderd.store.rows import audit
 from reminderd.store.users import Session
 
 PATH: Final = "/report"

@@ -26,6 +26,7 @@ from reminderd.desk.forms import form
 from reminderd.desk.page import PageRoute, render, see_other
 from reminderd.desk.state import Desk
 from reminderd.staff.standing import outcome_of, standing_of
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.queries import (
     LEAST_DIGITS,
@@ -37,7 +38,6 @@ from reminderd.store.queries import (
     list_reminders,
     name_of,
 )
-from reminderd.store.rows import audit
 from reminderd.store.users import Session
 
 PATH: Final = "/search"

@@ -23,7 +23,7 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.config import Config
-from reminderd.core.imports import Forecast, ImportStatus, Waiting, in_words
+from reminderd.core.imports import Forecast, ImportStatus, UnreadableError, Waiting, in_words
 from reminderd.core.masking import without_numbers
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.tables.row_reader import Asked
@@ -34,7 +34,6 @@ from reminderd.imports.formats import Profile, ending_of
 from reminderd.imports.loop import Tally
 from reminderd.imports.one_file import FileImport, FileRefusal, ImportResult, OpenImport, refusal_of
 from reminderd.imports.snapshot import Coverage
-from reminderd.imports.table import UnreadableError
 from reminderd.store.connection import Connection
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.opening import open_sync, open_to_look

@@ -32,7 +32,7 @@ from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.opening import open_to_look
 from reminderd.store.settings import database_id
-from reminderd.store.sqlite.integrity import id_of
+from reminderd.store.sqlite.examining import id_of
 from reminderd.validators import is_this_machine, shown_host
 
 _AT_A_TIME = 16

@@ -45,7 +45,7 @@ from reminderd.store.examination import Examination
 from reminderd.store.import_records import missing_file
 from reminderd.store.opening import open_to_look
 from reminderd.store.sqlite.driver import sqlite_warning
-from reminderd.store.sqlite.integrity import examine
+from reminderd.store.sqlite.examining import examine
 from reminderd.store.users import list_users
 from reminderd.validators import is_this_machine
 

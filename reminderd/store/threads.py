@@ -1,13 +1,15 @@
-"""Run a connection's sync calls on Trio's worker threads, one at a time.
+"""What tasks need from each engine: connections whose sync calls run on Trio's threads, and a sign of each commit.
 
-A call that has begun is never abandoned: the caller waits for its end, even if it is cancelled.
+A connection's calls run one at a time. One that has begun is never abandoned: the caller waits for its end, even if it
+is cancelled.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
 import trio
+from attrs import frozen
 
 from reminderd.store.connection import Connection
 
@@ -26,6 +28,35 @@ class OnThread(Protocol):
 
     async def run(self, fn: Callable[[Connection], T]) -> T:
         """Run a sync function that takes the connection, in one call on the thread."""
+
+
+class Commits(Protocol):
+    """Shows that something was committed, by any process."""
+
+    async def version(self) -> int:
+        """Return a number that changes with each commit.
+
+        Raises:
+            StoreUnavailableError: It can't be read right now.
+        """
+
+    async def another(self, since: int) -> bool:
+        """Wait a moment, and return whether something may have been committed since the number was `since`.
+
+        Raises:
+            StoreUnavailableError: It can't be read right now.
+        """
+
+
+@frozen(kw_only=True)
+class Connections:
+    """An open database: the connection that writes, one that reads, and the sign of each commit."""
+
+    writes: OnThread
+    reads: OnThread
+    commits: Commits
+    warnings: Sequence[str] = ()
+    """What the admin should know about this engine, a sentence each."""
 
 
 def worker_threads() -> Runner:

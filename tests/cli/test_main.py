@@ -68,7 +68,7 @@ OF_OTHER_COMMANDS: Final = {
     "reminderd.store.ledger",
     "reminderd.store.personal_data",
     "reminderd.store.sqlite.copying",
-    "reminderd.store.sqlite.integrity",
+    "reminderd.store.sqlite.examining",
 }
 """Modules that are needed only to decide, to import, to copy or to erase."""
 

@@ -1,4 +1,5 @@
 import math
+import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ import trio
 import trio.testing
 from attrs import frozen
 
-from reminderd.databases import SqliteFile, Target
+from reminderd.databases import PostgresServer, SqliteFile, Target
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
@@ -267,3 +268,11 @@ async def test_with_an_inline_runner_no_virtual_time_passes(
         await trio.sleep(60)
         assert await database.write(setting("b")) == NOW + MINUTE
         assert await database.read(setting_keys) == ["a", "b"]
+
+
+def test_without_psycopg_a_server_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("reminderd.store.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StoreUnusableError, match=r"pip install 'reminderd\[postgres\]'"):
+        open_sync(PostgresServer("postgresql:///clinic"))

@@ -7,19 +7,9 @@ import attrs
 from attrs import frozen
 
 from reminderd.core.answers import Listener, listener
-from reminderd.core.lifecycle.bundle import language_of, spoken_together
 from reminderd.core.lifecycle.replan import answered_for, why_void
-from reminderd.core.lifecycle.transition import (
-    Ledger,
-    Level,
-    LogLine,
-    Transition,
-    called,
-    ended,
-    limit_of,
-    line_for,
-    wake_unwanted,
-)
+from reminderd.core.lifecycle.states import called, ended, limit_of, line_for, wake_unwanted
+from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, line_about, spoken_together
 from reminderd.core.model import Call, CallOutcome, Member, Reminder, Response, Status, digest, evolve
 from reminderd.core.outcomes import PROVEN
 from reminderd.core.reasons import EndCode
@@ -72,8 +62,15 @@ def answered_by_patient(ledger: Ledger, call: Call, *, rules: Rules, now: dateti
     What is handed out counts as spoken: it is marked on the memberships. That it was asked for at all shows that the
     provider reaches us, whatever is spoken. A reminder that is not needed anymore ends with the reason.
     """
-    language = language_of(ledger, call)
+    language = _language_of(ledger, call)
     return _spoken_in_language(_answered(ledger, call, language, rules, now), language)
+
+
+def _language_of(ledger: Ledger, call: Call) -> str | None:
+    """Return the language in which a call is spoken: that of its reminders, of which the first that is known counts."""
+    members = ledger.members_of(call)
+    found = (ledger.reminders[one.reminder_id] for one in members if one.reminder_id in ledger.reminders)
+    return next((one.language for one in found if one.phone_number == call.phone_number), None)
 
 
 def _spoken_in_language(turn: Turn, language: str | None) -> Turn:
@@ -142,8 +139,7 @@ def unspoken(ledger: Ledger, call: Call) -> Transition:
     if call.outcome is not None:
         return Transition(ledger=ledger, call=call)
     taken_back = [evolve(member, spoken=False, spoken_by=None) for member in ledger.members_of(call) if member.spoken]
-    text = "the provider could not use our answer: nothing was spoken"
-    line = LogLine(text, Level.WARNING, call.reminder_id, call.id)
+    line = line_about(call, "the provider could not use our answer: nothing was spoken", Level.WARNING)
     return Transition(ledger=ledger.put(*taken_back), call=call, lines=(line,) if taken_back else ())
 
 
@@ -227,7 +223,7 @@ def _settle_as_heard(ledger: Ledger, call: Call, now: datetime) -> tuple[Ledger,
         if settled != reminder:
             after = after.put(settled)
             lines.append(LogLine(f"{settled.status}: the message was heard", Level.INFO, reminder.id, call.id))
-    return wake_unwanted(ledger, after, call, now), tuple(lines)
+    return wake_unwanted(ledger, after, now, but=call), tuple(lines)
 
 
 def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now: datetime) -> Turn:

@@ -7,7 +7,8 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.appointments import PlannedCall, plan, too_late_for, wanted_message
-from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, called_off, ended, local, wake_left
+from reminderd.core.lifecycle.states import called_off, ended, local, wake_unwanted
+from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition
 from reminderd.core.model import Appointment, AppointmentStatus, Reminder, Response, Status, evolve
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import PlanningRules
@@ -211,7 +212,7 @@ def _planned(
     new = [
         wanted.added(one, new_id) for one, new_id in zip(missing, ids, strict=False) if too_late_for(one, now) is None
     ]
-    after = wake_left(ledger, after.put(*new), now)
+    after = wake_unwanted(ledger, after.put(*new), now)
     planned = tuple(
         LogLine(
             f"planned: {one.cadence} before its appointment, {local(one.scheduled_at, one, rules)}", reminder_id=one.id

@@ -12,11 +12,11 @@ from attrs import define, field
 from loguru import logger
 
 from reminderd.databases import PostgresServer
-from reminderd.store.engine import Connections
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.postgres.connection import PostgresConnection, Raw
+from reminderd.store.postgres.connection import PostgresConnection
 from reminderd.store.postgres.opening import connect, open_connection
-from reminderd.store.threads import Runner, worker_threads
+from reminderd.store.postgres.statements import Raw
+from reminderd.store.threads import Connections, Runner, worker_threads
 
 T = TypeVar("T")
 

@@ -9,9 +9,10 @@ import pytest
 
 from reminderd.databases import PostgresServer
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.postgres.errors import store_error
+from reminderd.store.opening import open_sync
+from reminderd.store.postgres.error_codes import store_error
 from reminderd.store.postgres.migrate import migrations
-from reminderd.store.postgres.opening import open_sync, open_to_look
+from reminderd.store.postgres.opening import open_to_look
 from tests.support.postgres import CAREFUL_USER, PostgresDatabase, a_server, skip_without_postgres
 
 WRONG = "s3cret"

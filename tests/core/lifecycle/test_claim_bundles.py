@@ -5,8 +5,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import NotPlaced
-from reminderd.core.lifecycle.bundle import spoken_together
-from reminderd.core.lifecycle.transition import Ledger
+from reminderd.core.lifecycle.transition import Ledger, spoken_together
 from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.script.scripts import Script, Scripts
