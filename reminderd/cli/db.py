@@ -24,7 +24,7 @@ from reminderd.config import Config, rules_of
 from reminderd.core.model import Reminder
 from reminderd.databases import PostgresServer
 from reminderd.store.connection import snapshot
-from reminderd.store.queries import broken_promises
+from reminderd.store.examination import broken_promises
 from reminderd.store.restored import hold_after
 from reminderd.store.sqlite import examining as sqlite
 from reminderd.store.sqlite.copying import copy

@@ -42,7 +42,7 @@ from reminderd.store.appointments import (
     stored_appointment,
 )
 from reminderd.store.connection import snapshot
-from reminderd.store.reminders import RefTakenError, Source
+from reminderd.store.intake import RefTakenError, Source
 
 _COLUMNS: Final = ("ref", "at", "phone_number", "name", "type", "status", "response", "why", "id")
 _REMINDER_COLUMNS: Final = ("cadence", "scheduled_at", "status", "response", "attempts", "why", "id")

@@ -33,9 +33,10 @@ from reminderd.core.sentences import NotAllowedError, text_of
 from reminderd.staff.acts import Asked, StaffAct, choices, perform
 from reminderd.staff.adding import add_one
 from reminderd.staff.history import Event, record_of
-from reminderd.store import queries, reminders
+from reminderd.store import queries
 from reminderd.store.appointments import find_appointment
 from reminderd.store.connection import Connection, snapshot
+from reminderd.store.intake import RefTakenError, Source
 from reminderd.store.queries import Value
 from reminderd.store.rows import CALLS, Shown
 
@@ -90,12 +91,12 @@ def add(
     late = too_late(wanted, rules, now)
     if late is not None:
         fail(f"not added: {late}")
-    source = reminders.Source(actor=actor())
+    source = Source(actor=actor())
     write = partial(add_one, request=wanted, reminder_id=str(uuid4()), rules=rules, source=source)
     with database(config) as connection:
         try:
             added = write_now(connection, write)
-        except reminders.RefTakenError as error:
+        except RefTakenError as error:
             fail(f"not added: the reminder {error} has this ref already")
     if as_json:
         print_json(added.reminder, zone)

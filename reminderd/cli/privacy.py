@@ -24,6 +24,7 @@ from reminderd.cli.output import counted, print_json, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.config.installation import LEAST_DAYS
+from reminderd.core.imports import UnreadableError
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import Status
 from reminderd.core.phone import existing_number, may_go_on, number_of
@@ -33,7 +34,6 @@ from reminderd.core.tables.columns import ColumnsError, NumberColumns, names_num
 from reminderd.core.tables.csv_rows import UNREADABLE
 from reminderd.imports.folder import DONE, REJECTED
 from reminderd.imports.spreadsheet import Sheet, opened
-from reminderd.imports.table import UnreadableError
 from reminderd.staff.standing import csv_text
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
