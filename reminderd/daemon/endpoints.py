@@ -34,7 +34,8 @@ from reminderd.store.connection import Connection
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.store.feed import Feed
-from reminderd.store.reminders import API, Source, Stored, finish, put_all, stored, withdraw
+from reminderd.store.intake import API, Source
+from reminderd.store.reminders import Stored, finish, put_all, stored, withdraw
 from reminderd.store.settle import Spoken, settle_key, settle_pick_up, settle_report, settle_unspoken
 from reminderd.web.api import Api
 from reminderd.web.appointments import AppointmentsView

@@ -22,7 +22,7 @@ from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.pages import PageRoute, SentForm, done, form, render
 from reminderd.desk.sessions import Visitor
 from reminderd.staff.adding import ForeseenOtherwiseError, add_as_shown, foresee
-from reminderd.store.reminders import RefTakenError, Source
+from reminderd.store.intake import RefTakenError, Source
 
 APPOINTMENT_PATH: Final = "/add/appointment"
 REMINDER_PATH: Final = "/add/reminder"

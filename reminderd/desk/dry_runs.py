@@ -12,14 +12,13 @@ from typing import Final, TypeAlias
 
 from attrs import frozen
 
-from reminderd.core.imports import Forecast, ImportStatus, Waiting
+from reminderd.core.imports import Forecast, ImportStatus, UnreadableError, Waiting
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
 from reminderd.databases import Target
 from reminderd.imports.loop import Tally
 from reminderd.imports.one_file import FileImport, FileRefusal, ImportResult, OpenImport, refusal_of
-from reminderd.imports.table import UnreadableError
 from reminderd.store.connection import Connection
 from reminderd.store.opening import open_sync, open_to_look
 

@@ -27,11 +27,11 @@ from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, perform, r
 from reminderd.staff.history import ReminderRecord, record_of
 from reminderd.staff.obstacles import pauses
 from reminderd.staff.standing import ReminderStanding, outcome_of, standing_of
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import count_waiting
 from reminderd.store.queries import Value, messages_of_calls, reminder_with_id
-from reminderd.store.rows import audit
 
 ONE_LOOK: Final = timedelta(minutes=10)
 """A record that stays open, or is opened again within this time, is one line in the audit."""

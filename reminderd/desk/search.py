@@ -26,6 +26,7 @@ from reminderd.desk.context import Desk
 from reminderd.desk.pages import PageRoute, form, place_asked, render, sealed, sealed_place, see_other, unsealed
 from reminderd.desk.sessions import Visitor
 from reminderd.staff.standing import outcome_of, standing_of
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.queries import (
     LEAST_DIGITS,
@@ -37,7 +38,6 @@ from reminderd.store.queries import (
     list_reminders,
     name_of,
 )
-from reminderd.store.rows import audit
 
 PATH: Final = "/search"
 A_PAGE: Final = 50

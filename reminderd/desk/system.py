@@ -21,8 +21,8 @@ from reminderd.desk.periods import NO_DATE
 from reminderd.desk.sessions import Visitor
 from reminderd.staff.obstacles import pause_mark, resume
 from reminderd.staff.status import lines_of
+from reminderd.store.audit import LookPlace, looks
 from reminderd.store.import_records import last_imports
-from reminderd.store.looks import LookPlace, looks
 from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.settings import set_pause
 from reminderd.store.users import list_users

@@ -18,11 +18,11 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.schedule.dates import DAY, midnight
 from reminderd.core.sentences import Sentence
 from reminderd.core.tables.csv_rows import guarded
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.day import figures_by_day
 from reminderd.store.import_records import imports_between
 from reminderd.store.queries import Value, Wanted, list_reminders, name_of
-from reminderd.store.rows import audit
 
 Row = Mapping[str, Value]
 

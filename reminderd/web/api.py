@@ -22,8 +22,9 @@ from reminderd.core.upsert import Decision, Intake
 from reminderd.core.wrong_tokens import Network, WrongTokens, client_address
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError
 from reminderd.store.feed import until_any
+from reminderd.store.intake import RequestsRefusedError
 from reminderd.store.queries import SHOWN_BY_API
-from reminderd.store.reminders import RequestsRefusedError, Stored
+from reminderd.store.reminders import Stored
 from reminderd.store.rows import CALLS, Shown
 from reminderd.web.appointments import PATH as APPOINTMENTS_PATH
 from reminderd.web.appointments import AppointmentsView

@@ -13,8 +13,8 @@ from reminderd.core.requests import Reading
 from reminderd.core.upsert import Decision, Intake
 from reminderd.store.appointments import StoredAppointment
 from reminderd.store.errors import UnknownAppointmentError
+from reminderd.store.intake import RequestsRefusedError
 from reminderd.store.queries import SHOWN_BY_API
-from reminderd.store.reminders import RequestsRefusedError
 from reminderd.store.rows import APPOINTMENTS, Shown
 from reminderd.web.documents import Fields, ProblemError, plain, read_entries, refusal_of, reply
 

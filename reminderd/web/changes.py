@@ -8,8 +8,8 @@ from attrs import define
 from quart import Response, request
 
 from reminderd.core.changes import Cursor, CursorError, read_cursor
-from reminderd.store.changes import Page
 from reminderd.store.feed import until_any
+from reminderd.store.outcome_changes import Page
 from reminderd.web.bodies import body_of
 from reminderd.web.documents import RETRY_AFTER_SECONDS, ProblemError, reply
 

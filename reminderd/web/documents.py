@@ -18,7 +18,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from reminderd.core.upsert import Intake
-from reminderd.store.reminders import RequestsRefusedError
+from reminderd.store.intake import RequestsRefusedError
 
 RETRY_AFTER_SECONDS: Final = 5
 """How long a client is asked to wait when nothing can be recorded now."""

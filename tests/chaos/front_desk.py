@@ -17,7 +17,8 @@ from attrs import define, evolve, field, frozen
 from reminderd.core.script.templates import NO_TEMPLATES
 from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Decision, Intake
-from reminderd.store.reminders import API, RequestsRefusedError, Source, put_all, stored, withdraw
+from reminderd.store.intake import API, RequestsRefusedError, Source
+from reminderd.store.reminders import put_all, stored, withdraw
 from reminderd.web.api import read_requests
 from reminderd.web.documents import ProblemError
 from tests.chaos.carrier import message_for

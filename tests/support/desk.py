@@ -16,7 +16,8 @@ import trio
 from attrs import define, evolve, field, frozen
 
 from reminderd.config import Config
-from reminderd.config.schema import CallingConfig, ClinicConfig, DeskConfig, numbering_of, rules_of
+from reminderd.config.installation import DeskConfig
+from reminderd.config.schema import CallingConfig, ClinicConfig, numbering_of, rules_of
 from reminderd.core.logins import Role
 from reminderd.core.monitoring import DaemonReport
 from reminderd.desk.app import build_desk_app

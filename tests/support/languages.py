@@ -20,7 +20,7 @@ from reminderd.core.model import CallOutcome, CallState, Response, Status
 from reminderd.core.outcomes import Figure, Outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.desk.templating import EXTENSIONS
-from reminderd.store.looks import ACTS
+from reminderd.store.audit import ACTS
 
 ROOT = Path(__file__).parents[2] / "reminderd"
 TEMPLATES = ROOT / "desk" / "templates"
