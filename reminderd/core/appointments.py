@@ -46,7 +46,7 @@ _HELD: Final = (
 
 @frozen(kw_only=True)
 class _Details:
-    """What an appointment says besides its time."""
+    """Everything that an appointment says, but its time."""
 
     phone_number: str
     ref: str | None = None
