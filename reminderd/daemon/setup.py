@@ -29,7 +29,7 @@ from reminderd.web.app import Health, build_app, build_metrics_app
 from reminderd.web.bodies import RequestLimits
 
 if TYPE_CHECKING:  # loaded only if the pages are configured
-    from reminderd.desk.context import DeskBase
+    from reminderd.desk.state import DeskBase
 
 Part = Literal["dial", "web"]
 
@@ -215,8 +215,8 @@ def _metrics_app(look: Watch) -> QuartTrio:
 
 def _desk_app(config: Config, context: Context, base: "DeskBase", look: Watch, examined: Examined) -> QuartTrio:
     """Return the front desk's pages."""
-    from reminderd.desk.app import build_desk_app  # noqa: PLC0415 - loaded only if the pages are configured
-    from reminderd.desk.context import Desk  # noqa: PLC0415
+    from reminderd.desk.routing import build_desk_app  # noqa: PLC0415 - loaded only if the pages are configured
+    from reminderd.desk.state import Desk  # noqa: PLC0415
 
     return build_desk_app(
         Desk(
