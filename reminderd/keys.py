@@ -172,6 +172,17 @@ def url(default: str = "") -> str:
     )
 
 
+def country() -> str:
+    """Declare the code of a country; "" is not known."""
+    expected = 'a two-letter country code (ISO 3166) like "US" or "DE"'
+    return key("", expected, validators.country_error, converter=validators.country_code)
+
+
+def folder_path() -> str:
+    """Declare the path of a folder; "" is none."""
+    return key("", "the path of a folder", validators.path_error)
+
+
 def file_path() -> str:
     """Declare the path of a file; "" is none."""
     return key("", "the path of a file", validators.file_error)

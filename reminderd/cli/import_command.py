@@ -34,7 +34,7 @@ from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.appointments import AppointmentRequest
-from reminderd.core.imports import MOST_CANCELLED, ImportStatus, Waiting
+from reminderd.core.imports import MOST_CANCELLED, ImportStatus, UnreadableError, Waiting
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
@@ -44,7 +44,7 @@ from reminderd.imports.loop import ReadRow, ShowProgress, Tally
 from reminderd.imports.one_file import FileImport, ImportResult, OpenImport, refusal_of
 from reminderd.imports.rejected import may_be_rejected
 from reminderd.imports.snapshot import Coverage
-from reminderd.imports.table import STDIN, Table, UnreadableError
+from reminderd.imports.table import STDIN, Table
 from reminderd.logs.terminal import unguarded
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.opening import open_sync

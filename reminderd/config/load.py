@@ -285,16 +285,10 @@ def _completed(config: Config, raw: _RawConfig) -> Config:
     provider = evolve(config.provider, kind=chosen or config.provider.kind, is_stated=chosen is not None)
     if raw.get(_CALLS_PER_SECOND) is None:
         provider = evolve(provider, calls_per_second=provider.settings.calls_per_second)
-    return evolve(
-        config,
-        database=evolve(config.database, folder=raw.folder, state=raw.folder / raw.state),
-        log=evolve(config.log, folder=raw.folder),
-        backup=evolve(config.backup, base=raw.folder),
-        results=evolve(config.results, base=raw.folder),
-        import_=evolve(config.import_, base=raw.folder),
-        provider=provider,
-        path=raw.file,
-    )
+    of_paths = ("log", "backup", "results", "import_")
+    based: dict[str, Any] = {name: evolve(getattr(config, name), base=raw.folder) for name in of_paths}
+    database = evolve(config.database, folder=raw.folder, state=raw.folder / raw.state)
+    return evolve(config, database=database, provider=provider, path=raw.file, **based)
 
 
 def _read_own_numbers(config: Config, raw: _RawConfig) -> Config:

@@ -7,8 +7,8 @@ from typing import Any, Final
 from attrs import frozen
 
 from reminderd.config.coercion import replaced, secret_keys, value_at
-from reminderd.config.database_url import contains_password
 from reminderd.config.schema import Config
+from reminderd.databases import contains_password
 from reminderd.keys import KeyPath, file_of
 
 CREDENTIALS: Final = "$CREDENTIALS_DIRECTORY/"

@@ -12,15 +12,15 @@ from attrs import evolve, field, frozen
 from loguru import logger
 
 from reminderd.clock import Clock
-from reminderd.config import Config
+from reminderd.config import Config, daily_at
 from reminderd.core.daemons import Job
 from reminderd.core.masking import without_numbers
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.databases import SqliteFile
-from reminderd.store.changes import FOLDER, WEBHOOK, forget_webhooks, trim
 from reminderd.store.database import Database
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.outcome_changes import FOLDER, WEBHOOK, forget_webhooks, trim
 from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed
 from reminderd.store.sqlite.driver import Error, size_of
 from reminderd.store.sqlite.opening import open_connection
@@ -215,13 +215,13 @@ def daily_jobs(
     config: Config, files: Iterable[FilesOfPatients], *, database: Database, clock: Clock, stopping: trio.Event
 ) -> list[DailyJob]:
     """Return what is done once a day, one thing after the other."""
-    found, zone = [], config.calling.zone
+    found = []
     if config.backup.path is not None and config.database.path is not None:
         from reminderd.daemon.backing_up import backups  # noqa: PLC0415 - loaded only if backups are configured
 
         backup = partial(backups, config.database.path, config.backup.path, keep=config.backup.keep)
-        found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))
-    daily = Daily(at=config.retention.time, zone=zone)
+        found.append(backup(daily=daily_at(config, config.backup.at), clock=clock, stopping=stopping))
+    daily = daily_at(config, config.retention.at)
     days = config.retention.days
     found.append(retention(database, daily=daily, days=days, clock=clock, stopping=stopping))
     of_files = partial(old_files, daily=daily, days=days, clock=clock, stopping=stopping)

@@ -25,14 +25,13 @@ from attrs import define, evolve, field, frozen
 
 from reminderd.clock import Clock
 from reminderd.config import Config
-from reminderd.core.imports import FOLDER, ImportStatus
+from reminderd.core.imports import FOLDER, ImportStatus, UnreadableError
 from reminderd.core.masking import without_numbers
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.files import alone_in, no_link, put_in_place, scratch, set_mode
 from reminderd.imports.formats import format_of, profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
-from reminderd.imports.table import UnreadableError
 from reminderd.store.connection import Connection
 from reminderd.store.opening import open_sync
 

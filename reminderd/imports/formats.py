@@ -11,6 +11,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from reminderd.config import Config, ProfileConfig, numbering_of, planning_of, templates_of
+from reminderd.core.imports import UnreadableError
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.schedule.dates import DayOrder
@@ -19,7 +20,7 @@ from reminderd.core.tables.row_reader import check_status, read_row
 from reminderd.core.tables.words import Standing, is_header, plain
 from reminderd.imports import spreadsheet
 from reminderd.imports.loop import ReadRow
-from reminderd.imports.table import LARGEST, Table, UnreadableError, check_size, day_order_of, members, source
+from reminderd.imports.table import LARGEST, Table, check_size, day_order_of, members, source
 from reminderd.validators import codec_of
 
 Reader = Callable[[Path, Mapping[str, str], str | None], AbstractContextManager[Table]]
@@ -56,14 +57,14 @@ def _as_spreadsheet(file: Path, chosen: Mapping[str, str], encoding: str | None)
 def _as_calendar(file: Path, chosen: Mapping[str, str], encoding: str | None) -> Iterator[Table]:
     from reminderd.imports import ics  # noqa: PLC0415 - slow to import, and needed only for this format
 
-    yield ics.read(((name, _content(path)) for name, path in _files(file, "ics")), chosen, encoding)
+    yield ics.read([(name, partial(_content, path)) for name, path in _files(file, "ics")], chosen, encoding)
 
 
 @contextmanager
 def _as_fhir(file: Path, _chosen: Mapping[str, str], encoding: str | None) -> Iterator[Table]:
     from reminderd.imports import fhir  # noqa: PLC0415 - needed only for this format
 
-    yield fhir.read(((name, _lines(path)) for name, path in _files(file, "fhir")), encoding)
+    yield fhir.read([(name, _lines(path)) for name, path in _files(file, "fhir")], encoding)
 
 
 @contextmanager
@@ -196,8 +197,7 @@ class Profile:
         check_status(table.header, columns, table.rows(), table.unit)
         order = day_order_of(table, columns) if self.order is None else self.order
         reading = evolve(self.reading, order=order)
-        read = partial(read_row, columns=columns, width=len(table.header), reading=reading)
-        return read if self.last_line_end else lambda row: read(row if row.whole is None else evolve(row, whole=None))
+        return partial(read_row, columns=columns, width=len(table.header), reading=reading)
 
 
 def profile_of(config: Config, name: str | None) -> Profile:

@@ -5,7 +5,7 @@ unknown zone as a local one, and reject a whole file for one bad entry.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 from urllib.parse import unquote
@@ -15,10 +15,11 @@ from icalendar.parser import Contentline
 from icalendar.parser.property import split_on_unescaped_comma, unescape_backslash
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
+from reminderd.core.imports import UnreadableError
 from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.tables.free_text import labeled, number_in
-from reminderd.imports.table import Record, Records, UnreadableError, check_count, decoded, in_file, quoted, table_of
+from reminderd.imports.table import Record, Table, check_count, decoded, in_file, quoted, table_of, titled
 
 _USUAL: Final = {
     "ref": "UID",
@@ -91,11 +92,11 @@ class _Calendar:
     """For each zone that it defines, its offsets from UTC, like `-0500`."""
 
 
-def read(files: Iterable[tuple[str, bytes]], chosen: Mapping[str, str], encoding: str | None) -> Records:
+def read(files: Sequence[tuple[str, Callable[[], bytes]]], chosen: Mapping[str, str], encoding: str | None) -> Table:
     """Return the table of some files.
 
     Args:
-        files: the content of each, after its name in a folder, or an empty one.
+        files: what returns the content of each, after its name in a folder, or an empty one.
         chosen: the property of a field, which overrules; empty: there is none. With a label, like
             `DESCRIPTION/Phone`, it is the line of the property that begins with the label and a colon.
         encoding: of all of them; None: UTF-8, or UTF-16 where a file begins with its mark.
@@ -107,11 +108,9 @@ def read(files: Iterable[tuple[str, bytes]], chosen: Mapping[str, str], encoding
     places = _places(chosen)
     needed = _ALWAYS_NEEDED | _RECURRING | {place.partition("/")[0].upper() for place in places.values()}
     records: list[Record] = []
-    names: list[str] = []
     for name, content in files:
-        names.append(name)
         with in_file(name):
-            for calendar in _calendars(decoded(content, encoding), needed):
+            for calendar in _calendars(decoded(content(), encoding), needed):
                 for entry in calendar.entries:
                     record = Record(len(records) + 1, {"file": name})
                     _fill(record, entry, calendar, places)
@@ -119,9 +118,9 @@ def read(files: Iterable[tuple[str, bytes]], chosen: Mapping[str, str], encoding
                 check_count(len(records))
     # Use our own names except where a column was chosen, so that `--map` still finds it.
     fields = {name: chosen.get(name, "").strip() or _OUR_NAMES.get(name, name) for name in places}
-    if not any(names):
-        return table_of(records, fields, "entry", "iCalendar")
-    return table_of(records, {"file": "file"} | fields, "entry", f"iCalendar, files: {len(names)}")
+    if files[0][0]:
+        fields = {"file": "file"} | fields
+    return table_of(records, fields, "entry", titled("iCalendar", files))
 
 
 _OUR_NAMES: Final = {"status": "appointment_status"}

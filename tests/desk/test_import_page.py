@@ -12,12 +12,12 @@ import trio
 from attrs import evolve
 
 from reminderd.config import Config
-from reminderd.config.schema import ImportConfig, MessagesConfig, ProfileConfig, RemindersConfig
+from reminderd.config.installation import ImportConfig, ProfileConfig
+from reminderd.config.schema import MessagesConfig, RemindersConfig
 from reminderd.desk.uploads import KEPT, MOST_BYTES, MOST_FILES, FileReading, Uploads
 from reminderd.imports import one_file
 from reminderd.imports.formats import profile_of
-from reminderd.imports.loop import CHUNK
-from reminderd.imports.writing import comparing, writing
+from reminderd.imports.loop import CHUNK, comparing, writing
 from tests.support.desk import DeskServer, Page, a_config, desk_of
 
 pytestmark = pytest.mark.trio
