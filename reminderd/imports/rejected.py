@@ -50,7 +50,6 @@ class Rejected:
     reasons: Counter[str] = field(factory=Counter)
     """How many lines have each mistake; numbers are left out, as they may be a patient's."""
     _open: ExitStack = field(kw_only=True)
-    _unfinished: Path | None = field(default=None, init=False)
     _file: TextIO | None = field(default=None, init=False)
 
     def write(self, rejections: Sequence[Rejection]) -> None:
@@ -58,8 +57,9 @@ class Rejected:
         if not rejections:
             return
         if self._file is None:
-            self._unfinished = self._open.enter_context(scratch(self.path, mode=self.mode))
-            self._file = self._open.enter_context(_written(self._unfinished))
+            unfinished = self._open.enter_context(scratch(self.path, mode=self.mode))
+            self._file = open(unfinished, "w", encoding="utf-8-sig", newline="", opener=no_link)  # noqa: SIM115
+            self._open.enter_context(self._file)
             self._row([self.unit, _REASON, *self.header])
         for one in rejections:
             self._row([str(one.row.line), "; ".join(one.mistakes), *one.row.cells])
@@ -70,9 +70,9 @@ class Rejected:
     def finish(self) -> None:
         """Replace the file of an earlier run; without a rejected line it is deleted."""
         is_there = may_be_rejected(self.path, self.never)
-        if self._file is not None and self._unfinished is not None:
+        if self._file is not None:
             self._file.flush()
-            put_in_place(self._unfinished, self.path)
+            put_in_place(Path(self._file.name), self.path)
         elif is_there:
             self.path.unlink()
 
@@ -121,10 +121,6 @@ def rejected_lines(path: Path, table: Table, *, like: Path | None, never: Mappin
                 rejected.finish()
             raise
         rejected.finish()
-
-
-def _written(path: Path) -> TextIO:
-    return open(path, "w", encoding="utf-8-sig", newline="", opener=no_link)
 
 
 def _kind(mistake: str) -> str:
