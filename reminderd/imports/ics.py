@@ -83,7 +83,7 @@ _NO_PROPERTIES: Final = [_Property("", {})]
 
 @define
 class _Calendar:
-    """A VCALENDAR up to its end."""
+    """A VCALENDAR."""
 
     method: str = ""
     entries: list[_Entry] = field(factory=list)
@@ -152,8 +152,8 @@ def _places(chosen: Mapping[str, str]) -> Mapping[str, str]:
     return places
 
 
-def _calendars(text: str, needed: frozenset[str]) -> Iterator[_Calendar]:
-    """Yield every calendar of a file.
+def _calendars(text: str, needed: frozenset[str]) -> Sequence[_Calendar]:
+    """Return the calendars of a file.
 
     Raises:
         UnreadableError: It is no calendar, or not a whole one.
@@ -161,9 +161,10 @@ def _calendars(text: str, needed: frozenset[str]) -> Iterator[_Calendar]:
     file = _CalendarFile(needed)
     for line in _lines(text):
         if line.strip():
-            yield from file.feed(line)
+            file.add(line)
     if file.begun or not text.strip():
         raise UnreadableError("it ends before END:VCALENDAR, so a part may be missing; expected the whole file")
+    return file.calendars
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -189,12 +190,12 @@ class _CalendarFile:
     """Names of the properties of an entry to keep."""
     begun: list[str] = field(factory=list)
     """The components that have begun and have not ended."""
-    _calendar: _Calendar = field(factory=_Calendar)
+    calendars: list[_Calendar] = field(factory=list)
     _entries: int = 0
     _zone: str = ""
 
-    def feed(self, line: str) -> Iterator[_Calendar]:
-        """Read a line; yield the calendar that it ends."""
+    def add(self, line: str) -> None:
+        """Read a line."""
         found = _NAME.match(line)
         name = found[1].upper() if found else ""
         value = line[found.end() :].strip() if found else ""
@@ -202,8 +203,6 @@ class _CalendarFile:
             self._begin(value.upper())
         elif name == "END":
             self._end(value.upper())
-            if not self.begun:
-                yield self._calendar
         elif not self.begun:
             raise UnreadableError("it does not begin with BEGIN:VCALENDAR; expected an iCalendar file")
         else:
@@ -214,11 +213,11 @@ class _CalendarFile:
             raise self._misplaced(f"BEGIN:{component}")
         self.begun.append(component)
         if component == "VCALENDAR":
-            self._calendar = _Calendar()
+            self.calendars.append(_Calendar())
         elif self.begun == ["VCALENDAR", "VEVENT"]:
             self._entries += 1
             check_count(self._entries)
-            self._calendar.entries.append(_Entry())
+            self.calendars[-1].entries.append(_Entry())
         elif component == "VEVENT":
             raise self._misplaced("BEGIN:VEVENT")
 
@@ -235,13 +234,13 @@ class _CalendarFile:
 
     def _note(self, name: str, value: str, line: str) -> None:
         if self.begun == ["VCALENDAR", "VEVENT"]:
-            _note(self._calendar.entries[-1], name, line, self.needed)
+            _note(self.calendars[-1].entries[-1], name, line, self.needed)
         elif self.begun == ["VCALENDAR"] and name == "METHOD":
-            self._calendar.method = value.upper()
+            self.calendars[-1].method = value.upper()
         elif self.begun == ["VCALENDAR", "VTIMEZONE"] and name == "TZID":
             self._zone = value
         elif self.begun[:2] == ["VCALENDAR", "VTIMEZONE"] and name == "TZOFFSETTO":
-            self._calendar.offsets.setdefault(self._zone, set()).add(value[:5])
+            self.calendars[-1].offsets.setdefault(self._zone, set()).add(value[:5])
 
 
 _COMPONENTS: Final = frozenset(

@@ -41,9 +41,7 @@ class Rejected:
     """The file of rejected lines: begun with the first under a temporary name, and put in its place at the end."""
 
     path: Path
-    header: Sequence[str]
-    delimiter: str
-    unit: str
+    table: Table
     mode: int
     never: Mapping[Path, str]
     lines: int = 0
@@ -60,7 +58,7 @@ class Rejected:
             unfinished = self._open.enter_context(scratch(self.path, mode=self.mode))
             self._file = open(unfinished, "w", encoding="utf-8-sig", newline="", opener=no_link)  # noqa: SIM115
             self._open.enter_context(self._file)
-            self._row([self.unit, _REASON, *self.header])
+            self._row([self.table.unit, _REASON, *self.table.header])
         for one in rejections:
             self._row([str(one.row.line), "; ".join(one.mistakes), *one.row.cells])
         self._file.flush()
@@ -79,7 +77,7 @@ class Rejected:
     def _row(self, cells: Sequence[str]) -> None:
         """Append a row; the import reads it back as it was, and no cell is a formula to a spreadsheet."""
         if self._file is not None:
-            csv.writer(self._file, delimiter=self.delimiter).writerow([guarded(cell) for cell in cells])
+            csv.writer(self._file, delimiter=self.table.delimiter).writerow([guarded(cell) for cell in cells])
 
 
 def may_be_rejected(path: Path, never: Mapping[Path, str]) -> bool:
@@ -111,7 +109,7 @@ def rejected_lines(path: Path, table: Table, *, like: Path | None, never: Mappin
     """
     with ExitStack() as stack:
         mode = _PRIVATE if like is None else like.stat().st_mode & _READ_AND_WRITE
-        rejected = Rejected(path, table.header, table.delimiter, table.unit, mode, never, open=stack)
+        rejected = Rejected(path, table, mode, never, open=stack)
         try:
             yield rejected
         except OSError:  # it may be this file that can't be written: what is there stays
