@@ -37,6 +37,7 @@ from reminderd.sandbox.twilio.call import ACCOUNT_NUMBERS
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.store import queries, reminders
 from reminderd.store.connection import Connection, snapshot, transaction
+from reminderd.store.intake import Source
 from reminderd.store.opening import open_sync
 from reminderd.store.queries import Wanted, list_reminders
 from reminderd.store.users import Secrets, add_user
@@ -137,7 +138,7 @@ def _add_reminders(connection: Connection, scenes: Sequence[_Scene]) -> None:
             message="This is your clinic. Your appointment is tomorrow at nine.",
             scheduled_at=now + timedelta(milliseconds=number),
         )
-        source = reminders.Source(actor="demo")
+        source = Source(actor="demo")
         write = partial(reminders.add, request=request, reminder_id=scene.behavior, source=source)
         transaction(connection, write, now)
 

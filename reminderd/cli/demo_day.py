@@ -23,7 +23,7 @@ from reminderd.store import reminders
 from reminderd.store.appointments import plan_anew, put_appointments, stored_appointment
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.reminders import Source
+from reminderd.store.intake import Source
 from reminderd.store.settle import settle_answer, settle_key, settle_pick_up, settle_report
 
 PLACES: Final = (

@@ -17,10 +17,10 @@ from reminderd.core.daemons import Job
 from reminderd.core.masking import without_numbers
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.databases import SqliteFile
-from reminderd.store.changes import FOLDER, WEBHOOK, forget_webhooks, trim
 from reminderd.store.database import Database
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.outcome_changes import FOLDER, WEBHOOK, forget_webhooks, trim
 from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed
 from reminderd.store.sqlite.driver import Error, size_of
 from reminderd.store.sqlite.opening import open_connection

@@ -7,9 +7,9 @@ from reminderd import __version__
 from reminderd.core.monitoring import ADDRESS
 from reminderd.daemon.readiness import Watch
 from reminderd.metrics import Moment, page
-from reminderd.store.changes import backlog
 from reminderd.store.daemons import alive_daemons
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.outcome_changes import backlog
 from reminderd.store.sqlite.driver import sqlite_version_info
 from reminderd.store.stats import counts
 

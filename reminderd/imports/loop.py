@@ -35,7 +35,7 @@ from reminderd.imports.rejected import Rejected, Rejection
 from reminderd.imports.table import Table
 from reminderd.store import appointments, reminders
 from reminderd.store.connection import Connection, snapshot, transaction
-from reminderd.store.reminders import Source
+from reminderd.store.intake import Source
 from reminderd.store.sqlite.driver import connect, translated
 
 CHUNK: Final = 100

@@ -32,7 +32,7 @@ from reminderd.imports.table import STDIN, Table
 from reminderd.store.connection import Connection, transaction
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.import_records import begin_import, end_import, note_headers, snapshots_before
-from reminderd.store.reminders import Source
+from reminderd.store.intake import Source
 
 _NO_FILES: Final[Mapping[Path, str]] = {}
 

@@ -23,7 +23,8 @@ from reminderd.imports.loop import ReadRow
 from reminderd.imports.table import MESSAGE_UNIT, SPREADSHEET_UNIT, Table
 from reminderd.store.appointments import appointments_between, cancel_appointment
 from reminderd.store.connection import Connection, snapshot, transaction
-from reminderd.store.reminders import Source, cancel, waiting_between
+from reminderd.store.intake import Source
+from reminderd.store.reminders import cancel, waiting_between
 
 _AT_ONCE: Final = 50
 """How many are cancelled in one transaction …"""

@@ -15,7 +15,7 @@ from reminderd.core.changes import ChangeKind
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
 from reminderd.core.tables.csv_rows import guarded
-from reminderd.store.changes import Answer
+from reminderd.store.outcome_changes import Answer
 
 _OWN: Final = ("ref", "appointment_ref", "patient_ref", "appointment_at", "scheduled_at")
 """The columns that show what a line is about, if no column of the profile is its `ref`."""

@@ -18,12 +18,13 @@ from reminderd.core.sentences import NotAllowedError
 from reminderd.staff.history import VIEWS
 from reminderd.store import reminders
 from reminderd.store.appointments import stored_appointment
+from reminderd.store.audit import acts_on
 from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
+from reminderd.store.intake import Source
 from reminderd.store.ledger import load
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.queries import Value, acts_on, reminder_with_id
-from reminderd.store.reminders import Source
+from reminderd.store.queries import Value, reminder_with_id
 
 REPEATED_WITHIN: Final = timedelta(minutes=1)
 """A second click, or the same request sent again by a browser, comes within this time."""

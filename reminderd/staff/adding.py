@@ -19,9 +19,9 @@ from reminderd.store.appointments import (
     stored_appointment,
 )
 from reminderd.store.connection import Connection
+from reminderd.store.intake import Source, look_alikes
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.queries import Value
-from reminderd.store.reminders import Source
 
 
 @frozen(kw_only=True)
@@ -44,7 +44,7 @@ def add_one(
     """
     row = reminders.add(connection, now, request=request, reminder_id=reminder_id, source=source)
     own = warnings_of(request, rules, opted_out=opted_out(connection, request.phone_number))
-    rewritten = reminders.look_alikes(connection, [request])
+    rewritten = look_alikes(connection, [request])
     return Added(reminder=row, warnings=(*own, *(warning for found in rewritten.values() for warning in found)))
 
 

@@ -12,9 +12,10 @@ from reminderd.core.model import CallState, Status
 from reminderd.core.schedule.cadence import cadence_in_words
 from reminderd.core.sentences import Part, Sentence
 from reminderd.store.appointments import StoredAppointment, stored_appointment
-from reminderd.store.changes import changes_of
+from reminderd.store.audit import acts_on
 from reminderd.store.connection import Connection
-from reminderd.store.queries import Bundled, Value, acts_on, bundled_with, calls_of
+from reminderd.store.outcome_changes import changes_of
+from reminderd.store.queries import Bundled, Value, bundled_with, calls_of
 
 Row = Mapping[str, Value]
 

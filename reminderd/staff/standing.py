@@ -22,7 +22,6 @@ from reminderd.store.connection import Connection
 from reminderd.store.day import figures_by_day
 from reminderd.store.import_records import imports_between
 from reminderd.store.queries import Value, Wanted, list_reminders, name_of
-from reminderd.store.rows import audit
 
 Row = Mapping[str, Value]
 
@@ -220,11 +219,6 @@ def csv_text(
         table.writerow(columns)
     table.writerows([guarded(as_text(row[name])) for name in columns] for row in rows)
     return text.getvalue()
-
-
-def note_download(connection: Connection, now: datetime, *, actor: str, detail: str) -> None:
-    """Record that somebody has downloaded the report of some days."""
-    audit(connection, now, actor=actor, act="download", detail=detail)
 
 
 def _as_text(value: Value, zone: ZoneInfo) -> str:

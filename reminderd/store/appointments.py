@@ -22,31 +22,23 @@ from reminderd.core.requests import normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Decision, Intake, held_because, sealed
+from reminderd.store.audit import Act, audit, audit_all
 from reminderd.store.connection import Connection, Row, is_of_savepoint, savepoint
 from reminderd.store.errors import UnknownAppointmentError
-from reminderd.store.ledger import load, save
-from reminderd.store.opt_outs import opted_out_of
-from reminderd.store.queries import EVERY, Value, is_text, named, reminder_with_id
-from reminderd.store.reminders import (
+from reminderd.store.intake import (
     RefTakenError,
     Refusal,
     RequestsRefusedError,
     Source,
     dated,
     look_alikes,
+    rows_named,
     with_warnings,
 )
-from reminderd.store.rows import (
-    APPOINTMENTS,
-    REMINDERS,
-    ROWS_A_STATEMENT,
-    Act,
-    audit,
-    audit_all,
-    in_list,
-    rows_among,
-    to_ms,
-)
+from reminderd.store.ledger import load, save
+from reminderd.store.opt_outs import opted_out_of
+from reminderd.store.queries import EVERY, Value, is_text, named, reminder_with_id
+from reminderd.store.rows import APPOINTMENTS, REMINDERS, rows_among, to_ms
 from reminderd.store.settings import put_setting, setting
 
 PLANNED_AT_ONCE: Final = 50
@@ -426,16 +418,10 @@ def _known(connection: Connection, requests: Sequence[AppointmentRequest]) -> li
     return [by_id.get(one.own_id) if one.ref is None else by_ref.get(one.ref) for one in requests]
 
 
-def _by(connection: Connection, column: str, names: Iterable[str]) -> dict[str, Appointment]:
+def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, Appointment]:
     """Return the appointments with these values of a column."""
-    found: dict[str, Appointment] = {}
-    wanted = list(names)
-    for at in range(0, len(wanted), ROWS_A_STATEMENT):
-        listed, parameters = in_list("name", wanted[at : at + ROWS_A_STATEMENT])
-        statement = _BY.replace("COLUMN", column).format(listed) + connection.for_update
-        rows = connection.execute(statement, parameters).fetchall()
-        found.update((row[column], APPOINTMENTS.read(row)) for row in rows)
-    return found
+    statement = _BY.replace("COLUMN", column) + connection.for_update
+    return {row[column]: APPOINTMENTS.read(row) for row in rows_named(connection, statement, names)}
 
 
 @frozen(kw_only=True)

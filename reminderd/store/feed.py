@@ -9,9 +9,9 @@ import trio
 from attrs import define, field
 
 from reminderd.core.changes import Cursor
-from reminderd.store.changes import Page, changes_after, newest_change
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.outcome_changes import Page, changes_after, newest_change
 
 LOOK: Final = 0.25
 """Seconds between two looks for new changes, while somebody waits."""

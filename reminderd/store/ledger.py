@@ -14,9 +14,10 @@ from reminderd.core.model import ERASED, Appointment, Call, Member, Reminder
 from reminderd.core.outcomes import SPOKEN, reached_anybody
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import WEEK, Rules
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Row, Rows
 from reminderd.store.erased import ERASURE_KEY, hashes, recognized
-from reminderd.store.rows import APPOINTMENTS, CALLS, MEMBERS, REMINDERS, audit, from_ms, in_list, to_ms
+from reminderd.store.rows import APPOINTMENTS, CALLS, MEMBERS, REMINDERS, from_ms, in_list, to_ms
 
 _DAY: Final = timedelta(days=1)
 _NOTHING: Final = Ledger()

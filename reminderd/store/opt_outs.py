@@ -12,10 +12,11 @@ from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.phone import is_e164, number_or_none
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, save
 from reminderd.store.queries import ENDS_WITH, LAST_DIGITS, LEAST_DIGITS, Value, named
-from reminderd.store.rows import REMINDERS, audit, in_list, to_ms
+from reminderd.store.rows import REMINDERS, in_list, to_ms
 
 _SHOWN_DIGITS: Final = 2
 """How many digits of a number the audit keeps, forever: enough to distinguish the numbers of one day."""

@@ -13,12 +13,13 @@ from reminderd.core.phone import spells
 from reminderd.core.reasons import HoldCode
 from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import seals
-from reminderd.store.changes import forget_subjects
+from reminderd.store.audit import acts_on, acts_on_appointment, audit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
 from reminderd.store.opt_outs import some_of
-from reminderd.store.queries import Value, acts_on, acts_on_appointment, calls_of, named
-from reminderd.store.rows import APPOINTMENTS, CALLS, REMINDERS, audit, sql_list, to_ms
+from reminderd.store.outcome_changes import forget_subjects
+from reminderd.store.queries import Value, calls_of, named
+from reminderd.store.rows import APPOINTMENTS, CALLS, REMINDERS, sql_list, to_ms
 from reminderd.store.settings import put_setting, setting
 
 BATCH: Final = 200

@@ -1,4 +1,4 @@
-"""What staff read: lists of reminders, one reminder with its calls and acts, news for alerts, errors in the rows."""
+"""What staff read: lists of reminders, one reminder with its calls, and news for alerts."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -9,12 +9,12 @@ from attrs import frozen
 
 from reminderd.core.model import CallOutcome, Reminder, Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, as_spoken, outcome
-from reminderd.core.phone import Numbering, is_e164
+from reminderd.core.phone import Numbering
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import normal_name, unfit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import AmbiguousError
-from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Shown, from_ms, in_list, sql_list, to_ms
+from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Shown, from_ms, in_list, to_ms
 
 TIME_COLUMNS: Final = MOMENTS | {"at"}
 
@@ -30,7 +30,6 @@ MOST_NAMED: Final = 1_000
 MOST_EXAMINED: Final = 10_000
 """How many waiting reminders are examined for a reason why they can't be called."""
 
-_SHOWN_DIGITS: Final = 2
 LEAST_DIGITS: Final = 4
 """So many last digits of a number are indexed: with fewer, a list is read by time."""
 
@@ -122,12 +121,6 @@ _WAITING_NAMES: Final = """
 SELECT id, wake_at FROM reminders
  WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
 """
-_NOBODY_LOOKS_AT: Final = f"""
-SELECT id FROM reminders
- WHERE status IN {sql_list(one for one in Status if not one.final)} AND wake_at IS NULL AND NOT EXISTS (
-       SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
-        WHERE m.reminder_id = reminders.id AND m.deleted = 0 AND c.wake_at IS NOT NULL)
-"""
 _AMONG: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {{}} LIMIT {MOST_NAMED}"
 """With a limit of its own it is read first: an engine that knows no better would look for a status among all."""
 _NAMED: Final = """
@@ -140,10 +133,6 @@ UNION SELECT id FROM reminders WHERE appointment_id IN (
 ORDER BY id LIMIT :most
 """
 _REFS_OF_APPOINTMENTS: Final = "SELECT id, ref FROM appointments WHERE id IN ({})"
-_NOT_PLANNED: Final = """
-SELECT id FROM appointments
- WHERE status = 'booked' AND wake_at IS NULL AND (planned_at IS NULL OR planned_at <> at) AND phone_number <> ''
-"""
 
 
 def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | None:
@@ -314,18 +303,6 @@ def messages_of_calls(connection: Connection, reminder_id: str) -> dict[str, str
     return {row["call_id"]: row["message_digest"] if row["spoken"] else None for row in rows}
 
 
-def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
-    """Return the rows of `audit` for a reminder: who did what to it, oldest first."""
-    sql = "SELECT id, at, actor, act, reminder_id, detail FROM audit WHERE reminder_id = :id ORDER BY id"
-    return [named(row) for row in connection.execute(sql, {"id": reminder_id}).fetchall()]
-
-
-def acts_on_appointment(connection: Connection, appointment_id: str) -> list[dict[str, Value]]:
-    """Return the rows of `audit` for an appointment: who did what to it, oldest first."""
-    sql = "SELECT id, at, actor, act, appointment_id, detail FROM audit WHERE appointment_id = :id ORDER BY id"
-    return [named(row) for row in connection.execute(sql, {"id": appointment_id}).fetchall()]
-
-
 def ref_of_appointment(connection: Connection, appointment_id: str) -> str | None:
     """Return the `ref` of an appointment; None: it has none, or was deleted."""
     row = connection.execute("SELECT ref FROM appointments WHERE id = :id", {"id": appointment_id}).fetchone()
@@ -343,27 +320,6 @@ def named(row: Row) -> dict[str, Value]:
         waits = found.get("status", Status.SCHEDULED) == Status.SCHEDULED
         found["hold_reason"] = _HOLDS.get(str(found["hold_code"])) if waits else None
     return found
-
-
-def broken_promises(connection: Connection) -> list[str]:
-    """Return a sentence for each row that no program of ours could have left like this.
-
-    A row that only waits to be checked is not one of them, however long nobody has claimed: in a pause, or without a
-    daemon, a final reminder keeps its `wake_at`, and a call its lease.
-    """
-    unplanned = [row["id"] for row in connection.execute(_NOT_PLANNED).fetchall()]
-    unseen = [row["id"] for row in connection.execute(_NOBODY_LOOKS_AT).fetchall()]
-    listed = [row["phone_number"] for row in connection.execute("SELECT phone_number FROM opt_outs").fetchall()]
-    return [
-        *(f"a waiting reminder has no wake_at: {reminder_id}" for reminder_id in unseen),
-        *(f"an appointment is not planned for its time, and has no wake_at: {one}" for one in unplanned),
-        *(
-            f"opt_outs: a number that ends in {number[-_SHOWN_DIGITS:]!r} is not E.164, so it stops no call;"
-            " correct it with an UPDATE, or delete it and run reminderd opt-out add"
-            for number in listed
-            if not is_e164(number)
-        ),
-    ]
 
 
 def uncallable(connection: Connection, *, numbering: Numbering) -> dict[str, int]:
@@ -398,10 +354,6 @@ def _outcome(word: Value, spoken: object) -> str | None:
 def _with_outcomes(rows: Sequence[Row], calls: Sequence[Row]) -> list[dict[str, Value]]:
     last = {call["id"]: _outcome(call["outcome"], call["spoken"]) for call in calls}
     return [named(row) | {"call_outcome": last.get(row["id"])} for row in rows]
-
-
-def _one(row: Row | None) -> dict[str, Value] | None:
-    return None if row is None else named(row)
 
 
 def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, str | int | None]]:

@@ -15,9 +15,10 @@ from reminderd.core.lifecycle.staff import restored
 from reminderd.core.model import Call, Reminder, Status
 from reminderd.core.rules import Rules
 from reminderd.core.server_identity import merged, read_identity, why_restored
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, save
-from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, sql_list, to_ms
+from reminderd.store.rows import CALLS, REMINDERS, from_ms, sql_list, to_ms
 from reminderd.store.settings import forget_failing_address, paused, put_setting, set_pause, setting
 from reminderd.store.users import log_everybody_out
 

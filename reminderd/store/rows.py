@@ -1,6 +1,6 @@
 """Rows and data classes: one table of columns drives how reminders, calls and memberships are read and written.
 
-Only this module handles milliseconds and flags as integers. It also records acts.
+Only this module handles milliseconds and flags as integers.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -392,57 +392,3 @@ MOMENTS: Final = frozenset(
     one.name for table in (REMINDERS, APPOINTMENTS, CALLS, MEMBERS) for one in table.columns if one.is_moment
 )
 """The columns that contain a time."""
-
-
-@frozen
-class Act:
-    """What was done to a reminder or an appointment, for the audit.
-
-    Neither `act` nor `detail` may contain a phone number or a message: this table is kept forever.
-    """
-
-    act: str
-    reminder_id: str | None = None
-    appointment_id: str | None = None
-    detail: str | None = None
-
-
-def audit(
-    connection: Connection,
-    now: datetime,
-    *,
-    actor: str,
-    act: str,
-    reminder_id: str | None = None,
-    appointment_id: str | None = None,
-    detail: str | None = None,
-) -> None:
-    """Record who did what, in the transaction of the act.
-
-    Neither `act` nor `detail` may contain a phone number or a message: this table is kept forever.
-    """
-    connection.execute(
-        "INSERT INTO audit (at, actor, act, reminder_id, appointment_id, detail)"
-        " VALUES (:at, :actor, :act, :reminder_id, :appointment_id, :detail)",
-        {
-            "at": to_ms(now),
-            "actor": actor,
-            "act": act,
-            "reminder_id": reminder_id,
-            "appointment_id": appointment_id,
-            "detail": detail,
-        },
-    )
-
-
-def audit_all(connection: Connection, now: datetime, acts: Sequence[Act], *, actor: str) -> None:
-    """Record what somebody did, in the transaction of the acts; see `audit`."""
-    columns: dict[str, Sequence[Value]] = {
-        "at": [to_ms(now)] * len(acts),
-        "actor": [actor] * len(acts),
-        "act": [one.act for one in acts],
-        "reminder_id": [one.reminder_id for one in acts],
-        "appointment_id": [one.appointment_id for one in acts],
-        "detail": [one.detail for one in acts],
-    }
-    insert_rows(connection, "audit", columns)

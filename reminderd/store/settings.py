@@ -11,10 +11,11 @@ from reminderd.core.masking import without_any_numbers
 from reminderd.core.model import Call
 from reminderd.core.outcomes import is_address_failing, never_asked
 from reminderd.core.rules import Rules
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Rows
 from reminderd.store.erased import recognized_among
 from reminderd.store.queries import Value, named
-from reminderd.store.rows import CALLS, audit, from_ms, to_ms
+from reminderd.store.rows import CALLS, from_ms, to_ms
 
 _LAST_PAUSE: Final = """
 SELECT id, at, actor, act, reminder_id, detail FROM audit WHERE act IN ('pause', 'resume') ORDER BY id DESC LIMIT 1

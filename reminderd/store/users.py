@@ -18,9 +18,10 @@ from reminderd.core.logins import (
     has_ended,
     one_more,
 )
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.queries import Value
-from reminderd.store.rows import audit, from_ms, insert_rows, to_ms
+from reminderd.store.rows import from_ms, insert_rows, to_ms
 
 _TOKEN_BYTES: Final = 32
 

@@ -8,8 +8,8 @@ from typing import Final
 from attrs import define, field, frozen
 
 from reminderd.core.answers import Report
-from reminderd.store.queries import broken_promises
-from reminderd.store.reminders import Source
+from reminderd.store.examination import broken_promises
+from reminderd.store.intake import Source
 from reminderd.store.settings import set_pause
 from reminderd.store.sqlite.driver import SqliteConnection
 from reminderd.store.sqlite.examining import check

@@ -18,7 +18,7 @@ from reminderd.imports.formats import opened
 from reminderd.imports.loop import Chunk, Tally, import_rows, put_and_cancel
 from reminderd.imports.rejected import rejected_lines
 from reminderd.imports.table import day_order_of
-from reminderd.store.reminders import Source
+from reminderd.store.intake import Source
 from tests.support.store import Store
 
 READ_NUMBER: Final = partial(patient_number, numbering=ANY_NUMBER)

@@ -22,6 +22,7 @@ from reminderd.core.tables.csv_rows import unguarded
 from reminderd.imports.loop import CHUNK, MOST_WARNINGS
 from reminderd.store import reminders
 from reminderd.store.connection import transaction
+from reminderd.store.intake import API, Source
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.builders import RULES
@@ -508,7 +509,7 @@ def test_an_import_never_revives_a_cancelled_reminder(terminal: Terminal, by: st
         terminal.type("cancel", row["id"])
     else:
         with open_sync(terminal.folder / "reminderd.db") as connection:
-            source = reminders.Source(actor=reminders.API)
+            source = Source(actor=API)
             fn = partial(reminders.cancel, reminder_id=row["id"], rules=RULES, source=source)
             transaction(connection, fn, SystemClock().now())
     for same in (
@@ -528,7 +529,7 @@ def test_an_import_recognizes_a_reminder_that_was_withdrawn_and_added_again(term
     request = ReminderRequest(
         phone_number="+4930123456", message="Hello.", scheduled_at=datetime(2030, 1, 7, 8, 30, tzinfo=UTC)
     )
-    source = reminders.Source(actor=reminders.API)
+    source = Source(actor=API)
     with open_sync(terminal.folder / "reminderd.db") as connection:
         cancel = partial(reminders.cancel, reminder_id=request.own_id, rules=RULES, source=source)
         transaction(connection, cancel, SystemClock().now())
@@ -545,7 +546,7 @@ def test_a_cancelled_appointment_cancels_a_reminder_that_was_added_again(
     request = ReminderRequest(
         phone_number="+4930123456", message="Hello.", scheduled_at=datetime(2030, 1, 7, 8, 30, tzinfo=UTC)
     )
-    source = reminders.Source(actor=reminders.API)
+    source = Source(actor=API)
     with open_sync(terminal.folder / "reminderd.db") as connection:
         put = partial(reminders.put, requests=[request], rules=RULES, mint=str, source=source)
         cancel = partial(reminders.cancel, reminder_id=request.own_id, rules=RULES, source=source)

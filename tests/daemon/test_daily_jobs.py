@@ -27,10 +27,10 @@ from reminderd.daemon.daily_jobs import (
 )
 from reminderd.databases import SqliteFile, Target
 from reminderd.files import alone_in
-from reminderd.store.changes import WEBHOOK, queue
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.outcome_changes import WEBHOOK, queue
 from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import database_id

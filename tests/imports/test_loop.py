@@ -20,7 +20,7 @@ from reminderd.core.upsert import Decision, Intake
 from reminderd.imports.loop import CHUNK, Chunk, Tally, Write, _earlier_rows, comparing, import_rows
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
 from reminderd.imports.table import Table
-from reminderd.store.reminders import Source
+from reminderd.store.intake import Source
 from tests.support.builders import RULES
 
 

@@ -13,9 +13,10 @@ from reminderd.core.model import Status
 from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, perform, refusals, sight_of
+from reminderd.store.audit import acts_on
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import opted_out
-from reminderd.store.queries import acts_on, reminder_with_id
+from reminderd.store.queries import reminder_with_id
 from reminderd.store.rows import to_ms
 from tests.support.builders import DAY, MINUTE, NOW, SECOND
 from tests.support.rows import insert_call

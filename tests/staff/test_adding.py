@@ -14,7 +14,7 @@ from reminderd.core.requests import ReminderRequest
 from reminderd.core.upsert import Intake
 from reminderd.databases import Target
 from reminderd.staff.adding import Foreseen, ForeseenOtherwiseError, add_as_shown, add_one, foresee
-from reminderd.store.reminders import RefTakenError, Source
+from reminderd.store.intake import RefTakenError, Source
 from tests.support.appointments import AT, TWICE, a_request
 from tests.support.builders import DAY, HOUR, NOW, hours
 from tests.support.plans import plans

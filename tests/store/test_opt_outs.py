@@ -10,7 +10,7 @@ from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode
 from reminderd.databases import Target
-from reminderd.store import queries
+from reminderd.store.audit import acts_on
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out, opted_out_of, page_of_opt_outs
 from reminderd.store.rows import to_ms
 from tests.support.store import Store, a_store
@@ -35,7 +35,7 @@ def test_an_opt_out_cancels_all_waiting_reminders_with_an_audit_line_each(store:
     assert [transition.lines[0].reminder_id for transition in opts_out(store)] == ["soon", "late"]
     for name in ("soon", "late"):
         assert (store.reminder(name).status, store.reminder(name).end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
-        [act] = queries.acts_on(store.connection, name)
+        [act] = acts_on(store.connection, name)
         assert (act["actor"], act["act"], act["detail"]) == ("anna", "opt-out", None)
     assert store.reminder("another's").status is Status.SCHEDULED
 

@@ -14,10 +14,11 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.script.prompts import Prompt, Question
 from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
-from reminderd.store import queries
+from reminderd.store.audit import acts_on
 from reminderd.store.errors import UnknownReminderError
+from reminderd.store.intake import Source
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.reminders import Source, call_again, cancel
+from reminderd.store.reminders import call_again, cancel
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import settle_unspoken
 from tests.support.builders import DROP, MINUTE, RULES, SECOND, able
@@ -55,7 +56,7 @@ def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def acts(store: Store, reminder_id: str = "r1") -> list[tuple[object, object]]:
-    return [(act["actor"], act["act"]) for act in queries.acts_on(store.connection, reminder_id)]
+    return [(act["actor"], act["act"]) for act in acts_on(store.connection, reminder_id)]
 
 
 # Somebody picks up

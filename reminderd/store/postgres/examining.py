@@ -18,13 +18,12 @@ from reminderd.core.server_diagnosis import ServerFacts
 from reminderd.databases import PostgresServer
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.examination import Examination, examination
+from reminderd.store.examination import Examination, broken_promises, examination
 from reminderd.store.postgres.connection import PostgresConnection
 from reminderd.store.postgres.error_codes import is_of_one_statement
 from reminderd.store.postgres.migrate import migrations, refuse_if_it_needs_more, schema_of
 from reminderd.store.postgres.opening import connect, named
 from reminderd.store.postgres.statements import Raw
-from reminderd.store.queries import broken_promises
 
 _LEAST_MILLISECONDS: Final = 1
 """0 would be no limit."""

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from reminderd.files import begins, check, companions, put_in_place, scratch
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
-from reminderd.store.queries import broken_promises
+from reminderd.store.examination import broken_promises
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.driver import Error, Row, SqliteConnection, connect, size_of, translated
 from reminderd.store.sqlite.examining import check as broken_rows

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 import reminderd.store
-from reminderd.store.looks import IS_LOOK
+from reminderd.store.audit import IS_LOOK
 from reminderd.store.postgres.statements import with_placeholders
 from tests.support.postgres import PostgresDatabase
 
@@ -32,7 +32,7 @@ FILLED_IN: Final = {
     "day._FIGURES": "(0, CAST(:midnight0 AS BIGINT), CAST(:midnight1 AS BIGINT))",
     "ledger._CALLS_WHERE": "c.id IN (:one, :two)",
     "ledger._NAMED": "c.id IN (:one, :two)",
-    "looks._LOOKS": f"{IS_LOOK} AND (at, id) < (:after, :after_id)",
+    "audit._LOOKS": f"{IS_LOOK} AND (at, id) < (:after, :after_id)",
     "queries._REFS_OF_APPOINTMENTS": "SELECT appointment_id FROM reminders",
 }
 """What goes into a statement's places, by the name of the place or of the statement; else it is a list."""

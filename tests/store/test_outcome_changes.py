@@ -12,7 +12,8 @@ from reminderd.core.changes import Cursor, CursorError
 from reminderd.core.script.prompts import Question
 from reminderd.databases import Target
 from reminderd.store import reminders
-from reminderd.store.changes import (
+from reminderd.store.intake import Source
+from reminderd.store.outcome_changes import (
     WEBHOOK,
     answers_between,
     changes_after,
@@ -25,7 +26,6 @@ from reminderd.store.changes import (
     trim_changes,
 )
 from reminderd.store.personal_data import erase, record
-from reminderd.store.reminders import Source
 from reminderd.store.rows import to_ms
 from tests.support.builders import DAY, NOW, a_report
 from tests.support.store import Store, a_store

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from reminderd.databases import Target
-from reminderd.store import looks as module
-from reminderd.store.looks import IS_LOOK, PAGE, looks
-from reminderd.store.rows import audit, to_ms
+from reminderd.store import audit as module
+from reminderd.store.audit import IS_LOOK, PAGE, audit, looks
+from reminderd.store.rows import to_ms
 from tests.support.builders import NOW
 from tests.support.plans import plans
 from tests.support.rows import insert_row

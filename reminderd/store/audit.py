@@ -1,4 +1,4 @@
-"""Who has looked at what, and who has logged in: the lines of the audit that say so, newest first."""
+"""The audit, which only grows: record who did what, and read it, for one reminder or for all looks at data."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,8 +7,9 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.store.connection import Connection
-from reminderd.store.queries import is_text
-from reminderd.store.rows import from_ms, to_ms
+from reminderd.store.queries import Value as Shown
+from reminderd.store.queries import is_text, named
+from reminderd.store.rows import Value, from_ms, insert_rows, to_ms
 
 ACTS: Final = (
     "download",
@@ -28,6 +29,72 @@ IS_LOOK: Final = f"act IN ({', '.join(repr(act) for act in ACTS)})"
 """The condition; the index `audit_of_looks` has the same one, so that it is used."""
 
 PAGE: Final = 100
+
+
+@frozen
+class Act:
+    """What was done to a reminder or an appointment, for the audit.
+
+    Neither `act` nor `detail` may contain a phone number or a message: this table is kept forever.
+    """
+
+    act: str
+    reminder_id: str | None = None
+    appointment_id: str | None = None
+    detail: str | None = None
+
+
+def audit(
+    connection: Connection,
+    now: datetime,
+    *,
+    actor: str,
+    act: str,
+    reminder_id: str | None = None,
+    appointment_id: str | None = None,
+    detail: str | None = None,
+) -> None:
+    """Record who did what, in the transaction of the act.
+
+    Neither `act` nor `detail` may contain a phone number or a message: this table is kept forever.
+    """
+    connection.execute(
+        "INSERT INTO audit (at, actor, act, reminder_id, appointment_id, detail)"
+        " VALUES (:at, :actor, :act, :reminder_id, :appointment_id, :detail)",
+        {
+            "at": to_ms(now),
+            "actor": actor,
+            "act": act,
+            "reminder_id": reminder_id,
+            "appointment_id": appointment_id,
+            "detail": detail,
+        },
+    )
+
+
+def audit_all(connection: Connection, now: datetime, acts: Sequence[Act], *, actor: str) -> None:
+    """Record what somebody did, in the transaction of the acts; see `audit`."""
+    columns: dict[str, Sequence[Value]] = {
+        "at": [to_ms(now)] * len(acts),
+        "actor": [actor] * len(acts),
+        "act": [one.act for one in acts],
+        "reminder_id": [one.reminder_id for one in acts],
+        "appointment_id": [one.appointment_id for one in acts],
+        "detail": [one.detail for one in acts],
+    }
+    insert_rows(connection, "audit", columns)
+
+
+def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Shown]]:
+    """Return the rows of `audit` for a reminder: who did what to it, oldest first."""
+    sql = "SELECT id, at, actor, act, reminder_id, detail FROM audit WHERE reminder_id = :id ORDER BY id"
+    return [named(row) for row in connection.execute(sql, {"id": reminder_id}).fetchall()]
+
+
+def acts_on_appointment(connection: Connection, appointment_id: str) -> list[dict[str, Shown]]:
+    """Return the rows of `audit` for an appointment: who did what to it, oldest first."""
+    sql = "SELECT id, at, actor, act, appointment_id, detail FROM audit WHERE appointment_id = :id ORDER BY id"
+    return [named(row) for row in connection.execute(sql, {"id": appointment_id}).fetchall()]
 
 
 @frozen(kw_only=True)
