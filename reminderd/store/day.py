@@ -11,10 +11,19 @@ from attrs import frozen
 
 from reminderd.core.model import Appointment, CallOutcome, CallState, Reminder, Response, Status
 from reminderd.core.outcomes import Figure, Figures, Group, Outcome, as_spoken, figure_of, group_of, outcome
-from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.connection import Connection, Row
 from reminderd.store.queries import NEEDS_HUMAN, ListPlace
-from reminderd.store.rows import APPOINTMENTS, REMINDERS, from_ms, in_list, sql_list, to_ms
+from reminderd.store.rows import (
+    APPOINTMENTS,
+    CALL_OUTCOMES,
+    END_CODES,
+    HOLD_CODES,
+    REMINDERS,
+    from_ms,
+    in_list,
+    sql_list,
+    to_ms,
+)
 
 PAGE: Final = 50
 """Reminders of a page of a list."""
@@ -152,10 +161,6 @@ SELECT m.reminder_id, m.scheduled_at, m.spoken, c.phone_number, c.state, c.statu
 """
 _APPOINTMENTS: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE id IN {{}}"
 
-_ENDS: Final = {str(one): one for one in EndCode}
-_HOLDS: Final = {str(one): one for one in HoldCode}
-_CALL_OUTCOMES: Final = {str(one): one for one in CallOutcome}
-
 
 def read_day(connection: Connection, *, day: Day) -> Overview:
     """Return a day, with the first page of each of its lists.
@@ -169,8 +174,8 @@ def read_day(connection: Connection, *, day: Day) -> Overview:
         word = outcome(
             Status(row["status"]),
             row["response"],
-            _ENDS.get(row["end_code"]),
-            _HOLDS.get(row["hold_code"]),
+            END_CODES.get(row["end_code"]),
+            HOLD_CODES.get(row["hold_code"]),
             is_done=bool(row["is_done"]),
         )
         outcomes[word] += row["reminders"]
@@ -262,7 +267,7 @@ def _last_call(row: Row) -> LastCall:
     return LastCall(
         state=CallState(row["state"]),
         status=row["status"],
-        outcome=as_spoken(_CALL_OUTCOMES.get(row["outcome"]), is_spoken=bool(row["spoken"])),
+        outcome=as_spoken(CALL_OUTCOMES.get(row["outcome"]), is_spoken=bool(row["spoken"])),
         created_at=from_ms(row["created_at"]),
     )
 

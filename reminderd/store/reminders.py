@@ -32,21 +32,11 @@ from reminderd.core.upsert import (
 from reminderd.store.audit import Act, acts_on, audit, audit_all
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.intake import (
-    API,
-    RefTakenError,
-    Refusal,
-    RequestsRefusedError,
-    Source,
-    dated,
-    look_alikes,
-    rows_named,
-    with_warnings,
-)
+from reminderd.store.intake import API, RefTakenError, Source, dated, look_alikes, refuse_all_if_any, with_warnings
 from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import Value, calls_of, find_reminder, looking_like, reminder_with_id, reminder_with_ref
-from reminderd.store.rows import from_ms, insert_rows, rows_among, to_ms
+from reminderd.store.rows import from_ms, insert_rows, rows_among, rows_named, to_ms
 
 _DONE: Final = "done"
 """What the audit says of a reminder whose patient staff have called manually."""
@@ -210,9 +200,7 @@ def put_all(
         RequestsRefusedError: at least one is refused, so all are.
     """
     decided = _decided(connection, now, requests, rules, starts_anew=source.actor == API)
-    refusals = [Refusal(place, decision) for place, (_, _, decision) in enumerate(decided) if decision.refused]
-    if refusals:
-        raise RequestsRefusedError(refusals)
+    refuse_all_if_any(decision for _, _, decision in decided)
     done = put(connection, now, requests=requests, rules=rules, mint=mint, source=source)
     rows = [_row_of(connection, one, known) for one, known, _ in decided]
     return [

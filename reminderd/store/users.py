@@ -20,8 +20,8 @@ from reminderd.core.logins import (
 )
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
-from reminderd.store.queries import Value
-from reminderd.store.rows import from_ms, insert_rows, to_ms
+from reminderd.store.queries import Value, named
+from reminderd.store.rows import from_ms, insert_rows, read_as, to_ms
 
 _TOKEN_BYTES: Final = 32
 
@@ -86,17 +86,7 @@ def list_users(connection: Connection) -> list[dict[str, Value]]:
         " (SELECT max(a.last_at) FROM login_addresses AS a WHERE a.user_name = u.name) AS last_login_at"
         " FROM users AS u ORDER BY u.name"
     ).fetchall()
-    return [
-        {
-            "name": row["name"],
-            "role": row["role"],
-            "totp": bool(row["totp"]),
-            "created_at": from_ms(row["created_at"]),
-            "changed_at": from_ms(row["changed_at"]),
-            "last_login_at": None if row["last_login_at"] is None else from_ms(row["last_login_at"]),
-        }
-        for row in rows
-    ]
+    return [named(row) | {"totp": bool(row["totp"])} for row in rows]
 
 
 def add_user(connection: Connection, now: datetime, *, name: str, role: Role, secrets: Secrets, actor: str) -> bool:
@@ -205,14 +195,7 @@ def session_of(connection: Connection, now: datetime, *, digest: str, idle: time
     ).fetchone()
     if row is None or has_ended(from_ms(row["created_at"]), from_ms(row["seen_at"]), now, idle=idle):
         return None
-    return Session(
-        digest=row["digest"],
-        user_name=row["user_name"],
-        role=Role(row["role"]),
-        csrf=row["csrf"],
-        notice=row["notice"],
-        seen_at=from_ms(row["seen_at"]),
-    )
+    return read_as(Session, row, role=Role, seen_at=from_ms)
 
 
 def touch(connection: Connection, now: datetime, *, digest: str) -> None:
