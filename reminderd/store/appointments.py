@@ -115,13 +115,7 @@ def put_appointments(
 ) -> list[Decision]:
     """Store new and edited appointments and plan their reminders; return for each what was done, or why it is refused.
 
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        requests: no two have the same `ref`, or the same `own_id` without a `ref`.
-        rules: the clinic's rules.
-        mint: returns new random UUIDs.
-        source: who sends the requests.
+    No two requests have the same `ref`, or the same `own_id` without a `ref`. `mint` returns new random UUIDs.
     """
     decided = appointment_decisions(connection, now, requests=requests, rules=rules, source=source)
     changes = _Changes(connection, now, rules, mint, source)
@@ -261,14 +255,9 @@ def plan_due(
 
 
 def plan_anew(connection: Connection, now: datetime, *, digest: str) -> bool:
-    """Have all appointments to come planned anew if the planning rules have changed.
+    """Have all appointments to come planned anew if the planning rules have changed; return whether there are any.
 
-    Return whether there are any.
-
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        digest: of these rules, see `Rules.planning_digest`.
+    For the digest of these rules, see `Rules.planning_digest`.
     """
     if setting(connection, "planning") == digest:
         return False

@@ -110,13 +110,9 @@ SELECT a.id, a.at, a.actor, a.act, a.reminder_id, a.detail, coalesce(r.ref, p.re
 def looks(
     connection: Connection, *, actor: str | None = None, until: datetime | None = None, after: LookPlace | None = None
 ) -> tuple[Sequence[LookLine], LookPlace | None]:
-    """Return a page of lines, and where the next one begins; None: this is the last one.
+    """Return the page of lines after another one, or the first, and where the next one begins; None: it is the last.
 
-    Args:
-        connection: in a transaction.
-        actor: only what this user did; None: anybody.
-        until: only what was before this moment; None: everything.
-        after: where the page before it ends; None: the first page.
+    With `actor`, only what this user did; with `until`, only what was before this moment.
     """
     if actor is not None and not is_text(actor):
         return (), None

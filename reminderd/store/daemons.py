@@ -45,12 +45,7 @@ def record(
 ) -> Seen:
     """Record that a daemon is alive, and give it the wanted jobs that no other one has.
 
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        daemon: as it was last recorded, or as it begins.
-        wanted: the jobs that its configuration includes.
-        ended: the ids of daemons that have certainly ended; their rows are deleted.
+    The daemon is as it was last recorded, or as it begins. The rows of those that have certainly `ended` are deleted.
     """
     found = [one for one in daemons(connection) if one.id != daemon.id]
     _delete(connection, [one.id for one in found if one.id in ended or is_forgotten(one, now)])

@@ -163,12 +163,7 @@ _APPOINTMENTS: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE id 
 
 
 def read_day(connection: Connection, *, day: Day) -> Overview:
-    """Return a day, with the first page of each of its lists.
-
-    Args:
-        connection: in a transaction, so that the numbers fit the lists.
-        day: which.
-    """
+    """Return a day, with the first page of each of its lists; in a transaction, so that the numbers fit the lists."""
     outcomes, slots = Counter[Outcome](), Counter[tuple[int, Group]]()
     for row in connection.execute(_COUNTS, _span(day) | {"slot": SLOT // timedelta(milliseconds=1)}).fetchall():
         word = outcome(
@@ -197,14 +192,7 @@ def read_day(connection: Connection, *, day: Day) -> Overview:
 
 
 def read_list(connection: Connection, *, which: DayList, day: Day, after: ListPlace | None = None) -> DayPage:
-    """Return a page of a list; it takes as long wherever it begins.
-
-    Args:
-        connection: in a transaction.
-        which: the list.
-        day: of which day.
-        after: where the page before it ends; None: the first page.
-    """
+    """Return the page of a list after the place where another one ends, or the first; each takes as long."""
     is_newest_first = which in _NEWEST_FIRST
     condition, parameters = _conditions(day)[which], _span(day) | {"limit": PAGE + 1}
     if after is not None:
@@ -300,12 +288,7 @@ SELECT {", ".join(_COUNTED)} FROM days ORDER BY day
 
 
 def figures_by_day(connection: Connection, *, midnights: Sequence[datetime]) -> list[Figures]:
-    """Return the figures of each day, by the times of its reminders.
-
-    Args:
-        connection: in a transaction.
-        midnights: when each day begins, and when the last one ends.
-    """
+    """Return the figures of each day, by the times of its reminders; `midnights` has also the end of the last one."""
     days = len(midnights) - 1
     return [
         one

@@ -244,12 +244,7 @@ def due_deliveries(
 ) -> tuple[list[Delivery], datetime | None]:
     """Return the next deliveries, one for each subject at most, and when the next one is due if there is none.
 
-    Args:
-        connection: in a transaction.
-        now: the time.
-        longest_pause: between two tries.
-        busy: the subjects of which one is being delivered.
-        limit: how many at most.
+    There is none for `busy` subjects, of which one is being delivered.
     """
     listed, parameters = in_list("busy", busy)
     others = listed if busy else "('')"

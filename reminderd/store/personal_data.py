@@ -139,13 +139,8 @@ def purge_batch(
     After the reminders it goes through the appointments, of which name and patient's reference are emptied, too, then
     through the calls, for old ones that no reminder has anymore, and last through the names of imported files.
 
-    Args:
-        connection: inside a write transaction.
-        now: the time of the transaction.
-        before: purge only if neither the reminder's time nor its last change is later; of a call, its last change.
-        place: where the last batch ended.
-        actor: for the audit.
-        cleaned: masks phone numbers.
+    Neither the time of a reminder that is purged nor its last change is after `before`; of a call, its last change. It
+    goes on at the `place` where the last batch ended.
     """
     purge = _Purge(connection, now, before, actor, cleaned)
     if place.seq is not None:

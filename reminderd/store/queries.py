@@ -182,12 +182,7 @@ def is_text(name: str) -> bool:
 
 
 def looking_like(connection: Connection, names: Collection[str]) -> dict[str, list[str]]:
-    """Return, for those of these names that reminders have in another spelling, the ids of the reminders.
-
-    Args:
-        connection: in a transaction.
-        names: each as `normal_name` returns it.
-    """
+    """Return, for those of these normal names that reminders have in another spelling, the ids of the reminders."""
     found: dict[str, list[str]] = {}
     for row in connection.execute("SELECT id, ref FROM odd_names").fetchall():
         for name in {normal_name(one) for one in (row["id"], row["ref"]) if one is not None}.intersection(names):
@@ -231,14 +226,8 @@ def list_reminders(
     """Return rows of `reminders` by column name, ordered by scheduled time; `limit` None returns all.
 
     `call_outcome` is how the last call for the reminder as it is now has ended for its patient; None: there was none.
-    One that was planned for an appointment has the `appointment_ref`, too.
-
-    Args:
-        connection: in a transaction.
-        wanted: which.
-        limit: at most this many.
-        after: where the page before ends, so that a page takes as long as the first one; None: from the beginning.
-        newest_first: in the opposite order.
+    One that was planned for an appointment has the `appointment_ref`, too. The page after the place where another one
+    ends takes as long as the first one.
     """
     conditions, parameters = _conditions(wanted)
     if after is not None:

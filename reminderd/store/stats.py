@@ -123,12 +123,8 @@ class Wakes:
 def next_wakes(connection: Connection, now: datetime, *, alive: bool = True) -> Wakes:
     """Return the earliest `wake_at` among reminders and among calls.
 
-    A reminder that expired because the clock was ahead is due now.
-
-    Args:
-        connection: to read from.
-        now: the time.
-        alive: whether to read all alive calls even if none of them is due; there may be thousands.
+    A reminder that expired because the clock was ahead is due now. Alive calls, of which there may be thousands, are
+    read only with `alive`, or if one of them is due.
     """
     wakes = connection.execute(_WAKES, {"now": to_ms(now)})
     calls = connection.execute(_ALIVE) if alive else None  # sent together

@@ -148,14 +148,10 @@ def _with_codes(secrets: Secrets) -> str:
 
 
 def open_session(connection: Connection, now: datetime, *, user: User, address: str, step: int | None) -> str | None:
-    """Log a user in and return the token for the browser; None: the account has changed since it was read.
+    """Log in a user whose password was right; return the token for the browser.
 
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        user: the account, whose password was right.
-        address: the client's; from now on known as one of the user's.
-        step: the time step of the one-time code, which is used now; None: the user has none.
+    None: the account has changed since it was read. From now on, the client's address is known as one of the user's,
+    and the one-time code of the time step `step` is used (None: the user has no codes).
     """
     checked = {"name": user.name, "password_hash": user.secrets.password_hash, "step": -1 if step is None else step}
     unchanged = connection.execute(
@@ -299,11 +295,7 @@ def _failures(connection: Connection, counter: Counter) -> Failures | None:
 def note_failure(connection: Connection, now: datetime, *, counted: Sequence[Counter], detail: str) -> None:
     """Count a failed log-in; nobody has logged in, so it is reminderd that records it in the audit.
 
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        counted: its counters.
-        detail: which account, from where, why.
+    `detail` says which account, from where, and why.
     """
     for counter in counted:
         after = one_more(_failures(connection, counter), now)

@@ -40,12 +40,7 @@ def damage(connection: Connection) -> list[str]:
 
 
 def examine(path: Path, *, seconds: float, numbering: Numbering) -> Examination:
-    """Examine an existing database, on one read-only connection.
-
-    Args:
-        path: the file.
-        seconds: how long reading it may take.
-        numbering: which numbers may be called.
+    """Examine an existing database, on one read-only connection; reading it may take so many seconds.
 
     Raises:
         StoreUnusableError: it can't be opened, is damaged or isn't ours.
