@@ -1,7 +1,6 @@
 """Manage who may log in to the front desk's pages."""
 
 import sys
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -16,6 +15,7 @@ from reminderd.cli.common import (
     fail,
     with_config,
     with_database_of_config,
+    write_now,
     wrong,
 )
 from reminderd.cli.output import print_json, print_table
@@ -23,7 +23,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.logins import Role, new_totp_secret, totp_step, totp_url, user_name, weakness_of
 from reminderd.passwords import hash_password
-from reminderd.store.connection import snapshot, transaction
+from reminderd.store.connection import snapshot
 from reminderd.store.users import Secrets, add_user, find_user, list_users, remove_user, set_secrets
 
 _COLUMNS: Final = ("name", "role", "codes", "last_login_at", "changed_at")
@@ -73,7 +73,7 @@ def add(config: Config, name: str, *, role: str, totp: bool, from_stdin: bool) -
             fail(exists)
         secrets = Secrets(password_hash=hash_password(password), totp_secret=_new_key(stored) if totp else None)
         new = partial(add_user, name=stored, role=Role(role), secrets=secrets, actor=actor())
-        if not transaction(connection, new, SystemClock().now()):
+        if not write_now(connection, new):
             fail(exists)
     click.echo(f"added {stored}, {role}")
     if not config.desk.port:
@@ -103,7 +103,7 @@ def passwd(config: Config, name: str, *, totp: bool, no_codes: bool, from_stdin:
         key = _new_key(stored) if totp else None if no_codes else found.secrets.totp_secret
         secrets = Secrets(password_hash=hash_password(password), totp_secret=key)
         change = partial(set_secrets, name=stored, secrets=secrets, actor=actor())
-        if not transaction(connection, change, SystemClock().now()):
+        if not write_now(connection, change):
             fail(_no_account(stored))
     click.echo(f"{stored} has a new password; sessions with the old one have ended")
 
@@ -115,7 +115,7 @@ def remove(config: Config, name: str) -> None:
     """Remove the account with this NAME, and end its sessions. What the user did stays in the audit."""
     stored = name.strip().lower()
     with existing_database(config) as connection:
-        if not transaction(connection, partial(remove_user, name=stored, actor=actor()), SystemClock().now()):
+        if not write_now(connection, partial(remove_user, name=stored, actor=actor())):
             fail(f"not removed: there is no account {stored}")
         left = snapshot(connection, list_users)
     click.echo(f"removed {stored}; its sessions have ended")
@@ -153,7 +153,8 @@ def _name(text: str) -> tuple[str, list[str]]:
 def _password(name: str, mistakes: list[str], *, from_stdin: bool) -> str:
     """Return the new password; end with all mistakes if there are any. Nobody types one that can't be used anyway."""
     if from_stdin:
-        password = _line_of_stdin()
+        line = sys.stdin.buffer.readline(_MOST_BYTES)
+        password = line.removesuffix(b"\n").removesuffix(b"\r").decode(errors="surrogateescape")
     elif not sys.stdin.isatty():
         wrong([*mistakes, "there is no terminal to ask for the password at; --password-stdin reads it from stdin"])
     elif mistakes:
@@ -168,25 +169,19 @@ def _password(name: str, mistakes: list[str], *, from_stdin: bool) -> str:
     return password
 
 
-def _line_of_stdin() -> str:
-    line = sys.stdin.buffer.readline(_MOST_BYTES)
-    return line.removesuffix(b"\n").removesuffix(b"\r").decode(errors="surrogateescape")
-
-
 def _new_key(name: str) -> str:
     """Print a new key for an authenticator app, once, and return it after a code has shown that the app has it."""
     key = new_totp_secret()
     click.echo(f"{totp_url(key, name)}\nkey: {' '.join(key[place : place + 4] for place in range(0, len(key), 4))}")
     click.echo("Add it to an authenticator app now: it is not shown again.", err=True)
-    if sys.stdin.isatty():
-        _confirm(partial(totp_step, key))
+    if sys.stdin.isatty() and not any(_is_known_to_the_app(key) for _ in range(_TRIES)):
+        fail(f"nothing was changed: {_TRIES} wrong codes")
     return key
 
 
-def _confirm(step_of: Callable[..., int | None]) -> None:
-    for _ in range(_TRIES):
-        code = click.prompt("Code that the app shows", err=True)
-        if step_of(code, SystemClock().now(), None) is not None:
-            return
-        click.echo("wrong code; check that the clock is right, here and on the phone", err=True)
-    fail(f"nothing was changed: {_TRIES} wrong codes")
+def _is_known_to_the_app(key: str) -> bool:
+    code = click.prompt("Code that the app shows", err=True)
+    if totp_step(key, code, SystemClock().now(), None) is not None:
+        return True
+    click.echo("wrong code; check that the clock is right, here and on the phone", err=True)
+    return False

@@ -9,15 +9,22 @@ from typing import Final
 
 import click
 
-from reminderd.cli.common import actor, database_to_look_at, existing_database, fail, files_in_use, with_config
+from reminderd.cli.common import (
+    actor,
+    database_to_look_at,
+    existing_database,
+    fail,
+    files_in_use,
+    with_config,
+    write_now,
+)
 from reminderd.cli.output import counted, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.model import Reminder
 from reminderd.databases import PostgresServer
-from reminderd.store.connection import snapshot, transaction
+from reminderd.store.connection import snapshot
 from reminderd.store.examination import broken_promises
-from reminderd.store.queries import Value
 from reminderd.store.restored import hold_after
 from reminderd.store.sqlite import examining as sqlite
 from reminderd.store.sqlite.copying import copy
@@ -122,7 +129,7 @@ def restored(config: Config) -> None:
     why = "the database was restored"
     with existing_database(config) as connection:
         hold = partial(hold_after, actor=actor(), why=why, rules=rules_of(config))
-        changed, held = transaction(connection, hold, SystemClock().now())
+        changed, held = write_now(connection, hold)
         accounts = len(snapshot(connection, list_users))
     _print_state(config, changed)
     _print_accounts(accounts, "the restored database")
@@ -214,15 +221,7 @@ def _print_accounts(accounts: int, older: str | None) -> None:
 
 def _print_held(config: Config, held: Sequence[Reminder]) -> None:
     if held:
-        rows: list[dict[str, Value]] = [
-            {
-                "id": reminder.id,
-                "ref": reminder.ref,
-                "scheduled_at": reminder.scheduled_at,
-                "phone_number": reminder.phone_number,
-            }
-            for reminder in held
-        ]
+        rows = [{column: getattr(reminder, column) for column in _HELD_COLUMNS} for reminder in held]
         click.echo("failed, as the patients may have been called since; check, and call manually:")
         print_table(rows, _HELD_COLUMNS, config.calling.zone)
     click.echo("dialing is paused: repeat what was added, cancelled and opted out since, then reminderd resume")

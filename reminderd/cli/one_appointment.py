@@ -1,6 +1,6 @@
 """Add, list, show, move or cancel appointments, at the front desk; their calls are planned by `[reminders]`."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -15,16 +15,20 @@ from reminderd.cli.common import (
     database_to_look_at,
     existing_database,
     fail,
+    patients_language,
+    patients_phone,
+    patients_zone,
     say_if_paused,
     with_config,
+    write_now,
     wrong,
+    wrong_fields,
 )
-from reminderd.cli.lists import of_days, span_of
+from reminderd.cli.lists import TABLE_LIMIT, at_most, of_days, span_of
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
-from reminderd.clock import SystemClock
 from reminderd.config import Config, reading_of, rules_of
 from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment
-from reminderd.core.model import Appointment, Status
+from reminderd.core.model import Status
 from reminderd.core.requests import read_moment
 from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Intake
@@ -37,11 +41,9 @@ from reminderd.store.appointments import (
     move_appointment,
     stored_appointment,
 )
-from reminderd.store.connection import snapshot, transaction
+from reminderd.store.connection import snapshot
 from reminderd.store.intake import RefTakenError, Source
-from reminderd.store.queries import Value
 
-_TABLE_LIMIT: Final = 200
 _COLUMNS: Final = ("ref", "at", "phone_number", "name", "type", "status", "response", "why", "id")
 _REMINDER_COLUMNS: Final = ("cadence", "scheduled_at", "status", "response", "attempts", "why", "id")
 _OPTIONS: Final = {"phone_number": "phone"}
@@ -56,12 +58,7 @@ def appointment() -> None:
 
 
 @appointment.command(short_help="Add an appointment, and plan its calls.")
-@click.option(
-    "--phone",
-    "phone_number",
-    required=True,
-    help="The patient's number, like +12025550147, or as dialed in your country.",
-)
+@patients_phone
 @click.option("--at", required=True, help="When it is: YYYY-MM-DD HH:MM in the clinic's zone, or with an offset.")
 @click.option("--ref", help="Your own unique name for it; shown in lists.")
 @click.option("--type", help="What kind of appointment it is, in your own words.")
@@ -70,26 +67,23 @@ def appointment() -> None:
 @click.option("--provider", help="Who the patient sees.")
 @click.option("--place", help="Where it is.")
 @click.option("--patient", "patient_ref", help="Your own name for the patient.")
-@click.option("--language", help="The patient's language, like es or pt-BR. Default: the clinic's.")
-@click.option("--timezone", help="The patient's time zone, like America/New_York. Default: the clinic's.")
+@patients_language
+@patients_zone
 @as_json
 @with_config
 def add(config: Config, /, *, phone_number: str, at: str, as_json: bool, **others: str | None) -> None:
     """Add an appointment, and plan its calls."""
     wanted = read_appointment(AppointmentText(phone_number=phone_number, at=at, **others), reading_of(config))
     if not isinstance(wanted, AppointmentRequest):
-        wrong([_option(line) for line in wanted])
-    put = partial(
-        add_appointment, request=wanted, rules=rules_of(config), mint=lambda: str(uuid4()), source=Source(actor=actor())
-    )
+        wrong_fields(wanted, _OPTIONS)
+    by = Source(actor=actor())
+    put = partial(add_appointment, request=wanted, rules=rules_of(config), mint=_new_id, source=by)
     with database(config) as connection:
         try:
-            decision, found = transaction(connection, put, SystemClock().now())
+            decision, found = write_now(connection, put)
         except RefTakenError as error:
-            fail(
-                f"not added: the appointment {error} has this ref already; "
-                "to give it another time: reminderd appointment move"
-            )
+            taken = f"not added: the appointment {error} has this ref already"
+            fail(f"{taken}; to give it another time: reminderd appointment move")
     if found is None:
         fail(f"not added: {decision.reason}")
     if as_json:
@@ -106,9 +100,7 @@ def add(config: Config, /, *, phone_number: str, at: str, as_json: bool, **other
 
 @appointment.command(name="list")
 @of_days
-@click.option(
-    "--limit", type=click.IntRange(1, 2**31), help=f"At most this many; else {_TABLE_LIMIT} in a table, all in JSON."
-)
+@at_most
 @as_json
 @with_config
 def list_(
@@ -119,7 +111,7 @@ def list_(
     since, until = span_of(day, first, last, zone, mistakes)
     if mistakes:
         wrong(mistakes)
-    most = limit if limit is not None or as_json else _TABLE_LIMIT
+    most = limit if limit is not None or as_json else TABLE_LIMIT
     with database_to_look_at(config) as connection:
         rows = snapshot(connection, partial(list_appointments, since=since, until=until, limit=most))
     if as_json:
@@ -147,7 +139,8 @@ def show(config: Config, name: str, *, as_json: bool) -> None:
         return
     print_fields(found.appointment, zone)
     if found.reminders:
-        print_table(_for_people(found.reminders), _REMINDER_COLUMNS, zone, title="reminders")
+        rows = [row | {"why": row["last_error"] or row["hold_reason"]} for row in found.reminders]
+        print_table(rows, _REMINDER_COLUMNS, zone, title="reminders")
     else:
         click.echo("no reminders")
 
@@ -163,21 +156,7 @@ def move(config: Config, name: str, at: str, *, as_json: bool) -> None:
     moment = read_moment("--to", at, config.calling.local_zone, None, mistakes)
     if moment is None:
         wrong(mistakes)
-    found = _found(config, name)
-    change = partial(
-        move_appointment,
-        appointment_id=found.id,
-        at=moment,
-        rules=rules_of(config),
-        mint=lambda: str(uuid4()),
-        source=Source(actor=actor()),
-    )
-    with database(config) as connection:
-        try:
-            transaction(connection, change, SystemClock().now())
-        except NotAllowedError as error:
-            fail(f"not moved: {error}")
-    _say(config, found.id, "moved", as_json=as_json)
+    _change(config, name, partial(move_appointment, at=moment, mint=_new_id), "moved", as_json=as_json)
 
 
 @appointment.command(short_help="Cancel an appointment: nobody is called for it.")
@@ -186,42 +165,33 @@ def move(config: Config, name: str, at: str, *, as_json: bool) -> None:
 @with_config
 def cancel(config: Config, name: str, *, as_json: bool) -> None:
     """Cancel an appointment, by id or ref, with its waiting reminders; nobody is called for it."""
-    found = _found(config, name)
-    change = partial(cancel_appointment, appointment_id=found.id, rules=rules_of(config), source=Source(actor=actor()))
-    with database(config) as connection:
+    _change(config, name, cancel_appointment, "cancelled", as_json=as_json)
+
+
+def _change(config: Config, name: str, change: Callable[..., object], done: str, *, as_json: bool) -> None:
+    """Change the appointment of this name, and print what has become of it, or that it is not `done`."""
+    with existing_database(config) as connection:
+        one = snapshot(connection, partial(find_appointment, id_or_ref=name))
+        if one is None:
+            fail(f"no appointment has the id or ref {name}")
+        by = Source(actor=actor())
         try:
-            transaction(connection, change, SystemClock().now())
+            write_now(connection, partial(change, appointment_id=one.id, rules=rules_of(config), source=by))
         except NotAllowedError as error:
-            fail(f"not cancelled: {error}")
-    _say(config, found.id, "cancelled", as_json=as_json)
-
-
-def _option(mistake: str) -> str:
-    """Name the option in a mistake that names a field."""
-    field, colon, text = mistake.partition(":")
-    option = _OPTIONS.get(field, field)
-    return f"--{option}{colon}{text}"
-
-
-def _found(config: Config, name: str) -> Appointment:
-    with existing_database(config) as connection:
-        found = snapshot(connection, partial(find_appointment, id_or_ref=name))
+            fail(f"not {done}: {error}")
+        found = snapshot(connection, partial(stored_appointment, id_or_ref=one.id))
     if found is None:
-        fail(f"no appointment has the id or ref {name}")
-    return found
-
-
-def _say(config: Config, appointment_id: str, done: str, *, as_json: bool) -> None:
-    with existing_database(config) as connection:
-        found = snapshot(connection, partial(stored_appointment, id_or_ref=appointment_id))
-    if found is None:
-        fail(f"{appointment_id} is deleted")
+        fail(f"{one.id} is deleted")
     if as_json:
         print_json(_document(found), config.calling.zone)
         return
-    click.echo(f"{found.appointment['ref'] or appointment_id} is {done}")
+    click.echo(f"{found.appointment['ref'] or one.id} is {done}")
     _print_plan(config, found)
     _print_note(found)
+
+
+def _new_id() -> str:
+    return str(uuid4())
 
 
 def _print_plan(config: Config, found: StoredAppointment) -> None:
@@ -240,7 +210,3 @@ def _print_note(found: StoredAppointment) -> None:
 
 def _document(found: StoredAppointment) -> dict[str, object]:
     return {**found.appointment, "reminders": found.reminders}
-
-
-def _for_people(rows: Iterable[dict[str, Value]]) -> list[dict[str, Value]]:
-    return [row | {"why": row["last_error"] or row["hold_reason"]} for row in rows]

@@ -20,23 +20,23 @@ from reminderd.cli.common import (
     say_if_paused,
     with_config,
     with_database_of_config,
+    write_now,
     wrong,
 )
 from reminderd.cli.lists import of_days, span_of
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, WebConfig, numbering_of
-from reminderd.core.daemons import Daemon
 from reminderd.core.imports import summary
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.outcomes import Outcome
 from reminderd.core.sentences import text_of
 from reminderd.staff.obstacles import in_zone
-from reminderd.staff.standing import COLUMNS, Row, in_words, report_csv, report_of
+from reminderd.staff.standing import COLUMNS, in_words, report_csv, report_of
 from reminderd.staff.status import lines_of, look_at_database, status_report
-from reminderd.store.connection import snapshot, transaction
+from reminderd.store.connection import snapshot
 from reminderd.store.import_records import import_columns
-from reminderd.store.queries import Value, uncallable
+from reminderd.store.queries import uncallable
 from reminderd.store.settings import set_pause
 from reminderd.validators import shown_host
 
@@ -60,7 +60,10 @@ def status(config: Config, *, as_json: bool) -> None:
     with database_to_look_at(config) as connection:
         reasons = snapshot(connection, partial(uncallable, numbering=numbering_of(config)))
         seen = snapshot(connection, partial(look_at_database, config=config, now=now, uncallable=reasons))
-    report = status_report(seen, _asked(config, seen.database_id), config)
+    daemon = ask(config.web)
+    if isinstance(daemon, DaemonReport) and daemon.database_id != seen.database_id:
+        daemon = another(config)
+    report = status_report(seen, daemon, config)
     found = errors(report)
     if as_json:
         print_json(_document(report, zone), zone)
@@ -84,7 +87,9 @@ def _document(report: StatusReport, zone: ZoneInfo) -> dict[str, object]:
         "pauses": [text_of(each, show) for each in report.pauses],
         "warnings": [text_of(each, show) for each in report.warnings],
         "daemon": None if isinstance(daemon, str) else asdict(daemon),
-        "daemons": [_daemon(each) for each in report.daemons],
+        "daemons": [
+            {name: getattr(each, name) for name in _SHOWN} | {"jobs": sorted(each.jobs)} for each in report.daemons
+        ],
         **asdict(report.glance),
         "uncallable": report.uncallable,
         "results": None if report.backlog is None else asdict(report.backlog),
@@ -95,19 +100,7 @@ def _document(report: StatusReport, zone: ZoneInfo) -> dict[str, object]:
 
 
 _SHOWN: Final = ("host", "pid", "part", "version", "started_at", "seen_at")
-
-
-def _daemon(daemon: Daemon) -> dict[str, object]:
-    """Return a daemon for programs."""
-    return {name: getattr(daemon, name) for name in _SHOWN} | {"jobs": sorted(daemon.jobs)}
-
-
-def _asked(config: Config, own_id: str | None) -> DaemonReport | str:
-    """Return the status of our own daemon; or a sentence that says why it is unknown."""
-    daemon = ask(config.web)
-    if isinstance(daemon, DaemonReport) and daemon.database_id != own_id:
-        return another(config)
-    return daemon
+"""What programs see of each daemon, with its jobs."""
 
 
 def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
@@ -160,7 +153,7 @@ def resume(config: Config) -> None:
 
 def _set(config: Config, *, on: bool, reason: str | None) -> bool:
     with existing_database(config) as connection:
-        return transaction(connection, partial(set_pause, on=on, reason=reason, actor=actor()), SystemClock().now())
+        return write_now(connection, partial(set_pause, on=on, reason=reason, actor=actor()))
 
 
 @click.command()
@@ -182,16 +175,10 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
         say_if_paused(config, connection)
     rows, others, counts = found.rows, found.others, found.totals
     if form == "json":
-        totals = {word.value: counts[word] for word in Outcome}
-        print_json(
-            {
-                "totals": totals,
-                "reminders": [_columns(row) for row in rows],
-                "other_days": [_columns(row) for row in others],
-                "imports": [import_columns(record) for record in found.imports],
-            },
-            zone,
-        )
+        shown: dict[str, object] = {"totals": {word.value: counts[word] for word in Outcome}}
+        for name, some in (("reminders", rows), ("other_days", others)):
+            shown[name] = [{column: row[column] for column in COLUMNS} for row in some]
+        print_json(shown | {"imports": [import_columns(record) for record in found.imports]}, zone)
     elif form == "csv":
         sys.stdout.write(report_csv((*rows, *others), zone))
     else:
@@ -207,7 +194,3 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
             click.echo(f"{need} {'needs' if need == 1 else 'need'} a human" if need else "nobody needs a human")
         for record in found.imports:
             click.echo(f"imported {spoken(record.at, zone)}: {summary(record)}")
-
-
-def _columns(row: Row) -> dict[str, Value]:
-    return {name: row[name] for name in COLUMNS}

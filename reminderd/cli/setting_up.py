@@ -1,7 +1,7 @@
 """Check the configuration, what patients hear, or everything that the daemon depends on; print what to do about it."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from typing import Final
 
@@ -41,7 +41,7 @@ def doctor(config: Config, *, as_json: bool) -> None:
     findings = trio.run(diagnose, config, SystemClock())
     wrong, warnings = count(findings, Mark.WRONG), count(findings, Mark.WARNING)
     if as_json:
-        shown = [_document(finding) for finding in findings]
+        shown = [asdict(one) | {"text": _clean(one.text), "fix": _clean(one.fix)} for one in findings]
         print_json({"wrong": wrong, "warnings": warnings, "findings": shown}, config.calling.zone)
     else:
         width = max(len(finding.about) for finding in findings)
@@ -64,15 +64,6 @@ def _showable(line: str, encoding: str) -> str:
     except UnicodeEncodeError:
         return line.translate(_PLAIN).encode(encoding, errors="replace").decode(encoding)
     return line
-
-
-def _document(finding: Finding) -> dict[str, str]:
-    return {
-        "about": finding.about,
-        "mark": finding.mark,
-        "text": _clean(finding.text),
-        "fix": _clean(finding.fix),
-    }
 
 
 def _sum(findings: list[Finding]) -> str:
@@ -103,19 +94,16 @@ def check_config(config: Config, *, online: bool) -> None:
     if online and config.provider.kind == "sandbox":
         click.echo("online: not checked, as the sandbox runs inside the daemon")
     elif online:
-        found = _account_errors(config)
+        # Imported only here, as they are slow to load.
+        import trio  # noqa: PLC0415
+
+        from reminderd.providers.registry import account_errors  # noqa: PLC0415
+
+        patience = timedelta(seconds=config.provider.timeout_seconds)
+        found = trio.run(account_errors, config.provider.settings, patience)
         if found:
             fail("\n".join(f"online: {mistake}" for mistake in found))
         click.echo("online: the provider accepts our account")
-
-
-def _account_errors(config: Config) -> list[str]:
-    # Imported only here, as they are slow to load.
-    import trio  # noqa: PLC0415
-
-    from reminderd.providers.registry import account_errors  # noqa: PLC0415
-
-    return trio.run(account_errors, config.provider.settings, timedelta(seconds=config.provider.timeout_seconds))
 
 
 _AT: Final = time(16)
@@ -152,19 +140,7 @@ def preview_(
     except TemplateError as error:
         wrong([f"--{mistake}" for mistake in error.mistakes])
     if as_json:
-        print_json(_previews(config, shown), config.calling.zone)
-        return
-    for one in shown:
-        _print(one)
-    if not config.provider.settings.asks_what_to_say:
-        click.echo("note: the configured provider gets the message alone, and speaks it in its own way")
-
-
-def _previews(config: Config, shown: Sequence[Preview]) -> dict[str, object]:
-    """Return the same for programs."""
-    return {
-        "message_alone": not config.provider.settings.asks_what_to_say,
-        "languages": [
+        languages_shown = [
             {
                 "language": one.script.language,
                 "voice": one.script.voice or None,
@@ -172,8 +148,14 @@ def _previews(config: Config, shown: Sequence[Preview]) -> dict[str, object]:
                 "warnings": one.warnings,
             }
             for one in shown
-        ],
-    }
+        ]
+        is_alone = not config.provider.settings.asks_what_to_say
+        print_json({"message_alone": is_alone, "languages": languages_shown}, config.calling.zone)
+        return
+    for one in shown:
+        _print(one)
+    if not config.provider.settings.asks_what_to_say:
+        click.echo("note: the configured provider gets the message alone, and speaks it in its own way")
 
 
 def _appointment(config: Config, at: str | None) -> datetime:
