@@ -11,6 +11,7 @@ from attrs import define, evolve, field
 from quart import Response, request
 from werkzeug.exceptions import Forbidden, RequestEntityTooLarge
 
+from reminderd.config import codec_of
 from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
@@ -25,7 +26,6 @@ from reminderd.desk.sessions import Visitor, has_token
 from reminderd.desk.uploads import MOST_BYTES, BusyError, FileReading, Stage, TooManyFilesError, Upload
 from reminderd.imports.formats import profile_of
 from reminderd.imports.snapshot import Coverage
-from reminderd.validators import codec_of
 
 PATH: Final = "/import"
 
