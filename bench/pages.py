@@ -21,7 +21,7 @@ from reminderd.clock import SystemClock
 from reminderd.core.logins import Role
 from reminderd.core.model import Status
 from reminderd.databases import PostgresServer, SqliteFile, Target
-from reminderd.desk.sessions import COOKIE
+from reminderd.desk.login import COOKIE
 from reminderd.passwords import hash_password
 from reminderd.store.audit import acts_on
 from reminderd.store.connection import Connection, snapshot, transaction

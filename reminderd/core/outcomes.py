@@ -6,7 +6,7 @@ Nothing else in the program decides these.
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
-from typing import Final
+from typing import Final, Self
 
 from attrs import field, frozen
 
@@ -198,12 +198,9 @@ class Group(StrEnum):
 
 def group_of(word: Outcome) -> Group:
     """Return the group of an outcome."""
-    if word in NEED_A_HUMAN:
-        return Group.NEEDS_HUMAN
-    return _OPEN_GROUPS.get(word, Group.DONE)
+    open_groups = {Outcome.UNDER_WAY: Group.IN_CALL, Outcome.WAITING: Group.WAITING}
+    return Group.NEEDS_HUMAN if word in NEED_A_HUMAN else open_groups.get(word, Group.DONE)
 
-
-_OPEN_GROUPS: Final = {Outcome.UNDER_WAY: Group.IN_CALL, Outcome.WAITING: Group.WAITING}
 
 _BY_STATUS: Final = {
     Status.SCHEDULED: Outcome.WAITING,
@@ -214,11 +211,12 @@ _BY_STATUS: Final = {
     Status.EXPIRED: Outcome.EXPIRED,
     Status.CANCELLED: Outcome.CANCELLED,
 }
-_BY_RESPONSE: Final = {
+BY_RESPONSE: Final[Mapping[str | None, Outcome]] = {
     Response.CONFIRMED: Outcome.CONFIRMED,
     Response.CANCEL_REQUESTED: Outcome.WANTS_TO_CANCEL,
     Response.OPTED_OUT: Outcome.OPTED_OUT,
 }
+"""What the patient's answer makes of a call that was heard."""
 _BY_CODE: Final[Mapping[EndCode | None, Outcome]] = {
     EndCode.OPTED_OUT: Outcome.OPTED_OUT,
     EndCode.DONE_BY_STAFF: Outcome.DONE_BY_STAFF,
@@ -247,38 +245,36 @@ def outcome(
     """
     if status is Status.SCHEDULED and hold_code is HoldCode.NUMBER_CHANGED:
         return Outcome.NUMBER_CHANGED
-    if status is Status.CANCELLED and end_code in _BY_CODE:
-        return _BY_CODE[end_code]
     found = _BY_STATUS[status]
-    if status is Status.CALLED and response in set(Response):
-        found = _BY_RESPONSE[Response(response)]
+    if status is Status.CANCELLED:
+        found = _BY_CODE.get(end_code, found)
+    elif status is Status.CALLED:
+        found = BY_RESPONSE.get(response, found)
     return Outcome.DONE_BY_STAFF if is_done and found in NEED_A_HUMAN else found
 
 
 class Figure(StrEnum):
     """What has become of a reminder, as a clinic counts it; what staff have done since changes nothing."""
 
-    CONFIRMED = "confirmed"
-    REACHED = "reached"
-    CANCELLED = "asked to cancel"
-    NOT_REACHED = "not reached"
-    NOT_CALLED = "not called"
-    OPEN = "not over yet"
+    definition: Sentence
+    """What is counted."""
 
-    @property
-    def definition(self) -> Sentence:
-        """Return the sentence that says what is counted."""
-        return _DEFINITIONS[self]
+    CONFIRMED = "confirmed", Sentence("Somebody has heard the message, and confirmed by key.")
+    REACHED = "reached", Sentence("Somebody has heard the message, and has neither confirmed nor asked to cancel.")
+    CANCELLED = (
+        "asked to cancel",
+        Sentence("Somebody has heard the message, and asked by key to cancel the appointment."),
+    )
+    NOT_REACHED = "not reached", Sentence("No call has reached the patient, and none will be made.")
+    NOT_CALLED = "not called", Sentence("It was cancelled before a call had reached the patient.")
+    OPEN = "not over yet", Sentence("It waits for its call, or is in one.")
 
+    def __new__(cls, word: str, definition: Sentence) -> Self:
+        """Return a figure with its definition."""
+        member = str.__new__(cls, word)
+        member._value_, member.definition = word, definition
+        return member
 
-_DEFINITIONS: Final = {
-    Figure.CONFIRMED: Sentence("Somebody has heard the message, and confirmed by key."),
-    Figure.REACHED: Sentence("Somebody has heard the message, and has neither confirmed nor asked to cancel."),
-    Figure.CANCELLED: Sentence("Somebody has heard the message, and asked by key to cancel the appointment."),
-    Figure.NOT_REACHED: Sentence("No call has reached the patient, and none will be made."),
-    Figure.NOT_CALLED: Sentence("It was cancelled before a call had reached the patient."),
-    Figure.OPEN: Sentence("It waits for its call, or is in one."),
-}
 
 NEEDS_HUMAN_DEFINITION: Final = Sentence(
     "The patient was not reached or asked to cancel, or a new phone number is to be accepted; "
@@ -312,12 +308,11 @@ class Figures:
     @property
     def share_heard(self) -> float | None:
         """Return the share that somebody has heard; None: none is over."""
-        heard = sum(self[one] for one in _HEARD)
+        heard = self[Figure.CONFIRMED] + self[Figure.REACHED] + self[Figure.CANCELLED]
         over = heard + self[Figure.NOT_REACHED]
         return heard / over if over else None
 
 
-_HEARD: Final = (Figure.CONFIRMED, Figure.REACHED, Figure.CANCELLED)
 _FIGURES: Final = {
     Status.SCHEDULED: Figure.OPEN,
     Status.DIALING: Figure.OPEN,
@@ -327,11 +322,13 @@ _FIGURES: Final = {
     Status.EXPIRED: Figure.NOT_REACHED,
     Status.CANCELLED: Figure.NOT_CALLED,
 }
-_FIGURES_CALLED: Final = {Response.CONFIRMED: Figure.CONFIRMED, Response.CANCEL_REQUESTED: Figure.CANCELLED}
+_FIGURES_BY_RESPONSE: Final[Mapping[str | None, Figure]] = {
+    Response.CONFIRMED: Figure.CONFIRMED,
+    Response.CANCEL_REQUESTED: Figure.CANCELLED,
+}
 
 
 def figure_of(status: Status, response: str | None) -> Figure:
     """Return in which figure a reminder counts; a response counts once it is `called`, as in `outcome`."""
-    if status is Status.CALLED and response in set(Response):
-        return _FIGURES_CALLED.get(Response(response), Figure.REACHED)
-    return _FIGURES[status]
+    found = _FIGURES[status]
+    return _FIGURES_BY_RESPONSE.get(response, found) if status is Status.CALLED else found

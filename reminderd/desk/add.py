@@ -17,12 +17,13 @@ from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.script.languages import BUILT_IN
 from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
-from reminderd.desk.context import Desk
+from reminderd.desk.forms import SentForm, form
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.pages import PageRoute, SentForm, done, form, render
-from reminderd.desk.sessions import Visitor
+from reminderd.desk.page import PageRoute, done, render
+from reminderd.desk.state import Desk
 from reminderd.staff.adding import ForeseenOtherwiseError, add_as_shown, foresee
 from reminderd.store.intake import RefTakenError, Source
+from reminderd.store.users import Session
 
 APPOINTMENT_PATH: Final = "/add/appointment"
 REMINDER_PATH: Final = "/add/reminder"
@@ -84,32 +85,32 @@ _APPOINTMENT: Final = _AddKind(path=APPOINTMENT_PATH, fields=_OF_APPOINTMENT, te
 _REMINDER: Final = _AddKind(path=REMINDER_PATH, fields=_OF_REMINDER, template="add_reminder.html")
 
 
-async def show(desk: Desk, visitor: Visitor) -> Response:
+async def show(desk: Desk, visitor: Session) -> Response:
     """Show the form for what the clinic usually adds."""
     return await _form(desk, visitor, _APPOINTMENT if planning_of(desk.config).is_used else _REMINDER)
 
 
-async def show_appointment(desk: Desk, visitor: Visitor) -> Response:
+async def show_appointment(desk: Desk, visitor: Session) -> Response:
     """Show the form for an appointment."""
     return await _form(desk, visitor, _APPOINTMENT)
 
 
-async def show_reminder(desk: Desk, visitor: Visitor) -> Response:
+async def show_reminder(desk: Desk, visitor: Session) -> Response:
     """Show the form for a reminder."""
     return await _form(desk, visitor, _REMINDER)
 
 
-async def post_appointment(desk: Desk, visitor: Visitor) -> Response:
+async def post_appointment(desk: Desk, visitor: Session) -> Response:
     """Show what would become of an appointment, or add it as it was shown."""
     return await _post(desk, visitor, _APPOINTMENT)
 
 
-async def post_reminder(desk: Desk, visitor: Visitor) -> Response:
+async def post_reminder(desk: Desk, visitor: Session) -> Response:
     """Show what would become of a reminder, or add it as it was shown."""
     return await _post(desk, visitor, _REMINDER)
 
 
-async def _post(desk: Desk, visitor: Visitor, kind: _AddKind) -> Response:
+async def _post(desk: Desk, visitor: Session, kind: _AddKind) -> Response:
     typed = form()
     values = kind.values(typed)
     if typed.text("act") == "edit":
@@ -127,9 +128,9 @@ async def _post(desk: Desk, visitor: Visitor, kind: _AddKind) -> Response:
         return await _form(desk, visitor, kind, values, [f"ref: {_REF_TAKEN}"])
 
 
-async def _added(desk: Desk, visitor: Visitor, asked: Asked, seen: str) -> Response:
+async def _added(desk: Desk, visitor: Session, asked: Asked, seen: str) -> Response:
     """Add it if the outcome is still the one that was shown, and go on to its page."""
-    source = Source(actor=visitor.name)
+    source = Source(actor=visitor.user_name)
     add = partial(add_as_shown, request=asked, rules=desk.rules, mint=lambda: str(uuid4()), source=source, shown=seen)
     decision, rows = await desk.database.write(add)
     if isinstance(asked, ReminderRequest):
@@ -138,14 +139,14 @@ async def _added(desk: Desk, visitor: Visitor, asked: Asked, seen: str) -> Respo
         rows = [row for row in rows if row["status"] == Status.SCHEDULED]
         words = _ADDED_APPOINTMENT if rows else _ADDED_WITHOUT_CALLS
     words = {Intake.UNCHANGED: _IS_THERE, Intake.CHANGED: _CHANGED}.get(decision.intake, words)
-    path = f"/r/{desk.base.addresses.locked(str(rows[0]['id']))}" if rows else "/add"
-    return await done(desk, visitor, path, desk.catalog.gettext(words))
+    path = f"/r/{desk.addresses.locked(str(rows[0]['id']))}" if rows else "/add"
+    return await done(desk, visitor, path, words)
 
 
 async def _preview(
-    desk: Desk, visitor: Visitor, kind: _AddKind, values: Mapping[str, str], asked: Asked, words: str = ""
+    desk: Desk, visitor: Session, kind: _AddKind, values: Mapping[str, str], asked: Asked, words: str = ""
 ) -> Response:
-    source, now = Source(actor=visitor.name), desk.clock.now()
+    source, now = Source(actor=visitor.user_name), desk.clock.now()
     foreseen = await desk.read(partial(foresee, request=asked, rules=desk.rules, source=source, now=now))
     if foreseen.ref_taken_by is not None:
         return await _form(desk, visitor, kind, values, [f"ref: {_REF_TAKEN}"])
@@ -169,7 +170,7 @@ async def _preview(
 
 async def _form(
     desk: Desk,
-    visitor: Visitor,
+    visitor: Session,
     kind: _AddKind,
     values: Mapping[str, str] | None = None,
     mistakes: Sequence[str] = (),

@@ -17,10 +17,10 @@ from reminderd.core.script.preview import Passage, heard
 from reminderd.core.script.scripts import Script
 from reminderd.core.sentences import NotAllowedError, Sentence
 from reminderd.desk.catalog import N_
-from reminderd.desk.context import Desk
+from reminderd.desk.forms import form
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.pages import Freshness, PageRoute, done, form, freshness, next_freshness, render
-from reminderd.desk.sessions import Visitor
+from reminderd.desk.page import PageRoute, done, freshness, render, template_of
+from reminderd.desk.state import Desk
 from reminderd.desk.today import way_back
 from reminderd.engine.context import log_transition
 from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, perform, refusals, sight_of
@@ -32,6 +32,7 @@ from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import count_waiting
 from reminderd.store.queries import Value, messages_of_calls, reminder_with_id
+from reminderd.store.users import Session
 
 ONE_LOOK: Final = timedelta(minutes=10)
 """A record that stays open, or is opened again within this time, is one line in the audit."""
@@ -184,30 +185,21 @@ class Sight:
         return [(row, outcome_of(row)) for row in found if row["id"] != self.row["id"]]
 
 
-async def show(desk: Desk, visitor: Visitor, address: str) -> Response:
-    """Show a reminder."""
-    return await _shown(desk, visitor, address, "record.html", await freshness(desk))
-
-
-async def part(desk: Desk, visitor: Visitor, address: str) -> Response:
-    """Show it again, once something has changed."""
-    return await _shown(desk, visitor, address, "record_part.html", await next_freshness(desk, visitor))
-
-
-async def _shown(desk: Desk, visitor: Visitor, address: str, template: str, fresh: Freshness) -> Response:
+async def show(desk: Desk, visitor: Session, address: str) -> Response:
+    """Show a reminder; also again, once something has changed."""
+    fresh = await freshness(desk, visitor)
     sight = await _seen(desk, visitor, address)
-    asks = desk.config.provider.settings.asks_what_to_say
     return await render(
         desk,
         visitor,
-        template,
+        template_of("record"),
         fresh=fresh,
         address=address,
         sight=sight,
         row=sight.row,
         passages=() if sight.is_purged else _passages(desk, sight),
         voice_language=_script_of(desk, sight).language,
-        asks_what_to_say=asks,
+        asks_what_to_say=desk.config.provider.settings.asks_what_to_say,
         at_once=AT_ONCE,
     )
 
@@ -223,13 +215,13 @@ def _passages(desk: Desk, sight: Sight) -> tuple[Passage, ...]:
     return heard(_script_of(desk, sight), str(sight.row["message"]), leaves_voicemail=desk.rules.leave_voicemail)
 
 
-async def ask(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
+async def ask(desk: Desk, visitor: Session, address: str, act: str) -> Response:
     """Say what an act does, and ask whether to do it."""
     return await _asked(desk, visitor, address, _act_of(act))
 
 
 async def _asked(
-    desk: Desk, visitor: Visitor, address: str, act: StaffAct, *, note: str = "", error: str = ""
+    desk: Desk, visitor: Session, address: str, act: StaffAct, *, note: str = "", error: str = ""
 ) -> Response:
     sight = await _seen(desk, visitor, address)
     refusal = sight.refusals[act]
@@ -251,7 +243,7 @@ async def _asked(
     )
 
 
-async def do(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
+async def do(desk: Desk, visitor: Session, address: str, act: str) -> Response:
     """Do what was asked for, once, and go back to the list that it was asked for in, or show the reminder again."""
     asked_for, typed = _act_of(act), form()
     note = typed.text("note") or None
@@ -261,7 +253,7 @@ async def do(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
     asked = Asked(
         act=asked_for,
         reminder_id=_id_at(desk, address),
-        actor=visitor.name,
+        actor=visitor.user_name,
         note=note if asked_for is StaffAct.DONE else None,
         seen=typed.text("seen"),
     )
@@ -303,7 +295,7 @@ def _id_at(desk: Desk, address: str) -> str:
     return found
 
 
-async def _seen(desk: Desk, visitor: Visitor, address: str) -> Sight:
+async def _seen(desk: Desk, visitor: Session, address: str) -> Sight:
     """Return what a page shows of a reminder, after the audit has recorded who looks at it.
 
     Raises:
@@ -314,8 +306,8 @@ async def _seen(desk: Desk, visitor: Visitor, address: str) -> Sight:
     sight = await desk.read(partial(_read, desk=desk, reminder_id=reminder_id, now=now))
     if sight is None:
         raise NotFound
-    if not _has_looked(sight.record, visitor.name, now):
-        await desk.database.write(partial(audit, actor=visitor.name, act=_VIEW, reminder_id=reminder_id))
+    if not _has_looked(sight.record, visitor.user_name, now):
+        await desk.database.write(partial(audit, actor=visitor.user_name, act=_VIEW, reminder_id=reminder_id))
     return sight
 
 
@@ -340,7 +332,7 @@ def _has_looked(record: ReminderRecord, name: str, now: datetime) -> bool:
 
 ROUTES: Final = (
     PageRoute(method="GET", path="/r/<address>", view=show),
-    PageRoute(method="GET", path="/r/<address>/part", view=part, is_part=True),
+    PageRoute(method="GET", path="/r/<address>/part", view=show, is_part=True),
     PageRoute(method="GET", path="/r/<address>/<act>", view=ask),
     PageRoute(method="POST", path="/r/<address>/<act>", view=do),
 )

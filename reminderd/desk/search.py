@@ -22,9 +22,9 @@ from reminderd.core.requests import REF_LIMIT, is_name, normal_name
 from reminderd.core.schedule.dates import DAY, day_of, midnight
 from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import N_
-from reminderd.desk.context import Desk
-from reminderd.desk.pages import PageRoute, form, place_asked, render, sealed, sealed_place, see_other, unsealed
-from reminderd.desk.sessions import Visitor
+from reminderd.desk.forms import form
+from reminderd.desk.page import PageRoute, render, see_other
+from reminderd.desk.state import Desk
 from reminderd.staff.standing import outcome_of, standing_of
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
@@ -38,6 +38,7 @@ from reminderd.store.queries import (
     list_reminders,
     name_of,
 )
+from reminderd.store.users import Session
 
 PATH: Final = "/search"
 A_PAGE: Final = 50
@@ -94,12 +95,12 @@ class WrongSearchError(Exception):
         self.mistakes = mistakes
 
 
-async def show(desk: Desk, visitor: Visitor) -> Response:
+async def show(desk: Desk, visitor: Session) -> Response:
     """Show an empty form."""
     return await _shown(desk, visitor, SearchText())
 
 
-async def search(desk: Desk, visitor: Visitor) -> Response:
+async def search(desk: Desk, visitor: Session) -> Response:
     """Go on to what a search finds, or show what is wrong with it."""
     typed = form()
     text = SearchText(**{name: typed.text(name) for name in fields_dict(SearchText)})
@@ -109,25 +110,25 @@ async def search(desk: Desk, visitor: Visitor) -> Response:
         mistakes = {field: desk.catalog.sentence(what) for field, what in error.mistakes.items()}
         return await _shown(desk, visitor, text, mistakes=mistakes)
     asked = {name: one for name, one in asdict(text).items() if one}
-    return see_other(f"{_RESULTS}?search={sealed(desk, asked)}")
+    return see_other(f"{_RESULTS}?search={desk.addresses.sealed(asked)}")
 
 
-async def results(desk: Desk, visitor: Visitor) -> Response:
+async def results(desk: Desk, visitor: Session) -> Response:
     """Show a page of what a search finds, after the audit has recorded who searched."""
-    after = place_asked(desk)
+    after = desk.addresses.place_asked()
     try:
-        text = SearchText(**unsealed(desk, request.args.get("search", "")))
+        text = SearchText(**desk.addresses.unsealed(request.args.get("search", "")))
         asked = _read(desk, text)
     except (TypeError, WrongSearchError):  # of another page of ours; or what was "today" is wrong by now
         raise NotFound from None
-    await desk.database.write(partial(audit, actor=visitor.name, act="search"))
+    await desk.database.write(partial(audit, actor=visitor.user_name, act="search"))
     found = await desk.read(partial(find, search=asked, after=after))
     return await _shown(desk, visitor, text, found=found, is_first=after is None)
 
 
 async def _shown(
     desk: Desk,
-    visitor: Visitor,
+    visitor: Session,
     text: SearchText,
     *,
     mistakes: Mapping[str, str] = _NO_MISTAKES,
@@ -136,7 +137,7 @@ async def _shown(
 ) -> Response:
     following = None
     if found is not None and found.following is not None:
-        following = f"{_RESULTS}?search={request.args['search']}&after={sealed_place(desk, found.following)}"
+        following = f"{_RESULTS}?search={request.args['search']}&after={desk.addresses.sealed_place(found.following)}"
     return await render(
         desk,
         visitor,

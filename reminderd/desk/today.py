@@ -18,12 +18,12 @@ from reminderd.core.requests import NOTE_LIMIT
 from reminderd.core.schedule.dates import DAY, FIRST_YEAR, LAST_YEAR, midnight
 from reminderd.core.sentences import Part, Sentence
 from reminderd.desk.catalog import N_
-from reminderd.desk.context import Desk
-from reminderd.desk.pages import Freshness, PageRoute, freshness, next_freshness, place_asked, render, sealed_place
-from reminderd.desk.sessions import Visitor
-from reminderd.desk.timeline import timeline_of
+from reminderd.desk.charts import timeline_of
+from reminderd.desk.page import PageRoute, freshness, render, template_of
+from reminderd.desk.state import Desk
 from reminderd.staff.acts import sight_of
 from reminderd.store.day import MOST_COUNTED, Day, DayList, DayPage, Entry, LastCall, read_day, read_list
+from reminderd.store.users import Session
 
 _BACK: Final = re.compile(r"/(\?date=[\d-]{10})?|/day\?list=[a-z]+(&date=[\d-]{10})?(&after=[\w-]+)?", re.ASCII)
 _TODAY: Final = N_("Today")
@@ -96,41 +96,16 @@ def way_back(written: str) -> str | None:
     return written if _BACK.fullmatch(written) else None
 
 
-async def today(desk: Desk, visitor: Visitor) -> Response:
-    """Show today, or the day that was asked for."""
-    return await _shown(desk, visitor, "today.html", await freshness(desk))
-
-
-async def part(desk: Desk, visitor: Visitor) -> Response:
-    """Show the day again, once something has changed."""
-    return await _shown(desk, visitor, "today_part.html", await next_freshness(desk, visitor))
-
-
-async def one_list(desk: Desk, visitor: Visitor) -> Response:
-    """Show one list of a day, page by page."""
-    day = _day_asked(desk)
-    try:
-        which = DayList(request.args.get("list", ""))
-    except ValueError:
-        raise NotFound from None
-    after = place_asked(desk)
-    page = await desk.read(partial(read_list, which=which, day=day, after=after))
-    values = _around(desk, day)
-    list_url = values["list_url"]
-    values["back"] = list_url(which, "" if after is None else request.args["after"])
-    first = None if after is None else list_url(which)
-    found = _lines(desk, which, day, page)
-    return await render(desk, visitor, "day_list.html", which=which, found=found, first=first, **values)
-
-
-async def _shown(desk: Desk, visitor: Visitor, template: str, fresh: Freshness) -> Response:
+async def today(desk: Desk, visitor: Session) -> Response:
+    """Show today, or the day that was asked for; also again, once something has changed."""
+    fresh = await freshness(desk, visitor)
     day, now = _day_asked(desk), desk.clock.now()
     overview = await desk.read(partial(read_day, day=day))
     report = await desk.status()
     return await render(
         desk,
         visitor,
-        template,
+        template_of("today"),
         fresh=fresh,
         errors=errors(report),
         pauses=report.pauses,
@@ -140,6 +115,23 @@ async def _shown(desk: Desk, visitor: Visitor, template: str, fresh: Freshness) 
         timeline=timeline_of(overview.slots, day=day, now=now),
         **_around(desk, day),
     )
+
+
+async def one_list(desk: Desk, visitor: Session) -> Response:
+    """Show one list of a day, page by page."""
+    day = _day_asked(desk)
+    try:
+        which = DayList(request.args.get("list", ""))
+    except ValueError:
+        raise NotFound from None
+    after = desk.addresses.place_asked()
+    page = await desk.read(partial(read_list, which=which, day=day, after=after))
+    values = _around(desk, day)
+    list_url = values["list_url"]
+    values["back"] = list_url(which, "" if after is None else request.args["after"])
+    first = None if after is None else list_url(which)
+    found = _lines(desk, which, day, page)
+    return await render(desk, visitor, "day_list.html", which=which, found=found, first=first, **values)
 
 
 def _is_done(word: Outcome) -> bool:
@@ -194,7 +186,7 @@ def _lines(desk: Desk, which: DayList, day: Day, page: DayPage) -> dict[str, Any
     now, following = desk.clock.now(), page.following
     return {
         "lines": [_line(desk, entry, which, day, now) for entry in page.entries],
-        "following": None if following is None else sealed_place(desk, following),
+        "following": None if following is None else desk.addresses.sealed_place(following),
     }
 
 
@@ -202,7 +194,7 @@ def _line(desk: Desk, entry: Entry, which: DayList, day: Day, now: datetime) -> 
     at = _next_time(entry) if which is DayList.WAITING else entry.reminder.scheduled_at
     return Line(
         entry=entry,
-        address=desk.base.addresses.locked(entry.reminder.id),
+        address=desk.addresses.locked(entry.reminder.id),
         at=at,
         is_of_another_day=not day.since <= at < day.until,
         why=_why(entry, which, now),
@@ -280,6 +272,6 @@ def _of_call(call: LastCall | None) -> str:
 
 ROUTES: Final = (
     PageRoute(method="GET", path="/", view=today, nav=_TODAY),
-    PageRoute(method="GET", path="/today/part", view=part, is_part=True),
+    PageRoute(method="GET", path="/today/part", view=today, is_part=True),
     PageRoute(method="GET", path="/day", view=one_list),
 )

@@ -18,7 +18,6 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.schedule.dates import DAY, midnight
 from reminderd.core.sentences import Sentence
 from reminderd.core.tables.csv_rows import guarded
-from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.day import figures_by_day
 from reminderd.store.import_records import imports_between
@@ -220,11 +219,6 @@ def csv_text(
         table.writerow(columns)
     table.writerows([guarded(as_text(row[name])) for name in columns] for row in rows)
     return text.getvalue()
-
-
-def note_download(connection: Connection, now: datetime, *, actor: str, detail: str) -> None:
-    """Record that somebody has downloaded the report of some days."""
-    audit(connection, now, actor=actor, act="download", detail=detail)
 
 
 def _as_text(value: Value, zone: ZoneInfo) -> str:

@@ -37,7 +37,7 @@ from hypercorn.utils import parse_socket_addr
 from loguru import logger
 
 from reminderd.validators import shown_host
-from reminderd.web.arriving import ArrivingRequest
+from reminderd.web.bodies import ArrivingRequest
 
 GRACE: Final = timedelta(seconds=10)
 """How long a stop waits for requests in flight."""

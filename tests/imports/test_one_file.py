@@ -13,7 +13,7 @@ from reminderd.config import Config, load_config
 from reminderd.core.imports import UnreadableError
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.databases import Target
-from reminderd.desk.dry_runs import Checked, Done, check, take
+from reminderd.desk.uploads import Checked, Done, check, take
 from reminderd.imports.folder import Folder, import_dropped
 from reminderd.imports.formats import profile_of
 from reminderd.imports.one_file import FileImport, refusal_of

@@ -20,9 +20,9 @@ from reminderd.config.installation import DeskConfig
 from reminderd.config.schema import CallingConfig, ClinicConfig, numbering_of, rules_of
 from reminderd.core.logins import Role
 from reminderd.core.monitoring import DaemonReport
-from reminderd.desk.app import build_desk_app
-from reminderd.desk.context import Desk, DeskBase, open_desk
-from reminderd.desk.sessions import COOKIE
+from reminderd.desk.login import COOKIE
+from reminderd.desk.routing import build_desk_app
+from reminderd.desk.state import Desk, DeskBase, open_desk
 from reminderd.passwords import hash_password
 from reminderd.staff.obstacles import Examined
 from reminderd.store.connection import Connection

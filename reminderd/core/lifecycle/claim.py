@@ -21,7 +21,17 @@ from reminderd.core.lifecycle.states import (
     scheduled,
 )
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Level, LogLine, Transition, spoken_together
-from reminderd.core.model import MESSAGE_LIMIT, Call, CallState, Member, Reminder, Response, Status, digest, evolve
+from reminderd.core.model import (
+    MESSAGE_LIMIT,
+    RESPONSES,
+    Call,
+    CallState,
+    Member,
+    Reminder,
+    Status,
+    digest,
+    evolve,
+)
 from reminderd.core.outcomes import is_ours
 from reminderd.core.reasons import CANCELS, EndCode, HoldCode
 from reminderd.core.requests import next_open, unfit, zone_of
@@ -34,8 +44,6 @@ PLANNING_HOLD: Final = timedelta(seconds=1)
 """How long a reminder waits before it checks again whether its changed appointment was planned."""
 
 PROGRAM_ERROR_HOLD: Final = timedelta(hours=1)
-
-_RESPONSES: Final = frozenset(Response)
 
 
 @frozen
@@ -160,7 +168,7 @@ def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: dateti
 
 def _anew(reminder: Reminder) -> Reminder:
     """Return a reminder without the results of the calls that it has left: delays, tries, and the patient's answer."""
-    response = None if reminder.response in _RESPONSES else reminder.response
+    response = None if reminder.response in RESPONSES else reminder.response
     return evolve(reminder, tries=0, retry_at=None, response=response)
 
 

@@ -48,8 +48,8 @@ class Turn:
 
     transition: Transition
     reply: SpokenReply
-    message: str
-    """The message of the call's reminders."""
+    message: str = ""
+    """The message of the call's reminders, if it is spoken."""
     opts_out: bool = False
     """The number opts out; this must be recorded before anything is spoken."""
     answers: tuple[tuple[str, Response], ...] = ()
@@ -86,7 +86,7 @@ def _answered(ledger: Ledger, call: Call, language: str | None, rules: Rules, no
     wanted = _still_wanted(ledger, fetched, rules, now)
     after, lines = _not_needed(ledger, fetched, wanted, rules, now)
     if not wanted or who is Listener.FAX or not rules.leave_voicemail:  # a machine needs no apology
-        return Turn(transition=Transition(ledger=after, call=fetched, lines=lines), reply=HANG_UP, message="")
+        return Turn(transition=Transition(ledger=after, call=fetched, lines=lines), reply=HANG_UP)
     marked = [evolve(member, spoken=True, message_digest=digest(one.message, one.language)) for member, one in wanted]
     return Turn(
         transition=Transition(ledger=after.put(*marked), call=fetched, lines=lines),
@@ -107,7 +107,7 @@ def key_pressed(ledger: Ledger, call: Call, key: Key, *, rules: Rules, now: date
 def _pressed(ledger: Ledger, call: Call, key: Key, rules: Rules, now: datetime) -> Turn:
     match key.question, key.digits:
         case Question.VOICEMAIL, "":
-            return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP, message="")
+            return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP)
         case Question.VOICEMAIL, "9":
             return _opts_out_before_the_message(ledger, call, now)
         case Question.VOICEMAIL, _:
@@ -121,7 +121,7 @@ def _pressed(ledger: Ledger, call: Call, key: Key, rules: Rules, now: datetime) 
         case Question.MENU, "2":
             reply = SpokenReply(parts=(Prompt.CANCEL_QUESTION,), question=Question.CANCEL, repeats=key.repeats)
         case _, "" if key.is_over:
-            return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP, message="")
+            return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP)
         case _:
             reply = _repeated(key)
     after, lines = _settle_as_heard(ledger, call, now)
@@ -252,7 +252,6 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now:
     return Turn(
         transition=Transition(ledger=after.put(answered_call), call=answered_call, lines=tuple(lines)),
         reply=SpokenReply(parts=(part,)),
-        message="",
         opts_out=response is Response.OPTED_OUT,
         answers=tuple(answers),
     )
@@ -281,7 +280,6 @@ def _opts_out_before_the_message(ledger: Ledger, call: Call, now: datetime) -> T
     return Turn(
         transition=Transition(ledger=after, call=call, lines=tuple(lines)),
         reply=SpokenReply(parts=(Prompt.OPTED_OUT,)),
-        message="",
         opts_out=True,
         answers=tuple(answers),
     )

@@ -1,22 +1,19 @@
 """What people do by hand: cancel, accept a new number, call manually, have called again, restore a backup."""
 
 from datetime import datetime
-from typing import Final
 
 import attrs
 
 from reminderd.core.lifecycle.replan import done_for, number_accepted, why_void
 from reminderd.core.lifecycle.states import called_off, ended, lasting_hold, local
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition
-from reminderd.core.model import Call, CallState, Reminder, Response, Status, evolve
+from reminderd.core.model import RESPONSES, Call, CallState, Reminder, Status, evolve
 from reminderd.core.outcomes import NEED_A_HUMAN, outcome
 from reminderd.core.phone import is_e164
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import next_open, unfit
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError, Part, Sentence
-
-_RESPONSES: Final = frozenset(Response)
 
 
 def cancelled(
@@ -168,7 +165,7 @@ def restored(ledger: Ledger, *, restored_at: datetime, now: datetime) -> Transit
 def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:
     if ledger.was_heard(reminder, rules):
         raise NotAllowedError("the patient was reached: the message was heard in a call")
-    if reminder.response in _RESPONSES and not ledger.has_left(reminder):
+    if reminder.response in RESPONSES and not ledger.has_left(reminder):
         answer = Sentence(reminder.response.replace("_", " "))
         raise NotAllowedError("the patient was reached, and has answered: %(answer)s", {"answer": answer})
     alive = ledger.alive_at(reminder.phone_number)

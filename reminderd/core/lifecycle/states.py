@@ -253,7 +253,7 @@ def _missed(ledger: Ledger, member: Member, reminder: Reminder, call: Call, rule
     outcome = outcome_for(member, call) or CallOutcome.NOT_ANSWERED
     word = _how(outcome, call)
     if attempts >= rules.max_calls:
-        return ended(counted, Status.FAILED, EndCode(outcome.value), now, f"{word}, after {attempts} calls")
+        return ended(counted, Status.FAILED, EndCode[outcome.name], now, f"{word}, after {attempts} calls")
     at = now + rules.redial_delay(max(attempts, 1))
     opens = next_open(reminder, at, rules)
     if opens is None or opens >= limit_of(reminder, rules):

@@ -1,4 +1,4 @@
-"""What is drawn of a day."""
+"""What is drawn of a day, and the geometry of the plot."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from reminderd.core.outcomes import Group
-from reminderd.desk.timeline import HEIGHT, LEAST, Bar, Timeline, timeline_of
+from reminderd.core.outcomes import Figure, Figures, Group
+from reminderd.desk.charts import BOTTOM, COLUMN, HEIGHT, LEAST, LEFT, TOP, WIDTH, Bar, Timeline, plot_of, timeline_of
 from reminderd.store.day import Day, Slot
 from tests.support.builders import DAY, HOUR, MINUTE
 
@@ -51,7 +51,7 @@ def test_a_column_shows_what_needs_a_human_on_top_and_what_is_done_below() -> No
         Slot(TEN, Group.WAITING, 3),
     ).bars
     assert [bar.group for bar in bars] == [Group.DONE, Group.WAITING, Group.IN_CALL, Group.NEEDS_HUMAN]
-    assert bars[0].y + bars[0].height == HEIGHT
+    assert bars[0].y + bars[0].height == COLUMN
     for below, above in pairwise(bars):
         assert above.y + above.height == below.y
     assert bars[-1].y == 0, "the highest column has the whole height"
@@ -59,7 +59,7 @@ def test_a_column_shows_what_needs_a_human_on_top_and_what_is_done_below() -> No
 
 def test_a_column_for_few_is_low() -> None:
     (bar,) = drawn(Slot(TEN, Group.DONE, 3)).bars
-    assert bar.height == HEIGHT / 2
+    assert bar.height == COLUMN / 2
 
 
 def test_one_that_needs_a_human_is_seen_among_many_others() -> None:
@@ -84,8 +84,8 @@ def test_the_present_is_drawn_only_in_todays_day(day: Day, now: datetime, expect
 def test_at_most_twelve_hours_are_labelled_so_that_they_fit_on_a_phone() -> None:
     usual = drawn(Slot(TEN, Group.DONE, 1))
     whole = drawn(Slot(0, Group.DONE, 1), Slot(143, Group.DONE, 1))
-    assert [tick.is_labelled for tick in usual.ticks] == [True] * 10
-    assert [tick.at.hour for tick in whole.ticks if tick.is_labelled] == list(range(0, 24, 2))
+    assert [tick.is_labeled for tick in usual.ticks] == [True] * 10
+    assert [tick.at.hour for tick in whole.ticks if tick.is_labeled] == list(range(0, 24, 2))
 
 
 def test_the_table_has_the_same_numbers_by_the_hour() -> None:
@@ -109,3 +109,45 @@ def test_a_day_on_which_the_clocks_are_changed_has_the_hours_that_it_has(
     third = found.ticks[3 if hours == 25 else 2].at.astimezone(zone)
     assert third.hour == label
     assert max(bar.x + bar.width for bar in found.bars) <= 100
+
+
+QUIET = Figures()
+BUSY = Figures({Figure.CONFIRMED: 30, Figure.NOT_REACHED: 10})
+
+
+def test_the_parts_of_a_bar_stand_on_each_other_and_add_up() -> None:
+    plot = plot_of([QUIET, BUSY])
+    empty, bar = plot.bars
+    assert empty.segments == ()
+    lower, upper = bar.segments
+    assert (lower.figure, upper.figure) == (Figure.CONFIRMED, Figure.NOT_REACHED)
+    assert lower.y + lower.height == pytest.approx(HEIGHT - BOTTOM, abs=0.2)
+    assert upper.y + upper.height == pytest.approx(lower.y, abs=0.2)
+    assert lower.height == pytest.approx(3 * upper.height, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("most", "values"),
+    [
+        (0, [0, 1]),
+        (1, [0, 1]),
+        (5, [0, 1, 2, 3, 4, 5]),
+        (6, [0, 2, 4, 6]),
+        (40, [0, 10, 20, 30, 40]),
+        (401, [0, 100, 200, 300, 400, 500]),
+        (12_345, [0, 5_000, 10_000, 15_000]),
+    ],
+)
+def test_the_lines_across_have_round_numbers(most: int, values: list[int]) -> None:
+    plot = plot_of([Figures({Figure.REACHED: most})])
+    assert [tick.value for tick in plot.ticks] == values
+    assert plot.ticks[0].y == HEIGHT - BOTTOM
+    assert plot.ticks[-1].y == pytest.approx(TOP, abs=0.1)
+
+
+@pytest.mark.parametrize(("bars", "labeled"), [(1, 1), (7, 7), (31, 11), (366, 11)])
+def test_everything_is_inside_and_labels_have_room(bars: int, labeled: int) -> None:
+    plot = plot_of([BUSY] * bars)
+    segments = [segment for bar in plot.bars for segment in bar.segments]
+    assert all(one.x >= LEFT and one.x + one.width <= WIDTH and one.y >= TOP - 0.1 for one in segments)
+    assert sum(bar.is_labeled for bar in plot.bars) == labeled

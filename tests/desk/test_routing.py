@@ -7,8 +7,8 @@ import pytest
 from quart import Response
 
 from reminderd.core.logins import Role
-from reminderd.desk.app import ROUTES
-from reminderd.desk.pages import PageRoute
+from reminderd.desk.page import PageRoute
+from reminderd.desk.routing import ROUTES
 from reminderd.store.errors import StoreUnavailableError
 from tests.support.desk import desk_of
 
@@ -153,7 +153,7 @@ async def fail_with(error: Exception) -> Response:
 def only_page(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """Have a page that fails with an error."""
     route = PageRoute(method="GET", path="/", view=lambda _desk, _visitor: fail_with(error))
-    monkeypatch.setattr("reminderd.desk.app.ROUTES", (route,))
+    monkeypatch.setattr("reminderd.desk.routing.ROUTES", (route,))
 
 
 async def test_an_error_of_the_program_is_answered_without_its_details(

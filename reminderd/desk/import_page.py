@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from copy import copy
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -14,18 +14,22 @@ from werkzeug.exceptions import Forbidden, RequestEntityTooLarge
 from reminderd.config import codec_of
 from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.requests import ReminderRequest
-from reminderd.core.schedule.dates import DayOrder
+from reminderd.core.schedule.dates import DAY, DayOrder, midnight
+from reminderd.core.sentences import Sentence
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
-from reminderd.desk.context import Desk
-from reminderd.desk.dry_runs import MOST_SHOWN
-from reminderd.desk.pages import Freshness, PageRoute, done, form, render, see_other
-from reminderd.desk.receiving import receive_file
-from reminderd.desk.sessions import Visitor, has_token
-from reminderd.desk.uploads import MOST_BYTES, BusyError, FileReading, Stage, TooManyFilesError, Upload
+from reminderd.desk.forms import form, receive_file
+from reminderd.desk.login import has_token
+from reminderd.desk.page import Freshness, PageRoute, done, is_part, render, see_other, template_of
+from reminderd.desk.state import Desk
+from reminderd.desk.uploads import MOST_BYTES, MOST_SHOWN, BusyError, FileReading, Stage, TooManyFilesError, Upload
 from reminderd.imports.formats import profile_of
 from reminderd.imports.snapshot import Coverage
+<<<<<<< HEAD:reminderd/desk/importing.py
+=======
+from reminderd.store.users import Session
+>>>>>>> main:reminderd/desk/import_page.py
 
 PATH: Final = "/import"
 
@@ -70,23 +74,15 @@ class _WrongFormError(Exception):
         self.written = written
 
 
-async def show(desk: Desk, visitor: Visitor) -> Response:
+async def show(desk: Desk, visitor: Session) -> Response:
     """Show how far the file of this session is, or ask for one."""
-    found = desk.base.uploads.of(visitor.session.digest)
-    if found is None:
-        return await _ask(desk, visitor)
-    return await _shown(desk, visitor, found, "import.html")
+    found = desk.base.uploads.of(visitor.digest)
+    if found is not None:
+        return await _shown(desk, visitor, found)
+    return Response("", 204, headers={"HX-Redirect": PATH}) if is_part() else await _ask(desk, visitor)
 
 
-async def part(desk: Desk, visitor: Visitor) -> Response:
-    """Show the same again, in the page that shows it."""
-    found = desk.base.uploads.of(visitor.session.digest)
-    if found is None:
-        return Response("", 204, headers={"HX-Redirect": PATH})
-    return await _shown(desk, visitor, found, "import_part.html")
-
-
-async def upload(desk: Desk, visitor: Visitor) -> Response:
+async def upload(desk: Desk, visitor: Session) -> Response:
     """Receive a file, and check it in the background."""
     arriving = _Arriving(desk, visitor)
     if request.mimetype != "multipart/form-data":  # no form of ours
@@ -99,12 +95,13 @@ async def upload(desk: Desk, visitor: Visitor) -> Response:
         arriving.forget()
         limit = desk.catalog.number(MOST_BYTES // 1024**2)
         return await _ask(desk, visitor, {}, {"file": desk.catalog.gettext(_TOO_LARGE, limit=limit)}, status=413)
-    except (BusyError, TooManyFilesError) as error:
-        words = _BUSY if isinstance(error, BusyError) else _TOO_MANY
-        return await done(desk, visitor, PATH, desk.catalog.gettext(words), kind="error")
+    except BusyError:
+        return await done(desk, visitor, PATH, _BUSY, kind="error")
+    except TooManyFilesError:
+        return await done(desk, visitor, PATH, _TOO_MANY, kind="error")
     except OSError as error:
         arriving.forget()
-        words = desk.catalog.gettext(_NOT_STORED, reason=error.strerror or type(error).__name__)
+        words = Sentence(_NOT_STORED, {"reason": error.strerror or type(error).__name__})
         return await done(desk, visitor, PATH, words, kind="error")
     except BaseException:
         arriving.forget()
@@ -122,7 +119,7 @@ class _Arriving:
     """A file that is being received."""
 
     desk: Desk
-    visitor: Visitor
+    visitor: Session
     upload: Upload | None = field(default=None, init=False)
 
     async def begin(self, fields: Mapping[str, str], name: str) -> Path:
@@ -130,8 +127,8 @@ class _Arriving:
         if not has_token(self.visitor, fields.get("csrf", "")):
             raise Forbidden
         reading = _reading(fields, self.desk)
-        session = self.visitor.session.digest
-        self.upload = self.desk.base.uploads.begin(session, self.visitor.name, _shown_name(name), reading)
+        who = self.visitor
+        self.upload = self.desk.base.uploads.begin(who.digest, who.user_name, _shown_name(name), reading)
         return self.upload.path
 
     def forget(self) -> None:
@@ -140,32 +137,32 @@ class _Arriving:
             self.desk.base.uploads.forget(self.upload)
 
 
-async def take(desk: Desk, visitor: Visitor) -> Response:
+async def take(desk: Desk, visitor: Session) -> Response:
     """Import the file that was shown, in the background."""
-    found = desk.base.uploads.of(visitor.session.digest)
-    if found is None or found.stage in {Stage.REFUSED, Stage.DONE, Stage.FAILED}:
-        return await done(desk, visitor, PATH, desk.catalog.gettext(_DELETED), kind="error")
-    if form().text("shown") != _look(found):
-        return await done(desk, visitor, PATH, desk.catalog.gettext(_LOOK_AGAIN), kind="error")
+    found = desk.base.uploads.of(visitor.digest)
+    if found is None or found.stage.is_over:
+        return await done(desk, visitor, PATH, _DELETED, kind="error")
+    if form().text("shown") != found.look:
+        return await done(desk, visitor, PATH, _LOOK_AGAIN, kind="error")
     desk.base.uploads.take(found, desk.config)
     return see_other(PATH)
 
 
-async def discard(desk: Desk, visitor: Visitor) -> Response:
+async def discard(desk: Desk, visitor: Session) -> Response:
     """Delete the file; one that is being imported is stopped."""
-    found = desk.base.uploads.of(visitor.session.digest)
-    desk.base.uploads.discard(visitor.session.digest)
-    if found is None or found.stage in {Stage.REFUSED, Stage.DONE, Stage.FAILED}:
+    found = desk.base.uploads.of(visitor.digest)
+    desk.base.uploads.discard(visitor.digest)
+    if found is None or found.stage.is_over:
         return see_other(PATH)
     words = _STOPPING if found.stage is Stage.TAKING else _DISCARDED
-    return await done(desk, visitor, PATH, desk.catalog.gettext(words))
+    return await done(desk, visitor, PATH, words)
 
 
-async def rejected(desk: Desk, visitor: Visitor) -> Response:
+async def rejected(desk: Desk, visitor: Session) -> Response:
     """Answer with the rejected rows, each with its reason, as a table for a spreadsheet."""
-    found = desk.base.uploads.of(visitor.session.digest)
+    found = desk.base.uploads.of(visitor.digest)
     if found is None or found.stage.is_busy or not found.rejected_path.is_file():
-        return await done(desk, visitor, PATH, desk.catalog.gettext(_DELETED), kind="error")
+        return await done(desk, visitor, PATH, _DELETED, kind="error")
     headers = {"Content-Disposition": 'attachment; filename="rejected.csv"'}
     return Response(_pieces(found.rejected_path), content_type="text/csv; charset=utf-8", headers=headers)
 
@@ -178,7 +175,7 @@ async def _pieces(path: Path) -> AsyncIterator[bytes]:
 
 async def _ask(
     desk: Desk,
-    visitor: Visitor,
+    visitor: Session,
     written: Mapping[str, str] | None = None,
     mistakes: Mapping[str, str] | None = None,
     *,
@@ -212,7 +209,7 @@ def _profile_words(catalog: Catalog, name: str, days: int) -> str:
     )
 
 
-async def _shown(desk: Desk, visitor: Visitor, found: Upload, template: str) -> Response:
+async def _shown(desk: Desk, visitor: Session, found: Upload) -> Response:
     """Show how far a file is; while it is worked on, the page asks again every second."""
     catalog, found = desk.catalog, copy(found)  # it goes on while the page is rendered
     busy: dict[str, Any] = {}
@@ -222,9 +219,8 @@ async def _shown(desk: Desk, visitor: Visitor, found: Upload, template: str) -> 
     return await render(
         desk,
         visitor,
-        template,
+        template_of("import"),
         upload=found,
-        look=_look(found),
         progress=_counts(catalog, found.counts, found.rejected) if found.counts or found.rejected else "",
         words="" if result is None else _counts(catalog, result.counts, result.rejected),
         result=result,
@@ -248,11 +244,6 @@ def _row(row: tuple[int, Asked | Sequence[str]]) -> tuple[int, str, Asked | Sequ
     line, asked = row
     kinds = {ReminderRequest: "reminder", AppointmentRequest: "appointment", list: "rejected"}
     return line, kinds.get(type(asked), "cancellation"), asked
-
-
-def _look(found: Upload) -> str:
-    """Return what tells one dry run of one file, read in one way, from every other."""
-    return f"{found.mark}-{found.looks}"
 
 
 def _reading(fields: Mapping[str, str], desk: Desk) -> FileReading:
@@ -296,8 +287,7 @@ def _span(fields: Mapping[str, str], desk: Desk, mistakes: dict[str, str]) -> tu
     if first > last:
         mistakes["first"] = desk.catalog.gettext(_WRONG_DAYS)
         return None, None
-    after = last + timedelta(days=1)
-    return datetime.combine(first, time(), desk.zone), datetime.combine(after, time(), desk.zone)
+    return midnight(first, desk.zone), midnight(last + DAY, desk.zone)
 
 
 def _shown_name(name: str) -> str:
@@ -310,7 +300,7 @@ def _shown_name(name: str) -> str:
 
 ROUTES: Final = (
     PageRoute(method="GET", path=PATH, view=show, nav=N_("Import")),
-    PageRoute(method="GET", path=f"{PATH}/part", view=part, is_part=True),
+    PageRoute(method="GET", path=f"{PATH}/part", view=show, is_part=True),
     PageRoute(method="POST", path=PATH, view=upload, reads_form=False),
     PageRoute(method="POST", path=f"{PATH}/take", view=take),
     PageRoute(method="POST", path=f"{PATH}/discard", view=discard),

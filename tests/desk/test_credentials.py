@@ -15,7 +15,7 @@ from pyotp import TOTP
 from reminderd.core.logins import Role
 from reminderd.core.wrong_tokens import client_address
 from reminderd.databases import SqliteFile
-from reminderd.desk.log_ins import MOST_WAITING, Attempt, LogInRefused, LogIns, RefusalCode
+from reminderd.desk.credentials import MOST_WAITING, Attempt, LogInRefused, LogIns, RefusalCode
 from reminderd.passwords import hash_password, is_right
 from reminderd.store.database import Database, open_database, open_reader
 from reminderd.store.users import Secrets, add_user, digest_of, remove_user, session_of

@@ -1,7 +1,8 @@
 """Show what became of the reminders of a day, a week, a month or some days; also for paper and spreadsheets."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
+from enum import StrEnum
 from functools import partial
 from typing import Final
 from urllib.parse import urlencode
@@ -12,30 +13,51 @@ from quart import Response, request
 
 from reminderd.core.imports import in_short
 from reminderd.core.outcomes import NEED_A_HUMAN, NEEDS_HUMAN_DEFINITION, SHARE_DEFINITION, Figure, Figures
-from reminderd.core.schedule.dates import DAY, midnight
+from reminderd.core.schedule.dates import DAY, FIRST_YEAR, LAST_YEAR, midnight
 from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import N_
-from reminderd.desk.context import Desk
-from reminderd.desk.pages import PageRoute, render, see_other
-from reminderd.desk.periods import Kind, Part, Period, PeriodError, parts_of, read_period
-from reminderd.desk.plot import HEIGHT, LEFT, WIDTH, plot_of
-from reminderd.desk.sessions import Visitor
-from reminderd.staff.standing import Row, days_of, needing_human, note_download, report_csv, rows_of, undecided
+from reminderd.desk.charts import HEIGHT, LEFT, WIDTH, plot_of
+from reminderd.desk.page import PageRoute, render, see_other
+from reminderd.desk.state import Desk
+from reminderd.staff.standing import Row, days_of, needing_human, report_csv, rows_of, undecided
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.import_records import imports_between
+from reminderd.store.users import Session
 
 PATH: Final = "/report"
 
+MOST_DAYS: Final = 366
+"""Of a longer time, a page would take too long; `reminderd report` has no limit."""
 MOST_ROWS: Final = 100
 """Reminders in one page, unless all are asked for, as for paper: those that need a human are the first."""
 ALL: Final = 2_000
 """As many as a page has at most; the table for a spreadsheet has all."""
 MOST_IMPORTS: Final = 100
 
+_BY_DAY: Final = 45
+_BY_WEEK: Final = 190
+"""Up to so many days are plotted by day, by week; more by month."""
 _DAYS_OF_A_WEEK: Final = 7
 
 _BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
 """Without it, spreadsheets read letters like ü as two others."""
+
+NO_DATE: Final = N_("This is not a date. Write it like 2027-03-01.")
+NO_YEAR: Final = N_("This year can't be shown.")
+WRONG_ORDER: Final = N_("The last day is before the first one.")
+TOO_LONG: Final = N_("At most 366 days can be shown at once.")
+SPAN: Final = N_("%(first)s to %(last)s")
+
+
+class Kind(StrEnum):
+    """How a period is chosen. What it is called is a part of addresses."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    RANGE = "range"
+
 
 KINDS: Final = (
     (Kind.DAY, N_("a day")),
@@ -45,7 +67,57 @@ KINDS: Final = (
 )
 
 
-SPAN: Final = N_("%(first)s to %(last)s")
+@frozen(kw_only=True)
+class Period:
+    """Some days, both ends included."""
+
+    kind: Kind
+    first: date
+    last: date
+
+    @property
+    def days(self) -> int:
+        """Return how many days it has."""
+        return (self.last - self.first).days + 1
+
+    @property
+    def before(self) -> date:
+        """Return a day of the period before."""
+        return self.first - DAY
+
+    @property
+    def after(self) -> date:
+        """Return a day of the period after."""
+        return self.last + DAY
+
+    @property
+    def parts(self) -> Kind:
+        """Return what a bar of its plot is."""
+        return Kind.DAY if self.days <= _BY_DAY else Kind.WEEK if self.days <= _BY_WEEK else Kind.MONTH
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """Return what an address has of it."""
+        asked = {"of": self.kind.value, "date": self.first.isoformat()}
+        return asked | {"to": self.last.isoformat()} if self.kind is Kind.RANGE else asked
+
+
+class PeriodError(Exception):
+    """It can't be read; with the field of the form, and a text that the pages translate."""
+
+    def __init__(self, field: str, words: str) -> None:
+        super().__init__(words)
+        self.field = field
+        self.words = words
+
+
+@frozen(kw_only=True)
+class Part:
+    """One bar of a plot, and one row of its table."""
+
+    first: date
+    last: date
+    figures: Figures
 
 
 @frozen(kw_only=True)
@@ -59,7 +131,7 @@ class _FoundInPeriod:
     imports: list[tuple[datetime, Sentence]]
 
 
-async def report(desk: Desk, visitor: Visitor) -> Response:
+async def report(desk: Desk, visitor: Session) -> Response:
     """Show the report of a period."""
     errors: dict[str, str] = {}
     try:
@@ -77,7 +149,7 @@ async def report(desk: Desk, visitor: Visitor) -> Response:
         "report.html",
         status=400 if errors else 200,
         period=period,
-        asked=_as_written() if errors else {"to": ""} | _asked(period),
+        asked=_as_written() if errors else {"to": ""} | period.asked,
         errors=errors,
         span=_span(desk, period),
         kinds=[(kind.value, desk.catalog.gettext(words)) for kind, words in KINDS],
@@ -89,23 +161,23 @@ async def report(desk: Desk, visitor: Visitor) -> Response:
         size=(WIDTH, HEIGHT, LEFT),
         found=found,
         most=most,
-        whole=None if "all" in request.args else _address(PATH, **_asked(period), all=1),
+        whole=None if "all" in request.args else _address(**period.asked, all=1),
         needs_human_definition=NEEDS_HUMAN_DEFINITION,
         need_a_human=NEED_A_HUMAN,
         share_definition=SHARE_DEFINITION,
-        address=partial(_address, PATH),
-        csv=_address(f"{PATH}/csv", **_asked(period)),
+        address=_address,
+        csv=_address(f"{PATH}/csv", **period.asked),
     )
 
 
-async def as_csv(desk: Desk, visitor: Visitor) -> Response:
+async def as_csv(desk: Desk, visitor: Session) -> Response:
     """Send the same as a table for a spreadsheet, day by day; the audit records who took it."""
     try:
         period = _period(desk)
     except PeriodError:
-        return see_other(_address(PATH, **_as_written()))  # the page says what is wrong
+        return see_other(_address(**_as_written()))  # the page says what is wrong
     detail = f"{period.first} to {period.last}"
-    await desk.database.write(partial(note_download, actor=visitor.name, detail=detail))
+    await desk.database.write(partial(audit, actor=visitor.user_name, act="download", detail=detail))
     name = f"report-{period.first}.csv" if period.days == 1 else f"report-{period.first}-{period.last}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(_lines(desk, period), headers=headers, content_type="text/csv; charset=utf-8")
@@ -155,18 +227,12 @@ def _first_weekday(desk: Desk) -> int:
     return int(desk.catalog.locale.first_week_day)
 
 
-def _asked(period: Period) -> dict[str, str]:
-    """Return what an address has of a period."""
-    asked = {"of": period.kind.value, "date": period.first.isoformat()}
-    return asked | {"to": period.last.isoformat()} if period.kind is Kind.RANGE else asked
-
-
 def _as_written() -> dict[str, str]:
     """Return what the address of this request has of a period, right or wrong."""
     return {name: request.args.get(name, "") for name in ("of", "date", "to")}
 
 
-def _address(path: str, **asked: object) -> str:
+def _address(path: str = PATH, **asked: object) -> str:
     return f"{path}?{urlencode(asked)}"
 
 
@@ -190,6 +256,61 @@ def _label(desk: Desk, part: Part, period: Period) -> tuple[str, str]:
         return texts.month(part.first, is_short=True), texts.month(part.first)
     span = texts.gettext(SPAN, first=texts.short_day(part.first), last=texts.short_day(part.last))
     return texts.shortest_day(part.first), span
+
+
+def read_period(asked: Mapping[str, str], *, today: date, first_weekday: int) -> Period:
+    """Return the period that an address asks for.
+
+    Args:
+        asked: `of`, `date` and, of a range, `to`; all may be missing.
+        today: the clinic's.
+        first_weekday: on which day of the week a week begins, 0 for Monday.
+
+    Raises:
+        PeriodError: a date can't be read, or the period can't be shown.
+    """
+    kind = Kind(asked["of"]) if asked.get("of") in set(Kind) else Kind.DAY
+    first = last = _date("date", asked.get("date", ""), today)
+    match kind:
+        case Kind.WEEK:
+            first -= DAY * ((first.weekday() - first_weekday) % 7)
+            last = first + 6 * DAY
+        case Kind.MONTH:
+            first = first.replace(day=1)
+            last = (first + 31 * DAY).replace(day=1) - DAY
+        case Kind.RANGE:
+            last = _date("to", asked.get("to", ""), first)
+    period = Period(kind=kind, first=first, last=last)
+    if last < first:
+        raise PeriodError("to", WRONG_ORDER)
+    if period.days > MOST_DAYS:
+        raise PeriodError("to", TOO_LONG)
+    return period
+
+
+def _date(field: str, text: str, default: date) -> date:
+    if not text.strip():
+        return default
+    try:
+        found = date.fromisoformat(text.strip())
+    except ValueError:
+        raise PeriodError(field, NO_DATE) from None
+    # A week or a month may begin in the year before, and end in the one after.
+    if not FIRST_YEAR < found.year < LAST_YEAR:
+        raise PeriodError(field, NO_YEAR)
+    return found
+
+
+def parts_of(days: Sequence[tuple[date, Figures]], kind: Kind, *, first_weekday: int) -> list[Part]:
+    """Return the days, added up by week or by month; the first and the last part may be cut off."""
+    found: list[Part] = []
+    for day, figures in days:
+        begins = kind is Kind.DAY or (day.day == 1 if kind is Kind.MONTH else day.weekday() == first_weekday)
+        if begins or not found:
+            found.append(Part(first=day, last=day, figures=figures))
+        else:
+            found[-1] = Part(first=found[-1].first, last=day, figures=found[-1].figures + figures)
+    return found
 
 
 ROUTES: Final = (

@@ -1,15 +1,27 @@
-"""The Report page."""
+"""The Report page: which days an address asks for, what is shown of them, and in which parts they are plotted."""
 
 import csv
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reminderd.core.imports import FOLDER
+from reminderd.core.outcomes import Figure, Figures
+from reminderd.desk.report_page import (
+    NO_DATE,
+    NO_YEAR,
+    TOO_LONG,
+    WRONG_ORDER,
+    Kind,
+    PeriodError,
+    parts_of,
+    read_period,
+)
 from reminderd.store.import_records import begin_import
 from reminderd.store.rows import to_ms
 from tests.support.builders import NOW
@@ -19,7 +31,7 @@ from tests.support.rows import insert_row
 
 pytestmark = ON_EACH_ENGINE
 
-DAY = "2026-03-02"  # NOW's, which is 5 o'clock in New York
+MONDAY = "2026-03-02"  # NOW's, which is 5 o'clock in New York
 
 
 async def insert(server: DeskServer, name: str, **columns: Any) -> None:
@@ -60,7 +72,7 @@ async def test_a_day_has_its_figures_with_their_meaning_and_those_that_need_a_hu
 async def test_a_week_has_a_plot_and_the_same_numbers_in_a_table(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         await fill(server)
-        page = await server.browser.get(f"/report?of=week&date={DAY}")
+        page = await server.browser.get(f"/report?of=week&date={MONDAY}")
         drawing = page.root.one("svg", role="img")
         labeled_by = {one.attributes["id"] for one in drawing.all() if "id" in one.attributes}
         assert set(drawing.attributes["aria-labelledby"].split()) <= labeled_by
@@ -85,7 +97,7 @@ async def test_a_week_has_a_plot_and_the_same_numbers_in_a_table(tmp_path: Path)
 async def test_a_month_and_some_days_are_a_link_and_a_form_away(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         await fill(server)
-        month = await server.browser.get(f"/report?of=month&date={DAY}")
+        month = await server.browser.get(f"/report?of=month&date={MONDAY}")
         assert month.heading == "Report: March 2026"
         before = await server.browser.get(month.root.one(id="before").attributes["href"])
         assert before.heading == "Report: February 2026"
@@ -123,7 +135,7 @@ async def test_the_table_for_a_spreadsheet_has_all_days_and_no_formula_and_is_au
         await insert(server, "formula", ref="=1+1", scheduled_at=to_ms(NOW - timedelta(days=1)))
         late = {"scheduled_at": to_ms(NOW + timedelta(days=9)), "wake_at": to_ms(NOW + timedelta(days=9))}
         await insert(server, "undecided", hold_code="number_changed", **late)
-        page = await server.browser.get(f"/report?of=week&date={DAY}")
+        page = await server.browser.get(f"/report?of=week&date={MONDAY}")
         assert "Other days: accept the new phone number, or cancel" in page.text
         answer = await server.browser.raw("GET", page.root.one(id="csv").attributes["href"])
         audited = await server.rows("SELECT actor, detail FROM audit WHERE act = 'download'")
@@ -166,3 +178,64 @@ async def test_a_long_day_begins_with_a_hundred_and_shows_all_when_asked(tmp_pat
         whole = await server.browser.get(page.root.one(id="whole").attributes["href"])
         assert len(whole.root.one("table", aria_labelledby="reminders").all("tr")[1:]) == 102
         assert not whole.root.all(id="whole")
+
+
+TODAY = date(2026, 3, 4)  # a Wednesday
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "first_weekday", "first", "last"),
+    [
+        ({}, 0, TODAY, TODAY),
+        ({"of": "year", "date": "2026-02-01"}, 0, date(2026, 2, 1), date(2026, 2, 1)),
+        ({"of": "week"}, 0, date(2026, 3, 2), date(2026, 3, 8)),
+        ({"of": "week"}, 6, date(2026, 3, 1), date(2026, 3, 7)),
+        ({"of": "week", "date": "2026-03-01"}, 6, date(2026, 3, 1), date(2026, 3, 7)),
+        ({"of": "month", "date": "2028-02-29"}, 0, date(2028, 2, 1), date(2028, 2, 29)),
+        ({"of": "month", "date": "2026-12-31"}, 0, date(2026, 12, 1), date(2026, 12, 31)),
+        ({"of": "range", "date": "2026-03-01", "to": "2026-03-09"}, 0, date(2026, 3, 1), date(2026, 3, 9)),
+        ({"of": "range", "date": "2026-03-01"}, 0, date(2026, 3, 1), date(2026, 3, 1)),
+        ({"of": "day", "date": " 2026-03-01 ", "to": "nonsense"}, 0, date(2026, 3, 1), date(2026, 3, 1)),
+    ],
+)
+def test_a_period_has_whole_days(asked: dict[str, str], first_weekday: int, first: date, last: date) -> None:
+    period = read_period(asked, today=TODAY, first_weekday=first_weekday)
+    assert (period.first, period.last) == (first, last)
+    assert (period.before, period.after) == (first - DAY, last + DAY)
+
+
+@pytest.mark.parametrize(
+    ("asked", "field", "words"),
+    [
+        ({"date": "tomorrow"}, "date", NO_DATE),
+        ({"date": "2026-02-30"}, "date", NO_DATE),
+        ({"of": "month", "date": "9999-12-31"}, "date", NO_YEAR),
+        ({"of": "week", "date": "0001-01-01"}, "date", NO_YEAR),
+        ({"of": "range", "date": "2026-03-02", "to": "2026-03-01"}, "to", WRONG_ORDER),
+        ({"of": "range", "date": "2026-03-02", "to": "2027-03-03"}, "to", TOO_LONG),
+        ({"of": "range", "date": "2026-03-02", "to": "x"}, "to", NO_DATE),
+    ],
+)
+def test_what_can_not_be_shown_is_refused_with_its_field(asked: dict[str, str], field: str, words: str) -> None:
+    with pytest.raises(PeriodError) as refused:
+        read_period(asked, today=TODAY, first_weekday=0)
+    assert (refused.value.field, refused.value.words) == (field, words)
+
+
+@pytest.mark.parametrize(
+    ("to", "kind", "begins"),
+    [
+        ("2026-04-14", Kind.DAY, 42),
+        ("2026-04-30", Kind.WEEK, 9),
+        ("2026-12-31", Kind.MONTH, 10),
+    ],
+)
+def test_a_long_time_is_plotted_in_weeks_and_months_that_add_up(to: str, kind: Kind, begins: int) -> None:
+    period = read_period({"of": "range", "date": "2026-03-04", "to": to}, today=TODAY, first_weekday=0)
+    days = [(period.first + place * DAY, Figures({Figure.REACHED: 1}, 1)) for place in range(period.days)]
+    parts = parts_of(days, period.parts, first_weekday=0)
+    assert (period.parts, len(parts)) == (kind, begins)
+    assert (parts[0].first, parts[-1].last) == (period.first, period.last)
+    assert all(one.last + DAY == other.first for one, other in pairwise(parts))
+    assert sum(part.figures.total for part in parts) == period.days

@@ -11,24 +11,26 @@ from quart import Response, g, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from reminderd.desk import add, importing, login, opt_outs, record, report, search, system, today
+from reminderd.core.logins import Role
+from reminderd.desk import add, import_page, login, opt_out_page, record, report_page, search, system, today
 from reminderd.desk.catalog import N_
-from reminderd.desk.context import Desk
-from reminderd.desk.pages import REFRESHED, PageRoute, read_form, render, see_other
-from reminderd.desk.sessions import Visitor, has_token, is_from_elsewhere, visitor_of
-from reminderd.desk.static_files import file_response
+from reminderd.desk.forms import read_form
+from reminderd.desk.login import has_token, is_from_elsewhere, visitor_of
+from reminderd.desk.page import REFRESHED, PageRoute, render, see_other
+from reminderd.desk.state import Desk
+from reminderd.desk.templating import file_response
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.users import has_users
+from reminderd.store.users import Session, has_users
 from reminderd.web.bodies import RequestLimits, with_bounded_bodies
 
 ROUTES: Final[tuple[PageRoute, ...]] = (
     *today.ROUTES,
     *search.ROUTES,
     *add.ROUTES,
-    *importing.ROUTES,
+    *import_page.ROUTES,
     *record.ROUTES,
-    *opt_outs.ROUTES,
-    *report.ROUTES,
+    *opt_out_page.ROUTES,
+    *report_page.ROUTES,
     *system.ROUTES,
     *login.ROUTES,
 )
@@ -99,7 +101,7 @@ async def _answer(desk: Desk, route: PageRoute, **named: str) -> Response:
     visitor = await visitor_of(desk, is_in_use=not route.is_part and REFRESHED not in request.args)
     if visitor is None:
         return _to_log_in(route)
-    if not visitor.may(route.role):
+    if route.role is Role.ADMIN and visitor.role is not Role.ADMIN:
         return await _failure(desk, 403, desk.catalog.gettext(_NOT_ALLOWED), visitor)
     if route.method == "POST":
         if is_from_elsewhere():
@@ -148,7 +150,7 @@ async def _with_headers(response: Response) -> Response:
     return response
 
 
-async def _failure(desk: Desk, status: int, words: str = "", visitor: Visitor | None = None) -> Response:
+async def _failure(desk: Desk, status: int, words: str = "", visitor: Session | None = None) -> Response:
     text = words or desk.catalog.gettext(_FAILURES.get(status, _FAILURES[400]))
     return await render(desk, visitor, "failure.html", status=status, words=text, code=status)
 

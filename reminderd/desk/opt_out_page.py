@@ -12,15 +12,16 @@ from reminderd.core.logins import Role
 from reminderd.core.phone import existing_number
 from reminderd.core.requests import normal_name
 from reminderd.desk.catalog import N_
-from reminderd.desk.context import Desk
+from reminderd.desk.forms import form
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.pages import PageRoute, done, form, place_asked, render, sealed, sealed_place, see_other, unsealed
+from reminderd.desk.page import PageRoute, done, render, see_other
 from reminderd.desk.search import NOT_DIGITS, number_endings
-from reminderd.desk.sessions import Visitor
+from reminderd.desk.state import Desk
 from reminderd.engine.context import log_transition
 from reminderd.store.connection import Connection
 from reminderd.store.opt_outs import opt_in, opt_out, opted_out, page_of_opt_outs
 from reminderd.store.queries import ListPlace
+from reminderd.store.users import Session
 
 PATH: Final = "/opt-outs"
 
@@ -37,12 +38,12 @@ _NOT_LISTED: Final = N_("This number is not among the opt-outs.")
 _WRONG_SOURCE: Final = N_("expected at most 200 printable characters")
 
 
-async def show(desk: Desk, visitor: Visitor) -> Response:
+async def show(desk: Desk, visitor: Session) -> Response:
     """Show the numbers, all or those that were looked for."""
     return await _shown(desk, visitor)
 
 
-async def _shown(desk: Desk, visitor: Visitor, *, status: int = 200, **written: str) -> Response:
+async def _shown(desk: Desk, visitor: Session, *, status: int = 200, **written: str) -> Response:
     """Show the list under its forms.
 
     Args:
@@ -51,14 +52,14 @@ async def _shown(desk: Desk, visitor: Visitor, *, status: int = 200, **written: 
         status: of the answer.
         written: what was written into the forms, and what is wrong with it.
     """
-    ending = str(unsealed(desk, request.args["ending"])) if "ending" in request.args else None
-    after = place_asked(desk)
+    ending = str(desk.addresses.unsealed(request.args["ending"])) if "ending" in request.args else None
+    after = desk.addresses.place_asked()
     last = None if after is None else (after.at, after.id)
     page = await desk.read(partial(page_of_opt_outs, limit=_A_PAGE, after=last, ending=ending))
     following = None
     if page.after is not None:
-        looked_for = f"&ending={sealed(desk, ending)}" if ending else ""
-        following = f"{PATH}?after={sealed_place(desk, ListPlace(*page.after))}{looked_for}"
+        looked_for = f"&ending={desk.addresses.sealed(ending)}" if ending else ""
+        following = f"{PATH}?after={desk.addresses.sealed_place(ListPlace(*page.after))}{looked_for}"
     usual = {"number": "", "source": _STAFF, "digits": ending or "", "wrong_number": "", "wrong_source": ""}
     return await render(
         desk,
@@ -68,12 +69,12 @@ async def _shown(desk: Desk, visitor: Visitor, *, status: int = 200, **written: 
         rows=page.rows,
         ending=ending,
         following=following,
-        locked=desk.base.addresses.locked,
+        locked=desk.addresses.locked,
         **(usual | {"wrong_digits": ""} | written),
     )
 
 
-async def add(desk: Desk, visitor: Visitor) -> Response:
+async def add(desk: Desk, visitor: Session) -> Response:
     """Opt a number out, with the checks of `reminderd opt-out add`."""
     typed = form()
     written, source = typed.text("number"), normal_name(typed.text("source")) or _STAFF
@@ -90,7 +91,7 @@ async def add(desk: Desk, visitor: Visitor) -> Response:
 
     def write(connection: Connection, now: datetime) -> tuple[bool, tuple[Transition, ...]]:
         was_listed = opted_out(connection, number)
-        rules, actor = desk.rules, visitor.name
+        rules, actor = desk.rules, visitor.user_name
         return was_listed, opt_out(connection, now, phone_number=number, source=source, actor=actor, rules=rules)
 
     was_listed, cancelled = await desk.database.write(write)
@@ -104,7 +105,7 @@ async def add(desk: Desk, visitor: Visitor) -> Response:
     return await done(desk, visitor, PATH, words)
 
 
-async def find(desk: Desk, visitor: Visitor) -> Response:
+async def find(desk: Desk, visitor: Session) -> Response:
     """Look for the numbers that end in some digits; they stand in no URL as they are."""
     written = form().text("digits")
     if not written:
@@ -114,27 +115,27 @@ async def find(desk: Desk, visitor: Visitor) -> Response:
         wrong = desk.catalog.sentence(NOT_DIGITS)
         return await _shown(desk, visitor, status=400, digits=written, wrong_digits=wrong)
     found = [one for one in endings if (await desk.read(partial(page_of_opt_outs, limit=1, ending=one))).rows]
-    return see_other(f"{PATH}?ending={sealed(desk, [*found, *endings][0])}")
+    return see_other(f"{PATH}?ending={desk.addresses.sealed([*found, *endings][0])}")
 
 
-async def ask(desk: Desk, visitor: Visitor, address: str) -> Response:
+async def ask(desk: Desk, visitor: Session, address: str) -> Response:
     """Ask whether a number may really be called again."""
     number = _number_at(desk, address)
     if not await desk.read(partial(opted_out, phone_number=number)):
-        return await done(desk, visitor, PATH, desk.catalog.gettext(_NOT_LISTED), kind="info")
+        return await done(desk, visitor, PATH, _NOT_LISTED, kind="info")
     return await render(desk, visitor, "opt_out_back.html", number=number, address=address)
 
 
-async def take_back(desk: Desk, visitor: Visitor, address: str) -> Response:
+async def take_back(desk: Desk, visitor: Session, address: str) -> Response:
     """Allow calls to a number again."""
     number = _number_at(desk, address)
-    if not await desk.database.write(partial(opt_in, phone_number=number, actor=visitor.name)):
-        return await done(desk, visitor, PATH, desk.catalog.gettext(_NOT_LISTED), kind="info")
-    return await done(desk, visitor, PATH, desk.catalog.gettext(_TAKEN_BACK))
+    if not await desk.database.write(partial(opt_in, phone_number=number, actor=visitor.user_name)):
+        return await done(desk, visitor, PATH, _NOT_LISTED, kind="info")
+    return await done(desk, visitor, PATH, _TAKEN_BACK)
 
 
 def _number_at(desk: Desk, address: str) -> str:
-    found = desk.base.addresses.unlocked(address)
+    found = desk.addresses.unlocked(address)
     if found is None or not found.startswith("+"):
         raise NotFound
     return found

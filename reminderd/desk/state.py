@@ -19,7 +19,7 @@ from reminderd.core.rules import Rules
 from reminderd.core.wrong_tokens import Network, networks
 from reminderd.desk.addresses import Addresses
 from reminderd.desk.catalog import Catalog, catalog_of
-from reminderd.desk.log_ins import LogIns
+from reminderd.desk.credentials import LogIns
 from reminderd.desk.templating import environment_of
 from reminderd.desk.uploads import Uploads, open_uploads
 from reminderd.staff.obstacles import Examined
@@ -135,6 +135,11 @@ class Desk:
     @trusted.default
     def _trusted_proxies(self) -> tuple[Network, ...]:
         return networks(self.config.web.trusted_proxies)
+
+    @property
+    def addresses(self) -> Addresses:
+        """What encrypts the ids of records in URLs."""
+        return self.base.addresses
 
     @property
     def zone(self) -> ZoneInfo:

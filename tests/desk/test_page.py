@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from reminderd.desk import pages
+from reminderd.desk import page as pages
 from tests.support.desk import DeskServer, desk_of
 
 ADD = "INSERT INTO reminders (id, ref, phone_number, message, scheduled_at) VALUES (:id, :id, '+12025550100', 'm', :at)"

@@ -1,16 +1,18 @@
-"""Receive a form with a file in it: the file goes to the disk as it arrives, and is never in memory as a whole."""
+"""Receive what browsers send: a form, or one with a file in it, which goes to the disk as it arrives."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
 
 import trio
-from attrs import define, field
-from quart import request
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
+from attrs import define, field, frozen
+from quart import g, request
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout, ServiceUnavailable
 from werkzeug.sansio.multipart import NEED_DATA, Data, Epilogue, Event, Field, File, MultipartDecoder
 
-from reminderd.web.bodies import Body, IncompleteError, body_of
+from reminderd.web.bodies import Body, IncompleteError, NoMemoryLeftError, TooLargeError, body_of
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from trio._file_io import AsyncIOWrapper
 
 _MOST_OF_FIELDS: Final = 64 * 1024
+_MOST_FIELDS: Final = 2_000
+_SECONDS_OF_A_BODY: Final = 60.0
+_FORM: Final = "application/x-www-form-urlencoded"
 _MOST_PARTS: Final = 32
 _DROPPED_BYTES: Final = 512 * 1024 * 1024
 """So much of a file that is too large is read and dropped: a browser shows the answer only when it has sent all."""
@@ -28,8 +33,51 @@ Begin = Callable[[Mapping[str, str], str], Awaitable[Path]]
 """Takes the fields before the file, and the file's own name; returns where the file goes, or raises."""
 
 
+@frozen
+class SentForm:
+    """What a form brings."""
+
+    fields: MultiDict[str, str]
+
+    def text(self, name: str) -> str:
+        """Return what was written in a field, without the blanks around it; empty if nothing was."""
+        return self.fields.get(name, "").strip()
+
+
+async def read_form(most_bytes: int) -> SentForm:
+    """Return what the request's form brings; a body that is not a form brings nothing.
+
+    Raises:
+        HTTPException: it is too large, or did not arrive.
+    """
+    body = body_of(request.scope)
+    body.limit = most_bytes
+    try:
+        content = await body.read(_SECONDS_OF_A_BODY)
+    except TooLargeError:
+        raise RequestEntityTooLarge from None
+    except (trio.TooSlowError, IncompleteError):
+        raise RequestTimeout from None
+    except NoMemoryLeftError:
+        raise ServiceUnavailable from None
+    try:
+        text = content.decode() if request.mimetype == _FORM else ""
+        fields = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+    except ValueError:  # not UTF-8, or too many fields
+        raise BadRequest from None
+    if any("\0" in value for _, value in fields):  # nobody types it, and not every engine can store it
+        raise BadRequest
+    return SentForm(MultiDict(fields))
+
+
+def form() -> SentForm:
+    """Return what the form of this request brings; the token in it is checked already."""
+    found: SentForm = g.form
+    return found
+
+
 async def receive_file(most_bytes: int, begin: Begin) -> dict[str, str]:
-    """Receive a form whose last field is a file, and return its other fields.
+    """Receive a form whose last field is a file, which is never in memory as a whole; return its other fields.
 
     Args:
         most_bytes: the largest file.
@@ -47,13 +95,13 @@ async def receive_file(most_bytes: int, begin: Begin) -> dict[str, str]:
     if request.mimetype != "multipart/form-data" or not boundary:
         raise BadRequest
     decoder = MultipartDecoder(boundary.encode("latin-1", "replace"), _MOST_OF_FIELDS, max_parts=_MOST_PARTS)
-    form = _Form(most_bytes, begin)
+    received = _Received(most_bytes, begin)
     try:
         while not isinstance(event := await _next_event(decoder, body), Epilogue):
-            await form.take(event)
+            await received.take(event)
     finally:
-        await form.close()
-    return form.fields
+        await received.close()
+    return received.fields
 
 
 async def _next_event(decoder: MultipartDecoder, body: Body) -> Event:
@@ -70,7 +118,7 @@ async def _next_event(decoder: MultipartDecoder, body: Body) -> Event:
 
 
 @define
-class _Form:
+class _Received:
     """What has arrived of a form."""
 
     most_bytes: int
