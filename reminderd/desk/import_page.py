@@ -26,10 +26,7 @@ from reminderd.desk.state import Desk
 from reminderd.desk.uploads import MOST_BYTES, MOST_SHOWN, BusyError, FileReading, Stage, TooManyFilesError, Upload
 from reminderd.imports.formats import profile_of
 from reminderd.imports.snapshot import Coverage
-<<<<<<< HEAD:reminderd/desk/importing.py
-=======
 from reminderd.store.users import Session
->>>>>>> main:reminderd/desk/import_page.py
 
 PATH: Final = "/import"
 
