@@ -97,7 +97,7 @@ class Tally:
 
     def _warn(self, row: CsvRow, warnings: Sequence[str]) -> None:
         room = MOST_WARNINGS - len(self.warnings)
-        self.warnings += [f"{self.rejected.unit} {row.line}: warning: {warning}" for warning in warnings[:room]]
+        self.warnings += [f"{self.rejected.table.unit} {row.line}: warning: {warning}" for warning in warnings[:room]]
         self.more_warnings += len(warnings[room:])
 
     def __str__(self) -> str:
