@@ -11,6 +11,7 @@ from attrs import define, evolve, field
 from quart import Response, request
 from werkzeug.exceptions import Forbidden, RequestEntityTooLarge
 
+from reminderd.config import codec_of
 from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DAY, DayOrder, midnight
@@ -26,7 +27,6 @@ from reminderd.desk.uploads import MOST_BYTES, MOST_SHOWN, BusyError, FileReadin
 from reminderd.imports.formats import profile_of
 from reminderd.imports.snapshot import Coverage
 from reminderd.store.users import Session
-from reminderd.validators import codec_of
 
 PATH: Final = "/import"
 
