@@ -126,7 +126,7 @@ class Desk:
 
     @changes.default
     def _changes_until_the_stop(self) -> Pulse:
-        return Pulse(self.base.reader.data_version, self.stopping)
+        return Pulse(self.base.reader.commits.version, self.stopping)
 
     @templates.default
     def _templates_in_its_language(self) -> Environment:

@@ -79,7 +79,7 @@ class Poller:
                 try:
                     await self._check_clock()
                     await self._note_unanswered_requests()
-                    version = await self.context.database.data_version()
+                    version = await self.context.database.commits.version()
                     wakes = await self._next_wakes()
                     log_pause(before=self.memory.is_paused, now=wakes.paused)
                     self.memory.is_paused = wakes.paused
@@ -276,7 +276,7 @@ class Poller:
 
     async def _another_commit(self, version: int) -> None:
         with suppress(StoreUnavailableError):  # the loop's next turn sees it, too
-            while not await self.context.database.another_commit(version):
+            while not await self.context.database.commits.another(version):
                 self._beats()
 
     async def _sit_out(self, error: StoreUnavailableError) -> None:
