@@ -21,6 +21,7 @@ from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.settings import note_gap
 from reminderd.store.stats import Wakes, next_wakes
+from reminderd.store.threads import until_any
 
 _SHORTEST_WAIT: Final = 0.25
 """Seconds between two checks for commits of other connections."""
@@ -272,7 +273,7 @@ class Poller:
                 sleep = min(sleep, max((wakes.reminder - now).total_seconds(), held_for))
         self.memory.freed = trio.Event()
         with trio.move_on_after(max(sleep, 0)):
-            await first_of(self.memory.freed.wait, self.context.stopping.wait, partial(self._another_commit, version))
+            await until_any(self.memory.freed.wait, self.context.stopping.wait, partial(self._another_commit, version))
 
     async def _another_commit(self, version: int) -> None:
         with suppress(StoreUnavailableError):  # the loop's next turn sees it, too
@@ -295,15 +296,3 @@ class Poller:
 
 def _due(wake_at: datetime | None, now: datetime) -> bool:
     return wake_at is not None and wake_at <= now
-
-
-async def first_of(*waits: Callable[[], Awaitable[None]]) -> None:
-    """Return as soon as one of the waits is over; cancel the others."""
-
-    async def until_over(wait: Callable[[], Awaitable[None]]) -> None:
-        await wait()
-        nursery.cancel_scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        for wait in waits:
-            nursery.start_soon(until_over, wait)
