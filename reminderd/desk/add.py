@@ -104,7 +104,7 @@ async def add(desk: Desk, visitor: Session, *, kind: _AddKind) -> Response:
     try:
         return await _added(desk, visitor, asked, typed.text(_SEEN))
     except ForeseenOtherwiseError:
-        return await _preview(desk, visitor, kind, values, asked, words=desk.catalog.gettext(_OTHERWISE))
+        return await _preview(desk, visitor, kind, values, asked, words=_OTHERWISE)
     except RefTakenError:
         return await _form(desk, visitor, kind, values, [f"ref: {_REF_TAKEN}"])
 
