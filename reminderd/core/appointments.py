@@ -230,13 +230,7 @@ def decide_appointment(
 ) -> Decision:
     """Decide what a request does to the appointment that has its `ref` or id; the same for every way in.
 
-    Args:
-        request: what is asked for.
-        existing: the appointment that it names, or None.
-        rules: the clinic's rules.
-        now: the time.
-        opted_out: whether its number has opted out.
-        cancels_as: the code of the person or program that asks, which can book again what it has cancelled.
+    `cancels_as` is the code of the person or program that asks, which can book again what it has cancelled.
     """
     intake = _intake(request, existing, cancels_as)
     if intake is Intake.UNCHANGED and existing is not None:

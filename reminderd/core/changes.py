@@ -60,10 +60,8 @@ def read_cursor(text: str) -> Cursor:
 def check_cursor(cursor: Cursor, *, found: str | None, oldest: int | None) -> None:
     """Check that no change after the cursor is missing.
 
-    Args:
-        cursor: the reader's.
-        found: the id of the change with its number; None: there is none.
-        oldest: the number of the oldest change that is kept; None: there is no change at all.
+    `found` is the id of the change with its number (None: there is none), and `oldest` the number of the oldest change
+    that is kept (None: there is no change at all).
 
     Raises:
         CursorError: some may be missing, or the cursor is of another database.

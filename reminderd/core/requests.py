@@ -238,11 +238,7 @@ def _message_mistakes(message: str) -> list[str]:
 def read(field: str, text: str | None, reader: Callable[[str], T], found: list[str]) -> T | None:
     """Return what a field says; None if it has no text, or after its mistake was added to `found`.
 
-    Args:
-        field: its name.
-        text: as it was written.
-        reader: reads it, or raises ValueError with what is wrong, and what is expected.
-        found: all mistakes up to now.
+    `reader` raises ValueError with what is wrong, and what is expected.
     """
     if text is None:
         return None
@@ -294,11 +290,6 @@ def warnings_of(wanted: ReminderRequest, rules: Rules, *, opted_out: bool) -> It
     """Yield why the patient will not be called, as things stand, and what of the message should be looked at again.
 
     Each has what to do about it.
-
-    Args:
-        wanted: what is stored.
-        rules: the clinic's rules.
-        opted_out: whether its number has opted out.
     """
     if opted_out:
         yield "this number has opted out: it will not be called; tell the patient in another way"

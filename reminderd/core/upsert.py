@@ -123,13 +123,6 @@ def decide(
 
     One that says what is stored already changes nothing, whatever has become of its reminder. There is a warning if it
     will not be called, though its time is still to come.
-
-    Args:
-        request: what is asked for.
-        existing: the reminder that it names, or None.
-        rules: the clinic's rules.
-        now: the time.
-        opted_out: whether its number has opted out.
     """
     decided = _decide(request, existing, rules, now)
     if decided.intake is Intake.UNCHANGED and existing is not None:

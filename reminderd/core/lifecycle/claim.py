@@ -346,15 +346,8 @@ def _bundle_for(
 ) -> tuple[tuple[Reminder, ...], datetime | None]:
     """Return the reminders that one call speaks, in their order, and until when it waits for another; None: for none.
 
-    All are in one language, and none is ever spoken before its time.
-
-    Args:
-        ledger: contains all of them.
-        reminder: the one that starts the call, which may be called now.
-        ready: others of its number that may be called now.
-        early: others of its number that are due later.
-        rules: the clinic's rules.
-        now: the time of the transaction.
+    All are in one language, and none is ever spoken before its time. `ready` are the others of its number
+    that may be called now, `early` those that are due later.
     """
     if not rules.group_within:
         return (reminder,), None

@@ -116,13 +116,7 @@ def booked(
 ) -> tuple[Appointment, list[Reminder]]:
     """Plan the reminders of a new appointment that was read from a request: what `replanned` does without a history.
 
-    A file may book thousands of them at once.
-
-    Args:
-        appointment: no other program has written it.
-        ids: for its reminders, one for each call of the plan.
-        rules: the clinic's rules.
-        now: the time.
+    A file may book thousands of them at once. `ids` are for its reminders, one for each call of the plan.
     """
     wanted = _Wanted(appointment, *wanted_message(appointment, rules, is_checked=True), rules, now)
     calls = [(one, too_late_for(one, now)) for one in plan(appointment, rules)]
@@ -137,13 +131,7 @@ def replanned(
     """Plan the reminders of an appointment as it is now: keep those that are still right, cancel and add others.
 
     One that was called for its time is never called again, and no reminder is added whose time is over.
-
-    Args:
-        ledger: the appointment and all its reminders, with their calls.
-        appointment: as it is to be stored.
-        ids: for the reminders that are added, one for each call of the plan.
-        rules: the clinic's rules.
-        now: the time.
+    The ledger has all its reminders with their calls; `ids` are for those that are added, one for each planned call.
     """
     own = reminders_of(ledger, appointment)
     appointment = _with_answer(appointment, own)
