@@ -120,8 +120,16 @@ def read_appointment(text: AppointmentText, reading: Reading) -> AppointmentRequ
         language=language,
         **texts,
     )
+    wrong = []
+    if not reading.planning.of(request.type).before:
+        wrong = [f"at: {NO_CALLS_PLANNED}"]
+    else:
+        try:
+            message_of(request, reading.planning)
+        except TemplateError as error:
+            wrong = error.mistakes
     known = {mistake.partition(":")[0] for mistake in found}
-    found += [one for one in _plan_mistakes(request, reading.planning) if one.partition(":")[0] not in known]
+    found += [mistake for mistake in wrong if mistake.partition(":")[0] not in known]
     return found or request
 
 
@@ -134,16 +142,6 @@ def _name(field: str, text: str | None, found: list[str]) -> str | None:
         return name
     found.append(f"{field}: not a name; expected 1 to {REF_LIMIT} printable characters")
     return None
-
-
-def _plan_mistakes(request: AppointmentRequest, planning: Planning) -> list[str]:
-    if not planning.of(request.type).before:
-        return [f"at: {NO_CALLS_PLANNED}"]
-    try:
-        message_of(request, planning)
-    except TemplateError as error:
-        return error.mistakes
-    return []
 
 
 def message_of(appointment: AppointmentRequest | Appointment, planning: Planning) -> Message:

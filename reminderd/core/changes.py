@@ -8,8 +8,8 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.model import CallOutcome, Status
-from reminderd.core.outcomes import BY_RESPONSE, Outcome, as_spoken, outcome
-from reminderd.core.reasons import CANCELS, EndCode
+from reminderd.core.outcomes import BY_RESPONSE, Outcome, as_spoken, end_code_of, outcome
+from reminderd.core.reasons import EndCode
 from reminderd.core.sentences import Sentence
 
 _CURSOR: Final = re.compile(r"([1-9][0-9]{0,17})-([0-9a-f]{32})", re.ASCII)
@@ -144,10 +144,7 @@ class Change:
         """Return why it ended, as the daemon notes it once it has looked at what another program has written."""
         if self.kind is ChangeKind.APPOINTMENT or not Status(self.status).final:
             return None
-        code = self.end_code
-        is_cancelled_elsewhere = self.status == Status.CANCELLED and code not in CANCELS
-        if is_cancelled_elsewhere or (code is None and self.status != Status.CALLED):
-            code = EndCode.CANCELLED_ELSEWHERE
+        code = end_code_of(Status(self.status), self.end_code)
         return None if code is None else code.value
 
 

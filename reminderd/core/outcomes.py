@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from reminderd.core.answers import Listener, listener
 from reminderd.core.model import Call, CallOutcome, Member, Response, Status
-from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.reasons import CANCELS, EndCode, HoldCode
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import Sentence
 
@@ -238,6 +238,13 @@ def outcome(
     elif status is Status.CALLED:
         found = BY_RESPONSE.get(response, found)
     return Outcome.DONE_BY_STAFF if is_done and found in NEED_A_HUMAN else found
+
+
+def end_code_of(status: Status, code: EndCode | None) -> EndCode | None:
+    """Return why a final reminder ended; if another program ended it, the code is missing, or of another status."""
+    is_other = status is Status.CANCELLED and code not in CANCELS
+    is_elsewhere = is_other or (code is None and status is not Status.CALLED)
+    return EndCode.CANCELLED_ELSEWHERE if is_elsewhere else code
 
 
 class Figure(StrEnum):

@@ -278,12 +278,9 @@ def normal_name(name: str) -> str:
     """
     if name.isascii() and name.isprintable():
         return name.strip()
-    seen = "".join(" " if one.isspace() else one for one in name if not _is_unseen(one))
+    visible = (one for one in name if one not in _UNSEEN and unicodedata.category(one) != "Cf")
+    seen = "".join(" " if one.isspace() else one for one in visible)
     return unicodedata.normalize("NFC", seen).strip()
-
-
-def _is_unseen(character: str) -> bool:
-    return unicodedata.category(character) == "Cf" or character in _UNSEEN
 
 
 def warnings_of(wanted: ReminderRequest, rules: Rules, *, opted_out: bool) -> Iterator[str]:
