@@ -139,11 +139,7 @@ class _Found:
 
 
 def read(files: Sequence[tuple[str, Iterable[bytes]]], encoding: str | None) -> Table:
-    """Return the table of some files.
-
-    Args:
-        files: the lines of each, after its name in a folder, or an empty one.
-        encoding: of all of them; None: UTF-8, or UTF-16 where a file begins with its mark.
+    """Return the table of some files: the lines of each, after its name in a folder, or an empty one.
 
     Raises:
         UnreadableError: A file can't be read as a whole.

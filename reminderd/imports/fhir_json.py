@@ -67,10 +67,7 @@ def resources(
 ) -> Iterator[tuple[Json | str, str]]:
     """Yield every resource of a file with its `fullUrl`, which may be empty; or a mistake instead of one.
 
-    Args:
-        lines: of the file.
-        encoding: of it; None: UTF-8, or UTF-16 where it begins with its mark.
-        bundled: takes each Bundle.
+    Hand each Bundle to `bundled`. See `decoded` for the encoding.
 
     Raises:
         UnreadableError: The file can't be read as a whole.

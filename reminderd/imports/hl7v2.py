@@ -261,11 +261,7 @@ _PHONE_FIELDS: Final = {13: "home_phone", 14: "work_phone", 40: "phone"}
 
 
 def read(content: bytes, encoding: str | None) -> Table:
-    """Return the table of a file.
-
-    Args:
-        content: the file.
-        encoding: of all its messages; None: what MSH-18 says, or else ASCII or UTF-8.
+    """Return the table of a file. Without an encoding, its messages have that of MSH-18, or else ASCII or UTF-8.
 
     Raises:
         UnreadableError: It can't be read as a whole.
