@@ -68,9 +68,8 @@ class FileImport:
             OSError: It can't be read at all.
         """
         profile = self.profile
-        with opened(self.file, profile.headers, profile.encoding, form=profile.form) as table:
-            if not profile.last_line_end:
-                table = _never_cut(table)  # noqa: PLW2901
+        with opened(self.file, profile.headers, profile.encoding, form=profile.form) as whole:
+            table = whole if profile.last_line_end else _never_cut(whole)
             columns = profile.columns_of(table)
             found(table, columns)
             read = profile.reader_of(table, columns)
