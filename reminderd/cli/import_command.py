@@ -32,7 +32,7 @@ from reminderd.cli.common import (
 from reminderd.cli.lists import span_of
 from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config
+from reminderd.config import Config, codec_of
 from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.imports import MOST_CANCELLED, ImportStatus, UnreadableError, Waiting
 from reminderd.core.requests import ReminderRequest
@@ -48,7 +48,7 @@ from reminderd.imports.table import STDIN, Table
 from reminderd.logs.terminal import unguarded
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.opening import open_sync
-from reminderd.validators import codec_of, did_you_mean
+from reminderd.validators import did_you_mean
 
 INTERRUPTED: Final = 130
 

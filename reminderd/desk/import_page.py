@@ -11,10 +11,11 @@ from attrs import define, evolve, field
 from quart import Response, request
 from werkzeug.exceptions import Forbidden, RequestEntityTooLarge
 
+from reminderd.config import codec_of
 from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DAY, DayOrder, midnight
-from reminderd.core.sentences import Sentence
+from reminderd.core.sentences import Part, Sentence
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
@@ -26,7 +27,6 @@ from reminderd.desk.uploads import MOST_BYTES, MOST_SHOWN, BusyError, FileReadin
 from reminderd.imports.formats import profile_of
 from reminderd.imports.snapshot import Coverage
 from reminderd.store.users import Session
-from reminderd.validators import codec_of
 
 PATH: Final = "/import"
 
@@ -90,8 +90,8 @@ async def upload(desk: Desk, visitor: Session) -> Response:
         return await _ask(desk, visitor, error.written, error.mistakes)
     except RequestEntityTooLarge:
         arriving.forget()
-        limit = desk.catalog.number(MOST_BYTES // 1024**2)
-        return await _ask(desk, visitor, {}, {"file": desk.catalog.gettext(_TOO_LARGE, limit=limit)}, status=413)
+        too_large = Sentence(_TOO_LARGE, {"limit": MOST_BYTES // 1024**2})
+        return await _ask(desk, visitor, {}, {"file": too_large}, status=413)
     except BusyError:
         return await done(desk, visitor, PATH, _BUSY, kind="error")
     except TooManyFilesError:
@@ -106,7 +106,7 @@ async def upload(desk: Desk, visitor: Session) -> Response:
     if arriving.upload is None:
         if not has_token(visitor, fields.get("csrf", "")):
             raise Forbidden
-        return await _ask(desk, visitor, {}, {"file": desk.catalog.gettext(_NO_FILE)})
+        return await _ask(desk, visitor, {}, {"file": _NO_FILE})
     desk.base.uploads.check(arriving.upload, desk.config)
     return see_other(PATH)
 
@@ -174,7 +174,7 @@ async def _ask(
     desk: Desk,
     visitor: Session,
     written: Mapping[str, str] | None = None,
-    mistakes: Mapping[str, str] | None = None,
+    mistakes: Mapping[str, Part] | None = None,
     *,
     status: int = 422,
 ) -> Response:
@@ -186,8 +186,8 @@ async def _ask(
         visitor,
         "import_form.html",
         status=status if mistakes else 200,
-        values=dict.fromkeys(names, "") | dict(written or {}),
-        errors=dict.fromkeys(names, "") | dict(mistakes or {}),
+        values={**dict.fromkeys(names, ""), **(written or {})},
+        errors={**dict.fromkeys(names, ""), **(mistakes or {})},
         profiles=[(name, _profile_words(desk.catalog, name, one.snapshot_days)) for name, one in profiles.items()],
         encodings=[(name, name.upper()) for name in _ENCODINGS],
         limit=MOST_BYTES // 1024**2,
@@ -252,7 +252,7 @@ def _reading(fields: Mapping[str, str], desk: Desk) -> FileReading:
     mistakes: dict[str, str] = {}
     name = fields.get("profile", "")
     if name and name not in desk.config.import_.profiles:
-        raise _WrongFormError({"profile": desk.catalog.gettext(_UNKNOWN_PROFILE)}, fields)
+        raise _WrongFormError({"profile": _UNKNOWN_PROFILE}, fields)
     profile = profile_of(desk.config, name or None)
     encoding, dates = fields.get("encoding", ""), fields.get("dates", "")
     profile = evolve(
@@ -263,9 +263,9 @@ def _reading(fields: Mapping[str, str], desk: Desk) -> FileReading:
     start, end = _span(fields, desk, mistakes)
     is_snapshot = bool(fields.get("snapshot") or start or profile.snapshot_days)
     if is_snapshot and not name:
-        mistakes["snapshot"] = desk.catalog.gettext(_SNAPSHOT_NEEDS_PROFILE)
+        mistakes["snapshot"] = _SNAPSHOT_NEEDS_PROFILE
     elif is_snapshot and start is None and not profile.snapshot_days and not mistakes:
-        mistakes["first"] = desk.catalog.gettext(_SNAPSHOT_NEEDS_DAYS)
+        mistakes["first"] = _SNAPSHOT_NEEDS_DAYS
     if mistakes:
         raise _WrongFormError(mistakes, fields)
     coverage = Coverage(start=start, end=end, days=profile.snapshot_days) if is_snapshot else None
@@ -282,7 +282,7 @@ def _span(fields: Mapping[str, str], desk: Desk, mistakes: dict[str, str]) -> tu
     except ValueError:
         first, last = date.max, date.min
     if first > last:
-        mistakes["first"] = desk.catalog.gettext(_WRONG_DAYS)
+        mistakes["first"] = _WRONG_DAYS
         return None, None
     return midnight(first, desk.zone), midnight(last + DAY, desk.zone)
 

@@ -11,6 +11,7 @@ from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.logins import Role
 from reminderd.core.phone import existing_number
 from reminderd.core.requests import normal_name
+from reminderd.core.sentences import Part
 from reminderd.desk.catalog import N_
 from reminderd.desk.forms import form
 from reminderd.desk.mistakes import mistake_of
@@ -38,13 +39,8 @@ _NOT_LISTED: Final = N_("This number is not among the opt-outs.")
 _WRONG_SOURCE: Final = N_("expected at most 200 printable characters")
 
 
-async def show(desk: Desk, visitor: Session) -> Response:
-    """Show the numbers, all or those that were looked for."""
-    return await _shown(desk, visitor)
-
-
-async def _shown(desk: Desk, visitor: Session, *, status: int = 200, **written: str) -> Response:
-    """Show the list under its forms.
+async def show(desk: Desk, visitor: Session, *, status: int = 200, **written: Part) -> Response:
+    """Show the numbers, all or those that were looked for, under the forms.
 
     Args:
         desk: the pages' context.
@@ -85,9 +81,9 @@ async def add(desk: Desk, visitor: Session) -> Response:
     except ValueError as error:
         wrong["wrong_number"] = mistake_of(desk.catalog, str(error))
     if len(source) > _LONGEST_SOURCE or not source.isprintable():
-        wrong["wrong_source"] = desk.catalog.gettext(_WRONG_SOURCE)
+        wrong["wrong_source"] = _WRONG_SOURCE
     if wrong:
-        return await _shown(desk, visitor, status=400, number=written, source=source, **wrong)
+        return await show(desk, visitor, status=400, number=written, source=source, **wrong)
 
     def write(connection: Connection, now: datetime) -> tuple[bool, tuple[Transition, ...]]:
         was_listed = opted_out(connection, number)
@@ -112,8 +108,7 @@ async def find(desk: Desk, visitor: Session) -> Response:
         return see_other(PATH)
     endings = number_endings(written, desk.config.clinic.country)
     if not endings:
-        wrong = desk.catalog.sentence(NOT_DIGITS)
-        return await _shown(desk, visitor, status=400, digits=written, wrong_digits=wrong)
+        return await show(desk, visitor, status=400, digits=written, wrong_digits=NOT_DIGITS)
     found = [one for one in endings if (await desk.read(partial(page_of_opt_outs, limit=1, ending=one))).rows]
     return see_other(f"{PATH}?ending={desk.addresses.sealed([*found, *endings][0])}")
 

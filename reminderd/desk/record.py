@@ -51,8 +51,8 @@ class ActWords:
     confirm: str
     """The button that does it."""
     finished: str
-    refused: Sentence
-    """Without the reason, which is its `why`."""
+    refused: str
+    """With a place for the reason, its `why`."""
 
 
 WORDS: Final[Mapping[StaffAct, ActWords]] = {
@@ -62,7 +62,7 @@ WORDS: Final[Mapping[StaffAct, ActWords]] = {
         what=N_("The patient is called again, as soon as the calling hours and the limits allow it."),
         confirm=N_("Call again"),
         finished=N_("The patient will be called again."),
-        refused=Sentence(N_("Not called again: %(why)s.")),
+        refused=N_("Not called again: %(why)s."),
     ),
     StaffAct.DONE: ActWords(
         button=N_("I called the patient …"),
@@ -70,7 +70,7 @@ WORDS: Final[Mapping[StaffAct, ActWords]] = {
         what=N_("Nobody else has to call. A reminder that waits is cancelled, with the others of its appointment."),
         confirm=N_("Note it as done"),
         finished=N_("Noted: the patient was called by you."),
-        refused=Sentence(N_("Not noted: %(why)s.")),
+        refused=N_("Not noted: %(why)s."),
     ),
     StaffAct.ACCEPT: ActWords(
         button=N_("Accept the new number …"),
@@ -80,7 +80,7 @@ WORDS: Final[Mapping[StaffAct, ActWords]] = {
         ),
         confirm=N_("Accept this number"),
         finished=N_("The new number is accepted."),
-        refused=Sentence(N_("Not accepted: %(why)s.")),
+        refused=N_("Not accepted: %(why)s."),
     ),
     StaffAct.CANCEL: ActWords(
         button=N_("Cancel …"),
@@ -88,7 +88,7 @@ WORDS: Final[Mapping[StaffAct, ActWords]] = {
         what=N_("Nobody is called for it anymore. A phone that rings already may still be answered."),
         confirm=N_("Cancel the reminder"),
         finished=N_("Cancelled: the patient is no longer called for this reminder."),
-        refused=Sentence(N_("Not cancelled: %(why)s.")),
+        refused=N_("Not cancelled: %(why)s."),
     ),
     StaffAct.OPT_OUT: ActWords(
         button=N_("Opt out this number …"),
@@ -96,7 +96,7 @@ WORDS: Final[Mapping[StaffAct, ActWords]] = {
         what=N_("The number is never called again, for any reminder. Only an admin can take that back."),
         confirm=N_("Never call this number again"),
         finished=N_("Opted out: this number is never called again."),
-        refused=Sentence(N_("Not opted out: %(why)s.")),
+        refused=N_("Not opted out: %(why)s."),
     ),
 }
 """In the order in which they are offered."""
@@ -226,7 +226,7 @@ async def _asked(
     sight = await _seen(desk, visitor, address)
     refusal = sight.refusals[act]
     if refusal is not None:
-        return await done(desk, visitor, f"/r/{address}", _refused(desk, act, refusal), kind="error")
+        return await done(desk, visitor, f"/r/{address}", _refused(act, refusal), kind="error")
     return await render(
         desk,
         visitor,
@@ -263,17 +263,17 @@ async def do(desk: Desk, visitor: Session, address: str, act: str) -> Response:
     except UnknownReminderError:
         raise NotFound from None
     except SeenOtherwiseError:
-        return await done(desk, visitor, path, desk.catalog.gettext(_CHANGED), kind="error")
+        return await done(desk, visitor, path, _CHANGED, kind="error")
     except NotAllowedError as refusal:
-        return await done(desk, visitor, path, _refused(desk, asked_for, refusal), kind="error")
+        return await done(desk, visitor, path, _refused(asked_for, refusal), kind="error")
     for transition in changed:
         log_transition(transition)
     back = way_back(typed.text("back"))
-    return await done(desk, visitor, back or path, desk.catalog.gettext(WORDS[asked_for].finished))
+    return await done(desk, visitor, back or path, WORDS[asked_for].finished)
 
 
-def _refused(desk: Desk, act: StaffAct, refusal: NotAllowedError) -> str:
-    return desk.catalog.sentence(Sentence(WORDS[act].refused.text, {"why": refusal.sentence}))
+def _refused(act: StaffAct, refusal: NotAllowedError) -> Sentence:
+    return Sentence(WORDS[act].refused, {"why": refusal.sentence})
 
 
 def _act_of(name: str) -> StaffAct:
@@ -289,7 +289,7 @@ def _id_at(desk: Desk, address: str) -> str:
     Raises:
         NotFound: nothing was ever at it.
     """
-    found = desk.base.addresses.unlocked(address)
+    found = desk.addresses.unlocked(address)
     if found is None:
         raise NotFound
     return found

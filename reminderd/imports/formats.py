@@ -10,7 +10,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.config import Config, ProfileConfig, numbering_of, planning_of, templates_of
+from reminderd.config import Config, ProfileConfig, codec_of, numbering_of, planning_of, templates_of
 from reminderd.core.imports import UnreadableError
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading
@@ -21,7 +21,6 @@ from reminderd.core.tables.words import Standing, is_header, plain
 from reminderd.imports import spreadsheet
 from reminderd.imports.loop import ReadRow
 from reminderd.imports.table import LARGEST, Table, check_size, day_order_of, members, source
-from reminderd.validators import codec_of
 
 _ENDINGS: Final = {
     "ics": frozenset({".ics", ".ical", ".icalendar"}),

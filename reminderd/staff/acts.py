@@ -1,9 +1,9 @@
 """What staff do to one reminder: cancel it, accept its number, call again, note it as done, opt its number out."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
@@ -160,18 +160,23 @@ def refusals(
     reminder = ledger.reminders.get(reminder_id)
     if reminder is None:
         raise UnknownReminderError(reminder_id)
-    number, found = reminder.phone_number, dict[StaffAct, NotAllowedError | None]()
-    with _noted(found, StaffAct.CANCEL):
-        cancelled(ledger, reminder, EndCode.CANCELLED_BY_STAFF, now)
-    with _noted(found, StaffAct.ACCEPT):
-        accepted(ledger, reminder, now)
-    with _noted(found, StaffAct.CALL_AGAIN):
-        called_again(ledger, reminder, rules=rules, now=now)
-    with _noted(found, StaffAct.DONE):
-        done(ledger, reminder, now)
-    with _noted(found, StaffAct.OPT_OUT):
-        opt_out_allowed(number, is_listed=number in ledger.opted_out)
-    return found
+    is_listed = reminder.phone_number in ledger.opted_out
+    checks: dict[StaffAct, Callable[[], object]] = {
+        StaffAct.CANCEL: partial(cancelled, ledger, reminder, EndCode.CANCELLED_BY_STAFF, now),
+        StaffAct.ACCEPT: partial(accepted, ledger, reminder, now),
+        StaffAct.CALL_AGAIN: partial(called_again, ledger, reminder, rules=rules, now=now),
+        StaffAct.DONE: partial(done, ledger, reminder, now),
+        StaffAct.OPT_OUT: partial(opt_out_allowed, reminder.phone_number, is_listed=is_listed),
+    }
+    return {act: _refusal_of(check) for act, check in checks.items()}
+
+
+def _refusal_of(check: Callable[[], object]) -> NotAllowedError | None:
+    try:
+        check()
+    except NotAllowedError as error:
+        return error
+    return None
 
 
 def choices(
@@ -195,15 +200,6 @@ def choices(
     return [
         (row, refusals(connection, reminder_id=str(row["id"]), rules=rules, now=now)[act]) for row in found.reminders
     ]
-
-
-@contextmanager
-def _noted(found: dict[StaffAct, NotAllowedError | None], act: StaffAct) -> Iterator[None]:
-    found[act] = None
-    try:
-        yield
-    except NotAllowedError as error:
-        found[act] = error
 
 
 def _is_repeated(connection: Connection, now: datetime, asked: Asked) -> bool:

@@ -17,7 +17,7 @@ from reminderd.store.connection import Connection, snapshot
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.sqlite import engine as sqlite
 from reminderd.store.sqlite.opening import BUSY_TIMEOUT
-from reminderd.store.threads import Commits, Connections, OnThread, Runner
+from reminderd.store.threads import Commits, Connections, OnThread, Runner, while_running
 from reminderd.store.writer import OnSession, Writer
 
 T = TypeVar("T")
@@ -213,18 +213,8 @@ async def open_database(
     """
     async with _connected(target, busy_timeout, runner) as connections:
         writer = Writer(connections.writes, clock, waiting, committed, on_session)
-        failure: BaseException | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(writer.run)
-            try:
-                yield Database(
-                    target, connections.warnings, writer, SharedReads(connections.reads), connections.commits
-                )
-            except BaseException as error:  # noqa: BLE001 - raised again outside the nursery, which would make it a group
-                failure = error
-            writer.close()
-        if failure is not None:
-            raise failure
+        async with while_running(writer.run, end=writer.close):
+            yield Database(target, connections.warnings, writer, SharedReads(connections.reads), connections.commits)
 
 
 def _connected(

@@ -56,15 +56,8 @@ def opt_out(
 ) -> tuple[Transition, ...]:
     """Record that this number has opted out, cancel all its `scheduled` reminders at once, and return them.
 
-    The last look before a request stops a reminder that is already claimed.
-
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        phone_number: in its stored format.
-        source: how we know. The first one is kept.
-        actor: who recorded it, for the audit.
-        rules: the clinic's rules.
+    The last look before a request stops a reminder that is already claimed. `source` is how we know; the first one is
+    kept. The number is in its stored format.
     """
     rows = connection.execute(_WAITING + connection.for_update, {"number": phone_number}).fetchall()
     waiting = [REMINDERS.read(row) for row in rows]
@@ -116,13 +109,9 @@ class OptOutPage:
 def page_of_opt_outs(
     connection: Connection, *, limit: int, after: tuple[datetime, str] | None = None, ending: str | None = None
 ) -> OptOutPage:
-    """Return a page of `opt_outs`, newest first.
+    """Return the page of `opt_outs` after another one, or the first, newest first.
 
-    Args:
-        connection: in a transaction.
-        limit: at most this many.
-        after: where the page before ends; None: from the newest.
-        ending: at least `LEAST_DIGITS` digits, with which the number ends; None: any.
+    With `ending`, at least `LEAST_DIGITS` digits, only numbers that end so.
     """
     conditions, parameters = ["TRUE"], dict[str, str | int]()
     if ending is not None:

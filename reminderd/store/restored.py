@@ -101,15 +101,10 @@ def hold_after(
 def check_history(
     connection: Connection, now: datetime, *, rules: Rules, failover_is_lossless: bool
 ) -> Callable[[], None] | None:
-    """Do `hold_restored` if the server may have forgotten calls, as its history shows.
+    """Do `hold_restored` if the server may have forgotten calls, as its history shows (see `why_restored`).
 
-    Return what logs that after the commit; None: there is nothing to log.
-
-    Args:
-        connection: in the first transaction of a session on the server.
-        now: the time of the transaction.
-        rules: the clinic's rules.
-        failover_is_lossless: see `why_restored`.
+    It runs in the first transaction of each session on the server. Return what logs that after the commit; None: there
+    is nothing to log.
     """
     known, found = read_identity(setting(connection, SERVER)), connection.identity
     if found is None:

@@ -189,11 +189,8 @@ def note_gap(connection: Connection, now: datetime) -> None:
 def follow_address(connection: Connection, _now: datetime, *, address: str) -> None:
     """Record the address that calls are placed with from now on; of another one nothing is known yet.
 
-    Only a digest of it is kept: an address may contain a password.
-
-    Args:
-        connection: in a write transaction.
-        address: `[web].public_base_url`; empty if the provider does not ask what to say.
+    It is `[web].public_base_url`, or empty if the provider does not ask what to say. Only a digest of it is kept: an
+    address may contain a password.
     """
     known = sha256(address.encode(errors="surrogatepass")).hexdigest()
     if setting(connection, "public_address") == known:

@@ -4,7 +4,8 @@ A connection's calls run one at a time. One that has begun is never abandoned: t
 is cancelled.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -87,3 +88,28 @@ async def _on_thread(call: Callable[[], T]) -> T:
     trio.lowlevel.start_thread_soon(call, deliver)
     result: T = await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
     return result
+
+
+@asynccontextmanager
+async def while_running(
+    task: Callable[[], Awaitable[object]], *, end: Callable[[], None] | None = None
+) -> AsyncIterator[None]:
+    """Run a task while the block runs. An exception of the block is raised as it is, not in a group.
+
+    Args:
+        task: what to run.
+        end: called after the block, to have the task end by itself; None: it is cancelled.
+    """
+    failure: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(task)
+        try:
+            yield
+        except BaseException as error:  # noqa: BLE001 - raised again outside the nursery, which would make it a group
+            failure = error
+        if end is None:
+            nursery.cancel_scope.cancel()
+        else:
+            end()
+    if failure is not None:
+        raise failure
