@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import trio
@@ -206,7 +205,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         examined=examined,
         poller=Poller(context=context, interval=interval, mint=mint) if dials else None,
         app=app,
-        metrics_app=_metrics_app(look) if config.metrics.port else None,
+        metrics_app=build_metrics_app(look.scrape) if config.metrics.port else None,
         desk_app=None if daemon.desk is None else _desk_app(config, context, daemon.desk, look, examined),
         side_jobs=tuple(side_jobs(config, context, feed)) if dials else (),
     )
@@ -226,13 +225,6 @@ def api_of(config: Config, *, database: Database, rules: Rules, feed: Feed) -> A
         feed=feed,
         log=log_transition,
     )
-
-
-def _metrics_app(look: Watch) -> QuartTrio:
-    """Return the page for Prometheus."""
-    from reminderd.daemon.scrape import scrape  # noqa: PLC0415 - its library is loaded only if it is used
-
-    return build_metrics_app(partial(scrape, look))
 
 
 def _desk_app(config: Config, context: Context, base: "DeskBase", look: Watch, examined: Examined) -> QuartTrio:
