@@ -148,11 +148,7 @@ def choices(default: tuple[T, ...], *words: T) -> tuple[T, ...]:
     def error(values: tuple[T, ...]) -> str | None:
         if not values:
             return "is empty"
-        for place, value in enumerate(values, start=1):
-            found = validators.word_error(value, words)
-            if found is not None:
-                return f"entry {place} {found}"
-        return None
+        return validators.entry_error(values, lambda value: validators.word_error(value, words))
 
     return key(default, f"a list of some of {listed(words)}", error)
 

@@ -13,6 +13,7 @@ from reminderd.config.installation import (
     ProfileConfig,
     RetentionConfig,
     WebConfig,
+    codec_of,
 )
 from reminderd.config.load import FILE_NAME, Changes, ConfigError, changes, load_config, origin
 from reminderd.config.schema import (
@@ -68,6 +69,7 @@ __all__ = [
     "WebConfig",
     "WorkerConfig",
     "changes",
+    "codec_of",
     "config_warnings",
     "daily_at",
     "expected_of",

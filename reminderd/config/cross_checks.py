@@ -67,7 +67,8 @@ def _place(config: Config) -> Iterator[CheckError]:
 
 
 def _hours(config: Config) -> Iterator[CheckError]:
-    calling, limits, templates = config.calling, config.limits, tuple(config.messages.all_templates)
+    calling, limits, messages = config.calling, config.limits, config.messages
+    templates = [text for one in (messages, *messages.languages.values()) for text in one.templates.values()]
     if calling.start == calling.end:
         expected = 'expected another time, or start = "00:00" and end = "24:00" for the whole day'
         yield (("calling", "end"), ("calling", "start")), f"is the same as start; {expected}"

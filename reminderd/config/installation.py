@@ -3,8 +3,11 @@
 The database, the ports, the folders, who is told what, and the log. None of it changes when patients are called.
 """
 
+import codecs
 import os
+import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
@@ -12,7 +15,8 @@ from typing import Final, Literal
 from attrs import field, frozen
 
 from reminderd import databases, validators
-from reminderd.core.tables.columns import FIELDS
+from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE
+from reminderd.core.tables.words import Standing, plain
 from reminderd.databases import SqliteFile, Target
 from reminderd.keys import (
     DERIVED,
@@ -125,6 +129,65 @@ class ApiConfig:
     token_file: str = file_path()
 
 
+ENCODINGS: Final = frozenset(
+    {"utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp850", "cp852", "mac-roman", "mac-latin2"}
+    | {f"cp125{number}" for number in range(9)}
+    | {f"iso8859-{number}" for number in (*range(1, 12), *range(13, 17))}
+)
+"""The encodings that a table may have, by Python's names: those that practice software and spreadsheets write."""
+
+
+def codec_of(name: str) -> str:
+    """Return Python's name of an encoding in which a table may be.
+
+    Raises:
+        ValueError: The message says what is expected.
+    """
+    try:
+        codec = codecs.lookup(name).name
+    except LookupError:
+        codec = ""
+    if codec not in ENCODINGS:
+        raise ValueError("is unknown; expected a name like utf-8, windows-1252 or iso-8859-2")
+    return codec
+
+
+def _encoding_error(name: str) -> str | None:
+    """Reject what `codec_of` rejects, with what it expects; "" is accepted."""
+    if name:
+        codec_of(name)
+    return None
+
+
+def _pattern_error(text: str) -> str | None:
+    """Reject what is no pattern for the names of files."""
+    if not text.strip():
+        return "is empty"
+    return "contains a slash or a control character" if "/" in text or not text.isprintable() else None
+
+
+def _headers_error(columns: Mapping[str, str]) -> str | None:
+    """Reject headers for what is no field of a table, and no header for a field that every table has."""
+    for place, (column, header) in enumerate(columns.items(), start=1):
+        if column not in FIELDS:
+            return f"entry {place} is for an unknown column{validators.did_you_mean(column, FIELDS)}"
+        if not header.strip() and column not in MAY_BE_NONE:
+            return f"the header for {column} is empty"
+    return None
+
+
+def _status_words_error(words: Mapping[str, str]) -> str | None:
+    """Reject words of a status without a meaning, and words that are the same without case and punctuation."""
+    seen: set[str] = set()
+    for place, (word, meaning) in enumerate(words.items(), start=1):
+        if meaning not in set(Standing):
+            return f"entry {place} has a meaning that is unknown{validators.did_you_mean(meaning, Standing)}"
+        if not plain(word) or plain(word) in seen:
+            return f"entry {place} is empty, or the same word as another"
+        seen.add(plain(word))
+    return None
+
+
 FORMATS: Final = ("csv", "ics", "fhir", "hl7")
 """The formats that files can be imported from; `imports/formats.py` has a reader for each."""
 
@@ -134,20 +197,20 @@ class ProfileConfig:
     """How the files of one program of the clinic are read; what is empty is found out, as without a profile."""
 
     format: str = choice("", "", *FORMATS)
-    files: str = key("*", 'a pattern for names of files, like "appointments*.csv"', validators.pattern_error)
-    encoding: str = key("", 'the name of an encoding, like "windows-1252"', validators.encoding_error)
+    files: str = key("*", 'a pattern for names of files, like "appointments*.csv"', _pattern_error)
+    encoding: str = key("", 'the name of an encoding, like "windows-1252"', _encoding_error)
     dates: Literal["", "dmy", "mdy"] = choice("", "", "dmy", "mdy")
     country: str = country()
     template: str = key("", "the name of a template in [messages.templates]")
     columns: Mapping[str, str] = key(
         MappingProxyType({}),
         f'a section of columns, each with its header, like phone_number = "Mobile"; columns: {", ".join(FIELDS)}',
-        validators.headers_error,
+        _headers_error,
     )
     status: Mapping[str, str] = key(
         MappingProxyType({}),
         'a section of words, each "stands" or "over", like "Rescheduled" = "over"',
-        validators.status_words_error,
+        _status_words_error,
     )
     last_line_end: bool = switch(default=True)
     snapshot_days: int = whole(0, 0, 400)
@@ -168,6 +231,20 @@ class ImportConfig(FolderConfig):
     )
 
 
+def _alert_urls_error(urls: tuple[str, ...]) -> str | None:
+    """Reject a list with an entry that Apprise does not know."""
+    if not urls:
+        return None
+    if find_spec("apprise") is None:
+        return "needs Apprise: pip install apprise"
+    from apprise import Apprise  # noqa: PLC0415 - slow to import, and few need it
+
+    def error(url: str) -> str | None:
+        return None if Apprise.instantiate(url, suppress_exceptions=True) else "is not a URL that Apprise knows"
+
+    return validators.entry_error(urls, error)
+
+
 @frozen(kw_only=True, repr=False)
 class AlertsConfig:
     """Who gets a message when reminders need a human, and how often at most."""
@@ -175,7 +252,7 @@ class AlertsConfig:
     urls: tuple[str, ...] = key(
         (),
         "Apprise URLs (see github.com/caronc/apprise), as a list or in a file, one a line",
-        validators.alert_urls_error,
+        _alert_urls_error,
         mark=SECRET,
     )
     urls_file: str = file_path()
@@ -242,6 +319,23 @@ class DeskConfig(PortConfig):
     idle_minutes: int = whole(30, 1, 12 * 60)
 
 
+_SIZE: Final = re.compile(r"[1-9][0-9]{0,5} ?[KMG]B")
+_DURATION: Final = re.compile(r"[1-9][0-9]{0,3} ?(?:hour|day|week|month|year)s?")
+_OFTEN: Final = ("hourly", "daily", "weekly", "monthly")
+
+
+def _rotation_error(text: str) -> str | None:
+    """Reject what is none of the forms of loguru's rotation that are supported; "" is accepted."""
+    if not text or text in _OFTEN or validators.start_error(text) is None:
+        return None
+    return None if _SIZE.fullmatch(text) or _DURATION.fullmatch(text) else "is not a size, a time of day or a duration"
+
+
+def _retention_error(text: str) -> str | None:
+    """Reject what is not a duration as loguru reads it; "" is accepted."""
+    return None if not text or _DURATION.fullmatch(text) else "is not a duration"
+
+
 @frozen(kw_only=True, repr=False)
 class LogConfig:
     """What is logged, and where."""
@@ -249,8 +343,8 @@ class LogConfig:
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = choice("INFO", "DEBUG", "INFO", "WARNING", "ERROR")
     format: Literal["text", "json"] = choice("text", "text", "json")
     file: str = file_path()
-    rotation: str = key("10 MB", 'one like "10 MB", "1 week", "daily" or "00:00"', validators.rotation_error)
-    retention: str = key("30 days", 'one like "30 days" or "6 months"', validators.retention_error)
+    rotation: str = key("10 MB", 'one like "10 MB", "1 week", "daily" or "00:00"', _rotation_error)
+    retention: str = key("30 days", 'one like "30 days" or "6 months"', _retention_error)
     base: Path = field(default=Path(), metadata=DERIVED)
     """What a relative path is relative to."""
 

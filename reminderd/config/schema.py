@@ -4,7 +4,7 @@ An attribute is a key of the same name unless it is derived. `config.example.tom
 section has a repr, as none is ever printed: attrs would generate and compile each one at every start.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import time, timedelta
 from functools import cache, partial
 from pathlib import Path
@@ -111,11 +111,6 @@ class ProviderConfig:
         """What the chosen provider is set to."""
         found: ProviderSettings = getattr(self, self.kind) if self.kind in PROVIDERS else SandboxSettings()
         return found
-
-    @property
-    def own_numbers(self) -> frozenset[str]:
-        """The numbers that calls of any provider come from."""
-        return frozenset(getattr(self, name).own_number for name in PROVIDERS) - {""}
 
 
 def provider_section() -> type[ProviderConfig]:
@@ -342,12 +337,6 @@ class MessagesConfig(TextsConfig, CallerConfig):  # attrs lists the keys of the 
     )
     """By their tags; the sections are written without the name of this key."""
 
-    @property
-    def all_templates(self) -> Iterator[str]:
-        """The texts of all templates, in every language."""
-        for section in (self, *self.languages.values()):
-            yield from section.templates.values()
-
 
 @frozen(kw_only=True, repr=False)
 class Config:
@@ -438,8 +427,9 @@ def expected_of(config: Config) -> Expected | None:
 
 def numbering_of(config: Config) -> Numbering:
     """Return which numbers may be called, and how the clinic writes them."""
-    own = config.provider.own_numbers | ({config.messages.phone} - {""})
-    return Numbering(country=config.clinic.country, allowed=frozenset(config.clinic.allowed_countries), own=own)
+    own = {config.messages.phone, *(getattr(config.provider, name).own_number for name in PROVIDERS)} - {""}
+    allowed = frozenset(config.clinic.allowed_countries)
+    return Numbering(country=config.clinic.country, allowed=allowed, own=frozenset(own))
 
 
 def scripts_of(config: Config) -> Scripts:

@@ -85,32 +85,13 @@ _APPOINTMENT: Final = _AddKind(path=APPOINTMENT_PATH, fields=_OF_APPOINTMENT, te
 _REMINDER: Final = _AddKind(path=REMINDER_PATH, fields=_OF_REMINDER, template="add_reminder.html")
 
 
-async def show(desk: Desk, visitor: Session) -> Response:
-    """Show the form for what the clinic usually adds."""
-    return await _form(desk, visitor, _APPOINTMENT if planning_of(desk.config).is_used else _REMINDER)
+async def show(desk: Desk, visitor: Session, *, kind: _AddKind | None = None) -> Response:
+    """Show the form for an appointment or a reminder; None: for what the clinic usually adds."""
+    return await _form(desk, visitor, kind or (_APPOINTMENT if planning_of(desk.config).is_used else _REMINDER))
 
 
-async def show_appointment(desk: Desk, visitor: Session) -> Response:
-    """Show the form for an appointment."""
-    return await _form(desk, visitor, _APPOINTMENT)
-
-
-async def show_reminder(desk: Desk, visitor: Session) -> Response:
-    """Show the form for a reminder."""
-    return await _form(desk, visitor, _REMINDER)
-
-
-async def post_appointment(desk: Desk, visitor: Session) -> Response:
-    """Show what would become of an appointment, or add it as it was shown."""
-    return await _post(desk, visitor, _APPOINTMENT)
-
-
-async def post_reminder(desk: Desk, visitor: Session) -> Response:
-    """Show what would become of a reminder, or add it as it was shown."""
-    return await _post(desk, visitor, _REMINDER)
-
-
-async def _post(desk: Desk, visitor: Session, kind: _AddKind) -> Response:
+async def add(desk: Desk, visitor: Session, *, kind: _AddKind) -> Response:
+    """Show what would become of an appointment or a reminder, or add it as it was shown."""
     typed = form()
     values = kind.values(typed)
     if typed.text("act") == "edit":
@@ -123,7 +104,7 @@ async def _post(desk: Desk, visitor: Session, kind: _AddKind) -> Response:
     try:
         return await _added(desk, visitor, asked, typed.text(_SEEN))
     except ForeseenOtherwiseError:
-        return await _preview(desk, visitor, kind, values, asked, words=desk.catalog.gettext(_OTHERWISE))
+        return await _preview(desk, visitor, kind, values, asked, words=_OTHERWISE)
     except RefTakenError:
         return await _form(desk, visitor, kind, values, [f"ref: {_REF_TAKEN}"])
 
@@ -234,8 +215,9 @@ def _language_name(catalog: Catalog, tag: str) -> str:
 
 ROUTES: Final = (
     PageRoute(method="GET", path="/add", view=show, nav=N_("Add")),
-    PageRoute(method="GET", path=APPOINTMENT_PATH, view=show_appointment),
-    PageRoute(method="POST", path=APPOINTMENT_PATH, view=post_appointment),
-    PageRoute(method="GET", path=REMINDER_PATH, view=show_reminder),
-    PageRoute(method="POST", path=REMINDER_PATH, view=post_reminder),
+    *(
+        PageRoute(method=method, path=kind.path, view=partial(view, kind=kind))
+        for kind in (_APPOINTMENT, _REMINDER)
+        for method, view in (("GET", show), ("POST", add))
+    ),
 )

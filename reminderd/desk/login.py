@@ -79,7 +79,7 @@ async def log_in(desk: Desk) -> Response:
     name, next_path = typed.text("name"), typed.text("next")
     given, signed = request.cookies.get(_FORM_COOKIE, ""), typed.text("form")
     if not given or not hmac.compare_digest(desk.addresses.signature(given).encode(), signed.encode()):
-        return await _form(desk, next_path=next_path, name=name, words=desk.catalog.gettext(_STALE))
+        return await _form(desk, next_path=next_path, name=name, words=_STALE)
     password, code = typed.fields.get("password", ""), typed.text("code")
     attempt = Attempt(name=name, password=password, code=code, address=_address_of_client(desk))
     found = await desk.base.log_ins.log_in(attempt)

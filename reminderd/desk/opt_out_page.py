@@ -11,6 +11,7 @@ from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.logins import Role
 from reminderd.core.phone import existing_number
 from reminderd.core.requests import normal_name
+from reminderd.core.sentences import Part
 from reminderd.desk.catalog import N_
 from reminderd.desk.forms import form
 from reminderd.desk.mistakes import mistake_of
@@ -20,7 +21,6 @@ from reminderd.desk.state import Desk
 from reminderd.engine.context import log_transition
 from reminderd.store.connection import Connection
 from reminderd.store.opt_outs import opt_in, opt_out, opted_out, page_of_opt_outs
-from reminderd.store.queries import ListPlace
 from reminderd.store.users import Session
 
 PATH: Final = "/opt-outs"
@@ -38,13 +38,8 @@ _NOT_LISTED: Final = N_("This number is not among the opt-outs.")
 _WRONG_SOURCE: Final = N_("expected at most 200 printable characters")
 
 
-async def show(desk: Desk, visitor: Session) -> Response:
-    """Show the numbers, all or those that were looked for."""
-    return await _shown(desk, visitor)
-
-
-async def _shown(desk: Desk, visitor: Session, *, status: int = 200, **written: str) -> Response:
-    """Show the list under its forms.
+async def show(desk: Desk, visitor: Session, *, status: int = 200, **written: Part) -> Response:
+    """Show the numbers, all or those that were looked for, under the forms.
 
     Args:
         desk: the pages' context.
@@ -54,19 +49,18 @@ async def _shown(desk: Desk, visitor: Session, *, status: int = 200, **written: 
     """
     ending = str(desk.addresses.unsealed(request.args["ending"])) if "ending" in request.args else None
     after = desk.addresses.place_asked()
-    last = None if after is None else (after.at, after.id)
-    page = await desk.read(partial(page_of_opt_outs, limit=_A_PAGE, after=last, ending=ending))
+    rows, place = await desk.read(partial(page_of_opt_outs, limit=_A_PAGE, after=after, ending=ending))
     following = None
-    if page.after is not None:
+    if place is not None:
         looked_for = f"&ending={desk.addresses.sealed(ending)}" if ending else ""
-        following = f"{PATH}?after={desk.addresses.sealed_place(ListPlace(*page.after))}{looked_for}"
+        following = f"{PATH}?after={desk.addresses.sealed_place(place)}{looked_for}"
     usual = {"number": "", "source": _STAFF, "digits": ending or "", "wrong_number": "", "wrong_source": ""}
     return await render(
         desk,
         visitor,
         "opt_outs.html",
         status=status,
-        rows=page.rows,
+        rows=rows,
         ending=ending,
         following=following,
         locked=desk.addresses.locked,
@@ -85,9 +79,9 @@ async def add(desk: Desk, visitor: Session) -> Response:
     except ValueError as error:
         wrong["wrong_number"] = mistake_of(desk.catalog, str(error))
     if len(source) > _LONGEST_SOURCE or not source.isprintable():
-        wrong["wrong_source"] = desk.catalog.gettext(_WRONG_SOURCE)
+        wrong["wrong_source"] = _WRONG_SOURCE
     if wrong:
-        return await _shown(desk, visitor, status=400, number=written, source=source, **wrong)
+        return await show(desk, visitor, status=400, number=written, source=source, **wrong)
 
     def write(connection: Connection, now: datetime) -> tuple[bool, tuple[Transition, ...]]:
         was_listed = opted_out(connection, number)
@@ -112,9 +106,8 @@ async def find(desk: Desk, visitor: Session) -> Response:
         return see_other(PATH)
     endings = number_endings(written, desk.config.clinic.country)
     if not endings:
-        wrong = desk.catalog.sentence(NOT_DIGITS)
-        return await _shown(desk, visitor, status=400, digits=written, wrong_digits=wrong)
-    found = [one for one in endings if (await desk.read(partial(page_of_opt_outs, limit=1, ending=one))).rows]
+        return await show(desk, visitor, status=400, digits=written, wrong_digits=NOT_DIGITS)
+    found = [one for one in endings if (await desk.read(partial(page_of_opt_outs, limit=1, ending=one)))[0]]
     return see_other(f"{PATH}?ending={desk.addresses.sealed([*found, *endings][0])}")
 
 
@@ -136,7 +129,7 @@ async def take_back(desk: Desk, visitor: Session, address: str) -> Response:
 
 def _number_at(desk: Desk, address: str) -> str:
     found = desk.addresses.unlocked(address)
-    if found is None or not found.startswith("+"):
+    if not found.startswith("+"):
         raise NotFound
     return found
 

@@ -15,7 +15,7 @@ from reminderd.core.imports import in_short
 from reminderd.core.outcomes import NEED_A_HUMAN, NEEDS_HUMAN_DEFINITION, SHARE_DEFINITION, Figure, Figures
 from reminderd.core.schedule.dates import DAY, FIRST_YEAR, LAST_YEAR, midnight
 from reminderd.core.sentences import Sentence
-from reminderd.desk.catalog import N_
+from reminderd.desk.catalog import N_, Catalog
 from reminderd.desk.charts import HEIGHT, LEFT, WIDTH, plot_of
 from reminderd.desk.page import PageRoute, render, see_other
 from reminderd.desk.state import Desk
@@ -137,7 +137,7 @@ async def report(desk: Desk, visitor: Session) -> Response:
     try:
         period = _period(desk)
     except PeriodError as error:
-        errors[error.field] = desk.catalog.gettext(error.words)
+        errors[error.field] = error.words
         today = desk.catalog.local_date(desk.clock.now())
         period = Period(kind=Kind.DAY, first=today, last=today)
     most = ALL if "all" in request.args else MOST_ROWS
@@ -151,13 +151,13 @@ async def report(desk: Desk, visitor: Session) -> Response:
         period=period,
         asked=_as_written() if errors else {"to": ""} | period.asked,
         errors=errors,
-        span=_span(desk, period),
+        span=_span(desk.catalog, period),
         kinds=[(kind.value, desk.catalog.gettext(words)) for kind, words in KINDS],
         total=sum((figures for _, figures in found.days), Figures()),
         figures=list(Figure),
         parts=parts,
         plot=plot_of([part.figures for part in parts]) if len(parts) > 1 else None,
-        labels=[_label(desk, part, period) for part in parts],
+        labels=[_label(desk.catalog, part, period) for part in parts],
         size=(WIDTH, HEIGHT, LEFT),
         found=found,
         most=most,
@@ -236,26 +236,26 @@ def _address(path: str = PATH, **asked: object) -> str:
     return f"{path}?{urlencode(asked)}"
 
 
-def _span(desk: Desk, period: Period) -> str:
+def _span(texts: Catalog, period: Period) -> str:
     """Return the period in words."""
-    texts = desk.catalog
-    if period.days == 1:
-        return texts.day(period.first)
     if period.kind is Kind.MONTH:
         return texts.month(period.first)
-    return texts.gettext(SPAN, first=texts.short_day(period.first), last=texts.short_day(period.last))
+    return texts.day(period.first) if period.days == 1 else _from_to(texts, period)
 
 
-def _label(desk: Desk, part: Part, period: Period) -> tuple[str, str]:
+def _from_to(texts: Catalog, days: Period | Part) -> str:
+    return texts.gettext(SPAN, first=texts.short_day(days.first), last=texts.short_day(days.last))
+
+
+def _label(texts: Catalog, part: Part, period: Period) -> tuple[str, str]:
     """Return what stands below a bar, and what it is in words."""
-    texts, kind = desk.catalog, period.parts
-    if kind is Kind.DAY:
-        shown = texts.weekday(part.first) if period.days <= _DAYS_OF_A_WEEK else texts.number(part.first.day)
-        return shown, texts.day(part.first)
-    if kind is Kind.MONTH:
-        return texts.month(part.first, is_short=True), texts.month(part.first)
-    span = texts.gettext(SPAN, first=texts.short_day(part.first), last=texts.short_day(part.last))
-    return texts.shortest_day(part.first), span
+    match period.parts:
+        case Kind.DAY:
+            shown = texts.weekday(part.first) if period.days <= _DAYS_OF_A_WEEK else texts.number(part.first.day)
+            return shown, texts.day(part.first)
+        case Kind.MONTH:
+            return texts.month(part.first, is_short=True), texts.month(part.first)
+    return texts.shortest_day(part.first), _from_to(texts, part)
 
 
 def read_period(asked: Mapping[str, str], *, today: date, first_weekday: int) -> Period:

@@ -12,13 +12,14 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from reminderd.core.logins import Role
+from reminderd.core.sentences import Part, Sentence
 from reminderd.desk import add, import_page, login, opt_out_page, record, report_page, search, system, today
 from reminderd.desk.catalog import N_
 from reminderd.desk.forms import read_form
 from reminderd.desk.login import has_token, is_from_elsewhere, visitor_of
 from reminderd.desk.page import REFRESHED, PageRoute, render, see_other
 from reminderd.desk.state import Desk
-from reminderd.desk.templating import file_response
+from reminderd.desk.templating import static_file
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.users import Session, has_users
 from reminderd.web.bodies import RequestLimits, with_bounded_bodies
@@ -63,8 +64,9 @@ _FAILURES: Final = {
     500: N_("Unexpected error. Nothing more was changed; the log has the details for the admin."),
     503: N_("The database can't be used right now. Try again in a minute; if it stays like this, ask the admin."),
 }
-_NO_ACCOUNT: Final = N_("No account exists yet: on the server, run %(command)s.")
-_FIRST_COMMAND: Final = "reminderd user add NAME --role admin"
+_NO_ACCOUNT: Final = Sentence(
+    "No account exists yet: on the server, run %(command)s.", {"command": "reminderd user add NAME --role admin"}
+)
 _NOT_ALLOWED: Final = N_("Only an admin may do this. Ask one, or log in as one.")
 
 
@@ -82,7 +84,7 @@ def build_desk_app(desk: Desk) -> QuartTrio:
         _add(app, route, partial(_answer, desk, route))
     for route in login.OPEN_ROUTES:
         _add(app, route, partial(_answer_anybody, desk, route))
-    app.add_url_rule("/static/<name>", "static", _static, methods=["GET"], provide_automatic_options=False)
+    app.add_url_rule("/static/<name>", "static", static_file, methods=["GET"], provide_automatic_options=False)
     desk.templates.globals["nav"] = [(route.nav, route.path) for route in ROUTES if route.nav]
     return with_bounded_bodies(app, _LIMITS)
 
@@ -96,13 +98,12 @@ async def _answer(desk: Desk, route: PageRoute, **named: str) -> Response:
     """Answer a user who is logged in and may go there."""
     g.is_part = route.is_part
     if not await desk.read(has_users):
-        words = desk.catalog.gettext(_NO_ACCOUNT, command=_FIRST_COMMAND)
-        return await _failure(desk, 503, words)
+        return await _failure(desk, 503, _NO_ACCOUNT)
     visitor = await visitor_of(desk, is_in_use=not route.is_part and REFRESHED not in request.args)
     if visitor is None:
         return _to_log_in(route)
     if route.role is Role.ADMIN and visitor.role is not Role.ADMIN:
-        return await _failure(desk, 403, desk.catalog.gettext(_NOT_ALLOWED), visitor)
+        return await _failure(desk, 403, _NOT_ALLOWED, visitor)
     if route.method == "POST":
         if is_from_elsewhere():
             return await _failure(desk, 403, visitor=visitor)
@@ -121,7 +122,7 @@ async def _answer(desk: Desk, route: PageRoute, **named: str) -> Response:
 async def _answer_anybody(desk: Desk, route: PageRoute) -> Response:
     """Answer somebody who is not logged in yet."""
     if not await desk.read(has_users):
-        return await _failure(desk, 503, desk.catalog.gettext(_NO_ACCOUNT, command=_FIRST_COMMAND))
+        return await _failure(desk, 503, _NO_ACCOUNT)
     if route.method == "POST":
         if is_from_elsewhere():
             return await _failure(desk, 403)
@@ -137,22 +138,15 @@ def _to_log_in(route: PageRoute) -> Response:
     return see_other(login.PATH if path == "/" else f"{login.PATH}?next={quote(path, safe='')}")
 
 
-async def _static(name: str) -> Response:
-    found = file_response(name)
-    if found is None:
-        return Response("", 404)
-    return found
-
-
 async def _with_headers(response: Response) -> Response:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     return response
 
 
-async def _failure(desk: Desk, status: int, words: str = "", visitor: Session | None = None) -> Response:
-    text = words or desk.catalog.gettext(_FAILURES.get(status, _FAILURES[400]))
-    return await render(desk, visitor, "failure.html", status=status, words=text, code=status)
+async def _failure(desk: Desk, status: int, words: Part = "", visitor: Session | None = None) -> Response:
+    words = words or _FAILURES.get(status, _FAILURES[400])
+    return await render(desk, visitor, "failure.html", status=status, words=words)
 
 
 async def _http_error(desk: Desk, error: HTTPException) -> Response:

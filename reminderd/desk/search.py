@@ -46,7 +46,7 @@ NOT_DIGITS: Final = Sentence("expected the last digits of a phone number, at lea
 
 _RESULTS: Final = f"{PATH}/results"
 _BETWEEN_DIGITS: Final = frozenset(" +-./()")
-_NO_MISTAKES: Final[Mapping[str, str]] = {}
+_NO_MISTAKES: Final[Mapping[str, Sentence]] = {}
 
 
 @frozen(kw_only=True)
@@ -107,8 +107,7 @@ async def search(desk: Desk, visitor: Session) -> Response:
     try:
         _read(desk, text)
     except WrongSearchError as error:
-        mistakes = {field: desk.catalog.sentence(what) for field, what in error.mistakes.items()}
-        return await _shown(desk, visitor, text, mistakes=mistakes)
+        return await _shown(desk, visitor, text, mistakes=error.mistakes)
     asked = {name: one for name, one in asdict(text).items() if one}
     return see_other(f"{_RESULTS}?search={desk.addresses.sealed(asked)}")
 
@@ -131,7 +130,7 @@ async def _shown(
     visitor: Session,
     text: SearchText,
     *,
-    mistakes: Mapping[str, str] = _NO_MISTAKES,
+    mistakes: Mapping[str, Sentence] = _NO_MISTAKES,
     found: FoundReminders | None = None,
     is_first: bool = True,
 ) -> Response:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from secrets import token_hex
 from typing import Final, TypeVar
@@ -112,28 +112,27 @@ class Desk:
     """Returns what this process is and does, as `reminderd status` asks for it."""
     stopping: trio.Event
     """Set at the stop and at a reload: nothing waits any longer."""
-    catalog: Catalog = field(init=False)
-    changes: Pulse = field(init=False)
-    templates: Environment = field(init=False, repr=False)
     examined: Examined = field(repr=False)
     """Which waiting reminders can't be called, as far as it is known."""
-    trusted: tuple[Network, ...] = field(init=False)
-    """The proxies whose `X-Forwarded-For` is believed."""
 
-    @catalog.default
-    def _catalog_in_its_language(self) -> Catalog:
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The texts in the language of the pages."""
         return catalog_of(self.config.desk.language, zone=self.zone, country=self.config.clinic.country)
 
-    @changes.default
-    def _changes_until_the_stop(self) -> Pulse:
-        return Pulse(self.base.reader.data_version, self.stopping)
+    @cached_property
+    def changes(self) -> Pulse:
+        """Waits for commits."""
+        return Pulse(self.base.reader.commits.version, self.stopping)
 
-    @templates.default
-    def _templates_in_its_language(self) -> Environment:
-        return environment_of(self.catalog, self.base.addresses, country=self.config.clinic.country)
+    @cached_property
+    def templates(self) -> Environment:
+        """Renders the templates in the language of the pages."""
+        return environment_of(self.catalog, self.addresses, country=self.config.clinic.country)
 
-    @trusted.default
-    def _trusted_proxies(self) -> tuple[Network, ...]:
+    @cached_property
+    def trusted(self) -> tuple[Network, ...]:
+        """The proxies whose `X-Forwarded-For` is believed."""
         return networks(self.config.web.trusted_proxies)
 
     @property

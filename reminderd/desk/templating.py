@@ -92,10 +92,10 @@ def url_of_file(name: str) -> str:
     return f"/static/{name}?v={_file(name).digest}"
 
 
-def file_response(name: str) -> Response | None:
-    """Return the answer to a request for a file; None: there is no such file."""
+async def static_file(name: str) -> Response:
+    """Answer a request for a file."""
     if name not in _TYPES:
-        return None
+        return Response("", 404)
     file = _file(name)
     kept = _A_YEAR if request.args.get("v") == file.digest else "no-cache"
     return Response(file.content, content_type=_TYPES[name], headers={"Cache-Control": kept})

@@ -1,8 +1,8 @@
 """Say how a file is read: by the reader for its format, and as a profile of the configuration says, or without one."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -10,7 +10,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.config import Config, ProfileConfig, numbering_of, planning_of, templates_of
+from reminderd.config import Config, ProfileConfig, codec_of, numbering_of, planning_of, templates_of
 from reminderd.core.imports import UnreadableError
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading
@@ -21,14 +21,6 @@ from reminderd.core.tables.words import Standing, is_header, plain
 from reminderd.imports import spreadsheet
 from reminderd.imports.loop import ReadRow
 from reminderd.imports.table import LARGEST, Table, check_size, day_order_of, members, source
-from reminderd.validators import codec_of
-
-Reader = Callable[[Path, Mapping[str, str], str | None], AbstractContextManager[Table]]
-"""Opens a file.
-
-It takes the file, the header that is chosen for some fields (see `columns_of`), and the encoding that is named for it.
-It raises UnreadableError if the file can't be read as a whole, and OSError if it can't be read at all.
-"""
 
 _ENDINGS: Final = {
     "ics": frozenset({".ics", ".ical", ".icalendar"}),
@@ -46,43 +38,6 @@ _BEGINNINGS: Final = {
 
 _BEGINNING: Final = 4_096
 _SPREADSHEETS: Final = frozenset({".csv", ".tsv"})
-
-
-def _as_spreadsheet(file: Path, chosen: Mapping[str, str], encoding: str | None) -> AbstractContextManager[Table]:
-    names = frozenset(plain(name) for name in chosen.values() if name)
-    return spreadsheet.opened(file, partial(is_header, also=names), encoding)
-
-
-@contextmanager
-def _as_calendar(file: Path, chosen: Mapping[str, str], encoding: str | None) -> Iterator[Table]:
-    from reminderd.imports import ics  # noqa: PLC0415 - slow to import, and needed only for this format
-
-    yield ics.read([(name, partial(_content, path)) for name, path in _files(file, "ics")], chosen, encoding)
-
-
-@contextmanager
-def _as_fhir(file: Path, _chosen: Mapping[str, str], encoding: str | None) -> Iterator[Table]:
-    from reminderd.imports import fhir  # noqa: PLC0415 - needed only for this format
-
-    yield fhir.read([(name, _lines(path)) for name, path in _files(file, "fhir")], encoding)
-
-
-@contextmanager
-def _as_hl7(file: Path, _chosen: Mapping[str, str], encoding: str | None) -> Iterator[Table]:
-    from reminderd.imports import hl7v2  # noqa: PLC0415 - needed only for this format
-
-    if file.is_dir():  # which of its messages is the last would be a guess
-        raise UnreadableError("it is a folder; expected one file of HL7 messages, in their order")
-    yield hl7v2.read(_content(file), encoding)
-
-
-READERS: Final[Mapping[str, Reader]] = {
-    "csv": _as_spreadsheet,
-    "ics": _as_calendar,
-    "fhir": _as_fhir,
-    "hl7": _as_hl7,
-}
-"""The formats, each with its reader."""
 
 
 def _files(path: Path, form: str) -> list[tuple[str, Path]]:
@@ -114,11 +69,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 def format_of(file: Path, name: str = "") -> str:
     """Return the format that a file shows, by the end of its name or else by its beginning; standard input shows none.
 
-    A folder is a calendar, or resources of FHIR.
-
-    Args:
-        file: where it can be read.
-        name: its own name; empty: the one that `file` ends with.
+    A folder is a calendar, or resources of FHIR. `name` is the file's own if it is not the one that `file` ends with.
     """
     ending = Path(name or file.name).suffix.lower()
     by_name = next((form for form, endings in _ENDINGS.items() if ending in endings), None)
@@ -137,16 +88,37 @@ def ending_of(name: str) -> str:
     return ending if ending in _SPREADSHEETS.union(*_ENDINGS.values()) else ""
 
 
+@contextmanager
 def opened(
     file: Path, chosen: Mapping[str, str], encoding: str | None = None, *, form: str | None = None
-) -> AbstractContextManager[Table]:
-    """Open a file with the reader for its format: `form`, or else the one that it shows.
+) -> Iterator[Table]:
+    """Open a file, or a folder, with the reader for its format: `form`, or else the one that it shows.
+
+    See `columns_of` for the headers that are chosen for some fields.
 
     Raises:
         UnreadableError: It can't be read as a whole.
         OSError: It can't be read at all.
     """
-    return READERS[form or format_of(file)](file, chosen, encoding)
+    form = form or format_of(file)
+    if form == "ics":
+        from reminderd.imports import ics  # noqa: PLC0415 - slow to import, and needed only for this format
+
+        yield ics.read([(name, partial(_content, path)) for name, path in _files(file, form)], chosen, encoding)
+    elif form == "fhir":
+        from reminderd.imports import fhir  # noqa: PLC0415 - needed only for this format
+
+        yield fhir.read([(name, _lines(path)) for name, path in _files(file, form)], encoding)
+    elif form == "hl7":
+        from reminderd.imports import hl7v2  # noqa: PLC0415 - needed only for this format
+
+        if file.is_dir():  # which of its messages is the last would be a guess
+            raise UnreadableError("it is a folder; expected one file of HL7 messages, in their order")
+        yield hl7v2.read(_content(file), encoding)
+    else:
+        names = frozenset(plain(name) for name in chosen.values() if name)
+        with spreadsheet.opened(file, partial(is_header, also=names), encoding) as sheet:
+            yield sheet
 
 
 _NUMBERS_REMEMBERED: Final = 50_000

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from stat import S_IMODE
 from tempfile import TemporaryFile
@@ -64,14 +63,9 @@ def day_order_of(table: Table, columns: Columns) -> DayOrder | None:
     """
     proofs: dict[DayOrder, int] = {}
     unclear: int | None = None
-    texts = [
-        partial(columns.text, field)
-        for field in ("scheduled_at", "expires_at", "appointment_at")
-        if field in columns.places
-    ]
+    names = [name for name in ("scheduled_at", "expires_at", "appointment_at") if name in columns.places]
     for row in table.rows():
-        for text in texts:
-            orders = day_orders(text(row.cells))
+        for orders in (day_orders(columns.text(name, row.cells)) for name in names):
             if len(orders) == 1:
                 [order] = orders
                 proofs.setdefault(order, row.line)
@@ -197,14 +191,9 @@ class Record:
 def table_of(
     records: Sequence[Record], fields: Mapping[str, str], unit: str, found: str, made_at: datetime | None = None
 ) -> Table:
-    """Return a table of records; of several with one `ref`, the newest.
+    """Return a table of records, in the order of their file; of several with one `ref`, the newest.
 
-    Args:
-        records: in the order of their file.
-        fields: each field, and the name of its column.
-        unit: what a record is called.
-        found: what was found about the file.
-        made_at: see `Table`.
+    `fields` has the name of the column of each field; `found` is what was found about the file, see `Table`.
     """
     groups: dict[str, list[Record]] = {}
     for record in records:

@@ -7,9 +7,9 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.store.connection import Connection
+from reminderd.store.queries import ListPlace, is_text, named
 from reminderd.store.queries import Value as Shown
-from reminderd.store.queries import is_text, named
-from reminderd.store.rows import Value, from_ms, insert_rows, to_ms
+from reminderd.store.rows import Value, from_ms, insert_rows, names_in, read_as, to_ms
 
 ACTS: Final = (
     "download",
@@ -54,35 +54,15 @@ def audit(
     appointment_id: str | None = None,
     detail: str | None = None,
 ) -> None:
-    """Record who did what, in the transaction of the act.
-
-    Neither `act` nor `detail` may contain a phone number or a message: this table is kept forever.
-    """
-    connection.execute(
-        "INSERT INTO audit (at, actor, act, reminder_id, appointment_id, detail)"
-        " VALUES (:at, :actor, :act, :reminder_id, :appointment_id, :detail)",
-        {
-            "at": to_ms(now),
-            "actor": actor,
-            "act": act,
-            "reminder_id": reminder_id,
-            "appointment_id": appointment_id,
-            "detail": detail,
-        },
-    )
+    """Record who did what, in the transaction of the act; see `Act`."""
+    audit_all(connection, now, [Act(act, reminder_id, appointment_id, detail)], actor=actor)
 
 
 def audit_all(connection: Connection, now: datetime, acts: Sequence[Act], *, actor: str) -> None:
-    """Record what somebody did, in the transaction of the acts; see `audit`."""
-    columns: dict[str, Sequence[Value]] = {
-        "at": [to_ms(now)] * len(acts),
-        "actor": [actor] * len(acts),
-        "act": [one.act for one in acts],
-        "reminder_id": [one.reminder_id for one in acts],
-        "appointment_id": [one.appointment_id for one in acts],
-        "detail": [one.detail for one in acts],
-    }
-    insert_rows(connection, "audit", columns)
+    """Record what somebody did, in the transaction of the acts."""
+    columns: dict[str, Sequence[Value]] = {name: [getattr(one, name) for one in acts] for name in names_in(Act)}
+    same: dict[str, Sequence[Value]] = {"at": [to_ms(now)] * len(acts), "actor": [actor] * len(acts)}
+    insert_rows(connection, "audit", same | columns)
 
 
 def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Shown]]:
@@ -111,14 +91,6 @@ class LookLine:
     detail: str | None
 
 
-@frozen
-class LookPlace:
-    """Where a page ends."""
-
-    at: datetime
-    id: int
-
-
 _LOOKS: Final = """
 SELECT a.id, a.at, a.actor, a.act, a.reminder_id, a.detail, coalesce(r.ref, p.ref) AS ref
   FROM (SELECT id, at, actor, act, reminder_id, detail FROM audit WHERE {} ORDER BY at DESC, id DESC LIMIT :limit) AS a
@@ -128,15 +100,11 @@ SELECT a.id, a.at, a.actor, a.act, a.reminder_id, a.detail, coalesce(r.ref, p.re
 
 
 def looks(
-    connection: Connection, *, actor: str | None = None, until: datetime | None = None, after: LookPlace | None = None
-) -> tuple[Sequence[LookLine], LookPlace | None]:
-    """Return a page of lines, and where the next one begins; None: this is the last one.
+    connection: Connection, *, actor: str | None = None, until: datetime | None = None, after: ListPlace | None = None
+) -> tuple[Sequence[LookLine], ListPlace | None]:
+    """Return the page of lines after another one, or the first, and where the next one begins; None: it is the last.
 
-    Args:
-        connection: in a transaction.
-        actor: only what this user did; None: anybody.
-        until: only what was before this moment; None: everything.
-        after: where the page before it ends; None: the first page.
+    With `actor`, only what this user did; with `until`, only what was before this moment.
     """
     if actor is not None and not is_text(actor):
         return (), None
@@ -150,18 +118,7 @@ def looks(
         parameters["until"] = to_ms(until)
     if after is not None:
         conditions.append("(at, id) < (:after, :after_id)")
-        parameters |= {"after": to_ms(after.at), "after_id": after.id}
+        parameters |= {"after": to_ms(after.at), "after_id": int(after.id)}
     rows = connection.execute(_LOOKS.format(" AND ".join(conditions)), parameters).fetchall()
-    found = [
-        LookLine(
-            id=row["id"],
-            at=from_ms(row["at"]),
-            actor=row["actor"],
-            act=row["act"],
-            reminder_id=row["reminder_id"],
-            ref=row["ref"],
-            detail=row["detail"],
-        )
-        for row in rows[:PAGE]
-    ]
-    return found, LookPlace(found[-1].at, found[-1].id) if len(rows) > PAGE else None
+    found = [read_as(LookLine, row, at=from_ms) for row in rows[:PAGE]]
+    return found, ListPlace(found[-1].at, str(found[-1].id)) if len(rows) > PAGE else None

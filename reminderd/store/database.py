@@ -17,7 +17,7 @@ from reminderd.store.connection import Connection, snapshot
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.sqlite import engine as sqlite
 from reminderd.store.sqlite.opening import BUSY_TIMEOUT
-from reminderd.store.threads import Commits, Connections, OnThread, Runner
+from reminderd.store.threads import Commits, Connections, OnThread, Runner, while_running
 from reminderd.store.writer import OnSession, Writer
 
 T = TypeVar("T")
@@ -139,29 +139,17 @@ class Database:
         """Return how far the database's own clock was ahead of ours in the last transaction; zero if it has none."""
         return self._writer.clock_offset
 
-    async def data_version(self) -> int:
-        """Return a number that changes whenever any process, including this one, has committed something."""
-        return await self.commits.version()
-
-    async def another_commit(self, since: int) -> bool:
-        """Wait a moment, and return whether something may have been committed since `data_version` was `since`."""
-        return await self.commits.another(since)
-
 
 @frozen(eq=False)
 class Reader:
     """One more connection that only reads, for what must not keep others waiting."""
 
     _reads: OnThread = field(repr=False)
-    _commits: Commits = field(repr=False)
+    commits: Commits = field(repr=False)
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn(connection)`; see `Database.read`."""
         return await self._reads.run(partial(snapshot, fn=fn))
-
-    async def data_version(self) -> int:
-        """Return a number that changes whenever any process, including this one, has committed something."""
-        return await self._commits.version()
 
 
 @asynccontextmanager
@@ -213,18 +201,8 @@ async def open_database(
     """
     async with _connected(target, busy_timeout, runner) as connections:
         writer = Writer(connections.writes, clock, waiting, committed, on_session)
-        failure: BaseException | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(writer.run)
-            try:
-                yield Database(
-                    target, connections.warnings, writer, SharedReads(connections.reads), connections.commits
-                )
-            except BaseException as error:  # noqa: BLE001 - raised again outside the nursery, which would make it a group
-                failure = error
-            writer.close()
-        if failure is not None:
-            raise failure
+        async with while_running(writer.run, end=writer.close):
+            yield Database(target, connections.warnings, writer, SharedReads(connections.reads), connections.commits)
 
 
 def _connected(

@@ -11,10 +11,19 @@ from attrs import frozen
 
 from reminderd.core.model import Appointment, CallOutcome, CallState, Reminder, Response, Status
 from reminderd.core.outcomes import Figure, Figures, Group, Outcome, as_spoken, figure_of, group_of, outcome
-from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.connection import Connection, Row
 from reminderd.store.queries import NEEDS_HUMAN, ListPlace
-from reminderd.store.rows import APPOINTMENTS, REMINDERS, from_ms, in_list, sql_list, to_ms
+from reminderd.store.rows import (
+    APPOINTMENTS,
+    CALL_OUTCOMES,
+    END_CODES,
+    HOLD_CODES,
+    REMINDERS,
+    from_ms,
+    in_list,
+    sql_list,
+    to_ms,
+)
 
 PAGE: Final = 50
 """Reminders of a page of a list."""
@@ -152,25 +161,16 @@ SELECT m.reminder_id, m.scheduled_at, m.spoken, c.phone_number, c.state, c.statu
 """
 _APPOINTMENTS: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE id IN {{}}"
 
-_ENDS: Final = {str(one): one for one in EndCode}
-_HOLDS: Final = {str(one): one for one in HoldCode}
-_CALL_OUTCOMES: Final = {str(one): one for one in CallOutcome}
-
 
 def read_day(connection: Connection, *, day: Day) -> Overview:
-    """Return a day, with the first page of each of its lists.
-
-    Args:
-        connection: in a transaction, so that the numbers fit the lists.
-        day: which.
-    """
+    """Return a day, with the first page of each of its lists; in a transaction, so that the numbers fit the lists."""
     outcomes, slots = Counter[Outcome](), Counter[tuple[int, Group]]()
     for row in connection.execute(_COUNTS, _span(day) | {"slot": SLOT // timedelta(milliseconds=1)}).fetchall():
         word = outcome(
             Status(row["status"]),
             row["response"],
-            _ENDS.get(row["end_code"]),
-            _HOLDS.get(row["hold_code"]),
+            END_CODES.get(row["end_code"]),
+            HOLD_CODES.get(row["hold_code"]),
             is_done=bool(row["is_done"]),
         )
         outcomes[word] += row["reminders"]
@@ -192,14 +192,7 @@ def read_day(connection: Connection, *, day: Day) -> Overview:
 
 
 def read_list(connection: Connection, *, which: DayList, day: Day, after: ListPlace | None = None) -> DayPage:
-    """Return a page of a list; it takes as long wherever it begins.
-
-    Args:
-        connection: in a transaction.
-        which: the list.
-        day: of which day.
-        after: where the page before it ends; None: the first page.
-    """
+    """Return the page of a list after the place where another one ends, or the first; each takes as long."""
     is_newest_first = which in _NEWEST_FIRST
     condition, parameters = _conditions(day)[which], _span(day) | {"limit": PAGE + 1}
     if after is not None:
@@ -262,7 +255,7 @@ def _last_call(row: Row) -> LastCall:
     return LastCall(
         state=CallState(row["state"]),
         status=row["status"],
-        outcome=as_spoken(_CALL_OUTCOMES.get(row["outcome"]), is_spoken=bool(row["spoken"])),
+        outcome=as_spoken(CALL_OUTCOMES.get(row["outcome"]), is_spoken=bool(row["spoken"])),
         created_at=from_ms(row["created_at"]),
     )
 
@@ -295,12 +288,7 @@ SELECT {", ".join(_COUNTED)} FROM days ORDER BY day
 
 
 def figures_by_day(connection: Connection, *, midnights: Sequence[datetime]) -> list[Figures]:
-    """Return the figures of each day, by the times of its reminders.
-
-    Args:
-        connection: in a transaction.
-        midnights: when each day begins, and when the last one ends.
-    """
+    """Return the figures of each day, by the times of its reminders; `midnights` has also the end of the last one."""
     days = len(midnights) - 1
     return [
         one

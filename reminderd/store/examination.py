@@ -56,15 +56,7 @@ class Examination:
 def examination(
     connection: Connection, *, version: int, newest: int, mistakes: list[str] | None, numbering: Numbering
 ) -> Examination:
-    """Return an examination for the doctor, with what the rows show if they can be read.
-
-    Args:
-        connection: to the database.
-        version: its schema.
-        newest: the newest schema that this program knows.
-        mistakes: its errors; None: they are not known.
-        numbering: which numbers may be called.
-    """
+    """Return an examination with what the rows show, if they can be read; for the arguments, see `Examination`."""
     if version < newest or mistakes:
         return Examination(version=version, newest=newest, mistakes=mistakes, uncallable={})
     return Examination(

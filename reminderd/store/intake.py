@@ -1,15 +1,15 @@
 """What the two write paths share, that of reminders and that of appointments."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal, Protocol
 
 from attrs import evolve, frozen
 
 from reminderd.core.reasons import EndCode
 from reminderd.core.upsert import Decision
-from reminderd.store.connection import Connection, Row
-from reminderd.store.rows import ROWS_A_STATEMENT, in_list
+from reminderd.store.connection import Connection
+from reminderd.store.rows import rows_named
 
 API: Final = "api"
 """The actor of requests over HTTP."""
@@ -52,16 +52,20 @@ class RequestsRefusedError(Exception):
         self.refusals = refusals
 
 
+def refuse_all_if_any(decisions: Iterable[Decision]) -> None:
+    """Do nothing if no request is refused.
+
+    Raises:
+        RequestsRefusedError: at least one is.
+    """
+    refusals = [Refusal(place, decision) for place, decision in enumerate(decisions) if decision.refused]
+    if refusals:
+        raise RequestsRefusedError(refusals)
+
+
 def with_warnings(decision: Decision, warnings: Sequence[str]) -> Decision:
     """Return the decision with more warnings."""
     return evolve(decision, warnings=(*decision.warnings, *warnings)) if warnings else decision
-
-
-def rows_named(connection: Connection, statement: str, names: Sequence[str]) -> Iterator[Row]:
-    """Yield the rows of a SELECT with a place for a list of names; several statements read long lists."""
-    for at in range(0, len(names), ROWS_A_STATEMENT):
-        listed, parameters = in_list("name", names[at : at + ROWS_A_STATEMENT])
-        yield from connection.execute(statement.format(listed), parameters).fetchall()
 
 
 class NewRequest(Protocol):
@@ -86,9 +90,8 @@ def look_alikes(
     named = [(one.phone_number, one.ref, _number_of(one.ref)) for one in added if one.ref is not None]
     own = {ref for _, ref, _ in named}
     refs: dict[tuple[str, str | None], str] = {}
-    for row in rows_named(
-        connection, _REFS.replace("TABLE", table), sorted({phone for phone, _, number in named if number is not None})
-    ):
+    numbers = sorted({phone for phone, _, number in named if number is not None})
+    for row in rows_named(connection, _REFS.replace("TABLE", table), numbers):
         if row["ref"] not in own:
             refs.setdefault((row["phone_number"], _number_of(row["ref"])), row["ref"])
     found: dict[str | None, list[str]] = {}

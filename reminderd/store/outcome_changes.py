@@ -7,41 +7,24 @@ delivered. The cursor in `settings` shows which were moved, and how far each oth
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from attrs import evolve, frozen
 
 from reminderd.core.changes import Backlog, Change, ChangeKind, Cursor, CursorError, check_cursor, read_cursor
-from reminderd.core.model import CallOutcome
-from reminderd.core.reasons import EndCode
 from reminderd.store.connection import Connection, Row
-from reminderd.store.rows import from_ms, in_list, to_ms
-from reminderd.store.settings import put_setting, setting
+from reminderd.store.rows import CALL_OUTCOMES, END_CODES, from_ms, in_list, names_in, read_as, to_ms
+from reminderd.store.settings import moment_in, put_moment, put_setting, setting
 
-_NAMES: Final = (
-    "seq",
-    "event_id",
-    "at",
-    "kind",
-    "subject_id",
-    "ref",
-    "appointment_id",
-    "appointment_at",
-    "status",
-    "response",
-    "end_code",
-    "done",
-    "attempts",
-    "call_outcome",
-    "spoken",
-)
-
-_APPOINTMENT_REF: Final = "(SELECT ref FROM appointments WHERE id = {}.appointment_id)"
+_COMPUTED: Final = {
+    "appointment_ref": "(SELECT ref FROM appointments WHERE id = {0}.appointment_id) AS appointment_ref",
+    "is_done": "{0}.done AS is_done",
+}
 
 
 def columns_of(alias: str) -> str:
     """Return the columns of `changes` for a SELECT that `change_of` reads."""
-    return ", ".join(f"{alias}.{name}" for name in _NAMES) + f", {_APPOINTMENT_REF.format(alias)} AS appointment_ref"
+    return ", ".join(_COMPUTED.get(name, f"{{0}}.{name}").format(alias) for name in names_in(Change))
 
 
 # What was erased is nobody's anymore.
@@ -75,19 +58,7 @@ DELETE FROM changes
    AND seq NOT IN (SELECT seq FROM deliveries)
 """
 _TRIM_BATCH: Final = 1_000
-_AS_THEY_ARE: Final = (
-    "seq",
-    "event_id",
-    "subject_id",
-    "ref",
-    "appointment_id",
-    "appointment_ref",
-    "status",
-    "response",
-    "attempts",
-)
-_CODES: Final = {str(code): code for code in EndCode}
-_CALL_OUTCOMES: Final = {str(one): one for one in CallOutcome}
+_ALL: Final = 2**62
 
 
 @frozen(kw_only=True)
@@ -153,19 +124,6 @@ def newest_change(connection: Connection) -> int:
     return 0 if row is None else int(row["seq"])
 
 
-def trim_changes(connection: Connection, _now: datetime, *, before: datetime, read: int | None) -> int:
-    """Delete some of the changes from before a moment, and return how many.
-
-    Args:
-        connection: in a write transaction.
-        before: younger ones are kept.
-        read: the number of the newest change that is delivered everywhere: later ones are kept, however old they are.
-            None: nothing has to be delivered.
-    """
-    bounds = {"before": to_ms(before), "read": 2**62 if read is None else read, "limit": _TRIM_BATCH}
-    return connection.execute(_TRIM, bounds).rowcount
-
-
 def forget_subjects(connection: Connection, ids: Sequence[str]) -> None:
     """Remove from all changes what shows that they were changes of these reminders or appointments.
 
@@ -179,16 +137,16 @@ def forget_subjects(connection: Connection, ids: Sequence[str]) -> None:
 
 def change_of(row: Row) -> Change:
     """Return the change in a row with the columns of `columns_of`."""
-    values: dict[str, Any] = {name: row[name] for name in _AS_THEY_ARE}
-    return Change(
-        **values,
-        at=from_ms(row["at"]),
-        appointment_at=None if row["appointment_at"] is None else from_ms(row["appointment_at"]),
-        kind=ChangeKind(row["kind"]),
-        end_code=_CODES.get(row["end_code"]),
-        is_done=bool(row["done"]),
-        call_outcome=_CALL_OUTCOMES.get(row["call_outcome"]),
-        spoken=bool(row["spoken"]),
+    return read_as(
+        Change,
+        row,
+        at=from_ms,
+        appointment_at=from_ms,
+        kind=ChangeKind,
+        end_code=END_CODES.get,
+        is_done=bool,
+        call_outcome=CALL_OUTCOMES.get,
+        spoken=bool,
     )
 
 
@@ -286,12 +244,7 @@ def due_deliveries(
 ) -> tuple[list[Delivery], datetime | None]:
     """Return the next deliveries, one for each subject at most, and when the next one is due if there is none.
 
-    Args:
-        connection: in a transaction.
-        now: the time.
-        longest_pause: between two tries.
-        busy: the subjects of which one is being delivered.
-        limit: how many at most.
+    There is none for `busy` subjects, of which one is being delivered.
     """
     listed, parameters = in_list("busy", busy)
     others = listed if busy else "('')"
@@ -339,11 +292,9 @@ class PlannedFile:
 def next_file(connection: Connection) -> PlannedFile:
     """Return the file that is being written, if a kill has interrupted that; else one without changes."""
     done, plan = progress(connection, FOLDER), progress(connection, _PLAN)
-    at = setting(connection, _WRITTEN_AT)
     after = 0 if done.cursor is None else done.cursor.seq
     until = plan.cursor if plan.cursor is not None and plan.cursor.seq > after else done.cursor or Cursor()
-    written_at = None if at is None else from_ms(int(at))
-    return PlannedFile(after=after, until=until, written_at=written_at, lost=done.lost)
+    return PlannedFile(after=after, until=until, written_at=moment_in(connection, _WRITTEN_AT), lost=done.lost)
 
 
 def plan_file(connection: Connection, now: datetime, *, most: int) -> PlannedFile:
@@ -354,7 +305,7 @@ def plan_file(connection: Connection, now: datetime, *, most: int) -> PlannedFil
     cursor = None if planned.after == 0 else planned.until
     page = changes_after(connection, cursor=cursor, limit=most)
     set_progress(connection, now, key=_PLAN, cursor=page.cursor)
-    put_setting(connection, _WRITTEN_AT, str(to_ms(now)))
+    put_moment(connection, _WRITTEN_AT, now)
     return evolve(planned, until=page.cursor)
 
 
@@ -374,10 +325,13 @@ def forget_webhooks(connection: Connection, _now: datetime) -> int:
     return waited
 
 
-def trim(connection: Connection, now: datetime, *, before: datetime, ways: Sequence[str]) -> int:
-    """Delete some of the changes from before a moment that are delivered in all of these ways; return how many."""
-    cursors = [progress(connection, way).cursor or Cursor() for way in ways]
-    return trim_changes(connection, now, before=before, read=min((one.seq for one in cursors), default=None))
+def trim(connection: Connection, _now: datetime, *, before: datetime, ways: Sequence[str]) -> int:
+    """Delete some of the changes from before a moment, and return how many.
+
+    What was not delivered in all of these ways stays, however old it is.
+    """
+    delivered = min(((progress(connection, way).cursor or Cursor()).seq for way in ways), default=_ALL)
+    return connection.execute(_TRIM, {"before": to_ms(before), "read": delivered, "limit": _TRIM_BATCH}).rowcount
 
 
 def backlog(connection: Connection) -> Backlog:

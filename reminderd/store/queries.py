@@ -7,16 +7,16 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.model import CallOutcome, Reminder, Response, Status
+from reminderd.core.model import Reminder, Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, as_spoken, outcome
 from reminderd.core.phone import Numbering
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import normal_name, unfit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import AmbiguousError
-from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Shown, from_ms, in_list, to_ms
+from reminderd.store.rows import CALL_OUTCOMES, CALLS, MOMENTS, REMINDERS, Shown, from_ms, in_list, to_ms
 
-TIME_COLUMNS: Final = MOMENTS | {"at"}
+TIME_COLUMNS: Final = MOMENTS | {"at", "changed_at", "last_login_at"}
 
 SHOWN_BY_API: Final = (*REMINDERS.shown_to(Shown.API), "hold_reason", "call_outcome")
 """What the API shows of a reminder: its columns, and what this module adds to them."""
@@ -42,7 +42,6 @@ Value = str | int | datetime | None
 """What a column contains, with times already as moments."""
 
 _HOLDS: Final = {str(code): code.sentence for code in HoldCode}
-_OUTCOME_WORDS: Final = {str(one): one for one in CallOutcome}
 
 
 @frozen(kw_only=True)
@@ -64,7 +63,7 @@ class Wanted:
 
 @frozen
 class ListPlace:
-    """Where a page of a list ends: the time and the id of its last reminder."""
+    """Where a page of a list ends: the time and the id, or the number, of its last row."""
 
     at: datetime
     id: str
@@ -183,12 +182,7 @@ def is_text(name: str) -> bool:
 
 
 def looking_like(connection: Connection, names: Collection[str]) -> dict[str, list[str]]:
-    """Return, for those of these names that reminders have in another spelling, the ids of the reminders.
-
-    Args:
-        connection: in a transaction.
-        names: each as `normal_name` returns it.
-    """
+    """Return, for those of these normal names that reminders have in another spelling, the ids of the reminders."""
     found: dict[str, list[str]] = {}
     for row in connection.execute("SELECT id, ref FROM odd_names").fetchall():
         for name in {normal_name(one) for one in (row["id"], row["ref"]) if one is not None}.intersection(names):
@@ -232,14 +226,8 @@ def list_reminders(
     """Return rows of `reminders` by column name, ordered by scheduled time; `limit` None returns all.
 
     `call_outcome` is how the last call for the reminder as it is now has ended for its patient; None: there was none.
-    One that was planned for an appointment has the `appointment_ref`, too.
-
-    Args:
-        connection: in a transaction.
-        wanted: which.
-        limit: at most this many.
-        after: where the page before ends, so that a page takes as long as the first one; None: from the beginning.
-        newest_first: in the opposite order.
+    One that was planned for an appointment has the `appointment_ref`, too. The page after the place where another one
+    ends takes as long as the first one.
     """
     conditions, parameters = _conditions(wanted)
     if after is not None:
@@ -346,7 +334,7 @@ def reminders_with_ids(connection: Connection, *, ids: Collection[str]) -> dict[
 
 
 def _outcome(word: Value, spoken: object) -> str | None:
-    known = _OUTCOME_WORDS.get(str(word))
+    known = CALL_OUTCOMES.get(str(word))
     found = as_spoken(known, is_spoken=bool(spoken))
     return None if found is None else found.value
 

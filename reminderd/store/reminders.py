@@ -33,21 +33,11 @@ from reminderd.core.upsert import (
 from reminderd.store.audit import Act, acts_on, audit, audit_all
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.intake import (
-    API,
-    RefTakenError,
-    Refusal,
-    RequestsRefusedError,
-    Source,
-    dated,
-    look_alikes,
-    rows_named,
-    with_warnings,
-)
+from reminderd.store.intake import API, RefTakenError, Source, dated, look_alikes, refuse_all_if_any, with_warnings
 from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import Value, calls_of, find_reminder, looking_like, reminder_with_id, reminder_with_ref
-from reminderd.store.rows import from_ms, insert_rows, rows_among, to_ms
+from reminderd.store.rows import from_ms, insert_rows, rows_among, rows_named, to_ms
 
 _DONE: Final = "done"
 """What the audit says of a reminder whose patient staff have called manually."""
@@ -129,13 +119,8 @@ def put(
 ) -> list[Decision]:
     """Store new and edited reminders; return for each request what was done, or why it is refused.
 
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        requests: no two have the same `ref`, or the same content without a `ref`.
-        rules: the clinic's rules.
-        mint: returns new random UUIDs, for new reminders that have a `ref`, and for hashes of former numbers.
-        source: who sends the requests.
+    No two requests have the same `ref`, or the same content without a `ref`. `mint` returns new random UUIDs, for new
+    reminders that have a `ref`, and for hashes of former numbers.
     """
     decided = _decided(connection, now, requests, rules, starts_anew=source.actor == API)
     new = [
@@ -180,12 +165,7 @@ def waiting_between(
 ) -> list[Waiting]:
     """Return the reminders that wait from `start` until before `end`, and that the files of an import profile named.
 
-    Args:
-        connection: in a transaction.
-        source: the profile.
-        start: the first moment.
-        end: the moment after the last one.
-        among: only those with these ids, in no order; None: all, by their times.
+    They are in the order of their times; those `among` some ids are in none.
     """
     bounds = {"source": source, "start": to_ms(start), "end": to_ms(end)}
     found = []
@@ -211,9 +191,7 @@ def put_all(
         RequestsRefusedError: at least one is refused, so all are.
     """
     decided = _decided(connection, now, requests, rules, starts_anew=source.actor == API)
-    refusals = [Refusal(place, decision) for place, (_, _, decision) in enumerate(decided) if decision.refused]
-    if refusals:
-        raise RequestsRefusedError(refusals)
+    refuse_all_if_any(decision for _, _, decision in decided)
     done = put(connection, now, requests=requests, rules=rules, mint=mint, source=source)
     rows = [_row_of(connection, one, known) for one, known, _ in decided]
     return [
@@ -309,10 +287,7 @@ def finish(
         AmbiguousError: there are two.
         NotAllowedError: it needs nothing.
     """
-    found = stored(connection, id_or_ref)
-    if found is None:
-        raise UnknownReminderError(id_or_ref)
-    reminder_id = str(found.reminder["id"])
+    found, reminder_id = _existing(connection, id_or_ref)
     source = Source(actor=API)
     transition = note_done(connection, now, reminder_id=reminder_id, note=note, rules=rules, source=source)
     return stored(connection, reminder_id) or found, transition
@@ -365,10 +340,7 @@ def withdraw(
         AmbiguousError: there are two.
         NotAllowedError: it has already ended in another way.
     """
-    found = stored(connection, id_or_ref)
-    if found is None:
-        raise UnknownReminderError(id_or_ref)
-    reminder_id = str(found.reminder["id"])
+    found, reminder_id = _existing(connection, id_or_ref)
     if found.reminder["status"] == Status.CANCELLED:
         before, reminder = _loaded(connection, now, reminder_id, rules)
         after = withdrawn(before, reminder).ledger
@@ -378,6 +350,13 @@ def withdraw(
         return stored(connection, reminder_id) or found, None
     transition = cancel(connection, now, reminder_id=reminder_id, rules=rules, source=Source(actor=API))
     return stored(connection, reminder_id) or found, transition
+
+
+def _existing(connection: Connection, id_or_ref: str) -> tuple[Stored, str]:
+    found = stored(connection, id_or_ref)
+    if found is None:
+        raise UnknownReminderError(id_or_ref)
+    return found, str(found.reminder["id"])
 
 
 def _loaded(connection: Connection, now: datetime, reminder_id: str, rules: Rules) -> tuple[Ledger, Reminder]:
@@ -406,13 +385,9 @@ def _resolved(
 ) -> list[tuple[ReminderRequest, Existing | None]]:
     """Return for each request the reminder that it names, if there is one.
 
-    A request without a `ref` names the newest reminder with its content.
-
-    Args:
-        connection: in a transaction.
-        requests: what is asked for.
-        starts_anew: whether a request for what was withdrawn is one for a new reminder. The clinic's own system knows
-            what it has withdrawn; a table that is imported again does not.
+    A request without a `ref` names the newest reminder with its content. With `starts_anew`, a request for what was
+    withdrawn is one for a new reminder: the clinic's own system knows what it has withdrawn; a table that is imported
+    again does not.
     """
     found = list(zip(requests, _known(connection, requests), strict=True))
     left = _withdrawn(found, range(len(found)))

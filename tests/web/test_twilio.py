@@ -22,10 +22,9 @@ from reminderd.providers.settings import ClientOptions
 from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.providers.twilio.webhooks import signature
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
-from reminderd.web.app import Health, build_app
+from reminderd.web.app import Health, Webhooks, build_app
 from reminderd.web.bodies import RequestLimits
 from reminderd.web.server import bind, serve
-from reminderd.web.webhooks import Webhooks
 from tests.support.web_server import Recorded
 
 BASE = "https://clinic.example"

@@ -64,7 +64,9 @@ class GenericProvider:
         self._api_key = settings.api_key
         self._verify_webhook = verifier(settings.webhook_auth, settings.webhook_secret)
         self._clock = clock
-        self._http = HttpClient(timeout=options.timeout, max_connections=options.max_connections)
+        self._http = HttpClient(
+            timeout=options.timeout, max_connections=options.max_connections, server=settings.api_url
+        )
 
     async def place(self, placement: Placement) -> Answer:
         """Request one call: `POST /calls`."""

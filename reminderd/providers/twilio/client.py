@@ -61,7 +61,9 @@ class TwilioProvider:
             "Accept-Encoding": "identity",
             "User-Agent": "reminderd",
         }
-        self._http = HttpClient(timeout=options.timeout, max_connections=options.max_connections)
+        self._http = HttpClient(
+            timeout=options.timeout, max_connections=options.max_connections, server=settings.api_url
+        )
 
     async def place(self, placement: Placement) -> Answer:
         """Request one call, once: Twilio knows no idempotency key. Our id travels in the URLs that it calls."""

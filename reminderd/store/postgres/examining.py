@@ -95,13 +95,7 @@ _ROLE: Final = "SELECT current_setting('session_replication_role') AS role"
 
 
 def examine(server: PostgresServer, *, seconds: float, numbering: Numbering, clock: Clock) -> Examination:
-    """Examine a server, and the database if it has tables.
-
-    Args:
-        server: the database to examine.
-        seconds: how long reading the rows may take.
-        numbering: which numbers may be called.
-        clock: our clock, which is compared with the server's.
+    """Examine a server, and the database if it has tables; reading the rows may take so many seconds.
 
     Raises:
         StoreUnusableError: It can't be used, or isn't ours.
@@ -143,11 +137,7 @@ def _mistakes(connection: PostgresConnection, seconds: float) -> list[str] | Non
 
 
 def facts_of(connection: Raw, now: Callable[[], datetime]) -> ServerFacts:
-    """Return what can be seen of a server.
-
-    Args:
-        connection: to its database, without a transaction.
-        now: the time by our clock.
+    """Return what can be seen of a server, whose time is compared with `now`.
 
     Raises:
         psycopg.Error: The server does not answer anymore.

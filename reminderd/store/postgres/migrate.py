@@ -126,10 +126,6 @@ def migrate(connection: Raw, steps: list[Migration]) -> list[str]:
 
     Several processes may try at once: one of them does all the work. Daemons wait until it is done.
 
-    Args:
-        connection: with no transaction open, and with autocommit.
-        steps: all existing steps, oldest first.
-
     Raises:
         StoreUnusableError: The database is another program's or too new, or a step fails.
         StoreUnavailableError: The server can't be reached, or another program has held a lock for five seconds.

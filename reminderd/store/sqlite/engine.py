@@ -105,9 +105,7 @@ async def open_on_trio(
 ) -> AsyncIterator[TrioConnection]:
     """Open a connection with a sync function, on its thread, and close it at the end.
 
-    Args:
-        connector: Returns the open connection; it must be usable from any thread (`check_same_thread=False`).
-        runner: Where its calls run; None: Trio's worker threads.
+    It must be usable from any thread (`check_same_thread=False`). Without a runner, its calls run on Trio's threads.
     """
     connection = TrioConnection(connector, runner or worker_threads())
     async with connection:

@@ -14,7 +14,7 @@ from reminderd.core.phone import Numbering
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.examination import Examination, broken_promises, examination
 from reminderd.store.settings import database_id
-from reminderd.store.sqlite.driver import DatabaseError, Error, Row, SqliteConnection, connect, translated
+from reminderd.store.sqlite.driver import DatabaseError, Error, SqliteConnection, open_file, translated
 from reminderd.store.sqlite.migrate import migrations, schema_version
 
 _BUSY_SECONDS: Final = 2.0
@@ -40,12 +40,7 @@ def damage(connection: Connection) -> list[str]:
 
 
 def examine(path: Path, *, seconds: float, numbering: Numbering) -> Examination:
-    """Examine an existing database, on one read-only connection.
-
-    Args:
-        path: the file.
-        seconds: how long reading it may take.
-        numbering: which numbers may be called.
+    """Examine an existing database, on one read-only connection; reading it may take so many seconds.
 
     Raises:
         StoreUnusableError: it can't be opened, is damaged or isn't ours.
@@ -81,13 +76,7 @@ def id_of(path: Path) -> str | None:
 @contextmanager
 def _looking(file: Path) -> Iterator[SqliteConnection]:
     # With mode=ro SQLite writes neither the file nor its -wal, and checkpoints nothing when it closes.
-    uri = f"{file.as_uri()}?mode=ro"
-    with (
-        translated(),
-        closing(connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)) as connection,
-    ):
-        connection.row_factory = Row
-        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+    with translated(), closing(open_file(file, "mode=ro", timeout=_BUSY_SECONDS)) as connection:
         for setting in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
             connection.execute(f"PRAGMA {setting}")
         yield connection

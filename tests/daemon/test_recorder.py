@@ -16,7 +16,7 @@ from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.script.prompts import Question
 from reminderd.daemon.cluster import membership
-from reminderd.daemon.endpoints import DatabaseRecorder, note_answer
+from reminderd.daemon.recorder import DatabaseRecorder, note_answer
 from reminderd.daemon.setup import DaemonState, Options, set_up
 from reminderd.databases import SqliteFile
 from reminderd.engine.breaker import Breaker

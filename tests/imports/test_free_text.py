@@ -1,6 +1,6 @@
 import pytest
 
-from reminderd.core.tables.free_text import LONGEST, labeled, number_in
+from reminderd.imports.ics import _LONGEST_TEXT, _labeled, number_in
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_the_only_number_in_a_text_is_found(text: str, number: str) -> None:
         ("Jane Doe 202-555-0101 ext. 12", "a number with an extension"),
         ("Jane Doe, 2025550101x3", "a number with an extension"),
         ("Fax: 202-555-0101", "a fax number in it"),
-        ("2025550101 " * (LONGEST // 10), "too long to search"),
+        ("2025550101 " * (_LONGEST_TEXT // 10), "too long to search"),
     ],
 )
 def test_a_text_with_no_number_or_with_several_is_refused(text: str, mistake: str) -> None:
@@ -43,11 +43,11 @@ def test_digits_that_follow_a_number_without_a_comma_are_part_of_it() -> None:
 
 def test_a_label_names_the_line_that_is_meant() -> None:
     text = "Booked online\nName: Jane Doe\nPHONE : +1 202 555 0101\nNotes: phone: later"
-    assert labeled(text, "Phone") == "+1 202 555 0101"
-    assert labeled(text, "Mobile") is None
+    assert _labeled(text, "Phone") == "+1 202 555 0101"
+    assert _labeled(text, "Mobile") is None
 
 
 def test_a_label_may_come_twice_only_with_the_same_contents() -> None:
-    assert labeled("Phone: 1\nPhone: 1", "phone") == "1"
+    assert _labeled("Phone: 1\nPhone: 1", "phone") == "1"
     with pytest.raises(ValueError, match="more than one line begins"):
-        labeled("Phone: 1\nPhone: 2", "phone")
+        _labeled("Phone: 1\nPhone: 2", "phone")

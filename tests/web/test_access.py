@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from reminderd.core.wrong_tokens import FREE, networks
-from reminderd.web.api import MOST_OF_ONE, Throttle
+from reminderd.web.access import MOST_OF_ONE, Throttle
 from tests.support.api import Api, an_api
 from tests.support.web_server import PATH, PAYLOAD, SIGNED
 
