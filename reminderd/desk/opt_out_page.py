@@ -129,7 +129,7 @@ async def take_back(desk: Desk, visitor: Session, address: str) -> Response:
 
 def _number_at(desk: Desk, address: str) -> str:
     found = desk.addresses.unlocked(address)
-    if found is None or not found.startswith("+"):
+    if not found.startswith("+"):
         raise NotFound
     return found
 
