@@ -35,17 +35,21 @@ class Addresses:
         tag = self._digest(b"tag", plain)[:_TAG]
         return urlsafe_b64encode(tag + self._encrypted(plain, tag)).rstrip(b"=").decode()
 
-    def unlocked(self, address: str) -> str | None:
-        """Return the id of the record at an address; None: nothing was ever at it."""
+    def unlocked(self, address: str) -> str:
+        """Return the id of the record at an address.
+
+        Raises:
+            NotFound: nothing was ever at it.
+        """
         if len(address) > _LONGEST or not address.isascii():
-            return None
+            raise NotFound
         try:
             sealed = urlsafe_b64decode(address + "=" * (-len(address) % 4))
         except NotBase64Error:
-            return None
+            raise NotFound from None
         tag, plain = sealed[:_TAG], self._encrypted(sealed[_TAG:], sealed[:_TAG])
         if not hmac.compare_digest(tag, self._digest(b"tag", plain)[:_TAG]):
-            return None
+            raise NotFound
         return plain.decode(errors="surrogatepass")
 
     def sealed(self, value: object) -> str:
@@ -59,8 +63,8 @@ class Addresses:
             NotFound: no page of ours has put this into a URL.
         """
         try:
-            return json.loads(self.unlocked(text) or "")
-        except ValueError:  # the address of a record, or a URL that somebody has changed
+            return json.loads(self.unlocked(text))
+        except ValueError:  # the address of a record
             raise NotFound from None
 
     def sealed_place(self, place: ListPlace) -> str:

@@ -14,13 +14,14 @@ from werkzeug.exceptions import Forbidden, RequestEntityTooLarge
 from reminderd.config import codec_of
 from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.requests import ReminderRequest
-from reminderd.core.schedule.dates import DAY, DayOrder, midnight
+from reminderd.core.schedule.dates import DAY, FIRST_YEAR, LAST_YEAR, DayOrder, midnight
 from reminderd.core.sentences import Part, Sentence
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
 from reminderd.desk.forms import form, receive_file
 from reminderd.desk.login import has_token
+from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.page import Freshness, PageRoute, done, is_part, render, see_other, template_of
 from reminderd.desk.state import Desk
 from reminderd.desk.uploads import MOST_BYTES, MOST_SHOWN, BusyError, FileReading, Stage, TooManyFilesError, Upload
@@ -85,11 +86,10 @@ async def upload(desk: Desk, visitor: Session) -> Response:
     if request.mimetype != "multipart/form-data":  # no form of ours
         raise Forbidden
     try:
-        fields = await receive_file(MOST_BYTES, arriving.begin)
+        fields = await arriving.receive()
     except _WrongFormError as error:
         return await _ask(desk, visitor, error.written, error.mistakes)
     except RequestEntityTooLarge:
-        arriving.forget()
         too_large = Sentence(_TOO_LARGE, {"limit": MOST_BYTES // 1024**2})
         return await _ask(desk, visitor, {}, {"file": too_large}, status=413)
     except BusyError:
@@ -97,12 +97,8 @@ async def upload(desk: Desk, visitor: Session) -> Response:
     except TooManyFilesError:
         return await done(desk, visitor, PATH, _TOO_MANY, kind="error")
     except OSError as error:
-        arriving.forget()
         words = Sentence(_NOT_STORED, {"reason": error.strerror or type(error).__name__})
         return await done(desk, visitor, PATH, words, kind="error")
-    except BaseException:
-        arriving.forget()
-        raise
     if arriving.upload is None:
         if not has_token(visitor, fields.get("csrf", "")):
             raise Forbidden
@@ -119,7 +115,16 @@ class _Arriving:
     visitor: Session
     upload: Upload | None = field(default=None, init=False)
 
-    async def begin(self, fields: Mapping[str, str], name: str) -> Path:
+    async def receive(self) -> dict[str, str]:
+        """Receive the form, and return its other fields; delete what has arrived of the file if that fails."""
+        try:
+            return await receive_file(MOST_BYTES, self._begin)
+        except BaseException:
+            if self.upload is not None:
+                self.desk.base.uploads.forget(self.upload)
+            raise
+
+    async def _begin(self, fields: Mapping[str, str], name: str) -> Path:
         """Return where the file goes, once the form is known to be ours and its other fields are understood."""
         if not has_token(self.visitor, fields.get("csrf", "")):
             raise Forbidden
@@ -127,11 +132,6 @@ class _Arriving:
         who = self.visitor
         self.upload = self.desk.base.uploads.begin(who.digest, who.user_name, _shown_name(name), reading)
         return self.upload.path
-
-    def forget(self) -> None:
-        """Delete what has arrived."""
-        if self.upload is not None:
-            self.desk.base.uploads.forget(self.upload)
 
 
 async def take(desk: Desk, visitor: Session) -> Response:
@@ -281,8 +281,13 @@ def _span(fields: Mapping[str, str], desk: Desk, mistakes: dict[str, str]) -> tu
         first, last = map(date.fromisoformat, texts)
     except ValueError:
         first, last = date.max, date.min
+    year = next((day.year for day in (first, last) if not FIRST_YEAR <= day.year <= LAST_YEAR), None)
     if first > last:
         mistakes["first"] = _WRONG_DAYS
+    elif year is not None:
+        text = f"the year {year}; expected one from {FIRST_YEAR} to {LAST_YEAR}"
+        mistakes["first"] = mistake_of(desk.catalog, text)
+    if mistakes:
         return None, None
     return midnight(first, desk.zone), midnight(last + DAY, desk.zone)
 

@@ -21,7 +21,6 @@ from reminderd.desk.state import Desk
 from reminderd.engine.context import log_transition
 from reminderd.store.connection import Connection
 from reminderd.store.opt_outs import opt_in, opt_out, opted_out, page_of_opt_outs
-from reminderd.store.queries import ListPlace
 from reminderd.store.users import Session
 
 PATH: Final = "/opt-outs"
@@ -50,19 +49,18 @@ async def show(desk: Desk, visitor: Session, *, status: int = 200, **written: Pa
     """
     ending = str(desk.addresses.unsealed(request.args["ending"])) if "ending" in request.args else None
     after = desk.addresses.place_asked()
-    last = None if after is None else (after.at, after.id)
-    page = await desk.read(partial(page_of_opt_outs, limit=_A_PAGE, after=last, ending=ending))
+    rows, place = await desk.read(partial(page_of_opt_outs, limit=_A_PAGE, after=after, ending=ending))
     following = None
-    if page.after is not None:
+    if place is not None:
         looked_for = f"&ending={desk.addresses.sealed(ending)}" if ending else ""
-        following = f"{PATH}?after={desk.addresses.sealed_place(ListPlace(*page.after))}{looked_for}"
+        following = f"{PATH}?after={desk.addresses.sealed_place(place)}{looked_for}"
     usual = {"number": "", "source": _STAFF, "digits": ending or "", "wrong_number": "", "wrong_source": ""}
     return await render(
         desk,
         visitor,
         "opt_outs.html",
         status=status,
-        rows=page.rows,
+        rows=rows,
         ending=ending,
         following=following,
         locked=desk.addresses.locked,
@@ -109,7 +107,7 @@ async def find(desk: Desk, visitor: Session) -> Response:
     endings = number_endings(written, desk.config.clinic.country)
     if not endings:
         return await show(desk, visitor, status=400, digits=written, wrong_digits=NOT_DIGITS)
-    found = [one for one in endings if (await desk.read(partial(page_of_opt_outs, limit=1, ending=one))).rows]
+    found = [one for one in endings if (await desk.read(partial(page_of_opt_outs, limit=1, ending=one)))[0]]
     return see_other(f"{PATH}?ending={desk.addresses.sealed([*found, *endings][0])}")
 
 
@@ -131,7 +129,7 @@ async def take_back(desk: Desk, visitor: Session, address: str) -> Response:
 
 def _number_at(desk: Desk, address: str) -> str:
     found = desk.addresses.unlocked(address)
-    if found is None or not found.startswith("+"):
+    if not found.startswith("+"):
         raise NotFound
     return found
 

@@ -13,7 +13,7 @@ from quart import Response, g, request
 from reminderd.core.logins import Role
 from reminderd.core.sentences import Part
 from reminderd.desk.state import Desk
-from reminderd.store.feed import until_any
+from reminderd.store.threads import until_any
 from reminderd.store.users import Session, drop_notice, set_notice
 from reminderd.web.bodies import body_of
 

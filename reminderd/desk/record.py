@@ -23,7 +23,7 @@ from reminderd.desk.page import PageRoute, done, freshness, render, template_of
 from reminderd.desk.state import Desk
 from reminderd.desk.today import way_back
 from reminderd.engine.context import log_transition
-from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, perform, refusals, sight_of
+from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, fingerprint_of, perform, refusals
 from reminderd.staff.history import ReminderRecord, record_of
 from reminderd.staff.obstacles import pauses
 from reminderd.staff.standing import ReminderStanding, outcome_of, standing_of
@@ -120,7 +120,7 @@ _ANOTHER_NOTE: Final = N_("Add a note …")
 
 
 @frozen(kw_only=True)
-class Sight:
+class RecordView:
     """What the page of a reminder shows, read in one snapshot."""
 
     record: ReminderRecord
@@ -161,7 +161,7 @@ class Sight:
     @property
     def seen(self) -> str:
         """What its forms carry, so that nothing is done to what was changed since."""
-        return sight_of(self.row)
+        return fingerprint_of(self.row)
 
     @property
     def offered(self) -> list[tuple[StaffAct, str]]:
@@ -188,31 +188,31 @@ class Sight:
 async def show(desk: Desk, visitor: Session, address: str) -> Response:
     """Show a reminder; also again, once something has changed."""
     fresh = await freshness(desk, visitor)
-    sight = await _seen(desk, visitor, address)
+    view = await _view_of(desk, visitor, address)
     return await render(
         desk,
         visitor,
         template_of("record"),
         fresh=fresh,
         address=address,
-        sight=sight,
-        row=sight.row,
-        passages=() if sight.is_purged else _passages(desk, sight),
-        voice_language=_script_of(desk, sight).language,
+        view=view,
+        row=view.row,
+        passages=() if view.is_purged else _passages(desk, view),
+        voice_language=_script_of(desk, view).language,
         asks_what_to_say=desk.config.provider.settings.asks_what_to_say,
         at_once=AT_ONCE,
     )
 
 
-def _script_of(desk: Desk, sight: Sight) -> Script:
+def _script_of(desk: Desk, view: RecordView) -> Script:
     """Return the clinic's texts in the language of a reminder, as they are now."""
-    language = sight.row["language"]
+    language = view.row["language"]
     return templates_of(desk.config).scripts.of(None if language is None else str(language))
 
 
-def _passages(desk: Desk, sight: Sight) -> tuple[Passage, ...]:
+def _passages(desk: Desk, view: RecordView) -> tuple[Passage, ...]:
     """Return what a person hears, and what a machine records."""
-    return heard(_script_of(desk, sight), str(sight.row["message"]), leaves_voicemail=desk.rules.leave_voicemail)
+    return heard(_script_of(desk, view), str(view.row["message"]), leaves_voicemail=desk.rules.leave_voicemail)
 
 
 async def ask(desk: Desk, visitor: Session, address: str, act: str) -> Response:
@@ -223,8 +223,8 @@ async def ask(desk: Desk, visitor: Session, address: str, act: str) -> Response:
 async def _asked(
     desk: Desk, visitor: Session, address: str, act: StaffAct, *, note: str = "", error: str = ""
 ) -> Response:
-    sight = await _seen(desk, visitor, address)
-    refusal = sight.refusals[act]
+    view = await _view_of(desk, visitor, address)
+    refusal = view.refusals[act]
     if refusal is not None:
         return await done(desk, visitor, f"/r/{address}", _refused(act, refusal), kind="error")
     return await render(
@@ -235,8 +235,8 @@ async def _asked(
         address=address,
         act=act,
         words=WORDS[act],
-        sight=sight,
-        row=sight.row,
+        view=view,
+        row=view.row,
         note=note,
         error=error,
         note_limit=NOTE_LIMIT,
@@ -252,7 +252,7 @@ async def do(desk: Desk, visitor: Session, address: str, act: str) -> Response:
         return await _asked(desk, visitor, address, asked_for, note=note, error=mistake_of(desk.catalog, mistake))
     asked = Asked(
         act=asked_for,
-        reminder_id=_id_at(desk, address),
+        reminder_id=desk.addresses.unlocked(address),
         actor=visitor.user_name,
         note=note if asked_for is StaffAct.DONE else None,
         seen=typed.text("seen"),
@@ -283,39 +283,27 @@ def _act_of(name: str) -> StaffAct:
         raise NotFound from None
 
 
-def _id_at(desk: Desk, address: str) -> str:
-    """Return the id of the reminder at an address.
-
-    Raises:
-        NotFound: nothing was ever at it.
-    """
-    found = desk.addresses.unlocked(address)
-    if found is None:
-        raise NotFound
-    return found
-
-
-async def _seen(desk: Desk, visitor: Session, address: str) -> Sight:
+async def _view_of(desk: Desk, visitor: Session, address: str) -> RecordView:
     """Return what a page shows of a reminder, after the audit has recorded who looks at it.
 
     Raises:
         NotFound: there is no such reminder.
         StoreUnavailableError: the audit can't be written now, so nothing is shown.
     """
-    reminder_id, now = _id_at(desk, address), desk.clock.now()
-    sight = await desk.read(partial(_read, desk=desk, reminder_id=reminder_id, now=now))
-    if sight is None:
+    reminder_id, now = desk.addresses.unlocked(address), desk.clock.now()
+    view = await desk.read(partial(_read, desk=desk, reminder_id=reminder_id, now=now))
+    if view is None:
         raise NotFound
-    if not _has_looked(sight.record, visitor.user_name, now):
+    if not _has_looked(view.record, visitor.user_name, now):
         await desk.database.write(partial(audit, actor=visitor.user_name, act=_VIEW, reminder_id=reminder_id))
-    return sight
+    return view
 
 
-def _read(connection: Connection, *, desk: Desk, reminder_id: str, now: datetime) -> Sight | None:
+def _read(connection: Connection, *, desk: Desk, reminder_id: str, now: datetime) -> RecordView | None:
     row = reminder_with_id(connection, reminder_id)
     if row is None:
         return None
-    return Sight(
+    return RecordView(
         record=record_of(connection, reminder=row),
         refusals=refusals(connection, reminder_id=reminder_id, rules=desk.rules, now=now),
         spoken=messages_of_calls(connection, reminder_id),

@@ -123,7 +123,7 @@ class Desk:
     @cached_property
     def changes(self) -> Pulse:
         """Waits for commits."""
-        return Pulse(self.base.reader.data_version, self.stopping)
+        return Pulse(self.base.reader.commits.version, self.stopping)
 
     @cached_property
     def templates(self) -> Environment:

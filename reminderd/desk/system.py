@@ -21,8 +21,9 @@ from reminderd.desk.report_page import NO_DATE
 from reminderd.desk.state import Desk
 from reminderd.staff.obstacles import pause_mark, resume
 from reminderd.staff.status import lines_of
-from reminderd.store.audit import LookPlace, looks
+from reminderd.store.audit import looks
 from reminderd.store.import_records import last_imports
+from reminderd.store.queries import ListPlace
 from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.settings import set_pause
 from reminderd.store.users import Session, list_users
@@ -128,10 +129,10 @@ def _end_of(desk: Desk, day: str) -> tuple[datetime | None, str]:
         return None, NO_DATE
 
 
-def _place(text: str) -> LookPlace | None:
+def _place(text: str) -> ListPlace | None:
     """Return where a page begins; None: at the beginning."""
     found = _PLACE.fullmatch(text)
-    return None if found is None else LookPlace(from_ms(int(found[1])), int(found[2]))
+    return None if found is None else ListPlace(from_ms(int(found[1])), found[2])
 
 
 ROUTES: Final = (

@@ -21,7 +21,7 @@ from reminderd.desk.catalog import N_
 from reminderd.desk.charts import timeline_of
 from reminderd.desk.page import PageRoute, freshness, render, template_of
 from reminderd.desk.state import Desk
-from reminderd.staff.acts import sight_of
+from reminderd.staff.acts import fingerprint_of
 from reminderd.store.day import MOST_COUNTED, Day, DayList, DayPage, Entry, LastCall, read_day, read_list
 from reminderd.store.users import Session
 
@@ -131,7 +131,7 @@ class Line:
     @property
     def seen(self) -> str:
         """Return what stands for the parts of it that are shown, so that nobody acts on others."""
-        return sight_of(vars(self.entry.reminder))
+        return fingerprint_of(vars(self.entry.reminder))
 
     @property
     def acts(self) -> tuple[str, ...]:

@@ -19,9 +19,9 @@ from reminderd.engine.dialer import check, dial
 from reminderd.store.appointments import plan_anew, plan_due
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.feed import until_any
 from reminderd.store.settings import note_gap
 from reminderd.store.stats import Wakes, next_wakes
+from reminderd.store.threads import until_any
 
 _SHORTEST_WAIT: Final = 0.25
 """Seconds between two checks for commits of other connections."""
@@ -81,7 +81,7 @@ class Poller:
                 try:
                     await self._check_clock()
                     await self._note_unanswered_requests()
-                    version = await self.context.database.data_version()
+                    version = await self.context.database.commits.version()
                     wakes = await self._next_wakes()
                     self._note_pause(wakes)
                     self._keep_quiet(wakes)
@@ -295,7 +295,7 @@ class Poller:
 
     async def _another_commit(self, version: int) -> None:
         with suppress(StoreUnavailableError):  # the loop's next turn sees it, too
-            while not await self.context.database.another_commit(version):
+            while not await self.context.database.commits.another(version):
                 self._beats()
 
     async def _sit_out(self, error: StoreUnavailableError) -> None:

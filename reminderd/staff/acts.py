@@ -78,7 +78,7 @@ class Asked:
     note: str | None = None
     """What to remember of a manual call."""
     seen: str | None = None
-    """What was shown to that person, see `sight_of`; None: nothing was, by a command."""
+    """What was shown to that person, see `fingerprint_of`; None: nothing was, by a command."""
     source: str = "staff"
     """Who wants an opt-out."""
 
@@ -116,7 +116,7 @@ def perform(connection: Connection, now: datetime, *, asked: Asked, rules: Rules
         raise
 
 
-def sight_of(row: Mapping[str, Value]) -> str:
+def fingerprint_of(row: Mapping[str, Value]) -> str:
     """Return what stands for the parts of a reminder that a person relies on: number, message, time and end."""
     return f"{_digest(row['phone_number'], row['message'], row['scheduled_at'])}-{_digest(row['ended_at'])}"
 
@@ -131,7 +131,7 @@ def _is_otherwise(row: Mapping[str, Value], act: StaffAct, seen: str) -> bool:
     The end matters only for another call: who asks for one after a failure has not asked for one after the next one,
     or after somebody else has cancelled. While it waits, or was reached, the core says so.
     """
-    shown, _, end = sight_of(row).partition("-")
+    shown, _, end = fingerprint_of(row).partition("-")
     seen_parts, _, seen_end = seen.partition("-")
     return shown != seen_parts or (act is StaffAct.CALL_AGAIN and _has_ended(row) and end != seen_end)
 

@@ -7,8 +7,8 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.store.connection import Connection
+from reminderd.store.queries import ListPlace, is_text, named
 from reminderd.store.queries import Value as Shown
-from reminderd.store.queries import is_text, named
 from reminderd.store.rows import Value, from_ms, insert_rows, names_in, read_as, to_ms
 
 ACTS: Final = (
@@ -91,14 +91,6 @@ class LookLine:
     detail: str | None
 
 
-@frozen
-class LookPlace:
-    """Where a page ends."""
-
-    at: datetime
-    id: int
-
-
 _LOOKS: Final = """
 SELECT a.id, a.at, a.actor, a.act, a.reminder_id, a.detail, coalesce(r.ref, p.ref) AS ref
   FROM (SELECT id, at, actor, act, reminder_id, detail FROM audit WHERE {} ORDER BY at DESC, id DESC LIMIT :limit) AS a
@@ -108,8 +100,8 @@ SELECT a.id, a.at, a.actor, a.act, a.reminder_id, a.detail, coalesce(r.ref, p.re
 
 
 def looks(
-    connection: Connection, *, actor: str | None = None, until: datetime | None = None, after: LookPlace | None = None
-) -> tuple[Sequence[LookLine], LookPlace | None]:
+    connection: Connection, *, actor: str | None = None, until: datetime | None = None, after: ListPlace | None = None
+) -> tuple[Sequence[LookLine], ListPlace | None]:
     """Return the page of lines after another one, or the first, and where the next one begins; None: it is the last.
 
     With `actor`, only what this user did; with `until`, only what was before this moment.
@@ -126,7 +118,7 @@ def looks(
         parameters["until"] = to_ms(until)
     if after is not None:
         conditions.append("(at, id) < (:after, :after_id)")
-        parameters |= {"after": to_ms(after.at), "after_id": after.id}
+        parameters |= {"after": to_ms(after.at), "after_id": int(after.id)}
     rows = connection.execute(_LOOKS.format(" AND ".join(conditions)), parameters).fetchall()
     found = [read_as(LookLine, row, at=from_ms) for row in rows[:PAGE]]
-    return found, LookPlace(found[-1].at, found[-1].id) if len(rows) > PAGE else None
+    return found, ListPlace(found[-1].at, str(found[-1].id)) if len(rows) > PAGE else None

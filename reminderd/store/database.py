@@ -139,29 +139,17 @@ class Database:
         """Return how far the database's own clock was ahead of ours in the last transaction; zero if it has none."""
         return self._writer.clock_offset
 
-    async def data_version(self) -> int:
-        """Return a number that changes whenever any process, including this one, has committed something."""
-        return await self.commits.version()
-
-    async def another_commit(self, since: int) -> bool:
-        """Wait a moment, and return whether something may have been committed since `data_version` was `since`."""
-        return await self.commits.another(since)
-
 
 @frozen(eq=False)
 class Reader:
     """One more connection that only reads, for what must not keep others waiting."""
 
     _reads: OnThread = field(repr=False)
-    _commits: Commits = field(repr=False)
+    commits: Commits = field(repr=False)
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn(connection)`; see `Database.read`."""
         return await self._reads.run(partial(snapshot, fn=fn))
-
-    async def data_version(self) -> int:
-        """Return a number that changes whenever any process, including this one, has committed something."""
-        return await self._commits.version()
 
 
 @asynccontextmanager

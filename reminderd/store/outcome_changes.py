@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from reminderd.core.changes import Backlog, Change, ChangeKind, Cursor, CursorError, check_cursor, read_cursor
 from reminderd.store.connection import Connection, Row
 from reminderd.store.rows import CALL_OUTCOMES, END_CODES, from_ms, in_list, names_in, read_as, to_ms
-from reminderd.store.settings import put_setting, setting
+from reminderd.store.settings import moment_in, put_moment, put_setting, setting
 
 _COMPUTED: Final = {
     "appointment_ref": "(SELECT ref FROM appointments WHERE id = {0}.appointment_id) AS appointment_ref",
@@ -292,11 +292,9 @@ class PlannedFile:
 def next_file(connection: Connection) -> PlannedFile:
     """Return the file that is being written, if a kill has interrupted that; else one without changes."""
     done, plan = progress(connection, FOLDER), progress(connection, _PLAN)
-    at = setting(connection, _WRITTEN_AT)
     after = 0 if done.cursor is None else done.cursor.seq
     until = plan.cursor if plan.cursor is not None and plan.cursor.seq > after else done.cursor or Cursor()
-    written_at = None if at is None else from_ms(int(at))
-    return PlannedFile(after=after, until=until, written_at=written_at, lost=done.lost)
+    return PlannedFile(after=after, until=until, written_at=moment_in(connection, _WRITTEN_AT), lost=done.lost)
 
 
 def plan_file(connection: Connection, now: datetime, *, most: int) -> PlannedFile:
@@ -307,7 +305,7 @@ def plan_file(connection: Connection, now: datetime, *, most: int) -> PlannedFil
     cursor = None if planned.after == 0 else planned.until
     page = changes_after(connection, cursor=cursor, limit=most)
     set_progress(connection, now, key=_PLAN, cursor=page.cursor)
-    put_setting(connection, _WRITTEN_AT, str(to_ms(now)))
+    put_moment(connection, _WRITTEN_AT, now)
     return evolve(planned, until=page.cursor)
 
 

@@ -63,7 +63,7 @@ class Wanted:
 
 @frozen
 class ListPlace:
-    """Where a page of a list ends: the time and the id of its last reminder."""
+    """Where a page of a list ends: the time and the id, or the number, of its last row."""
 
     at: datetime
     id: str

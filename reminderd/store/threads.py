@@ -1,7 +1,7 @@
 """What tasks need from each engine: connections whose sync calls run on Trio's threads, and a sign of each commit.
 
 A connection's calls run one at a time. One that has begun is never abandoned: the caller waits for its end, even if it
-is cancelled.
+is cancelled. Here is also how a task runs while a block runs, and how to wait for the first of several events.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -113,3 +113,15 @@ async def while_running(
             end()
     if failure is not None:
         raise failure
+
+
+async def until_any(*waits: Callable[[], Awaitable[None]]) -> None:
+    """Wait until the first of these has ended; the others are cancelled."""
+
+    async def end_with(wait: Callable[[], Awaitable[None]]) -> None:
+        await wait()
+        either.cancel_scope.cancel()
+
+    async with trio.open_nursery() as either:
+        for wait in waits:
+            either.start_soon(end_with, wait)

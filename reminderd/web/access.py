@@ -13,7 +13,7 @@ from quart import Request, Response, request
 
 from reminderd.core.wrong_tokens import Network, WrongTokens, client_address
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError
-from reminderd.store.feed import until_any
+from reminderd.store.threads import until_any
 from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, TooLargeError, body_of
 from reminderd.web.documents import RETRY_AFTER_SECONDS, ProblemError
 

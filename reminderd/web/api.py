@@ -30,12 +30,13 @@ from reminderd.store.appointments import (
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database
 from reminderd.store.errors import UnknownAppointmentError, UnknownReminderError
-from reminderd.store.feed import Feed, until_any
+from reminderd.store.feed import Feed
 from reminderd.store.intake import API, RequestsRefusedError, Source
 from reminderd.store.outcome_changes import Page
 from reminderd.store.queries import SHOWN_BY_API
 from reminderd.store.reminders import Stored, finish, put_all, stored, withdraw
 from reminderd.store.rows import APPOINTMENTS, CALLS, Shown
+from reminderd.store.threads import until_any
 from reminderd.web.access import Access
 from reminderd.web.bodies import body_of
 from reminderd.web.documents import (

@@ -176,6 +176,8 @@ async def test_a_snapshot_without_a_profile_or_days_is_refused_before_the_file_i
         assert "Give the first and the last day" in page.text
         page = await uploaded(server, TABLE, profile="practice", first="2026-03-10", last="2026-03-01")
         assert "the first one not after the last" in page.text
+        page = await uploaded(server, TABLE, profile="practice", first="2026-03-10", last="9999-12-31")
+        assert (page.status, "the year 9999; expected one from 1971 to 2999" in page.text) == (422, True)
         page = await uploaded(server, TABLE, profile="other")
         assert "There is no such profile" in page.text
         assert kept(tmp_path) == []

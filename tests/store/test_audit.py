@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from reminderd.databases import Target
-from reminderd.store import audit as module
 from reminderd.store.audit import IS_LOOK, PAGE, audit, looks
+from reminderd.store.queries import ListPlace
 from reminderd.store.rows import to_ms
 from tests.support.builders import NOW
 from tests.support.plans import plans
@@ -64,7 +64,7 @@ def test_the_index_has_the_same_condition(store: Store) -> None:
 
 
 def test_looks_are_read_from_their_index_in_its_order(large: Store) -> None:
-    place = module.LookPlace(NOW, 7)
+    place = ListPlace(NOW, "7")
     first, *_ = plans(large, lambda: looks(large.connection, actor="maria", until=NOW, after=place))
     [step] = [step for step in first.steps if step.table == "audit"]
     assert (step.index, step.is_whole) == ("audit_of_looks", False)

@@ -155,9 +155,8 @@ def test_opt_outs_are_paged_newest_first(store: Store) -> None:
         store.later(timedelta(seconds=number % 2))
     pages, after = [], None
     while True:
-        page = page_of_opt_outs(store.connection, limit=2, after=after)
-        pages.append([str(row["phone_number"])[-1] for row in page.rows])
-        after = page.after
+        rows, after = page_of_opt_outs(store.connection, limit=2, after=after)
+        pages.append([str(row["phone_number"])[-1] for row in rows])
         if after is None:
             break
     assert pages == [["4", "3"], ["2", "1"], ["0"]]
@@ -167,4 +166,5 @@ def test_opt_outs_are_paged_newest_first(store: Store) -> None:
 def test_an_opt_out_is_found_by_the_end_of_its_number(store: Store, ending: str, expected: list[str]) -> None:
     opts_out(store)
     opts_out(store, OTHER_PHONE)
-    assert [row["phone_number"] for row in page_of_opt_outs(store.connection, limit=9, ending=ending).rows] == expected
+    rows, _ = page_of_opt_outs(store.connection, limit=9, ending=ending)
+    assert [row["phone_number"] for row in rows] == expected
