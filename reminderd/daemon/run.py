@@ -184,14 +184,13 @@ async def _run(
         if ports.web_url:
             logger.info(f"listening for webhooks at {ports.web_url}")
         if ports.metrics is not None:
-            page = _current(
-                lambda: cast("ASGIFramework", daemon.current.metrics_app)
-            )  # there is a port, so also the app
+            # There is a port, so also the app; so it is for the desk.
+            page = _current(lambda: cast("ASGIFramework", daemon.current.metrics_app))
             url = await nursery.start(partial(serve, page, ports.metrics, shutdown_trigger=ended.both))
             logger.info(f"metrics are at {url}/metrics")
         desk_url = None
         if ports.desk is not None:
-            pages = _current(lambda: cast("ASGIFramework", daemon.current.desk_app))  # there is a port, so also the app
+            pages = _current(lambda: cast("ASGIFramework", daemon.current.desk_app))
             desk_url = await nursery.start(partial(serve, pages, ports.desk, shutdown_trigger=ended.both))
             logger.info(f"the front desk's pages are at {desk_url}")
         task_status.started(Running(web_url=ports.web_url or None, desk_url=desk_url, sandbox=sandbox))
