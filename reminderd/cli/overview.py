@@ -16,6 +16,7 @@ from reminderd.cli.common import (
     as_json_or_csv,
     database_to_look_at,
     existing_database,
+    in_zone,
     say_if_paused,
     with_config,
     with_database_of_config,
@@ -25,12 +26,12 @@ from reminderd.cli.common import (
 from reminderd.cli.lists import of_days, span_of
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config, WebConfig, numbering_of
+from reminderd.config import Config, numbering_of
+from reminderd.config.installation import WebConfig
 from reminderd.core.imports import summary
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.outcomes import Outcome
 from reminderd.core.sentences import text_of
-from reminderd.staff.obstacles import in_zone
 from reminderd.staff.standing import COLUMNS, in_words, report_csv, report_of
 from reminderd.staff.status import lines_of, look_at_database, status_report
 from reminderd.store.connection import snapshot
