@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
-from attrs import Attribute, AttrsInstance, evolve, fields, frozen, has
+from attrs import Attribute, evolve, fields, frozen, has
 
 from reminderd.config.schema import Config, MessagesConfig, ProviderConfig, provider_section
 from reminderd.keys import DERIVED, EXPECTED, MARK, PHONE, SECRET, SECTIONS, KeyPath, attribute_of, name_of
 from reminderd.validators import did_you_mean, language_section_error, may_be_language, suggestion
 
-Section = TypeVar("Section", bound=AttrsInstance)
+Section = TypeVar("Section")
 
 
 def members(section: type) -> "list[Attribute[Any]]":
@@ -74,7 +74,7 @@ def replaced(section: Section, path: KeyPath, value: object) -> Section:
     first, *rest = path
     name = attribute_of(first)
     inner = replaced(getattr(section, name), tuple(rest), value) if rest else value
-    return evolve(section, **{name: inner})
+    return evolve(section, **{name: inner})  # type: ignore[misc]  # mypy knows no type variable of attrs' classes
 
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
