@@ -9,10 +9,9 @@ import pytest
 from reminderd.staff.finding import A_PAGE
 from reminderd.store.rows import to_ms
 from tests.support.builders import DAY, NOW
-from tests.support.constraints import refuse_inserts
 from tests.support.databases import ON_EACH_ENGINE
 from tests.support.desk import NAME, DeskServer, Page, desk_of, titles_name_nobody
-from tests.support.rows import insert_row
+from tests.support.rows import insert_row, refuse_inserts
 
 pytestmark = ON_EACH_ENGINE
 

@@ -28,8 +28,7 @@ from reminderd.store.opening import open_sync
 from reminderd.store.users import Secrets, add_user, remove_user, set_secrets
 from tests.desk.scanner import HOSTILE
 from tests.desk.test_scanner import NUMBER, PATIENT, hostile_clinic
-from tests.e2e.conftest import Clinic
-from tests.support.clinic import a_clinic
+from tests.support.clinic import Clinic, a_clinic
 from tests.support.desk import NAME, PASSWORD, Browser, DeskServer, a_config, desk_of
 from tests.support.generic_server import send, webhook
 from tests.support.ports import a_free_port

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from reminderd.core.model import Status
-from tests.e2e.conftest import Clinic
+from tests.support.clinic import Clinic
 from tests.support.program import ANEW, Program, running
 
 

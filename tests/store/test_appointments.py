@@ -35,7 +35,7 @@ from reminderd.store.reminders import RequestsRefusedError, Source
 from reminderd.store.rows import REMINDERS, to_ms
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request, rules_with
 from tests.support.builders import DAY, HOUR, NOW
-from tests.support.constraints import refused
+from tests.support.rows import refused
 from tests.support.store import Store, a_store, contents
 
 ANNA = Source(actor="anna")
