@@ -21,18 +21,18 @@ from reminderd.clock import SystemClock
 from reminderd.core.logins import Role
 from reminderd.core.model import Status
 from reminderd.databases import PostgresServer, SqliteFile, Target
-from reminderd.desk.sessions import COOKIE
+from reminderd.desk.login import COOKIE
 from reminderd.passwords import hash_password
-from reminderd.store.changes import backlog, changes_after, changes_of
+from reminderd.store.audit import acts_on
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.day import Day, DayList, read_day, read_list
 from reminderd.store.import_records import imports_between, last_import
 from reminderd.store.opening import open_sync
 from reminderd.store.opt_outs import page_of_opt_outs
+from reminderd.store.outcome_changes import backlog, changes_after, changes_of
 from reminderd.store.queries import (
     ListPlace,
     Wanted,
-    acts_on,
     bundled_with,
     calls_of,
     find_reminder,

@@ -173,12 +173,12 @@ async def _wakes(database: PostgresDatabase) -> list[Figure]:
         with database.connect() as program:
             for number in range(WAKES):
                 await trio.sleep(0.01)
-                version = await opened.data_version()
+                version = await opened.commits.version()
                 row = (f"r{number}", phone(number), MESSAGE, to_ms(SystemClock().now()) + 86_400_000)
                 began = time.perf_counter()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(trio.to_thread.run_sync, partial(program.execute, _INSERT, row))
-                    while not await opened.another_commit(version):
+                    while not await opened.commits.another(version):
                         pass
                     taken.append((time.perf_counter() - began) * 1000)
     found = quantiles(taken, n=100)

@@ -148,11 +148,7 @@ def choices(default: tuple[T, ...], *words: T) -> tuple[T, ...]:
     def error(values: tuple[T, ...]) -> str | None:
         if not values:
             return "is empty"
-        for place, value in enumerate(values, start=1):
-            found = validators.word_error(value, words)
-            if found is not None:
-                return f"entry {place} {found}"
-        return None
+        return validators.entry_error(values, lambda value: validators.word_error(value, words))
 
     return key(default, f"a list of some of {listed(words)}", error)
 
@@ -170,6 +166,17 @@ def url(default: str = "") -> str:
         validators.required_url_error if default else validators.url_error,
         converter=lambda text: text.rstrip("/"),
     )
+
+
+def country() -> str:
+    """Declare the code of a country; "" is not known."""
+    expected = 'a two-letter country code (ISO 3166) like "US" or "DE"'
+    return key("", expected, validators.country_error, converter=validators.country_code)
+
+
+def folder_path() -> str:
+    """Declare the path of a folder; "" is none."""
+    return key("", "the path of a folder", validators.path_error)
 
 
 def file_path() -> str:

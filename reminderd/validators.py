@@ -4,17 +4,15 @@ Each validator returns what is wrong, in words that can follow the key's name, o
 short: it could be a secret in the wrong place, and error messages are pasted anywhere. The place in a list is named.
 """
 
-import codecs
 import re
 import unicodedata
 from base64 import b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from difflib import get_close_matches
-from importlib.util import find_spec
 from ipaddress import ip_address
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from babel import Locale
@@ -26,9 +24,9 @@ from reminderd.core.schedule.time_zones import place_zone
 from reminderd.core.script.languages import language_tag, primary
 from reminderd.core.script.scripts import PLACEHOLDERS
 from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS, unfilled
-from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE
-from reminderd.core.tables.words import Standing, plain
 from reminderd.core.wrong_tokens import networks
+
+T = TypeVar("T")
 
 BEARER_LENGTH: Final = 16
 """The fewest characters of a shared token."""
@@ -49,21 +47,11 @@ AS_ALWAYS: Final = ""
 CLOSED: Final = "closed"
 """What a weekday's hours may be instead of periods."""
 
-ENCODINGS: Final = frozenset(
-    {"utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp850", "cp852", "mac-roman", "mac-latin2"}
-    | {f"cp125{number}" for number in range(9)}
-    | {f"iso8859-{number}" for number in (*range(1, 12), *range(13, 17))}
-)
-"""The encodings that a table may have, by Python's names: those that practice software and spreadsheets write."""
-
 _KEY_NAME: Final = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+)*[0-9]{0,2}")
 _KEY_NAME_LENGTH: Final = 40
 
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _TIME: Final = re.compile(r"(?:([01][0-9]|2[0-3]):([0-5][0-9]))|24:00")
-_SIZE: Final = re.compile(r"[1-9][0-9]{0,5} ?[KMG]B")
-_DURATION: Final = re.compile(r"[1-9][0-9]{0,3} ?(?:hour|day|week|month|year)s?")
-_OFTEN: Final = ("hourly", "daily", "weekly", "monthly")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EVERY_YEARS: Final = re.compile(r"[0-9]{2}-[0-9]{2}")
 _ANY_LEAP_YEAR: Final = "2024"
@@ -97,6 +85,12 @@ def shown_host(host: str) -> str:
     except ValueError:
         return host if host == "localhost" else "the configured host"
     return host
+
+
+def entry_error(entries: Iterable[T], error: Callable[[T], str | None]) -> str | None:
+    """Return what is wrong with the first wrong entry of a list, and which it is."""
+    errors = (f"entry {place} {found}" for place, entry in enumerate(entries, start=1) if (found := error(entry)))
+    return next(errors, None)
 
 
 def word_error(value: object, words: tuple[object, ...]) -> str | None:
@@ -145,11 +139,14 @@ def host_error(text: str) -> str | None:
 
 def networks_error(entries: tuple[str, ...]) -> str | None:
     """Reject a list with an entry that is neither an IP address nor a network."""
-    for place, text in enumerate(entries, start=1):
-        try:
-            networks([text])
-        except ValueError:
-            return f"entry {place} is neither an IP address nor a network"
+    return entry_error(entries, _network_error)
+
+
+def _network_error(text: str) -> str | None:
+    try:
+        networks([text])
+    except ValueError:
+        return "is neither an IP address nor a network"
     return None
 
 
@@ -242,18 +239,6 @@ def _is_date(text: str) -> bool:
     return True
 
 
-def rotation_error(text: str) -> str | None:
-    """Reject what is none of the forms of loguru's rotation that are supported; "" is accepted."""
-    if not text or text in _OFTEN or start_error(text) is None:
-        return None
-    return None if _SIZE.fullmatch(text) or _DURATION.fullmatch(text) else "is not a size, a time of day or a duration"
-
-
-def retention_error(text: str) -> str | None:
-    """Reject what is not a duration as loguru reads it; "" is accepted."""
-    return None if not text or _DURATION.fullmatch(text) else "is not a duration"
-
-
 def country_code(text: str) -> str:
     """Return a country code in its one form."""
     return text.strip().upper()
@@ -261,24 +246,22 @@ def country_code(text: str) -> str:
 
 def country_error(text: str) -> str | None:
     """Reject what is not the code of a country; "" is accepted."""
-    code = country_code(text)
-    return None if not code or is_country(code) else f"is not a country code{_country_suggestion(text)}"
+    return _unknown_country(text) if country_code(text) else None
 
 
 def countries_error(codes: tuple[str, ...]) -> str | None:
     """Reject a list with an entry that is not the code of a country."""
-    for place, text in enumerate(codes, start=1):
-        if not is_country(country_code(text)):
-            return f"entry {place} is not a country code{_country_suggestion(text)}"
-    return None
+    return entry_error(codes, _unknown_country)
 
 
-def _country_suggestion(text: str) -> str:
-    """Suggest the code for a country's English name, and for what people write instead of the code."""
+def _unknown_country(text: str) -> str | None:
+    """Reject what is not a code; suggest the one for a country's English name, and for what people write instead."""
+    if is_country(country_code(text)):
+        return None
     name = text.strip().casefold()
     codes = {known.casefold(): code for code, known in Locale("en").territories.items() if is_country(code)}
     code = codes.get(name) or {"uk": "GB", "england": "GB", "great britain": "GB", "usa": "US"}.get(name)
-    return suggestion(code) if code else ""
+    return f"is not a country code{suggestion(code) if code else ''}"
 
 
 def header_error(text: str) -> str | None:
@@ -328,20 +311,6 @@ def webhook_key_error(secret: str) -> str | None:
     return None if size in WEBHOOK_KEY_BYTES else f"decodes to {size} bytes; {expected}"
 
 
-def alert_urls_error(urls: tuple[str, ...]) -> str | None:
-    """Reject a list with an entry that Apprise does not know."""
-    if not urls:
-        return None
-    if find_spec("apprise") is None:
-        return "needs Apprise: pip install apprise"
-    from apprise import Apprise  # noqa: PLC0415 - slow to import, and few need it
-
-    for place, url in enumerate(urls, start=1):
-        if not Apprise.instantiate(url, suppress_exceptions=True):
-            return f"entry {place} is not a URL that Apprise knows"
-    return None
-
-
 def language_error(text: str) -> str | None:
     """Reject what is not a language tag (BCP 47)."""
     return None if _LANGUAGE.fullmatch(text) else "is not a language tag"
@@ -372,19 +341,14 @@ def voice_error(text: str) -> str | None:
 
 def clinic_name_error(text: str) -> str | None:
     """Reject a name that is long, or that can't be spoken as it is written."""
-    if _has_unspeakable(text):
-        return "contains a control character"
-    if len(text) > CLINIC_NAME_LENGTH:
-        return f"is {len(text):,} characters long"
-    return _markup_error(text)
+    return _unspeakable_error(text, CLINIC_NAME_LENGTH) or _markup_error(text)
 
 
 def prompt_error(text: str, known: tuple[str, ...]) -> str | None:
     """Reject a text with other placeholders than the known ones, and one that can't be spoken as it is written."""
-    if _has_unspeakable(text):
-        return "contains a control character"
-    if len(text) > TEMPLATE_LENGTH:
-        return f"is {len(text):,} characters long"
+    unspeakable = _unspeakable_error(text, TEMPLATE_LENGTH)
+    if unspeakable is not None:
+        return unspeakable
     names = _PLACEHOLDER.findall(text)
     for place, name in enumerate(names, start=1):
         if name not in known:
@@ -436,69 +400,19 @@ def section_name_error(name: str) -> str | None:
     return None if _TEMPLATE_NAME.fullmatch(name) else "is not allowed"
 
 
-def codec_of(name: str) -> str:
-    """Return Python's name of an encoding in which a table may be.
-
-    Raises:
-        ValueError: The message says what is expected.
-    """
-    try:
-        codec = codecs.lookup(name).name
-    except LookupError:
-        codec = ""
-    if codec not in ENCODINGS:
-        raise ValueError("is unknown; expected a name like utf-8, windows-1252 or iso-8859-2")
-    return codec
-
-
-def encoding_error(name: str) -> str | None:
-    """Reject what `codec_of` rejects, with what it expects; "" is accepted."""
-    if name:
-        codec_of(name)
-    return None
-
-
-def pattern_error(text: str) -> str | None:
-    """Reject what is no pattern for the names of files."""
-    if not text.strip():
-        return "is empty"
-    return "contains a slash or a control character" if "/" in text or not text.isprintable() else None
-
-
-def headers_error(columns: Mapping[str, str]) -> str | None:
-    """Reject headers for what is no field of a table, and no header for a field that every table has."""
-    for place, (field, header) in enumerate(columns.items(), start=1):
-        if field not in FIELDS:
-            return f"entry {place} is for an unknown column{did_you_mean(field, FIELDS)}"
-        if not header.strip() and field not in MAY_BE_NONE:
-            return f"the header for {field} is empty"
-    return None
-
-
-def status_words_error(words: Mapping[str, str]) -> str | None:
-    """Reject words of a status without a meaning, and words that are the same without case and punctuation."""
-    seen: set[str] = set()
-    for place, (word, meaning) in enumerate(words.items(), start=1):
-        if meaning not in set(Standing):
-            return f"entry {place} has a meaning that is unknown{did_you_mean(meaning, Standing)}"
-        if not plain(word) or plain(word) in seen:
-            return f"entry {place} is empty, or the same word as another"
-        seen.add(plain(word))
-    return None
-
-
-def _has_unspeakable(text: str) -> bool:
-    """Return whether a text has control characters, or surrogates: the environment's bytes that are not UTF-8."""
-    return any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
+def _unspeakable_error(text: str, most: int) -> str | None:
+    """Reject a long text, control characters, and surrogates: the environment's bytes that are not UTF-8."""
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        return "contains a control character"
+    return f"is {len(text):,} characters long" if len(text) > most else None
 
 
 def _markup_error(text: str) -> str | None:
     found = unfilled(text)
     if not found:
         return None
-    return (
-        f"contains a placeholder or markup at character {text.index(found[0]) + 1} that would be read aloud as written"
-    )
+    place = text.index(found[0]) + 1
+    return f"contains a placeholder or markup at character {place} that would be read aloud as written"
 
 
 def is_this_machine(host: str) -> bool:

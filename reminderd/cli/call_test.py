@@ -15,7 +15,7 @@ from attrs import define, evolve
 
 from reminderd.cli.common import FAILED, actor, database, fail, language_option, say_if_paused, with_config, wrong
 from reminderd.cli.output import in_words
-from reminderd.cli.status import another, ask
+from reminderd.cli.overview import another, ask
 from reminderd.clock import SystemClock
 from reminderd.config import (
     AlertsConfig,
@@ -38,6 +38,7 @@ from reminderd.daemon import Options, run, watch_signals
 from reminderd.logs.configure import configure_logs
 from reminderd.store import reminders
 from reminderd.store.connection import Connection, snapshot, transaction
+from reminderd.store.intake import Source
 from reminderd.store.ledger import load
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.settings import database_id, paused
@@ -180,7 +181,7 @@ async def _call(config: Config, request: ReminderRequest, alone: bool) -> int:  
     """Add the reminder, see it through, and return the exit code."""
     code = FAILED
     stopping, reminder_id, rules = trio.Event(), f"test-{uuid4()}", rules_of(config)
-    add = partial(reminders.add, request=request, reminder_id=reminder_id, source=reminders.Source(actor=actor()))
+    add = partial(reminders.add, request=request, reminder_id=reminder_id, source=Source(actor=actor()))
     with database(config, is_ours_alone=alone) as connection:
         transaction(connection, add, SystemClock().now())
         async with trio.open_nursery() as nursery:
@@ -218,7 +219,7 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
             await trio.sleep(_LOOK_SECONDS)
     hold = seen.reminder.hold_code if seen.reminder is not None else None
     with suppress(NotAllowedError):
-        source = reminders.Source(actor=actor())
+        source = Source(actor=actor())
         cancel = partial(reminders.cancel, reminder_id=reminder_id, rules=rules, source=source)
         transaction(connection, cancel, SystemClock().now())
     if hold is not None:

@@ -2,11 +2,12 @@
 
 import getpass
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial, update_wrapper
 from pathlib import Path
-from typing import Concatenate, NoReturn, ParamSpec
+from typing import Concatenate, NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -14,18 +15,29 @@ from reminderd.clock import SystemClock
 from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets, load_config
 from reminderd.core.sentences import NotAllowedError, text_of
 from reminderd.files import companions
-from reminderd.staff.pausing import in_zone, pauses
+from reminderd.staff.obstacles import in_zone, pauses
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
 from reminderd.store.opening import open_sync, open_to_look
 from reminderd.store.settings import real_provider, remember_real_provider
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 FAILED = 1
 WRONG_USAGE = 2
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs.")
+patients_phone = click.option(
+    "--phone",
+    "phone_number",
+    required=True,
+    help="The patient's number, like +12025550147, or as dialed in your country.",
+)
+patients_language = click.option("--language", help="The patient's language, like es or pt-BR. Default: the clinic's.")
+patients_zone = click.option(
+    "--timezone", help="The patient's time zone, like America/New_York. Default: the clinic's."
+)
 _as_csv = click.option("--csv", "as_csv", is_flag=True, help="A table for a spreadsheet.")
 
 
@@ -42,18 +54,33 @@ def wrong(mistakes: list[str]) -> NoReturn:
     raise SystemExit(WRONG_USAGE)
 
 
+def wrong_fields(mistakes: list[str], options: Mapping[str, str]) -> NoReturn:
+    """End with mistakes that begin with a field: name its option instead, whose name `options` has if it is another."""
+    fields = [mistake.partition(":") for mistake in mistakes]
+    wrong([f"--{options.get(field, field)}{colon}{text}" for field, colon, text in fields])
+
+
 def language_option(summary: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """Give a command `--language`, which it gets as a tag, or None."""
-    return click.option("--language", callback=_language, help=summary)
+    return click.option("--language", callback=read_by(_read_language), help=summary)
 
 
-def _language(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+def _read_language(text: str) -> str:
     from reminderd.core.script.languages import read_language  # noqa: PLC0415 - slow to import, and few commands need it
 
-    try:
-        return None if text is None else read_language(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+    return read_language(text)
+
+
+def read_by(read: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    """Return an option's callback that reads its text; what `read` raises as ValueError is wrong usage."""
+
+    def callback(_context: click.Context, _option: click.Parameter, text: str | None) -> T | None:
+        try:
+            return None if text is None else read(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return callback
 
 
 def as_json_or_csv(command: Callable[..., None]) -> Callable[..., None]:
@@ -67,17 +94,8 @@ def as_json_or_csv(command: Callable[..., None]) -> Callable[..., None]:
     return as_json(_as_csv(update_wrapper(wrapped, command)))
 
 
-def with_config(command: Callable[Concatenate[Config, P], None]) -> Callable[..., None]:
+def with_config(command: Callable[Concatenate[Config, P], None], *, needs_all: bool = True) -> Callable[..., None]:
     """Give a command `--config F` and, as its first argument, the configuration; errors become exit codes."""
-    return _with_config(command, needs_all=True)
-
-
-def with_database_of_config(command: Callable[Concatenate[Config, P], None]) -> Callable[..., None]:
-    """Do the same for a command that needs only the database: other errors are shown, and do not stop it."""
-    return _with_config(command, needs_all=False)
-
-
-def _with_config(command: Callable[Concatenate[Config, P], None], *, needs_all: bool) -> Callable[..., None]:
 
     @click.option(
         "--config",
@@ -100,14 +118,16 @@ def _with_config(command: Callable[Concatenate[Config, P], None], *, needs_all: 
     return update_wrapper(wrapped, command)
 
 
+with_database_of_config = partial(with_config, needs_all=False)
+"""The same for a command that needs only the database: other errors are shown, and do not stop it."""
+
+
 @contextmanager
 def store_errors() -> Iterator[None]:
     """End with exit code 1 and one line if the database, a reminder's state or its name is in the way."""
     try:
         yield
-    except (StoreUnusableError, StoreUnavailableError) as error:
-        fail(f"{error}")
-    except AmbiguousError as error:
+    except (StoreUnusableError, StoreUnavailableError, AmbiguousError) as error:
         fail(f"{error}")
     except NotAllowedError as error:
         fail(f"not done: {error}")
@@ -154,12 +174,17 @@ def database_to_look_at(config: Config, *, changes_nothing: bool = False) -> Ite
 def _remember_provider(config: Config, connection: Connection) -> None:
     kind = config.provider.kind
     if kind not in {"sandbox", snapshot(connection, real_provider)}:
-        transaction(connection, partial(remember_real_provider, kind=kind), SystemClock().now())
+        write_now(connection, partial(remember_real_provider, kind=kind))
 
 
 def _must_exist(config: Config) -> None:
     if config.database.is_missing:
         fail(f"{config.database.target.spoken}: there is no database yet; reminderd run or add creates one")
+
+
+def write_now(connection: Connection, write: Callable[[Connection, datetime], T]) -> T:
+    """Write in one transaction that has the time of this moment, and return the result."""
+    return transaction(connection, write, SystemClock().now())
 
 
 def say_if_paused(config: Config, connection: Connection) -> None:

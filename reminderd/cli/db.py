@@ -9,21 +9,26 @@ from typing import Final
 
 import click
 
-from reminderd.cli.common import actor, database_to_look_at, existing_database, fail, files_in_use, with_config
+from reminderd.cli.common import (
+    actor,
+    database_to_look_at,
+    existing_database,
+    fail,
+    files_in_use,
+    with_config,
+    write_now,
+)
 from reminderd.cli.output import counted, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.model import Reminder
 from reminderd.databases import PostgresServer
-from reminderd.store.connection import snapshot, transaction
-from reminderd.store.postgres import the_extra
-from reminderd.store.postgres.checks import damage_in as missing_in
-from reminderd.store.postgres.checks import take_all_time
-from reminderd.store.queries import Value, broken_promises
+from reminderd.store.connection import snapshot
+from reminderd.store.examination import broken_promises
 from reminderd.store.restored import hold_after
+from reminderd.store.sqlite import examining as sqlite
 from reminderd.store.sqlite.copying import copy
 from reminderd.store.sqlite.driver import sqlite_warning
-from reminderd.store.sqlite.integrity import check as damage_in
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import older_copy, open_as_it_is, open_connection
 from reminderd.store.sqlite.restoring import Restored
@@ -49,9 +54,13 @@ def check(config: Config) -> None:
     """
     is_file = config.database.path is not None
     with database_to_look_at(config) as connection:
-        if not is_file:
-            take_all_time(connection)
-        found = snapshot(connection, damage_in if is_file else missing_in)
+        if is_file:
+            found = snapshot(connection, sqlite.check)
+        else:
+            from reminderd.store.postgres import examining as postgres  # noqa: PLC0415 - psycopg may be missing
+
+            postgres.take_all_time(connection)
+            found = snapshot(connection, postgres.damage_in)
         if not found:
             found = snapshot(connection, broken_promises)
     warning = sqlite_warning()
@@ -120,7 +129,7 @@ def restored(config: Config) -> None:
     why = "the database was restored"
     with existing_database(config) as connection:
         hold = partial(hold_after, actor=actor(), why=why, rules=rules_of(config))
-        changed, held = transaction(connection, hold, SystemClock().now())
+        changed, held = write_now(connection, hold)
         accounts = len(snapshot(connection, list_users))
     _print_state(config, changed)
     _print_accounts(accounts, "the restored database")
@@ -156,8 +165,8 @@ def migrate(config: Config) -> None:
 
 
 def _upgrade_server(server: PostgresServer) -> None:
-    with the_extra():
-        from reminderd.store.postgres.opening import upgrade  # noqa: PLC0415 - psycopg may be missing
+    from reminderd.store.postgres.opening import upgrade  # noqa: PLC0415 - psycopg may be missing
+
     done = upgrade(server)
     if not done.before:
         what = f"created the tables, schema {done.after}"
@@ -212,15 +221,7 @@ def _print_accounts(accounts: int, older: str | None) -> None:
 
 def _print_held(config: Config, held: Sequence[Reminder]) -> None:
     if held:
-        rows: list[dict[str, Value]] = [
-            {
-                "id": reminder.id,
-                "ref": reminder.ref,
-                "scheduled_at": reminder.scheduled_at,
-                "phone_number": reminder.phone_number,
-            }
-            for reminder in held
-        ]
+        rows = [{column: getattr(reminder, column) for column in _HELD_COLUMNS} for reminder in held]
         click.echo("failed, as the patients may have been called since; check, and call manually:")
         print_table(rows, _HELD_COLUMNS, config.calling.zone)
     click.echo("dialing is paused: repeat what was added, cancelled and opted out since, then reminderd resume")

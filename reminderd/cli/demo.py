@@ -1,34 +1,49 @@
-"""Show in seconds what can become of a reminder: a temporary database, the sandbox, the real daemon."""
+"""Show in seconds what can become of a reminder, or the front desk's pages of a clinic on a busy day.
+
+The real daemon runs with a temporary database, and the sandbox in place of a provider; nothing is left behind.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import click
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reminderd.cli.common import FAILED
-from reminderd.cli.demo_desk import ACCOUNT_SID, AUTH_TOKEN, show_desk, with_twilio
+from reminderd.cli.demo_day import place_of, write_day
 from reminderd.cli.output import print_table
-from reminderd.clock import SystemClock
-from reminderd.config import Config, load_config
-from reminderd.config.schema import LANGUAGES
+from reminderd.cli.sandbox import ACCOUNT_SID
+from reminderd.clock import Clock, SystemClock
+from reminderd.config import Config, load_config, rules_of, with_provider
+from reminderd.config.installation import LANGUAGES
+from reminderd.core.answers import Capabilities
+from reminderd.core.logins import Role
 from reminderd.core.model import CallState, Status
 from reminderd.core.requests import ReminderRequest
-from reminderd.daemon import Options, run
+from reminderd.daemon import Options, run, watch_signals
 from reminderd.logs.configure import configure_logs
+from reminderd.passwords import hash_password
+from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.switchboard import PlacedCall, SimulatedProvider, serve_sandbox
+from reminderd.sandbox.twilio.call import ACCOUNT_NUMBERS
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.store import queries, reminders
 from reminderd.store.connection import Connection, snapshot, transaction
+from reminderd.store.intake import Source
 from reminderd.store.opening import open_sync
 from reminderd.store.queries import Wanted, list_reminders
+from reminderd.store.users import Secrets, add_user
+from reminderd.web.server import PortUnavailableError, bind
+
+_AUTH_TOKEN: Final = "demo"  # noqa: S105 - only the sandbox accepts it
 
 _PACE: Final = 0.1
 _LONGEST_SECONDS: Final = 60.0
@@ -95,7 +110,7 @@ _KEY_SCENES: Final = (
 def demo(dialect: str, language: str, *, desk: bool) -> None:
     """Show every type of call within seconds; needs no setup and leaves nothing behind."""
     if desk:
-        show_desk(language, SystemClock())
+        _show_desk(language, SystemClock())
         return
     configure_logs(level="INFO", log_format="text")
     scenes = _SCENES if dialect == "generic" else _SCENES + _KEY_SCENES
@@ -123,7 +138,7 @@ def _add_reminders(connection: Connection, scenes: Sequence[_Scene]) -> None:
             message="This is your clinic. Your appointment is tomorrow at nine.",
             scheduled_at=now + timedelta(milliseconds=number),
         )
-        source = reminders.Source(actor="demo")
+        source = Source(actor="demo")
         write = partial(reminders.add, request=request, reminder_id=scene.behavior, source=source)
         transaction(connection, write, now)
 
@@ -136,8 +151,8 @@ async def _play_all(config: Config, connection: Connection, dialect: str) -> Cou
         async with trio.open_nursery() as outer:
             provider: SimulatedProvider | None = None
             if dialect == "twilio":
-                provider = TwilioSandbox(ACCOUNT_SID, AUTH_TOKEN, pace=_PACE)
-                config = with_twilio(config, await outer.start(serve_sandbox, provider))
+                provider = TwilioSandbox(ACCOUNT_SID, _AUTH_TOKEN, pace=_PACE)
+                config = _with_twilio(config, await outer.start(serve_sandbox, provider))
             async with trio.open_nursery() as nursery:
                 options = Options(sandbox_pace=_PACE)
                 start = partial(run, config, clock=SystemClock(), stopping=stopping, options=options)
@@ -174,3 +189,127 @@ def _outcome(connection: Connection, scene: _Scene, ring_counts: Counter[str | N
         "phone rang": {0: "never", 1: "once", 2: "twice"}.get(times, f"{times} times"),
         "as expected": "yes" if right else "NO",
     }
+
+
+USER: Final = "demo"
+PASSWORD: Final = "quiet-morning"  # noqa: S105 - it protects nobody: all of these patients are made up
+
+_PORT: Final = 4020
+"""If it is free: an address that the documents can name."""
+_DESK_PACE: Final = 0.5
+"""A call in half of its time, so that much happens, and is still seen to happen."""
+
+_CONFIG: Final = """
+[database]
+url = "sqlite:///demo.db"
+[web]
+port = 0
+[clinic]
+country = "US"
+[calling]
+timezone = "{zone}"
+[redial]
+max_calls = 2
+delay_minutes = 20
+[desk]
+port = {port}
+language = "{language}"
+[reminders]
+before = ["1 day"]
+template = "visit"
+[messages]
+language = "{spoken}"
+clinic = "{clinic}"
+templates.visit = "{visit}"
+"""
+_TEXTS: Final = {
+    "en": {
+        "spoken": "en-US",
+        "clinic": "Riverside Practice",
+        "visit": "Your appointment is on {date} at {time}. Please bring your insurance card.",
+        "room": "room",
+    },
+    "de": {
+        "spoken": "de-DE",
+        "clinic": "Praxis am Fluss",
+        "visit": "Ihr Termin ist am {date} um {time}. Bitte bringen Sie Ihre Versichertenkarte mit.",
+        "room": "Zimmer",
+    },
+}
+"""What is spoken in the demo, by the language of its pages."""
+
+
+def _show_desk(language: str, clock: Clock) -> None:
+    """Show the pages of a clinic on a busy day until Ctrl-C, in a temporary folder."""
+    with TemporaryDirectory(prefix="reminderd-demo-") as name, (Path(name) / "log").open("w") as log:
+        configure_logs(level="INFO", log_format="text", stream=log)
+        trio.run(_until_stopped, Path(name), language, clock)
+
+
+async def _until_stopped(folder: Path, language: str, clock: Clock) -> None:
+    stopping = trio.Event()
+    async with trio.open_nursery() as signals:
+        signals.start_soon(watch_signals, stopping, signals.cancel_scope)
+        async with trio.open_nursery() as serving:
+            config = configured(folder, language, place_of(clock.now()))
+            url = await serving.start(serve_demo, config, clock, stopping)
+            click.echo(f"address    {url}\nuser name  {USER}\npassword   {PASSWORD}\n\nCtrl-C ends it.")
+        signals.cancel_scope.cancel()
+
+
+async def serve_demo(
+    config: Config, clock: Clock, stopping: trio.Event, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Serve the pages of a clinic on a busy day.
+
+    Args:
+        config: the demo's, as `configured` returns it; there is no database yet.
+        clock: the day is the one that it shows.
+        stopping: ends it.
+        task_status: is given the address of the pages.
+    """
+    async with trio.open_nursery() as outer:
+        provider = TwilioSandbox(ACCOUNT_SID, _AUTH_TOKEN, pace=_DESK_PACE)
+        config = _with_twilio(config, await outer.start(serve_sandbox, provider))
+        with open_sync(config.database.target) as connection:
+            _fill(connection, clock.now(), config)
+        port = _free_port(config.desk.port)  # only now: another demo may take it meanwhile
+        config = evolve(config, desk=evolve(config.desk, port=port))
+        async with trio.open_nursery() as nursery:
+            running = await nursery.start(partial(run, config, clock=clock, stopping=stopping))
+            task_status.started(running.desk_url or "")
+        outer.cancel_scope.cancel()
+
+
+def _with_twilio(config: Config, api_url: str) -> Config:
+    """Return the configuration of a clinic whose Twilio is the sandbox at this URL."""
+    account = TwilioSettings(
+        account_sid=ACCOUNT_SID, auth_token=_AUTH_TOKEN, from_number=ACCOUNT_NUMBERS[0], api_url=api_url
+    )
+    return with_provider(config, account)
+
+
+def configured(folder: Path, language: str, zone: ZoneInfo, *, port: int = _PORT) -> Config:
+    """Write the configuration of the demo into a folder, and return it; if the port is in use, it will get another."""
+    file = folder / "config.toml"
+    file.write_text(_CONFIG.format(zone=zone.key, port=port, language=language, **_TEXTS[language]))
+    return load_config(file, {}, folder)
+
+
+def _fill(connection: Connection, now: datetime, config: Config) -> None:
+    twilio = Capabilities(look_up=True, drop=True, asks_what_to_say=True)
+    rules = rules_of(config, provider="twilio", account=ACCOUNT_SID, capabilities=twilio)
+    write_day(connection, now, rules, room=_TEXTS[config.desk.language]["room"])
+    secrets = Secrets(password_hash=hash_password(PASSWORD), totp_secret=None)
+    add = partial(add_user, name=USER, role=Role.ADMIN, secrets=secrets, actor="demo")
+    transaction(connection, add, now)
+
+
+def _free_port(wanted: int) -> int:
+    """Return the wanted port, or if it is in use, one that is free."""
+    try:
+        listener = bind("127.0.0.1", wanted)
+    except PortUnavailableError:
+        listener = bind("127.0.0.1", 0)
+    with listener:
+        return int(listener.getsockname()[1])

@@ -23,7 +23,7 @@ from reminderd.store import reminders
 from reminderd.store.appointments import plan_anew, put_appointments, stored_appointment
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.reminders import Source
+from reminderd.store.intake import Source
 from reminderd.store.settle import settle_answer, settle_key, settle_pick_up, settle_report
 
 PLACES: Final = (
@@ -56,71 +56,10 @@ _FAILS: Final = timedelta(seconds=4)
 _IS_GIVEN_UP: Final = timedelta(seconds=30)
 
 _AREA_CODES: Final = (
-    202,
-    203,
-    205,
-    206,
-    207,
-    208,
-    209,
-    210,
-    212,
-    213,
-    214,
-    215,
-    216,
-    217,
-    218,
-    219,
-    224,
-    225,
-    228,
-    229,
-    231,
-    234,
-    239,
-    240,
-    248,
-    251,
-    252,
-    253,
-    254,
-    256,
-    260,
-    262,
-    267,
-    269,
-    270,
-    272,
-    276,
-    281,
-    301,
-    302,
-    303,
-    304,
-    305,
-    307,
-    308,
-    309,
-    310,
-    312,
-    313,
-    314,
-    315,
-    316,
-    317,
-    318,
-    319,
-    320,
-    321,
-    323,
-    330,
-    331,
-    334,
-    336,
-    337,
-    339,
-)
+    202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215, 216, 217, 218, 219, 224, 225, 228, 229, 231, 234,
+    239, 240, 248, 251, 252, 253, 254, 256, 260, 262, 267, 269, 270, 272, 276, 281, 301, 302, 303, 304, 305, 307,
+    308, 309, 310, 312, 313, 314, 315, 316, 317, 318, 319, 320, 321, 323, 330, 331, 334, 336, 337, 339,
+)  # fmt: skip
 """So that each patient has a number of their own: its last digits say what a simulated call does."""
 
 _PROVIDERS: Final = ("Dr. Brown", "Dr. Okafor", "Dr. Weiss")
@@ -211,13 +150,15 @@ _TO_COME: Final = (
 """With the minutes until they are called: the next ones one by one, so that there is something to watch."""
 
 
-def place_of(now: datetime, offset: timedelta) -> ZoneInfo:
+def place_of(now: datetime, offset: timedelta | None = None) -> ZoneInfo:
     """Return the time zone of the demo's clinic: the machine's own offset if it is daytime there, else one where it is.
 
     Args:
         now: the time.
-        offset: of the machine's own zone from UTC.
+        offset: of the machine's own zone from UTC; None: as it is.
     """
+    if offset is None:
+        offset = now.astimezone().utcoffset() or timedelta(0)
     zones = [ZoneInfo(place) for place in PLACES]
     is_day = timedelta(hours=9) <= _time_of_day((now + offset).replace(tzinfo=None)) <= timedelta(hours=18)
     own = [zone for zone in zones if now.astimezone(zone).utcoffset() == offset]

@@ -18,9 +18,14 @@ from reminderd.store.connection import snapshot
 from reminderd.store.queries import Value, Wanted, list_reminders, name_of
 
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
-_TABLE_LIMIT: Final = 200
+TABLE_LIMIT: Final = 200
 
 Row = Mapping[str, Value]
+
+
+at_most = click.option(
+    "--limit", type=click.IntRange(1, 2**31), help=f"At most this many; else {TABLE_LIMIT} in a table, all in JSON."
+)
 
 
 def of_days(command: Callable[..., None]) -> Callable[..., None]:
@@ -42,9 +47,7 @@ def of_days(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--phone", metavar="DIGITS", help="Only those whose phone number ends with these digits.")
 @click.option("--needs-human", is_flag=True, help="Only those that need a human.")
 @of_days
-@click.option(
-    "--limit", type=click.IntRange(1, 2**31), help=f"At most this many; else {_TABLE_LIMIT} in a table, all in JSON."
-)
+@at_most
 @as_json
 @with_config
 def list_(
@@ -74,7 +77,7 @@ def list_(
         response=filters["response"],
         needs_human=needs_human,
     )
-    most = limit if limit is not None or as_json else _TABLE_LIMIT
+    most = limit if limit is not None or as_json else TABLE_LIMIT
     with database_to_look_at(config) as connection:
         one_more = None if most is None else most + 1
         rows = snapshot(connection, partial(list_reminders, wanted=wanted, limit=one_more))

@@ -16,9 +16,14 @@ from reminderd.cli.common import (
     database_to_look_at,
     existing_database,
     fail,
+    patients_language,
+    patients_phone,
+    patients_zone,
     say_if_paused,
     with_config,
+    write_now,
     wrong,
+    wrong_fields,
 )
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
@@ -28,9 +33,10 @@ from reminderd.core.sentences import NotAllowedError, text_of
 from reminderd.staff.acts import Asked, StaffAct, choices, perform
 from reminderd.staff.adding import add_one
 from reminderd.staff.history import Event, record_of
-from reminderd.store import queries, reminders
+from reminderd.store import queries
 from reminderd.store.appointments import find_appointment
-from reminderd.store.connection import Connection, snapshot, transaction
+from reminderd.store.connection import Connection, snapshot
+from reminderd.store.intake import RefTakenError, Source
 from reminderd.store.queries import Value
 from reminderd.store.rows import CALLS, Shown
 
@@ -42,12 +48,7 @@ _CODES: Final = frozenset({"hold_code", "end_code"})
 
 
 @click.command()
-@click.option(
-    "--phone",
-    "phone_number",
-    required=True,
-    help="The patient's number, like +12025550147, or as dialed in your country.",
-)
+@patients_phone
 @click.option(
     "--at",
     "scheduled_at",
@@ -65,8 +66,8 @@ _CODES: Final = frozenset({"hold_code", "end_code"})
 @click.option(
     "--expires", "expires_at", help="No calls from this time on. Default: [calling].max_lateness_minutes after --at."
 )
-@click.option("--timezone", help="The patient's time zone, like America/New_York. Default: the clinic's.")
-@click.option("--language", help="The patient's language, like es or pt-BR. Default: the clinic's.")
+@patients_zone
+@patients_language
 @click.option("--name", help="The patient's name, for a template that mentions it.")
 @click.option("--provider", help="Who the patient sees, for a template that mentions it.")
 @click.option("--place", help="Where the appointment is, for a template that mentions it.")
@@ -86,16 +87,16 @@ def add(
     text = RequestText(phone_number=phone_number, scheduled_at=scheduled_at, **others)
     wanted = read_request(text, reading_of(config))
     if not isinstance(wanted, ReminderRequest):
-        wrong([_option(line) for line in wanted])
+        wrong_fields(wanted, _OPTIONS)
     late = too_late(wanted, rules, now)
     if late is not None:
         fail(f"not added: {late}")
-    source = reminders.Source(actor=actor())
+    source = Source(actor=actor())
     write = partial(add_one, request=wanted, reminder_id=str(uuid4()), rules=rules, source=source)
     with database(config) as connection:
         try:
-            added = transaction(connection, write, SystemClock().now())
-        except reminders.RefTakenError as error:
+            added = write_now(connection, write)
+        except RefTakenError as error:
             fail(f"not added: the reminder {error} has this ref already")
     if as_json:
         print_json(added.reminder, zone)
@@ -146,7 +147,7 @@ def _staff_command(act: StaffAct, summary: str) -> click.Command:
     @as_json
     @with_config
     def command(config: Config, reminder: str, *, as_json: bool) -> None:
-        _perform(config, Asked(act=act, reminder_id=_id(config, reminder, act), actor=actor()), as_json=as_json)
+        _perform(config, act, reminder, as_json=as_json)
 
     return command
 
@@ -181,33 +182,34 @@ def done(config: Config, reminder: str, note: str | None, *, as_json: bool) -> N
     mistake = None if note is None else wrong_note(note)
     if mistake is not None:
         wrong([f"--note: {mistake}"])
-    found = _id(config, reminder, StaffAct.DONE)
-    _perform(config, Asked(act=StaffAct.DONE, reminder_id=found, actor=actor(), note=note), as_json=as_json)
+    _perform(config, StaffAct.DONE, reminder, note=note, as_json=as_json)
 
 
-def _perform(config: Config, asked: Asked, *, as_json: bool) -> None:
-    with database(config) as connection:
-        try:
-            transaction(connection, partial(perform, asked=asked, rules=rules_of(config)), SystemClock().now())
-        except NotAllowedError as error:
-            fail(f"{asked.act.refusal}: {error}")
-    _say(config, asked.reminder_id, as_json=as_json)
-
-
-def _option(mistake: str) -> str:
-    """Name the option in a mistake that names a field."""
-    field, colon, text = mistake.partition(":")
-    return f"--{_OPTIONS.get(field, field)}{colon}{text}"
-
-
-def _id(config: Config, id_or_ref: str, act: StaffAct) -> str:
-    """Return the id of the reminder with this name, or of an appointment's only one that allows the act."""
+def _perform(config: Config, act: StaffAct, name: str, *, note: str | None = None, as_json: bool) -> None:
+    """Do what staff want with the reminder of this name, and say what has become of it."""
     with existing_database(config) as connection:
-        row = snapshot(connection, partial(queries.find_reminder, id_or_ref=id_or_ref))
-        if row is not None:
-            return str(row["id"])
-        asked = partial(choices, appointment=id_or_ref, act=act, rules=rules_of(config), now=SystemClock().now())
-        found = snapshot(connection, asked)
+        asked = Asked(act=act, reminder_id=_id(connection, config, name, act), actor=actor(), note=note)
+        try:
+            write_now(connection, partial(perform, asked=asked, rules=rules_of(config)))
+        except NotAllowedError as error:
+            fail(f"{act.refusal}: {error}")
+        row = snapshot(connection, partial(queries.reminder_with_id, reminder_id=asked.reminder_id))
+    if as_json:
+        print_json(row, config.calling.zone)
+        return
+    row = row or {}
+    held = f", and held: {row['hold_reason']}" if row.get("hold_reason") else ""
+    done_with = ", and done" if row.get("done_at") else ""
+    click.echo(f"{asked.reminder_id} is {row.get('status', 'deleted')}{held}{done_with}")
+
+
+def _id(connection: Connection, config: Config, id_or_ref: str, act: StaffAct) -> str:
+    """Return the id of the reminder with this name, or of an appointment's only one that allows the act."""
+    row = snapshot(connection, partial(queries.find_reminder, id_or_ref=id_or_ref))
+    if row is not None:
+        return str(row["id"])
+    asked = partial(choices, appointment=id_or_ref, act=act, rules=rules_of(config), now=SystemClock().now())
+    found = snapshot(connection, asked)
     if found is None:
         fail(f"no reminder has the id or ref {id_or_ref}")
     allowed = [(row, refusal) for row, refusal in found if refusal is None]
@@ -231,19 +233,3 @@ def _fail_unknown(connection: Connection, name: str) -> NoReturn:
         lists = f"reminderd appointment show {name} lists their ids"
         fail(f"{name} is an appointment, and may have several reminders; expected the id of one: {lists}")
     fail(f"no reminder has the id or ref {name}")
-
-
-def _say(config: Config, reminder_id: str, *, as_json: bool) -> None:
-    if as_json:
-        _print_one(config, reminder_id, config.calling.zone)
-        return
-    with existing_database(config) as connection:
-        row = snapshot(connection, partial(queries.reminder_with_id, reminder_id=reminder_id)) or {}
-    held = f", and held: {row['hold_reason']}" if row.get("hold_reason") else ""
-    done_with = ", and done" if row.get("done_at") else ""
-    click.echo(f"{reminder_id} is {row.get('status', 'deleted')}{held}{done_with}")
-
-
-def _print_one(config: Config, reminder_id: str, zone: ZoneInfo) -> None:
-    with database(config) as connection:
-        print_json(snapshot(connection, partial(queries.reminder_with_id, reminder_id=reminder_id)), zone)

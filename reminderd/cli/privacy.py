@@ -1,7 +1,7 @@
 """What patients may ask for: never to be called again, and all that is stored of them. Purge what is old."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -17,24 +17,25 @@ from reminderd.cli.common import (
     existing_database,
     fail,
     with_config,
+    write_now,
     wrong,
 )
 from reminderd.cli.output import counted, print_json, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
-from reminderd.config.schema import LEAST_DAYS
+from reminderd.config.installation import LEAST_DAYS
+from reminderd.core.imports import UnreadableError
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import Status
 from reminderd.core.phone import existing_number, may_go_on, number_of
 from reminderd.core.requests import normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import ColumnsError, NumberColumns, names_numbers, number_columns
-from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
+from reminderd.core.tables.csv_rows import UNREADABLE
 from reminderd.imports.folder import DONE, REJECTED
 from reminderd.imports.spreadsheet import Sheet, opened
-from reminderd.imports.table import UnreadableError
-from reminderd.staff.report import csv_text
-from reminderd.store.connection import Connection, snapshot, transaction
+from reminderd.staff.standing import csv_text
+from reminderd.store.connection import Connection, snapshot
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
 from reminderd.store.personal_data import (
     PersonalData,
@@ -55,11 +56,10 @@ from reminderd.store.sqlite.upkeep import scrub
 @with_config
 def export(config: Config, phone: str) -> None:
     """Print all stored data of PHONE as one JSON document: appointments, reminders, calls, changes, audit, opt-out."""
-    number = _number(config, phone)
+    number = _number(normal_name(phone), config, number_of)
     with existing_database(config) as connection:
         found = _found(connection, number)
-        note = partial(note_export, phone_number=number, actor=actor())
-        transaction(connection, note, SystemClock().now())
+        write_now(connection, partial(note_export, phone_number=number, actor=actor()))
     print_json(_document(number, found), config.calling.zone)
 
 
@@ -73,19 +73,19 @@ def erase_(config: Config, phone: str, *, yes: bool) -> None:
     Refused while a call to the number is under way. What staff did stays in the audit, which names no patient. For 8
     days a keyed hash stays, too, so that the limits on calls to the number hold.
     """
-    number = _number(config, phone)
+    number = _number(normal_name(phone), config, number_of)
     with existing_database(config) as connection:
         found = _found(connection, number)
         if not yes:
             click.echo(_question(found), err=True)
             click.confirm("Erase them for good?", abort=True, err=True)
-        done = transaction(connection, partial(erase, phone_number=number, actor=actor()), SystemClock().now())
+        done = write_now(connection, partial(erase, phone_number=number, actor=actor()))
         click.echo(f"erased: {counted(done.reminders, 'reminder')}, {counted(done.calls, 'call')}")
         if done.opted_out:
             click.echo("the opt-out stays, as without it the number could be called again; opt-out remove deletes it")
         click.echo("older backups still contain them")
         _say_where_files_are(config)
-        say_if_traces_are_left(scrubbed=not isinstance(connection, SqliteConnection) or scrub(connection))
+        _scrub(connection)
 
 
 def _say_where_files_are(config: Config) -> None:
@@ -105,17 +105,12 @@ def _say_where_files_are(config: Config) -> None:
 
 
 def _document(number: str, found: PersonalData) -> dict[str, Any]:
+    of_each = {"calls": found.calls, "receipts": found.receipts, "changes": found.changes, "audit": found.acts}
     return {
         "phone_number": number,
         "opt_out": found.opt_out,
         "reminders": [
-            reminder
-            | {
-                "calls": found.calls[str(reminder["id"])],
-                "receipts": found.receipts[str(reminder["id"])],
-                "changes": found.changes[str(reminder["id"])],
-                "audit": found.acts[str(reminder["id"])],
-            }
+            reminder | {name: rows[str(reminder["id"])] for name, rows in of_each.items()}
             for reminder in found.reminders
         ],
         "appointments": found.appointments,
@@ -137,9 +132,9 @@ def _found(connection: Connection, number: str) -> PersonalData:
     return found
 
 
-def _number(config: Config, phone: str) -> str:
+def _number(phone: str, config: Config, read: Callable[[str, str], str]) -> str:
     try:
-        return number_of(normal_name(phone), config.clinic.country)
+        return read(phone, config.clinic.country)
     except ValueError as error:
         wrong([f"PHONE: {error}"])
 
@@ -161,8 +156,7 @@ def purge(config: Config, days: int, *, dry_run: bool) -> None:
     Their outcome, their ref, and all opt-outs stay. The daemon may run meanwhile. At the end a database file is
     rewritten, and for about a second no other program can write.
     """
-    clock = SystemClock()
-    before = clock.now() - timedelta(days=days)
+    before = SystemClock().now() - timedelta(days=days)
     with existing_database(config) as connection:
         if dry_run:
             old = snapshot(connection, partial(count_old, before=before))
@@ -170,15 +164,15 @@ def purge(config: Config, days: int, *, dry_run: bool) -> None:
             click.echo(f"{_counted(old, left)} would be purged; nothing was changed")
             return
         purged, calls, place = 0, 0, Place()
-        transaction(connection, lambda opened, _now: opened.refresh_statistics(), clock.now())
+        write_now(connection, lambda opened, _now: opened.refresh_statistics())
         while True:
             batch = partial(purge_batch, before=before, place=place, actor=actor(), cleaned=without_numbers)
-            done = transaction(connection, batch, clock.now())
+            done = write_now(connection, batch)
             if done.reached is None:
                 break
             purged, calls, place = purged + done.reminders, calls + done.calls, done.reached
         click.echo(f"{_counted(purged, calls)} purged")
-        say_if_traces_are_left(scrubbed=not isinstance(connection, SqliteConnection) or scrub(connection))
+        _scrub(connection)
 
 
 def _counted(reminders: int, calls: int) -> str:
@@ -186,9 +180,9 @@ def _counted(reminders: int, calls: int) -> str:
     return f"{counted(reminders, 'reminder')}{left}"
 
 
-def say_if_traces_are_left(*, scrubbed: bool) -> None:
-    """Warn on stderr if the write-ahead log could not be emptied."""
-    if not scrubbed:
+def _scrub(connection: Connection) -> None:
+    """Free a database file of what was erased; warn on stderr if its write-ahead log could not be emptied."""
+    if isinstance(connection, SqliteConnection) and not scrub(connection):
         click.echo("another program reads the database: traces are left in its -wal file until it is done", err=True)
 
 
@@ -206,10 +200,7 @@ def opt_out_() -> None:
 @with_config
 def add(config: Config, phone: str, source: str) -> None:
     """Opt PHONE out: it is no longer called, and its waiting reminders are cancelled at once."""
-    try:
-        number = existing_number(phone, config.clinic.country)
-    except ValueError as error:
-        wrong([f"PHONE: {error}"])
+    number = _number(phone, config, existing_number)
     with database(config) as connection:
         cancelled = _opt_out(connection, number, source, rules_of(config))
     click.echo(f"opted out; {counted(cancelled, 'reminder')} cancelled")
@@ -220,13 +211,9 @@ def add(config: Config, phone: str, source: str) -> None:
 @with_config
 def remove(config: Config, phone: str) -> None:
     """Allow calls to PHONE again; reminders that were cancelled stay cancelled."""
-    try:
-        number = number_of(phone, config.clinic.country)
-    except ValueError as error:
-        wrong([f"PHONE: {error}"])
+    number = _number(phone, config, number_of)
     with existing_database(config) as connection:
-        write = partial(opt_in, phone_number=number, actor=actor())
-        if not transaction(connection, write, SystemClock().now()):
+        if not write_now(connection, partial(opt_in, phone_number=number, actor=actor())):
             fail("this number had not opted out")
     click.echo("opted in; cancelled reminders stay cancelled, call-again schedules one again")
 
@@ -272,7 +259,9 @@ def import_(config: Config, file: Path, source: str | None) -> None:
             with database(config) as connection:
                 for line, name, text, is_whole in _cells(sheet, columns):
                     try:
-                        number = _whole_number(text, country, is_whole=is_whole)
+                        number = existing_number(text, country)
+                        if not is_whole and may_go_on(number):
+                            raise ValueError(_CUT)  # noqa: TRY301 - it is listed like a number that is none
                     except ValueError as error:
                         click.echo(f"line {line}: {name}{error}", err=True)
                         bad_lines.add(line)
@@ -308,35 +297,17 @@ def _cells(sheet: Sheet, columns: NumberColumns) -> Iterator[tuple[int, str, str
 
     Behind it is whether it is certainly whole.
     """
-    is_one = len(columns.places) == 1
+    first, *others = columns.places
     for row in sheet.rows() if columns.has_header else sheet.all_rows():
-        cells = row.cells if row.mistake in {None, UNREADABLE} else []
-        places = [place for place in columns.places if place < len(cells) and any(map(str.isalnum, cells[place]))]
-        if is_one or not places:
-            place = columns.places[0]
-            yield row.line, "", cells[place] if place < len(cells) and is_one else "", _is_whole(row, place)
-            continue
-        for place in places:
-            yield row.line, f"{sheet.header[place].strip()}: ", cells[place], _is_whole(row, place)
-
-
-def _whole_number(text: str, country: str, *, is_whole: bool) -> str:
-    """Return a number in E.164.
-
-    Raises:
-        ValueError: it is none, or may be the beginning of another one.
-    """
-    number = existing_number(text, country)
-    if not is_whole and may_go_on(number):
-        raise ValueError(_CUT)
-    return number
-
-
-def _is_whole(row: CsvRow, place: int) -> bool:
-    return row.whole is None or place < row.whole
+        cells = dict(enumerate(row.cells)) if row.mistake in {None, UNREADABLE} else {}
+        filled = [place for place in columns.places if any(map(str.isalnum, cells.get(place, "")))]
+        for place in filled or [first]:
+            name = f"{sheet.header[place].strip()}: " if others and filled else ""
+            text = cells.get(place, "") if filled or not others else ""
+            yield row.line, name, text, row.whole is None or place < row.whole
 
 
 def _opt_out(connection: Connection, number: str, source: str, rules: Rules) -> int:
     """Opt a number out; return how many reminders that has cancelled."""
     write = partial(opt_out, phone_number=number, source=source, actor=actor(), rules=rules)
-    return len(transaction(connection, write, SystemClock().now()))
+    return len(write_now(connection, write))

@@ -17,7 +17,7 @@ from reminderd.startup import leaves
 
 _API_KEY: Final = "sandbox"
 
-_ACCOUNT_SID: Final = "AC" + "0" * 32
+ACCOUNT_SID: Final = "AC" + "0" * 32
 
 _DEVELOPMENT_TOKEN: Final = "0123456789abcdef" * 2  # belongs to no real account, so no secret
 
@@ -43,7 +43,7 @@ _OPTIONS: Final = {
 @click.option("--webhook-url", help="generic, required: where reports go, {public_base_url}/webhooks/call-status.")
 @click.option("--webhook-secret", help="generic, required: signs reports; as [provider.generic].webhook_secret.")
 @click.option("--api-key", help=f"generic: the bearer token that requests must carry.  [default: {_API_KEY}]")
-@click.option("--account-sid", help=f"twilio: the account.  [default: {_ACCOUNT_SID}]")
+@click.option("--account-sid", help=f"twilio: the account.  [default: {ACCOUNT_SID}]")
 @click.option(
     "--auth-token",
     help=f"twilio: requests must carry it, and it signs webhooks.  [default: {_DEVELOPMENT_TOKEN}]",
@@ -89,7 +89,7 @@ def _generic(options: dict[str, str | None], pace: float, mistakes: list[str]) -
 
 
 def _twilio(options: dict[str, str | None], pace: float, mistakes: list[str]) -> TwilioSandbox:
-    sid = _ACCOUNT_SID if options["account_sid"] is None else options["account_sid"]
+    sid = ACCOUNT_SID if options["account_sid"] is None else options["account_sid"]
     token = _DEVELOPMENT_TOKEN if options["auth_token"] is None else options["auth_token"]
     if not re.fullmatch("AC[0-9a-f]{32}", sid):
         mistakes.append("--account-sid: expected AC and 32 hexadecimal digits")

@@ -2,30 +2,34 @@
 
 from reminderd.config.coercion import written
 from reminderd.config.cross_checks import config_warnings
-from reminderd.config.load import FILE_NAME, Changes, ConfigError, changes, load_config, origin
-from reminderd.config.schema import (
+from reminderd.config.installation import (
     AlertsConfig,
     ApiConfig,
-    AppointmentTypeConfig,
     BackupConfig,
+    DatabaseConfig,
+    ImportConfig,
+    LogConfig,
+    MetricsConfig,
+    ProfileConfig,
+    RetentionConfig,
+    WebConfig,
+    codec_of,
+)
+from reminderd.config.load import FILE_NAME, Changes, ConfigError, changes, load_config, origin
+from reminderd.config.schema import (
+    AppointmentTypeConfig,
     CallingConfig,
     ClinicConfig,
     Config,
-    DatabaseConfig,
     HoursConfig,
-    ImportConfig,
     LimitsConfig,
-    LogConfig,
     MessagesConfig,
-    MetricsConfig,
-    ProfileConfig,
     ProviderConfig,
     RedialConfig,
     RemindersConfig,
-    RetentionConfig,
     RetryConfig,
-    WebConfig,
     WorkerConfig,
+    daily_at,
     expected_of,
     numbering_of,
     planning_of,
@@ -65,7 +69,9 @@ __all__ = [
     "WebConfig",
     "WorkerConfig",
     "changes",
+    "codec_of",
     "config_warnings",
+    "daily_at",
     "expected_of",
     "files_with_secrets",
     "load_config",

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Final
 
-from reminderd.config.database_url import may_be_unencrypted
 from reminderd.config.schema import DAYS, Config, numbering_of, scripts_of
 from reminderd.config.secrets import files_with_secrets
 from reminderd.core.phone import territories_of
 from reminderd.core.schedule.calling_hours import WHOLE_DAY
 from reminderd.core.schedule.time_zones import EXPECTED, territory_of
 from reminderd.core.script.preview import advice
+from reminderd.databases import may_be_unencrypted
 from reminderd.files import companions
 from reminderd.keys import KeyPath, missing_secret
 from reminderd.providers.settings import CheckError
@@ -67,7 +67,8 @@ def _place(config: Config) -> Iterator[CheckError]:
 
 
 def _hours(config: Config) -> Iterator[CheckError]:
-    calling, limits, templates = config.calling, config.limits, tuple(config.messages.all_templates)
+    calling, limits, messages = config.calling, config.limits, config.messages
+    templates = [text for one in (messages, *messages.languages.values()) for text in one.templates.values()]
     if calling.start == calling.end:
         expected = 'expected another time, or start = "00:00" and end = "24:00" for the whole day'
         yield (("calling", "end"), ("calling", "start")), f"is the same as start; {expected}"

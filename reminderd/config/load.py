@@ -31,13 +31,12 @@ from reminderd.validators import did_you_mean, shown_name, suggestion
 FILE_NAME: Final = "config.toml"
 
 _COUNTRY: Final = ("clinic", "country")
-_DATABASE: Final = ("database", "url")
-_DATABASE_KEYS: Final = frozenset({_DATABASE, file_of(_DATABASE)})
+_DATABASE_KEYS: Final = frozenset({secrets.DATABASE_URL, file_of(secrets.DATABASE_URL)})
 _KIND: Final = ("provider", "kind")
 _CALLS_PER_SECOND: Final = ("provider", "calls_per_second")
 
 _LEGACY: Final[dict[str, KeyPath]] = {
-    "DATABASE_URL": ("database", "url"),
+    "DATABASE_URL": secrets.DATABASE_URL,
     "WORKER_POLL_INTERVAL_SECONDS": ("worker", "poll_interval_seconds"),
     "WEBHOOK_PORT": ("web", "port"),
     "PUBLIC_BASE_URL": ("web", "public_base_url"),
@@ -99,8 +98,6 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
     config, found = structured(raw.tree)
     for error in found:
         raw.reject(error.path, error.mistake, is_section=error.is_section)
-    if found:  # go on with the rest, to find what else is wrong
-        config, _ = structured(raw.tree)
     config = _read_own_numbers(_completed(config, raw), raw)
     if raw.is_readable:  # else what is missing may be in the file that could not be read
         config = _read_secret_files(config, raw)
@@ -143,10 +140,7 @@ class _RawConfig:
 
     def get(self, path: KeyPath) -> Any:  # noqa: ANN401 - nothing is known yet of what is written
         """Return the value as it is written, a section as a dict; None if it is not set."""
-        found: Any = self.tree
-        for name in path:
-            found = found.get(name) if isinstance(found, dict) else None
-        return found
+        return secrets.value_in(self.tree, path)
 
     def put(self, path: KeyPath, text: str, variable: str) -> None:
         """Set a key by an environment variable."""
@@ -285,16 +279,10 @@ def _completed(config: Config, raw: _RawConfig) -> Config:
     provider = evolve(config.provider, kind=chosen or config.provider.kind, is_stated=chosen is not None)
     if raw.get(_CALLS_PER_SECOND) is None:
         provider = evolve(provider, calls_per_second=provider.settings.calls_per_second)
-    return evolve(
-        config,
-        database=evolve(config.database, folder=raw.folder, state=raw.folder / raw.state),
-        log=evolve(config.log, folder=raw.folder),
-        backup=evolve(config.backup, base=raw.folder),
-        results=evolve(config.results, base=raw.folder),
-        import_=evolve(config.import_, base=raw.folder),
-        provider=provider,
-        path=raw.file,
-    )
+    of_paths = ("log", "backup", "results", "import_")
+    based: dict[str, Any] = {name: evolve(getattr(config, name), base=raw.folder) for name in of_paths}
+    database = evolve(config.database, folder=raw.folder, state=raw.folder / raw.state)
+    return evolve(config, database=database, provider=provider, path=raw.file, **based)
 
 
 def _read_own_numbers(config: Config, raw: _RawConfig) -> Config:
@@ -319,8 +307,8 @@ def _read_secret_files(config: Config, raw: _RawConfig) -> Config:
             continue
         try:
             is_written = raw.get(path) is not None and bool(value_at(config, path))
-            folders = secrets.Folders(own=raw.folder, credentials=raw.credentials)
-            config = secrets.read(config, path, folders, is_written=is_written)
+            read = partial(secrets.read, folder=raw.folder, credentials=raw.credentials)
+            config = read(config, path, is_written=is_written)
         except ValueError as error:
             raw.reject(file_of(path), str(error))
             raw.wrong.add(path)
@@ -354,7 +342,7 @@ def changes(running: Config, wanted: Config) -> Changes:
 def _reloadable() -> Iterator[KeyPath]:
     yield from _RELOADABLE
     for secret in secret_keys():
-        if secret != _DATABASE:  # it has a password, but says above all which database is used
+        if secret != secrets.DATABASE_URL:
             yield from (secret, file_of(secret))
     for name, settings in PROVIDERS.items():
         yield from (("provider", name, key) for key in settings.reloadable_keys)

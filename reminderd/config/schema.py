@@ -4,8 +4,7 @@ An attribute is a key of the same name unless it is derived. `config.example.tom
 section has a repr, as none is ever printed: attrs would generate and compile each one at every start.
 """
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import time, timedelta
 from functools import cache, partial
 from pathlib import Path
@@ -16,12 +15,23 @@ from zoneinfo import ZoneInfo
 from attrs import asdict, evolve, field, frozen, make_class
 
 from reminderd import validators
-from reminderd.config import database_url
+from reminderd.config.installation import (
+    AlertsConfig,
+    ApiConfig,
+    BackupConfig,
+    DatabaseConfig,
+    DeskConfig,
+    ImportConfig,
+    LogConfig,
+    MetricsConfig,
+    ResultsConfig,
+    RetentionConfig,
+    WebConfig,
+)
 from reminderd.core.answers import Capabilities
-from reminderd.core.expected_files import Expected
 from reminderd.core.phone import Numbering, patient_number
 from reminderd.core.requests import Reading
-from reminderd.core.rules import Backoff, CallPlan, Limits, Planning, Rules, type_key
+from reminderd.core.rules import Backoff, CallPlan, Expected, Limits, Planning, Rules, type_key
 from reminderd.core.schedule.cadence import EXPECTED as CADENCES
 from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import CallingHours, Spans
@@ -30,25 +40,19 @@ from reminderd.core.script.languages import voice_tag
 from reminderd.core.script.prompts import Prompt
 from reminderd.core.script.scripts import PLACEHOLDERS, Script, Scripts
 from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS, Templates
-from reminderd.core.tables.columns import FIELDS
-from reminderd.databases import PostgresServer, SqliteFile, Target
 from reminderd.keys import (
     DERIVED,
-    SECRET,
     choice,
     choices,
-    file_path,
+    country,
     key,
     listed,
     number,
     numbers,
     phone_number,
     positive,
-    secret,
     sections,
     switch,
-    time_of_day,
-    url,
     whole,
 )
 from reminderd.providers.generic.settings import SandboxSettings
@@ -59,48 +63,8 @@ Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-LEAST_DAYS: Final = 8
-"""The clinic's limits count the calls of a week and a day; a purge must keep those."""
-
-_MOST_DAYS: Final = 36_500
-_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not listened on: one of them is asked instead
-
 _DAY: Final = 86_400
 _YEAR: Final = 365 * _DAY
-
-
-@frozen(kw_only=True, repr=False)
-class DatabaseConfig:
-    """Where the reminders are."""
-
-    url: str = key("sqlite:///reminderd.db", database_url.EXPECTED, database_url.database_url_error, mark=SECRET)
-    url_file: str = file_path()
-    failover_is_lossless: bool = switch(default=False)
-    folder: Path = field(default=Path(), metadata=DERIVED)
-    """What a relative path is relative to."""
-    state: Path = field(default=Path(), metadata=DERIVED)
-    """The folder for our own files on this machine, where the database is not a file."""
-
-    @property
-    def target(self) -> Target:
-        """The database that is used."""
-        return PostgresServer(self.url) if self.path is None else SqliteFile(self.path)
-
-    @property
-    def path(self) -> Path | None:
-        """The database file; None: the database is on a server."""
-        return None if database_url.is_postgres(self.url) else self.folder / database_url.database_path(self.url)
-
-    @property
-    def is_missing(self) -> bool:
-        """Whether there is no database file yet. A server says what it lacks when it is asked."""
-        return self.path is not None and not self.path.exists()
-
-    @property
-    def uploads(self) -> Path:
-        """The folder of uploaded files: next to the database file, or to what a link points to, if there is one."""
-        file = Path(os.path.realpath(self.path or self.state / "reminderd"))
-        return file.with_name(f"{file.name}.uploads")
 
 
 @frozen(kw_only=True, repr=False)
@@ -113,36 +77,6 @@ class WorkerConfig:
     outcome_timeout_seconds: float = positive(900.0, _YEAR)
     confirm_after_seconds: float = positive(120.0, _DAY)
     when_unsure: Literal["ask_staff", "call_again"] = choice("ask_staff", "ask_staff", "call_again")
-
-    @property
-    def lease(self) -> timedelta:
-        """How long a claim reserves a row."""
-        return timedelta(seconds=self.lease_seconds)
-
-
-@frozen(kw_only=True, repr=False)
-class WebConfig:
-    """Where webhooks are received."""
-
-    host: str = key("127.0.0.1", "an IP address or a host name to listen on", validators.host_error)
-    port: int = whole(4000, 0, 65_535)
-    public_base_url: str = url()
-    max_body_bytes: int = whole(1_048_576, 1_024, 64 * 1_048_576)
-    trusted_proxies: tuple[str, ...] = key(
-        (), 'a list of IP addresses and networks, like "127.0.0.1" and "10.0.0.0/8"', validators.networks_error
-    )
-
-    @property
-    def local_url(self) -> str | None:
-        """Where this machine's own programs reach it; None: at a port that is chosen at each start."""
-        return _local_url(self.host, self.port)
-
-
-def _local_url(host: str, port: int) -> str | None:
-    if not port:
-        return None
-    own = _EVERY_ADDRESS.get(host, host)
-    return f"http://[{own}]:{port}" if ":" in own else f"http://{own}:{port}"
 
 
 def _kind_error(kind: str) -> None:
@@ -177,11 +111,6 @@ class ProviderConfig:
         """What the chosen provider is set to."""
         found: ProviderSettings = getattr(self, self.kind) if self.kind in PROVIDERS else SandboxSettings()
         return found
-
-    @property
-    def own_numbers(self) -> frozenset[str]:
-        """The numbers that calls of any provider come from."""
-        return frozenset(getattr(self, name).own_number for name in PROVIDERS) - {""}
 
 
 def provider_section() -> type[ProviderConfig]:
@@ -220,12 +149,7 @@ class RedialConfig:
 class ClinicConfig:
     """Where the clinic is. A country that is not set is not known."""
 
-    country: str = key(
-        "",
-        'a two-letter country code (ISO 3166) like "US" or "DE"',
-        validators.country_error,
-        converter=validators.country_code,
-    )
+    country: str = country()
     allowed_countries: tuple[str, ...] = key(
         (),
         'a list of two-letter country codes (ISO 3166) like ["US", "DE"]',
@@ -413,205 +337,6 @@ class MessagesConfig(TextsConfig, CallerConfig):  # attrs lists the keys of the 
     )
     """By their tags; the sections are written without the name of this key."""
 
-    @property
-    def all_templates(self) -> Iterator[str]:
-        """The texts of all templates, in every language."""
-        for section in (self, *self.languages.values()):
-            yield from section.templates.values()
-
-
-@frozen(kw_only=True, repr=False)
-class ApiConfig:
-    """The HTTP API for the clinic's own system. Without a token it is off."""
-
-    token: str = secret(
-        f"at least {validators.API_TOKEN_LENGTH} printable ASCII characters without spaces", validators.api_token_error
-    )
-    token_file: str = file_path()
-
-
-FORMATS: Final = ("csv", "ics", "fhir", "hl7")
-"""The formats that files can be imported from; `imports/formats.py` has a reader for each."""
-
-
-@frozen(kw_only=True, repr=False)
-class ProfileConfig:
-    """How the files of one program of the clinic are read; what is empty is found out, as without a profile."""
-
-    format: str = choice("", "", *FORMATS)
-    files: str = key("*", 'a pattern for names of files, like "appointments*.csv"', validators.pattern_error)
-    encoding: str = key("", 'the name of an encoding, like "windows-1252"', validators.encoding_error)
-    dates: Literal["", "dmy", "mdy"] = choice("", "", "dmy", "mdy")
-    country: str = key(
-        "",
-        'a two-letter country code (ISO 3166) like "US" or "DE"',
-        validators.country_error,
-        converter=validators.country_code,
-    )
-    template: str = key("", "the name of a template in [messages.templates]")
-    columns: Mapping[str, str] = key(
-        MappingProxyType({}),
-        f'a section of columns, each with its header, like phone_number = "Mobile"; columns: {", ".join(FIELDS)}',
-        validators.headers_error,
-    )
-    status: Mapping[str, str] = key(
-        MappingProxyType({}),
-        'a section of words, each "stands" or "over", like "Rescheduled" = "over"',
-        validators.status_words_error,
-    )
-    last_line_end: bool = switch(default=True)
-    snapshot_days: int = whole(0, 0, 400)
-
-
-@frozen(kw_only=True, repr=False)
-class ImportConfig:
-    """How files are imported, and from which folder."""
-
-    folder: str = key("", "the path of a folder", validators.path_error)
-    expect_by: str = key(
-        "", 'a time from "00:00" to "23:59"', lambda text: validators.start_error(text) if text else None
-    )
-    expect_profile: str = key("", "the name of a profile in [import.profiles]")
-    profiles: Mapping[str, ProfileConfig] = sections(
-        ProfileConfig,
-        validators.section_name_error,
-        "sections like [import.profiles.practice], with names in small letters, digits and underscores",
-    )
-    base: Path = field(default=Path(), metadata=DERIVED)
-    """What a relative path is relative to."""
-
-    @property
-    def path(self) -> Path | None:
-        """The folder; None: no files are imported from one."""
-        return self.base / self.folder if self.folder else None
-
-
-@frozen(kw_only=True, repr=False)
-class AlertsConfig:
-    """Who gets a message when reminders need a human, and how often at most."""
-
-    urls: tuple[str, ...] = key(
-        (),
-        "Apprise URLs (see github.com/caronc/apprise), as a list or in a file, one a line",
-        validators.alert_urls_error,
-        mark=SECRET,
-    )
-    urls_file: str = file_path()
-    every_seconds: float = positive(300.0, _DAY)
-
-
-@frozen(kw_only=True, repr=False)
-class ResultsConfig:
-    """Where changes of outcomes go. Without a URL nothing is sent, without a folder no files are written."""
-
-    url: str = key(
-        "",
-        "https://host, or http:// and this machine, with or without a path, no credentials, no query",
-        validators.results_url_error,
-    )
-    secret: str = secret(
-        "whsec_ and base64 of 24 to 64 bytes, as of: echo whsec_$(openssl rand -base64 32)",
-        validators.results_secret_error,
-    )
-    secret_file: str = file_path()
-    folder: str = key("", "the path of a folder", validators.path_error)
-    every_minutes: int = whole(0, 0, 1_440)
-    format: Literal["csv", "fhir", "hl7"] = choice("csv", "csv", "fhir", "hl7")
-    profile: str = key("", "the name of a profile in [import.profiles]")
-    base: Path = field(default=Path(), metadata=DERIVED)
-    """What a relative path is relative to."""
-
-    @property
-    def path(self) -> Path | None:
-        """The folder; None: no files are written."""
-        return self.base / self.folder if self.folder else None
-
-
-@frozen(kw_only=True, repr=False)
-class BackupConfig:
-    """Copies of the database, one a day."""
-
-    folder: str = key("", "the path of a folder", validators.path_error)
-    at: str = time_of_day("02:30")
-    keep: int = whole(14, 1, 10_000)
-    base: Path = field(default=Path(), metadata=DERIVED)
-    """What a relative path is relative to."""
-
-    @property
-    def path(self) -> Path | None:
-        """The folder; None: no backups are made."""
-        return self.base / self.folder if self.folder else None
-
-    @property
-    def time(self) -> time:
-        """When, by the clinic's clock."""
-        return time.fromisoformat(self.at)
-
-
-def _days_error(days: int) -> str | None:
-    if days == 0 or LEAST_DAYS <= days <= _MOST_DAYS:
-        return None
-    return "is too small" if days < LEAST_DAYS else "is too large"
-
-
-@frozen(kw_only=True, repr=False)
-class RetentionConfig:
-    """How long the database keeps personal data, and the changes of outcomes."""
-
-    days: int = key(0, f"0 (forever) or a whole number from {LEAST_DAYS} to {_MOST_DAYS}", _days_error)
-    changes_days: int = whole(60, 1, _MOST_DAYS)
-    at: str = time_of_day("03:30")
-
-    @property
-    def time(self) -> time:
-        """When, by the clinic's clock."""
-        return time.fromisoformat(self.at)
-
-
-@frozen(kw_only=True, repr=False)
-class MetricsConfig:
-    """Where Prometheus may ask. Without a port there are no metrics."""
-
-    host: str = key("127.0.0.1", "an IP address or a host name to listen on", validators.host_error)
-    port: int = whole(0, 0, 65_535)
-
-
-LANGUAGES: Final = ("en", "de")
-"""The languages of the front desk's pages; `desk/languages/` has a file for each but the first."""
-
-
-@frozen(kw_only=True, repr=False)
-class DeskConfig:
-    """The front desk's pages. Without a port there are none."""
-
-    host: str = key("127.0.0.1", "an IP address or a host name to listen on", validators.host_error)
-    port: int = whole(0, 0, 65_535)
-    language: str = choice("en", *LANGUAGES)
-    idle_minutes: int = whole(30, 1, 12 * 60)
-
-    @property
-    def local_url(self) -> str | None:
-        """Where browsers on this machine reach the pages; None: there are none."""
-        return _local_url(self.host, self.port)
-
-
-@frozen(kw_only=True, repr=False)
-class LogConfig:
-    """What is logged, and where."""
-
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = choice("INFO", "DEBUG", "INFO", "WARNING", "ERROR")
-    format: Literal["text", "json"] = choice("text", "text", "json")
-    file: str = file_path()
-    rotation: str = key("10 MB", 'one like "10 MB", "1 week", "daily" or "00:00"', validators.rotation_error)
-    retention: str = key("30 days", 'one like "30 days" or "6 months"', validators.retention_error)
-    folder: Path = field(default=Path(), metadata=DERIVED)
-    """What a relative path is relative to."""
-
-    @property
-    def path(self) -> Path | None:
-        """The log file; None: only to stderr."""
-        return self.folder / self.file if self.file else None
-
 
 @frozen(kw_only=True, repr=False)
 class Config:
@@ -655,7 +380,7 @@ def rules_of(
     """
     per_second = config.provider.calls_per_second
     return Rules(
-        lease=config.worker.lease,
+        lease=timedelta(seconds=config.worker.lease_seconds),
         outcome_timeout=timedelta(seconds=config.worker.outcome_timeout_seconds),
         confirm_after=timedelta(seconds=config.worker.confirm_after_seconds),
         call_again_when_unsure=config.worker.when_unsure == "call_again",
@@ -687,18 +412,24 @@ def with_provider(config: Config, settings: ProviderSettings) -> Config:
     return evolve(config, provider=evolve(config.provider, **chosen))
 
 
+def daily_at(config: Config, at: str) -> Daily:
+    """Return the moments of this time of day, by the clinic's clock."""
+    return Daily(at=time.fromisoformat(at), zone=config.calling.zone)
+
+
 def expected_of(config: Config) -> Expected | None:
     """Return by when a file is expected from the folder; None: none is."""
     if not config.import_.expect_by:
         return None
-    by = Daily(at=time.fromisoformat(config.import_.expect_by), zone=config.calling.zone)
+    by = daily_at(config, config.import_.expect_by)
     return Expected(by=by, hours=config.calling.calling_hours, profile=config.import_.expect_profile or None)
 
 
 def numbering_of(config: Config) -> Numbering:
     """Return which numbers may be called, and how the clinic writes them."""
-    own = config.provider.own_numbers | ({config.messages.phone} - {""})
-    return Numbering(country=config.clinic.country, allowed=frozenset(config.clinic.allowed_countries), own=own)
+    own = {config.messages.phone, *(getattr(config.provider, name).own_number for name in PROVIDERS)} - {""}
+    allowed = frozenset(config.clinic.allowed_countries)
+    return Numbering(country=config.clinic.country, allowed=allowed, own=frozenset(own))
 
 
 def scripts_of(config: Config) -> Scripts:

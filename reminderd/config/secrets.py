@@ -4,28 +4,19 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import frozen
-
 from reminderd.config.coercion import replaced, secret_keys, value_at
-from reminderd.config.database_url import contains_password
 from reminderd.config.schema import Config
+from reminderd.databases import contains_password
 from reminderd.keys import KeyPath, file_of
 
 CREDENTIALS: Final = "$CREDENTIALS_DIRECTORY/"
 """Before a file's name: it is in the folder in which the supervisor passes secrets to this process alone."""
 
-
-@frozen(kw_only=True)
-class Folders:
-    """Where the files of secrets are."""
-
-    own: Path
-    """What a file's name is relative to."""
-    credentials: str
-    """The supervisor's folder; empty: there is none."""
+DATABASE_URL: Final = ("database", "url")
+"""A secret if it contains a password; above all it says which database is used."""
 
 
-def read(config: Config, secret: KeyPath, folders: Folders, *, is_written: bool) -> Config:
+def read(config: Config, secret: KeyPath, *, folder: Path, credentials: str, is_written: bool) -> Config:
     """Return the configuration with this secret, read from its file if one is named.
 
     A list has one entry a line.
@@ -33,7 +24,8 @@ def read(config: Config, secret: KeyPath, folders: Folders, *, is_written: bool)
     Args:
         config: the configuration.
         secret: the key.
-        folders: where its file may be.
+        folder: what the name of its file is relative to.
+        credentials: the supervisor's folder; empty: there is none.
         is_written: whether the configuration contains the secret itself, too.
 
     Raises:
@@ -46,12 +38,12 @@ def read(config: Config, secret: KeyPath, folders: Folders, *, is_written: bool)
         raise ValueError(f"is set in addition to {secret[-1]}; expected only one of the two")
     expected = "a file that contains nothing but the secret"
     if name.startswith(CREDENTIALS):
-        if not folders.credentials:
+        if not credentials:
             raise ValueError("CREDENTIALS_DIRECTORY is not set; expected a supervisor that sets it, as systemd does")
         expected += ", which the supervisor passes when it starts the daemon"
-        file = Path(folders.credentials) / name.removeprefix(CREDENTIALS)
+        file = Path(credentials) / name.removeprefix(CREDENTIALS)
     else:
-        file = folders.own / name
+        file = folder / name
     text = _text_in(file, expected)
     if isinstance(value_at(config, secret), str):
         return replaced(config, secret, text)
@@ -84,16 +76,13 @@ def _contains_a_secret(file: Path) -> bool:
         tree = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError):  # it has changed meanwhile
         return True
-    return any(_is_a_secret(path, _value_in(tree, path)) for path in secret_keys())
+    if contains_password(str(value_in(tree, DATABASE_URL))):
+        return True
+    return any(value_in(tree, path) for path in secret_keys() if path != DATABASE_URL)
 
 
-def _is_a_secret(path: KeyPath, value: object) -> bool:
-    if path == ("database", "url"):
-        return contains_password(str(value))
-    return bool(value)
-
-
-def _value_in(tree: dict[str, Any], path: KeyPath) -> object:
+def value_in(tree: dict[str, Any], path: KeyPath) -> Any:  # noqa: ANN401 - nothing is known yet of what is written
+    """Return the value as it is written, a section as a dict; None if it is not set."""
     found: Any = tree
     for name in path:
         found = found.get(name) if isinstance(found, dict) else None

@@ -17,15 +17,14 @@ from reminderd.core.requests import (
     is_name,
     mistakes,
     normal_name,
+    read,
     read_moment,
-    read_number,
-    read_tag,
-    timezone_mistakes,
 )
 from reminderd.core.rules import Planning, PlanningRules, Rules
 from reminderd.core.schedule.cadence import Cadence
 from reminderd.core.schedule.calling_hours import CallingHours
-from reminderd.core.schedule.time_zones import known_zone
+from reminderd.core.schedule.time_zones import known_zone, place_zone
+from reminderd.core.script.languages import read_language
 from reminderd.core.script.templates import Message, TemplateError, Values, message_warnings
 from reminderd.core.upsert import Decision, Intake, seals
 
@@ -46,12 +45,10 @@ _HELD: Final = (
 
 
 @frozen(kw_only=True)
-class AppointmentText:
-    """An appointment as it was written; nothing of it is checked."""
+class _Details:
+    """Everything that an appointment says, but its time."""
 
     phone_number: str
-    at: str
-    """Its time, as `moment` reads it, local to the clinic."""
     ref: str | None = None
     """The clinic's own name for it."""
     patient_ref: str | None = None
@@ -66,20 +63,18 @@ class AppointmentText:
 
 
 @frozen(kw_only=True)
-class AppointmentRequest:
+class AppointmentText(_Details):
+    """An appointment as it was written; nothing of it is checked."""
+
+    at: str
+    """Its time, as `moment` reads it, local to the clinic."""
+
+
+@frozen(kw_only=True)
+class AppointmentRequest(_Details):
     """An appointment that somebody asks for, checked and in its stored form, the same for every kind of intake."""
 
-    phone_number: str
     at: datetime
-    ref: str | None = None
-    patient_ref: str | None = None
-    timezone: str | None = None
-    type: str | None = None
-    template: str | None = None
-    language: str | None = None
-    name: str | None = None
-    provider: str | None = None
-    place: str | None = None
 
     @cached_property
     def own_id(self) -> str:
@@ -110,12 +105,12 @@ def read_appointment(text: AppointmentText, reading: Reading) -> AppointmentRequ
     One that the clinic plans no call for, or whose message can't be made, is refused.
     """
     found: list[str] = []
-    number = read_number(text.phone_number, reading.normalize, found)
+    number = read("phone_number", text.phone_number, reading.normalize, found)
     at = read_moment("at", text.at, reading.zone, reading.order, found)
-    found += timezone_mistakes(text.timezone)
+    read("timezone", text.timezone, place_zone, found)
     ref = _name("ref", text.ref, found)
     texts = {field: _name(field, getattr(text, field), found) for field in _TEXTS}
-    language = None if text.language is None else read_tag(text.language, found)
+    language = read("language", text.language, read_language, found)
     request = AppointmentRequest(
         phone_number=number or "",
         at=at or _NEVER,
@@ -313,15 +308,13 @@ def wanted_message(
         return None, f"{error}" if rules.planning.of(appointment.type).before else NO_CALLS_PLANNED
     if not rules.planning.of(appointment.type).before:
         return message, NO_CALLS_PLANNED
-    found = [] if is_checked else _row_mistakes(appointment, message, rules)
-    return message, "; ".join(found) or None
-
-
-def _row_mistakes(appointment: Appointment, message: Message, rules: PlanningRules) -> list[str]:
-    return mistakes(
+    if is_checked:
+        return message, None
+    found = mistakes(
         phone_number=appointment.phone_number,
         message=message.text,
         timezone=appointment.timezone,
         language=appointment.language,
         numbering=rules.numbering,
     )
+    return message, "; ".join(found) or None

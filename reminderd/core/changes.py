@@ -7,8 +7,8 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.model import CallOutcome, Response, Status
-from reminderd.core.outcomes import Outcome, as_spoken, outcome
+from reminderd.core.model import CallOutcome, Status
+from reminderd.core.outcomes import BY_RESPONSE, Outcome, as_spoken, outcome
 from reminderd.core.reasons import CANCELS, EndCode
 from reminderd.core.sentences import Sentence
 
@@ -111,15 +111,18 @@ class Change:
     @property
     def outcome(self) -> str:
         """Return what it has come to, in the words of the report."""
-        if self.kind is ChangeKind.APPOINTMENT:
-            return _of_appointment(self.status, self.response)
-        return outcome(Status(self.status), self.response, self.end_code, is_done=self.is_done)
+        if self.kind is ChangeKind.REMINDER:
+            return outcome(Status(self.status), self.response, self.end_code, is_done=self.is_done)
+        if self.status == Status.CANCELLED:
+            return Outcome.CANCELLED
+        if self.response == EndCode.DONE_BY_STAFF:
+            return Outcome.DONE_BY_STAFF
+        return BY_RESPONSE.get(self.response, self.status)
 
     @property
     def event(self) -> dict[str, str | int | None]:
         """Return it as other systems receive it. It has no phone number and no message."""
         is_reminder = self.kind is ChangeKind.REMINDER
-        appointment_id, appointment_ref = self.appointment_id, self.appointment_ref
         call_outcome = as_spoken(self.call_outcome, is_spoken=self.spoken)
         return {
             "id": self.event_id,
@@ -127,11 +130,11 @@ class Change:
             "kind": self.kind.value,
             "reminder_id": self.subject_id if is_reminder else None,
             "reminder_ref": self.ref if is_reminder else None,
-            "appointment_id": appointment_id if is_reminder else self.subject_id,
-            "appointment_ref": appointment_ref if is_reminder else self.ref,
+            "appointment_id": self.appointment_id if is_reminder else self.subject_id,
+            "appointment_ref": self.appointment_ref if is_reminder else self.ref,
             "appointment_at": None if self.appointment_at is None else self.appointment_at.isoformat(),
             "status": self.status,
-            "outcome": self.outcome,
+            "outcome": str(self.outcome),
             "response": self.response,
             "end_code": self._end_code,
             "attempts": self.attempts,
@@ -148,19 +151,6 @@ class Change:
         if is_cancelled_elsewhere or (code is None and self.status != Status.CALLED):
             code = EndCode.CANCELLED_ELSEWHERE
         return None if code is None else code.value
-
-
-def _of_appointment(status: str, response: str | None) -> str:
-    if status == Status.CANCELLED:
-        return Outcome.CANCELLED.value
-    by_response = {
-        Response.CONFIRMED.value: Outcome.CONFIRMED,
-        Response.CANCEL_REQUESTED.value: Outcome.WANTS_TO_CANCEL,
-        Response.OPTED_OUT.value: Outcome.OPTED_OUT,
-        EndCode.DONE_BY_STAFF.value: Outcome.DONE_BY_STAFF,
-    }
-    found = by_response.get(response or "")
-    return status if found is None else found.value
 
 
 UNDELIVERED_AFTER: Final = timedelta(minutes=30)

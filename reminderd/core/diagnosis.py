@@ -16,8 +16,8 @@ from attrs import frozen
 
 from reminderd.core.changes import Backlog, undelivered
 from reminderd.core.daemons import Daemon, differences
-from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.monitoring import DISK_FULL_SOON
+from reminderd.core.reasons import UNREACHED
 from reminderd.core.sentences import text_of
 
 DISK_LOW: Final = 1_000_000_000

@@ -105,8 +105,8 @@ FEW: Final = 5
 """A file may always leave out this many, if that is at most half: with few appointments, one is a large share."""
 
 
-class SnapshotRefusedError(Exception):
-    """A snapshot leaves out so many that it is hardly whole; the message says how many, and what is expected."""
+class UnreadableError(Exception):
+    """A file is refused as a whole; the message says why and what is expected."""
 
 
 @frozen(kw_only=True)
@@ -128,15 +128,15 @@ def missing_from(stored: Sequence[Waiting], names: Collection[str], most: float)
         most: the share of them that it may leave out.
 
     Raises:
-        SnapshotRefusedError: It leaves out too many, or it is empty.
+        UnreadableError: It leaves out too many, or it is empty.
     """
     missing = [one for one in stored if one.name not in names]
     if missing and not names:
-        raise SnapshotRefusedError("it has no row at all; expected a whole file, as it is a snapshot")
+        raise UnreadableError("it has no row at all; expected a whole file, as it is a snapshot")
     few = 1 if len(stored) == 1 else min(FEW, len(stored) // 2)
     if len(missing) > max(few, most * len(stored)):
         share = f"{len(missing)} of {len(stored)} in its span would be cancelled, more than {most:.0%}"
-        raise SnapshotRefusedError(f"{share}; expected a whole file, as it is a snapshot, or --max-cancelled")
+        raise UnreadableError(f"{share}; expected a whole file, as it is a snapshot, or --max-cancelled")
     return missing
 
 
@@ -173,17 +173,17 @@ def check_newer(
         zone: the clinic's.
 
     Raises:
-        SnapshotRefusedError: It is an old one, as far as anything shows.
+        UnreadableError: It is an old one, as far as anything shows.
     """
     if last is None or last.mark.digest == mark.digest:
         return
     if same is not None:
         what = f"it has the same rows as the file that was imported on {_minute(same.at, zone)}"
-        raise SnapshotRefusedError(f"{what}, and another one was imported since; {_NEWER}")
+        raise UnreadableError(f"{what}, and another one was imported since; {_NEWER}")
     dated_at, before = mark.dated_at, last.mark.dated_at
     if dated_at is not None and before is not None and dated_at < before:
         what = f"it was written on {_minute(dated_at, zone)}, and the last one that was imported on"
-        raise SnapshotRefusedError(f"{what} {_minute(before, zone)}; {_NEWER}")
+        raise UnreadableError(f"{what} {_minute(before, zone)}; {_NEWER}")
 
 
 def _minute(moment: datetime, zone: ZoneInfo) -> str:
@@ -206,16 +206,3 @@ class Forecast:
         """Return whether the import would now do what nobody has seen: more of anything, or cancel something else."""
         more = any(later.done.get(intake, 0) > self.done.get(intake, 0) for intake in _MATTERS)
         return more or later.rejected > self.rejected or not later.missing <= self.missing
-
-
-@frozen
-class Held:
-    """What a snapshot holds."""
-
-    names: frozenset[str]
-    """See `missing_from`."""
-    nameless: int | None = None
-    """The first row that is rejected and has no `ref` that can be read, or may be cut off, with others behind it.
-
-    Any appointment may be meant. None: there is no such row.
-    """

@@ -136,6 +136,9 @@ class Response(StrEnum):
     OPTED_OUT = "opted_out"
 
 
+RESPONSES: Final = frozenset(Response)
+
+
 # Each event makes several of the next three, and a dictionary is filled in half the time that slots take.
 @frozen(kw_only=True, slots=False)
 class Reminder:
@@ -182,9 +185,9 @@ class Reminder:
     planned_at: datetime | None = None
     """The appointment's time for which it was planned; None: it belongs to none."""
     cadence: str | None = None
+    """The entry of `before` by which it was planned, like "3 days"."""
     source: str | None = None
     """The import profile of the last file that named it; None: none did."""
-    """The entry of `before` by which it was planned, like "3 days"."""
     revision: int = 0
     """Counts our own writes; a change without it is another program's."""
     created_at: datetime | None = None

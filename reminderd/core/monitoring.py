@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
 from reminderd.core.changes import Backlog, undelivered
 from reminderd.core.daemons import Daemon, differences
-from reminderd.core.expected_files import MISSING
 from reminderd.core.imports import FOLDER, ImportRecord, ImportStatus, in_short
-from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.model import Call, CallOutcome, CallState, Reminder, Status
 from reminderd.core.outcomes import Outcome
-from reminderd.core.requests import zone_of
+from reminderd.core.reasons import UNREACHED
+from reminderd.core.requests import next_open
 from reminderd.core.rules import Rules
-from reminderd.core.sentences import Sentence
+from reminderd.core.sentences import Sentence, text_of
 
 STUCK_AFTER: Final = timedelta(minutes=2)
 """A call is checked when its `wake_at` comes; if it is so late, nothing checks it."""
@@ -220,10 +220,18 @@ def _of_files(report: StatusReport) -> list[Sentence]:
     late = undelivered(report.backlog, report.at)
     found += [] if late is None else [late]
     if report.missing_file is not None:
-        found.append(Sentence(MISSING, {"moment": report.missing_file}))
+        found.append(Sentence(_MISSING, {"moment": report.missing_file}))
     for record in report.refused:
         found.append(Sentence("a file was not imported, import it again: %(file)s", {"file": in_short(record)}))
     return found
+
+
+_MISSING: Final = "no file has come to [import].folder: one was expected by %(moment)s"
+
+
+def missing_words(missing: datetime, zone: ZoneInfo) -> str:
+    """Return what is wrong if a file has not come by this moment."""
+    return text_of(Sentence(_MISSING, {"moment": missing.astimezone(zone)}), lambda moment: f"{moment:%Y-%m-%d %H:%M}")
 
 
 LAST_DAY: Final = timedelta(days=1)
@@ -265,5 +273,5 @@ def lateness(reminder: Reminder, call: Call, *, is_first: bool, rules: Rules, no
     if not is_first or call.requests != 1:
         return None
     due = max(reminder.scheduled_at, reminder.created_at or reminder.scheduled_at)
-    opens = rules.calling_hours.next_open(due, zone_of(reminder, rules))
+    opens = next_open(reminder, due, rules)
     return None if opens is None else max(now - opens, timedelta(0))

@@ -1,21 +1,30 @@
-"""How a call ended for the patient, whether that reached them, and what a reminder has come to for the front desk.
+"""How a call ended for the patient, whether that reached them, and what a reminder has come to.
 
 Nothing else in the program decides these.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
-from typing import Final
+from typing import Final, Self
+
+from attrs import field, frozen
 
 from reminderd.core.answers import Listener, listener
 from reminderd.core.model import Call, CallOutcome, Member, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
+from reminderd.core.sentences import Sentence
 
 PROVEN: Final = frozenset({CallOutcome.CONFIRMED, CallOutcome.HEARD})
 """Somebody has heard the message."""
 SPOKEN: Final = PROVEN | {CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
 """Something of the message was spoken, so that the call may have reached the patient."""
+NUMBERS_IN_A_ROW: Final = 2
+"""As many different numbers whose calls never asked, with no request in between, mean that our address is failing."""
+
+ASKS_WITHIN: Final = timedelta(seconds=2)
+"""A call that lasts this long after the answer, or after machine detection, has asked, if it can."""
 
 
 class Sent(Enum):
@@ -103,6 +112,48 @@ def reached_anybody(call: Call, members: Iterable[Member], rules: Rules) -> bool
     return any(reached(one, call, rules) for one in own) if own else call.outcome in PROVEN or by_voicemail
 
 
+def is_ours(call: Call, rules: Rules) -> bool:
+    """Return whether a call was placed with the account that is configured now."""
+    return (call.provider, call.account) == (rules.provider, rules.account)
+
+
+def never_asked(call: Call, rules: Rules) -> bool:
+    """Return whether a call was answered and lasted long enough, and the provider never asked us what to say.
+
+    A caller who hangs up while the provider still listens for a machine proves nothing, and neither does a call that we
+    do not know.
+    """
+    shows_requests = rules.capabilities.asks_what_to_say and is_ours(call, rules) and not call.adopted
+    if not shows_requests or call.fetched_at is not None or call.status != "completed" or call.duration_seconds is None:
+        return False
+    listens = rules.capabilities.listens_for if call.answered_by is None else timedelta(0)
+    return timedelta(seconds=call.duration_seconds) >= listens + ASKS_WITHIN
+
+
+def is_address_failing(calls: Iterable[Call], rules: Rules, *, answering_since: datetime | None) -> bool:
+    """Return whether our address is failing, by the newest calls that were placed with it.
+
+    Only calls that were made after the last request for a document count: they show what the address is like now.
+
+    Args:
+        calls: the newest calls.
+        rules: the clinic's rules.
+        answering_since: since when we could answer every request of the provider, unlike while stopped; None: always.
+    """
+    known = tuple(calls)
+    asked = max((call.fetched_at for call in known if call.fetched_at is not None), default=None)
+    since = [call for call in known if asked is None or call.created_at > asked]
+    silent = [call for call in since if never_asked(call, rules) and not _may_be_unanswered(call, answering_since)]
+    return len({call.phone_number for call in silent}) >= NUMBERS_IN_A_ROW
+
+
+def _may_be_unanswered(call: Call, answering_since: datetime | None) -> bool:
+    """Return whether we may have been unable to answer: the call was made before that was over, and ended after."""
+    if answering_since is None or call.created_at > answering_since:
+        return False
+    return call.received_at is None or call.received_at > answering_since
+
+
 _ANSWERED: Final = frozenset({"completed", "hung-up"})
 _SIP_DECLINED: Final = 603
 _SIP_NOT_ANSWERED: Final = frozenset({408, 480, 486, 487, 503, 504, 600})
@@ -147,12 +198,9 @@ class Group(StrEnum):
 
 def group_of(word: Outcome) -> Group:
     """Return the group of an outcome."""
-    if word in NEED_A_HUMAN:
-        return Group.NEEDS_HUMAN
-    return _OPEN_GROUPS.get(word, Group.DONE)
+    open_groups = {Outcome.UNDER_WAY: Group.IN_CALL, Outcome.WAITING: Group.WAITING}
+    return Group.NEEDS_HUMAN if word in NEED_A_HUMAN else open_groups.get(word, Group.DONE)
 
-
-_OPEN_GROUPS: Final = {Outcome.UNDER_WAY: Group.IN_CALL, Outcome.WAITING: Group.WAITING}
 
 _BY_STATUS: Final = {
     Status.SCHEDULED: Outcome.WAITING,
@@ -163,11 +211,12 @@ _BY_STATUS: Final = {
     Status.EXPIRED: Outcome.EXPIRED,
     Status.CANCELLED: Outcome.CANCELLED,
 }
-_BY_RESPONSE: Final = {
+BY_RESPONSE: Final[Mapping[str | None, Outcome]] = {
     Response.CONFIRMED: Outcome.CONFIRMED,
     Response.CANCEL_REQUESTED: Outcome.WANTS_TO_CANCEL,
     Response.OPTED_OUT: Outcome.OPTED_OUT,
 }
+"""What the patient's answer makes of a call that was heard."""
 _BY_CODE: Final[Mapping[EndCode | None, Outcome]] = {
     EndCode.OPTED_OUT: Outcome.OPTED_OUT,
     EndCode.DONE_BY_STAFF: Outcome.DONE_BY_STAFF,
@@ -196,9 +245,90 @@ def outcome(
     """
     if status is Status.SCHEDULED and hold_code is HoldCode.NUMBER_CHANGED:
         return Outcome.NUMBER_CHANGED
-    if status is Status.CANCELLED and end_code in _BY_CODE:
-        return _BY_CODE[end_code]
     found = _BY_STATUS[status]
-    if status is Status.CALLED and response in set(Response):
-        found = _BY_RESPONSE[Response(response)]
+    if status is Status.CANCELLED:
+        found = _BY_CODE.get(end_code, found)
+    elif status is Status.CALLED:
+        found = BY_RESPONSE.get(response, found)
     return Outcome.DONE_BY_STAFF if is_done and found in NEED_A_HUMAN else found
+
+
+class Figure(StrEnum):
+    """What has become of a reminder, as a clinic counts it; what staff have done since changes nothing."""
+
+    definition: Sentence
+    """What is counted."""
+
+    CONFIRMED = "confirmed", Sentence("Somebody has heard the message, and confirmed by key.")
+    REACHED = "reached", Sentence("Somebody has heard the message, and has neither confirmed nor asked to cancel.")
+    CANCELLED = (
+        "asked to cancel",
+        Sentence("Somebody has heard the message, and asked by key to cancel the appointment."),
+    )
+    NOT_REACHED = "not reached", Sentence("No call has reached the patient, and none will be made.")
+    NOT_CALLED = "not called", Sentence("It was cancelled before a call had reached the patient.")
+    OPEN = "not over yet", Sentence("It waits for its call, or is in one.")
+
+    def __new__(cls, word: str, definition: Sentence) -> Self:
+        """Return a figure with its definition."""
+        member = str.__new__(cls, word)
+        member._value_, member.definition = word, definition
+        return member
+
+
+NEEDS_HUMAN_DEFINITION: Final = Sentence(
+    "The patient was not reached or asked to cancel, or a new phone number is to be accepted; "
+    "and nobody has noted it as done."
+)
+SHARE_DEFINITION: Final = Sentence("How many of the reminders that were to be called and are over somebody has heard.")
+
+
+@frozen
+class Figures:
+    """How many reminders of a day, or of several, are in each figure."""
+
+    counts: Mapping[Figure, int] = field(factory=dict)
+    """A figure that is missing is 0."""
+    need_human: int = 0
+    """How many reminders somebody must act on; each of them also counts in one of the figures."""
+
+    def __add__(self, other: "Figures") -> "Figures":
+        """Return the figures of both."""
+        counts = {one: self[one] + other[one] for one in Figure}
+        return Figures(counts, self.need_human + other.need_human)
+
+    def __getitem__(self, figure: Figure) -> int:
+        return self.counts.get(figure, 0)
+
+    @property
+    def total(self) -> int:
+        """Return how many reminders there are."""
+        return sum(self.counts.values())
+
+    @property
+    def share_heard(self) -> float | None:
+        """Return the share that somebody has heard; None: none is over."""
+        heard = self[Figure.CONFIRMED] + self[Figure.REACHED] + self[Figure.CANCELLED]
+        over = heard + self[Figure.NOT_REACHED]
+        return heard / over if over else None
+
+
+_FIGURES: Final = {
+    Status.SCHEDULED: Figure.OPEN,
+    Status.DIALING: Figure.OPEN,
+    Status.PROCESSING: Figure.OPEN,
+    Status.CALLED: Figure.REACHED,
+    Status.FAILED: Figure.NOT_REACHED,
+    Status.EXPIRED: Figure.NOT_REACHED,
+    Status.CANCELLED: Figure.NOT_CALLED,
+}
+_FIGURES_BY_RESPONSE: Final[Mapping[str | None, Figure]] = {
+    Response.CONFIRMED: Figure.CONFIRMED,
+    Response.CANCEL_REQUESTED: Figure.CANCELLED,
+}
+
+
+def figure_of(status: Status, response: str | None) -> Figure:
+    """Return in which figure a reminder counts; a response counts once it is `called`, as in `outcome`."""
+    found = _FIGURES[status]
+    return _FIGURES_BY_RESPONSE.get(response, found) if status is Status.CALLED else found

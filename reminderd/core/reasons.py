@@ -1,107 +1,64 @@
-"""Why a reminder waits, and why it ended: codes that decide, and the sentences that people read."""
+"""Why a reminder waits, why it ended, why dialing is paused: codes that decide, and the sentences that people read."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 
-class HoldCode(StrEnum):
+class _Code(StrEnum):
+    """A code, and the sentence that staff read if nothing more is known."""
+
+    sentence: str
+
+    def __new__(cls, code: str, sentence: str) -> Self:
+        """Return a code with its sentence."""
+        member = str.__new__(cls, code)
+        member._value_, member.sentence = code, sentence
+        return member
+
+
+class HoldCode(_Code):
     """Why a scheduled reminder waits longer than its time."""
 
-    HOURS = "hours"
-    LIMITS = "limits"
-    NUMBER_BUSY = "number_busy"
-    BUNDLE = "bundle"
-    REDIAL = "redial"
-    NOT_PLACED = "not_placed"
-    ACCOUNT = "account"
-    NOT_SENT = "not_sent"
-    PLANNING = "planning"
-    """Its appointment was changed, and is not planned anew yet."""
-    NUMBER_CHANGED = "number_changed"
-    """Until staff accept the new number, or cancel the reminder."""
-
-    @property
-    def sentence(self) -> str:
-        """Return the sentence that staff read."""
-        return _HOLDS[self]
+    HOURS = "hours", "outside the calling hours"
+    LIMITS = "limits", "this number was reached as often as the limits allow"
+    NUMBER_BUSY = "number_busy", "another call to this number is under way"
+    BUNDLE = "bundle", "waits for another reminder of the same number"
+    REDIAL = "redial", "not reached yet; will be called again"
+    NOT_PLACED = "not_placed", "the call could not be placed; will be tried again"
+    ACCOUNT = "account", "the provider refuses us; will be tried again"
+    NOT_SENT = "not_sent", "the request was not sent; will be tried again"
+    PLANNING = "planning", "its appointment was changed, and is being planned anew"
+    NUMBER_CHANGED = "number_changed", "its phone number was changed: accept the new number, or cancel the reminder"
 
 
-_HOLDS: Final = {
-    HoldCode.HOURS: "outside the calling hours",
-    HoldCode.LIMITS: "this number was reached as often as the limits allow",
-    HoldCode.NUMBER_BUSY: "another call to this number is under way",
-    HoldCode.BUNDLE: "waits for another reminder of the same number",
-    HoldCode.REDIAL: "not reached yet; will be called again",
-    HoldCode.NOT_PLACED: "the call could not be placed; will be tried again",
-    HoldCode.ACCOUNT: "the provider refuses us; will be tried again",
-    HoldCode.NOT_SENT: "the request was not sent; will be tried again",
-    HoldCode.PLANNING: "its appointment was changed, and is being planned anew",
-    HoldCode.NUMBER_CHANGED: "its phone number was changed: accept the new number, or cancel the reminder",
-}
-
-
-class EndCode(StrEnum):
+class EndCode(_Code):
     """Why a reminder failed, expired or was cancelled."""
 
-    INVALID = "invalid"
-    PROGRAM_ERROR = "program_error"
-    TOO_LATE = "too_late"
-    REFUSED = "refused"
-    NOT_PLACED = "not_placed"
-    MAX_CALLS = "max_calls"
-    NOT_ANSWERED = "not_answered"
-    NOT_HEARD = "not_heard"
-    HUNG_UP = "hung_up"
-    VOICEMAIL = "voicemail"
-    DECLINED = "declined"
-    PROVIDER_FAILED = "provider_failed"
-    UNCONFIRMED = "unconfirmed"
-    NO_REPORT = "no_report"
-    RESTORED = "restored"
-    OPTED_OUT = "opted_out"
-    CANCELLED_BY_STAFF = "cancelled_by_staff"
-    WITHDRAWN = "withdrawn"
-    APPOINTMENT_CANCELLED = "appointment_cancelled"
-    APPOINTMENT_MOVED = "appointment_moved"
-    ANSWERED = "answered"
-    """The patient has answered another call for the same appointment."""
-    NOT_PLANNED = "not_planned"
-    """The clinic's rules plan no such call anymore."""
-    DONE_BY_STAFF = "done_by_staff"
-    CANCELLED_ELSEWHERE = "cancelled_elsewhere"
+    INVALID = "invalid", "this reminder can't be called"
+    PROGRAM_ERROR = "program_error", "unexpected error in the program, see the log"
+    TOO_LATE = "too_late", "too late"
+    REFUSED = "refused", "refused by the provider"
+    NOT_PLACED = "not_placed", "the call could not be placed"
+    MAX_CALLS = "max_calls", "called as often as configured, but not reached"
+    NOT_ANSWERED = "not_answered", "not answered"
+    NOT_HEARD = "not_heard", "answered, but the message was not heard"
+    HUNG_UP = "hung_up", "hung up during the message"
+    VOICEMAIL = "voicemail", "answered by voicemail"
+    DECLINED = "declined", "the call was declined"
+    PROVIDER_FAILED = "provider_failed", "the provider reported: failed"
+    UNCONFIRMED = "unconfirmed", "outcome unknown: call the patient manually"
+    NO_REPORT = "no_report", "no report from the provider: call the patient manually"
+    RESTORED = "restored", "may have been called before the database was restored: call the patient manually"
+    OPTED_OUT = "opted_out", "opted out"
+    CANCELLED_BY_STAFF = "cancelled_by_staff", "cancelled by staff"
+    WITHDRAWN = "withdrawn", "cancelled over the API"
+    APPOINTMENT_CANCELLED = "appointment_cancelled", "its appointment was cancelled"
+    APPOINTMENT_MOVED = "appointment_moved", "its appointment was moved"
+    ANSWERED = "answered", "the patient has answered for this appointment"
+    NOT_PLANNED = "not_planned", "[reminders] plans no such call anymore"
+    DONE_BY_STAFF = "done_by_staff", "done by staff: the patient was called manually"
+    CANCELLED_ELSEWHERE = "cancelled_elsewhere", "ended by another program"
 
-    @property
-    def sentence(self) -> str:
-        """Return the sentence that staff read if nothing more is known."""
-        return _ENDS[self]
-
-
-_ENDS: Final = {
-    EndCode.INVALID: "this reminder can't be called",
-    EndCode.PROGRAM_ERROR: "unexpected error in the program, see the log",
-    EndCode.TOO_LATE: "too late",
-    EndCode.REFUSED: "refused by the provider",
-    EndCode.NOT_PLACED: "the call could not be placed",
-    EndCode.MAX_CALLS: "called as often as configured, but not reached",
-    EndCode.NOT_ANSWERED: "not answered",
-    EndCode.NOT_HEARD: "answered, but the message was not heard",
-    EndCode.HUNG_UP: "hung up during the message",
-    EndCode.VOICEMAIL: "answered by voicemail",
-    EndCode.DECLINED: "the call was declined",
-    EndCode.PROVIDER_FAILED: "the provider reported: failed",
-    EndCode.UNCONFIRMED: "outcome unknown: call the patient manually",
-    EndCode.NO_REPORT: "no report from the provider: call the patient manually",
-    EndCode.RESTORED: "may have been called before the database was restored: call the patient manually",
-    EndCode.OPTED_OUT: "opted out",
-    EndCode.CANCELLED_BY_STAFF: "cancelled by staff",
-    EndCode.WITHDRAWN: "cancelled over the API",
-    EndCode.APPOINTMENT_CANCELLED: "its appointment was cancelled",
-    EndCode.APPOINTMENT_MOVED: "its appointment was moved",
-    EndCode.ANSWERED: "the patient has answered for this appointment",
-    EndCode.NOT_PLANNED: "[reminders] plans no such call anymore",
-    EndCode.DONE_BY_STAFF: "done by staff: the patient was called manually",
-    EndCode.CANCELLED_ELSEWHERE: "ended by another program",
-}
 
 CANCELS: Final = frozenset(
     {
@@ -117,3 +74,9 @@ CANCELS: Final = frozenset(
     }
 )
 """The codes of cancelled reminders."""
+
+UNREACHED: Final = (
+    "answered calls never asked what to say, so patients heard nothing: "
+    "the provider does not reach the address in [web].public_base_url"
+)
+"""Why dialing is paused while our address is failing."""

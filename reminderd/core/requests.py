@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cached_property, partial
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,8 @@ from reminderd.core.schedule.dates import DayOrder, moment
 from reminderd.core.schedule.time_zones import known_zone, place_zone
 from reminderd.core.script.languages import language_tag, read_language
 from reminderd.core.script.templates import NO_TEMPLATES, Message, TemplateError, Templates, Values, message_warnings
+
+T = TypeVar("T")
 
 REF_LIMIT: Final = 200
 """Longest `ref`, in characters."""
@@ -104,16 +106,14 @@ def read_request(text: RequestText, reading: Reading) -> ReminderRequest | list[
     name = None if text.ref is None else normal_name(text.ref)
     templates, order = reading.templates, reading.order
     found: list[str] = []
-    number = read_number(text.phone_number, reading.normalize, found)
-    appointment = None
-    if text.appointment_at is not None:
-        appointment = read_moment("appointment_at", text.appointment_at, templates.zone, order, found)
-    language = None if text.language is None else read_tag(text.language, found)
+    number = read("phone_number", text.phone_number, reading.normalize, found)
+    appointment = read_moment("appointment_at", text.appointment_at, templates.zone, order, found)
+    language = read("language", text.language, read_language, found)
     message = _message(text, appointment, language, templates, found)
-    found += timezone_mistakes(text.timezone)
+    read("timezone", text.timezone, place_zone, found)
     zone = reading.zone if text.timezone is None else known_zone(text.timezone) or reading.zone or _ANY_ZONE
     due = read_moment("scheduled_at", text.scheduled_at, zone, order, found)
-    limit = None if text.expires_at is None else read_moment("expires_at", text.expires_at, zone, order, found)
+    limit = read_moment("expires_at", text.expires_at, zone, order, found)
     if text.ref is not None and not is_name(text.ref, name):
         found.append(f"ref: not a name; expected 1 to {REF_LIMIT} printable characters")
     if due is not None and limit is not None and limit < due:
@@ -145,20 +145,28 @@ def mistakes(
     *, phone_number: str, message: str, timezone: str | None, language: str | None = None, numbering: Numbering
 ) -> list[str]:
     """Return everything that is wrong with a reminder's content, each as `field: what; what is expected`."""
-    found: list[str] = []
-    read_number(phone_number, partial(patient_number, numbering=numbering), found)
-    return found + _message_mistakes(message) + timezone_mistakes(timezone) + _tag_mistakes(language)
+    return _read_content(phone_number, message, timezone, language, numbering)[1]
 
 
 def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
     """Return why a stored reminder can never be called, or None: another program may have written anything."""
-    found: list[str] = []
-    number = read_number(reminder.phone_number, partial(patient_number, numbering=numbering), found)
-    found += _message_mistakes(reminder.message) + timezone_mistakes(reminder.timezone)
-    found += _tag_mistakes(reminder.language)
+    content = reminder.phone_number, reminder.message, reminder.timezone, reminder.language
+    number, found = _read_content(*content, numbering)
     if not found and number != reminder.phone_number:
         found.append("phone_number: not in its international form; expected + and digits only")
     return "; ".join(found) or None
+
+
+def _read_content(
+    phone_number: str, message: str, timezone: str | None, language: str | None, numbering: Numbering
+) -> tuple[str | None, list[str]]:
+    """Return the number in its stored form, and everything that is wrong with a reminder's content."""
+    found: list[str] = []
+    number = read("phone_number", phone_number, partial(patient_number, numbering=numbering), found)
+    found += _message_mistakes(message)
+    read("timezone", timezone, place_zone, found)
+    read("language", language, language_tag, found)
+    return number, found
 
 
 def zone_of(reminder: Reminder | ReminderRequest, rules: PlanningRules) -> ZoneInfo:
@@ -172,13 +180,17 @@ def expiry(reminder: Reminder | ReminderRequest, rules: Rules) -> datetime:
     return reminder.expires_at or reminder.scheduled_at + rules.max_lateness
 
 
+def next_open(reminder: Reminder | ReminderRequest, start: datetime, rules: PlanningRules) -> datetime | None:
+    """Return the first moment from `start` on in the calling hours of a patient; None: they never open."""
+    return rules.calling_hours.next_open(start, zone_of(reminder, rules))
+
+
 def out_of_hours(wanted: ReminderRequest, rules: Rules) -> str | None:
     """Return why a reminder will expire without a call, as things stand; None: there is a time for a call."""
-    zone = zone_of(wanted, rules)
-    opens, limit = rules.calling_hours.next_open(wanted.scheduled_at, zone), expiry(wanted, rules)
+    opens, limit = next_open(wanted, wanted.scheduled_at, rules), expiry(wanted, rules)
     if opens is not None and opens < limit:
         return None
-    spoken = limit.astimezone(zone)
+    spoken = limit.astimezone(zone_of(wanted, rules))
     return f"the calling hours leave no time to call before {spoken:%Y-%m-%d %H:%M %Z}, so it will expire"
 
 
@@ -223,55 +235,29 @@ def _message_mistakes(message: str) -> list[str]:
     return []
 
 
-def timezone_mistakes(timezone: str | None) -> list[str]:
-    """Return what is wrong with the name of a time zone."""
-    if timezone is None:
-        return []
-    try:
-        place_zone(timezone)
-    except ValueError as error:
-        return [f"timezone: {error}"]
-    return []
+def read(field: str, text: str | None, reader: Callable[[str], T], found: list[str]) -> T | None:
+    """Return what a field says; None if it has no text, or after its mistake was added to `found`.
 
-
-def read_tag(text: str, found: list[str]) -> str | None:
-    """Return the tag of a language, or None after its mistake was added to `found`."""
-    try:
-        return read_language(text)
-    except ValueError as error:
-        found.append(f"language: {error}")
+    Args:
+        field: its name.
+        text: as it was written.
+        reader: reads it, or raises ValueError with what is wrong, and what is expected.
+        found: all mistakes up to now.
+    """
+    if text is None:
         return None
-
-
-def _tag_mistakes(language: str | None) -> list[str]:
-    """Return what is wrong with a stored language, which other programs must write as a tag."""
-    if language is None:
-        return []
     try:
-        language_tag(language)
+        return reader(text)
     except ValueError as error:
-        return [f"language: {error}"]
-    return []
-
-
-def read_number(text: str, normalize: Callable[[str], str], found: list[str]) -> str | None:
-    """Return the number in its stored form, or None after its mistake was added to `found`."""
-    try:
-        return normalize(text)
-    except ValueError as error:
-        found.append(f"phone_number: {error}")
+        found.append(f"{field}: {error}")
         return None
 
 
 def read_moment(
-    field: str, text: str, zone: ZoneInfo | None, order: DayOrder | None, found: list[str]
+    field: str, text: str | None, zone: ZoneInfo | None, order: DayOrder | None, found: list[str]
 ) -> datetime | None:
-    """Return the moment in a field, or None after its mistake was added to `found`."""
-    try:
-        return moment(text, zone, order, midnight=field == "expires_at")
-    except ValueError as error:
-        found.append(f"{field}: {error}")
-        return None
+    """Return the moment in a field; None if it has no text, or after its mistake was added to `found`."""
+    return read(field, text, partial(moment, zone=zone, order=order, midnight=field == "expires_at"), found)
 
 
 NOTE_LIMIT: Final = 500

@@ -1,4 +1,4 @@
-"""The rules that decide what becomes of a reminder: the clinic's configuration as the core sees it."""
+"""The clinic's configuration as the core sees it: the rules about reminders, and by when files are expected."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,6 +14,7 @@ from reminderd.core.answers import Capabilities
 from reminderd.core.phone import ANY_NUMBER, Numbering
 from reminderd.core.schedule.cadence import Cadence
 from reminderd.core.schedule.calling_hours import CallingHours
+from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.script.prompts import Prompt, seconds
 from reminderd.core.script.scripts import Scripts, spoken
 from reminderd.core.script.templates import NO_TEMPLATES, Templates
@@ -21,6 +22,11 @@ from reminderd.core.script.templates import NO_TEMPLATES, Templates
 WEEK: Final = timedelta(days=7)
 
 _DAY: Final = timedelta(days=1)
+MANY: Final = 1_000_000
+"""How many requests may be sent at once if there is no limit."""
+_LATE: Final = timedelta(hours=6)
+"""A file that comes so late is still the one that was expected, and not the next."""
+_LOOK_BACK_DAYS: Final = 31
 
 
 @frozen(kw_only=True)
@@ -87,6 +93,34 @@ class Backoff:
     def half_jitter(self, failures: int, draw: float) -> timedelta:
         """Return a pause between half the ceiling and all of it, for a wait that must not be zero."""
         return self.ceiling(failures) * (0.5 + draw / 2)
+
+
+@frozen
+class Pace:
+    """Spaces the requests to place a call evenly, of all daemons on one database together.
+
+    Time in which nothing was sent is not saved up, so there are no bursts.
+    """
+
+    spacing: timedelta
+    """The time from one request to the next; zero: there is no limit."""
+    sent_at: datetime | None = None
+    """When the last request was sent; None: none was sent yet."""
+
+    def ready_at(self, now: datetime) -> datetime:
+        """Return the moment, now or later, from which a request may be sent.
+
+        A request that was sent while the clock was ahead delays nothing: it could delay the next one for hours.
+        """
+        if not self.spacing or self.sent_at is None or self.sent_at > now + self.spacing:
+            return now
+        return max(now, self.sent_at + self.spacing)
+
+    def available(self, now: datetime) -> int:
+        """Return how many requests may be sent at this moment."""
+        if not self.spacing:
+            return MANY
+        return 1 if self.ready_at(now) <= now else 0
 
 
 @frozen(kw_only=True)
@@ -223,3 +257,31 @@ class Rules:
     def redial_delay(self, calls: int) -> timedelta:
         """Return how long to wait after so many calls of a reminder, at least one."""
         return self.redial_delays[min(calls, len(self.redial_delays)) - 1]
+
+
+@frozen(kw_only=True)
+class Expected:
+    """By when a file is expected in the folder, on each day with calling hours."""
+
+    by: Daily
+    hours: CallingHours
+    profile: str | None = None
+    """Whose files are expected; None: a file of any."""
+
+    def missing(self, last: datetime | None, now: datetime) -> datetime | None:
+        """Return the moment by which a file should have come, if it has not; None: nothing is missing.
+
+        A file of Friday night is the one for Monday, if nobody is called in between.
+
+        Args:
+            last: when the last one has come; None: there was none.
+            now: the time.
+        """
+        today = now.astimezone(self.by.zone).date()
+        days = (today - back * _DAY for back in range(_LOOK_BACK_DAYS))
+        moments = [self.by.on(day) for day in days if self.hours.opens_on(day)]
+        past = [moment for moment in moments if moment <= now]
+        if not past:
+            return None
+        before = past[1] if len(past) > 1 else past[0] - _DAY
+        return past[0] if last is None or last < min(before + _LATE, past[0]) else None

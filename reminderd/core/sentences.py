@@ -29,30 +29,22 @@ Choose = Callable[[str, str | None, int], str]
 """Returns the text in a language: of one, of many, how many there are."""
 
 
-def text_of(part: Part, show: Show, choose: Choose | None = None) -> str:
+def text_of(part: Part, show: Show, choose: Choose | None = None, between: str = "; ") -> str:
     """Return what a person reads; in English if no language is chosen."""
-    if isinstance(part, Sentence):
-        count = part.values.get("count")
-        text = (choose or _english)(part.text, part.many, count if isinstance(count, int) else 1)
-        values = {name: _in_place(value, part.between, show, choose) for name, value in part.values.items()}
-        return text % values if values else text
-    return _in_place(part, "; ", show, choose)
-
-
-def _in_place(part: Part, between: str, show: Show, choose: Choose | None) -> str:
     match part:
         case Sentence():
-            return text_of(part, show, choose)
+            number = part.values.get("count")
+            count = number if isinstance(number, int) else 1
+            english = part.text if part.many is None or count == 1 else part.many
+            text = english if choose is None else choose(part.text, part.many, count)
+            values = {name: text_of(value, show, choose, part.between) for name, value in part.values.items()}
+            return text % values if values else text
         case str():
             return part
         case datetime() | int():
             return show(part)
         case _:
             return between.join(text_of(each, show, choose) for each in part)
-
-
-def _english(text: str, many: str | None, count: int) -> str:
-    return text if many is None or count == 1 else many
 
 
 class NotAllowedError(Exception):

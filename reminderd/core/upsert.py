@@ -156,7 +156,8 @@ def _decide(request: ReminderRequest, existing: Existing | None, rules: Rules, n
     if existing.called:
         why = "not changed: it was called already and will be again; expected it unchanged, or another ref"
         return Decision(Intake.CONFLICT, why)
-    is_sure = _goes_back(request, existing) or (existing.held is None and existing.content[0] == request.phone_number)
+    is_former = existing.held is not None and seals(existing.former, request.phone_number)
+    is_sure = is_former or (existing.held is None and existing.content[0] == request.phone_number)
     # Also if its new time is in the past: refused, the patient would be called at the former one.
     return Decision(Intake.CHANGED if is_sure else Intake.HELD)
 
@@ -167,11 +168,6 @@ def _given_up(existing: Existing, now: datetime) -> tuple[str, ...]:
         return ()
     what = f"its reminder is {existing.status}, and will not be called"
     return (f"{what}; reminderd call-again {existing.id} schedules it again",)
-
-
-def _goes_back(request: ReminderRequest, existing: Existing) -> bool:
-    """Return whether a request has the number again that its held reminder had before."""
-    return existing.held is not None and seals(existing.former, request.phone_number)
 
 
 def sealed(phone_number: str, salt: str) -> str:

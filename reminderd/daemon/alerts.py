@@ -14,11 +14,12 @@ from loguru import logger
 from reminderd.clock import Clock
 from reminderd.config import Config, expected_of
 from reminderd.core.daemons import Job
-from reminderd.core.expected_files import Expected, missing_words
-from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import CallOutcome
+from reminderd.core.monitoring import missing_words
 from reminderd.core.outcomes import Outcome
+from reminderd.core.reasons import UNREACHED
+from reminderd.core.rules import Expected
 from reminderd.daemon.side_jobs import SideJob
 from reminderd.engine.context import Context
 from reminderd.store.database import Database

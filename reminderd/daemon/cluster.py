@@ -20,7 +20,7 @@ from reminderd.core.sentences import text_of
 from reminderd.store.daemons import daemons, leave, record
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.feed import until_any
+from reminderd.store.threads import until_any
 
 BEAT: Final = 10.0
 """Seconds between two records that this daemon is alive."""

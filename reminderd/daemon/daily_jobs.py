@@ -12,18 +12,18 @@ from attrs import evolve, field, frozen
 from loguru import logger
 
 from reminderd.clock import Clock
-from reminderd.config import Config
+from reminderd.config import Config, daily_at
 from reminderd.core.daemons import Job
 from reminderd.core.masking import without_numbers
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.databases import SqliteFile
-from reminderd.store.changes import FOLDER, WEBHOOK, forget_webhooks, trim
 from reminderd.store.database import Database
 from reminderd.store.erased import forget_erased
-from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
+from reminderd.store.outcome_changes import FOLDER, WEBHOOK, forget_webhooks, trim
 from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed
 from reminderd.store.sqlite.driver import Error, size_of
-from reminderd.store.sqlite.opening import open_connection
+from reminderd.store.sqlite.opening import identify, open_as_it_is, open_connection
 from reminderd.store.sqlite.upkeep import scrub
 from reminderd.store.users import forget_old_log_ins
 
@@ -36,7 +36,8 @@ ACTOR: Final = "reminderd"
 SCRUBBED_BYTES: Final = 256 * 1024 * 1024
 """Of a larger database the daemon does not rewrite the file: that needs as much memory, and stops all writing."""
 
-_LOOK: Final = timedelta(minutes=1)
+_BACKUP_FOLDER: Final = "[backup].folder"
+"""Shown instead of what is configured there: a secret may have been put in its place."""
 
 
 class NotYetError(Exception):
@@ -44,23 +45,30 @@ class NotYetError(Exception):
 
 
 @frozen(kw_only=True)
+class Timing:
+    """When something is done once a day, by which clock, and until when."""
+
+    daily: Daily
+    clock: Clock
+    stopping: trio.Event
+    look: timedelta = timedelta(minutes=1)
+    """How often the clock is read while a job waits: it may be put on, or the machine sleep."""
+    turn: trio.Lock = field(factory=trio.Lock)
+    """Held while a job is done; those with the same one are done one after the other."""
+
+
+@frozen
 class DailyJob:
     """Something that is done once a day."""
 
     name: str
     """What was not done, in the log."""
-    daily: Daily
-    last: Callable[[], datetime | None]
-    """When it was done last, as far as that is known from outside; None: never. Runs on a worker thread."""
+    timing: Timing
     do: Callable[[], Awaitable[None]]
-    clock: Clock
-    stopping: trio.Event
-    look: timedelta = _LOOK
-    """How often the clock is read while it waits: it may be put on, or the machine sleep."""
+    last: Callable[[], datetime | None] = lambda: None
+    """When it was done last, as far as that is known from outside; None: never. Runs on a worker thread."""
     job: Job | None = None
     """What it does for all daemons on the database; None: each of them does it for itself."""
-    turn: trio.Lock = field(factory=trio.Lock)
-    """Held while it is done; jobs with the same one are done one after the other."""
 
 
 async def do_daily(job: DailyJob) -> None:
@@ -68,51 +76,43 @@ async def do_daily(job: DailyJob) -> None:
 
     Whatever fails in it, the rest of the daemon goes on.
     """
-    done: datetime | None = None
+    timing, done = job.timing, None
     while True:
         try:
             last = max(filter(None, (done, await trio.to_thread.run_sync(job.last))), default=None)
-            if not await _reached(job.daily.due(last, job.clock.now()), job):
+            if not await _reached(timing.daily.due(last, timing.clock.now()), timing):
                 return
-            async with job.turn:
-                if job.stopping.is_set():
+            async with timing.turn:
+                if timing.stopping.is_set():
                     return
-                begun = job.clock.now()
+                begun = timing.clock.now()
                 await job.do()
                 done = begun
             continue
         except NotYetError as later:
             logger.warning(f"{later}; tried again in an hour")
         except (StoreUnavailableError, StoreUnusableError, Error, OSError) as error:
-            if job.stopping.is_set():
+            if timing.stopping.is_set():
                 return
             logger.error(f"{job.name}: {error}; tried again in an hour")
         except Exception:  # noqa: BLE001 - a bug in a job that can wait must not stop the calls
             logger.exception(f"{job.name}: unexpected error; tried again in an hour")
-        if not await _reached(job.clock.now() + AGAIN_AFTER, job):
+        if not await _reached(timing.clock.now() + AGAIN_AFTER, timing):
             return
 
 
-async def _reached(moment: datetime, job: DailyJob) -> bool:
+async def _reached(moment: datetime, timing: Timing) -> bool:
     """Wait for a moment of the clock; False: the stop came first."""
-    while not job.stopping.is_set():
-        left = (moment - job.clock.now()).total_seconds()
+    while not timing.stopping.is_set():
+        left = (moment - timing.clock.now()).total_seconds()
         if left <= 0:
             return True
-        with trio.move_on_after(min(left, job.look.total_seconds())):
-            await job.stopping.wait()
+        with trio.move_on_after(min(left, timing.look.total_seconds())):
+            await timing.stopping.wait()
     return False
 
 
-def retention(
-    database: Database,
-    *,
-    daily: Daily,
-    days: int,
-    clock: Clock,
-    stopping: trio.Event,
-    most_bytes: int = SCRUBBED_BYTES,
-) -> DailyJob:
+def retention(database: Database, timing: Timing, *, days: int, most_bytes: int = SCRUBBED_BYTES) -> DailyJob:
     """Return the job that purges, once a day and at each start, what ended more than `days` ago; 0: nothing.
 
     What is left of old sessions and failed log-ins is deleted whatever `days` is.
@@ -128,10 +128,10 @@ def retention(
             await trio.to_thread.run_sync(_scrub, database.target.path, most_bytes)
 
     async def purge() -> None:
-        before = clock.now() - timedelta(days=days)
+        before = timing.clock.now() - timedelta(days=days)
         purged, calls, place = 0, 0, Place()
         await database.write(lambda connection, _now: connection.refresh_statistics())
-        while not stopping.is_set():
+        while not timing.stopping.is_set():
             batch = partial(purge_batch, before=before, place=place, actor=ACTOR, cleaned=without_numbers)
             done = await database.write(batch)
             if done.reached is None:
@@ -142,20 +142,10 @@ def retention(
         if calls:
             logger.info(f"purged: {calls} calls of deleted or moved reminders of more than {days} days ago")
 
-    return DailyJob(
-        name="the purge failed",
-        daily=daily,
-        last=lambda: None,
-        do=do,
-        clock=clock,
-        stopping=stopping,
-        job=Job.RETENTION,
-    )
+    return DailyJob("the purge failed", timing, do, job=Job.RETENTION)
 
 
-def change_retention(
-    database: Database, *, daily: Daily, days: int, ways: Sequence[str], clock: Clock, stopping: trio.Event
-) -> DailyJob:
+def change_retention(database: Database, timing: Timing, *, days: int, ways: Sequence[str]) -> DailyJob:
     """Return the job that deletes, once a day and at each start, changes of outcomes of more than `days` ago.
 
     What was not delivered yet in one of the ways out that are configured is kept; what waits for another is forgotten.
@@ -166,19 +156,11 @@ def change_retention(
             waited = await database.write(forget_webhooks)
             if waited:
                 logger.warning(f"results: [results].url is not set anymore, and {waited} changes were not sent to it")
-        old = partial(trim, before=clock.now() - timedelta(days=days), ways=ways)
-        while not stopping.is_set() and await database.write(old) > 0:
+        old = partial(trim, before=timing.clock.now() - timedelta(days=days), ways=ways)
+        while not timing.stopping.is_set() and await database.write(old) > 0:
             pass
 
-    return DailyJob(
-        name="old changes of outcomes were not deleted",
-        daily=daily,
-        last=lambda: None,
-        do=do,
-        clock=clock,
-        stopping=stopping,
-        job=Job.RETENTION,
-    )
+    return DailyJob("old changes of outcomes were not deleted", timing, do, job=Job.RETENTION)
 
 
 def _scrub(path: Path, most_bytes: int) -> None:
@@ -199,35 +181,68 @@ class FilesOfPatients:
     """Deletes those from before a moment, and returns how many; raises OSError. Runs on a worker thread."""
 
 
-def old_files(files: FilesOfPatients, *, daily: Daily, days: int, clock: Clock, stopping: trio.Event) -> DailyJob:
+def old_files(files: FilesOfPatients, timing: Timing, *, days: int) -> DailyJob:
     """Return the job that deletes files of more than `days` ago."""
 
     async def do() -> None:
-        deleted = await trio.to_thread.run_sync(files.forget, clock.now() - timedelta(days=days))
+        deleted = await trio.to_thread.run_sync(files.forget, timing.clock.now() - timedelta(days=days))
         if deleted:
             logger.info(f"deleted from {files.key}: {deleted} files of more than {days} days ago")
 
-    name = f"old files of {files.key} were not deleted"
-    return DailyJob(name=name, daily=daily, last=lambda: None, do=do, clock=clock, stopping=stopping)
+    return DailyJob(f"old files of {files.key} were not deleted", timing, do)
+
+
+def backups(database: Path, folder: Path, timing: Timing, *, keep: int) -> DailyJob:
+    """Return the job that makes a backup a day; the folder shows when the last one was made."""
+    # Loaded only if backups are configured.
+    from reminderd.store.sqlite.backups import back_up_unless, backups_in, newest_backup  # noqa: PLC0415
+
+    clock = timing.clock
+
+    def last() -> datetime | None:
+        newest = newest_backup(folder, database, _id_of(database), clock.now())
+        return None if newest is None else newest.made_at
+
+    def is_made() -> bool:
+        return timing.daily.due(last(), clock.now()) > clock.now()
+
+    async def do() -> None:
+        begun = clock.monotonic()
+        back_up_once = partial(
+            back_up_unless, is_made, database, folder, clock.now(), keep=keep, stopped=timing.stopping.is_set
+        )
+        try:
+            made = await trio.to_thread.run_sync(back_up_once)
+        except CopyError as error:
+            raise CopyError(str(error).replace(str(folder), _BACKUP_FOLDER)) from None
+        if made is None:
+            return
+        logger.info(f"backup made: {made.file.name}, {made.size:,} bytes, in {clock.monotonic() - begun:.1f} s")
+        if made.mistakes:
+            logger.error(f"the database, and so its backup, has {len(made.mistakes)} errors: see reminderd db check")
+        for odd in await trio.to_thread.run_sync(lambda: backups_in(folder, database, _id_of(database))):
+            if odd.is_of_the_future(clock.now()):
+                logger.warning(f"not counted and not deleted: {odd.file.name}, as its date is in the future")
+
+    return DailyJob("no backup was made", timing, do, last)
+
+
+def _id_of(database: Path) -> str:
+    with closing(open_as_it_is(database)) as connection:
+        return identify(connection)
 
 
 def daily_jobs(
     config: Config, files: Iterable[FilesOfPatients], *, database: Database, clock: Clock, stopping: trio.Event
 ) -> list[DailyJob]:
     """Return what is done once a day, one thing after the other."""
-    found, zone = [], config.calling.zone
+    found, days = [], config.retention.days
+    timing = Timing(daily=daily_at(config, config.retention.at), clock=clock, stopping=stopping)
     if config.backup.path is not None and config.database.path is not None:
-        from reminderd.daemon.backing_up import backups  # noqa: PLC0415 - loaded only if backups are configured
-
-        backup = partial(backups, config.database.path, config.backup.path, keep=config.backup.keep)
-        found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))
-    daily = Daily(at=config.retention.time, zone=zone)
-    days = config.retention.days
-    found.append(retention(database, daily=daily, days=days, clock=clock, stopping=stopping))
-    of_files = partial(old_files, daily=daily, days=days, clock=clock, stopping=stopping)
-    found += map(of_files, files if days else ())
-    days = config.retention.changes_days
+        of_backups = evolve(timing, daily=daily_at(config, config.backup.at))
+        found.append(backups(config.database.path, config.backup.path, of_backups, keep=config.backup.keep))
+    found.append(retention(database, timing, days=days))
+    found += [old_files(one, timing, days=days) for one in files if days]
     ways = [way for way, is_used in ((WEBHOOK, config.results.url), (FOLDER, config.results.folder)) if is_used]
-    found.append(change_retention(database, daily=daily, days=days, ways=ways, clock=clock, stopping=stopping))
-    turn = trio.Lock()
-    return [evolve(job, turn=turn) for job in found]
+    found.append(change_retention(database, timing, days=config.retention.changes_days, ways=ways))
+    return found

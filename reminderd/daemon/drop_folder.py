@@ -13,9 +13,9 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.config import Config, expected_of
-from reminderd.core.expected_files import missing_words
 from reminderd.core.imports import ImportStatus
 from reminderd.core.masking import without_numbers
+from reminderd.core.monitoring import missing_words
 from reminderd.daemon.daily_jobs import FilesOfPatients
 from reminderd.daemon.side_jobs import SideJob
 from reminderd.engine.context import Context

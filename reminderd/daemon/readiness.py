@@ -1,4 +1,4 @@
-"""Report how the daemon is doing: readiness, `reminderd status`, systemd, and the log."""
+"""Report how the daemon is doing: readiness, `reminderd status`, Prometheus, systemd, and the log."""
 
 import os
 import socket
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from platform import python_version
 from typing import Final
 
 import trio
@@ -14,15 +15,18 @@ from loguru import logger
 
 from reminderd import __version__
 from reminderd.clock import Clock
-from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.monitoring import ADDRESS, DaemonReport
+from reminderd.core.reasons import UNREACHED
 from reminderd.daemon.cluster import Membership
 from reminderd.engine.context import Context, Memory
-from reminderd.staff.examined import Examined
+from reminderd.staff.obstacles import Examined
+from reminderd.store.daemons import alive_daemons
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.outcome_changes import backlog
 from reminderd.store.settings import database_id
-from reminderd.store.stats import next_wakes
+from reminderd.store.sqlite.driver import sqlite_version_info
+from reminderd.store.stats import counts, next_wakes
 
 HEARTBEAT_LIMIT: Final = 30.0
 """Seconds without a beat after which the poll loop counts as stuck."""
@@ -83,6 +87,42 @@ class Watch:
             "last_poll": _written(report.last_poll),
             "last_webhook": _written(report.last_webhook),
         }
+
+    async def scrape(self) -> bytes:
+        """Return the page for Prometheus. What the database knows is missing from it while that can't be read."""
+        from reminderd.metrics import Moment, page  # noqa: PLC0415 - its library is loaded only if it is used
+
+        context, now = self.context, self.context.clock.now()
+        try:
+            found = await context.database.read(partial(counts, now=now))
+            unsent = await context.database.read(backlog) if self.sends else None
+            alive = await context.database.read(partial(alive_daemons, now=now))
+        except (StoreUnavailableError, StoreUnusableError):
+            found, unsent, alive = None, None, None
+        parts = await self.readiness()
+        paused = {"provider": context.memory.breaker.paused}
+        if self.is_asked:
+            paused["address"] = parts[ADDRESS] is not None
+        moment = Moment(
+            now=now,
+            started_at=self.started_at,
+            build={
+                "version": __version__,
+                "python": python_version(),
+                "sqlite": ".".join(map(str, sqlite_version_info)),
+                "provider": context.provider.name,
+            },
+            parts=parts,
+            paused=paused,
+            queued_writes=context.database.queued_writes,
+            last_poll=self.last_poll(now),
+            last_webhook=context.instruments.last_webhook,
+            counts=found,
+            backlog=unsent,
+            daemons=alive,
+            jobs=self.membership.jobs,
+        )
+        return page(context.instruments, moment)
 
     async def _database_id(self) -> str | None:
         try:

@@ -115,7 +115,7 @@ async def run(
                 desk = None
                 remove_left_behind(config.database.uploads)
             else:
-                from reminderd.desk.context import open_desk  # noqa: PLC0415 - loaded only if the pages are configured
+                from reminderd.desk.state import open_desk  # noqa: PLC0415 - loaded only if the pages are configured
 
                 desk = await opened.enter_async_context(open_desk(database, config.database.uploads, clock))
             for warning in database.warnings:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import trio
@@ -10,26 +9,28 @@ from attrs import define, field, frozen
 from quart_trio import QuartTrio
 
 from reminderd.clock import Clock
-from reminderd.config import Config, rules_of
+from reminderd.config import Config, reading_of, rules_of
+from reminderd.core.rules import Rules
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.cluster import Membership, Share
-from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
 from reminderd.daemon.readiness import NO_SUPERVISOR, Supervisor, Watch
+from reminderd.daemon.recorder import DatabaseRecorder, mint, note_answer
 from reminderd.daemon.side_jobs import SideJob, side_jobs
-from reminderd.engine.context import Context, Memory
+from reminderd.engine.context import Context, Memory, log_transition
 from reminderd.engine.poller import Poller
 from reminderd.instruments import Instruments
 from reminderd.providers.base import ProviderClient
 from reminderd.providers.settings import ClientOptions, ProviderSettings
-from reminderd.staff.examined import Examined
+from reminderd.staff.obstacles import Examined
 from reminderd.store.database import Database
 from reminderd.store.feed import Feed
-from reminderd.web.api import Throttle
-from reminderd.web.app import Health, build_app, build_metrics_app
+from reminderd.web.access import Throttle
+from reminderd.web.api import Api
+from reminderd.web.app import Health, Webhooks, build_app, build_metrics_app
 from reminderd.web.bodies import RequestLimits
 
 if TYPE_CHECKING:  # loaded only if the pages are configured
-    from reminderd.desk.context import DeskBase
+    from reminderd.desk.state import DeskBase
 
 Part = Literal["dial", "web"]
 
@@ -45,7 +46,7 @@ class Options:
     supervisor: Supervisor = NO_SUPERVISOR
     """Is notified of the run's state."""
     knows_one_call: bool = False
-    """Whether it stands in for the daemon with a database of one call: see `build_app`."""
+    """Whether it stands in for the daemon with a database of one call: see `Webhooks`."""
 
 
 @define(kw_only=True)
@@ -182,14 +183,20 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         instruments.webhook(status, clock.now())
         note_answer(status, daemon.memory.breaker.address)
 
+    recorder = DatabaseRecorder(
+        database=daemon.database,
+        rules=context.rules,
+        breaker=daemon.memory.breaker,
+        knows_one_call=options.knows_one_call,
+    )
     app = build_app(
-        webhooks=webhooks(context, provider, knows_one_call=options.knows_one_call),
+        webhooks=Webhooks(
+            provider=provider, recorder=recorder, answered=answered, knows_one_call=options.knows_one_call
+        ),
         health=Health(readiness=look.readiness, doings=look.doings),
         limits=RequestLimits(body_bytes=config.web.max_body_bytes),
-        api=api(config, database=daemon.database, rules=context.rules, feed=feed),
+        api=api_of(config, database=daemon.database, rules=context.rules, feed=feed),
         throttle=Throttle(networks(config.web.trusted_proxies), context.stopping),
-        answered=answered,
-        knows_one_call=options.knows_one_call,
     )
     interval = timedelta(seconds=config.worker.poll_interval_seconds)
     setup = Setup(
@@ -198,7 +205,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         examined=examined,
         poller=Poller(context=context, interval=interval, mint=mint) if dials else None,
         app=app,
-        metrics_app=_metrics_app(look) if config.metrics.port else None,
+        metrics_app=build_metrics_app(look.scrape) if config.metrics.port else None,
         desk_app=None if daemon.desk is None else _desk_app(config, context, daemon.desk, look, examined),
         side_jobs=tuple(side_jobs(config, context, feed)) if dials else (),
     )
@@ -206,17 +213,24 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
     return setup
 
 
-def _metrics_app(look: Watch) -> QuartTrio:
-    """Return the page for Prometheus."""
-    from reminderd.daemon.scrape import scrape  # noqa: PLC0415 - its library is loaded only if it is used
-
-    return build_metrics_app(partial(scrape, look))
+def api_of(config: Config, *, database: Database, rules: Rules, feed: Feed) -> Api | None:
+    """Return the API for the clinic's own system; None if the clinic has set no token for it."""
+    if not config.api.token:
+        return None
+    return Api(
+        token=config.api.token,
+        reading=reading_of(config),
+        rules=rules,
+        database=database,
+        feed=feed,
+        log=log_transition,
+    )
 
 
 def _desk_app(config: Config, context: Context, base: "DeskBase", look: Watch, examined: Examined) -> QuartTrio:
     """Return the front desk's pages."""
-    from reminderd.desk.app import build_desk_app  # noqa: PLC0415 - loaded only if the pages are configured
-    from reminderd.desk.context import Desk  # noqa: PLC0415
+    from reminderd.desk.routing import build_desk_app  # noqa: PLC0415 - loaded only if the pages are configured
+    from reminderd.desk.state import Desk  # noqa: PLC0415
 
     return build_desk_app(
         Desk(

@@ -1,15 +1,24 @@
 """List what a daemon does next to the calls, as its configuration says."""
 
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import time
 from functools import partial
+from pathlib import Path
+from typing import Final
 
+import trio
 from attrs import frozen
+from loguru import logger
 
 from reminderd.config import Config
 from reminderd.core.daemons import Job
-from reminderd.daemon.daily_jobs import daily_jobs, do_daily
+from reminderd.core.schedule.time_zones import Daily
+from reminderd.daemon.daily_jobs import FilesOfPatients, daily_jobs, do_daily
 from reminderd.engine.context import Context
 from reminderd.store.feed import Feed
+
+_AFTER_AN_ERROR: Final = 60.0
+"""Seconds before a delivery of results that has failed unexpectedly is started again."""
 
 
 @frozen
@@ -24,7 +33,7 @@ class SideJob:
 
 def side_jobs(config: Config, context: Context, feed: Feed) -> Iterator[SideJob]:
     """Yield everything that is done next to the calls. What a clinic does not use is not imported."""
-    files = []
+    files: list[FilesOfPatients] = []
     if config.alerts.urls:
         from reminderd.daemon.alerts import alerts_of  # noqa: PLC0415
 
@@ -34,11 +43,62 @@ def side_jobs(config: Config, context: Context, feed: Feed) -> Iterator[SideJob]
 
         yield imports_of(config.import_.path, config, context)
         files.append(imported_files(config.import_.path))
-    if config.results.url or config.results.path is not None:
-        from reminderd.daemon.results_out import answer_files, results_of  # noqa: PLC0415
+    if config.results.url:
+        yield _results_by_webhook(config, context, feed)
+    if config.results.path is not None:
+        from reminderd.results.answer_files import forget_answers  # noqa: PLC0415
 
-        yield from results_of(config, context, feed)
-        files += [] if config.results.path is None else [answer_files(config.results.path)]
+        yield _results_in_files(config.results.path, config, context)
+        files.append(FilesOfPatients("[results].folder", partial(forget_answers, config.results.path)))
     database, clock, stopping = context.database, context.clock, context.stopping
     for daily in daily_jobs(config, files, database=database, clock=clock, stopping=stopping):
         yield SideJob(partial(do_daily, daily), daily.job)
+
+
+def _results_by_webhook(config: Config, context: Context, feed: Feed) -> SideJob:
+    """Return the job that delivers changes of outcomes to the clinic's own system."""
+    from reminderd.results.webhook import Destination, Sender  # noqa: PLC0415
+
+    async def send() -> None:
+        sender = Sender(
+            destination=Destination(url=config.results.url, secret=config.results.secret),
+            database=context.database,
+            feed=feed,
+            clock=context.clock,
+            stopping=context.stopping,
+        )
+        await sender.run()
+
+    return SideJob(partial(_keep_running, send, context.stopping), Job.RESULTS_WEBHOOK)
+
+
+def _results_in_files(folder: Path, config: Config, context: Context) -> SideJob:
+    """Return the job that writes changes of outcomes into files."""
+    from reminderd.results.answer_files import Files, every, keep_writing  # noqa: PLC0415
+    from reminderd.results.forms import Form  # noqa: PLC0415
+
+    results, zone = config.results, config.calling.zone
+    profile = config.import_.profiles.get(results.profile)
+    named = {} if profile is None else profile.columns
+    columns = {field: header for field, header in named.items() if header}
+    files = Files(
+        folder=folder,
+        form=Form(format=results.format, columns=columns, zone=zone),
+        profile=results.profile,
+        due=every(results.every_minutes) if results.every_minutes else Daily(at=time(), zone=zone).due,
+        database=context.database,
+        clock=context.clock,
+        stopping=context.stopping,
+    )
+    return SideJob(partial(_keep_running, partial(keep_writing, files), context.stopping), Job.RESULTS_FOLDER)
+
+
+async def _keep_running(deliver: Callable[[], Awaitable[None]], stopping: trio.Event) -> None:
+    """Deliver changes until `stopping` is set, whatever goes wrong: no calls depend on it."""
+    while not stopping.is_set():
+        try:
+            await deliver()
+        except Exception:  # noqa: BLE001 - a bug in what can wait must not stop the calls
+            logger.exception("results: unexpected error; tried again in a minute")
+            with trio.move_on_after(_AFTER_AN_ERROR):
+                await stopping.wait()

@@ -9,28 +9,21 @@ from attrs import evolve, frozen
 from babel.core import Locale, UnknownLocaleError
 from quart import Response
 
-from reminderd.config import numbering_of, planning_of
+from reminderd.config import planning_of, reading_of
 from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment
 from reminderd.core.model import Status
-from reminderd.core.phone import patient_number
-from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request
+from reminderd.core.requests import ReminderRequest, RequestText, read_request
 from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.script.languages import BUILT_IN
 from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
-from reminderd.desk.context import Desk
+from reminderd.desk.forms import SentForm, form
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.pages import PageRoute, SentForm, done, form, render
-from reminderd.desk.sessions import Visitor
-from reminderd.staff.foreseen import (
-    Foreseen,
-    ForeseenOtherwiseError,
-    add_appointment_as_shown,
-    add_reminder_as_shown,
-    foresee_appointment,
-    foresee_reminder,
-)
-from reminderd.store.reminders import RefTakenError, Source
+from reminderd.desk.page import PageRoute, done, render
+from reminderd.desk.state import Desk
+from reminderd.staff.adding import ForeseenOtherwiseError, add_as_shown, foresee
+from reminderd.store.intake import RefTakenError, Source
+from reminderd.store.users import Session
 
 APPOINTMENT_PATH: Final = "/add/appointment"
 REMINDER_PATH: Final = "/add/reminder"
@@ -83,41 +76,22 @@ class _AddKind:
         number = texts.pop("phone_number") or ""
         if self.is_appointment:
             at = texts.pop("at") or ""
-            return read_appointment(AppointmentText(phone_number=number, at=at, **texts), _reading(desk))
+            return read_appointment(AppointmentText(phone_number=number, at=at, **texts), reading_of(desk.config))
         due = texts.pop("scheduled_at") or ""
-        return read_request(RequestText(phone_number=number, scheduled_at=due, **texts), _reading(desk))
+        return read_request(RequestText(phone_number=number, scheduled_at=due, **texts), reading_of(desk.config))
 
 
 _APPOINTMENT: Final = _AddKind(path=APPOINTMENT_PATH, fields=_OF_APPOINTMENT, template="add_appointment.html")
 _REMINDER: Final = _AddKind(path=REMINDER_PATH, fields=_OF_REMINDER, template="add_reminder.html")
 
 
-async def show(desk: Desk, visitor: Visitor) -> Response:
-    """Show the form for what the clinic usually adds."""
-    return await _form(desk, visitor, _APPOINTMENT if planning_of(desk.config).is_used else _REMINDER)
+async def show(desk: Desk, visitor: Session, *, kind: _AddKind | None = None) -> Response:
+    """Show the form for an appointment or a reminder; None: for what the clinic usually adds."""
+    return await _form(desk, visitor, kind or (_APPOINTMENT if planning_of(desk.config).is_used else _REMINDER))
 
 
-async def show_appointment(desk: Desk, visitor: Visitor) -> Response:
-    """Show the form for an appointment."""
-    return await _form(desk, visitor, _APPOINTMENT)
-
-
-async def show_reminder(desk: Desk, visitor: Visitor) -> Response:
-    """Show the form for a reminder."""
-    return await _form(desk, visitor, _REMINDER)
-
-
-async def post_appointment(desk: Desk, visitor: Visitor) -> Response:
-    """Show what would become of an appointment, or add it as it was shown."""
-    return await _post(desk, visitor, _APPOINTMENT)
-
-
-async def post_reminder(desk: Desk, visitor: Visitor) -> Response:
-    """Show what would become of a reminder, or add it as it was shown."""
-    return await _post(desk, visitor, _REMINDER)
-
-
-async def _post(desk: Desk, visitor: Visitor, kind: _AddKind) -> Response:
+async def add(desk: Desk, visitor: Session, *, kind: _AddKind) -> Response:
+    """Show what would become of an appointment or a reminder, or add it as it was shown."""
     typed = form()
     values = kind.values(typed)
     if typed.text("act") == "edit":
@@ -130,33 +104,31 @@ async def _post(desk: Desk, visitor: Visitor, kind: _AddKind) -> Response:
     try:
         return await _added(desk, visitor, asked, typed.text(_SEEN))
     except ForeseenOtherwiseError:
-        return await _preview(desk, visitor, kind, values, asked, words=desk.catalog.gettext(_OTHERWISE))
+        return await _preview(desk, visitor, kind, values, asked, words=_OTHERWISE)
     except RefTakenError:
         return await _form(desk, visitor, kind, values, [f"ref: {_REF_TAKEN}"])
 
 
-async def _added(desk: Desk, visitor: Visitor, asked: Asked, seen: str) -> Response:
+async def _added(desk: Desk, visitor: Session, asked: Asked, seen: str) -> Response:
     """Add it if the outcome is still the one that was shown, and go on to its page."""
-    rules, source, mint = desk.rules, Source(actor=visitor.name), lambda: str(uuid4())
+    source = Source(actor=visitor.user_name)
+    add = partial(add_as_shown, request=asked, rules=desk.rules, mint=lambda: str(uuid4()), source=source, shown=seen)
+    decision, rows = await desk.database.write(add)
     if isinstance(asked, ReminderRequest):
-        add_it = partial(add_reminder_as_shown, request=asked, rules=rules, mint=mint, source=source, shown=seen)
-        decision, row = await desk.database.write(add_it)
-        words, reminder_id = _ADDED_REMINDER, row.get("id")
+        words = _ADDED_REMINDER
     else:
-        add_both = partial(add_appointment_as_shown, request=asked, rules=rules, mint=mint, source=source, shown=seen)
-        decision, stored = await desk.database.write(add_both)
-        waiting = [one for one in (stored.reminders if stored else []) if one["status"] == Status.SCHEDULED]
-        words = _ADDED_APPOINTMENT if waiting else _ADDED_WITHOUT_CALLS
-        reminder_id = waiting[0]["id"] if waiting else None
+        rows = [row for row in rows if row["status"] == Status.SCHEDULED]
+        words = _ADDED_APPOINTMENT if rows else _ADDED_WITHOUT_CALLS
     words = {Intake.UNCHANGED: _IS_THERE, Intake.CHANGED: _CHANGED}.get(decision.intake, words)
-    path = "/add" if reminder_id is None else f"/r/{desk.base.addresses.locked(str(reminder_id))}"
-    return await done(desk, visitor, path, desk.catalog.gettext(words))
+    path = f"/r/{desk.addresses.locked(str(rows[0]['id']))}" if rows else "/add"
+    return await done(desk, visitor, path, words)
 
 
 async def _preview(
-    desk: Desk, visitor: Visitor, kind: _AddKind, values: Mapping[str, str], asked: Asked, words: str = ""
+    desk: Desk, visitor: Session, kind: _AddKind, values: Mapping[str, str], asked: Asked, words: str = ""
 ) -> Response:
-    foreseen = await _foreseen(desk, visitor, asked)
+    source, now = Source(actor=visitor.user_name), desk.clock.now()
+    foreseen = await desk.read(partial(foresee, request=asked, rules=desk.rules, source=source, now=now))
     if foreseen.ref_taken_by is not None:
         return await _form(desk, visitor, kind, values, [f"ref: {_REF_TAKEN}"])
     if foreseen.decision.refused:
@@ -177,17 +149,9 @@ async def _preview(
     )
 
 
-async def _foreseen(desk: Desk, visitor: Visitor, asked: Asked) -> Foreseen:
-    now = desk.clock.now()
-    if isinstance(asked, ReminderRequest):
-        return await desk.read(partial(foresee_reminder, request=asked, rules=desk.rules, now=now))
-    source = Source(actor=visitor.name)
-    return await desk.read(partial(foresee_appointment, request=asked, rules=desk.rules, source=source, now=now))
-
-
 async def _form(
     desk: Desk,
-    visitor: Visitor,
+    visitor: Session,
     kind: _AddKind,
     values: Mapping[str, str] | None = None,
     mistakes: Sequence[str] = (),
@@ -217,16 +181,6 @@ async def _form(
         templates=[(name, name) for name in config.messages.templates],
         languages=_languages(desk),
         country=config.clinic.country,
-    )
-
-
-def _reading(desk: Desk) -> Reading:
-    planning = planning_of(desk.config)
-    return Reading(
-        zone=desk.config.calling.local_zone,
-        normalize=partial(patient_number, numbering=numbering_of(desk.config)),
-        templates=planning.templates,
-        planning=planning,
     )
 
 
@@ -261,8 +215,9 @@ def _language_name(catalog: Catalog, tag: str) -> str:
 
 ROUTES: Final = (
     PageRoute(method="GET", path="/add", view=show, nav=N_("Add")),
-    PageRoute(method="GET", path=APPOINTMENT_PATH, view=show_appointment),
-    PageRoute(method="POST", path=APPOINTMENT_PATH, view=post_appointment),
-    PageRoute(method="GET", path=REMINDER_PATH, view=show_reminder),
-    PageRoute(method="POST", path=REMINDER_PATH, view=post_reminder),
+    *(
+        PageRoute(method=method, path=kind.path, view=partial(view, kind=kind))
+        for kind in (_APPOINTMENT, _REMINDER)
+        for method, view in (("GET", show), ("POST", add))
+    ),
 )

@@ -1,19 +1,26 @@
-"""Give each record an address that shows nothing of it: ids and refs may contain a patient's name.
+"""Encrypt what stands in URLs: a record's id, which may contain a patient's name, a search, or a place in a list.
 
-An address is the record's id, encrypted with a key that is in the database. The same id always has the same address,
+A record's address is its id, encrypted with a key that is in the database. The same id always has the same address,
 so bookmarks last, and there is no table to look up. It keeps ids out of histories and logs; who may see the record is
 another question, and the page asks it each time.
 """
 
 import hmac
+import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64Error
-from typing import Final
+from typing import Any, Final
 
 from attrs import frozen
+from quart import request
+from werkzeug.exceptions import NotFound
+
+from reminderd.store.queries import ListPlace
+from reminderd.store.rows import from_ms, to_ms
 
 _TAG: Final = 16
 _LONGEST: Final = 4_096
+_MOST_MS: Final = 10**14
 
 
 @frozen
@@ -28,18 +35,54 @@ class Addresses:
         tag = self._digest(b"tag", plain)[:_TAG]
         return urlsafe_b64encode(tag + self._encrypted(plain, tag)).rstrip(b"=").decode()
 
-    def unlocked(self, address: str) -> str | None:
-        """Return the id of the record at an address; None: nothing was ever at it."""
+    def unlocked(self, address: str) -> str:
+        """Return the id of the record at an address.
+
+        Raises:
+            NotFound: nothing was ever at it.
+        """
         if len(address) > _LONGEST or not address.isascii():
-            return None
+            raise NotFound
         try:
             sealed = urlsafe_b64decode(address + "=" * (-len(address) % 4))
         except NotBase64Error:
-            return None
+            raise NotFound from None
         tag, plain = sealed[:_TAG], self._encrypted(sealed[_TAG:], sealed[:_TAG])
         if not hmac.compare_digest(tag, self._digest(b"tag", plain)[:_TAG]):
-            return None
+            raise NotFound
         return plain.decode(errors="surrogatepass")
+
+    def sealed(self, value: object) -> str:
+        """Return a value, which JSON can hold, as it may stand in a URL."""
+        return self.locked(json.dumps(value))
+
+    def unsealed(self, text: str) -> Any:  # noqa: ANN401 - any value
+        """Return the value that `sealed` was given.
+
+        Raises:
+            NotFound: no page of ours has put this into a URL.
+        """
+        try:
+            return json.loads(self.unlocked(text))
+        except ValueError:  # the address of a record
+            raise NotFound from None
+
+    def sealed_place(self, place: ListPlace) -> str:
+        """Return where a page of a list ends, as `after` in the URL of the next one."""
+        return self.sealed([to_ms(place.at), place.id])
+
+    def place_asked(self) -> ListPlace | None:
+        """Return where the page before the one that this request asks for ended; None: it is the first one.
+
+        Raises:
+            NotFound: no page of ours has put this into the URL.
+        """
+        if "after" not in request.args:
+            return None
+        match self.unsealed(request.args["after"]):
+            case [int(at), str(key)] if abs(at) < _MOST_MS:
+                return ListPlace(from_ms(at), key)
+        raise NotFound
 
     def signature(self, text: str) -> str:
         """Return what proves that a text comes from us."""

@@ -1,22 +1,29 @@
-"""Log in and out."""
+"""Log in and out; who is logged in, and what protects staff from forms of other sites."""
 
 import hmac
+from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from secrets import token_urlsafe
 from typing import Final
+from urllib.parse import urlsplit
 
 from quart import Response, request
 
+from reminderd.core.logins import is_touched
 from reminderd.core.wrong_tokens import client_address
 from reminderd.desk.catalog import N_
-from reminderd.desk.context import Desk
-from reminderd.desk.log_ins import Attempt, LogInRefused, RefusalCode
-from reminderd.desk.pages import PageRoute, form, render, see_other
-from reminderd.desk.sessions import COOKIE, Visitor, drop_cookie, set_cookie, visitor_of
-from reminderd.store.users import close_session
+from reminderd.desk.credentials import Attempt, LogInRefused, RefusalCode
+from reminderd.desk.forms import form
+from reminderd.desk.page import PageRoute, render, see_other
+from reminderd.desk.state import Desk
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.users import Session, close_session, digest_of, session_of, touch
 
 PATH: Final = "/login"
 
+COOKIE: Final = "__Host-reminderd"
+"""Only this host gets it, over HTTPS or on this machine, no script reads it, and no other site's request carries it."""
 _FORM_COOKIE: Final = "__Host-reminderd-login"
 """Shows, with its signature in the form, that the browser that logs in is the one that was given the form."""
 _FORM_BYTES: Final = 4_096
@@ -29,6 +36,36 @@ _WRONG: Final = N_("The name, the password or the code is wrong.")
 _BUSY: Final = N_("Too many people are logging in at the same time. Try again in a few seconds.")
 
 
+async def visitor_of(desk: Desk, *, is_in_use: bool) -> Session | None:
+    """Return the session of who has sent the request; None: nobody who is logged in.
+
+    Args:
+        desk: the pages' context.
+        is_in_use: whether a person has asked; a page that keeps itself up to date does not keep a session from ending.
+    """
+    token = request.cookies.get(COOKIE, "")
+    if not token:
+        return None
+    now, idle = desk.clock.now(), timedelta(minutes=desk.config.desk.idle_minutes)
+    session = await desk.read(partial(session_of, now=now, digest=digest_of(token), idle=idle))
+    if session is not None and is_in_use and is_touched(session.seen_at, now):
+        with suppress(StoreUnavailableError):  # what staff want to see is more important
+            await desk.database.write(partial(touch, digest=session.digest), wait=False)
+    return session
+
+
+def is_from_elsewhere() -> bool:
+    """Return whether the browser says that another site has sent this request, by a form or a script."""
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    origin = request.headers.get("Origin")
+    return site not in {"same-origin", "none"} or (origin is not None and urlsplit(origin).netloc != request.host)
+
+
+def has_token(visitor: Session, token: str) -> bool:
+    """Return whether a form carries the token of the visitor's session."""
+    return hmac.compare_digest(visitor.csrf.encode(), token.encode(errors="surrogatepass"))
+
+
 async def show(desk: Desk) -> Response:
     """Show the form; a user who is logged in already goes to the pages."""
     if await visitor_of(desk, is_in_use=True) is not None:
@@ -39,39 +76,34 @@ async def show(desk: Desk) -> Response:
 async def log_in(desk: Desk) -> Response:
     """Log in, and go on to the page that was asked for."""
     typed = form()
-    next_path = typed.text("next")
+    name, next_path = typed.text("name"), typed.text("next")
     given, signed = request.cookies.get(_FORM_COOKIE, ""), typed.text("form")
-    if not given or not hmac.compare_digest(desk.base.addresses.signature(given).encode(), signed.encode()):
-        return await _form(desk, next_path=next_path, name=typed.text("name"), words=desk.catalog.gettext(_STALE))
-    attempt = Attempt(
-        name=typed.text("name"),
-        password=typed.fields.get("password", ""),
-        code=typed.text("code"),
-        address=address_of_client(desk),
-    )
+    if not given or not hmac.compare_digest(desk.addresses.signature(given).encode(), signed.encode()):
+        return await _form(desk, next_path=next_path, name=name, words=_STALE)
+    password, code = typed.fields.get("password", ""), typed.text("code")
+    attempt = Attempt(name=name, password=password, code=code, address=_address_of_client(desk))
     found = await desk.base.log_ins.log_in(attempt)
     if isinstance(found, LogInRefused):
-        words = _refusal(desk, found)
-        return await _form(desk, next_path=next_path, name=typed.text("name"), words=words)
+        return await _form(desk, next_path=next_path, name=name, words=_refusal(desk, found))
     former = await visitor_of(desk, is_in_use=False)
     if former is not None:  # the browser forgets its cookie, so that nobody could end that session
-        await desk.database.write(partial(close_session, session=former.session))
+        await desk.database.write(partial(close_session, session=former))
     response = see_other(_next(next_path))
-    set_cookie(response, COOKIE, found)
-    drop_cookie(response, _FORM_COOKIE)
+    _set_cookie(response, COOKIE, found)
+    _drop_cookie(response, _FORM_COOKIE)
     return response
 
 
-async def log_out(desk: Desk, visitor: Visitor) -> Response:
+async def log_out(desk: Desk, visitor: Session) -> Response:
     """Log out: the session has ended for everybody who has its cookie."""
-    await desk.database.write(partial(close_session, session=visitor.session))
-    desk.base.uploads.leave(visitor.session.digest)
+    await desk.database.write(partial(close_session, session=visitor))
+    desk.base.uploads.leave(visitor.digest)
     response = see_other(PATH)
-    drop_cookie(response, COOKIE)
+    _drop_cookie(response, COOKIE)
     return response
 
 
-def address_of_client(desk: Desk) -> str:
+def _address_of_client(desk: Desk) -> str:
     """Return the address of the client, as the trusted proxies report it."""
     peer = (request.scope.get("client") or ("unknown",))[0]
     forwarded = [value.decode("latin-1") for name, value in request.scope["headers"] if name == _FORWARDED]
@@ -85,12 +117,12 @@ async def _form(desk: Desk, *, next_path: str, name: str = "", words: str = "") 
         None,
         "login.html",
         status=401 if words else 200,
-        signature=desk.base.addresses.signature(token),
+        signature=desk.addresses.signature(token),
         next_path=_next(next_path),
         name=name,
         words=words,
     )
-    set_cookie(response, _FORM_COOKIE, token)
+    _set_cookie(response, _FORM_COOKIE, token)
     return response
 
 
@@ -102,7 +134,6 @@ def _refusal(desk: Desk, refused: LogInRefused) -> str:
         found.append(texts.gettext(_BUSY))
     if refused.until is not None:
         seconds = max(1, round((refused.until - desk.clock.now()).total_seconds()))
-        minutes = -(-seconds // 60)
         found.append(
             texts.ngettext(
                 "There were too many failed log-ins: try again in %(num)s second.",
@@ -113,7 +144,7 @@ def _refusal(desk: Desk, refused: LogInRefused) -> str:
             else texts.ngettext(
                 "There were too many failed log-ins: try again in %(num)s minute.",
                 "There were too many failed log-ins: try again in %(num)s minutes.",
-                minutes,
+                -(-seconds // 60),
             )
         )
     return " ".join(found)
@@ -123,6 +154,16 @@ def _next(path: str) -> str:
     """Return where to go after the log-in: a page of ours, and nothing that leads to another server."""
     is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and path.isascii()
     return path if is_ours and not path.startswith(PATH) else "/"
+
+
+def _set_cookie(response: Response, name: str, value: str) -> None:
+    """Give the browser a cookie until it is closed."""
+    response.set_cookie(name, value, secure=True, httponly=True, samesite="Strict", path="/")
+
+
+def _drop_cookie(response: Response, name: str) -> None:
+    """Have the browser forget a cookie."""
+    response.delete_cookie(name, secure=True, httponly=True, samesite="Strict", path="/")
 
 
 OPEN_ROUTES: Final = (

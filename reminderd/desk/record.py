@@ -17,22 +17,22 @@ from reminderd.core.script.preview import Passage, heard
 from reminderd.core.script.scripts import Script
 from reminderd.core.sentences import NotAllowedError, Sentence
 from reminderd.desk.catalog import N_
-from reminderd.desk.context import Desk
+from reminderd.desk.forms import form
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.pages import Freshness, PageRoute, done, form, freshness, next_freshness, render
-from reminderd.desk.sessions import Visitor
+from reminderd.desk.page import PageRoute, done, freshness, render, template_of
+from reminderd.desk.state import Desk
 from reminderd.desk.today import way_back
 from reminderd.engine.context import log_transition
-from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, perform, refusals, sight_of
+from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, fingerprint_of, perform, refusals
 from reminderd.staff.history import ReminderRecord, record_of
-from reminderd.staff.pausing import pauses
-from reminderd.staff.report import outcome_of
-from reminderd.staff.standing import ReminderStanding, standing_of
+from reminderd.staff.obstacles import pauses
+from reminderd.staff.standing import ReminderStanding, outcome_of, standing_of
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import count_waiting
 from reminderd.store.queries import Value, messages_of_calls, reminder_with_id
-from reminderd.store.rows import audit
+from reminderd.store.users import Session
 
 ONE_LOOK: Final = timedelta(minutes=10)
 """A record that stays open, or is opened again within this time, is one line in the audit."""
@@ -51,8 +51,8 @@ class ActWords:
     confirm: str
     """The button that does it."""
     finished: str
-    refused: Sentence
-    """Without the reason, which is its `why`."""
+    refused: str
+    """With a place for the reason, its `why`."""
 
 
 WORDS: Final[Mapping[StaffAct, ActWords]] = {
@@ -62,7 +62,7 @@ WORDS: Final[Mapping[StaffAct, ActWords]] = {
         what=N_("The patient is called again, as soon as the calling hours and the limits allow it."),
         confirm=N_("Call again"),
         finished=N_("The patient will be called again."),
-        refused=Sentence(N_("Not called again: %(why)s.")),
+        refused=N_("Not called again: %(why)s."),
     ),
     StaffAct.DONE: ActWords(
         button=N_("I called the patient …"),
@@ -70,7 +70,7 @@ WORDS: Final[Mapping[StaffAct, ActWords]] = {
         what=N_("Nobody else has to call. A reminder that waits is cancelled, with the others of its appointment."),
         confirm=N_("Note it as done"),
         finished=N_("Noted: the patient was called by you."),
-        refused=Sentence(N_("Not noted: %(why)s.")),
+        refused=N_("Not noted: %(why)s."),
     ),
     StaffAct.ACCEPT: ActWords(
         button=N_("Accept the new number …"),
@@ -80,7 +80,7 @@ WORDS: Final[Mapping[StaffAct, ActWords]] = {
         ),
         confirm=N_("Accept this number"),
         finished=N_("The new number is accepted."),
-        refused=Sentence(N_("Not accepted: %(why)s.")),
+        refused=N_("Not accepted: %(why)s."),
     ),
     StaffAct.CANCEL: ActWords(
         button=N_("Cancel …"),
@@ -88,7 +88,7 @@ WORDS: Final[Mapping[StaffAct, ActWords]] = {
         what=N_("Nobody is called for it anymore. A phone that rings already may still be answered."),
         confirm=N_("Cancel the reminder"),
         finished=N_("Cancelled: the patient is no longer called for this reminder."),
-        refused=Sentence(N_("Not cancelled: %(why)s.")),
+        refused=N_("Not cancelled: %(why)s."),
     ),
     StaffAct.OPT_OUT: ActWords(
         button=N_("Opt out this number …"),
@@ -96,7 +96,7 @@ WORDS: Final[Mapping[StaffAct, ActWords]] = {
         what=N_("The number is never called again, for any reminder. Only an admin can take that back."),
         confirm=N_("Never call this number again"),
         finished=N_("Opted out: this number is never called again."),
-        refused=Sentence(N_("Not opted out: %(why)s.")),
+        refused=N_("Not opted out: %(why)s."),
     ),
 }
 """In the order in which they are offered."""
@@ -120,7 +120,7 @@ _ANOTHER_NOTE: Final = N_("Add a note …")
 
 
 @frozen(kw_only=True)
-class Sight:
+class RecordView:
     """What the page of a reminder shows, read in one snapshot."""
 
     record: ReminderRecord
@@ -161,7 +161,7 @@ class Sight:
     @property
     def seen(self) -> str:
         """What its forms carry, so that nothing is done to what was changed since."""
-        return sight_of(self.row)
+        return fingerprint_of(self.row)
 
     @property
     def offered(self) -> list[tuple[StaffAct, str]]:
@@ -185,57 +185,48 @@ class Sight:
         return [(row, outcome_of(row)) for row in found if row["id"] != self.row["id"]]
 
 
-async def show(desk: Desk, visitor: Visitor, address: str) -> Response:
-    """Show a reminder."""
-    return await _shown(desk, visitor, address, "record.html", await freshness(desk))
-
-
-async def part(desk: Desk, visitor: Visitor, address: str) -> Response:
-    """Show it again, once something has changed."""
-    return await _shown(desk, visitor, address, "record_part.html", await next_freshness(desk, visitor))
-
-
-async def _shown(desk: Desk, visitor: Visitor, address: str, template: str, fresh: Freshness) -> Response:
-    sight = await _seen(desk, visitor, address)
-    asks = desk.config.provider.settings.asks_what_to_say
+async def show(desk: Desk, visitor: Session, address: str) -> Response:
+    """Show a reminder; also again, once something has changed."""
+    fresh = await freshness(desk, visitor)
+    view = await _view_of(desk, visitor, address)
     return await render(
         desk,
         visitor,
-        template,
+        template_of("record"),
         fresh=fresh,
         address=address,
-        sight=sight,
-        row=sight.row,
-        passages=() if sight.is_purged else _passages(desk, sight),
-        voice_language=_script_of(desk, sight).language,
-        asks_what_to_say=asks,
+        view=view,
+        row=view.row,
+        passages=() if view.is_purged else _passages(desk, view),
+        voice_language=_script_of(desk, view).language,
+        asks_what_to_say=desk.config.provider.settings.asks_what_to_say,
         at_once=AT_ONCE,
     )
 
 
-def _script_of(desk: Desk, sight: Sight) -> Script:
+def _script_of(desk: Desk, view: RecordView) -> Script:
     """Return the clinic's texts in the language of a reminder, as they are now."""
-    language = sight.row["language"]
+    language = view.row["language"]
     return templates_of(desk.config).scripts.of(None if language is None else str(language))
 
 
-def _passages(desk: Desk, sight: Sight) -> tuple[Passage, ...]:
+def _passages(desk: Desk, view: RecordView) -> tuple[Passage, ...]:
     """Return what a person hears, and what a machine records."""
-    return heard(_script_of(desk, sight), str(sight.row["message"]), leaves_voicemail=desk.rules.leave_voicemail)
+    return heard(_script_of(desk, view), str(view.row["message"]), leaves_voicemail=desk.rules.leave_voicemail)
 
 
-async def ask(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
+async def ask(desk: Desk, visitor: Session, address: str, act: str) -> Response:
     """Say what an act does, and ask whether to do it."""
     return await _asked(desk, visitor, address, _act_of(act))
 
 
 async def _asked(
-    desk: Desk, visitor: Visitor, address: str, act: StaffAct, *, note: str = "", error: str = ""
+    desk: Desk, visitor: Session, address: str, act: StaffAct, *, note: str = "", error: str = ""
 ) -> Response:
-    sight = await _seen(desk, visitor, address)
-    refusal = sight.refusals[act]
+    view = await _view_of(desk, visitor, address)
+    refusal = view.refusals[act]
     if refusal is not None:
-        return await done(desk, visitor, f"/r/{address}", _refused(desk, act, refusal), kind="error")
+        return await done(desk, visitor, f"/r/{address}", _refused(act, refusal), kind="error")
     return await render(
         desk,
         visitor,
@@ -244,15 +235,15 @@ async def _asked(
         address=address,
         act=act,
         words=WORDS[act],
-        sight=sight,
-        row=sight.row,
+        view=view,
+        row=view.row,
         note=note,
         error=error,
         note_limit=NOTE_LIMIT,
     )
 
 
-async def do(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
+async def do(desk: Desk, visitor: Session, address: str, act: str) -> Response:
     """Do what was asked for, once, and go back to the list that it was asked for in, or show the reminder again."""
     asked_for, typed = _act_of(act), form()
     note = typed.text("note") or None
@@ -261,8 +252,8 @@ async def do(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
         return await _asked(desk, visitor, address, asked_for, note=note, error=mistake_of(desk.catalog, mistake))
     asked = Asked(
         act=asked_for,
-        reminder_id=_id_at(desk, address),
-        actor=visitor.name,
+        reminder_id=desk.addresses.unlocked(address),
+        actor=visitor.user_name,
         note=note if asked_for is StaffAct.DONE else None,
         seen=typed.text("seen"),
     )
@@ -272,17 +263,17 @@ async def do(desk: Desk, visitor: Visitor, address: str, act: str) -> Response:
     except UnknownReminderError:
         raise NotFound from None
     except SeenOtherwiseError:
-        return await done(desk, visitor, path, desk.catalog.gettext(_CHANGED), kind="error")
+        return await done(desk, visitor, path, _CHANGED, kind="error")
     except NotAllowedError as refusal:
-        return await done(desk, visitor, path, _refused(desk, asked_for, refusal), kind="error")
+        return await done(desk, visitor, path, _refused(asked_for, refusal), kind="error")
     for transition in changed:
         log_transition(transition)
     back = way_back(typed.text("back"))
-    return await done(desk, visitor, back or path, desk.catalog.gettext(WORDS[asked_for].finished))
+    return await done(desk, visitor, back or path, WORDS[asked_for].finished)
 
 
-def _refused(desk: Desk, act: StaffAct, refusal: NotAllowedError) -> str:
-    return desk.catalog.sentence(Sentence(WORDS[act].refused.text, {"why": refusal.sentence}))
+def _refused(act: StaffAct, refusal: NotAllowedError) -> Sentence:
+    return Sentence(WORDS[act].refused, {"why": refusal.sentence})
 
 
 def _act_of(name: str) -> StaffAct:
@@ -292,39 +283,27 @@ def _act_of(name: str) -> StaffAct:
         raise NotFound from None
 
 
-def _id_at(desk: Desk, address: str) -> str:
-    """Return the id of the reminder at an address.
-
-    Raises:
-        NotFound: nothing was ever at it.
-    """
-    found = desk.base.addresses.unlocked(address)
-    if found is None:
-        raise NotFound
-    return found
-
-
-async def _seen(desk: Desk, visitor: Visitor, address: str) -> Sight:
+async def _view_of(desk: Desk, visitor: Session, address: str) -> RecordView:
     """Return what a page shows of a reminder, after the audit has recorded who looks at it.
 
     Raises:
         NotFound: there is no such reminder.
         StoreUnavailableError: the audit can't be written now, so nothing is shown.
     """
-    reminder_id, now = _id_at(desk, address), desk.clock.now()
-    sight = await desk.read(partial(_read, desk=desk, reminder_id=reminder_id, now=now))
-    if sight is None:
+    reminder_id, now = desk.addresses.unlocked(address), desk.clock.now()
+    view = await desk.read(partial(_read, desk=desk, reminder_id=reminder_id, now=now))
+    if view is None:
         raise NotFound
-    if not _has_looked(sight.record, visitor.name, now):
-        await desk.database.write(partial(audit, actor=visitor.name, act=_VIEW, reminder_id=reminder_id))
-    return sight
+    if not _has_looked(view.record, visitor.user_name, now):
+        await desk.database.write(partial(audit, actor=visitor.user_name, act=_VIEW, reminder_id=reminder_id))
+    return view
 
 
-def _read(connection: Connection, *, desk: Desk, reminder_id: str, now: datetime) -> Sight | None:
+def _read(connection: Connection, *, desk: Desk, reminder_id: str, now: datetime) -> RecordView | None:
     row = reminder_with_id(connection, reminder_id)
     if row is None:
         return None
-    return Sight(
+    return RecordView(
         record=record_of(connection, reminder=row),
         refusals=refusals(connection, reminder_id=reminder_id, rules=desk.rules, now=now),
         spoken=messages_of_calls(connection, reminder_id),
@@ -341,7 +320,7 @@ def _has_looked(record: ReminderRecord, name: str, now: datetime) -> bool:
 
 ROUTES: Final = (
     PageRoute(method="GET", path="/r/<address>", view=show),
-    PageRoute(method="GET", path="/r/<address>/part", view=part, is_part=True),
+    PageRoute(method="GET", path="/r/<address>/part", view=show, is_part=True),
     PageRoute(method="GET", path="/r/<address>/<act>", view=ask),
     PageRoute(method="POST", path="/r/<address>/<act>", view=do),
 )

@@ -1,78 +1,142 @@
-"""Search for reminders. What was searched for is encrypted in URLs, and is not in the audit.
+"""Search for reminders by what staff know of them: a name, the last digits of a number, days, a status, an answer.
 
-Results show only the last digits of a number: a person who looks for a patient knows those. The whole number is on the
-page of the reminder, and the audit records who opens it.
+What was searched for is encrypted in URLs, and is not in the audit. Results show only the last digits of a number: a
+person who looks for a patient knows those. The whole number is on the page of the reminder, and the audit records who
+opens it.
 """
 
+from collections.abc import Mapping
+from datetime import date
 from functools import partial
 from typing import Final
+from zoneinfo import ZoneInfo
 
-from attrs import asdict, fields_dict
+from attrs import asdict, evolve, fields_dict, frozen
 from quart import Response, request
 from werkzeug.exceptions import NotFound
 
 from reminderd.core.model import Response as Answer
 from reminderd.core.model import Status
+from reminderd.core.phone import number_or_none
+from reminderd.core.requests import REF_LIMIT, is_name, normal_name
+from reminderd.core.schedule.dates import DAY, day_of, midnight
+from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import N_
-from reminderd.desk.context import Desk
-from reminderd.desk.pages import PageRoute, form, place_asked, render, sealed, sealed_place, see_other, unsealed
-from reminderd.desk.sessions import Visitor
-from reminderd.staff.finding import FoundReminders, Search, SearchText, WrongSearchError, find, read_search
-from reminderd.staff.report import outcome_of
-from reminderd.staff.standing import standing_of
-from reminderd.store.queries import ListPlace, name_of
-from reminderd.store.rows import audit
+from reminderd.desk.forms import form
+from reminderd.desk.page import PageRoute, render, see_other
+from reminderd.desk.state import Desk
+from reminderd.staff.standing import outcome_of, standing_of
+from reminderd.store.audit import audit
+from reminderd.store.connection import Connection
+from reminderd.store.queries import (
+    LEAST_DIGITS,
+    MOST_NAMED,
+    ListPlace,
+    Value,
+    Wanted,
+    ids_named,
+    list_reminders,
+    name_of,
+)
+from reminderd.store.users import Session
 
 PATH: Final = "/search"
+A_PAGE: Final = 50
+NOT_DIGITS: Final = Sentence("expected the last digits of a phone number, at least 4 of them")
 
 _RESULTS: Final = f"{PATH}/results"
-_FIELDS: Final = tuple(fields_dict(SearchText))
-_NO_MISTAKES: Final[dict[str, str]] = {}
+_BETWEEN_DIGITS: Final = frozenset(" +-./()")
+_NO_MISTAKES: Final[Mapping[str, Sentence]] = {}
 
 
-async def show(desk: Desk, visitor: Visitor) -> Response:
+@frozen(kw_only=True)
+class SearchText:
+    """A search as it was written; what is empty is not asked for."""
+
+    name: str = ""
+    """The id or `ref` of a reminder or its appointment, or the clinic's own name for the patient."""
+    digits: str = ""
+    """The last digits of a phone number, or a whole one."""
+    first: str = ""
+    """The first day, as `day_of` reads it."""
+    last: str = ""
+    """The last day."""
+    status: str = ""
+    response: str = ""
+
+
+@frozen(kw_only=True)
+class Search:
+    """A search."""
+
+    name: str | None
+    endings: tuple[str, ...]
+    """How the number may end: the first of these with which any does. Empty: any number."""
+    wanted: Wanted
+    """What else is asked for."""
+
+
+@frozen(kw_only=True)
+class FoundReminders:
+    """A page of what was found, newest first."""
+
+    rows: list[dict[str, Value]]
+    following: ListPlace | None
+    """Where the next page begins; None: there is none."""
+    has_too_many_names: bool
+    """So many reminders have the name that not all of them were looked up."""
+
+
+class WrongSearchError(Exception):
+    """Nothing can be searched; `mistakes` says by field what is wrong. The empty field stands for all of them."""
+
+    def __init__(self, mistakes: Mapping[str, Sentence]) -> None:
+        super().__init__(", ".join(mistakes))
+        self.mistakes = mistakes
+
+
+async def show(desk: Desk, visitor: Session) -> Response:
     """Show an empty form."""
     return await _shown(desk, visitor, SearchText())
 
 
-async def search(desk: Desk, visitor: Visitor) -> Response:
+async def search(desk: Desk, visitor: Session) -> Response:
     """Go on to what a search finds, or show what is wrong with it."""
     typed = form()
-    text = SearchText(**{name: typed.text(name) for name in _FIELDS})
+    text = SearchText(**{name: typed.text(name) for name in fields_dict(SearchText)})
     try:
         _read(desk, text)
     except WrongSearchError as error:
-        mistakes = {field: desk.catalog.sentence(what) for field, what in error.mistakes.items()}
-        return await _shown(desk, visitor, text, mistakes=mistakes)
+        return await _shown(desk, visitor, text, mistakes=error.mistakes)
     asked = {name: one for name, one in asdict(text).items() if one}
-    return see_other(f"{_RESULTS}?search={sealed(desk, asked)}")
+    return see_other(f"{_RESULTS}?search={desk.addresses.sealed(asked)}")
 
 
-async def results(desk: Desk, visitor: Visitor) -> Response:
+async def results(desk: Desk, visitor: Session) -> Response:
     """Show a page of what a search finds, after the audit has recorded who searched."""
-    text, after = _searched(desk), _after(desk)
+    after = desk.addresses.place_asked()
     try:
+        text = SearchText(**desk.addresses.unsealed(request.args.get("search", "")))
         asked = _read(desk, text)
-    except WrongSearchError:  # what was "today" may be wrong by now
+    except (TypeError, WrongSearchError):  # of another page of ours; or what was "today" is wrong by now
         raise NotFound from None
-    await desk.database.write(partial(audit, actor=visitor.name, act="search"))
+    await desk.database.write(partial(audit, actor=visitor.user_name, act="search"))
     found = await desk.read(partial(find, search=asked, after=after))
     return await _shown(desk, visitor, text, found=found, is_first=after is None)
 
 
 async def _shown(
     desk: Desk,
-    visitor: Visitor,
+    visitor: Session,
     text: SearchText,
     *,
-    mistakes: dict[str, str] = _NO_MISTAKES,
+    mistakes: Mapping[str, Sentence] = _NO_MISTAKES,
     found: FoundReminders | None = None,
     is_first: bool = True,
 ) -> Response:
     following = None
     if found is not None and found.following is not None:
-        place = sealed_place(desk, found.following.at, found.following.id)
-        following = f"{_RESULTS}?search={request.args['search']}&after={place}"
+        following = f"{_RESULTS}?search={request.args['search']}&after={desk.addresses.sealed_place(found.following)}"
     return await render(
         desk,
         visitor,
@@ -96,17 +160,86 @@ def _read(desk: Desk, text: SearchText) -> Search:
     return read_search(text, country=desk.config.clinic.country, zone=desk.zone, today=today)
 
 
-def _searched(desk: Desk) -> SearchText:
-    """Return the search in the URL, which a form of ours has put there."""
-    try:
-        return SearchText(**unsealed(desk, request.args.get("search", "")))
-    except TypeError:  # something else that a page of ours has put into a URL
-        raise NotFound from None
+def read_search(text: SearchText, *, country: str, zone: ZoneInfo, today: date) -> Search:
+    """Return the search that was written.
+
+    Raises:
+        WrongSearchError: something in it is wrong; every mistake is listed.
+    """
+    wrong: dict[str, Sentence] = {}
+    name = normal_name(text.name)
+    if text.name and not is_name(text.name, name):
+        limit = {"most": str(REF_LIMIT)}
+        wrong["name"] = Sentence("not a name; expected 1 to %(most)s printable characters", limit)
+    endings = () if not text.digits else number_endings(text.digits, country)
+    if text.digits and not endings:
+        wrong["digits"] = NOT_DIGITS
+    days: dict[str, date] = {}
+    for field, written in (("first", text.first), ("last", text.last)):
+        try:
+            days |= {field: day_of(written, today)} if written else {}
+        except ValueError as error:
+            wrong[field] = Sentence(str(error))
+    if len(days) > 1 and days["last"] < days["first"]:
+        wrong["last"] = Sentence("before the first day; expected the same day or a later one")
+    for field, written, words in (("status", text.status, Status), ("response", text.response, Answer)):
+        if written and written not in set(words):
+            wrong[field] = Sentence("unknown; choose one of the list")
+    if not wrong and text == SearchText():
+        wrong[""] = Sentence("Fill in at least one field.")
+    if wrong:
+        raise WrongSearchError(wrong)
+    wanted = Wanted(
+        status=Status(text.status) if text.status else None,
+        response=text.response or None,
+        since=midnight(days["first"], zone) if "first" in days else None,
+        until=midnight(days["last"] + DAY, zone) if "last" in days else None,
+    )
+    return Search(name=name or None, endings=endings, wanted=wanted)
 
 
-def _after(desk: Desk) -> ListPlace | None:
-    found = place_asked(desk)
-    return None if found is None else ListPlace(*found)
+def number_endings(text: str, country: str) -> tuple[str, ...]:
+    """Return how a number may end that somebody looks for, most likely first; empty: nothing is known of it.
+
+    A whole number, as it is dialed in the clinic's country, is found in its stored form. The same digits may also be
+    the end of another number.
+    """
+    written = normal_name(text)
+    whole = number_or_none(written, country)
+    digits = "".join(one for one in written if one not in _BETWEEN_DIGITS)
+    is_ending = digits.isascii() and digits.isdigit() and len(digits) >= LEAST_DIGITS
+    found = ([] if whole is None else [whole.removeprefix("+")]) + [digits] * is_ending
+    return tuple(dict.fromkeys(found))
+
+
+def find(connection: Connection, *, search: Search, after: ListPlace | None = None) -> FoundReminders:
+    """Return a page of the reminders that a search finds, newest first.
+
+    Args:
+        connection: in a transaction.
+        search: what is asked for.
+        after: where the page before ended; None: from the newest.
+    """
+    ids = None if search.name is None else ids_named(connection, search.name)
+    wanted = evolve(search.wanted, ids=ids)
+    for ending in search.endings:
+        wanted = evolve(wanted, phone_ending=ending)
+        if list_reminders(connection, wanted=wanted, limit=1):
+            break
+    rows = list_reminders(connection, wanted=wanted, limit=A_PAGE + 1, after=after, newest_first=True)
+    shown = rows[:A_PAGE]
+    return FoundReminders(
+        rows=shown,
+        following=_place_of(shown[-1]) if len(rows) > A_PAGE else None,
+        has_too_many_names=ids is not None and len(ids) >= MOST_NAMED,
+    )
+
+
+def _place_of(row: Mapping[str, Value]) -> ListPlace:
+    at = row["scheduled_at"]
+    if isinstance(at, str | int | None):  # pragma: no cover - the column is a moment
+        raise TypeError(at)
+    return ListPlace(at, str(row["id"]))
 
 
 ROUTES: Final = (

@@ -13,19 +13,20 @@ from reminderd.core.logins import Role
 from reminderd.core.monitoring import errors, verdict
 from reminderd.core.requests import NOTE_LIMIT, wrong_note
 from reminderd.core.schedule.dates import DAY, midnight
-from reminderd.core.sentences import NotAllowedError
+from reminderd.core.sentences import NotAllowedError, Part, Sentence
 from reminderd.desk.catalog import N_
-from reminderd.desk.context import Desk
-from reminderd.desk.pages import Freshness, PageRoute, done, form, freshness, next_freshness, render
-from reminderd.desk.periods import NO_DATE
-from reminderd.desk.sessions import Visitor
-from reminderd.staff.pausing import pause_mark, resume
+from reminderd.desk.forms import form
+from reminderd.desk.page import PageRoute, done, freshness, render, template_of
+from reminderd.desk.report_page import NO_DATE
+from reminderd.desk.state import Desk
+from reminderd.staff.obstacles import pause_mark, resume
 from reminderd.staff.status import lines_of
+from reminderd.store.audit import looks
 from reminderd.store.import_records import last_imports
-from reminderd.store.looks import LookPlace, looks
+from reminderd.store.queries import ListPlace
 from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.settings import set_pause
-from reminderd.store.users import list_users
+from reminderd.store.users import Session, list_users
 
 PATH: Final = "/system"
 LOOKS: Final = f"{PATH}/looks"
@@ -43,26 +44,23 @@ WRONG_REASON: Final = N_("Write at most %(limit)s characters, in one line.")
 NO_REASON: Final = N_("Write the reason, for everybody who sees that nobody is called.")
 
 
-async def system(desk: Desk, visitor: Visitor) -> Response:
-    """Show the status."""
-    return await _shown(desk, visitor, "system.html", await freshness(desk))
+async def system(desk: Desk, visitor: Session, *, reason: str = "", error: Part = "") -> Response:
+    """Show the status; also again, once something has changed.
 
-
-async def part(desk: Desk, visitor: Visitor) -> Response:
-    """Show it again, once something has changed."""
-    return await _shown(desk, visitor, "system_part.html", await next_freshness(desk, visitor))
-
-
-async def _shown(
-    desk: Desk, visitor: Visitor, template: str, fresh: Freshness, *, reason: str = "", error: str = ""
-) -> Response:
+    Args:
+        desk: the pages' context.
+        visitor: who has asked.
+        reason: what was written as the reason for a pause.
+        error: what is wrong with it.
+    """
+    fresh = await freshness(desk, visitor)
     pause = await desk.read(pause_mark)  # first: of a pause that comes meanwhile, the page may not show the reason
     report = await desk.status()
     imports = await desk.read(partial(last_imports, limit=MOST_IMPORTS))
     return await render(
         desk,
         visitor,
-        template,
+        template_of("system"),
         status=400 if error else 200,
         fresh=fresh,
         verdict=verdict(report),
@@ -78,28 +76,28 @@ async def _shown(
     )
 
 
-async def pause_dialing(desk: Desk, visitor: Visitor) -> Response:
+async def pause_dialing(desk: Desk, visitor: Session) -> Response:
     """Pause all dialing."""
-    reason, texts = form().text("reason"), desk.catalog
+    reason = form().text("reason")
     if wrong_note(reason) is not None:
-        error = texts.gettext(WRONG_REASON, limit=NOTE_LIMIT) if reason else texts.gettext(NO_REASON)
-        return await _shown(desk, visitor, "system.html", await freshness(desk), reason=reason, error=error)
-    is_new = await desk.database.write(partial(set_pause, on=True, reason=reason, actor=visitor.name))
-    return await done(desk, visitor, PATH, texts.gettext(PAUSED if is_new else PAUSED_ALREADY))
+        error = Sentence(WRONG_REASON, {"limit": NOTE_LIMIT}) if reason else NO_REASON
+        return await system(desk, visitor, reason=reason, error=error)
+    is_new = await desk.database.write(partial(set_pause, on=True, reason=reason, actor=visitor.user_name))
+    return await done(desk, visitor, PATH, PAUSED if is_new else PAUSED_ALREADY)
 
 
-async def resume_dialing(desk: Desk, visitor: Visitor) -> Response:
+async def resume_dialing(desk: Desk, visitor: Session) -> Response:
     """Resume dialing."""
-    texts, seen = desk.catalog, form().text("seen")
+    seen = form().text("seen")
     try:
-        is_new = await desk.database.write(partial(resume, actor=visitor.name, rules=desk.rules, seen=seen))
+        is_new = await desk.database.write(partial(resume, actor=visitor.user_name, rules=desk.rules, seen=seen))
     except NotAllowedError as refused:
-        words = texts.gettext(NOT_RESUMED, reason=texts.sentence(refused.sentence))
+        words = Sentence(NOT_RESUMED, {"reason": refused.sentence})
         return await done(desk, visitor, PATH, words, kind="error")
-    return await done(desk, visitor, PATH, texts.gettext(RESUMED if is_new else NOT_PAUSED))
+    return await done(desk, visitor, PATH, RESUMED if is_new else NOT_PAUSED)
 
 
-async def who_looked(desk: Desk, visitor: Visitor) -> Response:
+async def who_looked(desk: Desk, visitor: Session) -> Response:
     """Show who has looked at what, and who has logged in, newest first."""
     actor, day = request.args.get("user", ""), request.args.get("date", "")
     until, error = _end_of(desk, day)
@@ -128,18 +126,18 @@ def _end_of(desk: Desk, day: str) -> tuple[datetime | None, str]:
     try:
         return midnight(date.fromisoformat(day.strip()) + DAY, desk.zone), ""
     except (ValueError, OverflowError):
-        return None, desk.catalog.gettext(NO_DATE)
+        return None, NO_DATE
 
 
-def _place(text: str) -> LookPlace | None:
+def _place(text: str) -> ListPlace | None:
     """Return where a page begins; None: at the beginning."""
     found = _PLACE.fullmatch(text)
-    return None if found is None else LookPlace(from_ms(int(found[1])), int(found[2]))
+    return None if found is None else ListPlace(from_ms(int(found[1])), found[2])
 
 
 ROUTES: Final = (
     PageRoute(method="GET", path=PATH, view=system, nav=N_("System")),
-    PageRoute(method="GET", path=f"{PATH}/part", view=part, is_part=True),
+    PageRoute(method="GET", path=f"{PATH}/part", view=system, is_part=True),
     PageRoute(method="POST", path=f"{PATH}/pause", view=pause_dialing),
     PageRoute(method="POST", path=f"{PATH}/resume", view=resume_dialing, role=Role.ADMIN),
     PageRoute(method="GET", path=LOOKS, view=who_looked, role=Role.ADMIN),

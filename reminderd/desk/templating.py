@@ -1,12 +1,16 @@
-"""Build what renders the pages' templates: in one language, everything escaped, every undefined name an error."""
+"""Build what renders the pages' templates, in one language, and serve the few static files that they link to."""
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
+from hashlib import sha256
+from importlib import resources
 from typing import Final
 
+from attrs import frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.ext import i18n
 from markupsafe import Markup
+from quart import Response, request
 
 from reminderd.core.outcomes import Group, Outcome, group_of
 from reminderd.core.phone import shown_number
@@ -14,11 +18,22 @@ from reminderd.core.schedule.cadence import cadence_in_words
 from reminderd.desk.addresses import Addresses
 from reminderd.desk.catalog import Catalog
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.static_files import url_of_file
 from reminderd.store.queries import LEAST_DIGITS
 
 EXTENSIONS: Final = (i18n,)
 """What templates are written with."""
+_OF_CATALOG: Final = ("sentence", "time", "hour", "moment", "exactly", "day", "short_day", "number", "percent")
+"""Methods of the catalog that are filters."""
+_TYPES: Final = {
+    "desk.css": "text/css; charset=utf-8",
+    "desk.js": "text/javascript; charset=utf-8",
+    "htmx.min.js": "text/javascript; charset=utf-8",
+    "htmx.LICENSE": "text/plain; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+"""Every file that there is: nothing else is ever looked for on the disk."""
+
+_A_YEAR: Final = "public, max-age=31536000, immutable"
 
 
 def environment_of(catalog: Catalog, addresses: Addresses, *, country: str) -> Environment:
@@ -36,20 +51,12 @@ def environment_of(catalog: Catalog, addresses: Addresses, *, country: str) -> E
     # The i18n extension adds this method.
     found.install_gettext_callables(translations.gettext, translations.ngettext, newstyle=True)  # type: ignore[attr-defined]
     found.filters |= {
-        "sentence": catalog.sentence,
+        **{name: getattr(catalog, name) for name in _OF_CATALOG},
         "mistake": partial(mistake_of, catalog),
-        "time": catalog.time,
-        "hour": catalog.hour,
-        "moment": catalog.moment,
-        "exactly": catalog.exactly,
-        "day": catalog.day,
-        "short_day": catalog.short_day,
-        "number": catalog.number,
-        "percent": catalog.percent,
         "attributes": _attributes,
         "dialed": partial(shown_number, country=country),
-        "record": partial(_record, addresses),
-        "badge_of": badge_of,
+        "record": lambda record_id: f"/r/{addresses.locked(record_id)}",
+        "badge_of": _badge_of,
         "cadence": lambda name: catalog.sentence(cadence_in_words(name)),
     }
     found.globals |= {"language": catalog.language, "static": url_of_file, "shown_digits": LEAST_DIGITS}
@@ -60,7 +67,7 @@ _BADGES: Final = {Group.NEEDS_HUMAN: "human", Group.IN_CALL: "calling", Group.WA
 _OVER: Final = frozenset({Outcome.CANCELLED, Outcome.OPTED_OUT})
 
 
-def badge_of(word: str) -> str:
+def _badge_of(word: str) -> str:
     """Return the kind of badge that shows what a reminder has come to, an `Outcome`."""
     return "over" if word in _OVER else _BADGES[group_of(Outcome(word))]
 
@@ -74,6 +81,27 @@ def _attributes(given: Mapping[str, object]) -> Markup:
     )
 
 
-def _record(addresses: Addresses, record_id: str) -> str:
-    """Return the path of a reminder's page."""
-    return f"/r/{addresses.locked(record_id)}"
+@frozen
+class _File:
+    content: bytes
+    digest: str
+
+
+def url_of_file(name: str) -> str:
+    """Return where browsers find a file; another content has another URL."""
+    return f"/static/{name}?v={_file(name).digest}"
+
+
+async def static_file(name: str) -> Response:
+    """Answer a request for a file."""
+    if name not in _TYPES:
+        return Response("", 404)
+    file = _file(name)
+    kept = _A_YEAR if request.args.get("v") == file.digest else "no-cache"
+    return Response(file.content, content_type=_TYPES[name], headers={"Cache-Control": kept})
+
+
+@cache
+def _file(name: str) -> _File:
+    content = (resources.files("reminderd.desk") / "static" / name).read_bytes()
+    return _File(content, sha256(content).hexdigest()[:12])

@@ -1,7 +1,7 @@
 """Today, and any other day: who still needs a human, who is in a call, what waits, and what is done."""
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -15,20 +15,20 @@ from reminderd.core.monitoring import errors
 from reminderd.core.outcomes import Group, Outcome, group_of
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import NOTE_LIMIT
-from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
+from reminderd.core.schedule.dates import DAY, FIRST_YEAR, LAST_YEAR, midnight
 from reminderd.core.sentences import Part, Sentence
 from reminderd.desk.catalog import N_
-from reminderd.desk.context import Desk
-from reminderd.desk.pages import Freshness, PageRoute, freshness, next_freshness, place_asked, render, sealed_place
-from reminderd.desk.sessions import Visitor
-from reminderd.desk.timeline import timeline_of
-from reminderd.staff.acts import sight_of
+from reminderd.desk.charts import timeline_of
+from reminderd.desk.page import PageRoute, freshness, render, template_of
+from reminderd.desk.state import Desk
+from reminderd.staff.acts import fingerprint_of
 from reminderd.store.day import MOST_COUNTED, Day, DayList, DayPage, Entry, LastCall, read_day, read_list
-from reminderd.store.queries import ListPlace
+from reminderd.store.users import Session
 
-_DAY: Final = timedelta(days=1)
 _BACK: Final = re.compile(r"/(\?date=[\d-]{10})?|/day\?list=[a-z]+(&date=[\d-]{10})?(&after=[\w-]+)?", re.ASCII)
 _TODAY: Final = N_("Today")
+
+_DONE: Final = [word for word in Outcome if group_of(word) is Group.DONE]
 
 _TITLES: Final = {
     DayList.NEEDS_HUMAN: N_("Needs a human"),
@@ -61,6 +61,10 @@ _DUE: Final = N_("due now")
 _AT_ITS_TIME: Final = N_("is called at its time")
 
 
+_SHOWN_BY_ITS_CALLS: Final = {EndCode.NOT_ANSWERED, EndCode.NOT_HEARD, EndCode.VOICEMAIL, HoldCode.REDIAL}
+"""Codes of which no more is known than how often the patient was called, and how the last call ended."""
+
+
 @frozen(kw_only=True)
 class Line:
     """A reminder as a line of a list."""
@@ -68,18 +72,66 @@ class Line:
     entry: Entry
     address: str
     """What the path of its page, and of what is done with it, ends with."""
-    at: datetime
-    """Its own time; of one that waits, when it is called next."""
-    is_of_another_day: bool
-    """Whether its date is shown, too."""
-    why: Part
-    """Why it needs a human, what its call does, why it waits, or what it has come to."""
-    more: Part | None
-    """How its calls ended, or why it was cancelled."""
-    detail: str | None
-    """The words of the program that wrote more about it."""
-    seen: str
-    """What stands for the parts of it that are shown, so that nobody acts on others."""
+    which: DayList
+    day: Day
+    now: datetime
+
+    @property
+    def at(self) -> datetime:
+        """Return its own time; of one that waits, when it is called next, which may be later."""
+        own = self.entry.reminder
+        if self.which is DayList.WAITING and own.hold_code is not None and own.wake_at is not None:
+            return own.wake_at
+        return own.scheduled_at
+
+    @property
+    def is_of_another_day(self) -> bool:
+        """Return whether its date is shown, too."""
+        return not self.day.since <= self.at < self.day.until
+
+    @property
+    def why(self) -> Part:
+        """Return why it needs a human, what its call does, why it waits, or what it has come to."""
+        own = self.entry.reminder
+        match self.which:
+            case DayList.IN_CALL:
+                return Sentence(_of_call(self.entry.call))
+            case DayList.WAITING:
+                if own.hold_code is not None:
+                    return Sentence(own.hold_code.sentence)
+                return Sentence(_DUE if own.scheduled_at <= self.now else _AT_ITS_TIME)
+            case DayList.DONE:
+                return Sentence(self.entry.outcome)
+        if self.entry.outcome is Outcome.WANTS_TO_CANCEL:
+            return Sentence(_WANTS_TO_CANCEL)
+        if self.entry.outcome is Outcome.NUMBER_CHANGED and own.hold_code is not None:
+            return Sentence(own.hold_code.sentence)
+        return Sentence(self.entry.outcome if own.end_code is None else own.end_code.sentence)
+
+    @property
+    def more(self) -> Part | None:
+        """Return how its calls ended, or why it was cancelled; None: there is nothing to say."""
+        entry, own = self.entry, self.entry.reminder
+        if entry.outcome is Outcome.CANCELLED and own.end_code is not None:
+            return Sentence(own.end_code.sentence)
+        if entry.call_outcome is None:
+            return None
+        values: dict[str, Part] = {"count": entry.calls_ended, "outcome": Sentence(entry.call_outcome.words)}
+        return Sentence(_ONCE if entry.calls_ended == 1 else _OFTEN, values)
+
+    @property
+    def detail(self) -> str | None:
+        """Return what the program that wrote it knows beyond the reason; None: nothing."""
+        own = self.entry.reminder
+        code = own.end_code if own.status.final else own.hold_code
+        if code in _SHOWN_BY_ITS_CALLS and self.entry.call_outcome is not None:
+            return None
+        return None if code is None or own.last_error == code.sentence else own.last_error
+
+    @property
+    def seen(self) -> str:
+        """Return what stands for the parts of it that are shown, so that nobody acts on others."""
+        return fingerprint_of(vars(self.entry.reminder))
 
     @property
     def acts(self) -> tuple[str, ...]:
@@ -93,29 +145,51 @@ class Line:
                 return ("call-again", "done")
 
 
+def _of_call(call: LastCall | None) -> str:
+    """Return what a call does that is under way."""
+    if call is None or call.state is CallState.DIALING:
+        return _DIALING
+    if call.state is CallState.UNCONFIRMED:
+        return _UNCONFIRMED
+    if call.status == "ringing":
+        return _RINGING
+    return _PLACED if call.status is None or call.status in UNANSWERED else _ANSWERED
+
+
 def way_back(written: str) -> str | None:
     """Return the page of a day or of a list from which an act was sent; None: it was sent from another page."""
     return written if _BACK.fullmatch(written) else None
 
 
-async def today(desk: Desk, visitor: Visitor) -> Response:
-    """Show today, or the day that was asked for."""
-    return await _shown(desk, visitor, "today.html", await freshness(desk))
+async def today(desk: Desk, visitor: Session) -> Response:
+    """Show today, or the day that was asked for; also again, once something has changed."""
+    fresh = await freshness(desk, visitor)
+    day, now = _day_asked(desk), desk.clock.now()
+    overview = await desk.read(partial(read_day, day=day))
+    report = await desk.status()
+    return await render(
+        desk,
+        visitor,
+        template_of("today"),
+        fresh=fresh,
+        errors=errors(report),
+        pauses=report.pauses,
+        overview=overview,
+        done=[(word, overview.outcomes[word]) for word in _DONE if overview.outcomes[word]],
+        lists={which: _lines(desk, which, day, page) for which, page in overview.lists.items()},
+        timeline=timeline_of(overview.slots, day=day, now=now),
+        **_around(desk, day),
+    )
 
 
-async def part(desk: Desk, visitor: Visitor) -> Response:
-    """Show the day again, once something has changed."""
-    return await _shown(desk, visitor, "today_part.html", await next_freshness(desk, visitor))
-
-
-async def one_list(desk: Desk, visitor: Visitor) -> Response:
+async def one_list(desk: Desk, visitor: Session) -> Response:
     """Show one list of a day, page by page."""
     day = _day_asked(desk)
     try:
         which = DayList(request.args.get("list", ""))
     except ValueError:
         raise NotFound from None
-    after = _place_asked(desk)
+    after = desk.addresses.place_asked()
     page = await desk.read(partial(read_list, which=which, day=day, after=after))
     values = _around(desk, day)
     list_url = values["list_url"]
@@ -123,29 +197,6 @@ async def one_list(desk: Desk, visitor: Visitor) -> Response:
     first = None if after is None else list_url(which)
     found = _lines(desk, which, day, page)
     return await render(desk, visitor, "day_list.html", which=which, found=found, first=first, **values)
-
-
-async def _shown(desk: Desk, visitor: Visitor, template: str, fresh: Freshness) -> Response:
-    day, now = _day_asked(desk), desk.clock.now()
-    overview = await desk.read(partial(read_day, day=day))
-    report = await desk.status()
-    return await render(
-        desk,
-        visitor,
-        template,
-        fresh=fresh,
-        errors=errors(report),
-        pauses=report.pauses,
-        overview=overview,
-        done=[(word, overview.outcomes[word]) for word in Outcome if _is_done(word) and overview.outcomes[word]],
-        lists={which: _lines(desk, which, day, page) for which, page in overview.lists.items()},
-        timeline=timeline_of(overview.slots, day=day, now=now),
-        **_around(desk, day),
-    )
-
-
-def _is_done(word: Outcome) -> bool:
-    return group_of(word) is Group.DONE
 
 
 def _day_asked(desk: Desk) -> Day:
@@ -156,11 +207,7 @@ def _day_asked(desk: Desk) -> Day:
     except ValueError:
         asked = today
     shown = asked if FIRST_YEAR <= asked.year <= LAST_YEAR else today
-    return Day(since=_midnight(shown, desk), until=_midnight(shown + _DAY, desk), is_today=shown == today)
-
-
-def _midnight(day: date, desk: Desk) -> datetime:
-    return datetime.combine(day, time(), desk.zone).astimezone(UTC)
+    return Day(since=midnight(shown, desk.zone), until=midnight(shown + DAY, desk.zone), is_today=shown == today)
 
 
 def _around(desk: Desk, day: Day) -> dict[str, Any]:
@@ -174,16 +221,15 @@ def _around(desk: Desk, day: Day) -> dict[str, Any]:
         asked = {"list": which.value} | ({} if day.is_today else {"date": shown.isoformat()})
         return f"/day?{urlencode(asked | ({'after': after} if after else {}))}"
 
+    query = day_url(shown).removeprefix("/") if "date" in request.args else ""
     return {
         "day": day,
         "date": shown,
-        "before": shown - _DAY,
-        "after": shown + _DAY,
+        "before": shown - DAY,
+        "after": shown + DAY,
         "title": desk.catalog.gettext(_TODAY) if day.is_today else desk.catalog.short_day(shown),
-        "part_url": "/today/part"
-        if "date" not in request.args
-        else f"/today/part?{urlencode({'date': shown.isoformat()})}",
-        "back": "/" if "date" not in request.args else day_url(shown),
+        "part_url": f"/today/part{query}",
+        "back": f"/{query}",
         "day_url": day_url,
         "list_url": list_url,
         "titles": _TITLES,
@@ -195,103 +241,20 @@ def _around(desk: Desk, day: Day) -> dict[str, Any]:
     }
 
 
-def _place_asked(desk: Desk) -> ListPlace | None:
-    """Return where the page before this one ended."""
-    found = place_asked(desk)
-    return None if found is None else ListPlace(*found)
-
-
 def _lines(desk: Desk, which: DayList, day: Day, page: DayPage) -> dict[str, Any]:
     """Return a page of a list as it is shown, and where the next one begins."""
     now, following = desk.clock.now(), page.following
     return {
-        "lines": [_line(desk, entry, which, day, now) for entry in page.entries],
-        "following": None if following is None else sealed_place(desk, following.at, following.id),
+        "lines": [
+            Line(entry=entry, address=desk.addresses.locked(entry.reminder.id), which=which, day=day, now=now)
+            for entry in page.entries
+        ],
+        "following": None if following is None else desk.addresses.sealed_place(following),
     }
-
-
-def _line(desk: Desk, entry: Entry, which: DayList, day: Day, now: datetime) -> Line:
-    at = _next_time(entry) if which is DayList.WAITING else entry.reminder.scheduled_at
-    return Line(
-        entry=entry,
-        address=desk.base.addresses.locked(entry.reminder.id),
-        at=at,
-        is_of_another_day=not day.since <= at < day.until,
-        why=_why(entry, which, now),
-        more=_more(entry),
-        detail=_detail(entry),
-        seen=sight_of(vars(entry.reminder)),
-    )
-
-
-def _next_time(entry: Entry) -> datetime:
-    """Return when a waiting reminder is called next: it may wait for longer than until its time."""
-    own = entry.reminder
-    return own.scheduled_at if own.hold_code is None or own.wake_at is None else own.wake_at
-
-
-def _why(entry: Entry, which: DayList, now: datetime) -> Part:
-    own = entry.reminder
-    match which:
-        case DayList.IN_CALL:
-            return Sentence(_of_call(entry.call))
-        case DayList.WAITING:
-            if own.hold_code is not None:
-                return Sentence(own.hold_code.sentence)
-            return Sentence(_DUE if own.scheduled_at <= now else _AT_ITS_TIME)
-        case DayList.DONE:
-            return Sentence(entry.outcome)
-        case _:
-            return _reason(entry)
-
-
-def _reason(entry: Entry) -> Part:
-    """Return why somebody must act."""
-    own = entry.reminder
-    if entry.outcome is Outcome.WANTS_TO_CANCEL:
-        return Sentence(_WANTS_TO_CANCEL)
-    if entry.outcome is Outcome.NUMBER_CHANGED and own.hold_code is not None:
-        return Sentence(own.hold_code.sentence)
-    return Sentence(entry.outcome if own.end_code is None else own.end_code.sentence)
-
-
-def _more(entry: Entry) -> Part | None:
-    """Return how its calls ended, or why it was cancelled; None: there is nothing to say."""
-    own = entry.reminder
-    if entry.outcome is Outcome.CANCELLED and own.end_code is not None:
-        return Sentence(own.end_code.sentence)
-    if entry.call_outcome is None:
-        return None
-    values: dict[str, Part] = {"count": entry.calls_ended, "outcome": Sentence(entry.call_outcome.words)}
-    return Sentence(_ONCE if entry.calls_ended == 1 else _OFTEN, values)
-
-
-_SHOWN_BY_ITS_CALLS: Final = {EndCode.NOT_ANSWERED, EndCode.NOT_HEARD, EndCode.VOICEMAIL, HoldCode.REDIAL}
-"""Codes of which no more is known than how often the patient was called, and how the last call ended."""
-
-
-def _detail(entry: Entry) -> str | None:
-    """Return what is known beyond the reason; None: nothing is."""
-    own = entry.reminder
-    code = own.end_code if own.status.final else own.hold_code
-    if code in _SHOWN_BY_ITS_CALLS and entry.call_outcome is not None:
-        return None
-    return None if code is None or own.last_error == code.sentence else own.last_error
-
-
-def _of_call(call: LastCall | None) -> str:
-    """Return what a call does that is under way."""
-    if call is None or call.state is CallState.DIALING:
-        return _DIALING
-    if call.state is CallState.UNCONFIRMED:
-        return _UNCONFIRMED
-    if call.status == "ringing":
-        return _RINGING
-    return _PLACED if call.status is None or call.status in UNANSWERED else _ANSWERED
 
 
 ROUTES: Final = (
     PageRoute(method="GET", path="/", view=today, nav=_TODAY),
-    PageRoute(method="GET", path="/today/part", view=part, is_part=True),
+    PageRoute(method="GET", path="/today/part", view=today, is_part=True),
     PageRoute(method="GET", path="/day", view=one_list),
 )

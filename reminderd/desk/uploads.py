@@ -1,18 +1,21 @@
 """Hold the files that staff upload: one for each session, checked and then taken in the background, soon deleted.
 
-What is checked or taken goes on when the browser leaves. One file is worked on at a time, on a worker thread, and in
-small chunks, so that webhooks and calls go on meanwhile.
+What is checked or taken goes on when the browser leaves. One file is worked on at a time, on a worker thread with a
+database connection of its own, and in small chunks, so that webhooks and calls go on meanwhile.
 """
 
+import csv
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
+from hashlib import file_digest
+from itertools import islice
 from pathlib import Path
 from secrets import token_hex
-from typing import Final, TypeVar
+from typing import Final, TypeAlias
 
 import trio
 from attrs import define, field, frozen
@@ -20,19 +23,20 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.config import Config
-from reminderd.core.imports import ImportStatus, in_words
+from reminderd.core.imports import Forecast, ImportStatus, UnreadableError, Waiting, in_words
 from reminderd.core.masking import without_numbers
+from reminderd.core.tables.columns import ColumnsError
+from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
 from reminderd.databases import Target
-from reminderd.desk.dry_runs import Checked, Done, check, digest_of, take
 from reminderd.desk.private_folder import private_folder
 from reminderd.imports.formats import Profile, ending_of
 from reminderd.imports.loop import Tally
-from reminderd.imports.one_file import FileImport, FileRefusal
+from reminderd.imports.one_file import FileImport, FileRefusal, ImportResult, OpenImport, refusal_of
 from reminderd.imports.snapshot import Coverage
+from reminderd.store.connection import Connection
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-
-T = TypeVar("T")
+from reminderd.store.opening import open_sync, open_to_look
 
 MOST_BYTES: Final = 20 * 1024 * 1024
 """The largest file: the appointments of a small clinic for years."""
@@ -43,8 +47,145 @@ MOST_FILES: Final = 10
 KEPT: Final = timedelta(minutes=30)
 """How long a file stays that nobody works on."""
 
+MOST_SHOWN: Final = 20
+"""Rejected rows, and appointments that would be cancelled, that are shown; the file of rejected lines has all."""
+
+_FIRST: Final = 5
+"""Rows that are shown as they are read."""
+
 _LOOK_SECONDS: Final = 15.0
 _PRIVATE: Final = 0o600
+
+Show: TypeAlias = Callable[[float, Tally | None], None]
+"""Takes the share of the file that is done, and the counts so far; None: nothing of it is imported yet."""
+
+
+@frozen(kw_only=True)
+class Done:
+    """What became of the rows of a file, or would."""
+
+    status: ImportStatus
+    unit: str
+    """What a row is called."""
+    counts: Mapping[Intake, int] = field(factory=dict)
+    rejected: int = 0
+    first_rejected: Sequence[tuple[str, str]] = ()
+    """The line and the reason of each."""
+    warnings: Sequence[str] = ()
+    more_warnings: int = 0
+    why_nothing_cancelled: str | None = None
+
+
+@frozen(kw_only=True)
+class Checked:
+    """What an import of a file would do."""
+
+    found: Sequence[str]
+    """How the file is understood."""
+    columns: Sequence[tuple[str, str]]
+    """Each field with the headers it is read from."""
+    ignored: Sequence[str]
+    numbers_from: Sequence[tuple[str, int]]
+    """How many rows have their number from which column, if more than one has numbers."""
+    first_rows: Sequence[tuple[int, Asked | Sequence[str]]]
+    would: Done
+    missing: Sequence[Waiting]
+    """What it lacks, and would cancel."""
+
+    @property
+    def forecast(self) -> Forecast:
+        """Return what the import must not exceed."""
+        missing = frozenset(one.id for one in self.missing)
+        return Forecast(done=self.would.counts, rejected=self.would.rejected, missing=missing)
+
+
+def check(one: FileImport, database: Target, show: Show, is_stopped: Callable[[], bool]) -> Checked | FileRefusal:
+    """Return what an import would do, or why the file is refused as a whole; write nothing into the database.
+
+    Raises:
+        OSError: The file of rejected lines can't be written.
+        StoreUnavailableError: The database can't be read now.
+    """
+    try:
+        with one.opened() as opened, open_to_look(database) as connection:
+            return _checked(opened, connection, show, is_stopped)
+    except (UnreadableError, ColumnsError) as error:
+        return refusal_of(error)
+
+
+def take(
+    one: FileImport, database: Target, shown: Checked, show: Show, is_stopped: Callable[[], bool]
+) -> Done | Checked | FileRefusal:
+    """Import a file that was checked; if it would now do more than was shown, write nothing, and return that instead.
+
+    Raises:
+        OSError: The file of rejected lines can't be written.
+        StoreUnavailableError: The database can't be written now.
+    """
+    with open_sync(database) as connection:
+        try:
+            with one.opened() as opened:
+                now = _checked(opened, connection, lambda share, _tally: show(share / 2, None), is_stopped)
+                if now.would.status is ImportStatus.INTERRUPTED:
+                    return Done(status=ImportStatus.INTERRUPTED, unit=now.would.unit)  # before it has begun
+                if shown.forecast.is_exceeded_by(now.forecast):
+                    return now
+                result = opened.write(
+                    connection,
+                    now.missing,
+                    lambda tally, _is_end: show(0.5 + _share(opened) / 2, tally),
+                    is_stopped,
+                )
+                return _done(opened, result)
+        except (UnreadableError, ColumnsError) as error:
+            refusal = refusal_of(error)
+        one.refused(connection, refusal)
+    return refusal
+
+
+def _checked(opened: OpenImport, connection: Connection, show: Show, is_stopped: Callable[[], bool]) -> Checked:
+    missing = opened.missing(connection)
+    table, columns = opened.table, opened.columns
+    first = [
+        (row.line, [row.mistake] if row.mistake is not None else opened.read(row))
+        for row in islice(table.rows(), _FIRST)
+    ]
+    result = opened.compare(connection, missing, lambda tally, _is_end: show(_share(opened), tally), is_stopped)
+    read_from = [(name, [table.header[place].strip() for place in places]) for name, places in columns.places.items()]
+    return Checked(
+        found=table.found,
+        # A format with our own names says nothing.
+        columns=[(name, ", ".join(headers)) for name, headers in read_from if headers != [name]],
+        ignored=[name.strip() for name in columns.ignored if name.strip()],
+        numbers_from=[(table.header[place].strip(), rows) for place, rows in sorted(result.numbers_from.items())],
+        first_rows=first,
+        would=_done(opened, result),
+        missing=missing,
+    )
+
+
+def _share(opened: OpenImport) -> float:
+    return min(1.0, opened.table.position() / max(1, opened.table.size))
+
+
+def _done(opened: OpenImport, result: ImportResult) -> Done:
+    tally = result.tally
+    return Done(
+        status=result.status,
+        unit=opened.table.unit,
+        counts=dict(tally.done),
+        rejected=tally.rejected.lines,
+        first_rejected=_first_rejected(opened) if tally.rejected.lines else (),
+        warnings=tally.warnings,
+        more_warnings=tally.more_warnings,
+        why_nothing_cancelled=result.why_nothing_cancelled,
+    )
+
+
+def _first_rejected(opened: OpenImport) -> Sequence[tuple[str, str]]:
+    with opened.one.rejected.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, delimiter=opened.table.delimiter)
+        return [(row[0], row[1]) for row in islice(rows, 1, MOST_SHOWN + 1)]
 
 
 class Stage(Enum):
@@ -68,6 +209,11 @@ class Stage(Enum):
     def is_busy(self) -> bool:
         """Return whether it is being worked on, or will be at once."""
         return self in {Stage.ARRIVING, Stage.CHECKING, Stage.TAKING}
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether nothing follows: the file itself is deleted."""
+        return self in {Stage.REFUSED, Stage.DONE, Stage.FAILED}
 
 
 class TooManyFilesError(Exception):
@@ -97,8 +243,6 @@ class Upload:
     """As people know it; it is used for no path."""
     path: Path
     reading: FileReading
-    mark: str = field(factory=partial(token_hex, 8), init=False)
-    """What tells it from every other: the same content may be read in another way."""
     digest: str = ""
     """What tells its content from any other, once it is here."""
     stage: Stage = Stage.ARRIVING
@@ -107,8 +251,6 @@ class Upload:
     counts: Mapping[Intake, int] = field(factory=dict)
     rejected: int = 0
     checked: Checked | None = None
-    looks: int = 0
-    """How often it was checked: what is taken is what the last look has shown."""
     has_changed: bool = False
     """Whether it was to be taken, and would have done more than was shown."""
     refusal: FileRefusal | None = None
@@ -118,11 +260,37 @@ class Upload:
     """Whether staff have stopped it, or nobody waits for it anymore."""
     kept_until: datetime | None = None
     """None: as long as it is busy."""
+    _mark: str = field(factory=partial(token_hex, 8), init=False)
+    _looks: int = field(default=0, init=False)
+    """How often it was checked: what is taken is what the last look has shown."""
 
     @property
     def rejected_path(self) -> Path:
         """Return where its rejected rows are."""
         return self.path.with_name(f"{self.path.stem}.rejected.csv")
+
+    @property
+    def look(self) -> str:
+        """Return what tells one dry run of one file, read in one way, from every other."""
+        return f"{self._mark}-{self._looks}"
+
+    def show(self, share: float, tally: Tally | None) -> None:
+        """Note how far it is, for its page."""
+        self.share = share
+        if tally is not None:
+            self.counts, self.rejected = dict(tally.done), tally.rejected.lines
+
+    def ends(self, found: Done | Checked | FileRefusal) -> None:
+        """Note what has become of it, for its page."""
+        self.has_changed = self.stage is Stage.TAKING and isinstance(found, Checked)
+        if isinstance(found, Checked):
+            is_whole = found.would.status is ImportStatus.DONE
+            self.stage, self.checked = (Stage.CHECKED if is_whole else Stage.FAILED), found
+            self._looks += 1
+        elif isinstance(found, FileRefusal):
+            self.stage, self.refusal = Stage.REFUSED, found
+        else:
+            self.stage, self.done = Stage.DONE, found
 
 
 @define(eq=False)
@@ -167,30 +335,44 @@ class Uploads:
 
     def check(self, upload: Upload, config: Config) -> None:
         """Check in the background what it would do, now that it is here."""
+
+        def work() -> Checked | FileRefusal:
+            upload.digest = _digest_of(upload.path)
+            one = self._import(upload, config)
+            return check(one, self.database, upload.show, partial(self._is_over, upload))
+
         upload.stage = Stage.CHECKING
-        self._nursery.start_soon(self._check, upload, config)
+        self._nursery.start_soon(self._work, upload, work)
 
     def take(self, upload: Upload, config: Config) -> None:
         """Import it in the background, if it is checked."""
-        if upload.stage is Stage.CHECKED and upload.checked is not None:
-            upload.stage, upload.share, upload.kept_until = Stage.TAKING, 0.0, None
-            upload.counts, upload.rejected = {}, 0
-            self._nursery.start_soon(self._take, upload, upload.checked, config)
+        shown = upload.checked
+        if upload.stage is not Stage.CHECKED or shown is None:
+            return
+
+        def work() -> Done | Checked | FileRefusal:
+            if _digest_of(upload.path) != upload.digest:
+                raise OSError(0, "the file is not the one anymore that was checked")
+            one = self._import(upload, config)
+            return take(one, self.database, shown, upload.show, partial(self._is_over, upload))
+
+        upload.stage, upload.share, upload.kept_until = Stage.TAKING, 0.0, None
+        upload.counts, upload.rejected = {}, 0
+        self._nursery.start_soon(self._work, upload, work)
 
     def discard(self, session: str) -> None:
         """Delete the file of a session; one that is being taken is only stopped."""
         upload = self.of(session)
-        if upload is None:
-            return
-        upload.is_stopped = True
-        if upload.stage is not Stage.TAKING:
-            self.forget(upload)
+        if upload is not None:
+            upload.is_stopped = True
+            self.leave(session)
 
     def leave(self, session: str) -> None:
         """Delete the file of a session that ends; what is being taken goes on."""
         upload = self.of(session)
         if upload is not None and upload.stage is not Stage.TAKING:
-            self.discard(session)
+            upload.is_stopped = True
+            self.forget(upload)
 
     def forget_old(self) -> None:
         """Delete what nobody has come back for."""
@@ -207,52 +389,24 @@ class Uploads:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
-    async def _check(self, upload: Upload, config: Config) -> None:
-        def work() -> Checked | FileRefusal:
-            upload.digest = digest_of(upload.path)
-            return check(
-                self._import(upload, config), self.database, partial(_show, upload), partial(self._is_over, upload)
-            )
-
-        found = await self._worked(upload, work)
-        if found is not None:
-            _put(upload, found)
-        self._rests(upload)
-
-    async def _take(self, upload: Upload, shown: Checked, config: Config) -> None:
-        def work() -> Done | Checked | FileRefusal:
-            if digest_of(upload.path) != upload.digest:
-                raise OSError(0, "the file is not the one anymore that was checked")
-            one = self._import(upload, config)
-            return take(one, self.database, shown, partial(_show, upload), partial(self._is_over, upload))
-
-        found = await self._worked(upload, work)
-        if found is not None:
-            upload.has_changed = isinstance(found, Checked)
-            _put(upload, found)
-            _log(upload)
-        self._rests(upload)
-
-    async def _worked(self, upload: Upload, work: Callable[[], T]) -> T | None:
-        """Do it on a worker thread, one after the other; None: it has failed."""
+    async def _work(self, upload: Upload, work: Callable[[], Done | Checked | FileRefusal]) -> None:
+        """Work on a file on a worker thread, one after the other; then keep it to be shown for a while."""
+        is_import = upload.stage is Stage.TAKING
         try:
-            return await trio.to_thread.run_sync(work, limiter=self._turn)
+            upload.ends(await trio.to_thread.run_sync(work, limiter=self._turn))
+            if is_import:
+                _log(upload)
         except (StoreUnavailableError, StoreUnusableError) as error:
-            upload.error = str(error)
+            upload.stage, upload.error = Stage.FAILED, str(error)
         except OSError as error:
-            upload.error = error.strerror or type(error).__name__
+            upload.stage, upload.error = Stage.FAILED, error.strerror or type(error).__name__
         except Exception:  # noqa: BLE001 - a bug in an import must not stop the calls
             logger.exception("an uploaded file: unexpected error")
-            upload.error = "unexpected error; the log has more"
-        upload.stage = Stage.FAILED
-        return None
-
-    def _rests(self, upload: Upload) -> None:
-        """Keep it to be shown for a while, now that nobody works on it; or delete it if its session has left it."""
+            upload.stage, upload.error = Stage.FAILED, "unexpected error; the log has more"
         upload.kept_until = self.clock.now() + KEPT
-        if self._by_session.get(upload.session) is not upload:
+        if self._by_session.get(upload.session) is not upload:  # its session has left it
             self.forget(upload)
-        elif upload.stage in {Stage.DONE, Stage.REFUSED, Stage.FAILED}:
+        elif upload.stage.is_over:
             upload.path.unlink(missing_ok=True)  # its rejected rows stay for a while
 
     def _is_over(self, upload: Upload) -> bool:
@@ -271,22 +425,9 @@ class Uploads:
         )
 
 
-def _show(upload: Upload, share: float, tally: Tally | None) -> None:
-    upload.share = share
-    if tally is not None:
-        upload.counts, upload.rejected = dict(tally.done), tally.rejected.lines
-
-
-def _put(upload: Upload, found: Done | Checked | FileRefusal) -> None:
-    """Note what has become of a file, for its page."""
-    if isinstance(found, Checked):
-        is_whole = found.would.status is ImportStatus.DONE
-        upload.stage, upload.checked = (Stage.CHECKED if is_whole else Stage.FAILED), found
-        upload.looks += 1
-    elif isinstance(found, FileRefusal):
-        upload.stage, upload.refusal = Stage.REFUSED, found
-    else:
-        upload.stage, upload.done = Stage.DONE, found
+def _digest_of(file: Path) -> str:
+    with file.open("rb") as opened:
+        return file_digest(opened, "sha256").hexdigest()
 
 
 def _log(upload: Upload) -> None:

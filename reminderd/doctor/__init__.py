@@ -16,21 +16,22 @@ from reminderd.core.diagnosis import Finding, good, warning
 from reminderd.doctor.connections import (
     Asking,
     asking,
+    check_pages,
     check_port,
     check_provider,
     check_public_address,
     check_webhooks,
 )
 from reminderd.doctor.machine import (
+    check_accounts,
     check_clock,
     check_daemons,
     check_database,
     check_drop_folder,
     check_files,
     check_results_folder,
+    check_server,
 )
-from reminderd.doctor.pages import check_accounts, check_pages
-from reminderd.doctor.postgres import check_server
 
 QUESTION_SECONDS: Final = 5.0
 """For one question over the network."""
@@ -41,20 +42,22 @@ READING_SECONDS: Final = 20.0
 
 async def diagnose(config: Config, clock: Clock) -> list[Finding]:
     """Return all findings; this takes less than a minute, even if no server answers."""
+    # For what waits for files or the database: a server that does not answer must not delay other checks.
+    on_a_thread = trio.to_thread.run_sync
     async with asking(QUESTION_SECONDS) as open_to_ask:
         checks: list[Callable[[], Awaitable[list[Finding]]]] = [
-            partial(_on_a_thread, partial(check_configuration, config)),
-            partial(_on_a_thread, partial(check_files, config)),
-            partial(_on_a_thread, partial(check_drop_folder, config, clock.now())),
-            partial(_on_a_thread, partial(check_results_folder, config)),
+            partial(on_a_thread, partial(check_configuration, config)),
+            partial(on_a_thread, partial(check_files, config)),
+            partial(on_a_thread, partial(check_drop_folder, config, clock.now())),
+            partial(on_a_thread, partial(check_results_folder, config)),
             partial(check_clock, config, open_to_ask, clock),
             partial(check_database, config, clock, seconds=READING_SECONDS),
             partial(check_server, config, clock, seconds=READING_SECONDS),
-            partial(_on_a_thread, partial(check_daemons, config, clock.now())),
+            partial(on_a_thread, partial(check_daemons, config, clock.now())),
             partial(check_provider, config, seconds=QUESTION_SECONDS),
             partial(_check_connections, config, open_to_ask, clock),
             partial(check_pages, config, open_to_ask),
-            partial(_on_a_thread, partial(check_accounts, config)),
+            partial(on_a_thread, partial(check_accounts, config)),
         ]
         found: list[list[Finding]] = [[] for _ in checks]
 
@@ -74,11 +77,6 @@ def check_configuration(config: Config) -> list[Finding]:
         text, separator, fix = concern.rpartition("; ")
         found.append(warning("configuration", *((text, fix) if separator else (concern, "see messages.md"))))
     return found
-
-
-async def _on_a_thread(check: Callable[[], list[Finding]]) -> list[Finding]:
-    """Run a check that waits for files or the database: a server that does not answer must not delay other checks."""
-    return await trio.to_thread.run_sync(check)
 
 
 async def _check_connections(config: Config, open_to_ask: Asking, clock: Clock) -> list[Finding]:

@@ -32,7 +32,7 @@ from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.opening import open_to_look
 from reminderd.store.settings import database_id
-from reminderd.store.sqlite.integrity import id_of
+from reminderd.store.sqlite.examining import id_of
 from reminderd.validators import is_this_machine, shown_host
 
 _AT_A_TIME = 16
@@ -48,19 +48,18 @@ class Asking:
     """For one question and its answer."""
     _http: HttpClient
 
-    async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> HttpResult:
+    async def get(self, url: str) -> HttpResult:
         """Ask, following no redirect."""
-        return await self._ask("GET", url, headers or {})
+        return await self._ask("GET", url, {})
 
     async def post(self, url: str, content: bytes, *, headers: Mapping[str, str]) -> HttpResult:
         """Send something."""
         return await self._ask("POST", url, headers, content)
 
     async def _ask(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> HttpResult:
+        headers = {"User-Agent": "reminderd doctor", **headers}
         try:
-            return await self._http.ask(
-                method, url, headers={"User-Agent": "reminderd doctor", **headers}, content=content
-            )
+            return await self._http.ask(method, url, headers=headers, content=content)
         except (httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: a name that DNS can't spell
             return HttpFailure(reason=f"can't be asked: {error}", sent=False)
 
@@ -104,15 +103,15 @@ _OURS: Final = "name this clinic's configuration by --config FILE; if this is it
 
 
 @frozen
-class PublicAddress:
-    """What the check of the public address has found."""
+class Found:
+    """What the check of an address has found."""
 
     findings: list[Finding]
     url: str | None
-    """The public base URL, if the daemon is expected to answer there and the connection can be trusted; else None."""
+    """The base URL if the daemon answers there, or is expected to over a trusted connection; None: it does not."""
 
 
-async def check_public_address(base: str, asking: Asking, now: datetime, *, runs: bool | None) -> PublicAddress:
+async def check_public_address(base: str, asking: Asking, now: datetime, *, runs: bool | None) -> Found:
     """Check the name, the certificate, and what answers there.
 
     Args:
@@ -130,7 +129,7 @@ async def check_public_address(base: str, asking: Asking, now: datetime, *, runs
     if isinstance(addresses, str):
         fix = "correct [web].public_base_url, or the name's A and AAAA records at your registrar"
         nowhere = wrong("address", f"{parts.hostname} has no address: {addresses}", fix)
-        return PublicAddress([nowhere, unknown("certificate", "not checked: there is no address")], None)
+        return Found([nowhere, unknown("certificate", "not checked: there is no address")], None)
     found = [diagnosis.address(parts.hostname or "", addresses)]
     if parts.scheme == "http":
         fix = "set an https:// address: patients' data must be encrypted on its way"
@@ -139,11 +138,11 @@ async def check_public_address(base: str, asking: Asking, now: datetime, *, runs
         found.append(await _certificate(parts, asking, now))
         if found[-1].mark is Mark.WRONG:
             found.append(unknown("from outside", "not checked: such a certificate is not trusted"))
-            return PublicAddress(found, None)
+            return Found(found, None)
     alive = await asking.get(f"{base}/health")
     found.append(_reached(f"{base}/health", alive, runs=runs))
     if not isinstance(alive, HttpAnswer):
-        return PublicAddress(found, None)
+        return Found(found, None)
     found.append(diagnosis.in_front(alive.headers.get("server", ""), alive.headers.get("via", "")))
     if parts.scheme == "https" and parts.port in {None, 443}:
         host = parts.netloc.removesuffix(":443")
@@ -151,11 +150,11 @@ async def check_public_address(base: str, asking: Asking, now: datetime, *, runs
     elif parts.scheme == "https":
         found.append(unknown("plain http", "not checked: [web].public_base_url names a port of its own"))
     found.append(diagnosis.kept_inside(await _let_out(base, asking)))
-    return PublicAddress(found, base if runs or is_alive(alive) else None)
+    return Found(found, base if runs or is_alive(alive) else None)
 
 
-def _unasked(why: str) -> PublicAddress:
-    return PublicAddress([unknown("address", f"not checked from outside: {why}")], None)
+def _unasked(why: str) -> Found:
+    return Found([unknown("address", f"not checked from outside: {why}")], None)
 
 
 async def _addresses(parts: SplitResult, seconds: float) -> list[str] | str:
@@ -238,36 +237,27 @@ async def _let_out(base: str, asking: Asking) -> list[str]:
     return found
 
 
-@frozen
-class LocalDaemon:
-    """What the check of the port has found."""
-
-    findings: list[Finding]
-    url: str | None
-    """Where the daemon answers on this machine; None: it doesn't."""
-
-
-async def check_port(config: Config, asking: Asking) -> LocalDaemon:
+async def check_port(config: Config, asking: Asking) -> Found:
     """Check who uses the port, and whether the daemon is well if it is ours."""
     host, port, url = config.web.host, config.web.port, config.web.local_url
     if url is None:
-        return LocalDaemon([unknown("port", "[web].port is 0, any free one: nobody knows where to ask")], None)
+        return Found([unknown("port", "[web].port is 0, any free one: nobody knows where to ask")], None)
     place = f"{shown_host(host)} port {port}"
     alive = await asking.get(f"{url}/health")
     if is_alive(alive):
         if await _has_another_database(config, url, asking):
             text = f"another reminderd answers at {place}: it does not use {config.database.target.spoken}"
-            return LocalDaemon([wrong("port", text, _OURS)], None)
+            return Found([wrong("port", text, _OURS)], None)
         found = [good("port", f"the daemon answers at {place}"), *_reachability(host), await _readiness(url, asking)]
-        return LocalDaemon(found, url)
+        return Found(found, url)
     if isinstance(alive, HttpFailure) and not alive.sent:
         refusal = bind_error(host, port, section="web")
         if refusal is None:
-            return LocalDaemon([good("port", f"{place} is free"), *_reachability(host), _not_running(config)], None)
+            return Found([good("port", f"{place} is free"), *_reachability(host), _not_running(config)], None)
         why, fix = refusal
-        return LocalDaemon([wrong("port", f"can't listen on {place}: {why}", fix)], None)
+        return Found([wrong("port", f"can't listen on {place}: {why}", fix)], None)
     text = f"{place} is used by a program that does not answer as the daemon does"
-    return LocalDaemon([wrong("port", text, _FIXES[errno.EADDRINUSE].format(section="web"))], None)
+    return Found([wrong("port", text, _FIXES[errno.EADDRINUSE].format(section="web"))], None)
 
 
 async def _has_another_database(config: Config, url: str, asking: Asking) -> bool:
@@ -316,10 +306,35 @@ def _reachability(host: str) -> list[Finding]:
     """Warn if more than this machine's own programs reach the port, past the web server in front."""
     if is_this_machine(host):
         return []
+    text = f"[web].host is {shown_host(host)}: other machines may reach the port past the web server"
     fix = "set it to 127.0.0.1, or let a firewall keep all but the web server in front away from the port"
-    return [
-        warning("port", f"[web].host is {shown_host(host)}: other machines may reach the port past the web server", fix)
-    ]
+    return [warning("port", text, fix)]
+
+
+_OUR_COOKIES: Final = "__Host-reminderd"
+"""How the names of the pages' cookies begin."""
+
+
+async def check_pages(config: Config, asking: Asking) -> list[Finding]:
+    """Check who uses their port; nothing is reported without pages."""
+    url, about = config.desk.local_url, "pages"
+    if url is None:
+        return []
+    place = f"{shown_host(config.desk.host)} port {config.desk.port}"
+    answer = await asking.get(f"{url}/login")
+    if isinstance(answer, HttpAnswer):
+        is_ours = answer.headers.get("set-cookie", "").startswith(_OUR_COOKIES) or answer.status == 503
+        if is_ours:
+            return [good(about, f"they answer at {place}")]
+        text = f"{place} is used by a program that does not answer as they do"
+        return [wrong(about, text, "end that program, or choose another [desk].port")]
+    if answer.sent:
+        return [wrong(about, f"no answer at {place}: {answer.reason}", "see the daemon's log")]
+    refused = bind_error(config.desk.host, config.desk.port, section="desk")
+    if refused is not None:
+        why, fix = refused
+        return [wrong(about, f"can't listen on {place}: {why}", fix)]
+    return [unknown(about, f"not checked: nobody listens on {place}", "start the daemon anew; a reload opens no port")]
 
 
 def bind_error(host: str, port: int, *, section: str) -> tuple[str, str] | None:
@@ -388,10 +403,7 @@ async def check_webhooks(
 
 
 async def _sent(asking: Asking, where: str, probe: Probe, proof: Mapping[str, str]) -> Trial:
-    return _answer_of(await asking.post(f"{where}{probe.path}", probe.body, headers=proof))
-
-
-def _answer_of(outcome: HttpResult) -> Trial:
+    outcome = await asking.post(f"{where}{probe.path}", probe.body, headers=proof)
     if isinstance(outcome, HttpFailure):
         return Trial(None, outcome.reason)
     error = document(outcome).get("error")

@@ -1,4 +1,4 @@
-"""Check the machine and its files: clock, time zone data, who may read what, backups, disk, database, drop folder."""
+"""Check the machine, its files and its database: clock, time zone data, who may read what, disk, rows, accounts."""
 
 import ctypes
 import os
@@ -18,22 +18,11 @@ import tzdata
 
 from reminderd.clock import Clock
 from reminderd.config import Config, expected_of, files_with_secrets, numbering_of
-from reminderd.core import diagnosis
-from reminderd.core.diagnosis import (
-    Finding,
-    disk,
-    good,
-    open_to_others,
-    replaceable,
-    schema,
-    uncallable,
-    unknown,
-    unreached,
-    wal,
-    warning,
-    wrong,
-)
-from reminderd.core.expected_files import missing_words
+from reminderd.core import diagnosis, server_diagnosis
+from reminderd.core.diagnosis import Finding, good, unknown, warning, wrong
+from reminderd.core.logins import Role
+from reminderd.core.monitoring import missing_words
+from reminderd.databases import PostgresServer
 from reminderd.doctor.connections import Asking
 from reminderd.providers.http import HttpAnswer
 from reminderd.store.connection import Connection, snapshot
@@ -43,7 +32,8 @@ from reminderd.store.examination import Examination
 from reminderd.store.import_records import missing_file
 from reminderd.store.opening import open_to_look
 from reminderd.store.sqlite.driver import sqlite_warning
-from reminderd.store.sqlite.integrity import examine
+from reminderd.store.sqlite.examining import examine
+from reminderd.store.users import list_users
 from reminderd.validators import is_this_machine
 
 T = TypeVar("T")
@@ -69,7 +59,7 @@ class Timex(ctypes.Structure):
 async def check_clock(config: Config, asking: Asking, clock: Clock) -> list[Finding]:
     """Check the clock, by the kernel and the provider's answers, and the data behind the clinic's time zone."""
     ahead = None
-    url = provider_url(config)
+    url = config.provider.settings.server
     if url and not is_this_machine(urlsplit(url).hostname or ""):  # else it has the same clock, and proves nothing
         ahead = await ahead_of(url, asking, clock)
     version, source = zone_data(config.calling.zone.key)
@@ -97,11 +87,6 @@ def kept_by_kernel(ask: Callable[[Timex], int] = adjtimex) -> bool | None:
     except (AttributeError, OSError):  # another C library, or none
         return None
     return None if state < 0 else bool(seen.maxerror < _UNKEPT_MICROSECONDS)
-
-
-def provider_url(config: Config) -> str:
-    """Return where the provider is; empty for the sandbox."""
-    return config.provider.settings.server
 
 
 async def ahead_of(url: str, asking: Asking, clock: Clock) -> timedelta | None:
@@ -162,9 +147,9 @@ def _modes(file: Path, *, is_secret: bool) -> list[Finding]:
         shown = "a file with a secret" if is_secret else str(file)
         return [unknown("files", f"{shown} can't be read: {error.strerror}", "run this as the daemon's user")]
     found = []
-    if open_to_others(mode, folders):
+    if diagnosis.open_to_others(mode, folders):
         found.append(wrong("files", f"{file} is open to every user of the machine", f"chmod o= {quote(str(file))}"))
-    if replaceable(folders):
+    if diagnosis.replaceable(folders):
         text = f"every user of the machine can replace {file}"
         found.append(wrong("files", text, f"chmod o-w {quote(str(real.parent))}"))
     return found
@@ -175,11 +160,16 @@ def _backups(config: Config) -> list[Finding]:
     folder = config.backup.path
     if folder is None:
         return []
-    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.access(place, os.F_OK))
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+    if _is_open_to_us(folder, os.W_OK | os.X_OK):
         return []
     fix = "let the daemon's user write there, and its service as well; see operations.md, Back up"
     return [wrong("backups", "no backup can be written to [backup].folder", fix)]
+
+
+def _is_open_to_us(folder: Path, mode: int) -> bool:
+    """Return whether this user may use a folder in this way, or if it does not exist yet, the nearest one above it."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.access(place, os.F_OK))
+    return there.is_dir() and os.access(there, mode)
 
 
 def _disks(config: Config) -> list[Finding]:
@@ -192,7 +182,7 @@ def _disks(config: Config) -> list[Finding]:
     for folder, name in folders:
         try:
             device = folder.stat().st_dev
-            found.setdefault(device, disk(shutil.disk_usage(folder).free, str(folder)))
+            found.setdefault(device, diagnosis.disk(shutil.disk_usage(folder).free, str(folder)))
         except OSError as error:
             text = f"{name} can't be read: {error.strerror}"
             return [wrong("disk", text, "create the folder, and let the daemon's user write to it")]
@@ -218,11 +208,36 @@ async def check_database(config: Config, clock: Clock, *, seconds: float) -> lis
     except StoreUnavailableError as error:
         fix = "run this as the daemon's user, who may write to the folder; or find the program that locks the file"
         return [wrong("database", f"{file}: {error}", fix)]
-    found = [*soundness(seen, str(file), seconds), schema(seen.version, seen.newest), wal(seen.wal_bytes)]
+    found = [
+        *soundness(seen, str(file), seconds),
+        diagnosis.schema(seen.version, seen.newest),
+        diagnosis.wal(seen.wal_bytes),
+    ]
     bug = sqlite_warning()
     if bug is not None:
         found.append(warning("SQLite", bug, "see database.md, Which SQLite"))
     return [*found, *look_at_rows(seen, str(file), config, clock)]
+
+
+async def check_server(config: Config, clock: Clock, *, seconds: float) -> list[Finding]:
+    """Check that a server answers, and is safe and up to date; the rows are read for so many seconds at most."""
+    target = config.database.target
+    if not isinstance(target, PostgresServer):
+        return []
+    from reminderd.store.postgres.examining import examine  # noqa: PLC0415 - psycopg is installed where it is configured
+
+    look_at = partial(examine, target, seconds=seconds, numbering=numbering_of(config), clock=clock)
+    try:
+        seen = await trio.to_thread.run_sync(look_at)
+    except StoreUnusableError as error:
+        return [wrong("database", f"{error}", "correct [database].url, or the server: see postgresql.md")]
+    except StoreUnavailableError as error:
+        fix = "check that the server runs and has a free connection, and that this machine can reach it"
+        return [wrong("database", f"{error}", fix)]
+    found = [*soundness(seen, target.spoken, seconds), server_diagnosis.schema(seen.version, seen.newest)]
+    if seen.server is not None:
+        found += server_diagnosis.server(seen.server, failover_is_lossless=config.database.failover_is_lossless)
+    return [*found, *look_at_rows(seen, target.spoken, config, clock)]
 
 
 def look_at_rows(seen: Examination, name: str, config: Config, clock: Clock) -> list[Finding]:
@@ -234,10 +249,10 @@ def look_at_rows(seen: Examination, name: str, config: Config, clock: Clock) -> 
         )
         found.append(wrong("database", text, "use the configuration that names it: in its folder, or by --config FILE"))
     if seen.unreached_since is not None:
-        found.append(unreached(seen.unreached_since, config.calling.zone))
+        found.append(diagnosis.unreached(seen.unreached_since, config.calling.zone))
     if config.results.url and seen.unsent is not None:
         found += diagnosis.results(seen.unsent, clock.now())
-    return found + uncallable(seen.uncallable)
+    return found + diagnosis.uncallable(seen.uncallable)
 
 
 def soundness(seen: Examination, name: str, seconds: float) -> list[Finding]:
@@ -260,6 +275,14 @@ def check_daemons(config: Config, now: datetime) -> list[Finding]:
     return [] if seen is None else diagnosis.daemons(seen)
 
 
+def check_accounts(config: Config) -> list[Finding]:
+    """Check who may log in; nothing is reported without pages, or if the database can't be read, which others check."""
+    found = _in_database(config, list_users) if config.desk.port else None
+    if found is None:
+        return []
+    return diagnosis.accounts([(str(one["name"]), one["role"] == Role.ADMIN, bool(one["totp"])) for one in found])
+
+
 _IMPORTS: Final = "imports"
 
 
@@ -268,11 +291,11 @@ def check_drop_folder(config: Config, now: datetime) -> list[Finding]:
     folder = config.import_.path
     if folder is None:
         return []
-    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.access(place, os.F_OK))
-    if not (there.is_dir() and os.access(there, os.R_OK | os.W_OK | os.X_OK)):
+    if not _is_open_to_us(folder, os.R_OK | os.W_OK | os.X_OK):
         fix = "let the daemon's user write there, and its service as well; see operations.md, Import from a folder"
         return [wrong(_IMPORTS, "no file can be taken out of [import].folder", fix)]
-    missing = _missing(config, now)
+    expected = expected_of(config)
+    missing = None if expected is None else _in_database(config, partial(missing_file, expected=expected, now=now))
     if missing is not None:
         fix = "see whether the other program has written it, and reminderd report for files that were refused"
         return [wrong(_IMPORTS, missing_words(missing, config.calling.zone), fix)]
@@ -288,12 +311,6 @@ def check_results_folder(config: Config) -> list[Finding]:
         return [good("results", "files can be written to [results].folder")]
     fix = "make the folder, and let the daemon's user write there, and its service as well; see operations.md, Back up"
     return [wrong("results", "no file can be written to [results].folder", fix)]
-
-
-def _missing(config: Config, now: datetime) -> datetime | None:
-    """Return by when a file should have come; None: it has, or the database, which others check, can't be read."""
-    expected = expected_of(config)
-    return None if expected is None else _in_database(config, partial(missing_file, expected=expected, now=now))
 
 
 def _in_database(config: Config, read: Callable[[Connection], T]) -> T | None:

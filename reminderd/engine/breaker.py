@@ -5,8 +5,8 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
-from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.model import Call
+from reminderd.core.reasons import UNREACHED
 from reminderd.core.rules import Backoff
 
 BETWEEN_PROBES: Final = Backoff(timedelta(minutes=5), timedelta(hours=1))

@@ -12,15 +12,16 @@ from attrs import define, field
 from loguru import logger
 
 from reminderd.core.lifecycle.transition import Action, Transition
-from reminderd.core.pacing import Pace
+from reminderd.core.rules import Pace
 from reminderd.engine.breaker import PauseChange
-from reminderd.engine.context import Context, Memory, log_clock, log_expired, log_pause, log_quiet, log_transition
+from reminderd.engine.context import Context, Memory, log_transition
 from reminderd.engine.dialer import check, dial
 from reminderd.store.appointments import plan_anew, plan_due
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.settings import note_gap
 from reminderd.store.stats import Wakes, next_wakes
+from reminderd.store.threads import until_any
 
 _SHORTEST_WAIT: Final = 0.25
 """Seconds between two checks for commits of other connections."""
@@ -40,6 +41,9 @@ CLOCK_STEP: Final = timedelta(seconds=2)
 CLOCKS_DIFFER: Final = timedelta(seconds=1)
 """A larger difference between the database's clock and ours is logged, so that somebody sets one of them."""
 
+FEW: Final = 3
+"""Up to this many expired reminders need no line with their number: each has one of its own."""
+
 STALLED: Final = 15.0
 """Seconds without a turn of the loop, or that the wall clock gained: this process or this machine stood still, for so
 long that a provider may have given up waiting for our answer."""
@@ -55,8 +59,6 @@ class Poller:
     mint: Callable[[], str]
     dial: Callable[..., Awaitable[None]] = dial
     """Sends a request; see `dialer.dial`."""
-    check: Callable[..., Awaitable[None]] = check
-    """Makes a look-up; see `dialer.check`."""
     claims_ended: trio.Event = field(factory=trio.Event, init=False)
     """Set when this loop claims nothing more, so that another may use its memory; its actions may go on."""
     memory: Memory = field(init=False)
@@ -79,10 +81,9 @@ class Poller:
                 try:
                     await self._check_clock()
                     await self._note_unanswered_requests()
-                    version = await self.context.database.data_version()
+                    version = await self.context.database.commits.version()
                     wakes = await self._next_wakes()
-                    log_pause(before=self.memory.is_paused, now=wakes.paused)
-                    self.memory.is_paused = wakes.paused
+                    self._note_pause(wakes)
                     self._keep_quiet(wakes)
                     self._check_address(wakes)
                     planned_some = await self._plan_due(wakes)
@@ -127,7 +128,11 @@ class Poller:
         ahead = self.context.database.clock_offset
         is_wrong = abs(ahead) > CLOCKS_DIFFER
         if is_wrong and not self.memory.is_clock_wrong:
-            log_clock(ahead)
+            side = "behind" if ahead > timedelta(0) else "ahead of"
+            logger.warning(
+                f"this machine's clock is {abs(ahead).total_seconds():.1f} s {side} the database's, whose time counts;"
+                " set it: timedatectl set-ntp true, or install chrony"
+            )
         self.memory.is_clock_wrong = is_wrong
 
     def _clock_offset(self) -> timedelta:
@@ -141,7 +146,16 @@ class Poller:
             await self.context.database.write(note_gap)
             pause.asked_without_answer = False
 
+    def _note_pause(self, wakes: Wakes) -> None:
+        """Log that all dialing is paused, by staff or a restore, or resumed."""
+        if wakes.paused and not self.memory.is_paused:
+            logger.warning("all dialing is paused, reminderd status shows by whom and why; reminderd resume ends it")
+        elif self.memory.is_paused and not wakes.paused:
+            logger.info("dialing is resumed")
+        self.memory.is_paused = wakes.paused
+
     def _keep_quiet(self, wakes: Wakes) -> None:
+        """After a restore, call nobody for a while, even if staff resume dialing; log when that begins and ends."""
         context = self.context
         if wakes.restored_at is not None:
             now, monotonic = context.now(), context.clock.monotonic()
@@ -149,8 +163,11 @@ class Poller:
                 wakes.restored_at, context.rules, now, monotonic
             )
             is_quiet = monotonic < self.memory.quiet_until
-            if is_quiet is not self.memory.is_quiet:
-                log_quiet(now + timedelta(seconds=self.memory.quiet_until - monotonic) if is_quiet else None)
+            if is_quiet and not self.memory.is_quiet:
+                until = now + timedelta(seconds=self.memory.quiet_until - monotonic)
+                logger.warning(f"the database was restored: nobody is called before {until:%Y-%m-%d %H:%M} UTC")
+            elif self.memory.is_quiet and not is_quiet:
+                logger.info("the quiet time after the restore is over: reminders are called again")
             self.memory.is_quiet = is_quiet
 
     def _check_address(self, wakes: Wakes) -> None:
@@ -215,7 +232,9 @@ class Poller:
             )
         self._empty_claims = 0 if transitions else self._empty_claims + 1
         self._hand_over(nursery, transitions, claimed_at)
-        log_expired(transitions)
+        expired = sum(line.expired for transition in transitions for line in transition.lines)
+        if expired > FEW:
+            logger.error(f"expired {expired} reminders that could not be called in time: see list --status expired")
         return True
 
     def _hand_over(self, nursery: trio.Nursery, transitions: list[Transition], claimed_at: float) -> None:
@@ -232,7 +251,7 @@ class Poller:
                 self.memory.breaker.sends(action.call.id)
                 nursery.start_soon(self._act, action, partial(self.dial, action, claimed_at, context=self.context))
             else:
-                nursery.start_soon(self._act, action, partial(self.check, action, context=self.context))
+                nursery.start_soon(self._act, action, partial(check, action, context=self.context))
 
     def _request_in(self, wakes: Wakes, monotonic: float) -> timedelta:
         """Return how long until a request that can't be sent now may be checked again; never zero."""
@@ -272,11 +291,11 @@ class Poller:
                 sleep = min(sleep, max((wakes.reminder - now).total_seconds(), held_for))
         self.memory.freed = trio.Event()
         with trio.move_on_after(max(sleep, 0)):
-            await first_of(self.memory.freed.wait, self.context.stopping.wait, partial(self._another_commit, version))
+            await until_any(self.memory.freed.wait, self.context.stopping.wait, partial(self._another_commit, version))
 
     async def _another_commit(self, version: int) -> None:
         with suppress(StoreUnavailableError):  # the loop's next turn sees it, too
-            while not await self.context.database.another_commit(version):
+            while not await self.context.database.commits.another(version):
                 self._beats()
 
     async def _sit_out(self, error: StoreUnavailableError) -> None:
@@ -295,15 +314,3 @@ class Poller:
 
 def _due(wake_at: datetime | None, now: datetime) -> bool:
     return wake_at is not None and wake_at <= now
-
-
-async def first_of(*waits: Callable[[], Awaitable[None]]) -> None:
-    """Return as soon as one of the waits is over; cancel the others."""
-
-    async def until_over(wait: Callable[[], Awaitable[None]]) -> None:
-        await wait()
-        nursery.cancel_scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        for wait in waits:
-            nursery.start_soon(until_over, wait)

@@ -4,24 +4,16 @@ An Appointment names its patient; the Patient has the numbers, and is in the sam
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
+from reminderd.core.imports import UnreadableError
 from reminderd.core.tables.words import PHONES
-from reminderd.imports.fhir_json import EXPECTED, Json, concept, one, resources, several, text_of, truth
-from reminderd.imports.table import (
-    RECORD_FIELDS,
-    Record,
-    Records,
-    UnreadableError,
-    check_count,
-    in_file,
-    language_of,
-    table_of,
-)
+from reminderd.imports.fhir_json import EXPECTED, Element, Json, concept, resources
+from reminderd.imports.table import RECORD_FIELDS, Record, Table, check_count, in_file, language_of, table_of, titled
 
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _DAY: Final = re.compile(r"(\d{4}(?:-\d\d(?:-\d\d)?)?)(?:T.*)?", re.ASCII)
@@ -32,9 +24,7 @@ _NAMES: Final = ("usual", "official", "")
 """The uses of a name that are read, the best first; the others are of former times, or not the patient's own."""
 _ACTORS: Final = frozenset({"Patient", "Practitioner", "PractitionerRole", "Location"})
 _NO_RANK: Final = 1_000
-
-Wrong = Callable[[str], None]
-"""Takes a mistake."""
+_MODIFIED: Final = "modifierExtension: it may mean the opposite of what it says; expected none"
 
 
 @frozen
@@ -117,7 +107,7 @@ class _Found:
 
     def note_time(self, bundle: Json) -> None:
         """Note when a Bundle was made."""
-        made_at = _instant(text_of(bundle, "timestamp", lambda _mistake: None))
+        made_at = _instant(Element(bundle, lambda _mistake: None).text("timestamp"))
         if made_at is not None:
             self.made_at = max(self.made_at or made_at, made_at)
 
@@ -148,7 +138,7 @@ class _Found:
         return right[0] if len(right) == 1 else None
 
 
-def read(files: Iterable[tuple[str, Iterable[bytes]]], encoding: str | None) -> Records:
+def read(files: Sequence[tuple[str, Iterable[bytes]]], encoding: str | None) -> Table:
     """Return the table of some files.
 
     Args:
@@ -159,9 +149,7 @@ def read(files: Iterable[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
         UnreadableError: A file can't be read as a whole.
     """
     found = _Found()
-    names: list[str] = []
     for name, lines in files:
-        names.append(name)
         with in_file(name):
             for resource, url in resources(lines, encoding, found.note_time):
                 if isinstance(resource, str):
@@ -172,75 +160,50 @@ def read(files: Iterable[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
         raise UnreadableError(f"it has other resources, but no Appointment; {EXPECTED}")
     for appointment in found.appointments:
         _join(appointment, found)
-    table = table_of(found.records, RECORD_FIELDS, "entry", f"FHIR, files: {len(names)}" if any(names) else "FHIR")
-    return evolve(table, made_at=found.made_at)
+    return table_of(found.records, RECORD_FIELDS, "entry", titled("FHIR", files), found.made_at)
 
 
-def _appointment(resource: Json, record: Record) -> _Appointment:
+def _appointment(json: Json, record: Record) -> _Appointment:
     """Read an appointment; who takes part in it may come later in the file."""
-
-    def wrong(mistake: str) -> None:
-        record.wrong(f"Appointment.{mistake}")
-
-    if resource.get("modifierExtension") or resource.get("implicitRules"):
-        record.wrong(
-            "Appointment.modifierExtension: it may mean the opposite of what it says; expected none", always=True
-        )
-    record.put("ref", _ref(resource, record))
-    record.put("status", text_of(resource, "status", wrong))
+    resource = Element(json, lambda mistake: record.wrong(f"Appointment.{mistake}"))
+    if json.get("modifierExtension") or json.get("implicitRules"):
+        record.wrong(f"Appointment.{_MODIFIED}", always=True)
+    record.put("ref", _ref(Element(json, lambda mistake: record.wrong(f"ref: {mistake}", always=True))))
+    record.put("status", resource.text("status"))
     if not record["status"]:
         record.wrong("status: none; expected one like booked")
-    record.put("appointment_at", _start(text_of(resource, "start", wrong), wrong))
-    types = [resource[name] for name in ("appointmentType", "serviceType") if resource.get(name)]
+    record.put("appointment_at", _start(resource))
+    types = [json[name] for name in ("appointmentType", "serviceType") if json.get(name)]
     record.put("appointment_type", concept(types[0]) if types else "")
-    record.version = _version(text_of(one(resource, "meta", wrong), "lastUpdated", wrong))
+    newer = _instant(resource.one("meta").text("lastUpdated"))
+    record.version = None if newer is None else (newer,)
     participants = []
-    for each in several(resource, "participant", wrong):
-        actor = one(each, "actor", wrong)
-        reference, kind = text_of(actor, "reference", wrong), text_of(actor, "type", wrong)
+    for each in resource.several("participant"):
+        actor = each.one("actor")
+        reference = actor.text("reference")
         named = _REFERENCE.fullmatch(reference)
-        participants.append(
-            _Participant(
-                kind=kind or (named[2] if named else ""),
-                reference=reference,
-                display=text_of(actor, "display", wrong),
-                status=text_of(each, "status", wrong),
-            )
-        )
-    contained = {}
-    for each in several(resource, "contained", wrong):
-        kind = text_of(each, "resourceType", wrong)
-        if kind in _ACTORS:
-            actor_ = _actor(each, kind, "")
-            contained[actor_.id] = actor_
-    return _Appointment(record, participants, contained)
+        kind = actor.text("type") or (named[2] if named else "")
+        participants.append(_Participant(kind, reference, actor.text("display"), each.text("status")))
+    kinds = [(each.text("resourceType"), each) for each in resource.several("contained")]
+    contained = [_actor(each.json, kind, "") for kind, each in kinds if kind in _ACTORS]
+    return _Appointment(record, participants, {actor.id: actor for actor in contained})
 
 
-def _ref(resource: Json, record: Record) -> str:
+def _ref(resource: Element) -> str:
     """Return the name of an appointment: its id, or else its only identifier."""
-
-    def wrong(mistake: str) -> None:
-        record.wrong(f"ref: {mistake}", always=True)
-
-    own = text_of(resource, "id", wrong)
-    identifiers = [text_of(each, "value", wrong) for each in several(resource, "identifier", wrong)]
+    own, identifiers = resource.text("id"), [each.text("value") for each in resource.several("identifier")]
     return own or (identifiers[0] if len(identifiers) == 1 else "")
 
 
-def _start(start: str, wrong: Wrong) -> str:
+def _start(resource: Element) -> str:
+    start = resource.text("start")
     found = _INSTANT.fullmatch(start)
     if found is None:
-        wrong("start: none, or no instant; expected one like 2027-03-01T16:00:00-05:00")
+        resource.wrong("start: none, or no instant; expected one like 2027-03-01T16:00:00-05:00")
         return ""
     if found[1] is None:
-        wrong("start: has no offset from UTC; expected an instant like 2027-03-01T16:00:00-05:00")
+        resource.wrong("start: has no offset from UTC; expected an instant like 2027-03-01T16:00:00-05:00")
     return start
-
-
-def _version(last_updated: str) -> tuple[datetime] | None:
-    """Return what tells the newer of two records about the same appointment; None: nothing does."""
-    moment = _instant(last_updated)
-    return None if moment is None else (moment,)
 
 
 def _instant(text: str) -> datetime | None:
@@ -254,77 +217,71 @@ def _instant(text: str) -> datetime | None:
         return None
 
 
-def _actor(resource: Json, kind: str, url: str) -> _Actor:
+def _actor(json: Json, kind: str, url: str) -> _Actor:
     """Read a patient, or another who takes part in appointments."""
     mistakes: list[str] = []
-
-    def wrong(mistake: str) -> None:
-        mistakes.append(f"{kind}.{mistake}")
-
-    actor = _Actor(kind, url, text_of(resource, "id", wrong), mistakes=mistakes)
+    resource = Element(json, lambda mistake: mistakes.append(f"{kind}.{mistake}"))
+    actor = _Actor(kind, url, resource.text("id"), mistakes=mistakes)
     if kind == "Location":
-        actor.name = text_of(resource, "name", wrong)
+        actor.name = resource.text("name")
     elif kind == "PractitionerRole":
-        actor.name = text_of(one(resource, "practitioner", wrong), "display", wrong)
+        actor.name = resource.one("practitioner").text("display")
     else:
-        actor.name = _name(resource, wrong, with_title=kind == "Practitioner")
+        actor.name = _name(resource, with_title=kind == "Practitioner")
     if kind != "Patient":
         return actor
-    if resource.get("modifierExtension") or resource.get("implicitRules"):
-        wrong("modifierExtension: it may mean the opposite of what it says; expected none")
-    if truth(resource, "active", wrong) is False:
-        wrong("active: false, so this record of the patient is not in use; expected one that is")
-    actor.is_deceased = bool(truth(resource, "deceasedBoolean", wrong) or resource.get("deceasedDateTime"))
-    actor.language = _language(several(resource, "communication", wrong), wrong)
-    actor.numbers = tuple(_numbers(several(resource, "telecom", wrong), wrong))
+    if json.get("modifierExtension") or json.get("implicitRules"):
+        resource.wrong(_MODIFIED)
+    if resource.truth("active") is False:
+        resource.wrong("active: false, so this record of the patient is not in use; expected one that is")
+    actor.is_deceased = bool(resource.truth("deceasedBoolean") or json.get("deceasedDateTime"))
+    actor.language = _language(resource.several("communication"))
+    actor.numbers = tuple(_numbers(resource.several("telecom")))
     return actor
 
 
-def _name(resource: Json, wrong: Wrong, *, with_title: bool) -> str:
+def _name(resource: Element, *, with_title: bool) -> str:
     """Return a name as it is spoken."""
     best: dict[str, str] = {}
-    for each in several(resource, "name", wrong):
-        parts = [
-            *(_first(each, "prefix") if with_title else ()),
-            *_first(each, "given"),
-            text_of(each, "family", wrong),
-        ]
-        name = " ".join(part for part in parts if part) or text_of(each, "text", wrong)
+    for each in resource.several("name"):
+        titles = _first(each, "prefix") if with_title else ()
+        parts = (*titles, *_first(each, "given"), each.text("family"))
+        name = " ".join(filter(None, parts)) or each.text("text")
         if name:
-            best.setdefault(text_of(each, "use", wrong), name)
+            best.setdefault(each.text("use"), name)
     return next((best[use] for use in _NAMES if use in best), "")
 
 
-def _first(name: Json, part: str) -> Sequence[str]:
-    found = name.get(part)
+def _first(name: Element, part: str) -> Sequence[str]:
+    found = name.json.get(part)
     return [each for each in found[:1] if isinstance(each, str)] if isinstance(found, list) else []
 
 
-def _language(spoken: Sequence[Json], wrong: Wrong) -> str:
+def _language(spoken: Sequence[Element]) -> str:
     """Return the language that a patient prefers, or the only one; empty: not known."""
-    preferred = [each for each in spoken if truth(each, "preferred", wrong)] or spoken
+    preferred = [each for each in spoken if each.truth("preferred")] or spoken
     if len(preferred) != 1:
         return ""
-    language = one(preferred[0], "language", wrong)
-    codings = several(language, "coding", wrong)
-    codes, names = ([text_of(coding, part, wrong) for coding in codings] for part in ("code", "display"))
-    return language_of((*codes, text_of(language, "text", wrong), *names))
+    language = preferred[0].one("language")
+    codings = language.several("coding")
+    codes, names = ([coding.text(part) for coding in codings] for part in ("code", "display"))
+    return language_of((*codes, language.text("text"), *names))
 
 
-def _numbers(telecom: Sequence[Json], wrong: Wrong) -> list[_Number]:
+def _numbers(telecom: Sequence[Element]) -> list[_Number]:
     """Return the phone numbers that may be a patient's."""
     numbers = []
     for each in telecom:
-        role = _ROLES.get(text_of(each, "use", wrong))
-        if role is None or text_of(each, "system", wrong) != "phone":
+        role = _ROLES.get(each.text("use"))
+        if role is None or each.text("system") != "phone":
             continue
-        period, rank = one(each, "period", wrong), each.get("rank")
-        first, last = (_DAY.fullmatch(text_of(period, end, wrong)) for end in ("start", "end"))
+        period, rank = each.one("period"), each.json.get("rank")
+        first, last = (_DAY.fullmatch(period.text(end)) for end in ("start", "end"))
         numbers.append(
             _Number(
                 role=role,
                 rank=rank if type(rank) is int else _NO_RANK,
-                value=text_of(each, "value", wrong),
+                value=each.text("value"),
                 first=first[1] if first else "",
                 last=last[1] if last else "",
             )

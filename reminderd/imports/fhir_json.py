@@ -5,18 +5,61 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from reminderd.imports.table import MOST, UnreadableError, check_size, decoded
+from attrs import frozen
+
+from reminderd.core.imports import UnreadableError
+from reminderd.imports.table import MOST, check_size, decoded
 
 Json = Mapping[str, Any]
-Wrong = Callable[[str], None]
 
 EXPECTED: Final = "expected a FHIR Bundle of Appointment and Patient, or one resource on each line"
 
 MOST_ELEMENTS: Final = 1_000
 """In a list of one resource."""
 
-_ERRORS: Final = frozenset({"error", "fatal"})
-_NOTHING: Final[Json] = {}
+
+@frozen
+class Element:
+    """A resource, or an element of one."""
+
+    json: Json
+    wrong: Callable[[str], None]
+    """Takes a mistake."""
+
+    def text(self, name: str) -> str:
+        """Return a text in it; empty: it has none."""
+        found = self.json.get(name, "")
+        if isinstance(found, str):
+            return found.strip()
+        self.wrong(f"{name}: no text; expected one in quotes")
+        return ""
+
+    def truth(self, name: str) -> bool | None:
+        """Return whether it says yes or no; None: it says neither."""
+        found = self.json.get(name)
+        if found is None or isinstance(found, bool):
+            return found
+        self.wrong(f"{name}: neither true nor false; expected one of them")
+        return None
+
+    def one(self, name: str) -> "Element":
+        """Return an element inside it; an empty one if there is none."""
+        found = self.json.get(name, {})
+        if isinstance(found, dict):
+            return Element(found, self.wrong)
+        self.wrong(f"{name}: no element; expected one in braces")
+        return Element({}, self.wrong)
+
+    def several(self, name: str, *, most: int = MOST_ELEMENTS) -> "Sequence[Element]":
+        """Return a list of elements inside it; an empty one if there is none."""
+        found = self.json.get(name, [])
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            self.wrong(f"{name}: no list of elements; expected them in brackets")
+            return []
+        if len(found) > most:
+            self.wrong(f"{name}: more than {most:,} elements; expected at most that")
+            return []
+        return [Element(each, self.wrong) for each in found]
 
 
 def resources(
@@ -122,66 +165,25 @@ def _entries(bundle: Json) -> Sequence[Json]:
         UnreadableError: It is not all of them.
     """
     mistakes: list[str] = []
-    entries = several(bundle, "entry", mistakes.append, most=10 * MOST)
-    links = several(bundle, "link", mistakes.append)
+    whole = Element(bundle, mistakes.append)
+    entries, links = whole.several("entry", most=10 * MOST), whole.several("link")
     if mistakes:
         raise UnreadableError(f"Bundle.{mistakes[0]}")
-    if any(link.get("relation") == "next" for link in links):
+    if any(link.json.get("relation") == "next" for link in links):
         raise UnreadableError("it is one page of several; expected all in one, by a larger _count or a bulk export")
     total = bundle.get("total")
-    modes = [one(entry, "search", mistakes.append).get("mode", "match") for entry in entries]
+    modes = [entry.one("search").json.get("mode", "match") for entry in entries]
     if type(total) is int and total > modes.count("match"):
         raise UnreadableError("its total is larger than what it has, so a part may be missing; expected all")
-    return entries
+    return [entry.json for entry in entries]
 
 
 def _check_outcome(outcome: Json) -> None:
     """Check that a server does not report an error instead of results."""
     issues = outcome.get("issue")
-    severities = (
-        [issue.get("severity") for issue in issues if isinstance(issue, dict)] if isinstance(issues, list) else []
-    )
-    if any(severity in _ERRORS for severity in severities if isinstance(severity, str)):
+    found = [issue.get("severity") for issue in issues if isinstance(issue, dict)] if isinstance(issues, list) else []
+    if "error" in found or "fatal" in found:
         raise UnreadableError("the server reported an error instead of all results; expected an export without errors")
-
-
-def text_of(element: Json, name: str, wrong: Wrong) -> str:
-    """Return a text of an element; empty: it has none."""
-    found = element.get(name, "")
-    if isinstance(found, str):
-        return found.strip()
-    wrong(f"{name}: no text; expected one in quotes")
-    return ""
-
-
-def truth(element: Json, name: str, wrong: Wrong) -> bool | None:
-    """Return whether an element says yes or no; None: it says neither."""
-    found = element.get(name)
-    if found is None or isinstance(found, bool):
-        return found
-    wrong(f"{name}: neither true nor false; expected one of them")
-    return None
-
-
-def one(element: Json, name: str, wrong: Wrong) -> Json:
-    """Return an element inside another; an empty one if there is none."""
-    found = element.get(name, _NOTHING)
-    if isinstance(found, dict):
-        return found
-    wrong(f"{name}: no element; expected one in braces")
-    return _NOTHING
-
-
-def several(element: Json, name: str, wrong: Wrong, *, most: int = MOST_ELEMENTS) -> Sequence[Json]:
-    """Return a list of elements inside another; an empty one if there is none."""
-    found = element.get(name, [])
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        wrong(f"{name}: no list of elements; expected them in brackets")
-        return []
-    if len(found) > most:
-        wrong(f"{name}: more than {most:,} elements; expected at most that")
-        return []
-    return found
 
 
 def concept(found: Any) -> str:  # noqa: ANN401 - any JSON
@@ -190,10 +192,7 @@ def concept(found: Any) -> str:  # noqa: ANN401 - any JSON
         return concept(found[0]) if len(found) == 1 and isinstance(found[0], dict) else ""
     if not isinstance(found, dict):
         return ""
-    codings = (
-        [each for each in found.get("coding") or () if isinstance(each, dict)]
-        if isinstance(found.get("coding"), list)
-        else []
-    )
+    listed = found.get("coding")
+    codings = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
     words = [found.get("text"), *(each.get("display") for each in codings), *(each.get("code") for each in codings)]
     return next((word.strip() for word in words if isinstance(word, str) and word.strip()), "")

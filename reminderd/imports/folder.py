@@ -10,7 +10,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from enum import Enum
 from fnmatch import fnmatch
@@ -25,14 +25,13 @@ from attrs import define, evolve, field, frozen
 
 from reminderd.clock import Clock
 from reminderd.config import Config
-from reminderd.core.imports import FOLDER, ImportStatus
+from reminderd.core.imports import FOLDER, ImportStatus, UnreadableError
 from reminderd.core.masking import without_numbers
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.files import alone_in, no_link, put_in_place, scratch, set_mode
 from reminderd.imports.formats import format_of, profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
-from reminderd.imports.table import UnreadableError
 from reminderd.store.connection import Connection
 from reminderd.store.opening import open_sync
 
@@ -217,21 +216,25 @@ def import_dropped(dropped: Dropped, config: Config, clock: Clock, is_stopped: C
 def _imported(
     dropped: Dropped, one: FileImport, target: Path, connection: Connection, is_stopped: Callable[[], bool]
 ) -> Result:
-    with _only_if_moved(one.rejected) as lines:
+    is_moved = False
+    with ExitStack() as unless_moved:
+        unless_moved.callback(one.rejected.unlink, missing_ok=True)
         with one.opened() as opened:
             missing = opened.missing(connection)
             is_same = partial(_is_same, dropped)
             result = opened.write(connection, missing, lambda _tally, _is_end: None, is_stopped, is_same)
         rejected = result.tally.rejected.lines
         if result.status is ImportStatus.DONE:
-            lines.are_kept = _moved(dropped, target)
-            if lines.are_kept and rejected:
-                _open_like(lines.path, target)
+            is_moved = _moved(dropped, target)
+        if is_moved:
+            unless_moved.pop_all()
+            if rejected:
+                _open_like(one.rejected, target)
     profile = one.profile.name
     shown = without_numbers(one.name if profile is None else f"{one.name} (profile {profile})")
     if result.status is ImportStatus.INTERRUPTED:
         what = f"import of {shown} interrupted: {result.tally}; it will be imported again"
-    elif lines.are_kept:
+    elif is_moved:
         what = f"imported {shown}: {result.tally}; moved to {DONE}/{without_numbers(target.name)}"
     else:
         again = "it has changed meanwhile; if it is still there, it will be imported again"
@@ -239,24 +242,6 @@ def _imported(
     if result.why_nothing_cancelled is not None:
         what = f"{what}; {result.why_nothing_cancelled}"
     return Result(status=result.status, text=what, rejected=rejected)
-
-
-@define
-class _Lines:
-    """The file of rejected lines, which is deleted if its table stays where it is."""
-
-    path: Path
-    are_kept: bool = False
-
-
-@contextmanager
-def _only_if_moved(path: Path) -> Iterator[_Lines]:
-    lines = _Lines(path)
-    try:
-        yield lines
-    finally:
-        if not lines.are_kept:
-            path.unlink(missing_ok=True)
 
 
 def _profile_for(name: str, config: Config) -> str | None:

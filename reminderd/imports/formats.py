@@ -1,8 +1,8 @@
 """Say how a file is read: by the reader for its format, and as a profile of the configuration says, or without one."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -10,7 +10,8 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.config import Config, ProfileConfig, numbering_of, planning_of, templates_of
+from reminderd.config import Config, ProfileConfig, codec_of, numbering_of, planning_of, templates_of
+from reminderd.core.imports import UnreadableError
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.schedule.dates import DayOrder
@@ -19,15 +20,7 @@ from reminderd.core.tables.row_reader import check_status, read_row
 from reminderd.core.tables.words import Standing, is_header, plain
 from reminderd.imports import spreadsheet
 from reminderd.imports.loop import ReadRow
-from reminderd.imports.table import LARGEST, Table, UnreadableError, check_size, day_order_of, members, source
-from reminderd.validators import codec_of
-
-Reader = Callable[[Path, Mapping[str, str], str | None], AbstractContextManager[Table]]
-"""Opens a file.
-
-It takes the file, the header that is chosen for some fields (see `columns_of`), and the encoding that is named for it.
-It raises UnreadableError if the file can't be read as a whole, and OSError if it can't be read at all.
-"""
+from reminderd.imports.table import LARGEST, Table, check_size, day_order_of, members, source
 
 _ENDINGS: Final = {
     "ics": frozenset({".ics", ".ical", ".icalendar"}),
@@ -45,43 +38,6 @@ _BEGINNINGS: Final = {
 
 _BEGINNING: Final = 4_096
 _SPREADSHEETS: Final = frozenset({".csv", ".tsv"})
-
-
-def _as_spreadsheet(file: Path, chosen: Mapping[str, str], encoding: str | None) -> AbstractContextManager[Table]:
-    names = frozenset(plain(name) for name in chosen.values() if name)
-    return spreadsheet.opened(file, partial(is_header, also=names), encoding)
-
-
-@contextmanager
-def _as_calendar(file: Path, chosen: Mapping[str, str], encoding: str | None) -> Iterator[Table]:
-    from reminderd.imports import ics  # noqa: PLC0415 - slow to import, and needed only for this format
-
-    yield ics.read(((name, _content(path)) for name, path in _files(file, "ics")), chosen, encoding)
-
-
-@contextmanager
-def _as_fhir(file: Path, _chosen: Mapping[str, str], encoding: str | None) -> Iterator[Table]:
-    from reminderd.imports import fhir  # noqa: PLC0415 - needed only for this format
-
-    yield fhir.read(((name, _lines(path)) for name, path in _files(file, "fhir")), encoding)
-
-
-@contextmanager
-def _as_hl7(file: Path, _chosen: Mapping[str, str], encoding: str | None) -> Iterator[Table]:
-    from reminderd.imports import hl7v2  # noqa: PLC0415 - needed only for this format
-
-    if file.is_dir():  # which of its messages is the last would be a guess
-        raise UnreadableError("it is a folder; expected one file of HL7 messages, in their order")
-    yield hl7v2.read(_content(file), encoding)
-
-
-READERS: Final[Mapping[str, Reader]] = {
-    "csv": _as_spreadsheet,
-    "ics": _as_calendar,
-    "fhir": _as_fhir,
-    "hl7": _as_hl7,
-}
-"""The formats, each with its reader."""
 
 
 def _files(path: Path, form: str) -> list[tuple[str, Path]]:
@@ -136,16 +92,41 @@ def ending_of(name: str) -> str:
     return ending if ending in _SPREADSHEETS.union(*_ENDINGS.values()) else ""
 
 
+@contextmanager
 def opened(
     file: Path, chosen: Mapping[str, str], encoding: str | None = None, *, form: str | None = None
-) -> AbstractContextManager[Table]:
-    """Open a file with the reader for its format: `form`, or else the one that it shows.
+) -> Iterator[Table]:
+    """Open a file with the reader for its format.
+
+    Args:
+        file: the file, or a folder.
+        chosen: the header of some fields, see `columns_of`.
+        encoding: the one that is named for it; None: none.
+        form: its format; None: the one that it shows.
 
     Raises:
         UnreadableError: It can't be read as a whole.
         OSError: It can't be read at all.
     """
-    return READERS[form or format_of(file)](file, chosen, encoding)
+    form = form or format_of(file)
+    if form == "ics":
+        from reminderd.imports import ics  # noqa: PLC0415 - slow to import, and needed only for this format
+
+        yield ics.read([(name, partial(_content, path)) for name, path in _files(file, form)], chosen, encoding)
+    elif form == "fhir":
+        from reminderd.imports import fhir  # noqa: PLC0415 - needed only for this format
+
+        yield fhir.read([(name, _lines(path)) for name, path in _files(file, form)], encoding)
+    elif form == "hl7":
+        from reminderd.imports import hl7v2  # noqa: PLC0415 - needed only for this format
+
+        if file.is_dir():  # which of its messages is the last would be a guess
+            raise UnreadableError("it is a folder; expected one file of HL7 messages, in their order")
+        yield hl7v2.read(_content(file), encoding)
+    else:
+        names = frozenset(plain(name) for name in chosen.values() if name)
+        with spreadsheet.opened(file, partial(is_header, also=names), encoding) as sheet:
+            yield sheet
 
 
 _NUMBERS_REMEMBERED: Final = 50_000
@@ -196,8 +177,7 @@ class Profile:
         check_status(table.header, columns, table.rows(), table.unit)
         order = day_order_of(table, columns) if self.order is None else self.order
         reading = evolve(self.reading, order=order)
-        read = partial(read_row, columns=columns, width=len(table.header), reading=reading)
-        return read if self.last_line_end else lambda row: read(row if row.whole is None else evolve(row, whole=None))
+        return partial(read_row, columns=columns, width=len(table.header), reading=reading)
 
 
 def profile_of(config: Config, name: str | None) -> Profile:

@@ -8,13 +8,13 @@ import hl7
 from attrs import define, field, frozen
 from hl7.util import unescape
 
+from reminderd.core.imports import UnreadableError
 from reminderd.core.tables.words import PHONES, standing_of
 from reminderd.imports.table import (
     MESSAGE_UNIT,
     RECORD_FIELDS,
     Record,
-    Records,
-    UnreadableError,
+    Table,
     check_count,
     check_size,
     language_of,
@@ -260,7 +260,7 @@ _PHONE_FIELDS: Final = {13: "home_phone", 14: "work_phone", 40: "phone"}
 """Fields of PID, and what a number in it is if its use says nothing."""
 
 
-def read(content: bytes, encoding: str | None) -> Records:
+def read(content: bytes, encoding: str | None) -> Table:
     """Return the table of a file.
 
     Args:

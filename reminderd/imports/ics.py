@@ -5,7 +5,7 @@ unknown zone as a local one, and reject a whole file for one bad entry.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 from urllib.parse import unquote
@@ -15,10 +15,10 @@ from icalendar.parser import Contentline
 from icalendar.parser.property import split_on_unescaped_comma, unescape_backslash
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
+from reminderd.core.imports import UnreadableError
 from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.tables.columns import ColumnsError
-from reminderd.core.tables.free_text import labeled, number_in
-from reminderd.imports.table import Record, Records, UnreadableError, check_count, decoded, in_file, quoted, table_of
+from reminderd.imports.table import Record, Table, check_count, decoded, in_file, quoted, table_of, titled
 
 _USUAL: Final = {
     "ref": "UID",
@@ -83,7 +83,7 @@ _NO_PROPERTIES: Final = [_Property("", {})]
 
 @define
 class _Calendar:
-    """A VCALENDAR up to its end."""
+    """A VCALENDAR."""
 
     method: str = ""
     entries: list[_Entry] = field(factory=list)
@@ -91,11 +91,11 @@ class _Calendar:
     """For each zone that it defines, its offsets from UTC, like `-0500`."""
 
 
-def read(files: Iterable[tuple[str, bytes]], chosen: Mapping[str, str], encoding: str | None) -> Records:
+def read(files: Sequence[tuple[str, Callable[[], bytes]]], chosen: Mapping[str, str], encoding: str | None) -> Table:
     """Return the table of some files.
 
     Args:
-        files: the content of each, after its name in a folder, or an empty one.
+        files: what returns the content of each, after its name in a folder, or an empty one.
         chosen: the property of a field, which overrules; empty: there is none. With a label, like
             `DESCRIPTION/Phone`, it is the line of the property that begins with the label and a colon.
         encoding: of all of them; None: UTF-8, or UTF-16 where a file begins with its mark.
@@ -107,11 +107,9 @@ def read(files: Iterable[tuple[str, bytes]], chosen: Mapping[str, str], encoding
     places = _places(chosen)
     needed = _ALWAYS_NEEDED | _RECURRING | {place.partition("/")[0].upper() for place in places.values()}
     records: list[Record] = []
-    names: list[str] = []
     for name, content in files:
-        names.append(name)
         with in_file(name):
-            for calendar in _calendars(decoded(content, encoding), needed):
+            for calendar in _calendars(decoded(content(), encoding), needed):
                 for entry in calendar.entries:
                     record = Record(len(records) + 1, {"file": name})
                     _fill(record, entry, calendar, places)
@@ -119,9 +117,9 @@ def read(files: Iterable[tuple[str, bytes]], chosen: Mapping[str, str], encoding
                 check_count(len(records))
     # Use our own names except where a column was chosen, so that `--map` still finds it.
     fields = {name: chosen.get(name, "").strip() or _OUR_NAMES.get(name, name) for name in places}
-    if not any(names):
-        return table_of(records, fields, "entry", "iCalendar")
-    return table_of(records, {"file": "file"} | fields, "entry", f"iCalendar, files: {len(names)}")
+    if files[0][0]:
+        fields = {"file": "file"} | fields
+    return table_of(records, fields, "entry", titled("iCalendar", files))
 
 
 _OUR_NAMES: Final = {"status": "appointment_status"}
@@ -154,8 +152,8 @@ def _places(chosen: Mapping[str, str]) -> Mapping[str, str]:
     return places
 
 
-def _calendars(text: str, needed: frozenset[str]) -> Iterator[_Calendar]:
-    """Yield every calendar of a file.
+def _calendars(text: str, needed: frozenset[str]) -> Sequence[_Calendar]:
+    """Return the calendars of a file.
 
     Raises:
         UnreadableError: It is no calendar, or not a whole one.
@@ -163,9 +161,10 @@ def _calendars(text: str, needed: frozenset[str]) -> Iterator[_Calendar]:
     file = _CalendarFile(needed)
     for line in _lines(text):
         if line.strip():
-            yield from file.feed(line)
+            file.add(line)
     if file.begun or not text.strip():
         raise UnreadableError("it ends before END:VCALENDAR, so a part may be missing; expected the whole file")
+    return file.calendars
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -191,12 +190,12 @@ class _CalendarFile:
     """Names of the properties of an entry to keep."""
     begun: list[str] = field(factory=list)
     """The components that have begun and have not ended."""
-    _calendar: _Calendar = field(factory=_Calendar)
+    calendars: list[_Calendar] = field(factory=list)
     _entries: int = 0
     _zone: str = ""
 
-    def feed(self, line: str) -> Iterator[_Calendar]:
-        """Read a line; yield the calendar that it ends."""
+    def add(self, line: str) -> None:
+        """Read a line."""
         found = _NAME.match(line)
         name = found[1].upper() if found else ""
         value = line[found.end() :].strip() if found else ""
@@ -204,8 +203,6 @@ class _CalendarFile:
             self._begin(value.upper())
         elif name == "END":
             self._end(value.upper())
-            if not self.begun:
-                yield self._calendar
         elif not self.begun:
             raise UnreadableError("it does not begin with BEGIN:VCALENDAR; expected an iCalendar file")
         else:
@@ -216,11 +213,11 @@ class _CalendarFile:
             raise self._misplaced(f"BEGIN:{component}")
         self.begun.append(component)
         if component == "VCALENDAR":
-            self._calendar = _Calendar()
+            self.calendars.append(_Calendar())
         elif self.begun == ["VCALENDAR", "VEVENT"]:
             self._entries += 1
             check_count(self._entries)
-            self._calendar.entries.append(_Entry())
+            self.calendars[-1].entries.append(_Entry())
         elif component == "VEVENT":
             raise self._misplaced("BEGIN:VEVENT")
 
@@ -237,13 +234,13 @@ class _CalendarFile:
 
     def _note(self, name: str, value: str, line: str) -> None:
         if self.begun == ["VCALENDAR", "VEVENT"]:
-            _note(self._calendar.entries[-1], name, line, self.needed)
+            _note(self.calendars[-1].entries[-1], name, line, self.needed)
         elif self.begun == ["VCALENDAR"] and name == "METHOD":
-            self._calendar.method = value.upper()
+            self.calendars[-1].method = value.upper()
         elif self.begun == ["VCALENDAR", "VTIMEZONE"] and name == "TZID":
             self._zone = value
         elif self.begun[:2] == ["VCALENDAR", "VTIMEZONE"] and name == "TZOFFSETTO":
-            self._calendar.offsets.setdefault(self._zone, set()).add(value[:5])
+            self.calendars[-1].offsets.setdefault(self._zone, set()).add(value[:5])
 
 
 _COMPONENTS: Final = frozenset(
@@ -317,7 +314,7 @@ def _cell(name: str, place: str, entry: _Entry, calendar: _Calendar) -> str:
         return _tel_address(entry.properties.get(property_, []), property_)
     text = _text(property_, entry)
     if label and property_ not in _ADDRESSES:
-        text = labeled(text, label) or ""
+        text = _labeled(text, label) or ""
     if name == "phone_number":
         if not text:
             raise ValueError(f"none in {quoted(place)}; expected the patient's number there")
@@ -364,6 +361,69 @@ def _tel(address: str) -> str:
     if parameters:
         raise ValueError("a tel: address with an extension or a context; expected a number that is dialed as it is")
     return unquote(number)
+
+
+_ONE_NUMBER: Final = "expected exactly one phone number in it"
+
+_LONGEST_TEXT: Final = 20_000
+"""Characters of a text in which a number is searched."""
+
+_NO_NUMBER: Final = re.compile(
+    r"""\S{1,200}(?:://|@)\S* | \b\d{4}-\d\d-\d\d(?!\d) | \b\d{1,2}([./-])\d{1,2}\1(?:\d{4}|\d\d)(?!\d)
+        | \b\d{1,2}:\d\d(?::\d\d)?(?!\d)""",
+    re.VERBOSE | re.ASCII,
+)
+"""What has digits, but is no phone number: an address of the web or of mail, a date, a time of day."""
+_DIGITS: Final = re.compile(r"[+(]{0,2}[0-9](?:[ \t\u00a0.()/\-\u2010-\u2015]{0,3}[0-9])*")
+_FEWEST: Final = 7
+"""Digits of a phone number; what has fewer is the number of a room or a house."""
+_EXTENSION: Final = re.compile(
+    r"[\s,;]{0,3}(?:x|ext(?:ension|\.)?|#|dw|durchwahl|poste)[\s.:]{0,3}[0-9]", re.IGNORECASE
+)
+_LONGEST_FAX: Final = 12
+"""Characters in front of a number in which it is searched whether it is a fax's."""
+_FAX: Final = re.compile(r"\b(?:tele)?fax\b[\s.:]{0,3}$", re.IGNORECASE)
+
+
+def number_in(text: str) -> str:
+    """Return the only phone number in a text as it is written there, the same one twice included.
+
+    Every other long run of digits may be a number, too, so a text with both is refused.
+
+    Raises:
+        ValueError: it has none, or more than one; the message says what is expected, without the number.
+    """
+    if len(text) > _LONGEST_TEXT:
+        raise ValueError(f"too long to search, more than {_LONGEST_TEXT:,} characters; {_ONE_NUMBER}")
+    found: dict[str, str] = {}
+    text = _NO_NUMBER.sub("; ", text)
+    for match in _DIGITS.finditer(text):
+        digits = re.sub("[^0-9]", "", match[0])
+        if len(digits) < _FEWEST:
+            continue
+        if _FAX.search(text, max(0, match.start() - _LONGEST_FAX), match.start()):
+            raise ValueError(f"a fax number in it; {_ONE_NUMBER}, and none of a fax")
+        if _EXTENSION.match(text, match.end()):
+            raise ValueError("a number with an extension, which can't be dialed; expected one that needs none")
+        found.setdefault(digits, match[0])
+    if not found:
+        raise ValueError(f"no phone number in it; {_ONE_NUMBER}")
+    if len(found) > 1:
+        raise ValueError(f"more than one number in it; {_ONE_NUMBER}")
+    return next(iter(found.values()))
+
+
+def _labeled(text: str, label: str) -> str | None:
+    """Return what follows a label and a colon at the beginning of a line of a text; None: no line has the label.
+
+    Raises:
+        ValueError: more than one line has it, each with something else.
+    """
+    pairs = (line.partition(":") for line in text.splitlines())
+    found = {value.strip() for name, colon, value in pairs if colon and name.strip().casefold() == label.casefold()}
+    if len(found) > 1:
+        raise ValueError(f'more than one line begins with "{label}:"; expected one')
+    return next(iter(found), None)
 
 
 def _start(start: _Property, calendar: _Calendar) -> str:

@@ -5,23 +5,37 @@ would run a second thread in turn with the one that writes, and each transaction
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final, TypeAlias
+from uuid import uuid4
 
 from attrs import define, field, frozen
 
-from reminderd.core import appointments
-from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
-from reminderd.core.imports import in_words
+from reminderd.clock import Clock, SystemClock
+from reminderd.core import appointments as of_appointments
+from reminderd.core.appointments import (
+    AppointmentCancellation,
+    AppointmentRequest,
+    decide_appointment,
+    decide_appointment_cancellation,
+)
+from reminderd.core.imports import ImportStatus, in_words
+from reminderd.core.requests import ReminderRequest
+from reminderd.core.rules import Rules
 from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.row_reader import Asked
-from reminderd.core.upsert import Cancellation, Decision, Intake, content_of
+from reminderd.core.upsert import Cancellation, Decision, Intake, content_of, decide, decide_cancellation
 from reminderd.imports.rejected import Rejected, Rejection
 from reminderd.imports.table import Table
+from reminderd.store import appointments, reminders
+from reminderd.store.connection import Connection, snapshot, transaction
+from reminderd.store.intake import Source
 from reminderd.store.sqlite.driver import connect, translated
 
 CHUNK: Final = 100
@@ -52,6 +66,9 @@ class Chunk:
 Write = Callable[[Chunk], list[Decision]]
 """Writes the good rows of a chunk; returns for each what was done, or why it is refused."""
 
+_ByKind: TypeAlias = Mapping[type, Callable[[Sequence[Any]], list[Decision]]]
+"""What decides about some rows of each kind."""
+
 
 @define
 class Tally:
@@ -80,7 +97,7 @@ class Tally:
 
     def _warn(self, row: CsvRow, warnings: Sequence[str]) -> None:
         room = MOST_WARNINGS - len(self.warnings)
-        self.warnings += [f"{self.rejected.unit} {row.line}: warning: {warning}" for warning in warnings[:room]]
+        self.warnings += [f"{self.rejected.table.unit} {row.line}: warning: {warning}" for warning in warnings[:room]]
         self.more_warnings += len(warnings[room:])
 
     def __str__(self) -> str:
@@ -93,19 +110,23 @@ ShowProgress = Callable[[Tally, bool], None]
 
 def import_rows(
     table: Table, read: ReadRow, write: Write, tally: Tally, show: ShowProgress, is_stopped: Callable[[], bool]
-) -> bool:
-    """Import every row; return False if `is_stopped`: chunks that were begun are whole, and no other was begun."""
+) -> ImportStatus:
+    """Import every row; if `is_stopped`, chunks that were begun are whole, and no other is begun.
+
+    Returns:
+        Done or interrupted.
+    """
     rows = table.rows()
     some = list(islice(rows, CHUNK))
     with _earlier_rows() as seen_before:
         while some:
             chunk = _chunk_of(some, read, seen_before, table.unit)
             if is_stopped():
-                return False
+                return ImportStatus.INTERRUPTED
             tally.add(chunk, write(chunk))
             some = list(islice(rows, CHUNK))
             show(tally, not some)
-    return True
+    return ImportStatus.DONE
 
 
 def _chunk_of(some: Sequence[CsvRow], read: ReadRow, seen_before: SeenBefore, unit: str) -> Chunk:
@@ -136,7 +157,7 @@ def _key_and_content(asked: Asked) -> tuple[int, int]:
     if isinstance(asked, Cancellation | AppointmentCancellation):
         return hash(asked.name), hash(Intake.CANCELLED)
     if isinstance(asked, AppointmentRequest):
-        return hash(asked.own_id if asked.ref is None else asked.ref), hash(appointments.content_of(asked))
+        return hash(asked.own_id if asked.ref is None else asked.ref), hash(of_appointments.content_of(asked))
     return hash(asked.own_id if asked.ref is None else asked.ref), hash(content_of(asked))
 
 
@@ -180,3 +201,83 @@ def _earlier_rows() -> Iterator[SeenBefore]:
     # The file no longer has a name: nothing is left behind, however the program ends.
     with closing(connection):
         yield seen_before
+
+
+def writing(connection: Connection, *, rules: Rules, source: Source, clock: Clock) -> Write:
+    """Return what writes chunks into the database, each change with its audit line."""
+    connection.make_room()
+    fixed = partial(put_and_cancel, rules=rules, mint=lambda: str(uuid4()), source=source)
+
+    def write(chunk: Chunk) -> list[Decision]:
+        asked = [asked for _, asked in chunk.good]
+        return transaction(connection, partial(fixed, asked=asked), clock.now()) if asked else []
+
+    return write
+
+
+def put_and_cancel(
+    connection: Connection,
+    now: datetime,
+    *,
+    asked: Sequence[Asked],
+    rules: Rules,
+    mint: Callable[[], str],
+    source: Source,
+) -> list[Decision]:
+    """Write what some rows ask for; return for each what was done. See `reminders.put` for the arguments."""
+    put = partial(reminders.put, connection, now, rules=rules, mint=mint, source=source)
+    book = partial(appointments.put_appointments, connection, now, rules=rules, mint=mint, source=source)
+    call_off = partial(reminders.call_off, connection, now, rules=rules, source=source)
+    cancel = partial(appointments.call_off_appointments, connection, now, rules=rules, source=source)
+    return _in_order(
+        asked,
+        {
+            ReminderRequest: lambda some: put(requests=some),
+            Cancellation: lambda some: call_off(asked=some),
+            AppointmentRequest: lambda some: book(requests=some),
+            AppointmentCancellation: lambda some: cancel(asked=some),
+        },
+    )
+
+
+def comparing(connection: Connection | None, *, rules: Rules, source: Source) -> Write:
+    """Return what compares chunks with the database, and writes nothing; None: there is no database yet."""
+
+    def compare(chunk: Chunk) -> list[Decision]:
+        asked = [asked for _, asked in chunk.good]
+        if connection is None:
+            return _in_order(asked, _with_nothing(rules, source))
+        return snapshot(connection, lambda opened: _in_order(asked, _with_what_is_stored(opened, rules, source)))
+
+    return compare
+
+
+def _with_nothing(rules: Rules, source: Source) -> _ByKind:
+    now = SystemClock().now()
+    book = partial(decide_appointment, existing=None, rules=rules, now=now, opted_out=False)
+    return {
+        ReminderRequest: lambda some: [decide(one, None, rules, now, opted_out=False) for one in some],
+        Cancellation: lambda some: [decide_cancellation(one, None) for one in some],
+        AppointmentRequest: lambda some: [book(one, cancels_as=source.cancels_as) for one in some],
+        AppointmentCancellation: lambda some: [decide_appointment_cancellation(one, None) for one in some],
+    }
+
+
+def _with_what_is_stored(connection: Connection, rules: Rules, source: Source) -> _ByKind:
+    now = SystemClock().now()
+    put = partial(reminders.decisions, connection, now, rules=rules)
+    book = partial(appointments.appointment_decisions, connection, now, rules=rules, source=source)
+    return {
+        ReminderRequest: lambda some: [decision for _, decision in put(requests=some)],
+        Cancellation: lambda some: [decision for _, decision in reminders.cancellations(connection, some)],
+        AppointmentRequest: lambda some: [decision for _, decision in book(requests=some)],
+        AppointmentCancellation: lambda some: [
+            decision for _, decision in appointments.appointment_cancellations(connection, some)
+        ],
+    }
+
+
+def _in_order(asked: Sequence[Asked], by_kind: _ByKind) -> list[Decision]:
+    """Decide about every kind at once, and return the decisions in the order of the rows."""
+    decided = {kind: iter(of_kind([one for one in asked if type(one) is kind])) for kind, of_kind in by_kind.items()}
+    return [next(decided[type(one)]) for one in asked]

@@ -5,8 +5,9 @@ The command, the folder and the page import in this way. They differ in where th
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,22 +16,23 @@ from attrs import evolve, frozen
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.core.appointments import AppointmentRequest
-from reminderd.core.imports import ImportStatus, SnapshotMark, SnapshotRefusedError, Waiting, check_newer
+from reminderd.core.imports import ImportStatus, SnapshotMark, UnreadableError, Waiting, check_newer
 from reminderd.core.masking import without_numbers
+from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.tables.columns import Columns, ColumnsError
 from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
 from reminderd.imports.formats import Profile, opened
-from reminderd.imports.loop import ReadRow, ShowProgress, Tally, import_rows
+from reminderd.imports.loop import ReadRow, ShowProgress, Tally, comparing, import_rows, writing
 from reminderd.imports.rejected import rejected_lines
-from reminderd.imports.snapshot import Coverage, Snapshot, nothing_cancelled, snapshot_of
-from reminderd.imports.table import STDIN, Table, UnreadableError
-from reminderd.imports.writing import comparing, recorded, refused, source_of, writing
-from reminderd.store.connection import Connection
-from reminderd.store.import_records import snapshots_before
-from reminderd.store.reminders import Source
+from reminderd.imports.snapshot import Coverage, Snapshot, snapshot_of
+from reminderd.imports.table import STDIN, Table
+from reminderd.store.connection import Connection, transaction
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.import_records import begin_import, end_import, note_headers, snapshots_before
+from reminderd.store.intake import Source
 
 _NO_FILES: Final[Mapping[Path, str]] = {}
 
@@ -70,25 +72,36 @@ class FileImport:
         """
         profile = self.profile
         with opened(self.file, profile.headers, profile.encoding, form=profile.form) as table:
+            if not profile.last_line_end:
+                table = _never_cut(table)  # noqa: PLW2901
             columns = profile.columns_of(table)
             found(table, columns)
             read = profile.reader_of(table, columns)
             snapshot = None
             if self.coverage is not None:
                 zone, now = self.config.calling.zone, self.clock.now()
-                coverage = evolve(self.coverage, last_line_end=profile.last_line_end)
-                snapshot = snapshot_of(table, columns, read, coverage, zone=zone, now=now)
+                snapshot = snapshot_of(table, columns, read, self.coverage, zone=zone, now=now)
             yield OpenImport(one=self, table=table, columns=columns, read=read, snapshot=snapshot)
 
     @property
     def source(self) -> Source:
-        """Return who imports it, for the audit."""
-        return source_of(self.name, self.profile.name, self.actor)
+        """Return who imports it, for the audit. What one file has cancelled, a later one can book again."""
+        return Source(
+            actor=self.actor,
+            detail=f"import of {without_numbers(self.name)}",
+            profile=self.profile.name,
+            cancels_as=EndCode.APPOINTMENT_CANCELLED,
+        )
 
     def refused(self, connection: Connection, refusal: "FileRefusal") -> None:
         """Record that it was refused as a whole."""
-        now, reason = self.clock.now(), without_numbers(refusal.reason)
-        refused(connection, now, file=self.name, profile=self.profile.name, actor=self.actor, reason=reason)
+
+        def record(connection: Connection, now: datetime) -> None:
+            import_id = begin_import(connection, now, file=self.name, profile=self.profile.name, actor=self.actor)
+            status, reason = ImportStatus.REFUSED, without_numbers(refusal.reason)
+            end_import(connection, now, import_id=import_id, status=status, done={}, rejected=0, reason=reason)
+
+        transaction(connection, record, self.clock.now())
 
 
 @frozen(kw_only=True)
@@ -161,10 +174,10 @@ class OpenImport:
         write = comparing(connection, rules=rules_of(self.one.config), source=self.one.source)
         numbers_from = Counter[int]()
         with self._tally() as tally:
-            is_whole = import_rows(self.table, self._counting(numbers_from), write, tally, show, is_stopped)
-            if is_whole:
+            status = import_rows(self.table, self._counting(numbers_from), write, tally, show, is_stopped)
+            if status is ImportStatus.DONE:
                 tally.done[Intake.CANCELLED] += len(missing)
-        return self._result(_status(is_whole=is_whole), tally, missing, numbers_from)
+        return self._result(status, tally, missing, numbers_from)
 
     def write(
         self,
@@ -174,7 +187,7 @@ class OpenImport:
         is_stopped: Callable[[], bool],
         is_same: Callable[[], bool] = lambda: True,
     ) -> ImportResult:
-        """Import every row, then cancel what is missing, and record it.
+        """Import every row, then cancel what is missing; record it, also if it fails, as far as that is possible.
 
         If it is stopped, chunks that were begun are whole, and nothing that is missing is cancelled.
 
@@ -192,35 +205,42 @@ class OpenImport:
         """
         one, rules, source = self.one, rules_of(self.one.config), self.one.source
         numbers_from = Counter[int]()
-        with (
-            self._tally() as tally,
-            recorded(
-                connection,
-                tally,
-                name=one.name,
-                source=source,
-                headers=self.columns.headers(self.table.header),
-                mark=self._mark,
-                clock=one.clock,
-            ) as ending,
-        ):
-            write = writing(connection, rules=rules, source=source, clock=one.clock)
-            is_whole = import_rows(self.table, self._counting(numbers_from), write, tally, show, is_stopped)
-            ending.status = _status(is_whole=is_whole)
-            if is_whole and self.snapshot is not None and is_same():
-                cancelled = self.snapshot.cancel(connection, missing, rules=rules, source=source, clock=one.clock)
-                tally.done[Intake.CANCELLED] += cancelled
-        return self._result(ending.status, tally, missing, numbers_from)
+        with self._tally() as tally:
+            import_id = transaction(connection, self._begin, one.clock.now())
+            end = partial(self._end, connection, import_id, tally)
+            try:
+                write = writing(connection, rules=rules, source=source, clock=one.clock)
+                status = import_rows(self.table, self._counting(numbers_from), write, tally, show, is_stopped)
+                if status is ImportStatus.DONE and self.snapshot is not None and is_same():
+                    cancelled = self.snapshot.cancel(connection, missing, rules=rules, source=source, clock=one.clock)
+                    tally.done[Intake.CANCELLED] += cancelled
+            except BaseException as error:
+                with suppress(StoreUnavailableError):  # the row then shows that it was not finished
+                    end(*_failure(error))
+                raise
+            end(status, None)
+        return self._result(status, tally, missing, numbers_from)
+
+    def _begin(self, connection: Connection, now: datetime) -> int:
+        profile = self.one.profile.name
+        if profile is not None:  # the answers come back under the headers of its last file
+            note_headers(connection, now, profile=profile, headers=self.columns.headers(self.table.header))
+        actor, mark = self.one.actor, self._mark
+        return begin_import(connection, now, file=self.one.name, profile=profile, actor=actor, mark=mark)
+
+    def _end(
+        self, connection: Connection, import_id: int, tally: Tally, status: ImportStatus, reason: str | None
+    ) -> None:
+        done, rejected = tally.done, tally.rejected.lines
+        write = partial(end_import, import_id=import_id, status=status, done=done, rejected=rejected, reason=reason)
+        transaction(connection, write, self.one.clock.now())
 
     def _check_newer(self, connection: Connection, profile: str) -> None:
         mark, coverage = self._mark, self.one.coverage
         if mark is None or coverage is None or coverage.even_if_older:
             return
         last, same = snapshots_before(connection, profile=profile, digest=mark.digest)
-        try:
-            check_newer(mark, last, same, self.one.config.calling.zone)
-        except SnapshotRefusedError as error:
-            raise UnreadableError(str(error)) from None
+        check_newer(mark, last, same, self.one.config.calling.zone)
 
     @property
     def _mark(self) -> SnapshotMark | None:
@@ -252,15 +272,30 @@ class OpenImport:
     def _result(
         self, status: ImportStatus, tally: Tally, missing: Sequence[Waiting], numbers_from: Mapping[int, int]
     ) -> ImportResult:
-        nameless = None if self.snapshot is None else self.snapshot.held.nameless
+        nothing_cancelled = None
+        if self.snapshot is not None and self.snapshot.nameless is not None:
+            row = f"{self.table.unit} {self.snapshot.nameless}"
+            why = f"{row} is rejected or cut off, and may be about any of it"
+            nothing_cancelled = f"nothing that it lacks was cancelled, as {why}"
         return ImportResult(
             status=status,
             tally=tally,
             missing=missing,
             numbers_from=numbers_from,
-            why_nothing_cancelled=None if nameless is None else nothing_cancelled(nameless, self.table.unit),
+            why_nothing_cancelled=nothing_cancelled,
         )
 
 
-def _status(*, is_whole: bool) -> ImportStatus:
-    return ImportStatus.DONE if is_whole else ImportStatus.INTERRUPTED
+def _never_cut(table: Table) -> Table:
+    """Return a table whose last row is whole, though no line end follows it."""
+    return evolve(table, rows=lambda: (row if row.whole is None else evolve(row, whole=None) for row in table.rows()))
+
+
+def _failure(error: BaseException) -> tuple[ImportStatus, str | None]:
+    """Return how an import has ended that is ended by an exception, and why, without anything that is in its file."""
+    if isinstance(error, KeyboardInterrupt):
+        return ImportStatus.INTERRUPTED, None
+    if isinstance(error, StoreUnavailableError):
+        return ImportStatus.FAILED, str(error)
+    unexpected = f"unexpected error ({type(error).__name__})"
+    return ImportStatus.FAILED, error.strerror if isinstance(error, OSError) else unexpected

@@ -41,16 +41,13 @@ class Rejected:
     """The file of rejected lines: begun with the first under a temporary name, and put in its place at the end."""
 
     path: Path
-    header: Sequence[str]
-    delimiter: str
-    unit: str
+    table: Table
     mode: int
     never: Mapping[Path, str]
     lines: int = 0
     reasons: Counter[str] = field(factory=Counter)
     """How many lines have each mistake; numbers are left out, as they may be a patient's."""
     _open: ExitStack = field(kw_only=True)
-    _unfinished: Path | None = field(default=None, init=False)
     _file: TextIO | None = field(default=None, init=False)
 
     def write(self, rejections: Sequence[Rejection]) -> None:
@@ -58,9 +55,10 @@ class Rejected:
         if not rejections:
             return
         if self._file is None:
-            self._unfinished = self._open.enter_context(scratch(self.path, mode=self.mode))
-            self._file = self._open.enter_context(_written(self._unfinished))
-            self._row([self.unit, _REASON, *self.header])
+            unfinished = self._open.enter_context(scratch(self.path, mode=self.mode))
+            self._file = open(unfinished, "w", encoding="utf-8-sig", newline="", opener=no_link)  # noqa: SIM115
+            self._open.enter_context(self._file)
+            self._row([self.table.unit, _REASON, *self.table.header])
         for one in rejections:
             self._row([str(one.row.line), "; ".join(one.mistakes), *one.row.cells])
         self._file.flush()
@@ -70,16 +68,16 @@ class Rejected:
     def finish(self) -> None:
         """Replace the file of an earlier run; without a rejected line it is deleted."""
         is_there = may_be_rejected(self.path, self.never)
-        if self._file is not None and self._unfinished is not None:
+        if self._file is not None:
             self._file.flush()
-            put_in_place(self._unfinished, self.path)
+            put_in_place(Path(self._file.name), self.path)
         elif is_there:
             self.path.unlink()
 
     def _row(self, cells: Sequence[str]) -> None:
         """Append a row; the import reads it back as it was, and no cell is a formula to a spreadsheet."""
         if self._file is not None:
-            csv.writer(self._file, delimiter=self.delimiter).writerow([guarded(cell) for cell in cells])
+            csv.writer(self._file, delimiter=self.table.delimiter).writerow([guarded(cell) for cell in cells])
 
 
 def may_be_rejected(path: Path, never: Mapping[Path, str]) -> bool:
@@ -111,7 +109,7 @@ def rejected_lines(path: Path, table: Table, *, like: Path | None, never: Mappin
     """
     with ExitStack() as stack:
         mode = _PRIVATE if like is None else like.stat().st_mode & _READ_AND_WRITE
-        rejected = Rejected(path, table.header, table.delimiter, table.unit, mode, never, open=stack)
+        rejected = Rejected(path, table, mode, never, open=stack)
         try:
             yield rejected
         except OSError:  # it may be this file that can't be written: what is there stays
@@ -121,10 +119,6 @@ def rejected_lines(path: Path, table: Table, *, like: Path | None, never: Mappin
                 rejected.finish()
             raise
         rejected.finish()
-
-
-def _written(path: Path) -> TextIO:
-    return open(path, "w", encoding="utf-8-sig", newline="", opener=no_link)
 
 
 def _kind(mistake: str) -> str:

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from reminderd.clock import Clock
 from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
-from reminderd.core.imports import MOST_CANCELLED, Held, SnapshotRefusedError, Waiting, missing_from
+from reminderd.core.imports import MOST_CANCELLED, UnreadableError, Waiting, missing_from
 from reminderd.core.requests import ReminderRequest, normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import Columns
@@ -20,10 +20,11 @@ from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.row_reader import CUT
 from reminderd.core.upsert import Cancellation
 from reminderd.imports.loop import ReadRow
-from reminderd.imports.table import MESSAGE_UNIT, SPREADSHEET_UNIT, Table, UnreadableError
+from reminderd.imports.table import MESSAGE_UNIT, SPREADSHEET_UNIT, Table
 from reminderd.store.appointments import appointments_between, cancel_appointment
 from reminderd.store.connection import Connection, snapshot, transaction
-from reminderd.store.reminders import Source, cancel, waiting_between
+from reminderd.store.intake import Source
+from reminderd.store.reminders import cancel, waiting_between
 
 _AT_ONCE: Final = 50
 """How many are cancelled in one transaction …"""
@@ -44,8 +45,6 @@ class Coverage:
     days: int = 0
     most: float = MOST_CANCELLED
     """The share of the stored appointments that it may leave out."""
-    last_line_end: bool = True
-    """Whether a file that has no line end after its last line may be cut off there."""
     even_if_older: bool = False
     """Whether it is imported though a newer one was."""
 
@@ -54,7 +53,13 @@ class Coverage:
 class Snapshot:
     """What a file that is a snapshot holds, and the span that it covers."""
 
-    held: Held
+    names: frozenset[str]
+    """What it holds, see `missing_from`."""
+    nameless: int | None
+    """The first row that is rejected and has no `ref` that can be read, or may be cut off, with others behind it.
+
+    Any appointment may be meant. None: there is no such row.
+    """
     are_appointments: bool
     """Whether it holds appointments; else reminders."""
     start: datetime
@@ -71,14 +76,10 @@ class Snapshot:
         Raises:
             UnreadableError: They are so many that the file is hardly whole.
         """
-        if self.held.nameless is not None:
+        if self.nameless is not None:
             return []
         stored = snapshot(connection, partial(self._waiting, profile=profile, now=now))
-        try:
-            missing = missing_from(stored, self.held.names, self.most)
-        except SnapshotRefusedError as error:
-            raise UnreadableError(str(error)) from None
-        return [one for one in missing if one.at < self.certain_until]
+        return [one for one in missing_from(stored, self.names, self.most) if one.at < self.certain_until]
 
     def cancel(
         self, connection: Connection, missing: Sequence[Waiting], *, rules: Rules, source: Source, clock: Clock
@@ -137,7 +138,7 @@ def snapshot_of(
     for row in table.rows():
         digest.update(repr(row.cells).encode())
         asked = read(row)
-        if row.whole is not None and coverage.last_line_end:
+        if row.whole is not None:
             nameless = nameless or row.line
         if isinstance(asked, AppointmentRequest):
             names.add(asked.ref or asked.own_id)
@@ -156,9 +157,9 @@ def snapshot_of(
     start = coverage.start or first_day
     end = coverage.end or start + timedelta(days=coverage.days)
     after_last = last_day + timedelta(days=1 if moments else 0)
-    held = Held(frozenset(names), nameless)
     return Snapshot(
-        held=held,
+        names=frozenset(names),
+        nameless=nameless,
         are_appointments=columns.are_appointments,
         start=start,
         end=end,
@@ -178,8 +179,3 @@ def _ref_of(row: CsvRow, columns: Columns, mistakes: object, unit: str) -> str:
     if (row.mistake is not None and unit == SPREADSHEET_UNIT) or any(one.startswith(_NO_REF) for one in found):
         return ""
     return normal_name(columns.text("ref", row.cells))
-
-
-def nothing_cancelled(row: int, unit: str) -> str:
-    """Return why a snapshot cancels nothing."""
-    return f"nothing that it lacks was cancelled, as {unit} {row} is rejected or cut off, and may be about any of it"

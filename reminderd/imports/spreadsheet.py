@@ -8,24 +8,25 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Final, TextIO
 from zipfile import BadZipFile, ZipFile
 
 from attrs import evolve, frozen
 
+from reminderd.core.imports import UnreadableError
 from reminderd.core.tables.csv_rows import (
     DELIMITERS,
     LINES_TO_HEADER,
     CsvRow,
-    Layout,
     csv_rows,
     layout_of,
     names_delimiter,
     unguarded,
 )
-from reminderd.imports.table import SPREADSHEET_UNIT, UnreadableError, source
+from reminderd.imports.table import SPREADSHEET_UNIT, Table, source
 
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _NAMES: Final = {
@@ -61,43 +62,12 @@ class EncodingError(UnreadableError):
     """The bytes don't show the encoding."""
 
 
-@frozen
-class Sheet:
-    """An open table."""
+@frozen(kw_only=True)
+class Sheet(Table):
+    """An open spreadsheet."""
 
-    file: IO[bytes]
-    codec: str
-    layout: Layout
-    header: Sequence[str]
-    size: int
-    """In bytes."""
-    unit: str = SPREADSHEET_UNIT
-    made_at: None = None
-
-    @property
-    def delimiter(self) -> str:
-        """Return what stands between its cells."""
-        return self.layout.delimiter
-
-    @property
-    def found(self) -> Sequence[str]:
-        """Return its encoding, what stands between its cells, and how much is above its header."""
-        above = self.layout.above
-        skipped = [f"above the header: {above} row{'' if above == 1 else 's'} skipped"] if above else []
-        return [f"{called(self.codec)}, {DELIMITERS[self.delimiter]} between cells", *skipped]
-
-    def rows(self) -> Iterator[CsvRow]:
-        """Yield every row below the header, from the first; one pass at a time."""
-        yield from islice(self.all_rows(), self.layout.above + 1, None)
-
-    def all_rows(self) -> Iterator[CsvRow]:
-        """Yield every row, from the first of the file; one pass at a time."""
-        with _text(self.file, self.codec) as lines:
-            yield from _unguarded_rows(lines, self.layout.delimiter)
-
-    def position(self) -> int:
-        """Return how many bytes the pass has read, the buffer included."""
-        return os.lseek(self.file.fileno(), 0, os.SEEK_CUR)
+    all_rows: Callable[[], Iterator[CsvRow]]
+    """As `rows`, from the first of the file; also what is above the header, and itself."""
 
 
 @contextmanager
@@ -132,13 +102,24 @@ def opened(
         with _text(file, codec) as lines:
             first = list(islice(lines, LINES_TO_HEADER))
         layout = layout_of(first or [""], lambda cells: is_header([unguarded(cell) for cell in cells]))
-        with _text(file, codec) as lines:
-            header = next(islice(_unguarded_rows(lines, layout.delimiter), layout.above, None), None)
+        all_rows = partial(_rows, file, codec, layout.delimiter)
+        header = next(islice(all_rows(), layout.above, None), None)
         if header is None:
             raise UnreadableError("it is empty; expected a header and rows below it")
         if header.mistake is not None:
             raise UnreadableError(f"the header: {header.mistake}")
-        yield Sheet(file, codec, layout, header.cells, os.fstat(file.fileno()).st_size)
+        above = layout.above
+        skipped = [f"above the header: {above} row{'' if above == 1 else 's'} skipped"] if above else []
+        yield Sheet(
+            header=header.cells,
+            unit=SPREADSHEET_UNIT,
+            found=[f"{called(codec)}, {DELIMITERS[layout.delimiter]} between cells", *skipped],
+            rows=lambda: islice(all_rows(), above + 1, None),
+            all_rows=all_rows,
+            size=os.fstat(file.fileno()).st_size,
+            position=lambda: os.lseek(file.fileno(), 0, os.SEEK_CUR),  # in bytes, the buffer included
+            delimiter=layout.delimiter,
+        )
 
 
 @contextmanager
@@ -150,21 +131,15 @@ def _text(file: IO[bytes], codec: str) -> Iterator[TextIO]:
         yield text
 
 
-def _unguarded_rows(lines: TextIO, delimiter: str) -> Iterator[CsvRow]:
-    """Yield the header and every row, without what guards their cells from spreadsheets."""
-    first_line = next(lines, "")
-    if names_delimiter(first_line):
-        found = csv_rows(lines, delimiter, first_line=2)
-    else:
-        found = csv_rows(_chained(first_line, lines), delimiter)
-    for row in found:
-        cells = [unguarded(cell) for cell in row.cells]
-        yield row if cells == row.cells else evolve(row, cells=cells)
-
-
-def _chained(first_line: str, lines: TextIO) -> Iterator[str]:
-    yield first_line
-    yield from lines
+def _rows(file: IO[bytes], codec: str, delimiter: str) -> Iterator[CsvRow]:
+    """Yield every row, without what guards its cells from spreadsheets."""
+    with _text(file, codec) as lines:
+        first_line = next(lines, "")
+        is_named = names_delimiter(first_line)
+        found = csv_rows(lines if is_named else chain([first_line], lines), delimiter, first_line=1 + is_named)
+        for row in found:
+            cells = [unguarded(cell) for cell in row.cells]
+            yield row if cells == row.cells else evolve(row, cells=cells)
 
 
 def called(codec: str) -> str:

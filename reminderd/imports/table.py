@@ -7,17 +7,17 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from stat import S_IMODE
 from tempfile import TemporaryFile
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Final
 
 from attrs import define, field, frozen
 
+from reminderd.core.imports import UnreadableError
 from reminderd.core.schedule.dates import DayOrder, day_orders
 from reminderd.core.script.languages import read_language
 from reminderd.core.tables.columns import Columns
@@ -33,42 +33,26 @@ UNITS: Final = (SPREADSHEET_UNIT, "entry", MESSAGE_UNIT)
 """What a row is called, by the format of its file."""
 
 
-class UnreadableError(Exception):
-    """The file can't be read as a whole; the message says why and what is expected."""
-
-
-class Table(Protocol):
+@frozen(kw_only=True)
+class Table:
     """An open file, read as a header and rows below it."""
 
-    @property
-    def header(self) -> Sequence[str]:
-        """Return the names of its columns; a format with names of its own uses those of `columns.FIELDS`."""
-
-    @property
-    def unit(self) -> str:
-        """Return what a row is called in its file, one of `UNITS`; a row's `line` counts them from 1."""
-
-    @property
-    def delimiter(self) -> str:
-        """Return what stands between the cells of its rejected lines."""
-
-    @property
-    def found(self) -> Sequence[str]:
-        """Return what was found about the file, in words, for the person who imports it."""
-
-    @property
-    def made_at(self) -> datetime | None:
-        """Return when it was made, if it says so; None: it does not."""
-
-    @property
-    def size(self) -> int:
-        """Return how big it is, in the units of `position`."""
-
-    def rows(self) -> Iterator[CsvRow]:
-        """Yield every row, from the first; one pass at a time. What can't be read is a row with a `mistake`."""
-
-    def position(self) -> int:
-        """Return how much of the file the pass has read."""
+    header: Sequence[str]
+    """The names of its columns; a format with names of its own uses those of `columns.FIELDS`."""
+    unit: str
+    """What a row is called in its file, one of `UNITS`; a row's `line` counts them from 1."""
+    found: Sequence[str]
+    """What was found about the file, in words, for the person who imports it."""
+    rows: Callable[[], Iterator[CsvRow]]
+    """Yields every row, from the first; one pass at a time. What can't be read is a row with a `mistake`."""
+    size: int
+    """How big it is, in the units of `position`."""
+    position: Callable[[], int]
+    """Returns how much of the file the pass has read."""
+    delimiter: str = ","
+    """What stands between the cells of its rejected lines."""
+    made_at: datetime | None = None
+    """When it was made, if it says so; None: it does not."""
 
 
 def day_order_of(table: Table, columns: Columns) -> DayOrder | None:
@@ -79,14 +63,9 @@ def day_order_of(table: Table, columns: Columns) -> DayOrder | None:
     """
     proofs: dict[DayOrder, int] = {}
     unclear: int | None = None
-    texts = [
-        partial(columns.text, field)
-        for field in ("scheduled_at", "expires_at", "appointment_at")
-        if field in columns.places
-    ]
+    names = [name for name in ("scheduled_at", "expires_at", "appointment_at") if name in columns.places]
     for row in table.rows():
-        for text in texts:
-            orders = day_orders(text(row.cells))
+        for orders in (day_orders(columns.text(name, row.cells)) for name in names):
             if len(orders) == 1:
                 [order] = orders
                 proofs.setdefault(order, row.line)
@@ -209,41 +188,9 @@ class Record:
         return CsvRow(self.number, [self[name] for name in header], "; ".join(mistakes) or None)
 
 
-@frozen
-class Records:
-    """A table of records."""
-
-    fields: Mapping[str, str]
-    """Each field, and the name of its column."""
-    unit: str
-    found: Sequence[str]
-    _rows: Sequence[CsvRow]
-    delimiter: str = ","
-    made_at: datetime | None = None
-    _done: list[int] = field(factory=lambda: [0])
-
-    @property
-    def header(self) -> Sequence[str]:
-        """Return the names of its columns."""
-        return tuple(self.fields.values())
-
-    @property
-    def size(self) -> int:
-        """Return how many records it has."""
-        return len(self._rows)
-
-    def rows(self) -> Iterator[CsvRow]:
-        """Yield every row, from the first; one pass at a time."""
-        for done, row in enumerate(self._rows, 1):
-            self._done[0] = done
-            yield row
-
-    def position(self) -> int:
-        """Return how many records the pass has read."""
-        return self._done[0]
-
-
-def table_of(records: Sequence[Record], fields: Mapping[str, str], unit: str, found: str) -> Records:
+def table_of(
+    records: Sequence[Record], fields: Mapping[str, str], unit: str, found: str, made_at: datetime | None = None
+) -> Table:
     """Return a table of records; of several with one `ref`, the newest.
 
     Args:
@@ -251,6 +198,7 @@ def table_of(records: Sequence[Record], fields: Mapping[str, str], unit: str, fo
         fields: each field, and the name of its column.
         unit: what a record is called.
         found: what was found about the file.
+        made_at: see `Table`.
     """
     groups: dict[str, list[Record]] = {}
     for record in records:
@@ -259,26 +207,40 @@ def table_of(records: Sequence[Record], fields: Mapping[str, str], unit: str, fo
     for ref, group in groups.items():
         if ref and len(group) > 1:
             left_out |= _superseded(group)
-    kept = [record for record in records if record.number not in left_out]
+    kept = [record.row(fields) for record in records if record.number not in left_out]
     older = f", {len(left_out)} older than another one about the same appointment" if left_out else ""
     counted = f"{found}, {len(records):,} {unit if len(records) == 1 else _UNITS[unit]}{older}"
-    return Records(fields, unit, [counted], [record.row(fields) for record in kept])
+    done = 0
+
+    def rows() -> Iterator[CsvRow]:
+        nonlocal done
+        for done, row in enumerate(kept, 1):  # noqa: B007 - `position` returns it
+            yield row
+
+    return Table(
+        header=tuple(fields.values()),
+        unit=unit,
+        found=[counted],
+        rows=rows,
+        size=len(kept),
+        position=lambda: done,
+        made_at=made_at,
+    )
 
 
 def _superseded(group: Sequence[Record]) -> set[int]:
     """Return the numbers of those that do not count; where nothing says which is the newest, each has a mistake."""
     versions = [record.version for record in group if record.version is not None]
     newest = max(versions, default=None)
-    last = [record for record in group if record.version == newest]
-    if len(versions) < len(group):
-        last = list(group)
-    if any(record.content != last[0].content for record in last):
+    is_clear = len(versions) == len(group)
+    counting = last = [record for record in group if record.version == newest or not is_clear]
+    if all(record.content == last[0].content for record in last):
+        counting = last[:1]
+    else:
+        mistake = f"ref: {len(last)} records have it, and nothing says which is the newest; expected one"
         for record in last:
-            record.wrong(
-                f"ref: {len(last)} records have it, and nothing says which is the newest; expected one", always=True
-            )
-        return {record.number for record in group} - {record.number for record in last}
-    return {record.number for record in group} - {last[0].number}
+            record.wrong(mistake, always=True)
+    return {record.number for record in group} - {record.number for record in counting}
 
 
 _NO_LANGUAGE: Final = frozenset(
@@ -299,6 +261,11 @@ def _is_language(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def titled(title: str, files: Sequence[tuple[str, object]]) -> str:
+    """Return what is imported, with the number of files if they are of a folder and so have names."""
+    return f"{title}, files: {len(files)}" if files[0][0] else title
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 from attrs import field, frozen
@@ -68,7 +69,9 @@ class Reply:
     status: int = 200
     body: bytes = b""
     content_type: str | None = "application/json"
-    """None: the framework's own."""
+    """None: there is no content."""
+    headers: Mapping[str, str] = MappingProxyType({})
+    """Other headers."""
 
 
 class InvalidPayloadError(Exception):

@@ -182,14 +182,14 @@ class HttpConnection:
         await trio.aclose_forcefully(self._stream)
 
 
-async def connect(origin: Origin, trust: ssl.SSLContext) -> HttpConnection:
-    """Connect to a server. No part of a request is sent yet.
+async def connect(origin: Origin, trust: ssl.SSLContext | None) -> HttpConnection:
+    """Connect to a server, with TLS if it is known whose certificates to accept. No part of a request is sent yet.
 
     Raises:
         OSError, trio.BrokenResourceError, UnicodeError: it can't be reached.
     """
     stream = await trio.open_tcp_stream(origin.host, origin.port)
-    if not origin.is_tls:
+    if trust is None:
         return HttpConnection(origin, stream)
     encrypted = trio.SSLStream(stream, trust, server_hostname=origin.host)
     try:

@@ -100,11 +100,32 @@ class HttpClient:
     redirects, and no second try on another connection (decision 0032).
     """
 
-    def __init__(self, *, timeout: timedelta, max_connections: int, trust: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        timeout: timedelta,
+        max_connections: int,
+        server: str = "https:",
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        """Keep the settings; connections are made when they are needed.
+
+        Args:
+            timeout: for one request and its whole answer.
+            max_connections: requests at one time; more wait within their timeout.
+            server: how the URLs begin. Reading certificates takes long, and is not done for http. For https it is done
+                at once, so that an error shows at the start.
+            trust: whose certificates are accepted; None: those of the authorities that come with certifi, whatever the
+                environment says.
+
+        Raises:
+            OSError: the certificates can't be read.
+        """
         self._seconds = timeout.total_seconds()
         self._places = trio.CapacityLimiter(max_connections)
-        self._trust = httpx.create_ssl_context(trust_env=False) if trust is None else trust
-        self._trust.set_alpn_protocols(["http/1.1"])
+        self._trust = trust
+        if not server.startswith("http:"):
+            self._trusted()
         self._idle: list[HttpConnection] = []
         """Connections that wait for another request; the one that was used last is at the end."""
 
@@ -167,7 +188,14 @@ class HttpClient:
             await connection.aclose()
         while len(self._idle) + self._places.borrowed_tokens > self._places.total_tokens:
             await self._idle.pop(0).aclose()  # it leads to another server, and its place is needed
-        return await connect(origin, self._trust)
+        return await connect(origin, self._trusted() if origin.is_tls else None)
+
+    def _trusted(self) -> ssl.SSLContext:
+        """Return whose certificates are accepted, and that no other protocol is spoken."""
+        if self._trust is None:
+            self._trust = httpx.create_ssl_context(trust_env=False)
+        self._trust.set_alpn_protocols(["http/1.1"])
+        return self._trust
 
     def _pop_idle(self, origin: Origin) -> HttpConnection | None:
         for at in reversed(range(len(self._idle))):
@@ -185,18 +213,15 @@ class HttpClient:
 
 
 def check_api_url(api_url: str) -> None:
-    """Reject what can't be the address of a provider's API.
+    """Reject the address of an API whose host can't be written for DNS; `keys.url` has rejected what is no URL.
 
     Raises:
-        ValueError: what was expected.
+        ValueError: it can't be used.
     """
     try:
-        url = httpx.URL(api_url)
-        url.host.encode("idna")
+        httpx.URL(api_url).host.encode("idna")
     except (httpx.InvalidURL, UnicodeError):
         raise ValueError("api_url: not a URL") from None
-    if url.scheme not in {"http", "https"} or not url.host or url.query or url.fragment:
-        raise ValueError("api_url: expected http:// or https://, a host and perhaps a path")
 
 
 def _innermost(error: Exception) -> str:

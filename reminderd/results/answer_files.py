@@ -20,10 +20,10 @@ from loguru import logger
 from reminderd.clock import Clock
 from reminderd.files import no_link, put_in_place, scratch
 from reminderd.results.forms import Form
-from reminderd.store.changes import Answer, PlannedFile, answers_between, next_file, note_file, plan_file
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.import_records import headers_of
+from reminderd.store.outcome_changes import Answer, PlannedFile, answers_between, next_file, note_file, plan_file
 
 MOST_IN_A_FILE: Final = 5_000
 _BEGINNING: Final = "answers-"

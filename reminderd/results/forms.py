@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -15,7 +15,7 @@ from reminderd.core.changes import ChangeKind
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
 from reminderd.core.tables.csv_rows import guarded
-from reminderd.store.changes import Answer
+from reminderd.store.outcome_changes import Answer
 
 _OWN: Final = ("ref", "appointment_ref", "patient_ref", "appointment_at", "scheduled_at")
 """The columns that show what a line is about, if no column of the profile is its `ref`."""
@@ -23,6 +23,7 @@ _NOT_BACK: Final = frozenset({"status", "message", "template"})
 """Fields of a profile that a table does not have: the word of the file, and what is spoken."""
 _RESULT: Final = ("kind", "status", "response", "outcome", "why", "changed_at", "change_id")
 _WHY: Final = {str(code): code.sentence for code in EndCode}
+_ENDINGS: Final = {"csv": ".csv", "fhir": ".json", "hl7": ".hl7"}
 _SPLIT: Final = {
     "appointment_date": ("appointment_at", "%Y-%m-%d"),
     "appointment_time": ("appointment_at", "%H:%M"),
@@ -45,7 +46,7 @@ class Form:
     @property
     def ending(self) -> str:
         """Return how the names of its files end."""
-        return _FORMATS[self.format].ending
+        return _ENDINGS[self.format]
 
     def about(self, answers: Sequence[Answer]) -> list[Answer]:
         """Return the answers that a file in this form has.
@@ -53,12 +54,11 @@ class Form:
         FHIR and HL7 speak of appointments: a planned call that is not made, as the patient has answered already, would
         be read as a later answer.
         """
-        has_all = _FORMATS[self.format].has_calls_not_made
-        return [one for one in answers if has_all or not _is_call_not_made(one)]
+        return [one for one in answers if self.format == "csv" or not _is_call_not_made(one)]
 
     def written(self, answers: Sequence[Answer]) -> bytes:
         """Return the content of a file with these answers."""
-        return _FORMATS[self.format].text(self, answers).encode()
+        return {"csv": self._csv, "fhir": self._fhir, "hl7": self._hl7}[self.format](answers).encode()
 
     def _csv(self, answers: Sequence[Answer]) -> str:
         """Return a table with the profile's columns, then ours; no cell is a formula to a spreadsheet."""
@@ -132,23 +132,6 @@ class Form:
         why = _WHY.get(str(event["end_code"]))
         notes = [] if why is None else [f"NTE|1||{_hl7(why)}"]
         return ["|".join((*head, "P", "2.5.1")), "|".join(schedule), *notes, "|".join(patient), "RGS|1"]
-
-
-@frozen
-class _Format:
-    """What is special about a format."""
-
-    ending: str
-    text: Callable[[Form, Sequence[Answer]], str]
-    has_calls_not_made: bool
-    """Whether its readers can tell a planned call that is not made from an answer."""
-
-
-_FORMATS: Final[Mapping[str, _Format]] = {
-    "csv": _Format(".csv", Form._csv, has_calls_not_made=True),  # noqa: SLF001 - the formats are the form's own
-    "fhir": _Format(".json", Form._fhir, has_calls_not_made=False),  # noqa: SLF001
-    "hl7": _Format(".hl7", Form._hl7, has_calls_not_made=False),  # noqa: SLF001
-}
 
 
 _HL7_CODES: Final[Mapping[str, str]] = {

@@ -20,7 +20,10 @@ from reminderd import __version__
 from reminderd.clock import Clock
 from reminderd.core.rules import Backoff
 from reminderd.providers.http import HttpAnswer, HttpClient, HttpResult, retry_after
-from reminderd.store.changes import (
+from reminderd.store.database import Database, until_stored
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.feed import Feed
+from reminderd.store.outcome_changes import (
     Delivery,
     due_deliveries,
     has_new,
@@ -30,9 +33,7 @@ from reminderd.store.changes import (
     note_failed,
     queue,
 )
-from reminderd.store.database import Database, until_stored
-from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.feed import Feed, until_any
+from reminderd.store.threads import until_any
 
 TIMEOUT: Final = timedelta(seconds=15)
 BACKOFF: Final = Backoff(first=timedelta(seconds=5), maximum=timedelta(minutes=15))

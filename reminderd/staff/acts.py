@@ -1,9 +1,9 @@
 """What staff do to one reminder: cancel it, accept its number, call again, note it as done, opt its number out."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
@@ -18,12 +18,13 @@ from reminderd.core.sentences import NotAllowedError
 from reminderd.staff.history import VIEWS
 from reminderd.store import reminders
 from reminderd.store.appointments import stored_appointment
+from reminderd.store.audit import acts_on
 from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
+from reminderd.store.intake import Source
 from reminderd.store.ledger import load
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.queries import Value, acts_on, reminder_with_id
-from reminderd.store.reminders import Source
+from reminderd.store.queries import Value, reminder_with_id
 
 REPEATED_WITHIN: Final = timedelta(minutes=1)
 """A second click, or the same request sent again by a browser, comes within this time."""
@@ -77,7 +78,7 @@ class Asked:
     note: str | None = None
     """What to remember of a manual call."""
     seen: str | None = None
-    """What was shown to that person, see `sight_of`; None: nothing was, by a command."""
+    """What was shown to that person, see `fingerprint_of`; None: nothing was, by a command."""
     source: str = "staff"
     """Who wants an opt-out."""
 
@@ -115,7 +116,7 @@ def perform(connection: Connection, now: datetime, *, asked: Asked, rules: Rules
         raise
 
 
-def sight_of(row: Mapping[str, Value]) -> str:
+def fingerprint_of(row: Mapping[str, Value]) -> str:
     """Return what stands for the parts of a reminder that a person relies on: number, message, time and end."""
     return f"{_digest(row['phone_number'], row['message'], row['scheduled_at'])}-{_digest(row['ended_at'])}"
 
@@ -130,7 +131,7 @@ def _is_otherwise(row: Mapping[str, Value], act: StaffAct, seen: str) -> bool:
     The end matters only for another call: who asks for one after a failure has not asked for one after the next one,
     or after somebody else has cancelled. While it waits, or was reached, the core says so.
     """
-    shown, _, end = sight_of(row).partition("-")
+    shown, _, end = fingerprint_of(row).partition("-")
     seen_parts, _, seen_end = seen.partition("-")
     return shown != seen_parts or (act is StaffAct.CALL_AGAIN and _has_ended(row) and end != seen_end)
 
@@ -159,18 +160,23 @@ def refusals(
     reminder = ledger.reminders.get(reminder_id)
     if reminder is None:
         raise UnknownReminderError(reminder_id)
-    number, found = reminder.phone_number, dict[StaffAct, NotAllowedError | None]()
-    with _noted(found, StaffAct.CANCEL):
-        cancelled(ledger, reminder, EndCode.CANCELLED_BY_STAFF, now)
-    with _noted(found, StaffAct.ACCEPT):
-        accepted(ledger, reminder, now)
-    with _noted(found, StaffAct.CALL_AGAIN):
-        called_again(ledger, reminder, rules=rules, now=now)
-    with _noted(found, StaffAct.DONE):
-        done(ledger, reminder, now)
-    with _noted(found, StaffAct.OPT_OUT):
-        opt_out_allowed(number, is_listed=number in ledger.opted_out)
-    return found
+    is_listed = reminder.phone_number in ledger.opted_out
+    checks: dict[StaffAct, Callable[[], object]] = {
+        StaffAct.CANCEL: partial(cancelled, ledger, reminder, EndCode.CANCELLED_BY_STAFF, now),
+        StaffAct.ACCEPT: partial(accepted, ledger, reminder, now),
+        StaffAct.CALL_AGAIN: partial(called_again, ledger, reminder, rules=rules, now=now),
+        StaffAct.DONE: partial(done, ledger, reminder, now),
+        StaffAct.OPT_OUT: partial(opt_out_allowed, reminder.phone_number, is_listed=is_listed),
+    }
+    return {act: _refusal_of(check) for act, check in checks.items()}
+
+
+def _refusal_of(check: Callable[[], object]) -> NotAllowedError | None:
+    try:
+        check()
+    except NotAllowedError as error:
+        return error
+    return None
 
 
 def choices(
@@ -194,15 +200,6 @@ def choices(
     return [
         (row, refusals(connection, reminder_id=str(row["id"]), rules=rules, now=now)[act]) for row in found.reminders
     ]
-
-
-@contextmanager
-def _noted(found: dict[StaffAct, NotAllowedError | None], act: StaffAct) -> Iterator[None]:
-    found[act] = None
-    try:
-        yield
-    except NotAllowedError as error:
-        found[act] = error
 
 
 def _is_repeated(connection: Connection, now: datetime, asked: Asked) -> bool:

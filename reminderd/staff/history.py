@@ -12,9 +12,10 @@ from reminderd.core.model import CallState, Status
 from reminderd.core.schedule.cadence import cadence_in_words
 from reminderd.core.sentences import Part, Sentence
 from reminderd.store.appointments import StoredAppointment, stored_appointment
-from reminderd.store.changes import changes_of
+from reminderd.store.audit import acts_on
 from reminderd.store.connection import Connection
-from reminderd.store.queries import Bundled, Value, acts_on, bundled_with, calls_of
+from reminderd.store.outcome_changes import changes_of
+from reminderd.store.queries import Bundled, Value, bundled_with, calls_of
 
 Row = Mapping[str, Value]
 
@@ -26,7 +27,6 @@ _BY_A_PERSON: Final = "done"
 """The act whose detail is a note, in the words of the person who did it."""
 _BEFORE: Final = " before its appointment"
 """What follows the cadence in the detail of a reminder that was planned."""
-_NOBODY: Final[Mapping[str, Sequence[Bundled]]] = {}
 
 
 @frozen(kw_only=True)
@@ -46,16 +46,24 @@ class ReminderRecord:
     appointment: StoredAppointment | None
     """The one that it was planned for, with all its reminders; None: it belongs to none, or that was deleted."""
     calls: Sequence[Row]
+    """Oldest first."""
     bundled: Mapping[str, Sequence[Bundled]]
     """The other reminders of each call, by the call's id."""
     acts: Sequence[Row]
     """What the audit has of it, also who looked at it."""
     changes: Sequence[Change]
+    """Of its outcome, oldest first."""
 
     @property
     def events(self) -> list[Event]:
-        """Return what has happened to it, in order."""
-        return history(self.reminder, self.calls, self.acts, self.bundled, self.changes)
+        """Return what has happened to it, in order, without who looked at it."""
+        done = [act for act in self.acts if act["act"] not in VIEWS]
+        events = [*_beginning(self.reminder, done), *_acts(done)]
+        for number, call in enumerate(self.calls, 1):
+            events += _of_call(call, number, self.bundled.get(str(call["id"]), ()))
+        events += _earlier_outcomes(self.reminder, done, self.changes)
+        events.sort(key=attrgetter("at"))
+        return [*events, *_state(self.reminder)]
 
 
 def record_of(connection: Connection, *, reminder: Row) -> ReminderRecord:
@@ -69,31 +77,6 @@ def record_of(connection: Connection, *, reminder: Row) -> ReminderRecord:
         acts=acts_on(connection, reminder_id),
         changes=changes_of(connection, reminder_id),
     )
-
-
-def history(
-    reminder: Row,
-    calls: Sequence[Row],
-    acts: Sequence[Row],
-    others: Mapping[str, Sequence[Bundled]] = _NOBODY,
-    changes: Sequence[Change] = (),
-) -> list[Event]:
-    """Return what has happened to a reminder, in order, without who looked at it.
-
-    Args:
-        reminder: its row.
-        calls: its rows of `call_logs`, oldest first.
-        acts: its rows of `audit`.
-        others: the other reminders of each call, by the calls' ids.
-        changes: of its outcome, oldest first.
-    """
-    done = [act for act in acts if act["act"] not in VIEWS]
-    events = [*_beginning(reminder, done), *_acts(done)]
-    for number, call in enumerate(calls, 1):
-        events += _of_call(call, number, others.get(str(call["id"]), ()))
-    events += _earlier_outcomes(reminder, done, changes)
-    events.sort(key=attrgetter("at"))
-    return [*events, *_state(reminder)]
 
 
 def _event(at: Value, what: Sentence, detail: Part | None = None) -> Iterator[Event]:
@@ -133,7 +116,7 @@ def _detail(act: Row) -> Part | None:
     return Sentence(str(text))
 
 
-def _of_call(call: Row, number: int, others: Sequence[Bundled] = ()) -> Iterator[Event]:
+def _of_call(call: Row, number: int, others: Sequence[Bundled]) -> Iterator[Event]:
     values: dict[str, Part] = {"number": str(number)}
     if call["adopted"]:
         unknown = Sentence("a call that reminderd did not know")

@@ -1,15 +1,27 @@
-"""How a reminder stands, in plain words, and what staff can do about it."""
+"""How reminders stand: one in plain words, with what to do about it, and those of some days as a report."""
 
-from collections.abc import Mapping
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from functools import partial
+from io import StringIO
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from reminderd.core.outcomes import Group, Outcome, group_of
+from reminderd.core.imports import ImportRecord
+from reminderd.core.model import Status
+from reminderd.core.outcomes import NEED_A_HUMAN, Figures, Group, Outcome, group_of, outcome
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.schedule.dates import DAY, midnight
 from reminderd.core.sentences import Sentence
-from reminderd.staff.report import outcome_of
-from reminderd.store.queries import Value
+from reminderd.core.tables.csv_rows import guarded
+from reminderd.store.connection import Connection
+from reminderd.store.day import figures_by_day
+from reminderd.store.import_records import imports_between
+from reminderd.store.queries import Value, Wanted, list_reminders, name_of
 
 Row = Mapping[str, Value]
 
@@ -67,11 +79,24 @@ _WORDS: Final = {
     ),
 }
 _CODES: Final = {str(code): code for code in EndCode}
+_HOLDS: Final = {str(code): code for code in HoldCode}
 _NAMED_IN_THE_HISTORY: Final = frozenset(
     {EndCode.CANCELLED_BY_STAFF, EndCode.DONE_BY_STAFF, EndCode.WITHDRAWN, EndCode.OPTED_OUT}
 )
 """Of these, `last_error` says only by whom."""
 _PLAIN: Final = frozenset({Outcome.CONFIRMED, Outcome.REACHED, Outcome.UNDER_WAY})
+
+
+def outcome_of(row: Row) -> Outcome:
+    """Return what a reminder has come to, from its row."""
+    response, code = row["response"], row["end_code"]
+    return outcome(
+        Status(str(row["status"])),
+        None if response is None else str(response),
+        _CODES.get(str(code)),
+        _HOLDS.get(str(row["hold_code"])),
+        is_done=row["done_at"] is not None,
+    )
 
 
 def standing_of(row: Row) -> ReminderStanding:
@@ -96,3 +121,107 @@ def _reason(row: Row) -> Sentence | None:
     if error is None or error == sentence or code in _NAMED_IN_THE_HISTORY:
         return Sentence(sentence)
     return Sentence("%(reason)s (%(detail)s)", {"reason": Sentence(sentence), "detail": Sentence(str(error))})
+
+
+COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
+
+_UNDECIDED: Final = Wanted(status=Status.SCHEDULED, needs_human=True)
+"""Those that wait for staff to accept a changed phone number, or to cancel."""
+
+_ORDER: Final = {word: place for place, word in enumerate(Outcome)}
+
+
+@frozen(kw_only=True)
+class PeriodReport:
+    """The reminders of a span of days, with what they have come to."""
+
+    rows: Sequence[Row]
+    """Those that need a human first."""
+    others: Sequence[Row]
+    """Those of other days that wait for a decision, because their phone number was changed."""
+    imports: Sequence[ImportRecord]
+
+    @property
+    def totals(self) -> Counter[Outcome]:
+        """Return how many have come to what."""
+        return Counter(Outcome(str(row["outcome"])) for row in self.rows)
+
+    @property
+    def need_human(self) -> int:
+        """Return how many somebody must act on."""
+        totals = self.totals
+        return sum(totals[word] for word in NEED_A_HUMAN) + len(self.others)
+
+
+def report_of(connection: Connection, *, since: datetime | None, until: datetime | None, now: datetime) -> PeriodReport:
+    """Return the report of a span of time; None: there is no limit."""
+    return PeriodReport(
+        rows=rows_of(connection, since=since, until=until),
+        others=undecided(connection, since=since, until=until),
+        imports=imports_between(connection, since=since or datetime.min.replace(tzinfo=UTC), until=until or now),
+    )
+
+
+def rows_of(connection: Connection, *, since: datetime | None, until: datetime | None) -> list[Row]:
+    """Return the reminders of a span of time, those that need a human first."""
+    rows = _rows(connection, Wanted(since=since, until=until))
+    return sorted(rows, key=lambda row: _ORDER[Outcome(str(row["outcome"]))])  # stable: by time within an outcome
+
+
+def undecided(connection: Connection, *, since: datetime | None, until: datetime | None) -> list[Row]:
+    """Return the reminders outside a span of time that wait for a decision, because their number was changed."""
+    return [
+        row
+        for row in _rows(connection, _UNDECIDED)
+        if isinstance(at := row["scheduled_at"], datetime)
+        and ((since is not None and at < since) or (until is not None and at >= until))
+    ]
+
+
+def needing_human(connection: Connection, *, since: datetime, until: datetime, limit: int) -> list[Row]:
+    """Return the first of the reminders of a span of time that need a human, by their time."""
+    return _rows(connection, Wanted(since=since, until=until, needs_human=True), limit)
+
+
+def _rows(connection: Connection, wanted: Wanted, limit: int | None = None) -> list[Row]:
+    return [_with_outcome(row) for row in list_reminders(connection, wanted=wanted, limit=limit)]
+
+
+def _with_outcome(row: Row) -> Row:
+    why = row["last_error"] or row["hold_reason"]
+    return {**row, "outcome": outcome_of(row).value, "ref": name_of(row), "why": why}
+
+
+def in_words(row: Row) -> Row:
+    """Return a row for people: no code is left in it."""
+    return {**row, "call_outcome": None if row["call_outcome"] is None else str(row["call_outcome"]).replace("_", " ")}
+
+
+def days_of(connection: Connection, *, first: date, last: date, zone: ZoneInfo) -> list[tuple[date, Figures]]:
+    """Return the figures of each day of a span, by the clinic's clock."""
+    days = [first + place * DAY for place in range((last - first).days + 1)]
+    midnights = [midnight(day, zone) for day in (*days, last + DAY)]
+    return list(zip(days, figures_by_day(connection, midnights=midnights), strict=True))
+
+
+def report_csv(rows: Iterable[Row], zone: ZoneInfo, *, has_header: bool = True) -> str:
+    """Return rows of a report as a table for a spreadsheet."""
+    return csv_text([in_words(row) for row in rows], COLUMNS, partial(_as_text, zone=zone), has_header=has_header)
+
+
+def csv_text(
+    rows: Iterable[Row], columns: Sequence[str], as_text: Callable[[Value], str], *, has_header: bool = True
+) -> str:
+    """Return the named columns of rows as CSV; no cell is a formula to a spreadsheet."""
+    text = StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    if has_header:
+        table.writerow(columns)
+    table.writerows([guarded(as_text(row[name])) for name in columns] for row in rows)
+    return text.getvalue()
+
+
+def _as_text(value: Value, zone: ZoneInfo) -> str:
+    if isinstance(value, datetime):
+        return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
+    return "" if value is None else str(value)

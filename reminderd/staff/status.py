@@ -14,12 +14,12 @@ from reminderd.core.daemons import Daemon, Job
 from reminderd.core.imports import ImportRecord, in_short
 from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, of_a_part, refused_files
 from reminderd.core.sentences import Part, Sentence
-from reminderd.staff.pausing import pauses
-from reminderd.store.changes import backlog
+from reminderd.staff.obstacles import pauses
 from reminderd.store.connection import Connection
 from reminderd.store.daemons import alive_daemons
 from reminderd.store.errors import CopyError
 from reminderd.store.import_records import imports_between, last_import, missing_file
+from reminderd.store.outcome_changes import backlog
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backup_age
 from reminderd.store.stats import glance

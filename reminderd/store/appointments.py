@@ -22,31 +22,14 @@ from reminderd.core.requests import normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Decision, Intake, held_because, sealed
+from reminderd.store.audit import Act, audit, audit_all
 from reminderd.store.connection import Connection, Row, is_of_savepoint, savepoint
 from reminderd.store.errors import UnknownAppointmentError
+from reminderd.store.intake import RefTakenError, Source, dated, look_alikes, refuse_all_if_any, with_warnings
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import EVERY, Value, is_text, named, reminder_with_id
-from reminderd.store.reminders import (
-    RefTakenError,
-    Refusal,
-    RequestsRefusedError,
-    Source,
-    dated,
-    look_alikes,
-    with_warnings,
-)
-from reminderd.store.rows import (
-    APPOINTMENTS,
-    REMINDERS,
-    ROWS_A_STATEMENT,
-    Act,
-    audit,
-    audit_all,
-    in_list,
-    rows_among,
-    to_ms,
-)
+from reminderd.store.rows import APPOINTMENTS, REMINDERS, rows_among, rows_named, to_ms
 from reminderd.store.settings import put_setting, setting
 
 PLANNED_AT_ONCE: Final = 50
@@ -132,13 +115,7 @@ def put_appointments(
 ) -> list[Decision]:
     """Store new and edited appointments and plan their reminders; return for each what was done, or why it is refused.
 
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        requests: no two have the same `ref`, or the same `own_id` without a `ref`.
-        rules: the clinic's rules.
-        mint: returns new random UUIDs.
-        source: who sends the requests.
+    No two requests have the same `ref`, or the same `own_id` without a `ref`. `mint` returns new random UUIDs.
     """
     decided = appointment_decisions(connection, now, requests=requests, rules=rules, source=source)
     changes = _Changes(connection, now, rules, mint, source)
@@ -193,9 +170,7 @@ def put_all_appointments(
         RequestsRefusedError: at least one is refused, so all are.
     """
     decided = appointment_decisions(connection, now, requests=requests, rules=rules, source=source)
-    refusals = [Refusal(place, decision) for place, (_, decision) in enumerate(decided) if decision.refused]
-    if refusals:
-        raise RequestsRefusedError(refusals)
+    refuse_all_if_any(decision for _, decision in decided)
     done = put_appointments(connection, now, requests=requests, rules=rules, mint=mint, source=source)
     stored = [None if one is None else stored_appointment(connection, one.id) for one in _known(connection, requests)]
     return [(one, decision) for one, decision in zip(stored, done, strict=True) if one is not None]
@@ -217,9 +192,7 @@ def move_appointment(
         UnknownAppointmentError: no appointment has this id.
         NotAllowedError: it was cancelled, or the new time is in the past.
     """
-    appointment = _by(connection, "id", [appointment_id]).get(appointment_id)
-    if appointment is None:
-        raise UnknownAppointmentError(appointment_id)
+    appointment = _with_id(connection, appointment_id)
     if appointment.status is AppointmentStatus.CANCELLED:
         raise NotAllowedError("the appointment was cancelled; expected one that takes place")
     if at <= now:
@@ -237,9 +210,7 @@ def cancel_appointment(
         UnknownAppointmentError: no appointment has this id.
         NotAllowedError: it is cancelled already.
     """
-    appointment = _by(connection, "id", [appointment_id]).get(appointment_id)
-    if appointment is None:
-        raise UnknownAppointmentError(appointment_id)
+    appointment = _with_id(connection, appointment_id)
     if appointment.status is AppointmentStatus.CANCELLED:
         raise NotAllowedError("the appointment is cancelled already")
     before = load(connection, rules, now, appointments=[appointment])
@@ -284,14 +255,9 @@ def plan_due(
 
 
 def plan_anew(connection: Connection, now: datetime, *, digest: str) -> bool:
-    """Have all appointments to come planned anew if the planning rules have changed.
+    """Have all appointments to come planned anew if the planning rules have changed; return whether there are any.
 
-    Return whether there are any.
-
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        digest: of these rules, see `Rules.planning_digest`.
+    For the digest of these rules, see `Rules.planning_digest`.
     """
     if setting(connection, "planning") == digest:
         return False
@@ -426,16 +392,17 @@ def _known(connection: Connection, requests: Sequence[AppointmentRequest]) -> li
     return [by_id.get(one.own_id) if one.ref is None else by_ref.get(one.ref) for one in requests]
 
 
-def _by(connection: Connection, column: str, names: Iterable[str]) -> dict[str, Appointment]:
-    """Return the appointments with these values of a column."""
-    found: dict[str, Appointment] = {}
-    wanted = list(names)
-    for at in range(0, len(wanted), ROWS_A_STATEMENT):
-        listed, parameters = in_list("name", wanted[at : at + ROWS_A_STATEMENT])
-        statement = _BY.replace("COLUMN", column).format(listed) + connection.for_update
-        rows = connection.execute(statement, parameters).fetchall()
-        found.update((row[column], APPOINTMENTS.read(row)) for row in rows)
+def _with_id(connection: Connection, appointment_id: str) -> Appointment:
+    found = _by(connection, "id", [appointment_id]).get(appointment_id)
+    if found is None:
+        raise UnknownAppointmentError(appointment_id)
     return found
+
+
+def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, Appointment]:
+    """Return the appointments with these values of a column."""
+    statement = _BY.replace("COLUMN", column) + connection.for_update
+    return {row[column]: APPOINTMENTS.read(row) for row in rows_named(connection, statement, names)}
 
 
 @frozen(kw_only=True)

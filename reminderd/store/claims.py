@@ -12,12 +12,12 @@ from reminderd.core.lifecycle.claim import Draft, claim_reminder, unexpected_err
 from reminderd.core.lifecycle.reconcile import Room, Witness, claim_call
 from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Call, Reminder, Status
-from reminderd.core.pacing import Pace
 from reminderd.core.reasons import EndCode
-from reminderd.core.rules import Rules
+from reminderd.core.rules import Pace, Rules
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Rows, is_of_savepoint, savepoint
 from reminderd.store.ledger import load, note_settled, save
-from reminderd.store.rows import CALLS, REMINDERS, audit, in_list, to_ms
+from reminderd.store.rows import CALLS, REMINDERS, in_list, to_ms
 from reminderd.store.settings import LAST_REQUEST_AT, STANDSTILL, last_request_at, note_pace, standstill, values_in
 
 MOST_ROWS: Final = 200

@@ -4,25 +4,13 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Final
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from reminderd.core.daemons import Daemon, Job, alive, is_forgotten, seen
 from reminderd.store.connection import Connection, Row
-from reminderd.store.rows import from_ms, in_list, to_ms
+from reminderd.store.rows import from_ms, in_list, names_in, read_as, to_ms, words_of
 
-_NAMES: Final = (
-    "id",
-    "host",
-    "pid",
-    "process",
-    "part",
-    "version",
-    "rules_digest",
-    "started_at",
-    "seen_at",
-    "jobs",
-    "jobs_until",
-)
+_NAMES: Final = names_in(Daemon)
 _ALL: Final = f"SELECT {', '.join(_NAMES)} FROM daemons ORDER BY started_at, id"
 _CHANGING: Final = ("rules_digest", "seen_at", "jobs", "jobs_until")
 _PUT: Final = f"""
@@ -30,7 +18,7 @@ INSERT INTO daemons ({", ".join(_NAMES)}) VALUES ({", ".join(f":{name}" for name
 ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _CHANGING)}
 """
 _BETWEEN: Final = ","
-_JOBS: Final = {str(job): job for job in Job}
+_JOBS: Final = words_of(Job)
 
 
 @frozen(kw_only=True)
@@ -57,12 +45,7 @@ def record(
 ) -> Seen:
     """Record that a daemon is alive, and give it the wanted jobs that no other one has.
 
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        daemon: as it was last recorded, or as it begins.
-        wanted: the jobs that its configuration includes.
-        ended: the ids of daemons that have certainly ended; their rows are deleted.
+    The daemon is as it was last recorded, or as it begins. The rows of those that have certainly `ended` are deleted.
     """
     found = [one for one in daemons(connection) if one.id != daemon.id]
     _delete(connection, [one.id for one in found if one.id in ended or is_forgotten(one, now)])
@@ -84,33 +67,13 @@ def _delete(connection: Connection, ids: Collection[str]) -> None:
 
 
 def _read(row: Row) -> Daemon:
-    codes = row["jobs"].split(_BETWEEN)
-    return Daemon(
-        id=row["id"],
-        host=row["host"],
-        pid=row["pid"],
-        process=row["process"],
-        part=row["part"],
-        version=row["version"],
-        rules_digest=row["rules_digest"],
-        started_at=from_ms(row["started_at"]),
-        seen_at=from_ms(row["seen_at"]),
-        jobs=frozenset(_JOBS[code] for code in codes if code in _JOBS),  # a newer version may have others
-        jobs_until=from_ms(row["jobs_until"]),
-    )
+    return read_as(Daemon, row, started_at=from_ms, seen_at=from_ms, jobs=_jobs_in, jobs_until=from_ms)
+
+
+def _jobs_in(text: str) -> frozenset[Job]:
+    return frozenset(_JOBS[code] for code in text.split(_BETWEEN) if code in _JOBS)  # a newer version may have others
 
 
 def _written(daemon: Daemon) -> dict[str, str | int | None]:
-    return {
-        "id": daemon.id,
-        "host": daemon.host,
-        "pid": daemon.pid,
-        "process": daemon.process,
-        "part": daemon.part,
-        "version": daemon.version,
-        "rules_digest": daemon.rules_digest,
-        "started_at": to_ms(daemon.started_at),
-        "seen_at": to_ms(daemon.seen_at),
-        "jobs": _BETWEEN.join(sorted(daemon.jobs)),
-        "jobs_until": to_ms(daemon.jobs_until),
-    }
+    moments = {name: to_ms(getattr(daemon, name)) for name in ("started_at", "seen_at", "jobs_until")}
+    return asdict(daemon) | moments | {"jobs": _BETWEEN.join(sorted(daemon.jobs))}

@@ -1,25 +1,23 @@
-"""The open database: a writer that commits in groups, a separate reader, and their lifetime."""
+"""The open database: a writer that commits in groups, reads that share a snapshot, and their lifetime."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final, TypeVar
+from itertools import islice
+from typing import Any, Final, Generic, TypeVar
 
 import trio
-from attrs import field, frozen
+from attrs import define, field, frozen
 from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.databases import PostgresServer, Target
 from reminderd.store.connection import Connection, snapshot
-from reminderd.store.engine import Commits, Connections
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.postgres import the_extra
-from reminderd.store.reads import SharedReads
 from reminderd.store.sqlite import engine as sqlite
 from reminderd.store.sqlite.opening import BUSY_TIMEOUT
-from reminderd.store.threads import OnThread, Runner
+from reminderd.store.threads import Commits, Connections, OnThread, Runner, while_running
 from reminderd.store.writer import OnSession, Writer
 
 T = TypeVar("T")
@@ -27,9 +25,63 @@ T = TypeVar("T")
 WAITING_WRITES: Final = 1024
 """How many writes may wait for the writer: more than the webhooks that may be in progress."""
 
+READS_TOGETHER: Final = 16
+"""The most reads in one snapshot. All get their results when the last one ends: so this limits how old they are."""
+
 _FIRST_PAUSE: Final = 0.1
 """Seconds before a write that must not be lost is tried again; doubled each time, up to …"""
 _LONGEST_PAUSE: Final = 5.0
+
+
+@define(eq=False)
+class _Read(Generic[T]):
+    """A read that waits. Once it `is_over`, it has a result or an error, or its caller was cancelled."""
+
+    fn: Callable[[Connection], T]
+    is_over: bool = field(default=False, init=False)
+    is_alone: bool = field(default=False, init=False)
+    """Whether it is to have a snapshot of its own, because a read of its group has failed."""
+    result: T = field(init=False)
+    error: Exception | None = field(init=False, default=None)
+
+
+class SharedReads:
+    """The reads of one connection. The short ones that arrive while another read runs form a group.
+
+    The snapshot of a group begins after all its reads were requested, so none of them sees an older state. All of them
+    get their results when the last one ends. A long read would make the others stale, so it has a snapshot of its own.
+    """
+
+    def __init__(self, connection: OnThread) -> None:
+        self._connection = connection
+        self._turn = trio.Lock()  # first come, first served
+        self._waiting: dict[_Read[Any], None] = {}
+
+    async def read(self, fn: Callable[[Connection], T]) -> T:
+        """Run `fn(connection)`, which only reads, in a snapshot of its own."""
+        async with self._turn:
+            return await self._connection.run(partial(snapshot, fn=fn))
+
+    async def read_together(self, fn: Callable[[Connection], T]) -> T:
+        """Run `fn(connection)`, a short read, in a snapshot that it may share. What it raises is raised only here.
+
+        It does not begin once the caller is cancelled.
+        """
+        read = _Read(fn)
+        self._waiting[read] = None
+        try:
+            async with self._turn:
+                if read.is_alone:
+                    await self._connection.run(partial(_run_alone, read=read))
+                elif not read.is_over:  # no group before had it: it is now the first that waits
+                    group = islice((one for one in self._waiting if not one.is_alone), READS_TOGETHER)
+                    await self._connection.run(partial(_run, reads=[*group]))
+        finally:
+            del self._waiting[read]
+            read.is_over = True  # if the caller was cancelled while a group was running, the thread skips the read
+        if read.error is None:
+            return read.result
+        raise read.error
 
 
 @frozen(eq=False)
@@ -87,29 +139,17 @@ class Database:
         """Return how far the database's own clock was ahead of ours in the last transaction; zero if it has none."""
         return self._writer.clock_offset
 
-    async def data_version(self) -> int:
-        """Return a number that changes whenever any process, including this one, has committed something."""
-        return await self.commits.version()
-
-    async def another_commit(self, since: int) -> bool:
-        """Wait a moment, and return whether something may have been committed since `data_version` was `since`."""
-        return await self.commits.another(since)
-
 
 @frozen(eq=False)
 class Reader:
     """One more connection that only reads, for what must not keep others waiting."""
 
     _reads: OnThread = field(repr=False)
-    _commits: Commits = field(repr=False)
+    commits: Commits = field(repr=False)
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn(connection)`; see `Database.read`."""
         return await self._reads.run(partial(snapshot, fn=fn))
-
-    async def data_version(self) -> int:
-        """Return a number that changes whenever any process, including this one, has committed something."""
-        return await self._commits.version()
 
 
 @asynccontextmanager
@@ -121,8 +161,8 @@ async def open_reader(database: Database) -> AsyncIterator[Reader]:
         StoreUnavailableError: It can't be opened now.
     """
     if isinstance(database.target, PostgresServer):
-        with the_extra():
-            from reminderd.store.postgres import engine as postgres  # noqa: PLC0415 - psycopg may be missing
+        from reminderd.store.postgres import engine as postgres  # noqa: PLC0415 - psycopg may be missing
+
         async with postgres.one_more(database.target) as more:
             yield Reader(more, database.commits)
     else:
@@ -161,26 +201,16 @@ async def open_database(
     """
     async with _connected(target, busy_timeout, runner) as connections:
         writer = Writer(connections.writes, clock, waiting, committed, on_session)
-        failure: BaseException | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(writer.run)
-            try:
-                yield Database(
-                    target, connections.warnings, writer, SharedReads(connections.reads), connections.commits
-                )
-            except BaseException as error:  # noqa: BLE001 - raised again outside the nursery, which would make it a group
-                failure = error
-            writer.close()
-        if failure is not None:
-            raise failure
+        async with while_running(writer.run, end=writer.close):
+            yield Database(target, connections.warnings, writer, SharedReads(connections.reads), connections.commits)
 
 
 def _connected(
     target: Target, busy_timeout: timedelta, runner: Runner | None
 ) -> AbstractAsyncContextManager[Connections]:
     if isinstance(target, PostgresServer):
-        with the_extra():
-            from reminderd.store.postgres import engine as postgres  # noqa: PLC0415 - psycopg may be missing
+        from reminderd.store.postgres import engine as postgres  # noqa: PLC0415 - psycopg may be missing
+
         return postgres.connected(target, runner=runner)
     return sqlite.connected(target.path, busy_timeout=busy_timeout, runner=runner)
 
@@ -200,3 +230,28 @@ async def until_stored(write: Callable[[], Awaitable[T]]) -> T:
             if pause > _FIRST_PAUSE:
                 logger.info("recorded at last")
             return result
+
+
+def _run(connection: Connection, reads: Sequence[_Read[Any]]) -> None:
+    """Run all in one snapshot. If any of them fails, run the first one alone, and leave each other to its own turn.
+
+    If the database can't be reached, each read lasts until its connection times out. So the others are not repeated
+    here: a caller that is cancelled meanwhile does not wait for them.
+    """
+    try:
+        results = snapshot(connection, lambda shared: [None if read.is_over else read.fn(shared) for read in reads])
+    except Exception:  # noqa: BLE001 - raised again by the read that has caused it, when that runs alone
+        for read in reads:
+            read.is_alone = True
+        _run_alone(connection, reads[0])
+    else:
+        for read, result in zip(reads, results, strict=True):
+            read.result, read.is_over = result, True
+
+
+def _run_alone(connection: Connection, read: _Read[Any]) -> None:
+    try:
+        read.result = snapshot(connection, read.fn)
+    except Exception as error:  # noqa: BLE001 - the caller raises it
+        read.error = error
+    read.is_over = True

@@ -74,11 +74,7 @@ def hash_of(connection: Connection, phone_number: str) -> str | None:
 def anonymize_calls(connection: Connection, now: datetime, *, spellings: Iterable[str], phone_number: str) -> int:
     """Take from a number's calls all that shows whose it is, and delete those that no limit counts; return how many.
 
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        spellings: every form in which the number is written; no call to it is alive.
-        phone_number: its stored form.
+    `spellings` has every form in which the number is written. No call to it is alive.
     """
     connection.execute(_MAKE_KEY, {"key": token_hex(32)})
     hashed = hash_of(connection, phone_number)

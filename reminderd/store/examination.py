@@ -1,17 +1,32 @@
-"""Examine a database of any engine for the doctor."""
+"""Examine a database of any engine for the doctor, and find rows that no program of ours could have left."""
 
 from datetime import datetime
 from functools import partial
+from typing import Final
 
 from attrs import frozen
 
 from reminderd.core.changes import Backlog
-from reminderd.core.phone import Numbering
+from reminderd.core.model import Status
+from reminderd.core.phone import Numbering, is_e164
 from reminderd.core.server_diagnosis import ServerFacts
-from reminderd.store.changes import backlog
 from reminderd.store.connection import Connection, snapshot
+from reminderd.store.outcome_changes import backlog
 from reminderd.store.queries import uncallable
+from reminderd.store.rows import sql_list
 from reminderd.store.settings import real_provider, unreached_since
+
+_SHOWN_DIGITS: Final = 2
+_NOBODY_LOOKS_AT: Final = f"""
+SELECT id FROM reminders
+ WHERE status IN {sql_list(one for one in Status if not one.final)} AND wake_at IS NULL AND NOT EXISTS (
+       SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
+        WHERE m.reminder_id = reminders.id AND m.deleted = 0 AND c.wake_at IS NOT NULL)
+"""
+_NOT_PLANNED: Final = """
+SELECT id FROM appointments
+ WHERE status = 'booked' AND wake_at IS NULL AND (planned_at IS NULL OR planned_at <> at) AND phone_number <> ''
+"""
 
 
 @frozen(kw_only=True)
@@ -41,15 +56,7 @@ class Examination:
 def examination(
     connection: Connection, *, version: int, newest: int, mistakes: list[str] | None, numbering: Numbering
 ) -> Examination:
-    """Return an examination with what the rows show, if they can be read.
-
-    Args:
-        connection: to the database.
-        version: its schema.
-        newest: the newest schema that this program knows.
-        mistakes: its errors; None: they are not known.
-        numbering: which numbers may be called.
-    """
+    """Return an examination with what the rows show, if they can be read; for the arguments, see `Examination`."""
     if version < newest or mistakes:
         return Examination(version=version, newest=newest, mistakes=mistakes, uncallable={})
     return Examination(
@@ -61,3 +68,24 @@ def examination(
         unreached_since=snapshot(connection, unreached_since),
         unsent=snapshot(connection, backlog),
     )
+
+
+def broken_promises(connection: Connection) -> list[str]:
+    """Return a sentence for each row that no program of ours could have left like this.
+
+    A row that only waits to be checked is not one of them, however long nobody has claimed: in a pause, or without a
+    daemon, a final reminder keeps its `wake_at`, and a call its lease.
+    """
+    unplanned = [row["id"] for row in connection.execute(_NOT_PLANNED).fetchall()]
+    unseen = [row["id"] for row in connection.execute(_NOBODY_LOOKS_AT).fetchall()]
+    listed = [row["phone_number"] for row in connection.execute("SELECT phone_number FROM opt_outs").fetchall()]
+    return [
+        *(f"a waiting reminder has no wake_at: {reminder_id}" for reminder_id in unseen),
+        *(f"an appointment is not planned for its time, and has no wake_at: {one}" for one in unplanned),
+        *(
+            f"opt_outs: a number that ends in {number[-_SHOWN_DIGITS:]!r} is not E.164, so it stops no call;"
+            " correct it with an UPDATE, or delete it and run reminderd opt-out add"
+            for number in listed
+            if not is_e164(number)
+        ),
+    ]

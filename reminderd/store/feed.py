@@ -1,6 +1,5 @@
-"""Let readers of changes wait until there is another one, whichever process has committed it, or for anything else."""
+"""Let readers of changes wait until there is another one, whichever process has committed it."""
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -9,9 +8,9 @@ import trio
 from attrs import define, field
 
 from reminderd.core.changes import Cursor
-from reminderd.store.changes import Page, changes_after, newest_change
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.outcome_changes import Page, changes_after, newest_change
 
 LOOK: Final = 0.25
 """Seconds between two looks for new changes, while somebody waits."""
@@ -46,15 +45,3 @@ class Feed:
                     self._newest = await self.database.read(newest_change)
                 self._looked_at = trio.current_time()
             return self._newest
-
-
-async def until_any(*waits: Callable[[], Awaitable[None]]) -> None:
-    """Wait until the first of these has ended; the others are cancelled."""
-
-    async def end_with(wait: Callable[[], Awaitable[None]]) -> None:
-        await wait()
-        either.cancel_scope.cancel()
-
-    async with trio.open_nursery() as either:
-        for wait in waits:
-            either.start_soon(end_with, wait)

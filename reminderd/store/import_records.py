@@ -7,13 +7,13 @@ from typing import Final
 
 from attrs import asdict
 
-from reminderd.core.expected_files import Expected
 from reminderd.core.imports import FOLDER, ImportedSnapshot, ImportRecord, ImportStatus, SnapshotMark
 from reminderd.core.masking import without_numbers
+from reminderd.core.rules import Expected
 from reminderd.core.upsert import Intake
 from reminderd.store.connection import Connection, Row
 from reminderd.store.rows import from_ms, to_ms
-from reminderd.store.settings import put_setting, setting
+from reminderd.store.settings import put_moment, put_setting, setting
 
 _COUNTS: Final[Mapping[Intake, str]] = {
     Intake.ADDED: "added",
@@ -151,7 +151,7 @@ def file_alert(connection: Connection, *, expected: Expected, now: datetime) -> 
 
 def note_file_alert(connection: Connection, _now: datetime, *, missing: datetime) -> None:
     """Record that an alert was sent for a file that has not come."""
-    put_setting(connection, _ALERTED, str(to_ms(missing)))
+    put_moment(connection, _ALERTED, missing)
 
 
 def _record(row: Row) -> ImportRecord:

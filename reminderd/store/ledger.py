@@ -14,9 +14,10 @@ from reminderd.core.model import ERASED, Appointment, Call, Member, Reminder
 from reminderd.core.outcomes import SPOKEN, reached_anybody
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import WEEK, Rules
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Row, Rows
 from reminderd.store.erased import ERASURE_KEY, hashes, recognized
-from reminderd.store.rows import APPOINTMENTS, CALLS, MEMBERS, REMINDERS, audit, from_ms, in_list, to_ms
+from reminderd.store.rows import APPOINTMENTS, CALLS, MEMBERS, REMINDERS, from_ms, in_list, to_ms
 
 _DAY: Final = timedelta(days=1)
 _NOTHING: Final = Ledger()
@@ -122,16 +123,8 @@ def load(
 ) -> Ledger:
     """Return what decisions about these reminders and calls need: their whole histories, and their numbers' calls.
 
-    The appointments of the reminders are read, too, with all the reminders that were planned for them.
-
-    Args:
-        connection: in a transaction.
-        rules: the clinic's rules.
-        now: the time of the transaction.
-        reminders: as they were read in this transaction.
-        reminder_ids: others to read; an id without a row is left out.
-        calls: as they were read in this transaction; their reminders are read, too.
-        appointments: as they were read in this transaction; their reminders are read, too.
+    All objects are as they were read in this transaction. The reminders of calls and appointments are read, too, and so
+    are the appointments of reminders. One of `reminder_ids` without a row is left out.
     """
     known = Ledger().put(*reminders, *calls, *appointments)
     listed, parameters = in_list("call", known.calls)

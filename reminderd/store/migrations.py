@@ -19,11 +19,7 @@ class Migration:
 
 
 def migrations_of(package: str) -> list[Migration]:
-    """Return all steps that this program contains for an engine, oldest first.
-
-    Args:
-        package: the engine's package, which has the folder `migrations`.
-    """
+    """Return all steps in the folder `migrations` of an engine's package, oldest first."""
     files = (resources.files(package) / "migrations").iterdir()
     numbered = [(match, file) for file in files if (match := _FILE_NAME.fullmatch(file.name))]
     found = [Migration(int(match[1]), file.name, file.read_text(encoding="utf-8")) for match, file in numbered]

@@ -5,17 +5,16 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
-from attrs import frozen
-
 from reminderd.core.lifecycle.staff import cancelled
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.phone import is_e164, number_or_none
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, save
-from reminderd.store.queries import ENDS_WITH, LAST_DIGITS, LEAST_DIGITS, Value, named
-from reminderd.store.rows import REMINDERS, audit, in_list, to_ms
+from reminderd.store.queries import ENDS_WITH, LAST_DIGITS, LEAST_DIGITS, ListPlace, Value, named
+from reminderd.store.rows import REMINDERS, from_ms, in_list, to_ms
 
 _SHOWN_DIGITS: Final = 2
 """How many digits of a number the audit keeps, forever: enough to distinguish the numbers of one day."""
@@ -55,15 +54,8 @@ def opt_out(
 ) -> tuple[Transition, ...]:
     """Record that this number has opted out, cancel all its `scheduled` reminders at once, and return them.
 
-    The last look before a request stops a reminder that is already claimed.
-
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        phone_number: in its stored format.
-        source: how we know. The first one is kept.
-        actor: who recorded it, for the audit.
-        rules: the clinic's rules.
+    The last look before a request stops a reminder that is already claimed. `source` is how we know; the first one is
+    kept. The number is in its stored format.
     """
     rows = connection.execute(_WAITING + connection.for_update, {"number": phone_number}).fetchall()
     waiting = [REMINDERS.read(row) for row in rows]
@@ -103,25 +95,12 @@ def list_opt_outs(connection: Connection) -> list[dict[str, Value]]:
     return [named(row) for row in connection.execute(sql).fetchall()]
 
 
-@frozen(kw_only=True)
-class OptOutPage:
-    """Some opt-outs, newest first."""
-
-    rows: list[dict[str, Value]]
-    after: tuple[datetime, str] | None
-    """The time and the number after which the next page begins; None: there is none."""
-
-
 def page_of_opt_outs(
-    connection: Connection, *, limit: int, after: tuple[datetime, str] | None = None, ending: str | None = None
-) -> OptOutPage:
-    """Return a page of `opt_outs`, newest first.
+    connection: Connection, *, limit: int, after: ListPlace | None = None, ending: str | None = None
+) -> tuple[list[dict[str, Value]], ListPlace | None]:
+    """Return the page of `opt_outs` after another one, or the first, newest first, and where it ends; None: at the end.
 
-    Args:
-        connection: in a transaction.
-        limit: at most this many.
-        after: where the page before ends; None: from the newest.
-        ending: at least `LEAST_DIGITS` digits, with which the number ends; None: any.
+    With `ending`, at least `LEAST_DIGITS` digits, only numbers that end so.
     """
     conditions, parameters = ["TRUE"], dict[str, str | int]()
     if ending is not None:
@@ -129,17 +108,15 @@ def page_of_opt_outs(
         parameters = {"last": ending[-LEAST_DIGITS:], "ending": ending}
     if after is not None:
         conditions.append("(created_at, phone_number) < (:at, :number)")
-        parameters |= {"at": to_ms(after[0]), "number": after[1]}
+        parameters |= {"at": to_ms(after.at), "number": after.id}
     sql = f"""
     SELECT phone_number, source, created_at FROM opt_outs
      WHERE {" AND ".join(conditions)} ORDER BY created_at DESC, phone_number DESC LIMIT :limit
     """
-    rows = [named(row) for row in connection.execute(sql, parameters | {"limit": limit + 1}).fetchall()]
-    shown = rows[:limit]
-    if len(rows) <= limit:
-        return OptOutPage(rows=shown, after=None)
-    at = shown[-1]["created_at"]
-    return OptOutPage(rows=shown, after=(at, str(shown[-1]["phone_number"])) if isinstance(at, datetime) else None)
+    rows = connection.execute(sql, parameters | {"limit": limit + 1}).fetchall()
+    last = rows[limit - 1] if len(rows) > limit else None
+    following = None if last is None else ListPlace(from_ms(last["created_at"]), last["phone_number"])
+    return [named(row) for row in rows[:limit]], following
 
 
 def some_of(phone_number: str) -> str:

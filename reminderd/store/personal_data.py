@@ -13,12 +13,13 @@ from reminderd.core.phone import spells
 from reminderd.core.reasons import HoldCode
 from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import seals
-from reminderd.store.changes import forget_subjects
+from reminderd.store.audit import acts_on, acts_on_appointment, audit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
 from reminderd.store.opt_outs import some_of
-from reminderd.store.queries import Value, acts_on, acts_on_appointment, calls_of, named
-from reminderd.store.rows import APPOINTMENTS, CALLS, REMINDERS, audit, sql_list, to_ms
+from reminderd.store.outcome_changes import forget_subjects
+from reminderd.store.queries import Value, calls_of, named
+from reminderd.store.rows import APPOINTMENTS, CALLS, REMINDERS, sql_list, to_ms
 from reminderd.store.settings import put_setting, setting
 
 BATCH: Final = 200
@@ -138,44 +139,79 @@ def purge_batch(
     After the reminders it goes through the appointments, of which name and patient's reference are emptied, too, then
     through the calls, for old ones that no reminder has anymore, and last through the names of imported files.
 
-    Args:
-        connection: inside a write transaction.
-        now: the time of the transaction.
-        before: purge only if neither the reminder's time nor its last change is later; of a call, its last change.
-        place: where the last batch ended.
-        actor: for the audit.
-        cleaned: masks phone numbers.
+    Neither the time of a reminder that is purged nor its last change is after `before`; of a call, its last change. It
+    goes on at the `place` where the last batch ended.
     """
+    purge = _Purge(connection, now, before, actor, cleaned)
     if place.seq is not None:
-        return _purge_left_calls(connection, now, before=before, after=place.seq, actor=actor, cleaned=cleaned)
+        return purge.calls_left(place.seq)
     bounds = {"before": to_ms(before), "after": place.scheduled_at, "after_id": place.id, "limit": BATCH}
     looked_at = connection.execute(_NEXT, bounds).fetchall()
     if not looked_at:
-        are_more = _purge_appointments(connection, now, before=before, actor=actor, cleaned=cleaned)
-        return Purged(reminders=0, reached=place if are_more else evolve(place, seq=0))
+        return Purged(reminders=0, reached=place if purge.appointments() == BATCH else evolve(place, seq=0))
     rows = [row for row in looked_at if row["to_purge"]]
     for row in rows:
-        connection.execute(_PURGE, {"id": row["id"], "last_error": _or_none(row["last_error"], cleaned)})
-        _purge_calls(connection, row["id"], cleaned)
-    if rows:
-        mark_unscrubbed(connection)
-        audit(connection, now, actor=actor, act="purge", detail=f"{len(rows)} reminders from before {before:%Y-%m-%d}")
+        purge.row(_PURGE, row)
+        for call in connection.execute(_CALLS, {"id": row["id"]}).fetchall():
+            purge.call(call)
+    purge.note(len(rows), "reminders")
     last = looked_at[-1]
     return Purged(reminders=len(rows), reached=Place(last["scheduled_at"], last["id"]))
 
 
-def _purge_appointments(
-    connection: Connection, now: datetime, *, before: datetime, actor: str, cleaned: Cleaned
-) -> bool:
-    """Purge some old appointments of which all reminders are purged; return whether there may be more of them."""
-    rows = connection.execute(_OLD_APPOINTMENTS, {"before": to_ms(before), "limit": BATCH}).fetchall()
-    for row in rows:
-        connection.execute(_PURGE_APPOINTMENT, {"id": row["id"], "last_error": _or_none(row["last_error"], cleaned)})
-    if rows:
-        mark_unscrubbed(connection)
-        detail = f"{len(rows)} appointments from before {before:%Y-%m-%d}"
-        audit(connection, now, actor=actor, act="purge", detail=detail)
-    return len(rows) == BATCH
+@frozen
+class _Purge:
+    """A transaction that purges, and what it needs; see `purge_batch`."""
+
+    connection: Connection
+    now: datetime
+    before: datetime
+    actor: str
+    cleaned: Cleaned
+
+    def row(self, statement: str, row: Row) -> None:
+        """Empty a reminder or an appointment, and mask the text of its last failure."""
+        self.connection.execute(statement, {"id": row["id"], "last_error": self._masked(row["last_error"])})
+
+    def call(self, call: Row) -> None:
+        """Empty a call, and mask the text of its failure."""
+        transcript = None if call["transcript"] is None else ""
+        changes = {"id": call["id"], "transcript": transcript, "error": self._masked(call["error"])}
+        self.connection.execute(_PURGE_CALL, changes)
+
+    def appointments(self) -> int:
+        """Purge old appointments of which all reminders are purged, at most `BATCH`; return how many."""
+        bounds = {"before": to_ms(self.before), "limit": BATCH}
+        rows = self.connection.execute(_OLD_APPOINTMENTS, bounds).fetchall()
+        for row in rows:
+            self.row(_PURGE_APPOINTMENT, row)
+        self.note(len(rows), "appointments")
+        return len(rows)
+
+    def calls_left(self, after: int) -> Purged:
+        """Purge some old calls that no reminder has anymore; after the last of them, also the names of old files."""
+        bounds = {"before": to_ms(self.before), "after": after, "limit": BATCH}
+        looked_at = self.connection.execute(_NEXT_CALLS, bounds).fetchall()
+        calls = [call for call in looked_at if call["to_purge"]]
+        for call in calls:
+            self.call(call)
+        self.note(len(calls), "calls")
+        # Calls are numbered as they were made: behind some that are all younger there is none that is old.
+        if any(call["old"] for call in looked_at):
+            return Purged(reminders=0, calls=len(calls), reached=Place(seq=looked_at[-1]["seq"]))
+        files = self.connection.execute(_PURGE_IMPORTS, {"before": to_ms(self.before)}).rowcount
+        self.note(files, "files", prefix="the names of ")
+        return Purged(reminders=0, calls=len(calls), reached=None)
+
+    def note(self, count: int, what: str, *, prefix: str = "") -> None:
+        """Record how many rows were purged, if there were any."""
+        if count:
+            mark_unscrubbed(self.connection)
+            detail = f"{prefix}{count} {what} from before {self.before:%Y-%m-%d}"
+            audit(self.connection, self.now, actor=self.actor, act="purge", detail=detail)
+
+    def _masked(self, text: str | None) -> str | None:
+        return None if text is None else self.cleaned(text)
 
 
 def count_old(connection: Connection, *, before: datetime) -> int:
@@ -205,50 +241,6 @@ def unscrubbed(connection: Connection) -> Traces | None:
 def scrub_mark(connection: Connection) -> str | None:
     """Return the last mark of `mark_unscrubbed`, each time a different text; None: there is nothing to scrub."""
     return setting(connection, "unscrubbed")
-
-
-def _purge_calls(connection: Connection, reminder_id: str, cleaned: Cleaned) -> None:
-    for call in connection.execute(_CALLS, {"id": reminder_id}).fetchall():
-        _purge_call(connection, call, cleaned)
-
-
-def _purge_call(connection: Connection, call: Row, cleaned: Cleaned) -> None:
-    changes = {
-        "id": call["id"],
-        "transcript": None if call["transcript"] is None else "",
-        "error": _or_none(call["error"], cleaned),
-    }
-    connection.execute(_PURGE_CALL, changes)
-
-
-def _purge_left_calls(
-    connection: Connection, now: datetime, *, before: datetime, after: int, actor: str, cleaned: Cleaned
-) -> Purged:
-    bounds = {"before": to_ms(before), "after": after, "limit": BATCH}
-    looked_at = connection.execute(_NEXT_CALLS, bounds).fetchall()
-    calls = [call for call in looked_at if call["to_purge"]]
-    for call in calls:
-        _purge_call(connection, call, cleaned)
-    if calls:
-        mark_unscrubbed(connection)
-        audit(connection, now, actor=actor, act="purge", detail=f"{len(calls)} calls from before {before:%Y-%m-%d}")
-    # Calls are numbered as they were made: behind some that are all younger there is none that is old.
-    is_over = not any(call["old"] for call in looked_at)
-    if is_over:
-        _purge_imports(connection, now, before=before, actor=actor)
-    return Purged(reminders=0, calls=len(calls), reached=None if is_over else Place(seq=looked_at[-1]["seq"]))
-
-
-def _purge_imports(connection: Connection, now: datetime, *, before: datetime, actor: str) -> None:
-    imports = connection.execute(_PURGE_IMPORTS, {"before": to_ms(before)}).rowcount
-    if imports:
-        mark_unscrubbed(connection)
-        detail = f"the names of {imports} files from before {before:%Y-%m-%d}"
-        audit(connection, now, actor=actor, act="purge", detail=detail)
-
-
-def _or_none(text: str | None, cleaned: Cleaned) -> str | None:
-    return None if text is None else cleaned(text)
 
 
 _OF_NUMBER: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE phone_number = :number"
@@ -331,10 +323,11 @@ def record(connection: Connection, *, phone_number: str) -> PersonalData:
 
 
 def _record(connection: Connection, spellings: Sequence[str]) -> PersonalData:
-    reminders = [
-        named(row) for spelling in spellings for row in connection.execute(_OF_NUMBER, {"number": spelling}).fetchall()
-    ]
-    reminders.sort(key=lambda reminder: (str(reminder["scheduled_at"]), str(reminder["id"])))
+    def to_any(sql: str) -> list[dict[str, Any]]:
+        """Return the rows of a SELECT for each spelling of the number."""
+        return [row for spelling in spellings for row in _rows(connection, sql, number=spelling)]
+
+    reminders = sorted(to_any(_OF_NUMBER), key=lambda reminder: (str(reminder["scheduled_at"]), reminder["id"]))
     ids = [str(reminder["id"]) for reminder in reminders]
     own = {*spellings, ""}  # purged
     calls = {
@@ -342,17 +335,23 @@ def _record(connection: Connection, spellings: Sequence[str]) -> PersonalData:
         for reminder_id in ids
     }
     known = {call["id"] for some in calls.values() for call in some}
-    to_number = [named(row) for one in spellings for row in connection.execute(_TO_NUMBER, {"number": one}).fetchall()]
-    opt_outs = [named(row) for one in spellings for row in connection.execute(_OPT_OUT, {"number": one}).fetchall()]
+    appointments = [
+        row
+        | {
+            "audit": acts_on_appointment(connection, row["id"]),
+            "changes": _rows(connection, _CHANGES, id=row["id"]),
+        }
+        for row in to_any(_APPOINTMENTS)
+    ]
     return PersonalData(
         reminders=reminders,
         calls=calls,
-        receipts={reminder_id: _receipts_of(connection, reminder_id) for reminder_id in ids},
+        receipts={reminder_id: _rows(connection, _RECEIPTS, id=reminder_id) for reminder_id in ids},
         acts={reminder_id: acts_on(connection, reminder_id) for reminder_id in ids},
-        changes={reminder_id: changes_of(connection, reminder_id) for reminder_id in ids},
-        appointments=[one for spelling in spellings for one in _appointments_of(connection, spelling)],
-        other_calls=[call for call in to_number if call["id"] not in known],
-        opt_out=opt_outs[0] if opt_outs else None,
+        changes={reminder_id: _rows(connection, _CHANGES, id=reminder_id) for reminder_id in ids},
+        appointments=appointments,
+        other_calls=[call for call in to_any(_TO_NUMBER) if call["id"] not in known],
+        opt_out=next(iter(to_any(_OPT_OUT)), None),
     )
 
 
@@ -411,23 +410,5 @@ def _spellings(connection: Connection, phone_number: str) -> list[str]:
     return [phone_number, *(row[0] for row in odd if spells(row[0], phone_number))]
 
 
-def changes_of(connection: Connection, subject_id: str) -> list[dict[str, Value]]:
-    """Return how the outcome of a reminder has changed, oldest first."""
-    return [named(row) for row in connection.execute(_CHANGES, {"id": subject_id}).fetchall()]
-
-
-def _appointments_of(connection: Connection, phone_number: str) -> list[dict[str, Any]]:
-    rows = map(named, connection.execute(_APPOINTMENTS, {"number": phone_number}).fetchall())
-    return [
-        row
-        | {
-            "audit": acts_on_appointment(connection, str(row["id"])),
-            "changes": changes_of(connection, str(row["id"])),
-        }
-        for row in rows
-    ]
-
-
-def _receipts_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
-    rows = connection.execute(_RECEIPTS, {"id": reminder_id}).fetchall()
-    return [named(row) for row in rows]
+def _rows(connection: Connection, sql: str, **parameters: str) -> list[dict[str, Any]]:
+    return [named(row) for row in connection.execute(sql, parameters).fetchall()]

@@ -1,4 +1,4 @@
-"""What staff read: lists of reminders, one reminder with its calls and acts, news for alerts, errors in the rows."""
+"""What staff read: lists of reminders, one reminder with its calls, and news for alerts."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -7,16 +7,16 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.model import CallOutcome, Reminder, Response, Status
+from reminderd.core.model import Reminder, Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, as_spoken, outcome
-from reminderd.core.phone import Numbering, is_e164
+from reminderd.core.phone import Numbering
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import normal_name, unfit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import AmbiguousError
-from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Shown, from_ms, in_list, sql_list, to_ms
+from reminderd.store.rows import CALL_OUTCOMES, CALLS, MOMENTS, REMINDERS, Shown, from_ms, in_list, to_ms
 
-TIME_COLUMNS: Final = MOMENTS | {"at"}
+TIME_COLUMNS: Final = MOMENTS | {"at", "changed_at", "last_login_at"}
 
 SHOWN_BY_API: Final = (*REMINDERS.shown_to(Shown.API), "hold_reason", "call_outcome")
 """What the API shows of a reminder: its columns, and what this module adds to them."""
@@ -30,7 +30,6 @@ MOST_NAMED: Final = 1_000
 MOST_EXAMINED: Final = 10_000
 """How many waiting reminders are examined for a reason why they can't be called."""
 
-_SHOWN_DIGITS: Final = 2
 LEAST_DIGITS: Final = 4
 """So many last digits of a number are indexed: with fewer, a list is read by time."""
 
@@ -43,7 +42,6 @@ Value = str | int | datetime | None
 """What a column contains, with times already as moments."""
 
 _HOLDS: Final = {str(code): code.sentence for code in HoldCode}
-_OUTCOME_WORDS: Final = {str(one): one for one in CallOutcome}
 
 
 @frozen(kw_only=True)
@@ -65,7 +63,7 @@ class Wanted:
 
 @frozen
 class ListPlace:
-    """Where a page of a list ends: the time and the id of its last reminder."""
+    """Where a page of a list ends: the time and the id, or the number, of its last row."""
 
     at: datetime
     id: str
@@ -122,12 +120,6 @@ _WAITING_NAMES: Final = """
 SELECT id, wake_at FROM reminders
  WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
 """
-_NOBODY_LOOKS_AT: Final = f"""
-SELECT id FROM reminders
- WHERE status IN {sql_list(one for one in Status if not one.final)} AND wake_at IS NULL AND NOT EXISTS (
-       SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
-        WHERE m.reminder_id = reminders.id AND m.deleted = 0 AND c.wake_at IS NOT NULL)
-"""
 _AMONG: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {{}} LIMIT {MOST_NAMED}"
 """With a limit of its own it is read first: an engine that knows no better would look for a status among all."""
 _NAMED: Final = """
@@ -140,10 +132,6 @@ UNION SELECT id FROM reminders WHERE appointment_id IN (
 ORDER BY id LIMIT :most
 """
 _REFS_OF_APPOINTMENTS: Final = "SELECT id, ref FROM appointments WHERE id IN ({})"
-_NOT_PLANNED: Final = """
-SELECT id FROM appointments
- WHERE status = 'booked' AND wake_at IS NULL AND (planned_at IS NULL OR planned_at <> at) AND phone_number <> ''
-"""
 
 
 def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | None:
@@ -194,12 +182,7 @@ def is_text(name: str) -> bool:
 
 
 def looking_like(connection: Connection, names: Collection[str]) -> dict[str, list[str]]:
-    """Return, for those of these names that reminders have in another spelling, the ids of the reminders.
-
-    Args:
-        connection: in a transaction.
-        names: each as `normal_name` returns it.
-    """
+    """Return, for those of these normal names that reminders have in another spelling, the ids of the reminders."""
     found: dict[str, list[str]] = {}
     for row in connection.execute("SELECT id, ref FROM odd_names").fetchall():
         for name in {normal_name(one) for one in (row["id"], row["ref"]) if one is not None}.intersection(names):
@@ -243,14 +226,8 @@ def list_reminders(
     """Return rows of `reminders` by column name, ordered by scheduled time; `limit` None returns all.
 
     `call_outcome` is how the last call for the reminder as it is now has ended for its patient; None: there was none.
-    One that was planned for an appointment has the `appointment_ref`, too.
-
-    Args:
-        connection: in a transaction.
-        wanted: which.
-        limit: at most this many.
-        after: where the page before ends, so that a page takes as long as the first one; None: from the beginning.
-        newest_first: in the opposite order.
+    One that was planned for an appointment has the `appointment_ref`, too. The page after the place where another one
+    ends takes as long as the first one.
     """
     conditions, parameters = _conditions(wanted)
     if after is not None:
@@ -314,18 +291,6 @@ def messages_of_calls(connection: Connection, reminder_id: str) -> dict[str, str
     return {row["call_id"]: row["message_digest"] if row["spoken"] else None for row in rows}
 
 
-def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
-    """Return the rows of `audit` for a reminder: who did what to it, oldest first."""
-    sql = "SELECT id, at, actor, act, reminder_id, detail FROM audit WHERE reminder_id = :id ORDER BY id"
-    return [named(row) for row in connection.execute(sql, {"id": reminder_id}).fetchall()]
-
-
-def acts_on_appointment(connection: Connection, appointment_id: str) -> list[dict[str, Value]]:
-    """Return the rows of `audit` for an appointment: who did what to it, oldest first."""
-    sql = "SELECT id, at, actor, act, appointment_id, detail FROM audit WHERE appointment_id = :id ORDER BY id"
-    return [named(row) for row in connection.execute(sql, {"id": appointment_id}).fetchall()]
-
-
 def ref_of_appointment(connection: Connection, appointment_id: str) -> str | None:
     """Return the `ref` of an appointment; None: it has none, or was deleted."""
     row = connection.execute("SELECT ref FROM appointments WHERE id = :id", {"id": appointment_id}).fetchone()
@@ -343,27 +308,6 @@ def named(row: Row) -> dict[str, Value]:
         waits = found.get("status", Status.SCHEDULED) == Status.SCHEDULED
         found["hold_reason"] = _HOLDS.get(str(found["hold_code"])) if waits else None
     return found
-
-
-def broken_promises(connection: Connection) -> list[str]:
-    """Return a sentence for each row that no program of ours could have left like this.
-
-    A row that only waits to be checked is not one of them, however long nobody has claimed: in a pause, or without a
-    daemon, a final reminder keeps its `wake_at`, and a call its lease.
-    """
-    unplanned = [row["id"] for row in connection.execute(_NOT_PLANNED).fetchall()]
-    unseen = [row["id"] for row in connection.execute(_NOBODY_LOOKS_AT).fetchall()]
-    listed = [row["phone_number"] for row in connection.execute("SELECT phone_number FROM opt_outs").fetchall()]
-    return [
-        *(f"a waiting reminder has no wake_at: {reminder_id}" for reminder_id in unseen),
-        *(f"an appointment is not planned for its time, and has no wake_at: {one}" for one in unplanned),
-        *(
-            f"opt_outs: a number that ends in {number[-_SHOWN_DIGITS:]!r} is not E.164, so it stops no call;"
-            " correct it with an UPDATE, or delete it and run reminderd opt-out add"
-            for number in listed
-            if not is_e164(number)
-        ),
-    ]
 
 
 def uncallable(connection: Connection, *, numbering: Numbering) -> dict[str, int]:
@@ -390,7 +334,7 @@ def reminders_with_ids(connection: Connection, *, ids: Collection[str]) -> dict[
 
 
 def _outcome(word: Value, spoken: object) -> str | None:
-    known = _OUTCOME_WORDS.get(str(word))
+    known = CALL_OUTCOMES.get(str(word))
     found = as_spoken(known, is_spoken=bool(spoken))
     return None if found is None else found.value
 
@@ -398,10 +342,6 @@ def _outcome(word: Value, spoken: object) -> str | None:
 def _with_outcomes(rows: Sequence[Row], calls: Sequence[Row]) -> list[dict[str, Value]]:
     last = {call["id"]: _outcome(call["outcome"], call["spoken"]) for call in calls}
     return [named(row) | {"call_outcome": last.get(row["id"])} for row in rows]
-
-
-def _one(row: Row | None) -> dict[str, Value] | None:
-    return None if row is None else named(row)
 
 
 def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, str | int | None]]:

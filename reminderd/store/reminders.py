@@ -3,11 +3,10 @@
 The command line, the import and the HTTP API all use it. Each change leaves a line in `audit` that names the reminder.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Final, Literal, Protocol
+from typing import Final
 
 from attrs import evolve, frozen
 
@@ -30,33 +29,14 @@ from reminderd.core.upsert import (
     sealed,
     why_held,
 )
+from reminderd.store.audit import Act, acts_on, audit, audit_all
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
+from reminderd.store.intake import API, RefTakenError, Source, dated, look_alikes, refuse_all_if_any, with_warnings
 from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.opt_outs import opted_out_of
-from reminderd.store.queries import (
-    Value,
-    acts_on,
-    calls_of,
-    find_reminder,
-    looking_like,
-    reminder_with_id,
-    reminder_with_ref,
-)
-from reminderd.store.rows import (
-    ROWS_A_STATEMENT,
-    Act,
-    audit,
-    audit_all,
-    from_ms,
-    in_list,
-    insert_rows,
-    rows_among,
-    to_ms,
-)
-
-API: Final = "api"
-"""The actor of requests over HTTP."""
+from reminderd.store.queries import Value, calls_of, find_reminder, looking_like, reminder_with_id, reminder_with_ref
+from reminderd.store.rows import from_ms, insert_rows, rows_among, rows_named, to_ms
 
 _DONE: Final = "done"
 """What the audit says of a reminder whose patient staff have called manually."""
@@ -69,8 +49,6 @@ SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, langu
   FROM reminders WHERE COLUMN IN {} ORDER BY id
 """
 _KNOWN_BY_ID: Final = _KNOWN.replace("COLUMN", "id")
-_REFS: Final = "SELECT phone_number, ref FROM TABLE WHERE ref IS NOT NULL AND phone_number IN {}"
-_NUMBER: Final = re.compile(r"0*([0-9]+)(?:[.,]0+)?")
 _CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone", "language")
 _CHANGE: Final = """
 UPDATE reminders
@@ -90,40 +68,6 @@ SELECT id, ref, phone_number, message, scheduled_at FROM reminders
 """
 _NO_FORMER_NUMBER: Final = "UPDATE reminders SET former_number = NULL WHERE id = :id"
 _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
-
-
-class RefTakenError(Exception):
-    """Another reminder, or appointment, has this `ref` already; the message is its id."""
-
-
-@frozen(kw_only=True)
-class Source:
-    """Who adds or changes reminders, for the audit."""
-
-    actor: str
-    detail: str | None = None
-    """Where the request comes from; contains no phone number and no message."""
-    profile: str | None = None
-    """The import profile of the file; the reminders and appointments that the file names keep it."""
-    cancels_as: EndCode = EndCode.CANCELLED_BY_STAFF
-    """The code of appointments that it cancels; these it can book again, and nobody else at the same time."""
-
-
-@frozen
-class Refusal:
-    """Why one of the requested reminders is refused."""
-
-    place: int
-    """Its position in the request, from 0."""
-    decision: Decision
-
-
-class RequestsRefusedError(Exception):
-    """Nothing was stored; `refusals` has every reason."""
-
-    def __init__(self, refusals: Sequence[Refusal]) -> None:
-        super().__init__("; ".join(refusal.decision.reason for refusal in refusals))
-        self.refusals = refusals
 
 
 @frozen(kw_only=True)
@@ -174,13 +118,8 @@ def put(
 ) -> list[Decision]:
     """Store new and edited reminders; return for each request what was done, or why it is refused.
 
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        requests: no two have the same `ref`, or the same content without a `ref`.
-        rules: the clinic's rules.
-        mint: returns new random UUIDs, for new reminders that have a `ref`, and for hashes of former numbers.
-        source: who sends the requests.
+    No two requests have the same `ref`, or the same content without a `ref`. `mint` returns new random UUIDs, for new
+    reminders that have a `ref`, and for hashes of former numbers.
     """
     decided = _decided(connection, now, requests, rules, starts_anew=source.actor == API)
     new = [
@@ -225,12 +164,7 @@ def waiting_between(
 ) -> list[Waiting]:
     """Return the reminders that wait from `start` until before `end`, and that the files of an import profile named.
 
-    Args:
-        connection: in a transaction.
-        source: the profile.
-        start: the first moment.
-        end: the moment after the last one.
-        among: only those with these ids, in no order; None: all, by their times.
+    They are in the order of their times; those `among` some ids are in none.
     """
     bounds = {"source": source, "start": to_ms(start), "end": to_ms(end)}
     found = []
@@ -256,9 +190,7 @@ def put_all(
         RequestsRefusedError: at least one is refused, so all are.
     """
     decided = _decided(connection, now, requests, rules, starts_anew=source.actor == API)
-    refusals = [Refusal(place, decision) for place, (_, _, decision) in enumerate(decided) if decision.refused]
-    if refusals:
-        raise RequestsRefusedError(refusals)
+    refuse_all_if_any(decision for _, _, decision in decided)
     done = put(connection, now, requests=requests, rules=rules, mint=mint, source=source)
     rows = [_row_of(connection, one, known) for one, known, _ in decided]
     return [
@@ -354,10 +286,7 @@ def finish(
         AmbiguousError: there are two.
         NotAllowedError: it needs nothing.
     """
-    found = stored(connection, id_or_ref)
-    if found is None:
-        raise UnknownReminderError(id_or_ref)
-    reminder_id = str(found.reminder["id"])
+    found, reminder_id = _existing(connection, id_or_ref)
     source = Source(actor=API)
     transition = note_done(connection, now, reminder_id=reminder_id, note=note, rules=rules, source=source)
     return stored(connection, reminder_id) or found, transition
@@ -410,10 +339,7 @@ def withdraw(
         AmbiguousError: there are two.
         NotAllowedError: it has already ended in another way.
     """
-    found = stored(connection, id_or_ref)
-    if found is None:
-        raise UnknownReminderError(id_or_ref)
-    reminder_id = str(found.reminder["id"])
+    found, reminder_id = _existing(connection, id_or_ref)
     if found.reminder["status"] == Status.CANCELLED:
         before, reminder = _loaded(connection, now, reminder_id, rules)
         after = withdrawn(before, reminder).ledger
@@ -423,6 +349,13 @@ def withdraw(
         return stored(connection, reminder_id) or found, None
     transition = cancel(connection, now, reminder_id=reminder_id, rules=rules, source=Source(actor=API))
     return stored(connection, reminder_id) or found, transition
+
+
+def _existing(connection: Connection, id_or_ref: str) -> tuple[Stored, str]:
+    found = stored(connection, id_or_ref)
+    if found is None:
+        raise UnknownReminderError(id_or_ref)
+    return found, str(found.reminder["id"])
 
 
 def _loaded(connection: Connection, now: datetime, reminder_id: str, rules: Rules) -> tuple[Ledger, Reminder]:
@@ -446,23 +379,14 @@ def _decided(
     return [(one, known, with_warnings(decision, warnings.get(one.ref, ()))) for one, known, decision in decided]
 
 
-def with_warnings(decision: Decision, warnings: Sequence[str]) -> Decision:
-    """Return the decision with more warnings."""
-    return evolve(decision, warnings=(*decision.warnings, *warnings)) if warnings else decision
-
-
 def _resolved(
     connection: Connection, requests: Sequence[ReminderRequest], *, starts_anew: bool
 ) -> list[tuple[ReminderRequest, Existing | None]]:
     """Return for each request the reminder that it names, if there is one.
 
-    A request without a `ref` names the newest reminder with its content.
-
-    Args:
-        connection: in a transaction.
-        requests: what is asked for.
-        starts_anew: whether a request for what was withdrawn is one for a new reminder. The clinic's own system knows
-            what it has withdrawn; a table that is imported again does not.
+    A request without a `ref` names the newest reminder with its content. With `starts_anew`, a request for what was
+    withdrawn is one for a new reminder: the clinic's own system knows what it has withdrawn; a table that is imported
+    again does not.
     """
     found = list(zip(requests, _known(connection, requests), strict=True))
     left = _withdrawn(found, range(len(found)))
@@ -507,7 +431,7 @@ def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Existing]:
     # What another program has written with other characters looks the same to the person who keeps the table.
     alike = looking_like(connection, missing) if missing else {}
     ids = list(chain.from_iterable(alike.values()))
-    odd = {row["id"]: row for row in _rows(connection, _KNOWN_BY_ID + connection.for_update, ids)}
+    odd = {row["id"]: row for row in rows_named(connection, _KNOWN_BY_ID + connection.for_update, ids)}
     for ref, reminder_ids in alike.items():
         for reminder_id in reminder_ids:
             if odd[reminder_id]["ref"] is not None and normal_name(odd[reminder_id]["ref"]) == ref:
@@ -518,55 +442,7 @@ def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Existing]:
 def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, Existing]:
     """Return what is stored under these values of a column."""
     statement = _KNOWN.replace("COLUMN", column) + connection.for_update
-    return {row[column]: _known_from(row) for row in _rows(connection, statement, names)}
-
-
-def _rows(connection: Connection, statement: str, names: Sequence[str]) -> Iterable[Row]:
-    for at in range(0, len(names), ROWS_A_STATEMENT):
-        listed, parameters = in_list("name", names[at : at + ROWS_A_STATEMENT])
-        yield from connection.execute(statement.format(listed), parameters).fetchall()
-
-
-class NewRequest(Protocol):
-    """A request that may have a `ref`."""
-
-    @property
-    def ref(self) -> str | None:
-        """Return the clinic's own name for it."""
-
-    @property
-    def phone_number(self) -> str:
-        """Return whom it is about."""
-
-
-def look_alikes(
-    connection: Connection, added: Sequence[NewRequest], *, table: Literal["reminders", "appointments"] = "reminders"
-) -> dict[str | None, list[str]]:
-    """Return a warning for each new `ref` that is another one as a spreadsheet rewrites numbers: 47 or 47.0 for 0047.
-
-    The same line of a table would then be a second reminder of the same patient.
-    """
-    named = [(one.phone_number, one.ref, _number_of(one.ref)) for one in added if one.ref is not None]
-    own = {ref for _, ref, _ in named}
-    refs: dict[tuple[str, str | None], str] = {}
-    for row in _rows(
-        connection, _REFS.replace("TABLE", table), sorted({phone for phone, _, number in named if number is not None})
-    ):
-        if row["ref"] not in own:
-            refs.setdefault((row["phone_number"], _number_of(row["ref"])), row["ref"])
-    found: dict[str | None, list[str]] = {}
-    for phone, ref, number in named:
-        other = ref if number is None else refs.setdefault((phone, number), ref)
-        if other != ref:
-            what = f"ref: {ref} may be {other}, rewritten by a spreadsheet, as both have the same phone number"
-            found[ref] = [f"{what}; expected refs formatted as text, and one reminder for one appointment"]
-    return found
-
-
-def _number_of(ref: str) -> str | None:
-    """Return the digits of a `ref` that a spreadsheet reads as a number; None: it doesn't."""
-    number = _NUMBER.fullmatch(ref)
-    return None if number is None else number[1]
+    return {row[column]: _known_from(row) for row in rows_named(connection, statement, names)}
 
 
 def _known_from(row: Row) -> Existing:
@@ -607,15 +483,6 @@ def _insert(connection: Connection, now: datetime, new: Sequence[tuple[str, Remi
 def _audit_all(connection: Connection, now: datetime, act: str, reminder_ids: Sequence[str], source: Source) -> None:
     acts = [Act(act, reminder_id=reminder_id, detail=source.detail) for reminder_id in reminder_ids]
     audit_all(connection, now, acts, actor=source.actor)
-
-
-def dated(random_id: str, milliseconds: int) -> str:
-    """Return a random UUID that begins with the time (version 7, RFC 9562).
-
-    The ids of a chunk are then next to each other in their index; random ids would touch all of its pages.
-    """
-    time = f"{milliseconds:012x}"
-    return f"{time[:8]}-{time[8:]}-7{random_id[15:]}"
 
 
 def _values(one: ReminderRequest) -> tuple[str | int | None, ...]:

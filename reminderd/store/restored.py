@@ -15,10 +15,19 @@ from reminderd.core.lifecycle.staff import restored
 from reminderd.core.model import Call, Reminder, Status
 from reminderd.core.rules import Rules
 from reminderd.core.server_identity import merged, read_identity, why_restored
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, save
-from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, sql_list, to_ms
-from reminderd.store.settings import forget_failing_address, paused, put_setting, set_pause, setting
+from reminderd.store.rows import CALLS, REMINDERS, from_ms, sql_list, to_ms
+from reminderd.store.settings import (
+    forget_failing_address,
+    moment_in,
+    paused,
+    put_moment,
+    put_setting,
+    set_pause,
+    setting,
+)
 from reminderd.store.users import log_everybody_out
 
 SERVER: Final = "server"
@@ -74,7 +83,7 @@ def hold_restored(connection: Connection, now: datetime, *, cause: Cause, rules:
     held = _held(connection, now, restored_at=restored_at, rules=rules)
     for reminder in held:
         audit(connection, now, actor=cause.actor, act="restore", reminder_id=reminder.id)
-    put_setting(connection, "restored_at", str(to_ms(restored_at)))
+    put_moment(connection, "restored_at", restored_at)
     # Calls that are made from now on get higher numbers, whatever was forgotten.
     put_setting(connection, "restored_seq", str(connection.skip_seq()))
     forget_failing_address(connection)
@@ -100,21 +109,15 @@ def hold_after(
 def check_history(
     connection: Connection, now: datetime, *, rules: Rules, failover_is_lossless: bool
 ) -> Callable[[], None] | None:
-    """Do `hold_restored` if the server may have forgotten calls, as its history shows.
+    """Do `hold_restored` if the server may have forgotten calls, as its history shows (see `why_restored`).
 
-    Return what logs that after the commit; None: there is nothing to log.
-
-    Args:
-        connection: in the first transaction of a session on the server.
-        now: the time of the transaction.
-        rules: the clinic's rules.
-        failover_is_lossless: see `why_restored`.
+    It runs in the first transaction of each session on the server. Return what logs that after the commit; None: there
+    is nothing to log.
     """
     known, found = read_identity(setting(connection, SERVER)), connection.identity
     if found is None:
         return None
-    held_at = setting(connection, "restored_at")
-    judge = partial(why_restored, known, found, restored_at=None if held_at is None else from_ms(int(held_at)))
+    judge = partial(why_restored, known, found, restored_at=moment_in(connection, "restored_at"))
     why = judge(failover_is_lossless=failover_is_lossless)
     if why is None:
         _remember_server(connection)

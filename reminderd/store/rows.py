@@ -1,6 +1,6 @@
 """Rows and data classes: one table of columns drives how reminders, calls and memberships are read and written.
 
-Only this module handles milliseconds and flags as integers. It also records acts.
+Only this module handles milliseconds and flags as integers.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Any, Final, Generic, TypeVar
 
-from attrs import frozen
+from attrs import fields, frozen
 
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import Appointment, AppointmentStatus, Call, CallOutcome, CallState, Member, Reminder, Status
@@ -31,7 +31,10 @@ ROWS_A_STATEMENT: Final = 20
 SQLite looks up the names of parameters one by one: a statement with thousands of them takes longer to bind than to run.
 """
 
+_NONE: Final[Mapping[str, object]] = {}
+
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 Value = str | int | None
 """What a column contains."""
@@ -62,9 +65,41 @@ def rows_among(
     if ids is None:
         yield from connection.execute(f"{statement} ORDER BY {order}", parameters).fetchall()
         return
-    for start in range(0, len(ids), ROWS_A_STATEMENT):
-        listed, names = in_list("id", ids[start : start + ROWS_A_STATEMENT])
-        yield from connection.execute(f"{statement} AND id IN {listed}", {**parameters, **names}).fetchall()
+    yield from rows_named(connection, f"{statement} AND id IN {{}}", ids, parameters)
+
+
+def rows_named(
+    connection: Connection, statement: str, names: Sequence[str], parameters: Mapping[str, object] = _NONE
+) -> Iterator[Row]:
+    """Yield the rows of a SELECT with a place for a list of names; several statements read a long list."""
+    for start in range(0, len(names), ROWS_A_STATEMENT):
+        listed, own = in_list("name", names[start : start + ROWS_A_STATEMENT])
+        yield from connection.execute(statement.format(listed), {**parameters, **own}).fetchall()
+
+
+def words_of(codes: type[E]) -> dict[str, E]:
+    """Return the codes by what is stored; one of a newer version or of another program is missing."""
+    return {str(code): code for code in codes}
+
+
+def names_in(noun: type[Any]) -> tuple[str, ...]:
+    """Return the names of a data class's attributes."""
+    return tuple(one.name for one in fields(noun))
+
+
+def read_as(noun: type[T], row: Row, **read: Callable[[Any], Any]) -> T:
+    """Return the object whose attributes have the names of a row's columns.
+
+    Args:
+        noun: its data class.
+        row: has at least these columns.
+        read: applied to the columns of these names, NULL apart; the others are taken as they are.
+    """
+    values = {name: row[name] for name in names_in(noun)}
+    for name, convert in read.items():
+        if values[name] is not None:
+            values[name] = convert(values[name])
+    return noun(**values)
 
 
 def sql_list(codes: Iterable[StrEnum]) -> str:
@@ -112,8 +147,7 @@ def _flag(name: str) -> Column:
 
 def _word(name: str, words: type[StrEnum], *, shown: Shown) -> Column:
     """Return a column of codes; an unknown code, of a newer version or another program, is read as none."""
-    known = {str(word): word for word in words}
-    return Column(name, read=known.get, write=str, shown=shown)
+    return Column(name, read=words_of(words).get, write=str, shown=shown)
 
 
 def _reason(name: str, *, shown: Shown) -> Column:
@@ -388,61 +422,11 @@ MEMBERS: Final = StoredTable(
     ),
 )
 
+END_CODES: Final = words_of(EndCode)
+HOLD_CODES: Final = words_of(HoldCode)
+CALL_OUTCOMES: Final = words_of(CallOutcome)
+
 MOMENTS: Final = frozenset(
     one.name for table in (REMINDERS, APPOINTMENTS, CALLS, MEMBERS) for one in table.columns if one.is_moment
 )
 """The columns that contain a time."""
-
-
-@frozen
-class Act:
-    """What was done to a reminder or an appointment, for the audit.
-
-    Neither `act` nor `detail` may contain a phone number or a message: this table is kept forever.
-    """
-
-    act: str
-    reminder_id: str | None = None
-    appointment_id: str | None = None
-    detail: str | None = None
-
-
-def audit(
-    connection: Connection,
-    now: datetime,
-    *,
-    actor: str,
-    act: str,
-    reminder_id: str | None = None,
-    appointment_id: str | None = None,
-    detail: str | None = None,
-) -> None:
-    """Record who did what, in the transaction of the act.
-
-    Neither `act` nor `detail` may contain a phone number or a message: this table is kept forever.
-    """
-    connection.execute(
-        "INSERT INTO audit (at, actor, act, reminder_id, appointment_id, detail)"
-        " VALUES (:at, :actor, :act, :reminder_id, :appointment_id, :detail)",
-        {
-            "at": to_ms(now),
-            "actor": actor,
-            "act": act,
-            "reminder_id": reminder_id,
-            "appointment_id": appointment_id,
-            "detail": detail,
-        },
-    )
-
-
-def audit_all(connection: Connection, now: datetime, acts: Sequence[Act], *, actor: str) -> None:
-    """Record what somebody did, in the transaction of the acts; see `audit`."""
-    columns: dict[str, Sequence[Value]] = {
-        "at": [to_ms(now)] * len(acts),
-        "actor": [actor] * len(acts),
-        "act": [one.act for one in acts],
-        "reminder_id": [one.reminder_id for one in acts],
-        "appointment_id": [one.appointment_id for one in acts],
-        "detail": [one.detail for one in acts],
-    }
-    insert_rows(connection, "audit", columns)

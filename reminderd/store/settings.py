@@ -5,16 +5,15 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
-from attrs import frozen
-
-from reminderd.core.lifecycle.address import is_failing, never_asked
 from reminderd.core.masking import without_any_numbers
 from reminderd.core.model import Call
+from reminderd.core.outcomes import is_address_failing, never_asked
 from reminderd.core.rules import Rules
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Rows
 from reminderd.store.erased import recognized_among
 from reminderd.store.queries import Value, named
-from reminderd.store.rows import CALLS, audit, from_ms, to_ms
+from reminderd.store.rows import CALLS, from_ms, to_ms
 
 _LAST_PAUSE: Final = """
 SELECT id, at, actor, act, reminder_id, detail FROM audit WHERE act IN ('pause', 'resume') ORDER BY id DESC LIMIT 1
@@ -34,6 +33,17 @@ def put_setting(connection: Connection, key: str, value: str) -> None:
         " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         {"key": key, "value": value},
     )
+
+
+def moment_in(connection: Connection, key: str) -> datetime | None:
+    """Return the moment in a setting; None: it has none."""
+    value = setting(connection, key)
+    return None if value is None else from_ms(int(value))
+
+
+def put_moment(connection: Connection, key: str, moment: datetime) -> None:
+    """Give a setting a moment."""
+    put_setting(connection, key, str(to_ms(moment)))
 
 
 def paused(connection: Connection) -> bool:
@@ -151,7 +161,7 @@ _FORGET: Final = "DELETE FROM settings WHERE key IN ('unreached_since', 'unreach
 
 def unreached_since(connection: Connection) -> datetime | None:
     """Return since when the provider does not reach our address; None: it does, or nothing shows that it does not."""
-    return _moment(setting(connection, "unreached_since"))
+    return moment_in(connection, "unreached_since")
 
 
 def note_end(connection: Connection, now: datetime, *, call: Call, rules: Rules) -> None:
@@ -160,8 +170,8 @@ def note_end(connection: Connection, now: datetime, *, call: Call, rules: Rules)
         return
     rows = connection.execute(_NEWEST, {"limit": _MOST_CALLS}).fetchall()
     newest = recognized_among(connection, [CALLS.read(row) for row in rows])
-    if is_failing(newest, rules, answering_since=answering_since(connection)):
-        put_setting(connection, "unreached_since", str(to_ms(now)))
+    if is_address_failing(newest, rules, answering_since=answering_since(connection)):
+        put_moment(connection, "unreached_since", now)
 
 
 def note_request(connection: Connection) -> None:
@@ -177,22 +187,19 @@ def forget_failing_address(connection: Connection) -> None:
 
 def answering_since(connection: Connection) -> datetime | None:
     """Return since when every request could be answered; None: unknown."""
-    return _moment(setting(connection, "answering_since"))
+    return moment_in(connection, "answering_since")
 
 
 def note_gap(connection: Connection, now: datetime) -> None:
     """Record that until now calls under way may have asked without an answer: we did not run, or could not write."""
-    put_setting(connection, "answering_since", str(to_ms(now)))
+    put_moment(connection, "answering_since", now)
 
 
 def follow_address(connection: Connection, _now: datetime, *, address: str) -> None:
     """Record the address that calls are placed with from now on; of another one nothing is known yet.
 
-    Only a digest of it is kept: an address may contain a password.
-
-    Args:
-        connection: in a write transaction.
-        address: `[web].public_base_url`; empty if the provider does not ask what to say.
+    It is `[web].public_base_url`, or empty if the provider does not ask what to say. Only a digest of it is kept: an
+    address may contain a password.
     """
     known = sha256(address.encode(errors="surrogatepass")).hexdigest()
     if setting(connection, "public_address") == known:
@@ -203,25 +210,12 @@ def follow_address(connection: Connection, _now: datetime, *, address: str) -> N
     forget_failing_address(connection)
 
 
-@frozen
-class Unreached:
-    """A failing address for which no alert was sent yet."""
-
-    since: datetime
-
-
-def address_alert(connection: Connection) -> Unreached | None:
-    """Return what an alert must say of our address; None: nothing new."""
-    since = setting(connection, "unreached_since")
-    if since is None or setting(connection, "unreached_alerted") == since:
-        return None
-    return Unreached(from_ms(int(since)))
+def address_alert(connection: Connection) -> datetime | None:
+    """Return since when the provider does not reach our address, if no alert was sent for it yet."""
+    since = unreached_since(connection)
+    return None if since == moment_in(connection, "unreached_alerted") else since
 
 
-def note_address_alert(connection: Connection, _now: datetime, *, unreached: Unreached) -> None:
-    """Record that an alert about our address was sent."""
-    put_setting(connection, "unreached_alerted", str(to_ms(unreached.since)))
-
-
-def _moment(milliseconds: str | None) -> datetime | None:
-    return None if milliseconds is None else from_ms(int(milliseconds))
+def note_address_alert(connection: Connection, _now: datetime, *, unreached: datetime) -> None:
+    """Record that an alert was sent: since this moment, the provider does not reach our address."""
+    put_moment(connection, "unreached_alerted", unreached)

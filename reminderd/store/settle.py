@@ -15,11 +15,12 @@ from reminderd.core.lifecycle.transition import Action, Ledger, Level, LogLine, 
 from reminderd.core.model import TERMINAL, Call
 from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import SpokenReply
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load_call, load_reported, note_settled, save
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.rows import audit, to_ms
+from reminderd.store.rows import to_ms
 from reminderd.store.settings import STANDSTILL, note_end, note_request, standstill, values_in
 
 

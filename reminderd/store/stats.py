@@ -10,12 +10,12 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.model import CallOutcome, CallState, Status
+from reminderd.core.model import CallState, Status
 from reminderd.core.monitoring import LAST_DAY, STUCK_AFTER, Counts, Glance
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
-from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.reasons import HoldCode
 from reminderd.store.connection import Connection
-from reminderd.store.rows import from_ms, sql_list, to_ms
+from reminderd.store.rows import CALL_OUTCOMES, END_CODES, from_ms, sql_list, to_ms
 from reminderd.store.settings import last_pause, last_request_at, paused, unreached_since
 
 MOST_WAITING: Final = 100_000
@@ -23,8 +23,6 @@ MOST_WAITING: Final = 100_000
 
 MOST_OF_A_DAY: Final = 10_000
 """… and at most this many of the last day, the latest first."""
-
-_OUTCOME_WORDS: Final = {str(one): one for one in CallOutcome}
 
 _WAKES: Final = """
 SELECT (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL) AS reminder,
@@ -125,12 +123,8 @@ class Wakes:
 def next_wakes(connection: Connection, now: datetime, *, alive: bool = True) -> Wakes:
     """Return the earliest `wake_at` among reminders and among calls.
 
-    A reminder that expired because the clock was ahead is due now.
-
-    Args:
-        connection: to read from.
-        now: the time.
-        alive: whether to read all alive calls even if none of them is due; there may be thousands.
+    A reminder that expired because the clock was ahead is due now. Alive calls, of which there may be thousands, are
+    read only with `alive`, or if one of them is due.
     """
     wakes = connection.execute(_WAKES, {"now": to_ms(now)})
     calls = connection.execute(_ALIVE) if alive else None  # sent together
@@ -158,11 +152,10 @@ def counts(connection: Connection, *, now: datetime) -> Counts:
     day = {"now": to_ms(now), "since": to_ms(now - LAST_DAY), "most": MOST_OF_A_DAY}
     waiting = {"now": to_ms(now), "most": MOST_WAITING}
     ended, need_human = Counter[Status](), Counter[Outcome]()
-    codes = {str(code): code for code in EndCode}
     for row in connection.execute(_ENDED, day).fetchall():
         status = Status(row["status"])
         ended[status] += row["reminders"]
-        code, is_done = codes.get(row["end_code"]), bool(row["is_done"])
+        code, is_done = END_CODES.get(row["end_code"]), bool(row["is_done"])
         need_human[outcome(status, row["response"], code, is_done=is_done)] += row["reminders"]
     (need_human[Outcome.NUMBER_CHANGED],) = connection.execute(_NUMBER_CHANGED, {"most": MOST_WAITING}).fetchone()
     due = connection.execute(_DUE, waiting).fetchone()
@@ -174,9 +167,9 @@ def counts(connection: Connection, *, now: datetime) -> Counts:
         ended=ended,
         calls={CallState(row["state"]): row["calls"] for row in connection.execute(_CALLS, day).fetchall()},
         outcomes={
-            _OUTCOME_WORDS[row["outcome"]]: row["calls"]
+            CALL_OUTCOMES[row["outcome"]]: row["calls"]
             for row in connection.execute(_OUTCOMES, day).fetchall()
-            if row["outcome"] in _OUTCOME_WORDS
+            if row["outcome"] in CALL_OUTCOMES
         },
         need_human={word: need_human[word] for word in NEED_A_HUMAN},
         due=due["reminders"],

@@ -1,13 +1,16 @@
-"""Run a connection's sync calls on Trio's worker threads, one at a time.
+"""What tasks need from each engine: connections whose sync calls run on Trio's threads, and a sign of each commit.
 
-A call that has begun is never abandoned: the caller waits for its end, even if it is cancelled.
+A connection's calls run one at a time. One that has begun is never abandoned: the caller waits for its end, even if it
+is cancelled. Here is also how a task runs while a block runs, and how to wait for the first of several events.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Protocol, TypeVar
 
 import trio
+from attrs import frozen
 
 from reminderd.store.connection import Connection
 
@@ -26,6 +29,35 @@ class OnThread(Protocol):
 
     async def run(self, fn: Callable[[Connection], T]) -> T:
         """Run a sync function that takes the connection, in one call on the thread."""
+
+
+class Commits(Protocol):
+    """Shows that something was committed, by any process."""
+
+    async def version(self) -> int:
+        """Return a number that changes with each commit.
+
+        Raises:
+            StoreUnavailableError: It can't be read right now.
+        """
+
+    async def another(self, since: int) -> bool:
+        """Wait a moment, and return whether something may have been committed since the number was `since`.
+
+        Raises:
+            StoreUnavailableError: It can't be read right now.
+        """
+
+
+@frozen(kw_only=True)
+class Connections:
+    """An open database: the connection that writes, one that reads, and the sign of each commit."""
+
+    writes: OnThread
+    reads: OnThread
+    commits: Commits
+    warnings: Sequence[str] = ()
+    """What the admin should know about this engine, a sentence each."""
 
 
 def worker_threads() -> Runner:
@@ -56,3 +88,40 @@ async def _on_thread(call: Callable[[], T]) -> T:
     trio.lowlevel.start_thread_soon(call, deliver)
     result: T = await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
     return result
+
+
+@asynccontextmanager
+async def while_running(
+    task: Callable[[], Awaitable[object]], *, end: Callable[[], None] | None = None
+) -> AsyncIterator[None]:
+    """Run a task while the block runs. An exception of the block is raised as it is, not in a group.
+
+    Args:
+        task: what to run.
+        end: called after the block, to have the task end by itself; None: it is cancelled.
+    """
+    failure: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(task)
+        try:
+            yield
+        except BaseException as error:  # noqa: BLE001 - raised again outside the nursery, which would make it a group
+            failure = error
+        if end is None:
+            nursery.cancel_scope.cancel()
+        else:
+            end()
+    if failure is not None:
+        raise failure
+
+
+async def until_any(*waits: Callable[[], Awaitable[None]]) -> None:
+    """Wait until the first of these has ended; the others are cancelled."""
+
+    async def end_with(wait: Callable[[], Awaitable[None]]) -> None:
+        await wait()
+        either.cancel_scope.cancel()
+
+    async with trio.open_nursery() as either:
+        for wait in waits:
+            either.start_soon(end_with, wait)

@@ -18,9 +18,10 @@ from reminderd.core.logins import (
     has_ended,
     one_more,
 )
+from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
-from reminderd.store.queries import Value
-from reminderd.store.rows import audit, from_ms, insert_rows, to_ms
+from reminderd.store.queries import Value, named
+from reminderd.store.rows import from_ms, insert_rows, read_as, to_ms
 
 _TOKEN_BYTES: Final = 32
 
@@ -85,17 +86,7 @@ def list_users(connection: Connection) -> list[dict[str, Value]]:
         " (SELECT max(a.last_at) FROM login_addresses AS a WHERE a.user_name = u.name) AS last_login_at"
         " FROM users AS u ORDER BY u.name"
     ).fetchall()
-    return [
-        {
-            "name": row["name"],
-            "role": row["role"],
-            "totp": bool(row["totp"]),
-            "created_at": from_ms(row["created_at"]),
-            "changed_at": from_ms(row["changed_at"]),
-            "last_login_at": None if row["last_login_at"] is None else from_ms(row["last_login_at"]),
-        }
-        for row in rows
-    ]
+    return [named(row) | {"totp": bool(row["totp"])} for row in rows]
 
 
 def add_user(connection: Connection, now: datetime, *, name: str, role: Role, secrets: Secrets, actor: str) -> bool:
@@ -157,14 +148,10 @@ def _with_codes(secrets: Secrets) -> str:
 
 
 def open_session(connection: Connection, now: datetime, *, user: User, address: str, step: int | None) -> str | None:
-    """Log a user in and return the token for the browser; None: the account has changed since it was read.
+    """Log in a user whose password was right; return the token for the browser.
 
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        user: the account, whose password was right.
-        address: the client's; from now on known as one of the user's.
-        step: the time step of the one-time code, which is used now; None: the user has none.
+    None: the account has changed since it was read. From now on, the client's address is known as one of the user's,
+    and the one-time code of the time step `step` is used (None: the user has no codes).
     """
     checked = {"name": user.name, "password_hash": user.secrets.password_hash, "step": -1 if step is None else step}
     unchanged = connection.execute(
@@ -204,14 +191,7 @@ def session_of(connection: Connection, now: datetime, *, digest: str, idle: time
     ).fetchone()
     if row is None or has_ended(from_ms(row["created_at"]), from_ms(row["seen_at"]), now, idle=idle):
         return None
-    return Session(
-        digest=row["digest"],
-        user_name=row["user_name"],
-        role=Role(row["role"]),
-        csrf=row["csrf"],
-        notice=row["notice"],
-        seen_at=from_ms(row["seen_at"]),
-    )
+    return read_as(Session, row, role=Role, seen_at=from_ms)
 
 
 def touch(connection: Connection, now: datetime, *, digest: str) -> None:
@@ -315,11 +295,7 @@ def _failures(connection: Connection, counter: Counter) -> Failures | None:
 def note_failure(connection: Connection, now: datetime, *, counted: Sequence[Counter], detail: str) -> None:
     """Count a failed log-in; nobody has logged in, so it is reminderd that records it in the audit.
 
-    Args:
-        connection: in a write transaction.
-        now: the time of the transaction.
-        counted: its counters.
-        detail: which account, from where, why.
+    `detail` says which account, from where, and why.
     """
     for counter in counted:
         after = one_more(_failures(connection, counter), now)

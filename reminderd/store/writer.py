@@ -109,6 +109,7 @@ class Writer:
             commit = partial(self._commit, token=trio.lowlevel.current_trio_token())
             while True:
                 batch = await self._next_batch()
+                # `_hand_back` sets it, too, for those whom it wakes. It has not run yet if the runner uses no thread.
                 self.failure = await self._connection.run(partial(commit, requests=batch))
 
     def _hand_back(self, batch: Sequence[_Request[Any]], failure: str | None) -> None:

@@ -1,19 +1,44 @@
-"""Build the web app: which path leads where, and the pages for monitoring."""
+"""Build the web app: which path leads where, the provider's webhooks, and the pages for monitoring.
 
-from collections.abc import Awaitable, Callable, Mapping
+Webhooks don't pass through the web framework, which would take longer than everything else that is done for one: the
+body is read, a place is taken, the signature is checked, and the provider's own routes answer.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import trio
 from attrs import frozen
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+from loguru import logger
 from quart import Response
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from reminderd.web.api import Api, Throttle, api_views
-from reminderd.web.bodies import RequestLimits, with_bounded_bodies
-from reminderd.web.documents import View, json_app, ready_reply, reply, unavailable
-from reminderd.web.webhooks import WebhookEndpoint, Webhooks
+from reminderd.providers.base import (
+    InvalidPayloadError,
+    Recorder,
+    RefusedWebhookError,
+    Reply,
+    Route,
+    Webhook,
+    WebhookProvider,
+)
+from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
+from reminderd.web.access import Access, Throttle
+from reminderd.web.api import Api, api_views
+from reminderd.web.bodies import (
+    IncompleteError,
+    NoMemoryLeftError,
+    RequestLimits,
+    TooLargeError,
+    body_of,
+    with_bounded_bodies,
+)
+from reminderd.web.documents import RETRY_AFTER_SECONDS, View, json_app, ready_reply, reply, unavailable
 
 Readiness: TypeAlias = Callable[[], Awaitable[Mapping[str, str | None]]]
 """Returns each part that this process runs, with what is wrong with it in words for the admin, or None."""
@@ -25,6 +50,7 @@ Scrape: TypeAlias = Callable[[], Awaitable[bytes]]
 """Returns the metrics as they are now."""
 
 _OK: Final = b'{"status": "ok"}'
+_PART: Final = re.compile(r"<\w+>")
 
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The format that every Prometheus reads; none of our names needs the newer one."""
@@ -81,6 +107,135 @@ def build_metrics_app(scrape: Scrape) -> QuartTrio:
     return with_bounded_bodies(app, _METRICS_LIMITS)
 
 
+@frozen(kw_only=True)
+class Webhooks:
+    """The webhooks of one provider, whatever their route, recorded by one recorder."""
+
+    provider: WebhookProvider
+    recorder: Recorder
+    answered: Callable[[int], None] = lambda _status: None
+    """Receives the HTTP status of the answer to each."""
+    knows_one_call: bool = False
+    """Whether this process stands in for the daemon with one call only. Then the app serves that call's webhooks and
+    nothing else, so no GET, which names no call; anything about another call is sent again later, to the daemon."""
+
+    def before(self, app: ASGIFramework, limits: RequestLimits, in_work: trio.Semaphore) -> ASGIFramework:
+        """Return an app that answers the webhooks itself, and leaves everything else to `app`.
+
+        Args:
+            app: answers everything else.
+            limits: what no request may exceed.
+            in_work: has a place for each request that may be in progress; without one, the provider is asked to send
+                its webhook again.
+        """
+        routes = [
+            route for route in self.provider.routes(self.recorder) if route.method == "POST" or not self.knows_one_call
+        ]
+        fixed = {route.path: route for route in routes if not _PART.search(route.path)}
+        others = [(re.compile(_PART.sub("[^/]+", route.path)), route) for route in routes if route.path not in fixed]
+
+        async def webhooks_first(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            route = None
+            if scope["type"] == "http":
+                path = scope["path"]
+                route = fixed.get(path) or next((one for pattern, one in others if pattern.fullmatch(path)), None)
+            if route is None:
+                await app(scope, receive, send)
+            else:
+                await _send(await self._answer(route, cast("HTTPScope", scope), limits, in_work), send)
+
+        return webhooks_first
+
+    async def _answer(self, route: Route, scope: HTTPScope, limits: RequestLimits, in_work: trio.Semaphore) -> Reply:
+        if scope["method"] != route.method:
+            allow = {"Allow": route.method}
+            return _later() if self.knows_one_call else _refusal(405, "Method not allowed", headers=allow)
+        try:
+            reply = await self._received(route, scope, limits, in_work)
+        except Exception:  # noqa: BLE001 - a bug must not look like an answer of the provider's route
+            logger.exception(f"unexpected error in {scope['method']} {scope['path']}")
+            reply = _refusal(500, "Internal server error")
+        if self.knows_one_call and not reply.status < 300:
+            reply = _later()
+        self.answered(reply.status)
+        return reply
+
+    async def _received(self, route: Route, scope: HTTPScope, limits: RequestLimits, in_work: trio.Semaphore) -> Reply:
+        try:
+            body = await body_of(scope).read(limits.body_seconds)
+        except IncompleteError:  # nobody is there to see an answer
+            return Reply(status=408)
+        except TooLargeError:
+            return _refused(413, "Payload too large")
+        except trio.TooSlowError:
+            return _refused(408, "Request timeout")
+        except NoMemoryLeftError:
+            return _not_recorded("too many large requests at once")
+        # Only a request with its whole body takes a place: slow senders would keep everybody else out.
+        try:
+            in_work.acquire_nowait()
+        except trio.WouldBlock:
+            return _not_recorded("too many webhooks at once")
+        try:
+            return await self._recorded(route, _webhook(scope, body))
+        finally:
+            in_work.release()
+
+    async def _recorded(self, route: Route, webhook: Webhook) -> Reply:
+        if not self.provider.verified(webhook):
+            return _refused(self.provider.forged_status, "Invalid signature")
+        try:
+            return await route.answer(webhook)
+        except InvalidPayloadError as error:
+            return _refused(400, "Invalid payload", error.details)
+        except RefusedWebhookError as error:
+            return _refused(error.status, error.error)
+        except UnknownReminderError as error:
+            with logger.contextualize(reminder=error):
+                return _refused(404, "Unknown reminder")
+        except StoreUnavailableError as error:
+            return _not_recorded(str(error))
+
+
+def _webhook(scope: HTTPScope, body: bytes) -> Webhook:
+    query = scope["query_string"]
+    target = scope["raw_path"] + (b"?" + query if query else b"")
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    return Webhook(target=target.decode("latin-1"), headers=headers, body=body)
+
+
+def _refused(status: int, error: str, details: Sequence[str] = ()) -> Reply:
+    """Refuse a webhook, with a line in the log."""
+    logger.warning(f"webhook refused with {status}: {'; '.join((error, *details))}")
+    return _refusal(status, error, details)
+
+
+def _not_recorded(reason: str) -> Reply:
+    logger.warning(f"webhook not recorded, answered with 503: {reason}")
+    return _later()
+
+
+def _later() -> Reply:
+    """Ask the provider to send the webhook again."""
+    return _refusal(503, "Service unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def _refusal(
+    status: int, error: str, details: Sequence[str] = (), *, headers: Mapping[str, str] | None = None
+) -> Reply:
+    content = {"error": error, "details": details} if details else {"error": error}
+    return Reply(status=status, body=json.dumps(content).encode(), headers=headers or {})
+
+
+async def _send(reply: Reply, send: ASGISendCallable) -> None:
+    headers = [(b"content-length", b"%d" % len(reply.body))]
+    headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
+    if reply.content_type is not None:
+        headers.append((b"content-type", reply.content_type.encode("latin-1")))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body, "more_body": False})
+
+
 def build_app(
     *,
     webhooks: Webhooks,
@@ -88,8 +243,6 @@ def build_app(
     limits: RequestLimits,
     api: Api | None = None,
     throttle: Throttle | None = None,
-    answered: Callable[[int], None] = lambda _status: None,
-    knows_one_call: bool = False,
 ) -> QuartTrio:
     """Return the app that accepts webhooks, serves the API, and reports its health.
 
@@ -99,21 +252,21 @@ def build_app(
         limits: what no request may exceed.
         api: the API for the clinic's own system; None: there is none.
         throttle: delays wrong tokens of the API; None: one that trusts no proxy.
-        answered: receives the HTTP status of the answer to each webhook.
-        knows_one_call: whether this process stands in for the daemon with one call only. Then it serves that call's
-            webhooks and nothing else; anything about another call is sent again later, to the daemon.
     """
     in_work = trio.Semaphore(limits.in_work)
-    endpoint = WebhookEndpoint(
-        webhooks=webhooks, limits=limits, in_work=in_work, answered=answered, knows_one_call=knows_one_call
-    )
     views: list[tuple[str, str, View]] = []
-    if not knows_one_call:
+    if not webhooks.knows_one_call:
         views += health.views
         if api is not None:
-            views += api_views(api, limits=limits, in_work=in_work, throttle=throttle or Throttle())
+            access = Access(
+                token=api.token,
+                throttle=throttle or Throttle(),
+                body_seconds=limits.body_seconds,
+                in_work=in_work,
+            )
+            views += api_views(api, access)
     app = json_app("reminderd.web", views)
-    if knows_one_call:
+    if webhooks.knows_one_call:
         app.register_error_handler(HTTPException, unavailable)
-    app.asgi_app = endpoint.before(app.asgi_app)  # type: ignore[method-assign,assignment]  # Quart's way to wrap an app
+    app.asgi_app = webhooks.before(app.asgi_app, limits, in_work)  # type: ignore[method-assign,assignment]  # Quart's way
     return with_bounded_bodies(app, limits)

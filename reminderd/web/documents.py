@@ -17,9 +17,6 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from reminderd.core.upsert import Intake
-from reminderd.store.reminders import RequestsRefusedError
-
 RETRY_AFTER_SECONDS: Final = 5
 """How long a client is asked to wait when nothing can be recorded now."""
 
@@ -51,13 +48,6 @@ class ProblemError(Exception):
     def __init__(self, status: int, detail: str, errors: Errors = (), headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status, self.detail, self.errors, self.headers = status, detail, errors, dict(headers or {})
-
-
-def refusal_of(error: RequestsRefusedError, *, is_list: bool) -> ProblemError:
-    """Return the problem of a request of which something is refused."""
-    is_conflict = any(refusal.decision.intake is Intake.CONFLICT for refusal in error.refusals)
-    errors = [(f"/{refusal.place}" if is_list else "", refusal.decision.reason) for refusal in error.refusals]
-    return ProblemError(409 if is_conflict else 400, "nothing was stored", errors)
 
 
 def plain(value: object) -> object:

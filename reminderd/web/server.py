@@ -37,7 +37,7 @@ from hypercorn.utils import parse_socket_addr
 from loguru import logger
 
 from reminderd.validators import shown_host
-from reminderd.web.arriving import ArrivingRequest
+from reminderd.web.bodies import ArrivingRequest
 
 GRACE: Final = timedelta(seconds=10)
 """How long a stop waits for requests in flight."""
@@ -213,18 +213,23 @@ class ClientConnection:
     async def hung_up(self) -> None:
         """Wait until the client hangs up, while nothing else reads; forever if it has sent another request."""
         try:
-            await trio.lowlevel.wait_readable(self.stream.socket)
+            await self._until_readable()
             is_next = await self.stream.socket.recv(1, socket.MSG_PEEK)
         except (OSError, trio.ClosedResourceError):
             return
         if is_next:
             await trio.sleep_forever()
 
+    async def _until_readable(self) -> None:
+        if self.stream.socket.fileno() < 0:  # closed since the last step: Trio would take this for a mistake
+            raise trio.ClosedResourceError
+        await trio.lowlevel.wait_readable(self.stream.socket)
+
     async def _read(self, requests: "_Requests") -> None:
         received = b"something"
         while received and not self._is_over:
             try:
-                await trio.lowlevel.wait_readable(self.stream.socket)
+                await self._until_readable()
                 received = os.read(self.stream.socket.fileno(), _READ_BYTES)
             except BlockingIOError:  # it was readable, and is not anymore
                 continue

@@ -15,7 +15,7 @@ import trio
 from attrs import field, frozen
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from reminderd.cli.demo_desk import PASSWORD, USER, configured, serve_demo
+from reminderd.cli.demo import PASSWORD, USER, configured, serve_demo
 from reminderd.clock import SystemClock
 from reminderd.logs.configure import configure_logs
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, DESKTOP, PHONE

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
-from reminderd.desk.app import ROUTES
+from reminderd.desk.routing import ROUTES
 from tests.browser.conftest import AXE, DESKTOP, PHONE, Visit, Visiting
 from tests.support.desk_program import ADMIN, NAME, PASSWORD, DeskProgram
 

@@ -22,7 +22,8 @@ from reminderd.store.appointments import (
     put_all_appointments,
 )
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.reminders import API, RequestsRefusedError, Source, accept, note_done
+from reminderd.store.intake import API, RequestsRefusedError, Source
+from reminderd.store.reminders import accept, note_done
 from tests.chaos.appointments import Diary, Visit
 from tests.support.store import Store
 

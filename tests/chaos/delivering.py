@@ -17,10 +17,10 @@ from reminderd.databases import SqliteFile
 from reminderd.results.answer_files import Files, keep_writing
 from reminderd.results.forms import Form
 from reminderd.results.webhook import Destination, Sender
-from reminderd.store.changes import FOLDER, backlog, progress
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.feed import Feed
+from reminderd.store.outcome_changes import FOLDER, backlog, progress
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SOON = Backoff(first=timedelta(milliseconds=5), maximum=timedelta(milliseconds=20))

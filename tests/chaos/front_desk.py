@@ -14,10 +14,11 @@ from zoneinfo import ZoneInfo
 
 from attrs import define, evolve, field, frozen
 
-from reminderd.core.script.templates import NO_TEMPLATES
+from reminderd.core.requests import Reading
 from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Decision, Intake
-from reminderd.store.reminders import API, RequestsRefusedError, Source, put_all, stored, withdraw
+from reminderd.store.intake import API, RequestsRefusedError, Source
+from reminderd.store.reminders import put_all, stored, withdraw
 from reminderd.web.api import read_requests
 from reminderd.web.documents import ProblemError
 from tests.chaos.carrier import message_for
@@ -147,7 +148,7 @@ class FrontDesk:
         self.posted.append(tuple(lines))
         body = json.dumps([self._written(line, place) for place, line in enumerate(lines)]).encode()
         try:
-            requests, _ = read_requests(body, self.zone, NO_TEMPLATES, READ_NUMBER)
+            requests, _ = read_requests(body, Reading(zone=self.zone, normalize=READ_NUMBER))
         except ProblemError:
             holds(broken_by_a_request(lines, self.zone, is_read=False))
             return

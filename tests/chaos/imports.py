@@ -8,17 +8,17 @@ from zoneinfo import ZoneInfo
 
 from attrs import define, field
 
+from reminderd.core.imports import UnreadableError
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.tables.columns import columns_of
 from reminderd.core.tables.row_reader import Asked, read_row
 from reminderd.core.upsert import Decision
 from reminderd.imports.formats import opened
-from reminderd.imports.loop import Chunk, Tally, import_rows
+from reminderd.imports.loop import Chunk, Tally, import_rows, put_and_cancel
 from reminderd.imports.rejected import rejected_lines
-from reminderd.imports.table import UnreadableError, day_order_of
-from reminderd.imports.writing import put_and_cancel
-from reminderd.store.reminders import Source
+from reminderd.imports.table import day_order_of
+from reminderd.store.intake import Source
 from tests.support.store import Store
 
 READ_NUMBER: Final = partial(patient_number, numbering=ANY_NUMBER)

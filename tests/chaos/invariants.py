@@ -12,14 +12,14 @@ from typing import Final
 
 from attrs import field, frozen
 
-from reminderd.core.lifecycle.bundle import spoken_together
+from reminderd.core.lifecycle.transition import spoken_together
 from reminderd.core.model import TERMINAL, Call, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.store.connection import Connection
-from reminderd.store.queries import broken_promises
+from reminderd.store.examination import broken_promises
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import SqliteConnection
-from reminderd.store.sqlite.integrity import check
+from reminderd.store.sqlite.examining import check
 from tests.chaos.record import Record, Ring
 from tests.chaos.snapshot import Snapshot, changes, snapshot_of
 

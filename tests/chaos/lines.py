@@ -26,7 +26,7 @@ _ROOT: Final = Path(reminderd.__file__).parent
 _CUT: Final = tuple(str(_ROOT / name) for name in ("core/lifecycle", "engine/dialer.py"))
 _CUT_IN_STORE: Final = str(_ROOT / "store")
 _COMMIT: Final = (str(_ROOT / "store/postgres/connection.py"), "commit")
-_WHOLE: Final = str(_ROOT / "store/sqlite/trio_sqlite.py")
+_WHOLE: Final = str(_ROOT / "store/sqlite/engine.py")
 """Knows no rows; half of its closing would only leak."""
 
 

@@ -22,12 +22,12 @@ from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import CallState, Status
 from reminderd.core.rules import Rules
 from reminderd.engine.context import Context
-from reminderd.store import reads
+from reminderd.store import database
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.copying import copy
-from reminderd.store.sqlite.integrity import check
+from reminderd.store.sqlite.examining import check
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.restoring import restore
 from reminderd.store.threads import Runner, worker_threads
@@ -204,7 +204,7 @@ async def test_a_wal_that_a_reader_held_until_the_disk_was_full_shrinks_afterwar
         assert clinic.reminder("r0").status is Status.CALLED
 
 
-_READS = {snapshot, reads._run, reads._run_alone}
+_READS = {snapshot, database._run, database._run_alone}
 """How the database's calls begin that only read."""
 
 

@@ -27,8 +27,9 @@ from reminderd.core.model import TERMINAL, Status
 from reminderd.core.script.prompts import Question
 from reminderd.core.sentences import NotAllowedError
 from reminderd.providers.base import placement_of
+from reminderd.store.intake import Source
 from reminderd.store.opening import open_sync
-from reminderd.store.reminders import Source, call_again, cancel
+from reminderd.store.reminders import call_again, cancel
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import look
 from reminderd.store.stats import next_wakes

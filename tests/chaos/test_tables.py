@@ -11,7 +11,7 @@ from attrs import evolve
 
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.upsert import Cancellation, Decision, Intake
-from reminderd.store.reminders import Source
+from reminderd.store.intake import Source
 from tests.chaos.front_desk import PHONES
 from tests.chaos.imports import Imported, import_table
 from tests.chaos.other_programs import Book, Wanted

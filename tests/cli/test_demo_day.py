@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from reminderd.cli.demo import configured
 from reminderd.cli.demo_day import place_of, write_day
-from reminderd.cli.demo_desk import ACCOUNT_SID, configured
+from reminderd.cli.sandbox import ACCOUNT_SID
 from reminderd.config import rules_of
 from reminderd.core.answers import Capabilities
 from reminderd.core.model import Status

@@ -12,7 +12,7 @@ import pytest
 from reminderd.cli.main import reminderd
 from reminderd.core.tables.columns import FIELDS
 from tests.cli.conftest import Terminal
-from tests.cli.test_importing import rejected, stored
+from tests.cli.test_import_command import rejected, stored
 from tests.imports.mutations import mutated
 from tests.imports.readings import CHOSEN, SAMPLES
 from tests.imports.test_fuzz import ENDINGS, samples_of
@@ -230,7 +230,7 @@ def test_a_broken_file_is_imported_or_refused_without_a_trace(terminal: Terminal
 def test_help_and_tables_do_not_load_the_readers_of_other_formats() -> None:
 
     source = (
-        "import sys, reminderd.cli.importing, reminderd.imports.formats;"
+        "import sys, reminderd.cli.import_command, reminderd.imports.formats;"
         "print([name for name in ('icalendar', 'hl7', 'dateutil') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from reminderd.clock import SystemClock
-from reminderd.core.imports import FOLDER
+from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.imports import one_file
-from reminderd.imports.writing import refused
 from reminderd.store.connection import transaction
-from reminderd.store.import_records import begin_import
+from reminderd.store.import_records import begin_import, end_import
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 
@@ -78,9 +77,9 @@ def test_an_import_that_is_interrupted_or_fails_is_recorded_as_that(
 ) -> None:
     (terminal.folder / "list.csv").write_text(HEADER + GOOD)
 
-    def interrupted(*_arguments: object) -> bool:
+    def interrupted(*_arguments: object) -> ImportStatus:
         signal.raise_signal(signal.SIGINT)
-        return False
+        return ImportStatus.INTERRUPTED
 
     def failing(*_arguments: object) -> bool:
         raise OSError(28, "No space left on device")
@@ -109,8 +108,11 @@ def test_the_status_is_an_error_while_no_file_has_come_in_time(terminal: Termina
 def test_the_status_is_an_error_until_a_refused_file_comes_again(terminal: Terminal) -> None:
     terminal.add()
     with open_sync(terminal.folder / "reminderd.db") as connection:
-        why = "no column: phone"
-        refused(connection, SystemClock().now(), file="list.csv", profile=None, actor=FOLDER, reason=why)
+        begin = partial(begin_import, file="list.csv", profile=None, actor=FOLDER)
+        import_id = transaction(connection, begin, SystemClock().now())
+        status, why = ImportStatus.REFUSED, "no column: phone"
+        end = partial(end_import, import_id=import_id, status=status, done={}, rejected=0, reason=why)
+        transaction(connection, end, SystemClock().now())
     sentence = "a file was not imported, import it again: list.csv: refused: no column: phone"
     assert sentence in terminal.type("status", code=1).stdout
     assert sentence in json.loads(terminal.type("status", "--json", code=1).stdout)["errors"]

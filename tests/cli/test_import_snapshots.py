@@ -5,8 +5,9 @@ import os
 
 import pytest
 
-from reminderd.cli.import_output import in_words
+from reminderd.cli.import_command import in_words
 from reminderd.clock import SystemClock
+from reminderd.core.imports import ImportStatus
 from reminderd.core.upsert import Cancellation
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
@@ -191,7 +192,7 @@ def test_an_import_that_does_not_come_to_its_end_cancels_nothing(
     clinic: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(clinic, *map(line, range(8)))
-    monkeypatch.setattr("reminderd.imports.one_file.import_rows", lambda *_: False)
+    monkeypatch.setattr("reminderd.imports.one_file.import_rows", lambda *_: ImportStatus.INTERRUPTED)
     clinic.type("import", "list.csv", *SPAN, code=130)
     assert booked(clinic) == refs(*range(10))
 

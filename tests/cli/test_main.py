@@ -14,7 +14,6 @@ from tests.support.program import LISTING, clean_environment
 SERVER: Final = {"httpx", "quart", "hypercorn", "trio", "prometheus_client", "apprise"}
 ALL: Final = SERVER | {
     "attr",
-    "cattrs",
     "phonenumbers",
     "loguru",
     "rich",
@@ -63,12 +62,12 @@ OF_OTHER_COMMANDS: Final = {
     "reminderd.imports",
     "reminderd.providers.base",
     "reminderd.providers.http",
-    "reminderd.staff.report",
+    "reminderd.staff.standing",
     "reminderd.staff.status",
     "reminderd.store.ledger",
     "reminderd.store.personal_data",
     "reminderd.store.sqlite.copying",
-    "reminderd.store.sqlite.integrity",
+    "reminderd.store.sqlite.examining",
 }
 """Modules that are needed only to decide, to import, to copy or to erase."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reminderd.cli.status import ask
+from reminderd.cli.overview import ask
 from reminderd.clock import SystemClock
 from reminderd.config import WebConfig
 from reminderd.core.daemons import Job

@@ -4,8 +4,8 @@ from importlib import resources
 import pytest
 
 from reminderd.config import Config, config_warnings
+from reminderd.config.installation import LANGUAGES
 from reminderd.config.load import changes
-from reminderd.config.schema import LANGUAGES
 
 Load = Callable[..., Config]
 Errors = Callable[..., list[str]]

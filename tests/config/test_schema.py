@@ -128,7 +128,7 @@ def test_an_invalid_holiday_does_not_hide_a_missing_time_zone(errors: Errors) ->
 def test_seconds_may_be_whole_or_not(load: Load) -> None:
     config = load("[provider]\ntimeout_seconds = 5\n[worker]\nlease_seconds = 10.5")
     assert config.provider.timeout_seconds == 5
-    assert config.worker.lease == timedelta(seconds=10.5)
+    assert config.worker.lease_seconds == 10.5
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reminderd.config import Config
+from reminderd.config import Config, daily_at
 
 
 def test_by_default_no_backup_is_made_and_nothing_is_purged(load: Callable[..., Config]) -> None:
@@ -16,8 +16,8 @@ def test_by_default_no_backup_is_made_and_nothing_is_purged(load: Callable[..., 
 def test_the_backup_folder_is_relative_to_the_configuration_file(load: Callable[..., Config], tmp_path: Path) -> None:
     config = load('[backup]\nfolder = "copies/"\nat = "23:15"\nkeep = 3\n[retention]\ndays = 8\nat = "00:00"')
     assert config.backup.path == tmp_path / "copies"
-    assert (config.backup.time, config.backup.keep) == (time(23, 15), 3)
-    assert (config.retention.days, config.retention.time) == (8, time(0, 0))
+    assert (daily_at(config, config.backup.at).at, config.backup.keep) == (time(23, 15), 3)
+    assert (config.retention.days, daily_at(config, config.retention.at).at) == (8, time(0, 0))
     assert load('[backup]\nfolder = "/mnt/copies"').backup.path == Path("/mnt/copies")
 
 

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator, Mapping
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -8,12 +9,15 @@ from attrs import evolve, fields, has
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reminderd.core.monitoring import missing_words
 from reminderd.core.phone import Numbering
-from reminderd.core.rules import PLANNED_BY, Backoff, CallPlan, Planning, Rules
+from reminderd.core.rules import MANY, PLANNED_BY, Backoff, CallPlan, Expected, Pace, Planning, Rules
 from reminderd.core.schedule.cadence import Cadence, Unit, read_cadence
 from reminderd.core.schedule.calling_hours import CallingHours
+from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.script.scripts import Script, Scripts
 from reminderd.core.script.templates import Templates
+from tests.support.builders import HOUR, NO_HOURS, NOW, SECOND, hours
 
 BACKOFF = Backoff(timedelta(seconds=1), timedelta(seconds=300))
 
@@ -120,3 +124,92 @@ def test_any_rule_that_differs_makes_another_digest() -> None:
     digests = {one.digest for one in (PLANNED, *others)}
     assert len(digests) == 1 + len(others)
     assert evolve(PLANNED).digest == PLANNED.digest
+
+
+HALF = timedelta(seconds=0.5)
+
+
+def test_without_a_spacing_nothing_limits_requests() -> None:
+    pace = Pace(timedelta(0), NOW)
+    assert (pace.available(NOW), pace.ready_at(NOW)) == (MANY, NOW)
+
+
+def test_the_first_request_waits_for_nothing() -> None:
+    assert (Pace(SECOND).available(NOW), Pace(SECOND).ready_at(NOW)) == (1, NOW)
+
+
+def test_requests_are_spaced_evenly() -> None:
+    pace = Pace(SECOND, NOW)
+    assert (pace.available(NOW + HALF), pace.ready_at(NOW + HALF)) == (0, NOW + SECOND)
+    assert (pace.available(NOW + SECOND), pace.ready_at(NOW + SECOND)) == (1, NOW + SECOND)
+
+
+def test_unused_requests_do_not_accumulate() -> None:
+    assert Pace(SECOND, NOW).available(NOW + HOUR) == 1
+
+
+def test_after_the_clock_was_set_back_the_next_request_does_not_wait_for_the_old_time() -> None:
+    assert Pace(SECOND, NOW).available(NOW - HOUR) == 1
+
+
+def test_after_the_clock_was_set_back_a_little_the_spacing_is_kept() -> None:
+    assert Pace(SECOND, NOW).ready_at(NOW - HALF) == NOW + SECOND
+
+
+@given(st.lists(st.integers(0, 40), min_size=1), st.sampled_from([1, 2, 4]))
+def test_the_rate_is_never_exceeded(quarters: list[int], per_second: int) -> None:
+    pace, now, sent = Pace(SECOND / per_second), NOW, []
+    for pause in quarters:
+        now += pause * SECOND / 4
+        if pace.available(now):
+            pace = Pace(pace.spacing, now)
+            sent.append(now)
+    assert all(later - earlier >= SECOND / per_second for earlier, later in pairwise(sent))
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+BY = Expected(
+    by=Daily(at=time(6, 30), zone=BERLIN),
+    hours=evolve(hours(9 * HOUR, 17 * HOUR, zone="Europe/Berlin", days=range(5)), holidays=frozenset({"05-01"})),
+)
+"""On weekdays; the first of May 2026 is a Friday."""
+
+
+def at(day: int, hour: int, minute: int = 0, month: int = 4) -> datetime:
+    return datetime(2026, month, day, hour, minute, tzinfo=BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "missing"),
+    [
+        (None, at(28, 6, 30), at(28, 6, 30)),
+        (at(27, 23), at(28, 12), None),
+        (at(28, 5), at(28, 12), None),
+        (at(27, 5), at(28, 6, 29), None),
+        (at(27, 5), at(28, 6, 30), at(28, 6, 30)),
+        (at(27, 5), at(29, 3), at(28, 6, 30)),
+        # late, and still the file of its own day
+        (at(27, 8), at(27, 9), None),
+        (at(27, 8), at(28, 6, 30), at(28, 6, 30)),
+        # Friday night's is for Monday
+        (at(24, 22), at(25, 12), None),
+        (at(24, 22), at(27, 6, 30), None),
+        (at(24, 5), at(27, 6, 30), at(27, 6, 30)),
+        # nobody is called on the first of May: Thursday's is the last one before Monday's
+        (at(29, 22), at(1, 12, month=5), None),
+        (at(30, 5), at(4, 6, 30, month=5), at(4, 6, 30, month=5)),
+        (at(1, 5, month=5), at(4, 6, 30, month=5), None),
+    ],
+)
+def test_a_file_is_missing_from_its_time_on(last: datetime | None, now: datetime, missing: datetime | None) -> None:
+    assert BY.missing(last, now) == missing
+
+
+def test_where_nobody_is_ever_called_no_file_is_missing() -> None:
+    assert evolve(BY, hours=NO_HOURS).missing(None, at(28, 12)) is None
+
+
+def test_a_missing_file_is_named_by_its_time_at_the_clinic() -> None:
+    assert missing_words(at(28, 6, 30), BERLIN) == (
+        "no file has come to [import].folder: one was expected by 2026-04-28 06:30"
+    )

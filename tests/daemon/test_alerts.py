@@ -12,9 +12,9 @@ import pytest
 import trio
 from attrs import define, field
 
-from reminderd.core.expected_files import Expected
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
+from reminderd.core.rules import Expected
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.daemon.alerts import Alerts, by_apprise, message, watch

@@ -16,10 +16,11 @@ from loguru import logger
 from reminderd.config.load import load_config
 from reminderd.core.logins import counters
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.daemon.backing_up import backups
 from reminderd.daemon.daily_jobs import (
     AGAIN_AFTER,
     DailyJob,
+    Timing,
+    backups,
     change_retention,
     daily_jobs,
     do_daily,
@@ -27,10 +28,10 @@ from reminderd.daemon.daily_jobs import (
 )
 from reminderd.databases import SqliteFile, Target
 from reminderd.files import alone_in
-from reminderd.store.changes import WEBHOOK, queue
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.outcome_changes import WEBHOOK, queue
 from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import database_id
@@ -114,13 +115,17 @@ def lines() -> Any:
 @asynccontextmanager
 async def running_job(job: DailyJob) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(do_daily, evolve(job, look=OFTEN))
+        nursery.start_soon(do_daily, evolve(job, timing=evolve(job.timing, look=OFTEN)))
         yield
-        job.stopping.set()
+        job.timing.stopping.set()
 
 
-def a_chore(done: Done, last: datetime | None) -> DailyJob:
-    return DailyJob(name="not done", daily=AT_NOON, last=lambda: last, do=done, clock=done.clock, stopping=trio.Event())
+def at_noon(clock: HandClock, turn: trio.Lock | None = None) -> Timing:
+    return Timing(daily=AT_NOON, clock=clock, stopping=trio.Event(), turn=turn or trio.Lock())
+
+
+def a_job(done: Done, last: datetime | None, turn: trio.Lock | None = None) -> DailyJob:
+    return DailyJob("not done", at_noon(done.clock, turn), done, lambda: last)
 
 
 async def until(fact: Callable[[], bool]) -> None:
@@ -132,7 +137,7 @@ async def until(fact: Callable[[], bool]) -> None:
 async def test_a_job_runs_once_a_day_at_its_time() -> None:
     clock = HandClock()
     done = Done(clock)
-    async with running_job(a_chore(done, NOW - 22 * HOUR)):
+    async with running_job(a_job(done, NOW - 22 * HOUR)):
         for number, by in enumerate((2 * HOUR, DAY, DAY), start=1):
             clock.advance(by)
             await done.times(number)
@@ -141,7 +146,7 @@ async def test_a_job_runs_once_a_day_at_its_time() -> None:
 
 async def test_a_job_missed_while_the_daemon_was_off_runs_at_its_start() -> None:
     done = Done(HandClock())
-    async with running_job(a_chore(done, NOW - 23 * HOUR)):
+    async with running_job(a_job(done, NOW - 23 * HOUR)):
         await done.times(1)
     assert done.at == [NOW]
 
@@ -149,7 +154,7 @@ async def test_a_job_missed_while_the_daemon_was_off_runs_at_its_start() -> None
 async def test_a_job_does_not_run_before_its_time() -> None:
     clock = SeenClock()
     done = Done(clock)
-    async with running_job(a_chore(done, NOW - HOUR)):
+    async with running_job(a_job(done, NOW - HOUR)):
         await clock.is_looked_at_again()
         clock.advance(2 * HOUR - MINUTE)
         await clock.is_looked_at_again()
@@ -159,7 +164,7 @@ async def test_a_job_does_not_run_before_its_time() -> None:
 async def test_a_job_does_not_run_again_before_the_next_day() -> None:
     clock = SeenClock()
     done = Done(clock)
-    async with running_job(a_chore(done, None)):
+    async with running_job(a_job(done, None)):
         await done.times(1)
         clock.advance(2 * HOUR - MINUTE)
         await clock.is_looked_at_again()
@@ -169,7 +174,7 @@ async def test_a_job_does_not_run_again_before_the_next_day() -> None:
 async def test_a_failed_job_is_logged_as_an_error_and_tried_again_after_an_hour(lines: list[str]) -> None:
     clock = HandClock()
     done = Done(clock, broken=True)
-    async with running_job(a_chore(done, None)):
+    async with running_job(a_job(done, None)):
         await done.times(1)
         await until(lambda: bool(lines))
         done.broken = False
@@ -184,7 +189,7 @@ async def test_an_unexpected_error_is_logged_with_its_traceback_and_tried_again(
     done = Done(clock, failure=KeyError("a bug"))
     logged: list[str] = []
     sink = logger.add(lambda message: logged.append(str(message)), format="{message}", backtrace=False, diagnose=False)
-    async with running_job(a_chore(done, None)):
+    async with running_job(a_job(done, None)):
         await done.times(1)
         await until(lambda: bool(logged))
         clock.advance(AGAIN_AFTER)
@@ -197,9 +202,9 @@ async def test_an_unexpected_error_is_logged_with_its_traceback_and_tried_again(
 async def test_jobs_run_one_after_the_other() -> None:
     clock, turn = HandClock(), trio.Lock()
     first, second = Done(clock, ends=trio.Event()), Done(clock)
-    async with running_job(evolve(a_chore(first, None), turn=turn)):
+    async with running_job(a_job(first, None, turn)):
         await first.times(1)
-        async with running_job(evolve(a_chore(second, None), turn=turn)):
+        async with running_job(a_job(second, None, turn)):
             await until(lambda: turn.statistics().tasks_waiting == 1)
             assert second.at == []
             first.ends.set()
@@ -210,10 +215,10 @@ async def test_a_job_whose_turn_comes_after_the_stop_does_not_begin() -> None:
     clock, turn = HandClock(), trio.Lock()
     done = Done(clock)
     async with turn, trio.open_nursery() as nursery:
-        job = evolve(a_chore(done, None), turn=turn)
+        job = a_job(done, None, turn)
         nursery.start_soon(do_daily, job)
         await until(lambda: turn.statistics().tasks_waiting == 1)
-        job.stopping.set()
+        job.timing.stopping.set()
         turn.release()
         await until(lambda: not nursery.child_tasks)
         await turn.acquire()
@@ -226,7 +231,7 @@ async def test_the_daemons_jobs_share_one_lock(tmp_path: Path) -> None:
     async with open_database(SqliteFile(tmp_path / "db"), HandClock()) as database:
         found = daily_jobs(config, [], database=database, clock=HandClock(), stopping=trio.Event())
     assert len(found) == 3
-    assert found[0].turn is found[1].turn is found[2].turn
+    assert len({id(job.timing.turn) for job in found}) == 1
 
 
 async def test_a_backup_dated_in_the_future_is_logged_and_does_not_prevent_a_new_one(
@@ -237,7 +242,7 @@ async def test_a_backup_dated_in_the_future_is_logged_and_does_not_prevent_a_new
         family = f"db-{await id_of(database):.8}"
         future = tmp_path / f"{family}-20990101T000000Z.db"
         future.touch()
-        job = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=1, clock=clock, stopping=trio.Event())
+        job = backups(tmp_path / "db", tmp_path, at_noon(clock), keep=1)
         async with running_job(job):
             await until(lambda: len(lines) == 2)
     assert lines[0].startswith(f"INFO backup made: {family}-20260302T100000Z.db, ")
@@ -250,8 +255,7 @@ async def test_a_backup_is_made_logged_and_found_after_a_restart(tmp_path: Path,
     async with open_database(SqliteFile(database), clock) as opened:
         own_id = await id_of(opened)
         for _ in range(2):
-            stopping = trio.Event()
-            job = backups(database, folder, daily=AT_NOON, keep=3, clock=clock, stopping=stopping)
+            job = backups(database, folder, at_noon(clock), keep=3)
             async with running_job(job):
                 await until(lambda: bool(lines))
                 await clock.is_looked_at_again(20)  # more often than for a backup: it waits for the next day
@@ -266,8 +270,8 @@ async def test_of_two_daemons_one_makes_the_backup(tmp_path: Path, lines: list[s
     database, folder = tmp_path / "reminderd.db", tmp_path / "copies"
     async with open_database(SqliteFile(database), clock) as opened:
         own_id = await id_of(opened)
-        job = backups(database, folder, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
-        async with running_job(job), running_job(evolve(job, turn=trio.Lock(), stopping=trio.Event())):
+        job = backups(database, folder, at_noon(clock), keep=3)
+        async with running_job(job), running_job(evolve(job, timing=at_noon(clock))):
             await until(lambda: bool(lines))
             clock.advance(DAY)
             await until(lambda: len(lines) == 2)
@@ -283,13 +287,13 @@ async def test_a_backup_waits_for_a_process_that_is_making_one_and_is_made_if_th
     async with open_database(SqliteFile(tmp_path / "db"), clock) as opened:
 
         def job_of_a_run() -> DailyJob:
-            return backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
+            return backups(tmp_path / "db", tmp_path, at_noon(clock), keep=3)
 
         with alone_in(tmp_path) as is_alone:
             assert is_alone
             job = job_of_a_run()
             async with running_job(job):
-                await until(job.turn.locked)
+                await until(job.timing.turn.locked)
                 assert backups_in(tmp_path, tmp_path / "db", await id_of(opened)) == []
             assert lines == [], "a stop does not wait for it"
         async with running_job(job_of_a_run()):
@@ -300,7 +304,7 @@ async def test_a_failed_backup_is_logged_and_tried_again(tmp_path: Path, lines: 
     clock = HandClock()
     folder = tmp_path / "missing" / "copies"
     async with open_database(SqliteFile(tmp_path / "db"), clock):
-        job = backups(tmp_path / "db", folder, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
+        job = backups(tmp_path / "db", folder, at_noon(clock), keep=3)
         async with running_job(job):
             await until(lambda: bool(lines))
     assert lines == ["ERROR no backup was made: [backup].folder: No such file or directory; tried again in an hour"]
@@ -314,7 +318,7 @@ async def test_errors_in_the_database_are_logged_after_its_backup(tmp_path: Path
             clinics_own.execute("PRAGMA foreign_keys = OFF")
             clinics_own.execute("CREATE TABLE clinics_own (call_id TEXT REFERENCES call_logs (id))")
             clinics_own.execute("INSERT INTO clinics_own VALUES ('deleted')")
-        job = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
+        job = backups(tmp_path / "db", tmp_path, at_noon(clock), keep=3)
         async with running_job(job):
             await until(lambda: len(lines) == 2)
     assert lines[1] == "ERROR the database, and so its backup, has 1 errors: see reminderd db check"
@@ -327,7 +331,7 @@ async def test_old_reminders_are_purged_at_the_start_and_then_every_day(target: 
         for name, age in (("old", 31 * DAY), ("young", 30 * DAY - HOUR)):
             at = to_ms(NOW - age)
             await insert(database, name, status="called", wake_at=None, scheduled_at=at, updated_at=at)
-        job = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
+        job = retention(database, at_noon(clock), days=30)
         async with running_job(job):
             await until(lambda: bool(lines))
             assert await messages(database) == {"old": "", "young": "Secret words"}
@@ -353,7 +357,7 @@ async def test_old_changes_of_outcomes_are_deleted(target: Target) -> None:
             dated = f"UPDATE changes SET at = {at} WHERE seq = {number + 1}"
             await database.write(lambda c, _now, dated=dated: c.execute(dated).fetchall())  # type: ignore[misc] # bound
         await database.write(queue)
-        job_of = partial(change_retention, database, daily=AT_NOON, days=5, clock=clock, stopping=trio.Event())
+        job_of = partial(change_retention, database, at_noon(clock), days=5)
         for ways, waiting in (((WEBHOOK,), 4), ((), 0)):
             await job_of(ways=ways).do()
             assert await database.read(lambda c: c.execute("SELECT count(*) FROM deliveries").fetchone()[0]) == waiting
@@ -374,7 +378,7 @@ async def test_old_failures_to_log_in_are_forgotten_even_if_nothing_is_purged(ta
         await database.write(partial(note_failure, counted=stranger, detail=""))
         assert not await are_forgotten()
         clock.advance(DAY)
-        async with running_job(retention(database, daily=AT_NOON, days=0, clock=clock, stopping=trio.Event())):
+        async with running_job(retention(database, at_noon(clock), days=0)):
             await until_async(are_forgotten)
 
 
@@ -384,7 +388,7 @@ async def test_an_interrupted_rewrite_is_finished_at_the_next_start(tmp_path: Pa
     async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         await leave_traces(database)
         assert await unused_pages(database) > 0
-        job = retention(database, daily=AT_NOON, days=days, clock=clock, stopping=trio.Event())
+        job = retention(database, at_noon(clock), days=days)
         async with running_job(job):
             await until_async(lambda: is_scrubbed(database))
         assert await unused_pages(database) == 0
@@ -405,7 +409,7 @@ async def test_a_failed_rewrite_is_tried_again_after_an_hour(
     async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         at = to_ms(NOW - 31 * DAY)
         await insert(database, "old", status="called", wake_at=None, scheduled_at=at, updated_at=at)
-        job = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
+        job = retention(database, at_noon(clock), days=30)
         async with running_job(job):
             await until(lambda: len(lines) == 2)
             assert not await is_scrubbed(database)
@@ -418,7 +422,7 @@ async def test_a_wal_that_a_reader_holds_is_emptied_an_hour_later(tmp_path: Path
     clock = HandClock()
     async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         await leave_traces(database)
-        job = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
+        job = retention(database, at_noon(clock), days=30)
         with open_sync(tmp_path / "db") as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM reminders").fetchone()
@@ -438,7 +442,7 @@ async def test_a_file_too_large_to_rewrite_is_logged(tmp_path: Path, lines: list
     async with open_database(SqliteFile(tmp_path / "db"), clock) as database:
         at = to_ms(NOW - 31 * DAY)
         await insert(database, "old", status="called", wake_at=None, scheduled_at=at, updated_at=at)
-        job = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event(), most_bytes=8192)
+        job = retention(database, at_noon(clock), days=30, most_bytes=8192)
         async with running_job(job):
             await until(lambda: len(lines) == 2)
         assert await messages(database) == {"old": ""}

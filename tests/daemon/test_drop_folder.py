@@ -13,7 +13,7 @@ from loguru import logger
 
 from reminderd.config import Config, load_config
 from reminderd.core.imports import FOLDER
-from reminderd.daemon.daily_jobs import FilesOfPatients, old_files
+from reminderd.daemon.daily_jobs import FilesOfPatients, Timing, old_files
 from reminderd.daemon.drop_folder import DropFolder, import_what_is_dropped
 from reminderd.files import alone_in
 from reminderd.imports.folder import Folder, forget
@@ -196,7 +196,7 @@ async def test_old_files_are_deleted_when_what_the_database_holds_is(inbox: Path
         await until(log, "good.csv")
     clock = HandClock(time=datetime.now(NOW.tzinfo) + 31 * DAY)  # noqa: TID251 - the files' own time
     files = FilesOfPatients("[import].folder", partial(forget, inbox))
-    job = old_files(files, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
+    job = old_files(files, Timing(daily=AT_NOON, clock=clock, stopping=trio.Event()), days=30)
     sink = logger.add(lambda line: log.append(str(line).rstrip()), format="{level} {message}")
     await job.do()
     await job.do()

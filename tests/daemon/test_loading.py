@@ -20,7 +20,7 @@ webhook_secret = "whsec_YSBzZWNyZXQgb2YgMzIgYnl0ZXMsIGZvciBhIGRlbW8="
 """
 
 PARTS: Final = {
-    "[desk]\nport = {port}": {"reminderd.desk.app", "reminderd.imports", "reminderd.store.sqlite.copying"},
+    "[desk]\nport = {port}": {"reminderd.desk.routing", "reminderd.imports", "reminderd.store.sqlite.copying"},
     "[metrics]\nport = {port}": {"prometheus_client"},
     '[import]\nfolder = "in"': {"reminderd.imports"},
     '[results]\nfolder = "out"': {"reminderd.results"},

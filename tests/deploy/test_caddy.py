@@ -14,7 +14,7 @@ import pytest
 import trio
 from attrs import evolve
 
-from reminderd.config.schema import WebConfig
+from reminderd.config.installation import WebConfig
 from reminderd.core.model import Status
 from reminderd.providers.twilio.webhooks import signature
 from reminderd.sandbox.twilio.twiml_reader import Hangup, Say, read_twiml

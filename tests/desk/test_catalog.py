@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from reminderd.config.schema import LANGUAGES
+from reminderd.config.installation import LANGUAGES
 from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import catalog_of
 

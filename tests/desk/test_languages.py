@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from reminderd.config.schema import LANGUAGES
+from reminderd.config.installation import LANGUAGES
 from tests.support.languages import allowed, as_entries, lacking, needed, source_of, translated
 
 OTHERS = LANGUAGES[1:]

@@ -7,7 +7,7 @@ import pytest
 from pyotp import TOTP
 
 from reminderd.core.logins import Role
-from reminderd.desk.sessions import COOKIE
+from reminderd.desk.login import COOKIE
 from tests.support.desk import NAME, PASSWORD, a_config, desk_of
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"

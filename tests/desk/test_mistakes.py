@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import reminderd
-from reminderd.config.schema import LANGUAGES
+from reminderd.config.installation import LANGUAGES
 from reminderd.core.tables.columns import ColumnsError, columns_of
 from reminderd.desk.catalog import Catalog, catalog_of, translations_of
 from reminderd.desk.mistakes import _PLACE, FIELDS, OTHERWISE, PIECES, mistake_of

@@ -12,8 +12,8 @@ import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from reminderd.core.logins import Role
-from reminderd.desk.app import ROUTES
-from reminderd.desk.pages import PageRoute
+from reminderd.desk.page import PageRoute
+from reminderd.desk.routing import ROUTES
 from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
 from reminderd.web.server import bind, serve

@@ -1,17 +1,32 @@
-"""The search for reminders."""
+"""The search for reminders by what staff know of them."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from reminderd.staff.finding import A_PAGE
+from reminderd.core.sentences import text_of
+from reminderd.databases import Target
+from reminderd.desk.search import (
+    A_PAGE,
+    Search,
+    SearchText,
+    WrongSearchError,
+    find,
+    number_endings,
+    read_search,
+)
+from reminderd.store.queries import MOST_NAMED
 from reminderd.store.rows import to_ms
-from tests.support.builders import DAY, NOW
+from tests.support.builders import DAY, HOUR, NOW
 from tests.support.databases import ON_EACH_ENGINE
 from tests.support.desk import NAME, DeskServer, Page, desk_of, titles_name_nobody
 from tests.support.rows import insert_row, refuse_inserts
+from tests.support.store import Store, a_store
 
 pytestmark = ON_EACH_ENGINE
 
@@ -137,3 +152,132 @@ async def test_nothing_is_found_while_the_audit_can_not_be_written(tmp_path: Pat
         page = await search(desk, digits="0147")
         assert page.status == 500
         assert "visit 7" not in page.text
+
+
+ZONE = ZoneInfo("America/New_York")
+
+
+@pytest.fixture
+def store(target: Target) -> Iterator[Store]:
+    with a_store(target) as store:
+        store.insert("yesterday", "+12025550147", scheduled_at=to_ms(NOW - DAY), status="failed")
+        store.insert("today", "+12025550147", ref="visit 7", status="called", response="confirmed")
+        store.insert("tomorrow", "+12025550199", scheduled_at=to_ms(NOW + DAY))
+        store.insert("abroad", "+491701230147", scheduled_at=to_ms(NOW + HOUR))
+        yield store
+
+
+def asked(**fields: str) -> Search:
+    return read_search(SearchText(**fields), country="US", zone=ZONE, today=NOW.date())
+
+
+def found(store: Store, **fields: str) -> list[object]:
+    return [row["id"] for row in find(store.connection, search=asked(**fields)).rows]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"name": "visit 7"}, ["today"]),
+        ({"name": "tomorrow"}, ["tomorrow"]),
+        ({"name": "nobody"}, []),
+        ({"digits": "0147"}, ["abroad", "today", "yesterday"]),
+        ({"digits": "55-01 47"}, ["today", "yesterday"]),
+        ({"digits": "(202) 555-0199"}, ["tomorrow"]),
+        ({"digits": "+49 170 1230147"}, ["abroad"]),
+        ({"digits": "9999"}, []),
+        ({"digits": "0147", "status": "failed"}, ["yesterday"]),
+        ({"first": "today"}, ["tomorrow", "abroad", "today"]),
+        ({"first": "2026-03-02", "last": "2026-03-02"}, ["abroad", "today"]),
+        ({"last": "yesterday"}, ["yesterday"]),
+        ({"status": "scheduled"}, ["tomorrow", "abroad"]),
+        ({"response": "confirmed"}, ["today"]),
+        ({"name": "visit 7", "status": "failed"}, []),
+        ({"name": "visit 7", "digits": "0147", "first": "today", "response": "confirmed"}, ["today"]),
+    ],
+)
+def test_a_search_finds_what_fits_all_of_it_newest_first(
+    store: Store, fields: dict[str, str], expected: list[str]
+) -> None:
+    assert found(store, **fields) == expected
+
+
+def test_pages_follow_each_other_without_a_gap(target: Target) -> None:
+    with a_store(target) as store:
+        with store.one_transaction():
+            for number in range(2 * A_PAGE + 1):
+                store.insert(f"{number:03}", scheduled_at=to_ms(NOW + timedelta(seconds=number // 3)))
+        pages, after = [], None
+        while True:
+            page = find(store.connection, search=asked(digits="0001"), after=after)
+            pages.append([str(row["id"]) for row in page.rows])
+            after = page.following
+            if after is None:
+                break
+        assert [len(page) for page in pages] == [A_PAGE, A_PAGE, 1]
+        assert list(chain.from_iterable(pages)) == [f"{number:03}" for number in reversed(range(2 * A_PAGE + 1))]
+
+
+def test_a_name_that_too_many_have_is_said_so(target: Target) -> None:
+    with a_store(target) as store:
+        store.connection.execute(
+            "INSERT INTO appointments (id, phone_number, at, patient_ref) VALUES ('a1', '', 0, 'P-9')"
+        )
+        with store.one_transaction():
+            for number in range(MOST_NAMED):
+                store.insert(f"{number:04}", appointment_id="a1")
+        page = find(store.connection, search=asked(name="P-9"))
+        assert page.has_too_many_names
+        assert not find(store.connection, search=asked(name="0001")).has_too_many_names
+
+
+@pytest.mark.parametrize(
+    ("text", "country", "expected"),
+    [
+        ("0147", "US", ("0147",)),
+        ("202 555 0147", "US", ("12025550147", "2025550147")),
+        ("+1 202 555 0147", "", ("12025550147",)),
+        ("0170 1234567", "DE", ("491701234567", "01701234567")),
+        ("147", "US", ()),
+        ("four of them", "US", ()),
+        ("٠١٤٧", "US", ()),
+        ("%' OR 1=1", "US", ()),
+    ],
+)
+def test_the_end_of_a_number_is_read_as_it_may_be_meant(text: str, country: str, expected: tuple[str, ...]) -> None:
+    assert number_endings(text, country) == expected
+
+
+def test_digits_that_could_be_a_whole_number_are_an_end_if_no_number_is_like_that(target: Target) -> None:
+    with a_store(target) as store:
+        store.insert("r1", "+4917030123456")
+        search = read_search(SearchText(digits="030123456"), country="DE", zone=ZONE, today=NOW.date())
+        assert len(search.endings) == 2
+        assert [row["id"] for row in find(store.connection, search=search).rows] == ["r1"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "mistakes"),
+    [
+        ({}, {"": "Fill in at least one field."}),
+        ({"name": "a\nb"}, {"name": "not a name; expected 1 to 200 printable characters"}),
+        ({"name": "x" * 201}, {"name": "not a name; expected 1 to 200 printable characters"}),
+        ({"digits": "147"}, {"digits": "expected the last digits of a phone number, at least 4 of them"}),
+        (
+            {"first": "soon", "status": "lost", "response": "maybe"},
+            {
+                "first": "not a date; expected YYYY-MM-DD, today, tomorrow or yesterday",
+                "status": "unknown; choose one of the list",
+                "response": "unknown; choose one of the list",
+            },
+        ),
+        (
+            {"first": "2026-03-02", "last": "2026-03-01"},
+            {"last": "before the first day; expected the same day or a later one"},
+        ),
+    ],
+)
+def test_every_mistake_of_a_search_is_named_by_its_field(fields: dict[str, Any], mistakes: dict[str, str]) -> None:
+    with pytest.raises(WrongSearchError) as wrong:
+        asked(**fields)
+    assert {field: text_of(what, str) for field, what in wrong.value.mistakes.items()} == mistakes

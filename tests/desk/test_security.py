@@ -20,8 +20,8 @@ from reminderd.core.logins import Role
 from reminderd.daemon import run
 from reminderd.daemon.run import Running
 from reminderd.databases import SqliteFile
-from reminderd.desk.app import ROUTES
-from reminderd.desk.sessions import COOKIE
+from reminderd.desk.login import COOKIE
+from reminderd.desk.routing import ROUTES
 from reminderd.passwords import hash_password
 from reminderd.store.connection import transaction
 from reminderd.store.opening import open_sync

@@ -13,7 +13,7 @@ from reminderd.core.answers import Report
 from reminderd.core.model import CallState
 from reminderd.core.rules import Rules
 from reminderd.desk.today import _of_call, way_back
-from reminderd.staff.acts import sight_of
+from reminderd.staff.acts import fingerprint_of
 from reminderd.store import day as day_module
 from reminderd.store.connection import Connection
 from reminderd.store.day import LastCall
@@ -120,7 +120,7 @@ async def test_a_changed_number_is_accepted_or_the_reminder_cancelled_as_it_was_
     for act in ("accept", "cancel"):
         assert page.root.all("a", href=f"{desk.address('a')}/{act}"), "its page asks once more"
     form = page.root.one("form", action=f"{desk.address('a')}/done")
-    assert form.fields["seen"] == sight_of(row)
+    assert form.fields["seen"] == fingerprint_of(row)
     assert form.fields["csrf"]
     assert not page.root.all("form", action=f"{desk.address('a')}/call-again")
 

@@ -68,9 +68,9 @@ async def test_an_unreachable_server_says_nothing_about_our_clock(ask: Asking) -
 
 
 def test_the_clock_is_compared_with_the_configured_provider() -> None:
-    assert machine.provider_url(Config()) == ""
-    assert machine.provider_url(generic(api_url="https://voice.example.com")) == "https://voice.example.com"
-    assert machine.provider_url(with_provider(Config(), TwilioSettings())) == "https://api.twilio.com"
+    assert Config().provider.settings.server == ""
+    assert generic(api_url="https://voice.example.com").provider.settings.server == "https://voice.example.com"
+    assert with_provider(Config(), TwilioSettings()).provider.settings.server == "https://api.twilio.com"
 
 
 async def test_a_provider_on_this_machine_is_not_asked_for_the_time(ask: Asking) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from reminderd.config import Config, DatabaseConfig
-from reminderd.config.schema import DeskConfig
+from reminderd.config.installation import DeskConfig
 from reminderd.core.diagnosis import Mark
 from reminderd.core.logins import Role
-from reminderd.doctor.connections import Asking
-from reminderd.doctor.pages import check_accounts, check_pages
+from reminderd.doctor.connections import Asking, check_pages
+from reminderd.doctor.machine import check_accounts
 from reminderd.store.connection import transaction
 from reminderd.store.opening import open_sync
 from reminderd.store.users import Secrets, add_user

@@ -7,7 +7,7 @@ from attrs import evolve
 
 from reminderd.config import Config, DatabaseConfig, WebConfig, provider_section
 from reminderd.core.diagnosis import Mark
-from reminderd.doctor.connections import Asking, LocalDaemon, asking, bind_error, check_port
+from reminderd.doctor.connections import Asking, Found, asking, bind_error, check_port
 from reminderd.store.connection import snapshot
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.opening import open_sync
@@ -39,7 +39,7 @@ def free() -> Iterator[str]:
     yield occupied  # noqa: PT022 - it must be given back before
 
 
-async def looked(config: Config, ask: Asking) -> tuple[LocalDaemon, list[tuple[str, Mark]]]:
+async def looked(config: Config, ask: Asking) -> tuple[Found, list[tuple[str, Mark]]]:
     found = await check_port(config, ask)
     return found, [(finding.about, finding.mark) for finding in found.findings]
 

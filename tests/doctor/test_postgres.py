@@ -10,10 +10,9 @@ from attrs import evolve
 
 from reminderd.clock import SystemClock
 from reminderd.config import Config, DatabaseConfig
-from reminderd.config.schema import ResultsConfig
+from reminderd.config.installation import ResultsConfig
 from reminderd.core.diagnosis import Finding, Mark
-from reminderd.doctor.machine import check_database, check_drop_folder, check_files
-from reminderd.doctor.postgres import check_server
+from reminderd.doctor.machine import check_database, check_drop_folder, check_files, check_server
 from reminderd.store.connection import transaction
 from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms

@@ -13,7 +13,8 @@ from reminderd.core.model import CallOutcome, Status
 from reminderd.core.reasons import EndCode
 from reminderd.providers.twilio.webhooks import signature
 from reminderd.store.connection import transaction
-from reminderd.store.reminders import Source, cancel
+from reminderd.store.intake import Source
+from reminderd.store.reminders import cancel
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import RULES

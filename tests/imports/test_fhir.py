@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from reminderd.core.imports import UnreadableError
 from reminderd.imports.formats import opened
-from reminderd.imports.table import UnreadableError
 from tests.imports.readings import Read, read
 
 Json = dict[str, Any]

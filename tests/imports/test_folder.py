@@ -381,7 +381,7 @@ def test_a_file_that_is_replaced_while_it_is_imported_is_imported_again(
     (inbox / "list.csv").write_text(HEADER + GOOD + BAD)
     real = import_rows
 
-    def replaced(*arguments: Any) -> bool:
+    def replaced(*arguments: Any) -> ImportStatus:
         done = real(*arguments)
         (inbox / "list.part").write_text(HEADER + GOOD.replace("7,", "9,"))
         (inbox / "list.part").rename(inbox / "list.csv")
@@ -415,7 +415,7 @@ def test_a_snapshot_that_changes_while_it_is_imported_cancels_nothing(
     (inbox / "list.csv").write_text(HEADER + GOOD)
     real = import_rows
 
-    def rewritten(*arguments: Any) -> bool:
+    def rewritten(*arguments: Any) -> ImportStatus:
         done = real(*arguments)
         (inbox / "list.csv").write_text(HEADER + GOOD + GOOD.replace("7,", "9,"))
         return done

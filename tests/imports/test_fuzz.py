@@ -14,10 +14,10 @@ import pytest
 from attrs import evolve
 
 from reminderd.config import load_config
+from reminderd.core.imports import UnreadableError
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.tables.csv_rows import guarded
 from reminderd.imports.formats import Profile, opened, profile_of
-from reminderd.imports.table import UnreadableError
 from tests.imports.mutations import mutated
 from tests.imports.readings import CHOSEN, SAMPLES
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from reminderd.imports.table import UnreadableError
+from reminderd.core.imports import UnreadableError
 from tests.imports.readings import Read, read
 
 HEADER = r"MSH|^~\&|PMS|CLINIC|REMIND|CLINIC|20270226080000||{kind}|1|{processing}|2.5.1||||||{charset}"

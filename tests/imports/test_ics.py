@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from reminderd.core.imports import UnreadableError
 from reminderd.core.tables.columns import ColumnsError
-from reminderd.imports.table import UnreadableError
 from tests.imports.readings import Read, read
 
 PHONE = {"phone_number": "DESCRIPTION"}

@@ -1,46 +1,39 @@
 """The import of a table that is no spreadsheet: its rows are entries, and everything is said about entries."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import get_ident
 
 import pytest
-from attrs import frozen
 
 from reminderd.clock import SystemClock
+from reminderd.core.imports import ImportStatus
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.tables.columns import columns_of
 from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.row_reader import read_row
 from reminderd.core.upsert import Decision, Intake
-from reminderd.imports.loop import CHUNK, Chunk, Tally, Write, _earlier_rows, import_rows
+from reminderd.imports.loop import CHUNK, Chunk, Tally, Write, _earlier_rows, comparing, import_rows
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
-from reminderd.imports.writing import comparing
-from reminderd.store.reminders import Source
+from reminderd.imports.table import Table
+from reminderd.store.intake import Source
 from tests.support.builders import RULES
 
 
-@frozen
-class Entries:
+def entries(rows: Iterable[CsvRow]) -> Table:
     """A table whose rows are entries of a file in a format of its own."""
-
-    given: Iterable[CsvRow]
-    header: Sequence[str] = ("ref", "phone_number", "message", "scheduled_at", "name")
-    unit: str = "entry"
-    delimiter: str = ","
-    made_at: datetime | None = None
-    found: Sequence[str] = ("some entries",)
-    size: int = 100
-
-    def rows(self) -> Iterator[CsvRow]:
-        yield from self.given
-
-    def position(self) -> int:
-        return self.size
+    return Table(
+        header=("ref", "phone_number", "message", "scheduled_at", "name"),
+        unit="entry",
+        found=("some entries",),
+        rows=lambda: iter(rows),
+        size=100,
+        position=lambda: 100,
+    )
 
 
 AT = f"{SystemClock().now() + timedelta(days=3):%Y-%m-%d %H:%M}Z"
@@ -54,8 +47,8 @@ def imported(
     write: Write | None = None,
     is_stopped: bool = False,
     tallies: list[Tally] | None = None,
-) -> tuple[Tally, bool]:
-    table = Entries(given if rows is None else rows)
+) -> tuple[Tally, ImportStatus]:
+    table = entries(given if rows is None else rows)
     columns = columns_of(table.header, {})
     reading = Reading(zone=None, normalize=partial(patient_number, numbering=ANY_NUMBER))
     read = partial(read_row, columns=columns, width=len(table.header), reading=reading)
@@ -64,8 +57,8 @@ def imported(
         if tallies is not None:
             tallies.append(tally)
         compare = comparing(None, rules=RULES, source=Source(actor="anna"))
-        whole = import_rows(table, read, write or compare, tally, lambda _tally, _is_end: None, lambda: is_stopped)
-    return tally, whole
+        status = import_rows(table, read, write or compare, tally, lambda _tally, _is_end: None, lambda: is_stopped)
+    return tally, status
 
 
 def rejected_rows(folder: Path) -> list[list[str]]:
@@ -75,13 +68,13 @@ def rejected_rows(folder: Path) -> list[list[str]]:
 
 def test_entries_are_imported_and_rejected_like_lines(tmp_path: Path) -> None:
     other = [*GOOD[:2], "Tomorrow at ten.", *GOOD[3:]]
-    tally, whole = imported(
+    tally, status = imported(
         tmp_path,
         CsvRow(1, GOOD),
         CsvRow(2, ["A-2"], "phone_number: none of the participants has one; expected one"),
         CsvRow(3, other),
     )
-    assert whole
+    assert status is ImportStatus.DONE
     assert (tally.done[Intake.ADDED], tally.rejected.lines) == (1, 2)
     header, second, third = rejected_rows(tmp_path)
     assert header[:3] == ["entry", "reason", "ref"]
@@ -107,8 +100,8 @@ def test_no_row_is_read_while_others_are_written(tmp_path: Path) -> None:
             threads.add(get_ident())
             yield CsvRow(line, [f"A-{line}", *GOOD[1:]])
 
-    tally, whole = imported(tmp_path, rows=rows(), write=write)
-    assert whole
+    tally, status = imported(tmp_path, rows=rows(), write=write)
+    assert status is ImportStatus.DONE
     assert tally.done[Intake.ADDED] == 3 * CHUNK - 1
     assert threads == {get_ident()}, "a second thread would read during the transaction, and prolong it"
 
@@ -133,8 +126,8 @@ def test_all_that_was_written_is_counted_though_the_next_rows_cant_be_read(tmp_p
 
 
 def test_an_import_that_is_stopped_begins_no_chunk(tmp_path: Path) -> None:
-    tally, whole = imported(tmp_path, CsvRow(1, GOOD), is_stopped=True)
-    assert not whole
+    tally, status = imported(tmp_path, CsvRow(1, GOOD), is_stopped=True)
+    assert status is ImportStatus.INTERRUPTED
     assert not tally.done
 
 

@@ -10,14 +10,14 @@ from click.testing import CliRunner
 from reminderd.cli.main import reminderd
 from reminderd.clock import SystemClock
 from reminderd.config import Config, load_config
+from reminderd.core.imports import UnreadableError
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.databases import Target
-from reminderd.desk.dry_runs import Checked, Done, check, take
+from reminderd.desk.uploads import Checked, Done, check, take
 from reminderd.imports.folder import Folder, import_dropped
 from reminderd.imports.formats import profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
-from reminderd.imports.table import UnreadableError
 from reminderd.store.opening import open_sync
 from tests.support.databases import url_of
 from tests.support.program import clean_environment

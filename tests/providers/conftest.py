@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
-from reminderd.core.answers import Capabilities
 from reminderd.providers.generic.client import GenericProvider
-from reminderd.providers.generic.webhooks import unsigned
+from reminderd.providers.generic.settings import GenericSettings
 from reminderd.providers.settings import ClientOptions
 
 
@@ -19,21 +18,21 @@ def idle_clock() -> MockClock:
 
 @pytest.fixture
 async def provider_at() -> AsyncIterator[Callable[..., GenericProvider]]:
-    """Yield a function that makes a provider for an API URL; `changes` replace the usual arguments."""
+    """Yield a function that makes a provider for an API URL; `changes` are keys, or options of the client."""
     made: list[GenericProvider] = []
 
     def make(url: str, **changes: Any) -> GenericProvider:
-        look_up = changes.pop("look_up", True)
-        timeout = changes.pop("timeout", timedelta(seconds=5))
-        max_connections = changes.pop("max_connections", 4)
+        options: dict[str, Any] = {"public_base_urls": (), "timeout": timedelta(seconds=5), "max_connections": 4}
+        options |= {name: changes.pop(name) for name in options if name in changes}
+        clock = {"clock": changes.pop("clock")} if "clock" in changes else {}
         usual: dict[str, Any] = {
             "api_url": url,
             "api_key": "key-of-the-clinic",
-            "capabilities": Capabilities(honors_key=True, key_lifetime=timedelta(hours=23), look_up=look_up),
-            "verify_webhook": unsigned(),
-            "options": ClientOptions(public_base_urls=(), timeout=timeout, max_connections=max_connections),
+            "webhook_auth": "none",
+            "honors_idempotency_key": True,
+            "look_up": True,
         }
-        made.append(GenericProvider(**{**usual, **changes}))
+        made.append(GenericProvider(GenericSettings(**usual | changes), ClientOptions(**options), **clock))
         return made[-1]
 
     yield make

@@ -18,7 +18,6 @@ from reminderd.clock import SystemClock
 from reminderd.core.answers import (
     Accepted,
     Candidates,
-    Capabilities,
     Found,
     NoAnswer,
     NotFound,
@@ -29,11 +28,9 @@ from reminderd.core.answers import (
 )
 from reminderd.core.model import TERMINAL
 from reminderd.providers.base import InvalidPayloadError, Placement, ProviderClient, Webhook
-from reminderd.providers.generic.client import GenericProvider
-from reminderd.providers.generic.webhooks import standard_webhooks
+from reminderd.providers.generic.settings import GenericSettings
 from reminderd.providers.settings import ClientOptions
-from reminderd.providers.twilio.client import TwilioProvider
-from reminderd.providers.twilio.voice_api import Account
+from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.providers.twilio.webhooks import PATH
 from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.generic import Sandbox
@@ -87,17 +84,22 @@ class Rig:
                 return []
 
 
+def options(public_base_url: str) -> ClientOptions:
+    return ClientOptions(public_base_urls=(public_base_url,), timeout=timedelta(seconds=10), max_connections=4)
+
+
 @asynccontextmanager
 async def generic(pace: float = PACE) -> AsyncIterator[Rig]:
     async with hostile(answering(204)) as inbox, trio.open_nursery() as nursery:
         sandbox = Sandbox(inbox.url, SECRET, "key", pace=pace)
-        provider = GenericProvider(
+        settings = GenericSettings(
             api_url=await nursery.start(partial(serve_sandbox, sandbox)),
             api_key="key",
-            capabilities=Capabilities(honors_key=True, key_lifetime=timedelta(hours=23), look_up=True),
-            verify_webhook=standard_webhooks(SECRET),
-            options=ClientOptions(public_base_urls=(), timeout=timedelta(seconds=10), max_connections=4),
+            webhook_secret=SECRET,
+            honors_idempotency_key=True,
+            look_up=True,
         )
+        provider = settings.client(options(inbox.url))
         yield Rig(provider, example_number, lambda: len(sandbox.calls), inbox, names_reminder=True, transcribes=True)
         await provider.aclose()
         nursery.cancel_scope.cancel()
@@ -112,13 +114,14 @@ async def twilio(pace: float = PACE) -> AsyncIterator[Rig]:
 
     async with hostile((hear, take)) as inbox, trio.open_nursery() as nursery:
         sandbox = TwilioSandbox(ACCOUNT, TOKEN, pace=pace)
-        provider = TwilioProvider(
-            account=Account(sid=ACCOUNT, auth_token=TOKEN, from_number=FROM),
-            public_base_urls=(inbox.url,),
+        settings = TwilioSettings(
+            account_sid=ACCOUNT,
+            auth_token=TOKEN,
+            from_number=FROM,
             api_url=await nursery.start(partial(serve_sandbox, sandbox)),
-            timeout=timedelta(seconds=10),
-            max_connections=4,
+            machine_detection="off",
         )
+        provider = settings.client(options(inbox.url))
         yield Rig(provider, example_number, lambda: len(sandbox.calls), inbox, names_reminder=False, transcribes=False)
         await provider.aclose()
         nursery.cancel_scope.cancel()

@@ -398,6 +398,45 @@ async def test_a_server_whose_certificate_names_another_host_is_sent_nothing() -
         assert server.requests == []
 
 
+async def test_only_http_1_is_offered_to_a_server_that_prefers_http_2() -> None:
+    authority, trust = trustme.CA(), ssl.create_default_context()
+    authority.configure_trust(trust)
+    async with (
+        hostile((forever,)) as server,
+        encrypted(server.url, authority, protocols=("h2", "http/1.1")) as url,
+        a_client(trust=trust) as client,
+    ):
+        assert await body_of(client, url) == b"{}"
+        (connection,) = client._idle
+        assert isinstance(connection._stream, trio.SSLStream)
+        assert connection._stream.selected_alpn_protocol() == "http/1.1"
+
+
+async def test_certificates_that_only_the_environment_names_are_not_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    async with hostile((forever,)) as server, encrypted(server.url, authority) as url, a_client() as client:
+        outcome = await post(client, url)
+        assert isinstance(outcome, HttpFailure)
+        assert not outcome.sent
+        assert "certificate verify failed" in outcome.reason
+
+
+async def test_certificates_that_can_not_be_read_are_an_error_at_once_but_not_for_http(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certifi.where", lambda: str(tmp_path / "missing.pem"))
+    with pytest.raises(FileNotFoundError):
+        HttpClient(timeout=SOON, max_connections=1, server="https://voice.example")
+    plain = HttpClient(timeout=SOON, max_connections=1, server="http://127.0.0.1")
+    outcome = await post(plain, "https://voice.example")
+    assert isinstance(outcome, HttpFailure)
+    assert not outcome.sent
+
+
 async def test_an_answer_whose_head_does_not_end_is_given_up() -> None:
     begun = b"HTTP/1.1 200 OK\r\nX-More: " + b"x" * 200_000
     async with hostile((hear, say(begun), hang)) as server, a_client() as client:

@@ -326,14 +326,13 @@ async def test_a_cancelled_request_is_cancelled_and_nothing_is_sent_again(provid
         pytest.param({"api_url": "https://host?key=1"}, id="query"),
         pytest.param({"api_url": "http://[::1"}, id="not a URL"),
         pytest.param({"api_url": f"http://{'a' * 64}.org"}, id="a host that DNS can't spell"),
-        pytest.param({"api_key": ""}, id="no key"),
         pytest.param({"api_key": "two words"}, id="key with a space"),
         pytest.param({"api_key": "line\nbreak"}, id="key with a line break"),
         pytest.param({"api_key": "schlüssel"}, id="key beyond ASCII"),
     ],
 )
 async def test_settings_that_can_never_work_are_an_error_at_once(changes: dict[str, str], provider_at: Maker) -> None:
-    with pytest.raises(ValueError, match="api_"):
+    with pytest.raises(ValueError, match=r"URL|query|HTTP header"):
         provider_at("http://127.0.0.1", **changes)
 
 

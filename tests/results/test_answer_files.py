@@ -19,8 +19,8 @@ from reminderd.databases import Target
 from reminderd.results import answer_files
 from reminderd.results.answer_files import Files, every, forget_answers, keep_writing
 from reminderd.results.forms import Form
-from reminderd.store.changes import FOLDER, progress
 from reminderd.store.database import Database, open_database
+from reminderd.store.outcome_changes import FOLDER, progress
 from tests.support.builders import NOW
 from tests.support.clock import HandClock
 

@@ -13,7 +13,7 @@ from reminderd.core.changes import Change, ChangeKind
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
 from reminderd.results.forms import _HL7_CODES, Form
-from reminderd.store.changes import Answer
+from reminderd.store.outcome_changes import Answer
 from tests.support.builders import NOW
 
 ZONE = ZoneInfo("Europe/Berlin")

@@ -18,9 +18,9 @@ from reminderd.core.changes import Backlog
 from reminderd.core.rules import Backoff
 from reminderd.providers.http import HttpClient
 from reminderd.results.webhook import AT_ONCE, Destination, Sender
-from reminderd.store.changes import backlog
 from reminderd.store.database import Database, open_database
 from reminderd.store.feed import Feed
+from reminderd.store.outcome_changes import backlog
 from reminderd.store.personal_data import erase
 from tests.support.clock import HandClock
 from tests.support.databases import ON_EACH_ENGINE, database_in

@@ -12,10 +12,11 @@ from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.model import Status
 from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
-from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, perform, refusals, sight_of
+from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, fingerprint_of, perform, refusals
+from reminderd.store.audit import acts_on
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import opted_out
-from reminderd.store.queries import acts_on, reminder_with_id
+from reminderd.store.queries import reminder_with_id
 from reminderd.store.rows import to_ms
 from tests.support.builders import DAY, MINUTE, NOW, SECOND
 from tests.support.rows import insert_call
@@ -38,7 +39,7 @@ def done_to(store: Store, act: StaffAct, **changes: Any) -> tuple[Transition, ..
 def sight(store: Store) -> str:
     row = reminder_with_id(store.connection, "r1")
     assert row is not None
-    return sight_of(row)
+    return fingerprint_of(row)
 
 
 def end(store: Store) -> None:

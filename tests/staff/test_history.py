@@ -1,5 +1,6 @@
 """What has happened to a reminder, in order."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ from reminderd.core.changes import Change, ChangeKind
 from reminderd.core.reasons import EndCode
 from reminderd.core.schedule.cadence import cadence_in_words
 from reminderd.core.sentences import Sentence, text_of
-from reminderd.staff.history import history
+from reminderd.staff.history import Event, ReminderRecord
 from reminderd.store.queries import Bundled
 from tests.support.builders import MINUTE, NOW
 
@@ -29,6 +30,14 @@ def a_call(number: int, status: str | None, **changes: Any) -> dict[str, Any]:
     }
     ends = {"received_at": None, "outcome": None, "answered_by": None, "duration_seconds": None}
     return usual | ends | {"sip_response_code": None, "error_code": None} | changes
+
+
+def history(
+    reminder: dict[str, Any], calls: Any, acts: Any, bundled: Any = None, changes: Sequence[Change] = ()
+) -> list[Event]:
+    return ReminderRecord(
+        reminder=reminder, appointment=None, calls=calls, bundled=bundled or {}, acts=acts, changes=changes
+    ).events
 
 
 def lines_of(*args: Any) -> list[str]:

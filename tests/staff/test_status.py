@@ -14,7 +14,7 @@ from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.core.monitoring import DaemonReport, StatusReport
 from reminderd.core.sentences import text_of
 from reminderd.databases import SqliteFile, Target
-from reminderd.staff.pausing import in_zone
+from reminderd.staff.obstacles import in_zone
 from reminderd.staff.status import lines_of, look_at_database, status_report
 from reminderd.store.connection import snapshot, transaction
 from reminderd.store.daemons import record

@@ -22,8 +22,9 @@ from reminderd.core.script.prompts import Question
 from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.store.appointments import find_appointment, plan_due, put_appointments
+from reminderd.store.intake import Source
 from reminderd.store.ledger import load
-from reminderd.store.reminders import Source, accept, call_again, note_done
+from reminderd.store.reminders import accept, call_again, note_done
 from reminderd.store.rows import REMINDERS, to_ms
 from reminderd.store.settle import look
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request

@@ -29,9 +29,10 @@ from reminderd.store.appointments import (
 )
 from reminderd.store.claims import poke
 from reminderd.store.errors import UnknownAppointmentError
+from reminderd.store.examination import broken_promises
+from reminderd.store.intake import RequestsRefusedError, Source
 from reminderd.store.personal_data import Place, erase, purge_batch, record
-from reminderd.store.queries import broken_promises, news
-from reminderd.store.reminders import RequestsRefusedError, Source
+from reminderd.store.queries import news
 from reminderd.store.rows import REMINDERS, to_ms
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request, rules_with
 from tests.support.builders import DAY, HOUR, NOW

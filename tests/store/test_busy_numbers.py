@@ -16,7 +16,8 @@ from reminderd.core.rules import Limits
 from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.store.claims import poke
-from reminderd.store.reminders import Source, call_again, cancel
+from reminderd.store.intake import Source
+from reminderd.store.reminders import call_again, cancel
 from reminderd.store.rows import to_ms
 from tests.support.builders import BOTH, DAY, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, SECOND, a_report, able
 from tests.support.store import Store, a_store

@@ -1,4 +1,5 @@
 import math
+import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,9 +11,9 @@ import trio
 import trio.testing
 from attrs import frozen
 
-from reminderd.databases import SqliteFile, Target
+from reminderd.databases import PostgresServer, SqliteFile, Target
 from reminderd.store.connection import Connection
-from reminderd.store.database import Database, open_database
+from reminderd.store.database import Database, open_database, until_stored
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.opening import open_sync
 from reminderd.store.sqlite.driver import sqlite_warning
@@ -61,14 +62,14 @@ async def test_a_read_cannot_write(database: Database) -> None:
 
 @pytest.mark.sqlite_only("PostgreSQL has no counter of commits to look at")
 async def test_the_data_version_changes_with_every_commit(database: Database, connection: Connection) -> None:
-    first = await database.data_version()
-    assert await database.data_version() == first
+    first = await database.commits.version()
+    assert await database.commits.version() == first
     setting("a")(connection, NOW)
-    second = await database.data_version()
+    second = await database.commits.version()
     await database.write(setting("b"))
-    third = await database.data_version()
+    third = await database.commits.version()
     assert len({first, second, third}) == 3
-    assert await database.data_version() == third
+    assert await database.commits.version() == third
 
 
 @pytest.mark.sqlite_only("PostgreSQL has no counter of commits to look at")
@@ -84,12 +85,12 @@ async def test_a_look_for_commits_waits_neither_for_a_read_nor_for_a_lock(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(database.read, slow)
         await trio.to_thread.run_sync(begun.wait)
-        before = await database.data_version()
+        before = await database.commits.version()
         connection.begin()
         setting("a")(connection, NOW)
-        while_locked = await database.data_version()
+        while_locked = await database.commits.version()
         connection.commit()
-        after = await database.data_version()
+        after = await database.commits.version()
         go_on.set()
     assert before == while_locked != after
 
@@ -101,10 +102,10 @@ async def test_a_commit_is_seen_in_a_log_that_was_emptied_or_begun_again(
     for number, mode in enumerate(["PASSIVE", "FULL", "RESTART", "TRUNCATE"]):
         setting(f"before-{number}")(connection, NOW)
         connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
-        before = await database.data_version()
-        assert not await database.another_commit(before)
+        before = await database.commits.version()
+        assert not await database.commits.another(before)
         setting(f"after-{number}")(connection, NOW)
-        assert await database.another_commit(before)
+        assert await database.commits.another(before)
 
 
 @pytest.mark.sqlite_only("its warning")
@@ -267,3 +268,34 @@ async def test_with_an_inline_runner_no_virtual_time_passes(
         await trio.sleep(60)
         assert await database.write(setting("b")) == NOW + MINUTE
         assert await database.read(setting_keys) == ["a", "b"]
+
+
+def test_without_psycopg_a_server_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("reminderd.store.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StoreUnusableError, match=r"pip install 'reminderd\[postgres\]'"):
+        open_sync(PostgresServer("postgresql:///clinic"))
+
+
+async def test_a_write_is_repeated_until_it_succeeds(autojump_clock: trio.testing.MockClock) -> None:
+    tries = 0
+
+    async def write() -> str:
+        nonlocal tries
+        tries += 1
+        if tries < 12:
+            raise StoreUnavailableError("the disk is full")
+        return "stored"
+
+    assert await until_stored(write) == "stored"
+    assert tries == 12
+    assert 30 < autojump_clock.current_time() < 60
+
+
+async def test_a_write_that_succeeds_at_once_does_not_wait(autojump_clock: trio.testing.MockClock) -> None:
+    async def write() -> str:
+        return "stored"
+
+    assert await until_stored(write) == "stored"
+    assert autojump_clock.current_time() == 0

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from reminderd.core.expected_files import Expected
 from reminderd.core.imports import FOLDER, ImportRecord, ImportStatus
+from reminderd.core.rules import Expected
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.upsert import Intake

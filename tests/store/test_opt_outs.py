@@ -10,7 +10,7 @@ from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode
 from reminderd.databases import Target
-from reminderd.store import queries
+from reminderd.store.audit import acts_on
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out, opted_out_of, page_of_opt_outs
 from reminderd.store.rows import to_ms
 from tests.support.store import Store, a_store
@@ -35,7 +35,7 @@ def test_an_opt_out_cancels_all_waiting_reminders_with_an_audit_line_each(store:
     assert [transition.lines[0].reminder_id for transition in opts_out(store)] == ["soon", "late"]
     for name in ("soon", "late"):
         assert (store.reminder(name).status, store.reminder(name).end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
-        [act] = queries.acts_on(store.connection, name)
+        [act] = acts_on(store.connection, name)
         assert (act["actor"], act["act"], act["detail"]) == ("anna", "opt-out", None)
     assert store.reminder("another's").status is Status.SCHEDULED
 
@@ -155,9 +155,8 @@ def test_opt_outs_are_paged_newest_first(store: Store) -> None:
         store.later(timedelta(seconds=number % 2))
     pages, after = [], None
     while True:
-        page = page_of_opt_outs(store.connection, limit=2, after=after)
-        pages.append([str(row["phone_number"])[-1] for row in page.rows])
-        after = page.after
+        rows, after = page_of_opt_outs(store.connection, limit=2, after=after)
+        pages.append([str(row["phone_number"])[-1] for row in rows])
         if after is None:
             break
     assert pages == [["4", "3"], ["2", "1"], ["0"]]
@@ -167,4 +166,5 @@ def test_opt_outs_are_paged_newest_first(store: Store) -> None:
 def test_an_opt_out_is_found_by_the_end_of_its_number(store: Store, ending: str, expected: list[str]) -> None:
     opts_out(store)
     opts_out(store, OTHER_PHONE)
-    assert [row["phone_number"] for row in page_of_opt_outs(store.connection, limit=9, ending=ending).rows] == expected
+    rows, _ = page_of_opt_outs(store.connection, limit=9, ending=ending)
+    assert [row["phone_number"] for row in rows] == expected

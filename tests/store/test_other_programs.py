@@ -9,14 +9,15 @@ from attrs import evolve
 
 from reminderd.core.answers import Accepted, Capabilities, Refused, Unclear
 from reminderd.core.lifecycle.answer import last_look
-from reminderd.core.lifecycle.transition import limit_of
+from reminderd.core.lifecycle.states import limit_of
 from reminderd.core.model import CallState, Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.script.prompts import Question
 from reminderd.databases import Target
-from reminderd.store import queries
+from reminderd.store.audit import acts_on
 from reminderd.store.claims import poke
-from reminderd.store.reminders import Source, call_again
+from reminderd.store.intake import Source
+from reminderd.store.reminders import call_again
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import look
 from tests.support.builders import DAY, HOUR, MINUTE, NOW, RULES, SECOND, a_report, able
@@ -307,7 +308,7 @@ def test_moving_a_reminder_clears_the_response_for_its_old_time(store: Store, di
     store.press(second, "")
     store.report(evolve(second, status="completed"))
     assert (store.reminder().status, store.reminder().response) == (Status.CALLED, None)
-    assert [act["act"] for act in queries.acts_on(store.connection, "r1")] == [
+    assert [act["act"] for act in acts_on(store.connection, "r1")] == [
         "confirmed" if digits == "1" else "cancel_requested"
     ]
 

@@ -1,7 +1,7 @@
 """The lists of staff are read by an index, however many reminders there are: the engine says how it reads them."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -102,10 +102,10 @@ def test_a_name_is_looked_up_in_the_indexes_of_all_names(large: Store) -> None:
         assert not plan.whole_tables & {"reminders", "appointments"}, plan
 
 
-@pytest.mark.parametrize("after", [None, (NOW, "+12025550147")])
+@pytest.mark.parametrize("after", [None, ListPlace(NOW, "+12025550147")])
 @pytest.mark.parametrize(("ending", "index"), [(None, "opt_outs_by_time"), ("2025550147", "opt_outs_by_last_digits")])
 def test_a_page_of_opt_outs_is_read_from_an_index_in_its_order(
-    large: Store, ending: str | None, index: str, after: tuple[datetime, str] | None
+    large: Store, ending: str | None, index: str, after: ListPlace | None
 ) -> None:
     [plan] = plans(large, lambda: page_of_opt_outs(large.connection, limit=50, after=after, ending=ending))
     assert plan.uses(index), plan

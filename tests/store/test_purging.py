@@ -13,6 +13,7 @@ from reminderd.core.masking import without_numbers
 from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.store import reminders as acts
+from reminderd.store.intake import Source
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.personal_data import (
     _NEXT,
@@ -313,7 +314,7 @@ def test_a_purged_reminder_is_not_called_again(store: Store) -> None:
     insert(store, status="failed")
     purge(store)
     with pytest.raises(NotAllowedError, match="purged"):
-        store.write(partial(acts.call_again, reminder_id="r1", rules=RULES, source=acts.Source(actor="anna")))
+        store.write(partial(acts.call_again, reminder_id="r1", rules=RULES, source=Source(actor="anna")))
 
 
 @ONLY_SQLITE_HAS_FILES

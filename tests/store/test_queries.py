@@ -11,12 +11,12 @@ from reminderd.core.model import Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.databases import Target
+from reminderd.store.examination import broken_promises
 from reminderd.store.queries import (
     MOST_NAMED,
     Bundled,
     ListPlace,
     Wanted,
-    broken_promises,
     bundled_with,
     calls_of,
     ids_named,

@@ -12,10 +12,9 @@ from trio.testing import wait_all_tasks_blocked
 
 from reminderd.databases import Target
 from reminderd.store.connection import Connection
-from reminderd.store.database import Database
+from reminderd.store.database import READS_TOGETHER, Database, SharedReads
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.opening import open_sync
-from reminderd.store.reads import BATCH_LIMIT, SharedReads
 from reminderd.store.threads import OnThread
 from tests.support.store import setting_keys
 
@@ -117,9 +116,9 @@ async def test_they_share_one_switch_to_the_thread(database: Database) -> None:
         found.append(await reads.read_together(lambda _connection: number))
 
     async with trio.open_nursery() as nursery:
-        for number in range(BATCH_LIMIT + 1):
+        for number in range(READS_TOGETHER + 1):
             nursery.start_soon(ask, number)
-    assert sorted(found) == [*range(BATCH_LIMIT + 1)]
+    assert sorted(found) == [*range(READS_TOGETHER + 1)]
     assert counted.calls == 2
 
 

@@ -7,6 +7,7 @@ from reminderd.core.answers import Accepted
 from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.store import reminders as acts
+from reminderd.store.intake import Source
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.personal_data import Traces, erase, note_export, record, unscrubbed
 from reminderd.store.rows import to_ms
@@ -28,7 +29,7 @@ def store(target: Target) -> Iterator[Store]:
         store.write(partial(opt_out, phone_number=PHONE, source="key 9", actor="patient", rules=store.rules))
         store.insert("odd", "+49 30 12-34.56", scheduled_at=to_ms(NOW + DAY))
         store.insert("other", "+4930123457", scheduled_at=to_ms(NOW + DAY))
-        store.write(partial(acts.cancel, reminder_id="odd", rules=store.rules, source=acts.Source(actor="anna")))
+        store.write(partial(acts.cancel, reminder_id="odd", rules=store.rules, source=Source(actor="anna")))
         yield store
 
 

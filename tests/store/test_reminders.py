@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, Refused
-from reminderd.core.lifecycle.transition import limit_of
+from reminderd.core.lifecycle.states import limit_of
 from reminderd.core.model import CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import ReminderRequest
@@ -19,10 +19,10 @@ from reminderd.databases import Target
 from reminderd.store import queries, reminders
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import UnknownReminderError
+from reminderd.store.intake import RefTakenError, RequestsRefusedError, Source
 from reminderd.store.opening import open_sync
 from reminderd.store.personal_data import erase
 from reminderd.store.queries import news, note_alerts
-from reminderd.store.reminders import RefTakenError, RequestsRefusedError, Source
 from tests.support.builders import HOUR, MINUTE, NOW, RULES, a_report, hours
 from tests.support.store import Store, a_store, contents
 

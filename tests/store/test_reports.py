@@ -14,10 +14,11 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.script.prompts import Prompt, Question
 from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
-from reminderd.store import queries
+from reminderd.store.audit import acts_on
 from reminderd.store.errors import UnknownReminderError
+from reminderd.store.intake import Source
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.reminders import Source, call_again, cancel
+from reminderd.store.reminders import call_again, cancel
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import settle_unspoken
 from tests.support.builders import DROP, MINUTE, RULES, SECOND, able
@@ -55,7 +56,7 @@ def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def acts(store: Store, reminder_id: str = "r1") -> list[tuple[object, object]]:
-    return [(act["actor"], act["act"]) for act in queries.acts_on(store.connection, reminder_id)]
+    return [(act["actor"], act["act"]) for act in acts_on(store.connection, reminder_id)]
 
 
 # Somebody picks up
@@ -378,7 +379,7 @@ def test_a_completed_call_alone_does_not_prove_that_its_message_was_spoken(
     over = evolve(line, status="completed", duration_seconds=31)
     [call] = store.calls()
     if is_looked_up:
-        store.found(Action(kind=ActionKind.FETCH, call=call, reminders=(), message=""), Found(over))
+        store.found(Action(kind=ActionKind.FETCH, call=call, reminders=()), Found(over))
     else:
         store.report(over)
     [call] = store.calls()
@@ -403,7 +404,7 @@ def test_a_report_that_nobody_heard_the_message_leads_to_a_redial(
     over = evolve(line, status="completed", **said)
     [call] = store.calls()
     if is_looked_up:
-        store.found(Action(kind=ActionKind.FETCH, call=call, reminders=(), message=""), Found(over))
+        store.found(Action(kind=ActionKind.FETCH, call=call, reminders=()), Found(over))
     else:
         store.report(over)
     assert [call.outcome for call in store.calls()] == [outcome]

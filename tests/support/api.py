@@ -13,14 +13,13 @@ from attrs import frozen
 from reminderd.clock import Clock, SystemClock
 from reminderd.config import rules_of
 from reminderd.config.load import load_config
-from reminderd.daemon.endpoints import api
+from reminderd.daemon.setup import api_of
 from reminderd.store.database import Database, open_database
 from reminderd.store.feed import Feed
-from reminderd.web.api import Throttle
-from reminderd.web.app import Health, build_app
+from reminderd.web.access import Throttle
+from reminderd.web.app import Health, Webhooks, build_app
 from reminderd.web.bodies import RequestLimits
 from reminderd.web.server import bind, serve
-from reminderd.web.webhooks import Webhooks
 from tests.support.databases import database_in
 from tests.support.web_server import Recorder, SigningProvider
 
@@ -59,7 +58,7 @@ async def an_api(folder: Path, *, clock: Clock = _CLOCK, throttle: Throttle | No
 
     async with open_database(database_in(folder, "clinic.db"), clock) as database, trio.open_nursery() as nursery:
         feed = Feed(database, throttle.stopping)
-        its_api = api(config, database=database, rules=rules_of(config), feed=feed)
+        its_api = api_of(config, database=database, rules=rules_of(config), feed=feed)
         webhooks = Webhooks(provider=SigningProvider(), recorder=Recorder())
         app = build_app(
             webhooks=webhooks,

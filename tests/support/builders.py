@@ -175,7 +175,7 @@ def an_action(ledger: Ledger, call_id: str = "call-1", kind: ActionKind = Action
     """Return the action of a claimed call."""
     call = ledger.calls[call_id]
     reminders = tuple(reminder for _, reminder in ledger.current(call))
-    return Action(kind=kind, call=call, reminders=reminders, message="Hello.")
+    return Action(kind=kind, call=call, reminders=reminders)
 
 
 def answer_settled(ledger: Ledger, answer: Answer, *, action: Action | None = None, **changes: Any) -> Transition:

@@ -16,14 +16,15 @@ import trio
 from attrs import define, evolve, field, frozen
 
 from reminderd.config import Config
-from reminderd.config.schema import CallingConfig, ClinicConfig, DeskConfig, numbering_of, rules_of
+from reminderd.config.installation import DeskConfig
+from reminderd.config.schema import CallingConfig, ClinicConfig, numbering_of, rules_of
 from reminderd.core.logins import Role
 from reminderd.core.monitoring import DaemonReport
-from reminderd.desk.app import build_desk_app
-from reminderd.desk.context import Desk, DeskBase, open_desk
-from reminderd.desk.sessions import COOKIE
+from reminderd.desk.login import COOKIE
+from reminderd.desk.routing import build_desk_app
+from reminderd.desk.state import Desk, DeskBase, open_desk
 from reminderd.passwords import hash_password
-from reminderd.staff.examined import Examined
+from reminderd.staff.obstacles import Examined
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.users import Secrets, add_user, find_user, open_session

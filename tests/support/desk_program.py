@@ -11,8 +11,8 @@ from threading import Thread
 
 from attrs import define, field
 
-from reminderd.cli.demo_day import write_day
-from reminderd.cli.demo_desk import configured, daytime_place
+from reminderd.cli.demo import configured
+from reminderd.cli.demo_day import place_of, write_day
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.answers import Capabilities
@@ -69,7 +69,7 @@ class DeskProgram:
 def desk_program(folder: Path, *, language: str = "en", with_users: bool = True) -> Iterator[DeskProgram]:
     """Run the program on a busy day in an empty folder; its provider is the sandbox."""
     now = SystemClock().now()
-    config = configured(folder, language, daytime_place(now), port=a_free_port())
+    config = configured(folder, language, place_of(now), port=a_free_port())
     with open_sync(config.database.target) as connection:
         write_day(
             connection, now, rules_of(config, provider="sandbox", capabilities=Capabilities(asks_what_to_say=True))

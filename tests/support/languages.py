@@ -6,7 +6,7 @@
 import ast
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from io import BytesIO
@@ -16,12 +16,11 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 
-from reminderd.core.figures import Figure
 from reminderd.core.model import CallOutcome, CallState, Response, Status
-from reminderd.core.outcomes import Outcome
+from reminderd.core.outcomes import Figure, Outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.desk.templating import EXTENSIONS
-from reminderd.store.looks import ACTS
+from reminderd.store.audit import ACTS
 
 ROOT = Path(__file__).parents[2] / "reminderd"
 TEMPLATES = ROOT / "desk" / "templates"
@@ -128,50 +127,54 @@ def _in_templates() -> Iterator[Text]:
 
 def _marked(path: Path) -> Iterator[Text]:
     """Yield the texts that a module marks; a name stands for the text that the module, or any other, gives it."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    own = _texts_of(path)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Call):
             continue
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-        if name in _MARKS and node.args and (text := _text(node.args[0])) is not None:
+        if name in _MARKS and node.args and (text := _text(node.args[0], own)) is not None:
             many = (
                 node.args[2] if len(node.args) > 2 else next((k.value for k in node.keywords if k.arg == "many"), None)
             )
-            plural = None if many is None or name != "Sentence" else _text(many)
+            plural = None if many is None or name != "Sentence" else _text(many, own)
             yield text if plural is None else (text, plural)
         elif name == "ngettext" and len(node.args) > 1:
-            one, several = map(_text, node.args[:2])
+            one, several = (_text(one, own) for one in node.args[:2])
             if one is not None and several is not None:
                 yield one, several
         yield from (
             text
             for keyword in node.keywords
-            if keyword.arg == "act" and (text := _text(keyword.value)) is not None and path.parent.name != "desk"
+            if keyword.arg == "act" and (text := _text(keyword.value, own)) is not None and path.parent.name != "desk"
         )
 
 
-def _text(node: ast.expr) -> str | None:
+def _text(node: ast.expr, own: Mapping[str, str]) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
-    return _named().get(node.id) if isinstance(node, ast.Name) else None
+    return own.get(node.id, _named().get(node.id)) if isinstance(node, ast.Name) else None
 
 
 @cache
 def _named() -> dict[str, str]:
+    """Return the texts that have a name of their own in any module."""
+    return {name: text for path in _modules() for name, text in _texts_of(path).items()}
+
+
+def _texts_of(path: Path) -> dict[str, str]:
     """Return the texts that have a name of their own in a module: `MISSING: Final = "…"`."""
     found = {}
-    for path in _modules():
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            target = (
-                node.target
-                if isinstance(node, ast.AnnAssign)
-                else node.targets[0]
-                if isinstance(node, ast.Assign)
-                else None
-            )
-            value = getattr(node, "value", None)
-            if isinstance(target, ast.Name) and isinstance(value, ast.Constant) and isinstance(value.value, str):
-                found[target.id] = value.value
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        target = (
+            node.target
+            if isinstance(node, ast.AnnAssign)
+            else node.targets[0]
+            if isinstance(node, ast.Assign)
+            else None
+        )
+        value = getattr(node, "value", None)
+        if isinstance(target, ast.Name) and isinstance(value, ast.Constant) and isinstance(value.value, str):
+            found[target.id] = value.value
     return found
 
 

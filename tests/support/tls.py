@@ -1,7 +1,7 @@
 """TLS on loopback in front of any server, with a certificate of the test's own authority."""
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -19,13 +19,17 @@ async def encrypted(
     since: datetime | None = None,
     until: datetime | None = None,
     announces_end: bool = False,
+    protocols: Sequence[str] = (),
 ) -> AsyncIterator[str]:
     """Serve the server at `url` under an https URL, passing its bytes on unchanged.
 
-    Like many servers, it closes connections without TLS's close_notify, unless `announces_end`.
+    Like many servers, it closes connections without TLS's close_notify, unless `announces_end`. Of the `protocols`, it
+    chooses the first that the client offers, too.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost", not_before=since, not_after=until).configure_cert(context)
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
     # What an older TLS does the same way: a client that refuses the certificate says so within the handshake.
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     behind = urlsplit(url)

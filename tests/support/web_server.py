@@ -16,10 +16,9 @@ from reminderd.core.answers import Report
 from reminderd.core.script.scripts import Scripts
 from reminderd.providers.base import Route, Webhook
 from reminderd.providers.generic.webhooks import routes
-from reminderd.web.app import Health, build_app
+from reminderd.web.app import Health, Webhooks, build_app
 from reminderd.web.bodies import RequestLimits
 from reminderd.web.server import bind, serve
-from reminderd.web.webhooks import Webhooks
 
 PATH = "/webhooks/call-status"
 REMINDER = "reminder-1"
@@ -128,13 +127,8 @@ async def a_web_server(*, grace: float = 5, max_connections: int = 100, **limits
     given: dict[str, Any] = {"body_bytes": LIMIT, "drain_seconds": 5.0} | limits
     health = Health(readiness=readiness, doings=given.pop("doings", None))
     answered = given.pop("answered", lambda _status: None)
-    webhooks = Webhooks(provider=SigningProvider(), recorder=recorder)
-    app = build_app(
-        webhooks=webhooks,
-        health=health,
-        limits=RequestLimits(**given),
-        answered=answered,
-    )
+    webhooks = Webhooks(provider=SigningProvider(), recorder=recorder, answered=answered)
+    app = build_app(webhooks=webhooks, health=health, limits=RequestLimits(**given))
     serving = partial(
         serve,
         app,

@@ -11,8 +11,8 @@ import trio
 import trio.testing
 
 from reminderd.store.opening import open_sync
-from reminderd.web.api import Throttle
-from reminderd.web.changes import MOST_WAITING
+from reminderd.web.access import Throttle
+from reminderd.web.api import MOST_WAITING
 from tests.support.api import Api, an_api
 from tests.support.databases import ON_EACH_ENGINE, database_in
 from tests.web.test_api import REMINDER, is_a_problem

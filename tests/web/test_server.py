@@ -3,16 +3,20 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import cast
 
 import httpx
 import pytest
 import trio
 import trio.testing
+from hypercorn.config import Config
+from hypercorn.events import Event
+from hypercorn.protocol import ProtocolWrapper
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 from quart_trio import QuartTrio
 from trio.testing import MockClock
 
-from reminderd.web.server import PortUnavailableError, bind, serve
+from reminderd.web.server import ClientConnection, PortUnavailableError, _Requests, bind, serve
 from tests.support.web_server import PATH, PAYLOAD, WebServer, a_web_server, read_answer, read_to_the_end, read_until
 
 UPGRADE = (
@@ -349,3 +353,20 @@ async def test_a_connection_is_not_closed_while_its_request_is_answered(autojump
             assert await client.receive_some() == b""
             assert 20 <= autojump_clock.current_time() - answered <= 21
         stopping.set()
+
+
+async def test_a_connection_that_is_closed_between_two_reads_is_a_client_that_went_away() -> None:
+    class Protocol:
+        """Closes the connection while it takes what was read, as another task may do."""
+
+        async def handle(self, _event: Event) -> None:
+            await connection.stream.aclose()
+
+    ours, theirs = (trio.SocketStream(side) for side in trio.socket.socketpair())
+    connection = ClientConnection(ours, Config())
+    connection._protocol = cast("ProtocolWrapper", Protocol())
+    await theirs.send_all(b"GET / HTTP/1.1")
+    with trio.fail_after(20):
+        await connection._read(_Requests(connection))
+        await connection.hung_up()
+    await theirs.aclose()

@@ -18,14 +18,13 @@ from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.core.script.scripts import Script, Scripts
-from reminderd.providers.twilio.client import TwilioProvider
-from reminderd.providers.twilio.voice_api import Account
+from reminderd.providers.settings import ClientOptions
+from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.providers.twilio.webhooks import signature
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
-from reminderd.web.app import Health, build_app
+from reminderd.web.app import Health, Webhooks, build_app
 from reminderd.web.bodies import RequestLimits
 from reminderd.web.server import bind, serve
-from reminderd.web.webhooks import Webhooks
 from tests.support.web_server import Recorded
 
 BASE = "https://clinic.example"
@@ -98,13 +97,9 @@ class TwilioWeb:
 
 @asynccontextmanager
 async def a_twilio_web() -> AsyncIterator[TwilioWeb]:
-    account = Account(sid=f"AC{0:032}", auth_token=TOKEN, from_number="+12025550190")
-    provider = TwilioProvider(
-        account=account,
-        public_base_urls=(BASE, EARLIER),
-        api_url="http://127.0.0.1:1",
-        timeout=timedelta(seconds=1),
-        max_connections=1,
+    settings = TwilioSettings(account_sid=f"AC{0:032}", auth_token=TOKEN, from_number="+12025550190")
+    provider = settings.client(
+        ClientOptions(public_base_urls=(BASE, EARLIER), timeout=timedelta(seconds=1), max_connections=1)
     )
     recorder = TwilioRecorder()
     webhooks = Webhooks(provider=provider, recorder=recorder)

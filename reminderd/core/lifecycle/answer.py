@@ -5,19 +5,9 @@ from datetime import datetime, timedelta
 from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Report, Unclear
 from reminderd.core.lifecycle.replan import waits_for_plan, why_void
 from reminderd.core.lifecycle.report import progress
-from reminderd.core.lifecycle.transition import (
-    Action,
-    ActionKind,
-    CallEnd,
-    EndKind,
-    Ledger,
-    Level,
-    LogLine,
-    Transition,
-    close,
-    limit_of,
-)
-from reminderd.core.model import PROGRESS, Call, CallState, Member, Reminder, Status, digest, evolve
+from reminderd.core.lifecycle.states import CallEnd, EndKind, close, limit_of, unconfirmed
+from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Level, Transition, noted
+from reminderd.core.model import PROGRESS, Call, CallState, Member, Reminder, digest, evolve
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
@@ -97,14 +87,11 @@ def not_sent(ledger: Ledger, action: Action, reason: str, *, rules: Rules, now: 
         return Transition(ledger=ledger, call=call)
     if call.requests == 0:  # nothing may have been sent, no matter who asks about the call right now
         failed = evolve(call, state=CallState.NOT_PLACED, lease_token=None, wake_at=None, error=f"not sent: {reason}")
-        end = CallEnd(kind=EndKind.NOT_SENT, reason=reason)
-        after, lines = close(ledger, failed, end, rules=rules, now=now)
-        return Transition(ledger=after, call=after.calls[call.id], lines=lines)
+        return close(ledger, failed, CallEnd(kind=EndKind.NOT_SENT, reason=reason), rules=rules, now=now)
     if not is_mine:
         return Transition(ledger=ledger, call=call)
     waiting = evolve(call, lease_token=None, wake_at=now + rules.backoff.first)
-    line = LogLine(f"still unconfirmed, not sent again: {reason}", reminder_id=call.reminder_id, call_id=call.id)
-    return Transition(ledger=ledger.put(waiting), call=waiting, lines=(line,))
+    return noted(ledger, waiting, f"still unconfirmed, not sent again: {reason}")
 
 
 def answered(
@@ -126,31 +113,17 @@ def answered(
         status = answer.status if answer.status in PROGRESS else "queued"
         report = Report(external_call_id=answer.external_call_id, status=status, attempt_id=call.id)
         return progress(ledger, call, report, word="accepted", rules=rules, now=now)
-    is_mine = call.lease_token == action.token
     if not call.state.may_not_exist or call.evidence:
         return Transition(ledger=ledger, call=call)
-    if isinstance(answer, Unclear):
-        return _unclear(ledger, call, answer, rules, now) if is_mine else Transition(ledger=ledger, call=call)
     is_only_request = action.kind is ActionKind.PLACE and call.requests == 1
-    if is_only_request:
+    if is_only_request and not isinstance(answer, Unclear):
         return _not_placed(ledger, call, answer, counts=counts, draw=draw, rules=rules, now=now)
-    return _resend_answered(ledger, call, answer, draw, rules, now) if is_mine else Transition(ledger=ledger, call=call)
-
-
-def _unclear(ledger: Ledger, call: Call, answer: Unclear, rules: Rules, now: datetime) -> Transition:
-    """Return a call that may or may not have been placed."""
-    unsure = evolve(
-        call,
-        state=CallState.UNCONFIRMED,
-        error=answer.reason,
-        lease_token=None,
-        wake_at=now + rules.confirm_after,
-    )
-    processing = [
-        evolve(one, status=Status.PROCESSING) for _, one in ledger.current(call) if one.status is Status.DIALING
-    ]
-    line = LogLine(f"unconfirmed: {answer.reason}", Level.WARNING, call.reminder_id, call.id)
-    return Transition(ledger=ledger.put(unsure, *processing), call=unsure, lines=(line,))
+    if call.lease_token != action.token:
+        return Transition(ledger=ledger, call=call)
+    call = evolve(call, error=answer.reason)
+    if isinstance(answer, Unclear):
+        return unconfirmed(ledger, call, f"unconfirmed: {answer.reason}", rules, now)
+    return _resend_answered(ledger, call, answer, draw, rules, now)
 
 
 def _not_placed(
@@ -164,9 +137,9 @@ def _not_placed(
     now: datetime,
 ) -> Transition:
     """Close the call because of the answer to its only request, no matter who holds the lease by now."""
-    state = CallState.REFUSED if isinstance(answer, Refused) else CallState.NOT_PLACED
+    state = CallState.NOT_PLACED
     if isinstance(answer, Refused):
-        end = CallEnd(kind=EndKind.REFUSED, reason=answer.reason)
+        state, end = CallState.REFUSED, CallEnd(kind=EndKind.REFUSED, reason=answer.reason)
     elif isinstance(answer, AccountRefused):
         end = CallEnd(kind=EndKind.ACCOUNT, reason=answer.reason)
     else:
@@ -177,11 +150,8 @@ def _not_placed(
         pause = max(backoff, answer.retry_after or timedelta(0))
         end = CallEnd(kind=EndKind.NOT_PLACED, reason=answer.reason, pause=pause, counts=counts)
     failed = evolve(call, state=state, lease_token=None, wake_at=None, error=answer.reason)
-    after, lines = close(ledger, failed, end, rules=rules, now=now)
-    if not lines:
-        text = f"the call is {state.replace('_', ' ')}: {answer.reason}"
-        lines = (LogLine(text, reminder_id=call.reminder_id, call_id=call.id),)
-    return Transition(ledger=after, call=after.calls[call.id], lines=lines)
+    text = f"the call is {state.replace('_', ' ')}: {answer.reason}"
+    return close(ledger, failed, end, text, rules=rules, now=now)
 
 
 def _resend_answered(
@@ -191,6 +161,5 @@ def _resend_answered(
     pause = rules.backoff.half_jitter(call.requests, draw)
     if isinstance(answer, NotPlaced) and answer.retry_after is not None:
         pause = max(pause, answer.retry_after)
-    waiting = evolve(call, lease_token=None, error=answer.reason, wake_at=now + pause)
-    line = LogLine(f"still unconfirmed: {answer.reason}", Level.WARNING, call.reminder_id, call.id)
-    return Transition(ledger=ledger.put(waiting), call=waiting, lines=(line,))
+    waiting = evolve(call, lease_token=None, wake_at=now + pause)
+    return noted(ledger, waiting, f"still unconfirmed: {answer.reason}", Level.WARNING)

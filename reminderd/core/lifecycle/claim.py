@@ -1,33 +1,40 @@
 """Decide about a reminder that is due: it ends, it waits, or a call is made for it and its bundle."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.lifecycle.address import is_ours
-from reminderd.core.lifecycle.bundle import bundle_for, spoken_together
 from reminderd.core.lifecycle.reconcile import Witness, key_holds
 from reminderd.core.lifecycle.replan import waits_for_plan, why_void
-from reminderd.core.lifecycle.transition import (
-    Action,
-    ActionKind,
-    Ledger,
-    Level,
-    LogLine,
-    Transition,
+from reminderd.core.lifecycle.states import (
     bar_of,
     called_off,
     ended,
+    in_call,
     lasting_hold,
     limit_of,
     line_for,
     local,
     scheduled,
 )
-from reminderd.core.model import Call, CallState, Member, Reminder, Response, Status, digest, evolve
+from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Level, LogLine, Transition, spoken_together
+from reminderd.core.model import (
+    MESSAGE_LIMIT,
+    RESPONSES,
+    Call,
+    CallState,
+    Member,
+    Reminder,
+    Status,
+    digest,
+    evolve,
+)
+from reminderd.core.outcomes import is_ours
 from reminderd.core.reasons import CANCELS, EndCode, HoldCode
-from reminderd.core.requests import unfit, zone_of
+from reminderd.core.requests import next_open, unfit, zone_of
 from reminderd.core.rules import Rules
 
 NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
@@ -37,8 +44,6 @@ PLANNING_HOLD: Final = timedelta(seconds=1)
 """How long a reminder waits before it checks again whether its changed appointment was planned."""
 
 PROGRAM_ERROR_HOLD: Final = timedelta(hours=1)
-
-_RESPONSES: Final = frozenset(Response)
 
 
 @frozen
@@ -91,8 +96,7 @@ def claim_reminder(
         return Transition(ledger=after, lines=lines)
     if call is not None:
         status = Status.DIALING if call.state is CallState.DIALING else Status.PROCESSING
-        in_call = evolve(reminder, status=status, wake_at=None, hold_code=lasting_hold(reminder), retry_at=None)
-        return Transition(ledger=ledger.put(in_call))
+        return Transition(ledger=ledger.put(in_call(reminder, status)))
     if reminder.status.in_call:
         reminder = _left_its_call(ledger, reminder, rules, now)
         if reminder.status.final:
@@ -157,15 +161,14 @@ def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: dateti
     """Return what becomes of a reminder whose status says that it is in a call, although it is in none."""
     if ledger.was_heard(reminder, rules):
         return ended(reminder, Status.CALLED, None, now)
-    was_called = any(one.reminder_id == reminder.id and not one.deleted for one in ledger.members.values())
-    if ledger.doubtful(reminder, rules) or not was_called:
+    if ledger.doubtful(reminder, rules) or not ledger.was_called(reminder):
         return ended(reminder, Status.FAILED, EndCode.UNCONFIRMED, now)
     return scheduled(reminder, now, now=now)
 
 
 def _anew(reminder: Reminder) -> Reminder:
     """Return a reminder without the results of the calls that it has left: delays, tries, and the patient's answer."""
-    response = None if reminder.response in _RESPONSES else reminder.response
+    response = None if reminder.response in RESPONSES else reminder.response
     return evolve(reminder, tries=0, retry_at=None, response=response)
 
 
@@ -256,13 +259,11 @@ class _Candidate:
     @property
     def free_from(self) -> datetime | None:
         """Return when the clinic's limits allow another call to the reminder's number; None: now."""
-        heard_at = self.ledger.heard_at.get(self.reminder.phone_number, ())
-        limits = self.rules.limits
-        return limits.free_from(heard_at, self.now, zone_of(self.reminder, self.rules)) if limits.any else None
+        return self.ledger.free_from(self.reminder, self.rules, self.now)
 
     def _opens(self, start: datetime) -> datetime | None:
         """Return the first moment from `start` on in the calling hours, or None if they never open."""
-        return self.rules.calling_hours.next_open(start, zone_of(self.reminder, self.rules))
+        return next_open(self.reminder, start, self.rules)
 
 
 def may_be_forgotten(ledger: Ledger, reminder: Reminder) -> bool:
@@ -297,10 +298,9 @@ def _call(
     judged = [(one, _Candidate(ledger, one, rules, now).verdict()) for one in waiting]
     ready = [one for one, why in judged if why is None]
     early = [one for one, why in judged if isinstance(why, Waits) and why.code is None]
-    bundle = bundle_for(ledger, reminder, ready, early, rules, now)
-    if bundle.waits_until is not None:
-        return _held(ledger, reminder, bundle.waits_until, HoldCode.BUNDLE, rules)
-    reminders = bundle.reminders
+    reminders, waits_until = _bundle_for(ledger, reminder, ready, early, rules, now)
+    if waits_until is not None:
+        return _held(ledger, reminder, waits_until, HoldCode.BUNDLE, rules)
     call = _key_to_use_again(ledger, reminders, witness, rules, now) or Call(
         id=draft.call_id,
         reminder_id=reminders[0].id,
@@ -320,19 +320,7 @@ def _call(
         wake_at=now + rules.lease,
         last_sign_at=now,
     )
-    dialing = [
-        evolve(
-            one,
-            status=Status.DIALING,
-            wake_at=None,
-            hold_code=None,
-            end_code=None,
-            ended_at=None,
-            retry_at=None,
-            attempts=ledger.attempts(one),
-        )
-        for one in reminders
-    ]
+    dialing = [evolve(in_call(one, Status.DIALING), attempts=ledger.attempts(one)) for one in reminders]
     members = [
         Member(
             call_id=call.id,
@@ -344,9 +332,64 @@ def _call(
         for position, one in enumerate(dialing)
     ]
     lines = tuple(LogLine("dialing", reminder_id=one.id, call_id=call.id) for one in dialing)
-    message = spoken_together(one.message for one in dialing)
-    action = Action(kind=ActionKind.PLACE, call=call, reminders=tuple(dialing), message=message)
+    action = Action(kind=ActionKind.PLACE, call=call, reminders=tuple(dialing))
     return Transition(ledger=ledger.put(call, *dialing, *members), lines=lines, action=action, call=call)
+
+
+def _bundle_for(
+    ledger: Ledger,
+    reminder: Reminder,
+    ready: Sequence[Reminder],
+    early: Sequence[Reminder],
+    rules: Rules,
+    now: datetime,
+) -> tuple[tuple[Reminder, ...], datetime | None]:
+    """Return the reminders that one call speaks, in their order, and until when it waits for another; None: for none.
+
+    All are in one language, and none is ever spoken before its time.
+
+    Args:
+        ledger: contains all of them.
+        reminder: the one that starts the call, which may be called now.
+        ready: others of its number that may be called now.
+        early: others of its number that are due later.
+        rules: the clinic's rules.
+        now: the time of the transaction.
+    """
+    if not rules.group_within:
+        return (reminder,), None
+    near = [
+        one
+        for one in ready
+        if abs(one.scheduled_at - reminder.scheduled_at) <= rules.group_within
+        and rules.scripts.are_one(one.language, reminder.language)
+    ]
+    bundle = [reminder]
+    for other in sorted(near, key=attrgetter("scheduled_at", "id")):
+        if _fits([*bundle, other]):
+            bundle.append(other)
+    is_first = all(ledger.attempts(one) == 0 and one.tries == 0 for one in bundle)
+    later = [
+        one.scheduled_at
+        for one in early
+        if one.scheduled_at - reminder.scheduled_at <= rules.group_within
+        and rules.scripts.are_one(one.language, reminder.language)
+        and _fits([*bundle, one])
+    ]
+    in_order = tuple(sorted(bundle, key=attrgetter("scheduled_at", "id")))
+    return in_order, max(later) if is_first and later and _can_wait(reminder, max(later), rules, now) else None
+
+
+def _fits(reminders: Sequence[Reminder]) -> bool:
+    return len(spoken_together(one.message for one in reminders)) <= MESSAGE_LIMIT
+
+
+def _can_wait(reminder: Reminder, until: datetime, rules: Rules, now: datetime) -> bool:
+    """Return whether the reminder can still be called then: before its limit, in the calling hours, on the same day."""
+    zone = zone_of(reminder, rules)
+    is_in_time = until < limit_of(reminder, rules) - rules.lease
+    is_same_day = until.astimezone(zone).date() == now.astimezone(zone).date()
+    return is_in_time and is_same_day and rules.calling_hours.is_open(until, zone)
 
 
 def _may_join(other: Reminder, reminder: Reminder) -> bool:

@@ -7,19 +7,9 @@ import attrs
 from attrs import frozen
 
 from reminderd.core.answers import Listener, listener
-from reminderd.core.lifecycle.bundle import language_of, spoken_together
 from reminderd.core.lifecycle.replan import answered_for, why_void
-from reminderd.core.lifecycle.transition import (
-    Ledger,
-    Level,
-    LogLine,
-    Transition,
-    called,
-    ended,
-    limit_of,
-    line_for,
-    wake_unwanted,
-)
+from reminderd.core.lifecycle.states import called, ended, limit_of, line_for, wake_unwanted
+from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, line_about, spoken_together
 from reminderd.core.model import Call, CallOutcome, Member, Reminder, Response, Status, digest, evolve
 from reminderd.core.outcomes import PROVEN
 from reminderd.core.reasons import EndCode
@@ -58,8 +48,8 @@ class Turn:
 
     transition: Transition
     reply: SpokenReply
-    message: str
-    """The message of the call's reminders."""
+    message: str = ""
+    """The message of the call's reminders, if it is spoken."""
     opts_out: bool = False
     """The number opts out; this must be recorded before anything is spoken."""
     answers: tuple[tuple[str, Response], ...] = ()
@@ -72,8 +62,15 @@ def answered_by_patient(ledger: Ledger, call: Call, *, rules: Rules, now: dateti
     What is handed out counts as spoken: it is marked on the memberships. That it was asked for at all shows that the
     provider reaches us, whatever is spoken. A reminder that is not needed anymore ends with the reason.
     """
-    language = language_of(ledger, call)
+    language = _language_of(ledger, call)
     return _spoken_in_language(_answered(ledger, call, language, rules, now), language)
+
+
+def _language_of(ledger: Ledger, call: Call) -> str | None:
+    """Return the language in which a call is spoken: that of its reminders, of which the first that is known counts."""
+    members = ledger.members_of(call)
+    found = (ledger.reminders[one.reminder_id] for one in members if one.reminder_id in ledger.reminders)
+    return next((one.language for one in found if one.phone_number == call.phone_number), None)
 
 
 def _spoken_in_language(turn: Turn, language: str | None) -> Turn:
@@ -89,7 +86,7 @@ def _answered(ledger: Ledger, call: Call, language: str | None, rules: Rules, no
     wanted = _still_wanted(ledger, fetched, rules, now)
     after, lines = _not_needed(ledger, fetched, wanted, rules, now)
     if not wanted or who is Listener.FAX or not rules.leave_voicemail:  # a machine needs no apology
-        return Turn(transition=Transition(ledger=after, call=fetched, lines=lines), reply=HANG_UP, message="")
+        return Turn(transition=Transition(ledger=after, call=fetched, lines=lines), reply=HANG_UP)
     marked = [evolve(member, spoken=True, message_digest=digest(one.message, one.language)) for member, one in wanted]
     return Turn(
         transition=Transition(ledger=after.put(*marked), call=fetched, lines=lines),
@@ -110,7 +107,7 @@ def key_pressed(ledger: Ledger, call: Call, key: Key, *, rules: Rules, now: date
 def _pressed(ledger: Ledger, call: Call, key: Key, rules: Rules, now: datetime) -> Turn:
     match key.question, key.digits:
         case Question.VOICEMAIL, "":
-            return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP, message="")
+            return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP)
         case Question.VOICEMAIL, "9":
             return _opts_out_before_the_message(ledger, call, now)
         case Question.VOICEMAIL, _:
@@ -124,7 +121,7 @@ def _pressed(ledger: Ledger, call: Call, key: Key, rules: Rules, now: datetime) 
         case Question.MENU, "2":
             reply = SpokenReply(parts=(Prompt.CANCEL_QUESTION,), question=Question.CANCEL, repeats=key.repeats)
         case _, "" if key.is_over:
-            return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP, message="")
+            return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP)
         case _:
             reply = _repeated(key)
     after, lines = _settle_as_heard(ledger, call, now)
@@ -142,8 +139,7 @@ def unspoken(ledger: Ledger, call: Call) -> Transition:
     if call.outcome is not None:
         return Transition(ledger=ledger, call=call)
     taken_back = [evolve(member, spoken=False, spoken_by=None) for member in ledger.members_of(call) if member.spoken]
-    text = "the provider could not use our answer: nothing was spoken"
-    line = LogLine(text, Level.WARNING, call.reminder_id, call.id)
+    line = line_about(call, "the provider could not use our answer: nothing was spoken", Level.WARNING)
     return Transition(ledger=ledger.put(*taken_back), call=call, lines=(line,) if taken_back else ())
 
 
@@ -227,7 +223,7 @@ def _settle_as_heard(ledger: Ledger, call: Call, now: datetime) -> tuple[Ledger,
         if settled != reminder:
             after = after.put(settled)
             lines.append(LogLine(f"{settled.status}: the message was heard", Level.INFO, reminder.id, call.id))
-    return wake_unwanted(ledger, after, call, now), tuple(lines)
+    return wake_unwanted(ledger, after, now, but=call), tuple(lines)
 
 
 def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now: datetime) -> Turn:
@@ -256,7 +252,6 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now:
     return Turn(
         transition=Transition(ledger=after.put(answered_call), call=answered_call, lines=tuple(lines)),
         reply=SpokenReply(parts=(part,)),
-        message="",
         opts_out=response is Response.OPTED_OUT,
         answers=tuple(answers),
     )
@@ -285,7 +280,6 @@ def _opts_out_before_the_message(ledger: Ledger, call: Call, now: datetime) -> T
     return Turn(
         transition=Transition(ledger=after, call=call, lines=tuple(lines)),
         reply=SpokenReply(parts=(Prompt.OPTED_OUT,)),
-        message="",
         opts_out=True,
         answers=tuple(answers),
     )

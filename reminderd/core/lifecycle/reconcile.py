@@ -4,26 +4,15 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+import attrs
 from attrs import field, frozen
 
 from reminderd.core.answers import Candidates, Found, LookUpAnswer, NoAnswer, NotFound
-from reminderd.core.lifecycle.address import is_ours
-from reminderd.core.lifecycle.bundle import spoken_together
-from reminderd.core.lifecycle.transition import (
-    Action,
-    ActionKind,
-    CallEnd,
-    EndKind,
-    Ledger,
-    Level,
-    LogLine,
-    Transition,
-    close,
-    is_unwanted,
-    limit_of,
-)
-from reminderd.core.model import UNANSWERED, Call, CallState, Reminder, Status, digest, evolve
-from reminderd.core.requests import zone_of
+from reminderd.core.lifecycle.states import CallEnd, EndKind, close, is_unwanted, limit_of, unconfirmed
+from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Level, Transition, line_about, noted
+from reminderd.core.model import UNANSWERED, Call, CallState, digest, evolve
+from reminderd.core.outcomes import is_ours
+from reminderd.core.requests import next_open
 from reminderd.core.rules import Rules
 
 MOST_CHECKS: Final = 10
@@ -95,8 +84,9 @@ def claim_call(
         rules: the clinic's rules.
         now: the time of the transaction.
     """
-    if call.state is CallState.DIALING:
-        return _interrupted(ledger, call, rules, now)
+    if call.state is CallState.DIALING:  # nobody knows whether its request was sent
+        text = "the request was interrupted: unconfirmed, waiting for a report"
+        return attrs.evolve(unconfirmed(ledger, call, text, rules, now), recovered=True)
     call = evolve(call, lease_token=None)
     leased = evolve(call, lease_token=token, wake_at=now + rules.lease)
     left = rules.outcome_timeout - witness.silent_for(call)  # not by the wall clock, which somebody may have set
@@ -139,8 +129,7 @@ def not_found(
     if call.lease_token != token or not call.state.alive:
         return Transition(ledger=ledger, call=call)
     later = evolve(call, lease_token=None, wake_at=now + rules.confirm_after)
-    line = LogLine(_why(finding), Level.WARNING, call.reminder_id, call.id)
-    return Transition(ledger=ledger.put(later), call=later, lines=(line,))
+    return noted(ledger, later, _why(finding), Level.WARNING)
 
 
 def _why(finding: LookUpAnswer) -> str:
@@ -151,17 +140,6 @@ def _why(finding: LookUpAnswer) -> str:
             return "the provider names another call of ours: to be checked again"
         case _:
             return f"the check of the call failed: {finding.reason}"
-
-
-def _interrupted(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transition:
-    """Return a call whose request was interrupted: nobody knows whether it was sent."""
-    unsure = evolve(call, state=CallState.UNCONFIRMED, lease_token=None, wake_at=now + rules.confirm_after)
-    processing = [
-        evolve(one, status=Status.PROCESSING) for _, one in ledger.current(call) if one.status is Status.DIALING
-    ]
-    text = "the request was interrupted: unconfirmed, waiting for a report"
-    line = LogLine(text, Level.WARNING, call.reminder_id, call.id)
-    return Transition(ledger=ledger.put(unsure, *processing), lines=(line,), call=unsure, recovered=True)
 
 
 def _resend_at(
@@ -177,9 +155,10 @@ def _resend_at(
     )
     if not reminders or not is_same or any(ledger.doubtful(one, rules) for one in reminders):
         return None
-    if call.phone_number in ledger.opted_out or _is_limited(ledger, reminders[0], rules, now):
+    # A repeat may be the first real call, so the limits count, too.
+    if call.phone_number in ledger.opted_out or ledger.free_from(reminders[0], rules, now) is not None:
         return None
-    at = max(_opens_for(one, rules, now) or datetime.max.replace(tzinfo=now.tzinfo) for one in reminders)
+    at = max(next_open(one, now, rules) or datetime.max.replace(tzinfo=now.tzinfo) for one in reminders)
     is_in_time = all(at < limit_of(one, rules) and one.scheduled_at <= now for one in reminders)
     if not is_in_time or not key_holds(call, witness, rules, at):
         return None
@@ -189,46 +168,24 @@ def _resend_at(
     return now + PAUSE_HOLD if room.paused or is_busy else room.request_from or now
 
 
-def _is_limited(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> bool:
-    """Return whether the number was reached as often as the limits allow: a repeat may be the first real call."""
-    heard_at = ledger.heard_at.get(reminder.phone_number, ())
-    return rules.limits.any and rules.limits.free_from(heard_at, now, zone_of(reminder, rules)) is not None
-
-
-def _opens_for(reminder: Reminder, rules: Rules, now: datetime) -> datetime | None:
-    return rules.calling_hours.next_open(now, zone_of(reminder, rules))
-
-
 def _resend(ledger: Ledger, leased: Call, now: datetime) -> Transition:
     call = evolve(leased, requests=leased.requests + 1, last_sign_at=now)
-    reminders = tuple(reminder for _, reminder in ledger.current(call))
-    line = LogLine(
-        "unconfirmed: sending the same request with the same key again", reminder_id=call.reminder_id, call_id=call.id
-    )
-    action = Action(
-        kind=ActionKind.RESEND,
-        call=call,
-        reminders=reminders,
-        message=spoken_together(one.message for one in reminders),
-    )
-    return Transition(ledger=ledger.put(call), action=action, call=call, lines=(line,))
+    asked = noted(ledger, call, "unconfirmed: sending the same request with the same key again")
+    return attrs.evolve(asked, action=_action(ledger, call, ActionKind.RESEND))
 
 
 def _asks(ledger: Ledger, leased: Call, kind: ActionKind) -> Transition:
     call = evolve(leased, checks=leased.checks + 1)  # before it is made: one that never comes to an end counts, too
-    reminders = tuple(reminder for _, reminder in ledger.current(call))
-    action = Action(kind=kind, call=call, reminders=reminders, message=_asked_message(reminders))
-    return Transition(ledger=ledger.put(call), action=action, call=call)
+    return Transition(ledger=ledger.put(call), action=_action(ledger, call, kind), call=call)
 
 
-def _asked_message(reminders: tuple[Reminder, ...]) -> str:
-    return spoken_together(one.message for one in reminders)
+def _action(ledger: Ledger, call: Call, kind: ActionKind) -> Action:
+    return Action(kind=kind, call=call, reminders=tuple(reminder for _, reminder in ledger.current(call)))
 
 
 def _give_up(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transition:
     """Close a call of which nobody knows how it ended."""
     error = "its end was never reported"
     given_up = evolve(call, state=CallState.UNREPORTED, lease_token=None, wake_at=None, error=error)
-    after, lines = close(ledger, given_up, CallEnd(kind=EndKind.UNREPORTED), rules=rules, now=now)
-    line = LogLine("given up: the provider has not reported its end", Level.WARNING, call.reminder_id, call.id)
-    return Transition(ledger=after, lines=(line, *lines), call=after.calls[call.id])
+    line = line_about(call, "given up: the provider has not reported its end", Level.WARNING)
+    return close(ledger, given_up, CallEnd(kind=EndKind.UNREPORTED), rules=rules, now=now).after([line])

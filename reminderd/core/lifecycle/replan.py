@@ -7,13 +7,13 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.appointments import PlannedCall, plan, too_late_for, wanted_message
-from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, called_off, ended, local, wake_left
-from reminderd.core.model import Appointment, AppointmentStatus, Reminder, Response, Status, evolve
+from reminderd.core.lifecycle.states import called_off, ended, local, wake_unwanted
+from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition
+from reminderd.core.model import RESPONSES, Appointment, AppointmentStatus, Reminder, Response, Status, evolve
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import PlanningRules
 from reminderd.core.script.templates import Message
 
-_RESPONSES: Final = frozenset(Response)
 _MADE_ANEW: Final = frozenset(
     {EndCode.APPOINTMENT_MOVED, EndCode.APPOINTMENT_CANCELLED, EndCode.NOT_PLANNED, EndCode.ANSWERED}
 )
@@ -177,7 +177,7 @@ def _with_answer(appointment: Appointment, own: Iterable[Reminder]) -> Appointme
     A key for its former time, or by the person who has its former number, says nothing about it, and counts again once
     that time or number is back. Another program that writes the whole row anew does not know of the answer.
     """
-    answers = [one for one in _of_now(own, appointment) if one.response in _RESPONSES]
+    answers = [one for one in _of_now(own, appointment) if one.response in RESPONSES]
     ours = [one.response for one in answers if one.phone_number in {appointment.phone_number, ""}]
     response = appointment.response
     was_moved = appointment.planned_at is not None and appointment.planned_at != appointment.at
@@ -211,7 +211,7 @@ def _planned(
     new = [
         wanted.added(one, new_id) for one, new_id in zip(missing, ids, strict=False) if too_late_for(one, now) is None
     ]
-    after = wake_left(ledger, after.put(*new), now)
+    after = wake_unwanted(ledger, after.put(*new), now)
     planned = tuple(
         LogLine(
             f"planned: {one.cadence} before its appointment, {local(one.scheduled_at, one, rules)}", reminder_id=one.id

@@ -10,16 +10,8 @@ from attrs import fields
 from reminderd.core.answers import Listener, Report, listener
 from reminderd.core.lifecycle.claim import may_be_forgotten
 from reminderd.core.lifecycle.reconcile import is_to_be_dropped
-from reminderd.core.lifecycle.transition import (
-    CallEnd,
-    EndKind,
-    Ledger,
-    Level,
-    LogLine,
-    Transition,
-    close,
-    lasting_hold,
-)
+from reminderd.core.lifecycle.states import CallEnd, EndKind, close, in_call
+from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, line_about, noted
 from reminderd.core.model import (
     PROGRESS,
     TERMINAL,
@@ -91,7 +83,7 @@ def reported(
     if call is None:
         ledger, call = _adopted(ledger, report, new_call_id, rules, now)
         text = f"a report ({report.status}) of an unknown call: recorded as a call of its own"
-        line = LogLine(text, Level.WARNING, report.reminder_id, call.id)
+        line = line_about(call, text, Level.WARNING)
         return _apply(ledger, call, report, receipt_is_new=receipt_is_new, rules=rules, now=now).after([line])
     return _apply(ledger, call, report, receipt_is_new=receipt_is_new, rules=rules, now=now)
 
@@ -104,7 +96,7 @@ def progress(
     `word` is its name in the log; None: the report's own status.
     """
     if call.received_at is not None:
-        return _noted(ledger, _filled(ledger, call, report), f"{report.status}, after the call's end")
+        return noted(ledger, _filled(ledger, call, report), f"recorded: {report.status}, after the call's end")
     others = [one for one in ledger.alive_at(call.phone_number) if one.id != call.id and one.state.open]
     is_stray = bool(others) and not call.state.open
     is_later = _rank(report.status) >= _rank(call.status)
@@ -122,15 +114,7 @@ def progress(
     is_news = alive.status != call.status or alive.state is not call.state
     after = ledger.put(alive)
     waiting = [
-        evolve(
-            one,
-            status=Status.PROCESSING,
-            wake_at=None,
-            hold_code=lasting_hold(one),
-            end_code=None,
-            ended_at=None,
-            retry_at=None,
-        )
+        in_call(one, Status.PROCESSING)
         for _, one in after.current(alive)
         if one.status is Status.DIALING or (one.status is Status.SCHEDULED and after.alive_call(one) == alive)
     ]
@@ -145,7 +129,7 @@ def progress(
     text = text if is_known else f"{text}: an unknown status, treated as progress"
     reopened = "" if call.state.alive else f"; it was {call.state.replace('_', ' ')}, and is under way again"
     level = Level.INFO if is_known and not reopened else Level.WARNING
-    lines = (LogLine(text + reopened, level, call.reminder_id, call.id),) if is_news else ()
+    lines = (line_about(call, text + reopened, level),) if is_news else ()
     return Transition(ledger=after, call=alive, lines=lines)
 
 
@@ -156,7 +140,7 @@ def _apply(
         return progress(ledger, call, report, rules=rules, now=now)
     is_named = report.attempt_id == call.id
     if call.received_at is not None or not (receipt_is_new or is_named):
-        repeat = _noted(ledger, _filled(ledger, call, report), "a repeated report changes nothing")
+        repeat = noted(ledger, _filled(ledger, call, report), "recorded: a repeated report changes nothing")
         return attrs.evolve(repeat, duplicate=True)
     return _ended(ledger, call, report, rules, now)
 
@@ -182,11 +166,7 @@ def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: dateti
     if not asks and outcome in SPOKEN:
         ledger = ledger.put(*(evolve(member, spoken=True) for member in members if not member.spoken))
     end = CallEnd(kind=EndKind.REPORTED if call.state.alive else EndKind.NOTED)
-    after, lines = close(ledger, over, end, rules=rules, now=now)
-    if not lines:
-        text = f"recorded: {report.status} ({outcome.words})"
-        lines = (LogLine(text, reminder_id=call.reminder_id, call_id=call.id),)
-    return Transition(ledger=after, call=after.calls[call.id], lines=lines)
+    return close(ledger, over, end, f"recorded: {report.status} ({outcome.words})", rules=rules, now=now)
 
 
 def _line_ended_at(call: Call, report: Report, now: datetime) -> datetime | None:
@@ -198,11 +178,6 @@ def _line_ended_at(call: Call, report: Report, now: datetime) -> datetime | None
     if call.fetched_at is not None and call.duration_seconds is not None:
         ends.append(call.fetched_at + timedelta(seconds=call.duration_seconds))
     return min(now, *ends) if ends else None
-
-
-def _noted(ledger: Ledger, call: Call, why: str) -> Transition:
-    line = LogLine(f"recorded: {why}", reminder_id=call.reminder_id, call_id=call.id)
-    return Transition(ledger=ledger.put(call), call=call, lines=(line,))
 
 
 def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now: datetime) -> tuple[Ledger, Call]:

@@ -1,30 +1,19 @@
 """What people do by hand: cancel, accept a new number, call manually, have called again, restore a backup."""
 
 from datetime import datetime
-from typing import Final
 
 import attrs
 
 from reminderd.core.lifecycle.replan import done_for, number_accepted, why_void
-from reminderd.core.lifecycle.transition import (
-    Ledger,
-    Level,
-    LogLine,
-    Transition,
-    called_off,
-    ended,
-    lasting_hold,
-    local,
-)
-from reminderd.core.model import Call, CallState, Reminder, Response, Status, evolve
+from reminderd.core.lifecycle.states import called_off, ended, lasting_hold, local
+from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition
+from reminderd.core.model import RESPONSES, Call, CallState, Reminder, Status, evolve
 from reminderd.core.outcomes import NEED_A_HUMAN, outcome
 from reminderd.core.phone import is_e164
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.requests import unfit, zone_of
+from reminderd.core.requests import next_open, unfit
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError, Part, Sentence
-
-_RESPONSES: Final = frozenset(Response)
 
 
 def cancelled(
@@ -107,13 +96,9 @@ def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datet
         NotAllowedError: its patient was reached, it still waits, its number is busy, or it may never be called.
     """
     _refuse(ledger, reminder, rules)
-    zone = zone_of(reminder, rules)
     due = max(now, reminder.scheduled_at)  # a cancellation may be undone long before the reminder's time
-    free = (
-        rules.limits.free_from(ledger.heard_at.get(reminder.phone_number, ()), now, zone) if rules.limits.any else None
-    )
     wrong = unfit(reminder, rules.numbering)
-    opens = rules.calling_hours.next_open(max(due, free or due), zone)
+    opens = next_open(reminder, max(due, ledger.free_from(reminder, rules, now) or due), rules)
     if wrong is not None or opens is None:
         raise NotAllowedError(wrong or "the calling hours leave no time to call")
     if reminder.planned_at is not None and opens >= reminder.planned_at:
@@ -180,7 +165,7 @@ def restored(ledger: Ledger, *, restored_at: datetime, now: datetime) -> Transit
 def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:
     if ledger.was_heard(reminder, rules):
         raise NotAllowedError("the patient was reached: the message was heard in a call")
-    if reminder.response in _RESPONSES and not ledger.has_left(reminder):
+    if reminder.response in RESPONSES and not ledger.has_left(reminder):
         answer = Sentence(reminder.response.replace("_", " "))
         raise NotAllowedError("the patient was reached, and has answered: %(answer)s", {"answer": answer})
     alive = ledger.alive_at(reminder.phone_number)

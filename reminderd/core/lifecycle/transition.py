@@ -1,19 +1,20 @@
-"""What a lifecycle function sees and returns, and the one function that applies the end of a call to its reminders."""
+"""What a lifecycle function sees and returns: a ledger, and a transition with its log lines and its action."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
+from typing import Final
 
 import attrs
 from attrs import field, frozen
 
-from reminderd.core.answers import Listener, listener
-from reminderd.core.model import Appointment, Call, CallOutcome, CallState, Member, Reminder, Status, evolve
-from reminderd.core.outcomes import outcome_for, reached
-from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.model import Appointment, Call, CallState, Member, Reminder
+from reminderd.core.outcomes import reached
 from reminderd.core.requests import zone_of
-from reminderd.core.rules import PlanningRules, Rules
+from reminderd.core.rules import Rules
+
+_SENTENCE_ENDS: Final = (".", "!", "?", "…", "。")
 
 
 class Level(StrEnum):
@@ -65,8 +66,11 @@ class Action:
     call: Call
     reminders: tuple[Reminder, ...]
     """Its reminders, in the order in which they are spoken."""
-    message: str
-    """Everything that the call speaks."""
+
+    @property
+    def message(self) -> str:
+        """Return everything that the call speaks."""
+        return spoken_together(one.message for one in self.reminders)
 
     @property
     def token(self) -> str:
@@ -155,8 +159,11 @@ class Ledger:
 
     def has_left(self, reminder: Reminder) -> bool:
         """Return whether the reminder was in calls, and was moved or got another number after all of them."""
-        was_called = any(one.reminder_id == reminder.id and not one.deleted for one in self.members.values())
-        return was_called and not self.history(reminder)
+        return self.was_called(reminder) and not self.history(reminder)
+
+    def was_called(self, reminder: Reminder) -> bool:
+        """Return whether any call was made for the reminder."""
+        return any(one.reminder_id == reminder.id and not one.deleted for one in self.members.values())
 
     def counted(self, reminder: Reminder) -> list[tuple[Member, Call]]:
         """Return the part of its history since staff asked to call it again, without adopted calls."""
@@ -186,6 +193,11 @@ class Ledger:
         once_more = rules.call_again_when_unsure and len(unknown) == 1 and not unknown[0].evidence
         return bool(unknown) and not once_more
 
+    def free_from(self, reminder: Reminder, rules: Rules, now: datetime) -> datetime | None:
+        """Return when the clinic's limits allow another call to the reminder's number; None: now."""
+        heard_at, limits = self.heard_at.get(reminder.phone_number, ()), rules.limits
+        return limits.free_from(heard_at, now, zone_of(reminder, rules)) if limits.any else None
+
     def was_heard(self, reminder: Reminder, rules: Rules) -> bool:
         """Return whether the patient heard this reminder in one of its current calls."""
         return any(reached(member, call, rules) for member, call in self.history(reminder))
@@ -210,299 +222,22 @@ class Transition:
         return attrs.evolve(self, lines=(*lines, *self.lines))
 
 
-class EndKind(StrEnum):
-    """What closed a call."""
-
-    REPORTED = "reported"
-    """The provider reported its end; the call's outcome shows how it ended."""
-    NOTED = "noted"
-    """The same for a call that was closed before: only what was heard counts."""
-    REFUSED = "refused"
-    NOT_PLACED = "not_placed"
-    ACCOUNT = "account"
-    """Not placed: the provider refuses us."""
-    NOT_SENT = "not_sent"
-    """Not placed: we did not send the request."""
-    UNREPORTED = "unreported"
+def noted(ledger: Ledger, call: Call, text: str, level: Level = Level.INFO) -> Transition:
+    """Return the transition to a call as it is now, with a log line about it."""
+    return Transition(ledger=ledger.put(call), call=call, lines=(line_about(call, text, level),))
 
 
-@frozen(kw_only=True)
-class CallEnd:
-    """How a call was closed, as its reminders need to know it."""
-
-    kind: EndKind
-    reason: str = ""
-    """The reason as a sentence."""
-    pause: timedelta = timedelta(0)
-    """How long a reminder whose call was not placed waits before the next request."""
-    counts: bool = True
-    """A request that was not placed counts as a try (not while the provider is failing)."""
+def line_about(call: Call, text: str, level: Level = Level.INFO) -> LogLine:
+    """Return a log line about a call."""
+    return LogLine(text, level, call.reminder_id, call.id)
 
 
-def limit_of(reminder: Reminder, rules: Rules) -> datetime:
-    """Return the moment from which no call of the reminder starts: the clinic's limit, or staff's if that is later.
-
-    The call before an appointment never starts after it, whatever the limits have become since it was planned.
-    """
-    clinics = reminder.expires_at or reminder.scheduled_at + rules.max_lateness
-    limit = clinics if reminder.again_until is None else max(clinics, reminder.again_until)
-    return limit if reminder.planned_at is None else min(limit, reminder.planned_at)
-
-
-def lasting_hold(reminder: Reminder) -> HoldCode | None:
-    """Return the hold that only staff end, whatever happens to the reminder; None: it has none."""
-    return reminder.hold_code if reminder.hold_code is HoldCode.NUMBER_CHANGED else None
-
-
-def ended(
-    reminder: Reminder,
-    status: Status,
-    code: EndCode | None,
-    now: datetime,
-    reason: str | None = None,
-    *,
-    attempts: int | None = None,
-) -> Reminder:
-    """Return the reminder in a final status, with its reason as a code and a sentence.
-
-    `attempts` is its new count of them; None: the count that it has.
-    """
-    words = reason if reason is not None or code is None else code.sentence
-    return evolve(
-        reminder,
-        status=status,
-        attempts=reminder.attempts if attempts is None else attempts,
-        end_code=code,
-        last_error=words,
-        ended_at=now,
-        hold_code=lasting_hold(reminder),
-        retry_at=None,
-        wake_at=None,
-    )
-
-
-def scheduled(
-    reminder: Reminder, at: datetime, hold: HoldCode | None = None, *, reason: str | None = None, now: datetime
-) -> Reminder:
-    """Return the reminder as one that waits for a call, which starts at `at` or later."""
-    return evolve(
-        reminder,
-        status=Status.SCHEDULED,
-        end_code=None,
-        ended_at=None,
-        done_at=None,
-        hold_code=lasting_hold(reminder) or hold,
-        last_error=reason if reason is not None else reminder.last_error,
-        retry_at=at if at > now else None,
-        wake_at=max(at, now),
-    )
-
-
-def close(
-    ledger: Ledger, closed: Call, end: CallEnd, *, rules: Rules, now: datetime
-) -> tuple[Ledger, tuple[LogLine, ...]]:
-    """Record a call that is closed now, and apply its end to each of its reminders.
-
-    A stray call of the number becomes the open call: its phone may still be ringing.
-    """
-    before = ledger.put(closed)
-    after, lines = _settle(before, closed, end, rules, now)
-    alive = after.alive_at(closed.phone_number)
-    if alive and not any(one.state.open for one in alive):
-        after = after.put(evolve(alive[0], state=CallState.PLACED))
-    return wake_unwanted(before, after, closed, now), lines
-
-
-def is_unwanted(ledger: Ledger, call: Call) -> bool:
-    """Return whether no reminder needs this call anymore; one that we do not know is never unwanted."""
-    return not call.adopted and all(reminder.status.final for _, reminder in ledger.current(call))
-
-
-def wake_left(before: Ledger, after: Ledger, now: datetime) -> Ledger:
-    """Have alive calls looked at that no reminder needs anymore since the earlier ledger: they may be dropped."""
-    unwanted = [one for one in after.calls.values() if one.state.alive and is_unwanted(after, one)]
-    return after.put(*(evolve(one, wake_at=now) for one in unwanted if _is_idle(one) and not is_unwanted(before, one)))
-
-
-def called_off(
-    ledger: Ledger, reminders: Iterable[Reminder], code: EndCode, now: datetime, reason: str | None = None
-) -> tuple[Ledger, tuple[LogLine, ...]]:
-    """Cancel reminders. Their alive calls are reconciled to the end, and dropped if no other reminder needs them."""
-    after, lines = ledger, list[LogLine]()
-    for reminder in reminders:
-        changed = ended(reminder, Status.CANCELLED, code, now, reason)
-        after = after.put(changed)
-        call = ledger.alive_call(reminder)
-        lines.append(
-            LogLine(f"cancelled: {changed.last_error}", Level.INFO, reminder.id, None if call is None else call.id)
-        )
-    return wake_left(ledger, after, now), tuple(lines)
-
-
-def _is_idle(call: Call) -> bool:
-    """Return whether nobody works on a call just now."""
-    return call.lease_token is None and call.state is not CallState.DIALING
-
-
-def wake_unwanted(before: Ledger, after: Ledger, call: Call, now: datetime) -> Ledger:
-    """Have other alive calls to the number looked at that no reminder needs since it was heard in this call."""
-    others = [one for one in after.alive_at(call.phone_number) if one.id != call.id]
-    unwanted = [one for one in others if is_unwanted(after, one) and not is_unwanted(before, one)]
-    return after.put(*(evolve(one, wake_at=now) for one in unwanted if _is_idle(one)))
-
-
-def _settle(
-    ledger: Ledger, call: Call, end: CallEnd, rules: Rules, now: datetime
-) -> tuple[Ledger, tuple[LogLine, ...]]:
-    """Apply the end of a closed call to each of its current members in the same way."""
-    lines: list[LogLine] = []
-    after = ledger
-    for member, reminder in ledger.current(call):
-        settled = _settled(ledger, member, reminder, call, end, rules, now)
-        if settled != reminder:
-            after = after.put(settled)
-            lines.append(line_for(settled, call, rules))
-    return after, tuple(lines)
-
-
-def _settled(
-    ledger: Ledger, member: Member, reminder: Reminder, call: Call, end: CallEnd, rules: Rules, now: datetime
-) -> Reminder:
-    """Return one member of a closed call as the call's end leaves it."""
-    if end.kind in {EndKind.REPORTED, EndKind.NOTED} and reached(member, call, rules):
-        return called(ledger, reminder, now)
-    is_noted = end.kind is EndKind.NOTED
-    if is_noted or not reminder.status.in_call or ledger.alive_call(reminder) is not None:
-        return reminder
-    if end.kind is EndKind.REPORTED:
-        return _missed(ledger, member, reminder, call, rules, now)
-    return _without_report(ledger, reminder, call, end, rules, now)
-
-
-def _without_report(
-    ledger: Ledger, reminder: Reminder, call: Call, end: CallEnd, rules: Rules, now: datetime
-) -> Reminder:
-    """Return one reminder of a call that was closed without a report of its end."""
-    match end.kind:
-        case EndKind.REFUSED:
-            return ended(reminder, Status.FAILED, EndCode.REFUSED, now, end.reason)
-        case EndKind.UNREPORTED:
-            return _unreported(ledger, reminder, call, rules, now)
-        case EndKind.NOT_PLACED if end.counts and reminder.tries + 1 >= rules.max_tries:
-            tried = evolve(reminder, tries=reminder.tries + 1)
-            reason = f"not placed after {tried.tries} tries: {end.reason}"
-            return ended(tried, Status.FAILED, EndCode.NOT_PLACED, now, reason)
-        case EndKind.NOT_PLACED:
-            tried = evolve(reminder, tries=reminder.tries + end.counts)
-            return scheduled(tried, now + end.pause, HoldCode.NOT_PLACED, reason=f"not placed: {end.reason}", now=now)
-        case EndKind.ACCOUNT:
-            reason = f"the provider refuses us: {end.reason}"
-            return scheduled(reminder, now, HoldCode.ACCOUNT, reason=reason, now=now)
-        case EndKind.NOT_SENT if call.phone_number in ledger.opted_out:
-            return ended(reminder, Status.CANCELLED, EndCode.OPTED_OUT, now)
-        case _:
-            return scheduled(reminder, now, HoldCode.NOT_SENT, reason=f"not sent: {end.reason}", now=now)
-
-
-def called(ledger: Ledger, reminder: Reminder, now: datetime) -> Reminder:
-    """Return a reminder that reached its patient: it becomes `called`, whatever it was, unless it was cancelled."""
-    if reminder.status in {Status.CALLED, Status.CANCELLED}:
-        return reminder
-    return ended(reminder, Status.CALLED, None, now, attempts=ledger.attempts(reminder))
-
-
-def _unreported(ledger: Ledger, reminder: Reminder, call: Call, rules: Rules, now: datetime) -> Reminder:
-    counted = evolve(reminder, attempts=ledger.attempts(reminder), tries=0)
-    if not ledger.doubtful(reminder, rules) and counted.attempts < rules.max_calls:
-        reason = "outcome unknown: called once more, as configured"
-        return scheduled(counted, now, HoldCode.REDIAL, reason=reason, now=now)
-    code = EndCode.NO_REPORT if call.evidence else EndCode.UNCONFIRMED
-    return ended(counted, Status.FAILED, code, now)
-
-
-_ENDS_BY_OUTCOME = {
-    CallOutcome.NOT_ANSWERED: EndCode.NOT_ANSWERED,
-    CallOutcome.VOICEMAIL: EndCode.VOICEMAIL,
-    CallOutcome.NOT_HEARD: EndCode.NOT_HEARD,
-}
-
-
-def bar_of(member: Member, call: Call) -> tuple[EndCode, str] | None:
-    """Return why there is no automatic call after this one, as a code and a sentence; None: there may be one.
-
-    The call has not reached the patient of this member.
-    """
-    if call.state is CallState.REFUSED:
-        return EndCode.REFUSED, call.error or EndCode.REFUSED.sentence
-    match outcome_for(member, call):
-        case CallOutcome.DECLINED:
-            return EndCode.DECLINED, f"the provider reported: declined{_details(call)}"
-        case CallOutcome.FAILED:
-            return EndCode.PROVIDER_FAILED, f"the provider reported: {call.status or 'failed'}{_details(call)}"
-        case CallOutcome.HUNG_UP:
-            return EndCode.HUNG_UP, EndCode.HUNG_UP.sentence
-        case _:
-            return None
-
-
-def _missed(ledger: Ledger, member: Member, reminder: Reminder, call: Call, rules: Rules, now: datetime) -> Reminder:
-    """Return the reminder after a call in which it was not heard: redialed while calls and time remain, else failed."""
-    attempts = ledger.attempts(reminder)
-    counted = evolve(reminder, attempts=attempts, tries=0)
-    bar = bar_of(member, call)
-    if bar is not None:
-        return ended(counted, Status.FAILED, bar[0], now, bar[1])
-    outcome = outcome_for(member, call) or CallOutcome.NOT_ANSWERED
-    code = _ENDS_BY_OUTCOME[outcome]
-    word = _how(outcome, call)
-    if attempts >= rules.max_calls:
-        return ended(counted, Status.FAILED, code, now, f"{word}, after {attempts} calls")
-    at = now + rules.redial_delay(max(attempts, 1))
-    opens = rules.calling_hours.next_open(at, zone_of(reminder, rules))
-    if opens is None or opens >= limit_of(reminder, rules):
-        return ended(counted, Status.FAILED, EndCode.TOO_LATE, now, f"{word}, and too late for another call")
-    redialed = scheduled(counted, at, HoldCode.REDIAL, reason=f"{word}; will be called again", now=now)
-    return evolve(redialed, wake_at=opens)  # not `retry_at`: the calling hours may yet change
-
-
-def _how(outcome: CallOutcome, call: Call) -> str:
-    """Return how a call that may be repeated has ended, for people."""
-    if outcome is CallOutcome.NOT_ANSWERED:
-        words = outcome.words if call.status is None else call.status.replace("-", " ")
-        return f"{outcome.words}{_details(call)}" if call.status == "failed" else words
-    who = listener(call.answered_by)
-    by = "" if outcome is not CallOutcome.NOT_HEARD or who is Listener.PERSON else f", answered by a {who}"
-    return f"{outcome.words}{by}"
-
-
-def _details(call: Call) -> str:
-    """Return what is known about why a call failed, as a suffix."""
-    codes = (("error", call.error_code), ("SIP", call.sip_response_code))
-    known = ", ".join(f"{name} {code}" for name, code in codes if code is not None)
-    return f" ({known})" if known else ""
-
-
-def line_for(reminder: Reminder, call: Call | None, rules: Rules) -> LogLine:
-    """Return the log line for a reminder's new state."""
-    level, is_expired = Level.INFO, reminder.status is Status.EXPIRED
-    if reminder.status is Status.SCHEDULED:
-        why = reminder.last_error or (reminder.hold_code.sentence if reminder.hold_code else "its call is over")
-        at = None if reminder.retry_at is None else reminder.wake_at
-        until = "" if at is None else f", not before {local(at, reminder, rules)}"
-        text = f"scheduled again: {why}{until}"
-        level = Level.INFO if reminder.hold_code is HoldCode.REDIAL else Level.WARNING
-    elif reminder.status in {Status.FAILED, Status.EXPIRED}:
-        text, level = f"{reminder.status}: {reminder.last_error}", Level.ERROR
-    elif reminder.status is Status.CANCELLED:
-        text = f"cancelled: {reminder.last_error}"
-    else:
-        text = str(reminder.status)
-    return LogLine(text, level, reminder.id, None if call is None else call.id, expired=is_expired)
-
-
-def local(moment: datetime, reminder: Reminder, rules: PlanningRules) -> str:
-    """Return a moment as the patient's wall clock shows it."""
-    return f"{moment.astimezone(zone_of(reminder, rules)):%Y-%m-%d %H:%M %Z}"
+def spoken_together(messages: Iterable[str]) -> str:
+    """Return what one call speaks: each message as a separate sentence; a single one is left as it is."""
+    texts = tuple(messages)
+    if len(texts) == 1:
+        return texts[0]
+    return " ".join(text if text.endswith(_SENTENCE_ENDS) else f"{text}." for text in map(str.strip, texts))
 
 
 def _is_current(member: Member, reminder: Reminder, call: Call) -> bool:

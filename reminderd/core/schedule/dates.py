@@ -4,7 +4,6 @@ A slot (09:00 - 09:30) is read as its start. The names of months and weekdays ar
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import StrEnum
@@ -13,6 +12,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from babel import Locale
+
+from reminderd.core.tables.words import unaccented
 
 FIRST_YEAR, LAST_YEAR = 1971, 2999  # what the database accepts, with a day to spare for time zones
 EXPECTED: Final = "expected YYYY-MM-DD HH:MM in local time, or with an offset"
@@ -175,7 +176,7 @@ def _written(text: str, order: DayOrder | None) -> datetime:
         raise ValueError(f"a spreadsheet's own number for a time; format the column as a date and time: {EXPECTED}")
     named = _WEEKDAY.match(text)
     found = _dated(text)
-    weekday = weekday_of(named[1]) if found is None and named is not None else None
+    weekday = _numbers_by_name("days").get(_folded(named[1])) if found is None and named is not None else None
     if weekday is not None and named is not None:
         text = text[named.end() :]
         found = _dated(text)
@@ -204,7 +205,7 @@ def _dated(text: str) -> re.Match[str] | None:
     """Return the date at the beginning of a text; None: there is none."""
     for pattern in (_NUMBERED, _DAY_FIRST, _MONTH_FIRST):
         found = pattern.match(text)
-        if found is not None and (pattern is _NUMBERED or month_of(found["month"]) is not None):
+        if found is not None and (pattern is _NUMBERED or _month_of(found["month"]) is not None):
             return found
     return None
 
@@ -212,7 +213,7 @@ def _dated(text: str) -> re.Match[str] | None:
 def _numbers(found: re.Match[str], order: DayOrder | None) -> tuple[int, int, int]:
     """Return year, month and day of a date."""
     if found.re is not _NUMBERED:
-        return int(found["year"]), month_of(found["month"]) or 0, int(found["day"])
+        return int(found["year"]), _month_of(found["month"]) or 0, int(found["day"])
     first, second, third = (int(found[name]) for name in ("first", "second", "third"))
     if len(found["first"]) == 4 and len(found["third"]) <= 2:
         return first, second, third
@@ -252,14 +253,9 @@ def _clock(found: re.Match[str], which: str) -> time:
 LANGUAGES: Final = ("en", "de", "es", "fr")
 
 
-def month_of(name: str) -> int | None:
+def _month_of(name: str) -> int | None:
     """Return the month, from 1 to 12, that a name or its abbreviation means; None: none."""
     return _numbers_by_name("months").get(_folded(name))
-
-
-def weekday_of(name: str) -> int | None:
-    """Return the weekday, Monday is 0, that a name or its abbreviation means; None: none."""
-    return _numbers_by_name("days").get(_folded(name))
 
 
 @cache
@@ -280,8 +276,7 @@ def day_names(kind: str) -> Iterator[tuple[str, int]]:
 
 def _folded(text: str) -> str:
     """Return a text without case, accents and the dot of an abbreviation."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(character for character in plain if not unicodedata.combining(character)).strip(". ")
+    return unaccented(text).strip(". ")
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:

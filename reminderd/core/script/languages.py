@@ -4,7 +4,6 @@ None of them has been read by a native speaker yet, as far as we know; docs/mess
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from babel import Locale
 from babel.core import get_global
 
 from reminderd.core.script.prompts import Prompt
+from reminderd.core.tables.words import unaccented
 
 
 @frozen(kw_only=True)
@@ -303,7 +303,7 @@ def read_language(text: str) -> str:
 
 @lru_cache(maxsize=1_000)  # the same few words come again in every line of a table
 def _read(written: str) -> str:
-    return _names().get(_plain(written)) or language_tag(written)
+    return _names().get(unaccented(written)) or language_tag(written)
 
 
 def primary(tag: str) -> str:
@@ -340,11 +340,6 @@ def _in_its_case(subtag: str) -> str:
     return subtag.upper() if len(subtag) == _REGION else subtag.lower()
 
 
-def _plain(name: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
-
-
 @lru_cache(maxsize=1)
 def _codes() -> frozenset[str]:
     replaced = get_global("language_aliases")
@@ -353,11 +348,11 @@ def _codes() -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def _names() -> Mapping[str, str]:
-    """Return every name that means one language only, as `_plain` gives it."""
+    """Return every name that means one language only, as `unaccented` gives it."""
     meant: dict[str, set[str]] = {}
     for written_in in BUILT_IN:
         for code, name in Locale(written_in).languages.items():
             tag = str(code).replace("_", "-")
             if primary(tag) in _codes() and len(name) >= _SHORTEST_NAME:
-                meant.setdefault(_plain(name), set()).add(tag)
+                meant.setdefault(unaccented(name), set()).add(tag)
     return {name: min(codes) for name, codes in meant.items() if len(codes) == 1}

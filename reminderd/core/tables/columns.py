@@ -33,21 +33,8 @@ FIELDS: Final = (
 )
 """What `--map` can name. `date` and `time` together are `scheduled_at`, as the other pair is `appointment_at`."""
 
-MAY_BE_NONE: Final = (
-    "message",
-    "template",
-    "appointment_at",
-    "ref",
-    "expires_at",
-    "timezone",
-    "appointment_type",
-    "language",
-    "name",
-    "provider",
-    "place",
-    "patient_ref",
-    "status",
-)
+_NEEDED: Final = frozenset({"phone_number", "scheduled_at", "date", "time", "appointment_date", "appointment_time"})
+MAY_BE_NONE: Final = tuple(field for field in FIELDS if field not in _NEEDED)
 """Fields that a table need not have: `--map ref=` says that the table has no such column."""
 
 _SINGLE: Final = ("message", "template", "ref", "expires_at", "timezone", "language", "status")

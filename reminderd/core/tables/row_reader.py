@@ -101,28 +101,25 @@ def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Readin
     return called_off(ref=normal_name(ref), phone_number=number)
 
 
-def _appointment(cells: Sequence[str], columns: Columns, reading: Reading) -> AppointmentRequest | list[str]:
-    def text(field: str) -> str | None:
-        return columns.text(field, cells).strip() or None
+_OF_BOTH: Final = ("ref", "timezone", "language", "name", "provider", "place")
+"""The texts that reminders and appointments have."""
 
-    kind, template = text("appointment_type"), text("template")
+
+def _texts(fields: Sequence[str], cells: Sequence[str], columns: Columns) -> dict[str, str | None]:
+    return {field: columns.text(field, cells).strip() or None for field in fields}
+
+
+def _appointment(cells: Sequence[str], columns: Columns, reading: Reading) -> AppointmentRequest | list[str]:
+    texts = _texts((*_OF_BOTH, "patient_ref", "template"), cells, columns)
+    kind = columns.text("appointment_type", cells).strip() or None
     planning = reading.planning
-    if template is None and planning.of(kind).template in {"", planning.default.template}:  # else its type has its own
-        template = columns.template
-    written = AppointmentText(
-        phone_number=columns.text("phone_number", cells),
-        at=columns.text("appointment_at", cells),
-        ref=text("ref"),
-        patient_ref=text("patient_ref"),
-        timezone=text("timezone"),
-        type=kind,
-        template=template,
-        language=text("language"),
-        name=text("name"),
-        provider=text("provider"),
-        place=text("place"),
-    )
-    read = read_appointment(written, reading)
+    if texts["template"] is None and planning.of(kind).template in {
+        "",
+        planning.default.template,
+    }:  # else its type's own
+        texts["template"] = columns.template
+    phone, at = columns.text("phone_number", cells), columns.text("appointment_at", cells)
+    read = read_appointment(AppointmentText(phone_number=phone, at=at, type=kind, **texts), reading)
     return [_under_its_header(mistake) for mistake in read] if isinstance(read, list) else read
 
 
@@ -132,26 +129,13 @@ def _under_its_header(mistake: str) -> str:
 
 
 def _reminder(cells: Sequence[str], columns: Columns, reading: Reading) -> ReminderRequest | list[str]:
-    def text(field: str) -> str | None:
-        return columns.text(field, cells).strip() or None
-
-    phone, message, ref = columns.text("phone_number", cells), text("message"), text("ref")
-    template = text("template") or (columns.template if message is None else None)
-    written = RequestText(
-        phone_number=phone,
-        message=None if message is None and template is not None else columns.text("message", cells),
-        scheduled_at=columns.text("scheduled_at", cells),
-        expires_at=text("expires_at"),
-        timezone=text("timezone"),
-        language=text("language"),
-        name=text("name"),
-        provider=text("provider"),
-        place=text("place"),
-        ref=ref,
-        template=template,
-        appointment_at=text("appointment_at"),
-    )
-    return read_request(written, reading)
+    texts = _texts((*_OF_BOTH, "expires_at", "appointment_at", "template"), cells, columns)
+    message: str | None = columns.text("message", cells)
+    if not (message or "").strip():
+        texts["template"] = texts["template"] or columns.template
+        message = None if texts["template"] is not None else message
+    phone, at = columns.text("phone_number", cells), columns.text("scheduled_at", cells)
+    return read_request(RequestText(phone_number=phone, message=message, scheduled_at=at, **texts), reading)
 
 
 def _number_in(text: str, reading: Reading) -> str | None:

@@ -156,10 +156,15 @@ _UNSAID: Final = re.compile(r"[\W_]+")
 _OF_THE_PATIENT: Final = re.compile("^(?:patients?|pat)(?=.)")
 
 
+def unaccented(text: str) -> str:
+    """Return a text without case and accents."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
 def plain(name: str) -> str:
     """Return a header without case, accents, spaces and punctuation."""
-    decomposed = unicodedata.normalize("NFKD", name.casefold())
-    return _UNSAID.sub("", "".join(c for c in decomposed if not unicodedata.combining(c)))
+    return _UNSAID.sub("", unaccented(name))
 
 
 KNOWN: Final = {plain(name): role for role, names in _NAMES.items() for name in names.split(",")}

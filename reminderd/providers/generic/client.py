@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import uuid4
@@ -22,7 +22,8 @@ from reminderd.core.answers import (
     Unclear,
 )
 from reminderd.providers.base import InvalidPayloadError, Placement, Recorder, Route, Webhook, json_object
-from reminderd.providers.generic.webhooks import Verifier, read_report, routes
+from reminderd.providers.generic.settings import GenericSettings
+from reminderd.providers.generic.webhooks import read_report, routes, verifier
 from reminderd.providers.http import (
     HttpClient,
     HttpFailure,
@@ -44,41 +45,28 @@ class GenericProvider:
 
     forged_status = 401
 
-    def __init__(
-        self,
-        *,
-        api_url: str,
-        api_key: str,
-        capabilities: Capabilities,
-        verify_webhook: Verifier,
-        options: ClientOptions,
-        is_sandbox: bool = False,
-        clock: Clock = _CLOCK,
-    ) -> None:
-        """Keep the settings; connections are made when they are needed.
-
-        Args:
-            api_url: the base URL of `/calls`, http or https.
-            api_key: sent as the bearer token.
-            capabilities: what this provider can do.
-            verify_webhook: see `verifier`.
-            options: the timeout, and how many requests are sent at one time; more wait within their timeout.
-            is_sandbox: whether it is the built-in one: then its calls are stored as such, whatever its URL.
-            clock: to count a Retry-After date from.
+    def __init__(self, settings: GenericSettings, options: ClientOptions, *, clock: Clock = _CLOCK) -> None:
+        """Keep the settings; connections are made when they are needed. A Retry-After date is counted from `clock`.
 
         Raises:
-            ValueError: the URL or the key can't be used.
+            ValueError: the URL or the secret of webhooks can't be used.
         """
-        check_api_url(api_url)
-        _check_api_key(api_key)
-        self.name = "sandbox" if is_sandbox else "generic"
-        self.account = "sandbox" if is_sandbox else api_url.rstrip("/")
-        self.capabilities = capabilities
-        self._calls_url = api_url.rstrip("/") + "/calls"
-        self._api_key = api_key
-        self._verify_webhook = verify_webhook
+        check_api_url(settings.api_url)
+        self.name = settings.name
+        # The sandbox has another URL at each start, but is always the same.
+        self.account = settings.api_url if settings.name == GenericSettings.name else settings.name
+        self.capabilities = Capabilities(
+            honors_key=settings.honors_idempotency_key,
+            key_lifetime=timedelta(seconds=settings.idempotency_key_seconds),
+            look_up=settings.look_up,
+        )
+        self._calls_url = f"{settings.api_url}/calls"
+        self._api_key = settings.api_key
+        self._verify_webhook = verifier(settings.webhook_auth, settings.webhook_secret)
         self._clock = clock
-        self._http = HttpClient(timeout=options.timeout, max_connections=options.max_connections)
+        self._http = HttpClient(
+            timeout=options.timeout, max_connections=options.max_connections, server=settings.api_url
+        )
 
     async def place(self, placement: Placement) -> Answer:
         """Request one call: `POST /calls`."""
@@ -198,11 +186,6 @@ def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: dat
             return Refused(reason(outcome, private=private))
         case _:
             return Unclear(reason(outcome, private=private))
-
-
-def _check_api_key(api_key: str) -> None:
-    if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-        raise ValueError("api_key: expected printable ASCII without spaces")
 
 
 def _only_match(entries: object, attempt_id: str) -> LookUpAnswer:

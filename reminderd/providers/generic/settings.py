@@ -2,22 +2,18 @@
 
 from base64 import b64encode
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from secrets import token_bytes, token_urlsafe
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
 
 from reminderd import validators
-from reminderd.core.answers import Capabilities
 from reminderd.keys import choice, file_path, missing_secret, positive, secret, switch, url
 from reminderd.providers.settings import CheckError, ClientOptions, Probe, ProviderSettings
 
 if TYPE_CHECKING:
     from reminderd.providers.base import ProviderClient
-
-_YEAR: Final = 365 * 86_400
-_SANDBOX_KEY_LIFETIME: Final = timedelta(hours=23)
 
 
 @frozen(kw_only=True)
@@ -39,7 +35,7 @@ class GenericSettings(ProviderSettings):
     webhook_secret: str = secret("text", None)
     webhook_secret_file: str = file_path()
     honors_idempotency_key: bool = switch(default=False)
-    idempotency_key_seconds: float = positive(82_800.0, _YEAR)
+    idempotency_key_seconds: float = positive(82_800.0, 365 * 86_400)
     look_up: bool = switch(default=False)
 
     @property
@@ -77,19 +73,8 @@ class GenericSettings(ProviderSettings):
         """Return the client."""
         # Only here: reading the configuration needs no HTTP client.
         from reminderd.providers.generic.client import GenericProvider  # noqa: PLC0415
-        from reminderd.providers.generic.webhooks import verifier  # noqa: PLC0415
 
-        return GenericProvider(
-            api_url=self.api_url,
-            api_key=self.api_key,
-            capabilities=Capabilities(
-                honors_key=self.honors_idempotency_key,
-                key_lifetime=timedelta(seconds=self.idempotency_key_seconds),
-                look_up=self.look_up,
-            ),
-            verify_webhook=verifier(self.webhook_auth, self.webhook_secret),
-            options=options,
-        )
+        return GenericProvider(self, options)
 
     def probe(self, _public_base_url: str, now: datetime) -> Probe | None:
         """Return a webhook to check the web server with."""
@@ -99,36 +84,23 @@ class GenericSettings(ProviderSettings):
 
 
 @frozen(kw_only=True)
-class SandboxSettings(ProviderSettings):
-    """The simulated provider inside the daemon. It has no section: its URL and its secrets are new at each start."""
+class SandboxSettings(GenericSettings):
+    """The simulated provider inside the daemon. It has no section: its URL and its secrets are new at each start.
+
+    The URL is known once it listens.
+    """
 
     name = "sandbox"
 
-    api_url: str = ""
-    """Known once it listens."""
     api_key: str = field(factory=token_urlsafe, repr=False)
     webhook_secret: str = field(factory=lambda: f"whsec_{b64encode(token_bytes(32)).decode()}", repr=False)
+    honors_idempotency_key: bool = True
+    look_up: bool = True
+
+    def errors(self, _public_base_url: str) -> Iterator[CheckError]:
+        """Return no error: there is nothing to set."""
+        return iter(())
 
     def setup_hint(self, _public_base_url: str) -> str:
         """Return that there is nothing to set."""
         return "all calls are simulated, and no phone rings: [provider] names the one that calls patients"
-
-    def client(self, options: ClientOptions) -> "ProviderClient":
-        """Return the client."""
-        from reminderd.providers.generic.client import GenericProvider  # noqa: PLC0415 - as in `GenericSettings`
-        from reminderd.providers.generic.webhooks import standard_webhooks  # noqa: PLC0415
-
-        return GenericProvider(
-            api_url=self.api_url,
-            api_key=self.api_key,
-            capabilities=Capabilities(honors_key=True, key_lifetime=_SANDBOX_KEY_LIFETIME, look_up=True),
-            verify_webhook=standard_webhooks(self.webhook_secret),
-            options=options,
-            is_sandbox=True,
-        )
-
-    def probe(self, _public_base_url: str, now: datetime) -> Probe | None:
-        """Return a webhook to check the web server with."""
-        from reminderd.providers.generic.webhooks import probe  # noqa: PLC0415 - as in `client`
-
-        return probe("standard-webhooks", self.webhook_secret, now)

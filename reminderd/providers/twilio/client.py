@@ -4,25 +4,19 @@ Source: https://www.twilio.com/docs/voice/api/call-resource. The tests check eve
 `twilio_api_v2010.json` in twilio/twilio-oai.
 """
 
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlencode
-
-from attrs import frozen
 
 from reminderd.clock import Clock, SystemClock
 from reminderd.core.answers import Answer, Candidates, Capabilities, LookUpAnswer, NoAnswer, NotFound, Report
 from reminderd.providers.base import Placement, Recorder, Route, Webhook
-from reminderd.providers.http import object_in
-from reminderd.providers.twilio.voice_api import (
-    Account,
-    TwilioApi,
-    answer_to_placing,
-    candidates_in,
-    found_in,
-    mistakes_in,
-)
+from reminderd.providers.http import HttpClient, HttpResult, check_api_url, object_in
+from reminderd.providers.settings import ClientOptions
+from reminderd.providers.twilio.settings import TwilioSettings
+from reminderd.providers.twilio.voice_api import answer_to_placing, candidates_in, found_in
 from reminderd.providers.twilio.webhooks import PATH, read_report, routes, verified
 
 _CLOCK: Final = SystemClock()
@@ -30,17 +24,7 @@ _EVENTS: Final = ("initiated", "ringing", "answered", "completed")
 _DETECTS_WITHIN: Final = timedelta(seconds=30)
 """How long Twilio tries to detect a machine: the default of MachineDetectionTimeout, which we do not change."""
 _A_PAGE: Final = 50
-
-
-@frozen(kw_only=True)
-class CallSettings:
-    """What every call is placed with."""
-
-    ring_for: timedelta = timedelta(seconds=30)
-    """How long the phone may ring; Twilio may add five seconds."""
-    last_at_most: timedelta = timedelta(seconds=180)
-    machine_detection: str | None = None
-    """`Enable` or `DetectMessageEnd`, as Twilio calls them; None: machines are not detected."""
+_FORM: Final = "application/x-www-form-urlencoded"
 
 
 class TwilioProvider:
@@ -50,86 +34,74 @@ class TwilioProvider:
     forged_status = 403
     """As Twilio's own helper libraries answer."""
 
-    def __init__(
-        self,
-        *,
-        account: Account,
-        public_base_urls: Sequence[str],
-        api_url: str,
-        timeout: timedelta,
-        max_connections: int,
-        settings: CallSettings | None = None,
-        clock: Clock = _CLOCK,
-    ) -> None:
-        """Keep the settings; connections are made when they are needed.
-
-        Args:
-            account: the clinic's account.
-            public_base_urls: where it reaches us, as it signs it, the present address first; calls
-                under way may carry an earlier one.
-            api_url: its address, without a version and a path.
-            timeout: for one request and its whole answer.
-            max_connections: requests at one time; more wait within their timeout.
-            settings: what every call is placed with.
-            clock: to count a Retry-After date from.
+    def __init__(self, settings: TwilioSettings, options: ClientOptions, *, clock: Clock = _CLOCK) -> None:
+        """Keep the settings; connections are made when they are needed. A Retry-After date is counted from `clock`.
 
         Raises:
-            ValueError: a URL can't be used.
+            ValueError: the URL can't be used.
         """
-        self._account = account
-        self._base_urls = tuple(url.rstrip("/") for url in public_base_urls)
-        self._settings = settings or CallSettings()
+        check_api_url(settings.api_url)
+        self._settings = settings
+        self.account = settings.account_sid
+        self._auth_tokens = tuple(filter(None, (settings.auth_token, settings.secondary_auth_token)))
+        """With which Twilio may sign: two of them while one replaces the other."""
+        self._base_urls = tuple(url.rstrip("/") for url in options.public_base_urls)
         self.capabilities = Capabilities(
             look_up=True,
             drop=True,
             asks_what_to_say=True,
-            listens_for=timedelta(0) if self._settings.machine_detection is None else _DETECTS_WITHIN,
+            listens_for=timedelta(0) if settings.machine_detection == "off" else _DETECTS_WITHIN,
         )
         self._clock = clock
-        self.api = TwilioApi(account=account, api_url=api_url, timeout=timeout, max_connections=max_connections)
+        self._resources = f"{settings.api_url}/2010-04-01/Accounts/{settings.account_sid}"
+        credentials = b64encode(f"{settings.account_sid}:{settings.auth_token}".encode()).decode()
+        self._headers = {
+            "Authorization": f"Basic {credentials}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "reminderd",
+        }
+        self._http = HttpClient(
+            timeout=options.timeout, max_connections=options.max_connections, server=settings.api_url
+        )
 
     async def place(self, placement: Placement) -> Answer:
         """Request one call, once: Twilio knows no idempotency key. Our id travels in the URLs that it calls."""
-        outcome = await self.api.post("/Calls.json", self._request(placement))
-        private = (*self._account.auth_tokens, placement.phone_number, placement.message)
+        outcome = await self._post("/Calls.json", self._request(placement))
+        private = (*self._auth_tokens, placement.phone_number, placement.message)
         return answer_to_placing(outcome, private=private, now=self._clock.now())
 
     async def fetch(self, external_call_id: str) -> LookUpAnswer:
         """Look up by Twilio's own id. The answer may be some seconds old."""
-        answer = await self.api.get(_path(external_call_id), absent=NotFound())
+        answer = await self._get(_path(external_call_id), absent=NotFound())
         return found_in(answer, external_call_id) if isinstance(answer, dict) else answer
 
     async def find(self, placement: Placement) -> LookUpAnswer | Candidates:
         """Look up the calls to this number; the core decides which of them can be the one that was requested."""
         # Twilio's other filters go by days, or hide calls that are still queued.
         query = urlencode({"To": placement.phone_number, "PageSize": _A_PAGE})
-        answer = await self.api.get(f"/Calls.json?{query}", absent=NoAnswer("404: it knows no such list"))
+        answer = await self._get(f"/Calls.json?{query}", absent=NoAnswer("404: it knows no such list"))
         if not isinstance(answer, dict):
             return answer
         return candidates_in(
             answer,
             phone_number=placement.phone_number,
-            from_number=self._account.from_number,
+            from_number=self._settings.from_number,
             asked_from=placement.asked_from,
         )
 
     async def drop(self, external_call_id: str) -> LookUpAnswer:
         """Cancel a call that is queued or ringing; one that was answered meanwhile (error 21220) goes on."""
-        outcome = await self.api.post(_path(external_call_id), [("Status", "canceled")])
-        answer = object_in(outcome, absent=NotFound(), private=self._account.auth_tokens)
+        outcome = await self._post(_path(external_call_id), [("Status", "canceled")])
+        answer = object_in(outcome, absent=NotFound(), private=self._auth_tokens)
         found = found_in(answer, external_call_id) if isinstance(answer, dict) else answer
         # Whatever else came back, or got lost: a look-up shows the call's state then.
         return await self.fetch(external_call_id) if isinstance(found, NoAnswer) else found
 
-    @property
-    def account(self) -> str:
-        """Return the account's SID."""
-        return self._account.sid
-
     def verified(self, webhook: Webhook) -> bool:
         """Return whether a webhook was signed with one of the account's tokens."""
         return verified(
-            auth_tokens=self._account.auth_tokens,
+            auth_tokens=self._auth_tokens,
             base_urls=self._base_urls,
             target=webhook.target,
             headers=webhook.headers,
@@ -150,17 +122,59 @@ class TwilioProvider:
 
     async def check_account(self) -> list[str]:
         """Read the account and its number."""
-        return await mistakes_in(self.api)
+        account = await self._read(".json", what="the account")
+        if isinstance(account, str):
+            return [account]
+        status = account.get("status")
+        account_mistakes = [] if status == "active" else [f"the account is {status}; expected active"]
+        return account_mistakes + await self._number_mistakes()
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self.api.aclose()
+        await self._http.aclose()
+
+    async def _number_mistakes(self) -> list[str]:
+        query = f"PhoneNumber={quote(self._settings.from_number, safe='')}"
+        bought = await self._read(f"/IncomingPhoneNumbers.json?{query}", what="the account's numbers")
+        if isinstance(bought, str):
+            return [bought]
+        match bought.get("incoming_phone_numbers"):
+            case [{"capabilities": {"voice": True}}, *_]:
+                return []
+            case [_, *_]:
+                return ["from_number can't make calls; expected a number with the capability voice"]
+        verified = await self._read(f"/OutgoingCallerIds.json?{query}", what="the account's verified numbers")
+        if isinstance(verified, str):
+            return [verified]
+        if verified.get("outgoing_caller_ids"):
+            return []
+        return ["from_number is not this account's; expected one bought at Twilio, or verified there"]
+
+    async def _read(self, path: str, *, what: str) -> dict[str, Any] | str:
+        """Return a resource, or a sentence why it can't be read."""
+        match await self._get(path, absent=NotFound()):
+            case NotFound():
+                return f"{what} can't be read: there is no such account_sid"
+            case NoAnswer(reason):
+                return f"{what} can't be read: {reason}"
+            case answer:
+                return answer
+
+    async def _post(self, path: str, fields: Sequence[tuple[str, str]]) -> HttpResult:
+        """Send a form to a resource, which is named by its path below the account's own."""
+        headers = {**self._headers, "Content-Type": _FORM}
+        return await self._http.ask("POST", self._resources + path, headers=headers, content=urlencode(fields).encode())
+
+    async def _get(self, path: str, *, absent: NotFound | NoAnswer) -> dict[str, Any] | NotFound | NoAnswer:
+        """Read a resource; `absent` is what a 404 proves. The path `.json` is the account itself."""
+        outcome = await self._http.ask("GET", self._resources + path, headers=self._headers)
+        return object_in(outcome, absent=absent, private=self._auth_tokens)
 
     def _request(self, placement: Placement) -> list[tuple[str, str]]:
         settings = self._settings
         fields = [
             ("To", placement.phone_number),
-            ("From", self._account.from_number),
+            ("From", settings.from_number),
             ("Url", self._url("answer", placement.call_id)),
             ("Method", "POST"),
             # A GET, and the same for every call, so that a file can answer it while we can't.
@@ -169,10 +183,10 @@ class TwilioProvider:
             ("StatusCallback", self._url("status", placement.call_id)),
             ("StatusCallbackMethod", "POST"),
             *(("StatusCallbackEvent", event) for event in _EVENTS),
-            ("Timeout", str(round(settings.ring_for.total_seconds()))),
-            ("TimeLimit", str(round(settings.last_at_most.total_seconds()))),
+            ("Timeout", str(settings.ring_seconds)),
+            ("TimeLimit", str(settings.max_call_seconds)),
         ]
-        if settings.machine_detection is not None:
+        if settings.machine_detection != "off":
             fields.append(("MachineDetection", settings.machine_detection))
         return fields
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
@@ -91,26 +91,9 @@ class TwilioSettings(ProviderSettings):
     def client(self, options: ClientOptions) -> "ProviderClient":
         """Return the client."""
         # Only here: reading the configuration needs no HTTP client.
-        from reminderd.providers.twilio.client import CallSettings, TwilioProvider  # noqa: PLC0415
-        from reminderd.providers.twilio.voice_api import Account  # noqa: PLC0415
+        from reminderd.providers.twilio.client import TwilioProvider  # noqa: PLC0415
 
-        return TwilioProvider(
-            account=Account(
-                sid=self.account_sid,
-                auth_token=self.auth_token,
-                secondary_auth_token=self.secondary_auth_token,
-                from_number=self.from_number,
-            ),
-            public_base_urls=options.public_base_urls,
-            api_url=self.api_url,
-            timeout=options.timeout,
-            max_connections=options.max_connections,
-            settings=CallSettings(
-                ring_for=timedelta(seconds=self.ring_seconds),
-                last_at_most=timedelta(seconds=self.max_call_seconds),
-                machine_detection=None if self.machine_detection == "off" else self.machine_detection,
-            ),
-        )
+        return TwilioProvider(self, options)
 
     def probe(self, public_base_url: str, _now: datetime) -> Probe | None:
         """Return a webhook to check the web server with."""

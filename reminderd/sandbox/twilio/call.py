@@ -1,50 +1,99 @@
-"""Hold a call, its changes, and the JSON in which Twilio's API shows calls, numbers and the account.
+"""Read a request to place a call as strictly as Twilio documents it, and hold the call that it makes.
 
-Every value in a resource is text or null, dates as in RFC 2822.
+An unknown, repeated or empty parameter is refused.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from email.utils import format_datetime
-from typing import Any, Final, TypeAlias
-from urllib.parse import urlencode
-from uuid import uuid4
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from attrs import evolve, frozen
+from werkzeug.datastructures import MultiDict
 
+from reminderd.providers.twilio.webhooks import form_fields
 from reminderd.sandbox.behaviors import Behavior
-from reminderd.sandbox.twilio.request import ACCOUNT_NUMBERS, Fields, TwilioCallRequest, choice, number
 
-API_VERSION: Final = "2010-04-01"
+_FORM: Final = "application/x-www-form-urlencoded"
+_LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+_URL_LIMIT: Final = 4_000
 
-Resource: TypeAlias = Mapping[str, Any]
+EVENTS: Final = ("initiated", "ringing", "answered", "completed")
+"""The values of `StatusCallbackEvent`."""
 
-_SUBRESOURCES: Final = (
-    "events",
-    "notifications",
-    "payments",
-    "recordings",
-    "siprec",
-    "streams",
-    "transcriptions",
-    "user_defined_message_subscriptions",
-    "user_defined_messages",
-)
+ACCOUNT_NUMBERS: Final = tuple(f"+1202555019{last}" for last in range(10))
+"""The numbers that the sandbox's account has bought, and from which calls can be placed."""
 
-_FILTERS: Final = frozenset({"To", "From", "Status"})
+_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+_DAY_SECONDS: Final = 24 * 60 * 60
 
-LIST_PARAMETERS: Final = _FILTERS | {"PageSize", "Page"}
-"""The parameters of a request for a list of calls."""
+_URLS: Final = {"Url": 21205, "FallbackUrl": 21205, "StatusCallback": 21609}
+"""The parameters that are URLs, each with the error code of an invalid one."""
+_METHOD_OF: Final = {"Url": "Method", "FallbackUrl": "FallbackMethod", "StatusCallback": "StatusCallbackMethod"}
+_NUMBERS: Final = {
+    "Timeout": (0, 600, 60),
+    "TimeLimit": (1, _DAY_SECONDS, 4 * 60 * 60),
+    "MachineDetectionTimeout": (3, 59, 30),
+    "MachineDetectionSpeechThreshold": (1_000, 6_000, 2_400),
+    "MachineDetectionSpeechEndThreshold": (500, 5_000, 1_200),
+    "MachineDetectionSilenceTimeout": (2_000, 10_000, 5_000),
+}
+"""Lowest, highest, default. They are checked but have no effect: calls here go by steps."""
+_KNOWN: Final = {"To", "From", "StatusCallbackEvent", "MachineDetection", *_URLS, *_METHOD_OF.values(), *_NUMBERS}
 
-_PAGE_SIZE, _MOST_PAGE_SIZE, _MOST_PAGE = 50, 1000, 1_000_000
+BAD_PARAMETER: Final = 20001
+"""The code for an unknown parameter, or a value that is not documented."""
+
+NOT_VALID: Final = "The phone number you are attempting to call, {}, is not valid."
 
 ENDED: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-STATUSES: Final = ENDED | {"queued", "ringing", "in-progress"}
-"""What a call's `status` may be. "initiated" is in status callbacks only."""
 
 _MACHINE: Final = {"Enable": "machine_start", "DetectMessageEnd": "machine_end_beep"}
 """What is reported of a machine, by the value of `MachineDetection`."""
+
+
+class ApiError(Exception):
+    """The request is refused, with an HTTP status and one of https://www.twilio.com/docs/api/errors."""
+
+    def __init__(self, code: int, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+
+    def body(self) -> Mapping[str, Any]:
+        """Return the JSON that answers the request."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "more_info": f"https://www.twilio.com/docs/errors/{self.code}",
+            "status": self.status,
+        }
+
+
+@frozen(kw_only=True)
+class WebhookTarget:
+    """A URL to which Twilio sends a webhook, and the method."""
+
+    url: str
+    method: str
+
+
+@frozen(kw_only=True)
+class TwilioCallRequest:
+    """The parameters of a request to place a call."""
+
+    to: str
+    sender: str
+    """`From`."""
+    answer: WebhookTarget
+    """`Url`: returns the TwiML once somebody answers."""
+    fallback: WebhookTarget | None
+    status_callback: WebhookTarget | None
+    events: frozenset[str]
+    machine_detection: str
+    """Empty: no detection."""
 
 
 @frozen(kw_only=True)
@@ -80,18 +129,9 @@ class TwilioCall:
 
     @property
     def attempt_id(self) -> str | None:
-        """The client's id of it; None if its status callback carries none."""
-        return self.request.attempt_id
-
-
-def placed(request: TwilioCallRequest, behavior: Behavior, *, end: str, now: datetime) -> TwilioCall:
-    """Return a new call, queued."""
-    return TwilioCall(id=f"CA{uuid4().hex}", request=request, behavior=behavior, end=end, placed_at=now, updated_at=now)
-
-
-def dialed(call: TwilioCall, *, now: datetime) -> TwilioCall:
-    """Return the call as it leaves the queue; its status stays."""
-    return evolve(call, dialed_at=now, updated_at=now)
+        """The last segment of its status callback's path: Twilio has no other place for an id of the client's own."""
+        callback = self.request.status_callback
+        return None if callback is None else urlsplit(callback.url).path.rpartition("/")[2] or None
 
 
 def with_status(call: TwilioCall, *, status: str, now: datetime) -> TwilioCall:
@@ -103,16 +143,9 @@ def with_status(call: TwilioCall, *, status: str, now: datetime) -> TwilioCall:
 
 def answered(call: TwilioCall, *, now: datetime) -> TwilioCall:
     """Return the call as somebody answers it."""
-    by = call.behavior.answered_by
-    who = _MACHINE.get(call.request.machine_detection) if by == "machine" else by
-    return evolve(
-        with_status(call, status="in-progress", now=now), answered_by=who if call.request.machine_detection else None
-    )
-
-
-def with_text(call: TwilioCall, *, text: str) -> TwilioCall:
-    """Return the call with one more text that was spoken."""
-    return evolve(call, heard=(*call.heard, text))
+    by, detection = call.behavior.answered_by, call.request.machine_detection
+    who = _MACHINE.get(detection) if by == "machine" else by
+    return evolve(with_status(call, status="in-progress", now=now), answered_by=who if detection else None)
 
 
 def with_steps(call: TwilioCall, *, steps: int) -> TwilioCall:
@@ -120,164 +153,121 @@ def with_steps(call: TwilioCall, *, steps: int) -> TwilioCall:
     return evolve(call, steps_talked=call.steps_talked + steps)
 
 
-def with_complaint(call: TwilioCall, *, complaint: str) -> TwilioCall:
-    """Return the call with one more mistake of the client."""
-    return evolve(call, complaints=(*call.complaints, complaint))
-
-
-def with_error(call: TwilioCall, *, error_code: int) -> TwilioCall:
-    """Return the call with the reason why there was nothing to speak."""
-    return evolve(call, error_code=error_code)
-
-
-def list_resource(account_sid: str, calls: Sequence[TwilioCall], fields: Fields) -> Mapping[str, Any]:
-    """Return the page of calls that a query asks for, the newest first.
+def read_request(fields: MultiDict[str, str]) -> TwilioCallRequest:
+    """Return the request that these parameters make.
 
     Raises:
-        ApiError: a field has a value that Twilio refuses.
+        ApiError: the first mistake, as Twilio reports it.
     """
-    filters = {name: values[0] for name, values in fields.items() if name in _FILTERS}
-    choice(fields, "Status", STATUSES, "")
-    matching = [call for call in reversed(calls) if _matches(call, filters)]
-    page_size = number(fields, "PageSize", 1, _MOST_PAGE_SIZE, _PAGE_SIZE)
-    page = number(fields, "Page", 0, _MOST_PAGE, 0)
-    return _page_of_calls(account_sid, matching, filters=filters, page=page, page_size=page_size)
+    expect_known(fields, _KNOWN, repeatable={"StatusCallbackEvent"})
+    to, sender = _numbers(fields)
+    answer = _webhook(fields, "Url")
+    if answer is None:
+        raise ApiError(21205, "Url parameter is required.")
+    for name, (lowest, highest, default) in _NUMBERS.items():
+        number(fields, name, lowest, highest, default)
+    events = fields.getlist("StatusCallbackEvent")
+    for event in events:
+        choice("StatusCallbackEvent", event, EVENTS)
+    return TwilioCallRequest(
+        to=to,
+        sender=sender,
+        answer=answer,
+        fallback=_webhook(fields, "FallbackUrl"),
+        status_callback=_webhook(fields, "StatusCallback"),
+        events=frozenset(events or ("completed",)),
+        machine_detection=choice("MachineDetection", fields.get("MachineDetection"), _MACHINE),
+    )
 
 
-def _matches(call: TwilioCall, filters: Mapping[str, str]) -> bool:
-    values = {"To": call.phone_number, "From": call.request.sender, "Status": call.status}
-    return all(values[name] == value for name, value in filters.items())
+def _numbers(fields: MultiDict[str, str]) -> tuple[str, str]:
+    to, sender = fields.get("To"), fields.get("From")
+    if not to:
+        raise ApiError(21201, "No 'To' number is specified")
+    if not sender:
+        raise ApiError(21213, "A 'From' phone number is required.")
+    if not _E164.fullmatch(sender):
+        raise ApiError(21212, f"The source phone number provided, {sender}, is not valid.")
+    if sender not in ACCOUNT_NUMBERS:
+        raise ApiError(
+            21210,
+            f"The source phone number provided, {sender}, is not yet verified for your account."
+            f" The sandbox has bought {ACCOUNT_NUMBERS[0]} to {ACCOUNT_NUMBERS[-1]}.",
+        )
+    if not _E164.fullmatch(to):
+        raise ApiError(21211, NOT_VALID.format(to))
+    return to, sender
 
 
-def _date(moment: datetime | None) -> str | None:
-    """Return a time like `Tue, 31 Aug 2010 20:36:28 +0000`."""
-    return None if moment is None else format_datetime(moment)
+def _webhook(fields: MultiDict[str, str], name: str) -> WebhookTarget | None:
+    method_name, url = _METHOD_OF[name], fields.get(name)
+    method = choice(method_name, fields.get(method_name), ("GET", "POST"), "POST")
+    if url is not None and not _is_web_address(url):
+        raise ApiError(_URLS[name], f"{name} is not a valid URL")
+    return None if url is None else WebhookTarget(url=url, method=method)
 
 
-def call_resource(account_sid: str, call: TwilioCall) -> Resource:
-    """Return a call in the form of https://www.twilio.com/docs/voice/api/call-resource."""
-    path = f"/{API_VERSION}/Accounts/{account_sid}/Calls/{call.id}"
-    return {
-        "sid": call.id,
-        "account_sid": account_sid,
-        "annotation": None,
-        "answered_by": call.answered_by,
-        "api_version": API_VERSION,
-        "caller_name": None,
-        "date_created": _date(call.placed_at),
-        "date_updated": _date(call.updated_at),
-        "direction": "outbound-api",
-        "duration": str(call.steps_talked) if call.status == "completed" else None,
-        "end_time": _date(call.ended_at),
-        "forwarded_from": None,
-        "from": call.request.sender,
-        "from_formatted": call.request.sender,
-        "group_sid": None,
-        "parent_call_sid": None,
-        "phone_number_sid": _number_sid(call.request.sender),
-        "price": None,
-        "price_unit": "USD",
-        "queue_time": "0",
-        "start_time": _date(call.dialed_at),
-        "status": call.status,
-        "subresource_uris": {name: f"{path}/{_camel(name)}.json" for name in _SUBRESOURCES},
-        "to": call.phone_number,
-        "to_formatted": call.phone_number,
-        "trunk_sid": None,
-        "uri": f"{path}.json",
-    }
+def _is_web_address(url: str) -> bool:
+    """Return whether it is a complete URL, whose host is a name that DNS allows, without an underscore."""
+    if len(url) > _URL_LIMIT or not url.isascii() or not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    is_name = host is not None and all(_LABEL.fullmatch(label) for label in host.split("."))
+    return parts.scheme in {"http", "https"} and is_name
 
 
-def _page_of_calls(
-    account_sid: str, calls: Sequence[TwilioCall], *, filters: Mapping[str, str], page: int, page_size: int
-) -> Resource:
-    """Return one page of these calls, with the addresses of the other pages."""
-    start = page * page_size
-    shown = calls[start : start + page_size]
-    path = f"/{API_VERSION}/Accounts/{account_sid}/Calls.json"
+def read_form(content_type: str, body: bytes) -> MultiDict[str, str]:
+    """Return the fields of a form.
 
-    def uri(number: int) -> str:
-        return f"{path}?{urlencode({**filters, 'PageSize': page_size, 'Page': number})}"
-
-    return {
-        "calls": [call_resource(account_sid, call) for call in shown],
-        "start": start,
-        "end": start + max(len(shown) - 1, 0),
-        "page": page,
-        "page_size": page_size,
-        "uri": uri(page),
-        "first_page_uri": uri(0),
-        "previous_page_uri": uri(page - 1) if page else None,
-        "next_page_uri": uri(page + 1) if start + page_size < len(calls) else None,
-    }
+    Raises:
+        ApiError: the body is not a form.
+    """
+    if content_type.partition(";")[0].strip().lower() != _FORM:
+        raise ApiError(BAD_PARAMETER, f"Content-Type: expected {_FORM}")
+    try:
+        return MultiDict(form_fields(body))
+    except ValueError as error:
+        raise ApiError(BAD_PARAMETER, "The body is not a form in UTF-8") from error
 
 
-def account_resource(account_sid: str, *, since: datetime) -> Resource:
-    """Return the account in the form of https://www.twilio.com/docs/iam/api/account, without its token."""
-    path = f"/{API_VERSION}/Accounts/{account_sid}"
-    return {
-        "sid": account_sid,
-        "owner_account_sid": account_sid,
-        "friendly_name": "reminderd sandbox",
-        "status": "active",
-        "type": "Full",
-        "date_created": _date(since),
-        "date_updated": _date(since),
-        "subresource_uris": {
-            "calls": f"{path}/Calls.json",
-            "incoming_phone_numbers": f"{path}/IncomingPhoneNumbers.json",
-        },
-        "uri": f"{path}.json",
-    }
+def expect_known(fields: MultiDict[str, str], known: Collection[str], *, repeatable: Collection[str] = ()) -> None:
+    """Refuse an unknown parameter, and one that comes more than once.
+
+    Raises:
+        ApiError: names the first such parameter.
+    """
+    for name, values in fields.lists():
+        if name not in known:
+            what = f"{name} is not a parameter of this request, or the sandbox does not simulate it"
+            raise ApiError(BAD_PARAMETER, what)
+        if len(values) > 1 and name not in repeatable:
+            raise ApiError(BAD_PARAMETER, f"{name} is given {len(values)} times")
 
 
-def page_of_numbers(account_sid: str, *, phone_number: str | None) -> Resource:
-    """Return the numbers that the account has bought; with a phone number only that one, if it has it."""
-    shown = [number for number in ACCOUNT_NUMBERS if phone_number in {None, number}]
-    return {
-        "incoming_phone_numbers": [_number_resource(account_sid, number) for number in shown],
-        **_only_page(account_sid, "IncomingPhoneNumbers", shown, phone_number),
-    }
+def choice(name: str, word: str | None, words: Collection[str], default: str = "") -> str:
+    """Return a parameter's value, which must be one of these words; the default where there is none.
+
+    Raises:
+        ApiError: it is another one.
+    """
+    if word is not None and word not in words:
+        raise ApiError(BAD_PARAMETER, f"{name}: expected one of {', '.join(sorted(words))}")
+    return default if word is None else word
 
 
-def page_of_verified_numbers(account_sid: str, *, phone_number: str | None) -> Resource:
-    """Return the numbers that are verified without being bought: none."""
-    return {"outgoing_caller_ids": [], **_only_page(account_sid, "OutgoingCallerIds", [], phone_number)}
+def number(fields: MultiDict[str, str], name: str, lowest: int, highest: int, default: int) -> int:
+    """Return a parameter that must be a whole number within these bounds.
 
-
-def _only_page(account_sid: str, name: str, shown: Sequence[str], phone_number: str | None) -> Resource:
-    """Return the fields of a page except its items."""
-    path = f"/{API_VERSION}/Accounts/{account_sid}/{name}.json"
-    here = path if phone_number is None else f"{path}?{urlencode({'PhoneNumber': phone_number})}"
-    return {
-        "start": 0,
-        "end": max(len(shown) - 1, 0),
-        "page": 0,
-        "page_size": 50,
-        "uri": here,
-        "first_page_uri": here,
-        "previous_page_uri": None,
-        "next_page_uri": None,
-    }
-
-
-def _number_resource(account_sid: str, number: str) -> Resource:
-    sid = _number_sid(number)
-    return {
-        "sid": sid,
-        "account_sid": account_sid,
-        "phone_number": number,
-        "friendly_name": number,
-        "capabilities": {"voice": True, "sms": False, "mms": False, "fax": False},
-        "status": "in-use",
-        "api_version": API_VERSION,
-        "uri": f"/{API_VERSION}/Accounts/{account_sid}/IncomingPhoneNumbers/{sid}.json",
-    }
-
-
-def _number_sid(number: str) -> str:
-    return f"PN{hashlib.sha256(number.encode()).hexdigest()[:32]}"
-
-
-def _camel(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_"))
+    Raises:
+        ApiError: it is not.
+    """
+    text = fields.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not lowest <= int(text) <= highest:
+        raise ApiError(BAD_PARAMETER, f"{name}: expected a whole number from {lowest} to {highest}")
+    return int(text)

@@ -1,42 +1,35 @@
-"""Play one call from the queue to its end: its statuses, what the patient hears, and the keys that are pressed."""
+"""Play one call from the queue to its end: what is spoken, which keys are pressed, and the webhooks that Twilio sends.
+
+Webhooks are signed forms, sent again only where no connection could be made. Their parameters:
+https://www.twilio.com/docs/voice/twiml#request-parameters and the call resource. Cities and the like are there and
+empty, as for most numbers: an empty value is signed, too.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from email.utils import format_datetime
 from functools import partial
 from itertools import count
 from typing import Final
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
+from uuid import uuid4
 
+import httpx
 import trio
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.core.script.prompts import seconds
-from reminderd.providers.http import HttpAnswer, HttpFailure
+from reminderd.providers.http import HttpAnswer, HttpClient, HttpFailure, HttpResult
+from reminderd.providers.twilio.webhooks import SIGNATURE_HEADER, signature
 from reminderd.sandbox.behaviors import COPIES, LATE_STEPS, PROGRESS_BEFORE
 from reminderd.sandbox.switchboard import Switchboard
-from reminderd.sandbox.twilio.call import (
-    ENDED,
-    TwilioCall,
-    answered,
-    dialed,
-    with_complaint,
-    with_error,
-    with_status,
-    with_steps,
-    with_text,
-)
-from reminderd.sandbox.twilio.request import WebhookTarget
+from reminderd.sandbox.twilio.call import ENDED, TwilioCall, WebhookTarget, answered, with_status, with_steps
 from reminderd.sandbox.twilio.twiml_reader import Document, Gather, Hangup, Pause, Redirect, Say, TwimlError, read_twiml
-from reminderd.sandbox.twilio.webhook_sender import (
-    TwilioWebhookSender,
-    call_parameters,
-    detection_parameters,
-    progress_parameters,
-)
+
+API_VERSION: Final = "2010-04-01"
 
 _EVENT_OF: Final = {"initiated": "initiated", "ringing": "ringing", "in-progress": "answered"} | dict.fromkeys(
     ENDED, "completed"
@@ -48,6 +41,102 @@ _APPLICATION_ERROR_STEPS: Final = 5
 """How long it takes to speak that an application error has occurred."""
 _MOST_DOCUMENTS: Final = 50
 """Documents of one call; more are a loop."""
+
+_TRIES: Final = 2
+"""https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides, its defaults: `rc=1`, `rp=ct`."""
+
+_FORM: Final = "application/x-www-form-urlencoded; charset=UTF-8"
+
+_SIP: Final = {"completed": "200", "busy": "486", "no-answer": "487", "canceled": "487", "failed": "404"}
+
+_DETECTION_MILLISECONDS: Final = "2380"
+
+_PLACES: Final = {
+    f"{who}{what}": "US" if what == "Country" else ""
+    for who in ("From", "To", "Caller", "Called")
+    for what in ("City", "State", "Zip", "Country")
+}
+
+
+@frozen(kw_only=True)
+class TwilioWebhookSender:
+    """Sends the webhooks of one account."""
+
+    http: HttpClient
+    auth_token: str
+
+    async def send(self, target: WebhookTarget, parameters: Mapping[str, str], *, copies: int = 1) -> HttpResult:
+        """Send one event, `copies` times under the same token; return the last answer."""
+        url, content = _request(target, parameters)
+        headers = {
+            "User-Agent": "TwilioProxy/1.1",
+            "I-Twilio-Idempotency-Token": str(uuid4()),
+            SIGNATURE_HEADER: signature(self.auth_token, url, () if content is None else parameters.items()),
+        }
+        if content is not None:
+            headers["Content-Type"] = _FORM
+        outcome = await self._send_once(target.method, url, headers, content)
+        for _ in range(copies - 1):
+            outcome = await self._send_once(target.method, url, headers, content)
+        return outcome
+
+    async def _send_once(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> HttpResult:
+        outcome: HttpResult = HttpFailure(reason="", sent=False)
+        for _ in range(_TRIES):
+            try:
+                outcome = await self.http.ask(method, url, headers=headers, content=content)
+            except httpx.InvalidURL as error:
+                return HttpFailure(reason=str(error), sent=False)
+            if isinstance(outcome, HttpAnswer) or outcome.sent:
+                return outcome
+        return outcome
+
+
+def _request(target: WebhookTarget, parameters: Mapping[str, str]) -> tuple[str, bytes | None]:
+    """Return the URL without its fragment, and the body; None for a GET, which has its parameters in the query."""
+    url = target.url.partition("#")[0]
+    form = urlencode(parameters)
+    if target.method == "POST":
+        return url, form.encode()
+    return f"{url}{'&' if '?' in url else '?'}{form}", None
+
+
+def _call_parameters(account_sid: str, call: TwilioCall) -> dict[str, str]:
+    """Return the parameters of every webhook."""
+    return {
+        "CallSid": call.id,
+        "AccountSid": account_sid,
+        "From": call.request.sender,
+        "To": call.phone_number,
+        "Caller": call.request.sender,
+        "Called": call.phone_number,
+        "CallStatus": call.status,
+        "ApiVersion": API_VERSION,
+        "Direction": "outbound-api",
+        **_PLACES,
+    }
+
+
+def _detection_parameters(call: TwilioCall) -> Mapping[str, str]:
+    """Return the parameters that say who answered, if detection was asked for and has a result."""
+    if call.answered_by is None:
+        return {}
+    return {"AnsweredBy": call.answered_by, "MachineDetectionDuration": _DETECTION_MILLISECONDS}
+
+
+def _end_parameters(call: TwilioCall) -> Mapping[str, str]:
+    """Return what only the last status callback has. `CallDuration` is in seconds, `Duration` in started minutes."""
+    completed = call.status == "completed"
+    talked = call.steps_talked if completed else 0
+    minutes = {"Duration": str(math.ceil(talked / 60))} if completed else {}
+    error = {} if call.error_code is None else {"ErrorCode": str(call.error_code)}
+    return {
+        "CallDuration": str(talked),
+        "SipResponseCode": str(call.behavior.sip_code or _SIP[call.status]),
+        **minutes,
+        **error,
+        **_detection_parameters(call),
+    }
 
 
 @frozen(kw_only=True)
@@ -61,10 +150,6 @@ class Simulator:
     clock: Clock
     _playing: dict[str, trio.CancelScope] = field(factory=dict, init=False)
 
-    def now(self) -> datetime:
-        """Return the wall clock, UTC."""
-        return self.clock.now()
-
     def update(self, call: TwilioCall, change: Callable[[TwilioCall], TwilioCall]) -> TwilioCall:
         """Change a call and return it; one that is forgotten goes on without being remembered."""
         return self.switchboard.update(call.id, change) or change(call)
@@ -72,7 +157,7 @@ class Simulator:
     def complain(self, call: TwilioCall, complaint: str) -> None:
         """Keep and log a mistake of the client."""
         logger.warning("sandbox: Twilio would complain about call {}: {}", call.id, complaint)
-        self.update(call, partial(with_complaint, complaint=complaint))
+        self.update(call, lambda one: evolve(one, complaints=(*one.complaints, complaint)))
 
     async def wait(self, steps: int) -> None:
         """Wait so many steps."""
@@ -99,7 +184,7 @@ class Simulator:
         """End a call at once with this status."""
         if call.id in self._playing:
             self._playing[call.id].cancel()
-        return self.update(call, partial(with_status, status=status, now=self.now()))
+        return self.update(call, partial(with_status, status=status, now=self.clock.now()))
 
 
 async def play_call(call: TwilioCall, over: trio.Event, *, simulator: Simulator) -> None:
@@ -111,7 +196,7 @@ async def play_call(call: TwilioCall, over: trio.Event, *, simulator: Simulator)
         callbacks = _StatusCallbacks(simulator=simulator, deliveries=deliveries, over=over)
         with simulator.interruptible(call):
             await _play_until_end(call, callbacks, simulator)
-        callbacks.send(simulator.update(call, partial(with_status, status=call.end, now=simulator.now())))
+        callbacks.send(simulator.update(call, partial(with_status, status=call.end, now=simulator.clock.now())))
 
 
 async def _play_until_end(call: TwilioCall, callbacks: "_StatusCallbacks", simulator: Simulator) -> None:
@@ -120,10 +205,10 @@ async def _play_until_end(call: TwilioCall, callbacks: "_StatusCallbacks", simul
         callbacks.send(call, call.behavior.extra_status)
     for status in PROGRESS_BEFORE[call.end]:
         await simulator.wait(1)
-        now = simulator.now()
+        now = simulator.clock.now()
         match status:
             case "initiated":
-                callbacks.send(simulator.update(call, partial(dialed, now=now)), status)
+                callbacks.send(simulator.update(call, partial(evolve, dialed_at=now, updated_at=now)), status)
             case "in-progress":
                 in_progress = simulator.update(call, partial(answered, now=now))
                 callbacks.send(in_progress)
@@ -150,9 +235,14 @@ class _StatusCallbacks:
         # An unknown status is sent in any case: it is what such a number is for.
         wanted = status not in _EVENT_OF or _EVENT_OF[status] in call.request.events
         if target is not None and wanted and call.behavior.webhooks != "none":
-            parameters = progress_parameters(
-                self.simulator.account_sid, call, status=status, sequence=next(self._numbers), now=self.simulator.now()
-            )
+            parameters = {
+                **_call_parameters(self.simulator.account_sid, call),
+                "CallStatus": status,
+                "Timestamp": format_datetime(self.simulator.clock.now()),
+                "SequenceNumber": str(next(self._numbers)),
+                "CallbackSource": "call-progress-events",
+                **(_end_parameters(call) if status in ENDED else {}),
+            }
             self.deliveries.start_soon(self._deliver, call, target, parameters)
         elif call.status in ENDED:
             self.over.set()
@@ -197,13 +287,13 @@ async def _play_answered_call(call: TwilioCall, simulator: Simulator) -> None:
         simulator.update(call, partial(with_steps, steps=_APPLICATION_ERROR_STEPS))
         return
     keys = iter(call.behavior.keys)
-    fetch: _Fetch | None = _Fetch(call.request.answer, detection_parameters(call))
+    fetch: _Fetch | None = _Fetch(call.request.answer, _detection_parameters(call))
     for _ in range(_MOST_DOCUMENTS):
         if fetch is None:
             return
         found = await _document(call, fetch, simulator)
         if found is None:
-            simulator.update(call, partial(with_error, error_code=_RETRIEVAL_FAILURE))
+            simulator.update(call, partial(evolve, error_code=_RETRIEVAL_FAILURE))
             await simulator.talk(call, _APPLICATION_ERROR_STEPS)
             return
         url, document = found
@@ -229,7 +319,7 @@ async def _document(call: TwilioCall, fetch: _Fetch, simulator: Simulator) -> tu
 
 
 async def _fetched(call: TwilioCall, fetch: _Fetch, simulator: Simulator) -> Document:
-    parameters = {**call_parameters(simulator.account_sid, call), **fetch.parameters}
+    parameters = {**_call_parameters(simulator.account_sid, call), **fetch.parameters}
     outcome = await simulator.sender.send(fetch.target, parameters)
     if isinstance(outcome, HttpFailure):
         raise TwimlError(_RETRIEVAL_FAILURE, f"HTTP retrieval failure: {outcome.reason}")
@@ -273,11 +363,11 @@ async def _play_prompt(call: TwilioCall, verb: Say | Pause, simulator: Simulator
         await simulator.talk(call, verb.length)
         return
     for _ in range(verb.loop):
-        now = simulator.update(call, lambda one: one)
-        if now.behavior.hangs_up_after is not None and len(now.heard) >= now.behavior.hangs_up_after:
+        most = call.behavior.hangs_up_after
+        if most is not None and len((simulator.switchboard.call(call.id) or call).heard) >= most:
             simulator.hang_up(call, "completed")
         await trio.lowlevel.checkpoint()
-        simulator.update(call, partial(with_text, text=verb.text))
+        simulator.update(call, lambda one: evolve(one, heard=(*one.heard, verb.text)))
         await simulator.talk(call, math.ceil(seconds(verb.text)))
 
 

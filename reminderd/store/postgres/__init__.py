@@ -1,24 +1,12 @@
-"""What only PostgreSQL needs. psycopg is an extra: only the modules of this folder import it, once they are needed."""
+"""What only PostgreSQL needs. psycopg is an extra, so this package is imported only where a server is configured.
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+Raises:
+    StoreUnusableError: psycopg, or the libpq that it needs, is missing.
+"""
 
 from reminderd.store.errors import StoreUnusableError
 
-
-@contextmanager
-def the_extra() -> Iterator[None]:
-    """Say what to do if psycopg is missing when the block imports a module of this folder.
-
-    Raises:
-        StoreUnusableError: It is missing.
-    """
-    try:
-        yield
-    except ImportError as error:
-        if getattr(sys, "frozen", False):
-            needs = "postgresql:// needs another installation, as the single file supports only SQLite"
-            raise StoreUnusableError(f"{needs}: see docs/postgresql.md") from error
-        needs = "postgresql:// needs an extra: pip install 'reminderd[postgres]'"
-        raise StoreUnusableError(needs) from error
+try:
+    import psycopg  # noqa: F401 - only to find out whether it is installed
+except ImportError as error:
+    raise StoreUnusableError("postgresql:// needs an extra: pip install 'reminderd[postgres]'") from error

@@ -5,32 +5,25 @@ statement whose result nobody reads is sent together with the next one, so that 
 the server. Its error is then raised by the next statement, or at the end of its savepoint.
 """
 
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import partial
 from secrets import token_hex
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import psycopg
 from attrs import define, evolve, field
-from psycopg.adapt import Loader
 from psycopg.pq import TransactionStatus
 
 from reminderd.core.server_identity import ServerIdentity
 from reminderd.store.connection import Parameters
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.postgres.errors import is_collision, is_lost, is_of_one_statement, store_error
-from reminderd.store.postgres.identity import identity_of
+from reminderd.store.postgres.error_codes import is_collision, is_lost, is_of_one_statement, store_error
 from reminderd.store.postgres.migrate import CLUSTER_WRITE_LOCK, migrations, refuse_if_it_needs_more
-from reminderd.store.postgres.pipeline import pipeline
+from reminderd.store.postgres.statements import LazyRows, ManyRows, Raw, pipeline
 from reminderd.store.rows import from_ms
-
-Raw: TypeAlias = psycopg.Connection[Any]
-
-_TOKEN: Final = re.compile(r"'(?:[^']|'')*'|--[^\n]*|::|:([A-Za-z_]\w*)|(\?)|%")
 
 _KNOW_WITHIN: Final = 60.0
 """Seconds in which to find out whether a COMMIT has happened, after the connection was lost."""
@@ -65,98 +58,15 @@ _SKIP_SEQ: Final = """
 SELECT setval(sequence, greatest(nextval(sequence), (SELECT coalesce(max(seq), 0) + 1 FROM call_logs)))
   FROM (SELECT CAST(pg_get_serial_sequence('call_logs', 'seq') AS regclass)) AS one (sequence)
 """
-
-
-class PostgresRow(tuple[Any, ...]):
-    """One row, with its columns by name and by place."""
-
-    __slots__ = ()
-    places: dict[str, int]
-
-    def __getitem__(self, column: Any) -> Any:  # noqa: ANN401 - a column's type is its table's
-        """Return the value of a column, by its name or its place from 0; of a slice, a tuple of values."""
-        return tuple.__getitem__(self, self.places[column] if isinstance(column, str) else column)
-
-    def keys(self) -> list[str]:
-        """Return the names of the columns."""
-        return [*self.places]
-
-
-class _NumberLoader(Loader):
-    """Loads a sum of integers as an integer, as SQLite does."""
-
-    def load(self, data: Any) -> Any:  # noqa: ANN401 - as psycopg has it
-        """Return an integer if it is one."""
-        text = bytes(data).decode()
-        return float(text) if "." in text or "N" in text else int(text)
-
-
-@define(eq=False)
-class LazyRows:
-    """The result of a statement, which is sent when the result is read, or with a later statement."""
-
-    sql: str
-    parameters: Parameters
-    is_verb: bool
-    """Whether it begins or ends a transaction: such a statement is never prepared, so that a proxy sees its text."""
-    _settle: Callable[[], None]
-    cursor: psycopg.Cursor[Any] | None = None
-    """None: not sent yet."""
-
-    @property
-    def rowcount(self) -> int:
-        """Return how many rows it has written."""
-        return self._sent().rowcount
-
-    def fetchone(self) -> Any:  # noqa: ANN401 - a `PostgresRow`, or None
-        """Return the next row; None: there is no more, or the statement returns none."""
-        cursor = self._sent()
-        return cursor.fetchone() if _columns(cursor) else None
-
-    def fetchall(self) -> list[Any]:
-        """Return all remaining rows."""
-        cursor = self._sent()
-        return cursor.fetchall() if _columns(cursor) else []
-
-    def __iter__(self) -> Iterator[Any]:
-        """Iterate over all remaining rows."""
-        return iter(self.fetchall())
-
-    def send(self, raw: Raw) -> None:
-        """Send it."""
-        cursor = raw.cursor()
-        cursor.execute(translated(self.sql), self.parameters, prepare=False if self.is_verb else None)
-        self.cursor = cursor
-
-    def _sent(self) -> psycopg.Cursor[Any]:
-        if self.cursor is None:
-            self._settle()
-        if self.cursor is None:
-            raise StoreUnavailableError("the transaction of this statement is over")
-        return self.cursor
-
-
-@define(eq=False)
-class ManyRows:
-    """The results of one statement with several sets of parameters."""
-
-    _each: Sequence[LazyRows]
-
-    @property
-    def rowcount(self) -> int:
-        """Return how many rows they have written."""
-        return sum(one.rowcount for one in self._each)
-
-    def fetchone(self) -> None:
-        """Return None: a statement with several sets of parameters returns no rows."""
-
-    def fetchall(self) -> list[Any]:
-        """Return an empty list."""
-        return []
-
-    def __iter__(self) -> Iterator[Any]:
-        """Iterate over nothing."""
-        return iter(())
+# A table keeps its OID through VACUUM FULL; its file gets a new number. No migration may create this table again.
+_PLACE: Final = """
+SELECT (SELECT oid FROM pg_database WHERE datname = current_database()), CAST('settings' AS regclass)::oid,
+       has_function_privilege(to_regprocedure('pg_control_system()'), 'EXECUTE'),
+       has_function_privilege(to_regprocedure('pg_current_wal_lsn()'), 'EXECUTE')
+"""
+_SYSTEM: Final = "SELECT system_identifier FROM pg_control_system()"
+# The first eight digits of the name are the timeline. The control file names the new one only after a checkpoint.
+_TIMELINE: Final = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint"
 
 
 @define(eq=False)
@@ -347,7 +257,7 @@ class PostgresConnection:
         # A machine may have slept so long that its mark was deleted.
         if committed_at is not None and number < self._committed and from_ms(now) - committed_at < MARKS_KEPT:
             forgotten_at = committed_at
-        self.identity, self._met = evolve(identity_of(raw), forgotten_at=forgotten_at), raw
+        self.identity, self._met = evolve(_identity_of(raw), forgotten_at=forgotten_at), raw
 
     def _begun(self) -> tuple[int, int, int]:
         """Begin a transaction; return the server's time, the schema's needs, and the OID of `settings`."""
@@ -425,40 +335,29 @@ class PostgresConnection:
         )
 
 
-@lru_cache(maxsize=2048)
-def translated(sql: str) -> str:
-    """Return a statement with psycopg's placeholders in place of `:name` and `?`."""
+def _identity_of(connection: Raw) -> ServerIdentity:
+    """Return what the server shows of its identity; no function that needs a superuser is called.
 
-    def replaced(token: "re.Match[str]") -> str:
-        name, is_unnamed = token[1], token[2]
-        if name:
-            return f"%({name})s"
-        return "%s" if is_unnamed else token[0].replace("%", "%%")
-
-    return _TOKEN.sub(replaced, sql)
-
-
-def named_rows(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Any]:
-    """Return the function that makes a row of a cursor's values, as psycopg's row factory."""
-    columns, result = _columns(cursor), cursor.pgresult
-    if not columns or result is None:
-        return tuple
-    return _kind_of_row(tuple((result.fname(place) or b"").decode() for place in range(columns)))
+    Raises:
+        psycopg.Error: The connection was lost, or there are no tables.
+    """
+    found = connection.execute(_PLACE).fetchone()
+    assert found is not None  # noqa: S101 - a SELECT without FROM has one row
+    database, table, has_system, has_timeline = found
+    return ServerIdentity(
+        system=_asked(connection, _SYSTEM) if has_system else None,
+        timeline=_asked(connection, _TIMELINE) if has_timeline else None,
+        database=database,
+        table=table,
+    )
 
 
-def _columns(cursor: psycopg.Cursor[Any]) -> int:
-    """Return how many columns a result has. psycopg's own description makes an object for each, which takes longer."""
-    return 0 if cursor.pgresult is None else cursor.pgresult.nfields
-
-
-@lru_cache(maxsize=512)
-def _kind_of_row(names: tuple[str, ...]) -> type[PostgresRow]:
-    places: dict[str, int] = {}
-    for place, name in enumerate(names):
-        places.setdefault(name, place)
-    return type("PostgresRow", (PostgresRow,), {"__slots__": (), "places": places})
-
-
-def read_sums_as_integers(raw: Raw) -> None:
-    """Have a connection return a sum of integers as an integer, as SQLite does."""
-    raw.adapters.register_loader("numeric", _NumberLoader)
+def _asked(connection: Raw, sql: str) -> int | None:
+    """Return the value of a function; None: the server refuses it, as managed servers and PostgreSQL's forks may."""
+    try:
+        found = connection.execute(sql.encode()).fetchone()
+    except psycopg.Error as error:
+        if is_lost(error):
+            raise
+        return None
+    return None if found is None else found[0]

@@ -12,11 +12,11 @@ from attrs import define, field
 from loguru import logger
 
 from reminderd.databases import PostgresServer
-from reminderd.store.engine import Connections
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.postgres.connection import PostgresConnection, Raw
+from reminderd.store.postgres.connection import PostgresConnection
 from reminderd.store.postgres.opening import connect, open_connection
-from reminderd.store.threads import Runner, worker_threads
+from reminderd.store.postgres.statements import Raw
+from reminderd.store.threads import Connections, Runner, while_running, worker_threads
 
 T = TypeVar("T")
 
@@ -121,17 +121,12 @@ class Notified:
 async def connected(server: PostgresServer, *, runner: Runner | None) -> AsyncIterator[Connections]:
     """Open the database for a writer, a reader and a listener, and close their connections at the end."""
     notified = Notified()
-    async with one_more(server, runner) as writes, one_more(server, runner) as reads:
-        failure: BaseException | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(notified.listen, server)
-            try:
-                yield Connections(writes=writes, reads=reads, commits=notified)
-            except BaseException as error:  # noqa: BLE001 - raised again outside the nursery, which would make it a group
-                failure = error
-            nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+    async with (
+        one_more(server, runner) as writes,
+        one_more(server, runner) as reads,
+        while_running(partial(notified.listen, server)),
+    ):
+        yield Connections(writes=writes, reads=reads, commits=notified)
 
 
 @asynccontextmanager

@@ -8,14 +8,15 @@ Several machines use the database, and not all are upgraded at once. A step that
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 from attrs import frozen
 
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.migrations import Migration, migrations_of
-from reminderd.store.postgres.errors import first_line, store_error
+from reminderd.store.postgres.error_codes import first_line, store_error
+from reminderd.store.postgres.statements import Raw
 
 CLUSTER_WRITE_LOCK: Final = 0x72656D64
 """The key of the advisory lock that a transaction takes before it writes; the first migration has it, too."""
@@ -46,8 +47,6 @@ SELECT pg_advisory_xact_lock({CLUSTER_WRITE_LOCK});
 # Our functions are created with this path, so that they find our tables whatever path the calling program has.
 _KEEP_TO_OUR_SCHEMA: Final = "SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', TRUE)"
 
-PlainConnection = psycopg.Connection[Any]
-
 
 @frozen
 class Schema:
@@ -64,7 +63,7 @@ def migrations() -> list[Migration]:
     return migrations_of("reminderd.store.postgres")
 
 
-def schema_of(connection: PlainConnection) -> Schema | None:
+def schema_of(connection: Raw) -> Schema | None:
     """Return the schema of this database's tables; None: it has none.
 
     Raises:
@@ -94,34 +93,38 @@ def refuse_if_it_needs_more(needs: int, newest: int) -> None:
         )
 
 
-def make_or_check(connection: PlainConnection, steps: list[Migration]) -> list[str]:
+def refuse_unless_newest(schema: Schema, newest: int) -> None:
+    """Do nothing if this program can use tables with this schema.
+
+    Raises:
+        StoreUnusableError: They are too new, or older than `newest`.
+    """
+    refuse_if_it_needs_more(schema.needs, newest)
+    if schema.version < newest:
+        raise StoreUnusableError(
+            f"made by an older reminderd (schema {schema.version}, this one has {newest}): run reminderd db migrate"
+        )
+
+
+def make_or_check(connection: Raw, steps: list[Migration]) -> list[str]:
     """Create the tables if the database is empty, and return the names of the steps; else check that they can be used.
 
     Raises:
         StoreUnusableError: They are another program's, too new, or older: only `migrate` upgrades them.
         StoreUnavailableError: The server can't be reached, or another program holds a lock.
     """
-    newest = steps[-1].number
     with _translated():
         found = schema_of(connection)
         if found is None:
             return _apply_missing(connection, steps)
-        refuse_if_it_needs_more(found.needs, newest)
-        if found.version < newest:
-            raise StoreUnusableError(
-                f"made by an older reminderd (schema {found.version}, this one has {newest}): run reminderd db migrate"
-            )
+        refuse_unless_newest(found, steps[-1].number)
         return []
 
 
-def migrate(connection: PlainConnection, steps: list[Migration]) -> list[str]:
+def migrate(connection: Raw, steps: list[Migration]) -> list[str]:
     """Apply the missing `steps` in one transaction, and return their names.
 
     Several processes may try at once: one of them does all the work. Daemons wait until it is done.
-
-    Args:
-        connection: with no transaction open, and with autocommit.
-        steps: all existing steps, oldest first.
 
     Raises:
         StoreUnusableError: The database is another program's or too new, or a step fails.
@@ -136,7 +139,7 @@ def migrate(connection: PlainConnection, steps: list[Migration]) -> list[str]:
         return _apply_missing(connection, steps)
 
 
-def _apply_missing(connection: PlainConnection, steps: list[Migration]) -> list[str]:
+def _apply_missing(connection: Raw, steps: list[Migration]) -> list[str]:
     _refuse_unfit_server(connection)
     with connection.transaction():
         connection.execute(_BEGIN.encode(), prepare=False)
@@ -159,7 +162,7 @@ def _needs(step: Migration) -> int:
     return int(stated[1]) if stated else 0
 
 
-def _refuse_unfit_server(connection: PlainConnection) -> None:
+def _refuse_unfit_server(connection: Raw) -> None:
     """Do nothing if the tables can be created here.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -14,15 +14,10 @@ from psycopg.conninfo import make_conninfo
 from reminderd.databases import PostgresServer
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.postgres.connection import (
-    MARKS_KEPT,
-    PostgresConnection,
-    Raw,
-    named_rows,
-    read_sums_as_integers,
-)
-from reminderd.store.postgres.errors import store_error
-from reminderd.store.postgres.migrate import make_or_check, migrate, migrations, refuse_if_it_needs_more, schema_of
+from reminderd.store.postgres.connection import MARKS_KEPT, PostgresConnection
+from reminderd.store.postgres.error_codes import store_error
+from reminderd.store.postgres.migrate import make_or_check, migrate, migrations, refuse_unless_newest, schema_of
+from reminderd.store.postgres.statements import Raw, named_rows, read_sums_as_integers
 from reminderd.store.settings import real_provider
 
 # A call on a worker thread can't be abandoned, so each must end by itself.
@@ -55,23 +50,7 @@ class Upgrade:
     """The newest schema that this program knows."""
 
 
-@contextmanager
-def open_sync(server: PostgresServer) -> Iterator[PostgresConnection]:
-    """Open a connection that reads and writes, and close it at the end; in an empty database, create the tables first.
-
-    Raises:
-        StoreUnusableError: This isn't or can't be our database; the message has its name and the reason in one line.
-        StoreUnavailableError: The server can't be reached, or has no free connection.
-    """
-    connection = open_connection(server)
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-@contextmanager
-def open_to_look(server: PostgresServer) -> Iterator[PostgresConnection]:
+def open_to_look(server: PostgresServer) -> AbstractContextManager[PostgresConnection]:
     """Open a connection to a database that has tables, and change nothing; close it at the end.
 
     Raises:
@@ -80,18 +59,11 @@ def open_to_look(server: PostgresServer) -> Iterator[PostgresConnection]:
     """
     connection = PostgresConnection(partial(connect, server))
     with named(server), connect(server) as raw:
-        found, newest = schema_of(raw), migrations()[-1].number
+        found = schema_of(raw)
         if found is None:
             raise StoreUnusableError("there are no tables yet; reminderd run or add creates them")
-        refuse_if_it_needs_more(found.needs, newest)
-        if found.version < newest:
-            raise StoreUnusableError(
-                f"made by an older reminderd (schema {found.version}, this one has {newest}): run reminderd db migrate"
-            )
-    try:
-        yield connection
-    finally:
-        connection.close()
+        refuse_unless_newest(found, migrations()[-1].number)
+    return closing(connection)
 
 
 def provider_of(server: PostgresServer) -> str | None:
@@ -123,7 +95,12 @@ def upgrade(server: PostgresServer) -> Upgrade:
 
 
 def open_connection(server: PostgresServer) -> PostgresConnection:
-    """Return a connection that reads and writes; see `open_sync`."""
+    """Return a connection that reads and writes; in an empty database, create the tables first.
+
+    Raises:
+        StoreUnusableError: This isn't or can't be our database; the message has its name and the reason in one line.
+        StoreUnavailableError: The server can't be reached, or has no free connection.
+    """
     with named(server), connect(server) as raw:
         make_or_check(raw, migrations())
         raw.execute(_FORGET_MARKS, (MARKS_KEPT // timedelta(milliseconds=1),))

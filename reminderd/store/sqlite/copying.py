@@ -6,23 +6,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from attrs import frozen
 
 from reminderd.files import begins, check, companions, put_in_place, scratch
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
-from reminderd.store.queries import broken_promises
+from reminderd.store.examination import broken_promises
 from reminderd.store.settings import database_id
-from reminderd.store.sqlite.driver import Error, Row, SqliteConnection, connect, size_of, translated
-from reminderd.store.sqlite.integrity import check as broken_rows
-from reminderd.store.sqlite.integrity import damage
+from reminderd.store.sqlite.driver import Error, SqliteConnection, open_file, size_of, translated
+from reminderd.store.sqlite.examining import check as broken_rows
+from reminderd.store.sqlite.examining import damage
 from reminderd.store.sqlite.migrate import APPLICATION_ID, migrations, schema_version
+
+T = TypeVar("T")
 
 SPARE_BYTES: Final = 64 * 1024 * 1024
 """How many bytes a copy leaves free on its disk, which may also be the database's disk."""
-
-_READ_ONLY: Final = "{}?mode=ro&immutable=1"
 
 _GIVEN_UP: Final = "{}: given up, as the program stops"
 
@@ -110,9 +110,7 @@ def reading(file: Path) -> Iterator[SqliteConnection]:
     found = _no_copy(file)
     if found is not None:
         raise CopyError(f"{file}: {found}")
-    with closing(connect(_READ_ONLY.format(file.resolve().as_uri()), uri=True, isolation_level=None)) as connection:
-        connection.row_factory = Row
-        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+    with closing(open_file(file.resolve(), "mode=ro&immutable=1")) as connection:
         try:
             with translated():
                 version = schema_version(connection, newest=migrations()[-1].number)
@@ -171,8 +169,13 @@ def _is_copy(file: Path, *, own_id: str | None) -> bool:
 
 def id_in(connection: SqliteConnection) -> str | None:
     """Return the id of a database or a copy; None: it has none, or it is too damaged to be read."""
+    return if_readable(database_id, connection)
+
+
+def if_readable(read: Callable[[SqliteConnection], T | None], connection: SqliteConnection) -> T | None:
+    """Return what a function reads; None: the database is too damaged for it, or its schema is too old."""
     try:
-        return database_id(connection)
+        return read(connection)
     except Error:
         return None
 

@@ -7,6 +7,7 @@ its own exceptions and row types, so all code imports these names from here.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -160,7 +161,10 @@ class SqliteConnection(Connection):
 
     def roll_back(self) -> None:
         """End a transaction if one is still open: after a full disk, SQLite may have ended it by itself."""
-        roll_back(self)
+        if self.in_transaction:
+            # Only the original error matters; even after a failed ROLLBACK, SQLite has ended the transaction.
+            with suppress(Error):
+                self.execute("ROLLBACK")
 
     def store_error(self, error: BaseException) -> StoreUnavailableError | StoreUnusableError | None:
         """Return our error for an error of the library; see `store_error`."""
@@ -227,15 +231,11 @@ def not_waiting(connection: SqliteConnection) -> Iterator[int]:
     if connection.own_patience is not None:
         yield connection.own_patience
         return
-    wait_ourselves(connection)
+    patience = wait_ourselves(connection)
     try:
-        yield _patience(connection)
+        yield patience
     finally:
         let_sqlite_wait(connection)
-
-
-def _patience(connection: SqliteConnection) -> int:
-    return int(connection.own_patience or 0)
 
 
 def data_version(connection: SqliteConnection) -> int:
@@ -249,11 +249,23 @@ def connect(database: Path | str, **settings: Any) -> SqliteConnection:  # noqa:
     return opened
 
 
-def wait_ourselves(connection: SqliteConnection) -> None:
-    """Have `begin` alone wait for locks from now on: to change SQLite's timeout takes as long as to begin."""
+def open_file(file: Path, how: str, **settings: Any) -> SqliteConnection:  # noqa: ANN401 - the library's own
+    """Open a file by SQLite's URI parameters, such as `mode=ro`; text that isn't UTF-8 gets replacement characters."""
+    connection = connect(f"{file.as_uri()}?{how}", uri=True, isolation_level=None, **settings)
+    connection.row_factory = Row
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")  # other programs may write anything
+    return connection
+
+
+def wait_ourselves(connection: SqliteConnection) -> int:
+    """Have `begin` alone wait for locks from now on, as changing SQLite's timeout takes as long as a `begin`.
+
+    Return how long it waits, in milliseconds.
+    """
     patience = int(connection.execute("PRAGMA busy_timeout").fetchone()[0])
     connection.execute("PRAGMA busy_timeout = 0").fetchall()
     connection.own_patience = patience
+    return patience
 
 
 def let_sqlite_wait(connection: SqliteConnection) -> None:
@@ -261,14 +273,6 @@ def let_sqlite_wait(connection: SqliteConnection) -> None:
     if connection.own_patience is not None:
         connection.execute(f"PRAGMA busy_timeout = {connection.own_patience}").fetchall()
         connection.own_patience = None
-
-
-def roll_back(connection: Connection) -> None:
-    """End a transaction if one is still open: after a full disk, SQLite may have ended it by itself."""
-    if connection.in_transaction:
-        # Only the original error matters; even after a failed ROLLBACK, SQLite has ended the transaction.
-        with suppress(Error):
-            connection.execute("ROLLBACK")
 
 
 def size_of(connection: SqliteConnection) -> int:

@@ -1,16 +1,16 @@
 """SQLite for tasks: two connections on Trio's threads, and one that counts commits."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar, cast
 
+import aiosqlite
 import trio
 from attrs import frozen
 
-from reminderd.store.engine import Connections
 from reminderd.store.sqlite.driver import (
     SqliteConnection,
     data_version,
@@ -20,9 +20,11 @@ from reminderd.store.sqlite.driver import (
     wait_ourselves,
 )
 from reminderd.store.sqlite.opening import open_connection, open_to_count
-from reminderd.store.sqlite.trio_sqlite import TrioConnection, open_on_trio
 from reminderd.store.sqlite.upkeep import tidy
-from reminderd.store.threads import Runner
+from reminderd.store.threads import Connections, Runner, worker_threads
+
+T = TypeVar("T")
+_ROWS_A_HOP = 64
 
 LOOK_FOR_COMMITS: Final = 0.25
 """Seconds between two looks for the commits of other connections."""
@@ -55,6 +57,59 @@ class DataVersion:
     def _look(self) -> int:
         with translated():
             return data_version(self.connection)
+
+
+class TrioConnection(aiosqlite.Connection):
+    """An `aiosqlite.Connection` whose calls run as `reminderd.store.threads` says, not on a thread of its own.
+
+    Only its `iterdump` does not work, because that needs asyncio.
+    """
+
+    def __init__(self, connector: Callable[[], SqliteConnection], runner: Runner) -> None:
+        super().__init__(connector, _ROWS_A_HOP)
+        self._runner = runner
+
+    def __await__(self) -> Generator[Any, None, "TrioConnection"]:
+        return self._connect().__await__()
+
+    async def run(self, fn: Callable[[SqliteConnection], T]) -> T:
+        """Run a sync function on the connection's thread, with a single switch of threads."""
+        return await self._runner(partial(fn, cast("SqliteConnection", self._conn)))
+
+    async def _execute(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 - any method of the library
+        if not self._running or self._connection is None:
+            raise ValueError("SqliteConnection closed")
+        return await self._runner(partial(fn, *args, **kwargs))
+
+    async def _connect(self) -> "TrioConnection":
+        if self._connection is None:
+            self._connection = await self._runner(self._connector)
+        return self
+
+    async def close(self) -> None:
+        """Close the connection after the call that is running, cancelled or not."""
+        with trio.CancelScope(shield=True):
+            await self._runner(self.stop)
+
+    def stop(self) -> None:
+        """Close the connection at once, on this thread."""
+        self._running = False
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+@asynccontextmanager
+async def open_on_trio(
+    connector: Callable[[], SqliteConnection], runner: Runner | None = None
+) -> AsyncIterator[TrioConnection]:
+    """Open a connection with a sync function, on its thread, and close it at the end.
+
+    It must be usable from any thread (`check_same_thread=False`). Without a runner, its calls run on Trio's threads.
+    """
+    connection = TrioConnection(connector, runner or worker_threads())
+    async with connection:
+        yield connection
 
 
 @asynccontextmanager

@@ -3,8 +3,8 @@
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,14 +13,7 @@ from typing import Final, TypeVar
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.settings import database_id, give_database_id
-from reminderd.store.sqlite.driver import (
-    Error,
-    Row,
-    SqliteConnection,
-    connect,
-    is_locked,
-    translated,
-)
+from reminderd.store.sqlite.driver import Error, SqliteConnection, is_locked, open_file, translated
 from reminderd.store.sqlite.migrate import migrate, migrations, schema_version
 
 T = TypeVar("T")
@@ -168,11 +161,9 @@ def _opened(
         raise StoreUnusableError(f"{path}: {error.strerror}") from error
 
 
-@contextmanager
-def open_sync(path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Iterator[SqliteConnection]:
+def open_sync(path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> closing[SqliteConnection]:
     """Open a connection for a program without Trio, and close it at the end; for the errors see `open_connection`."""
-    with closing(open_connection(path, busy_timeout=busy_timeout)) as connection:
-        yield connection
+    return closing(open_connection(path, busy_timeout=busy_timeout))
 
 
 def _examine(file: Path) -> None:
@@ -198,18 +189,8 @@ def _examine(file: Path) -> None:
 
 
 def _connect(file: Path, busy_timeout: timedelta) -> SqliteConnection:
-    connection = connect(
-        f"{file.as_uri()}?mode=rw",
-        uri=True,
-        timeout=busy_timeout.total_seconds(),
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=256,
-    )
-    connection.row_factory = Row
-    # Other programs may have written anything.
-    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
-    return connection
+    timeout = busy_timeout.total_seconds()
+    return open_file(file, "mode=rw", timeout=timeout, check_same_thread=False, cached_statements=256)
 
 
 def _set_up(connection: SqliteConnection) -> None:

@@ -19,8 +19,8 @@ from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusab
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.restored import Cause, hold_restored, last_change
 from reminderd.store.settings import real_provider, remember_real_provider, replace_database_id
-from reminderd.store.sqlite.copying import find_room, id_in, mistakes_in, reading
-from reminderd.store.sqlite.driver import Error, SqliteConnection, connect, size_of, translated
+from reminderd.store.sqlite.copying import find_room, id_in, if_readable, mistakes_in, reading
+from reminderd.store.sqlite.driver import SqliteConnection, connect, size_of, translated
 from reminderd.store.sqlite.migrate import migrate, migrations
 from reminderd.store.sqlite.opening import open_alone, open_as_it_is, open_connection
 from reminderd.store.users import Accounts, all_accounts, list_users, replace_accounts
@@ -227,38 +227,19 @@ def _kept(target: SqliteConnection, database: Path, now: datetime) -> Path:
 
 
 def _what_it_has(target: SqliteConnection) -> _Replaced:
+    found = if_readable(all_accounts, target)
     return _Replaced(
-        opt_outs=_opt_outs_in(target),
-        provider=_real_provider_in(target),
+        opt_outs=if_readable(_opt_outs_in, target),
+        provider=if_readable(real_provider, target),
         database_id=id_in(target),
-        accounts=_accounts_in(target),
+        accounts=found if found is not None and found.users else None,
     )
 
 
-def _accounts_in(replaced: SqliteConnection) -> Accounts | None:
-    try:
-        found = all_accounts(replaced)
-    except Error:  # damaged, or of a schema that had none yet
-        return None
-    return found if found.users else None
-
-
-def _opt_outs_in(replaced: SqliteConnection) -> list[tuple[str, str | None]] | None:
-    try:
-        # Of a damaged table, an index that is whole and empty would say that it has no rows.
-        rows = replaced.execute(
-            "SELECT phone_number, source FROM opt_outs NOT INDEXED ORDER BY created_at, phone_number"
-        ).fetchall()
-    except Error:
-        return None
-    return [(row["phone_number"], row["source"]) for row in rows]
-
-
-def _real_provider_in(replaced: SqliteConnection) -> str | None:
-    try:
-        return real_provider(replaced)
-    except Error:
-        return None
+def _opt_outs_in(replaced: SqliteConnection) -> list[tuple[str, str | None]]:
+    # Of a damaged table, an index that is whole and empty would say that it has no rows.
+    rows = replaced.execute("SELECT phone_number, source FROM opt_outs NOT INDEXED ORDER BY created_at, phone_number")
+    return [(row["phone_number"], row["source"]) for row in rows.fetchall()]
 
 
 def _opt_out_count(connection: SqliteConnection) -> int:

@@ -6,7 +6,8 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.lifecycle.claim import NUMBER_BUSY_HOLD, PROGRAM_ERROR_HOLD, unexpected_error
-from reminderd.core.lifecycle.transition import ActionKind, Level, limit_of
+from reminderd.core.lifecycle.states import limit_of
+from reminderd.core.lifecycle.transition import ActionKind, Level
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status, digest
 from reminderd.core.phone import Numbering
 from reminderd.core.reasons import EndCode, HoldCode

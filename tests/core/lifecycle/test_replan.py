@@ -20,7 +20,8 @@ from reminderd.core.lifecycle.replan import (
     waits_for_plan,
     why_void,
 )
-from reminderd.core.lifecycle.transition import Ledger, Level, Transition, limit_of
+from reminderd.core.lifecycle.states import limit_of
+from reminderd.core.lifecycle.transition import Ledger, Level, Transition
 from reminderd.core.model import Appointment, AppointmentStatus, CallState, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules

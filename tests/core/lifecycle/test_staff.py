@@ -5,7 +5,8 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, done, opt_out_allowed, withdrawn
-from reminderd.core.lifecycle.transition import Ledger, Transition, limit_of
+from reminderd.core.lifecycle.states import limit_of
+from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import CallOutcome, CallState, Reminder, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Limits

@@ -33,7 +33,8 @@ from reminderd.core.lifecycle.keypress import Key, answered_by_patient, key_pres
 from reminderd.core.lifecycle.reconcile import Room, Witness, claim_call, not_found
 from reminderd.core.lifecycle.report import call_of, reported
 from reminderd.core.lifecycle.staff import called_again, cancelled, restored
-from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Transition, limit_of
+from reminderd.core.lifecycle.states import limit_of
+from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Transition
 from reminderd.core.model import TERMINAL, UNNUMBERED, Call, Member, Reminder, Status, digest
 from reminderd.core.outcomes import reached_anybody
 from reminderd.core.reasons import EndCode, HoldCode

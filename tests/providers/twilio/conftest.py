@@ -3,28 +3,31 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from attrs import evolve
 
+from reminderd.providers.settings import ClientOptions
 from reminderd.providers.twilio.client import TwilioProvider
-from reminderd.providers.twilio.voice_api import Account
+from reminderd.providers.twilio.settings import TwilioSettings
 from tests.support.twilio_rest import PUBLIC
 from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN
 
 
 @pytest.fixture
 async def twilio_at() -> AsyncIterator[Callable[..., TwilioProvider]]:
-    """Makes a client of the Twilio at a URL; `changes` are arguments other than the usual ones, or the account's."""
+    """Yield a function that makes a client of the Twilio at a URL; `changes` are keys, or options of the client."""
     made: list[TwilioProvider] = []
 
-    def make(url: str, *, account: dict[str, str] | None = None, **changes: Any) -> TwilioProvider:
+    def make(url: str, **changes: Any) -> TwilioProvider:
+        options: dict[str, Any] = {"public_base_urls": (PUBLIC,), "timeout": timedelta(seconds=5), "max_connections": 4}
+        options |= {name: changes.pop(name) for name in options if name in changes}
+        clock = {"clock": changes.pop("clock")} if "clock" in changes else {}
         usual: dict[str, Any] = {
-            "account": evolve(Account(sid=ACCOUNT, auth_token=TOKEN, from_number=FROM), **(account or {})),
-            "public_base_urls": (PUBLIC,),
+            "account_sid": ACCOUNT,
+            "auth_token": TOKEN,
+            "from_number": FROM,
             "api_url": url,
-            "timeout": timedelta(seconds=5),
-            "max_connections": 4,
+            "machine_detection": "off",
         }
-        made.append(TwilioProvider(**{**usual, **changes}))
+        made.append(TwilioProvider(TwilioSettings(**usual | changes), ClientOptions(**options), **clock))
         return made[-1]
 
     yield make

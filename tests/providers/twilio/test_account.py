@@ -7,7 +7,6 @@ import pytest
 import trio
 
 from reminderd.providers.twilio.client import TwilioProvider
-from reminderd.providers.twilio.voice_api import mistakes_in
 from reminderd.sandbox.switchboard import serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.support.hostile_provider import Script, answering, cut, hang, hear, hostile, nobody_listens
@@ -33,7 +32,7 @@ BOUGHT = bought(voice=True, sms=False)
 
 async def mistakes(twilio_at: Maker, *scripts: Script) -> list[str]:
     async with hostile(*scripts) as server:
-        found = await mistakes_in(twilio_at(server.url, timeout=patience(*scripts)).api)
+        found = await twilio_at(server.url, timeout=patience(*scripts)).check_account()
     assert {request.method for request in server.requests} == {"GET"}
     return found
 
@@ -93,13 +92,13 @@ async def test_without_a_valid_answer_nothing_else_is_requested(script: Script, 
 
 async def test_an_unreachable_twilio_is_an_error(twilio_at: Maker) -> None:
     with nobody_listens() as url:
-        (mistake,) = await mistakes_in(twilio_at(url).api)
+        (mistake,) = await twilio_at(url).check_account()
     assert "could not connect" in mistake
 
 
 async def test_only_the_calling_number_is_requested(twilio_at: Maker) -> None:
     async with hostile(ACTIVE, NONE_BOUGHT, NONE_VERIFIED) as server:
-        await mistakes_in(twilio_at(server.url).api)
+        await twilio_at(server.url).check_account()
     assert [request.target for request in server.requests] == [
         f"{ACCOUNT_PATH}.json",
         f"{ACCOUNT_PATH}/IncomingPhoneNumbers.json?PhoneNumber=%2B12025550190",
@@ -120,5 +119,5 @@ async def test_the_sandboxs_account_is_checked_like_any_other(
 ) -> None:
     async with trio.open_nursery() as nursery:
         url = await nursery.start(partial(serve_sandbox, TwilioSandbox(ACCOUNT, TOKEN)))
-        assert await mistakes_in(twilio_at(url, account=account).api) == expected
+        assert await twilio_at(url, **account).check_account() == expected
         nursery.cancel_scope.cancel()

@@ -1,6 +1,7 @@
 """Twilio's own library is the judge: what it signs we believe, what it refuses we refuse."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,7 +11,10 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
+from reminderd.providers.base import Webhook
+from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.webhooks import Parameters, signature, verified
+from tests.support.twilio_rest import PUBLIC
 
 TOKEN = "12345"
 BASE = "https://mycompany.com"
@@ -162,3 +166,15 @@ def test_calls_placed_with_an_earlier_address_still_report_there() -> None:
     signed = by_twilio(TOKEN, f"{BASE}{TARGET}", FIELDS)
     assert believed(signed, base_urls=["https://new.example", BASE])
     assert not believed(signed, base_urls=["https://new.example"])
+
+
+async def test_a_webhook_may_be_signed_with_either_token_while_one_replaces_the_other(
+    twilio_at: Callable[..., TwilioProvider],
+) -> None:
+    provider = twilio_at("http://127.0.0.1", auth_token="new", secondary_auth_token="old")
+    signed = {token: signature(token, f"{PUBLIC}/webhook") for token in ("new", "old", "another")}
+    verified_by = {
+        token: provider.verified(Webhook(target="/webhook", headers={"x-twilio-signature": given}, body=b""))
+        for token, given in signed.items()
+    }
+    assert verified_by == {"new": True, "old": True, "another": False}

@@ -3,7 +3,7 @@
 import select
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from threading import Thread
@@ -20,9 +20,11 @@ from tests.support.postgres import PostgresDatabase
 
 psycopg = pytest.importorskip("psycopg")
 
+from reminderd.store.opening import open_sync  # noqa: E402
 from reminderd.store.postgres import connection as connection_module  # noqa: E402 - only with psycopg
-from reminderd.store.postgres.connection import PostgresConnection, translated  # noqa: E402
-from reminderd.store.postgres.opening import connect, open_connection, open_sync, open_to_look  # noqa: E402
+from reminderd.store.postgres.connection import PostgresConnection  # noqa: E402
+from reminderd.store.postgres.opening import connect, open_connection, open_to_look  # noqa: E402
+from reminderd.store.postgres.statements import with_placeholders  # noqa: E402
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def server(made: PostgresDatabase) -> PostgresServer:
 
 @pytest.fixture
 def opened(server: PostgresServer) -> Iterator[PostgresConnection]:
-    with open_sync(server) as connection:
+    with closing(open_connection(server)) as connection:
         yield connection
 
 
@@ -73,7 +75,7 @@ def messages_of(connection: PostgresConnection, monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_parameters_are_translated_and_nothing_else(sql: str, expected: str) -> None:
-    assert translated(sql) == expected
+    assert with_placeholders(sql) == expected
 
 
 def test_a_row_has_its_columns_by_name_and_by_place(opened: PostgresConnection) -> None:

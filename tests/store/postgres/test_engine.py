@@ -30,7 +30,7 @@ async def put(database: Database, key: str) -> None:
 
 
 async def until_it_listens(database: Database) -> None:
-    while not await database.another_commit(0):
+    while not await database.commits.another(0):
         pass
 
 
@@ -67,19 +67,19 @@ async def test_commits_of_others_are_noticed(database: Database, made: PostgresD
 
     with trio.fail_after(10):
         await until_it_listens(database)
-        version = await database.data_version()
+        version = await database.commits.version()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.to_thread.run_sync, elsewhere)
-            while not await database.another_commit(version):
+            while not await database.commits.another(version):
                 pass
 
 
 async def test_a_change_by_another_programs_sql_is_noticed_too(database: Database, made: PostgresDatabase) -> None:
     with trio.fail_after(10), made.connect() as other:
         await until_it_listens(database)
-        version = await database.data_version()
+        version = await database.commits.version()
         other.execute("INSERT INTO opt_outs (phone_number) VALUES ('+12025550147')")
-        while not await database.another_commit(version):
+        while not await database.commits.another(version):
             pass
 
 

@@ -28,7 +28,7 @@ from tests.support.store import Store, a_store
 
 pytest.importorskip("psycopg")
 
-from reminderd.store.postgres.connection import translated
+from reminderd.store.postgres.statements import with_placeholders
 
 SOON: Final = NOW + timedelta(hours=1)
 DUE: Final = {"id": "due", "phone_number": "+12025550147", "message": "At nine.", "scheduled_at": to_ms(SOON)}
@@ -63,7 +63,7 @@ def generic_plan(store: Store, sql: str) -> Plan:
     """Return the plan of a statement for any values."""
     numbers: dict[str, int] = {}
     text = re.sub(
-        r"%\((\w+)\)s", lambda found: f"${numbers.setdefault(found[1], len(numbers) + 1)}", translated(sql)
+        r"%\((\w+)\)s", lambda found: f"${numbers.setdefault(found[1], len(numbers) + 1)}", with_placeholders(sql)
     ).replace("%%", "%")
     values = f"({', '.join('NULL' for _ in numbers)})" if numbers else ""
     run = store.connection.execute

@@ -19,10 +19,11 @@ from reminderd.store.appointments import appointment_decisions, plan_due, put_ap
 from reminderd.store.claims import poke
 from reminderd.store.connection import Connection, savepoint, snapshot
 from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.intake import Source
 from reminderd.store.opening import open_sync
 from reminderd.store.postgres import connection as module
 from reminderd.store.postgres.connection import PostgresConnection
-from reminderd.store.reminders import Source, decisions
+from reminderd.store.reminders import decisions
 from reminderd.store.settings import setting
 from tests.support.appointments import AT, TWICE, a_request
 from tests.support.builders import DAY, MINUTE, NOW, a_report

@@ -32,7 +32,7 @@ from tests.support.rows import insert_row
 psycopg = pytest.importorskip("psycopg")
 
 from reminderd.store.postgres import engine, opening  # noqa: E402 - only with psycopg
-from reminderd.store.postgres.connection import Raw  # noqa: E402
+from reminderd.store.postgres.statements import Raw  # noqa: E402
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ import psycopg
 import pytest
 
 import reminderd.store
-from reminderd.store.looks import IS_LOOK
-from reminderd.store.postgres.connection import translated
+from reminderd.store.audit import IS_LOOK
+from reminderd.store.postgres.statements import with_placeholders
 from tests.support.postgres import PostgresDatabase
 
 MODULES: Final = sorted(path.stem for path in Path(reminderd.store.__file__).parent.glob("*.py") if path.stem[0] != "_")
@@ -29,10 +29,10 @@ FILLED_IN: Final = {
     "table": "reminders",
     "for_update": " FOR UPDATE",
     "skip_locked": " FOR UPDATE SKIP LOCKED",
-    "by_day._COUNTS": "(0, CAST(:midnight0 AS BIGINT), CAST(:midnight1 AS BIGINT))",
+    "day._FIGURES": "(0, CAST(:midnight0 AS BIGINT), CAST(:midnight1 AS BIGINT))",
     "ledger._CALLS_WHERE": "c.id IN (:one, :two)",
     "ledger._NAMED": "c.id IN (:one, :two)",
-    "looks._LOOKS": f"{IS_LOOK} AND (at, id) < (:after, :after_id)",
+    "audit._LOOKS": f"{IS_LOOK} AND (at, id) < (:after, :after_id)",
     "queries._REFS_OF_APPOINTMENTS": "SELECT appointment_id FROM reminders",
 }
 """What goes into a statement's places, by the name of the place or of the statement; else it is a list."""
@@ -72,7 +72,7 @@ def numbered(sql: str) -> str:
             names.append(found[1])
         return f"${names.index(found[1]) + 1}"
 
-    return PARAMETER.sub(number, translated(sql)).replace("%%", "%")
+    return PARAMETER.sub(number, with_placeholders(sql)).replace("%%", "%")
 
 
 def found_in(module: str) -> dict[str, str]:

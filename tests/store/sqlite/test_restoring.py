@@ -12,16 +12,18 @@ from reminderd.core.answers import Accepted
 from reminderd.core.logins import Role, counters
 from reminderd.core.model import Status
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.store import queries
 from reminderd.store import reminders as acts
+from reminderd.store.audit import acts_on
 from reminderd.store.claims import poke
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
+from reminderd.store.examination import broken_promises
+from reminderd.store.intake import Source
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import database_id, last_pause, paused, set_pause, unreached_since
 from reminderd.store.sqlite.copying import copy, reading
 from reminderd.store.sqlite.driver import connect
-from reminderd.store.sqlite.integrity import check
+from reminderd.store.sqlite.examining import check
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import identify, open_sync
 from reminderd.store.sqlite.restoring import Restored, restore
@@ -180,11 +182,11 @@ def test_nobody_is_called_who_may_have_been_called_since_the_backup(path: Path, 
         resume(store)
         assert [action.call.reminder_id for action in store.claim()] == ["next"]
         assert {store.reminder(each).end_code for each in ("open", "due")} == {EndCode.RESTORED}
-        assert [act["act"] for act in queries.acts_on(store.connection, "due")] == ["restore"]
+        assert [act["act"] for act in acts_on(store.connection, "due")] == ["restore"]
         # What the provider still tells counts.
         store.report(a_report("completed", reminder_id="open", attempt_id=action.call.id))
         assert store.reminder("open").status is Status.CALLED
-        assert queries.broken_promises(store.connection) == []
+        assert broken_promises(store.connection) == []
 
 
 def test_with_a_clock_behind_the_backups_last_change_that_change_counts(path: Path, backup: Path) -> None:
@@ -225,7 +227,7 @@ def test_a_reminder_added_again_after_a_restore_is_called_only_if_staff_ask(path
         assert [action.call.reminder_id for action in store.claim()] == ["new"]
         assert (store.reminder().status, store.reminder().end_code) == (Status.FAILED, EndCode.RESTORED)
         store.later(MINUTE)
-        store.write(partial(acts.call_again, reminder_id="r1", rules=RULES, source=acts.Source(actor="anna")))
+        store.write(partial(acts.call_again, reminder_id="r1", rules=RULES, source=Source(actor="anna")))
         assert [action.call.reminder_id for action in store.claim()] == ["r1"]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from reminderd.store.connection import snapshot, transaction
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.sqlite.driver import IntegrityError, OperationalError, SqliteConnection, roll_back
+from reminderd.store.sqlite.driver import IntegrityError, OperationalError, SqliteConnection
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import NOW
 from tests.support.store import setting_keys
@@ -108,5 +108,5 @@ def test_a_snapshot_ends_when_its_function_raises(connection: SqliteConnection) 
 
 
 def test_rolling_back_without_a_transaction_does_nothing(connection: SqliteConnection) -> None:
-    roll_back(connection)
+    connection.roll_back()
     assert not connection.in_transaction

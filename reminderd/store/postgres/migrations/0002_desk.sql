@@ -89,6 +89,6 @@ CREATE TABLE login_addresses (
 ALTER TABLE imports ADD COLUMN digest TEXT COLLATE "C";
 ALTER TABLE imports ADD COLUMN dated_at BIGINT;
 
--- Who has looked at what, newest first. The condition is `IS_LOOK` in store/looks.py.
+-- Who has looked at what, newest first. The condition is `IS_LOOK` in store/audit.py.
 CREATE INDEX audit_of_looks ON audit (at, id, actor)
 WHERE act IN ('download', 'export', 'log-in', 'log-in-refused', 'log-out', 'search', 'user-add', 'user-passwd', 'user-remove', 'view');

@@ -1,0 +1,115 @@
+"""Say why patients are not called: what stops all calls, and which waiting reminders can't be called at all."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from attrs import define, field
+
+from reminderd.config import Config, rules_of
+from reminderd.core.phone import Numbering
+from reminderd.core.reasons import UNREACHED
+from reminderd.core.requests import unfit
+from reminderd.core.rules import Rules
+from reminderd.core.sentences import NotAllowedError, Part, Sentence
+from reminderd.store.connection import Connection
+from reminderd.store.queries import reminders_with_ids, waiting
+from reminderd.store.settings import STANDSTILL, last_pause, paused, set_pause, standstill, unreached_since, values_in
+
+AT_ONCE: Final = 200
+"""How many are examined in one transaction: each takes a tenth of a millisecond, and others wait for it."""
+
+
+def pause_mark(connection: Connection) -> str:
+    """Return what stands for the pause that there is now, with its reason; empty: staff have made none."""
+    act = last_pause(connection)
+    return "" if act is None else str(act["id"])
+
+
+def resume(connection: Connection, now: datetime, *, actor: str, rules: Rules, seen: str) -> bool:
+    """End the pause; return False if there was none.
+
+    Args:
+        connection: in a write transaction.
+        now: the time of the transaction.
+        actor: who ends it.
+        rules: the clinic's.
+        seen: the mark of the pause that was shown to that person; another one may have another reason.
+
+    Raises:
+        NotAllowedError: there is another pause; or the database was restored, and until when nobody is called.
+    """
+    present = pause_mark(connection)
+    if present and present != seen:
+        raise NotAllowedError("somebody has paused dialing again since, with another reason")
+    _, until = standstill(values_in(connection.execute(STANDSTILL)), rules)
+    if until is not None and now < until:
+        raise NotAllowedError("the database was restored: nobody is called before %(until)s", {"until": until})
+    return set_pause(connection, now, on=False, reason=None, actor=actor)
+
+
+def pauses(connection: Connection, *, config: Config, now: datetime) -> list[Sentence]:
+    """Return a sentence for each reason in the database why no calls are placed now; empty: there is none."""
+    found = []
+    failing_since = unreached_since(connection)
+    if failing_since is not None:
+        values: dict[str, Part] = {"since": failing_since, "reason": Sentence(UNREACHED)}
+        found.append(Sentence("dialing is paused since %(since)s: %(reason)s; reminderd doctor shows more", values))
+    if paused(connection):
+        found.append(_by_staff(last_pause(connection) or {}))
+    else:
+        _, until = standstill(values_in(connection.execute(STANDSTILL)), rules_of(config))
+        if until is not None and now < until:
+            values = {"until": until}
+            found.append(Sentence("the database was restored: nobody is called before %(until)s", values))
+    return found
+
+
+def _by_staff(act: Mapping[str, object]) -> Sentence:
+    """Return a sentence for a pause, from its row of the audit; empty: it was made by no command of ours."""
+    at = act.get("at")
+    if not isinstance(at, datetime):
+        return Sentence("dialing is paused; reminderd resume ends it")
+    values: dict[str, Part] = {"actor": str(act["actor"]), "since": at, "reason": str(act["detail"])}
+    if not act["detail"]:
+        return Sentence("dialing is paused by %(actor)s since %(since)s; reminderd resume ends it", values)
+    return Sentence("dialing is paused by %(actor)s since %(since)s (%(reason)s); reminderd resume ends it", values)
+
+
+def in_zone(zone: ZoneInfo, part: datetime | int) -> str:
+    """Return a moment or a number as a person at the clinic reads it in English."""
+    return f"{part:,}" if isinstance(part, int) else f"{part.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+
+
+@define
+class Examined:
+    """Remembers which waiting reminders can't be called: to examine ten thousand takes a second; pages ask often."""
+
+    numbering: Numbering
+    """The rules for numbers."""
+    _reasons: dict[tuple[str, int], str | None] = field(factory=dict, init=False, repr=False)
+    """Why one can't be called, by its id and its `wake_at`, which every change by another program moves."""
+
+    def examine(self, connection: Connection) -> bool:
+        """Examine some of those that are new, in one transaction; return whether all are examined now.
+
+        Those that can't be called are examined again each time, some at once: what corrects one, such as an import of
+        ours, need not move its `wake_at`.
+        """
+        present, known = dict.fromkeys(waiting(connection)), self._reasons
+        new = [one for one in present if one not in known]
+        wrong = [one for one, reason in known.items() if reason is not None and one in present]
+        now = [*new, *wrong][:AT_ONCE]
+        reminders = reminders_with_ids(connection, ids=[reminder_id for reminder_id, _ in now])
+        found = {one: unfit(reminders[one[0]], self.numbering) for one in now}
+        # Those of now go to the end: the next time, others come first.
+        self._reasons = {one: known[one] for one in known if one in present and one not in found} | found
+        return len(new) <= AT_ONCE
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Return why waiting reminders can't be called, and how many for each reason."""
+        found = Counter(self._reasons.values())
+        return {reason: count for reason, count in found.most_common() if reason is not None}

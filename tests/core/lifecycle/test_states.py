@@ -1,0 +1,46 @@
+import pytest
+from attrs import evolve
+
+from reminderd.core.lifecycle.states import CallEnd, EndKind, close, line_for
+from reminderd.core.model import CallOutcome, CallState, Reminder, Status
+from reminderd.core.reasons import EndCode, HoldCode
+from tests.support.builders import HOUR, NOW, RULES, a_call, a_ledger, a_member, a_reminder
+
+ROW = a_reminder(Status.PROCESSING)
+CALL = a_call(CallState.PLACED)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EndKind if kind is not EndKind.REPORTED])
+def test_the_end_of_a_call_does_not_change_a_final_reminder(kind: EndKind) -> None:
+    row = a_reminder(Status.CANCELLED)
+    closed = evolve(CALL, state=CallState.ENDED, wake_at=None)
+    end = CallEnd(kind=kind, reason="why")
+    transition = close(a_ledger(row, CALL), closed, end, rules=RULES, now=NOW)
+    assert (transition.ledger.reminders["reminder-1"], transition.lines) == (row, ())
+
+
+def test_a_call_recorded_as_heard_still_counts_when_it_closes() -> None:
+    heard = evolve(CALL, outcome=CallOutcome.HEARD)
+    ledger = a_ledger(a_reminder(Status.EXPIRED), heard, a_member(heard, ROW, spoken=True))
+    closed = evolve(heard, state=CallState.ENDED, wake_at=None)
+    after = close(ledger, closed, CallEnd(kind=EndKind.NOTED), rules=RULES, now=NOW).ledger
+    assert after.reminders["reminder-1"].status is Status.CALLED
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        (
+            a_reminder(last_error="busy", retry_at=NOW, wake_at=NOW + HOUR),
+            "scheduled again: busy, not before 2026-03-02 11:00 UTC",
+        ),
+        (a_reminder(hold_code=HoldCode.NOT_SENT), "scheduled again: the request was not sent; will be tried again"),
+        (a_reminder(), "scheduled again: its call is over"),
+        (a_reminder(Status.FAILED, last_error="busy"), "failed: busy"),
+        (a_reminder(Status.EXPIRED, last_error="too late"), "expired: too late"),
+        (a_reminder(Status.CANCELLED, last_error=EndCode.OPTED_OUT.sentence), "cancelled: opted out"),
+        (a_reminder(Status.CALLED), "called"),
+    ],
+)
+def test_the_log_says_what_became_of_a_reminder_and_why(row: Reminder, text: str) -> None:
+    assert line_for(row, None, RULES).text == text
