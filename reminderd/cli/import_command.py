@@ -367,9 +367,9 @@ def progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
     if not console.is_terminal:
         chunks = 0
 
-        def line(tally: Tally, is_end: bool) -> None:  # noqa: FBT001 - see ShowProgress
+        def line(tally: Tally) -> None:
             nonlocal chunks
-            if chunks % _LINE_EVERY == 0 and not is_end:  # the counts at the end are on stdout
+            if chunks % _LINE_EVERY == 0:
                 click.echo(f"{tally}", err=True)
             chunks += 1
 
@@ -378,7 +378,7 @@ def progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("reading", total=total)
-        yield lambda tally, _is_end: bar.update(task, completed=position(), description=f"{tally}")
+        yield lambda tally: bar.update(task, completed=position(), description=f"{tally}")
 
 
 @contextmanager

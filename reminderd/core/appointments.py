@@ -120,8 +120,16 @@ def read_appointment(text: AppointmentText, reading: Reading) -> AppointmentRequ
         language=language,
         **texts,
     )
+    wrong = []
+    if not reading.planning.of(request.type).before:
+        wrong = [f"at: {NO_CALLS_PLANNED}"]
+    else:
+        try:
+            message_of(request, reading.planning)
+        except TemplateError as error:
+            wrong = error.mistakes
     known = {mistake.partition(":")[0] for mistake in found}
-    found += [one for one in _plan_mistakes(request, reading.planning) if one.partition(":")[0] not in known]
+    found += [mistake for mistake in wrong if mistake.partition(":")[0] not in known]
     return found or request
 
 
@@ -134,16 +142,6 @@ def _name(field: str, text: str | None, found: list[str]) -> str | None:
         return name
     found.append(f"{field}: not a name; expected 1 to {REF_LIMIT} printable characters")
     return None
-
-
-def _plan_mistakes(request: AppointmentRequest, planning: Planning) -> list[str]:
-    if not planning.of(request.type).before:
-        return [f"at: {NO_CALLS_PLANNED}"]
-    try:
-        message_of(request, planning)
-    except TemplateError as error:
-        return error.mistakes
-    return []
 
 
 def message_of(appointment: AppointmentRequest | Appointment, planning: Planning) -> Message:
@@ -230,13 +228,7 @@ def decide_appointment(
 ) -> Decision:
     """Decide what a request does to the appointment that has its `ref` or id; the same for every way in.
 
-    Args:
-        request: what is asked for.
-        existing: the appointment that it names, or None.
-        rules: the clinic's rules.
-        now: the time.
-        opted_out: whether its number has opted out.
-        cancels_as: the code of the person or program that asks, which can book again what it has cancelled.
+    `cancels_as` is the code of the person or program that asks, which can book again what it has cancelled.
     """
     intake = _intake(request, existing, cancels_as)
     if intake is Intake.UNCHANGED and existing is not None:

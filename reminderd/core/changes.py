@@ -8,8 +8,8 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.model import CallOutcome, Status
-from reminderd.core.outcomes import BY_RESPONSE, Outcome, as_spoken, outcome
-from reminderd.core.reasons import CANCELS, EndCode
+from reminderd.core.outcomes import BY_RESPONSE, Outcome, as_spoken, end_code_of, outcome
+from reminderd.core.reasons import EndCode
 from reminderd.core.sentences import Sentence
 
 _CURSOR: Final = re.compile(r"([1-9][0-9]{0,17})-([0-9a-f]{32})", re.ASCII)
@@ -60,10 +60,8 @@ def read_cursor(text: str) -> Cursor:
 def check_cursor(cursor: Cursor, *, found: str | None, oldest: int | None) -> None:
     """Check that no change after the cursor is missing.
 
-    Args:
-        cursor: the reader's.
-        found: the id of the change with its number; None: there is none.
-        oldest: the number of the oldest change that is kept; None: there is no change at all.
+    `found` is the id of the change with its number (None: there is none), and `oldest` the number of the oldest change
+    that is kept (None: there is no change at all).
 
     Raises:
         CursorError: some may be missing, or the cursor is of another database.
@@ -146,10 +144,7 @@ class Change:
         """Return why it ended, as the daemon notes it once it has looked at what another program has written."""
         if self.kind is ChangeKind.APPOINTMENT or not Status(self.status).final:
             return None
-        code = self.end_code
-        is_cancelled_elsewhere = self.status == Status.CANCELLED and code not in CANCELS
-        if is_cancelled_elsewhere or (code is None and self.status != Status.CALLED):
-            code = EndCode.CANCELLED_ELSEWHERE
+        code = end_code_of(Status(self.status), self.end_code)
         return None if code is None else code.value
 
 

@@ -75,14 +75,7 @@ class Daemon:
 
 
 def seen(daemon: Daemon, others: Iterable[Daemon], *, wanted: Iterable[Job], now: datetime) -> Daemon:
-    """Return a daemon as it is to be recorded now: with each job that it may do and that no other one has.
-
-    Args:
-        daemon: as it was last recorded, or as it begins.
-        others: all others on the database.
-        wanted: the jobs that its configuration includes.
-        now: the time of the transaction.
-    """
+    """Return a daemon as it is to be recorded now: with each job that it wants and that no other one has."""
     known = list(others)
     jobs = frozenset(job for job in wanted if not any(other.has(job, now) for other in known))
     return evolve(daemon, seen_at=now, jobs=jobs, jobs_until=now + LEASE)

@@ -12,6 +12,8 @@ from typing import Final
 from attrs import frozen
 from pyotp import TOTP, random_base32
 
+from reminderd.core.rules import Backoff
+
 
 class Role(StrEnum):
     """What a user may do."""
@@ -102,11 +104,7 @@ _LATE_AND_EARLY: Final = (0, -1, 1)
 def totp_step(secret: str, code: str, now: datetime, used: int | None) -> int | None:
     """Return the time step whose code this is, to be stored as used; None: it is wrong, or was used before (RFC 6238).
 
-    Args:
-        secret: the user's, in base 32.
-        code: as typed.
-        now: the time.
-        used: the last time step of which a code was used; no earlier one is accepted either.
+    The secret is in base 32. `used` is the last time step of which a code was used; no earlier one is accepted either.
     """
     typed = "".join(code.split())
     if not (len(typed) == _DIGITS and typed.isascii() and typed.isdigit()):
@@ -139,10 +137,8 @@ KNOWN_FOR: Final = timedelta(days=90)
 _FREE_OF_ACCOUNT: Final = 5
 _FREE_OF_ADDRESS: Final = 20
 """An address may be that of a whole clinic."""
-_FIRST_DELAY: Final = timedelta(seconds=30)
-_LONGEST_DELAY: Final = timedelta(minutes=15)
-"""Also the longest time for which a stranger can lock anybody out with one more failure."""
-_MOST_DOUBLINGS: Final = 10
+_DELAY: Final = Backoff(timedelta(seconds=30), timedelta(minutes=15))
+"""Its maximum is also the longest time for which a stranger can lock anybody out with one more failure."""
 
 
 @frozen
@@ -172,11 +168,7 @@ def counters(name: str, address: str, *, exists: bool, is_known: bool) -> tuple[
     count together, and those of the address for all accounts. A name without an account is counted like one with, so
     that nobody learns which names exist; it may be a password typed into the wrong field, so it is not stored.
 
-    Args:
-        name: as typed.
-        address: the client's, from `core.wrong_tokens.client_address`.
-        exists: whether there is an account with this name.
-        is_known: whether it was logged in to from this address in the last `KNOWN_FOR`.
+    `is_known`: the account was logged in to from this address in the last `KNOWN_FOR`.
     """
     if exists and is_known:
         return (Counter(f"user:{name} address:{address}", _FREE_OF_ACCOUNT, begins_anew=True),)
@@ -205,8 +197,7 @@ def locked_until(counted: Iterable[tuple[Counter, Failures | None]], now: dateti
 def _end_of_delay(counter: Counter, failures: Failures | None, now: datetime) -> datetime | None:
     if failures is None or failures.count < counter.free:
         return None
-    doublings = min(failures.count - counter.free, _MOST_DOUBLINGS)
-    end = failures.last_at + min(_FIRST_DELAY * 2**doublings, _LONGEST_DELAY)
+    end = failures.last_at + _DELAY.ceiling(failures.count - counter.free + 1)
     # A failure in the future shows that the clock was wrong, and locks nobody out until then.
     return end if failures.last_at <= now < end else None
 

@@ -1,6 +1,6 @@
 """Whether all is well, as seen from outside: the numbers that are watched, and which of them are an error."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -114,13 +114,10 @@ class StatusReport:
 
 
 def refused_files(records: Sequence[ImportRecord]) -> list[ImportRecord]:
-    """Return the files that were refused or have failed, and were not replaced since.
+    """Return the files of the last day, oldest first, that were refused or have failed, and were not replaced since.
 
     A person who imports a file is told at once, so of these only the newest import of all counts. Nobody watches the
     folder: there, each file counts until one of its name comes, or one of its profile is imported.
-
-    Args:
-        records: the imports of the last day, oldest first.
     """
     return [
         record
@@ -147,57 +144,35 @@ def verdict(report: StatusReport) -> Sentence:
 
 def errors(report: StatusReport) -> list[Sentence]:
     """Return a sentence for each error that somebody must fix; empty: all is well."""
-    glance, at = report.glance, report.at
-    found = _of_the_parts(report)
+    return [*_of_the_parts(report), *_of_the_work(report.glance, report.at), *_of_the_rest(report)]
+
+
+def _of_the_parts(report: StatusReport) -> Iterator[Sentence]:
+    if isinstance(report.daemon, str):
+        yield Sentence("%(error)s", {"error": report.daemon})
+    else:
+        for part, error in report.daemon.parts.items():
+            if part != ADDRESS and error is not None:
+                yield Sentence("%(part)s: %(error)s", {"part": Sentence(part), "error": of_a_part(error)})
+    if report.glance.unreached_since is not None:
+        paused = Sentence("dialing is paused: %(reason)s", {"reason": Sentence(UNREACHED)})
+        yield Sentence("%(part)s: %(error)s", {"part": Sentence(ADDRESS), "error": paused})
+
+
+def _of_the_work(glance: Glance, at: datetime) -> Iterator[Sentence]:
     if glance.stuck:
-        stuck = {"count": glance.stuck}
-        found.append(
-            Sentence(
-                "1 call is stuck: placed, and not checked", stuck, "%(count)s calls are stuck: placed, and not checked"
-            )
+        yield Sentence(
+            "1 call is stuck: placed, and not checked",
+            {"count": glance.stuck},
+            "%(count)s calls are stuck: placed, and not checked",
         )
     is_paused = glance.paused or glance.unreached_since is not None
     if glance.due_since is not None and at - glance.due_since > LATE_AFTER and not is_paused:
-        late = {"count": glance.due, "minutes": (at - glance.due_since) // timedelta(minutes=1)}
-        found.append(
-            Sentence(
-                "1 reminder is not dialed in time, the oldest has waited for %(minutes)s minutes",
-                late,
-                "%(count)s reminders are not dialed in time, the oldest has waited for %(minutes)s minutes",
-            )
+        yield Sentence(
+            "1 reminder is not dialed in time, the oldest has waited for %(minutes)s minutes",
+            {"count": glance.due, "minutes": (at - glance.due_since) // timedelta(minutes=1)},
+            "%(count)s reminders are not dialed in time, the oldest has waited for %(minutes)s minutes",
         )
-    uncallable = sum(report.uncallable.values())
-    if uncallable:
-        found.append(
-            Sentence(
-                "1 waiting reminder can't be called: correct them before they are due",
-                {"count": uncallable},
-                "%(count)s waiting reminders can't be called: correct them before they are due",
-            )
-        )
-    if glance.paused_since is not None and at - glance.paused_since > LONG_PAUSE:
-        hours = {"hours": (at - glance.paused_since) // timedelta(hours=1)}
-        found.append(Sentence("staff have paused all dialing for %(hours)s hours; reminderd resume ends it", hours))
-    if report.free_bytes is not None and report.free_bytes < DISK_FULL_SOON:
-        megabytes = report.free_bytes // 1_000_000
-        found.append(Sentence("the disk is nearly full: %(megabytes)s MB free", {"megabytes": megabytes}))
-    return [*found, *_of_files(report)]
-
-
-def _of_the_parts(report: StatusReport) -> list[Sentence]:
-    daemon = report.daemon
-    if isinstance(daemon, str):
-        found = [Sentence("%(error)s", {"error": daemon})]
-    else:
-        found = [
-            Sentence("%(part)s: %(error)s", {"part": Sentence(part), "error": of_a_part(error)})
-            for part, error in daemon.parts.items()
-            if part != ADDRESS and error is not None
-        ]
-    if report.glance.unreached_since is not None:
-        paused = Sentence("dialing is paused: %(reason)s", {"reason": Sentence(UNREACHED)})
-        found.append(Sentence("%(part)s: %(error)s", {"part": Sentence(ADDRESS), "error": paused}))
-    return found
 
 
 _PAUSED: Final = "dialing is paused: "
@@ -210,20 +185,30 @@ def of_a_part(error: str) -> Sentence | str:
     return Sentence("dialing is paused: %(reason)s", {"reason": error.removeprefix(_PAUSED)})
 
 
-def _of_files(report: StatusReport) -> list[Sentence]:
-    found = []
+def _of_the_rest(report: StatusReport) -> Iterator[Sentence]:
+    uncallable, paused_since = sum(report.uncallable.values()), report.glance.paused_since
+    if uncallable:
+        yield Sentence(
+            "1 waiting reminder can't be called: correct them before they are due",
+            {"count": uncallable},
+            "%(count)s waiting reminders can't be called: correct them before they are due",
+        )
+    if paused_since is not None and report.at - paused_since > LONG_PAUSE:
+        hours = (report.at - paused_since) // timedelta(hours=1)
+        yield Sentence("staff have paused all dialing for %(hours)s hours; reminderd resume ends it", {"hours": hours})
+    if report.free_bytes is not None and report.free_bytes < DISK_FULL_SOON:
+        yield Sentence("the disk is nearly full: %(megabytes)s MB free", {"megabytes": report.free_bytes // 1_000_000})
     if isinstance(report.backup, str):
-        found.append(Sentence("%(error)s", {"error": report.backup}))
+        yield Sentence("%(error)s", {"error": report.backup})
     elif report.backup is not None and report.backup > BACKUP_LATE:
-        hours = {"hours": report.backup // timedelta(hours=1)}
-        found.append(Sentence("the newest backup is %(hours)s hours old", hours))
+        yield Sentence("the newest backup is %(hours)s hours old", {"hours": report.backup // timedelta(hours=1)})
     late = undelivered(report.backlog, report.at)
-    found += [] if late is None else [late]
+    if late is not None:
+        yield late
     if report.missing_file is not None:
-        found.append(Sentence(_MISSING, {"moment": report.missing_file}))
+        yield Sentence(_MISSING, {"moment": report.missing_file})
     for record in report.refused:
-        found.append(Sentence("a file was not imported, import it again: %(file)s", {"file": in_short(record)}))
-    return found
+        yield Sentence("a file was not imported, import it again: %(file)s", {"file": in_short(record)})
 
 
 _MISSING: Final = "no file has come to [import].folder: one was expected by %(moment)s"

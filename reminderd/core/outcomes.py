@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from reminderd.core.answers import Listener, listener
 from reminderd.core.model import Call, CallOutcome, Member, Response, Status
-from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.reasons import CANCELS, EndCode, HoldCode
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import Sentence
 
@@ -56,10 +56,6 @@ def outcome_of(call: Call, sent: Sent) -> CallOutcome:
     """Return how a call ended for the patient, according to its terminal report.
 
     What proves that a message was heard, a key or the request that follows it, is in the call's outcome before the end.
-
-    Args:
-        call: with its terminal report.
-        sent: what the provider was given to speak in it.
     """
     if call.outcome in PROVEN:
         return call.outcome
@@ -135,10 +131,7 @@ def is_address_failing(calls: Iterable[Call], rules: Rules, *, answering_since: 
 
     Only calls that were made after the last request for a document count: they show what the address is like now.
 
-    Args:
-        calls: the newest calls.
-        rules: the clinic's rules.
-        answering_since: since when we could answer every request of the provider, unlike while stopped; None: always.
+    `answering_since`: since when we could answer every request of the provider, unlike while stopped; None: always.
     """
     known = tuple(calls)
     asked = max((call.fetched_at for call in known if call.fetched_at is not None), default=None)
@@ -235,13 +228,7 @@ def outcome(
     """Return what a reminder has come to.
 
     A response counts once the reminder is `called`, as the person who cancelled it knows more.
-
-    Args:
-        status: the reminder's.
-        response: a `Response`, whatever another program has written, or None.
-        end_code: why it ended.
-        hold_code: why it waits.
-        is_done: staff have noted that they called the patient manually, which counts for what needs a human.
+    `is_done`: staff have noted that they called the patient manually, which counts for what needs a human.
     """
     if status is Status.SCHEDULED and hold_code is HoldCode.NUMBER_CHANGED:
         return Outcome.NUMBER_CHANGED
@@ -251,6 +238,13 @@ def outcome(
     elif status is Status.CALLED:
         found = BY_RESPONSE.get(response, found)
     return Outcome.DONE_BY_STAFF if is_done and found in NEED_A_HUMAN else found
+
+
+def end_code_of(status: Status, code: EndCode | None) -> EndCode | None:
+    """Return why a final reminder ended; if another program ended it, the code is missing, or of another status."""
+    is_other = status is Status.CANCELLED and code not in CANCELS
+    is_elsewhere = is_other or (code is None and status is not Status.CALLED)
+    return EndCode.CANCELLED_ELSEWHERE if is_elsewhere else code
 
 
 class Figure(StrEnum):

@@ -334,10 +334,7 @@ def spells(text: str, number: str) -> bool:
     """Return whether a text that another program has written is this number, in whatever spelling.
 
     More is found here than may be called: what is erased or exported must not depend on how it was written.
-
-    Args:
-        text: as it was written; a national spelling is one of the number's own country.
-        number: in its stored form.
+    A national spelling is one of the number's own country.
     """
     text = _BEHIND_THE_NUMBER.sub("", text)
     digits = "".join(str(unicodedata.decimal(one)) for one in text if one.isdecimal())

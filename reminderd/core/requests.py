@@ -238,11 +238,7 @@ def _message_mistakes(message: str) -> list[str]:
 def read(field: str, text: str | None, reader: Callable[[str], T], found: list[str]) -> T | None:
     """Return what a field says; None if it has no text, or after its mistake was added to `found`.
 
-    Args:
-        field: its name.
-        text: as it was written.
-        reader: reads it, or raises ValueError with what is wrong, and what is expected.
-        found: all mistakes up to now.
+    `reader` raises ValueError with what is wrong, and what is expected.
     """
     if text is None:
         return None
@@ -282,23 +278,15 @@ def normal_name(name: str) -> str:
     """
     if name.isascii() and name.isprintable():
         return name.strip()
-    seen = "".join(" " if one.isspace() else one for one in name if not _is_unseen(one))
+    visible = (one for one in name if one not in _UNSEEN and unicodedata.category(one) != "Cf")
+    seen = "".join(" " if one.isspace() else one for one in visible)
     return unicodedata.normalize("NFC", seen).strip()
-
-
-def _is_unseen(character: str) -> bool:
-    return unicodedata.category(character) == "Cf" or character in _UNSEEN
 
 
 def warnings_of(wanted: ReminderRequest, rules: Rules, *, opted_out: bool) -> Iterator[str]:
     """Yield why the patient will not be called, as things stand, and what of the message should be looked at again.
 
     Each has what to do about it.
-
-    Args:
-        wanted: what is stored.
-        rules: the clinic's rules.
-        opted_out: whether its number has opted out.
     """
     if opted_out:
         yield "this number has opted out: it will not be called; tell the patient in another way"

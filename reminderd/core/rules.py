@@ -46,10 +46,7 @@ class Limits:
     def free_from(self, reached: Iterable[datetime], now: datetime, zone: ZoneInfo) -> datetime | None:
         """Return when the number may be called again; None if it may be called now.
 
-        Args:
-            reached: when it was reached, as far back as a week and a day; after `now`, too, if a clock was put back.
-            now: the time.
-            zone: the patient's.
+        `reached` has when it was reached, as far back as a week and a day; after `now`, too, if a clock was put back.
         """
         on = Counter(moment.astimezone(zone).date() for moment in reached)
         today = now.astimezone(zone).date()
@@ -272,10 +269,7 @@ class Expected:
         """Return the moment by which a file should have come, if it has not; None: nothing is missing.
 
         A file of Friday night is the one for Monday, if nobody is called in between.
-
-        Args:
-            last: when the last one has come; None: there was none.
-            now: the time.
+        `last` is when the last one has come; None: there was none.
         """
         today = now.astimezone(self.by.zone).date()
         days = (today - back * _DAY for back in range(_LOOK_BACK_DAYS))

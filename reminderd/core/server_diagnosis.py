@@ -56,12 +56,7 @@ class ServerFacts:
 
 
 def server(facts: ServerFacts, *, failover_is_lossless: bool) -> list[Finding]:
-    """Judge a server.
-
-    Args:
-        facts: what was seen of it.
-        failover_is_lossless: what the configuration says about it.
-    """
+    """Judge a server."""
     return [
         *_of_the_server(facts),
         _of_the_way(facts),

@@ -55,12 +55,9 @@ def why_restored(
 ) -> str | None:
     """Return why calls may have been placed of which the server has no record; None: nothing shows that.
 
-    Args:
-        known: the identity that was stored.
-        found: the identity now.
-        restored_at: when a restore was last noticed, and its reminders marked as failed; None: never.
-        failover_is_lossless: whether a standby confirms each commit: then a new timeline, which a failover begins,
-            alone does not mean that calls were forgotten.
+    `restored_at` is when a restore was last noticed, and its reminders marked as failed; None: never. Where
+    `failover_is_lossless`, a standby confirms each commit: then a new timeline, which a failover begins, alone does not
+    mean that calls were forgotten.
     """
     if any(_differs(getattr(known, name), getattr(found, name)) for name in _COMPARED):
         return "the database was restored from a dump, or moved to another server"

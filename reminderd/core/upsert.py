@@ -4,7 +4,7 @@ import hmac
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from attrs import evolve, frozen
 
@@ -20,8 +20,16 @@ _AFTER_SALT: Final = ":"
 _SHOWN: Final = 2
 """Digits of a former phone number that staff are shown."""
 
-Content = tuple[str, str, datetime, datetime | None, str | None, str | None]
-"""Phone number, message, when to call, until when, the patient's time zone and language."""
+
+class Content(NamedTuple):
+    """Everything of a reminder that an edited line can change."""
+
+    phone_number: str
+    message: str
+    scheduled_at: datetime
+    expires_at: datetime | None
+    timezone: str | None
+    language: str | None
 
 
 class Intake(StrEnum):
@@ -93,8 +101,8 @@ class Cancellation:
 
 
 def content_of(wanted: ReminderRequest) -> Content:
-    """Return everything of a reminder that an edited line can change."""
-    return (
+    """Return what an edited line can change of the reminder that it asks for."""
+    return Content(
         wanted.phone_number,
         wanted.message,
         wanted.scheduled_at,
@@ -108,7 +116,7 @@ def decide_cancellation(asked: Cancellation, existing: Existing | None) -> Decis
     """Decide what becomes of the reminder of an appointment that does not take place."""
     if existing is None or existing.status.final:
         return Decision(Intake.NOT_NEEDED)
-    if asked.phone_number is not None and asked.phone_number != existing.content[0]:
+    if asked.phone_number is not None and asked.phone_number != existing.content.phone_number:
         why = (
             "not cancelled: the reminder with this ref has another phone number; expected the same, or reminderd cancel"
         )
@@ -123,13 +131,6 @@ def decide(
 
     One that says what is stored already changes nothing, whatever has become of its reminder. There is a warning if it
     will not be called, though its time is still to come.
-
-    Args:
-        request: what is asked for.
-        existing: the reminder that it names, or None.
-        rules: the clinic's rules.
-        now: the time.
-        opted_out: whether its number has opted out.
     """
     decided = _decide(request, existing, rules, now)
     if decided.intake is Intake.UNCHANGED and existing is not None:
@@ -157,14 +158,14 @@ def _decide(request: ReminderRequest, existing: Existing | None, rules: Rules, n
         why = "not changed: it was called already and will be again; expected it unchanged, or another ref"
         return Decision(Intake.CONFLICT, why)
     is_former = existing.held is not None and seals(existing.former, request.phone_number)
-    is_sure = is_former or (existing.held is None and existing.content[0] == request.phone_number)
+    is_sure = is_former or (existing.held is None and existing.content.phone_number == request.phone_number)
     # Also if its new time is in the past: refused, the patient would be called at the former one.
     return Decision(Intake.CHANGED if is_sure else Intake.HELD)
 
 
 def _given_up(existing: Existing, now: datetime) -> tuple[str, ...]:
     """Warn of a reminder that is asked for again, and will not be called."""
-    if existing.status not in {Status.CANCELLED, Status.EXPIRED, Status.FAILED} or existing.content[2] <= now:
+    if existing.status not in {Status.CANCELLED, Status.EXPIRED, Status.FAILED} or existing.content.scheduled_at <= now:
         return ()
     what = f"its reminder is {existing.status}, and will not be called"
     return (f"{what}; reminderd call-again {existing.id} schedules it again",)
@@ -188,7 +189,7 @@ def why_held(existing: Existing, source: str) -> str:
     """
     if existing.held is not None:
         return existing.held
-    return held_because(existing.content[0], source)
+    return held_because(existing.content.phone_number, source)
 
 
 def held_because(former: str, source: str) -> str:

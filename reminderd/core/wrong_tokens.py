@@ -68,7 +68,7 @@ def client_address(peer: str, forwarded: Sequence[str], trusted: Sequence[Networ
     """
     hops = [hop.strip() for value in forwarded for hop in value.split(",")]
     client = _address(peer)
-    while client is not None and hops and _is_in(client, trusted):
+    while client is not None and hops and any(client in network for network in trusted):
         hop = _address(_without_port(hops.pop()))
         if hop is None:
             break
@@ -92,7 +92,3 @@ def _without_port(hop: str) -> str:
     if hop.startswith("["):
         return hop[1:].partition("]")[0]
     return hop.partition(":")[0] if hop.count(":") == 1 else hop
-
-
-def _is_in(address: _Address, trusted: Sequence[Network]) -> bool:
-    return any(address in network for network in trusted)

@@ -57,19 +57,11 @@ class DatabaseRecorder:
 
     async def pick_up(self, report: Report) -> Spoken:
         """Settle that a call was answered; return after the commit."""
-        settle = partial(settle_pick_up, report=report, rules=self.rules, mint=mint)
-        try:
-            return self._logged(await self._write(settle))
-        except UnknownReminderError:
-            return _to_nobody(report)
+        return await self._spoken(report, partial(settle_pick_up, report=report, rules=self.rules, mint=mint))
 
     async def press(self, report: Report, key: Key) -> Spoken:
         """Settle a key; return after the commit."""
-        settle = partial(settle_key, report=report, key=key, rules=self.rules, mint=mint)
-        try:
-            return self._logged(await self._write(settle))
-        except UnknownReminderError:
-            return _to_nobody(report)
+        return await self._spoken(report, partial(settle_key, report=report, key=key, rules=self.rules, mint=mint))
 
     async def unspoken(self, call_id: str) -> None:
         """Settle that our answer to a call could not be used, if the database can be written now."""
@@ -81,6 +73,17 @@ class DatabaseRecorder:
         if transition is not None:
             log_transition(transition)
 
+    async def _spoken(self, report: Report, settle: Callable[[Connection, datetime], Spoken]) -> Spoken:
+        try:
+            spoken = await self._write(settle)
+        except UnknownReminderError:  # a person is on the line, so be polite
+            logger.warning(f"an unknown call was answered: {report.attempt_id}")
+            return Spoken(reply=NOT_NEEDED, message="", transitions=())
+        for transition in spoken.transitions:
+            log_transition(transition)
+        self._provider_lives()
+        return spoken
+
     async def _write(self, fn: Callable[[Connection, datetime], T]) -> T:
         try:
             return await self.database.write(fn, wait=False)
@@ -90,22 +93,10 @@ class DatabaseRecorder:
             # The daemon may know the call: this program must not answer that it is unknown.
             raise StoreUnavailableError("it is not about the test call") from None
 
-    def _logged(self, spoken: Spoken) -> Spoken:
-        for transition in spoken.transitions:
-            log_transition(transition)
-        self._provider_lives()
-        return spoken
-
     def _provider_lives(self) -> None:
         turn = self.breaker.webhook_came()
         if turn is not None:
             log_pause_change(turn, self.breaker)
-
-
-def _to_nobody(report: Report) -> Spoken:
-    """Return what is spoken in a call that we do not know: a person is on the line, so be polite."""
-    logger.warning(f"an unknown call was answered: {report.attempt_id}")
-    return Spoken(reply=NOT_NEEDED, message="", transitions=())
 
 
 def note_answer(status: int, address: AddressPause) -> None:

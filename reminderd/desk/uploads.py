@@ -133,7 +133,7 @@ def take(
                 result = opened.write(
                     connection,
                     now.missing,
-                    lambda tally, _is_end: show(0.5 + _share(opened) / 2, tally),
+                    lambda tally: show(0.5 + _share(opened) / 2, tally),
                     is_stopped,
                 )
                 return _done(opened, result)
@@ -150,7 +150,7 @@ def _checked(opened: OpenImport, connection: Connection, show: Show, is_stopped:
         (row.line, [row.mistake] if row.mistake is not None else opened.read(row))
         for row in islice(table.rows(), _FIRST)
     ]
-    result = opened.compare(connection, missing, lambda tally, _is_end: show(_share(opened), tally), is_stopped)
+    result = opened.compare(connection, missing, lambda tally: show(_share(opened), tally), is_stopped)
     read_from = [(name, [table.header[place].strip() for place in places]) for name, places in columns.places.items()]
     return Checked(
         found=table.found,

@@ -99,17 +99,15 @@ class _Found:
             self.record().wrong("resourceType: none; expected one, like Appointment", always=True)
         elif kind == "Appointment":
             self.appointments.append(_appointment(resource, self.record()))
+        elif kind == "Bundle":
+            made_at = _instant(Element(resource, lambda _mistake: None).text("timestamp"))
+            if made_at is not None:
+                self.made_at = max(self.made_at or made_at, made_at)
         else:
             self.has_others = True
             if kind in _ACTORS:
                 check_count(len(self._by_name))
                 self._add(_actor(resource, kind, url))
-
-    def note_time(self, bundle: Json) -> None:
-        """Note when a Bundle was made."""
-        made_at = _instant(Element(bundle, lambda _mistake: None).text("timestamp"))
-        if made_at is not None:
-            self.made_at = max(self.made_at or made_at, made_at)
 
     def record(self) -> Record:
         """Begin the next record."""
@@ -139,11 +137,7 @@ class _Found:
 
 
 def read(files: Sequence[tuple[str, Iterable[bytes]]], encoding: str | None) -> Table:
-    """Return the table of some files.
-
-    Args:
-        files: the lines of each, after its name in a folder, or an empty one.
-        encoding: of all of them; None: UTF-8, or UTF-16 where a file begins with its mark.
+    """Return the table of some files: the lines of each, after its name in a folder, or an empty one.
 
     Raises:
         UnreadableError: A file can't be read as a whole.
@@ -151,7 +145,7 @@ def read(files: Sequence[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
     found = _Found()
     for name, lines in files:
         with in_file(name):
-            for resource, url in resources(lines, encoding, found.note_time):
+            for resource, url in resources(lines, encoding):
                 if isinstance(resource, str):
                     found.record().wrong(resource, always=True)
                 else:

@@ -62,15 +62,10 @@ class Element:
         return [Element(each, self.wrong) for each in found]
 
 
-def resources(
-    lines: Iterable[bytes], encoding: str | None, bundled: Callable[[Json], None]
-) -> Iterator[tuple[Json | str, str]]:
+def resources(lines: Iterable[bytes], encoding: str | None) -> Iterator[tuple[Json | str, str]]:
     """Yield every resource of a file with its `fullUrl`, which may be empty; or a mistake instead of one.
 
-    Args:
-        lines: of the file.
-        encoding: of it; None: UTF-8, or UTF-16 where it begins with its mark.
-        bundled: takes each Bundle.
+    Before its entries comes each Bundle itself. See `decoded` for the encoding.
 
     Raises:
         UnreadableError: The file can't be read as a whole.
@@ -81,7 +76,7 @@ def resources(
         document = _parsed(decoded(first, encoding))
     except ValueError:
         document = _document(chain([first], source), encoding)
-    yield from _unpacked(document, bundled)
+    yield from _unpacked(document)
     for number, line in enumerate(source, 2):
         if not line.strip():
             continue
@@ -90,7 +85,7 @@ def resources(
         except ValueError as error:
             yield f"JSON: line {number}: {error}; expected one resource", ""
         else:
-            yield from _unpacked(document, bundled)
+            yield from _unpacked(document)
 
 
 def _document(lines: Iterable[bytes], encoding: str | None) -> Any:  # noqa: ANN401 - any JSON
@@ -132,20 +127,14 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _unpacked(
-    document: Any,  # noqa: ANN401 - any JSON
-    bundled: Callable[[Json], None],
-) -> Iterator[tuple[Json | str, str]]:
-    """Yield the resources of a Bundle, or the resource that a document is."""
+def _unpacked(document: Any) -> Iterator[tuple[Json | str, str]]:  # noqa: ANN401 - any JSON
+    """Yield the resource that a document is, and those of a Bundle."""
     if not isinstance(document, dict) or not isinstance(document.get("resourceType"), str):
         raise UnreadableError(f"it has something that is no FHIR resource; {EXPECTED}")
     if document["resourceType"] == "OperationOutcome":
         _check_outcome(document)
-    if document["resourceType"] != "Bundle":
-        yield document, ""
-        return
-    bundled(document)
-    entries = _entries(document)
+    yield document, ""
+    entries = _entries(document) if document["resourceType"] == "Bundle" else []
     for number, entry in enumerate(entries, 1):
         resource, url = entry.get("resource"), entry.get("fullUrl", "")
         if not isinstance(resource, dict) or not isinstance(url, str):

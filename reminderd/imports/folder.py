@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from enum import Enum
 from fnmatch import fnmatch
-from functools import partial
 from itertools import count
 from math import inf
 from pathlib import Path
@@ -47,9 +46,6 @@ MOST_BYTES: Final = 128 * 1024 * 1024
 _UNFINISHED: Final = ("*.part", "*.partial", "*.filepart", "*.tmp", "*.temp", "*.crdownload", "*.swp", "*~")
 """Names of files that are being written; names that begin with a dot or `~$` are others."""
 
-_QUIET_SECONDS: Final = 10.0
-_QUIET_SECONDS_UNKNOWN: Final = 300.0
-"""A program that writes is hardly silent for so long."""
 _WARN_SECONDS: Final = 600.0
 """How long a file is open for writing, and does not change, before somebody should look."""
 
@@ -77,12 +73,8 @@ class OpenBy(Enum):
     UNKNOWN = "unknown"
 
 
-_QUIET: Final = {
-    OpenBy.NOBODY: _QUIET_SECONDS,
-    OpenBy.UNKNOWN: _QUIET_SECONDS_UNKNOWN,
-    OpenBy.SOMEBODY: inf,
-}
-"""How many seconds a file must not have changed."""
+_QUIET: Final = {OpenBy.NOBODY: 10.0, OpenBy.UNKNOWN: 300.0, OpenBy.SOMEBODY: inf}
+"""How many seconds a file must not have changed. A program that writes is hardly silent for five minutes."""
 
 
 @frozen
@@ -91,6 +83,10 @@ class Dropped:
 
     path: Path
     identity: Identity
+
+    def is_same(self) -> bool:
+        """Return whether it is still the one that was whole."""
+        return _identity(self.path) == self.identity
 
 
 @define
@@ -128,9 +124,8 @@ class Folder:
         for name in (DONE, REJECTED):
             if not (self.path / name).is_dir():
                 (self.path / name).mkdir()
-                set_mode(
-                    self.path / name, S_IMODE(self.path.stat().st_mode)
-                )  # those who bring files may see them there
+                # Those who bring files may see them there.
+                set_mode(self.path / name, S_IMODE(self.path.stat().st_mode))
         seen, found = {}, []
         self._kept_open = {path: known for path, known in self._kept_open.items() if _identity(path) == known}
         for path in self.path.iterdir():
@@ -221,8 +216,7 @@ def _imported(
         unless_moved.callback(one.rejected.unlink, missing_ok=True)
         with one.opened() as opened:
             missing = opened.missing(connection)
-            is_same = partial(_is_same, dropped)
-            result = opened.write(connection, missing, lambda _tally, _is_end: None, is_stopped, is_same)
+            result = opened.write(connection, missing, lambda _tally: None, is_stopped, dropped.is_same)
         rejected = result.tally.rejected.lines
         if result.status is ImportStatus.DONE:
             is_moved = _moved(dropped, target)
@@ -354,11 +348,6 @@ def _identity(path: Path) -> Identity | None:
 
 def _identity_in(status: os.stat_result) -> Identity:
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _is_same(dropped: Dropped) -> bool:
-    """Return whether a file is still the one that was whole."""
-    return _identity(dropped.path) == dropped.identity
 
 
 def _is_unfinished(name: str) -> bool:

@@ -69,11 +69,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 def format_of(file: Path, name: str = "") -> str:
     """Return the format that a file shows, by the end of its name or else by its beginning; standard input shows none.
 
-    A folder is a calendar, or resources of FHIR.
-
-    Args:
-        file: where it can be read.
-        name: its own name; empty: the one that `file` ends with.
+    A folder is a calendar, or resources of FHIR. `name` is the file's own if it is not the one that `file` ends with.
     """
     ending = Path(name or file.name).suffix.lower()
     by_name = next((form for form, endings in _ENDINGS.items() if ending in endings), None)
@@ -96,13 +92,9 @@ def ending_of(name: str) -> str:
 def opened(
     file: Path, chosen: Mapping[str, str], encoding: str | None = None, *, form: str | None = None
 ) -> Iterator[Table]:
-    """Open a file with the reader for its format.
+    """Open a file, or a folder, with the reader for its format: `form`, or else the one that it shows.
 
-    Args:
-        file: the file, or a folder.
-        chosen: the header of some fields, see `columns_of`.
-        encoding: the one that is named for it; None: none.
-        form: its format; None: the one that it shows.
+    See `columns_of` for the headers that are chosen for some fields.
 
     Raises:
         UnreadableError: It can't be read as a whole.

@@ -83,6 +83,11 @@ class Hl7Message:
         text = str(segments[place][number]).strip()
         return "" if text == '""' else text
 
+    def first(self, segment: str, number: int, *parts: int, place: int = 0) -> str:
+        """Return the first of these parts of a field that has anything in it, see `part`; empty: none has."""
+        text = self.field(segment, number, place)
+        return next(filter(None, (self.part(text, part) for part in parts)), "")
+
     def repetitions(self, segment: str, number: int) -> Sequence[str]:
         """Return the repetitions of a field that have anything in them."""
         return [each for each in self.field(segment, number).split(self.repetition) if each.strip()]
@@ -261,11 +266,7 @@ _PHONE_FIELDS: Final = {13: "home_phone", 14: "work_phone", 40: "phone"}
 
 
 def read(content: bytes, encoding: str | None) -> Table:
-    """Return the table of a file.
-
-    Args:
-        content: the file.
-        encoding: of all its messages; None: what MSH-18 says, or else ASCII or UTF-8.
+    """Return the table of a file. Without an encoding, its messages have that of MSH-18, or else ASCII or UTF-8.
 
     Raises:
         UnreadableError: It can't be read as a whole.
@@ -312,12 +313,11 @@ def _trigger(message: Hl7Message) -> str:
     Raises:
         ValueError: it is no message that is read.
     """
-    header = message.field("MSH", 9)
-    kind, trigger = message.part(header, 1), message.part(header, 2)
+    kind, trigger = message.first("MSH", 9, 1), message.first("MSH", 9, 2)
     if kind != "SIU" or trigger not in _TRIGGERS:
         shown = quoted(f"{kind}^{trigger}")
         raise ValueError(f"MSH-9: {shown} is not read; expected SIU with one of {', '.join(_TRIGGERS)}")
-    if message.part(message.field("MSH", 11), 1) not in {"P", ""}:
+    if message.first("MSH", 11, 1) not in {"P", ""}:
         raise ValueError("MSH-11: not a message of production, but for training or tests; expected P")
     if message.count("SCH") != 1:
         raise ValueError(f"SCH: {message.count('SCH') or 'no'} segments; expected one")
@@ -326,15 +326,14 @@ def _trigger(message: Hl7Message) -> str:
 
 def _ref(message: Hl7Message) -> str:
     """Return the name of the appointment, with the number of its occurrence if it has one."""
-    names = (message.part(message.field("SCH", number), 1) for number in (2, 1))
-    name, occurrence = next(filter(None, names), ""), message.part(message.field("SCH", 3), 1)
+    name = message.first("SCH", 2, 1) or message.first("SCH", 1, 1)
+    occurrence = message.first("SCH", 3, 1)
     return f"{name}/{occurrence}" if name and occurrence else name
 
 
 def _status(message: Hl7Message) -> str:
     """Return the word of SCH-25 that is known, or else the first."""
-    field = message.field("SCH", 25)
-    words = [word for word in (message.part(field, 1), message.part(field, 2)) if word]
+    words = [word for word in (message.first("SCH", 25, 1), message.first("SCH", 25, 2)) if word]
     known = {standing_of(word): word for word in reversed(words) if standing_of(word) is not None}
     if len(known) > 1:
         raise ValueError("SCH-25: its code and its text contradict each other; expected one of them")
@@ -345,7 +344,7 @@ def _start(message: Hl7Message) -> str:
     """Return when the appointment begins, in ISO 8601; local to the clinic if it has no offset."""
     times = [message.part(each, 4) for each in message.repetitions("SCH", 11)]
     if not any(times):
-        times = [message.part(message.field("TQ1", 7, place), 1) for place in range(message.count("TQ1"))]
+        times = [message.first("TQ1", 7, 1, place=place) for place in range(message.count("TQ1"))]
     starts = {time for time in times if time}
     if len(starts) != 1:
         raise ValueError(f"{len(starts) or 'no'} times in SCH-11.4 or TQ1-7; expected one")
@@ -361,14 +360,12 @@ def _start(message: Hl7Message) -> str:
 
 def _type(message: Hl7Message) -> str:
     """Return the type of SCH-8: its text, or else its code, in the clinic's own catalog or in another one."""
-    field = message.field("SCH", 8)
-    return next(filter(None, (message.part(field, number) for number in (2, 1, 5, 4))), "")
+    return message.first("SCH", 8, 2, 1, 5, 4)
 
 
 def _place(message: Hl7Message) -> str:
     """Return the place of AIL: its description, facility or point of care; of several, none is the one."""
-    fields = [message.field("AIL", 3, place) for place in range(message.count("AIL"))]
-    names = {next(filter(None, (message.part(field, number) for number in (9, 4, 1))), "") for field in fields}
+    names = {message.first("AIL", 3, 9, 4, 1, place=place) for place in range(message.count("AIL"))}
     return names.pop() if len(names) == 1 else ""
 
 

@@ -98,7 +98,7 @@ def read(files: Sequence[tuple[str, Callable[[], bytes]]], chosen: Mapping[str, 
         files: what returns the content of each, after its name in a folder, or an empty one.
         chosen: the property of a field, which overrules; empty: there is none. With a label, like
             `DESCRIPTION/Phone`, it is the line of the property that begins with the label and a colon.
-        encoding: of all of them; None: UTF-8, or UTF-16 where a file begins with its mark.
+        encoding: see `decoded`.
 
     Raises:
         UnreadableError: A file can't be read as a whole.

@@ -66,7 +66,7 @@ class Chunk:
 Write = Callable[[Chunk], list[Decision]]
 """Writes the good rows of a chunk; returns for each what was done, or why it is refused."""
 
-_ByKind: TypeAlias = Mapping[type, Callable[[Sequence[Any]], list[Decision]]]
+_ByKind: TypeAlias = Mapping[type, Callable[[Sequence[Any]], list[Any]]]
 """What decides about some rows of each kind."""
 
 
@@ -104,8 +104,8 @@ class Tally:
         return in_words(self.done, self.rejected.lines)
 
 
-ShowProgress = Callable[[Tally, bool], None]
-"""Takes the counts so far, and whether the import is at its end."""
+ShowProgress = Callable[[Tally], None]
+"""Takes the counts so far, before each chunk but the first."""
 
 
 def import_rows(
@@ -125,7 +125,8 @@ def import_rows(
                 return ImportStatus.INTERRUPTED
             tally.add(chunk, write(chunk))
             some = list(islice(rows, CHUNK))
-            show(tally, not some)
+            if some:
+                show(tally)
     return ImportStatus.DONE
 
 
@@ -242,42 +243,40 @@ def put_and_cancel(
 
 def comparing(connection: Connection | None, *, rules: Rules, source: Source) -> Write:
     """Return what compares chunks with the database, and writes nothing; None: there is no database yet."""
+    now = SystemClock().now()
+    alone: Mapping[type, Callable[..., Decision]] = {
+        ReminderRequest: partial(decide, existing=None, rules=rules, now=now, opted_out=False),
+        Cancellation: partial(decide_cancellation, existing=None),
+        AppointmentRequest: partial(
+            decide_appointment, existing=None, rules=rules, now=now, opted_out=False, cancels_as=source.cancels_as
+        ),
+        AppointmentCancellation: partial(decide_appointment_cancellation, existing=None),
+    }
 
     def compare(chunk: Chunk) -> list[Decision]:
         asked = [asked for _, asked in chunk.good]
         if connection is None:
-            return _in_order(asked, _with_nothing(rules, source))
-        return snapshot(connection, lambda opened: _in_order(asked, _with_what_is_stored(opened, rules, source)))
+            return [alone[type(one)](one) for one in asked]
+        decided = snapshot(connection, lambda opened: _in_order(asked, _with_what_is_stored(opened, rules, source)))
+        return [decision for _, decision in decided]
 
     return compare
 
 
-def _with_nothing(rules: Rules, source: Source) -> _ByKind:
-    now = SystemClock().now()
-    book = partial(decide_appointment, existing=None, rules=rules, now=now, opted_out=False)
-    return {
-        ReminderRequest: lambda some: [decide(one, None, rules, now, opted_out=False) for one in some],
-        Cancellation: lambda some: [decide_cancellation(one, None) for one in some],
-        AppointmentRequest: lambda some: [book(one, cancels_as=source.cancels_as) for one in some],
-        AppointmentCancellation: lambda some: [decide_appointment_cancellation(one, None) for one in some],
-    }
-
-
 def _with_what_is_stored(connection: Connection, rules: Rules, source: Source) -> _ByKind:
+    """Return what decides about some rows; each decision comes after what is stored."""
     now = SystemClock().now()
     put = partial(reminders.decisions, connection, now, rules=rules)
     book = partial(appointments.appointment_decisions, connection, now, rules=rules, source=source)
     return {
-        ReminderRequest: lambda some: [decision for _, decision in put(requests=some)],
-        Cancellation: lambda some: [decision for _, decision in reminders.cancellations(connection, some)],
-        AppointmentRequest: lambda some: [decision for _, decision in book(requests=some)],
-        AppointmentCancellation: lambda some: [
-            decision for _, decision in appointments.appointment_cancellations(connection, some)
-        ],
+        ReminderRequest: lambda some: put(requests=some),
+        Cancellation: partial(reminders.cancellations, connection),
+        AppointmentRequest: lambda some: book(requests=some),
+        AppointmentCancellation: partial(appointments.appointment_cancellations, connection),
     }
 
 
-def _in_order(asked: Sequence[Asked], by_kind: _ByKind) -> list[Decision]:
+def _in_order(asked: Sequence[Asked], by_kind: _ByKind) -> list[Any]:
     """Decide about every kind at once, and return the decisions in the order of the rows."""
     decided = {kind: iter(of_kind([one for one in asked if type(one) is kind])) for kind, of_kind in by_kind.items()}
     return [next(decided[type(one)]) for one in asked]

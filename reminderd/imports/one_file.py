@@ -9,9 +9,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
@@ -34,8 +33,6 @@ from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.import_records import begin_import, end_import, note_headers, snapshots_before
 from reminderd.store.intake import Source
 
-_NO_FILES: Final[Mapping[Path, str]] = {}
-
 
 @frozen(kw_only=True)
 class FileImport:
@@ -52,7 +49,7 @@ class FileImport:
     """When it was written, if it does not say itself when it was made; None: not known."""
     rejected: Path
     """The file for its rejected lines."""
-    never: Mapping[Path, str] = _NO_FILES
+    never: Mapping[Path, str] = field(factory=dict)
     """Files in use, at which no rejected lines are written; each with what it is."""
     actor: str
     config: Config
@@ -71,9 +68,8 @@ class FileImport:
             OSError: It can't be read at all.
         """
         profile = self.profile
-        with opened(self.file, profile.headers, profile.encoding, form=profile.form) as table:
-            if not profile.last_line_end:
-                table = _never_cut(table)  # noqa: PLW2901
+        with opened(self.file, profile.headers, profile.encoding, form=profile.form) as whole:
+            table = whole if profile.last_line_end else _never_cut(whole)
             columns = profile.columns_of(table)
             found(table, columns)
             read = profile.reader_of(table, columns)

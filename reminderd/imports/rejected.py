@@ -99,7 +99,7 @@ def rejected_lines(path: Path, table: Table, *, like: Path | None, never: Mappin
 
     Args:
         path: the file for them.
-        table: the table that they are of.
+        table: what they are rows of.
         like: users who may read this table may read its rejected lines, too, as one person may import and another
             correct; None: only the user who imports may.
         never: files that are in use, each with what it is.

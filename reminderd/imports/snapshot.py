@@ -118,14 +118,6 @@ def snapshot_of(
 ) -> Snapshot:
     """Read a table once, to know what it holds; a row that is rejected still holds the appointment that it names.
 
-    Args:
-        table: the file.
-        columns: where its fields are.
-        read: reads its rows.
-        coverage: which days it covers.
-        zone: the clinic's.
-        now: the time.
-
     Raises:
         UnreadableError: It says only what has changed.
     """

@@ -191,14 +191,9 @@ class Record:
 def table_of(
     records: Sequence[Record], fields: Mapping[str, str], unit: str, found: str, made_at: datetime | None = None
 ) -> Table:
-    """Return a table of records; of several with one `ref`, the newest.
+    """Return a table of records, in the order of their file; of several with one `ref`, the newest.
 
-    Args:
-        records: in the order of their file.
-        fields: each field, and the name of its column.
-        unit: what a record is called.
-        found: what was found about the file.
-        made_at: see `Table`.
+    `fields` has the name of the column of each field; `found` is what was found about the file, see `Table`.
     """
     groups: dict[str, list[Record]] = {}
     for record in records:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from attrs import frozen
 
 
-@frozen(kw_only=True)
+@frozen
 class Behavior:
     """How one number behaves. Times are in steps; the sandbox's `pace` is the length of a step."""
 
@@ -59,138 +59,82 @@ PROGRESS_BEFORE: Final = {
 """The statuses before each end, a step apart."""
 
 ANSWERED: Final = Behavior(
-    ending="0100",
-    name="answered",
-    description="The patient answers. Any number that is not in this table does the same.",
+    "0100", "answered", "The patient answers. Any number that is not in this table does the same."
 )
 
 BEHAVIORS: Final = (
     ANSWERED,
-    Behavior(ending="0101", name="busy", description="The line is busy, each time.", ends=("busy",)),
+    Behavior("0101", "busy", "The line is busy, each time.", ends=("busy",)),
     Behavior(
-        ending="0102",
-        name="busy then answered",
-        description="The reminder's first call finds the line busy, the next one is answered.",
+        "0102",
+        "busy then answered",
+        "The reminder's first call finds the line busy, the next one is answered.",
         ends=("busy", "completed"),
     ),
+    Behavior("0103", "no answer", "It rings and nobody answers, each time.", ends=("no-answer",)),
+    Behavior("0104", "failed", "The call is accepted and then fails.", ends=("failed",)),
+    Behavior("0105", "refused", "The request is refused for good: 422.", answer="refused"),
+    Behavior("0106", "slow", "The call is placed, the answer comes 5 steps later.", answer_after=5),
     Behavior(
-        ending="0103", name="no answer", description="It rings and nobody answers, each time.", ends=("no-answer",)
-    ),
-    Behavior(ending="0104", name="failed", description="The call is accepted and then fails.", ends=("failed",)),
-    Behavior(ending="0105", name="refused", description="The request is refused for good: 422.", answer="refused"),
-    Behavior(
-        ending="0106", name="slow", description="The call is placed, the answer comes 5 steps later.", answer_after=5
-    ),
-    Behavior(
-        ending="0107",
-        name="error, not placed",
-        description="The first request is answered 500 and nothing is placed; the next one is accepted.",
+        "0107",
+        "error, not placed",
+        "The first request is answered 500 and nothing is placed; the next one is accepted.",
         rejections=(500,),
     ),
     Behavior(
-        ending="0108",
-        name="error, placed",
-        description="The first request is answered 500, but the phone rings and the webhooks come.",
+        "0108",
+        "error, placed",
+        "The first request is answered 500, but the phone rings and the webhooks come.",
         answer="error",
     ),
     Behavior(
-        ending="0109",
-        name="lost answer",
-        description="The call is placed, and the connection is cut before the provider has said so.",
+        "0109",
+        "lost answer",
+        "The call is placed, and the connection is cut before the provider has said so.",
         answer="cut",
     ),
     Behavior(
-        ending="0110",
-        name="down then up",
-        description="The first two requests are answered 503 with Retry-After, the next one is accepted.",
+        "0110",
+        "down then up",
+        "The first two requests are answered 503 with Retry-After, the next one is accepted.",
         rejections=(503, 503),
     ),
+    Behavior("0111", "late webhook", "The webhooks come 30 steps late; a look-up shows the status.", webhooks="late"),
+    Behavior("0112", "repeated webhook", "The last webhook is sent three times.", webhooks="repeated"),
+    Behavior("0113", "early webhook", "All webhooks are sent before the request is answered.", webhooks="early"),
+    Behavior("0114", "no webhook", "No webhook is sent; a look-up shows the status.", webhooks="none"),
     Behavior(
-        ending="0111",
-        name="late webhook",
-        description="The webhooks come 30 steps late; a look-up shows the status.",
-        webhooks="late",
-    ),
-    Behavior(
-        ending="0112", name="repeated webhook", description="The last webhook is sent three times.", webhooks="repeated"
-    ),
-    Behavior(
-        ending="0113",
-        name="early webhook",
-        description="All webhooks are sent before the request is answered.",
-        webhooks="early",
-    ),
-    Behavior(
-        ending="0114", name="no webhook", description="No webhook is sent; a look-up shows the status.", webhooks="none"
-    ),
-    Behavior(
-        ending="0115",
-        name="unknown status",
-        description='The first webhook says "dispatched", which is in no contract.',
+        "0115",
+        "unknown status",
+        'The first webhook says "dispatched", which is in no contract.',
         extra_status="dispatched",
     ),
     Behavior(
-        ending="0116",
-        name="too many requests",
-        description="The first request is answered 429 with Retry-After, the next one is accepted.",
+        "0116",
+        "too many requests",
+        "The first request is answered 429 with Retry-After, the next one is accepted.",
         rejections=(429,),
     ),
-    Behavior(ending="0117", name="confirms", description="The patient answers and presses 1.", keys=("1",)),
+    Behavior("0117", "confirms", "The patient answers and presses 1.", keys=("1",)),
+    Behavior("0118", "asks to cancel", "The patient answers, presses 2, and 2 again.", keys=("2", "2")),
+    Behavior("0119", "opts out", "The patient answers and presses 9.", keys=("9",)),
+    Behavior("0120", "has it repeated", "The patient answers, presses 3 twice, then 1.", keys=("3", "3", "1")),
+    Behavior("0121", "voicemail", "A machine answers.", answered_by="machine"),
+    Behavior("0122", "wrong key", "The patient answers and presses 7, which means nothing, then 1.", keys=("7", "1")),
+    Behavior("0123", "silent", "The patient answers and presses nothing."),
+    Behavior("0124", "hangs up", "The patient hangs up before the message begins.", hangs_up_after=1),
+    Behavior("0125", "hears it out", "The patient hangs up after the message.", hangs_up_after=2),
     Behavior(
-        ending="0118",
-        name="asks to cancel",
-        description="The patient answers, presses 2, and 2 again.",
-        keys=("2", "2"),
-    ),
-    Behavior(ending="0119", name="opts out", description="The patient answers and presses 9.", keys=("9",)),
-    Behavior(
-        ending="0120",
-        name="has it repeated",
-        description="The patient answers, presses 3 twice, then 1.",
-        keys=("3", "3", "1"),
-    ),
-    Behavior(ending="0121", name="voicemail", description="A machine answers.", answered_by="machine"),
-    Behavior(
-        ending="0122",
-        name="wrong key",
-        description="The patient answers and presses 7, which means nothing, then 1.",
-        keys=("7", "1"),
-    ),
-    Behavior(ending="0123", name="silent", description="The patient answers and presses nothing."),
-    Behavior(
-        ending="0124", name="hangs up", description="The patient hangs up before the message begins.", hangs_up_after=1
-    ),
-    Behavior(
-        ending="0125", name="hears it out", description="The patient hangs up after the message.", hangs_up_after=2
-    ),
-    Behavior(
-        ending="0126",
-        name="mistaken for a machine",
-        description="A machine is reported, but it is a patient, who presses 1 each time.",
+        "0126",
+        "mistaken for a machine",
+        "A machine is reported, but it is a patient, who presses 1 each time.",
         answered_by="machine",
         keys=("1", "1"),
     ),
-    Behavior(ending="0127", name="fax", description="A fax answers.", answered_by="fax"),
-    Behavior(
-        ending="0128",
-        name="hears nothing",
-        description="The patient answers, and nothing is spoken.",
-        fetches_message=False,
-    ),
-    Behavior(
-        ending="0129",
-        name="phone off",
-        description="The phone is off, each time: SIP 480.",
-        ends=("failed",),
-        sip_code=480,
-    ),
-    Behavior(
-        ending="0130",
-        name="declines",
-        description="The patient declines the call: SIP 603.",
-        ends=("busy",),
-        sip_code=603,
-    ),
+    Behavior("0127", "fax", "A fax answers.", answered_by="fax"),
+    Behavior("0128", "hears nothing", "The patient answers, and nothing is spoken.", fetches_message=False),
+    Behavior("0129", "phone off", "The phone is off, each time: SIP 480.", ends=("failed",), sip_code=480),
+    Behavior("0130", "declines", "The patient declines the call: SIP 603.", ends=("busy",), sip_code=603),
 )
 
 _BY_ENDING: Final = {behavior.ending: behavior for behavior in BEHAVIORS}

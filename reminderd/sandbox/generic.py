@@ -3,7 +3,7 @@
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
@@ -12,8 +12,7 @@ import httpx
 import trio
 from attrs import evolve, field, frozen
 from loguru import logger
-from quart import Response, request
-from quart_trio import QuartTrio
+from quart import request
 from standardwebhooks import Webhook as Signer
 from werkzeug.exceptions import HTTPException
 
@@ -22,7 +21,15 @@ from reminderd.providers.base import InvalidPayloadError, json_object
 from reminderd.providers.generic.webhooks import signer
 from reminderd.providers.http import HttpClient, HttpFailure
 from reminderd.sandbox.behaviors import COPIES, LATE_STEPS, PROGRESS_BEFORE, RETRY_AFTER_STEPS, Behavior, behavior_of
-from reminderd.sandbox.switchboard import CUT_MARK, REMEMBERED, Switchboard, cutting, hold_answer_back
+from reminderd.sandbox.switchboard import (
+    CUT_MARK,
+    REMEMBERED,
+    Reply,
+    Switchboard,
+    hold_answer_back,
+    sandbox_app,
+    webhook_client,
+)
 
 PAUSES: Final = (1, 2, 4, 8, 16)
 """Steps to wait after each failed try to send a webhook; when the try after the last one fails, it is given up."""
@@ -91,12 +98,7 @@ class RequestRejected:
     status: int
 
 
-@frozen
-class KeyConflict:
-    """The key belongs to a different request."""
-
-
-Decision: TypeAlias = Placed | RequestRejected | KeyConflict
+Decision: TypeAlias = Placed | RequestRejected
 
 
 class GenericCalls:
@@ -110,7 +112,7 @@ class GenericCalls:
         """Place a call for a request, or decide why there is none, or that there is one already."""
         known = None if key is None else self.switchboard.call(self._id_by_key.get(key, ""))
         if known is not None:
-            return Placed(known, repeated=True) if known.request == request else KeyConflict()
+            return Placed(known, repeated=True) if known.request == request else RequestRejected(409)
         behavior = behavior_of(request.phone_number)
         status = self.switchboard.rejection(behavior, request=key or request.phone_number)
         if status is not None:
@@ -235,22 +237,16 @@ def _end_of(call: GenericCall) -> Mapping[str, Any]:
 
 _CLOCK: Final = SystemClock()
 
-_WEBHOOK_TIMEOUT: Final = timedelta(seconds=15)
-_CONNECTIONS: Final = 100
-"""Webhooks in flight at one time."""
-
-_BODY_LIMIT: Final = 64 * 1024
 _LISTED: Final = 100
 """Calls that `GET /calls` lists without a filter."""
 
 _ERRORS: Final = {
+    409: "This idempotency key belongs to another call",
     422: "The number can't be called",
     429: "Too many requests",
     500: "Internal server error",
     503: "Service unavailable",
 }
-
-_Reply: TypeAlias = tuple[Mapping[str, Any], int] | tuple[Mapping[str, Any], int, Mapping[str, str]]
 
 
 class Sandbox:
@@ -283,7 +279,13 @@ class Sandbox:
         self._webhook_url = webhook_url
         self._signer = signer(webhook_secret)
         self._calls = GenericCalls()
-        self.app = self._routes()
+        routes = (
+            ("POST", "/calls", self._place),
+            ("GET", "/calls", self._list),
+            ("GET", "/calls/<call_id>", self._show),
+        )
+        self.app = sandbox_app("reminderd.sandbox", self._authorize, routes)
+        self.app.register_error_handler(HTTPException, _explain)
 
     @property
     def calls(self) -> tuple[GenericCall, ...]:
@@ -294,7 +296,7 @@ class Sandbox:
         """Play the calls that are placed, each call and each webhook in a task of its own, until cancelled."""
         url, switchboard = self._webhook_url, self._calls.switchboard
         sender = WebhookSender(
-            http=HttpClient(timeout=_WEBHOOK_TIMEOUT, max_connections=_CONNECTIONS),
+            http=webhook_client(),
             url=url if callable(url) else lambda: url,
             signer=self._signer,
             pace=self._pace,
@@ -307,24 +309,13 @@ class Sandbox:
             with trio.CancelScope(shield=True):
                 await sender.http.aclose()
 
-    def _routes(self) -> QuartTrio:
-        app = QuartTrio("reminderd.sandbox")
-        app.config["MAX_CONTENT_LENGTH"] = _BODY_LIMIT
-        app.before_request(self._authorize)
-        app.register_error_handler(HTTPException, _explain)
-        app.add_url_rule("/calls", view_func=self._place, methods=["POST"])
-        app.add_url_rule("/calls", view_func=self._list, methods=["GET"])
-        app.add_url_rule("/calls/<call_id>", view_func=self._show, methods=["GET"])
-        app.asgi_app = cutting(app.asgi_app)  # type: ignore[method-assign,assignment]  # Quart's way
-        return app
-
-    async def _authorize(self) -> _Reply | None:
+    async def _authorize(self) -> Reply | None:
         authorization = request.headers.get("Authorization", "").encode(errors="surrogatepass")
         if hmac.compare_digest(authorization, f"Bearer {self._api_key}".encode()):
             return None
         return {"error": "Unauthorized"}, 401
 
-    async def _place(self) -> _Reply:
+    async def _place(self) -> Reply:
         try:
             wanted = _call_request(
                 json_object(await request.get_data(cache=False, as_text=False, parse_form_data=False))
@@ -336,31 +327,29 @@ class Sandbox:
             case RequestRejected(status):
                 headers = {"Retry-After": str(round(RETRY_AFTER_STEPS * self._pace))} if status in {429, 503} else {}
                 return {"error": _ERRORS[status]}, status, headers
-            case KeyConflict():
-                return {"error": "This idempotency key belongs to another call"}, 409
             case Placed(call, repeated=True):
                 return {"call_id": call.id, "status": call.status}, 200
             case Placed(call):
                 return await self._start_and_answer(call)
 
-    async def _start_and_answer(self, call: GenericCall) -> _Reply:
+    async def _start_and_answer(self, call: GenericCall) -> Reply:
         await hold_answer_back(call.behavior, self._calls.switchboard.start(call), self._pace)
         if call.behavior.answer == "error":
             return {"error": _ERRORS[500]}, 500
         headers = {CUT_MARK: "yes"} if call.behavior.answer == "cut" else {}
         return {"call_id": call.id, "status": call.status}, 201, headers
 
-    async def _list(self) -> _Reply:
+    async def _list(self) -> Reply:
         attempt_id = request.args.get("attempt_id")
         calls = self.calls[-_LISTED:] if attempt_id is None else self._calls.calls_of(attempt_id)
         return {"calls": [_shown(call) for call in calls]}, 200
 
-    async def _show(self, call_id: str) -> _Reply:
+    async def _show(self, call_id: str) -> Reply:
         call = self._calls.switchboard.call(call_id)
         return ({"error": "Unknown call"}, 404) if call is None else (_shown(call), 200)
 
 
-async def _explain(error: HTTPException) -> _Reply | Response:
+async def _explain(error: HTTPException) -> Reply:
     return {"error": error.name}, error.code or 500
 
 

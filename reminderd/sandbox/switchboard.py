@@ -3,7 +3,8 @@
 import logging
 import math
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from itertools import islice
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
@@ -14,10 +15,22 @@ from hypercorn.trio import serve
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 from quart_trio import QuartTrio
 
+from reminderd.providers.http import HttpClient
 from reminderd.sandbox.behaviors import Behavior
 
 REMEMBERED: Final = 10_000
 """Calls, and rejected requests, that are kept; the oldest are forgotten."""
+
+Reply: TypeAlias = tuple[Mapping[str, Any], int] | tuple[Mapping[str, Any], int, Mapping[str, str]]
+"""The answer to a request: its JSON, its status, perhaps headers."""
+
+View: TypeAlias = Callable[..., Awaitable[Reply]]
+
+_WEBHOOK_TIMEOUT: Final = timedelta(seconds=15)
+"""Twilio's own limit."""
+_CONNECTIONS: Final = 100
+"""Webhooks in flight at one time."""
+_BODY_LIMIT: Final = 64 * 1024
 
 _EARLY_STEPS: Final = 20
 """How long an "early" call's answer is held back at most, if nobody accepts its webhooks."""
@@ -191,7 +204,25 @@ async def serve_sandbox(
             playing.cancel_scope.cancel()
 
 
-def cutting(app: _ASGIApp) -> _ASGIApp:
+def webhook_client() -> HttpClient:
+    """Return the client that sends webhooks."""
+    return HttpClient(timeout=_WEBHOOK_TIMEOUT, max_connections=_CONNECTIONS)
+
+
+def sandbox_app(
+    name: str, authorize: Callable[[], Awaitable[Reply | None]], routes: Iterable[tuple[str, str, View]]
+) -> QuartTrio:
+    """Return an app with these routes, each with its method and path, for requests that `authorize` lets pass."""
+    app = QuartTrio(name)
+    app.config["MAX_CONTENT_LENGTH"] = _BODY_LIMIT
+    app.before_request(authorize)
+    for method, path, view in routes:
+        app.add_url_rule(path, view_func=view, methods=[method])
+    app.asgi_app = _cutting(app.asgi_app)  # type: ignore[method-assign,assignment]  # Quart's way to wrap an app
+    return app
+
+
+def _cutting(app: _ASGIApp) -> _ASGIApp:
     """Return the app with a layer around it that cuts off the responses with `CUT_MARK`, and lets the others end."""
 
     async def asgi(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

@@ -20,6 +20,7 @@ from reminderd.core.requests import ReminderRequest, normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.upsert import (
     Cancellation,
+    Content,
     Decision,
     Existing,
     Intake,
@@ -449,7 +450,7 @@ def _known_from(row: Row) -> Existing:
     expires_at = row["expires_at"]
     return Existing(
         id=row["id"],
-        content=(
+        content=Content(
             row["phone_number"],
             row["message"],
             from_ms(row["scheduled_at"]),

@@ -26,11 +26,11 @@ def known(status: Status = Status.SCHEDULED, **changes: Any) -> Existing:
 
 
 def other(**changes: Any) -> Existing:
-    return known(**changes, content=(REQUEST.phone_number, "Bye.", *content_of(REQUEST)[2:]))
+    return known(**changes, content=content_of(REQUEST)._replace(message="Bye."))
 
 
 def of_another_number(**changes: Any) -> Existing:
-    return known(**changes, content=("+4930123457", *content_of(REQUEST)[1:]))
+    return known(**changes, content=content_of(REQUEST)._replace(phone_number="+4930123457"))
 
 
 @pytest.mark.parametrize(

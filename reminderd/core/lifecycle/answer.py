@@ -25,14 +25,8 @@ def last_look(
 ) -> str | None:
     """Return why a claimed request must not be sent, or None if it may; called right before it is sent.
 
-    Args:
-        ledger: the call as it is now, its reminders with their histories, and the alive calls to its number.
-        action: the claimed request.
-        paused: staff have paused dialing.
-        stopping: this process is about to end, or to go on under another configuration.
-        time_left: what is left of the lease, by wall and monotonic clock, after the longest possible request.
-        rules: the clinic's rules.
-        now: the time.
+    The ledger has the call as it is now, its reminders with their histories, and the alive calls to its number.
+    `time_left` is what is left of the lease, by wall and monotonic clock, after the longest possible request.
     """
     call = ledger.calls.get(action.call.id)
     if call is None or call.lease_token != action.token or not call.state.may_not_exist or call.evidence:
@@ -99,14 +93,8 @@ def answered(
 ) -> Transition:
     """Record the provider's answer to a request.
 
-    Args:
-        ledger: the call and its reminders as they are now; they may have changed since the request was sent.
-        action: the claimed request.
-        answer: the provider's answer.
-        counts: whether a request that was not placed counts as a try: not while the provider may be failing.
-        draw: a random number in [0, 1), for the jitter.
-        rules: the clinic's rules.
-        now: the time of the transaction.
+    The call and its reminders may have changed since the request was sent. A request that was not placed counts as a
+    try, but not while the provider may be failing. `draw` is a random number in [0, 1), for the jitter.
     """
     call = ledger.calls[action.call.id]
     if isinstance(answer, Accepted):

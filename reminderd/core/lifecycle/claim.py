@@ -32,8 +32,8 @@ from reminderd.core.model import (
     digest,
     evolve,
 )
-from reminderd.core.outcomes import is_ours
-from reminderd.core.reasons import CANCELS, EndCode, HoldCode
+from reminderd.core.outcomes import end_code_of, is_ours
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import next_open, unfit, zone_of
 from reminderd.core.rules import Rules
 
@@ -131,9 +131,8 @@ def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Remind
     if not _was_moved(ledger, reminder):
         return None
     moved = evolve(_anew(reminder), attempts=0, again_until=None)
-    reason = "moved, or changed to another number, since its call"
-    # Not `retry_at`: another program may yet move it to an earlier time.
-    return evolve(scheduled(moved, now, reason=reason, now=now), wake_at=max(now, reminder.scheduled_at))
+    waiting = scheduled(moved, now, reason="moved, or changed to another number, since its call", now=now)
+    return evolve(waiting, wake_at=max(now, reminder.scheduled_at))  # not `retry_at`: it may yet be moved to be earlier
 
 
 def _was_moved(ledger: Ledger, reminder: Reminder) -> bool:
@@ -148,11 +147,9 @@ def _was_moved(ledger: Ledger, reminder: Reminder) -> bool:
 
 def _at_rest(reminder: Reminder, now: datetime) -> Reminder:
     """Return a final reminder that is no longer checked; another program may have ended it."""
-    code, reason = reminder.end_code, reminder.last_error
-    is_cancelled = reminder.status is Status.CANCELLED
-    if (is_cancelled and code not in CANCELS) or (code is None and reminder.status is not Status.CALLED):
-        code = EndCode.CANCELLED_ELSEWHERE
-        reason = reason or code.sentence
+    code, reason = end_code_of(reminder.status, reminder.end_code), reminder.last_error
+    if code is not reminder.end_code:
+        reason = reason or None
     ended_at = min(reminder.ended_at or now, now)  # a clock that was ahead no longer matters
     return ended(reminder, reminder.status, code, ended_at, reason)
 
@@ -292,9 +289,13 @@ def _call(
     ledger: Ledger, reminder: Reminder, *, draft: Draft, witness: Witness, rules: Rules, now: datetime
 ) -> Transition:
     """Make a call for the reminder and its bundle, or wait for one more reminder of the bundle."""
-    others = ledger.reminders.values() if rules.group_within else ()
-    joining = (one for one in others if _may_join(one, reminder))
-    waiting = [_anew(one) if ledger.has_left(one) else one for one in joining]
+    # No call to their number is alive, or none would be made.
+    others = (
+        one
+        for one in (ledger.reminders.values() if rules.group_within else ())
+        if one.id != reminder.id and one.phone_number == reminder.phone_number and one.status is Status.SCHEDULED
+    )
+    waiting = [_anew(one) if ledger.has_left(one) else one for one in others]
     judged = [(one, _Candidate(ledger, one, rules, now).verdict()) for one in waiting]
     ready = [one for one, why in judged if why is None]
     early = [one for one, why in judged if isinstance(why, Waits) and why.code is None]
@@ -346,15 +347,8 @@ def _bundle_for(
 ) -> tuple[tuple[Reminder, ...], datetime | None]:
     """Return the reminders that one call speaks, in their order, and until when it waits for another; None: for none.
 
-    All are in one language, and none is ever spoken before its time.
-
-    Args:
-        ledger: contains all of them.
-        reminder: the one that starts the call, which may be called now.
-        ready: others of its number that may be called now.
-        early: others of its number that are due later.
-        rules: the clinic's rules.
-        now: the time of the transaction.
+    All are in one language, and none is ever spoken before its time. `ready` are the others of its number
+    that may be called now, `early` those that are due later.
     """
     if not rules.group_within:
         return (reminder,), None
@@ -390,12 +384,6 @@ def _can_wait(reminder: Reminder, until: datetime, rules: Rules, now: datetime) 
     is_in_time = until < limit_of(reminder, rules) - rules.lease
     is_same_day = until.astimezone(zone).date() == now.astimezone(zone).date()
     return is_in_time and is_same_day and rules.calling_hours.is_open(until, zone)
-
-
-def _may_join(other: Reminder, reminder: Reminder) -> bool:
-    """Return whether another reminder waits for the same number; no call to that is alive, or none would be made."""
-    is_other = other.id != reminder.id and other.phone_number == reminder.phone_number
-    return is_other and other.status is Status.SCHEDULED
 
 
 def _key_to_use_again(

@@ -156,7 +156,7 @@ def _to_person(ledger: Ledger, call: Call, language: str | None, rules: Rules, n
     return Turn(
         transition=Transition(ledger=after, call=call, lines=lines),
         reply=SpokenReply(parts=_ASKING, question=Question.MENU) if wanted else NOT_NEEDED,
-        message=spoken_together(spoken) if wanted else "",
+        message=spoken_together(spoken),
     )
 
 

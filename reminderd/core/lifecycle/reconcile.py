@@ -75,14 +75,8 @@ def claim_call(
 ) -> Transition:
     """Decide what an alive call whose `wake_at` has passed needs next.
 
-    Args:
-        ledger: holds the call, its reminders with their histories, and what is known about its number.
-        call: as it is stored; if it has a lease, that has run out and belongs to another process.
-        token: for a new lease.
-        room: what can be done at once.
-        witness: what this process has seen of it.
-        rules: the clinic's rules.
-        now: the time of the transaction.
+    The ledger has the call, its reminders with their histories, and what is known about its number. If the call has a
+    lease, that has run out and belongs to another process; `token` is for a new one.
     """
     if call.state is CallState.DIALING:  # nobody knows whether its request was sent
         text = "the request was interrupted: unconfirmed, waiting for a report"

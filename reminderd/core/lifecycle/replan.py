@@ -116,13 +116,7 @@ def booked(
 ) -> tuple[Appointment, list[Reminder]]:
     """Plan the reminders of a new appointment that was read from a request: what `replanned` does without a history.
 
-    A file may book thousands of them at once.
-
-    Args:
-        appointment: no other program has written it.
-        ids: for its reminders, one for each call of the plan.
-        rules: the clinic's rules.
-        now: the time.
+    A file may book thousands of them at once. `ids` are for its reminders, one for each call of the plan.
     """
     wanted = _Wanted(appointment, *wanted_message(appointment, rules, is_checked=True), rules, now)
     calls = [(one, too_late_for(one, now)) for one in plan(appointment, rules)]
@@ -137,13 +131,7 @@ def replanned(
     """Plan the reminders of an appointment as it is now: keep those that are still right, cancel and add others.
 
     One that was called for its time is never called again, and no reminder is added whose time is over.
-
-    Args:
-        ledger: the appointment and all its reminders, with their calls.
-        appointment: as it is to be stored.
-        ids: for the reminders that are added, one for each call of the plan.
-        rules: the clinic's rules.
-        now: the time.
+    The ledger has all its reminders with their calls; `ids` are for those that are added, one for each planned call.
     """
     own = reminders_of(ledger, appointment)
     appointment = _with_answer(appointment, own)
@@ -192,36 +180,28 @@ def _planned(
     ledger: Ledger, appointment: Appointment, ids: Sequence[str], rules: PlanningRules, now: datetime
 ) -> Transition:
     """Change the waiting reminders of an appointment that takes place, cancel those of no call, add the missing."""
-    calls, wanted = (
-        plan(appointment, rules),
-        _Wanted(appointment, *wanted_message(appointment, rules), rules, now),
-    )
+    calls = plan(appointment, rules)
+    wanted = _Wanted(appointment, *wanted_message(appointment, rules), rules, now)
     own = _of_now(reminders_of(ledger, appointment), appointment)
     known = [one for one in own if one.end_code not in _MADE_ANEW or ledger.history(one)]
     call_of = {one.id: _call_of(one, calls) for one in known}
     # If `before` was emptied, what is planned already stays as it is.
-    untouched = [one for one in known if wanted.is_untouched(ledger, one)]
+    untouched = [one for one in known if not one.status.final and not ledger.history(one)]
     unwanted = [one for one in untouched if calls and not _is_needed(one, untouched, call_of)]
     after, lines = called_off(ledger, unwanted, EndCode.NOT_PLANNED, now)
     kept = [one for one in known if one not in unwanted]
     after = after.put(*(wanted.kept(one, call_of[one.id], is_new=not ledger.history(one)) for one in kept))
     covered = [one.cadence for one in call_of.values() if one is not None]
-    missing = [one for one in calls if one.cadence not in covered]
-    left_out = [late for one in missing if (late := too_late_for(one, now)) is not None]
-    new = [
-        wanted.added(one, new_id) for one, new_id in zip(missing, ids, strict=False) if too_late_for(one, now) is None
-    ]
+    missing = [(one, too_late_for(one, now)) for one in calls if one.cadence not in covered]
+    left_out = [late for _, late in missing if late is not None]
+    new = [wanted.added(one, new_id) for (one, late), new_id in zip(missing, ids, strict=False) if late is None]
     after = wake_unwanted(ledger, after.put(*new), now)
-    planned = tuple(
-        LogLine(
-            f"planned: {one.cadence} before its appointment, {local(one.scheduled_at, one, rules)}", reminder_id=one.id
-        )
-        for one in new
-    )
+    for one in new:
+        text = f"planned: {one.cadence} before its appointment, {local(one.scheduled_at, one, rules)}"
+        lines = (*lines, LogLine(text, reminder_id=one.id))
     why = wanted.wrong or "; ".join(left_out) or None
     if appointment.former_number is None:
         appointment = evolve(appointment, last_error=why)
-    lines = (*lines, *planned)
     is_news = appointment.at > now or not own
     if why is not None and is_news and (wanted.wrong is not None or len(left_out) == len(calls)):
         level = Level.WARNING if wanted.wrong is None else Level.ERROR
@@ -255,10 +235,6 @@ class _Wanted:
     """Why nobody can be called."""
     rules: PlanningRules
     now: datetime
-
-    def is_untouched(self, ledger: Ledger, reminder: Reminder) -> bool:
-        """Return whether a reminder waits, and no call was made for it."""
-        return not reminder.status.final and not ledger.history(reminder)
 
     def added(self, call: PlannedCall, new_id: str) -> Reminder:
         """Return a new reminder; one that can't be called fails while there is time to correct that."""

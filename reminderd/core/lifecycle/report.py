@@ -36,7 +36,7 @@ _FILLED_EARLY: Final = _FILLED - {"duration_seconds", "sip_response_code"}
 """The same for a report of progress."""
 _CALL_ID: Final = re.compile(r"[!-~]{1,200}")
 _RANK: Final = {None: 0, "queued": 1, "initiated": 2, "ringing": 3, "answered": 4, "in-progress": 4}
-_RANK_OF_OTHER_WORDS: Final = 3
+_OTHER_WORD: Final = 3
 
 
 def call_of(ledger: Ledger, report: Report) -> Call | None:
@@ -68,13 +68,9 @@ def reported(
 ) -> Transition:
     """Record a report.
 
-    Args:
-        ledger: what the report may be about: calls by our id, by the provider's, and those of the reminder it names.
-        report: what the provider reports.
-        receipt_is_new: whether no terminal report with this provider's id came before.
-        new_call_id: the id for a call that we do not know, if the report contains none of ours.
-        rules: the clinic's rules.
-        now: the time of the transaction.
+    The ledger has what it may be about: calls by our id, by the provider's, and those of the reminder that it names.
+    `receipt_is_new`: no terminal report with this provider's id came before. `new_call_id` is for a call that we do not
+    know, if the report contains none of ours.
     """
     call = call_of(ledger, report)
     if call is None and report.status in TERMINAL and not receipt_is_new and _usable(report.attempt_id) is None:
@@ -96,12 +92,13 @@ def progress(
     `word` is its name in the log; None: the report's own status.
     """
     if call.received_at is not None:
-        return noted(ledger, _filled(ledger, call, report), f"recorded: {report.status}, after the call's end")
+        return _noted(ledger, call, report, f"{report.status}, after the call's end")
     others = [one for one in ledger.alive_at(call.phone_number) if one.id != call.id and one.state.open]
     is_stray = bool(others) and not call.state.open
-    is_later = _rank(report.status) >= _rank(call.status)
+    is_later = _RANK.get(report.status, _OTHER_WORD) >= _RANK.get(call.status, _OTHER_WORD)
     alive = evolve(
-        _filled(ledger, call, report),
+        call,
+        **_news(ledger, call, report),
         state=CallState.STRAY if is_stray else CallState.PLACED,
         status=report.status if is_later else call.status,
         evidence=True,
@@ -140,8 +137,7 @@ def _apply(
         return progress(ledger, call, report, rules=rules, now=now)
     is_named = report.attempt_id == call.id
     if call.received_at is not None or not (receipt_is_new or is_named):
-        repeat = noted(ledger, _filled(ledger, call, report), "recorded: a repeated report changes nothing")
-        return attrs.evolve(repeat, duplicate=True)
+        return attrs.evolve(_noted(ledger, call, report, "a repeated report changes nothing"), duplicate=True)
     return _ended(ledger, call, report, rules, now)
 
 
@@ -178,6 +174,10 @@ def _line_ended_at(call: Call, report: Report, now: datetime) -> datetime | None
     if call.fetched_at is not None and call.duration_seconds is not None:
         ends.append(call.fetched_at + timedelta(seconds=call.duration_seconds))
     return min(now, *ends) if ends else None
+
+
+def _noted(ledger: Ledger, call: Call, report: Report, why: str) -> Transition:
+    return noted(ledger, evolve(call, **_news(ledger, call, report)), f"recorded: {why}")
 
 
 def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now: datetime) -> tuple[Ledger, Call]:
@@ -225,11 +225,6 @@ def _may_be_about(ledger: Ledger, reminder: Reminder, report: Report) -> bool:
     return report.attempt_id is None and bool(members) and len(members) == len(ledger.history(reminder))
 
 
-def _filled(ledger: Ledger, call: Call, report: Report) -> Call:
-    """Return the call with what a report adds to it."""
-    return evolve(call, **_news(ledger, call, report))
-
-
 def _news(ledger: Ledger, call: Call, report: Report) -> dict[str, Any]:
     """Return the report's values for the attributes of the call that are still empty.
 
@@ -249,7 +244,3 @@ def _who_answered(call: Call, report: Report) -> str | None:
     is_corrected = call.received_at is None and listener(report.answered_by) is not Listener.PERSON
     is_by_person = listener(call.answered_by) is Listener.PERSON
     return report.answered_by if call.answered_by is None or (is_by_person and is_corrected) else call.answered_by
-
-
-def _rank(status: str | None) -> int:
-    return _RANK.get(status, _RANK_OF_OTHER_WORDS)

@@ -143,10 +143,8 @@ def restored(ledger: Ledger, *, restored_at: datetime, now: datetime) -> Transit
     Calls that were alive in the backup are given up; a sign of life opens them again. Reminders that were in a call,
     or whose time had come by `restored_at`, may have been called since: staff decide.
 
-    Args:
-        ledger: all alive calls of the backup, and all reminders that are not final.
-        restored_at: the later of the time of the restore and of the last change in the backup.
-        now: the time of the restore.
+    The ledger has all alive calls of the backup, and all reminders that are not final. `restored_at` is the later of
+    `now`, the time of the restore, and of the last change in the backup.
     """
     calls = [
         evolve(call, state=CallState.UNREPORTED, lease_token=None, wake_at=None, error=EndCode.RESTORED.sentence)

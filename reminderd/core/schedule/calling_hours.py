@@ -61,12 +61,10 @@ class CallingHours:
             return moment
         since = moment.astimezone(UTC)
         for _ in range(_LOOK_AHEAD_DAYS):  # days of UTC: they come in order, those of a wall clock may overlap
-            until = since + _DAY
-            candidates = (at for at in self._candidates(since, until, zone) if since < at <= until)
-            opening = min((at for at in candidates if self.is_open(at, zone)), default=None)
-            if opening is not None:
-                return opening
-            since = until
+            openings = [at for at in self._candidates(since, since + _DAY, zone) if self.is_open(at, zone)]
+            if openings:
+                return min(openings)
+            since += _DAY
         return None
 
     def last_start(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
@@ -78,12 +76,10 @@ class CallingHours:
             return moment
         until = moment.astimezone(UTC)
         for _ in range(_LOOK_AHEAD_DAYS):
-            since = until - _DAY
-            candidates = (at for at in self._candidates(since, until, zone) if since < at <= until)
-            start = max((at for at in candidates if self._is_start(at, zone)), default=None)
-            if start is not None:
-                return start
-            until = since
+            starts = [at for at in self._candidates(until - _DAY, until, zone) if self._is_start(at, zone)]
+            if starts:
+                return max(starts)
+            until -= _DAY
         return None
 
     def _is_start(self, moment: datetime, zone: ZoneInfo) -> bool:
@@ -103,12 +99,13 @@ class CallingHours:
         return () if is_holiday else self.week[day.weekday()]
 
     def _candidates(self, since: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-        """Yield every moment in between at which calling may begin, and a few outside: starts, and a clock change."""
+        """Yield every moment after `since` and until `until` at which calling may begin: starts, and a clock change."""
         day = since.astimezone(zone).date() - _DAY  # a clock put back over midnight shows the day before again
         while day <= until.astimezone(zone).date():
             for span in self._starting_on(day):
                 start = datetime.combine(day, time(span.start // 60, span.start % 60), zone)
-                yield from (start.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+                moments = (start.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+                yield from (at for at in moments if since < at <= until)
             day += _DAY
         changed = _clock_change(since, until, zone)
         if changed is not None:

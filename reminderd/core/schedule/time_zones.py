@@ -121,12 +121,7 @@ class Daily:
     zone: ZoneInfo
 
     def due(self, last: datetime | None, now: datetime) -> datetime:
-        """Return when it is due next; in the past, or `now`, if it should have been done already.
-
-        Args:
-            last: when it was done last; None: never.
-            now: the time.
-        """
+        """Return when it is due next, if it was done at `last`; in the past, or `now`, if it is due already."""
         today = now.astimezone(self.zone).date()
         yesterdays, todays, tomorrows = (self.on(today + days * _DAY) for days in (-1, 0, 1))
         latest = todays if todays <= now else yesterdays

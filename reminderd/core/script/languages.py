@@ -321,9 +321,7 @@ def best_of(tag: str, among: Iterable[str]) -> str | None:
 def voice_tag(tag: str, *, near: str) -> str:
     """Return the tag by which a voice is asked for; one without a region gets one, as providers expect it.
 
-    Args:
-        tag: the language's.
-        near: the tag of the clinic's own language, whose region is preferred.
+    The region of `near`, the clinic's own language, is preferred.
     """
     if "-" in tag:
         return tag

@@ -38,12 +38,7 @@ _LIKE_A_MESSAGE: Final = ("Your appointment is on Tuesday. " * 7)[:ORDINARY_MESS
 
 
 def advice(script: Script, section: str = "messages") -> list[str]:
-    """Return what could be better, a line each, for the author of the configuration; no phone number is repeated.
-
-    Args:
-        script: what is spoken in one language.
-        section: where the configuration has it.
-    """
+    """Return what could be better in a section of the configuration, a line each; no phone number is repeated."""
     found = [*_languages(script), *_callback(script), *_menu(script), *_length(script)]
     if not _names_the_clinic_first(script):
         found.insert(0, "[messages].greeting does not begin with the clinic: its name must be spoken first")
@@ -158,13 +153,9 @@ class Preview:
 
 
 def preview(templates: Templates, values: Values, language: str | None, names: Sequence[str]) -> Preview:
-    """Return what patients hear.
+    """Return what patients hear of an appointment in a language, a BCP 47 tag; None: the clinic's own.
 
-    Args:
-        templates: the clinic's.
-        values: an example of an appointment.
-        language: the patients', a BCP 47 tag; None: the clinic's own.
-        names: the templates to show; if none is in this language, a message stands for any.
+    `names` are the templates to show; if none is in this language, a message stands for any.
 
     Raises:
         TemplateError: a template is not known, or needs a value that is missing or can't be spoken.

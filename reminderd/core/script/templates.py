@@ -134,8 +134,9 @@ class Templates:
         known = {"clinic": script.clinic or script.built_in.clinic}
         known |= {field: getattr(values, field) for field in ("name", "provider", "place") if field in used}
         if values.appointment is not None:
-            known["date"] = spoken_day(values.appointment, self.zone, script.language)
-            known["time"] = spoken_hour(values.appointment, self.zone, script.language)
+            local = values.appointment if self.zone is None else values.appointment.astimezone(self.zone)
+            known["date"] = spoken_day(local.date(), script.language)
+            known["time"] = spoken_hour(local.time(), script.language)
         return _PLACEHOLDER.sub(lambda found: _joined(known[found[1]].strip(), text[found.end() :]), text)
 
 
@@ -174,14 +175,12 @@ def value_error(text: str) -> str | None:
     return None
 
 
-def spoken_day(moment: datetime, zone: ZoneInfo | None, language: str) -> str:
-    """Return a day as people say it: "Tuesday, March 2", "Dienstag, 2. März"."""
-    return _day((moment if zone is None else moment.astimezone(zone)).date(), language)
-
-
 @lru_cache(maxsize=1_000)
-def _day(day: date, language: str) -> str:
-    """Return a date as people say it; a file of appointments has few of them, and each takes long to format."""
+def spoken_day(day: date, language: str) -> str:
+    """Return a day as people say it: "Tuesday, March 2", "Dienstag, 2. März".
+
+    A file of appointments has few of them, and each takes long to format.
+    """
     locale = _locale(language)
     pattern = next(locale.datetime_skeletons[name].pattern for name in _DAYS if name in locale.datetime_skeletons)
     for short, full in _SHORT:
@@ -189,13 +188,9 @@ def _day(day: date, language: str) -> str:
     return _plain(format_date(day, pattern, locale=locale))
 
 
-def spoken_hour(moment: datetime, zone: ZoneInfo | None, language: str) -> str:
-    """Return a time of day as people say it: "4:00 PM", "16:00"."""
-    return _hour((moment if zone is None else moment.astimezone(zone)).time(), language)
-
-
 @lru_cache(maxsize=1_500)
-def _hour(hour: time, language: str) -> str:
+def spoken_hour(hour: time, language: str) -> str:
+    """Return a time of day as people say it: "4:00 PM", "16:00"."""
     return _plain(format_time(hour, "short", locale=_locale(language)))
 
 

@@ -45,11 +45,9 @@ class Layout:
 
 
 def layout_of(lines: Sequence[str], is_header: Callable[[Sequence[str]], bool]) -> Layout:
-    """Return how a table begins that has these first lines; its first row is the header if no other is one.
+    """Return how a table begins; its first row is the header if `is_header` takes no other row for one.
 
-    Args:
-        lines: at least one, with their line ends; `LINES_TO_HEADER` are enough.
-        is_header: returns whether a row names columns.
+    At least one line is needed, with its line end; `LINES_TO_HEADER` are enough.
     """
     if names_delimiter(lines[0]):
         delimiter = delimiter_of(lines[0])
@@ -80,14 +78,10 @@ def names_delimiter(first_line: str) -> bool:
 
 
 def csv_rows(lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> Iterator[CsvRow]:
-    """Yield every row, blank ones left out.
+    """Yield every row of some lines, which have their line ends, as from a file opened with `newline=""`.
 
-    After quotes that don't match, reading goes on with the next line: one stray quote never swallows the rest.
-
-    Args:
-        lines: with their line ends, as from a file opened with `newline=""`.
-        delimiter: one of `DELIMITERS`.
-        first_line: the number of the first of them.
+    Blank rows are left out. After quotes that don't match, reading goes on with the next line: one stray quote never
+    swallows the rest.
     """
     source = iter(lines)
     again: deque[str] = deque()

@@ -6,7 +6,7 @@ Every value in a resource is text or null, dates as in RFC 2822.
 import hashlib
 import hmac
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from email.utils import format_datetime
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -15,14 +15,20 @@ from uuid import uuid4
 
 import trio
 from quart import request
-from quart_trio import QuartTrio
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
 from reminderd.clock import Clock, SystemClock
-from reminderd.providers.http import HttpClient
 from reminderd.sandbox.behaviors import RETRY_AFTER_STEPS, behavior_of
-from reminderd.sandbox.switchboard import CUT_MARK, Switchboard, cutting, hold_answer_back
+from reminderd.sandbox.switchboard import (
+    CUT_MARK,
+    Reply,
+    Switchboard,
+    View,
+    hold_answer_back,
+    sandbox_app,
+    webhook_client,
+)
 from reminderd.sandbox.twilio.call import (
     ACCOUNT_NUMBERS,
     BAD_PARAMETER,
@@ -40,11 +46,6 @@ from reminderd.sandbox.twilio.call import (
 from reminderd.sandbox.twilio.simulation import API_VERSION, Simulator, TwilioWebhookSender, play_call
 
 _CLOCK: Final = SystemClock()
-
-_WEBHOOK_TIMEOUT: Final = timedelta(seconds=15)
-"""Twilio's own limit."""
-_CONNECTIONS: Final = 100
-_BODY_LIMIT: Final = 64 * 1024
 
 _STATUSES: Final = ENDED | {"queued", "ringing", "in-progress"}
 """What a call's `status` may be. "initiated" is in status callbacks only."""
@@ -69,7 +70,6 @@ _HTTP_CODES: Final = {404: 20404, 405: 20004, 500: 20500}
 """Twilio's codes for requests that fail before their parameters are read; it has one more for all others."""
 
 _Resource: TypeAlias = Mapping[str, Any]
-_Reply: TypeAlias = tuple[_Resource, int] | tuple[_Resource, int, Mapping[str, str]]
 
 
 class TwilioSandbox:
@@ -90,15 +90,16 @@ class TwilioSandbox:
         self._clock = clock
         self._since = clock.now()
         self._switchboard: Switchboard[TwilioCall] = Switchboard()
-        http = HttpClient(timeout=_WEBHOOK_TIMEOUT, max_connections=_CONNECTIONS)
         self._simulator = Simulator(
             account_sid=account_sid,
             switchboard=self._switchboard,
-            sender=TwilioWebhookSender(http=http, auth_token=auth_token),
+            sender=TwilioWebhookSender(http=webhook_client(), auth_token=auth_token),
             pace=pace,
             clock=clock,
         )
-        self.app = self._routes()
+        self.app = sandbox_app("reminderd.sandbox.twilio", self._authorize, self._routes())
+        self.app.register_error_handler(ApiError, self._explain)
+        self.app.register_error_handler(HTTPException, _explain_http)
 
     @property
     def calls(self) -> tuple[TwilioCall, ...]:
@@ -114,25 +115,17 @@ class TwilioSandbox:
             with trio.CancelScope(shield=True):
                 await self._simulator.sender.http.aclose()
 
-    def _routes(self) -> QuartTrio:
-        app = QuartTrio("reminderd.sandbox.twilio")
-        app.config["MAX_CONTENT_LENGTH"] = _BODY_LIMIT
-        app.before_request(self._authorize)
-        app.register_error_handler(ApiError, self._explain)
-        app.register_error_handler(HTTPException, _explain_http)
+    def _routes(self) -> list[tuple[str, str, View]]:
         account = f"/{API_VERSION}/Accounts/<account_sid>"
-        for method, path, view in (
-            ("GET", ".json", self._account),
-            ("GET", "/IncomingPhoneNumbers.json", self._numbers),
-            ("GET", "/OutgoingCallerIds.json", self._verified_numbers),
-            ("POST", "/Calls.json", self._place),
-            ("GET", "/Calls.json", self._list),
-            ("GET", "/Calls/<sid>.json", self._show),
-            ("POST", "/Calls/<sid>.json", self._modify),
-        ):
-            app.add_url_rule(account + path, view_func=view, methods=[method])
-        app.asgi_app = cutting(app.asgi_app)  # type: ignore[method-assign,assignment]  # Quart's way
-        return app
+        return [
+            ("GET", f"{account}.json", self._account),
+            ("GET", f"{account}/IncomingPhoneNumbers.json", self._numbers),
+            ("GET", f"{account}/OutgoingCallerIds.json", self._verified_numbers),
+            ("POST", f"{account}/Calls.json", self._place),
+            ("GET", f"{account}/Calls.json", self._list),
+            ("GET", f"{account}/Calls/<sid>.json", self._show),
+            ("POST", f"{account}/Calls/<sid>.json", self._modify),
+        ]
 
     async def _authorize(self) -> None:
         credentials = request.authorization
@@ -144,11 +137,11 @@ class TwilioSandbox:
         if not hmac.compare_digest(_joined(claimed), _joined(expected)):
             raise ApiError(20003, "Authenticate", status=401)
 
-    async def _explain(self, error: ApiError) -> _Reply:
+    async def _explain(self, error: ApiError) -> Reply:
         headers = {"Retry-After": str(round(RETRY_AFTER_STEPS * self._pace))} if error.status == 429 else {}
         return error.body(), error.status, headers
 
-    async def _account(self, account_sid: str) -> _Reply:
+    async def _account(self, account_sid: str) -> Reply:
         """Show the account: https://www.twilio.com/docs/iam/api/account, without its token."""
         path = f"/{API_VERSION}/Accounts/{account_sid}"
         account = {
@@ -167,18 +160,18 @@ class TwilioSandbox:
         }
         return account, 200
 
-    async def _numbers(self, account_sid: str) -> _Reply:
+    async def _numbers(self, account_sid: str) -> Reply:
         """Show the numbers that the account has bought, or the one that is asked for."""
         asked = _query({"PhoneNumber"}).get("PhoneNumber")
         shown = [_number_resource(account_sid, one) for one in ACCOUNT_NUMBERS if asked in {None, one}]
         return {"incoming_phone_numbers": shown, **_page(account_sid, "IncomingPhoneNumbers", shown, asked)}, 200
 
-    async def _verified_numbers(self, account_sid: str) -> _Reply:
+    async def _verified_numbers(self, account_sid: str) -> Reply:
         """Show the numbers that are verified without being bought: none."""
         asked = _query({"PhoneNumber"}).get("PhoneNumber")
         return {"outgoing_caller_ids": [], **_page(account_sid, "OutgoingCallerIds", [], asked)}, 200
 
-    async def _place(self, account_sid: str) -> _Reply:
+    async def _place(self, account_sid: str) -> Reply:
         call = self._placed(read_request(await _form()))
         # As it was when it was placed: by the time that the answer is read, callbacks may report more.
         created = call_resource(account_sid, call)
@@ -203,7 +196,7 @@ class TwilioSandbox:
         self._switchboard.keep(call)
         return call
 
-    async def _list(self, account_sid: str) -> _Reply:
+    async def _list(self, account_sid: str) -> Reply:
         """Show the page of calls that the query asks for, the newest first, with the addresses of the other pages."""
         fields = _query({*_FILTERS, "PageSize", "Page"})
         filters = {name: fields[name] for name in fields if name in _FILTERS}
@@ -231,10 +224,10 @@ class TwilioSandbox:
         }
         return found, 200
 
-    async def _show(self, account_sid: str, sid: str) -> _Reply:
+    async def _show(self, account_sid: str, sid: str) -> Reply:
         return call_resource(account_sid, self._known(sid)), 200
 
-    async def _modify(self, account_sid: str, sid: str) -> _Reply:
+    async def _modify(self, account_sid: str, sid: str) -> Reply:
         fields = await _form()
         expect_known(fields, {"Status"})
         asked = choice("Status", fields.get("Status"), ("canceled", "completed"))
@@ -272,7 +265,7 @@ def _unavailable(status: int) -> ApiError:
     return ApiError(code, message, status=status)
 
 
-async def _explain_http(error: HTTPException) -> _Reply:
+async def _explain_http(error: HTTPException) -> Reply:
     status = error.code or 500
     return ApiError(_HTTP_CODES.get(status, BAD_PARAMETER), error.name, status=status).body(), status
 

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reminderd.sandbox.behaviors import example_number
-from reminderd.sandbox.generic import CallRequest, GenericCalls, KeyConflict, Placed, RequestRejected
+from reminderd.sandbox.generic import CallRequest, GenericCalls, Placed, RequestRejected
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ def test_the_same_key_gives_the_same_call_and_no_second_one() -> None:
 def test_the_same_key_with_a_different_request_is_a_conflict() -> None:
     calls = GenericCalls()
     calls.decide(a_request(), key="k", now=NOW)
-    assert calls.decide(a_request("busy"), key="k", now=NOW) == KeyConflict()
+    assert calls.decide(a_request("busy"), key="k", now=NOW) == RequestRejected(409)
     assert len(calls.switchboard.calls) == 1
 
 
