@@ -42,7 +42,7 @@ test:
     {{bin}}/coverage report --include='reminderd/core/*' --fail-under=100
     {{bin}}/pytest {{parallel}} --cov --cov-append --cov-report= --ignore=tests/core {{prepend("--ignore=", program_tests + " " + searches)}}
     {{bin}}/coverage report --fail-under=95
-    {{bin}}/pytest -n 6 --maxschedchunk 1 {{program_tests}} {{searches}}
+    {{bin}}/pytest -n 6 --maxschedchunk 1 {{searches}} {{program_tests}}
 
 # the fast tests, in less than a minute: core, store, web and providers, with fewer random histories
 quick:
