@@ -134,3 +134,21 @@ def test_what_messages_and_comments_refer_to_exists() -> None:
     }
     assert len(found) > 5
     assert sorted(path for path in found if not (ROOT / path).exists()) == []
+
+
+def test_what_the_table_of_where_to_add_names_is_in_the_file_that_it_names() -> None:
+    found = [
+        (name, file)
+        for row in rows_of_where_to_add()
+        for names, file in re.findall(r"((?:`\w+`(?:, | and )?)+) in `([\w/]+\.py)`", row)
+        for name in re.findall(r"\w+", names.replace(" and ", " "))
+    ]
+    assert len(found) > 20
+    missing = [
+        (name, file)
+        for name, file in found
+        if not re.search(
+            rf"\b{name}\b", text_of(ROOT / file if file.startswith("tests/") else ROOT / "reminderd" / file)
+        )
+    ]
+    assert missing == []

@@ -11,24 +11,23 @@ from uuid import uuid4
 
 import click
 import trio
-from attrs import define, evolve
+from attrs import evolve, frozen
 
-from reminderd.cli.common import FAILED, actor, database, fail, language_option, say_if_paused, with_config, wrong
+from reminderd.cli.common import (
+    FAILED,
+    actor,
+    database,
+    fail,
+    language_option,
+    say_if_paused,
+    with_config,
+    write_now,
+    wrong,
+)
 from reminderd.cli.output import in_words
 from reminderd.cli.overview import another, ask
 from reminderd.clock import SystemClock
-from reminderd.config import (
-    AlertsConfig,
-    ApiConfig,
-    BackupConfig,
-    CallingConfig,
-    Config,
-    DatabaseConfig,
-    MetricsConfig,
-    RetentionConfig,
-    numbering_of,
-    rules_of,
-)
+from reminderd.config import Config, numbering_of, rules_of
 from reminderd.core.model import Call, CallState, Reminder, Status
 from reminderd.core.phone import Numbering, existing_number, patient_number
 from reminderd.core.requests import ReminderRequest, mistakes
@@ -37,7 +36,7 @@ from reminderd.core.sentences import NotAllowedError
 from reminderd.daemon import Options, run, watch_signals
 from reminderd.logs.configure import configure_logs
 from reminderd.store import reminders
-from reminderd.store.connection import Connection, snapshot, transaction
+from reminderd.store.connection import Connection, snapshot
 from reminderd.store.intake import Source
 from reminderd.store.ledger import load
 from reminderd.store.opt_outs import opted_out
@@ -82,7 +81,7 @@ _WORDS = {
 }
 
 
-@define
+@frozen
 class CallProgress:
     """A reminder and its calls, as they were last read."""
 
@@ -164,16 +163,17 @@ def _alone(config: Config, folder: Path) -> Config:
 
     It accepts no reminders, sends no alerts, makes no backup of its own database, and shows no metrics.
     """
+    plain = Config()
     return evolve(
         config,
-        database=DatabaseConfig(url="sqlite:///call-test.db", folder=folder),
-        calling=CallingConfig(timezone=config.calling.timezone),
+        database=evolve(plain.database, url="sqlite:///call-test.db", folder=folder),
+        calling=evolve(plain.calling, timezone=config.calling.timezone),
         redial=evolve(config.redial, max_calls=1),
-        api=ApiConfig(),
-        alerts=AlertsConfig(),
-        backup=BackupConfig(),
-        retention=RetentionConfig(),
-        metrics=MetricsConfig(),
+        api=plain.api,
+        alerts=plain.alerts,
+        backup=plain.backup,
+        retention=plain.retention,
+        metrics=plain.metrics,
     )
 
 
@@ -183,7 +183,7 @@ async def _call(config: Config, request: ReminderRequest, alone: bool) -> int:  
     stopping, reminder_id, rules = trio.Event(), f"test-{uuid4()}", rules_of(config)
     add = partial(reminders.add, request=request, reminder_id=reminder_id, source=Source(actor=actor()))
     with database(config, is_ours_alone=alone) as connection:
-        transaction(connection, add, SystemClock().now())
+        write_now(connection, add)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
             async with trio.open_nursery() as daemon:
@@ -202,7 +202,8 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
     silent_from = float("inf")
     with trio.move_on_after(_CLAIMED_SECONDS) as patience:
         while not stopping.is_set():
-            for line in _lines(connection, reminder_id, rules, seen):
+            before, seen = seen, snapshot(connection, partial(progress_of, reminder_id=reminder_id, rules=rules))
+            for line in changes(before, seen):
                 click.echo(f"{SystemClock().now():%H:%M:%S} {line}")
             is_over = not any(call.state.alive for call in seen.calls)  # a key ends the reminder, not yet the call
             if seen.reminder is not None and seen.reminder.status.final and is_over:
@@ -221,7 +222,7 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
     with suppress(NotAllowedError):
         source = Source(actor=actor())
         cancel = partial(reminders.cancel, reminder_id=reminder_id, rules=rules, source=source)
-        transaction(connection, cancel, SystemClock().now())
+        write_now(connection, cancel)
     if hold is not None:
         why = hold.sentence
     else:
@@ -230,15 +231,11 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
     return FAILED
 
 
-def _lines(connection: Connection, reminder_id: str, rules: Rules, seen: CallProgress) -> Iterator[str]:
-    def look(connection: Connection) -> CallProgress:
-        ledger = load(connection, rules, SystemClock().now(), reminder_ids=[reminder_id])
-        reminder = ledger.reminders.get(reminder_id)
-        return CallProgress(reminder, () if reminder is None else tuple(call for _, call in ledger.history(reminder)))
-
-    now = snapshot(connection, look)
-    yield from changes(seen, now)
-    seen.reminder, seen.calls = now.reminder, now.calls
+def progress_of(connection: Connection, *, reminder_id: str, rules: Rules) -> CallProgress:
+    """Return a reminder and its calls as they are now."""
+    ledger = load(connection, rules, SystemClock().now(), reminder_ids=[reminder_id])
+    reminder = ledger.reminders.get(reminder_id)
+    return CallProgress(reminder, () if reminder is None else tuple(call for _, call in ledger.history(reminder)))
 
 
 def changes(before: CallProgress, now: CallProgress) -> Iterator[str]:

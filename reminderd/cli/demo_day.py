@@ -1,11 +1,11 @@
 """Make up a busy day of a clinic: what has happened by now is written as the daemon would have, the rest is due."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -55,6 +55,16 @@ _HANGS_UP: Final = timedelta(seconds=31)
 _FAILS: Final = timedelta(seconds=4)
 _IS_GIVEN_UP: Final = timedelta(seconds=30)
 
+_UNANSWERED: Final[Mapping[str, tuple[timedelta, dict[str, Any]]]] = {
+    "busy": (_FAILS, {"status": "busy"}),
+    "no-answer": (_IS_GIVEN_UP, {"status": "no-answer"}),
+    "declined": (_PICKS_UP, {"status": "busy", "sip_response_code": 603}),
+    "failed": (_FAILS, {"status": "failed", "sip_response_code": 404}),
+}
+"""When, and how, a call ends that nobody answers."""
+_KEYS: Final = {"confirms": "1", "cancels": "22", "opts-out": "9"}
+"""What is pressed, a key after the other."""
+
 _AREA_CODES: Final = (
     202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215, 216, 217, 218, 219, 224, 225, 228, 229, 231, 234,
     239, 240, 248, 251, 252, 253, 254, 256, 260, 262, 267, 269, 270, 272, 276, 281, 301, 302, 303, 304, 305, 307,
@@ -74,7 +84,7 @@ class _Patient:
 
     name: str
     calls: str
-    """A word for each call that has been made, as `_Call` knows them; empty: the first is still to come."""
+    """A word for each call that has been made; empty: the first is still to come."""
     behavior: str = "confirms"
     """What a call does that the daemon makes while the demo runs."""
     staff: str = ""
@@ -257,32 +267,20 @@ class _Day:
         settle = partial(settle_answer, action=action, answer=answer, counts=True, rules=self.rules, draw=0.5)
         transaction(self.connection, settle, now + timedelta(milliseconds=300))
         report = Report(external_call_id=call_id, status="completed", attempt_id=action.call.id)
-        match how:
-            case "refused":
-                pass
-            case "busy":
-                self._report(now + _FAILS, evolve(report, status="busy"))
-            case "no-answer":
-                self._report(now + _IS_GIVEN_UP, evolve(report, status="no-answer"))
-            case "declined":
-                self._report(now + _PICKS_UP, evolve(report, status="busy", sip_response_code=603))
-            case "failed":
-                self._report(now + _FAILS, evolve(report, status="failed", sip_response_code=404))
-            case "voicemail":
-                self._talk(now, evolve(report, answered_by="machine_end_beep"), ())
-            case "hangs-up":
-                self._talk(now, evolve(report, answered_by="human"), (), hangs_up=_PICKS_UP + timedelta(seconds=2))
-            case _:
-                keys = {"confirms": ("1",), "cancels": ("2", "2"), "opts-out": ("9",)}.get(how, ())
-                self._talk(now, evolve(report, answered_by="human"), keys)
+        if how in _UNANSWERED:
+            after, found = _UNANSWERED[how]
+            self._report(now + after, evolve(report, **found))
+        elif how != "refused":
+            answered_by = "machine_end_beep" if how == "voicemail" else "human"
+            hangs_up = _PICKS_UP + timedelta(seconds=2) if how == "hangs-up" else _HANGS_UP
+            self._talk(now, evolve(report, answered_by=answered_by), _KEYS.get(how, ""), hangs_up=hangs_up)
 
-    def _talk(self, now: datetime, report: Report, keys: Sequence[str], *, hangs_up: timedelta = _HANGS_UP) -> None:
+    def _talk(self, now: datetime, report: Report, keys: str, *, hangs_up: timedelta) -> None:
         """Have the call answered, and these keys pressed."""
         answered = evolve(report, status="in-progress")
         self._later(now + _PICKS_UP, partial(settle_pick_up, report=answered, rules=self.rules, mint=_new_id))
-        questions = (Question.MENU, Question.CANCEL)
-        for place, digits in enumerate(keys):
-            key = Key(digits=digits, question=questions[place], repeats=0)
+        for place, digit in enumerate(keys):
+            key = Key(digits=digit, question=(Question.MENU, Question.CANCEL)[place], repeats=0)
             at = now + _PRESSES + place * timedelta(seconds=5)
             self._later(at, partial(settle_key, report=answered, key=key, rules=self.rules, mint=_new_id))
         talked = int((hangs_up - _PICKS_UP).total_seconds())

@@ -26,6 +26,7 @@ from reminderd.cli.common import (
     database_to_look_at,
     fail,
     files_in_use,
+    read_by,
     with_config,
     wrong,
 )
@@ -60,11 +61,11 @@ _SHOWN: Final = 10
 _AGAIN: Final = "to continue, run the same command again: what was imported stays as it is"
 
 
-def _codec(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+def _codec(name: str) -> str:
     try:
-        return None if name is None else codec_of(name)
+        return codec_of(name)
     except ValueError as error:
-        raise click.BadParameter(f'"{name}" {error}') from None
+        raise ValueError(f'"{name}" {error}') from None
 
 
 def _headers(_context: click.Context, _option: click.Parameter, chosen: Sequence[str]) -> Mapping[str, str]:
@@ -83,17 +84,12 @@ def _headers(_context: click.Context, _option: click.Parameter, chosen: Sequence
     return headers
 
 
-class _Percent(click.ParamType[int]):
-    """A number from 0 to 100, with or without a percent sign."""
-
-    name = "percent"
-
-    def convert(self, value: Any, _param: click.Parameter | None, _context: click.Context | None) -> int:  # noqa: ANN401
-        """Return the number."""
-        text = str(value).strip().removesuffix("%").strip()
-        if not (text.isascii() and text.isdigit() and int(text) <= 100):
-            self.fail(f'"{value}"; expected a number from 0% to 100%')
-        return int(text)
+def _percent(text: str) -> int:
+    """Return a number from 0 to 100, written with or without a percent sign."""
+    digits = text.strip().removesuffix("%").strip()
+    if not (digits.isascii() and digits.isdigit() and int(digits) <= 100):
+        raise ValueError(f'"{text}"; expected a number from 0% to 100%')
+    return int(digits)
 
 
 @frozen(kw_only=True)
@@ -128,7 +124,7 @@ class _Options:
 )
 @click.option(
     "--encoding",
-    callback=_codec,
+    callback=read_by(_codec),
     metavar="NAME",
     help="The encoding of FILE, like windows-1250, where its bytes don't show it.",
 )
@@ -152,7 +148,7 @@ class _Options:
 @click.option("--to", "last", metavar="DATE", help="The last day of the span.")
 @click.option(
     "--max-cancelled",
-    type=_Percent(),
+    callback=read_by(_percent),
     default=f"{MOST_CANCELLED:.0%}",
     show_default=True,
     metavar="PERCENT",
@@ -367,9 +363,9 @@ def progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
     if not console.is_terminal:
         chunks = 0
 
-        def line(tally: Tally) -> None:
+        def line(tally: Tally, is_end: bool) -> None:  # noqa: FBT001 - see ShowProgress
             nonlocal chunks
-            if chunks % _LINE_EVERY == 0:
+            if chunks % _LINE_EVERY == 0 and not is_end:  # the counts at the end are on stdout
                 click.echo(f"{tally}", err=True)
             chunks += 1
 
@@ -378,7 +374,7 @@ def progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("reading", total=total)
-        yield lambda tally: bar.update(task, completed=position(), description=f"{tally}")
+        yield lambda tally, _is_end: bar.update(task, completed=position(), description=f"{tally}")
 
 
 @contextmanager

@@ -88,16 +88,15 @@ def _narrow_table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo, w
     """Return a table without borders and seconds that folds only long texts; None: it does not fit."""
     table = Table(header_style="bold", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     needed = len(columns) - 1
+    cells = {column: [_cell(column, row[column], zone, has_seconds=False) for row in rows] for column in columns}
     for column in columns:
-        cells = [_cell(column, row[column], zone, has_seconds=False) for row in rows]
-        widest = max(cell.cell_len for cell in (Text(column), *cells))
-        needed += min(widest, folded) if column in _FOLDED else widest
-        if column in _FOLDED:
-            table.add_column(column, overflow="fold", min_width=min(widest, folded))
-        else:
-            table.add_column(column, no_wrap=True, min_width=widest)
-    for row in rows:
-        table.add_row(*(_cell(column, row[column], zone, has_seconds=False) for column in columns))
+        is_folded = column in _FOLDED
+        widest = max(cell.cell_len for cell in (Text(column), *cells[column]))
+        least = min(widest, folded) if is_folded else widest
+        needed += least
+        table.add_column(column, overflow="fold", no_wrap=not is_folded, min_width=least)
+    for row in zip(*cells.values(), strict=True):
+        table.add_row(*row)
     return table if needed <= width else None
 
 

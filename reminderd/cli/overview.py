@@ -25,7 +25,8 @@ from reminderd.cli.common import (
 from reminderd.cli.lists import of_days, span_of
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config, WebConfig, numbering_of
+from reminderd.config import Config, numbering_of
+from reminderd.config.installation import WebConfig
 from reminderd.core.imports import summary
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.outcomes import Outcome

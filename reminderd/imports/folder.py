@@ -216,7 +216,7 @@ def _imported(
         unless_moved.callback(one.rejected.unlink, missing_ok=True)
         with one.opened() as opened:
             missing = opened.missing(connection)
-            result = opened.write(connection, missing, lambda _tally: None, is_stopped, dropped.is_same)
+            result = opened.write(connection, missing, lambda _tally, _is_end: None, is_stopped, dropped.is_same)
         rejected = result.tally.rejected.lines
         if result.status is ImportStatus.DONE:
             is_moved = _moved(dropped, target)

@@ -10,7 +10,8 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.config import Config, ProfileConfig, codec_of, numbering_of, planning_of, templates_of
+from reminderd.config import Config, codec_of, numbering_of, planning_of, templates_of
+from reminderd.config.installation import ProfileConfig
 from reminderd.core.imports import UnreadableError
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading

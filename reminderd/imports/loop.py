@@ -104,8 +104,8 @@ class Tally:
         return in_words(self.done, self.rejected.lines)
 
 
-ShowProgress = Callable[[Tally], None]
-"""Takes the counts so far, before each chunk but the first."""
+ShowProgress = Callable[[Tally, bool], None]
+"""Takes the counts so far, and whether the import is at its end."""
 
 
 def import_rows(
@@ -125,8 +125,7 @@ def import_rows(
                 return ImportStatus.INTERRUPTED
             tally.add(chunk, write(chunk))
             some = list(islice(rows, CHUNK))
-            if some:
-                show(tally)
+            show(tally, not some)
     return ImportStatus.DONE
 
 

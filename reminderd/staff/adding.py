@@ -12,12 +12,7 @@ from reminderd.core.rules import Rules
 from reminderd.core.script.preview import Passage, heard
 from reminderd.core.upsert import Decision, Intake
 from reminderd.store import reminders
-from reminderd.store.appointments import (
-    add_appointment,
-    appointment_decisions,
-    find_appointment,
-    stored_appointment,
-)
+from reminderd.store.appointments import add_appointment, appointment_decisions, find_appointment, stored_appointment
 from reminderd.store.connection import Connection
 from reminderd.store.intake import Source, look_alikes
 from reminderd.store.opt_outs import opted_out

@@ -54,7 +54,7 @@ def import_table(
             read = partial(read_row, columns=columns, width=len(table.header), reading=reading)
             rejected = file.with_suffix(".rejected.csv")
             with rejected_lines(rejected, table, like=None, never={}) as lines:
-                import_rows(table, read, write, Tally(lines), lambda _tally: None, lambda: False)
+                import_rows(table, read, write, Tally(lines), lambda _text, _is_end: None, lambda: False)
     except UnreadableError:
         return None
     return done

@@ -14,7 +14,7 @@ import pytest
 
 from reminderd.cli.overview import ask
 from reminderd.clock import SystemClock
-from reminderd.config import WebConfig
+from reminderd.config.installation import WebConfig
 from reminderd.core.daemons import Job
 from reminderd.store.connection import snapshot, transaction
 from reminderd.store.daemons import record

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from reminderd.config import ClinicConfig, Config, numbering_of
+from reminderd.config import Config, numbering_of
+from reminderd.config.schema import ClinicConfig
 from reminderd.core.phone import Numbering, patient_number
 
 Load = Callable[..., Config]

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, load_config
+from reminderd.config import Config, load_config
 from reminderd.config.coercion import all_keys
+from reminderd.config.schema import CallingConfig, ClinicConfig, LimitsConfig
 from reminderd.providers.registry import PROVIDERS
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from attrs import fields
 
-from reminderd.config import Config, ConfigError, ProfileConfig, changes, load_config
+from reminderd.config import Config, ConfigError, changes, load_config
+from reminderd.config.installation import ProfileConfig
 from tests.config.test_example import EXAMPLE
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from attrs import asdict, fields
 
-from reminderd.config import Config, MessagesConfig, changes, scripts_of, templates_of, with_provider
+from reminderd.config import Config, changes, templates_of, with_provider
+from reminderd.config.schema import MessagesConfig, scripts_of
 from reminderd.core.script.languages import BUILT_IN
 from reminderd.core.script.preview import advice
 from reminderd.core.script.prompts import Prompt

@@ -6,7 +6,8 @@ import pytest
 from attrs import evolve
 from loguru import logger
 
-from reminderd.config import Config, MessagesConfig, rules_of
+from reminderd.config import Config, rules_of
+from reminderd.config.schema import MessagesConfig
 from reminderd.core.answers import Capabilities
 from reminderd.core.rules import Rules
 from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span

@@ -14,7 +14,8 @@ from attrs import evolve
 from loguru import logger
 
 from reminderd.clock import SystemClock
-from reminderd.config import Config, WebConfig
+from reminderd.config import Config
+from reminderd.config.installation import WebConfig
 from reminderd.config.load import load_config
 from reminderd.core.logins import Role
 from reminderd.daemon import run

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import trustme
 
-from reminderd.config import Config, WebConfig, with_provider
+from reminderd.config import Config, with_provider
+from reminderd.config.installation import WebConfig
 from reminderd.core.diagnosis import Finding
 from reminderd.doctor.connections import Asking, asking
 from reminderd.providers.generic.settings import GenericSettings

@@ -2,7 +2,8 @@ from pathlib import Path
 
 from attrs import evolve
 
-from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, with_provider
+from reminderd.config import Config, with_provider
+from reminderd.config.schema import CallingConfig, ClinicConfig, LimitsConfig
 from reminderd.core.diagnosis import Mark
 from reminderd.doctor import check_configuration
 from reminderd.providers.twilio.settings import TwilioSettings

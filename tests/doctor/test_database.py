@@ -6,7 +6,9 @@ import trio
 from attrs import evolve
 
 from reminderd.clock import SystemClock
-from reminderd.config import ClinicConfig, Config, DatabaseConfig, with_provider
+from reminderd.config import Config, with_provider
+from reminderd.config.installation import DatabaseConfig
+from reminderd.config.schema import ClinicConfig
 from reminderd.core.diagnosis import Finding, Mark
 from reminderd.doctor.machine import check_daemons, check_database
 from reminderd.providers.twilio.settings import TwilioSettings

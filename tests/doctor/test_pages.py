@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from reminderd.config import Config, DatabaseConfig
-from reminderd.config.installation import DeskConfig
+from reminderd.config import Config
+from reminderd.config.installation import DatabaseConfig, DeskConfig
 from reminderd.core.diagnosis import Mark
 from reminderd.core.logins import Role
 from reminderd.doctor.connections import Asking, check_pages

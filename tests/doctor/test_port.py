@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from reminderd.config import Config, DatabaseConfig, WebConfig, provider_section
+from reminderd.config import Config
+from reminderd.config.installation import DatabaseConfig, WebConfig
+from reminderd.config.schema import provider_section
 from reminderd.core.diagnosis import Mark
 from reminderd.doctor.connections import Asking, Found, asking, bind_error, check_port
 from reminderd.store.connection import snapshot

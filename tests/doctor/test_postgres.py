@@ -9,8 +9,8 @@ import trio
 from attrs import evolve
 
 from reminderd.clock import SystemClock
-from reminderd.config import Config, DatabaseConfig
-from reminderd.config.installation import ResultsConfig
+from reminderd.config import Config
+from reminderd.config.installation import DatabaseConfig, ResultsConfig
 from reminderd.core.diagnosis import Finding, Mark
 from reminderd.doctor.machine import check_database, check_drop_folder, check_files, check_server
 from reminderd.store.connection import transaction

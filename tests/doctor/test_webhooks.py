@@ -4,7 +4,8 @@ from attrs import evolve
 from twilio.request_validator import RequestValidator
 
 from reminderd.clock import SystemClock
-from reminderd.config import Config, WebConfig, with_provider
+from reminderd.config import Config, with_provider
+from reminderd.config.installation import WebConfig
 from reminderd.core.diagnosis import Finding, Mark
 from reminderd.daemon.setup import client
 from reminderd.doctor.connections import Asking, check_webhooks

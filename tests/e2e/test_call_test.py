@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -10,11 +11,12 @@ import pytest
 import trio
 from attrs import evolve
 
-from reminderd.cli.call_test import CallProgress, _lines
+from reminderd.cli.call_test import CallProgress, changes, progress_of
 from reminderd.clock import SystemClock
 from reminderd.core.answers import Accepted
 from reminderd.providers.twilio.webhooks import SIGNATURE_HEADER, signature
 from reminderd.sandbox.behaviors import example_number
+from reminderd.store.connection import snapshot
 from reminderd.store.sqlite.opening import open_sync
 from tests.e2e.test_api import a_reminder
 from tests.support.api import TOKEN
@@ -81,7 +83,8 @@ async def test_another_call_to_the_number_is_only_reported_as_a_hold(tmp_path: P
         store.answer(action, Accepted("ext-1"))
         store.insert("test")
         store.claim()
-        said = list(_lines(store.connection, "test", store.rules, CallProgress()))
+        now = snapshot(store.connection, partial(progress_of, reminder_id="test", rules=store.rules))
+        said = list(changes(CallProgress(), now))
     assert said == ["held: another call to this number is under way"]
 
 

@@ -57,7 +57,7 @@ def imported(
         if tallies is not None:
             tallies.append(tally)
         compare = comparing(None, rules=RULES, source=Source(actor="anna"))
-        status = import_rows(table, read, write or compare, tally, lambda _tally: None, lambda: is_stopped)
+        status = import_rows(table, read, write or compare, tally, lambda _tally, _is_end: None, lambda: is_stopped)
     return tally, status
 
 

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from attrs import evolve
 
-from reminderd.config import BackupConfig, Config, DatabaseConfig
+from reminderd.config import Config
+from reminderd.config.installation import BackupConfig, DatabaseConfig
 from reminderd.core.daemons import Job
 from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.core.monitoring import DaemonReport, StatusReport
