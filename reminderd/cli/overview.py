@@ -16,6 +16,7 @@ from reminderd.cli.common import (
     as_json_or_csv,
     database_to_look_at,
     existing_database,
+    in_zone,
     say_if_paused,
     with_config,
     with_database_of_config,
@@ -31,7 +32,6 @@ from reminderd.core.imports import summary
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.outcomes import Outcome
 from reminderd.core.sentences import text_of
-from reminderd.staff.obstacles import in_zone
 from reminderd.staff.standing import COLUMNS, in_words, report_csv, report_of
 from reminderd.staff.status import lines_of, look_at_database, status_report
 from reminderd.store.connection import snapshot

@@ -1,6 +1,5 @@
 """Appointments: read one that is asked for, decide what becomes of it, and plan its calls."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from typing import Final
@@ -14,6 +13,7 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.requests import (
     REF_LIMIT,
     Reading,
+    concerns,
     is_name,
     mistakes,
     normal_name,
@@ -25,8 +25,8 @@ from reminderd.core.schedule.cadence import Cadence
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import known_zone, place_zone
 from reminderd.core.script.languages import read_language
-from reminderd.core.script.templates import Message, TemplateError, Values, message_warnings
-from reminderd.core.upsert import Decision, Intake, seals
+from reminderd.core.script.templates import Message, TemplateError, Values
+from reminderd.core.upsert import HELD, Decision, Intake, seals
 
 NO_CALLS_PLANNED: Final = (
     "no calls are planned before appointments; set [reminders].before in the configuration, or give a time to call"
@@ -39,9 +39,6 @@ _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SAME_APPOINTMENT: Final = UUID("5a0f8f0e-6d8a-5d0c-8f43-2f0b6c1f7a3b")
 _TEXTS: Final = ("patient_ref", "type", "name", "provider", "place")
 _CONTENT: Final = ("phone_number", "at", "timezone", "language", "template", *_TEXTS)
-_HELD: Final = (
-    "phone_number: not the one that its ref had before; nobody is called until staff use reminderd accept, or cancel"
-)
 
 
 @frozen(kw_only=True)
@@ -234,13 +231,14 @@ def decide_appointment(
     if intake is Intake.UNCHANGED and existing is not None:
         return Decision(intake, warnings=_left_cancelled(existing, now))
     if intake is Intake.HELD and existing is not None and content_of(existing) == content_of(request):
-        return Decision(intake, warnings=(_HELD,))
+        return Decision(intake, warnings=(HELD,))
     is_to_come = existing is not None and existing.status is AppointmentStatus.BOOKED and existing.at > now
     if request.at <= now and not is_to_come:  # else it was moved, and nobody is called for its former time
         was = request.at.astimezone(rules.calling_hours.zone)
         return Decision(Intake.TOO_LATE, f"too late; the appointment was at {was:%Y-%m-%d %H:%M}")
-    held = (_HELD,) if intake is Intake.HELD else ()
-    return Decision(intake, warnings=(*held, *_warnings(request, rules, now, opted_out=opted_out)))
+    held = (HELD,) if intake is Intake.HELD else ()
+    message, why = message_of(request, rules.planning), uncalled(plan(request, rules), now)
+    return Decision(intake, warnings=(*held, *concerns(message.text, message.warning, why, opted_out=opted_out)))
 
 
 def decide_appointment_cancellation(asked: AppointmentCancellation, existing: Appointment | None) -> Decision:
@@ -273,18 +271,6 @@ def _left_cancelled(existing: Appointment, now: datetime) -> tuple[str, ...]:
         return ()
     why = existing.end_code or EndCode.CANCELLED_ELSEWHERE
     return (f"it stays cancelled, and nobody will be called: {why.sentence}",)
-
-
-def _warnings(request: AppointmentRequest, rules: Rules, now: datetime, *, opted_out: bool) -> Iterator[str]:
-    if opted_out:
-        yield "this number has opted out: it will not be called; tell the patient in another way"
-    uncalled_because = uncalled(plan(request, rules), now)
-    if uncalled_because is not None:
-        yield uncalled_because
-    message = message_of(request, rules.planning)
-    if message.warning is not None:
-        yield message.warning
-    yield from message_warnings(message.text)
 
 
 def wanted_message(

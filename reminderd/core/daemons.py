@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.core.sentences import Part, Sentence
+from reminderd.core.sentences import Sentence
 
 LEASE: Final = timedelta(seconds=30)
 """How long a daemon counts as alive, and keeps its jobs, after it was last seen."""
@@ -95,16 +95,15 @@ def differences(alive: Sequence[Daemon]) -> list[Sentence]:
     """Return a warning, with what to do, for each way in which the alive daemons differ and must not."""
     versions = sorted({one.version for one in alive})
     if len(versions) > 1:
-        of_each: list[Sentence] = [
+        each = [
             Sentence("%(version)s on %(places)s", {"version": version, "places": _places(alive, version=version)})
             for version in versions
         ]
-        values: dict[str, Part] = {"versions": of_each}
         return [
             Sentence(
                 "the daemons run different versions: %(versions)s; install the same version on all machines, and"
                 " restart the daemons",
-                values,
+                {"versions": each},
                 between=", ",
             )
         ]

@@ -20,6 +20,12 @@ PROVEN: Final = frozenset({CallOutcome.CONFIRMED, CallOutcome.HEARD})
 """Somebody has heard the message."""
 SPOKEN: Final = PROVEN | {CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
 """Something of the message was spoken, so that the call may have reached the patient."""
+_ANSWERED: Final = frozenset({"completed", "hung-up"})
+_SIP_DECLINED: Final = 603
+_SIP_NOT_ANSWERED: Final = frozenset({408, 480, 486, 487, 503, 504, 600})
+"""The phone is off, out of reach, busy, or was not answered in time: RFC 3261, 21.4.9, 21.4.18, 21.4.24, 21.4.25,
+21.5.4, 21.5.5, 21.6.1. 603 is 21.6.2."""
+
 NUMBERS_IN_A_ROW: Final = 2
 """As many different numbers whose calls never asked, with no request in between, mean that our address is failing."""
 
@@ -130,7 +136,6 @@ def is_address_failing(calls: Iterable[Call], rules: Rules, *, answering_since: 
     """Return whether our address is failing, by the newest calls that were placed with it.
 
     Only calls that were made after the last request for a document count: they show what the address is like now.
-
     `answering_since`: since when we could answer every request of the provider, unlike while stopped; None: always.
     """
     known = tuple(calls)
@@ -145,13 +150,6 @@ def _may_be_unanswered(call: Call, answering_since: datetime | None) -> bool:
     if answering_since is None or call.created_at > answering_since:
         return False
     return call.received_at is None or call.received_at > answering_since
-
-
-_ANSWERED: Final = frozenset({"completed", "hung-up"})
-_SIP_DECLINED: Final = 603
-_SIP_NOT_ANSWERED: Final = frozenset({408, 480, 486, 487, 503, 504, 600})
-"""The phone is off, out of reach, busy, or was not answered in time: RFC 3261, 21.4.9, 21.4.18, 21.4.24, 21.4.25,
-21.5.4, 21.5.5, 21.6.1. 603 is 21.6.2."""
 
 
 class Outcome(StrEnum):

@@ -284,15 +284,24 @@ def normal_name(name: str) -> str:
 
 
 def warnings_of(wanted: ReminderRequest, rules: Rules, *, opted_out: bool) -> Iterator[str]:
-    """Yield why the patient will not be called, as things stand, and what of the message should be looked at again.
+    """Return why the patient will not be called, as things stand, and what of the message should be looked at again.
 
     Each has what to do about it.
     """
+    uncalled = out_of_hours(wanted, rules)
+    why = None if uncalled is None else f"{uncalled}; choose another time to call, or a later expiry"
+    return concerns(wanted.message, wanted.warning, why, opted_out=opted_out)
+
+
+def concerns(message: str, warning: str | None, uncalled: str | None, *, opted_out: bool) -> Iterator[str]:
+    """Yield each warning about a reminder or an appointment.
+
+    `warning` is about the language of its message, and `uncalled` says why nobody will be called for it.
+    """
     if opted_out:
         yield "this number has opted out: it will not be called; tell the patient in another way"
-    uncalled = out_of_hours(wanted, rules)
     if uncalled is not None:
-        yield f"{uncalled}; choose another time to call, or a later expiry"
-    if wanted.warning is not None:
-        yield wanted.warning
-    yield from message_warnings(wanted.message)
+        yield uncalled
+    if warning is not None:
+        yield warning
+    yield from message_warnings(message)

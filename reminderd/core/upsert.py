@@ -12,7 +12,7 @@ from reminderd.core.model import Status
 from reminderd.core.requests import ReminderRequest, too_late, warnings_of
 from reminderd.core.rules import Rules
 
-_HELD: Final = (
+HELD: Final = (
     "phone_number: not the one that its ref had before; nobody is called until staff use reminderd accept, or cancel"
 )
 _OVER: Final = "its new time is in the past: it will expire, and nobody is called at the former time"
@@ -139,7 +139,7 @@ def decide(
         return decided
     if existing is not None and existing.held is not None and existing.content == content_of(request):
         return evolve(decided, warnings=(f"held, nobody is called: {existing.held}",))
-    held = (_HELD,) if decided.intake is Intake.HELD else ()
+    held = (HELD,) if decided.intake is Intake.HELD else ()
     over = () if too_late(request, rules, now) is None else (_OVER,)
     return evolve(decided, warnings=(*held, *over, *warnings_of(request, rules, opted_out=opted_out)))
 

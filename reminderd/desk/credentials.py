@@ -11,32 +11,18 @@ from attrs import define, field, frozen
 from loguru import logger
 
 from reminderd.clock import Clock
-from reminderd.core.logins import (
-    Counter,
-    counters,
-    locked_until,
-    totp_step,
-    user_name,
-)
+from reminderd.core.logins import Counter, counters, locked_until, totp_step, user_name
 from reminderd.passwords import is_right
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, Reader
-from reminderd.store.users import (
-    User,
-    failures_of,
-    find_user,
-    forget_failures,
-    is_known,
-    note_failure,
-    open_session,
-)
+from reminderd.store.users import User, failures_of, find_user, forget_failures, is_known, note_failure, open_session
 
 MOST_WAITING: Final = 16
 """How many log-ins may wait for their turn: two seconds' worth."""
 
 
 @frozen(kw_only=True)
-class Attempt:
+class LogInAttempt:
     """What somebody has typed to log in."""
 
     name: str
@@ -81,7 +67,7 @@ class LogIns:
     _strangers: trio.Lock = field(factory=trio.Lock, init=False)
     _threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1), init=False)
 
-    async def log_in(self, attempt: Attempt) -> str | LogInRefused:
+    async def log_in(self, attempt: LogInAttempt) -> str | LogInRefused:
         """Return the token of a new session for the browser, or why there is none.
 
         Raises:
@@ -105,7 +91,7 @@ class LogIns:
                 done = await self._database.write(partial(_settled, attempt=attempt, found=found, right=right))
             return done  # noqa: RET504 - for mypy, a scope may swallow an exception
 
-    async def _look_up(self, attempt: Attempt) -> "_LookedUp":
+    async def _look_up(self, attempt: LogInAttempt) -> "_LookedUp":
         return await self._reader.read(partial(_looked_up, attempt=attempt, now=self._clock.now()))
 
 
@@ -117,7 +103,7 @@ class _LookedUp:
     locked_until: datetime | None
 
 
-def _looked_up(connection: Connection, *, attempt: Attempt, now: datetime) -> _LookedUp:
+def _looked_up(connection: Connection, *, attempt: LogInAttempt, now: datetime) -> _LookedUp:
     try:
         name = user_name(attempt.name)
         user = find_user(connection, name)
@@ -130,7 +116,7 @@ def _looked_up(connection: Connection, *, attempt: Attempt, now: datetime) -> _L
 
 
 def _settled(
-    connection: Connection, now: datetime, *, attempt: Attempt, found: _LookedUp, right: bool
+    connection: Connection, now: datetime, *, attempt: LogInAttempt, found: _LookedUp, right: bool
 ) -> str | LogInRefused:
     """Open a session, or count the failure."""
     user = found.user

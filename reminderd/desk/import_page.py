@@ -103,7 +103,7 @@ async def upload(desk: Desk, visitor: Session) -> Response:
         if not has_token(visitor, fields.get("csrf", "")):
             raise Forbidden
         return await _ask(desk, visitor, {}, {"file": _NO_FILE})
-    desk.base.uploads.check(arriving.upload, desk.config)
+    desk.base.uploads.start_check(arriving.upload, desk.config)
     return see_other(PATH)
 
 
@@ -134,14 +134,14 @@ class _Arriving:
         return self.upload.path
 
 
-async def take(desk: Desk, visitor: Session) -> Response:
+async def import_it(desk: Desk, visitor: Session) -> Response:
     """Import the file that was shown, in the background."""
     found = desk.base.uploads.of(visitor.digest)
     if found is None or found.stage.is_over:
         return await done(desk, visitor, PATH, _DELETED, kind="error")
     if form().text("shown") != found.look:
         return await done(desk, visitor, PATH, _LOOK_AGAIN, kind="error")
-    desk.base.uploads.take(found, desk.config)
+    desk.base.uploads.start_import(found, desk.config)
     return see_other(PATH)
 
 
@@ -151,7 +151,7 @@ async def discard(desk: Desk, visitor: Session) -> Response:
     desk.base.uploads.discard(visitor.digest)
     if found is None or found.stage.is_over:
         return see_other(PATH)
-    words = _STOPPING if found.stage is Stage.TAKING else _DISCARDED
+    words = _STOPPING if found.stage is Stage.IMPORTING else _DISCARDED
     return await done(desk, visitor, PATH, words)
 
 
@@ -191,7 +191,7 @@ async def _ask(
         profiles=[(name, _profile_words(desk.catalog, name, one.snapshot_days)) for name, one in profiles.items()],
         encodings=[(name, name.upper()) for name in _ENCODINGS],
         limit=MOST_BYTES // 1024**2,
-        other=desk.base.uploads.taking(),
+        other=desk.base.uploads.importing(),
     )
 
 
@@ -304,7 +304,7 @@ ROUTES: Final = (
     PageRoute(method="GET", path=PATH, view=show, nav=N_("Import")),
     PageRoute(method="GET", path=f"{PATH}/part", view=show, is_part=True),
     PageRoute(method="POST", path=PATH, view=upload, reads_form=False),
-    PageRoute(method="POST", path=f"{PATH}/take", view=take),
+    PageRoute(method="POST", path=f"{PATH}/take", view=import_it),
     PageRoute(method="POST", path=f"{PATH}/discard", view=discard),
     PageRoute(method="GET", path=f"{PATH}/rejected", view=rejected),
 )

@@ -13,7 +13,7 @@ from quart import Response, request
 from reminderd.core.logins import is_touched
 from reminderd.core.wrong_tokens import client_address
 from reminderd.desk.catalog import N_
-from reminderd.desk.credentials import Attempt, LogInRefused, RefusalCode
+from reminderd.desk.credentials import LogInAttempt, LogInRefused, RefusalCode
 from reminderd.desk.forms import form
 from reminderd.desk.page import PageRoute, render, see_other
 from reminderd.desk.state import Desk
@@ -81,7 +81,7 @@ async def log_in(desk: Desk) -> Response:
     if not given or not hmac.compare_digest(desk.addresses.signature(given).encode(), signed.encode()):
         return await _form(desk, next_path=next_path, name=name, words=_STALE)
     password, code = typed.fields.get("password", ""), typed.text("code")
-    attempt = Attempt(name=name, password=password, code=code, address=_address_of_client(desk))
+    attempt = LogInAttempt(name=name, password=password, code=code, address=_address_of_client(desk))
     found = await desk.base.log_ins.log_in(attempt)
     if isinstance(found, LogInRefused):
         return await _form(desk, next_path=next_path, name=name, words=_refusal(desk, found))

@@ -1,6 +1,6 @@
-"""Hold the files that staff upload: one for each session, checked and then taken in the background, soon deleted.
+"""Hold the files that staff upload: one for each session, checked and then imported in the background, soon deleted.
 
-What is checked or taken goes on when the browser leaves. One file is worked on at a time, on a worker thread with a
+What is checked or imported goes on when the browser leaves. One file is worked on at a time, on a worker thread with a
 database connection of its own, and in small chunks, so that webhooks and calls go on meanwhile.
 """
 
@@ -113,7 +113,7 @@ def check(one: FileImport, database: Target, show: Show, is_stopped: Callable[[]
         return refusal_of(error)
 
 
-def take(
+def import_as_shown(
     one: FileImport, database: Target, shown: Checked, show: Show, is_stopped: Callable[[], bool]
 ) -> Done | Checked | FileRefusal:
     """Import a file that was checked; if it would now do more than was shown, write nothing, and return that instead.
@@ -195,8 +195,8 @@ class Stage(Enum):
     CHECKING = "checking"
     """Its dry run waits or is under way."""
     CHECKED = "checked"
-    """The dry run is shown; nothing was taken."""
-    TAKING = "taking"
+    """The dry run is shown; nothing was imported."""
+    IMPORTING = "importing"
     """Its import waits or is under way."""
     REFUSED = "refused"
     """As a whole."""
@@ -208,7 +208,7 @@ class Stage(Enum):
     @property
     def is_busy(self) -> bool:
         """Return whether it is being worked on, or will be at once."""
-        return self in {Stage.ARRIVING, Stage.CHECKING, Stage.TAKING}
+        return self in {Stage.ARRIVING, Stage.CHECKING, Stage.IMPORTING}
 
     @property
     def is_over(self) -> bool:
@@ -221,7 +221,7 @@ class TooManyFilesError(Exception):
 
 
 class BusyError(Exception):
-    """The session's file is being taken."""
+    """The session's file is being imported."""
 
 
 @frozen(kw_only=True)
@@ -252,7 +252,7 @@ class Upload:
     rejected: int = 0
     checked: Checked | None = None
     has_changed: bool = False
-    """Whether it was to be taken, and would have done more than was shown."""
+    """Whether it was to be imported, and would have done more than was shown."""
     refusal: FileRefusal | None = None
     done: Done | None = None
     error: str = ""
@@ -262,7 +262,7 @@ class Upload:
     """None: as long as it is busy."""
     _mark: str = field(factory=partial(token_hex, 8), init=False)
     _looks: int = field(default=0, init=False)
-    """How often it was checked: what is taken is what the last look has shown."""
+    """How often it was checked: what is imported is what the last look has shown."""
 
     @property
     def rejected_path(self) -> Path:
@@ -282,7 +282,7 @@ class Upload:
 
     def ends(self, found: Done | Checked | FileRefusal) -> None:
         """Note what has become of it, for its page."""
-        self.has_changed = self.stage is Stage.TAKING and isinstance(found, Checked)
+        self.has_changed = self.stage is Stage.IMPORTING and isinstance(found, Checked)
         if isinstance(found, Checked):
             is_whole = found.would.status is ImportStatus.DONE
             self.stage, self.checked = (Stage.CHECKED if is_whole else Stage.FAILED), found
@@ -310,19 +310,19 @@ class Uploads:
         """Return the file of a session."""
         return self._by_session.get(session)
 
-    def taking(self) -> Upload | None:
-        """Return the file that is being taken; any session may have brought it."""
-        return next((one for one in self._by_session.values() if one.stage is Stage.TAKING), None)
+    def importing(self) -> Upload | None:
+        """Return the file that is being imported; any session may have brought it."""
+        return next((one for one in self._by_session.values() if one.stage is Stage.IMPORTING), None)
 
     def begin(self, session: str, user: str, name: str, reading: FileReading) -> Upload:
         """Make room for a file that is about to arrive; the session's previous one is discarded.
 
         Raises:
-            BusyError: that one is being taken.
+            BusyError: that one is being imported.
             TooManyFilesError: others have all the places.
         """
         former = self.of(session)
-        if former is not None and former.stage is Stage.TAKING:
+        if former is not None and former.stage is Stage.IMPORTING:
             raise BusyError
         if former is None and len(self._by_session) >= MOST_FILES:
             raise TooManyFilesError
@@ -333,7 +333,7 @@ class Uploads:
         self._by_session[session] = upload
         return upload
 
-    def check(self, upload: Upload, config: Config) -> None:
+    def start_check(self, upload: Upload, config: Config) -> None:
         """Check in the background what it would do, now that it is here."""
 
         def work() -> Checked | FileRefusal:
@@ -344,7 +344,7 @@ class Uploads:
         upload.stage = Stage.CHECKING
         self._nursery.start_soon(self._work, upload, work)
 
-    def take(self, upload: Upload, config: Config) -> None:
+    def start_import(self, upload: Upload, config: Config) -> None:
         """Import it in the background, if it is checked."""
         shown = upload.checked
         if upload.stage is not Stage.CHECKED or shown is None:
@@ -354,23 +354,23 @@ class Uploads:
             if _digest_of(upload.path) != upload.digest:
                 raise OSError(0, "the file is not the one anymore that was checked")
             one = self._import(upload, config)
-            return take(one, self.database, shown, upload.show, partial(self._is_over, upload))
+            return import_as_shown(one, self.database, shown, upload.show, partial(self._is_over, upload))
 
-        upload.stage, upload.share, upload.kept_until = Stage.TAKING, 0.0, None
+        upload.stage, upload.share, upload.kept_until = Stage.IMPORTING, 0.0, None
         upload.counts, upload.rejected = {}, 0
         self._nursery.start_soon(self._work, upload, work)
 
     def discard(self, session: str) -> None:
-        """Delete the file of a session; one that is being taken is only stopped."""
+        """Delete the file of a session; one that is being imported is only stopped."""
         upload = self.of(session)
         if upload is not None:
             upload.is_stopped = True
             self.leave(session)
 
     def leave(self, session: str) -> None:
-        """Delete the file of a session that ends; what is being taken goes on."""
+        """Delete the file of a session that ends; what is being imported goes on."""
         upload = self.of(session)
-        if upload is not None and upload.stage is not Stage.TAKING:
+        if upload is not None and upload.stage is not Stage.IMPORTING:
             upload.is_stopped = True
             self.forget(upload)
 
@@ -391,7 +391,7 @@ class Uploads:
 
     async def _work(self, upload: Upload, work: Callable[[], Done | Checked | FileRefusal]) -> None:
         """Work on a file on a worker thread, one after the other; then keep it to be shown for a while."""
-        is_import = upload.stage is Stage.TAKING
+        is_import = upload.stage is Stage.IMPORTING
         try:
             upload.ends(await trio.to_thread.run_sync(work, limiter=self._turn))
             if is_import:
@@ -444,7 +444,7 @@ def _log(upload: Upload) -> None:
 
 @asynccontextmanager
 async def open_uploads(database: Target, folder: Path, clock: Clock) -> AsyncIterator[Uploads]:
-    """Keep uploaded files until the end; then stop what is being taken between two chunks, and delete all of them.
+    """Keep uploaded files until the end; then stop what is being imported between two chunks, and delete all of them.
 
     An exception in the body is raised as it is, not in a group.
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
+from typing import TypeAlias
 
 from attrs import frozen
 
@@ -12,16 +13,13 @@ from reminderd.core.rules import Rules
 from reminderd.core.script.preview import Passage, heard
 from reminderd.core.upsert import Decision, Intake
 from reminderd.store import reminders
-from reminderd.store.appointments import (
-    add_appointment,
-    appointment_decisions,
-    find_appointment,
-    stored_appointment,
-)
+from reminderd.store.appointments import add_appointment, appointment_decisions, find_appointment, stored_appointment
 from reminderd.store.connection import Connection
 from reminderd.store.intake import Source, look_alikes
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.queries import Value
+
+AddRequest: TypeAlias = AppointmentRequest | ReminderRequest
 
 
 @frozen(kw_only=True)
@@ -88,7 +86,7 @@ class ForeseenOtherwiseError(Exception):
 def foresee(
     connection: Connection,
     *,
-    request: AppointmentRequest | ReminderRequest,
+    request: AddRequest,
     rules: Rules,
     source: Source,
     now: datetime,
@@ -134,7 +132,7 @@ def add_as_shown(
     connection: Connection,
     now: datetime,
     *,
-    request: AppointmentRequest | ReminderRequest,
+    request: AddRequest,
     rules: Rules,
     mint: Callable[[], str],
     source: Source,

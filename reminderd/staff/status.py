@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Final
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from reminderd.config import Config, expected_of
 from reminderd.core.changes import Backlog
@@ -82,20 +82,13 @@ def status_report(seen: DatabaseReport, daemon: DaemonReport | str, config: Conf
         daemon: what it reports; or why it could not be asked.
         config: the clinic's.
     """
-    file = config.database.path
+    file, found = config.database.path, asdict(seen, recurse=False)
+    own_id = found.pop("database_id") or ""
     return StatusReport(
-        at=seen.at,
+        **found,
         daemon=daemon,
-        glance=seen.glance,
-        pauses=seen.pauses,
-        uncallable=seen.uncallable,
-        last_import=seen.last_import,
-        refused=seen.refused,
-        missing_file=seen.missing_file,
-        daemons=seen.daemons,
-        backlog=seen.backlog,
         free_bytes=None if file is None else shutil.disk_usage(file.parent).free,
-        backup=None if file is None else _backup(config, file, seen.database_id or "", seen.at),
+        backup=None if file is None else _backup(config, file, own_id, seen.at),
     )
 
 

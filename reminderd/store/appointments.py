@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from attrs import frozen
@@ -25,7 +26,7 @@ from reminderd.core.upsert import Decision, Intake, held_because, sealed
 from reminderd.store.audit import Act, audit, audit_all
 from reminderd.store.connection import Connection, Row, is_of_savepoint, savepoint
 from reminderd.store.errors import UnknownAppointmentError
-from reminderd.store.intake import RefTakenError, Source, dated, look_alikes, refuse_all_if_any, with_warnings
+from reminderd.store.intake import RefTakenError, Source, dated, refuse_all_if_any, with_look_alikes
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import EVERY, Value, is_text, named, reminder_with_id
@@ -82,26 +83,12 @@ def appointment_decisions(
     """Return for each request the appointment that it names, if any, and what must be done; write nothing."""
     known = _known(connection, requests)
     opted_out = opted_out_of(connection, (one.phone_number for one in requests))
+    decide = partial(decide_appointment, rules=rules, now=now, cancels_as=source.cancels_as)
     decided = [
-        (
-            existing,
-            decide_appointment(
-                one,
-                existing,
-                rules,
-                now,
-                opted_out=one.phone_number in opted_out,
-                cancels_as=source.cancels_as,
-            ),
-        )
+        decide(one, existing, opted_out=one.phone_number in opted_out)
         for one, existing in zip(requests, known, strict=True)
     ]
-    added = [one for one, (_, decision) in zip(requests, decided, strict=True) if decision.intake is Intake.ADDED]
-    warnings = look_alikes(connection, added, table="appointments")
-    return [
-        (existing, with_warnings(decision, warnings.get(one.ref, ())))
-        for one, (existing, decision) in zip(requests, decided, strict=True)
-    ]
+    return list(zip(known, with_look_alikes(connection, requests, decided, table="appointments"), strict=True))
 
 
 def put_appointments(

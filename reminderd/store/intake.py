@@ -7,7 +7,7 @@ from typing import Final, Literal, Protocol
 from attrs import evolve, frozen
 
 from reminderd.core.reasons import EndCode
-from reminderd.core.upsert import Decision
+from reminderd.core.upsert import Decision, Intake
 from reminderd.store.connection import Connection
 from reminderd.store.rows import rows_named
 
@@ -63,11 +63,6 @@ def refuse_all_if_any(decisions: Iterable[Decision]) -> None:
         raise RequestsRefusedError(refusals)
 
 
-def with_warnings(decision: Decision, warnings: Sequence[str]) -> Decision:
-    """Return the decision with more warnings."""
-    return evolve(decision, warnings=(*decision.warnings, *warnings)) if warnings else decision
-
-
 class NewRequest(Protocol):
     """A request that may have a `ref`."""
 
@@ -101,6 +96,22 @@ def look_alikes(
             what = f"ref: {ref} may be {other}, rewritten by a spreadsheet, as both have the same phone number"
             found[ref] = [f"{what}; expected refs formatted as text, and one reminder for one appointment"]
     return found
+
+
+def with_look_alikes(
+    connection: Connection,
+    requests: Sequence[NewRequest],
+    decisions: Sequence[Decision],
+    *,
+    table: Literal["reminders", "appointments"] = "reminders",
+) -> list[Decision]:
+    """Return what was decided about each request, with the warnings of `look_alikes` about what is added."""
+    added = [one for one, decision in zip(requests, decisions, strict=True) if decision.intake is Intake.ADDED]
+    warnings = look_alikes(connection, added, table=table)
+    return [
+        evolve(decision, warnings=(*decision.warnings, *warnings[one.ref])) if one.ref in warnings else decision
+        for one, decision in zip(requests, decisions, strict=True)
+    ]
 
 
 def _number_of(ref: str) -> str | None:

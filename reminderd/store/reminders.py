@@ -33,7 +33,7 @@ from reminderd.core.upsert import (
 from reminderd.store.audit import Act, acts_on, audit, audit_all
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.intake import API, RefTakenError, Source, dated, look_alikes, refuse_all_if_any, with_warnings
+from reminderd.store.intake import API, RefTakenError, Source, dated, refuse_all_if_any, with_look_alikes
 from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import Value, calls_of, find_reminder, looking_like, reminder_with_id, reminder_with_ref
@@ -373,11 +373,9 @@ def _decided(
     """Return each request as it is resolved, the reminder that it names, and what must be done."""
     resolved = _resolved(connection, requests, starts_anew=starts_anew)
     opted_out = opted_out_of(connection, (one.phone_number for one, _ in resolved))
-    decided = [
-        (one, known, decide(one, known, rules, now, opted_out=one.phone_number in opted_out)) for one, known in resolved
-    ]
-    warnings = look_alikes(connection, [one for one, _, decision in decided if decision.intake is Intake.ADDED])
-    return [(one, known, with_warnings(decision, warnings.get(one.ref, ()))) for one, known, decision in decided]
+    decided = [decide(one, known, rules, now, opted_out=one.phone_number in opted_out) for one, known in resolved]
+    decided = with_look_alikes(connection, [one for one, _ in resolved], decided)
+    return [(*one, decision) for one, decision in zip(resolved, decided, strict=True)]
 
 
 def _resolved(

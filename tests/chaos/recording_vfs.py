@@ -160,7 +160,7 @@ class _Connection(apsw.Connection):
     begin, begin_snapshot = SqliteConnection.begin, SqliteConnection.begin_snapshot
     commit, roll_back = SqliteConnection.commit, SqliteConnection.roll_back
     store_error, spoils_all = SqliteConnection.store_error, SqliteConnection.spoils_all
-    is_passing, _has_begun = SqliteConnection.is_passing, SqliteConnection._has_begun
+    is_passing = SqliteConnection.is_passing
 
 
 @contextmanager

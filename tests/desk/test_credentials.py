@@ -15,7 +15,7 @@ from pyotp import TOTP
 from reminderd.core.logins import Role
 from reminderd.core.wrong_tokens import client_address
 from reminderd.databases import SqliteFile
-from reminderd.desk.credentials import MOST_WAITING, Attempt, LogInRefused, LogIns, RefusalCode
+from reminderd.desk.credentials import MOST_WAITING, LogInAttempt, LogInRefused, LogIns, RefusalCode
 from reminderd.passwords import hash_password, is_right
 from reminderd.store.database import Database, open_database, open_reader
 from reminderd.store.users import Secrets, add_user, digest_of, remove_user, session_of
@@ -51,8 +51,8 @@ async def log_ins(database: Database, clock: HandClock) -> AsyncIterator[LogIns]
         yield LogIns(database, reader, clock)
 
 
-def attempt(name: str = "anna", password: str = PASSWORD, code: str = "", address: str = CLINIC) -> Attempt:
-    return Attempt(name=name, password=password, code=code, address=address)
+def attempt(name: str = "anna", password: str = PASSWORD, code: str = "", address: str = CLINIC) -> LogInAttempt:
+    return LogInAttempt(name=name, password=password, code=code, address=address)
 
 
 async def fail(log_ins: LogIns, times: int, **columns: str) -> LogInRefused:
@@ -84,6 +84,7 @@ async def audit(database: Database) -> list[str]:
 # The password itself
 
 
+@pytest.mark.usefixtures("costly_passwords")
 def test_a_hash_is_of_one_password_and_different_each_time() -> None:
     stored = hash_password(PASSWORD)
     assert stored.startswith("$argon2id$v=19$m=32768,t=3,p=1$")

@@ -1,4 +1,4 @@
-"""The page for files: a dry run in words, then exactly what was shown is taken, or the file is discarded."""
+"""The page for files: a dry run in words, then exactly what was shown is imported, or the file is discarded."""
 
 import stat
 import time
@@ -54,7 +54,7 @@ async def settled(server: DeskServer, page: Page) -> Page:
     return page
 
 
-async def taken(server: DeskServer, page: Page) -> Page:
+async def imported(server: DeskServer, page: Page) -> Page:
     return await settled(server, await server.browser.submit(page, "/import/take"))
 
 
@@ -80,9 +80,9 @@ async def test_a_dry_run_says_in_words_what_the_file_would_do_and_changes_nothin
         assert await server.rows("SELECT id FROM imports") == [], "a dry run is not recorded"
 
 
-async def test_what_was_shown_is_taken_and_recorded_and_the_file_deleted(tmp_path: Path) -> None:
+async def test_what_was_shown_is_imported_and_recorded_and_the_file_deleted(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
-        page = await taken(server, await uploaded(server, TABLE, "C:\\lists\\list.csv"))
+        page = await imported(server, await uploaded(server, TABLE, "C:\\lists\\list.csv"))
         assert page.notice == "The file was imported: 1 new, 1 rejected."
         [row] = await server.rows("SELECT ref, phone_number FROM reminders")
         assert row == {"ref": "7", "phone_number": "+12025550123"}
@@ -95,7 +95,7 @@ async def test_what_was_shown_is_taken_and_recorded_and_the_file_deleted(tmp_pat
 
 async def test_the_rejected_rows_are_a_table_that_can_be_corrected_and_imported(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
-        await taken(server, await uploaded(server, TABLE))
+        await imported(server, await uploaded(server, TABLE))
         answer = await server.browser.raw("GET", "/import/rejected")
         assert answer.headers["Content-Disposition"] == 'attachment; filename="rejected.csv"'
         assert answer.headers["Cache-Control"] == "no-store"
@@ -104,7 +104,7 @@ async def test_the_rejected_rows_are_a_table_that_can_be_corrected_and_imported(
         assert row.endswith("8,030,Hello.,2040-01-07 09:30")
         await server.browser.post("/import/discard", {"csrf": await csrf(server)})
         corrected = f"{header}\n{row.replace(',030,', ',+12025550124,')}\n".encode()
-        page = await taken(server, await uploaded(server, corrected, "rejected.csv"))
+        page = await imported(server, await uploaded(server, corrected, "rejected.csv"))
         assert page.notice == "The file was imported: 1 new."
         assert len(await server.rows("SELECT id FROM reminders")) == 2
 
@@ -156,13 +156,13 @@ async def test_a_snapshot_shows_what_it_would_cancel_and_cancels_that(tmp_path: 
     rows = [f"A-{number},+1202555012{number},2026-03-1{number} 09:30\n" for number in range(4)]
     async with desk_of(tmp_path, config=with_profile()) as server:
         page = await uploaded(server, (header + "".join(rows)).encode(), profile="practice")
-        await server.browser.submit(await taken(server, page), "/import/discard")
+        await server.browser.submit(await imported(server, page), "/import/discard")
         page = await uploaded(server, (header + rows[0] + rows[1] + rows[3]).encode(), profile="practice")
         assert page.root.one(class_="summary").text == "3 unchanged, 1 cancelled"
         assert "The file lacks 1 appointment that is stored, which would be cancelled:" in page.text
         assert "Thursday, March 12, 2026" in page.text
         assert "A-2" in page.text
-        page = await taken(server, page)
+        page = await imported(server, page)
         assert page.notice == "The file was imported: 3 unchanged, 1 cancelled."
         [row] = await server.rows("SELECT ref FROM appointments WHERE status = 'cancelled'")
         assert row["ref"] == "A-2"
@@ -185,20 +185,20 @@ async def test_a_snapshot_without_a_profile_or_days_is_refused_before_the_file_i
 
 async def test_nothing_more_is_done_than_was_shown(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
-        await taken(server, await uploaded(server, TABLE))
+        await imported(server, await uploaded(server, TABLE))
         await server.browser.post("/import/discard", {"csrf": await csrf(server)})
         page = await uploaded(server, TABLE)
         assert page.root.one(class_="summary").text == "1 unchanged, 1 rejected"
         await server.run_sql("UPDATE reminders SET message = 'Another text.'")
-        page = await taken(server, page)
+        page = await imported(server, page)
         assert "since you looked, something has changed" in page.notice
         assert page.root.one(class_="summary").text == "1 changed, 1 rejected"
         assert (await server.rows("SELECT message FROM reminders"))[0]["message"] == "Another text."
-        page = await taken(server, page)
+        page = await imported(server, page)
         assert page.notice == "The file was imported: 1 changed, 1 rejected."
 
 
-async def test_a_dry_run_that_was_not_the_last_is_not_taken(tmp_path: Path) -> None:
+async def test_a_dry_run_that_was_not_the_last_is_not_imported(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         stale = await uploaded(server, TABLE)
         await server.browser.submit(stale, "/import/discard")
@@ -208,7 +208,7 @@ async def test_a_dry_run_that_was_not_the_last_is_not_taken(tmp_path: Path) -> N
         assert await server.rows("SELECT id FROM reminders") == []
 
 
-async def test_a_dry_run_of_the_same_content_that_was_read_in_another_way_is_not_taken(tmp_path: Path) -> None:
+async def test_a_dry_run_of_the_same_content_that_was_read_in_another_way_is_not_imported(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         content = (HEADER + GOOD.replace("2040-01-07", "07/01/2040")).encode()
         stale = await uploaded(server, content, dates="dmy")
@@ -219,12 +219,12 @@ async def test_a_dry_run_of_the_same_content_that_was_read_in_another_way_is_not
         assert await server.rows("SELECT id FROM reminders") == []
 
 
-async def test_the_file_that_is_taken_is_byte_for_byte_the_one_that_was_checked(tmp_path: Path) -> None:
+async def test_the_file_that_is_imported_is_byte_for_byte_the_one_that_was_checked(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
         page = await uploaded(server, TABLE)
         [file] = [path for path in kept(tmp_path) if path.name == "1.csv"]
         file.write_bytes(TABLE.replace(b"0123", b"0199"))
-        page = await taken(server, page)
+        page = await imported(server, page)
         assert "the file is not the one anymore that was checked" in page.notice
         assert await server.rows("SELECT id FROM reminders") == []
 
@@ -288,7 +288,7 @@ async def test_another_session_sees_nothing_of_the_file(tmp_path: Path) -> None:
         assert refused.status_code == 303
         await other.post("/import/take", {"csrf": seen.form("/logout").fields["csrf"], "shown": ""})
         await other.post("/import/discard", {"csrf": seen.form("/logout").fields["csrf"]})
-        assert (await taken(server, page)).notice == "The file was imported: 1 new, 1 rejected."
+        assert (await imported(server, page)).notice == "The file was imported: 1 new, 1 rejected."
 
 
 async def test_a_forged_form_brings_no_file(tmp_path: Path) -> None:
@@ -487,11 +487,11 @@ async def test_an_error_on_the_way_is_shown_and_the_file_can_be_tried_again(
     async with desk_of(tmp_path) as server:
         page = await uploaded(server, TABLE)
         monkeypatch.setattr(one_file, "import_rows", failing)
-        page = await taken(server, page)
+        page = await imported(server, page)
         assert "No space left on device" in page.notice
         monkeypatch.undo()
         page = await server.browser.submit(page, "/import/discard")
-        page = await taken(server, await uploaded(server, TABLE))
+        page = await imported(server, await uploaded(server, TABLE))
         assert page.notice == "The file was imported: 1 new, 1 rejected."
 
 

@@ -13,7 +13,7 @@ from reminderd.config import Config, load_config
 from reminderd.core.imports import UnreadableError
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.databases import Target
-from reminderd.desk.uploads import Checked, Done, check, take
+from reminderd.desk.uploads import Checked, Done, check, import_as_shown
 from reminderd.imports.folder import Folder, import_dropped
 from reminderd.imports.formats import profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
@@ -82,7 +82,7 @@ def by_page(file: Path, config: Config) -> None:
         pass  # the daemon has made it
     shown = check(one, config.database.target, lambda _share, _tally: None, lambda: False)
     assert isinstance(shown, Checked)
-    done = take(one, config.database.target, shown, lambda _share, _tally: None, lambda: False)
+    done = import_as_shown(one, config.database.target, shown, lambda _share, _tally: None, lambda: False)
     assert isinstance(done, Done)
     assert done == shown.would, "what was shown is what is done"
 

@@ -5,11 +5,11 @@ its own exceptions and row types, so all code imports these names from here.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 
@@ -20,6 +20,8 @@ else:
         import pysqlite3 as _library  # noqa: TID251 - only here
     except ImportError:
         import sqlite3 as _library  # noqa: TID251 - only here
+
+T = TypeVar("T")
 
 Connection = _library.Connection
 DatabaseError = _library.DatabaseError
@@ -144,9 +146,7 @@ class SqliteConnection(Connection):
         short pauses, could keep us waiting until we give up. So we try every 2 ms.
         """
         with not_waiting(self) as patience:
-            deadline = time.monotonic() + patience / 1000
-            while not self._has_begun(last=time.monotonic() >= deadline):
-                time.sleep(_BETWEEN_TRIES)
+            patiently(partial(self.execute, "BEGIN IMMEDIATE"), patience / 1000)
 
     def server_time(self) -> None:
         """Return None: there is no server."""
@@ -215,14 +215,17 @@ class SqliteConnection(Connection):
         version = int(self.execute("PRAGMA user_version").fetchone()[0])
         self.execute(f"PRAGMA user_version = {version}")
 
-    def _has_begun(self, *, last: bool) -> bool:
+
+def patiently(attempt: Callable[[], T], seconds: float) -> T:
+    """Return the result of an attempt; repeat it for so many seconds while another connection holds a lock."""
+    deadline = time.monotonic() + seconds
+    while True:
         try:
-            self.execute("BEGIN IMMEDIATE")
+            return attempt()
         except Error as error:
-            if last or not is_locked(error):
+            if time.monotonic() >= deadline or not is_locked(error):
                 raise
-            return False
-        return True
+        time.sleep(_BETWEEN_TRIES)
 
 
 @contextmanager

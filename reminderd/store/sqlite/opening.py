@@ -2,21 +2,18 @@
 
 import os
 import secrets
-import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.settings import database_id, give_database_id
-from reminderd.store.sqlite.driver import Error, SqliteConnection, is_locked, open_file, translated
+from reminderd.store.sqlite.driver import SqliteConnection, open_file, patiently, translated
 from reminderd.store.sqlite.migrate import migrate, migrations, schema_version
-
-T = TypeVar("T")
 
 BUSY_TIMEOUT: Final = timedelta(seconds=5)
 """How long a transaction waits for another program's transaction to end."""
@@ -218,20 +215,10 @@ def _write_ahead(connection: SqliteConnection, busy_timeout: timedelta) -> None:
     """Switch to WAL if it isn't in use yet, and verify that every commit reaches the disk."""
     journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
     if journal != "wal":  # setting it again would take a lock
-        journal = _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0], busy_timeout)
+        # SQLite does not always wait to change the journal mode.
+        seconds = busy_timeout.total_seconds()
+        journal = patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0], seconds)
     if journal != "wal":
         raise StoreUnusableError(f"the write-ahead log can't be used here (journal mode {journal}): not a local disk?")
     if connection.execute("PRAGMA synchronous").fetchone()[0] != _FULL:
         raise StoreUnusableError("this SQLite library does not do synchronous=FULL")
-
-
-def _patiently(attempt: Callable[[], T], patience: timedelta) -> T:
-    """Try again while another connection holds a lock: SQLite does not always wait to change the journal mode."""
-    deadline = time.monotonic() + patience.total_seconds()
-    while True:
-        try:
-            return attempt()
-        except Error as error:
-            if not is_locked(error) or time.monotonic() > deadline:
-                raise
-        time.sleep(0.005)
