@@ -98,6 +98,8 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
     config, found = structured(raw.tree)
     for error in found:
         raw.reject(error.path, error.mistake, is_section=error.is_section)
+    if found:  # go on with the rest, to find what else is wrong
+        config, _ = structured(raw.tree)
     config = _read_own_numbers(_completed(config, raw), raw)
     if raw.is_readable:  # else what is missing may be in the file that could not be read
         config = _read_secret_files(config, raw)
