@@ -260,13 +260,9 @@ async def _until_stopped(folder: Path, language: str, clock: Clock) -> None:
 async def serve_demo(
     config: Config, clock: Clock, stopping: trio.Event, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Serve the pages of a clinic on a busy day.
+    """Serve the pages of a clinic on a busy day, the clock's, with a configuration that `configured` has returned.
 
-    Args:
-        config: the demo's, as `configured` returns it; there is no database yet.
-        clock: the day is the one that it shows.
-        stopping: ends it.
-        task_status: is given the address of the pages.
+    There is no database yet. `task_status` gets the address of the pages.
     """
     async with trio.open_nursery() as outer:
         provider = TwilioSandbox(ACCOUNT_SID, _AUTH_TOKEN, pace=_DESK_PACE)

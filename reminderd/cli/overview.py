@@ -16,6 +16,7 @@ from reminderd.cli.common import (
     as_json_or_csv,
     database_to_look_at,
     existing_database,
+    in_zone,
     say_if_paused,
     with_config,
     with_database_of_config,
@@ -31,7 +32,6 @@ from reminderd.core.imports import summary
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.outcomes import Outcome
 from reminderd.core.sentences import text_of
-from reminderd.staff.obstacles import in_zone
 from reminderd.staff.standing import COLUMNS, in_words, report_csv, report_of
 from reminderd.staff.status import lines_of, look_at_database, status_report
 from reminderd.store.connection import snapshot
@@ -146,7 +146,9 @@ def another(config: Config) -> str:
 @with_database_of_config
 def pause(config: Config, reason: str | None) -> None:
     """Pause all dialing, now and after every restart, until resume; calls under way end as usual."""
-    if _set(config, on=True, reason=reason):
+    with existing_database(config) as connection:
+        is_new = write_now(connection, partial(set_pause, on=True, reason=reason, actor=actor()))
+    if is_new:
         click.echo("dialing is paused; reminderd resume ends it")
     else:
         click.echo("dialing was paused already" + ("" if reason is None else "; the reason is recorded"))
@@ -156,14 +158,10 @@ def pause(config: Config, reason: str | None) -> None:
 @with_database_of_config
 def resume(config: Config) -> None:
     """Resume dialing; reminders that have become too late meanwhile expire."""
-    click.echo("dialing is resumed" if _set(config, on=False, reason=None) else "dialing was not paused")
     with existing_database(config) as connection:
+        was_paused = write_now(connection, partial(set_pause, on=False, reason=None, actor=actor()))
+        click.echo("dialing is resumed" if was_paused else "dialing was not paused")
         say_if_paused(config, connection)
-
-
-def _set(config: Config, *, on: bool, reason: str | None) -> bool:
-    with existing_database(config) as connection:
-        return write_now(connection, partial(set_pause, on=on, reason=reason, actor=actor()))
 
 
 @click.command()

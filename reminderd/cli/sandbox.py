@@ -1,6 +1,7 @@
 """Run the simulated voice provider as a program of its own, until a signal ends it."""
 
 import re
+from functools import partial
 from typing import Final
 
 import click
@@ -100,19 +101,10 @@ def _twilio(options: dict[str, str | None], pace: float, mistakes: list[str]) ->
 
 async def _serve_until_stopped(provider: SimulatedProvider, port: int) -> None:
     stopping = trio.Event()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
-        url = await nursery.start(_serve, provider, port, stopping, nursery.cancel_scope)
-        logger.info(f"the sandbox listens at {url}")
-
-
-async def _serve(
-    provider: SimulatedProvider,
-    port: int,
-    stopping: trio.Event,
-    everything: trio.CancelScope,
-    *,
-    task_status: trio.TaskStatus[str],
-) -> None:
-    await serve_sandbox(provider, port=port, shutdown_trigger=stopping.wait, task_status=task_status)
-    everything.cancel()
+    async with trio.open_nursery() as signals:
+        signals.start_soon(watch_signals, stopping, signals.cancel_scope)
+        async with trio.open_nursery() as serving:
+            serve = partial(serve_sandbox, provider, port=port, shutdown_trigger=stopping.wait)
+            url = await serving.start(serve)
+            logger.info(f"the sandbox listens at {url}")
+        signals.cancel_scope.cancel()

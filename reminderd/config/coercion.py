@@ -8,13 +8,15 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 from attrs import Attribute, evolve, fields, frozen, has
 
 from reminderd.config.schema import Config, MessagesConfig, ProviderConfig, provider_section
 from reminderd.keys import DERIVED, EXPECTED, MARK, PHONE, SECRET, SECTIONS, KeyPath, attribute_of, name_of
 from reminderd.validators import did_you_mean, language_section_error, may_be_language, suggestion
+
+Section = TypeVar("Section")
 
 
 def members(section: type) -> "list[Attribute[Any]]":
@@ -63,21 +65,16 @@ def value_at(config: Config, path: KeyPath) -> Any:  # noqa: ANN401 - any key's 
     return found
 
 
-def replaced(config: Config, path: KeyPath, value: object) -> Config:
-    """Return the configuration with another value of a key.
+def replaced(section: Section, path: KeyPath, value: object) -> Section:
+    """Return the configuration, or a section of it, with another value of a key.
 
     Raises:
         ValueError: The key's validator rejects it.
     """
-    found: Config = _replaced(config, path, value)
-    return found
-
-
-def _replaced(section: Any, path: KeyPath, value: object) -> Any:  # noqa: ANN401 - any section, and the same again
     first, *rest = path
     name = attribute_of(first)
-    inner = _replaced(getattr(section, name), tuple(rest), value) if rest else value
-    return evolve(section, **{name: inner})
+    inner = replaced(getattr(section, name), tuple(rest), value) if rest else value
+    return evolve(section, **{name: inner})  # type: ignore[misc]  # mypy knows no type variable of attrs' classes
 
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
@@ -231,7 +228,7 @@ def _coerced(value: object, wanted: Any) -> object | None:  # noqa: ANN401 - a t
     """Return the value as the wanted type; None if it is of another one."""
     form = get_origin(wanted) or wanted
     if form is Mapping:
-        return _section_of_texts(value)
+        return value if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()) else None
     if form is tuple and get_args(wanted)[0] is float:
         return _numbers(value)
     if isinstance(value, EnvironmentText):
@@ -241,11 +238,6 @@ def _coerced(value: object, wanted: Any) -> object | None:  # noqa: ANN401 - a t
     if form is float and type(value) is int:
         return _as_float(value)
     return value if type(value) is (str if form is Literal else form) else None
-
-
-def _section_of_texts(value: object) -> dict[str, str] | None:
-    """Return a section of texts."""
-    return value if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()) else None
 
 
 def _numbers(value: object) -> tuple[float, ...] | None:

@@ -85,10 +85,8 @@ class ConfigError(Exception):
 def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Config:
     """Return the configuration: defaults, over them the file, over them the environment.
 
-    Args:
-        path: the file to read; None: the one that $REMINDERD_CONFIG names, else ./config.toml if it exists.
-        environ: the environment.
-        cwd: what `path` is relative to; what is written in the file is relative to the file's own folder.
+    Without a path, the file is the one that $REMINDERD_CONFIG names, else ./config.toml if it exists. What is written
+    in it is relative to its own folder.
 
     Raises:
         ConfigError: There are errors; all of them are listed.

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -70,10 +70,13 @@ async def _send_news(alerts: Alerts) -> bool:
     """Return False if there is news that could not be sent."""
     found = await alerts.database.read(partial(news, now=alerts.clock.now()))
     unreached = await alerts.database.read(address_alert)
-    missing = await _missing(alerts)
+    expected, missing, late_file = alerts.expected, None, None
+    if expected is not None:
+        missing = await alerts.database.read(partial(file_alert, expected=expected, now=alerts.clock.now()))
+        late_file = None if missing is None else missing_words(missing, expected.by.zone)
     if not found and unreached is None and missing is None:
         return True
-    title, text = message(found, is_unreached=unreached is not None, late_file=_late_file(alerts, missing))
+    title, text = message(found, is_unreached=unreached is not None, late_file=late_file)
     is_sent = False
     with trio.move_on_after(_SENDING_SECONDS):
         is_sent = await alerts.send(title, text)
@@ -87,17 +90,6 @@ async def _send_news(alerts: Alerts) -> bool:
         await alerts.database.write(partial(note_file_alert, missing=missing))
     logger.info(f"an alert was sent: {title}")
     return True
-
-
-async def _missing(alerts: Alerts) -> datetime | None:
-    """Return the moment by which a file should have come, if it has not and no alert was sent for it yet."""
-    if alerts.expected is None:
-        return None
-    return await alerts.database.read(partial(file_alert, expected=alerts.expected, now=alerts.clock.now()))
-
-
-def _late_file(alerts: Alerts, missing: datetime | None) -> str | None:
-    return None if missing is None or alerts.expected is None else missing_words(missing, alerts.expected.by.zone)
 
 
 def message(found: Sequence[News], *, is_unreached: bool = False, late_file: str | None = None) -> tuple[str, str]:

@@ -16,10 +16,9 @@ from reminderd.config import Config, expected_of
 from reminderd.core.imports import ImportStatus
 from reminderd.core.masking import without_numbers
 from reminderd.core.monitoring import missing_words
-from reminderd.daemon.daily_jobs import FilesOfPatients
 from reminderd.daemon.side_jobs import SideJob
 from reminderd.engine.context import Context
-from reminderd.imports.folder import ChangedError, Dropped, Folder, Result, forget, import_dropped, reject
+from reminderd.imports.folder import ChangedError, Dropped, Folder, Result, import_dropped, reject
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.import_records import missing_file
@@ -135,8 +134,3 @@ def imports_of(path: Path, config: Config, context: Context) -> SideJob:
         folder=Folder(path), config=config, database=context.database, clock=context.clock, stopping=context.stopping
     )
     return SideJob(partial(import_what_is_dropped, drop))
-
-
-def imported_files(path: Path) -> FilesOfPatients:
-    """Return the files that were imported from the folder, which are deleted once they are old."""
-    return FilesOfPatients("[import].folder", partial(forget, path))

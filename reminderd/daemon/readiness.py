@@ -29,7 +29,7 @@ from reminderd.store.sqlite.driver import sqlite_version_info
 from reminderd.store.stats import counts, next_wakes
 
 HEARTBEAT_LIMIT: Final = 30.0
-"""Seconds without a beat after which the poll loop counts as stuck."""
+"""Seconds without a beat after which the poll loop counts as stuck, unless systemd's watchdog is quicker."""
 
 
 @frozen(kw_only=True)
@@ -199,27 +199,20 @@ class Heartbeat:
     """Return once everything that the run is for works."""
     silence: Callable[[], float]
     """Seconds since the last beat."""
-    patience: float
-    """Seconds of silence from which on it counts as stuck, unless the watchdog is quicker."""
     error: Callable[[], str | None]
     """Return what is wrong, in a line for the admin that names no patient; None: nothing."""
 
 
-def heartbeat_of(memory: Memory, clock: Clock, *, dials: bool, patience: float) -> Heartbeat:
+def heartbeat_of(memory: Memory, clock: Clock, *, dials: bool) -> Heartbeat:
     """Return the heartbeat of the poll loop; without one, a run counts as alive."""
     if not dials:
-        return Heartbeat(ready=trio.lowlevel.checkpoint, silence=lambda: 0.0, patience=patience, error=lambda: None)
-    breaker = memory.breaker
-    return Heartbeat(
-        ready=memory.claimed.wait,
-        silence=lambda: clock.monotonic() - memory.beat,
-        patience=patience,
-        error=lambda: memory.failure or _paused(breaker.reason or breaker.address.reason),
-    )
+        return Heartbeat(ready=trio.lowlevel.checkpoint, silence=lambda: 0.0, error=lambda: None)
 
+    def error() -> str | None:
+        reason = memory.breaker.reason or memory.breaker.address.reason
+        return memory.failure or (None if reason is None else f"dialing is paused: {reason}")
 
-def _paused(reason: str | None) -> str | None:
-    return None if reason is None else f"dialing is paused: {reason}"
+    return Heartbeat(ready=memory.claimed.wait, silence=lambda: clock.monotonic() - memory.beat, error=error)
 
 
 def supervisor_of(environ: Mapping[str, str]) -> Supervisor:
@@ -262,17 +255,13 @@ async def _until_stopping(supervisor: Supervisor, heartbeat: Heartbeat) -> None:
     await heartbeat.ready()
     supervisor.notify("READY=1")
     pause = _UNWATCHED if supervisor.watchdog is None else supervisor.watchdog.total_seconds() / 2
-    patience = min(heartbeat.patience, pause)
+    patience = min(HEARTBEAT_LIMIT, pause)
     while True:
         silence = heartbeat.silence()
         if silence > patience:
             supervisor.notify(f"STATUS=no heartbeat for {silence:.0f} s")
             await trio.sleep(min(pause, _LOOK_AGAIN))
         else:
-            supervisor.notify("WATCHDOG=1", f"STATUS={_line(heartbeat.error() or 'running')}")
+            status = " ".join((heartbeat.error() or "running").split())  # a second line would be another assignment
+            supervisor.notify("WATCHDOG=1", f"STATUS={status}")
             await trio.sleep(pause)
-
-
-def _line(text: str) -> str:
-    """Return the text in one line: what stood on a second one would count as another assignment."""
-    return " ".join(text.split())

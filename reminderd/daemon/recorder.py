@@ -94,9 +94,9 @@ class DatabaseRecorder:
             raise StoreUnavailableError("it is not about the test call") from None
 
     def _provider_lives(self) -> None:
-        turn = self.breaker.webhook_came()
-        if turn is not None:
-            log_pause_change(turn, self.breaker)
+        change = self.breaker.webhook_came()
+        if change is not None:
+            log_pause_change(change, self.breaker)
 
 
 def note_answer(status: int, address: AddressPause) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from datetime import timedelta
 from functools import partial
 from socket import socket
 from typing import TYPE_CHECKING, Final, cast
@@ -15,7 +14,7 @@ from loguru import logger
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.daemon.cluster import membership
-from reminderd.daemon.readiness import HEARTBEAT_LIMIT, heartbeat_of, keep_notified, warn_of_uncallable
+from reminderd.daemon.readiness import heartbeat_of, keep_notified, warn_of_uncallable
 from reminderd.daemon.setup import (
     DaemonState,
     Options,
@@ -173,7 +172,9 @@ async def _run(
             await daemon.database.write(note_gap)
             await nursery.start(_take_webhooks, daemon, ports.web, ended)
         nursery.start_soon(_dial, daemon, ended)
-        nursery.start_soon(_keep_notified, daemon, time_to_stop(config))
+        heartbeat = heartbeat_of(daemon.memory, daemon.clock, dials=daemon.options.only != "web")
+        notify = partial(keep_notified, stopping=daemon.stopping, stop_within=time_to_stop(config))
+        nursery.start_soon(notify, daemon.options.supervisor, heartbeat)
         nursery.start_soon(_do_side_jobs, daemon)
         if reload is not None:
             await nursery.start(watch_hangups, daemon, reload)
@@ -183,25 +184,17 @@ async def _run(
         if ports.web_url:
             logger.info(f"listening for webhooks at {ports.web_url}")
         if ports.metrics is not None:
-            page = _current(
-                lambda: cast("ASGIFramework", daemon.current.metrics_app)
-            )  # there is a port, so also the app
+            # There is a port, so also the app; so it is for the desk.
+            page = _current(lambda: cast("ASGIFramework", daemon.current.metrics_app))
             url = await nursery.start(partial(serve, page, ports.metrics, shutdown_trigger=ended.both))
             logger.info(f"metrics are at {url}/metrics")
         desk_url = None
         if ports.desk is not None:
-            pages = _current(lambda: cast("ASGIFramework", daemon.current.desk_app))  # there is a port, so also the app
+            pages = _current(lambda: cast("ASGIFramework", daemon.current.desk_app))
             desk_url = await nursery.start(partial(serve, pages, ports.desk, shutdown_trigger=ended.both))
             logger.info(f"the front desk's pages are at {desk_url}")
         task_status.started(Running(web_url=ports.web_url or None, desk_url=desk_url, sandbox=sandbox))
     return ended.is_complete
-
-
-async def _keep_notified(daemon: DaemonState, stop_within: timedelta) -> None:
-    """Notify the supervisor of the run's state."""
-    dials = daemon.options.only != "web"
-    heartbeat = heartbeat_of(daemon.memory, daemon.clock, dials=dials, patience=HEARTBEAT_LIMIT)
-    await keep_notified(daemon.options.supervisor, heartbeat, stopping=daemon.stopping, stop_within=stop_within)
 
 
 async def _start_sandbox(nursery: trio.Nursery, daemon: DaemonState, web_url: str, ended: Ended) -> "Sandbox":

@@ -39,10 +39,11 @@ def side_jobs(config: Config, context: Context, feed: Feed) -> Iterator[SideJob]
 
         yield alerts_of(config, context)
     if config.import_.path is not None:
-        from reminderd.daemon.drop_folder import imported_files, imports_of  # noqa: PLC0415
+        from reminderd.daemon.drop_folder import imports_of  # noqa: PLC0415
+        from reminderd.imports.folder import forget  # noqa: PLC0415
 
         yield imports_of(config.import_.path, config, context)
-        files.append(imported_files(config.import_.path))
+        files.append(FilesOfPatients("[import].folder", partial(forget, config.import_.path)))
     if config.results.url:
         yield _results_by_webhook(config, context, feed)
     if config.results.path is not None:

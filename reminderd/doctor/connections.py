@@ -114,11 +114,7 @@ class Found:
 async def check_public_address(base: str, asking: Asking, now: datetime, *, runs: bool | None) -> Found:
     """Check the name, the certificate, and what answers there.
 
-    Args:
-        base: `[web].public_base_url`.
-        asking: asks.
-        now: the time.
-        runs: whether the daemon runs on this machine; None: that is unknown.
+    `runs` says whether the daemon runs on this machine; None: that is unknown.
     """
     if not base:
         return _unasked("[web].public_base_url is not set")
@@ -379,12 +375,7 @@ async def check_webhooks(
 ) -> Finding:
     """Check whether the daemon accepts a signed webhook and refuses a forged one.
 
-    Args:
-        config: the clinic's.
-        asking: asks.
-        public: where the daemon seems to answer from outside, a base URL; None: nowhere that can be asked.
-        local: where it answers on this machine; None: nowhere.
-        now: signatures carry the time.
+    It is asked where it seems to answer from outside, `public`, or else on this machine; None: nowhere there.
     """
     if config.provider.kind == "sandbox":
         return unknown("webhooks", "not checked: the sandbox creates a secret at each start")

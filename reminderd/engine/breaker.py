@@ -192,10 +192,10 @@ class Breaker:
         was_probe = self._probe == call.id
         if was_probe:
             self._probe = None
-        turn = self._answered(call.phone_number, answer, now, draw, was_probe=was_probe)
+        change = self._answered(call.phone_number, answer, now, draw, was_probe=was_probe)
         if self.paused:
             _remember(self._tried, call.phone_number, None)
-        return turn
+        return change
 
     def webhook_came(self) -> PauseChange | None:
         """Record a webhook: the provider is able to report, which breaks a streak."""

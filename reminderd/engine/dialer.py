@@ -75,17 +75,16 @@ def _count(action: Action, answer: Answer, sent: datetime, took: float, context:
 
 async def _settle(action: Action, answer: Answer, context: Context) -> None:
     """Record the answer. From the request to this commit, only the row shows that the phone may be ringing."""
-    turn = context.memory.breaker.answered(action.call, answer, context.clock.monotonic(), random())  # noqa: S311 - jitter
-    if turn is not None:
-        log_pause_change(
-            turn, context.memory.breaker
-        )  # at once: the breaker may change again before the answer is written
+    breaker, monotonic = context.memory.breaker, context.clock.monotonic()
+    change = breaker.answered(action.call, answer, monotonic, random())  # noqa: S311 - jitter
+    if change is not None:  # logged at once: it may change again before the answer is written
+        log_pause_change(change, breaker)
     context.memory.free_line(action)  # before the write below, so that the next claim can share its transaction
     write = partial(
         settle_answer,
         action=action,
         answer=answer,
-        counts=context.memory.breaker.counts(action.call, answer),
+        counts=breaker.counts(action.call, answer),
         rules=context.rules,
         draw=random(),  # noqa: S311 - jitter
     )
@@ -111,9 +110,9 @@ async def _look_up(action: Action, provider: Provider) -> LookUpAnswer | Candida
             return await provider.find(placement_of(action))
 
 
-def log_pause_change(turn: PauseChange, breaker: Breaker) -> None:
+def log_pause_change(change: PauseChange, breaker: Breaker) -> None:
     """Log the beginning or the end of the provider's failure."""
-    if turn is PauseChange.BEGAN:
+    if change is PauseChange.BEGAN:
         logger.warning(f"the provider is failing, dialing pauses: {breaker.reason}")
     else:
         logger.info("the provider accepts calls again, dialing resumes")

@@ -172,10 +172,10 @@ class Poller:
 
     def _check_address(self, wakes: Wakes) -> None:
         pause = self.memory.breaker.address
-        turn = pause.update(wakes.unreached_since, self.context.clock.monotonic(), random())  # noqa: S311 - jitter
-        if turn is PauseChange.BEGAN:
+        change = pause.update(wakes.unreached_since, self.context.clock.monotonic(), random())  # noqa: S311 - jitter
+        if change is PauseChange.BEGAN:
             logger.error(f"dialing pauses: {pause.reason}")
-        elif turn is PauseChange.ENDED:
+        elif change is PauseChange.ENDED:
             logger.info("the provider asks what to say again, or our address has changed: dialing resumes")
 
     def _room(self, wakes: Wakes, monotonic: float) -> int:

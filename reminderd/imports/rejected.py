@@ -46,7 +46,7 @@ class Rejected:
     never: Mapping[Path, str]
     lines: int = 0
     reasons: Counter[str] = field(factory=Counter)
-    """How many lines have each mistake; numbers are left out, as they may be a patient's."""
+    """How many lines have each mistake, without the numbers in it, which may be a patient's."""
     _open: ExitStack = field(kw_only=True)
     _file: TextIO | None = field(default=None, init=False)
 

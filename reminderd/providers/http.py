@@ -169,9 +169,8 @@ class HttpClient:
             connection = await self._connection(exchange.target.origin)
             await connection.carry(exchange)
         except ERRORS as error:
-            if (
-                connection is not None and not exchange.is_sent
-            ):  # the error itself repeats the header, which may be a key
+            if connection is not None and not exchange.is_sent:
+                # The error itself repeats the header, which may be a key.
                 return "not sent: HTTP does not allow the URL or one of the headers"
             stage = "could not connect" if connection is None else "connection lost"
             return f"{stage}: {_innermost(error)}"[:_LONGEST_REASON]

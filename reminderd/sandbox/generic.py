@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -16,7 +16,7 @@ from quart import request
 from standardwebhooks import Webhook as Signer
 from werkzeug.exceptions import HTTPException
 
-from reminderd.clock import Clock, SystemClock
+from reminderd.clock import SystemClock
 from reminderd.providers.base import InvalidPayloadError, json_object
 from reminderd.providers.generic.webhooks import signer
 from reminderd.providers.http import HttpClient, HttpFailure
@@ -30,6 +30,8 @@ from reminderd.sandbox.switchboard import (
     sandbox_app,
     webhook_client,
 )
+
+_CLOCK: Final = SystemClock()
 
 PAUSES: Final = (1, 2, 4, 8, 16)
 """Steps to wait after each failed try to send a webhook; when the try after the last one fails, it is given up."""
@@ -145,11 +147,9 @@ class WebhookSender:
     """Sends webhooks to one URL, signed after Standard Webhooks, and again until they are accepted."""
 
     http: HttpClient
-    url: Callable[[], str]
-    """Called each time: the URL may become known only after the start."""
+    url: str
     signer: Signer
     pace: float
-    clock: Clock
 
     async def send(self, report: Mapping[str, Any], *, copies: int = 1) -> None:
         """Send a report, `copies` times under one id, each until it is accepted, unwanted (410) or given up."""
@@ -171,7 +171,7 @@ class WebhookSender:
 
     async def _send_once(self, webhook_id: str, body: bytes) -> int | None:
         """Return the HTTP status of one try; None if there was no answer."""
-        now = self.clock.now()
+        now = _CLOCK.now()
         headers = {
             "Content-Type": "application/json",
             "webhook-id": webhook_id,
@@ -179,7 +179,7 @@ class WebhookSender:
             "webhook-signature": self.signer.sign(webhook_id, now, body.decode()),
         }
         try:
-            outcome = await self.http.ask("POST", self.url(), headers=headers, content=body)
+            outcome = await self.http.ask("POST", self.url, headers=headers, content=body)
         except httpx.InvalidURL as error:
             outcome = HttpFailure(reason=str(error), sent=False)
         if isinstance(outcome, HttpFailure):
@@ -235,8 +235,6 @@ def _end_of(call: GenericCall) -> Mapping[str, Any]:
     return _ANSWERED[behavior.answered_by]
 
 
-_CLOCK: Final = SystemClock()
-
 _LISTED: Final = 100
 """Calls that `GET /calls` lists without a filter."""
 
@@ -254,28 +252,25 @@ class Sandbox:
 
     def __init__(
         self,
-        webhook_url: str | Callable[[], str],
+        webhook_url: str,
         webhook_secret: str,
         api_key: str,
         *,
         pace: float = 1.0,
-        clock: Clock = _CLOCK,
     ) -> None:
         """Set it up; no call starts before it is served.
 
         Args:
-            webhook_url: where reports go; a function, if it is known only after the start.
+            webhook_url: where reports go.
             webhook_secret: signs the webhooks; in the form of Standard Webhooks.
             api_key: the bearer token that requests must carry.
             pace: seconds a step takes; an answered call has four.
-            clock: for `placed_at` and the signatures.
 
         Raises:
             ValueError: the secret is not base64.
         """
         self._api_key = api_key
         self._pace = pace
-        self._clock = clock
         self._webhook_url = webhook_url
         self._signer = signer(webhook_secret)
         self._calls = GenericCalls()
@@ -294,13 +289,12 @@ class Sandbox:
 
     async def play_calls(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Play the calls that are placed, each call and each webhook in a task of its own, until cancelled."""
-        url, switchboard = self._webhook_url, self._calls.switchboard
+        switchboard = self._calls.switchboard
         sender = WebhookSender(
             http=webhook_client(),
-            url=url if callable(url) else lambda: url,
+            url=self._webhook_url,
             signer=self._signer,
             pace=self._pace,
-            clock=self._clock,
         )
         try:
             play = partial(play_call, switchboard=switchboard, sender=sender, pace=self._pace)
@@ -323,7 +317,7 @@ class Sandbox:
         except InvalidPayloadError as error:
             return {"error": "Invalid payload", "details": error.details}, 400
         key = request.headers.get("Idempotency-Key")
-        match self._calls.decide(wanted, key=key, now=self._clock.now()):
+        match self._calls.decide(wanted, key=key, now=_CLOCK.now()):
             case RequestRejected(status):
                 headers = {"Retry-After": str(round(RETRY_AFTER_STEPS * self._pace))} if status in {429, 503} else {}
                 return {"error": _ERRORS[status]}, status, headers

@@ -171,16 +171,14 @@ class SimulatedProvider(Protocol):
 async def serve_sandbox(
     sandbox: SimulatedProvider,
     *,
-    host: str = "127.0.0.1",
     port: int = 0,
     shutdown_trigger: Callable[[], Awaitable[None]] | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until the trigger returns, or until cancelled where there is none.
+    """Serve on this machine until the trigger returns, or until cancelled where there is none.
 
     Args:
         sandbox: what to serve.
-        host: the address to listen on.
         port: 0 chooses a free one.
         shutdown_trigger: waits for the stop; requests in flight then have a second to end.
         task_status: is given the base URL, once requests are accepted.
@@ -193,7 +191,7 @@ async def serve_sandbox(
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")
     # Bound here and not by Hypercorn, whose nurseries would make an exception group of a port that is in use.
-    with _bound(host, port) as listener:
+    with _bound(port) as listener:
         config.bind = [f"fd://{listener.fileno()}"]
         async with trio.open_nursery() as playing:
             await playing.start(sandbox.play_calls)
@@ -244,11 +242,11 @@ def _cutting(app: _ASGIApp) -> _ASGIApp:
     return asgi
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+def _bound(port: int) -> socket.socket:
+    listener = socket.socket()
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
+        listener.bind(("127.0.0.1", port))
         listener.listen()
     except OSError:
         listener.close()

@@ -1,4 +1,4 @@
-"""Serves an app over HTTP: Hypercorn's protocols on connections of our own. See docs/decisions/0009.
+"""Serve an app over HTTP: Hypercorn's protocols on connections of our own. See docs/decisions/0009.
 
 Hypercorn 0.18 is used for HTTP alone, and not its `serve` and `TCPServer`, for these reasons; when upstream has
 repaired one, what it needs here goes:

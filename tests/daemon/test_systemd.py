@@ -33,8 +33,8 @@ class Life:
     def silence(self) -> float:
         return 0.0 if self.last_sign is None else self.clock.current_time() - self.last_sign
 
-    async def notifies(self, who: Supervisor, patience: float = PATIENCE) -> None:
-        heartbeat = Heartbeat(ready=self.ready.wait, silence=self.silence, patience=patience, error=lambda: self.error)
+    async def notifies(self, who: Supervisor) -> None:
+        heartbeat = Heartbeat(ready=self.ready.wait, silence=self.silence, error=lambda: self.error)
         await keep_notified(who, heartbeat, stopping=self.stopping, stop_within=timedelta(seconds=25))
         self.ended.set()
 

@@ -18,7 +18,6 @@ from quart import request
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
-from reminderd.clock import Clock, SystemClock
 from reminderd.sandbox.behaviors import RETRY_AFTER_STEPS, behavior_of
 from reminderd.sandbox.switchboard import (
     CUT_MARK,
@@ -43,9 +42,7 @@ from reminderd.sandbox.twilio.call import (
     read_form,
     read_request,
 )
-from reminderd.sandbox.twilio.simulation import API_VERSION, Simulator, TwilioWebhookSender, play_call
-
-_CLOCK: Final = SystemClock()
+from reminderd.sandbox.twilio.simulation import API_VERSION, CLOCK, Simulator, TwilioWebhookSender, play_call
 
 _STATUSES: Final = ENDED | {"queued", "ringing", "in-progress"}
 """What a call's `status` may be. "initiated" is in status callbacks only."""
@@ -75,27 +72,24 @@ _Resource: TypeAlias = Mapping[str, Any]
 class TwilioSandbox:
     """One simulated Twilio account: its HTTP app and what it remembers. `serve_sandbox` serves it."""
 
-    def __init__(self, account_sid: str, auth_token: str, *, pace: float = 1.0, clock: Clock = _CLOCK) -> None:
+    def __init__(self, account_sid: str, auth_token: str, *, pace: float = 1.0) -> None:
         """Set it up; no call starts before it is served.
 
         Args:
             account_sid: the user name that requests must carry, and a part of every path.
             auth_token: the password that requests must carry; it also signs the webhooks.
             pace: seconds a step takes.
-            clock: for every date.
         """
         self._account_sid = account_sid
         self._auth_token = auth_token
         self._pace = pace
-        self._clock = clock
-        self._since = clock.now()
+        self._since = CLOCK.now()
         self._switchboard: Switchboard[TwilioCall] = Switchboard()
         self._simulator = Simulator(
             account_sid=account_sid,
             switchboard=self._switchboard,
             sender=TwilioWebhookSender(http=webhook_client(), auth_token=auth_token),
             pace=pace,
-            clock=clock,
         )
         self.app = sandbox_app("reminderd.sandbox.twilio", self._authorize, self._routes())
         self.app.register_error_handler(ApiError, self._explain)
@@ -189,7 +183,7 @@ class TwilioSandbox:
             raise ApiError(21211, NOT_VALID.format(wanted.to))
         if status is not None:
             raise _unavailable(429 if status == 503 else status)
-        end, now = self._switchboard.next_end(behavior, group=wanted.to), self._clock.now()
+        end, now = self._switchboard.next_end(behavior, group=wanted.to), CLOCK.now()
         call = TwilioCall(
             id=f"CA{uuid4().hex}", request=wanted, behavior=behavior, end=end, placed_at=now, updated_at=now
         )

@@ -20,7 +20,7 @@ import trio
 from attrs import evolve, field, frozen
 from loguru import logger
 
-from reminderd.clock import Clock
+from reminderd.clock import SystemClock
 from reminderd.core.script.prompts import seconds
 from reminderd.providers.http import HttpAnswer, HttpClient, HttpFailure, HttpResult
 from reminderd.providers.twilio.webhooks import SIGNATURE_HEADER, signature
@@ -30,6 +30,8 @@ from reminderd.sandbox.twilio.call import ENDED, TwilioCall, WebhookTarget, answ
 from reminderd.sandbox.twilio.twiml_reader import Document, Gather, Hangup, Pause, Redirect, Say, TwimlError, read_twiml
 
 API_VERSION: Final = "2010-04-01"
+
+CLOCK: Final = SystemClock()
 
 _EVENT_OF: Final = {"initiated": "initiated", "ringing": "ringing", "in-progress": "answered"} | dict.fromkeys(
     ENDED, "completed"
@@ -147,7 +149,6 @@ class Simulator:
     switchboard: Switchboard[TwilioCall]
     sender: TwilioWebhookSender
     pace: float
-    clock: Clock
     _playing: dict[str, trio.CancelScope] = field(factory=dict, init=False)
 
     def update(self, call: TwilioCall, change: Callable[[TwilioCall], TwilioCall]) -> TwilioCall:
@@ -184,7 +185,7 @@ class Simulator:
         """End a call at once with this status."""
         if call.id in self._playing:
             self._playing[call.id].cancel()
-        return self.update(call, partial(with_status, status=status, now=self.clock.now()))
+        return self.update(call, partial(with_status, status=status, now=CLOCK.now()))
 
 
 async def play_call(call: TwilioCall, over: trio.Event, *, simulator: Simulator) -> None:
@@ -196,7 +197,7 @@ async def play_call(call: TwilioCall, over: trio.Event, *, simulator: Simulator)
         callbacks = _StatusCallbacks(simulator=simulator, deliveries=deliveries, over=over)
         with simulator.interruptible(call):
             await _play_until_end(call, callbacks, simulator)
-        callbacks.send(simulator.update(call, partial(with_status, status=call.end, now=simulator.clock.now())))
+        callbacks.send(simulator.update(call, partial(with_status, status=call.end, now=CLOCK.now())))
 
 
 async def _play_until_end(call: TwilioCall, callbacks: "_StatusCallbacks", simulator: Simulator) -> None:
@@ -205,7 +206,7 @@ async def _play_until_end(call: TwilioCall, callbacks: "_StatusCallbacks", simul
         callbacks.send(call, call.behavior.extra_status)
     for status in PROGRESS_BEFORE[call.end]:
         await simulator.wait(1)
-        now = simulator.clock.now()
+        now = CLOCK.now()
         match status:
             case "initiated":
                 callbacks.send(simulator.update(call, partial(evolve, dialed_at=now, updated_at=now)), status)
@@ -238,7 +239,7 @@ class _StatusCallbacks:
             parameters = {
                 **_call_parameters(self.simulator.account_sid, call),
                 "CallStatus": status,
-                "Timestamp": format_datetime(self.simulator.clock.now()),
+                "Timestamp": format_datetime(CLOCK.now()),
                 "SequenceNumber": str(next(self._numbers)),
                 "CallbackSource": "call-progress-events",
                 **(_end_parameters(call) if status in ENDED else {}),

@@ -216,18 +216,6 @@ async def test_a_call_has_its_number_its_time_and_its_key() -> None:
     assert call.placed_at.tzinfo is not None
 
 
-async def test_the_webhook_url_may_be_known_later_than_the_start() -> None:
-    urls = [""]
-    async with a_generic_sandbox() as served, trio.open_nursery() as nursery:
-        sandbox = Sandbox(lambda: urls[0], SECRET, "key", pace=0.005)
-        url = await nursery.start(partial(serve_sandbox, sandbox))
-        served.client.base_url = httpx.URL(url)
-        await served.place("busy")
-        urls[0] = served.inbox.url
-        assert await served.statuses(2) == ["busy", "initiated"]
-        nursery.cancel_scope.cancel()
-
-
 async def test_the_sandbox_stops_even_with_calls_in_progress() -> None:
     stopping = trio.Event()
     async with a_generic_sandbox() as served, trio.open_nursery() as nursery:
