@@ -15,7 +15,7 @@ from cattrs import AttributeValidationNote, ClassValidationError, Converter, For
 from cattrs.gen import make_dict_structure_fn, override
 
 from reminderd.config.schema import Config, MessagesConfig, ProviderConfig, provider_section
-from reminderd.keys import DERIVED, EXPECTED, MARK, PHONE, SECRET, SECTIONS, KeyPath, attribute_of, name_of
+from reminderd.keys import DERIVED, EXPECTED, MARK, SECRET, SECTIONS, KeyPath, attribute_of, name_of
 from reminderd.validators import did_you_mean, language_section_error, may_be_language, suggestion
 
 Section = TypeVar("Section")
@@ -47,11 +47,6 @@ def all_keys(section: type = Config, path: KeyPath = ()) -> Iterator[tuple[KeyPa
 def secret_keys() -> tuple[KeyPath, ...]:
     """Return the keys whose value may also be in a file: see `keys.file_of`."""
     return tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == SECRET)
-
-
-def phone_number_keys() -> tuple[KeyPath, ...]:
-    """Return the keys of the clinic's own numbers."""
-    return tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == PHONE)
 
 
 def written(path: KeyPath) -> str:
