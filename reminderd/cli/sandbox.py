@@ -1,8 +1,9 @@
 """Run the simulated voice provider as a program of its own, until a signal ends it."""
 
 import re
+from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, ParamSpec
 
 import click
 import trio
@@ -15,6 +16,8 @@ from reminderd.sandbox.generic import Sandbox
 from reminderd.sandbox.switchboard import SimulatedProvider, serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.startup import leaves
+
+P = ParamSpec("P")
 
 _API_KEY: Final = "sandbox"
 
@@ -29,14 +32,14 @@ _OPTIONS: Final = {
 """Options for one dialect only."""
 
 
+def dialect_option(summary: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Give a command `--dialect`: the API that the simulated provider speaks."""
+    dialects = click.Choice(["generic", "twilio"])
+    return click.option("--dialect", type=dialects, default="generic", show_default=True, help=summary)
+
+
 @click.command()
-@click.option(
-    "--dialect",
-    type=click.Choice(["generic", "twilio"]),
-    default="generic",
-    show_default=True,
-    help="The imitated API.",
-)
+@dialect_option("The imitated API.")
 @click.option("--port", type=click.IntRange(0, 65535), default=4010, show_default=True, help="Where to listen.")
 @click.option(
     "--pace", type=click.FloatRange(0, 60), default=1.0, show_default=True, help="Seconds for each step of a call."

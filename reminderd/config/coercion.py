@@ -6,14 +6,16 @@ TOML has types, and in the environment everything is text; nothing is guessed. A
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 from attrs import Attribute, evolve, fields, frozen, has
+from cattrs import AttributeValidationNote, ClassValidationError, Converter, ForbiddenExtraKeysError
+from cattrs.gen import make_dict_structure_fn, override
 
 from reminderd.config.schema import Config, MessagesConfig, ProviderConfig, provider_section
-from reminderd.keys import DERIVED, EXPECTED, MARK, PHONE, SECRET, SECTIONS, KeyPath, attribute_of, name_of
+from reminderd.keys import DERIVED, EXPECTED, MARK, SECRET, SECTIONS, KeyPath, attribute_of, name_of
 from reminderd.validators import did_you_mean, language_section_error, may_be_language, suggestion
 
 Section = TypeVar("Section")
@@ -45,11 +47,6 @@ def all_keys(section: type = Config, path: KeyPath = ()) -> Iterator[tuple[KeyPa
 def secret_keys() -> tuple[KeyPath, ...]:
     """Return the keys whose value may also be in a file: see `keys.file_of`."""
     return tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == SECRET)
-
-
-def phone_number_keys() -> tuple[KeyPath, ...]:
-    """Return the keys of the clinic's own numbers."""
-    return tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == PHONE)
 
 
 def written(path: KeyPath) -> str:
@@ -108,10 +105,16 @@ class StructureError:
 
 
 def structured(tree: dict[str, Any]) -> tuple[Config, list[StructureError]]:
-    """Return the configuration as it is written, and all errors in it; what is wrong has its default."""
+    """Return the configuration and all errors in it; with errors, it is the default one."""
+    converter = Converter()
+    converter.register_structure_hook_factory(has, _maker_of)
     whole, found = _with_languages(tree)
-    config: Config = _section(Config, whole, (), found)
-    return config, [evolve(one, path=_as_written(one.path)) for one in found]
+    config = Config()
+    try:
+        config = converter.structure(whole, Config)
+    except ClassValidationError as error:
+        found += [evolve(one, path=_as_written(one.path)) for one in _errors(error, (), whole)]
+    return Config() if found else config, found
 
 
 _LANGUAGES: Final = ("messages", "languages")
@@ -146,60 +149,84 @@ def _as_written(path: KeyPath) -> KeyPath:
     return (path[0], *path[2:]) if path[:2] == _LANGUAGES and len(path) > len(_LANGUAGES) else path
 
 
-def _section(section: type, tree: dict[str, Any], path: KeyPath, found: list[StructureError]) -> Any:  # noqa: ANN401
-    """Return the section at `path` as it is written in `tree`; what is wrong has its default, and goes to `found`."""
-    values, unknown = dict[str, object](), dict(tree)
+def _maker_of(section: type, converter: Converter) -> Callable[[Mapping[str, Any], Any], Any]:
+    """Return the function that makes a section of the configuration from its keys.
+
+    It is made only when a file has such a section: generating and compiling it takes as long as making a class, and a
+    file has few of all sections.
+    """
+    overrides: dict[str, Any] = {attribute.name: override(omit=True) for attribute in fields(section)}
     for attribute in members(section):
-        name = name_of(attribute.name)
-        if name not in unknown:
-            continue
-        here, value = (*path, name), unknown.pop(name)
         inner = section_of(attribute)
-        try:
-            if inner is not None:
-                values[attribute.name] = _section(inner, value, here, found)
-            elif attribute.metadata[SECTIONS] is not None:
-                values[attribute.name] = _sections(attribute, value, here, found)
-            else:
-                values[attribute.name] = _key(attribute, value)
-        except ValueError as error:
-            found.append(StructureError(here, str(error)))
-    for name in sorted(unknown):
-        is_section = isinstance(tree[name], dict) or _is_list_of_sections(tree[name])
-        found.append((_unknown_section if is_section else _unknown_key)((*path, name), section))
-    return section(**values)
+        if attribute.metadata.get(SECTIONS) is not None:
+            read = _reader_of_sections(attribute, converter)
+        elif inner is None:
+            read = _reader(attribute)
+        else:
+            read = _reader_of_section(inner, converter)
+        overrides[attribute.name] = override(struct_hook=read, rename=name_of(attribute.name))
+    return make_dict_structure_fn(section, converter, _cattrs_forbid_extra_keys=True, **overrides)
 
 
-def _key(attribute: "Attribute[Any]", value: object) -> object:
-    """Return the value of a key, of the right type and valid.
-
-    Raises:
-        ValueError: It is not; the message says why and what is expected.
-    """
-    coerced = _coerced(value, attribute.type)
-    if coerced is None:
-        raise ValueError(f"{_type_error(value, attribute.type)}; expected {attribute.metadata[EXPECTED]}")
-    return _valid(attribute, coerced)
+def _reader_of_section(section: type, converter: Converter) -> Callable[[object, object], object]:
+    """Return what reads a section inside another."""
+    return lambda value, _type: converter.structure(value, section)
 
 
-def _sections(attribute: "Attribute[Any]", value: object, path: KeyPath, found: list[StructureError]) -> object:
-    """Return sections of one kind whose names are the clinic's.
+def _reader(attribute: "Attribute[Any]") -> Callable[[object, object], object]:
+    """Return what reads one key; it runs the key's validator, so that all errors of a section are found at once."""
 
-    Raises:
-        ValueError: There is something else, or a name is not valid; what is wrong inside a section goes to `found`.
-    """
-    if not isinstance(value, dict) or not all(isinstance(section, dict) for section in value.values()):
-        mistake = "contains something other than sections" if isinstance(value, dict) else "is not a section"
-        raise ValueError(f"{mistake}; expected {attribute.metadata[EXPECTED]}")
+    def read(value: object, _type: object) -> object:
+        coerced = _coerced(value, attribute.type)
+        if coerced is None:
+            raise ValueError(f"{_type_error(value, attribute.type)}; expected {attribute.metadata[EXPECTED]}")
+        if attribute.validator is not None:
+            attribute.validator(None, attribute, coerced)
+        return coerced
+
+    return read
+
+
+def _reader_of_sections(attribute: "Attribute[Any]", converter: Converter) -> Callable[[object, object], object]:
+    """Return what reads sections of one kind whose names are the clinic's."""
     kind = attribute.metadata[SECTIONS]
-    sections = {name: _section(kind, section, (*path, name), found) for name, section in value.items()}
-    return _valid(attribute, MappingProxyType(sections))
+
+    def read(value: object, _type: object) -> object:
+        if not isinstance(value, dict) or not all(isinstance(section, dict) for section in value.values()):
+            mistake = "contains something other than sections" if isinstance(value, dict) else "is not a section"
+            raise ValueError(f"{mistake}; expected {attribute.metadata[EXPECTED]}")
+        found, wrong = {}, []
+        for name, section in value.items():
+            try:
+                found[name] = converter.structure(section, kind)
+            except ClassValidationError as error:
+                error.add_note(AttributeValidationNote("", name, kind))  # where `_errors` finds the section's name
+                wrong.append(error)
+        if wrong:
+            raise ClassValidationError("", wrong, kind)
+        if attribute.validator is not None:
+            attribute.validator(None, attribute, found)
+        return MappingProxyType(found)
+
+    return read
 
 
-def _valid(attribute: "Attribute[Any]", value: object) -> object:
-    if attribute.validator is not None:
-        attribute.validator(None, attribute, value)
-    return value
+def _errors(error: ClassValidationError, path: KeyPath, tree: dict[str, Any]) -> Iterator[StructureError]:
+    """Yield all errors in the section at `path`, which `tree` is as it was written, and in the sections inside it."""
+    of_keys, of_the_section = error.group_exceptions()
+    for inner, note in of_keys:
+        name = name_of(note.name)
+        here = (*path, name)
+        if isinstance(inner, ClassValidationError):
+            yield from _errors(inner, here, tree[name])
+        else:
+            yield StructureError(here, str(inner))
+    for inner in of_the_section:
+        if not isinstance(inner, ForbiddenExtraKeysError):
+            raise inner
+        for name in sorted(inner.extra_fields):
+            is_section = isinstance(tree[name], dict) or _is_list_of_sections(tree[name])
+            yield (_unknown_section if is_section else _unknown_key)((*path, name), inner.cl)
 
 
 def _is_list_of_sections(value: object) -> bool:
