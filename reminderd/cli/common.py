@@ -146,7 +146,8 @@ def database(config: Config, *, is_ours_alone: bool = False) -> Iterator[Connect
     with open_sync(config.database.target) as connection:
         if is_new:
             click.echo(f"there was no database yet: created {config.database.target.spoken}", err=True)
-        _remember_provider(config, connection)
+        if _has_new_provider(config, connection):
+            write_now(connection, partial(remember_real_provider, kind=config.provider.kind))
         yield connection
 
 
@@ -166,16 +167,15 @@ def database_to_look_at(config: Config, *, changes_nothing: bool = False) -> Ite
     """
     _must_exist(config)
     with open_to_look(config.database.target) as connection:
-        if not changes_nothing and config.provider.kind not in {"sandbox", snapshot(connection, real_provider)}:
+        if not changes_nothing and _has_new_provider(config, connection):
             with database(config):
                 pass  # this connection only reads
         yield connection
 
 
-def _remember_provider(config: Config, connection: Connection) -> None:
-    kind = config.provider.kind
-    if kind not in {"sandbox", snapshot(connection, real_provider)}:
-        write_now(connection, partial(remember_real_provider, kind=kind))
+def _has_new_provider(config: Config, connection: Connection) -> bool:
+    """Return whether the database does not know yet that the real provider of this configuration is used."""
+    return config.provider.kind not in {"sandbox", snapshot(connection, real_provider)}
 
 
 def _must_exist(config: Config) -> None:

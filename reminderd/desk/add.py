@@ -17,9 +17,9 @@ from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.script.languages import BUILT_IN
 from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
-from reminderd.desk.forms import SentForm, form
 from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.page import PageRoute, done, render
+from reminderd.desk.receiving import SentForm, form
 from reminderd.desk.state import Desk
 from reminderd.staff.adding import AddRequest, ForeseenOtherwiseError, add_as_shown, foresee
 from reminderd.store.intake import RefTakenError, Source

@@ -17,9 +17,9 @@ from reminderd.core.script.preview import Passage, heard
 from reminderd.core.script.scripts import Script
 from reminderd.core.sentences import NotAllowedError, Sentence
 from reminderd.desk.catalog import N_
-from reminderd.desk.forms import form
 from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.page import PageRoute, done, freshness, render, template_of
+from reminderd.desk.receiving import form
 from reminderd.desk.state import Desk
 from reminderd.desk.today import way_back
 from reminderd.engine.context import log_transition

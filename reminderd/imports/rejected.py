@@ -63,7 +63,8 @@ class Rejected:
             self._row([str(one.row.line), "; ".join(one.mistakes), *one.row.cells])
         self._file.flush()
         self.lines += len(rejections)
-        self.reasons.update(_kind(mistake) for one in rejections for mistake in one.mistakes)
+        mistakes = (mistake.partition(";")[0] for one in rejections for mistake in one.mistakes)
+        self.reasons.update(_DIGITS.sub("…", mistake) for mistake in mistakes)
 
     def finish(self) -> None:
         """Replace the file of an earlier run; without a rejected line it is deleted."""
@@ -119,7 +120,3 @@ def rejected_lines(path: Path, table: Table, *, like: Path | None, never: Mappin
                 rejected.finish()
             raise
         rejected.finish()
-
-
-def _kind(mistake: str) -> str:
-    return _DIGITS.sub("…", mistake.partition(";")[0])

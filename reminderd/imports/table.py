@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from stat import S_IMODE
@@ -247,15 +247,11 @@ _NO_LANGUAGE: Final = frozenset(
 def language_of(written: Iterable[str]) -> str:
     """Return the first of some codes and names of one language that is understood, else the first; empty: not known."""
     texts = [text.strip() for text in written if text.strip().casefold() not in _NO_LANGUAGE]
-    return next(filter(_is_language, texts), texts[0] if texts else "")
-
-
-def _is_language(text: str) -> bool:
-    try:
-        read_language(text)
-    except ValueError:
-        return False
-    return True
+    for text in texts:
+        with suppress(ValueError):
+            read_language(text)
+            return text
+    return texts[0] if texts else ""
 
 
 def titled(title: str, files: Sequence[tuple[str, object]]) -> str:
