@@ -5,11 +5,14 @@ bin := ".venv/bin"
 # Some machines set it; then each start of the program, and each process of the tests, would compile everything anew.
 export PYTHONDONTWRITEBYTECODE := ""
 
-# The tests mostly wait for the real program, so even two cores carry four of them at a time.
+# Many tests wait, so even two cores carry four of them at a time.
 parallel := "-n 4 --maxschedchunk 1"
 
-# These run the program in processes of its own, or trace its lines themselves: coverage sees nothing of them.
-program_tests := "--ignore=tests/e2e --ignore=tests/chaos --ignore=tests/deploy --ignore=tests/browser"
+# These run the program in processes of its own, or trace its lines themselves: coverage sees nothing of them …
+program_tests := "tests/browser tests/e2e tests/chaos tests/deploy"
+
+# … and these do the same thousands of times, which others do once: coverage would only slow them down.
+searches := "tests/model tests/month tests/imports/test_fuzz.py tests/desk/test_scanner.py tests/web/test_api_document.py"
 
 _default:
     @just --list --unsorted
@@ -37,9 +40,9 @@ types:
 test:
     {{bin}}/pytest -n 2 --maxschedchunk 1 --cov --cov-report= tests/core
     {{bin}}/coverage report --include='reminderd/core/*' --fail-under=100
-    {{bin}}/pytest {{parallel}} --cov --cov-append --cov-report= --ignore=tests/core {{program_tests}}
+    {{bin}}/pytest {{parallel}} --cov --cov-append --cov-report= --ignore=tests/core {{prepend("--ignore=", program_tests + " " + searches)}}
     {{bin}}/coverage report --fail-under=95
-    {{bin}}/pytest {{parallel}} tests/browser tests/e2e tests/chaos tests/deploy
+    {{bin}}/pytest {{parallel}} {{searches}} {{program_tests}}
 
 # the fast tests, in less than a minute: core, store, web and providers, with fewer random histories
 quick:

@@ -10,7 +10,7 @@ from typing import Final
 from bench.figure import Bar, Figure
 from bench.program import daemon, environment, server
 
-_STACK: Final = "import aiosqlite, attrs, httpx, hypercorn.trio, loguru, quart_trio, trio"
+_STACK: Final = "import aiosqlite, attrs, cattrs, httpx, hypercorn.trio, loguru, quart_trio, trio"
 
 
 def measure(folder: Path, *, rounds: int = 5) -> list[Figure]:

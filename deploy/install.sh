@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs reminderd from the checkout that this file lies in, on Debian 12 or a relative of it; upgrades it, and rolls back.
-# Running it again is safe: it does what is left to do. docs/operations.md leads through it.
+# Install reminderd from the checkout that contains this file, on Debian 12 or a system like it; upgrade it, or roll it
+# back. Running it again is safe: it does what is left to do. docs/operations.md explains each step.
 set -euo pipefail
 umask 022
 
@@ -57,19 +57,19 @@ config=$root/etc/reminderd/config.toml
 user=reminderd
 [[ $root == '' ]] || user=$(id -un)
 
-# What a version consists of, besides the program.
+# The folders of the checkout that are installed with the program.
 parts=(pyproject.toml config.example.toml docs deploy/install.sh deploy/reminderd.sh deploy/reminderd.service deploy/Caddyfile)
 [[ ! -e $source/deploy/requirements.txt ]] || parts+=(deploy/requirements.txt)
 
 say() { echo "reminderd: $*"; }
 
-# For what only a real installation has.
+# Run a command, but not when the tests install into a folder of their own.
 really() { [[ $root != '' ]] || "$@"; }
 
-# Also one that has failed, or is tried again and again: it is meant to run.
+# True also if the service has failed, or systemd keeps restarting it: it is meant to run.
 is_meant_to_run() { [[ $root == '' && $(systemctl is-active reminderd || true) != @(inactive|unknown) ]]; }
 
-# A command of one of the versions, as the daemon's user.
+# Run a command of one of the versions, as the daemon's user.
 run_version() { # version command…
     local place=$versions/$1
     shift
@@ -80,7 +80,7 @@ run_version() { # version command…
     fi
 }
 
-# The version that a link leads to; nothing if there is no such link.
+# Print the version that a link leads to; nothing if there is no such link.
 version_at() { [[ ! -L $1 ]] || basename "$(readlink "$1")"; }
 
 point() { # link version
@@ -88,7 +88,8 @@ point() { # link version
     mv -fT "$1.new" "$1"
 }
 
-# Of a file that may be edited: replaced only if it still is as an installation left it; else the new one lies beside it.
+# Install a file that the admin may edit: replace it only if it was not edited since the last installation; otherwise put
+# the new one next to it.
 put_unless_edited() { # new file, place
     local left=$root/opt/reminderd/left/${2##*/}
     if [[ ! -e $2 ]] || cmp -s "$2" "$left"; then
@@ -113,7 +114,7 @@ need_packages() {
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "python3 is too old; expected 3.11 or later"
 }
 
-# Number and content: two checkouts that differ are two versions, whatever they call themselves.
+# Print the version's number and a hash of its content: two checkouts that differ are two versions.
 name_of_source() {
     local number content
     number=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$source/reminderd/__init__.py")
@@ -164,7 +165,7 @@ lay_out_caddy() { # version
     install -d "$root/etc/caddy" "$root/opt/reminderd/left"
     new=$(mktemp)
     sed "s|reminders\.example\.org|$domain|" "$versions/$1/deploy/Caddyfile" >"$new"
-    # Debian's own, as its package left it, is nobody's work.
+    # Debian's own file, as its package installed it: nobody has edited it.
     if [[ ! -e $root/opt/reminderd/left/Caddyfile ]] && grep -qs '^	root \* /usr/share/caddy$' "$root/etc/caddy/Caddyfile"; then
         mv "$root/etc/caddy/Caddyfile" "$root/etc/caddy/Caddyfile.debian"
     fi
@@ -176,7 +177,7 @@ lay_out_caddy() { # version
     really systemctl reload-or-restart caddy
 }
 
-# Where the database is, as this version reads the configuration; fails if it does not take that.
+# Print where the database is, as this version reads the configuration; fail if it rejects the configuration.
 database_of() { # version
     local place
     place=$(run_version "$1" check-config | sed -n 's/^database: //p') && [[ $place != '' ]] || return 1
@@ -200,7 +201,7 @@ back_up() { # version that comes
     say "$database is backed up to $copy"
 }
 
-# Only with the daemon stopped: a version that can't start is found out before anything else has changed.
+# Call this only while the daemon is stopped. A version that can't start is noticed before anything else has changed.
 switch_to() { # version
     local old was_running=no
     old=$(version_at "$current")
@@ -269,7 +270,7 @@ roll_back() {
     database=$(database_of "$before") ||
         fail "$before is back but does not take $config as it is, so it is not started." \
             "Correct that, or run this command again to return to $now, and start it."
-    # It opens the database, or says that a newer version made it; what is wrong in its rows is no reason to stay.
+    # Check that the old version can open the database, and that no newer version made it. Errors in rows don't matter.
     if [[ -e $database ]] && ! run_version "$before" db migrate >/dev/null; then
         say "$before is back but does not take the database, so it is not started." \
             "Restore the copy from before the upgrade, $root/var/lib/reminderd/backups/before-$now-….db" \

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Runs a command of reminderd as its own user, with its configuration and its secrets: `reminderd list`, `reminderd show 7`.
+# Run a command of reminderd as its own user, with its configuration and secrets: `reminderd list`, `reminderd show 7`.
 # deploy/install.sh puts it into /usr/local/bin. It asks for root by sudo, as only root can read the secrets.
 set -eu
 if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null || { echo "reminderd: must be run as root" >&2 && exit 1; }
     exec sudo -- "$0" "$@"
 fi
-# Another configuration could have the secrets sent anywhere: whoever may run this, but is not root, has no choice of it.
+# Another configuration could send the secrets anywhere: a user who may run this, but is not root, can't choose one.
 if [ "${SUDO_USER:-root}" != root ]; then
     if env | grep -q '^REMINDERD_CONFIG=\|^REMINDERD__'; then
         echo "reminderd: \$REMINDERD_CONFIG and \$REMINDERD__… are for root alone, as in sudo -i" >&2
@@ -29,7 +29,7 @@ LOGNAME=${SUDO_USER:-${LOGNAME:-root}} # for the audit: who is at the keyboard
 STATE_DIRECTORY=/var/lib/reminderd # as StateDirectory=reminderd does for the unit
 export REMINDERD_CONFIG LOGNAME STATE_DIRECTORY
 
-# As LoadCredential=secret:/etc/reminderd/secrets does for the unit: a copy in memory that is the daemon's alone.
+# As LoadCredential=secret:/etc/reminderd/secrets does for the unit: a copy in memory for the daemon's user only.
 trap : HUP INT TERM # the command ends by itself; then the copy is removed
 CREDENTIALS_DIRECTORY=$(mktemp -d /run/reminderd.XXXXXXXX)
 export CREDENTIALS_DIRECTORY

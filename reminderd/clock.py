@@ -1,4 +1,4 @@
-"""Read the time, in this one place; all other code is given `now`."""
+"""Read the time, in this one place, which ruff enforces; all other code is given `now`."""
 
 import time
 from datetime import UTC, datetime

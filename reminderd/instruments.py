@@ -1,4 +1,4 @@
-"""Take note of what may be counted: webhooks, requests, lateness, transactions and recovered leases."""
+"""Take note of what may be counted, apart from `metrics`, whose library is loaded only where Prometheus asks."""
 
 from datetime import datetime, timedelta
 

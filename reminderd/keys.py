@@ -75,12 +75,9 @@ def key(
 
 
 def sections(kind: type[T], name_error: Callable[[str], str | None], expected: str) -> Mapping[str, T]:
-    """Declare sections of one kind: `[import.profiles.practice]`, each with a name that the clinic chooses.
+    """Declare sections of one class: `[import.profiles.practice]`, each with a name that the clinic chooses.
 
-    Args:
-        kind: the class of each of them.
-        name_error: returns what is wrong with a name, in words that can follow it, or None.
-        expected: ends the sentence "expected …".
+    `name_error` returns what is wrong with a name, in words that can follow it, or None.
     """
 
     def error(found: Mapping[str, T]) -> str | None:

@@ -159,9 +159,11 @@ class Moment(Collector):
         )
         yield _one("writer_queue", "Writes that wait for the writer.", self.queued_writes)
         if self.last_poll is not None:
-            yield _when("last_poll", "The poll loop's last heartbeat.", self.last_poll)
+            meaning = "The poll loop's last heartbeat."
+            yield _one("last_poll_timestamp_seconds", meaning, self.last_poll.timestamp())
         if self.last_webhook is not None:
-            yield _when("last_webhook", "When a webhook was last recorded.", self.last_webhook)
+            meaning = "When a webhook was last recorded."
+            yield _one("last_webhook_timestamp_seconds", meaning, self.last_webhook.timestamp())
         paused: dict[str, float] = {**self.paused}
         if self.counts is not None:
             paused["staff"] = self.counts.paused
@@ -231,10 +233,6 @@ def _age(since: datetime | None, now: datetime) -> float:
 
 def _one(name: str, meaning: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"reminderd_{name}", meaning, value=value)
-
-
-def _when(what: str, meaning: str, moment: datetime) -> GaugeMetricFamily:
-    return _one(f"{what}_timestamp_seconds", meaning, moment.timestamp())
 
 
 def _by(label: str, name: str, meaning: str, values: Mapping[str, float]) -> GaugeMetricFamily:

@@ -1,4 +1,4 @@
-"""Turn a password into what is stored of it, and check one."""
+"""Turn a password into what is stored of it, and check one: here alone, as a command and the pages both need it."""
 
 from typing import Final
 

@@ -30,11 +30,7 @@ _arrived: list[int] = []
 
 _FAILED: Final = 1
 
-_STDIN: Final = 0
-
-_STDOUT: Final = 1
-
-_STDERR: Final = 2
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 _STRICT: Final = frozenset({None, "strict", "surrogateescape"})
 """How streams are opened that raise an error for a character which their encoding lacks."""

@@ -1,14 +1,28 @@
-"""What all tests share: readable ids, the same examples each time, and logging restored after each test."""
+"""What all tests share: readable ids, the same examples each time, cheap files, databases and passwords.
+
+Logging is restored after each test.
+"""
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 from loguru import logger
 
+from reminderd import passwords
+from reminderd.store.sqlite import opening
 from tests.support.case_ids import LONGEST, case_id
-from tests.support.databases import is_for_its_engine, large_target, new_target, run_on_each_engine, target
+from tests.support.databases import (
+    STORE,
+    examine_after_copying,
+    is_for_its_engine,
+    large_target,
+    new_target,
+    run_on_each_engine,
+    target,
+)
 from tests.support.postgres import what_is_missing
 
 __all__ = ["large_target", "new_target", "target"]
@@ -16,6 +30,13 @@ __all__ = ["large_target", "new_target", "target"]
 # The same examples each time, so that a test that passes here passes there. New ones: --hypothesis-profile=default.
 settings.register_profile("same-each-time", derandomize=True, deadline=None)
 settings.load_profile("same-each-time")
+
+# A commit to a disk takes up to ten times as long as the rest of a test.
+_MEMORY = "/dev/shm"  # noqa: S108 - pytest makes a folder of its own there
+if os.access(_MEMORY, os.W_OK) and os.statvfs(_MEMORY).f_bavail * os.statvfs(_MEMORY).f_frsize > 2**30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _MEMORY)
+
+_COST_OF_PASSWORDS = {name: getattr(passwords, name) for name in ("_ROUNDS", "_KIB")}
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -51,3 +72,19 @@ def _restore_logging() -> Iterator[None]:
         logger.remove()
         logging.captureWarnings(capture=False)
         root.handlers, root.level = handlers, level
+
+
+@pytest.fixture(autouse=True)
+def _cheap_databases_and_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copy the tables of a new SQLite file, but where their making is tested; hash passwords at the least cost."""
+    if STORE / "sqlite" not in request.path.parents:
+        monkeypatch.setattr(opening, "_examine", examine_after_copying)
+    monkeypatch.setattr(passwords, "_ROUNDS", 1)
+    monkeypatch.setattr(passwords, "_KIB", 8)
+
+
+@pytest.fixture
+def costly_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords at the cost that the program pays for them."""
+    for name, value in _COST_OF_PASSWORDS.items():
+        monkeypatch.setattr(passwords, name, value)

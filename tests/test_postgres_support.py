@@ -58,8 +58,10 @@ def with_notes(database: PostgresDatabase) -> None:
 
 
 @pytest.fixture
-def reused(server: Server) -> ReusedDatabase:
-    return ReusedDatabase.made_by(server, with_notes)
+def reused(server: Server) -> Iterator[ReusedDatabase]:
+    made = ReusedDatabase.made_by(server, with_notes)
+    yield made
+    made.close()
 
 
 def test_it_sorts_as_people_do_and_has_a_time_zone_of_its_own(database: PostgresDatabase) -> None:

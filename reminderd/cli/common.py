@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Concatenate, NoReturn, ParamSpec, TypeVar
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -15,7 +16,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets, load_config
 from reminderd.core.sentences import NotAllowedError, text_of
 from reminderd.files import companions
-from reminderd.staff.obstacles import in_zone, pauses
+from reminderd.staff.obstacles import pauses
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
 from reminderd.store.opening import open_sync, open_to_look
@@ -145,7 +146,8 @@ def database(config: Config, *, is_ours_alone: bool = False) -> Iterator[Connect
     with open_sync(config.database.target) as connection:
         if is_new:
             click.echo(f"there was no database yet: created {config.database.target.spoken}", err=True)
-        _remember_provider(config, connection)
+        if _has_new_provider(config, connection):
+            write_now(connection, partial(remember_real_provider, kind=config.provider.kind))
         yield connection
 
 
@@ -165,16 +167,15 @@ def database_to_look_at(config: Config, *, changes_nothing: bool = False) -> Ite
     """
     _must_exist(config)
     with open_to_look(config.database.target) as connection:
-        if not changes_nothing and config.provider.kind not in {"sandbox", snapshot(connection, real_provider)}:
+        if not changes_nothing and _has_new_provider(config, connection):
             with database(config):
                 pass  # this connection only reads
         yield connection
 
 
-def _remember_provider(config: Config, connection: Connection) -> None:
-    kind = config.provider.kind
-    if kind not in {"sandbox", snapshot(connection, real_provider)}:
-        write_now(connection, partial(remember_real_provider, kind=kind))
+def _has_new_provider(config: Config, connection: Connection) -> bool:
+    """Return whether the database does not know yet that the real provider of this configuration is used."""
+    return config.provider.kind not in {"sandbox", snapshot(connection, real_provider)}
 
 
 def _must_exist(config: Config) -> None:
@@ -185,6 +186,11 @@ def _must_exist(config: Config) -> None:
 def write_now(connection: Connection, write: Callable[[Connection, datetime], T]) -> T:
     """Write in one transaction that has the time of this moment, and return the result."""
     return transaction(connection, write, SystemClock().now())
+
+
+def in_zone(zone: ZoneInfo, part: datetime | int) -> str:
+    """Return a moment or a number as a person at the clinic reads it in English."""
+    return f"{part:,}" if isinstance(part, int) else f"{part.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
 def say_if_paused(config: Config, connection: Connection) -> None:

@@ -19,7 +19,7 @@ from attrs import evolve, frozen
 from reminderd.cli.common import FAILED
 from reminderd.cli.demo_day import place_of, write_day
 from reminderd.cli.output import print_table
-from reminderd.cli.sandbox import ACCOUNT_SID
+from reminderd.cli.sandbox import ACCOUNT_SID, dialect_option
 from reminderd.clock import Clock, SystemClock
 from reminderd.config import Config, load_config, rules_of, with_provider
 from reminderd.config.installation import LANGUAGES
@@ -92,13 +92,7 @@ _KEY_SCENES: Final = (
 
 
 @click.command()
-@click.option(
-    "--dialect",
-    type=click.Choice(["generic", "twilio"]),
-    default="generic",
-    show_default=True,
-    help="The API that the simulated provider imitates.",
-)
+@dialect_option("The API that the simulated provider imitates.")
 @click.option("--desk", is_flag=True, help="Show the front desk's pages of a clinic on a busy day, until Ctrl-C.")
 @click.option(
     "--language",
@@ -260,13 +254,9 @@ async def _until_stopped(folder: Path, language: str, clock: Clock) -> None:
 async def serve_demo(
     config: Config, clock: Clock, stopping: trio.Event, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Serve the pages of a clinic on a busy day.
+    """Serve the pages of a clinic on a busy day, the clock's, with a configuration that `configured` has returned.
 
-    Args:
-        config: the demo's, as `configured` returns it; there is no database yet.
-        clock: the day is the one that it shows.
-        stopping: ends it.
-        task_status: is given the address of the pages.
+    There is no database yet. `task_status` gets the address of the pages.
     """
     async with trio.open_nursery() as outer:
         provider = TwilioSandbox(ACCOUNT_SID, _AUTH_TOKEN, pace=_DESK_PACE)

@@ -161,11 +161,9 @@ _TO_COME: Final = (
 
 
 def place_of(now: datetime, offset: timedelta | None = None) -> ZoneInfo:
-    """Return the time zone of the demo's clinic: the machine's own offset if it is daytime there, else one where it is.
+    """Return the time zone of the demo's clinic: one with the machine's offset if it is daytime there, else another.
 
-    Args:
-        now: the time.
-        offset: of the machine's own zone from UTC; None: as it is.
+    `offset` is that of the machine's own zone from UTC; None: as it is.
     """
     if offset is None:
         offset = now.astimezone().utcoffset() or timedelta(0)
@@ -184,11 +182,7 @@ def _time_of_day(wall: datetime) -> timedelta:
 def write_day(connection: Connection, now: datetime, rules: Rules, *, room: str = "room") -> None:
     """Fill an empty database with a day: what has happened by now, what waits, and what is due.
 
-    Args:
-        connection: to the database.
-        now: the time at which the demo begins.
-        rules: the clinic's rules, with the provider's name and account.
-        room: the word for where appointments are.
+    The rules have the provider's name and account; `room` is the word for where appointments are.
     """
     day = _Day(connection=connection, rules=rules, room=room, zone=rules.planning.templates.zone or ZoneInfo("UTC"))
     minute = now.replace(second=0, microsecond=0)

@@ -355,9 +355,7 @@ def _say_what_was_done(tally: Tally, *, dry_run: bool) -> None:
 def progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
     """Show on stderr how far an import is: a bar on a terminal, now and then a line elsewhere.
 
-    Args:
-        total: bytes of the table.
-        position: returns how many of them are done.
+    `position` returns how many of all bytes of the table, the `total`, are done.
     """
     console = Console(file=unguarded(sys.stderr), highlight=False, markup=False)
     if not console.is_terminal:

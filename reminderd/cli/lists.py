@@ -1,6 +1,6 @@
 """List reminders by status, answer, phone number, day or range of days."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, datetime
 from functools import partial
 from typing import Final
@@ -19,10 +19,6 @@ from reminderd.store.queries import Value, Wanted, list_reminders, name_of
 
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
 TABLE_LIMIT: Final = 200
-
-Row = Mapping[str, Value]
-
-
 at_most = click.option(
     "--limit", type=click.IntRange(1, 2**31), help=f"At most this many; else {TABLE_LIMIT} in a table, all in JSON."
 )

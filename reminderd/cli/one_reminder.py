@@ -30,7 +30,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, reading_of, rules_of
 from reminderd.core.requests import ReminderRequest, RequestText, read_request, too_late, wrong_note
 from reminderd.core.sentences import NotAllowedError, text_of
-from reminderd.staff.acts import Asked, StaffAct, choices, perform
+from reminderd.staff.acts import RequestedAct, StaffAct, choices, perform
 from reminderd.staff.adding import add_one
 from reminderd.staff.history import Event, record_of
 from reminderd.store import queries
@@ -188,7 +188,7 @@ def done(config: Config, reminder: str, note: str | None, *, as_json: bool) -> N
 def _perform(config: Config, act: StaffAct, name: str, *, note: str | None = None, as_json: bool) -> None:
     """Do what staff want with the reminder of this name, and say what has become of it."""
     with existing_database(config) as connection:
-        asked = Asked(act=act, reminder_id=_id(connection, config, name, act), actor=actor(), note=note)
+        asked = RequestedAct(act=act, reminder_id=_id(connection, config, name, act), actor=actor(), note=note)
         try:
             write_now(connection, partial(perform, asked=asked, rules=rules_of(config)))
         except NotAllowedError as error:

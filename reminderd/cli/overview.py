@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import cattrs
 import click
 from attrs import asdict
 
@@ -16,6 +17,7 @@ from reminderd.cli.common import (
     as_json_or_csv,
     database_to_look_at,
     existing_database,
+    in_zone,
     say_if_paused,
     with_config,
     with_database_of_config,
@@ -31,7 +33,6 @@ from reminderd.core.imports import summary
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.outcomes import Outcome
 from reminderd.core.sentences import text_of
-from reminderd.staff.obstacles import in_zone
 from reminderd.staff.standing import COLUMNS, in_words, report_csv, report_of
 from reminderd.staff.status import lines_of, look_at_database, status_report
 from reminderd.store.connection import snapshot
@@ -42,6 +43,9 @@ from reminderd.validators import shown_host
 
 PATIENCE: Final = 5.0
 """Seconds that its answer may take."""
+
+_converter: Final = cattrs.Converter()
+_converter.register_structure_hook(datetime, lambda text, _type: datetime.fromisoformat(text))
 
 
 @click.command()
@@ -109,30 +113,17 @@ def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
     url = f"{web.local_url}/health/status"
     place = url if shown_host(web.host) == web.host else f"the configured host, port {web.port}"
     try:
-        return _report_in(httpx.get(url, timeout=patience, trust_env=False).raise_for_status().json())
+        answer = httpx.get(url, timeout=patience, trust_env=False)
+        document: dict[str, Any] = answer.raise_for_status().json()
+        return _converter.structure(document, DaemonReport)
     except httpx.HTTPStatusError as error:
         return f"what answers at {place} is not this version of reminderd: HTTP {error.response.status_code}"
     except httpx.TimeoutException:
         return f"the daemon does not answer at {place} within {patience:g} s"
     except httpx.TransportError as error:
         return f"the daemon does not answer at {place}: {str(error).rpartition('] ')[2]}"  # without "[Errno 111] "
-    except (AttributeError, KeyError, TypeError, ValueError):  # no JSON, or another document
+    except (ValueError, TypeError, cattrs.BaseValidationError):
         return f"what answers at {place} is not this version of reminderd"
-
-
-def _report_in(document: Any) -> DaemonReport:  # noqa: ANN401 - of any program that listens there
-    def moment(name: str) -> datetime | None:
-        return None if document[name] is None else datetime.fromisoformat(document[name])
-
-    return DaemonReport(
-        version=str(document["version"]),
-        started_at=datetime.fromisoformat(document["started_at"]),
-        provider=str(document["provider"]),
-        parts={part: None if error is None else str(error) for part, error in document["parts"].items()},
-        last_poll=moment("last_poll"),
-        last_webhook=moment("last_webhook"),
-        database_id=None if document["database_id"] is None else str(document["database_id"]),
-    )
 
 
 def another(config: Config) -> str:
@@ -146,7 +137,9 @@ def another(config: Config) -> str:
 @with_database_of_config
 def pause(config: Config, reason: str | None) -> None:
     """Pause all dialing, now and after every restart, until resume; calls under way end as usual."""
-    if _set(config, on=True, reason=reason):
+    with existing_database(config) as connection:
+        is_new = write_now(connection, partial(set_pause, on=True, reason=reason, actor=actor()))
+    if is_new:
         click.echo("dialing is paused; reminderd resume ends it")
     else:
         click.echo("dialing was paused already" + ("" if reason is None else "; the reason is recorded"))
@@ -156,14 +149,10 @@ def pause(config: Config, reason: str | None) -> None:
 @with_database_of_config
 def resume(config: Config) -> None:
     """Resume dialing; reminders that have become too late meanwhile expire."""
-    click.echo("dialing is resumed" if _set(config, on=False, reason=None) else "dialing was not paused")
     with existing_database(config) as connection:
+        was_paused = write_now(connection, partial(set_pause, on=False, reason=None, actor=actor()))
+        click.echo("dialing is resumed" if was_paused else "dialing was not paused")
         say_if_paused(config, connection)
-
-
-def _set(config: Config, *, on: bool, reason: str | None) -> bool:
-    with existing_database(config) as connection:
-        return write_now(connection, partial(set_pause, on=on, reason=reason, actor=actor()))
 
 
 @click.command()

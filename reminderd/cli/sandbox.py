@@ -1,7 +1,9 @@
 """Run the simulated voice provider as a program of its own, until a signal ends it."""
 
 import re
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final, ParamSpec
 
 import click
 import trio
@@ -14,6 +16,8 @@ from reminderd.sandbox.generic import Sandbox
 from reminderd.sandbox.switchboard import SimulatedProvider, serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.startup import leaves
+
+P = ParamSpec("P")
 
 _API_KEY: Final = "sandbox"
 
@@ -28,14 +32,14 @@ _OPTIONS: Final = {
 """Options for one dialect only."""
 
 
+def dialect_option(summary: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Give a command `--dialect`: the API that the simulated provider speaks."""
+    dialects = click.Choice(["generic", "twilio"])
+    return click.option("--dialect", type=dialects, default="generic", show_default=True, help=summary)
+
+
 @click.command()
-@click.option(
-    "--dialect",
-    type=click.Choice(["generic", "twilio"]),
-    default="generic",
-    show_default=True,
-    help="The imitated API.",
-)
+@dialect_option("The imitated API.")
 @click.option("--port", type=click.IntRange(0, 65535), default=4010, show_default=True, help="Where to listen.")
 @click.option(
     "--pace", type=click.FloatRange(0, 60), default=1.0, show_default=True, help="Seconds for each step of a call."
@@ -100,19 +104,10 @@ def _twilio(options: dict[str, str | None], pace: float, mistakes: list[str]) ->
 
 async def _serve_until_stopped(provider: SimulatedProvider, port: int) -> None:
     stopping = trio.Event()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
-        url = await nursery.start(_serve, provider, port, stopping, nursery.cancel_scope)
-        logger.info(f"the sandbox listens at {url}")
-
-
-async def _serve(
-    provider: SimulatedProvider,
-    port: int,
-    stopping: trio.Event,
-    everything: trio.CancelScope,
-    *,
-    task_status: trio.TaskStatus[str],
-) -> None:
-    await serve_sandbox(provider, port=port, shutdown_trigger=stopping.wait, task_status=task_status)
-    everything.cancel()
+    async with trio.open_nursery() as signals:
+        signals.start_soon(watch_signals, stopping, signals.cancel_scope)
+        async with trio.open_nursery() as serving:
+            serve = partial(serve_sandbox, provider, port=port, shutdown_trigger=stopping.wait)
+            url = await serving.start(serve)
+            logger.info(f"the sandbox listens at {url}")
+        signals.cancel_scope.cancel()

@@ -6,15 +6,19 @@ TOML has types, and in the environment everything is text; nothing is guessed. A
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 from attrs import Attribute, evolve, fields, frozen, has
+from cattrs import AttributeValidationNote, ClassValidationError, Converter, ForbiddenExtraKeysError
+from cattrs.gen import make_dict_structure_fn, override
 
 from reminderd.config.schema import Config, MessagesConfig, ProviderConfig, provider_section
-from reminderd.keys import DERIVED, EXPECTED, MARK, PHONE, SECRET, SECTIONS, KeyPath, attribute_of, name_of
+from reminderd.keys import DERIVED, EXPECTED, MARK, SECRET, SECTIONS, KeyPath, attribute_of, name_of
 from reminderd.validators import did_you_mean, language_section_error, may_be_language, suggestion
+
+Section = TypeVar("Section")
 
 
 def members(section: type) -> "list[Attribute[Any]]":
@@ -45,11 +49,6 @@ def secret_keys() -> tuple[KeyPath, ...]:
     return tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == SECRET)
 
 
-def phone_number_keys() -> tuple[KeyPath, ...]:
-    """Return the keys of the clinic's own numbers."""
-    return tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == PHONE)
-
-
 def written(path: KeyPath) -> str:
     """Return a key as the documents and the log write it: `[provider.generic].api_key`."""
     return f"[{'.'.join(path[:-1])}].{path[-1]}"
@@ -63,21 +62,16 @@ def value_at(config: Config, path: KeyPath) -> Any:  # noqa: ANN401 - any key's 
     return found
 
 
-def replaced(config: Config, path: KeyPath, value: object) -> Config:
-    """Return the configuration with another value of a key.
+def replaced(section: Section, path: KeyPath, value: object) -> Section:
+    """Return the configuration, or a section of it, with another value of a key.
 
     Raises:
         ValueError: The key's validator rejects it.
     """
-    found: Config = _replaced(config, path, value)
-    return found
-
-
-def _replaced(section: Any, path: KeyPath, value: object) -> Any:  # noqa: ANN401 - any section, and the same again
     first, *rest = path
     name = attribute_of(first)
-    inner = _replaced(getattr(section, name), tuple(rest), value) if rest else value
-    return evolve(section, **{name: inner})
+    inner = replaced(getattr(section, name), tuple(rest), value) if rest else value
+    return evolve(section, **{name: inner})  # type: ignore[misc]  # mypy knows no type variable of attrs' classes
 
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
@@ -111,10 +105,16 @@ class StructureError:
 
 
 def structured(tree: dict[str, Any]) -> tuple[Config, list[StructureError]]:
-    """Return the configuration as it is written, and all errors in it; what is wrong has its default."""
+    """Return the configuration and all errors in it; with errors, it is the default one."""
+    converter = Converter()
+    converter.register_structure_hook_factory(has, _maker_of)
     whole, found = _with_languages(tree)
-    config: Config = _section(Config, whole, (), found)
-    return config, [evolve(one, path=_as_written(one.path)) for one in found]
+    config = Config()
+    try:
+        config = converter.structure(whole, Config)
+    except ClassValidationError as error:
+        found += [evolve(one, path=_as_written(one.path)) for one in _errors(error, (), whole)]
+    return Config() if found else config, found
 
 
 _LANGUAGES: Final = ("messages", "languages")
@@ -149,60 +149,84 @@ def _as_written(path: KeyPath) -> KeyPath:
     return (path[0], *path[2:]) if path[:2] == _LANGUAGES and len(path) > len(_LANGUAGES) else path
 
 
-def _section(section: type, tree: dict[str, Any], path: KeyPath, found: list[StructureError]) -> Any:  # noqa: ANN401
-    """Return the section at `path` as it is written in `tree`; what is wrong has its default, and goes to `found`."""
-    values, unknown = dict[str, object](), dict(tree)
+def _maker_of(section: type, converter: Converter) -> Callable[[Mapping[str, Any], Any], Any]:
+    """Return the function that makes a section of the configuration from its keys.
+
+    It is made only when a file has such a section: generating and compiling it takes as long as making a class, and a
+    file has few of all sections.
+    """
+    overrides: dict[str, Any] = {attribute.name: override(omit=True) for attribute in fields(section)}
     for attribute in members(section):
-        name = name_of(attribute.name)
-        if name not in unknown:
-            continue
-        here, value = (*path, name), unknown.pop(name)
         inner = section_of(attribute)
-        try:
-            if inner is not None:
-                values[attribute.name] = _section(inner, value, here, found)
-            elif attribute.metadata[SECTIONS] is not None:
-                values[attribute.name] = _sections(attribute, value, here, found)
-            else:
-                values[attribute.name] = _key(attribute, value)
-        except ValueError as error:
-            found.append(StructureError(here, str(error)))
-    for name in sorted(unknown):
-        is_section = isinstance(tree[name], dict) or _is_list_of_sections(tree[name])
-        found.append((_unknown_section if is_section else _unknown_key)((*path, name), section))
-    return section(**values)
+        if attribute.metadata.get(SECTIONS) is not None:
+            read = _reader_of_sections(attribute, converter)
+        elif inner is None:
+            read = _reader(attribute)
+        else:
+            read = _reader_of_section(inner, converter)
+        overrides[attribute.name] = override(struct_hook=read, rename=name_of(attribute.name))
+    return make_dict_structure_fn(section, converter, _cattrs_forbid_extra_keys=True, **overrides)
 
 
-def _key(attribute: "Attribute[Any]", value: object) -> object:
-    """Return the value of a key, of the right type and valid.
-
-    Raises:
-        ValueError: It is not; the message says why and what is expected.
-    """
-    coerced = _coerced(value, attribute.type)
-    if coerced is None:
-        raise ValueError(f"{_type_error(value, attribute.type)}; expected {attribute.metadata[EXPECTED]}")
-    return _valid(attribute, coerced)
+def _reader_of_section(section: type, converter: Converter) -> Callable[[object, object], object]:
+    """Return what reads a section inside another."""
+    return lambda value, _type: converter.structure(value, section)
 
 
-def _sections(attribute: "Attribute[Any]", value: object, path: KeyPath, found: list[StructureError]) -> object:
-    """Return sections of one kind whose names are the clinic's.
+def _reader(attribute: "Attribute[Any]") -> Callable[[object, object], object]:
+    """Return what reads one key; it runs the key's validator, so that all errors of a section are found at once."""
 
-    Raises:
-        ValueError: There is something else, or a name is not valid; what is wrong inside a section goes to `found`.
-    """
-    if not isinstance(value, dict) or not all(isinstance(section, dict) for section in value.values()):
-        mistake = "contains something other than sections" if isinstance(value, dict) else "is not a section"
-        raise ValueError(f"{mistake}; expected {attribute.metadata[EXPECTED]}")
+    def read(value: object, _type: object) -> object:
+        coerced = _coerced(value, attribute.type)
+        if coerced is None:
+            raise ValueError(f"{_type_error(value, attribute.type)}; expected {attribute.metadata[EXPECTED]}")
+        if attribute.validator is not None:
+            attribute.validator(None, attribute, coerced)
+        return coerced
+
+    return read
+
+
+def _reader_of_sections(attribute: "Attribute[Any]", converter: Converter) -> Callable[[object, object], object]:
+    """Return what reads sections of one kind whose names are the clinic's."""
     kind = attribute.metadata[SECTIONS]
-    sections = {name: _section(kind, section, (*path, name), found) for name, section in value.items()}
-    return _valid(attribute, MappingProxyType(sections))
+
+    def read(value: object, _type: object) -> object:
+        if not isinstance(value, dict) or not all(isinstance(section, dict) for section in value.values()):
+            mistake = "contains something other than sections" if isinstance(value, dict) else "is not a section"
+            raise ValueError(f"{mistake}; expected {attribute.metadata[EXPECTED]}")
+        found, wrong = {}, []
+        for name, section in value.items():
+            try:
+                found[name] = converter.structure(section, kind)
+            except ClassValidationError as error:
+                error.add_note(AttributeValidationNote("", name, kind))  # where `_errors` finds the section's name
+                wrong.append(error)
+        if wrong:
+            raise ClassValidationError("", wrong, kind)
+        if attribute.validator is not None:
+            attribute.validator(None, attribute, found)
+        return MappingProxyType(found)
+
+    return read
 
 
-def _valid(attribute: "Attribute[Any]", value: object) -> object:
-    if attribute.validator is not None:
-        attribute.validator(None, attribute, value)
-    return value
+def _errors(error: ClassValidationError, path: KeyPath, tree: dict[str, Any]) -> Iterator[StructureError]:
+    """Yield all errors in the section at `path`, which `tree` is as it was written, and in the sections inside it."""
+    of_keys, of_the_section = error.group_exceptions()
+    for inner, note in of_keys:
+        name = name_of(note.name)
+        here = (*path, name)
+        if isinstance(inner, ClassValidationError):
+            yield from _errors(inner, here, tree[name])
+        else:
+            yield StructureError(here, str(inner))
+    for inner in of_the_section:
+        if not isinstance(inner, ForbiddenExtraKeysError):
+            raise inner
+        for name in sorted(inner.extra_fields):
+            is_section = isinstance(tree[name], dict) or _is_list_of_sections(tree[name])
+            yield (_unknown_section if is_section else _unknown_key)((*path, name), inner.cl)
 
 
 def _is_list_of_sections(value: object) -> bool:
@@ -231,7 +255,7 @@ def _coerced(value: object, wanted: Any) -> object | None:  # noqa: ANN401 - a t
     """Return the value as the wanted type; None if it is of another one."""
     form = get_origin(wanted) or wanted
     if form is Mapping:
-        return _section_of_texts(value)
+        return value if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()) else None
     if form is tuple and get_args(wanted)[0] is float:
         return _numbers(value)
     if isinstance(value, EnvironmentText):
@@ -241,11 +265,6 @@ def _coerced(value: object, wanted: Any) -> object | None:  # noqa: ANN401 - a t
     if form is float and type(value) is int:
         return _as_float(value)
     return value if type(value) is (str if form is Literal else form) else None
-
-
-def _section_of_texts(value: object) -> dict[str, str] | None:
-    """Return a section of texts."""
-    return value if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()) else None
 
 
 def _numbers(value: object) -> tuple[float, ...] | None:

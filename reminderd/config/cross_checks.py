@@ -32,7 +32,7 @@ def cross_check(config: Config) -> Iterator[CheckError]:
     yield from _reminders(config)
     yield from _profiles(config)
     yield from _languages(config)
-    yield from _provider(config)
+    yield from config.provider.settings.errors(config.web.public_base_url)
     yield from _results(config)
     yield from _backup(config)
     yield from _addresses_and_files(config)
@@ -158,10 +158,6 @@ def _languages(config: Config) -> Iterator[CheckError]:
                 expected = f"expected one of {', '.join(known)}" if known else "expected it there, too"
                 what = f"entry {place} is not in [messages.templates]{did_you_mean(name, known)}"
                 yield (("messages", tag, "templates"), ("messages", "templates")), f"{what}; {expected}"
-
-
-def _provider(config: Config) -> Iterator[CheckError]:
-    yield from config.provider.settings.errors(config.web.public_base_url)
 
 
 def _results(config: Config) -> Iterator[CheckError]:

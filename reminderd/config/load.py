@@ -14,7 +14,6 @@ from reminderd.config.coercion import (
     EnvironmentText,
     all_keys,
     members,
-    phone_number_keys,
     replaced,
     secret_keys,
     section_of,
@@ -24,7 +23,7 @@ from reminderd.config.coercion import (
 from reminderd.config.cross_checks import cross_check
 from reminderd.config.schema import Config
 from reminderd.core.phone import existing_number
-from reminderd.keys import PREFIX, KeyPath, file_of, name_of, variable_of
+from reminderd.keys import MARK, PHONE, PREFIX, KeyPath, file_of, name_of, variable_of
 from reminderd.providers.registry import PROVIDERS
 from reminderd.validators import did_you_mean, shown_name, suggestion
 
@@ -85,10 +84,8 @@ class ConfigError(Exception):
 def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Config:
     """Return the configuration: defaults, over them the file, over them the environment.
 
-    Args:
-        path: the file to read; None: the one that $REMINDERD_CONFIG names, else ./config.toml if it exists.
-        environ: the environment.
-        cwd: what `path` is relative to; what is written in the file is relative to the file's own folder.
+    Without a path, the file is the one that $REMINDERD_CONFIG names, else ./config.toml if it exists. What is written
+    in it is relative to its own folder.
 
     Raises:
         ConfigError: There are errors; all of them are listed.
@@ -98,6 +95,8 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
     config, found = structured(raw.tree)
     for error in found:
         raw.reject(error.path, error.mistake, is_section=error.is_section)
+    if found:  # go on with the rest, to find what else is wrong
+        config, _ = structured(raw.tree)
     config = _read_own_numbers(_completed(config, raw), raw)
     if raw.is_readable:  # else what is missing may be in the file that could not be read
         config = _read_secret_files(config, raw)
@@ -289,7 +288,7 @@ def _read_own_numbers(config: Config, raw: _RawConfig) -> Config:
     """Return the configuration with the clinic's own numbers in E.164, read as they are dialed in its country."""
     if _COUNTRY in raw.wrong:
         return config
-    for path in phone_number_keys():
+    for path in [path for path, attribute in all_keys() if attribute.metadata[MARK] == PHONE]:
         text = value_at(config, path).strip()
         try:
             number = existing_number(text, config.clinic.country) if text else ""

@@ -372,11 +372,8 @@ def rules_of(
 ) -> Rules:
     """Return the rules for transitions.
 
-    Args:
-        config: the clinic's.
-        provider: the provider's own name; None: its kind.
-        account: the account with the provider.
-        capabilities: what the provider can do; None: nothing, which is enough for what staff do.
+    `provider` is the provider's own name; None: its kind. `capabilities` are what it can do; None: nothing, which is
+    enough for what staff do.
     """
     per_second = config.provider.calls_per_second
     return Rules(

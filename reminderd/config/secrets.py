@@ -17,16 +17,10 @@ DATABASE_URL: Final = ("database", "url")
 
 
 def read(config: Config, secret: KeyPath, *, folder: Path, credentials: str, is_written: bool) -> Config:
-    """Return the configuration with this secret, read from its file if one is named.
+    """Return the configuration with this secret, read from its file if one is named; a list has one entry a line.
 
-    A list has one entry a line.
-
-    Args:
-        config: the configuration.
-        secret: the key.
-        folder: what the name of its file is relative to.
-        credentials: the supervisor's folder; empty: there is none.
-        is_written: whether the configuration contains the secret itself, too.
+    The file's name is relative to `folder`, or in the supervisor's folder of `credentials`; empty: there is none.
+    `is_written` says whether the configuration contains the secret itself, too.
 
     Raises:
         ValueError: The secret can't be read; the message says why and what is expected.

@@ -90,7 +90,7 @@ def in_short(record: ImportRecord) -> Sentence:
 
 
 def summary(record: ImportRecord) -> str:
-    """Return the same as text."""
+    """Return `in_short` as text."""
     return text_of(in_short(record), _show)
 
 

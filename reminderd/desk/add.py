@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 from uuid import uuid4
 
 from attrs import evolve, frozen
@@ -10,34 +10,23 @@ from babel.core import Locale, UnknownLocaleError
 from quart import Response
 
 from reminderd.config import planning_of, reading_of
-from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment
+from reminderd.core.appointments import AppointmentText, read_appointment
 from reminderd.core.model import Status
 from reminderd.core.requests import ReminderRequest, RequestText, read_request
 from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.script.languages import BUILT_IN
 from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
-from reminderd.desk.forms import SentForm, form
 from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.page import PageRoute, done, render
+from reminderd.desk.receiving import SentForm, form
 from reminderd.desk.state import Desk
-from reminderd.staff.adding import ForeseenOtherwiseError, add_as_shown, foresee
+from reminderd.staff.adding import AddRequest, ForeseenOtherwiseError, add_as_shown, foresee
 from reminderd.store.intake import RefTakenError, Source
 from reminderd.store.users import Session
 
 APPOINTMENT_PATH: Final = "/add/appointment"
 REMINDER_PATH: Final = "/add/reminder"
-
-_OF_APPOINTMENT: Final = (
-    *("phone_number", "at_date", "at_time", "name", "type", "template", "language"),
-    *("provider", "place", "ref", "patient_ref", "timezone"),
-)
-_OF_REMINDER: Final = (
-    *("phone_number", "scheduled_at_date", "scheduled_at_time", "message", "template", "language"),
-    *("appointment_at_date", "appointment_at_time", "name", "provider", "place"),
-    *("expires_at_date", "expires_at_time", "ref", "timezone"),
-)
-"""The fields of each form, in its order."""
 
 _MOMENTS: Final = frozenset({"at", "scheduled_at", "appointment_at", "expires_at"})
 """Fields that are written as a date and a time of day."""
@@ -51,28 +40,35 @@ _CHANGED: Final = N_("It was there already, and was changed.")
 _OTHERWISE: Final = N_("Something has changed since you looked. Please look again before you add it.")
 _REF_TAKEN: Final = N_("another entry has this name already; choose another name, or change that entry")
 
-Asked: TypeAlias = AppointmentRequest | ReminderRequest
-
 
 @frozen(kw_only=True)
 class _AddKind:
     """What can be added: an appointment, or a reminder."""
 
     path: str
-    fields: Sequence[str]
     template: str
+    fields: Sequence[str]
 
     @property
     def is_appointment(self) -> bool:
         return self.path == APPOINTMENT_PATH
 
+    @property
+    def inputs(self) -> list[str]:
+        """Return the names of the form's inputs: a moment has two."""
+        return [
+            name
+            for field in self.fields
+            for name in ((f"{field}_date", f"{field}_time") if field in _MOMENTS else (field,))
+        ]
+
     def values(self, typed: SentForm) -> dict[str, str]:
         """Return what was written; line ends as everybody else writes them."""
-        return {name: typed.text(name).replace("\r\n", "\n") for name in self.fields}
+        return {name: typed.text(name).replace("\r\n", "\n") for name in self.inputs}
 
-    def read(self, values: Mapping[str, str], desk: Desk) -> Asked | list[str]:
+    def read(self, values: Mapping[str, str], desk: Desk) -> AddRequest | list[str]:
         """Return what is asked for, or everything that is wrong."""
-        texts = {name: _text(name, values) for name in {_field_of(name) for name in self.fields}}
+        texts = {name: _text(name, values) for name in self.fields}
         number = texts.pop("phone_number") or ""
         if self.is_appointment:
             at = texts.pop("at") or ""
@@ -81,8 +77,15 @@ class _AddKind:
         return read_request(RequestText(phone_number=number, scheduled_at=due, **texts), reading_of(desk.config))
 
 
-_APPOINTMENT: Final = _AddKind(path=APPOINTMENT_PATH, fields=_OF_APPOINTMENT, template="add_appointment.html")
-_REMINDER: Final = _AddKind(path=REMINDER_PATH, fields=_OF_REMINDER, template="add_reminder.html")
+_OF_BOTH: Final = ("phone_number", "template", "language", "name", "provider", "place", "ref", "timezone")
+_APPOINTMENT: Final = _AddKind(
+    path=APPOINTMENT_PATH, template="add_appointment.html", fields=(*_OF_BOTH, "at", "type", "patient_ref")
+)
+_REMINDER: Final = _AddKind(
+    path=REMINDER_PATH,
+    template="add_reminder.html",
+    fields=(*_OF_BOTH, "scheduled_at", "message", "appointment_at", "expires_at"),
+)
 
 
 async def show(desk: Desk, visitor: Session, *, kind: _AddKind | None = None) -> Response:
@@ -109,7 +112,7 @@ async def add(desk: Desk, visitor: Session, *, kind: _AddKind) -> Response:
         return await _form(desk, visitor, kind, values, [f"ref: {_REF_TAKEN}"])
 
 
-async def _added(desk: Desk, visitor: Session, asked: Asked, seen: str) -> Response:
+async def _added(desk: Desk, visitor: Session, asked: AddRequest, seen: str) -> Response:
     """Add it if the outcome is still the one that was shown, and go on to its page."""
     source = Source(actor=visitor.user_name)
     add = partial(add_as_shown, request=asked, rules=desk.rules, mint=lambda: str(uuid4()), source=source, shown=seen)
@@ -125,7 +128,7 @@ async def _added(desk: Desk, visitor: Session, asked: Asked, seen: str) -> Respo
 
 
 async def _preview(
-    desk: Desk, visitor: Session, kind: _AddKind, values: Mapping[str, str], asked: Asked, words: str = ""
+    desk: Desk, visitor: Session, kind: _AddKind, values: Mapping[str, str], asked: AddRequest, words: str = ""
 ) -> Response:
     source, now = Source(actor=visitor.user_name), desk.clock.now()
     foreseen = await desk.read(partial(foresee, request=asked, rules=desk.rules, source=source, now=now))
@@ -156,12 +159,12 @@ async def _form(
     values: Mapping[str, str] | None = None,
     mistakes: Sequence[str] = (),
 ) -> Response:
-    errors = dict.fromkeys(kind.fields, "")
+    errors = dict.fromkeys(kind.inputs, "")
     others: list[str] = []
     for mistake in mistakes:
         field, colon, text = mistake.partition(": ")
         place = f"{field}_date" if field in _MOMENTS else field
-        if colon and place in kind.fields:
+        if colon and place in kind.inputs:
             errors[place] = "; ".join(filter(None, (errors[place], mistake_of(desk.catalog, text))))
         else:
             others.append(mistake_of(desk.catalog, mistake))
@@ -172,7 +175,7 @@ async def _form(
         kind.template,
         status=422 if mistakes else 200,
         kind=kind,
-        values=values or dict.fromkeys(kind.fields, ""),
+        values=values or dict.fromkeys(kind.inputs, ""),
         errors=errors,
         is_wrong=any(errors.values()),
         others=others,
@@ -182,12 +185,6 @@ async def _form(
         languages=_languages(desk),
         country=config.clinic.country,
     )
-
-
-def _field_of(name: str) -> str:
-    """Return the field that an input belongs to: a moment has two."""
-    field = name.removesuffix("_date").removesuffix("_time")
-    return field if field in _MOMENTS else name
 
 
 def _text(field: str, values: Mapping[str, str]) -> str | None:

@@ -19,10 +19,10 @@ from reminderd.core.sentences import Part, Sentence
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
-from reminderd.desk.forms import form, receive_file
 from reminderd.desk.login import has_token
 from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.page import Freshness, PageRoute, done, is_part, render, see_other, template_of
+from reminderd.desk.receiving import form, receive_file
 from reminderd.desk.state import Desk
 from reminderd.desk.uploads import MOST_BYTES, MOST_SHOWN, BusyError, FileReading, Stage, TooManyFilesError, Upload
 from reminderd.imports.formats import profile_of

@@ -14,8 +14,8 @@ from reminderd.core.logins import is_touched
 from reminderd.core.wrong_tokens import client_address
 from reminderd.desk.catalog import N_
 from reminderd.desk.credentials import LogInAttempt, LogInRefused, RefusalCode
-from reminderd.desk.forms import form
 from reminderd.desk.page import PageRoute, render, see_other
+from reminderd.desk.receiving import form
 from reminderd.desk.state import Desk
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.users import Session, close_session, digest_of, session_of, touch

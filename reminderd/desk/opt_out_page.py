@@ -13,9 +13,9 @@ from reminderd.core.phone import existing_number
 from reminderd.core.requests import normal_name
 from reminderd.core.sentences import Part
 from reminderd.desk.catalog import N_
-from reminderd.desk.forms import form
 from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.page import PageRoute, done, render, see_other
+from reminderd.desk.receiving import form
 from reminderd.desk.search import NOT_DIGITS, number_endings
 from reminderd.desk.state import Desk
 from reminderd.engine.context import log_transition

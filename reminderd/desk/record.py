@@ -17,13 +17,13 @@ from reminderd.core.script.preview import Passage, heard
 from reminderd.core.script.scripts import Script
 from reminderd.core.sentences import NotAllowedError, Sentence
 from reminderd.desk.catalog import N_
-from reminderd.desk.forms import form
 from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.page import PageRoute, done, freshness, render, template_of
+from reminderd.desk.receiving import form
 from reminderd.desk.state import Desk
 from reminderd.desk.today import way_back
 from reminderd.engine.context import log_transition
-from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, fingerprint_of, perform, refusals
+from reminderd.staff.acts import RequestedAct, SeenOtherwiseError, StaffAct, fingerprint_of, perform, refusals
 from reminderd.staff.history import ReminderRecord, record_of
 from reminderd.staff.obstacles import pauses
 from reminderd.staff.standing import ReminderStanding, outcome_of, standing_of
@@ -250,7 +250,7 @@ async def do(desk: Desk, visitor: Session, address: str, act: str) -> Response:
     mistake = None if note is None else wrong_note(note)
     if note is not None and mistake is not None:
         return await _asked(desk, visitor, address, asked_for, note=note, error=mistake_of(desk.catalog, mistake))
-    asked = Asked(
+    asked = RequestedAct(
         act=asked_for,
         reminder_id=desk.addresses.unlocked(address),
         actor=visitor.user_name,

@@ -15,9 +15,9 @@ from reminderd.core.logins import Role
 from reminderd.core.sentences import Part, Sentence
 from reminderd.desk import add, import_page, login, opt_out_page, record, report_page, search, system, today
 from reminderd.desk.catalog import N_
-from reminderd.desk.forms import read_form
 from reminderd.desk.login import has_token, is_from_elsewhere, visitor_of
 from reminderd.desk.page import REFRESHED, PageRoute, render, see_other
+from reminderd.desk.receiving import read_form
 from reminderd.desk.state import Desk
 from reminderd.desk.templating import static_file
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError

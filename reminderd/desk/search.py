@@ -22,8 +22,8 @@ from reminderd.core.requests import REF_LIMIT, is_name, normal_name
 from reminderd.core.schedule.dates import DAY, day_of, midnight
 from reminderd.core.sentences import Sentence
 from reminderd.desk.catalog import N_
-from reminderd.desk.forms import form
 from reminderd.desk.page import PageRoute, render, see_other
+from reminderd.desk.receiving import form
 from reminderd.desk.state import Desk
 from reminderd.staff.standing import outcome_of, standing_of
 from reminderd.store.audit import audit

@@ -15,8 +15,8 @@ from reminderd.core.requests import NOTE_LIMIT, wrong_note
 from reminderd.core.schedule.dates import DAY, midnight
 from reminderd.core.sentences import NotAllowedError, Part, Sentence
 from reminderd.desk.catalog import N_
-from reminderd.desk.forms import form
 from reminderd.desk.page import PageRoute, done, freshness, render, template_of
+from reminderd.desk.receiving import form
 from reminderd.desk.report_page import NO_DATE
 from reminderd.desk.state import Desk
 from reminderd.staff.obstacles import pause_mark, resume

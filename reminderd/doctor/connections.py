@@ -103,7 +103,7 @@ _OURS: Final = "name this clinic's configuration by --config FILE; if this is it
 
 
 @frozen
-class Found:
+class AddressCheck:
     """What the check of an address has found."""
 
     findings: list[Finding]
@@ -111,14 +111,10 @@ class Found:
     """The base URL if the daemon answers there, or is expected to over a trusted connection; None: it does not."""
 
 
-async def check_public_address(base: str, asking: Asking, now: datetime, *, runs: bool | None) -> Found:
+async def check_public_address(base: str, asking: Asking, now: datetime, *, runs: bool | None) -> AddressCheck:
     """Check the name, the certificate, and what answers there.
 
-    Args:
-        base: `[web].public_base_url`.
-        asking: asks.
-        now: the time.
-        runs: whether the daemon runs on this machine; None: that is unknown.
+    `runs` says whether the daemon runs on this machine; None: that is unknown.
     """
     if not base:
         return _unasked("[web].public_base_url is not set")
@@ -129,7 +125,7 @@ async def check_public_address(base: str, asking: Asking, now: datetime, *, runs
     if isinstance(addresses, str):
         fix = "correct [web].public_base_url, or the name's A and AAAA records at your registrar"
         nowhere = wrong("address", f"{parts.hostname} has no address: {addresses}", fix)
-        return Found([nowhere, unknown("certificate", "not checked: there is no address")], None)
+        return AddressCheck([nowhere, unknown("certificate", "not checked: there is no address")], None)
     found = [diagnosis.address(parts.hostname or "", addresses)]
     if parts.scheme == "http":
         fix = "set an https:// address: patients' data must be encrypted on its way"
@@ -138,11 +134,11 @@ async def check_public_address(base: str, asking: Asking, now: datetime, *, runs
         found.append(await _certificate(parts, asking, now))
         if found[-1].mark is Mark.WRONG:
             found.append(unknown("from outside", "not checked: such a certificate is not trusted"))
-            return Found(found, None)
+            return AddressCheck(found, None)
     alive = await asking.get(f"{base}/health")
     found.append(_reached(f"{base}/health", alive, runs=runs))
     if not isinstance(alive, HttpAnswer):
-        return Found(found, None)
+        return AddressCheck(found, None)
     found.append(diagnosis.in_front(alive.headers.get("server", ""), alive.headers.get("via", "")))
     if parts.scheme == "https" and parts.port in {None, 443}:
         host = parts.netloc.removesuffix(":443")
@@ -150,11 +146,11 @@ async def check_public_address(base: str, asking: Asking, now: datetime, *, runs
     elif parts.scheme == "https":
         found.append(unknown("plain http", "not checked: [web].public_base_url names a port of its own"))
     found.append(diagnosis.kept_inside(await _let_out(base, asking)))
-    return Found(found, base if runs or is_alive(alive) else None)
+    return AddressCheck(found, base if runs or is_alive(alive) else None)
 
 
-def _unasked(why: str) -> Found:
-    return Found([unknown("address", f"not checked from outside: {why}")], None)
+def _unasked(why: str) -> AddressCheck:
+    return AddressCheck([unknown("address", f"not checked from outside: {why}")], None)
 
 
 async def _addresses(parts: SplitResult, seconds: float) -> list[str] | str:
@@ -237,27 +233,27 @@ async def _let_out(base: str, asking: Asking) -> list[str]:
     return found
 
 
-async def check_port(config: Config, asking: Asking) -> Found:
+async def check_port(config: Config, asking: Asking) -> AddressCheck:
     """Check who uses the port, and whether the daemon is well if it is ours."""
     host, port, url = config.web.host, config.web.port, config.web.local_url
     if url is None:
-        return Found([unknown("port", "[web].port is 0, any free one: nobody knows where to ask")], None)
+        return AddressCheck([unknown("port", "[web].port is 0, any free one: nobody knows where to ask")], None)
     place = f"{shown_host(host)} port {port}"
     alive = await asking.get(f"{url}/health")
     if is_alive(alive):
         if await _has_another_database(config, url, asking):
             text = f"another reminderd answers at {place}: it does not use {config.database.target.spoken}"
-            return Found([wrong("port", text, _OURS)], None)
+            return AddressCheck([wrong("port", text, _OURS)], None)
         found = [good("port", f"the daemon answers at {place}"), *_reachability(host), await _readiness(url, asking)]
-        return Found(found, url)
+        return AddressCheck(found, url)
     if isinstance(alive, HttpFailure) and not alive.sent:
         refusal = bind_error(host, port, section="web")
         if refusal is None:
-            return Found([good("port", f"{place} is free"), *_reachability(host), _not_running(config)], None)
+            return AddressCheck([good("port", f"{place} is free"), *_reachability(host), _not_running(config)], None)
         why, fix = refusal
-        return Found([wrong("port", f"can't listen on {place}: {why}", fix)], None)
+        return AddressCheck([wrong("port", f"can't listen on {place}: {why}", fix)], None)
     text = f"{place} is used by a program that does not answer as the daemon does"
-    return Found([wrong("port", text, _FIXES[errno.EADDRINUSE].format(section="web"))], None)
+    return AddressCheck([wrong("port", text, _FIXES[errno.EADDRINUSE].format(section="web"))], None)
 
 
 async def _has_another_database(config: Config, url: str, asking: Asking) -> bool:
@@ -379,12 +375,7 @@ async def check_webhooks(
 ) -> Finding:
     """Check whether the daemon accepts a signed webhook and refuses a forged one.
 
-    Args:
-        config: the clinic's.
-        asking: asks.
-        public: where the daemon seems to answer from outside, a base URL; None: nowhere that can be asked.
-        local: where it answers on this machine; None: nowhere.
-        now: signatures carry the time.
+    It is asked where it seems to answer from outside, `public`, or else on this machine; None: nowhere there.
     """
     if config.provider.kind == "sandbox":
         return unknown("webhooks", "not checked: the sandbox creates a secret at each start")

@@ -87,7 +87,7 @@ class _Found:
     has_others: bool = False
     """Whether there are resources that are no appointments."""
     made_at: datetime | None = None
-    """The newest time of a Bundle; None: none has one."""
+    """When the newest Bundle was made; None: no Bundle says when."""
     _by_url: dict[str, _Actor] = field(factory=dict)
     _by_name: dict[str, list[_Actor]] = field(factory=dict)
     """By type and id, like `Patient/42`; several where they differ."""
@@ -124,7 +124,7 @@ class _Found:
             same.append(actor)
 
     def actor(self, reference: str, contained: Mapping[str, _Actor]) -> _Actor | None:
-        """Return whom a reference means; None: the file does not tell, or not for sure."""
+        """Return whom a reference means; None: the file does not have it, or more than one."""
         if reference.startswith("#"):
             return contained.get(reference[1:])
         found = _REFERENCE.fullmatch(reference)
@@ -201,7 +201,7 @@ def _start(resource: Element) -> str:
 
 
 def _instant(text: str) -> datetime | None:
-    """Return the moment that is written with its offset; None: it is none."""
+    """Return the moment that is written, in UTC; None: it is not one, or has no offset."""
     found = _INSTANT.fullmatch(text)
     if found is None or found[1] is None:
         return None
@@ -296,7 +296,7 @@ def _join(appointment: _Appointment, found: _Found) -> None:
             patients.setdefault(participant.reference, participant)
         elif kind in _ACTORS and name:
             others["place" if kind == "Location" else "provider"].add(name)
-    for field_, names in others.items():  # of several, none is the one
+    for field_, names in others.items():  # which of several is meant is not known
         record.put(field_, names.pop() if len(names) == 1 else "")
     if len(patients) != 1:
         record.wrong(f"Appointment.participant: {len(patients) or 'no'} patients; expected one")

@@ -15,7 +15,7 @@ Json = Mapping[str, Any]
 EXPECTED: Final = "expected a FHIR Bundle of Appointment and Patient, or one resource on each line"
 
 MOST_ELEMENTS: Final = 1_000
-"""In a list of one resource."""
+"""The longest list in a resource."""
 
 
 @frozen
@@ -176,7 +176,7 @@ def _check_outcome(outcome: Json) -> None:
 
 
 def concept(found: Any) -> str:  # noqa: ANN401 - any JSON
-    """Return the words of a CodeableConcept, or of the only one of a list; empty: there are none that are clear."""
+    """Return the text of a CodeableConcept, or of a list with just one; empty: there is no text, or more than one."""
     if isinstance(found, list):
         return concept(found[0]) if len(found) == 1 and isinstance(found[0], dict) else ""
     if not isinstance(found, dict):

@@ -35,10 +35,10 @@ from reminderd.store.connection import Connection
 from reminderd.store.opening import open_sync
 
 DONE: Final = "done"
-"""The folder, inside the folder, of files that were imported."""
+"""The subfolder for files that were imported."""
 
 REJECTED: Final = "rejected"
-"""The one of files that were not understood."""
+"""The subfolder for files that were refused."""
 
 MOST_BYTES: Final = 128 * 1024 * 1024
 """More than any clinic's appointments: a larger file is something else."""
@@ -62,7 +62,7 @@ Identity = tuple[int, int, int]
 
 
 class ChangedError(Exception):
-    """The file is not the one anymore that was whole: it is gone, or is being written anew."""
+    """The file is no longer the one that was complete: it is gone, or is being written anew."""
 
 
 class OpenBy(Enum):
@@ -115,7 +115,7 @@ class Folder:
         """Return the files that can be imported, the oldest first; make the folders inside if they are missing.
 
         Args:
-            now: seconds of a clock that nobody sets.
+            now: seconds of a monotonic clock.
             time: the time, by the clock of the files.
 
         Raises:
@@ -300,14 +300,14 @@ def reject(dropped: Dropped, mistakes: Sequence[str]) -> Path:
 
 
 def _open_like(path: Path, file: Path) -> None:
-    """Let those read and write what is next to a file who may read and write the file, whatever our umask is."""
+    """Let the same users read and write a path as may read and write the file next to it, whatever our umask is."""
     mode = file.lstat().st_mode
     if S_ISREG(mode):
         set_mode(path, mode & _READ_AND_WRITE | _OWN)
 
 
 def _free(folder: Path, name: str) -> Path:
-    """Return a path for a file that nothing has yet, nor what is written next to it: with a counter if need be."""
+    """Return a path in a folder that is free, as are those next to it; the name gets a counter if need be."""
     path = Path(name)
     names = (name if number == 1 else f"{path.stem}.{number}{path.suffix}" for number in count(1))
     return next(

@@ -131,9 +131,9 @@ class Profile:
     """How a file is read."""
 
     name: str | None
-    """Its name in the configuration; None: it is of this import alone."""
+    """Its name in the configuration; None: none was named."""
     form: str | None
-    """The file's format; None: as its name ends."""
+    """The file's format; None: the one that it shows."""
     headers: Mapping[str, str]
     """The header that is chosen for some fields, see `columns_of`."""
     encoding: str | None
@@ -174,7 +174,7 @@ class Profile:
 
 
 def profile_of(config: Config, name: str | None) -> Profile:
-    """Return the profile of this name, which the configuration has; None: one that finds everything out."""
+    """Return the profile of this name, which the configuration has; None: one that detects everything."""
     known = ProfileConfig() if name is None else config.import_.profiles[name]
     numbering = numbering_of(config)
     if known.country:

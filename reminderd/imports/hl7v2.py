@@ -129,7 +129,7 @@ def messages_of(content: bytes) -> Sequence[RawMessage]:
 
 
 _ENDED: Final = (b"MSH", b"SCH", b"TQ1", b"PID")
-"""Segments that say which appointment and which number is meant. In a whole message of a schedule others follow."""
+"""Segments that say which appointment and which number is meant. In a whole message, other segments follow them."""
 _NAMES: Final = (b"AIL", b"AIP")
 """Segments with a name that is spoken, in their third field. They may be the last."""
 
@@ -247,7 +247,7 @@ _TRIGGERS: Final[Mapping[str, str]] = {
     "S17": "deleted",
     "S26": "no show",
 }
-"""What happened to the appointment, and what its status is by that; empty: SCH-25 says it."""
+"""The events that are read, and the status that follows from each; empty: SCH-25 has it."""
 
 _TIME: Final = re.compile(r"(?P<day>\d{8})(?:(?P<clock>\d{4}(?:\d\d(?:\.\d{1,4})?)?)(?P<offset>[+-]\d{4})?)?", re.ASCII)
 _COUNTRY_CODE: Final = re.compile(r"\+?[1-9]\d{0,2}", re.ASCII)
@@ -364,13 +364,13 @@ def _type(message: Hl7Message) -> str:
 
 
 def _place(message: Hl7Message) -> str:
-    """Return the place of AIL: its description, facility or point of care; of several, none is the one."""
+    """Return the place of AIL: its description, facility or point of care; empty if there are several."""
     names = {message.first("AIL", 3, 9, 4, 1, place=place) for place in range(message.count("AIL"))}
     return names.pop() if len(names) == 1 else ""
 
 
 def _provider(message: Hl7Message) -> str:
-    """Return the person of AIP; of several, none is the one."""
+    """Return the person of AIP; empty if there are several."""
     fields = [message.field("AIP", 3, place) for place in range(message.count("AIP"))]
     names = {" ".join(filter(None, (message.part(field, number) for number in (6, 3, 2)))) for field in fields}
     return names.pop() if len(names) == 1 else ""

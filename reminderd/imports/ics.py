@@ -48,7 +48,7 @@ _UTC: Final = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT"})
 _CALLED_OFF: Final = re.compile(r"(?:cancell?ed|abgesagt|cancelad[oa]|annulée?)\s*:", re.IGNORECASE)
 """How Outlook begins the subject of a meeting that was cancelled, in the sender's language."""
 _STATEMENTS: Final = frozenset({"", "PUBLISH", "REQUEST", "CANCEL"})
-"""Methods by which a calendar says what is; the others are questions and answers between people."""
+"""Methods of a calendar that states facts; the others are questions and answers between people."""
 _PHONE_PLACES: Final = (
     "expected --map phone_number=PROPERTY, like DESCRIPTION, or DESCRIPTION/Phone for its line that begins with"
     ' "Phone:", or CONTACT, or X-PHONE, or ATTENDEE for its tel: address'
@@ -123,7 +123,7 @@ def read(files: Sequence[tuple[str, Callable[[], bytes]]], chosen: Mapping[str, 
 
 
 _OUR_NAMES: Final = {"status": "appointment_status"}
-"""Of a field whose own name might mean something else in a header."""
+"""The headers of fields whose own names could mean something else there."""
 
 
 def _places(chosen: Mapping[str, str]) -> Mapping[str, str]:

@@ -288,7 +288,7 @@ def _never_cut(table: Table) -> Table:
 
 
 def _failure(error: BaseException) -> tuple[ImportStatus, str | None]:
-    """Return how an import has ended that is ended by an exception, and why, without anything that is in its file."""
+    """Return the status of an import that an exception has ended, and why, without anything that is in its file."""
     if isinstance(error, KeyboardInterrupt):
         return ImportStatus.INTERRUPTED, None
     if isinstance(error, StoreUnavailableError):

@@ -46,7 +46,7 @@ class Rejected:
     never: Mapping[Path, str]
     lines: int = 0
     reasons: Counter[str] = field(factory=Counter)
-    """How many lines have each mistake; numbers are left out, as they may be a patient's."""
+    """How many lines have each mistake, without the numbers in it, which may be a patient's."""
     _open: ExitStack = field(kw_only=True)
     _file: TextIO | None = field(default=None, init=False)
 
@@ -63,7 +63,8 @@ class Rejected:
             self._row([str(one.row.line), "; ".join(one.mistakes), *one.row.cells])
         self._file.flush()
         self.lines += len(rejections)
-        self.reasons.update(_kind(mistake) for one in rejections for mistake in one.mistakes)
+        mistakes = (mistake.partition(";")[0] for one in rejections for mistake in one.mistakes)
+        self.reasons.update(_DIGITS.sub("…", mistake) for mistake in mistakes)
 
     def finish(self) -> None:
         """Replace the file of an earlier run; without a rejected line it is deleted."""
@@ -119,7 +120,3 @@ def rejected_lines(path: Path, table: Table, *, like: Path | None, never: Mappin
                 rejected.finish()
             raise
         rejected.finish()
-
-
-def _kind(mistake: str) -> str:
-    return _DIGITS.sub("…", mistake.partition(";")[0])

@@ -1,4 +1,4 @@
-"""Take a file as the whole truth about a span of days: cancel what it no longer holds, and came from such files."""
+"""Read a file that has all appointments of some days: cancel what came from such files and is no longer in it."""
 
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
@@ -71,7 +71,7 @@ class Snapshot:
     """What distinguishes its rows from those of any other file."""
 
     def missing(self, connection: Connection, profile: str, now: datetime) -> list[Waiting]:
-        """Return what is to come and the file no longer holds; nothing if a rejected row may be any of it.
+        """Return what is stored for later and not in the file; nothing if a rejected row may be about any of it.
 
         Raises:
             UnreadableError: They are so many that the file is hardly whole.

@@ -67,7 +67,7 @@ class Sheet(Table):
     """An open spreadsheet."""
 
     all_rows: Callable[[], Iterator[CsvRow]]
-    """As `rows`, from the first of the file; also what is above the header, and itself."""
+    """Yields every row of the file, with the header and what is above it; else as `rows`."""
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from stat import S_IMODE
@@ -27,7 +27,7 @@ from reminderd.core.tables.words import PHONES, Standing, standing_of
 SPREADSHEET_UNIT: Final = "line"
 
 MESSAGE_UNIT: Final = "message"
-"""Of a file that says what has changed, not what there is."""
+"""The unit of a file that says what has changed, not what there is."""
 
 UNITS: Final = (SPREADSHEET_UNIT, "entry", MESSAGE_UNIT)
 """What a row is called, by the format of its file."""
@@ -158,7 +158,7 @@ class Record:
 
     @property
     def content(self) -> Mapping[str, str]:
-        """Return what it says, wherever it is."""
+        """Return its fields, in whichever file it is."""
         return {name: text for name, text in self.cells.items() if name != "file"}
 
     def put(self, name: str, text: str) -> None:
@@ -224,7 +224,7 @@ def table_of(
 
 
 def _superseded(group: Sequence[Record]) -> set[int]:
-    """Return the numbers of those that do not count; where nothing says which is the newest, each has a mistake."""
+    """Return the numbers of the records to leave out; if it is not clear which is the newest, each has a mistake."""
     versions = [record.version for record in group if record.version is not None]
     newest = max(versions, default=None)
     is_clear = len(versions) == len(group)
@@ -247,15 +247,11 @@ _NO_LANGUAGE: Final = frozenset(
 def language_of(written: Iterable[str]) -> str:
     """Return the first of some codes and names of one language that is understood, else the first; empty: not known."""
     texts = [text.strip() for text in written if text.strip().casefold() not in _NO_LANGUAGE]
-    return next(filter(_is_language, texts), texts[0] if texts else "")
-
-
-def _is_language(text: str) -> bool:
-    try:
-        read_language(text)
-    except ValueError:
-        return False
-    return True
+    for text in texts:
+        with suppress(ValueError):
+            read_language(text)
+            return text
+    return texts[0] if texts else ""
 
 
 def titled(title: str, files: Sequence[tuple[str, object]]) -> str:

@@ -69,7 +69,7 @@ class SeenOtherwiseError(Exception):
 
 
 @frozen(kw_only=True)
-class Asked:
+class RequestedAct:
     """An act that a person asks for."""
 
     act: StaffAct
@@ -83,7 +83,7 @@ class Asked:
     """Who wants an opt-out."""
 
 
-def perform(connection: Connection, now: datetime, *, asked: Asked, rules: Rules) -> tuple[Transition, ...]:
+def perform(connection: Connection, now: datetime, *, asked: RequestedAct, rules: Rules) -> tuple[Transition, ...]:
     """Do what a person asks for, and record it; return what changed: nothing, if the same was sent twice.
 
     Raises:
@@ -202,7 +202,7 @@ def choices(
     ]
 
 
-def _is_repeated(connection: Connection, now: datetime, asked: Asked) -> bool:
+def _is_repeated(connection: Connection, now: datetime, asked: RequestedAct) -> bool:
     """Return whether the last act on the reminder was the very same, a moment ago."""
     acts = [one for one in acts_on(connection, asked.reminder_id) if one["act"] not in VIEWS]
     if not acts:

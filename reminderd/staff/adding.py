@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
+from typing import TypeAlias
 
 from attrs import frozen
 
@@ -17,6 +18,8 @@ from reminderd.store.connection import Connection
 from reminderd.store.intake import Source, look_alikes
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.queries import Value
+
+AddRequest: TypeAlias = AppointmentRequest | ReminderRequest
 
 
 @frozen(kw_only=True)
@@ -83,7 +86,7 @@ class ForeseenOtherwiseError(Exception):
 def foresee(
     connection: Connection,
     *,
-    request: AppointmentRequest | ReminderRequest,
+    request: AddRequest,
     rules: Rules,
     source: Source,
     now: datetime,
@@ -129,7 +132,7 @@ def add_as_shown(
     connection: Connection,
     now: datetime,
     *,
-    request: AppointmentRequest | ReminderRequest,
+    request: AddRequest,
     rules: Rules,
     mint: Callable[[], str],
     source: Source,

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from attrs import define, field
 
@@ -76,11 +75,6 @@ def _by_staff(act: Mapping[str, object]) -> Sentence:
     if not act["detail"]:
         return Sentence("dialing is paused by %(actor)s since %(since)s; reminderd resume ends it", values)
     return Sentence("dialing is paused by %(actor)s since %(since)s (%(reason)s); reminderd resume ends it", values)
-
-
-def in_zone(zone: ZoneInfo, part: datetime | int) -> str:
-    """Return a moment or a number as a person at the clinic reads it in English."""
-    return f"{part:,}" if isinstance(part, int) else f"{part.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
 @define

@@ -21,7 +21,7 @@ from reminderd.store.errors import CopyError
 from reminderd.store.import_records import imports_between, last_import, missing_file
 from reminderd.store.outcome_changes import backlog
 from reminderd.store.settings import database_id
-from reminderd.store.sqlite.backups import backup_age
+from reminderd.store.sqlite.backups import newest_backup
 from reminderd.store.stats import glance
 
 _FOLDER: Final = "[backup].folder"
@@ -98,10 +98,10 @@ def _backup(config: Config, file: Path, own_id: str, now: datetime) -> timedelta
     if folder is None:
         return None
     try:
-        age = backup_age(folder, file, own_id, now)
+        newest = newest_backup(folder, file, own_id, now)
     except CopyError as error:
         return f"backup: {str(error).replace(str(folder), _FOLDER)}"
-    return f"backup: there is none in {_FOLDER}" if age is None else age
+    return f"backup: there is none in {_FOLDER}" if newest is None else now - newest.made_at
 
 
 def lines_of(report: StatusReport) -> list[tuple[Sentence, Part]]:

@@ -1,4 +1,4 @@
-"""The audit, which only grows: record who did what, and read it, for one reminder or for all looks at data."""
+"""The audit, which only grows: record who did what, and read what was done to a reminder, or who has looked at data."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,12 +23,13 @@ ACTS: Final = (
     "user-remove",
     "view",
 )
-"""What the audit calls them."""
+"""What the audit calls a look at data, a log-in, and a change of an account."""
 
 IS_LOOK: Final = f"act IN ({', '.join(repr(act) for act in ACTS)})"
 """The condition; the index `audit_of_looks` has the same one, so that it is used."""
 
 PAGE: Final = 100
+"""Lines of a page of looks."""
 
 
 @frozen
@@ -79,7 +80,7 @@ def acts_on_appointment(connection: Connection, appointment_id: str) -> list[dic
 
 @frozen(kw_only=True)
 class LookLine:
-    """One line."""
+    """One line of the audit about such an act."""
 
     id: int
     at: datetime

@@ -291,12 +291,6 @@ def messages_of_calls(connection: Connection, reminder_id: str) -> dict[str, str
     return {row["call_id"]: row["message_digest"] if row["spoken"] else None for row in rows}
 
 
-def ref_of_appointment(connection: Connection, appointment_id: str) -> str | None:
-    """Return the `ref` of an appointment; None: it has none, or was deleted."""
-    row = connection.execute("SELECT ref FROM appointments WHERE id = :id", {"id": appointment_id}).fetchone()
-    return None if row is None else row["ref"]
-
-
 def named(row: Row) -> dict[str, Value]:
     """Return a row by column name, with its times as moments. What waits has the reason, for people."""
     values: Mapping[str, str | int | None] = dict(row)
@@ -411,25 +405,20 @@ def news(connection: Connection, *, now: datetime) -> list[News]:
     rows = connection.execute(_NEEDS_ALERT, {"since": to_ms(now - LOOK_BACK), "now": to_ms(now)}).fetchall()
     rows += sorted(connection.execute(_HELD_FOR_STAFF).fetchall(), key=lambda row: (row["scheduled_at"], row["id"]))
     found = []
-    for row in rows:
-        reminder = REMINDERS.read(row)
+    for reminder in map(REMINDERS.read, rows):
         word = outcome(reminder.status, reminder.response, reminder.end_code, reminder.hold_code)
         if word in NEED_A_HUMAN and reminder.updated_at is not None:
-            found.append(
-                News(
-                    id=reminder.id,
-                    ref=reminder.ref or _ref_of(connection, reminder),
-                    outcome=word,
-                    end_code=reminder.end_code,
-                    updated_at=reminder.updated_at,
-                )
-            )
+            ref, code, at = _ref_of(connection, reminder), reminder.end_code, reminder.updated_at
+            found.append(News(id=reminder.id, ref=ref, outcome=word, end_code=code, updated_at=at))
     return found
 
 
 def _ref_of(connection: Connection, reminder: Reminder) -> str | None:
-    """Return the `ref` of a reminder's appointment, by which staff know it."""
-    return None if reminder.appointment_id is None else ref_of_appointment(connection, reminder.appointment_id)
+    """Return the name by which staff know a reminder: its own, or that of its appointment."""
+    if reminder.ref or reminder.appointment_id is None:
+        return reminder.ref or None
+    row = connection.execute(_REFS_OF_APPOINTMENTS.format(":id"), {"id": reminder.appointment_id}).fetchone()
+    return None if row is None else row["ref"]
 
 
 def note_alerts(connection: Connection, _now: datetime, *, alerts: Sequence[News]) -> None:

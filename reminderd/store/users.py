@@ -122,8 +122,7 @@ def set_secrets(connection: Connection, now: datetime, *, name: str, secrets: Se
     )
     if changed.rowcount != 1:
         return False
-    _close_sessions_of(connection, name)
-    _forget_failures_of(connection, name)
+    _end_log_ins(connection, name)
     audit(connection, now, actor=actor, act="user-passwd", detail=f"{name}{_with_codes(secrets)}")
     return True
 
@@ -133,8 +132,7 @@ def remove_user(connection: Connection, now: datetime, *, name: str, actor: str)
     removed = connection.execute("DELETE FROM users WHERE name = :name", {"name": name})
     if removed.rowcount != 1:
         return False
-    _close_sessions_of(connection, name)
-    _forget_failures_of(connection, name)
+    _end_log_ins(connection, name)
     connection.execute("DELETE FROM login_addresses WHERE user_name = :name", {"name": name})
     audit(connection, now, actor=actor, act="user-remove", detail=name)
     return True
@@ -221,10 +219,6 @@ def close_session(connection: Connection, now: datetime, *, session: Session) ->
     closed = connection.execute("DELETE FROM sessions WHERE digest = :digest", {"digest": session.digest})
     if closed.rowcount == 1:
         audit(connection, now, actor=session.user_name, act="log-out")
-
-
-def _close_sessions_of(connection: Connection, name: str) -> None:
-    connection.execute("DELETE FROM sessions WHERE user_name = :name", {"name": name})
 
 
 # A restored backup
@@ -314,7 +308,9 @@ def forget_failures(connection: Connection, _now: datetime, *, counted: Sequence
             connection.execute("DELETE FROM login_failures WHERE counter = :counter", {"counter": counter.key})
 
 
-def _forget_failures_of(connection: Connection, name: str) -> None:
+def _end_log_ins(connection: Connection, name: str) -> None:
+    """End the sessions of an account, and forget its failures."""
+    connection.execute("DELETE FROM sessions WHERE user_name = :name", {"name": name})
     connection.execute(
         "DELETE FROM login_failures WHERE counter = :account OR (counter >= :first AND counter < :after)",
         {"account": f"user:{name}", "first": f"user:{name} ", "after": f"user:{name}!"},

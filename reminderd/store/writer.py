@@ -41,14 +41,9 @@ class _Request(Generic[T]):
 
 
 class Writer:
-    """A bounded queue of functions, and the task that commits them.
+    """A bounded queue of functions, and the task that commits them on a connection that nobody else may use.
 
-    Args:
-        connection: The write connection; nobody else may use it.
-        clock: Gives each transaction its one timestamp.
-        waiting: How many functions may wait.
-        committed: Called with the number of functions of each transaction, once it is over.
-        on_session: Runs first in the first transaction of each session on a server, whose history may have changed.
+    For the other arguments, see `open_database`.
     """
 
     def __init__(

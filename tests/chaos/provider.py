@@ -19,6 +19,7 @@ from attrs import define, field, frozen
 from tests.chaos.record import Order, Record, Ring
 from tests.chaos.strikes import SUSPENSION, Strike, Target
 from tests.support.hostile_provider import Line, ReceivedRequest, cut, hang, hear, say
+from tests.support.program import Process
 
 _WEBHOOKS_AT_A_TIME: Final = 16
 """More would only wait in the client's pool, which looks through all that wait at each request."""
@@ -231,7 +232,7 @@ class ChaosProvider:
         return Random(f"{self.seed}/{name}/{self._asked[name]}")
 
 
-async def _signal_after(process: trio.Process, number: Signals, seconds: float) -> None:
+async def _signal_after(process: Process, number: Signals, seconds: float) -> None:
     await trio.sleep(seconds)
     process.send_signal(number)
 

@@ -34,7 +34,7 @@ from tests.chaos.snapshot import NOTHING, Snapshot, looking, reminder_of, respon
 from tests.chaos.strikes import Strike, Target, plan
 from tests.chaos.twilio import SENDER
 from tests.support.hostile_provider import hostile
-from tests.support.program import Program, running
+from tests.support.program import ANEW, Program, running
 
 _PATIENCE: Final = 45.0
 """Seconds for everything to be settled after the last kill, and …"""
@@ -122,7 +122,7 @@ class _Round:
 
     async def _is_killed(self, target: Target, strike: Strike) -> bool:
         """Start a process and kill it at a moment; return False if it ended by itself, as the server was away."""
-        async with self._program(target) as program:
+        async with self._program(target, ANEW if strike is Strike.STARTING else ()) as program:
             if strike is Strike.STARTING:
                 await trio.sleep(self.draw.uniform(0.05, 1.0))
             elif await self._is_listening(target, program):
@@ -193,9 +193,9 @@ class _Round:
         self._tells_nothing()
 
     @asynccontextmanager
-    async def _program(self, target: Target) -> AsyncIterator[Program]:
+    async def _program(self, target: Target, entrance: Sequence[str] = ()) -> AsyncIterator[Program]:
         env = {self.scenario.api_url_variable: self.api_url, **self.place.environment}
-        async with running("run", cwd=self.folder, env=env) as program:
+        async with running("run", cwd=self.folder, env=env, entrance=entrance) as program:
             target.program = program
             yield program
             self.log += program.lines

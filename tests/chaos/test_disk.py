@@ -31,8 +31,7 @@ from reminderd.store.sqlite.examining import check
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.restoring import restore
 from reminderd.store.threads import Runner, worker_threads
-from tests.e2e.conftest import Clinic
-from tests.support.clinic import a_clinic, failing_parts, until_failing, until_ready
+from tests.support.clinic import Clinic, a_clinic, failing_parts, until_failing, until_ready
 from tests.support.clock import HandClock
 from tests.support.engine import an_engine
 from tests.support.generic_server import Ring, send, webhook

@@ -14,8 +14,7 @@ import trio
 from reminderd.clock import SystemClock
 from reminderd.store.rows import to_ms
 from tests.chaos.cutting_proxy import CuttingProxy
-from tests.e2e.conftest import Clinic
-from tests.support.clinic import a_clinic
+from tests.support.clinic import Clinic, a_clinic
 from tests.support.generic_server import Ring, send, webhook
 from tests.support.postgres import PostgresDatabase, server_of_this_process, skip_without_postgres
 from tests.support.program import Program, running

@@ -17,8 +17,7 @@ from reminderd.clock import SystemClock
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.web.bodies import FREE_BYTES
 from reminderd.web.server import MAX_CONNECTIONS
-from tests.e2e.conftest import Clinic
-from tests.support.clinic import a_clinic
+from tests.support.clinic import Clinic, a_clinic
 from tests.support.generic_server import SECRET
 from tests.support.program import Program, running
 

@@ -15,8 +15,7 @@ from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import IntegrityError
 from reminderd.store.sqlite.opening import open_sync
-from tests.e2e.conftest import Clinic
-from tests.support.clinic import a_clinic
+from tests.support.clinic import Clinic, a_clinic
 from tests.support.clock import HandClock
 from tests.support.engine import an_engine
 from tests.support.program import running

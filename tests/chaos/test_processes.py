@@ -16,8 +16,7 @@ from reminderd.core.model import CallState
 from reminderd.core.reasons import EndCode
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_sync
-from tests.e2e.conftest import Clinic
-from tests.support.clinic import a_clinic
+from tests.support.clinic import Clinic, a_clinic
 from tests.support.generic_server import Ring, send, webhook
 from tests.support.program import Program, clean_environment, running
 

@@ -14,6 +14,7 @@ from tests.support.program import LISTING, clean_environment
 SERVER: Final = {"httpx", "quart", "hypercorn", "trio", "prometheus_client", "apprise"}
 ALL: Final = SERVER | {
     "attr",
+    "cattrs",
     "phonenumbers",
     "loguru",
     "rich",

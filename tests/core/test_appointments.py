@@ -32,7 +32,7 @@ from tests.core.schedule.test_calling_hours import ZONES, days_spans, moments
 from tests.core.schedule.test_last_start import walked_back
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request, an_appointment, planning, rules_with
 from tests.support.builders import DAY, HOUR, MINUTE, NO_HOURS, NOW
-from tests.support.wall_clock import may_ring
+from tests.support.clock import may_ring
 
 TEXT = AppointmentText(phone_number="+1 202 555 0001", at="2026-03-09 14:00", ref=" A-1 ")
 BERLIN = ZoneInfo("Europe/Berlin")

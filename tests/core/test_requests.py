@@ -1,3 +1,4 @@
+import unicodedata
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -5,6 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reminderd.core.model import MESSAGE_LIMIT
 from reminderd.core.phone import ANY_NUMBER, Numbering, patient_number
@@ -14,10 +17,12 @@ from reminderd.core.requests import (
     RequestText,
     expiry,
     mistakes,
+    normal_name,
     out_of_hours,
     read_request,
     too_late,
     unfit,
+    warnings_of,
     wrong_note,
     zone_of,
 )
@@ -190,3 +195,58 @@ def test_a_request_without_remaining_calling_hours_will_expire() -> None:
 )
 def test_a_note_of_staff_is_one_printable_line(note: str, is_wrong: bool) -> None:
     assert (wrong_note(note) is not None) is is_wrong
+
+
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("A 1", "A 1"),
+        ("  A 1 ", "A 1"),
+        ("A\u00a01", "A 1"),
+        ("A\u202f1\u3000", "A 1"),
+        ("A\t1", "A 1"),
+        ("Ter\u00admin", "Termin"),
+        ("A\u200b1\ufeff", "A1"),
+        ("\u202eA1\u202c", "A1"),
+        (FAMILY, FAMILY.replace("\u200d", "")),
+        ("\u2764\ufe0f", "\u2764"),
+        ("Mu\u0308ller", "M\u00fcller"),
+        ("M\u00fcller", "M\u00fcller"),
+        ("\u212b", "\u00c5"),
+        ("", ""),
+    ],
+)
+def test_names_that_look_the_same_are_the_same(written: str, read: str) -> None:
+    assert normal_name(written) == read
+
+
+@given(st.text())
+def test_normalizing_a_name_twice_changes_nothing(name: str) -> None:
+    assert normal_name(normal_name(name)) == normal_name(name)
+    assert normal_name(unicodedata.normalize("NFD", name)) == normal_name(name)
+
+
+REQUEST = ReminderRequest(phone_number="+12025550147", message="Hello.", scheduled_at=NOW, expires_at=NOW + HOUR)
+
+
+def test_a_patient_who_will_be_called_causes_no_warning() -> None:
+    assert list(warnings_of(REQUEST, RULES, opted_out=False)) == []
+
+
+def test_an_opt_out_and_missing_calling_hours_both_cause_warnings() -> None:
+    out, late = warnings_of(REQUEST, evolve(RULES, calling_hours=NO_HOURS), opted_out=True)
+    assert out.startswith("this number has opted out: it will not be called; ")
+    assert late.startswith("the calling hours leave no time to call before 2026-03-02 11:00 UTC, so it will expire; ")
+
+
+def test_the_warning_about_unfilled_placeholders_comes_last() -> None:
+    out, unfilled = warnings_of(evolve(REQUEST, message="Dear {name}"), RULES, opted_out=True)
+    assert out.startswith("this number has opted out")
+    assert unfilled.startswith("message: {name} would be read aloud as it stands")
+
+
+def test_calling_hours_that_leave_time_cause_no_warning() -> None:
+    assert list(warnings_of(REQUEST, evolve(RULES, calling_hours=hours(9 * HOUR, 12 * HOUR)), opted_out=False)) == []

@@ -19,9 +19,8 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.config.load import load_config
 from reminderd.daemon import Reload, run
-from tests.e2e.conftest import Clinic
 from tests.support.api import TOKEN
-from tests.support.clinic import a_clinic
+from tests.support.clinic import Clinic, a_clinic
 from tests.support.generic_server import send, signed, webhook
 from tests.support.hostile_provider import HostileProvider, Line, answering, hear, hostile
 

@@ -18,8 +18,8 @@ from reminderd.config.installation import WebConfig
 from reminderd.core.model import Status
 from reminderd.providers.twilio.webhooks import signature
 from reminderd.sandbox.twilio.twiml_reader import Hangup, Say, read_twiml
-from tests.e2e.conftest import Clinic
 from tests.support.caddy import CADDYFILE, Caddy, a_caddy, needs_caddy, with_pages
+from tests.support.clinic import Clinic
 from tests.support.desk import NAME, PASSWORD, Browser, a_config, desk_of
 from tests.support.generic_server import send, webhook
 from tests.support.ports import a_free_port

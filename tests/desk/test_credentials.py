@@ -84,6 +84,7 @@ async def audit(database: Database) -> list[str]:
 # The password itself
 
 
+@pytest.mark.usefixtures("costly_passwords")
 def test_a_hash_is_of_one_password_and_different_each_time() -> None:
     stored = hash_password(PASSWORD)
     assert stored.startswith("$argon2id$v=19$m=32768,t=3,p=1$")

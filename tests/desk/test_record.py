@@ -14,10 +14,9 @@ from reminderd.staff.acts import StaffAct
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import set_pause
 from tests.support.builders import DAY, MINUTE, NOW, SECOND
-from tests.support.constraints import refuse_inserts
 from tests.support.databases import ON_EACH_ENGINE
 from tests.support.desk import NAME, DeskServer, Page, a_config, desk_of, titles_name_nobody
-from tests.support.rows import insert_call, insert_row
+from tests.support.rows import insert_call, insert_row, refuse_inserts
 
 pytestmark = ON_EACH_ENGINE
 

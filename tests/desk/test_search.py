@@ -23,10 +23,9 @@ from reminderd.desk.search import (
 from reminderd.store.queries import MOST_NAMED
 from reminderd.store.rows import to_ms
 from tests.support.builders import DAY, HOUR, NOW
-from tests.support.constraints import refuse_inserts
 from tests.support.databases import ON_EACH_ENGINE
 from tests.support.desk import NAME, DeskServer, Page, desk_of, titles_name_nobody
-from tests.support.rows import insert_row
+from tests.support.rows import insert_row, refuse_inserts
 from tests.support.store import Store, a_store
 
 pytestmark = ON_EACH_ENGINE

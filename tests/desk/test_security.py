@@ -29,8 +29,7 @@ from reminderd.store.opening import open_sync
 from reminderd.store.users import Secrets, add_user, remove_user, set_secrets
 from tests.desk.scanner import HOSTILE
 from tests.desk.test_scanner import NUMBER, PATIENT, hostile_clinic
-from tests.e2e.conftest import Clinic
-from tests.support.clinic import a_clinic
+from tests.support.clinic import Clinic, a_clinic
 from tests.support.desk import NAME, PASSWORD, Browser, DeskServer, a_config, desk_of
 from tests.support.generic_server import send, webhook
 from tests.support.ports import a_free_port
@@ -370,6 +369,7 @@ async def a_running_clinic(folder: Path) -> AsyncIterator[tuple[Clinic, Running]
         stopping.set()
 
 
+@pytest.mark.usefixtures("costly_passwords")
 async def test_a_storm_of_log_ins_keeps_no_webhook_waiting_and_no_user_out(tmp_path: Path) -> None:
     """Hundreds of strangers guess at once, each from an address of its own."""
     statuses: list[int] = []

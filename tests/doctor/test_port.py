@@ -9,7 +9,7 @@ from reminderd.config import Config
 from reminderd.config.installation import DatabaseConfig, WebConfig
 from reminderd.config.schema import provider_section
 from reminderd.core.diagnosis import Mark
-from reminderd.doctor.connections import Asking, Found, asking, bind_error, check_port
+from reminderd.doctor.connections import AddressCheck, Asking, asking, bind_error, check_port
 from reminderd.store.connection import snapshot
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.opening import open_sync
@@ -41,7 +41,7 @@ def free() -> Iterator[str]:
     yield occupied  # noqa: PT022 - it must be given back before
 
 
-async def looked(config: Config, ask: Asking) -> tuple[Found, list[tuple[str, Mark]]]:
+async def looked(config: Config, ask: Asking) -> tuple[AddressCheck, list[tuple[str, Mark]]]:
     found = await check_port(config, ask)
     return found, [(finding.about, finding.mark) for finding in found.findings]
 

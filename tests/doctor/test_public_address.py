@@ -8,7 +8,7 @@ from attrs import frozen
 
 from reminderd.clock import SystemClock
 from reminderd.core.diagnosis import Mark
-from reminderd.doctor.connections import Asking, Found, asking, check_public_address, plain_http
+from reminderd.doctor.connections import AddressCheck, Asking, asking, check_public_address, plain_http
 from tests.doctor.conftest import ALIVE, marks_of, says, site
 from tests.support.hostile_provider import answer, answering, hang, hostile, nobody_listens, say
 from tests.support.tls import encrypted
@@ -18,7 +18,7 @@ NOW = SystemClock().now()
 BEHIND_CADDY = answer(200, b'{"status": "ok"}', Server="Caddy")
 
 
-async def looked(base: str, ask: Asking, *, runs: bool | None = True) -> Found:
+async def looked(base: str, ask: Asking, *, runs: bool | None = True) -> AddressCheck:
     return await check_public_address(base, ask, NOW, runs=runs)
 
 
@@ -178,7 +178,7 @@ class Names(trio.abc.HostnameResolver):
         raise NotImplementedError
 
 
-async def resolved(names: Names, base: str, ask: Asking) -> Found:
+async def resolved(names: Names, base: str, ask: Asking) -> AddressCheck:
     """Return the findings with these DNS answers."""
     trio.socket.set_custom_hostname_resolver(names)
     return await looked(base, ask)

@@ -3,7 +3,7 @@
 import trio
 
 from reminderd.core.model import CallState
-from tests.e2e.conftest import Clinic
+from tests.support.clinic import Clinic
 from tests.support.generic_server import Fault, GenericServer, generic_server
 from tests.support.program import Program, running
 

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.e2e.conftest import Clinic
+from tests.support.clinic import Clinic
 from tests.support.hostile_provider import answering, hostile
 from tests.support.program import running
 

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 
 from reminderd.core.model import Status
-from tests.e2e.conftest import Clinic
 from tests.support.api import TOKEN
+from tests.support.clinic import Clinic
 from tests.support.generic_server import send, webhook
 from tests.support.program import running
 

@@ -10,7 +10,7 @@ from reminderd.core.model import Status
 from reminderd.core.reasons import EndCode
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_sync
-from tests.e2e.conftest import Clinic
+from tests.support.clinic import Clinic
 from tests.support.generic_server import send, webhook
 from tests.support.program import running
 

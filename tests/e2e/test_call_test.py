@@ -18,9 +18,9 @@ from reminderd.providers.twilio.webhooks import SIGNATURE_HEADER, signature
 from reminderd.sandbox.behaviors import example_number
 from reminderd.store.connection import snapshot
 from reminderd.store.sqlite.opening import open_sync
-from tests.e2e.conftest import Clinic
 from tests.e2e.test_api import a_reminder
 from tests.support.api import TOKEN
+from tests.support.clinic import Clinic
 from tests.support.generic_server import send, webhook
 from tests.support.hostile_provider import answering, hostile
 from tests.support.ports import a_free_port

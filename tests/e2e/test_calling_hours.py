@@ -20,12 +20,11 @@ from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import settle_report
-from tests.e2e.conftest import Clinic
 from tests.support.builders import DAY, HOUR, MINUTE, SECOND, hours
-from tests.support.clock import HandClock
+from tests.support.clinic import Clinic
+from tests.support.clock import HandClock, may_ring
 from tests.support.engine import Engine, FakeProvider, accepts, an_engine
 from tests.support.program import running
-from tests.support.wall_clock import may_ring
 
 BERLIN = "Europe/Berlin"
 ZONES = (None, "America/New_York", "America/St_Johns", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia")

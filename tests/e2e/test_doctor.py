@@ -14,8 +14,8 @@ import trio
 import trustme
 from attrs import frozen
 
-from tests.e2e.conftest import Clinic
 from tests.support.caddy import needs_caddy
+from tests.support.clinic import Clinic
 from tests.support.generic_server import KEY, SECRET, Fault
 from tests.support.ports import a_free_port
 from tests.support.program import clean_environment, running

@@ -9,7 +9,7 @@ import trio
 
 from reminderd.core.model import Status
 from reminderd.imports.loop import CHUNK
-from tests.e2e.conftest import Clinic
+from tests.support.clinic import Clinic
 from tests.support.generic_server import send, webhook
 from tests.support.program import Program, running
 

@@ -10,8 +10,7 @@ import trio
 
 from reminderd.core.model import Status
 from reminderd.core.reasons import EndCode
-from tests.e2e.conftest import Clinic
-from tests.support.clinic import until_failing, until_ready
+from tests.support.clinic import Clinic, until_failing, until_ready
 from tests.support.generic_server import KEY, Fault, send, webhook
 from tests.support.program import running
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from reminderd.clock import SystemClock
 from reminderd.core.model import Status
 from reminderd.store.rows import to_ms
-from tests.e2e.conftest import Clinic
+from tests.support.clinic import Clinic
 from tests.support.program import running
 
 

@@ -6,7 +6,7 @@ import trio
 
 from reminderd.core.model import Status
 from reminderd.core.reasons import EndCode
-from tests.e2e.conftest import Clinic
+from tests.support.clinic import Clinic
 from tests.support.generic_server import Fault, send, webhook
 from tests.support.program import running
 

@@ -14,8 +14,8 @@ import trio
 from reminderd.clock import SystemClock
 from reminderd.core.model import Status
 from reminderd.core.reasons import HoldCode
-from tests.e2e.conftest import Clinic
 from tests.support.api import TOKEN
+from tests.support.clinic import Clinic
 from tests.support.generic_server import KEY, SECRET, send, webhook
 from tests.support.hostile_provider import answering, hostile
 from tests.support.program import Program, clean_environment, running

@@ -10,8 +10,8 @@ from standardwebhooks import Webhook
 
 from reminderd.clock import SystemClock
 from reminderd.store.sqlite.opening import open_sync
-from tests.e2e.conftest import Clinic
 from tests.support.api import TOKEN
+from tests.support.clinic import Clinic
 from tests.support.generic_server import SECRET, send, webhook
 from tests.support.hostile_provider import answering, hostile
 from tests.support.program import running

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from reminderd.clock import SystemClock
 from reminderd.store.rows import to_ms
-from tests.e2e.conftest import Clinic
+from tests.support.clinic import Clinic
 from tests.support.generic_server import send, webhook
 from tests.support.postgres import PostgresDatabase, server_of_this_process, skip_without_postgres
 from tests.support.program import Program, running

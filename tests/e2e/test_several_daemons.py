@@ -9,7 +9,7 @@ import trio
 from reminderd.core.daemons import Job
 from reminderd.store.daemons import daemons
 from reminderd.store.sqlite.opening import open_sync
-from tests.e2e.conftest import Clinic
+from tests.support.clinic import Clinic
 from tests.support.generic_server import SECRET
 from tests.support.hostile_provider import answering, hostile
 from tests.support.program import Program, running

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from reminderd.core.model import Status
-from tests.e2e.conftest import Clinic
-from tests.support.program import Program, running
+from tests.support.clinic import Clinic
+from tests.support.program import ANEW, Program, running
 
 
 @asynccontextmanager
@@ -28,7 +28,8 @@ async def held_at_its_configuration(clinic: Clinic) -> AsyncIterator[tuple[Progr
             (clinic.folder / "config.toml").rename(pipe)  # for a reload
 
     reached = trio.Event()
-    async with trio.open_nursery() as nursery, running("run", "--config", "pipe.toml", cwd=clinic.folder) as program:
+    start = running("run", "--config", "pipe.toml", cwd=clinic.folder, entrance=ANEW)
+    async with trio.open_nursery() as nursery, start as program:
         nursery.start_soon(write)
         with trio.fail_after(30):
             await reached.wait()

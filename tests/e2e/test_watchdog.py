@@ -7,7 +7,7 @@ import trio
 
 from reminderd.store.sqlite.driver import Error
 from reminderd.store.sqlite.opening import open_sync
-from tests.e2e.conftest import Clinic
+from tests.support.clinic import Clinic
 from tests.support.program import running
 from tests.support.systemd import a_supervisor
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.e2e.conftest import Clinic
+from tests.support.clinic import Clinic
 from tests.support.generic_server import SECRET, send, webhook
 from tests.support.metrics_page import Sample, full_page, series_in, value
 from tests.support.ports import reserved_port

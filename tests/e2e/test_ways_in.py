@@ -10,8 +10,8 @@ from attrs import frozen
 from click.testing import CliRunner
 
 from reminderd.cli.main import reminderd
-from tests.e2e.conftest import Clinic
 from tests.support.api import TOKEN
+from tests.support.clinic import Clinic
 from tests.support.program import running
 
 NOBODY_KNOWS_WHERE = '[messages]\ntemplates.visit = "Please call us."\n'

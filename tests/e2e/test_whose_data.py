@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.e2e.conftest import Clinic
+from tests.support.clinic import Clinic
 from tests.support.program import running
 
 ADD = ("add", "--phone", "+493012345678", "--at", "2030-01-07 09:30Z", "--message", "Tomorrow at nine.", "--ref", "r1")

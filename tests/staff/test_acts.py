@@ -12,7 +12,7 @@ from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.model import Status
 from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
-from reminderd.staff.acts import Asked, SeenOtherwiseError, StaffAct, fingerprint_of, perform, refusals
+from reminderd.staff.acts import RequestedAct, SeenOtherwiseError, StaffAct, fingerprint_of, perform, refusals
 from reminderd.store.audit import acts_on
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import opted_out
@@ -32,7 +32,7 @@ def store(target: Target) -> Iterator[Store]:
 
 
 def done_to(store: Store, act: StaffAct, **changes: Any) -> tuple[Transition, ...]:
-    asked = Asked(**({"act": act, "reminder_id": "r1", "actor": "anna"} | changes))
+    asked = RequestedAct(**({"act": act, "reminder_id": "r1", "actor": "anna"} | changes))
     return store.write(partial(perform, asked=asked, rules=store.rules))
 
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from attrs import evolve
 
+from reminderd.cli.common import in_zone
 from reminderd.config import Config
 from reminderd.config.installation import BackupConfig, DatabaseConfig
 from reminderd.core.daemons import Job
@@ -15,7 +16,6 @@ from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.core.monitoring import DaemonReport, StatusReport
 from reminderd.core.sentences import text_of
 from reminderd.databases import SqliteFile, Target
-from reminderd.staff.obstacles import in_zone
 from reminderd.staff.status import lines_of, look_at_database, status_report
 from reminderd.store.connection import snapshot, transaction
 from reminderd.store.daemons import record

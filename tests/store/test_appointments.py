@@ -36,7 +36,7 @@ from reminderd.store.queries import news
 from reminderd.store.rows import REMINDERS, to_ms
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request, rules_with
 from tests.support.builders import DAY, HOUR, NOW
-from tests.support.constraints import refused
+from tests.support.rows import refused
 from tests.support.store import Store, a_store, contents
 
 ANNA = Source(actor="anna")

@@ -22,7 +22,7 @@ from reminderd.store.reminders import call_again, cancel
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import settle_unspoken
 from tests.support.builders import DROP, MINUTE, RULES, SECOND, able
-from tests.support.constraints import refuse_changes_of, refused
+from tests.support.rows import refuse_changes_of, refused
 from tests.support.store import Store, a_store
 
 ASKS = able(Capabilities(asks_what_to_say=True))

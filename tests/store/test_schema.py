@@ -9,8 +9,7 @@ from reminderd.core.model import Status
 from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_connection, open_sync
-from tests.support.constraints import refused, refused_as_no_number, refused_as_second, refused_without
-from tests.support.rows import insert_row
+from tests.support.rows import insert_row, refused, refused_as_no_number, refused_as_second, refused_without
 
 DUE = 1_772_445_600_000
 YEAR_2999 = 32_472_144_000_000

@@ -20,8 +20,7 @@ from reminderd.core.reasons import HoldCode
 from reminderd.databases import Target
 from reminderd.store.errors import UnknownReminderError
 from tests.support.builders import LOOK_UP, able
-from tests.support.constraints import refused_as_second
-from tests.support.rows import insert_call
+from tests.support.rows import insert_call, refused_as_second
 from tests.support.store import Store, a_store
 
 

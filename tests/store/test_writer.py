@@ -18,8 +18,7 @@ from reminderd.store.opening import open_sync
 from reminderd.store.sqlite.driver import Error
 from reminderd.store.writer import BATCH_LIMIT, Writer
 from tests.support.builders import NOW, SECOND
-from tests.support.constraints import refused_as_second
-from tests.support.rows import sqlite
+from tests.support.rows import refused_as_second, sqlite
 from tests.support.store import setting_keys
 
 SHORT = timedelta(milliseconds=20)

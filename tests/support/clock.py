@@ -1,10 +1,12 @@
-"""A clock that only the test moves."""
+"""A clock that only the test moves, and what the clock on a patient's wall shows."""
 
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from attrs import define
 
-from tests.support.builders import NOW
+from reminderd.core.schedule.calling_hours import CallingHours
+from tests.support.builders import DAY, MINUTE, NOW
 
 
 @define
@@ -21,3 +23,19 @@ class HandClock:
     def advance(self, by: timedelta) -> None:
         self.time += by
         self.seconds += by.total_seconds()
+
+
+def may_ring(calling_hours: CallingHours, moment: datetime, zone: ZoneInfo) -> bool:
+    """Return whether the wall clock of `zone` is within hours that began today or yesterday.
+
+    It is slow and simple, to compare with the calling hours.
+    """
+    wall = moment.astimezone(zone).replace(tzinfo=None)
+    today = wall.replace(hour=0, minute=0, second=0, microsecond=0)
+    for midnight in (today, today - DAY):
+        if f"{midnight:%Y-%m-%d}" in calling_hours.holidays or f"{midnight:%m-%d}" in calling_hours.holidays:
+            continue
+        for span in calling_hours.week[midnight.weekday()]:
+            if midnight + span.start * MINUTE <= wall < midnight + span.end * MINUTE:
+                return True
+    return False

@@ -8,17 +8,25 @@ A test that uses the fixture `target`, directly or through another fixture, runs
   transactions.
 """
 
+import atexit
+import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import cache
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 import pytest
 
 from reminderd.databases import PostgresServer, SqliteFile, Target
 from reminderd.store.opening import open_sync
+from reminderd.store.sqlite import opening
+from reminderd.store.sqlite.driver import connect
+from reminderd.store.sqlite.migrate import migrate, migrations
 from tests.support.postgres import (
     PostgresDatabase,
     ReusedDatabase,
@@ -65,6 +73,32 @@ def new_target(engine_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     yield create
     for database in made:
         server.drop(database)
+
+
+_examine, _migrations = opening._examine, migrations
+
+
+def examine_after_copying(file: Path) -> None:
+    """Put a copy of the tables where there is no file yet, in place of `reminderd.store.sqlite.opening._examine`."""
+    if vars(opening)["migrations"] is _migrations and file.parent.is_dir() and not file.exists():
+        copy = file.parent / f".{uuid4()}"
+        with suppress(OSError):  # then it can't be a database
+            copy.write_bytes(_tables())
+            copy.chmod(0o600)
+            os.link(copy, file)
+        copy.unlink(missing_ok=True)
+    _examine(file)
+
+
+@cache
+def _tables() -> bytes:
+    """Return the file of a database in which nobody has written anything yet."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "tables.db"
+        with closing(connect(str(file), isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            migrate(connection, _migrations())
+        return file.read_bytes()
 
 
 ON_EACH_ENGINE = [pytest.mark.also_on_postgres, pytest.mark.usefixtures("target")]
@@ -166,7 +200,9 @@ def _reused_database() -> ReusedDatabase:
         with open_sync(PostgresServer(database.url)):
             pass
 
-    return ReusedDatabase.made_by(server_of_this_process(), migrate)
+    reused = ReusedDatabase.made_by(server_of_this_process(), migrate)
+    atexit.register(reused.close)
+    return reused
 
 
 def go_by_the_tests_clock(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from functools import cache
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from attrs import define, field, frozen
@@ -239,16 +239,16 @@ SELECT md5(string_agg(fact, ' ' ORDER BY fact)) FROM (
 
 @define
 class ReusedDatabase:
-    """One database for many tests, each of which finds it as the first did, a millisecond later."""
+    """One database for many tests, each of which finds it as the first did, some milliseconds later."""
 
     server: Server
     _template: PostgresDatabase
-    _rows: dict[str, list[tuple[Any, ...]]]
-    """What a database has before its first test, by table."""
-    _last_values: list[tuple[Any, ...]]
-    """The number that each identity column has given out last, or None, by its sequence."""
+    _undo: bytes
+    """Takes out all rows but those that a database has before its first test, and resets its sequences."""
     _database: PostgresDatabase | None = None
     _fingerprint: str | None = None
+    _session: "psycopg.Connection | None" = None
+    """Kept open between two tests: a new one would read the server's catalog anew."""
 
     @classmethod
     def made_by(cls, server: Server, prepare: Callable[[PostgresDatabase], None]) -> "ReusedDatabase":
@@ -256,43 +256,63 @@ class ReusedDatabase:
         template = server.create()
         prepare(template)
         with template.connect() as connection:
-            rows = {table: connection.execute(f"TABLE {table}".encode()).fetchall() for table in _tables(connection)}
-            sequences = connection.execute("SELECT 'public.' || sequencename, last_value FROM pg_sequences").fetchall()
-        return cls(server, template, rows, sequences)
+            undo = _undo(connection)
+        return cls(server, template, undo)
 
     def as_new(self) -> PostgresDatabase:
         """Return the database after ending all sessions of it and undoing all that they did."""
-        if self._database is not None and self._is_emptied(self._database):
-            return self._database
         if self._database is not None:
+            if self._is_emptied():
+                return self._database
+            self.close()
             self.server.drop(self._database)
         self._database = self.server.create(self._template.name)
-        with self._database.connect() as connection:
-            self._fingerprint = _fingerprint(connection)
+        self._session = self._database.connect()
+        self._fingerprint = _fingerprint(self._session)
         return self._database
 
-    def _is_emptied(self, database: PostgresDatabase) -> bool:
-        """Take out all rows but those of a new database; return False if the schema is another, too."""
-        with database.connect() as connection:
-            connection.execute(
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+
+    def _is_emptied(self) -> bool:
+        """Take out all rows but those of a new database; return False if the schema is another, or nobody can tell."""
+        import psycopg  # noqa: PLC0415 - the tests of SQLite run without it
+
+        assert self._session is not None
+        try:
+            self._session.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            if _fingerprint(connection) != self._fingerprint:
+            if _fingerprint(self._session) != self._fingerprint:
                 return False
-            deleted = 0
-            with connection.transaction():
-                connection.execute("SET LOCAL session_replication_role = replica")  # no triggers, no foreign keys
-                for table, rows in self._rows.items():
-                    deleted += connection.execute(f"DELETE FROM {table}".encode()).rowcount
-                    for row in rows:
-                        marks = ", ".join("%s" for _ in row)
-                        connection.execute(f"INSERT INTO {table} VALUES ({marks})".encode(), row)
-                for name, last in self._last_values:
-                    connection.execute("SELECT setval(%s, %s, %s)", (name, last or 1, last is not None))
+            with self._session.execute(self._undo) as undone:
+                deleted = undone.rowcount
+                while undone.nextset():
+                    deleted += undone.rowcount
             if deleted > _MANY_ROWS:
-                connection.execute("VACUUM (ANALYZE)")
+                self._session.execute("VACUUM (ANALYZE)")
+        except psycopg.OperationalError:  # a test has ended this session, or the server
+            return False
         return True
+
+
+def _undo(connection: "psycopg.Connection") -> bytes:
+    """Return statements, sent as one message, that leave in a database what it has now."""
+    from psycopg.sql import SQL, Composable, Identifier, Literal  # noqa: PLC0415 - the tests of SQLite run without it
+
+    parts: list[Composable] = [SQL("BEGIN"), SQL("SET LOCAL session_replication_role = replica")]  # no triggers
+    for table in map(Identifier, _tables(connection)):
+        rows = connection.execute(SQL("TABLE {}").format(table)).fetchall()
+        values = (SQL(", ").join(map(Literal, row)) for row in rows)
+        parts += [
+            SQL("DELETE FROM {}").format(table),
+            *(SQL("INSERT INTO {} VALUES ({})").format(table, row) for row in values),
+        ]
+    for name, last in connection.execute("SELECT 'public.' || sequencename, last_value FROM pg_sequences").fetchall():
+        parts.append(SQL("SELECT setval({}, {}, {})").format(*map(Literal, (name, last or 1, last is not None))))
+    return SQL("; ").join([*parts, SQL("COMMIT")]).as_bytes(connection)
 
 
 def _tables(connection: "psycopg.Connection") -> list[str]:

@@ -14,7 +14,7 @@ from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.switchboard import serve_sandbox
 from reminderd.sandbox.twilio.call import TwilioCall
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
-from tests.e2e.conftest import Clinic
+from tests.support.clinic import Clinic
 from tests.support.generic_server import GenericServer
 from tests.support.ports import a_free_port
 from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN

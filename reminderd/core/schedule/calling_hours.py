@@ -39,7 +39,7 @@ class CallingHours:
     """For each weekday the spans that start on it; on a holiday none does, but one from the day before goes on."""
 
     zone: ZoneInfo
-    """The clinic's zone, for reminders that bring none of their own."""
+    """The clinic's zone, for reminders without one of their own."""
     week: tuple[Spans, ...] = (WHOLE_DAY,) * 7
     """Monday first."""
     holidays: frozenset[str] = frozenset()

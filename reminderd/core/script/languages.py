@@ -290,6 +290,7 @@ def language_tag(text: str) -> str:
     return "-".join((code, *map(_in_its_case, rest)))
 
 
+@lru_cache(maxsize=1_000)  # the same few words come again in every line of a table
 def read_language(text: str) -> str:
     """Return the tag of a language that is written as a tag, or by its name: `Spanish`, `Spanisch`, `español`.
 
@@ -298,11 +299,7 @@ def read_language(text: str) -> str:
     Raises:
         ValueError: it is neither; the message says what is expected.
     """
-    return _read(text.strip())
-
-
-@lru_cache(maxsize=1_000)  # the same few words come again in every line of a table
-def _read(written: str) -> str:
+    written = text.strip()
     return _names().get(unaccented(written)) or language_tag(written)
 
 

@@ -76,11 +76,8 @@ def seconds(text: str) -> float:
     counts as a word, as numbers and times are read out. So does each letter of a script without spaces, where one is a
     syllable or a word. Long words count by their characters.
     """
-    return max(_words(text) / WORDS_PER_SECOND, len(text) / CHARACTERS_PER_SECOND)
-
-
-def _words(text: str) -> int:
-    return sum(max(sum(map(_is_a_word, token)), 1) for token in text.split())
+    words = sum(max(sum(map(_is_a_word, token)), 1) for token in text.split())
+    return max(words / WORDS_PER_SECOND, len(text) / CHARACTERS_PER_SECOND)
 
 
 def _is_a_word(character: str) -> bool:

@@ -1,4 +1,4 @@
-"""Find which column of a table has what, by its header. Nothing is guessed."""
+"""Find which column of a table has which field, by its header. Nothing is guessed."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -151,7 +151,7 @@ def columns_of(
 
 
 class _Search:
-    """The search for the fields in one header, and all that is in its way."""
+    """The search for the fields in one header, with everything that is wrong with it."""
 
     def __init__(
         self, header: Sequence[str], chosen: Mapping[str, str], *, has_template: bool, plans_calls: bool

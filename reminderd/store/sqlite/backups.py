@@ -62,16 +62,6 @@ def backups_in(folder: Path, database: Path, database_id: str) -> list[Backup]:
         raise CopyError(f"{folder}: has a file whose name is not a date: {error}") from error
 
 
-def backup_age(folder: Path, database: Path, database_id: str, now: datetime) -> timedelta | None:
-    """Return how old the newest backup is; None: there is none.
-
-    Raises:
-        CopyError: The folder can't be read.
-    """
-    newest = newest_backup(folder, database, database_id, now)
-    return None if newest is None else now - newest.made_at
-
-
 def newest_backup(folder: Path, database: Path, database_id: str, now: datetime) -> Backup | None:
     """Return the newest backup whose name is plausible; None: there is none.
 

@@ -23,7 +23,7 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 from tests.support.appointments import AT, an_appointment, rules_with
 from tests.support.builders import DAY, HOUR, NOW, a_call, a_member
-from tests.support.wall_clock import may_ring
+from tests.support.clock import may_ring
 
 TIMES = [AT, AT + DAY, AT + 3 * HOUR, AT - 2 * DAY]
 RULES = [

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, done, opt_out_allowed, withdrawn
+from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, done, opt_out_allowed, restored, withdrawn
 from reminderd.core.lifecycle.states import limit_of
-from reminderd.core.lifecycle.transition import Ledger, Transition
+from reminderd.core.lifecycle.transition import Ledger, Level, Transition
 from reminderd.core.model import CallOutcome, CallState, Reminder, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Limits
@@ -17,12 +17,15 @@ from tests.support.builders import (
     NO_HOURS,
     NOW,
     RULES,
+    SECOND,
     a_call,
     a_ledger,
     a_member,
     a_reminder,
+    a_report,
     claimed,
     hours,
+    report_settled,
 )
 
 FAILED = a_reminder(Status.FAILED, end_code=EndCode.NOT_ANSWERED, last_error="busy", attempts=3, tries=2)
@@ -288,3 +291,43 @@ def test_a_number_that_is_never_called_cannot_opt_out(number: str, is_listed: bo
     with pytest.raises(NotAllowedError, match=f"^{why}$"):
         opt_out_allowed(number, is_listed=is_listed)
     opt_out_allowed("+12025550001")
+
+
+def put_back(ledger: Ledger) -> Ledger:
+    return restored(ledger, restored_at=NOW, now=NOW + HOUR).ledger
+
+
+@pytest.mark.parametrize("status", [Status.SCHEDULED, Status.DIALING, Status.PROCESSING])
+def test_a_restore_fails_reminders_that_may_have_been_called_since_the_backup(status: Status) -> None:
+    reminder = put_back(a_ledger(a_reminder(status))).reminders["reminder-1"]
+    assert (reminder.status, reminder.end_code, reminder.wake_at) == (Status.FAILED, EndCode.RESTORED, None)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        a_reminder(scheduled_at=NOW + SECOND),
+        a_reminder(Status.CALLED),
+        a_reminder(Status.CANCELLED),
+        a_reminder(Status.FAILED, end_code=EndCode.NOT_ANSWERED),
+    ],
+)
+def test_a_restore_keeps_reminders_that_cannot_have_been_called_since(row: object) -> None:
+    ledger = a_ledger(row)  # type: ignore[arg-type] # a reminder
+    assert put_back(ledger) == ledger
+
+
+@pytest.mark.parametrize("state", list(CallState))
+def test_a_restore_gives_up_alive_calls_until_a_sign_of_life(state: CallState) -> None:
+    after = put_back(a_ledger(a_reminder(Status.PROCESSING), a_call(state)))
+    call = after.calls["call-1"]
+    assert call.state is (CallState.UNREPORTED if state.alive else state)
+    if state.alive:
+        assert (call.wake_at, call.lease_token) == (None, None)
+        assert report_settled(after, a_report("ringing")).ledger.calls["call-1"].state is CallState.PLACED
+        assert report_settled(after, a_report()).ledger.reminders["reminder-1"].status is Status.CALLED
+
+
+def test_each_reminder_that_a_restore_fails_is_an_error_in_the_log() -> None:
+    [line] = restored(a_ledger(a_reminder()), restored_at=NOW, now=NOW).lines
+    assert (line.level, line.reminder_id) == (Level.ERROR, "reminder-1")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reminderd.core.schedule.calling_hours import CallingHours, Span
 from tests.support.builders import DAY, HOUR, MINUTE, NO_HOURS, hours
-from tests.support.wall_clock import may_ring
+from tests.support.clock import may_ring
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NEW_YORK = ZoneInfo("America/New_York")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reminderd.core.schedule.calling_hours import CallingHours, Span
 from tests.core.schedule.test_calling_hours import OFFICE, ZONES, days_spans, moments
 from tests.support.builders import DAY, MINUTE, NO_HOURS
-from tests.support.wall_clock import may_ring
+from tests.support.clock import may_ring
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

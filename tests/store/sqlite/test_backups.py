@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reminderd.store.errors import CopyError, StoreUnusableError
-from reminderd.store.sqlite.backups import back_up, backup_age, backups_in
+from reminderd.store.sqlite.backups import back_up, backups_in, newest_backup
 from reminderd.store.sqlite.copying import reading
 from reminderd.store.sqlite.driver import SqliteConnection
 from reminderd.store.sqlite.opening import identify, open_sync
@@ -29,6 +29,11 @@ def id_of(database: Path) -> str:
 def backup_name(database: Path, stamp: str) -> str:
     """Return a backup's name, with the first eight characters of the database's id."""
     return f"reminderd-{id_of(database)[:8]}-{stamp}.db"
+
+
+def newest(folder: Path, path: Path) -> datetime | None:
+    found = newest_backup(folder, path, id_of(path), NOW + 3 * DAY)
+    return None if found is None else found.made_at
 
 
 def test_backups_are_named_by_their_utc_time_in_a_folder_of_their_own(
@@ -70,10 +75,10 @@ def test_a_backup_that_fails_deletes_none(path: Path, folder: Path) -> None:
 
 @pytest.mark.usefixtures("connection")
 def test_the_age_of_the_newest_backup_is_read_from_its_name(path: Path, folder: Path) -> None:
-    assert backup_age(folder, path, id_of(path), NOW) is None
+    assert newest_backup(folder, path, id_of(path), NOW) is None
     for day in (1, 0):
         back_up(path, folder, NOW + day * DAY, keep=9)
-    assert backup_age(folder, path, id_of(path), NOW + 3 * DAY) == 2 * DAY
+    assert newest(folder, path) == NOW + DAY
     assert [backup.made_at for backup in backups_in(folder, path, id_of(path))] == [NOW, NOW + DAY]
 
 
@@ -81,10 +86,10 @@ def test_the_age_of_the_newest_backup_is_read_from_its_name(path: Path, folder: 
 def test_a_backup_dated_in_the_future_is_not_counted(path: Path, folder: Path) -> None:
     folder.mkdir()
     (folder / backup_name(path, "20990101T000000Z")).touch()
-    assert backup_age(folder, path, id_of(path), NOW) is None
+    assert newest_backup(folder, path, id_of(path), NOW) is None
     for day in range(3):
         back_up(path, folder, NOW + day * DAY, keep=1)
-    assert backup_age(folder, path, id_of(path), NOW + 3 * DAY) == DAY
+    assert newest(folder, path) == NOW + 2 * DAY
     assert names(folder) == [
         backup_name(path, "20260304T100000Z"),
         backup_name(path, "20990101T000000Z"),
@@ -126,7 +131,7 @@ def test_two_clinics_in_one_folder_do_not_count_or_delete_each_others_backups(tm
     assert names(folder) == sorted(
         [unfinished.name, backup_name(theirs, "20260302T100000Z"), backup_name(ours, "20260304T100000Z")]
     )
-    assert backup_age(folder, theirs, id_of(theirs), NOW + 3 * DAY) == 3 * DAY
+    assert newest(folder, theirs) == NOW
 
 
 def test_another_file_with_the_name_of_a_backup_is_not_replaced(path: Path, folder: Path) -> None:
