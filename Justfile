@@ -5,7 +5,7 @@ bin := ".venv/bin"
 # Some machines set it; then each start of the program, and each process of the tests, would compile everything anew.
 export PYTHONDONTWRITEBYTECODE := ""
 
-# Many tests wait, so even two cores carry four of them at a time, and six where most wait for the real program.
+# Many tests wait, so even two cores carry four of them at a time.
 parallel := "-n 4 --maxschedchunk 1"
 
 # These run the program in processes of its own, or trace its lines themselves: coverage sees nothing of them …
@@ -42,7 +42,7 @@ test:
     {{bin}}/coverage report --include='reminderd/core/*' --fail-under=100
     {{bin}}/pytest {{parallel}} --cov --cov-append --cov-report= --ignore=tests/core {{prepend("--ignore=", program_tests + " " + searches)}}
     {{bin}}/coverage report --fail-under=95
-    {{bin}}/pytest -n 6 --maxschedchunk 1 {{searches}} {{program_tests}}
+    {{bin}}/pytest {{parallel}} {{searches}} {{program_tests}}
 
 # the fast tests, in less than a minute: core, store, web and providers, with fewer random histories
 quick:

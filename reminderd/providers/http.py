@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import httpx
@@ -60,6 +61,11 @@ ANSWER_LIMIT: Final = 1024 * 1024
 
 LONGEST_WAIT: Final = timedelta(hours=1)
 """A Retry-After beyond it is cut to it."""
+
+API_HEADERS: Final = MappingProxyType(
+    {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "reminderd"}
+)
+"""What every request to a provider's API carries."""
 
 _KEEPALIVE_SECONDS: Final = 1.0
 """A request on a connection that the other side is about to close would be unconfirmed for nothing."""

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import trio
-from attrs import define
+from attrs import define, field
 from loguru import logger
 from quart import Response, request
 
@@ -105,7 +105,7 @@ class Api:
     feed: Feed
     log: Callable[[Transition], None]
     """Writes into the log what a transition changed."""
-    _waiting: int = 0
+    _waiting: int = field(default=0, init=False)
     """Clients that wait for changes."""
 
     async def changes(self, cursor: Cursor | None, limit: int, seconds: int) -> Page:

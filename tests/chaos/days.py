@@ -46,6 +46,7 @@ DAYS: Final = 4
 DAY_SECONDS: Final = 7.0
 A_DAY: Final = 12
 """Appointments that are called on each day."""
+CHANGES_A_DAY: Final = 3
 LATER: Final = 700
 """Appointments that are called on none of these days: they make an import take a while."""
 
@@ -264,9 +265,10 @@ class Days:
             self.book[ref] = Booking(ref, call_at.replace(microsecond=0), _phone(LATER + number))
 
     def _changes(self, start: datetime) -> None:
-        """Move and cancel some of those that are to be called at the end of this day."""
-        end = start + (DAY_SECONDS - 1.6) * _SECOND
-        late = [one for one in self.book.values() if end - 2 * _SECOND <= one.call_at < start + DAY_SECONDS * _SECOND]
+        """Move and cancel some of those that are to be called last on this day, however late it begins."""
+        day = (start + _SECOND, start + DAY_SECONDS * _SECOND)
+        called = [one for one in self.book.values() if day[0] <= one.call_at < day[1]]
+        late = sorted(called, key=lambda one: one.call_at)[-CHANGES_A_DAY:]
         for one, change in zip(late, ("move", "cancel", "delete"), strict=False):
             self.happened[change] += 1
             if change == "move":

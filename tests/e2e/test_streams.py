@@ -12,7 +12,7 @@ import click
 import pytest
 
 from reminderd.cli.main import reminderd
-from tests.support.program import clean_environment
+from tests.support.program import clean_environment, run_loaded
 
 TABLE = (
     "ref,phone,message,at\n"
@@ -90,23 +90,22 @@ def test_unwritable_output_is_a_one_line_error_and_a_closed_pipe_ends_quietly(
     clinic: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     full, closed, unread = (shutil.copytree(clinic, tmp_path / name) for name in ("full", "closed", "unread"))
-    pipe = a_pipe_that_nobody_reads()
-    with (
-        begun(full, command, ">/dev/full") as on_full,
-        begun(closed, command, ">&-") as on_closed,
-        begun(unread, command, stdout=pipe) as on_unread,
-    ):
-        os.close(pipe)
-        for process, reason in ((on_full, "No space left on device"), (on_closed, "it is closed")):
-            _, said = process.communicate(timeout=60)
-            assert process.returncode == 1, said
-            *_, last = said.splitlines()
-            assert last.startswith(f"standard output can't be written: {reason}; "), said
-            assert "Traceback" not in said
-        _, said = on_unread.communicate(timeout=60)
-        assert on_unread.returncode == -signal.SIGPIPE, said
+    with begun(closed, command, ">&-") as on_closed:  # Python opens no stream for it, so that it must start itself
+        code, said = run_loaded(*command, cwd=full, stdout=os.open("/dev/full", os.O_WRONLY))
+        cannot_write(code, said, "No space left on device")
+        code, said = run_loaded(*command, cwd=unread, stdout=a_pipe_that_nobody_reads())
+        assert code == -signal.SIGPIPE, said
         assert "standard output" not in said
         assert "Traceback" not in said
+        _, said = on_closed.communicate(timeout=60)
+    cannot_write(on_closed.returncode, said, "it is closed")
+
+
+def cannot_write(code: int, said: str, reason: str) -> None:
+    assert code == 1, said
+    *_, last = said.splitlines()
+    assert last.startswith(f"standard output can't be written: {reason}; "), said
+    assert "Traceback" not in said
 
 
 def test_every_command_is_covered() -> None:

@@ -20,10 +20,20 @@ from typing import Any
 _MOST = 2**17  # bytes of a request
 
 
-def start(server: socket.socket, arguments: tuple[str, ...], cwd: str, env: dict[str, str], stderr: int) -> int:
-    """Ask for a process that runs `reminderd` with these arguments, and return its id."""
+def start(
+    server: socket.socket, arguments: tuple[str, ...], cwd: str, env: dict[str, str], outputs: tuple[int, int]
+) -> int:
+    """Ask for a process that runs `reminderd` with these arguments, and return its id.
+
+    Args:
+        server: the socket of the process that has loaded it.
+        arguments: what is typed after its name.
+        cwd: its folder.
+        env: its whole environment; what is for Python has no effect.
+        outputs: the descriptors of its standard output and error.
+    """
     request = json.dumps({"arguments": arguments, "cwd": cwd, "env": env}).encode()
-    socket.send_fds(server, [request], [stderr])
+    socket.send_fds(server, [request], outputs)
     return int(server.recv(_MOST))
 
 
@@ -50,7 +60,7 @@ def _load() -> None:
 def _serve(client: socket.socket) -> list[str]:
     """Answer requests until the client ends; return, in each process that is asked for, its arguments."""
     while True:
-        message, descriptors, *_ = socket.recv_fds(client, _MOST, 1)
+        message, descriptors, *_ = socket.recv_fds(client, _MOST, 2)
         if not message:
             os._exit(0)
         request: dict[str, Any] = json.loads(message)
@@ -62,16 +72,15 @@ def _serve(client: socket.socket) -> list[str]:
         if pid == 0:
             client.close()
             return _begin(request, *descriptors)
-        os.close(descriptors[0])
+        for descriptor in descriptors:
+            os.close(descriptor)
         client.send(str(pid).encode())
 
 
-def _begin(request: dict[str, Any], stderr: int) -> list[str]:
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for source, target in ((nothing, 0), (nothing, 1), (stderr, 2)):
+def _begin(request: dict[str, Any], *outputs: int) -> list[str]:
+    for target, source in enumerate((os.open(os.devnull, os.O_RDONLY), *outputs)):
         os.dup2(source, target)
-    os.close(nothing)
-    os.close(stderr)
+        os.close(source)
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])

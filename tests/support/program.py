@@ -131,7 +131,8 @@ class LoadedProcess:
     def start(cls, arguments: tuple[str, ...], cwd: Path, env: dict[str, str]) -> "LoadedProcess":
         reader, writer = os.pipe()
         try:
-            pid = loaded_program.start(_loaded(), arguments, str(cwd), env, writer)
+            with Path(os.devnull).open("wb") as nothing:
+                pid = loaded_program.start(_loaded(), arguments, str(cwd), env, (nothing.fileno(), writer))
         finally:
             os.close(writer)
         return cls(pid, trio.lowlevel.FdStream(reader), os.pidfd_open(pid))
@@ -228,6 +229,23 @@ async def running(
         nursery.start_soon(program.read_log)
         yield program
         nursery.cancel_scope.cancel()
+
+
+def run_loaded(*arguments: str, cwd: Path, stdout: int) -> tuple[int, str]:
+    """Run a command from a process that has loaded the program; return its exit code, and what it wrote to stderr.
+
+    Args:
+        arguments: what is typed after its name.
+        cwd: its folder.
+        stdout: the descriptor of its standard output, which is closed here.
+    """
+    reader, writer = os.pipe()
+    pid = loaded_program.start(_loaded(), arguments, str(cwd), clean_environment(), (stdout, writer))
+    os.close(stdout)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as stderr:  # noqa: PTH123 - a descriptor
+        said = stderr.read()
+    return loaded_program.exit_code(_loaded(), pid), said
 
 
 async def _kill(process: trio.Process) -> None:

@@ -25,6 +25,7 @@ from reminderd.providers.base import InvalidPayloadError, Placement, Recorder, R
 from reminderd.providers.generic.settings import GenericSettings
 from reminderd.providers.generic.webhooks import read_report, routes, verifier
 from reminderd.providers.http import (
+    API_HEADERS,
     HttpClient,
     HttpFailure,
     HttpResult,
@@ -62,6 +63,7 @@ class GenericProvider:
         )
         self._calls_url = f"{settings.api_url}/calls"
         self._api_key = settings.api_key
+        self._headers = {"Authorization": f"Bearer {settings.api_key}", **API_HEADERS}
         self._verify_webhook = verifier(settings.webhook_auth, settings.webhook_secret)
         self._clock = clock
         self._http = HttpClient(
@@ -80,7 +82,7 @@ class GenericProvider:
         outcome = await self._http.ask(
             "POST",
             self._calls_url,
-            headers={**self._headers(), "Content-Type": "application/json", "Idempotency-Key": placement.call_id},
+            headers={**self._headers, "Content-Type": "application/json", "Idempotency-Key": placement.call_id},
             content=json.dumps(order).encode(),
         )
         private = (self._api_key, placement.phone_number, placement.message)
@@ -126,7 +128,7 @@ class GenericProvider:
 
     async def check_account(self) -> list[str]:
         """Look up a call that does not exist: the answer shows whether the provider is there and knows us."""
-        outcome = await self._http.ask("GET", f"{self._calls_url}/{uuid4()}", headers=self._headers())
+        outcome = await self._http.ask("GET", f"{self._calls_url}/{uuid4()}", headers=self._headers)
         if isinstance(outcome, HttpFailure):
             return [f"the provider can't be reached: {outcome.reason}"]
         if outcome.status in {401, 402, 403} or 300 <= outcome.status < 400:
@@ -139,18 +141,10 @@ class GenericProvider:
         """Close every connection."""
         await self._http.aclose()
 
-    def _headers(self) -> dict[str, str]:
-        return {
-            "Authorization": f"Bearer {self._api_key}",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": "reminderd",
-        }
-
     async def _look_up(self, url: str, *, absent: NotFound | NoAnswer) -> dict[str, Any] | NotFound | NoAnswer:
         if not self.capabilities.look_up:
             return _NO_LOOK_UP
-        outcome = await self._http.ask("GET", url, headers=self._headers())
+        outcome = await self._http.ask("GET", url, headers=self._headers)
         return object_in(outcome, absent=absent, private=(self._api_key,))
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 from reminderd.clock import Clock, SystemClock
 from reminderd.core.answers import Answer, Candidates, Capabilities, LookUpAnswer, NoAnswer, NotFound, Report
 from reminderd.providers.base import Placement, Recorder, Route, Webhook
-from reminderd.providers.http import HttpClient, HttpResult, check_api_url, object_in
+from reminderd.providers.http import API_HEADERS, HttpClient, HttpResult, check_api_url, object_in
 from reminderd.providers.settings import ClientOptions
 from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.providers.twilio.voice_api import answer_to_placing, candidates_in, found_in
@@ -55,12 +55,7 @@ class TwilioProvider:
         self._clock = clock
         self._resources = f"{settings.api_url}/2010-04-01/Accounts/{settings.account_sid}"
         credentials = b64encode(f"{settings.account_sid}:{settings.auth_token}".encode()).decode()
-        self._headers = {
-            "Authorization": f"Basic {credentials}",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": "reminderd",
-        }
+        self._headers = {"Authorization": f"Basic {credentials}", **API_HEADERS}
         self._http = HttpClient(
             timeout=options.timeout, max_connections=options.max_connections, server=settings.api_url
         )
