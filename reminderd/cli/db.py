@@ -139,11 +139,12 @@ def restored(config: Config) -> None:
 @db.command()
 @with_config
 def migrate(config: Config) -> None:
-    """Upgrade the database to this program's schema.
+    """Upgrade the database to this program's schema, and change nothing else.
 
-    Stop the daemon first. A database file is copied to the same folder before the upgrade. The daemon, and every
-    command that writes, do the same; this command does nothing else. On a PostgreSQL server, only this command
-    upgrades, and the daemons may run.
+    A database file: stop the daemon first. The file is copied to the same folder before the upgrade. This command is
+    not required: the daemon, and every command that writes, also upgrade the file first if it has an older schema.
+
+    A PostgreSQL database: only this command upgrades it. The daemons may run meanwhile.
     """
     target = config.database.target
     if isinstance(target, PostgresServer):

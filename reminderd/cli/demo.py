@@ -92,7 +92,7 @@ _KEY_SCENES: Final = (
 
 
 @click.command()
-@dialect_option("The API that the simulated provider imitates.")
+@dialect_option("The API to imitate.")
 @click.option("--desk", is_flag=True, help="Show the front desk's pages of a clinic on a busy day, until Ctrl-C.")
 @click.option(
     "--language",

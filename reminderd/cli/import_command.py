@@ -112,61 +112,75 @@ class _Options:
 @click.command(name="import")
 @click.argument("file", type=click.Path(exists=True, allow_dash=True, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Change nothing in the database; show what would be done.")
-@click.option("--profile", metavar="NAME", help="Read it as [import.profiles.NAME] of the configuration says.")
+@click.option("--profile", metavar="NAME", help="Read FILE as [import.profiles.NAME] in the configuration describes.")
 @click.option(
     "--map",
     "headers",
     multiple=True,
     callback=_headers,
     metavar="COLUMN=HEADER",
-    help=f"The header of a column, where it is not recognized; may be repeated. Columns: {', '.join(FIELDS)}."
-    " Without a HEADER the table has no such column.",
+    help="Read COLUMN from the column of FILE with this HEADER: needed if the header is not recognized. May be"
+    f" repeated. COLUMN is one of: {', '.join(FIELDS)}. COLUMN= without a HEADER says that FILE has no such column.",
 )
 @click.option(
     "--encoding",
     callback=read_by(_codec),
     metavar="NAME",
-    help="The encoding of FILE, like windows-1250, where its bytes don't show it.",
+    help="The encoding of FILE, like windows-1250: needed if its bytes don't show it.",
 )
 @click.option(
     "--dates",
     type=click.Choice([order.value for order in DayOrder]),
-    help="Whether dates like 3/1/2027 are day first or month first. Default: the file as a whole must show it.",
+    help="How to read dates like 3/1/2027. dmy: the day comes first; mdy: the month. Default: as the other dates in"
+    " FILE show. If they don't, FILE is refused.",
 )
 @click.option(
     "--rejected",
     "rejected_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file for rejected lines; else NAME.rejected.csv in the folder of FILE.",
+    help="The file for rejected lines. Default: NAME.rejected.csv in the folder of FILE.",
 )
 @click.option(
     "--snapshot",
     is_flag=True,
-    help="FILE has all appointments of a span: cancel those that it lacks and files of the same --profile had.",
+    help="FILE has all appointments of a span of days. Cancel what an earlier file of this --profile had in that span"
+    " and FILE no longer has.",
 )
-@click.option("--from", "first", metavar="DATE", help="The first day of the span.")
-@click.option("--to", "last", metavar="DATE", help="The last day of the span.")
+@click.option(
+    "--from",
+    "first",
+    metavar="DATE",
+    help="The first day of that span. --from and --to are required, unless the profile has snapshot_days.",
+)
+@click.option("--to", "last", metavar="DATE", help="The last day of that span.")
 @click.option(
     "--max-cancelled",
     callback=read_by(_percent),
     default=f"{MOST_CANCELLED:.0%}",
     show_default=True,
     metavar="PERCENT",
-    help="Refuse a snapshot that would cancel more than this share of what is stored, if that is over 5, or over half.",
+    help="Refuse a snapshot that would cancel more than this share of what is stored in its span. Up to 5 may"
+    " be cancelled even if they are more than this share, but not more than half.",
 )
-@click.option("--even-if-older", is_flag=True, help="Import a snapshot though a newer one of its profile was imported.")
+@click.option(
+    "--even-if-older", is_flag=True, help="Import a snapshot even if a newer one of the profile was imported."
+)
 @with_config
 def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN401 - click passes each with its type
     """Import reminders or appointments from FILE; - is standard input.
 
-    It is a CSV table with a header, a calendar (.ics), FHIR or HL7 v2.
+    FILE is a CSV table with a header, a calendar (.ics), FHIR or HL7 v2.
 
-    It may be run again at any time: a line that was imported before changes nothing, and an edited line updates its
-    reminder as long as the patient was not called.
+    The command may be run again at any time. A line that was imported before changes nothing. An edited line updates
+    its reminder, as long as the patient was not called.
 
-    Exit codes: 0 every line was imported, 1 some were rejected, or it failed, 2 wrong usage, or the file can't be
-    read, 130 interrupted (SIGINT).
-    """
+    \b
+    Exit codes:
+        0  every line was imported
+        1  some lines were rejected, or the import failed
+        2  wrong usage, or FILE can't be read
+      130  interrupted (SIGINT)
+    """  # noqa: D301 - click's mark for lines that it must not join
     options = _Options(**typed)
     profile = _profile(config, options)
     is_piped = str(file) == STDIN

@@ -20,7 +20,9 @@ from reminderd.store.queries import Value, Wanted, list_reminders, name_of
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
 TABLE_LIMIT: Final = 200
 at_most = click.option(
-    "--limit", type=click.IntRange(1, 2**31), help=f"At most this many; else {TABLE_LIMIT} in a table, all in JSON."
+    "--limit",
+    type=click.IntRange(1, 2**31),
+    help=f"Show at most this many. Default: {TABLE_LIMIT} in a table; no limit in JSON.",
 )
 
 

@@ -62,7 +62,7 @@ def appointment() -> None:
 @click.option("--at", required=True, help="When it is: YYYY-MM-DD HH:MM in the clinic's zone, or with an offset.")
 @click.option("--ref", help="Your own unique name for it; shown in lists.")
 @click.option("--type", help="What kind of appointment it is, in your own words.")
-@click.option("--template", help="The name of a template in [messages.templates]; else that of [reminders].")
+@click.option("--template", help="The name of a template in [messages.templates]. Default: that of [reminders].")
 @click.option("--name", help="The patient's name, as it is to be spoken.")
 @click.option("--provider", help="Who the patient sees.")
 @click.option("--place", help="Where it is.")
@@ -127,7 +127,7 @@ def list_(
 @as_json
 @with_config
 def show(config: Config, name: str, *, as_json: bool) -> None:
-    """Show an appointment, by id or ref, with all its reminders; reminderd show has the calls of each."""
+    """Show an appointment, by id or ref, with all its reminders. reminderd show shows the calls of one reminder."""
     zone = config.calling.zone
     with database_to_look_at(config) as connection:
         found = snapshot(connection, partial(stored_appointment, id_or_ref=name))
@@ -151,7 +151,10 @@ def show(config: Config, name: str, *, as_json: bool) -> None:
 @as_json
 @with_config
 def move(config: Config, name: str, at: str, *, as_json: bool) -> None:
-    """Give an appointment, by id or ref, another time; its calls are planned anew, and no calls for the old time."""
+    """Give an appointment, by id or ref, another time.
+
+    Its calls are planned anew. No more calls are placed for the old time.
+    """
     mistakes: list[str] = []
     moment = read_moment("--to", at, config.calling.local_zone, None, mistakes)
     if moment is None:

@@ -55,8 +55,8 @@ _CODES: Final = frozenset({"hold_code", "end_code"})
     required=True,
     help="When to call: YYYY-MM-DD HH:MM, in --timezone (default: the clinic's zone), or with an offset like +01:00.",
 )
-@click.option("--message", help="The message to be spoken.")
-@click.option("--template", help="Or the name of a template in [messages.templates].")
+@click.option("--message", help="The message to be spoken. Either this or --template is required.")
+@click.option("--template", help="The name of a template in [messages.templates], instead of --message.")
 @click.option(
     "--appointment",
     "appointment_at",
@@ -82,7 +82,7 @@ def add(
     as_json: bool,
     **others: str | None,
 ) -> None:
-    """Add one reminder."""
+    """Add one reminder, with a --message or a --template."""
     zone, rules, now = config.calling.zone, rules_of(config), SystemClock().now()
     text = RequestText(phone_number=phone_number, scheduled_at=scheduled_at, **others)
     wanted = read_request(text, reading_of(config))
@@ -139,10 +139,16 @@ def _as_row(event: Event) -> dict[str, Value]:
     return {"at": event.at, "what": text_of(event.what, str), "detail": detail}
 
 
+_WHICH: Final = (
+    "\n\nID is the id or ref of the reminder. The id or ref of its appointment is enough, if only one of its reminders"
+    " allows this."
+)
+
+
 def _staff_command(act: StaffAct, summary: str) -> click.Command:
     """Make a command by which staff change the state of one reminder."""
 
-    @click.command(name=act.value, help=summary)
+    @click.command(name=act.value, help=f"{summary}{_WHICH}")
     @click.argument("reminder", metavar="ID")
     @as_json
     @with_config
@@ -152,18 +158,15 @@ def _staff_command(act: StaffAct, summary: str) -> click.Command:
     return command
 
 
-cancel = _staff_command(
-    StaffAct.CANCEL, "Cancel a reminder, by its id or ref, or its appointment's: the patient is no longer called."
-)
+cancel = _staff_command(StaffAct.CANCEL, "Cancel a reminder: the patient is no longer called.")
 accept = _staff_command(
     StaffAct.ACCEPT,
-    "Accept the new phone number of a reminder, by its id or ref, or its appointment's, that is held because an import"
-    " or the API changed it.",
+    "Accept the new phone number of a reminder, so that it is called. It is held as an import or the API changed its"
+    " number.",
 )
 call_again = _staff_command(
     StaffAct.CALL_AGAIN,
-    "Call again for a reminder, by its id or ref, or its appointment's, that failed, expired or was cancelled; its"
-    " count of calls starts anew.",
+    "Call again for a reminder that failed, expired or was cancelled. Its count of calls starts anew.",
 )
 
 
@@ -173,11 +176,14 @@ call_again = _staff_command(
 @as_json
 @with_config
 def done(config: Config, reminder: str, note: str | None, *, as_json: bool) -> None:
-    """Note that you have called the patient of a reminder yourself: nobody needs to call anymore.
+    """Note that you have called the patient of a reminder yourself.
 
-    The reminder is named by its id or ref; or by its appointment's, if only one of its reminders allows this.
-    A reminder that waits is cancelled. One that failed or expired, or whose patient wants to cancel, keeps its status,
-    and no longer needs a human.
+    A reminder that waits is cancelled, so that the patient is not called again. One that failed or expired, or whose
+    patient wants to cancel, keeps its status, and no longer needs a human. The other waiting reminders of its
+    appointment are cancelled, too.
+
+    ID is the id or ref of the reminder. The id or ref of its appointment is enough, if only one of its reminders
+    allows this.
     """
     mistake = None if note is None else wrong_note(note)
     if mistake is not None:

@@ -52,11 +52,18 @@ _converter.register_structure_hook(datetime, lambda text, _type: datetime.fromis
 @as_json
 @with_config
 def status(config: Config, *, as_json: bool) -> None:
-    """Show whether all is well: the daemon, what is due, in flight, stuck and held, the provider, the disk.
+    """Show whether all is well: the daemon, the reminders, the provider, the disk.
 
-    The first line begins with OK or ERROR, and says why nobody is called while dialing is paused. Exit codes: 0 OK,
-    1 there is an error.
-    """
+    The first line begins with OK or ERROR, and says why nobody is called while dialing is paused. Some of the lines
+    after it:
+
+    \b
+    in flight  reminders whose call is being placed, or has no report of its end yet
+    stuck      calls that should have been checked at least two minutes ago
+    held       reminders that wait longer than their time, and why
+
+    Exit codes: 0 OK, 1 there is an error.
+    """  # noqa: D301 - click's mark for lines that it must not join
     zone, now = config.calling.zone, SystemClock().now()
     with database_to_look_at(config) as connection:
         reasons = snapshot(connection, partial(uncallable, numbering=numbering_of(config)))
@@ -148,7 +155,7 @@ def pause(config: Config, reason: str | None) -> None:
 @click.command()
 @with_database_of_config
 def resume(config: Config) -> None:
-    """Resume dialing; reminders that have become too late meanwhile expire."""
+    """Resume dialing. Reminders whose time limit has passed meanwhile expire."""
     with existing_database(config) as connection:
         was_paused = write_now(connection, partial(set_pause, on=False, reason=None, actor=actor()))
         click.echo("dialing is resumed" if was_paused else "dialing was not paused")

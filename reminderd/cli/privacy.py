@@ -70,8 +70,8 @@ def export(config: Config, phone: str) -> None:
 def erase_(config: Config, phone: str, *, yes: bool) -> None:
     """Delete all appointments and reminders of PHONE, including waiting ones, and their calls; its opt-out stays.
 
-    Refused while a call to the number is under way. What staff did stays in the audit, which names no patient. For 8
-    days a keyed hash stays, too, so that the limits on calls to the number hold.
+    This is refused while a call to the number is under way. What staff did stays in the audit, which names no patient.
+    For 8 days a keyed hash stays, too, so that the limits on calls to the number hold.
     """
     number = _number(normal_name(phone), config, number_of)
     with existing_database(config) as connection:
@@ -146,15 +146,15 @@ def _number(phone: str, config: Config, read: Callable[[str, str], str]) -> str:
     type=click.IntRange(min=LEAST_DAYS, max=36_500),
     required=True,
     metavar="DAYS",
-    help=f"Only reminders due and last changed more than this many days ago; at least {LEAST_DAYS}.",
+    help=f"Only reminders that were due, and last changed, more than this many days ago; at least {LEAST_DAYS}.",
 )
 @click.option("--dry-run", is_flag=True, help="Change nothing; show how many reminders would be purged.")
 @with_config
 def purge(config: Config, days: int, *, dry_run: bool) -> None:
     """Erase message, transcript and phone number of old reminders that are final.
 
-    Their outcome, their ref, and all opt-outs stay. The daemon may run meanwhile. At the end a database file is
-    rewritten, and for about a second no other program can write.
+    Final means called, failed, expired or cancelled. Their outcome, their ref, and all opt-outs stay. The daemon may
+    run meanwhile. At the end, a database file is rewritten; for about a second, no other program can write.
     """
     before = SystemClock().now() - timedelta(days=days)
     with existing_database(config) as connection:
@@ -243,9 +243,10 @@ def list_(config: Config, form: str | None) -> None:
 def import_(config: Config, file: Path, source: str | None) -> None:
     """Opt out all phone numbers in FILE: one per line, or a CSV table as spreadsheets save it.
 
-    Columns are found by their headers, as in reminderd import; without a header, the numbers are in the column that
-    has the only number of the first row. Every number of a line is opted out. Numbers that can't exist, and lines
-    without a number, are listed, and all others are imported; then the exit code is 1.
+    Columns are found by their headers, as in reminderd import. A table without a header must have exactly one phone
+    number in its first row; then the numbers of that column are read. Every number of a line is opted out.
+
+    Numbers that can't exist, and lines without a number, are listed, and the exit code is 1. All others are imported.
     """
     source = source or f"import of {file.name}"
     numbers: set[str] = set()

@@ -39,23 +39,27 @@ def dialect_option(summary: str) -> Callable[[Callable[P, None]], Callable[P, No
 
 
 @click.command()
-@dialect_option("The imitated API.")
+@dialect_option("The API to imitate.")
 @click.option("--port", type=click.IntRange(0, 65535), default=4010, show_default=True, help="Where to listen.")
 @click.option(
     "--pace", type=click.FloatRange(0, 60), default=1.0, show_default=True, help="Seconds for each step of a call."
 )
-@click.option("--webhook-url", help="generic, required: where reports go, {public_base_url}/webhooks/call-status.")
-@click.option("--webhook-secret", help="generic, required: signs reports; as [provider.generic].webhook_secret.")
-@click.option("--api-key", help=f"generic: the bearer token that requests must carry.  [default: {_API_KEY}]")
-@click.option("--account-sid", help=f"twilio: the account.  [default: {ACCOUNT_SID}]")
+@click.option(
+    "--webhook-url", help="For generic, required: where reports are sent, {public_base_url}/webhooks/call-status."
+)
+@click.option(
+    "--webhook-secret", help="For generic, required: signs reports; the same as [provider.generic].webhook_secret."
+)
+@click.option("--api-key", help=f"For generic: the bearer token that requests must have.  [default: {_API_KEY}]")
+@click.option("--account-sid", help=f"For twilio: the account.  [default: {ACCOUNT_SID}]")
 @click.option(
     "--auth-token",
-    help=f"twilio: requests must carry it, and it signs webhooks.  [default: {_DEVELOPMENT_TOKEN}]",
+    help=f"For twilio: requests must have it, and it signs webhooks.  [default: {_DEVELOPMENT_TOKEN}]",
 )
 def sandbox(dialect: str, port: int, pace: float, **options: str | None) -> None:
     """Run the simulated voice provider alone, to develop against.
 
-    In Twilio's dialect each request to place a call names the address for its webhooks.
+    With --dialect twilio, --webhook-url is not needed: each request to place a call has the address for its webhooks.
     """
     mistakes = _of_the_other_dialect(dialect, options)
     provider = _twilio(options, pace, mistakes) if dialect == "twilio" else _generic(options, pace, mistakes)

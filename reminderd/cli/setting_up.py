@@ -82,7 +82,10 @@ def _clean(text: str) -> str:
 @click.option("--online", is_flag=True, help="Also ask the provider, by reading only, whether it accepts our account.")
 @with_config
 def check_config(config: Config, *, online: bool) -> None:
-    """Check the configuration, warn of risks and poor scripts, and print what must be set at the provider."""
+    """Check the configuration, and print what must be set at the provider.
+
+    This also warns of risky settings, and of texts in [messages] that patients may not understand or can't answer.
+    """
     click.echo(f"configuration: {origin(config.path)}: no mistakes")
     click.echo(f"database: {config.database.target.spoken}")
     click.echo(f"provider: {config.provider.kind}")
@@ -116,9 +119,13 @@ def messages() -> None:
 
 
 @messages.command(name="preview", short_help="Print what a person and a machine hear, in each language.")
-@language_option("Only this language, like es or pt-BR; default: the clinic's, and each with a section.")
-@click.option("--template", help="Only this template; else all.")
-@click.option("--at", help="The appointment's time: YYYY-MM-DD HH:MM, local to the clinic; else tomorrow's.")
+@language_option(
+    "Only this language, like es or pt-BR. Default: the clinic's, and each that has a section [messages.LANGUAGE]."
+)
+@click.option("--template", help="Only this template. Default: all.")
+@click.option(
+    "--at", help=f"The appointment's time: YYYY-MM-DD HH:MM, local to the clinic. Default: tomorrow at {_AT:%H:%M}."
+)
 @click.option("--name", default="Maria Garcia", show_default=True, help="The patient's name.")
 @click.option("--provider", default="Dr. Lee", show_default=True, help="Who the patient sees.")
 @click.option("--place", default="Room 4", show_default=True, help="Where the appointment is.")
@@ -127,7 +134,7 @@ def messages() -> None:
 def preview_(
     config: Config, /, *, language: str | None, template: str | None, at: str | None, as_json: bool, **example: str
 ) -> None:
-    """Print what patients hear, in the order in which it is spoken, with how long it takes and what could be better.
+    """Print what patients hear, in the order in which it is spoken, how long it takes, and what could be better.
 
     Read it aloud, or have a native speaker read it. Nobody is called, and nothing is stored.
     """

@@ -128,6 +128,23 @@ def test_every_command_has_help(terminal: Terminal) -> None:
         assert "--help" in terminal.type(*([] if command is None else [command]), "--help").stdout
 
 
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("import", "    1  some lines were rejected, or the import failed"),
+        ("status", "held       reminders that wait longer than their time, and why"),
+    ],
+)
+def test_a_list_in_the_help_is_not_joined_to_one_paragraph(terminal: Terminal, command: str, line: str) -> None:
+    assert line in [one.removeprefix("  ") for one in terminal.type(command, "--help").stdout.splitlines()]
+
+
+@pytest.mark.parametrize("command", ["cancel", "accept", "call-again", "done"])
+def test_an_act_of_staff_says_which_names_it_takes(terminal: Terminal, command: str) -> None:
+    said = " ".join(terminal.type(command, "--help").stdout.split())
+    assert "ID is the id or ref of the reminder. The id or ref of its appointment is enough, if only one" in said
+
+
 def test_a_mistyped_command_gets_suggestions(terminal: Terminal) -> None:
     assert "No such command 'lst'. Did you mean 'list'?" in terminal.type("lst", code=2).stderr
     assert "No such command 'help'. Did you mean 'reminderd --help'?" in terminal.type("help", code=2).stderr
