@@ -306,13 +306,8 @@ class Scan:
     _waiting: list[str] = field(factory=list)
     _forms: dict[str, tuple[str, Element]] = field(factory=dict)
 
-    async def run(self, *starts: str, oddly: bool = True) -> None:
-        """Follow all links, then send all forms as they are and with hostile texts, then ask for odd things.
-
-        Args:
-            starts: the paths to begin at.
-            oddly: send texts that no browser sends, too; this is nine tenths of all requests.
-        """
+    async def run(self, *starts: str) -> None:
+        """Follow all links, then send all forms as they are and with hostile texts, then ask for odd things."""
         for start in starts:
             self.asked.add(f"GET {_shape(start)}")
             await self.ask("GET", start)
@@ -321,10 +316,10 @@ class Scan:
         while left := [key for key in self._forms if key not in done]:
             for key in left:
                 done.add(key)
-                await self._send(*self._forms[key], oddly=oddly)
+                await self._send(*self._forms[key])
             await self._follow()
         for path in sorted(self.asked):
-            if oddly and path.startswith("GET "):
+            if path.startswith("GET "):
                 await self._ask_oddly(path.removeprefix("GET "))
 
     async def _follow(self) -> None:
@@ -335,7 +330,7 @@ class Scan:
                 self.asked.add(key)
                 await self.ask("GET", url)
 
-    async def _send(self, action: str, form: Element, *, oddly: bool) -> None:
+    async def _send(self, action: str, form: Element) -> None:
         if action == "/logout":
             return  # the others are sent by somebody who is logged in
         method = form.attributes.get("method", "get").upper()
@@ -346,11 +341,9 @@ class Scan:
                 name, value = button.attributes.get("name"), button.attributes.get("value", "")
                 await self._submit(method, action, filled if name is None else filled | {name: value}, files)
         writable = [name for name in fields if name not in {"csrf", "form"}]
-        for odd in _ODD_VALUES if oddly else ():
+        for odd in _ODD_VALUES:
             await self._submit(method, action, fields | dict.fromkeys(writable, odd))
-        for name, odd in (
-            zip(writable, cycle(_ODD_VALUES), strict=False) if oddly else ()
-        ):  # what is wrong elsewhere may hide it
+        for name, odd in zip(writable, cycle(_ODD_VALUES), strict=False):  # what is wrong elsewhere may hide it
             await self._submit(method, action, fields | _plausible(form) | {name: odd})
         if method == "POST":
             for stolen in ({}, {"csrf": ""}, {"csrf": "x" * 43}):

@@ -180,4 +180,4 @@ async def read_answer(stream: trio.SocketStream) -> bytes:
 
 
 async def read_to_the_end(stream: trio.SocketStream) -> bytes:
-    return await read_until(stream, lambda _: False)
+    return b"".join([chunk async for chunk in stream])
