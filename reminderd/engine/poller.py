@@ -234,7 +234,9 @@ class Poller:
         self._hand_over(nursery, transitions, claimed_at)
         expired = sum(line.expired for transition in transitions for line in transition.lines)
         if expired > FEW:
-            logger.error(f"expired {expired} reminders that could not be called in time: see list --status expired")
+            logger.error(
+                f"{expired} reminders expired before they could be called: see reminderd list --status expired"
+            )
         return True
 
     def _hand_over(self, nursery: trio.Nursery, transitions: list[Transition], claimed_at: float) -> None:

@@ -308,8 +308,9 @@ def reason(answer: HttpAnswer, *, private: tuple[str, ...]) -> str:
         answer: what came back.
         private: texts of which nothing longer than a word may be repeated: keys, the message, the number.
     """
-    explanation = redacted(_explanation(answer.body)[: 2 * MESSAGE_LIMIT], private)
-    line = f"{answer.status} {_phrase(answer.status)}".strip()
+    phrase = _phrase(answer.status)
+    explanation = redacted(_explanation(answer.body, phrase)[: 2 * MESSAGE_LIMIT], private)
+    line = f"{answer.status} {phrase}".strip()
     return (f"{line}: {explanation}" if explanation else line)[:_LONGEST_REASON]
 
 
@@ -320,13 +321,14 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def _explanation(body: bytes) -> str:
+def _explanation(body: bytes, phrase: str) -> str:
+    """Return what the body explains, without what only repeats the phrase of its status."""
     try:
-        answer = json_object(body)
+        found = list(_explanations(json_object(body)))
     except InvalidPayloadError:
         text = body.decode(errors="replace").strip()
-        return "" if text.startswith(("<", "{", "[")) else text  # a web page or broken JSON explains nothing
-    return "; ".join(_explanations(answer))
+        found = [] if text.startswith(("<", "{", "[")) else [text]  # a web page or broken JSON explains nothing
+    return "; ".join(text for text in found if text.rstrip(".").casefold() != phrase.casefold())
 
 
 def _explanations(answer: dict[str, Any]) -> Iterator[str]:

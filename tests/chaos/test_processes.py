@@ -170,7 +170,7 @@ async def test_a_provider_id_recorded_late_by_a_suspended_daemon_is_kept(tmp_pat
             given_up = await clinic.until("r1", "failed")
             assert await another.terminate() == 0
         suspended.resume()
-        await suspended.line("it was unreported, and is under way again")
+        await suspended.line("the call was unreported, and is under way again")
         assert await suspended.terminate() == 0
         assert clinic.reminder("r1") == given_up
         [call] = clinic.calls("r1")

@@ -185,7 +185,9 @@ async def test_after_a_long_outage_only_current_reminders_are_called_and_the_res
             await engine.until_all(2, "status = 'processing'")
     assert sorted(placement.reminder_id for placement in engine.provider.placed) == ["fresh", "good for long"]
     summaries = [line for line in lines if "reminders" in line]
-    assert summaries == ["ERROR expired 41 reminders that could not be called in time: see list --status expired\n"]
+    assert summaries == [
+        "ERROR 41 reminders expired before they could be called: see reminderd list --status expired\n"
+    ]
     assert sum("expired: too late" in line for line in lines) == 41
 
 

@@ -78,7 +78,7 @@ async def test_a_webhook_before_the_providers_answer_is_not_lost(clinic: Clinic)
         [ring] = await clinic.provider.rang(1)
         assert (await send(clinic.client, url, webhook(ring, transcript="Early."))).status_code == 200
         assert clinic.reminder("r1").status is Status.CALLED
-        await program.line("recorded: .*after the call's end")
+        await program.line("late report .*after the end of the call")
         assert [(c.status, c.transcript) for c in clinic.calls("r1")] == [("completed", "Early.")]
         assert clinic.reminder("r1").status is Status.CALLED
 

@@ -191,4 +191,10 @@ async def test_each_change_of_a_reminder_is_one_log_line(clinic: Clinic) -> None
             assert (await send(clinic.client, url, webhook(ring, **report))).status_code == 200
         assert await program.terminate() == 0
     told = [line.split("INFO")[1].split("reminder=")[0].strip() for line in program.lines if "reminder=r1" in line]
-    assert told == ["dialing", "accepted", "ringing", "called", "recorded: a repeated report changes nothing"]
+    assert told == [
+        "dialing",
+        "the provider accepted the call",
+        "the provider reported: ringing",
+        "called: somebody heard the message",
+        "repeated report (completed): the outcome stays the same",
+    ]

@@ -380,7 +380,7 @@ async def test_after_forbidden_numbers_the_probe_is_a_good_one_and_only_they_fai
         assert len(refused) <= refused.index("abroad2") + 1, "the first probe of the pause was the good one"
         for name in ("abroad1", "abroad2"):
             failed = await engine.until(name, Status.FAILED)
-            assert failed.last_error == f"not placed after {failed.tries} tries: 403: 21215"
+            assert failed.last_error == f"not placed after {failed.tries} tries (403: 21215)"
         assert not engine.poller.memory.breaker.paused
 
 

@@ -144,6 +144,12 @@ async def test_503_with_retry_after_was_not_placed(provider_at: Maker) -> None:
     assert said == NotPlaced("503 Service Unavailable: maintenance", timedelta(seconds=7))
 
 
+@pytest.mark.parametrize("body", [b'{"error": "Service unavailable."}', b"service unavailable"])
+async def test_a_reason_does_not_repeat_the_phrase_of_the_status(body: bytes, provider_at: Maker) -> None:
+    said = await answer_to(answering(503, body, Retry_After="7"), provider_at)
+    assert said == NotPlaced("503 Service Unavailable", timedelta(seconds=7))
+
+
 async def test_503_with_an_invalid_retry_after_is_unclear(provider_at: Maker) -> None:
     assert isinstance(await answer_to(answering(503, Retry_After="soon"), provider_at), Unclear)
 

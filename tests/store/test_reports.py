@@ -143,7 +143,7 @@ def test_a_response_is_recorded_with_its_source(
     assert (store.reminder().status, store.reminder().response) == (Status.CALLED, response)
     assert acts(store) == [("patient", response)]
     lines = [line.text for transition in spoken.transitions for line in transition.lines]
-    assert lines == ["in-progress", f"called: {response.replace('_', ' ')} by key"]
+    assert lines == ["the provider reported: in-progress", f"called: {response.replace('_', ' ')} by key"]
 
 
 @pytest.mark.parametrize("digits", ["2", "3", "7", ""])

@@ -85,7 +85,7 @@ def not_sent(ledger: Ledger, action: Action, reason: str, *, rules: Rules, now: 
     if not is_mine:
         return Transition(ledger=ledger, call=call)
     waiting = evolve(call, lease_token=None, wake_at=now + rules.backoff.first)
-    return noted(ledger, waiting, f"still unconfirmed, not sent again: {reason}")
+    return noted(ledger, waiting, f"still unconfirmed, not sent again: {reason}; to be checked again")
 
 
 def answered(
@@ -100,7 +100,7 @@ def answered(
     if isinstance(answer, Accepted):
         status = answer.status if answer.status in PROGRESS else "queued"
         report = Report(external_call_id=answer.external_call_id, status=status, attempt_id=call.id)
-        return progress(ledger, call, report, word="accepted", rules=rules, now=now)
+        return progress(ledger, call, report, text="the provider accepted the call", rules=rules, now=now)
     if not call.state.may_not_exist or call.evidence:
         return Transition(ledger=ledger, call=call)
     is_only_request = action.kind is ActionKind.PLACE and call.requests == 1
@@ -110,7 +110,7 @@ def answered(
         return Transition(ledger=ledger, call=call)
     call = evolve(call, error=answer.reason)
     if isinstance(answer, Unclear):
-        return unconfirmed(ledger, call, f"unconfirmed: {answer.reason}", rules, now)
+        return unconfirmed(ledger, call, answer.reason, rules, now)
     return _resend_answered(ledger, call, answer, draw, rules, now)
 
 
@@ -150,4 +150,4 @@ def _resend_answered(
     if isinstance(answer, NotPlaced) and answer.retry_after is not None:
         pause = max(pause, answer.retry_after)
     waiting = evolve(call, lease_token=None, wake_at=now + pause)
-    return noted(ledger, waiting, f"still unconfirmed: {answer.reason}", Level.WARNING)
+    return noted(ledger, waiting, f"still unconfirmed: {answer.reason}; to be checked again", Level.WARNING)

@@ -32,7 +32,7 @@ from reminderd.core.model import (
     digest,
     evolve,
 )
-from reminderd.core.outcomes import end_code_of, is_ours
+from reminderd.core.outcomes import end_code_of, is_ours, reached
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import next_open, unfit, zone_of
 from reminderd.core.rules import Rules
@@ -280,9 +280,11 @@ def _held(ledger: Ledger, reminder: Reminder, until: datetime, code: HoldCode | 
 
 
 def _changed(ledger: Ledger, reminder: Reminder, rules: Rules) -> Transition:
-    calls = ledger.history(reminder)
-    call = calls[-1][1] if calls else None
-    return Transition(ledger=ledger.put(reminder), lines=(line_for(reminder, call, rules),), call=call)
+    history = ledger.history(reminder)
+    call = history[-1][1] if history else None
+    reached_by = [one for member, one in history if reached(member, one, rules)]
+    shown = reached_by[-1] if reminder.status is Status.CALLED else call
+    return Transition(ledger=ledger.put(reminder), lines=(line_for(reminder, shown, rules),), call=call)
 
 
 def _call(

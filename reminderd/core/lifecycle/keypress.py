@@ -222,7 +222,7 @@ def _settle_as_heard(ledger: Ledger, call: Call, now: datetime) -> tuple[Ledger,
         settled = called(after, reminder, now)
         if settled != reminder:
             after = after.put(settled)
-            lines.append(LogLine(f"{settled.status}: the message was heard", Level.INFO, reminder.id, call.id))
+            lines.append(LogLine(f"{settled.status}: somebody heard the message", Level.INFO, reminder.id, call.id))
     return wake_unwanted(ledger, after, now, but=call), tuple(lines)
 
 

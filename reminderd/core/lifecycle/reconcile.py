@@ -79,8 +79,7 @@ def claim_call(
     lease, that has run out and belongs to another process; `token` is for a new one.
     """
     if call.state is CallState.DIALING:  # nobody knows whether its request was sent
-        text = "the request was interrupted: unconfirmed, waiting for a report"
-        return attrs.evolve(unconfirmed(ledger, call, text, rules, now), recovered=True)
+        return attrs.evolve(unconfirmed(ledger, call, "the request was interrupted", rules, now), recovered=True)
     call = evolve(call, lease_token=None)
     leased = evolve(call, lease_token=token, wake_at=now + rules.lease)
     left = rules.outcome_timeout - witness.silent_for(call)  # not by the wall clock, which somebody may have set
@@ -181,5 +180,5 @@ def _give_up(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transit
     """Close a call of which nobody knows how it ended."""
     error = "its end was never reported"
     given_up = evolve(call, state=CallState.UNREPORTED, lease_token=None, wake_at=None, error=error)
-    line = line_about(call, "given up: the provider has not reported its end", Level.WARNING)
+    line = line_about(call, "given up: the provider has not reported the end of the call", Level.WARNING)
     return close(ledger, given_up, CallEnd(kind=EndKind.UNREPORTED), rules=rules, now=now).after([line])

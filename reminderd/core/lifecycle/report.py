@@ -85,14 +85,15 @@ def reported(
 
 
 def progress(
-    ledger: Ledger, call: Call, report: Report, *, word: str | None = None, rules: Rules, now: datetime
+    ledger: Ledger, call: Call, report: Report, *, text: str | None = None, rules: Rules, now: datetime
 ) -> Transition:
     """Record a sign of life: it proves that the call was placed, and opens it again if we had closed it.
 
-    `word` is its name in the log; None: the report's own status.
+    `text` is its log line; None: that the provider reported its status.
     """
     if call.received_at is not None:
-        return _noted(ledger, call, report, f"{report.status}, after the call's end")
+        late = f"late report ({report.status}), after the end of the call: the outcome stays the same"
+        return _noted(ledger, call, report, late)
     others = [one for one in ledger.alive_at(call.phone_number) if one.id != call.id and one.state.open]
     is_stray = bool(others) and not call.state.open
     is_later = _RANK.get(report.status, _OTHER_WORD) >= _RANK.get(call.status, _OTHER_WORD)
@@ -122,9 +123,9 @@ def progress(
         alive = evolve(alive, wake_at=now if at_once else min(call.wake_at or now, now + rules.outcome_timeout))
         after = after.put(alive)
     is_known = report.status in PROGRESS
-    text = word or report.status
-    text = text if is_known else f"{text}: an unknown status, treated as progress"
-    reopened = "" if call.state.alive else f"; it was {call.state.replace('_', ' ')}, and is under way again"
+    text = text or f"the provider reported: {report.status}"
+    text = text if is_known else f"{text}; an unknown status, treated as progress"
+    reopened = "" if call.state.alive else f"; the call was {call.state.replace('_', ' ')}, and is under way again"
     level = Level.INFO if is_known and not reopened else Level.WARNING
     lines = (line_about(call, text + reopened, level),) if is_news else ()
     return Transition(ledger=after, call=alive, lines=lines)
@@ -137,7 +138,8 @@ def _apply(
         return progress(ledger, call, report, rules=rules, now=now)
     is_named = report.attempt_id == call.id
     if call.received_at is not None or not (receipt_is_new or is_named):
-        return attrs.evolve(_noted(ledger, call, report, "a repeated report changes nothing"), duplicate=True)
+        repeated = f"repeated report ({report.status}): the outcome stays the same"
+        return attrs.evolve(_noted(ledger, call, report, repeated), duplicate=True)
     return _ended(ledger, call, report, rules, now)
 
 
@@ -162,7 +164,8 @@ def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: dateti
     if not asks and outcome in SPOKEN:
         ledger = ledger.put(*(evolve(member, spoken=True) for member in members if not member.spoken))
     end = CallEnd(kind=EndKind.REPORTED if call.state.alive else EndKind.NOTED)
-    return close(ledger, over, end, f"recorded: {report.status} ({outcome.words})", rules=rules, now=now)
+    text = f"the provider reported: {report.status} (outcome: {outcome.words})"
+    return close(ledger, over, end, text, rules=rules, now=now)
 
 
 def _line_ended_at(call: Call, report: Report, now: datetime) -> datetime | None:
@@ -176,8 +179,8 @@ def _line_ended_at(call: Call, report: Report, now: datetime) -> datetime | None
     return min(now, *ends) if ends else None
 
 
-def _noted(ledger: Ledger, call: Call, report: Report, why: str) -> Transition:
-    return noted(ledger, evolve(call, **_news(ledger, call, report)), f"recorded: {why}")
+def _noted(ledger: Ledger, call: Call, report: Report, text: str) -> Transition:
+    return noted(ledger, evolve(call, **_news(ledger, call, report)), text)
 
 
 def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now: datetime) -> tuple[Ledger, Call]:

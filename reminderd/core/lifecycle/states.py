@@ -105,13 +105,13 @@ def in_call(reminder: Reminder, status: Status) -> Reminder:
     )
 
 
-def unconfirmed(ledger: Ledger, call: Call, text: str, rules: Rules, now: datetime) -> Transition:
+def unconfirmed(ledger: Ledger, call: Call, why: str, rules: Rules, now: datetime) -> Transition:
     """Return a call that may or may not have been placed, with a log line: it waits for a report."""
     unsure = evolve(call, state=CallState.UNCONFIRMED, lease_token=None, wake_at=now + rules.confirm_after)
     processing = [
         evolve(one, status=Status.PROCESSING) for _, one in ledger.current(call) if one.status is Status.DIALING
     ]
-    return noted(ledger.put(*processing), unsure, text, Level.WARNING)
+    return noted(ledger.put(*processing), unsure, f"unconfirmed: {why}; waiting for a report", Level.WARNING)
 
 
 def close(ledger: Ledger, closed: Call, end: CallEnd, text: str = "", *, rules: Rules, now: datetime) -> Transition:
@@ -195,18 +195,20 @@ def _without_report(
             return _unreported(ledger, reminder, call, rules, now)
         case EndKind.NOT_PLACED if end.counts and reminder.tries + 1 >= rules.max_tries:
             tried = evolve(reminder, tries=reminder.tries + 1)
-            reason = f"not placed after {tried.tries} tries: {end.reason}"
+            reason = f"not placed after {tried.tries} tries ({end.reason})"
             return ended(tried, Status.FAILED, EndCode.NOT_PLACED, now, reason)
         case EndKind.NOT_PLACED:
             tried = evolve(reminder, tries=reminder.tries + end.counts)
-            return scheduled(tried, now + end.pause, HoldCode.NOT_PLACED, reason=f"not placed: {end.reason}", now=now)
+            reason = f"not placed ({end.reason}); will be tried again"
+            return scheduled(tried, now + end.pause, HoldCode.NOT_PLACED, reason=reason, now=now)
         case EndKind.ACCOUNT:
-            reason = f"the provider refuses us: {end.reason}"
+            reason = f"the provider refuses us ({end.reason}); will be tried again"
             return scheduled(reminder, now, HoldCode.ACCOUNT, reason=reason, now=now)
         case EndKind.NOT_SENT if call.phone_number in ledger.opted_out:
             return ended(reminder, Status.CANCELLED, EndCode.OPTED_OUT, now)
         case _:
-            return scheduled(reminder, now, HoldCode.NOT_SENT, reason=f"not sent: {end.reason}", now=now)
+            reason = f"not sent ({end.reason}); will be tried again"
+            return scheduled(reminder, now, HoldCode.NOT_SENT, reason=reason, now=now)
 
 
 def called(ledger: Ledger, reminder: Reminder, now: datetime) -> Reminder:
@@ -219,7 +221,7 @@ def called(ledger: Ledger, reminder: Reminder, now: datetime) -> Reminder:
 def _unreported(ledger: Ledger, reminder: Reminder, call: Call, rules: Rules, now: datetime) -> Reminder:
     counted = evolve(reminder, attempts=ledger.attempts(reminder), tries=0)
     if not ledger.doubtful(reminder, rules) and counted.attempts < rules.max_calls:
-        reason = "outcome unknown: called once more, as configured"
+        reason = "outcome unknown; will be called once more, as configured"
         return scheduled(counted, now, HoldCode.REDIAL, reason=reason, now=now)
     code = EndCode.NO_REPORT if call.evidence else EndCode.UNCONFIRMED
     return ended(counted, Status.FAILED, code, now)
@@ -280,23 +282,36 @@ def _details(call: Call) -> str:
 
 
 def line_for(reminder: Reminder, call: Call | None, rules: Rules) -> LogLine:
-    """Return the log line for a reminder's new state."""
+    """Return the log line for a reminder's new state; a call of one that is `called` has reached its patient."""
     level, is_expired = Level.INFO, reminder.status is Status.EXPIRED
     if reminder.status is Status.SCHEDULED:
         why = reminder.last_error or (reminder.hold_code.sentence if reminder.hold_code else "its call is over")
         at = None if reminder.retry_at is None else reminder.wake_at
-        until = "" if at is None else f", not before {local(at, reminder, rules)}"
-        text = f"scheduled again: {why}{until}"
+        until = "" if at is None else f", not before {local(at, reminder, rules, to='%H:%M:%S')}"
+        text = f"scheduled: {why}{until}"
         level = Level.INFO if reminder.hold_code is HoldCode.REDIAL else Level.WARNING
     elif reminder.status in {Status.FAILED, Status.EXPIRED}:
         text, level = f"{reminder.status}: {reminder.last_error}", Level.ERROR
     elif reminder.status is Status.CANCELLED:
         text = f"cancelled: {reminder.last_error}"
     else:
-        text = str(reminder.status)
+        text = f"{reminder.status}: {_how_reached(call)}"
     return LogLine(text, level, reminder.id, None if call is None else call.id, expired=is_expired)
 
 
-def local(moment: datetime, reminder: Reminder, rules: PlanningRules) -> str:
-    """Return a moment as the patient's wall clock shows it."""
-    return f"{moment.astimezone(zone_of(reminder, rules)):%Y-%m-%d %H:%M %Z}"
+def _how_reached(call: Call | None) -> str:
+    """Return how a call reached the patient, see `reached`."""
+    match None if call is None else call.outcome:
+        case CallOutcome.CONFIRMED | CallOutcome.HEARD:
+            return "somebody heard the message"
+        case CallOutcome.HUNG_UP:
+            return "hung up, but only after the message"
+        case CallOutcome.VOICEMAIL:
+            return "voicemail, which counts as reached"
+        case _:
+            return "the patient was reached"
+
+
+def local(moment: datetime, reminder: Reminder, rules: PlanningRules, *, to: str = "%H:%M") -> str:
+    """Return a moment as the patient's wall clock shows it; `to` is the form of its time."""
+    return f"{moment.astimezone(zone_of(reminder, rules)):%Y-%m-%d {to} %Z}"

@@ -155,7 +155,7 @@ def test_an_accepted_call_waits_for_a_report_until_the_outcome_timeout() -> None
     assert (call.state, call.status, call.external_call_id) == (CallState.PLACED, "queued", "ext-1")
     assert (call.wake_at, call.lease_token, call.evidence) == (NOW + RULES.outcome_timeout, None, True)
     assert (reminder.status, reminder.wake_at) == (Status.PROCESSING, None)
-    assert [line.text for line in transition.lines] == ["accepted"]
+    assert [line.text for line in transition.lines] == ["the provider accepted the call"]
 
 
 def test_an_acceptance_never_ends_a_call() -> None:
@@ -201,7 +201,7 @@ def test_not_placed_is_tried_max_tries_times() -> None:
     last = a_ledger(evolve(DIALING, tries=RULES.max_tries - 1), CLAIMED)
     reminder = answer_settled(last, NotPlaced("503")).ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.end_code) == (Status.FAILED, EndCode.NOT_PLACED)
-    assert reminder.last_error == f"not placed after {RULES.max_tries} tries: 503"
+    assert reminder.last_error == f"not placed after {RULES.max_tries} tries (503)"
 
 
 def test_not_placed_costs_no_try_while_the_provider_is_failing() -> None:
@@ -231,13 +231,16 @@ def test_a_number_refused_while_others_are_accepted_fails_with_the_reason() -> N
     assert held.status is Status.SCHEDULED, "nobody else was accepted: it may be our account"
     failed = answer_settled(last, NOT_ALLOWED).ledger.reminders["reminder-1"]
     assert (failed.status, failed.end_code) == (Status.FAILED, EndCode.NOT_PLACED)
-    assert failed.last_error == f"not placed after {RULES.max_tries} tries: no calls to this country"
+    assert failed.last_error == f"not placed after {RULES.max_tries} tries (no calls to this country)"
 
 
 def test_an_account_error_costs_the_reminder_no_try() -> None:
     reminder = answer_settled(SENT, AccountRefused("401")).ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.tries, reminder.wake_at) == (Status.SCHEDULED, 0, NOW)
-    assert (reminder.hold_code, reminder.last_error) == (HoldCode.ACCOUNT, "the provider refuses us: 401")
+    assert (reminder.hold_code, reminder.last_error) == (
+        HoldCode.ACCOUNT,
+        "the provider refuses us (401); will be tried again",
+    )
 
 
 # Late answers, and answers to one of several requests
@@ -287,4 +290,4 @@ def test_a_late_acceptance_reopens_the_call_regardless_of_the_lease() -> None:
     transition = answer_settled(closed, Accepted("ext-1"), action=an_action(SENT))
     assert transition.ledger.calls["call-1"].state is CallState.PLACED
     assert transition.ledger.reminders["reminder-1"].status is Status.PROCESSING
-    assert "it was not placed, and is under way again" in transition.lines[0].text
+    assert "the call was not placed, and is under way again" in transition.lines[0].text

@@ -272,6 +272,13 @@ def test_moving_a_cancelled_or_purged_reminder_does_not_revive_it() -> None:
         assert after(moved, HEARD, a_member(HEARD, row, spoken=True)).status is row.status
 
 
+def test_the_log_names_the_call_that_reached_the_patient_also_if_another_one_followed() -> None:
+    later = evolve(BUSY, id="later", seq=HEARD.seq + 1)
+    members = (a_member(HEARD, DUE, spoken=True), a_member(later, DUE))
+    [line] = claimed(a_ledger(DUE, HEARD, later, *members)).lines
+    assert (line.text, line.call_id) == ("called: somebody heard the message", HEARD.id)
+
+
 def test_rewriting_a_row_after_it_was_heard_does_not_call_again() -> None:
     assert after(DUE, HEARD, a_member(HEARD, DUE, spoken=True)).status is Status.CALLED
 

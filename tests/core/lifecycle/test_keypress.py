@@ -347,7 +347,7 @@ def test_key_2_asks_for_confirmation_and_proves_that_the_message_was_heard() -> 
     after = turn.transition.ledger
     assert after.calls["call-1"].outcome is CallOutcome.HEARD
     assert (after.reminders["reminder-1"].status, after.reminders["reminder-1"].response) == (Status.CALLED, None)
-    assert [line.text for line in turn.transition.lines] == ["called: the message was heard"]
+    assert [line.text for line in turn.transition.lines] == ["called: somebody heard the message"]
     assert turn.reply == SpokenReply(parts=(Prompt.CANCEL_QUESTION,), question=Question.CANCEL, repeats=1)
     assert turn.message == WAITING.message
 

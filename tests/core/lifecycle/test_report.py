@@ -240,7 +240,7 @@ def test_the_next_call_waits_for_the_calling_hours() -> None:
     later = evolve(RULES, calling_hours=hours(timedelta(hours=11), timedelta(hours=12)))
     transition = report_settled(a_ledger(WAITING, PLACED), a_report("busy"), rules=later)
     assert end_of(transition)[1].wake_at == NOW + HOUR
-    assert transition.lines[0].text == "scheduled again: busy; will be called again, not before 2026-03-02 11:00 UTC"
+    assert transition.lines[0].text == "scheduled: busy; will be called again, not before 2026-03-02 11:00:00 UTC"
 
 
 def test_the_next_call_is_earlier_if_the_calling_hours_open_earlier() -> None:
@@ -329,7 +329,7 @@ def test_the_end_of_a_call_that_we_had_closed_counts_only_if_it_was_heard(state:
     busy = report_settled(ledger, a_report("busy"))
     call, reminder = end_of(busy)
     assert (call.state, call.outcome, reminder) == (CallState.ENDED, CallOutcome.NOT_ANSWERED, failed)
-    assert busy.lines[0].text == "recorded: busy (not answered)"
+    assert busy.lines[0].text == "the provider reported: busy (outcome: not answered)"
 
 
 @pytest.mark.parametrize("state", CLOSED_BY_US)
@@ -373,7 +373,7 @@ def test_progress_is_evidence_that_the_call_was_placed() -> None:
     assert (call.state, call.status, call.evidence, call.checks) == (CallState.PLACED, "ringing", True, 0)
     assert (call.last_sign_at, call.lease_token, call.error) == (NOW + MINUTE, None, None)
     assert call.wake_at == NOW + MINUTE + RULES.outcome_timeout
-    assert [line.text for line in transition.lines] == ["ringing"]
+    assert [line.text for line in transition.lines] == ["the provider reported: ringing"]
 
 
 @pytest.mark.parametrize("word", ["dialing", "not-placed", "unconfirmed", "refused", "unreported", "on hold"])
@@ -425,7 +425,7 @@ def test_progress_after_the_end_is_only_logged() -> None:
     over = a_call(CallState.ENDED, status="busy", received_at=NOW)
     transition = report_settled(a_ledger(a_reminder(), over), a_report("ringing"))
     assert (end_of(transition)[0].state, end_of(transition)[0].external_call_id) == (CallState.ENDED, "ext-1")
-    assert transition.lines[0].text == "recorded: ringing, after the call's end"
+    assert transition.lines[0].text == "late report (ringing), after the end of the call: the outcome stays the same"
 
 
 def test_a_report_of_an_unneeded_call_has_it_dropped_at_once() -> None:

@@ -32,15 +32,30 @@ def test_a_call_recorded_as_heard_still_counts_when_it_closes() -> None:
     [
         (
             a_reminder(last_error="busy", retry_at=NOW, wake_at=NOW + HOUR),
-            "scheduled again: busy, not before 2026-03-02 11:00 UTC",
+            "scheduled: busy, not before 2026-03-02 11:00:00 UTC",
         ),
-        (a_reminder(hold_code=HoldCode.NOT_SENT), "scheduled again: the request was not sent; will be tried again"),
-        (a_reminder(), "scheduled again: its call is over"),
+        (a_reminder(hold_code=HoldCode.NOT_SENT), "scheduled: the request was not sent; will be tried again"),
+        (a_reminder(), "scheduled: its call is over"),
         (a_reminder(Status.FAILED, last_error="busy"), "failed: busy"),
         (a_reminder(Status.EXPIRED, last_error="too late"), "expired: too late"),
         (a_reminder(Status.CANCELLED, last_error=EndCode.OPTED_OUT.sentence), "cancelled: opted out"),
-        (a_reminder(Status.CALLED), "called"),
+        (a_reminder(Status.CALLED), "called: the patient was reached"),
     ],
 )
 def test_the_log_says_what_became_of_a_reminder_and_why(row: Reminder, text: str) -> None:
     assert line_for(row, None, RULES).text == text
+
+
+@pytest.mark.parametrize(
+    ("outcome", "how"),
+    [
+        (CallOutcome.HEARD, "somebody heard the message"),
+        (CallOutcome.CONFIRMED, "somebody heard the message"),
+        (CallOutcome.HUNG_UP, "hung up, but only after the message"),
+        (CallOutcome.VOICEMAIL, "voicemail, which counts as reached"),
+    ],
+)
+def test_the_log_says_that_somebody_heard_the_message_only_if_that_was_concluded(
+    outcome: CallOutcome, how: str
+) -> None:
+    assert line_for(a_reminder(Status.CALLED), evolve(CALL, outcome=outcome), RULES).text == f"called: {how}"

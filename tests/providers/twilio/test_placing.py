@@ -250,7 +250,7 @@ async def test_429_was_not_placed_and_pauses_everything(
             return 0.0
 
     said = await answer_to(error(429, 20429, "Too Many Requests", **header), twilio_at, clock=Noon())
-    assert said == NotPlaced("429 Too Many Requests: 20429; Too Many Requests", wait, rate_limited=True)
+    assert said == NotPlaced("429 Too Many Requests: 20429", wait, rate_limited=True)
 
 
 @pytest.mark.parametrize(
