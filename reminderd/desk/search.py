@@ -117,8 +117,11 @@ async def results(desk: Desk, visitor: Session) -> Response:
     after = desk.addresses.place_asked()
     try:
         text = SearchText(**desk.addresses.unsealed(request.args.get("search", "")))
+    except TypeError:  # the address of another page of ours
+        raise NotFound from None
+    try:
         asked = _read(desk, text)
-    except (TypeError, WrongSearchError):  # of another page of ours; or what was "today" is wrong by now
+    except WrongSearchError:  # what was "today" is wrong by now
         raise NotFound from None
     await desk.database.write(partial(audit, actor=visitor.user_name, act="search"))
     found = await desk.read(partial(find, search=asked, after=after))

@@ -93,7 +93,8 @@ def read_as(noun: type[T], row: Row, **read: Callable[[Any], Any]) -> T:
     Args:
         noun: its data class.
         row: has at least these columns.
-        read: applied to the columns of these names, NULL apart; the others are taken as they are.
+        read: applied to the columns of these names, but not to NULL, which becomes None; the other columns are taken as
+            they are.
     """
     values = {name: row[name] for name in names_in(noun)}
     for name, convert in read.items():
