@@ -58,7 +58,7 @@ def _line(finding: Finding, width: int) -> str:
 
 
 def _showable(line: str, encoding: str) -> str:
-    """Return the line as a terminal can show it that lacks our signs."""
+    """Return the line without signs that the terminal's encoding lacks."""
     try:
         line.encode(encoding)
     except UnicodeEncodeError:
@@ -74,7 +74,7 @@ def _sum(findings: list[Finding]) -> str:
 
 
 def _clean(text: str) -> str:
-    """Return a text that others have written parts of, without phone numbers and control characters."""
+    """Return a text, parts of which are from outside, without phone numbers and control characters."""
     return on_one_line(without_numbers(text))
 
 

@@ -55,6 +55,7 @@ def test_a_number_is_masked_with_any_mix_of_separators(gaps: list[str]) -> None:
         "held until 2026-11-29 09:00 EST: outside the calling hours",
         "2026-11-29T09:00:05.123+01:00, 2026-11-29T08:00:05Z and 2026-11-29",
         "at 2026-11-24 10:00:00, port 12345, 123456 bytes",
+        "backup made: reminderd-12025550-20261129T023000Z.db, 12,345,678 bytes, in 12.3 s",
         "clinic-20261129T023000Z.db, 12,345,678 bytes, in 12.3 s",
         "at http://127.0.0.1:4000 and http://0.0.0.0:4000, for 203.0.113.5",
         "from 2001:db8:1234:5678::/64: wrong password; no more tries for 900 s",
