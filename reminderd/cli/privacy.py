@@ -25,7 +25,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.config.installation import LEAST_DAYS
 from reminderd.core.imports import UnreadableError
-from reminderd.core.masking import without_numbers
+from reminderd.core.masking import mask_numbers
 from reminderd.core.model import Status
 from reminderd.core.phone import existing_number, may_go_on, number_of
 from reminderd.core.requests import normal_name
@@ -166,7 +166,7 @@ def purge(config: Config, days: int, *, dry_run: bool) -> None:
         purged, calls, place = 0, 0, Place()
         write_now(connection, lambda opened, _now: opened.refresh_statistics())
         while True:
-            batch = partial(purge_batch, before=before, place=place, actor=actor(), cleaned=without_numbers)
+            batch = partial(purge_batch, before=before, place=place, actor=actor(), cleaned=mask_numbers)
             done = write_now(connection, batch)
             if done.reached is None:
                 break

@@ -25,7 +25,7 @@ from reminderd.desk.catalog import N_
 from reminderd.desk.page import PageRoute, render, see_other
 from reminderd.desk.receiving import form
 from reminderd.desk.state import Desk
-from reminderd.staff.standing import outcome_of, standing_of
+from reminderd.staff.standing import outcome_of_row, standing_of
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.queries import (
@@ -153,7 +153,7 @@ async def _shown(
         statuses=list(Status),
         answers=list(Answer),
         name_of=name_of,
-        outcome_of=outcome_of,
+        outcome_of_row=outcome_of_row,
         standing_of=standing_of,
     )
 

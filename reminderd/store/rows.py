@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from attrs import fields, frozen
 
-from reminderd.core.masking import without_numbers
+from reminderd.core.masking import mask_numbers
 from reminderd.core.model import Appointment, AppointmentStatus, Call, CallOutcome, CallState, Member, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.connection import Connection, Row
@@ -153,7 +153,7 @@ def _word(name: str, words: type[StrEnum], *, shown: Shown) -> Column:
 
 def _reason(name: str, *, shown: Shown) -> Column:
     """Return a column of sentences that may have others' words in them: no phone number is written into it."""
-    return Column(name, write=lambda value: None if value is None else without_numbers(value), shown=shown)
+    return Column(name, write=lambda value: None if value is None else mask_numbers(value), shown=shown)
 
 
 def _fixed(name: str, *, shown: Shown = Shown.NOBODY) -> Column:
