@@ -18,7 +18,7 @@ EXPECTED: Final = "expected"
 """The name, in an attribute's metadata, of the phrase that describes a valid value."""
 
 MARK: Final = "mark"
-"""The name, in an attribute's metadata, of what is special about the key: one of the next two, or nothing."""
+"""The name, in an attribute's metadata, of the key's mark: `SECRET`, `PHONE` or none."""
 
 SECRET: Final = "secret"  # noqa: S105 - a name
 """A key whose value may also be in a file, which the key `…_file` names."""
@@ -27,13 +27,13 @@ PHONE: Final = "phone number"
 """A key whose value is a phone number of the clinic."""
 
 SECTIONS: Final = "sections"
-"""The name, in an attribute's metadata, of the class of its sections, whose names are the clinic's."""
+"""The name, in an attribute's metadata, of the class of its sections, whose names the clinic chooses."""
 
 DERIVED: Final = {"derived": True}
 """The metadata of an attribute that is not a key: it is never written in a file."""
 
 PREFIX: Final = "REMINDERD__"
-"""How the name of each environment variable begins that sets a key."""
+"""The prefix of each environment variable that sets a key."""
 
 
 def key(
@@ -48,13 +48,13 @@ def key(
     """Declare a key, as an attribute of a section.
 
     Args:
-        default: its value where it is not set.
-        expected: ends the sentence "expected …".
-        error: the validator: returns what is wrong with a value of the right type, or None. It may raise ValueError
-            instead, with an expectation of its own. None: every value is valid.
-        converter: brings a valid value into its one form.
-        mark: what is special about the key: SECRET, PHONE or nothing. A secret is left out of the section's repr.
-        kind: the class of its sections, see `sections`.
+        default: the value if the key is not set.
+        expected: completes the sentence "expected …".
+        error: the validator, which returns what is wrong with a value of the right type, or None. It may instead raise
+            a ValueError that states what is expected. Without a validator, every value is valid.
+        converter: converts a valid value to its standard form.
+        mark: SECRET, PHONE or none. The repr of a section does not show a secret.
+        kind: the class of the sections that are the key's value: see `sections`.
     """
 
     def validate(_section: object, _attribute: object, value: T) -> None:
@@ -77,11 +77,11 @@ def key(
 def sections(kind: type[T], name_error: Callable[[str], str | None], expected: str) -> Mapping[str, T]:
     """Declare sections of one class: `[import.profiles.practice]`, each with a name that the clinic chooses.
 
-    `name_error` returns what is wrong with a name, in words that can follow it, or None.
+    `name_error` returns None for a valid name, or what is wrong with it, in words that can follow "the name".
     """
 
-    def error(found: Mapping[str, T]) -> str | None:
-        for place, name in enumerate(found, start=1):
+    def error(by_name: Mapping[str, T]) -> str | None:
+        for place, name in enumerate(by_name, start=1):
             mistake = name_error(name)
             if mistake is not None:
                 return f"the name of section {place} {mistake}"
@@ -92,17 +92,17 @@ def sections(kind: type[T], name_error: Callable[[str], str | None], expected: s
 
 
 def whole(default: int, low: int, high: int) -> int:
-    """Declare a whole number, both ends included."""
+    """Declare a whole number from `low` to `high`, inclusive."""
     return key(default, f"a whole number from {low} to {high}", lambda value: _range_error(value, low, high))
 
 
 def number(default: float, low: float, high: float) -> float:
-    """Declare a number, both ends included."""
+    """Declare a number from `low` to `high`, inclusive."""
     return key(default, f"a number from {low:g} to {high:g}", lambda value: _range_error(value, low, high))
 
 
 def numbers(default: tuple[float, ...], low: float, high: float) -> tuple[float, ...]:
-    """Declare one number or a list of them, both ends included."""
+    """Declare one number or a list of numbers, each from `low` to `high`, inclusive."""
 
     def error(values: tuple[float, ...]) -> str | None:
         if not values:
@@ -113,7 +113,7 @@ def numbers(default: tuple[float, ...], low: float, high: float) -> tuple[float,
 
 
 def positive(default: float, high: float) -> float:
-    """Declare a number above zero."""
+    """Declare a number above zero, up to `high`."""
 
     def error(value: float) -> str | None:
         return "is not above 0" if value <= 0 else _range_error(value, 0, high)
@@ -130,17 +130,17 @@ def _range_error(value: float, low: float, high: float) -> str | None:
 
 
 def switch(*, default: bool) -> bool:
-    """Declare true or false."""
+    """Declare a key that is true or false."""
     return key(default, "true or false")
 
 
 def choice(default: T, *words: T) -> T:
-    """Declare one of some words."""
+    """Declare a key whose value is one of these words."""
     return key(default, f"one of {listed(words)}", lambda value: validators.word_error(value, words))
 
 
 def choices(default: tuple[T, ...], *words: T) -> tuple[T, ...]:
-    """Declare a list of some of these words, at least one."""
+    """Declare a list of one or more of these words."""
 
     def error(values: tuple[T, ...]) -> str | None:
         if not values:
@@ -151,12 +151,12 @@ def choices(default: tuple[T, ...], *words: T) -> tuple[T, ...]:
 
 
 def listed(words: tuple[object, ...]) -> str:
-    """Return the words as they are written in TOML."""
+    """Return the words as a list of quoted strings."""
     return ", ".join(f'"{word}"' for word in words)
 
 
 def url(default: str = "") -> str:
-    """Declare the URL of a server; one with a default can't be left empty."""
+    """Declare the URL of a server; if it has a default, it can't be set to ""."""
     return key(
         default,
         "https://host or http://host, with or without a path, no credentials, no query",
@@ -166,18 +166,18 @@ def url(default: str = "") -> str:
 
 
 def country() -> str:
-    """Declare the code of a country; "" is not known."""
+    """Declare the code of a country; "" if it is not known."""
     expected = 'a two-letter country code (ISO 3166) like "US" or "DE"'
     return key("", expected, validators.country_error, converter=validators.country_code)
 
 
 def folder_path() -> str:
-    """Declare the path of a folder; "" is none."""
+    """Declare the path of a folder; "" for no folder."""
     return key("", "the path of a folder", validators.path_error)
 
 
 def file_path() -> str:
-    """Declare the path of a file; "" is none."""
+    """Declare the path of a file; "" for no file."""
     return key("", "the path of a file", validators.file_error)
 
 
@@ -185,41 +185,41 @@ def secret(
     expected: str = "printable ASCII characters without spaces",
     error: Callable[[str], str | None] | None = validators.header_error,
 ) -> str:
-    """Declare a secret, which may also be in a file: the key `…_file` follows it."""
+    """Declare a secret. Declare the key `…_file` after it, as the secret may also be in a file."""
     return key("", expected, error, mark=SECRET)
 
 
 def phone_number() -> str:
-    """Declare a phone number of the clinic, which is read once its country is known."""
+    """Declare a phone number of the clinic, which is validated once the clinic's country is known."""
     return key("", "a phone number", mark=PHONE)
 
 
 def time_of_day(default: str) -> str:
-    """Declare a time at which something happens each day."""
+    """Declare the time of day of a daily job."""
     return key(default, 'a time from "00:00" to "23:59"', validators.start_error)
 
 
 def file_of(path: KeyPath) -> KeyPath:
-    """Return the key that names the file in which a secret is."""
+    """Return the key that names the file of a secret."""
     return (*path[:-1], f"{path[-1]}_file")
 
 
 def name_of(attribute: str) -> str:
-    """Return the name of a key or section by its attribute's: a word of Python has an underscore behind it there."""
+    """Return the name of an attribute's key or section. A Python keyword, like `import_`, loses its underscore."""
     return attribute.removesuffix("_")
 
 
 def attribute_of(name: str) -> str:
-    """Return the name of the attribute of a key or section."""
+    """Return the name of the attribute for a key or section; a Python keyword gets an underscore at its end."""
     return f"{name}_" if iskeyword(name) else name
 
 
 def variable_of(path: KeyPath) -> str:
-    """Return the name of a key in the environment."""
+    """Return the name of the environment variable that sets a key."""
     return PREFIX + "__".join(path).upper()
 
 
 def missing_secret(path: KeyPath) -> str:
-    """Return what is wrong with a secret that is not set."""
+    """Return the error for a required secret that is not set."""
     file, variable = f"{path[-1]}_file", variable_of(path)
     return f"is missing; expected the secret, or its file in {file} (in the environment: {variable}, {variable}_FILE)"

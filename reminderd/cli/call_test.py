@@ -1,4 +1,4 @@
-"""Place one real call to a phone at hand, and show its progress to the end."""
+"""Place one real call to a phone that is at hand, and show its progress until it ends."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -46,10 +46,10 @@ from reminderd.web.server import PortUnavailableError, bind
 MESSAGE: Final = "This is a test call. If you can hear this, your patients can hear their reminders, too."
 
 _GOOD_FOR: Final = timedelta(minutes=10)
-"""Too short for a second call."""
+"""The time until the reminder expires, which is too short for a second call."""
 
 _CLAIMED_SECONDS: Final = 15.0
-"""Within which a running daemon claims a reminder."""
+"""The time within which a running daemon claims a reminder."""
 
 _LOOK_SECONDS: Final = 0.1
 
@@ -57,7 +57,7 @@ _ACCEPTED: Final = "queued"
 """The status of a call until the provider has reported something about it."""
 
 _SILENT_SECONDS: Final = 5.0
-"""After which a provider has usually sent a first report about a call that it has accepted."""
+"""The time after which a provider has usually sent the first report about an accepted call."""
 
 _SILENT: Final = "no report so far; if the phone rings, webhooks don't arrive: run reminderd doctor"
 _IN_A_PAUSE: Final = "the test call is placed all the same"
@@ -131,7 +131,7 @@ def _is_own(phone: str, numbering: Numbering) -> bool:
 
 
 def _refuse_or_warn(config: Config, number: str, *, is_running: bool) -> None:
-    """End if our daemon would never place the call; say on stderr if dialing is paused."""
+    """End if our daemon would never place the call; print on stderr if dialing is paused."""
     daemon = ask(config.web) if is_running else None
     if isinstance(daemon, str):
         fail(f"not called: {daemon}")
@@ -150,7 +150,7 @@ def _refuse_or_warn(config: Config, number: str, *, is_running: bool) -> None:
 
 
 def _is_running(config: Config) -> bool:
-    """Return whether a program listens for webhooks where we would."""
+    """Return whether another program listens at our address for webhooks."""
     try:
         bind(config.web.host, config.web.port).close()
     except PortUnavailableError:
@@ -159,7 +159,7 @@ def _is_running(config: Config) -> bool:
 
 
 def _alone(config: Config, folder: Path) -> Config:
-    """Return the configuration of a daemon that has one reminder only, and calls for it once, at any hour.
+    """Return the configuration of a daemon that has only one reminder, and calls once for it, at any hour.
 
     It accepts no reminders, sends no alerts, makes no backup of its own database, and shows no metrics.
     """
@@ -178,7 +178,7 @@ def _alone(config: Config, folder: Path) -> Config:
 
 
 async def _call(config: Config, request: ReminderRequest, alone: bool) -> int:  # noqa: FBT001 - by trio.run, without names
-    """Add the reminder, see it through, and return the exit code."""
+    """Add the reminder, wait until it is final, and return the exit code."""
     code = FAILED
     stopping, reminder_id, rules = trio.Event(), f"test-{uuid4()}", rules_of(config)
     add = partial(reminders.add, request=request, reminder_id=reminder_id, source=Source(actor=actor()))
@@ -197,7 +197,7 @@ async def _call(config: Config, request: ReminderRequest, alone: bool) -> int:  
 
 
 async def _followed(connection: Connection, reminder_id: str, rules: Rules, stopping: trio.Event) -> int:
-    """Print how the call goes until it has ended, and return the exit code."""
+    """Print the progress of the call until it has ended, and return the exit code."""
     seen = CallProgress()
     silent_from = float("inf")
     with trio.move_on_after(_CLAIMED_SECONDS) as patience:
@@ -239,7 +239,7 @@ def progress_of(connection: Connection, *, reminder_id: str, rules: Rules) -> Ca
 
 
 def changes(before: CallProgress, now: CallProgress) -> Iterator[str]:
-    """Return a line for each thing that has changed."""
+    """Yield a line for each change."""
     known = {call.id: call for call in before.calls}
     for call in now.calls:
         former = known.get(call.id)

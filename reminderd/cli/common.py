@@ -1,4 +1,4 @@
-"""Share among commands: the configuration, the database, common options, exit codes, who is at the keyboard."""
+"""Share among commands: the configuration, the database, common options, exit codes, and the name of the user."""
 
 import getpass
 import os
@@ -56,13 +56,13 @@ def wrong(mistakes: list[str]) -> NoReturn:
 
 
 def wrong_fields(mistakes: list[str], options: Mapping[str, str]) -> NoReturn:
-    """End with mistakes that begin with a field: name its option instead, whose name `options` has if it is another."""
+    """End with mistakes that begin with a field: name its option instead, by `options` or by the field's own name."""
     fields = [mistake.partition(":") for mistake in mistakes]
     wrong([f"--{options.get(field, field)}{colon}{text}" for field, colon, text in fields])
 
 
 def language_option(summary: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Give a command `--language`, which it gets as a tag, or None."""
+    """Give a command the option `--language`; the command gets a language tag, or None."""
     return click.option("--language", callback=read_by(_read_language), help=summary)
 
 
@@ -73,7 +73,7 @@ def _read_language(text: str) -> str:
 
 
 def read_by(read: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
-    """Return an option's callback that reads its text; what `read` raises as ValueError is wrong usage."""
+    """Return an option's callback that reads its text; a ValueError of `read` is reported as wrong usage."""
 
     def callback(_context: click.Context, _option: click.Parameter, text: str | None) -> T | None:
         try:
@@ -85,7 +85,7 @@ def read_by(read: Callable[[str], T]) -> Callable[[click.Context, click.Paramete
 
 
 def as_json_or_csv(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command `--json` and `--csv`, and pass it `form`: "json", "csv" or None. Both are wrong usage."""
+    """Give a command `--json` and `--csv`, and pass it `form`: "json", "csv" or None. Both together are wrong usage."""
 
     def wrapped(*args: object, as_json: bool, as_csv: bool, **kwargs: object) -> None:
         if as_json and as_csv:
@@ -120,12 +120,12 @@ def with_config(command: Callable[Concatenate[Config, P], None], *, needs_all: b
 
 
 with_database_of_config = partial(with_config, needs_all=False)
-"""The same for a command that needs only the database: other errors are shown, and do not stop it."""
+"""Does the same for a command that needs only the database: errors in other keys are shown, but do not stop it."""
 
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """End with exit code 1 and one line if the database, a reminder's state or its name is in the way."""
+    """End with exit code 1 and one line if the database, a reminder's state or its name stops the command."""
     try:
         yield
     except (StoreUnusableError, StoreUnavailableError, AmbiguousError) as error:
@@ -138,9 +138,9 @@ def store_errors() -> Iterator[None]:
 
 @contextmanager
 def database(config: Config, *, is_ours_alone: bool = False) -> Iterator[Connection]:
-    """Open the database, created if there is none; it remembers whether a real provider is configured.
+    """Open the database, or create it, and record in it whether a real provider is configured.
 
-    A new one is named on stderr, as the command may have been typed in a wrong folder, unless it `is_ours_alone`.
+    A new database is named on stderr, as the command may have been typed in a wrong folder, unless it `is_ours_alone`.
     """
     is_new = not is_ours_alone and config.database.is_missing
     with open_sync(config.database.target) as connection:
@@ -153,7 +153,7 @@ def database(config: Config, *, is_ours_alone: bool = False) -> Iterator[Connect
 
 @contextmanager
 def existing_database(config: Config) -> Iterator[Connection]:
-    """Open the database to change what is in it. None is created, as one with a mistyped name would look empty."""
+    """Open the database for changes, but don't create it: after a typing error in its name, it would look empty."""
     _must_exist(config)
     with database(config) as connection:
         yield connection
@@ -161,9 +161,9 @@ def existing_database(config: Config) -> Iterator[Connection]:
 
 @contextmanager
 def database_to_look_at(config: Config, *, changes_nothing: bool = False) -> Iterator[Connection]:
-    """Open the database for reading only: it is not upgraded under a daemon that runs.
+    """Open the database for reading only; so it is not upgraded while a daemon runs.
 
-    It remembers whether a real provider is configured, unless the command promises that it `changes_nothing`.
+    Record in it whether a real provider is configured, unless the command promises that it `changes_nothing`.
     """
     _must_exist(config)
     with open_to_look(config.database.target) as connection:
@@ -174,7 +174,7 @@ def database_to_look_at(config: Config, *, changes_nothing: bool = False) -> Ite
 
 
 def _has_new_provider(config: Config, connection: Connection) -> bool:
-    """Return whether the database does not know yet that the real provider of this configuration is used."""
+    """Return whether the configuration has a real provider that the database does not know yet."""
     return config.provider.kind not in {"sandbox", snapshot(connection, real_provider)}
 
 
@@ -184,7 +184,7 @@ def _must_exist(config: Config) -> None:
 
 
 def write_now(connection: Connection, write: Callable[[Connection, datetime], T]) -> T:
-    """Write in one transaction that has the time of this moment, and return the result."""
+    """Write in one transaction with the current time, and return the result."""
     return transaction(connection, write, SystemClock().now())
 
 
@@ -201,7 +201,7 @@ def say_if_paused(config: Config, connection: Connection) -> None:
 
 
 def files_in_use(config: Config) -> dict[Path, str]:
-    """Return the files that no command writes at a path that a person gives, each with what it is."""
+    """Return the files that no command may overwrite, each with a description."""
     configuration = {config.path or Path.cwd() / FILE_NAME: "the configuration"}
     secrets = dict.fromkeys(files_with_secrets(config), "a file with secrets")
     log = {} if config.log.path is None else {config.log.path: "the log"}
@@ -210,7 +210,7 @@ def files_in_use(config: Config) -> dict[Path, str]:
 
 
 def actor() -> str:
-    """Return who is at the keyboard, for the audit: the login name."""
+    """Return the login name of the user, for the audit."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # no such user, as in some containers

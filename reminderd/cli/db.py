@@ -209,7 +209,7 @@ def _print_state(config: Config, changed: datetime | None) -> None:
 
 
 def _print_accounts(accounts: int, older: str | None) -> None:
-    """Print how many there are, and of what, if they may be older; None: of the replaced database."""
+    """Print how many accounts there are, and from where; `older` is None if they are from the replaced database."""
     if accounts:
         whose = "the replaced database" if older is None else f"{older}; check them: reminderd user list"
         click.echo(f"{counted(accounts, 'account')} for the front desk's pages: of {whose}. All sessions have ended")

@@ -1,6 +1,6 @@
-"""Show in seconds what can become of a reminder, or the front desk's pages of a clinic on a busy day.
+"""Show every outcome of a reminder within seconds, or the front desk's pages on a busy day.
 
-The real daemon runs with a temporary database, and the sandbox in place of a provider; nothing is left behind.
+The real daemon runs with a temporary database, and with the sandbox instead of a provider. No files are left.
 """
 
 from collections import Counter
@@ -60,7 +60,7 @@ _ENVIRONMENT: Final = {
 
 @frozen
 class _Scene:
-    """One reminder of the demo, and what must become of it."""
+    """One reminder of the demo, and its expected outcome."""
 
     behavior: str
     story: str
@@ -88,7 +88,7 @@ _KEY_SCENES: Final = (
     _Scene("hears nothing", "answered, twice, but nobody asks what to speak: not reached", Status.FAILED, calls=2),
     _Scene("voicemail", "a machine answers, twice, and gets no message", Status.FAILED, calls=2),
 )
-"""What only a provider can show that asks what to speak."""
+"""Scenes for a provider that asks what to speak; with the generic contract, they can't happen."""
 
 
 @click.command()
@@ -151,7 +151,7 @@ async def _play_all(config: Config, connection: Connection, dialect: str) -> Cou
                 options = Options(sandbox_pace=_PACE)
                 start = partial(run, config, clock=SystemClock(), stopping=stopping, options=options)
                 running = await nursery.start(start)
-                while not _all_over(connection):  # noqa: ASYNC110 - looks as staff would, through the database
+                while not _all_ended(connection):  # noqa: ASYNC110 - looks as staff would, through the database
                     await trio.sleep(_LOOK_SECONDS)
                 provider = provider or running.sandbox
                 placed = () if provider is None else provider.calls
@@ -160,7 +160,7 @@ async def _play_all(config: Config, connection: Connection, dialect: str) -> Cou
     return Counter(call.attempt_id for call in placed)
 
 
-def _all_over(connection: Connection) -> bool:
+def _all_ended(connection: Connection) -> bool:
     """Return whether every reminder is final, and the end of every call is known."""
     rows = snapshot(connection, partial(list_reminders, wanted=Wanted(), limit=None))
     calls = [one for row in rows for one in snapshot(connection, partial(queries.calls_of, reminder_id=str(row["id"])))]
@@ -172,16 +172,16 @@ def _outcome(connection: Connection, scene: _Scene, ring_counts: Counter[str | N
     calls = snapshot(connection, partial(queries.calls_of, reminder_id=scene.behavior))
     times = sum(ring_counts[str(call["id"])] for call in calls)
     placed = [call for call in calls if call["state"] != CallState.NOT_PLACED]
-    wanted_times = 0 if scene.behavior == "refused" else scene.calls
-    as_expected = (row.get("status"), row.get("response")) == (scene.status, scene.response)
-    right = as_expected and len(placed) == scene.calls and times == wanted_times
+    expected_times = 0 if scene.behavior == "refused" else scene.calls
+    has_expected_outcome = (row.get("status"), row.get("response")) == (scene.status, scene.response)
+    is_as_expected = has_expected_outcome and len(placed) == scene.calls and times == expected_times
     return {
         "what happens": scene.story,
         "status": row.get("status"),
         "response": row.get("response"),
         "reason": row.get("last_error"),
         "phone rang": {0: "never", 1: "once", 2: "twice"}.get(times, f"{times} times"),
-        "as expected": "yes" if right else "NO",
+        "as expected": "yes" if is_as_expected else "NO",
     }
 
 
@@ -189,9 +189,9 @@ USER: Final = "demo"
 PASSWORD: Final = "quiet-morning"  # noqa: S105 - it protects nobody: all of these patients are made up
 
 _PORT: Final = 4020
-"""If it is free: an address that the documents can name."""
+"""The port of the pages if it is free, so that the documents can name their address."""
 _DESK_PACE: Final = 0.5
-"""A call in half of its time, so that much happens, and is still seen to happen."""
+"""Half of a call's usual time, so that a viewer sees many calls, and can still follow each."""
 
 _CONFIG: Final = """
 [database]
@@ -254,16 +254,16 @@ async def _until_stopped(folder: Path, language: str, clock: Clock) -> None:
 async def serve_demo(
     config: Config, clock: Clock, stopping: trio.Event, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Serve the pages of a clinic on a busy day, the clock's, with a configuration that `configured` has returned.
+    """Serve the front desk's pages on a busy day, the current day of the clock.
 
-    There is no database yet. `task_status` gets the address of the pages.
+    The configuration is from `configured`; its database is created here. `task_status` gets the address of the pages.
     """
     async with trio.open_nursery() as outer:
         provider = TwilioSandbox(ACCOUNT_SID, _AUTH_TOKEN, pace=_DESK_PACE)
         config = _with_twilio(config, await outer.start(serve_sandbox, provider))
         with open_sync(config.database.target) as connection:
-            _fill(connection, clock.now(), config)
-        port = _free_port(config.desk.port)  # only now: another demo may take it meanwhile
+            _write_day_and_user(connection, clock.now(), config)
+        port = _free_port(config.desk.port)  # as late as possible, as another demo may take it meanwhile
         config = evolve(config, desk=evolve(config.desk, port=port))
         async with trio.open_nursery() as nursery:
             running = await nursery.start(partial(run, config, clock=clock, stopping=stopping))
@@ -280,13 +280,13 @@ def _with_twilio(config: Config, api_url: str) -> Config:
 
 
 def configured(folder: Path, language: str, zone: ZoneInfo, *, port: int = _PORT) -> Config:
-    """Write the configuration of the demo into a folder, and return it; if the port is in use, it will get another."""
+    """Write the configuration of the demo into a folder, and return it; `serve_demo` replaces a port that is in use."""
     file = folder / "config.toml"
     file.write_text(_CONFIG.format(zone=zone.key, port=port, language=language, **_TEXTS[language]))
     return load_config(file, {}, folder)
 
 
-def _fill(connection: Connection, now: datetime, config: Config) -> None:
+def _write_day_and_user(connection: Connection, now: datetime, config: Config) -> None:
     twilio = Capabilities(look_up=True, drop=True, asks_what_to_say=True)
     rules = rules_of(config, provider="twilio", account=ACCOUNT_SID, capabilities=twilio)
     write_day(connection, now, rules, room=_TEXTS[config.desk.language]["room"])
@@ -296,7 +296,7 @@ def _fill(connection: Connection, now: datetime, config: Config) -> None:
 
 
 def _free_port(wanted: int) -> int:
-    """Return the wanted port, or if it is in use, one that is free."""
+    """Return the wanted port, or a free one if it is in use."""
     try:
         listener = bind("127.0.0.1", wanted)
     except PortUnavailableError:

@@ -1,4 +1,4 @@
-"""Make up a busy day of a clinic: what has happened by now is written as the daemon would have, the rest is due."""
+"""Make up a busy day of a clinic: write what has happened by now as the daemon would write it; the rest is due."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -43,12 +43,12 @@ PLACES: Final = (
     "Australia/Sydney",
     "Pacific/Auckland",
 )
-"""Where the clinic of the demo may be: it has a whole day around now only where it is neither early nor late."""
+"""The time zones that the demo's clinic may have; `place_of` chooses one in which it is the middle of the day."""
 
 _MORNING: Final = timedelta(hours=11)
 _SLOT_MINUTES: Final = 5
 _STEP: Final = timedelta(seconds=15)
-"""How often the past is looked at for what is due."""
+"""The time between two moments of the past at which due reminders are claimed."""
 _PICKS_UP: Final = timedelta(seconds=9)
 _PRESSES: Final = timedelta(seconds=24)
 _HANGS_UP: Final = timedelta(seconds=31)
@@ -61,16 +61,16 @@ _UNANSWERED: Final[Mapping[str, tuple[timedelta, dict[str, Any]]]] = {
     "declined": (_PICKS_UP, {"status": "busy", "sip_response_code": 603}),
     "failed": (_FAILS, {"status": "failed", "sip_response_code": 404}),
 }
-"""When, and how, a call ends that nobody answers."""
+"""When and how a call without an answer ends."""
 _KEYS: Final = {"confirms": "1", "cancels": "22", "opts-out": "9"}
-"""What is pressed, a key after the other."""
+"""The keys that are pressed, one after the other."""
 
 _AREA_CODES: Final = (
     202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215, 216, 217, 218, 219, 224, 225, 228, 229, 231, 234,
     239, 240, 248, 251, 252, 253, 254, 256, 260, 262, 267, 269, 270, 272, 276, 281, 301, 302, 303, 304, 305, 307,
     308, 309, 310, 312, 313, 314, 315, 316, 317, 318, 319, 320, 321, 323, 330, 331, 334, 336, 337, 339,
 )  # fmt: skip
-"""So that each patient has a number of their own: its last digits say what a simulated call does."""
+"""Different area codes give each patient a unique number; the last digits decide what a simulated call does."""
 
 _PROVIDERS: Final = ("Dr. Brown", "Dr. Okafor", "Dr. Weiss")
 _PRACTICE: Final = Source(actor="import", detail="appointments.csv", profile="practice")
@@ -80,13 +80,13 @@ _OTHER_STAFF: Final = Source(actor="ben")
 
 @frozen
 class _Patient:
-    """A patient with an appointment tomorrow, and what the calls of today come to."""
+    """A patient with an appointment tomorrow, and the outcome of today's calls."""
 
     name: str
     calls: str
-    """A word for each call that has been made; empty: the first is still to come."""
+    """A word for each call that has been made; empty before the first call."""
     behavior: str = "confirms"
-    """What a call does that the daemon makes while the demo runs."""
+    """How a call behaves that the daemon makes while the demo runs."""
     staff: str = ""
     """What staff have done in the meantime."""
 
@@ -131,7 +131,7 @@ _PAST: Final = (
     _Patient("Karl Eriksen", "busy", behavior="answered"),
     _Patient("Joan Pritchard", "no-answer"),
 )
-"""In the order of their times, a slot after the other, the last of them a few minutes ago."""
+"""The patients that were called, in the order of their times; the last one was called a few minutes ago."""
 
 _TO_COME: Final = (
     (0, _Patient("Wanda Jarvis", "")),
@@ -157,13 +157,13 @@ _TO_COME: Final = (
     (160, _Patient("Ahmed Zaki", "", behavior="silent")),
     (180, _Patient("Monika Wolff", "")),
 )
-"""With the minutes until they are called: the next ones one by one, so that there is something to watch."""
+"""The patients to call next, with the minutes until then; they are due one by one, so that a viewer can watch."""
 
 
 def place_of(now: datetime, offset: timedelta | None = None) -> ZoneInfo:
-    """Return the time zone of the demo's clinic: one with the machine's offset if it is daytime there, else another.
+    """Return the time zone of the demo's clinic: one with the machine's offset if it is daytime there, or another one.
 
-    `offset` is that of the machine's own zone from UTC; None: as it is.
+    `offset` is the offset from UTC, by default the one of the machine's zone.
     """
     if offset is None:
         offset = now.astimezone().utcoffset() or timedelta(0)
@@ -182,7 +182,7 @@ def _time_of_day(wall: datetime) -> timedelta:
 def write_day(connection: Connection, now: datetime, rules: Rules, *, room: str = "room") -> None:
     """Fill an empty database with a day: what has happened by now, what waits, and what is due.
 
-    The rules have the provider's name and account; `room` is the word for where appointments are.
+    The rules have the provider's name and account; `room` is the word for the place of appointments.
     """
     day = _Day(connection=connection, rules=rules, room=room, zone=rules.planning.templates.zone or ZoneInfo("UTC"))
     minute = now.replace(second=0, microsecond=0)
@@ -197,14 +197,14 @@ def write_day(connection: Connection, now: datetime, rules: Rules, *, room: str 
 
 @define(kw_only=True)
 class _Day:
-    """The day while it is written; each moment is a transaction of its own, in the order of their times."""
+    """The day while it is written, moment by moment; each moment is one transaction."""
 
     connection: Connection
     rules: Rules
     zone: ZoneInfo
     room: str
     _patients: dict[str, tuple[_Patient, list[str]]] = field(factory=dict, init=False)
-    """By their phone numbers, with the calls that are still to be made."""
+    """The patients by phone number, each with the calls that are still to be made."""
     _requests: list[AppointmentRequest] = field(factory=list, init=False)
     _first: datetime = field(default=datetime.max.replace(tzinfo=UTC), init=False)
     _to_do: list[tuple[datetime, int, Callable[[Connection, datetime], object]]] = field(factory=list, init=False)
@@ -233,7 +233,7 @@ class _Day:
     def play(self, *, until: datetime) -> None:
         """Let everything happen until a moment."""
         booked_at = self._first - timedelta(hours=1)
-        # The daemon would plan everything anew if it did not know by which rules the calls are planned.
+        # Otherwise the daemon would not know by which rules the calls are planned, and would plan all of them again.
         transaction(self.connection, partial(plan_anew, digest=self.rules.planning_digest), booked_at)
         write = partial(put_appointments, requests=self._requests, rules=self.rules, mint=_new_id, source=_PRACTICE)
         transaction(self.connection, write, booked_at)
@@ -252,7 +252,7 @@ class _Day:
         return [one.action for one in transaction(self.connection, write, now) if one.action is not None]
 
     def _call(self, action: Action, now: datetime) -> None:
-        """Have the provider accept or refuse a call, and let it take its course."""
+        """Have the provider accept or refuse a call, and simulate the rest of it."""
         _, calls = self._patients[action.call.phone_number]
         how = calls.pop(0)
         call_id = f"CA{uuid4().hex}"

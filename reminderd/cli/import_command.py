@@ -55,9 +55,9 @@ INTERRUPTED: Final = 130
 
 _STDIN_DESCRIPTOR: Final = 0
 _LINE_EVERY: Final = 200
-"""Chunks; off a terminal, the first of so many is followed by a line."""
+"""How many chunks are imported between two lines of progress, where there is no terminal for a bar."""
 _SHOWN: Final = 10
-"""Lines and appointments that a dry run shows."""
+"""How many lines and appointments a dry run shows."""
 _AGAIN: Final = "to continue, run the same command again: what was imported stays as it is"
 
 
@@ -94,7 +94,7 @@ def _percent(text: str) -> int:
 
 @frozen(kw_only=True)
 class _Options:
-    """What is typed along with the file."""
+    """The options that are typed with the file."""
 
     profile: str | None
     headers: Mapping[str, str]
@@ -226,7 +226,7 @@ def _written(opened: OpenImport, config: Config) -> ImportResult:
 
 
 def _compared(opened: OpenImport, config: Config) -> ImportResult:
-    """Show what an import would do; no database is made."""
+    """Show what an import would do; create no database."""
     _say_how_lines_are_read(opened.table, opened.read, config.calling.zone)
     is_missing = config.database.is_missing
     with nullcontext() if is_missing else database_to_look_at(config, changes_nothing=True) as connection:
@@ -237,7 +237,7 @@ def _compared(opened: OpenImport, config: Config) -> ImportResult:
 
 @contextmanager
 def _one_line_for_errors(one: FileImport, *, dry_run: bool) -> Iterator[None]:
-    """End with the exit code and a line for each thing that is in the way, and for what to do about it."""
+    """End with the exit code and a line for each error, and for what to do about it."""
     file = one.file
     try:
         yield
@@ -273,7 +273,7 @@ def _rejected_path(file: Path, named: Path | None) -> Path:
 
 
 def _is_same(path: Path, file: Path) -> bool:
-    """Return whether a path leads to the table itself, also if that comes from a file on standard input."""
+    """Return whether a path leads to the table itself, even if the table is a file on standard input."""
     try:
         table = os.fstat(_STDIN_DESCRIPTOR) if str(file) == STDIN else file.stat()
         return os.path.samestat(path.stat(), table)
@@ -282,7 +282,7 @@ def _is_same(path: Path, file: Path) -> bool:
 
 
 def _profile(config: Config, options: _Options) -> Profile:
-    """Return how the file is read: as its profile says, or as it is typed, which overrules it."""
+    """Return how the file is read: by its profile, which typed options override."""
     known = config.import_.profiles
     if options.profile is not None and options.profile not in known:
         expected = f"expected one of {', '.join(known)}" if known else "expected a section [import.profiles.NAME]"
@@ -297,7 +297,7 @@ def _profile(config: Config, options: _Options) -> Profile:
 
 
 def _coverage(config: Config, options: _Options, profile: Profile) -> Coverage | None:
-    """Return the span of a snapshot: as it is typed, or else as the profile has it; None: it is none."""
+    """Return the span of a snapshot from the options or from the profile; None if the file is no snapshot."""
     mistakes: list[str] = []
     start, end = span_of(None, options.first, options.last, config.calling.zone, mistakes)
     if (start is None) is not (end is None):
@@ -323,14 +323,14 @@ def _coverage(config: Config, options: _Options, profile: Profile) -> Coverage |
 
 
 def _say_how_lines_are_read(table: Table, read: ReadRow, zone: ZoneInfo) -> None:
-    """Show the first lines in words, for a person to see whether all was understood."""
+    """Show the first lines in words, so that a person can check how they are read."""
     click.echo(f"the first {table.unit}s are read as:" if table.unit != "entry" else "the first entries are read as:")
     for row in islice(table.rows(), _SHOWN):
         click.echo(f"  {table.unit} {row.line}: {in_words(read(row), zone)}")
 
 
 def _say_what_is_missing(missing: Sequence[Waiting], zone: ZoneInfo) -> None:
-    """Show what a snapshot lacks, which would be cancelled."""
+    """Show the appointments that are missing in a snapshot, and would be cancelled."""
     click.echo(f"it lacks {len(missing):,} of what is stored, which would be cancelled:")
     for one in missing[:_SHOWN]:
         click.echo(f"  {one.name}: {spoken(one.at, zone)}")
@@ -344,7 +344,7 @@ def _say_what_was_found(file: Path, table: Table, columns: Columns) -> None:
     for other in others:
         click.echo(f"  {other}")
     for name, places in columns.places.items():
-        if [table.header[place] for place in places] == [name]:  # a format with our own names, which says nothing
+        if [table.header[place] for place in places] == [name]:  # a format with our own names: nothing to report
             continue
         between = ", else " if name == "phone_number" else " and "
         click.echo(f"  {name}: {between.join(table.header[place].strip() for place in places)}")
@@ -367,9 +367,9 @@ def _say_what_was_done(tally: Tally, *, dry_run: bool) -> None:
 
 @contextmanager
 def progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
-    """Show on stderr how far an import is: a bar on a terminal, now and then a line elsewhere.
+    """Show the progress of an import on stderr: a bar on a terminal, or a line from time to time.
 
-    `position` returns how many of all bytes of the table, the `total`, are done.
+    `position` returns how many bytes of the table, of the `total`, are imported.
     """
     console = Console(file=unguarded(sys.stderr), highlight=False, markup=False)
     if not console.is_terminal:
@@ -391,7 +391,7 @@ def progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns whether SIGINT came; a second one ends the program as usual."""
+    """Yield a function that returns whether SIGINT has arrived; a second SIGINT ends the program as usual."""
     came = False
 
     def note(_number: int, _frame: FrameType | None) -> None:
@@ -407,7 +407,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 
 def in_words(asked: Asked | list[str], zone: ZoneInfo) -> str:
-    """Return what a row asks for, with times on the clinic's clock; or why it is rejected."""
+    """Return what a row asks for, with times in the clinic's time zone; or why the row is rejected."""
     if isinstance(asked, list):
         return f"rejected: {'; '.join(asked)}"
     named = "" if asked.ref is None else f" ({asked.ref})"

@@ -92,7 +92,7 @@ def list_(
 
 
 def _for_people(row: dict[str, Value]) -> dict[str, Value]:
-    """Return a row for people: with its reason, and with `wake_at` only where that is another time."""
+    """Return a row for people, with its reason; `wake_at` is shown only if it is another time than the reminder's."""
     wake_at = None if row["wake_at"] == row["scheduled_at"] else row["wake_at"]
     return row | {"ref": name_of(row), "why": row["last_error"] or row["hold_reason"], "wake_at": wake_at}
 
@@ -100,7 +100,7 @@ def _for_people(row: dict[str, Value]) -> dict[str, Value]:
 def span_of(
     day: str | None, first: str | None, last: str | None, zone: ZoneInfo, mistakes: list[str]
 ) -> tuple[datetime | None, datetime | None]:
-    """Return the first moment, and the one after the last, in `zone`; None: no limit. Errors go to `mistakes`."""
+    """Return the first moment and the first one after the span, or None for no limit. Add errors to `mistakes`."""
     if day is not None and (first is not None or last is not None):
         mistakes.append("--date: with --from or --to; expected the one or the other")
     begin = _date(first if day is None else day, "--from" if day is None else "--date", zone, mistakes)

@@ -1,4 +1,4 @@
-"""List the commands of `reminderd`, in the order in which a newcomer needs them, and import each when it is called."""
+"""List the commands of `reminderd` in the order in which a new user needs them, and import each when it is called."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -51,10 +51,10 @@ COMMANDS: Final[Mapping[str, _Command]] = {
 
 
 class _ImportedWhenCalled(click.Group):
-    """Imports a command when it is asked for: no command waits for the libraries of another, and the help for none."""
+    """Imports a command only when it is called: so no command, and no help text, loads the libraries of the others."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's signature
-        """Run the command line; no text that it prints, usage errors included, can control the terminal."""
+        """Run the command line. No text that it prints, not even a usage error, can control the terminal."""
         with cleaned_streams():
             return super().main(*args, **kwargs)
 
@@ -76,7 +76,7 @@ class _ImportedWhenCalled(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the command that a mistyped one resembles, as click does where all commands are loaded."""
+        """Suggest a command if the name is unknown, as click does when all commands are loaded."""
         if args[0] == "help":
             ctx.fail("No such command 'help'. Did you mean 'reminderd --help'?")
         if args[0] not in COMMANDS and not args[0].startswith("-"):

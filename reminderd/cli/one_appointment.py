@@ -1,4 +1,4 @@
-"""Add, list, show, move or cancel appointments, at the front desk; their calls are planned by `[reminders]`."""
+"""Add, list, show, move or cancel appointments at the front desk; `[reminders]` decides which calls are planned."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -172,7 +172,7 @@ def cancel(config: Config, name: str, *, as_json: bool) -> None:
 
 
 def _change(config: Config, name: str, change: Callable[..., object], done: str, *, as_json: bool) -> None:
-    """Change the appointment of this name, and print what has become of it, or that it is not `done`."""
+    """Change the appointment with this name, and print its new state, or that the change is not `done`."""
     with existing_database(config) as connection:
         one = snapshot(connection, partial(find_appointment, id_or_ref=name))
         if one is None:

@@ -41,7 +41,7 @@ from reminderd.store.queries import Value
 from reminderd.store.rows import CALLS, Shown
 
 _OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires", "appointment_at": "appointment"}
-"""The options of `add` that have another name than their column."""
+"""The options of `add` whose names are not those of their columns."""
 
 _CODES: Final = frozenset({"hold_code", "end_code"})
 """Columns for programs: `hold_reason` and `last_error` are the sentences for people."""
@@ -192,7 +192,7 @@ def done(config: Config, reminder: str, note: str | None, *, as_json: bool) -> N
 
 
 def _perform(config: Config, act: StaffAct, name: str, *, note: str | None = None, as_json: bool) -> None:
-    """Do what staff want with the reminder of this name, and say what has become of it."""
+    """Perform the act on the reminder with this name, and print the reminder's new state."""
     with existing_database(config) as connection:
         asked = RequestedAct(act=act, reminder_id=_id(connection, config, name, act), actor=actor(), note=note)
         try:
@@ -210,7 +210,7 @@ def _perform(config: Config, act: StaffAct, name: str, *, note: str | None = Non
 
 
 def _id(connection: Connection, config: Config, id_or_ref: str, act: StaffAct) -> str:
-    """Return the id of the reminder with this name, or of an appointment's only one that allows the act."""
+    """Return the id of the reminder with this name; of an appointment, return its only reminder that allows the act."""
     row = snapshot(connection, partial(queries.find_reminder, id_or_ref=id_or_ref))
     if row is not None:
         return str(row["id"])
@@ -234,7 +234,7 @@ def _choice(row: Mapping[str, Value], refusal: NotAllowedError | None, zone: Zon
 
 
 def _fail_unknown(connection: Connection, name: str) -> NoReturn:
-    """Say that no reminder has this name, and what to do if an appointment has it: lists show that."""
+    """End with the error that no reminder has this name, and what to do if it is an appointment's, which lists show."""
     if snapshot(connection, partial(find_appointment, id_or_ref=name)) is not None:
         lists = f"reminderd appointment show {name} lists their ids"
         fail(f"{name} is an appointment, and may have several reminders; expected the id of one: {lists}")

@@ -21,7 +21,7 @@ Row = Mapping[str, Value]
 
 _ANY_WIDTH: Final = 10_000
 _FOLDED_WIDTHS: Final = (12, 8)
-"""How narrow they may become; the first that fits is taken."""
+"""The widths to which these columns may shrink; the first one with which the table fits is used."""
 _FOLDED: Final = frozenset(
     {"id", "ref", "why", "error", "external_call_id", "detail", "reason", "what happens", "name", "type"}
 )
@@ -31,7 +31,7 @@ _SPARED: Final = frozenset({"attempts", "wake_at", "type"})
 """Columns that are left out before anything else is folded."""
 
 _CODED: Final = frozenset({"state", "outcome", "call_outcome", "response"})
-"""Columns that hold codes, which a person reads as words."""
+"""Columns with codes, which are printed as words."""
 
 _STYLES = {
     "called": "green",
@@ -57,8 +57,8 @@ def print_json(document: object, zone: ZoneInfo) -> None:
 def print_table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo, *, title: str | None = None) -> None:
     """Print the named columns of the rows.
 
-    Where the terminal is too narrow, empty columns, seconds and borders are left out, and only long texts are folded;
-    then columns that staff rarely need, which --json has. Where even that is too wide, any text is folded.
+    If the terminal is too narrow, leave out empty columns, seconds and borders, and fold only long texts. If that is
+    not enough, also leave out columns that staff rarely need, which --json has. In the end, fold any text.
     """
     shown = console()
     table = _table(rows, columns, zone)
@@ -85,7 +85,7 @@ def _table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo) -> Table
 
 
 def _narrow_table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo, width: int, folded: int) -> Table | None:
-    """Return a table without borders and seconds that folds only long texts; None: it does not fit."""
+    """Return a table without borders and seconds that folds only long texts; None if it does not fit."""
     table = Table(header_style="bold", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     needed = len(columns) - 1
     cells = {column: [_cell(column, row[column], zone, has_seconds=False) for row in rows] for column in columns}
@@ -101,7 +101,7 @@ def _narrow_table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo, w
 
 
 def print_fields(row: Row, zone: ZoneInfo) -> None:
-    """Print every column of one row that holds something, a line each."""
+    """Print every column of one row that is not empty, one per line."""
     table = Table(show_header=False, box=None)
     for column, value in row.items():
         if value is not None:
@@ -110,7 +110,7 @@ def print_fields(row: Row, zone: ZoneInfo) -> None:
 
 
 def console() -> Console:
-    """Return stdout, as wide as the terminal; wide enough for whole rows where it is none."""
+    """Return stdout as wide as the terminal; without a terminal, it is wide enough for whole rows."""
     file = unguarded(sys.stdout)  # rich colors the cells; what is in them is cleaned
     found = Console(file=file, highlight=False, markup=False)
     return found if found.is_terminal else Console(file=file, highlight=False, markup=False, width=200)
@@ -122,7 +122,7 @@ def spoken(moment: datetime, zone: ZoneInfo) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Return how many, and of what, for a person to read."""
+    """Return a count with its noun, for a person to read."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
@@ -139,7 +139,7 @@ def _cell(column: str, value: Value, zone: ZoneInfo, *, has_seconds: bool = True
 
 
 def _visible(character: str) -> str:
-    """Return a character as a cell shows it: what can't be seen is left out, as it can't be typed in a command."""
+    """Return a character as a cell shows it; an invisible one is left out, as nobody could type it in a command."""
     if character.isprintable():
         return character
     return "" if unicodedata.category(character) == "Cf" else " "

@@ -1,4 +1,4 @@
-"""Show whether all is well, and what has become of a day's reminders; pause all dialing and resume it."""
+"""Show whether all is well, and the outcomes of a day's reminders; pause all dialing and resume it."""
 
 import sys
 from datetime import datetime, timedelta
@@ -42,7 +42,7 @@ from reminderd.store.settings import set_pause
 from reminderd.validators import shown_host
 
 PATIENCE: Final = 5.0
-"""Seconds that its answer may take."""
+"""The seconds within which the daemon must answer."""
 
 _converter: Final = cattrs.Converter()
 _converter.register_structure_hook(datetime, lambda text, _type: datetime.fromisoformat(text))
@@ -108,11 +108,11 @@ def _document(report: StatusReport, zone: ZoneInfo) -> dict[str, object]:
 
 
 _SHOWN: Final = ("host", "pid", "part", "version", "started_at", "seen_at")
-"""What programs see of each daemon, with its jobs."""
+"""What the document for programs has about each daemon, in addition to its jobs."""
 
 
 def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
-    """Return the status of the daemon, waiting so many seconds; or a sentence that says why it is unknown."""
+    """Return the status of the daemon, after at most `patience` seconds, or a sentence on why it is unknown."""
     import httpx  # noqa: PLC0415 - slow to import, and only this command asks the daemon
 
     if web.local_url is None:
@@ -134,7 +134,7 @@ def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
 
 
 def another(config: Config) -> str:
-    """Return a sentence about a daemon that answers where ours should, and uses another database."""
+    """Return a sentence about a daemon that answers at our address, but uses another database."""
     answers = f"another reminderd answers at port {config.web.port}"
     return f"{answers}: it does not use {config.database.target.spoken}; name its configuration by --config FILE"
 

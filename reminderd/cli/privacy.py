@@ -1,4 +1,4 @@
-"""What patients may ask for: never to be called again, and all that is stored of them. Purge what is old."""
+"""Do what patients may ask for: export or erase their data, and opt them out. Also purge old data."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.config.installation import LEAST_DAYS
 from reminderd.core.imports import UnreadableError
-from reminderd.core.masking import without_numbers
+from reminderd.core.masking import mask_numbers
 from reminderd.core.model import Status
 from reminderd.core.phone import existing_number, may_go_on, number_of
 from reminderd.core.requests import normal_name
@@ -89,7 +89,7 @@ def erase_(config: Config, phone: str, *, yes: bool) -> None:
 
 
 def _say_where_files_are(config: Config) -> None:
-    """Name each folder of files that were brought or written: nothing in them is looked for."""
+    """Name each folder of imported and written files: these commands do not search the files."""
     brought, written, days = config.import_.path, config.results.path, config.retention.days
     folders = [folder for folder in (brought and brought / DONE, brought and brought / REJECTED, written) if folder]
     until = f" after {days} days" if days else " if [retention].days is set"
@@ -166,7 +166,7 @@ def purge(config: Config, days: int, *, dry_run: bool) -> None:
         purged, calls, place = 0, 0, Place()
         write_now(connection, lambda opened, _now: opened.refresh_statistics())
         while True:
-            batch = partial(purge_batch, before=before, place=place, actor=actor(), cleaned=without_numbers)
+            batch = partial(purge_batch, before=before, place=place, actor=actor(), cleaned=mask_numbers)
             done = write_now(connection, batch)
             if done.reached is None:
                 break
@@ -262,7 +262,7 @@ def import_(config: Config, file: Path, source: str | None) -> None:
                     try:
                         number = existing_number(text, country)
                         if not is_whole and may_go_on(number):
-                            raise ValueError(_CUT)  # noqa: TRY301 - it is listed like a number that is none
+                            raise ValueError(_CUT)  # noqa: TRY301 - it is listed like an invalid number
                     except ValueError as error:
                         click.echo(f"line {line}: {name}{error}", err=True)
                         bad_lines.add(line)
@@ -294,9 +294,9 @@ _CUT: Final = "the file ends without a line end, so this number may be cut off; 
 
 
 def _cells(sheet: Sheet, columns: NumberColumns) -> Iterator[tuple[int, str, str, bool]]:
-    """Yield every cell with a number, after its line and its header; of a line without any, one that is empty.
+    """Yield line, header and text of every cell with a number, and whether the number is certainly complete.
 
-    Behind it is whether it is certainly whole.
+    For a line without a number, one empty cell is yielded.
     """
     first, *others = columns.places
     for row in sheet.rows() if columns.has_header else sheet.all_rows():
@@ -309,6 +309,6 @@ def _cells(sheet: Sheet, columns: NumberColumns) -> Iterator[tuple[int, str, str
 
 
 def _opt_out(connection: Connection, number: str, source: str, rules: Rules) -> int:
-    """Opt a number out; return how many reminders that has cancelled."""
+    """Opt a number out; return how many reminders are cancelled by that."""
     write = partial(opt_out, phone_number=number, source=source, actor=actor(), rules=rules)
     return len(write_now(connection, write))

@@ -22,7 +22,7 @@ from reminderd.store.opening import provider_of
 _ECHO_SECONDS: Final = 1.0
 
 _COLLECTS_AFTER: Final = 1.0
-"""Seconds from the start until the garbage of loading is collected: by then everything runs."""
+"""Seconds from the start until the garbage of loading is collected; by then, everything runs."""
 
 
 @click.command(name="run")
@@ -69,7 +69,7 @@ def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
 
 
 def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
-    """End with exit code 2 if the sandbox was not asked for, and the database knows a real provider; else warn.
+    """End with exit code 2 if the sandbox was not requested, and the database knows a real provider; otherwise warn.
 
     The sandbox calls nobody, but records patients as called.
     """
@@ -94,7 +94,7 @@ def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
 
 
 async def _collect_later() -> None:
-    """Collect the garbage that loading has left, 3 MB, only after the start, so that it is not delayed."""
+    """Collect the garbage of loading, 3 MB, only after the start, so as not to delay it."""
     await trio.sleep(_COLLECTS_AFTER)
     collect_what_loading_left()
 
@@ -115,6 +115,6 @@ async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> i
     except* (StoreUnusableError, StoreUnavailableError, OSError) as errors:
         for error in leaves(errors):
             logger.error(f"{error}")
-    except* Exception:  # noqa: BLE001 - the very edge: whatever it is, the log has it
+    except* Exception:  # noqa: BLE001 - the outermost level: the log must get any error
         logger.exception("the daemon failed: unexpected error")
     return code

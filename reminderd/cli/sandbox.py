@@ -1,4 +1,4 @@
-"""Run the simulated voice provider as a program of its own, until a signal ends it."""
+"""Run the simulated voice provider as a separate program, until a signal ends it."""
 
 import re
 from collections.abc import Callable

@@ -13,7 +13,7 @@ from reminderd.cli.output import print_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config, config_warnings, origin, templates_of
 from reminderd.core.diagnosis import Finding, Mark, count
-from reminderd.core.masking import without_numbers
+from reminderd.core.masking import mask_numbers
 from reminderd.core.schedule.dates import moment
 from reminderd.core.script.preview import Preview, preview
 from reminderd.core.script.templates import TemplateError, Values
@@ -58,7 +58,7 @@ def _line(finding: Finding, width: int) -> str:
 
 
 def _showable(line: str, encoding: str) -> str:
-    """Return the line as a terminal can show it that lacks our signs."""
+    """Return the line without signs that the terminal's encoding lacks."""
     try:
         line.encode(encoding)
     except UnicodeEncodeError:
@@ -74,8 +74,8 @@ def _sum(findings: list[Finding]) -> str:
 
 
 def _clean(text: str) -> str:
-    """Return a text that others have written parts of, without phone numbers and control characters."""
-    return on_one_line(without_numbers(text))
+    """Return a text, parts of which are from outside, without phone numbers and control characters."""
+    return on_one_line(mask_numbers(text))
 
 
 @click.command(name="check-config")

@@ -1,6 +1,6 @@
-"""Read the clinic's configuration: make TOML and environment into frozen values, and report all errors at once."""
+"""Read the clinic's configuration from TOML and the environment into frozen values, or report every error in it."""
 
-from reminderd.config.coercion import written
+from reminderd.config.coercion import shown_key
 from reminderd.config.cross_checks import config_warnings
 from reminderd.config.installation import codec_of
 from reminderd.config.load import FILE_NAME, Changes, ConfigError, changes, load_config, origin
@@ -34,7 +34,7 @@ __all__ = [
     "planning_of",
     "reading_of",
     "rules_of",
+    "shown_key",
     "templates_of",
     "with_provider",
-    "written",
 ]

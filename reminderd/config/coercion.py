@@ -1,7 +1,7 @@
-"""Find every key by its path, and make the sections from the written values: of the right type and valid, or an error.
+"""List every key with its path; convert and validate the written values, and report an error for each wrong one.
 
-TOML has types, and in the environment everything is text; nothing is guessed. A path is `("provider", "generic",
-"api_key")`.
+A value of the file must have the right type in TOML; a value of the environment is text, which is parsed strictly. A
+path is `("provider", "generic", "api_key")`.
 """
 
 import math
@@ -22,19 +22,19 @@ Section = TypeVar("Section")
 
 
 def members(section: type) -> "list[Attribute[Any]]":
-    """Return a section's keys, and its own sections."""
+    """Return the keys of a section and the sections inside it."""
     return [attribute for attribute in fields(section) if attribute.metadata != DERIVED]
 
 
 def section_of(attribute: "Attribute[Any]") -> type | None:
-    """Return the section that is the attribute's value; None for a key."""
+    """Return the class of the section that an attribute declares; None if it declares a key."""
     if attribute.type is ProviderConfig:
         return provider_section()
     return attribute.type if attribute.type is not None and has(attribute.type) else None
 
 
 def all_keys(section: type = Config, path: KeyPath = ()) -> Iterator[tuple[KeyPath, "Attribute[Any]"]]:
-    """Yield every key there is, in its section's order."""
+    """Yield every key with its attribute, in the order of the sections."""
     for attribute in members(section):
         here = (*path, name_of(attribute.name))
         inner = section_of(attribute)
@@ -45,28 +45,28 @@ def all_keys(section: type = Config, path: KeyPath = ()) -> Iterator[tuple[KeyPa
 
 
 def secret_keys() -> tuple[KeyPath, ...]:
-    """Return the keys whose value may also be in a file: see `keys.file_of`."""
+    """Return the keys whose values are secrets, and may also be in files: see `keys.file_of`."""
     return tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == SECRET)
 
 
-def written(path: KeyPath) -> str:
-    """Return a key as the documents and the log write it: `[provider.generic].api_key`."""
+def shown_key(path: KeyPath) -> str:
+    """Return a key in the form that the documents and the log use: `[provider.generic].api_key`."""
     return f"[{'.'.join(path[:-1])}].{path[-1]}"
 
 
 def value_at(config: Config, path: KeyPath) -> Any:  # noqa: ANN401 - any key's value
     """Return the value of a key."""
-    found: Any = config
+    value: Any = config
     for name in path:
-        found = getattr(found, attribute_of(name))
-    return found
+        value = getattr(value, attribute_of(name))
+    return value
 
 
 def replaced(section: Section, path: KeyPath, value: object) -> Section:
-    """Return the configuration, or a section of it, with another value of a key.
+    """Return the configuration, or a section of it, with a new value for one key.
 
     Raises:
-        ValueError: The key's validator rejects it.
+        ValueError: The key's validator rejects the value.
     """
     first, *rest = path
     name = attribute_of(first)
@@ -97,7 +97,7 @@ class EnvironmentText:
 
 @frozen
 class StructureError:
-    """An error at a key, or at a section, before it is known which file or variable the value is from."""
+    """An error at a key or a section; which file or variable the value is from is added later."""
 
     path: KeyPath
     mistake: str
@@ -105,55 +105,55 @@ class StructureError:
 
 
 def structured(tree: dict[str, Any]) -> tuple[Config, list[StructureError]]:
-    """Return the configuration and all errors in it; with errors, it is the default one."""
+    """Return the configuration and all errors in it; if there are errors, return the default configuration."""
     converter = Converter()
     converter.register_structure_hook_factory(has, _maker_of)
-    whole, found = _with_languages(tree)
+    tree, errors = _with_languages(tree)
     config = Config()
     try:
-        config = converter.structure(whole, Config)
+        config = converter.structure(tree, Config)
     except ClassValidationError as error:
-        found += [evolve(one, path=_as_written(one.path)) for one in _errors(error, (), whole)]
-    return Config() if found else config, found
+        errors += [evolve(one, path=_path_in_file(one.path)) for one in _errors(error, (), tree)]
+    return Config() if errors else config, errors
 
 
 _LANGUAGES: Final = ("messages", "languages")
-"""The key whose sections are written without its name, as `[messages.es]`."""
+"""The key whose sections are written without its name: `[messages.es]`, not `[messages.languages.es]`."""
 
 
 def _with_languages(tree: dict[str, Any]) -> tuple[dict[str, Any], list[StructureError]]:
-    """Return the tree with the sections of languages below their key, and an error for each that is of none."""
+    """Move the sections of languages below their key; also return an error for each section that is not valid there."""
     section, key = _LANGUAGES
     messages = tree.get(section)
     if not isinstance(messages, dict):
         return tree, []
-    found: list[StructureError] = []
+    errors: list[StructureError] = []
     by_language = {name: one for name, one in messages.items() if isinstance(one, dict) and may_be_language(name)}
     own = _coerced(messages.get("language", MessagesConfig().language), str)
     for name in by_language:
         mistake = language_section_error(name, str(own))
         if mistake is not None:
-            found.append(StructureError((section, name), mistake, is_section=True))
+            errors.append(StructureError((section, name), mistake, is_section=True))
     others = {name: one for name, one in messages.items() if name not in by_language}
     if isinstance(others.get(key), dict):
         del others[key]
         mistake = "unknown section; expected each language by itself, like [messages.es]"
-        found.append(StructureError(_LANGUAGES, mistake, is_section=True))
-    wrong = {one.path for one in found}
+        errors.append(StructureError(_LANGUAGES, mistake, is_section=True))
+    wrong = {error.path for error in errors}
     kept = {name: one for name, one in by_language.items() if (section, name) not in wrong}
-    return {**tree, section: others | ({key: kept} if kept else {})}, found
+    return {**tree, section: others | ({key: kept} if kept else {})}, errors
 
 
-def _as_written(path: KeyPath) -> KeyPath:
-    """Return where something is written that is wrong."""
+def _path_in_file(path: KeyPath) -> KeyPath:
+    """Return the path of an error as it is written in the file, where `_LANGUAGES` does not appear."""
     return (path[0], *path[2:]) if path[:2] == _LANGUAGES and len(path) > len(_LANGUAGES) else path
 
 
 def _maker_of(section: type, converter: Converter) -> Callable[[Mapping[str, Any], Any], Any]:
     """Return the function that makes a section of the configuration from its keys.
 
-    It is made only when a file has such a section: generating and compiling it takes as long as making a class, and a
-    file has few of all sections.
+    cattrs calls this only for sections in which a key is set. Generating and compiling the function takes as long as
+    making a class, and most configurations have few sections.
     """
     overrides: dict[str, Any] = {attribute.name: override(omit=True) for attribute in fields(section)}
     for attribute in members(section):
@@ -169,12 +169,12 @@ def _maker_of(section: type, converter: Converter) -> Callable[[Mapping[str, Any
 
 
 def _reader_of_section(section: type, converter: Converter) -> Callable[[object, object], object]:
-    """Return what reads a section inside another."""
+    """Return the function that reads a section inside another section."""
     return lambda value, _type: converter.structure(value, section)
 
 
 def _reader(attribute: "Attribute[Any]") -> Callable[[object, object], object]:
-    """Return what reads one key; it runs the key's validator, so that all errors of a section are found at once."""
+    """Return the function that reads one key. It runs the validator, so that all errors of a section are reported."""
 
     def read(value: object, _type: object) -> object:
         coerced = _coerced(value, attribute.type)
@@ -188,40 +188,40 @@ def _reader(attribute: "Attribute[Any]") -> Callable[[object, object], object]:
 
 
 def _reader_of_sections(attribute: "Attribute[Any]", converter: Converter) -> Callable[[object, object], object]:
-    """Return what reads sections of one kind whose names are the clinic's."""
+    """Return the function that reads sections of one class whose names the clinic chooses."""
     kind = attribute.metadata[SECTIONS]
 
     def read(value: object, _type: object) -> object:
         if not isinstance(value, dict) or not all(isinstance(section, dict) for section in value.values()):
             mistake = "contains something other than sections" if isinstance(value, dict) else "is not a section"
             raise ValueError(f"{mistake}; expected {attribute.metadata[EXPECTED]}")
-        found, wrong = {}, []
+        by_name, wrong = {}, []
         for name, section in value.items():
             try:
-                found[name] = converter.structure(section, kind)
+                by_name[name] = converter.structure(section, kind)
             except ClassValidationError as error:
                 error.add_note(AttributeValidationNote("", name, kind))  # where `_errors` finds the section's name
                 wrong.append(error)
         if wrong:
             raise ClassValidationError("", wrong, kind)
         if attribute.validator is not None:
-            attribute.validator(None, attribute, found)
-        return MappingProxyType(found)
+            attribute.validator(None, attribute, by_name)
+        return MappingProxyType(by_name)
 
     return read
 
 
 def _errors(error: ClassValidationError, path: KeyPath, tree: dict[str, Any]) -> Iterator[StructureError]:
-    """Yield all errors in the section at `path`, which `tree` is as it was written, and in the sections inside it."""
-    of_keys, of_the_section = error.group_exceptions()
-    for inner, note in of_keys:
+    """Yield all errors in the section at `path` and in the sections inside it; `tree` has the section's raw values."""
+    key_errors, section_errors = error.group_exceptions()
+    for inner, note in key_errors:
         name = name_of(note.name)
         here = (*path, name)
         if isinstance(inner, ClassValidationError):
             yield from _errors(inner, here, tree[name])
         else:
             yield StructureError(here, str(inner))
-    for inner in of_the_section:
+    for inner in section_errors:
         if not isinstance(inner, ForbiddenExtraKeysError):
             raise inner
         for name in sorted(inner.extra_fields):
@@ -243,7 +243,7 @@ def _unknown_section(path: KeyPath, parent: type) -> StructureError:
 
 def _unknown_key(path: KeyPath, parent: type) -> StructureError:
     known = [name_of(member.name) for member in members(parent) if not section_of(member)]
-    places = [written(key) for key, _ in all_keys() if key[-1] == path[-1]]
+    places = [shown_key(key) for key, _ in all_keys() if key[-1] == path[-1]]
     if not known:  # above the first section
         expected = " or ".join(places) or "a section above it, like [worker]"
         return StructureError(path, f"is outside of any section; expected {expected}")
@@ -252,7 +252,7 @@ def _unknown_key(path: KeyPath, parent: type) -> StructureError:
 
 
 def _coerced(value: object, wanted: Any) -> object | None:  # noqa: ANN401 - a type or a form such as Literal
-    """Return the value as the wanted type; None if it is of another one."""
+    """Return the value converted to the wanted type; None if its type is another one."""
     form = get_origin(wanted) or wanted
     if form is Mapping:
         return value if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()) else None
@@ -268,13 +268,13 @@ def _coerced(value: object, wanted: Any) -> object | None:  # noqa: ANN401 - a t
 
 
 def _numbers(value: object) -> tuple[float, ...] | None:
-    """Return several numbers, or one that stands alone."""
+    """Return a list of numbers, or a single number, as a tuple; None if a value is not a number."""
     if isinstance(value, EnvironmentText):
         items: list[object] = [EnvironmentText(item) for item in value.value.split(",")]
     else:
         items = value if isinstance(value, list) else [value]
-    found = [_coerced(item, float) for item in items]
-    return tuple(number for number in found if isinstance(number, float)) if None not in found else None
+    numbers = [_coerced(item, float) for item in items]
+    return tuple(number for number in numbers if isinstance(number, float)) if None not in numbers else None
 
 
 def _as_float(value: int) -> float:

@@ -1,4 +1,4 @@
-"""Cross-check what several keys must have in common, and warn about what is valid but hardly meant."""
+"""Cross-check keys that must match each other, and warn about valid settings that may do harm."""
 
 import os
 import sys
@@ -19,11 +19,11 @@ from reminderd.providers.settings import CheckError
 from reminderd.validators import did_you_mean, is_this_machine
 
 _REQUESTS_IN_A_LEASE: Final = 2
-"""One that runs into its timeout, and as much again for the last look and the settle."""
+"""A request may take its whole timeout; the last look and the settle get as much time again."""
 
 
 def cross_check(config: Config) -> Iterator[CheckError]:
-    """Yield an error for each rule about several keys that does not hold."""
+    """Yield an error for each rule about several keys that the configuration breaks."""
     yield from _database(config)
     yield from _durations(config)
     yield from _place(config)
@@ -89,7 +89,7 @@ def _hours(config: Config) -> Iterator[CheckError]:
 
 
 def _folder(config: Config) -> Iterator[CheckError]:
-    """Check that no file of ours is in the folder whose files are taken out of it."""
+    """Check that no file of ours is in the import folder, as imported files are moved out of it."""
     if config.import_.path is None:
         if config.import_.expect_by:
             yield (("import", "folder"), ("import", "expect_by")), "is missing; expected the folder to which files come"
@@ -208,7 +208,7 @@ def _page_warnings(config: Config) -> Iterator[str]:
 
 
 def config_warnings(config: Config) -> list[str]:
-    """Return a sentence for the admin about each setting that is valid, but may do harm; none for the sandbox."""
+    """Return a sentence for the admin about each valid setting that may do harm; for the sandbox, there are none."""
     if config.provider.kind == "sandbox":
         return []
     found = list(_place_warnings(config))
@@ -226,7 +226,7 @@ def config_warnings(config: Config) -> list[str]:
         what = "the connection to the database may be unencrypted, and all patients' data is sent on it"
         found.append(f"{what}; add sslmode=verify-full and sslrootcert=FILE to [database].url (docs/postgresql.md)")
     found += _page_warnings(config)
-    if config.provider.settings.asks_what_to_say:  # others get the message alone, and speak it in their own way
+    if config.provider.settings.asks_what_to_say:  # other providers get only the message, and speak it in their own way
         scripts = scripts_of(config)
         found += advice(scripts.own)
         for tag, script in scripts.by_language.items():

@@ -1,6 +1,7 @@
-"""Declare the sections that say where the program runs and what it exchanges with others: see `schema` for how.
+"""Declare the sections on where the program runs and what it exchanges with other programs, as in `schema`.
 
-The database, the ports, the folders, who is told what, and the log. None of it changes when patients are called.
+These are the database, the ports, the folders, alerts and results, and the log. No key here changes when patients are
+called.
 """
 
 import codecs
@@ -36,36 +37,36 @@ from reminderd.keys import (
 )
 
 LEAST_DAYS: Final = 8
-"""The clinic's limits count the calls of a week and a day; a purge must keep those."""
+"""The limits count the calls of a day and of a week, so a purge must not delete calls that are newer."""
 
 _MOST_DAYS: Final = 36_500
-_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not listened on: one of them is asked instead
+_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - these are compared, not listened on
 
 
 @frozen(kw_only=True, repr=False)
 class FolderConfig:
-    """A section with a folder of the clinic's; without one, nothing is done there."""
+    """A section with a folder of the clinic; without one, its part of the program is off."""
 
     folder: str = folder_path()
     base: Path = field(default=Path(), metadata=DERIVED)
-    """What a relative path is relative to."""
+    """The folder from which a relative path starts."""
 
     @property
     def path(self) -> Path | None:
-        """The folder; None: there is none."""
+        """The folder; None if none is set."""
         return self.base / self.folder if self.folder else None
 
 
 @frozen(kw_only=True, repr=False)
 class PortConfig:
-    """A section with an address to listen on; without a port, nobody listens."""
+    """A section with an address to listen on. Port 0 turns metrics and pages off; for webhooks, it is any free port."""
 
     host: str = key("127.0.0.1", "an IP address or a host name to listen on", validators.host_error)
     port: int = whole(0, 0, 65_535)
 
     @property
     def local_url(self) -> str | None:
-        """Where this machine's own programs reach it; None: nowhere, or at a port that is chosen at each start."""
+        """The URL for programs on this machine; None if there is no port, or a port that is chosen at each start."""
         if not self.port:
             return None
         own = _EVERY_ADDRESS.get(self.host, self.host)
@@ -80,9 +81,9 @@ class DatabaseConfig:
     url_file: str = file_path()
     failover_is_lossless: bool = switch(default=False)
     folder: Path = field(default=Path(), metadata=DERIVED)
-    """What a relative path is relative to."""
+    """The folder from which a relative path starts."""
     state: Path = field(default=Path(), metadata=DERIVED)
-    """The folder for our own files on this machine, where the database is not a file."""
+    """The folder for our own files on this machine if the database is on a server."""
 
     @property
     def target(self) -> Target:
@@ -91,13 +92,13 @@ class DatabaseConfig:
 
     @property
     def path(self) -> Path | None:
-        """The database file; None: the database is on a server."""
+        """The database file; None if the database is on a server."""
         target = self.target
         return target.path if isinstance(target, SqliteFile) else None
 
     @property
     def is_missing(self) -> bool:
-        """Whether there is no database file yet. A server says what it lacks when it is asked."""
+        """Whether there is no database file yet; False for a server, which reports a missing database itself."""
         return self.path is not None and not self.path.exists()
 
     @property
@@ -121,7 +122,7 @@ class WebConfig(PortConfig):
 
 @frozen(kw_only=True, repr=False)
 class ApiConfig:
-    """The HTTP API for the clinic's own system. Without a token it is off."""
+    """The HTTP API for the clinic's own system; without a token, it is off."""
 
     token: str = secret(
         f"at least {validators.API_TOKEN_LENGTH} printable ASCII characters without spaces", validators.api_token_error
@@ -134,14 +135,14 @@ ENCODINGS: Final = frozenset(
     | {f"cp125{number}" for number in range(9)}
     | {f"iso8859-{number}" for number in (*range(1, 12), *range(13, 17))}
 )
-"""The encodings that a table may have, by Python's names: those that practice software and spreadsheets write."""
+"""Python's names of the encodings that a table may have, as practice software and spreadsheets write them."""
 
 
 def codec_of(name: str) -> str:
-    """Return Python's name of an encoding in which a table may be.
+    """Return Python's name of an encoding that a table may have.
 
     Raises:
-        ValueError: The message says what is expected.
+        ValueError: The encoding is another one; the message states what is expected.
     """
     try:
         codec = codecs.lookup(name).name
@@ -153,21 +154,21 @@ def codec_of(name: str) -> str:
 
 
 def _encoding_error(name: str) -> str | None:
-    """Reject what `codec_of` rejects, with what it expects; "" is accepted."""
+    """Reject a name that `codec_of` rejects, with its message; accept ""."""
     if name:
         codec_of(name)
     return None
 
 
 def _pattern_error(text: str) -> str | None:
-    """Reject what is no pattern for the names of files."""
+    """Reject a text that is no pattern for file names."""
     if not text.strip():
         return "is empty"
     return "contains a slash or a control character" if "/" in text or not text.isprintable() else None
 
 
 def _headers_error(columns: Mapping[str, str]) -> str | None:
-    """Reject headers for what is no field of a table, and no header for a field that every table has."""
+    """Reject a header for an unknown field, and an empty header for a field that every table has."""
     for place, (column, header) in enumerate(columns.items(), start=1):
         if column not in FIELDS:
             return f"entry {place} is for an unknown column{validators.did_you_mean(column, FIELDS)}"
@@ -177,7 +178,7 @@ def _headers_error(columns: Mapping[str, str]) -> str | None:
 
 
 def _status_words_error(words: Mapping[str, str]) -> str | None:
-    """Reject words of a status without a meaning, and words that are the same without case and punctuation."""
+    """Reject a status word with an unknown meaning, and words that differ only in case and punctuation."""
     seen: set[str] = set()
     for place, (word, meaning) in enumerate(words.items(), start=1):
         if meaning not in set(Standing):
@@ -194,7 +195,7 @@ FORMATS: Final = ("csv", "ics", "fhir", "hl7")
 
 @frozen(kw_only=True, repr=False)
 class ProfileConfig:
-    """How the files of one program of the clinic are read; what is empty is found out, as without a profile."""
+    """How the files of one program of the clinic are read; an empty value is detected, as without a profile."""
 
     format: str = choice("", "", *FORMATS)
     files: str = key("*", 'a pattern for names of files, like "appointments*.csv"', _pattern_error)
@@ -232,7 +233,7 @@ class ImportConfig(FolderConfig):
 
 
 def _alert_urls_error(urls: tuple[str, ...]) -> str | None:
-    """Reject a list with an entry that Apprise does not know."""
+    """Reject a list with a URL that Apprise does not know."""
     if not urls:
         return None
     if find_spec("apprise") is None:
@@ -247,7 +248,7 @@ def _alert_urls_error(urls: tuple[str, ...]) -> str | None:
 
 @frozen(kw_only=True, repr=False)
 class AlertsConfig:
-    """Who gets a message when reminders need a human, and how often at most."""
+    """Who gets a message when reminders need a human, and at most how often."""
 
     urls: tuple[str, ...] = key(
         (),
@@ -261,7 +262,7 @@ class AlertsConfig:
 
 @frozen(kw_only=True, repr=False)
 class ResultsConfig(FolderConfig):
-    """Where changes of outcomes go. Without a URL nothing is sent, without a folder no files are written."""
+    """Where changes of outcomes go; without a URL nothing is sent, and without a folder no files are written."""
 
     url: str = key(
         "",
@@ -281,7 +282,7 @@ class ResultsConfig(FolderConfig):
 
 @frozen(kw_only=True, repr=False)
 class BackupConfig(FolderConfig):
-    """Copies of the database, one a day."""
+    """Daily copies of the database."""
 
     at: str = time_of_day("02:30")
     keep: int = whole(14, 1, 10_000)
@@ -304,16 +305,16 @@ class RetentionConfig:
 
 @frozen(kw_only=True, repr=False)
 class MetricsConfig(PortConfig):
-    """Where Prometheus may ask. Without a port there are no metrics."""
+    """Where Prometheus reads metrics; without a port, there are none."""
 
 
 LANGUAGES: Final = ("en", "de")
-"""The languages of the front desk's pages; `desk/languages/` has a file for each but the first."""
+"""The languages of the front desk's pages; `desk/languages/` has a file for each except English."""
 
 
 @frozen(kw_only=True, repr=False)
 class DeskConfig(PortConfig):
-    """The front desk's pages. Without a port there are none."""
+    """The front desk's pages; without a port, there are none."""
 
     language: str = choice("en", *LANGUAGES)
     idle_minutes: int = whole(30, 1, 12 * 60)
@@ -325,20 +326,20 @@ _OFTEN: Final = ("hourly", "daily", "weekly", "monthly")
 
 
 def _rotation_error(text: str) -> str | None:
-    """Reject what is none of the forms of loguru's rotation that are supported; "" is accepted."""
+    """Reject a text that is no supported form of loguru's rotation; accept ""."""
     if not text or text in _OFTEN or validators.start_error(text) is None:
         return None
     return None if _SIZE.fullmatch(text) or _DURATION.fullmatch(text) else "is not a size, a time of day or a duration"
 
 
 def _retention_error(text: str) -> str | None:
-    """Reject what is not a duration as loguru reads it; "" is accepted."""
+    """Reject a text that loguru does not read as a duration; accept ""."""
     return None if not text or _DURATION.fullmatch(text) else "is not a duration"
 
 
 @frozen(kw_only=True, repr=False)
 class LogConfig:
-    """What is logged, and where."""
+    """What is logged, and to which file."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = choice("INFO", "DEBUG", "INFO", "WARNING", "ERROR")
     format: Literal["text", "json"] = choice("text", "text", "json")
@@ -346,9 +347,9 @@ class LogConfig:
     rotation: str = key("10 MB", 'one like "10 MB", "1 week", "daily" or "00:00"', _rotation_error)
     retention: str = key("30 days", 'one like "30 days" or "6 months"', _retention_error)
     base: Path = field(default=Path(), metadata=DERIVED)
-    """What a relative path is relative to."""
+    """The folder from which a relative path starts."""
 
     @property
     def path(self) -> Path | None:
-        """The log file; None: only to stderr."""
+        """The log file; None if the log goes only to stderr."""
         return self.base / self.file if self.file else None

@@ -1,4 +1,4 @@
-"""Put the configuration together from defaults, file and environment; decide what a reload of it may change."""
+"""Combine the configuration from defaults, file and environment; decide which of its keys a reload may change."""
 
 import re
 import tomllib
@@ -40,12 +40,12 @@ _LEGACY: Final[dict[str, KeyPath]] = {
     "WEBHOOK_PORT": ("web", "port"),
     "PUBLIC_BASE_URL": ("web", "public_base_url"),
 }
-"""Names that deployments of the clinic's earlier software use; providers add theirs."""
+"""Environment variables of the clinic's earlier software, which still set these keys; each provider adds its own."""
 
 _TWICE: Final = re.compile(r"Cannot declare \((.*)\) twice")
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _CHARACTER: Final = 4
-"""The most characters of what the parser names in its own errors: one character, or its escape."""
+"""The longest text that the parser quotes in an error of its own: one character, or its escape."""
 
 _RELOADABLE: Final[tuple[KeyPath, ...]] = (
     ("clinic",),
@@ -68,24 +68,24 @@ _RELOADABLE: Final[tuple[KeyPath, ...]] = (
     ("desk", "idle_minutes"),
     ("log", "level"),
 )
-"""Sections and keys that may change while the daemon runs; so may secrets, and the keys that a provider names."""
+"""Sections and keys that may change while the daemon runs; `_reloadable` adds secrets and the keys of providers."""
 
 
 class ConfigError(Exception):
-    """The configuration can't be used; `errors` has a line for each: "place: what is wrong; expected …"."""
+    """The configuration can't be used; `errors` has a line for each error: "place: what is wrong; expected …"."""
 
     def __init__(self, errors: list[str], *, rest: Config | None = None) -> None:
         super().__init__("\n".join(errors))
         self.errors = errors
         self.rest = rest
-        """The configuration without what is wrong, if its database is certain; else None."""
+        """The configuration without the wrong values; None if it is not certain which database it names."""
 
 
 def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Config:
-    """Return the configuration: defaults, over them the file, over them the environment.
+    """Return the configuration. The file overrides the defaults, and the environment overrides the file.
 
-    Without a path, the file is the one that $REMINDERD_CONFIG names, else ./config.toml if it exists. What is written
-    in it is relative to its own folder.
+    Without a path, the file is the one that $REMINDERD_CONFIG names, or ./config.toml if it exists. Relative paths in
+    the configuration start from the folder of its file.
 
     Raises:
         ConfigError: There are errors; all of them are listed.
@@ -95,10 +95,10 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
     config, found = structured(raw.tree)
     for error in found:
         raw.reject(error.path, error.mistake, is_section=error.is_section)
-    if found:  # go on with the rest, to find what else is wrong
+    if found:  # continue with the other values, to find all errors
         config, _ = structured(raw.tree)
     config = _read_own_numbers(_completed(config, raw), raw)
-    if raw.is_readable:  # else what is missing may be in the file that could not be read
+    if raw.is_readable:  # otherwise a missing key may be in the file that could not be read
         config = _read_secret_files(config, raw)
         wrong_by_themselves = frozenset(raw.wrong)
         for keys, mistake in cross_check(config):
@@ -113,29 +113,30 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
 
 
 def origin(path: Path | None) -> str:
-    """Return where a configuration's keys come from, for people; the path is None if there was no file."""
+    """Describe, for people, where the configuration was read from; the path is None if there was no file."""
     return f"defaults and environment, as there is no {Path.cwd() / FILE_NAME}" if path is None else str(path)
 
 
 @define
 class _RawConfig:
-    """The values as they are written, the environment's over the file's, and the errors found so far."""
+    """The values as they are written, where the environment overrides the file, and the errors found so far."""
 
     folder: Path
-    """What relative paths in it are relative to."""
+    """The folder from which relative paths start."""
     credentials: str = ""
-    """The folder in which the supervisor passes secrets to this process alone; "" if it does not."""
+    """The folder in which the supervisor passes secrets to this process alone; "" if there is none."""
     state: str = ""
-    """The folder that the supervisor keeps for our own files; "" if it does not."""
+    """The folder that the supervisor keeps for our own files; "" if there is none."""
     file: Path | None = None
     is_readable: bool = True
-    """False: there is a file, but its keys are not known."""
+    """Whether the keys of the file, if there is one, are known."""
     tree: dict[str, Any] = field(factory=dict)
     variables: dict[KeyPath, str] = field(factory=dict)
     """The environment variables that set a key."""
     wrong: set[KeyPath] = field(factory=set)
-    """Keys with an error."""
+    """The keys with an error."""
     errors: list[str] = field(factory=list)
+    """The lines of `ConfigError`."""
 
     def get(self, path: KeyPath) -> Any:  # noqa: ANN401 - nothing is known yet of what is written
         """Return the value as it is written, a section as a dict; None if it is not set."""
@@ -163,7 +164,7 @@ class _RawConfig:
         self.drop(path)
 
     def _place(self, path: KeyPath, *, is_section: bool) -> str:
-        """Return where a value is written, or else where it should be."""
+        """Return where a value is written, or where it should be if it is missing."""
         variable = self.variables.get(path)
         if variable is not None or self.file is None:
             return f"environment {variable or variable_of(path)}"
@@ -175,21 +176,21 @@ class _RawConfig:
 
 
 def _read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> _RawConfig:
-    """Read `path`, else the file of $REMINDERD_CONFIG, else ./config.toml, which alone may be missing."""
+    """Read `path`, or the file that $REMINDERD_CONFIG names, or ./config.toml; only ./config.toml may be missing."""
     named = path or environ.get("REMINDERD_CONFIG")
     file = cwd / (named or FILE_NAME)
-    as_given = partial(
+    new_raw = partial(
         _RawConfig,
         credentials=environ.get("CREDENTIALS_DIRECTORY", ""),  # systemd's LoadCredential
         state=environ.get("STATE_DIRECTORY", "").partition(":")[0],  # its StateDirectory, the first of them
     )
-    raw = as_given(folder=file.parent, file=file)
+    raw = new_raw(folder=file.parent, file=file)
     try:
         text = file.read_bytes().decode("utf-8-sig")  # Windows editors put a byte order mark first
         raw.tree = tomllib.loads(text)
     except (FileNotFoundError, NotADirectoryError):
         if not named:
-            return as_given(folder=cwd)
+            return new_raw(folder=cwd)
         mistake = "there is no such file; expected the path of the configuration"
     except OSError as error:
         mistake = f"can't be read ({error.strerror}); expected a file that this user may read"
@@ -203,7 +204,7 @@ def _read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> _Raw
     else:
         _reject_what_is_not_a_section(raw, Config, ())
         return raw
-    # A file that the environment names is a value of the configuration; one of the command line was typed just now.
+    # A wrong path is an error at the variable if the variable names the file; otherwise somebody has just typed it.
     is_by_variable = path is None and named is not None
     raw.errors.append(f"{'environment REMINDERD_CONFIG' if is_by_variable else file}: {mistake}")
     raw.is_readable = False
@@ -211,12 +212,12 @@ def _read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> _Raw
 
 
 def _toml_error(error: ValueError) -> str:
-    """Return the parser's message, with a section as it is written, and without a name that may be a secret."""
+    """Return the parser's message, with sections in TOML's form, and without a name that may be a secret."""
 
-    def as_written(found: re.Match[str]) -> str:
+    def heading(found: re.Match[str]) -> str:
         return f"[{'.'.join(map(shown_name, _QUOTED.findall(found[1])))}] is there twice"
 
-    mistake = _TWICE.sub(as_written, str(error))
+    mistake = _TWICE.sub(heading, str(error))
     return _QUOTED.sub(lambda found: found[0] if len(found[1]) <= _CHARACTER else f"'{shown_name(found[1])}'", mistake)
 
 
@@ -234,24 +235,24 @@ def _reject_what_is_not_a_section(raw: _RawConfig, section: type, path: KeyPath)
 
 
 def _read_environment(raw: _RawConfig, environ: Mapping[str, str]) -> None:
-    """Put the environment over the file: first the legacy names, unless they are empty, then `REMINDERD__…`."""
+    """Override the file by the environment: first by legacy names that are not empty, then by `REMINDERD__…`."""
     of_providers = {
         variable: ("provider", name, key)
         for name, settings in PROVIDERS.items()
         for variable, key in settings.environment.items()
     }
     legacy = [(path, name) for name, path in (_LEGACY | of_providers).items() if environ.get(name)]
-    # A secret and its file are one thing: setting either replaces both.
-    twins = {path: file_of(path) for path in secret_keys()} | {file_of(path): path for path in secret_keys()}
+    # A variable that sets a secret also overrides the key of its file, and the other way round.
+    counterparts = {path: file_of(path) for path in secret_keys()} | {file_of(path): path for path in secret_keys()}
     for layer in (legacy, list(_prefixed(raw, environ))):
         for path, _ in layer:
-            raw.drop(twins.get(path, path))
+            raw.drop(counterparts.get(path, path))
         for path, name in layer:
             raw.put(path, environ[name], name)
 
 
 def _prefixed(raw: _RawConfig, environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the keys that `REMINDERD__…` sets, each with its variable; note an error for each that names no key."""
+    """Yield each key that a variable `REMINDERD__…` sets, with the variable's name; add an error for an unknown key."""
     known = {variable_of(path): path for path, _ in all_keys()}
     seen: dict[KeyPath, str] = {}
     for name in sorted(name for name in environ if name.startswith(PREFIX)):
@@ -270,7 +271,7 @@ def _prefixed(raw: _RawConfig, environ: Mapping[str, str]) -> Iterator[tuple[Key
 
 
 def _completed(config: Config, raw: _RawConfig) -> Config:
-    """Return the configuration with the provider if `kind` is not set, and with what paths are relative to."""
+    """Return the configuration with its derived values: the provider if `kind` is not set, and the base of paths."""
     chosen = None if raw.get(_KIND) is None else config.provider.kind
     if chosen is None and _KIND not in raw.wrong:
         keys = {kind: ("provider", kind, section.chosen_by) for kind, section in PROVIDERS.items()}
@@ -285,7 +286,7 @@ def _completed(config: Config, raw: _RawConfig) -> Config:
 
 
 def _read_own_numbers(config: Config, raw: _RawConfig) -> Config:
-    """Return the configuration with the clinic's own numbers in E.164, read as they are dialed in its country."""
+    """Return the configuration with the clinic's own numbers in E.164; they may be written as dialed in its country."""
     if _COUNTRY in raw.wrong:
         return config
     for path in [path for path, attribute in all_keys() if attribute.metadata[MARK] == PHONE]:
@@ -300,7 +301,7 @@ def _read_own_numbers(config: Config, raw: _RawConfig) -> Config:
 
 
 def _read_secret_files(config: Config, raw: _RawConfig) -> Config:
-    """Return it with the secrets that are in files, except those of a provider that is not chosen."""
+    """Return the configuration with the secrets that are in files, except those of a provider that is not chosen."""
     for path in secret_keys():
         if path[0] == "provider" and path[1] != config.provider.kind:
             continue
@@ -316,20 +317,20 @@ def _read_secret_files(config: Config, raw: _RawConfig) -> Config:
 
 @frozen(kw_only=True)
 class Changes:
-    """What becomes of a configuration that was read while another one is in force."""
+    """What a reload changes in the running configuration."""
 
     config: Config
-    """What holds from now on: the one in force, with every key replaced that may change now."""
+    """The configuration to use from now on: the running one with every change that can be applied now."""
     at_once: tuple[KeyPath, ...]
-    """The keys in which it differs from the one that was in force."""
+    """The keys that change now."""
     later: tuple[KeyPath, ...]
-    """The keys that differ, too, and wait for the next start."""
+    """The keys whose changes wait for the next start."""
 
 
 def changes(running: Config, wanted: Config) -> Changes:
-    """Decide what becomes of `wanted` while `running` is in force."""
+    """Decide which keys of the `running` configuration a reload sets to their `wanted` values."""
     differing = [path for path, _ in all_keys() if value_at(running, path) != value_at(wanted, path)]
-    waiting = [section for section, anchors in _waits_for() if any(anchor in differing for anchor in anchors)]
+    waiting = [section for section, triggers in _change_together() if any(key in differing for key in triggers)]
     reloadable = list(_reloadable())
     at_once = tuple(path for path in differing if _is_inside(path, reloadable) and not _is_inside(path, waiting))
     config = running
@@ -347,10 +348,11 @@ def _reloadable() -> Iterator[KeyPath]:
         yield from (("provider", name, key) for key in settings.reloadable_keys)
 
 
-def _waits_for() -> Iterator[tuple[KeyPath, tuple[KeyPath, ...]]]:
-    """Yield the places that wait for the next start as a whole if one of the keys with them changes.
+def _change_together() -> Iterator[tuple[KeyPath, tuple[KeyPath, ...]]]:
+    """Yield sections and keys, each with keys that make it wait as a whole for the next start if one of them changes.
 
-    A secret must not go to a stranger. And the provider that is in force until then needs the address that fits it.
+    A secret of the new account must not be sent to the old provider. And as long as the old provider is used, it needs
+    the address that matches it.
     """
     yield ("provider",), (("provider", "kind"),)
     yield ("web", "public_base_url"), (("provider", "kind"),)

@@ -1,7 +1,7 @@
 """Declare the sections of the configuration with their keys, and make the core's values from them.
 
-An attribute is a key of the same name unless it is derived. `config.example.toml` explains the keys to admins. No
-section has a repr, as none is ever printed: attrs would generate and compile each one at every start.
+Each attribute is a key of the same name unless it is marked `DERIVED`. `config.example.toml` explains the keys to
+admins. The sections here have no repr, as none is ever printed: attrs would generate and compile it at every start.
 """
 
 from collections.abc import Mapping
@@ -80,10 +80,10 @@ class WorkerConfig:
 
 
 def _kind_error(kind: str) -> None:
-    """Reject what is not a registered provider.
+    """Reject a name that is no registered provider's.
 
     Raises:
-        ValueError: The message says what is expected.
+        ValueError: The message states what is expected.
     """
     kinds = (SandboxSettings.name, *sorted(PROVIDERS))
     found = validators.word_error(kind, kinds)
@@ -93,24 +93,24 @@ def _kind_error(kind: str) -> None:
 
 @frozen(kw_only=True, repr=False)
 class ProviderConfig:
-    """Who places the calls. Its subclass, which `provider_section` returns, has a section for each provider."""
+    """Who places the calls. `provider_section` returns a subclass with a section for each provider."""
 
     kind: str = key(SandboxSettings.name, "the name of a provider", _kind_error)
     timeout_seconds: float = positive(20.0, 600)
     calls_per_second: float = number(0.0, 0, 1000)
-    """0 sets no limit; a provider may have another default."""
+    """The limit, or 0 for no limit; a provider may have another default."""
     is_stated: bool = field(default=False, metadata=DERIVED)
-    """Whether the provider is chosen, by `kind` or by a provider's own key; else it is the sandbox by default."""
+    """Whether `kind` or a provider's own key chooses the provider; otherwise it is the sandbox, the default."""
 
-    if TYPE_CHECKING:  # which sections there are, only the registry knows
+    if TYPE_CHECKING:  # only the registry knows which sections exist
 
         def __getattr__(self, name: str) -> Any: ...  # noqa: ANN401
 
     @property
     def settings(self) -> ProviderSettings:
-        """What the chosen provider is set to."""
-        found: ProviderSettings = getattr(self, self.kind) if self.kind in PROVIDERS else SandboxSettings()
-        return found
+        """The settings of the chosen provider."""
+        settings: ProviderSettings = getattr(self, self.kind) if self.kind in PROVIDERS else SandboxSettings()
+        return settings
 
 
 def provider_section() -> type[ProviderConfig]:
@@ -121,15 +121,15 @@ def provider_section() -> type[ProviderConfig]:
 @cache
 def _provider_section(providers: tuple[tuple[str, type[ProviderSettings]], ...]) -> type[ProviderConfig]:
     inner = {name: field(factory=settings, type=settings) for name, settings in providers}
-    found: type[ProviderConfig] = make_class(
+    section: type[ProviderConfig] = make_class(
         "ProviderConfig", inner, bases=(ProviderConfig,), frozen=True, kw_only=True
     )
-    return found
+    return section
 
 
 @frozen(kw_only=True, repr=False)
 class RetryConfig:
-    """Further requests for a call that was certainly not placed."""
+    """When the request for a call that was certainly not placed is sent again."""
 
     first_delay_seconds: float = positive(1.0, _DAY)
     max_delay_seconds: float = positive(300.0, _DAY)
@@ -138,7 +138,7 @@ class RetryConfig:
 
 @frozen(kw_only=True, repr=False)
 class RedialConfig:
-    """Further calls after a busy line, no answer and a voicemail."""
+    """When a patient is called again after a busy line, no answer or a voicemail."""
 
     max_calls: int = whole(3, 1, 100)
     delay_minutes: tuple[float, ...] = numbers((15.0,), 0, _YEAR / 60)
@@ -147,7 +147,7 @@ class RedialConfig:
 
 @frozen(kw_only=True, repr=False)
 class ClinicConfig:
-    """Where the clinic is. A country that is not set is not known."""
+    """Where the clinic is; if no country is set, it is not known."""
 
     country: str = country()
     allowed_countries: tuple[str, ...] = key(
@@ -168,7 +168,7 @@ def _hours() -> str:
 
 @frozen(kw_only=True, repr=False)
 class HoursConfig:
-    """Weekdays with hours of their own."""
+    """Calling hours for single weekdays, which replace the hours of every day."""
 
     mon: str = _hours()
     tue: str = _hours()
@@ -196,17 +196,17 @@ class CallingConfig:
 
     @property
     def local_zone(self) -> ZoneInfo | None:
-        """The clinic's time zone, in which local times are read; None if it is not known."""
+        """The clinic's time zone, in which local times are read; None if it is not set."""
         return ZoneInfo(self.timezone) if self.timezone else None
 
     @property
     def zone(self) -> ZoneInfo:
-        """The time zone in which times are shown: the clinic's, or UTC if it is not known."""
+        """The time zone in which times are shown: the clinic's, or UTC if none is set."""
         return self.local_zone or ZoneInfo("UTC")
 
     @property
     def calling_hours(self) -> CallingHours:
-        """The calling hours as the core reads them."""
+        """The calling hours as a value of the core."""
         return CallingHours(self.zone, week=tuple(self._spans(day) for day in DAYS), holidays=frozenset(self.holidays))
 
     def _spans(self, day: Day) -> Spans:
@@ -245,7 +245,7 @@ def _voice() -> str:
 
 @frozen(kw_only=True, repr=False)
 class TextsConfig:
-    """The clinic's own prompts and templates in one language; a prompt that is left empty is the language's."""
+    """The clinic's own prompts and templates in one language; an empty prompt stands for the built-in one."""
 
     greeting: str = _prompt()
     menu: str = _prompt()
@@ -275,7 +275,7 @@ def _template_name() -> str:
 
 @frozen(kw_only=True, repr=False)
 class AppointmentTypeConfig:
-    """The calls before appointments of one type; what is left out is as for all."""
+    """The calls before appointments of one type; a key that is not set has the value of [reminders]."""
 
     before: tuple[str, ...] = _cadences()
     template: str = _template_name()
@@ -312,13 +312,13 @@ class RemindersConfig:
 
 @frozen(kw_only=True, repr=False)
 class LanguageConfig(TextsConfig):
-    """What patients with another language than the clinic's hear."""
+    """What patients hear in a language that is not the clinic's own."""
 
     clinic: str = _clinic_name()
     voice: str = _voice()
 
 
-@frozen(kw_only=True, repr=False, slots=False)  # it is one base of two
+@frozen(kw_only=True, repr=False, slots=False)  # Python allows slots in only one of two bases
 class CallerConfig:
     """Who calls: the clinic's name and number, and its voice."""
 
@@ -335,7 +335,7 @@ class MessagesConfig(TextsConfig, CallerConfig):  # attrs lists the keys of the 
     languages: Mapping[str, LanguageConfig] = sections(
         LanguageConfig, validators.language_error, "sections like [messages.es]"
     )
-    """By their tags; the sections are written without the name of this key."""
+    """The sections by language tag; they are written as `[messages.es]`, without the name of this key."""
 
 
 @frozen(kw_only=True, repr=False)
@@ -345,7 +345,7 @@ class Config:
     database: DatabaseConfig = field(factory=DatabaseConfig)
     worker: WorkerConfig = field(factory=WorkerConfig)
     web: WebConfig = field(factory=WebConfig)
-    # Not `provider_section()`: another provider may be registered by the time that a configuration is made.
+    # A lambda, as a provider may be registered later, before a configuration is made.
     provider: ProviderConfig = field(factory=lambda: provider_section()())  # noqa: PLW0108
     retry: RetryConfig = field(factory=RetryConfig)
     redial: RedialConfig = field(factory=RedialConfig)
@@ -364,7 +364,7 @@ class Config:
     desk: DeskConfig = field(factory=DeskConfig)
     log: LogConfig = field(factory=LogConfig)
     path: Path | None = field(default=None, metadata=DERIVED)
-    """The file it was read from; None: defaults and environment alone."""
+    """The file that was read; None if there was only the environment."""
 
 
 def rules_of(
@@ -372,8 +372,8 @@ def rules_of(
 ) -> Rules:
     """Return the rules for transitions.
 
-    `provider` is the provider's own name; None: its kind. `capabilities` are what it can do; None: nothing, which is
-    enough for what staff do.
+    `provider` is the provider's own name, by default its kind. `capabilities` are by default none, which is enough for
+    actions by staff.
     """
     per_second = config.provider.calls_per_second
     return Rules(
@@ -404,18 +404,18 @@ def rules_of(
 
 
 def with_provider(config: Config, settings: ProviderSettings) -> Config:
-    """Return the configuration with this provider chosen, and this section of it."""
+    """Return the configuration with this provider chosen, and with these settings as its section."""
     chosen: dict[str, Any] = {"kind": settings.name, settings.name: settings, "is_stated": True}
     return evolve(config, provider=evolve(config.provider, **chosen))
 
 
 def daily_at(config: Config, at: str) -> Daily:
-    """Return the moments of this time of day, by the clinic's clock."""
+    """Return this time of each day in the clinic's time zone."""
     return Daily(at=time.fromisoformat(at), zone=config.calling.zone)
 
 
 def expected_of(config: Config) -> Expected | None:
-    """Return by when a file is expected from the folder; None: none is."""
+    """Return by when a file is expected in the folder; None if no file is expected."""
     if not config.import_.expect_by:
         return None
     by = daily_at(config, config.import_.expect_by)
@@ -423,14 +423,14 @@ def expected_of(config: Config) -> Expected | None:
 
 
 def numbering_of(config: Config) -> Numbering:
-    """Return which numbers may be called, and how the clinic writes them."""
+    """Return which numbers may be called, and how to read them as the clinic writes them."""
     own = {config.messages.phone, *(getattr(config.provider, name).own_number for name in PROVIDERS)} - {""}
     allowed = frozenset(config.clinic.allowed_countries)
     return Numbering(country=config.clinic.country, allowed=allowed, own=frozenset(own))
 
 
 def scripts_of(config: Config) -> Scripts:
-    """Return what patients hear, by language. The number that calls come from is spoken if `[messages]` has none."""
+    """Return what patients hear, by language. If `[messages]` has no phone number, the caller's number is spoken."""
     messages = config.messages
     own = Script(
         clinic=messages.clinic,
@@ -455,8 +455,8 @@ def scripts_of(config: Config) -> Scripts:
 
 
 def _prompts_of(texts: TextsConfig) -> Mapping[Prompt, str]:
-    written = asdict(texts)
-    return {prompt: written[prompt] for prompt in Prompt if written.get(prompt)}
+    by_name = asdict(texts)
+    return {prompt: by_name[prompt] for prompt in Prompt if by_name.get(prompt)}
 
 
 def planning_of(config: Config) -> Planning:

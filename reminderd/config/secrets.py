@@ -1,4 +1,4 @@
-"""Read the secrets that are in files of their own, and list all files with secrets."""
+"""Read secrets from their own files, and list all files that contain secrets."""
 
 import tomllib
 from pathlib import Path
@@ -10,20 +10,24 @@ from reminderd.databases import contains_password
 from reminderd.keys import KeyPath, file_of
 
 CREDENTIALS: Final = "$CREDENTIALS_DIRECTORY/"
-"""Before a file's name: it is in the folder in which the supervisor passes secrets to this process alone."""
+"""The prefix of a file's name for a file in the folder in which the supervisor passes secrets to this process alone."""
 
 DATABASE_URL: Final = ("database", "url")
-"""A secret if it contains a password; above all it says which database is used."""
+"""A secret if it contains a password; its main purpose is to name the database."""
 
 
 def read(config: Config, secret: KeyPath, *, folder: Path, credentials: str, is_written: bool) -> Config:
-    """Return the configuration with this secret, read from its file if one is named; a list has one entry a line.
+    """Return the configuration with this secret, read from its file if a file is named; a list has one entry per line.
 
-    The file's name is relative to `folder`, or in the supervisor's folder of `credentials`; empty: there is none.
-    `is_written` says whether the configuration contains the secret itself, too.
+    Args:
+        config: may name the file of the secret.
+        secret: the key of the secret.
+        folder: the folder from which a relative path starts.
+        credentials: the folder in which the supervisor passes secrets; "" if there is none.
+        is_written: whether the configuration also contains the secret itself.
 
     Raises:
-        ValueError: The secret can't be read; the message says why and what is expected.
+        ValueError: The secret can't be read; the message states why and what is expected.
     """
     name: str = value_at(config, file_of(secret))
     if not name:
@@ -58,17 +62,17 @@ def _text_in(file: Path, expected: str) -> str:
 
 
 def files_with_secrets(config: Config) -> list[Path]:
-    """Return the configuration file, if it contains a secret, and every file that it names for one, missing or not."""
+    """Return the configuration file, if it contains a secret, and each file that it names for one, even if missing."""
     found = [] if config.path is None or not _contains_a_secret(config.path) else [config.path]
     names: list[str] = [value_at(config, file_of(secret)) for secret in secret_keys()]
-    return found + [config.database.folder / name for name in names if name]  # the folder of every relative path
+    return found + [config.database.folder / name for name in names if name]  # relative paths start from it
 
 
 def _contains_a_secret(file: Path) -> bool:
-    """Return whether a file that was read without errors contains a secret, be it one that the environment replaces."""
+    """Return whether a configuration file contains a secret, even one that the environment overrides."""
     try:
         tree = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
-    except (OSError, ValueError):  # it has changed meanwhile
+    except (OSError, ValueError):  # it was readable before, so it has changed
         return True
     if contains_password(str(value_in(tree, DATABASE_URL))):
         return True

@@ -8,7 +8,7 @@ _FEWEST: Final = 7
 """Digits of the shortest number with a country code, +683 4000 on Niue."""
 
 _FEWEST_OF_A_PERSON: Final = 6
-"""Digits of a short local number, as a person writes it."""
+"""Digits of the shortest local number, as a person writes it."""
 
 _SHOWN_DIGITS: Final = 2
 
@@ -34,47 +34,48 @@ _KEPT: Final = re.compile(
     | (?<![0-9]) (?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])
         (?:[T ][0-2][0-9]:[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]{1,9})?)?(?:Z|[+-][01][0-9]:[0-5][0-9])?)? (?![-./]?[0-9])
     | (?<![0-9]) (?:19|20)[0-9]{6}T[0-9]{6}Z? (?![0-9])  # a time in a file's name
+    | (?<![0-9A-Za-z]) reminderd-[0-9a-f]{8}-(?:19|20)[0-9]{6}T[0-9]{6}Z (?![0-9])  # a backup, with a database's id
     | (?<![0-9:]) [0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]{1,9})?)? (?![0-9:])  # a time of day
-    | (?<![0-9.,+]) [0-9]{1,3}(?:,[0-9]{3})+ (?=\ (?:bytes|calls|characters|lines|reminders|rows)\b)  # a count of ours
+    | (?<![0-9.,+]) [0-9]{1,3}(?:,[0-9]{3})+ (?=\ (?:bytes|calls|characters|lines|reminders|rows)\b)  # a count
     | (?<![0-9.+]) (?: (?=[0-9.]*[0-9]{3}\.|[0-9.]*\.[0-9]{3}(?![0-9]) | [0-9.]+:[0-9])
         (?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!\Z)|(?![0-9.]))){4} (?::[0-9]{1,5})? ) (?![0-9.]*[0-9])
     | (?<![0-9A-Za-z:]) (?:[0-9a-f]{1,4}:){1,4}:/64 (?![0-9])  # the network of an IPv6 address
     """,
     re.VERBOSE,
 )
-"""Digits that can't be a phone number: our own and other programs' ids, times, counts, the address of a client."""
+"""Digits that can't be a phone number: ids of ours and of other programs, times, counts, a client's IP address."""
 
 _LED_BY_PLUS: Final = re.compile(rf"[+\uff0b](?:\d|{_GAP}(?=\d))*{_GAP}\Z")
 
 
 def masked(phone_number: str) -> str:
-    """Return the number with every character but its last two digits, and a leading +, as `*`."""
+    """Return the number with `*` for every character except a leading + and the last two digits."""
     hidden = max(len(phone_number) - _SHOWN_DIGITS, min(len(phone_number), _SHOWN_DIGITS))
     plus = "+" if phone_number.startswith("+") else ""
     return plus + "*" * (hidden - len(plus)) + phone_number[hidden:]
 
 
-def without_numbers(text: str) -> str:
-    """Return the text with everything masked that may be a phone number; ids, times and counts stay."""
-    return replaced(text, masked)
+def mask_numbers(text: str) -> str:
+    """Return the text with each possible phone number masked; ids, times and counts stay."""
+    return replace_numbers(text, masked)
 
 
-def without_any_numbers(text: str) -> str:
-    """Return the text of a person with everything masked that may be a phone number, also a short local one."""
-    return _replaced(text, _NUMBER_OF_A_PERSON, masked)
+def mask_numbers_in_notes(text: str) -> str:
+    """Return a note that a person wrote, with each possible phone number masked, even a short local one."""
+    return _replace(text, _NUMBER_OF_A_PERSON, masked)
 
 
-def replaced(text: str, replacement: Callable[[str], str]) -> str:
-    """Return the text with everything replaced that may be a phone number; ids, times and counts stay."""
-    return _replaced(text, _NUMBER, replacement)
+def replace_numbers(text: str, replacement: Callable[[str], str]) -> str:
+    """Return the text with each possible phone number replaced; ids, times and counts stay."""
+    return _replace(text, _NUMBER, replacement)
 
 
-def name_without_number(name: str) -> str:
-    """Return an id or a `ref`, masked if it is a phone number with its +: other programs choose what they like."""
-    return without_numbers(name) if name.lstrip().startswith(("+", "\uff0b")) else name
+def mask_name(name: str) -> str:
+    """Return an id or a `ref`; if it begins with +, mask its number: other programs may use a phone number as an id."""
+    return mask_numbers(name) if name.lstrip().startswith(("+", "\uff0b")) else name
 
 
-def _replaced(text: str, number: re.Pattern[str], replacement: Callable[[str], str]) -> str:
+def _replace(text: str, number: re.Pattern[str], replacement: Callable[[str], str]) -> str:
     if not _MAY_HAVE_ONE.search(text):
         return text
     pieces, at = [], 0

@@ -49,13 +49,19 @@ class Status(StrEnum):
         return self in _FINAL
 
     @property
+    def can_be_called_again(self) -> bool:
+        """Return whether the reminder ended without reaching the patient, so that staff may ask for another call."""
+        return self in _FINAL and self is not Status.CALLED
+
+    @property
     def in_call(self) -> bool:
         """Return whether the reminder belongs to a call that is being placed or is under way."""
         return self in _IN_CALL
 
 
-_FINAL: Final = frozenset({Status.CALLED, Status.FAILED, Status.EXPIRED, Status.CANCELLED})
 _IN_CALL: Final = frozenset({Status.DIALING, Status.PROCESSING})
+_FINAL: Final = frozenset(Status) - _IN_CALL - {Status.SCHEDULED}
+"""A new status is final unless it is listed here, so that nobody is called by mistake."""
 
 
 class CallState(StrEnum):

@@ -1,4 +1,4 @@
-"""How a call ended for the patient, whether that reached them, and what a reminder has come to.
+"""How a call ended for the patient, whether it reached them, and the outcome of a reminder.
 
 Nothing else in the program decides these.
 """
@@ -17,9 +17,9 @@ from reminderd.core.rules import Rules
 from reminderd.core.sentences import Sentence
 
 PROVEN: Final = frozenset({CallOutcome.CONFIRMED, CallOutcome.HEARD})
-"""Somebody has heard the message."""
+"""The outcomes of a call in which somebody certainly heard the message."""
 SPOKEN: Final = PROVEN | {CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
-"""Something of the message was spoken, so that the call may have reached the patient."""
+"""The outcomes of a call in which at least a part was spoken, so that it may have reached the patient."""
 _ANSWERED: Final = frozenset({"completed", "hung-up"})
 _SIP_DECLINED: Final = 603
 _SIP_NOT_ANSWERED: Final = frozenset({408, 480, 486, 487, 503, 504, 600})
@@ -27,10 +27,10 @@ _SIP_NOT_ANSWERED: Final = frozenset({408, 480, 486, 487, 503, 504, 600})
 21.5.4, 21.5.5, 21.6.1. 603 is 21.6.2."""
 
 NUMBERS_IN_A_ROW: Final = 2
-"""As many different numbers whose calls never asked, with no request in between, mean that our address is failing."""
+"""If calls to this many different numbers never asked, with no request in between, our address is failing."""
 
 ASKS_WITHIN: Final = timedelta(seconds=2)
-"""A call that lasts this long after the answer, or after machine detection, has asked, if it can."""
+"""A provider that can reach us asks what to say within this time after the answer, or after machine detection."""
 
 
 class Sent(Enum):
@@ -48,7 +48,7 @@ class Sent(Enum):
 def sent_in(members: Iterable[Member], *, asks: bool) -> Sent:
     """Return the most that the provider was given to speak in a call with these members.
 
-    `asks`: it asks for that when the call is answered.
+    `asks`: whether it asks what to speak when the call is answered.
     """
     if not asks:
         return Sent.WITH_THE_REQUEST
@@ -58,10 +58,10 @@ def sent_in(members: Iterable[Member], *, asks: bool) -> Sent:
     return Sent.VOICEMAIL if spoken else Sent.NOTHING
 
 
-def outcome_of(call: Call, sent: Sent) -> CallOutcome:
+def call_outcome_of(call: Call, sent: Sent) -> CallOutcome:
     """Return how a call ended for the patient, according to its terminal report.
 
-    What proves that a message was heard, a key or the request that follows it, is in the call's outcome before the end.
+    A key, or the request that follows the message, proves that it was heard: then the outcome is known before the end.
     """
     if call.outcome in PROVEN:
         return call.outcome
@@ -83,19 +83,19 @@ def _of_answered(call: Call, sent: Sent) -> CallOutcome:
     return CallOutcome.HUNG_UP if sent is Sent.MESSAGE or call.status == "hung-up" else CallOutcome.HEARD
 
 
-def outcome_for(member: Member, call: Call) -> CallOutcome | None:
-    """Return how a call ended for one of its reminders: nothing is heard that was not spoken. None: not known yet."""
+def member_outcome_of(member: Member, call: Call) -> CallOutcome | None:
+    """Return the call's outcome for one of its reminders, which must be spoken to be heard; None if not known yet."""
     return as_spoken(call.outcome, is_spoken=member.spoken)
 
 
 def as_spoken(outcome: CallOutcome | None, *, is_spoken: bool) -> CallOutcome | None:
-    """Return the outcome of a call for a reminder that was spoken in it, or was not."""
+    """Return the outcome of a call for a reminder that was or was not spoken in it."""
     return CallOutcome.NOT_HEARD if outcome in SPOKEN and not is_spoken else outcome
 
 
 def reached(member: Member, call: Call, rules: Rules) -> bool:
     """Return whether a call reached the patient of one of its reminders."""
-    match outcome_for(member, call):
+    match member_outcome_of(member, call):
         case CallOutcome.CONFIRMED | CallOutcome.HEARD:
             return True
         case CallOutcome.HUNG_UP:
@@ -108,7 +108,7 @@ def reached(member: Member, call: Call, rules: Rules) -> bool:
 
 
 def reached_anybody(call: Call, members: Iterable[Member], rules: Rules) -> bool:
-    """Return whether a call reached the patient of any of its reminders; one that we did not know has none."""
+    """Return whether a call reached the patient of any of its reminders; an adopted call may have none."""
     own = list(members)
     by_voicemail = call.outcome is CallOutcome.VOICEMAIL and rules.voicemail_is_reached
     return any(reached(one, call, rules) for one in own) if own else call.outcome in PROVEN or by_voicemail
@@ -122,8 +122,8 @@ def is_ours(call: Call, rules: Rules) -> bool:
 def never_asked(call: Call, rules: Rules) -> bool:
     """Return whether a call was answered and lasted long enough, and the provider never asked us what to say.
 
-    A caller who hangs up while the provider still listens for a machine proves nothing, and neither does a call that we
-    do not know.
+    A patient who hangs up while the provider still listens for a machine proves nothing, and neither does an adopted
+    call.
     """
     shows_requests = rules.capabilities.asks_what_to_say and is_ours(call, rules) and not call.adopted
     if not shows_requests or call.fetched_at is not None or call.status != "completed" or call.duration_seconds is None:
@@ -133,10 +133,10 @@ def never_asked(call: Call, rules: Rules) -> bool:
 
 
 def is_address_failing(calls: Iterable[Call], rules: Rules, *, answering_since: datetime | None) -> bool:
-    """Return whether our address is failing, by the newest calls that were placed with it.
+    """Return whether our address is failing, as the newest calls that were placed with it show.
 
-    Only calls that were made after the last request for a document count: they show what the address is like now.
-    `answering_since`: since when we could answer every request of the provider, unlike while stopped; None: always.
+    Only calls made after the provider's last request count: they show whether it reaches the address now.
+    `answering_since`: since when we can answer the provider, after the program was stopped; None if always.
     """
     known = tuple(calls)
     asked = max((call.fetched_at for call in known if call.fetched_at is not None), default=None)
@@ -146,19 +146,19 @@ def is_address_failing(calls: Iterable[Call], rules: Rules, *, answering_since: 
 
 
 def _may_be_unanswered(call: Call, answering_since: datetime | None) -> bool:
-    """Return whether we may have been unable to answer: the call was made before that was over, and ended after."""
+    """Return whether a call began before we could answer the provider, and its end was reported after that."""
     if answering_since is None or call.created_at > answering_since:
         return False
     return call.received_at is None or call.received_at > answering_since
 
 
 class Outcome(StrEnum):
-    """One word for each; those that need a human come first, the most urgent of them at the top."""
+    """What staff read about a reminder; the outcomes that need a human come first, the most urgent one at the top."""
 
     WANTS_TO_CANCEL = "wants to cancel"
-    """The patient has asked for it by key; the appointment still stands."""
+    """The patient has asked by key to cancel; the appointment is still booked."""
     NOT_REACHED = "not reached"
-    """Refused, never answered, or nobody knows whether the phone rang."""
+    """The call was refused or never answered, or nobody knows whether the phone rang."""
     NUMBER_CHANGED = "number changed"
     """It waits for staff to accept its new phone number, or to cancel it."""
     EXPIRED = "expired"
@@ -167,9 +167,9 @@ class Outcome(StrEnum):
     WAITING = "waiting"
     CONFIRMED = "confirmed"
     REACHED = "reached"
-    """A call was completed; the patient has said nothing, or can't with this provider."""
+    """Somebody heard the message, or a voicemail counts as that; the patient has not answered by key, or can't."""
     DONE_BY_STAFF = "done by staff"
-    """It needed a human, or would have been called, and staff have called the patient manually."""
+    """Staff have called the patient manually."""
     OPTED_OUT = "opted out"
     CANCELLED = "cancelled"
 
@@ -179,7 +179,7 @@ NEED_A_HUMAN: Final = frozenset({Outcome.WANTS_TO_CANCEL, Outcome.NOT_REACHED, O
 
 
 class Group(StrEnum):
-    """What the front desk has to do about an outcome."""
+    """What the front desk must do about an outcome."""
 
     NEEDS_HUMAN = "needs a human"
     IN_CALL = "in a call"
@@ -207,12 +207,12 @@ BY_RESPONSE: Final[Mapping[str | None, Outcome]] = {
     Response.CANCEL_REQUESTED: Outcome.WANTS_TO_CANCEL,
     Response.OPTED_OUT: Outcome.OPTED_OUT,
 }
-"""What the patient's answer makes of a call that was heard."""
+"""The outcome of a reminder that was heard, by the patient's answer."""
 _BY_CODE: Final[Mapping[EndCode | None, Outcome]] = {
     EndCode.OPTED_OUT: Outcome.OPTED_OUT,
     EndCode.DONE_BY_STAFF: Outcome.DONE_BY_STAFF,
 }
-"""Of a cancelled reminder."""
+"""The outcome of a cancelled reminder, by its code; `CANCELLED` for all other codes."""
 
 
 def outcome(
@@ -223,10 +223,10 @@ def outcome(
     *,
     is_done: bool = False,
 ) -> Outcome:
-    """Return what a reminder has come to.
+    """Return the outcome of a reminder.
 
-    A response counts once the reminder is `called`, as the person who cancelled it knows more.
-    `is_done`: staff have noted that they called the patient manually, which counts for what needs a human.
+    A response counts only if the reminder is `called`: the person who cancelled it knows more.
+    `is_done`: staff have noted that they called the patient manually; this settles what needs a human.
     """
     if status is Status.SCHEDULED and hold_code is HoldCode.NUMBER_CHANGED:
         return Outcome.NUMBER_CHANGED
@@ -239,17 +239,17 @@ def outcome(
 
 
 def end_code_of(status: Status, code: EndCode | None) -> EndCode | None:
-    """Return why a final reminder ended; if another program ended it, the code is missing, or of another status."""
+    """Return why a final reminder ended. If another program ended it, it has no code, or the code of another status."""
     is_other = status is Status.CANCELLED and code not in CANCELS
     is_elsewhere = is_other or (code is None and status is not Status.CALLED)
     return EndCode.CANCELLED_ELSEWHERE if is_elsewhere else code
 
 
 class Figure(StrEnum):
-    """What has become of a reminder, as a clinic counts it; what staff have done since changes nothing."""
+    """The outcome of a reminder, as a clinic counts it; what staff have done since changes nothing."""
 
     definition: Sentence
-    """What is counted."""
+    """Which reminders are counted."""
 
     CONFIRMED = "confirmed", Sentence("Somebody has heard the message, and confirmed by key.")
     REACHED = "reached", Sentence("Somebody has heard the message, and has neither confirmed nor asked to cancel.")
@@ -272,7 +272,9 @@ NEEDS_HUMAN_DEFINITION: Final = Sentence(
     "The patient was not reached or asked to cancel, or a new phone number is to be accepted; "
     "and nobody has noted it as done."
 )
-SHARE_DEFINITION: Final = Sentence("How many of the reminders that were to be called and are over somebody has heard.")
+SHARE_DEFINITION: Final = Sentence(
+    "The share of ended reminders whose message somebody heard; reminders cancelled before that are left out."
+)
 
 
 @frozen
@@ -299,10 +301,10 @@ class Figures:
 
     @property
     def share_heard(self) -> float | None:
-        """Return the share that somebody has heard; None: none is over."""
+        """Return the share of ended reminders whose message somebody heard; None if no reminder has ended."""
         heard = self[Figure.CONFIRMED] + self[Figure.REACHED] + self[Figure.CANCELLED]
-        over = heard + self[Figure.NOT_REACHED]
-        return heard / over if over else None
+        ended = heard + self[Figure.NOT_REACHED]
+        return heard / ended if ended else None
 
 
 _FIGURES: Final = {
@@ -321,6 +323,6 @@ _FIGURES_BY_RESPONSE: Final[Mapping[str | None, Figure]] = {
 
 
 def figure_of(status: Status, response: str | None) -> Figure:
-    """Return in which figure a reminder counts; a response counts once it is `called`, as in `outcome`."""
+    """Return in which figure a reminder counts; a response counts only if it is `called`, as in `outcome`."""
     found = _FIGURES[status]
     return _FIGURES_BY_RESPONSE.get(response, found) if status is Status.CALLED else found

@@ -165,7 +165,7 @@ def _decide(request: ReminderRequest, existing: Existing | None, rules: Rules, n
 
 def _given_up(existing: Existing, now: datetime) -> tuple[str, ...]:
     """Warn of a reminder that is asked for again, and will not be called."""
-    if existing.status not in {Status.CANCELLED, Status.EXPIRED, Status.FAILED} or existing.content.scheduled_at <= now:
+    if not existing.status.can_be_called_again or existing.content.scheduled_at <= now:
         return ()
     what = f"its reminder is {existing.status}, and will not be called"
     return (f"{what}; reminderd call-again {existing.id} schedules it again",)

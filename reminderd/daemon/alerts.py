@@ -14,7 +14,7 @@ from loguru import logger
 from reminderd.clock import Clock
 from reminderd.config import Config, expected_of
 from reminderd.core.daemons import Job
-from reminderd.core.masking import without_numbers
+from reminderd.core.masking import mask_numbers
 from reminderd.core.model import CallOutcome
 from reminderd.core.monitoring import missing_words
 from reminderd.core.outcomes import Outcome
@@ -105,7 +105,7 @@ def _of_reminders(found: Sequence[News]) -> tuple[str, str]:
     counts = Counter(one.outcome for one in found)
     title = f"{len(found)} {'reminder needs' if len(found) == 1 else 'reminders need'} a human"
     lines = [", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word])]
-    lines += [f"{without_numbers(one.ref or one.id)}: {one.outcome}{_why(one)}" for one in found[:_LINES]]
+    lines += [f"{mask_numbers(one.ref or one.id)}: {one.outcome}{_why(one)}" for one in found[:_LINES]]
     if len(found) > _LINES:
         lines.append(f"and {len(found) - _LINES} more")
     return title, "\n".join([*lines, "For details run reminderd report."])

@@ -14,7 +14,7 @@ from loguru import logger
 from reminderd.clock import Clock
 from reminderd.config import Config, daily_at
 from reminderd.core.daemons import Job
-from reminderd.core.masking import without_numbers
+from reminderd.core.masking import mask_numbers
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.databases import SqliteFile
 from reminderd.store.database import Database
@@ -132,7 +132,7 @@ def retention(database: Database, timing: Timing, *, days: int, most_bytes: int 
         purged, calls, place = 0, 0, Place()
         await database.write(lambda connection, _now: connection.refresh_statistics())
         while not timing.stopping.is_set():
-            batch = partial(purge_batch, before=before, place=place, actor=ACTOR, cleaned=without_numbers)
+            batch = partial(purge_batch, before=before, place=place, actor=ACTOR, cleaned=mask_numbers)
             done = await database.write(batch)
             if done.reached is None:
                 break

@@ -14,7 +14,7 @@ from loguru import logger
 from reminderd.clock import Clock
 from reminderd.config import Config, expected_of
 from reminderd.core.imports import ImportStatus
-from reminderd.core.masking import without_numbers
+from reminderd.core.masking import mask_numbers
 from reminderd.core.monitoring import missing_words
 from reminderd.daemon.side_jobs import SideJob
 from reminderd.engine.context import Context
@@ -112,7 +112,7 @@ def _warn_of_open_files(names: list[str], before: list[str]) -> list[str]:
     """Log once for each file that it waits for the program that has it open; return the names."""
     for name in names:
         if name not in before:
-            shown = without_numbers(name)
+            shown = mask_numbers(name)
             logger.warning(f"{shown} is not imported: a program has had it open for writing for ten minutes; close it")
     return names
 

@@ -10,7 +10,7 @@ from attrs import frozen
 from loguru import logger
 
 from reminderd.core.answers import Report
-from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
+from reminderd.core.lifecycle.keypress import CALL_NOT_NEEDED, Key
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.rules import Rules
 from reminderd.core.script.scripts import Scripts
@@ -78,7 +78,7 @@ class DatabaseRecorder:
             spoken = await self._write(settle)
         except UnknownReminderError:  # a person is on the line, so be polite
             logger.warning(f"an unknown call was answered: {report.attempt_id}")
-            return Spoken(reply=NOT_NEEDED, message="", transitions=())
+            return Spoken(reply=CALL_NOT_NEEDED, message="", transitions=())
         for transition in spoken.transitions:
             log_transition(transition)
         self._provider_lives()

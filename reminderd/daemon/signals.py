@@ -17,7 +17,7 @@ import trio
 from attrs import evolve, field, frozen
 from loguru import logger
 
-from reminderd.config import Changes, Config, ConfigError, changes, config_warnings, written
+from reminderd.config import Changes, Config, ConfigError, changes, config_warnings, shown_key
 from reminderd.daemon.readiness import warn_of_uncallable
 from reminderd.daemon.setup import DaemonState, Setup, address_of, set_up
 from reminderd.startup import early_signal
@@ -180,10 +180,10 @@ async def _build(daemon: DaemonState, reload: Reload) -> tuple[Setup, Changes] |
 def _log_changes(found: Changes, before: Config) -> None:
     """Say which keys have changed, never their values, and what is risky now that was not."""
     if found.at_once or not found.later:
-        names = ", ".join(written(path) for path in found.at_once)
+        names = ", ".join(shown_key(path) for path in found.at_once)
         logger.info(f"configuration reloaded, changed: {names or 'nothing'}")
     if found.later:
-        names = ", ".join(written(path) for path in found.later)
+        names = ", ".join(shown_key(path) for path in found.later)
         logger.warning(f"configuration reloaded, takes effect at the next start: {names}")
     earlier = config_warnings(before)
     for warning in config_warnings(found.config):

@@ -78,7 +78,7 @@ async def render(
         "clinic": desk.config.messages.clinic,
         "path": request.path,
         "refreshed": f"{request.path}?{urlencode([*reloaded, (REFRESHED, '1')])}",
-        "notice": None if notice is None else notice.split(":", 1),
+        "notice": None if notice is None else notice.partition(":")[::2],
         "csrf_field": partial(Markup('<input type="hidden" name="csrf" value="{}">').format, token),
         "now": desk.clock.now(),
         **values,

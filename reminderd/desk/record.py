@@ -26,7 +26,7 @@ from reminderd.engine.context import log_transition
 from reminderd.staff.acts import RequestedAct, SeenOtherwiseError, StaffAct, fingerprint_of, perform, refusals
 from reminderd.staff.history import ReminderRecord, record_of
 from reminderd.staff.obstacles import pauses
-from reminderd.staff.standing import ReminderStanding, outcome_of, standing_of
+from reminderd.staff.standing import ReminderStanding, outcome_of_row, standing_of
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
@@ -182,7 +182,7 @@ class RecordView:
     def siblings(self) -> list[tuple[Mapping[str, Value], Outcome]]:
         """The other reminders of its appointment, each with what it has come to."""
         found = () if self.record.appointment is None else self.record.appointment.reminders
-        return [(row, outcome_of(row)) for row in found if row["id"] != self.row["id"]]
+        return [(row, outcome_of_row(row)) for row in found if row["id"] != self.row["id"]]
 
 
 async def show(desk: Desk, visitor: Session, address: str) -> Response:

@@ -102,7 +102,7 @@ async def _answer(desk: Desk, route: PageRoute, **named: str) -> Response:
     visitor = await visitor_of(desk, is_in_use=not route.is_part and REFRESHED not in request.args)
     if visitor is None:
         return _to_log_in(route)
-    if route.role is Role.ADMIN and visitor.role is not Role.ADMIN:
+    if route.role is not Role.DESK and visitor.role is not Role.ADMIN:
         return await _failure(desk, 403, _NOT_ALLOWED, visitor)
     if route.method == "POST":
         if is_from_elsewhere():

@@ -25,7 +25,7 @@ from reminderd.desk.catalog import N_
 from reminderd.desk.page import PageRoute, render, see_other
 from reminderd.desk.receiving import form
 from reminderd.desk.state import Desk
-from reminderd.staff.standing import outcome_of, standing_of
+from reminderd.staff.standing import outcome_of_row, standing_of
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.queries import (
@@ -117,8 +117,11 @@ async def results(desk: Desk, visitor: Session) -> Response:
     after = desk.addresses.place_asked()
     try:
         text = SearchText(**desk.addresses.unsealed(request.args.get("search", "")))
+    except TypeError:  # the address of another page of ours
+        raise NotFound from None
+    try:
         asked = _read(desk, text)
-    except (TypeError, WrongSearchError):  # of another page of ours; or what was "today" is wrong by now
+    except WrongSearchError:  # what was "today" is wrong by now
         raise NotFound from None
     await desk.database.write(partial(audit, actor=visitor.user_name, act="search"))
     found = await desk.read(partial(find, search=asked, after=after))
@@ -150,7 +153,7 @@ async def _shown(
         statuses=list(Status),
         answers=list(Answer),
         name_of=name_of,
-        outcome_of=outcome_of,
+        outcome_of_row=outcome_of_row,
         standing_of=standing_of,
     )
 

@@ -24,7 +24,7 @@ from loguru import logger
 from reminderd.clock import Clock
 from reminderd.config import Config
 from reminderd.core.imports import Forecast, ImportStatus, UnreadableError, Waiting, in_words
-from reminderd.core.masking import without_numbers
+from reminderd.core.masking import mask_numbers
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
@@ -432,14 +432,14 @@ def _digest_of(file: Path) -> str:
 
 def _log(upload: Upload) -> None:
     """Log what the page has imported; nothing in it is about a patient."""
-    name = without_numbers(upload.name)
+    name = mask_numbers(upload.name)
     if upload.done is not None:
         is_whole = upload.done.status is ImportStatus.DONE
         counts = in_words(upload.done.counts, upload.done.rejected)
         what = f"imported {name}" if is_whole else f"import of {name} interrupted"
         logger.info(f"{what} for {upload.user}: {counts}")
     elif upload.refusal is not None:
-        logger.warning(f"{name} of {upload.user} was not imported: {without_numbers(upload.refusal.reason)}")
+        logger.warning(f"{name} of {upload.user} was not imported: {mask_numbers(upload.refusal.reason)}")
 
 
 @asynccontextmanager

@@ -224,10 +224,10 @@ async def check_server(config: Config, clock: Clock, *, seconds: float) -> list[
     target = config.database.target
     if not isinstance(target, PostgresServer):
         return []
-    from reminderd.store.postgres.examining import examine  # noqa: PLC0415 - psycopg is installed where it is configured
-
-    look_at = partial(examine, target, seconds=seconds, numbering=numbering_of(config), clock=clock)
     try:
+        from reminderd.store.postgres.examining import examine  # noqa: PLC0415 - psycopg is an extra
+
+        look_at = partial(examine, target, seconds=seconds, numbering=numbering_of(config), clock=clock)
         seen = await trio.to_thread.run_sync(look_at)
     except StoreUnusableError as error:
         return [wrong("database", f"{error}", "correct [database].url, or the server: see postgresql.md")]

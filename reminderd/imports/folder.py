@@ -25,7 +25,7 @@ from attrs import define, evolve, field, frozen
 from reminderd.clock import Clock
 from reminderd.config import Config
 from reminderd.core.imports import FOLDER, ImportStatus, UnreadableError
-from reminderd.core.masking import without_numbers
+from reminderd.core.masking import mask_numbers
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.files import alone_in, no_link, put_in_place, scratch, set_mode
 from reminderd.imports.formats import format_of, profile_of
@@ -204,7 +204,7 @@ def import_dropped(dropped: Dropped, config: Config, clock: Clock, is_stopped: C
             refusal = refusal_of(error)
         one.refused(connection, refusal)
     moved = reject(dropped, refusal.mistakes)
-    what = without_numbers(f"{name} was not imported: {refusal.reason}; moved to {REJECTED}/{moved.name}")
+    what = mask_numbers(f"{name} was not imported: {refusal.reason}; moved to {REJECTED}/{moved.name}")
     return Result(status=ImportStatus.REFUSED, text=what)
 
 
@@ -225,11 +225,11 @@ def _imported(
             if rejected:
                 _open_like(one.rejected, target)
     profile = one.profile.name
-    shown = without_numbers(one.name if profile is None else f"{one.name} (profile {profile})")
+    shown = mask_numbers(one.name if profile is None else f"{one.name} (profile {profile})")
     if result.status is ImportStatus.INTERRUPTED:
         what = f"import of {shown} interrupted: {result.tally}; it will be imported again"
     elif is_moved:
-        what = f"imported {shown}: {result.tally}; moved to {DONE}/{without_numbers(target.name)}"
+        what = f"imported {shown}: {result.tally}; moved to {DONE}/{mask_numbers(target.name)}"
     else:
         again = "it has changed meanwhile; if it is still there, it will be imported again"
         what = f"imported {shown}: {result.tally}; {again}"

@@ -16,7 +16,7 @@ from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.core.appointments import AppointmentRequest
 from reminderd.core.imports import ImportStatus, SnapshotMark, UnreadableError, Waiting, check_newer
-from reminderd.core.masking import without_numbers
+from reminderd.core.masking import mask_numbers
 from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.tables.columns import Columns, ColumnsError
@@ -84,7 +84,7 @@ class FileImport:
         """Return who imports it, for the audit. What one file has cancelled, a later one can book again."""
         return Source(
             actor=self.actor,
-            detail=f"import of {without_numbers(self.name)}",
+            detail=f"import of {mask_numbers(self.name)}",
             profile=self.profile.name,
             cancels_as=EndCode.APPOINTMENT_CANCELLED,
         )
@@ -94,7 +94,7 @@ class FileImport:
 
         def record(connection: Connection, now: datetime) -> None:
             import_id = begin_import(connection, now, file=self.name, profile=self.profile.name, actor=self.actor)
-            status, reason = ImportStatus.REFUSED, without_numbers(refusal.reason)
+            status, reason = ImportStatus.REFUSED, mask_numbers(refusal.reason)
             end_import(connection, now, import_id=import_id, status=status, done={}, rejected=0, reason=reason)
 
         transaction(connection, record, self.clock.now())

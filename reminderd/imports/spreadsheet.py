@@ -166,6 +166,8 @@ def encoding_of(file: IO[bytes], named: str | None) -> str:
             raise EncodingError(f"it begins with the mark of {called(marked)}; expected no --encoding")
         return marked
     _refuse_workbook(file, begin)
+    if named == "utf-16":
+        raise EncodingError("it does not begin with the mark of UTF-16; expected --encoding utf-16-le or utf-16-be")
     if named is not None:
         return named
     if b"\0" in begin:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, cast
 from loguru import logger
 
 from reminderd.clock import SystemClock
-from reminderd.core.masking import name_without_number, without_numbers
+from reminderd.core.masking import mask_name, mask_numbers
 from reminderd.files import begins, check
 from reminderd.logs.terminal import on_one_line, unguarded
 
@@ -72,7 +72,7 @@ def _parts(record: "Record", prefix: str) -> dict[str, str]:
     """Return what every text shows of a record; `prefix` begins each line of a traceback."""
     return {
         "level": record["level"].name,
-        "message": on_one_line(without_numbers(record["message"])),
+        "message": on_one_line(mask_numbers(record["message"])),
         "bound": "".join(f" {on_one_line(key)}={_word(value)}" for key, value in _bound(record).items()),
         "exception": "".join(f"\n{prefix}  | {on_one_line(line)}" for line in _exception(record).splitlines()),
     }
@@ -89,7 +89,7 @@ def as_json_in_journal(record: "Record") -> str:
 
 
 def _object(record: "Record", first: dict[str, str]) -> str:
-    stable = {**first, "level": record["level"].name, "message": without_numbers(record["message"])}
+    stable = {**first, "level": record["level"].name, "message": mask_numbers(record["message"])}
     exception = _exception(record)
     if exception:
         stable["exception"] = exception
@@ -115,7 +115,7 @@ def _shown(key: str, value: object) -> object:
     """Return a value as it may be seen: an id is what the admin looks for, so only one with a + is masked in it."""
     if isinstance(value, bool | int | float):
         return value
-    return name_without_number(str(value)) if key in _IDS else without_numbers(str(value))
+    return mask_name(str(value)) if key in _IDS else mask_numbers(str(value))
 
 
 def _word(value: object) -> str:
@@ -129,7 +129,7 @@ def _exception(record: "Record") -> str:
     exception = record["exception"]
     if exception is None or exception.value is None:
         return ""
-    return without_numbers("".join(traceback.format_exception(exception.value))).rstrip()
+    return mask_numbers("".join(traceback.format_exception(exception.value))).rstrip()
 
 
 def _priority(record: "Record") -> str:

@@ -183,13 +183,20 @@ class HttpConnection:
 
 
 async def connect(origin: Origin, trust: ssl.SSLContext | None) -> HttpConnection:
-    """Connect to a server, with TLS if it is known whose certificates to accept. No part of a request is sent yet.
+    """Connect to a server. No part of a request is sent yet.
+
+    Args:
+        origin: the server; with TLS if its URL begins with https.
+        trust: whose certificates are accepted; needed for TLS.
 
     Raises:
         OSError, trio.BrokenResourceError, UnicodeError: it can't be reached.
+        ValueError: TLS is asked for without `trust`; nothing is sent in the clear instead.
     """
+    if origin.is_tls and trust is None:
+        raise ValueError("TLS needs certificates to accept")
     stream = await trio.open_tcp_stream(origin.host, origin.port)
-    if trust is None:
+    if trust is None or not origin.is_tls:
         return HttpConnection(origin, stream)
     encrypted = trio.SSLStream(stream, trust, server_hostname=origin.host)
     try:

@@ -14,7 +14,7 @@ import trio
 from attrs import frozen
 
 from reminderd.core.answers import Accepted, Answer, NoAnswer, NotFound, Unclear, spelled
-from reminderd.core.masking import replaced
+from reminderd.core.masking import replace_numbers
 from reminderd.core.model import MESSAGE_LIMIT
 from reminderd.providers.base import STATUS_LIMIT, InvalidPayloadError, json_object, usable
 from reminderd.providers.exchange import ERRORS, Exchange, HttpConnection, Origin, connect, target_of
@@ -35,7 +35,7 @@ def redacted(text: str, private: tuple[str, ...]) -> str:
     line = _GAPS.sub(" ", text).strip()
     for secret in private:
         line = _without(line, _GAPS.sub(" ", secret).strip())
-    return replaced(line, lambda _number: _MASK)
+    return replace_numbers(line, lambda _number: _MASK)
 
 
 def _without(line: str, secret: str) -> str:

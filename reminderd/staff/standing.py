@@ -87,7 +87,7 @@ _NAMED_IN_THE_HISTORY: Final = frozenset(
 _PLAIN: Final = frozenset({Outcome.CONFIRMED, Outcome.REACHED, Outcome.UNDER_WAY})
 
 
-def outcome_of(row: Row) -> Outcome:
+def outcome_of_row(row: Row) -> Outcome:
     """Return what a reminder has come to, from its row."""
     response, code = row["response"], row["end_code"]
     return outcome(
@@ -101,7 +101,7 @@ def outcome_of(row: Row) -> Outcome:
 
 def standing_of(row: Row) -> ReminderStanding:
     """Return how a reminder stands, from its row."""
-    word = outcome_of(row)
+    word = outcome_of_row(row)
     what, advice = _WORDS[word]
     why = None if word in _PLAIN else _reason(row)
     return ReminderStanding(outcome=word, what=what, why=why, advice=advice)
@@ -189,7 +189,7 @@ def _rows(connection: Connection, wanted: Wanted, limit: int | None = None) -> l
 
 def _with_outcome(row: Row) -> Row:
     why = row["last_error"] or row["hold_reason"]
-    return {**row, "outcome": outcome_of(row).value, "ref": name_of(row), "why": why}
+    return {**row, "outcome": outcome_of_row(row).value, "ref": name_of(row), "why": why}
 
 
 def in_words(row: Row) -> Row:

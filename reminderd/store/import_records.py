@@ -8,7 +8,7 @@ from typing import Final
 from attrs import asdict
 
 from reminderd.core.imports import FOLDER, ImportedSnapshot, ImportRecord, ImportStatus, SnapshotMark
-from reminderd.core.masking import without_numbers
+from reminderd.core.masking import mask_numbers
 from reminderd.core.rules import Expected
 from reminderd.core.upsert import Intake
 from reminderd.store.connection import Connection, Row
@@ -65,7 +65,7 @@ def begin_import(
     """Record that the import of a file begins, and return the id of its row; a snapshot has a mark."""
     dated_at = None if mark is None or mark.dated_at is None else to_ms(mark.dated_at)
     digest = None if mark is None else mark.digest
-    values = {"now": to_ms(now), "file": without_numbers(file), "profile": profile, "actor": actor}
+    values = {"now": to_ms(now), "file": mask_numbers(file), "profile": profile, "actor": actor}
     found = connection.execute(_BEGIN, {**values, "digest": digest, "dated_at": dated_at}).fetchone()
     return int(found["id"])
 

@@ -19,6 +19,7 @@ from reminderd.store.settings import moment_in, put_moment, put_setting, setting
 _COMPUTED: Final = {
     "appointment_ref": "(SELECT ref FROM appointments WHERE id = {0}.appointment_id) AS appointment_ref",
     "is_done": "{0}.done AS is_done",
+    "spoken": "coalesce({0}.spoken, 0) AS spoken",
 }
 
 

@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 from reminderd.core.imports import Waiting
 from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, done, withdrawn
 from reminderd.core.lifecycle.transition import Ledger, Transition
-from reminderd.core.masking import without_any_numbers
+from reminderd.core.masking import mask_numbers_in_notes
 from reminderd.core.model import Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import ReminderRequest, normal_name
@@ -268,7 +268,7 @@ def note_done(
     transition = done(before, reminder, now, f"done by {source.actor}")
     save(connection, before, transition.ledger, now)
     note_settled(connection, now, before, transition.ledger, actor=source.actor, but=reminder_id)
-    detail = None if note is None else without_any_numbers(note)
+    detail = None if note is None else mask_numbers_in_notes(note)
     is_recorded = transition.ledger == before and any(
         act["act"] == _DONE and act["detail"] == detail for act in acts_on(connection, reminder_id)
     )

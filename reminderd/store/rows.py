@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from attrs import fields, frozen
 
-from reminderd.core.masking import without_numbers
+from reminderd.core.masking import mask_numbers
 from reminderd.core.model import Appointment, AppointmentStatus, Call, CallOutcome, CallState, Member, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.connection import Connection, Row
@@ -93,7 +93,8 @@ def read_as(noun: type[T], row: Row, **read: Callable[[Any], Any]) -> T:
     Args:
         noun: its data class.
         row: has at least these columns.
-        read: applied to values of the columns with these names, except NULL; other values are taken as they are.
+        read: applied to the columns of these names, but not to NULL, which becomes None; the other columns are taken as
+            they are.
     """
     values = {name: row[name] for name in names_in(noun)}
     for name, convert in read.items():
@@ -152,7 +153,7 @@ def _word(name: str, words: type[StrEnum], *, shown: Shown) -> Column:
 
 def _reason(name: str, *, shown: Shown) -> Column:
     """Return a column of sentences that may quote other programs: phone numbers in them are masked when written."""
-    return Column(name, write=lambda value: None if value is None else without_numbers(value), shown=shown)
+    return Column(name, write=lambda value: None if value is None else mask_numbers(value), shown=shown)
 
 
 def _fixed(name: str, *, shown: Shown = Shown.NOBODY) -> Column:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
-from reminderd.core.masking import without_any_numbers
+from reminderd.core.masking import mask_numbers_in_notes
 from reminderd.core.model import Call
 from reminderd.core.outcomes import is_address_failing, never_asked
 from reminderd.core.rules import Rules
@@ -56,7 +56,7 @@ def set_pause(connection: Connection, now: datetime, *, on: bool, reason: str | 
 
     Phone numbers in the reason are masked, as the audit is kept forever.
     """
-    reason = None if reason is None else without_any_numbers(reason)
+    reason = None if reason is None else mask_numbers_in_notes(reason)
     if paused(connection) is on:
         if on and reason is not None:
             audit(connection, now, actor=actor, act="pause", detail=reason)

@@ -1,7 +1,7 @@
-"""Numbers about the current state, in one module: what waits, what is alive, and the outcomes of the last day.
+"""Read when the next row is due, for each turn of the poll loop, and the numbers that are watched.
 
-Each is answered from an index and has an upper bound, so a scrape every few seconds delays nobody, however large the
-file is.
+These are what waits, what is alive, and the outcomes of the last day. Each query uses an index and has an upper bound,
+so a scrape every few seconds delays nobody, however large the file is.
 """
 
 from collections import Counter

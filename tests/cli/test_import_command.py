@@ -376,6 +376,9 @@ def test_an_encoding_that_spreadsheets_never_write_is_wrong_usage(terminal: Term
 def test_an_encoding_that_contradicts_the_byte_order_mark_is_refused(terminal: Terminal) -> None:
     write(terminal, b"\xef\xbb\xbf" + HEADER + GOOD.encode())
     assert "begins with the mark of UTF-8" in terminal.type("import", "list.csv", "--encoding", "cp1252", code=2).stderr
+    (terminal.folder / "list.csv").write_bytes("phone,message,at\n".encode("utf-16-be"))
+    said = terminal.type("import", "list.csv", "--encoding", "utf-16", code=2).stderr
+    assert "expected --encoding utf-16-le or utf-16-be" in said
     terminal.type("import", "list.csv", "--encoding", "utf-8")
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reminderd.config import Config, changes, written
+from reminderd.config import Config, changes, shown_key
 from reminderd.config.coercion import all_keys, secret_keys
 from reminderd.config.load import _RELOADABLE, _reloadable
 from reminderd.keys import file_of
@@ -32,7 +32,7 @@ from_number = "+12025550190"
 
 
 def keys(*paths: tuple[str, ...]) -> list[str]:
-    return [written(path) for path in paths]
+    return [shown_key(path) for path in paths]
 
 
 def test_reloadable_keys_change_at_once_and_the_others_keep_their_values(load: Load) -> None:

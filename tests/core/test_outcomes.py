@@ -15,13 +15,13 @@ from reminderd.core.outcomes import (
     Group,
     Outcome,
     Sent,
+    call_outcome_of,
     figure_of,
     group_of,
     is_address_failing,
+    member_outcome_of,
     never_asked,
     outcome,
-    outcome_for,
-    outcome_of,
     reached,
     reached_anybody,
     sent_in,
@@ -109,7 +109,7 @@ ENDS: list[tuple[dict[str, Any], Sent, CallOutcome]] = [
 
 @pytest.mark.parametrize(("changes", "sent", "expected"), ENDS)
 def test_one_function_decides_how_a_call_ended(changes: dict[str, Any], sent: Sent, expected: CallOutcome) -> None:
-    assert outcome_of(evolve(CALL, **changes), sent) is expected
+    assert call_outcome_of(evolve(CALL, **changes), sent) is expected
 
 
 def test_every_outcome_is_possible() -> None:
@@ -120,8 +120,8 @@ def test_every_outcome_is_possible() -> None:
 def test_a_reminder_that_was_not_spoken_was_not_heard(ending: CallOutcome) -> None:
     was_spoken = ending in {CallOutcome.CONFIRMED, CallOutcome.HEARD, CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
     call = evolve(CALL, outcome=ending)
-    assert outcome_for(MEMBER, call) is (CallOutcome.NOT_HEARD if was_spoken else ending)
-    assert outcome_for(evolve(MEMBER, spoken=True), call) is ending
+    assert member_outcome_of(MEMBER, call) is (CallOutcome.NOT_HEARD if was_spoken else ending)
+    assert member_outcome_of(evolve(MEMBER, spoken=True), call) is ending
     assert not reached(MEMBER, call, VOICEMAIL_COUNTS)
 
 

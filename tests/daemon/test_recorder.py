@@ -13,7 +13,7 @@ from loguru import logger
 
 from reminderd.config import Config
 from reminderd.core.answers import Report
-from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
+from reminderd.core.lifecycle.keypress import CALL_NOT_NEEDED, Key
 from reminderd.core.script.prompts import Question
 from reminderd.daemon.cluster import membership
 from reminderd.daemon.recorder import DatabaseRecorder, note_answer
@@ -115,8 +115,8 @@ async def test_a_webhook_that_cannot_be_recorded_must_be_sent_again(tmp_path: Pa
 
 async def test_a_person_in_an_unknown_call_hears_that_it_is_no_longer_needed(tmp_path: Path) -> None:
     async with a_recorder(tmp_path / "reminderd.db") as recorder:
-        assert (await recorder.pick_up(REPORT)).reply == NOT_NEEDED
-        assert (await recorder.press(REPORT, KEY)).reply == NOT_NEEDED
+        assert (await recorder.pick_up(REPORT)).reply == CALL_NOT_NEEDED
+        assert (await recorder.press(REPORT, KEY)).reply == CALL_NOT_NEEDED
         with pytest.raises(UnknownReminderError):
             await recorder.report(REPORT)
 

@@ -43,6 +43,13 @@ def test_each_text_is_there_once_and_nothing_is_left_to_look_at(language: str) -
     assert sorted(text for text in set(written) if written.count(text) > 1) == []
 
 
+@pytest.mark.parametrize("language", OTHERS)
+def test_a_text_that_is_translated_twice_stays_as_it_is(language: str) -> None:
+    """A notice is translated when it is stored, and again where it is shown."""
+    strings = {str(one.id): str(one.string) for one in translated(language) if isinstance(one.id, str) and one.id}
+    assert [string for string in strings.values() if strings.get(string, string) != string] == []
+
+
 def places(text: str) -> set[str]:
     """Return the names of what is filled in."""
     return set(re.findall(r"%\((\w+)\)s|(\{\w+\})|(%%)", text))

@@ -1,5 +1,6 @@
 """What the doctor says of a database on a PostgreSQL server."""
 
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -140,3 +141,15 @@ def test_a_server_has_no_file_and_a_file_has_no_server(config: Config, tmp_path:
     assert looked(Config(database=DatabaseConfig(folder=tmp_path))) == []
     assert marks_of(check_files(config)) == {"files": "good", "disk": "good"}
     assert check_drop_folder(config, NOW) == []
+
+
+def test_a_server_that_can_not_be_examined_without_psycopg_is_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("reminderd.store.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    config = Config(database=DatabaseConfig(url="postgresql:///clinic", folder=tmp_path, state=tmp_path))
+    [finding] = looked(config)
+    assert finding.mark is Mark.WRONG
+    assert "pip install 'reminderd[postgres]'" in finding.text

@@ -7,7 +7,7 @@ from tests.model.rules import Rule
 _END_CODES = {"declined": "declined", "failed": "provider_failed", "hung_up": "hung_up"}
 
 
-def outcome_of(end: str, *, asks: bool, was_spoken: bool) -> str:
+def call_outcome_of(end: str, *, asks: bool, was_spoken: bool) -> str:
     """Return how a call ended for the patient. Only this function decides it.
 
     Args:
@@ -26,7 +26,7 @@ def outcome_of(end: str, *, asks: bool, was_spoken: bool) -> str:
             return end
 
 
-def outcome_for(member: Member, call: Call) -> str | None:
+def member_outcome_of(member: Member, call: Call) -> str | None:
     """Return how a call ended for one of its reminders: nothing is heard that was not spoken."""
     return "not_heard" if call.outcome in {"heard", "hung_up"} and not member.spoken else call.outcome
 
@@ -96,7 +96,7 @@ def _unreported(model: Model, call: Call, reminder: Reminder) -> None:
 
 def _missed(model: Model, call: Call, member: Member, reminder: Reminder) -> None:
     """Redial a reminder that was not heard, with its own count of calls, or let it end."""
-    outcome = outcome_for(member, call) or "failed"
+    outcome = member_outcome_of(member, call) or "failed"
     reminder.attempts, reminder.tries = model.attempts(reminder), 0
     redialed_at = model.next_open(model.now + REDIAL_DELAY)
     needed = {"declined": Rule.DECLINED_IS_NOT_REDIALED, "hung_up": Rule.HUNG_UP_IS_FOR_STAFF}

@@ -3,7 +3,7 @@
 from attrs import frozen
 
 from tests.model.claims import is_to_be_dropped
-from tests.model.closing import close, outcome_of
+from tests.model.closing import call_outcome_of, close
 from tests.model.model import Model
 from tests.model.rows import ALIVE, MESSAGE_TAKES, OPEN, OUTCOME_TIMEOUT, Asked, Call, Member, Reminder
 from tests.model.rules import Rule
@@ -116,7 +116,7 @@ def _ended(model: Model, call: Call, news: News) -> None:
     asks = model.setting.asks_what_to_say and Rule.SPOKEN_AS_HANDED_OUT in model.rules
     call.status, call.received_at, call.evidence = news.end, model.now, True
     if call.outcome != "heard":
-        call.outcome = outcome_of(news.end or "", asks=asks, was_spoken=any(one.spoken for one in members))
+        call.outcome = call_outcome_of(news.end or "", asks=asks, was_spoken=any(one.spoken for one in members))
     if call.outcome == "hung_up":
         ends = [model.now]
         if Rule.LATE_REPORTS_MAKE_NO_CALL_LONGER in model.rules:

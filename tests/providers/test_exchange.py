@@ -11,7 +11,7 @@ import trio
 import trustme
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from reminderd.providers.exchange import Exchange, HttpConnection, target_of
+from reminderd.providers.exchange import Exchange, HttpConnection, Origin, connect, target_of
 from reminderd.providers.http import ANSWER_LIMIT, HttpAnswer, HttpClient, HttpFailure, HttpResult
 from tests.support.hostile_provider import (
     HostileProvider,
@@ -435,6 +435,11 @@ async def test_certificates_that_can_not_be_read_are_an_error_at_once_but_not_fo
     outcome = await post(plain, "https://voice.example")
     assert isinstance(outcome, HttpFailure)
     assert not outcome.sent
+
+
+async def test_nothing_is_sent_in_the_clear_where_tls_is_asked_for() -> None:
+    with pytest.raises(ValueError, match="TLS"):
+        await connect(Origin(True, "127.0.0.1", 9), None)
 
 
 async def test_an_answer_whose_head_does_not_end_is_given_up() -> None:

@@ -13,7 +13,7 @@ from attrs import evolve
 
 from reminderd.core.answers import Accepted, Capabilities, Report
 from reminderd.core.lifecycle.answer import last_look
-from reminderd.core.lifecycle.keypress import NOT_NEEDED
+from reminderd.core.lifecycle.keypress import CALL_NOT_NEEDED
 from reminderd.core.lifecycle.replan import replanned
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import Appointment, Reminder, Status
@@ -198,7 +198,7 @@ def test_a_patient_who_answers_meanwhile_hears_that_the_call_is_not_needed(store
     action = ringing(store)
     store.connection.execute(CHANGES[change][0])
     spoken = store.pick_up(Report(external_call_id="ext-1", status="in-progress", attempt_id=action.call.id))
-    assert spoken.reply == NOT_NEEDED
+    assert spoken.reply == CALL_NOT_NEEDED
     assert states(store)[0] == CHANGES[change][1]
 
 

@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, Capabilities, NotPlaced
-from reminderd.core.masking import without_numbers
+from reminderd.core.masking import mask_numbers
 from reminderd.core.model import ERASED, CallState, Status
 from reminderd.core.reasons import HoldCode
 from reminderd.core.rules import Limits
@@ -159,7 +159,7 @@ def test_a_late_report_restores_no_erased_data(store: Store, status: str, *, is_
     else:
         store.later(31 * DAY)
         before = store.now - 30 * DAY
-        fn = partial(purge_batch, before=before, place=Place(), actor="anna", cleaned=without_numbers)
+        fn = partial(purge_batch, before=before, place=Place(), actor="anna", cleaned=mask_numbers)
         assert store.write(fn).reminders == 1
     end(store, "one", call_id, status)
     after = store.call(call_id)
@@ -171,7 +171,7 @@ def test_a_late_report_restores_no_erased_data(store: Store, status: str, *, is_
 def test_a_report_of_an_unknown_call_restores_no_purged_data(store: Store) -> None:
     old = to_ms(NOW - 31 * DAY)
     store.insert("one", PHONE, status="failed", wake_at=None, scheduled_at=old, updated_at=old)
-    fn = partial(purge_batch, before=NOW - 30 * DAY, place=Place(), actor="anna", cleaned=without_numbers)
+    fn = partial(purge_batch, before=NOW - 30 * DAY, place=Place(), actor="anna", cleaned=mask_numbers)
     assert store.write(fn).reminders == 1
     end(store, "one", "a call of another program")
     stored = contents(store.connection)["call_logs"]

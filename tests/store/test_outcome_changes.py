@@ -112,6 +112,12 @@ def test_done_call_again_and_cancel_by_staff_are_one_change_each(store: Store) -
     assert [one["outcome"] for one in events(store)[-2:]] == ["not reached", "done by staff"]
 
 
+def test_nothing_was_spoken_in_a_change_without_a_call(store: Store) -> None:
+    store.insert()
+    sql(store, "UPDATE reminders SET status = 'cancelled'")
+    assert [one.spoken for one in changes_after(store.connection, cursor=None, limit=9).changes] == [False]
+
+
 def test_another_programs_update_is_one_change_in_its_transaction(store: Store) -> None:
     store.insert()
     sql(store, "BEGIN")

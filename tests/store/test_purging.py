@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reminderd.core.answers import Report
-from reminderd.core.masking import without_numbers
+from reminderd.core.masking import mask_numbers
 from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.store import reminders as acts
@@ -59,7 +59,7 @@ def called(store: Store, reminder_id: str = "r1", **columns: Any) -> None:
 def purge(store: Store) -> int:
     purged, place = 0, Place()
     while True:
-        batch = partial(purge_batch, before=BEFORE, place=place, actor="anna", cleaned=without_numbers)
+        batch = partial(purge_batch, before=BEFORE, place=place, actor="anna", cleaned=mask_numbers)
         done = store.write(batch)
         if done.reached is None:
             return purged
@@ -255,7 +255,7 @@ def test_rows_purged_long_ago_cause_no_long_transaction(store: Store) -> None:
     with store.one_transaction():
         for number in range(2 * BATCH):
             insert(store, f"r{number:03}", message="", phone_number="")
-    batch = partial(purge_batch, before=BEFORE, place=Place(), actor="anna", cleaned=without_numbers)
+    batch = partial(purge_batch, before=BEFORE, place=Place(), actor="anna", cleaned=mask_numbers)
     done = store.write(batch)
     assert (done.reminders, done.reached) == (0, Place(to_ms(OLD), f"r{BATCH - 1:03}"))
     assert store.count("audit") == 0

@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, Capabilities, Found, Report
-from reminderd.core.lifecycle.keypress import HANG_UP, NOT_NEEDED
+from reminderd.core.lifecycle.keypress import CALL_NOT_NEEDED, HANG_UP
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import TERMINAL, CallOutcome, Status
 from reminderd.core.reasons import EndCode, HoldCode
@@ -91,20 +91,20 @@ def test_a_call_answered_by_a_machine_ends_as_voicemail(store: Store, line: Repo
 
 def test_a_cancel_while_ringing_is_known_when_the_call_is_answered(store: Store, line: Report) -> None:
     store.write(partial(cancel, reminder_id="r1", rules=RULES, source=Source(actor="anna")))
-    assert store.pick_up(line).reply == NOT_NEEDED
+    assert store.pick_up(line).reply == CALL_NOT_NEEDED
     assert store.reminder().status is Status.CANCELLED
     assert store.calls()[0].status == "in-progress"
 
 
 def test_an_opt_out_while_ringing_is_known_when_the_call_is_answered(store: Store, line: Report) -> None:
     store.write(partial(opt_out, phone_number=PHONE, source="front desk", actor="anna", rules=RULES))
-    assert store.pick_up(line).reply == NOT_NEEDED
+    assert store.pick_up(line).reply == CALL_NOT_NEEDED
     assert store.pick_up(evolve(line, answered_by="fax")).reply == HANG_UP
 
 
 def test_an_expiry_while_ringing_is_known_when_the_call_is_answered(store: Store, line: Report) -> None:
     store.later(store.rules.max_lateness)
-    assert store.pick_up(line).reply == NOT_NEEDED
+    assert store.pick_up(line).reply == CALL_NOT_NEEDED
 
 
 @pytest.mark.parametrize("attempt_id", ["nobody's", None, ""])
@@ -120,7 +120,7 @@ def test_a_webhook_of_an_unknown_call_writes_nothing(store: Store, attempt_id: s
 def test_a_reminder_without_a_call_has_no_message_to_speak(store: Store) -> None:
     stranger = Report(external_call_id="ext-9", status="in-progress", reminder_id="r1")
     before = store.reminder()
-    assert store.pick_up(stranger).reply == NOT_NEEDED
+    assert store.pick_up(stranger).reply == CALL_NOT_NEEDED
     store.press(stranger, "1")
     assert (store.reminder(), store.count("audit")) == (before, 0)
 
@@ -343,7 +343,7 @@ def test_a_key_does_not_answer_the_reminder_named_to_the_provider_if_it_was_not_
 def test_an_opt_out_while_ringing_applies_to_the_whole_bundle(store: Store) -> None:
     line = a_bundle(store)
     store.write(partial(opt_out, phone_number=PHONE, source="letter", actor="anna", rules=RULES))
-    assert store.pick_up(line).reply == NOT_NEEDED
+    assert store.pick_up(line).reply == CALL_NOT_NEEDED
     store.report(evolve(line, status="completed"))
     store.claims()
     assert {store.reminder(name).end_code for name in ("r1", "r2")} == {EndCode.OPTED_OUT}
@@ -448,4 +448,4 @@ def test_a_bundle_without_wanted_reminders_says_it_is_no_longer_needed(store: St
     line = a_bundle(store)
     for one in ("r1", "r2"):
         cancels(store, one)
-    assert store.pick_up(line).reply == NOT_NEEDED
+    assert store.pick_up(line).reply == CALL_NOT_NEEDED

@@ -1,6 +1,6 @@
 """Databases of every schema so far, with rows, as SQL text in `tests/store/schemas`.
 
-`python -m tests.support.schemas` writes the newest one, once a release has gone out with it; the others never change.
+`python -m tests.support.schemas` writes the newest one, with the change that adds it. A released one never changes.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""Somebody has answered a call, has heard its message or pressed a key: what is spoken next, and what changes."""
+"""Decide what is spoken next, and what changes, when somebody answers a call, hears its message or presses a key."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,26 +20,26 @@ MOST_REPEATS: Final = 2
 """How often the message is spoken again, whether the patient asked for it or not."""
 
 HANG_UP: Final = SpokenReply(parts=())
-NOT_NEEDED: Final = SpokenReply(parts=(Prompt.NOT_NEEDED,))
+CALL_NOT_NEEDED: Final = SpokenReply(parts=(Prompt.NOT_NEEDED,))
 
 _ASKING: Final = (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU)
-_OVER: Final = frozenset({Status.CALLED, Status.EXPIRED, Status.CANCELLED})
-"""A reminder that has `failed` is not over while somebody is on the phone."""
+_NOT_SPOKEN: Final = frozenset(one for one in Status if one.final) - {Status.FAILED}
+"""A reminder with one of these is not spoken. A `failed` reminder is: somebody is on the phone after all."""
 
 
 @frozen(kw_only=True)
 class Key:
-    """A key that was pressed, or no key in time, and the question that it answers."""
+    """A key that was pressed, or that no key was pressed in time, with the question that was asked."""
 
     digits: str
-    """Empty: none."""
+    """Empty if no key was pressed."""
     question: Question
     repeats: int
     """How often the message had been repeated by then."""
     language: str | None = None
-    """In which the question was asked, see `SpokenReply`."""
+    """The language in which the question was asked, see `SpokenReply`."""
     is_over: bool = False
-    """The call had ended by then: that no key was pressed proves nothing."""
+    """Whether the call had ended by then: in that case a missing key proves nothing."""
 
 
 @frozen(kw_only=True)
@@ -49,9 +49,9 @@ class Turn:
     transition: Transition
     reply: SpokenReply
     message: str = ""
-    """The message of the call's reminders, if it is spoken."""
+    """The message of the call's reminders; empty if it is not spoken."""
     opts_out: bool = False
-    """The number opts out; this must be recorded before anything is spoken."""
+    """Whether the number opts out; this must be recorded before anything is spoken."""
     answers: tuple[tuple[str, Response], ...] = ()
     """The ids of the reminders for which this key is the first answer, each with its response."""
 
@@ -59,21 +59,21 @@ class Turn:
 def answered_by_patient(ledger: Ledger, call: Call, *, rules: Rules, now: datetime) -> Turn:
     """Decide what the person who answers a call hears: much may have changed since it was placed.
 
-    What is handed out counts as spoken: it is marked on the memberships. That it was asked for at all shows that the
+    What the provider is given to speak counts as spoken: it is marked on the memberships. The request shows that the
     provider reaches us, whatever is spoken. A reminder that is not needed anymore ends with the reason.
     """
     language = _language_of(ledger, call)
-    return _spoken_in_language(_answered(ledger, call, language, rules, now), language)
+    return _in_language(_answered(ledger, call, language, rules, now), language)
 
 
 def _language_of(ledger: Ledger, call: Call) -> str | None:
-    """Return the language in which a call is spoken: that of its reminders, of which the first that is known counts."""
+    """Return the language in which a call is spoken: that of the first of its reminders that is known."""
     members = ledger.members_of(call)
-    found = (ledger.reminders[one.reminder_id] for one in members if one.reminder_id in ledger.reminders)
-    return next((one.language for one in found if one.phone_number == call.phone_number), None)
+    reminders = (ledger.reminders[one.reminder_id] for one in members if one.reminder_id in ledger.reminders)
+    return next((one.language for one in reminders if one.phone_number == call.phone_number), None)
 
 
-def _spoken_in_language(turn: Turn, language: str | None) -> Turn:
+def _in_language(turn: Turn, language: str | None) -> Turn:
     return turn if language is None else attrs.evolve(turn, reply=attrs.evolve(turn.reply, language=language))
 
 
@@ -84,8 +84,8 @@ def _answered(ledger: Ledger, call: Call, language: str | None, rules: Rules, no
     if who is Listener.PERSON:
         return _to_person(ledger, fetched, language, rules, now)
     wanted = _still_wanted(ledger, fetched, rules, now)
-    after, lines = _not_needed(ledger, fetched, wanted, rules, now)
-    if not wanted or who is Listener.FAX or not rules.leave_voicemail:  # a machine needs no apology
+    after, lines = _end_unneeded(ledger, fetched, wanted, rules, now)
+    if not wanted or who is Listener.FAX or not rules.leave_voicemail:  # nobody listens to CALL_NOT_NEEDED
         return Turn(transition=Transition(ledger=after, call=fetched, lines=lines), reply=HANG_UP)
     marked = [evolve(member, spoken=True, message_digest=digest(one.message, one.language)) for member, one in wanted]
     return Turn(
@@ -98,10 +98,10 @@ def _answered(ledger: Ledger, call: Call, language: str | None, rules: Rules, no
 def key_pressed(ledger: Ledger, call: Call, key: Key, *, rules: Rules, now: datetime) -> Turn:
     """Decide what a key changes. The same key for the same question changes nothing a second time.
 
-    A key proves that a person listened, and so does the request that follows a message without one, as it comes only
-    when the message is over and the line still open.
+    A key proves that a person listened. So does the request that follows a message without a key: it comes only if the
+    line is still open at the end of the message.
     """
-    return _spoken_in_language(_pressed(ledger, call, key, rules, now), key.language)
+    return _in_language(_pressed(ledger, call, key, rules, now), key.language)
 
 
 def _pressed(ledger: Ledger, call: Call, key: Key, rules: Rules, now: datetime) -> Turn:
@@ -125,37 +125,37 @@ def _pressed(ledger: Ledger, call: Call, key: Key, rules: Rules, now: datetime) 
         case _:
             reply = _repeated(key)
     after, lines = _settle_as_heard(ledger, call, now)
-    message = spoken_together(one.message for _, one in _spoken_in(after, call)) if reply.question is not None else ""
+    message = spoken_together(one.message for _, one in _heard_in(after, call)) if reply.question is not None else ""
     return Turn(
         transition=Transition(ledger=after, call=after.calls[call.id], lines=lines), reply=reply, message=message
     )
 
 
 def unspoken(ledger: Ledger, call: Call) -> Transition:
-    """Take back what was handed out to be spoken when the call was answered: the provider could not use it.
+    """Unmark the messages that were to be spoken when the call was answered: the provider could not use our answer.
 
-    Once a key or the end of the message was reported, that proves more.
+    Change nothing once a key or the end of the message was reported, which proves that the message was spoken.
     """
     if call.outcome is not None:
         return Transition(ledger=ledger, call=call)
-    taken_back = [evolve(member, spoken=False, spoken_by=None) for member in ledger.members_of(call) if member.spoken]
+    unmarked = [evolve(member, spoken=False, spoken_by=None) for member in ledger.members_of(call) if member.spoken]
     line = line_about(call, "the provider could not use our answer: nothing was spoken", Level.WARNING)
-    return Transition(ledger=ledger.put(*taken_back), call=call, lines=(line,) if taken_back else ())
+    return Transition(ledger=ledger.put(*unmarked), call=call, lines=(line,) if unmarked else ())
 
 
 def _to_person(ledger: Ledger, call: Call, language: str | None, rules: Rules, now: datetime) -> Turn:
-    """Hand out what a person hears: the messages that are still needed, or that there is none."""
+    """Return the messages that are still needed, for a person to hear, or the reply that the call is not needed."""
     wanted = _still_wanted(ledger, call, rules, now)
-    after, lines = _not_needed(ledger, call, wanted, rules, now)
+    after, lines = _end_unneeded(ledger, call, wanted, rules, now)
     spoken: list[str] = []
     for member, one in wanted:
         spoken.append(one.message)
         takes = rules.greeting_takes(language) + timedelta(seconds=seconds(spoken_together(spoken)))
-        asked_for = digest(one.message, one.language)
-        after = after.put(evolve(member, spoken=True, spoken_by=now + takes, message_digest=asked_for))
+        spoken_digest = digest(one.message, one.language)
+        after = after.put(evolve(member, spoken=True, spoken_by=now + takes, message_digest=spoken_digest))
     return Turn(
         transition=Transition(ledger=after, call=call, lines=lines),
-        reply=SpokenReply(parts=_ASKING, question=Question.MENU) if wanted else NOT_NEEDED,
+        reply=SpokenReply(parts=_ASKING, question=Question.MENU) if wanted else CALL_NOT_NEEDED,
         message=spoken_together(spoken),
     )
 
@@ -166,16 +166,16 @@ def _still_wanted(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> li
     return [
         (member, one)
         for member, one in ledger.current(call)
-        if one.status not in _OVER and now < limit_of(one, rules) and why_void(ledger, one) is None
+        if one.status not in _NOT_SPOKEN and now < limit_of(one, rules) and why_void(ledger, one) is None
     ]
 
 
-def _not_needed(
+def _end_unneeded(
     ledger: Ledger, call: Call, wanted: list[tuple[Member, Reminder]], rules: Rules, now: datetime
 ) -> tuple[Ledger, tuple[LogLine, ...]]:
-    """End the reminders of an answered call that are not spoken in it: not needed, opted out, or too late by now."""
+    """End the reminders that an answered call does not speak: they are not needed, have opted out, or are too late."""
     kept = {reminder.id for _, reminder in wanted}
-    over = ledger.put(evolve(call, outcome=CallOutcome.NOT_HEARD))
+    not_heard = ledger.put(evolve(call, outcome=CallOutcome.NOT_HEARD))
     after, lines = ledger, []
     for member, reminder in ledger.current(call):
         if reminder.id in kept:
@@ -184,7 +184,7 @@ def _not_needed(
             after = after.put(evolve(member, spoken=False, spoken_by=None))
         if reminder.status.final:
             continue
-        counted = evolve(reminder, attempts=over.attempts(reminder))
+        counted = evolve(reminder, attempts=not_heard.attempts(reminder))
         void = why_void(ledger, reminder)
         if void is not None:
             changed = ended(counted, Status.CANCELLED, void, now)
@@ -197,14 +197,14 @@ def _not_needed(
     return after, tuple(lines)
 
 
-def _spoken_in(ledger: Ledger, call: Call) -> list[tuple[Member, Reminder]]:
-    """Return the reminders that were heard: a key proves that something was spoken, even after a restore."""
+def _heard_in(ledger: Ledger, call: Call) -> list[tuple[Member, Reminder]]:
+    """Return the reminders that were heard. If none is marked, as after a restore, a key proves it for all."""
     current = ledger.current(call)
     return [(member, one) for member, one in current if member.spoken] or current
 
 
 def _repeated(key: Key) -> SpokenReply:
-    """Return the message again, or the question whether to cancel; after enough repeats, return the goodbye."""
+    """Return the message again, or the question whether to cancel; after the last repeat, return the goodbye."""
     if key.repeats >= MOST_REPEATS:
         return SpokenReply(parts=(Prompt.GOODBYE,))
     is_no_mistake = not key.digits or (key.question is Question.MENU and key.digits == "3")
@@ -217,7 +217,7 @@ def _settle_as_heard(ledger: Ledger, call: Call, now: datetime) -> tuple[Ledger,
     """Settle every reminder that was spoken in the call: the patient heard it, whatever is reported later."""
     after = ledger.put(evolve(call, outcome=call.outcome if call.outcome in PROVEN else CallOutcome.HEARD))
     lines: list[LogLine] = []
-    for member, reminder in _spoken_in(ledger, call):
+    for member, reminder in _heard_in(ledger, call):
         after = after.put(evolve(member, spoken=True))
         settled = called(after, reminder, now)
         if settled != reminder:
@@ -232,21 +232,21 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now:
     outcome = CallOutcome.CONFIRMED if response is Response.CONFIRMED else CallOutcome.HEARD
     lines: list[LogLine] = []
     answers: list[tuple[str, Response]] = []
-    for _, reminder in _spoken_in(ledger, call):
+    for _, reminder in _heard_in(ledger, call):
         # An opt-out is never replaced by another answer.
-        given = Response.OPTED_OUT if reminder.response == Response.OPTED_OUT else response
-        outcome = CallOutcome.HEARD if given is Response.OPTED_OUT else outcome
+        kept = Response.OPTED_OUT if reminder.response == Response.OPTED_OUT else response
+        outcome = CallOutcome.HEARD if kept is Response.OPTED_OUT else outcome
         heard = after.reminders[reminder.id]
         # Staff did not know of this answer when they noted that nothing is left to do.
-        answered = evolve(heard, response=given, done_at=heard.done_at if heard.status is Status.CANCELLED else None)
+        answered = evolve(heard, response=kept, done_at=heard.done_at if heard.status is Status.CANCELLED else None)
         if answered == reminder:
             continue
         after = after.put(answered)
-        level = Level.ERROR if given is Response.CANCEL_REQUESTED else Level.INFO
-        lines.append(LogLine(f"{answered.status}: {given.replace('_', ' ')} by key", level, reminder.id, call.id))
+        level = Level.ERROR if kept is Response.CANCEL_REQUESTED else Level.INFO
+        lines.append(LogLine(f"{answered.status}: {kept.replace('_', ' ')} by key", level, reminder.id, call.id))
         if answered.response != reminder.response:
-            answers.append((reminder.id, given))
-    after, settled = answered_for(after, (one for _, one in _spoken_in(after, call)), response, now)
+            answers.append((reminder.id, kept))
+    after, settled = answered_for(after, (one for _, one in _heard_in(after, call)), response, now)
     lines += settled
     answered_call = evolve(after.calls[call.id], outcome=outcome)
     return Turn(
@@ -258,19 +258,19 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now:
 
 
 def _opts_out_before_the_message(ledger: Ledger, call: Call, now: datetime) -> Turn:
-    """Record an opt-out by somebody who was mistaken for a machine: the message was not spoken to them.
+    """Record an opt-out by a person who was mistaken for a machine: the message was not spoken to them.
 
-    As it was no machine, the text was not left on one either.
+    No voicemail was left either, as no machine had answered.
     """
-    over = ledger.put(evolve(call, outcome=CallOutcome.NOT_HEARD))
-    taken_back = [
+    not_heard = ledger.put(evolve(call, outcome=CallOutcome.NOT_HEARD))
+    unmarked = [
         evolve(member, spoken=False) for member in ledger.members_of(call) if member.spoken and not member.spoken_by
     ]
-    after, lines, answers = ledger.put(*taken_back), [], []
+    after, lines, answers = ledger.put(*unmarked), [], []
     for _, reminder in ledger.current(call):
         answered = evolve(reminder, response=Response.OPTED_OUT)
         if not answered.status.final:
-            counted = evolve(answered, attempts=over.attempts(answered))
+            counted = evolve(answered, attempts=not_heard.attempts(answered))
             answered = ended(counted, Status.CANCELLED, EndCode.OPTED_OUT, now)
         if answered != reminder:
             after = after.put(answered)

@@ -24,7 +24,7 @@ from reminderd.core.model import (
     digest,
     evolve,
 )
-from reminderd.core.outcomes import SPOKEN, outcome_of, sent_in
+from reminderd.core.outcomes import SPOKEN, call_outcome_of, sent_in
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 
@@ -158,7 +158,7 @@ def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: dateti
         lease_token=None,
         wake_at=None,
     )
-    outcome = outcome_of(over, sent_in(members, asks=asks))
+    outcome = call_outcome_of(over, sent_in(members, asks=asks))
     is_hung_up = outcome is CallOutcome.HUNG_UP
     over = evolve(over, outcome=outcome, hung_up_at=_line_ended_at(over, report, now) if is_hung_up else None)
     if not asks and outcome in SPOKEN:

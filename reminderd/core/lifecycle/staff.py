@@ -1,4 +1,4 @@
-"""What people do by hand: cancel, accept a new number, call manually, have called again, restore a backup."""
+"""Actions by staff: cancel, accept a new number, note a manual call, ask for another call, restore a backup."""
 
 from datetime import datetime
 
@@ -19,10 +19,10 @@ from reminderd.core.sentences import NotAllowedError, Part, Sentence
 def cancelled(
     ledger: Ledger, reminder: Reminder, code: EndCode, now: datetime, reason: str | None = None
 ) -> Transition:
-    """Cancel a reminder. An alive call is still reconciled to its end, and dropped if no other reminder needs it.
+    """Cancel a reminder. Its alive call is still reconciled to its end, and dropped if no other reminder needs it.
 
     Raises:
-        NotAllowedError: the patient has been reached, or it is final for another reason.
+        NotAllowedError: the patient has been reached, or the reminder is final for another reason.
     """
     if reminder.status is Status.CALLED:
         raise NotAllowedError("the patient has already been reached (status: %(status)s)", _status(reminder))
@@ -34,24 +34,24 @@ def cancelled(
 
 
 def withdrawn(ledger: Ledger, reminder: Reminder) -> Transition:
-    """Note that the clinic's own system has cancelled it, too: its next request for the same is a new reminder.
+    """Note that the clinic's own system has cancelled the reminder, too: the same request then adds a new reminder.
 
-    That its number has opted out stays on record.
+    If the reminder was cancelled because its number has opted out, it keeps that code.
     """
     code = reminder.end_code if reminder.end_code is EndCode.OPTED_OUT else EndCode.WITHDRAWN
     return Transition(ledger=ledger.put(evolve(reminder, end_code=code)))
 
 
 def done(ledger: Ledger, reminder: Reminder, now: datetime, reason: str | None = None) -> Transition:
-    """Note that staff have called the patient manually: nobody else does, and nothing is left to do.
+    """Note that staff have called the patient manually: no other call follows, and nothing is left to do.
 
     The other reminders of its appointment are cancelled, too.
 
-    A reminder that is not final is cancelled. A final one keeps its status, which is what became of its calls. Where it
-    was noted before, nothing changes.
+    A reminder that is not final is cancelled. A final reminder keeps its status, which shows how its calls ended. If
+    staff have noted this before, nothing changes.
 
     Raises:
-        NotAllowedError: it needs nothing: the patient was reached, or it was cancelled.
+        NotAllowedError: nothing is to be done, as the patient was reached, or the reminder was cancelled.
     """
     if not reminder.status.final:
         transition = cancelled(ledger, reminder, EndCode.DONE_BY_STAFF, now, reason)
@@ -73,7 +73,7 @@ def accepted(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
     """Release a reminder that is held because its phone number was changed, and the others of its appointment.
 
     Raises:
-        NotAllowedError: it is not held for that.
+        NotAllowedError: the reminder is not held for that reason.
     """
     if reminder.status is not Status.SCHEDULED or reminder.hold_code is not HoldCode.NUMBER_CHANGED:
         raise NotAllowedError("no new phone number waits to be accepted (status: %(status)s)", _status(reminder))
@@ -90,10 +90,10 @@ def accepted(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
 def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datetime) -> Transition:
     """Schedule a reminder again with a new count of calls and its own limit, counted from when it may be called.
 
-    One that is held for its changed number stays held: to call again is not to accept the number.
+    A reminder that is held for its changed number stays held: asking for another call does not accept the number.
 
     Raises:
-        NotAllowedError: its patient was reached, it still waits, its number is busy, or it may never be called.
+        NotAllowedError: the patient was reached, the reminder still waits, or its number is busy or can't be called.
     """
     _refuse(ledger, reminder, rules)
     due = max(now, reminder.scheduled_at)  # a cancellation may be undone long before the reminder's time
@@ -127,18 +127,18 @@ def opt_out_allowed(phone_number: str, *, is_listed: bool = False) -> None:
     """Check that a reminder's number can opt out of all calls.
 
     Raises:
-        NotAllowedError: it was purged, is never called, or has opted out already (`is_listed`).
+        NotAllowedError: the number was purged, can never be called, or has opted out already (`is_listed`).
     """
     if not phone_number:
         raise NotAllowedError("its phone number and message were purged")
     if not is_e164(phone_number):
-        raise NotAllowedError("its phone number is one that is never called")
+        raise NotAllowedError("this phone number can never be called")
     if is_listed:
         raise NotAllowedError("the number has opted out")
 
 
 def restored(ledger: Ledger, *, restored_at: datetime, now: datetime) -> Transition:
-    """Close every call and reminder whose end the backup can't know.
+    """Close every call and reminder whose end may have come after the backup.
 
     Calls that were alive in the backup are given up; a sign of life opens them again. Reminders that were in a call,
     or whose time had come by `restored_at`, may have been called since: staff decide.
@@ -168,8 +168,8 @@ def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:
         raise NotAllowedError("the patient was reached, and has answered: %(answer)s", {"answer": answer})
     alive = ledger.alive_at(reminder.phone_number)
     if alive:
-        raise _busy(alive[-1], reminder, rules)
-    if reminder.status not in {Status.FAILED, Status.EXPIRED, Status.CANCELLED}:
+        raise _number_busy(alive[-1], reminder, rules)
+    if not reminder.status.can_be_called_again:
         text = "the reminder is %(status)s: only failed, expired or cancelled reminders can be called again"
         raise NotAllowedError(text, _status(reminder))
     void = why_void(ledger, reminder)
@@ -181,10 +181,12 @@ def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:
         raise NotAllowedError("its phone number and message were purged")
 
 
-def _busy(call: Call, reminder: Reminder, rules: Rules) -> NotAllowedError:
+def _number_busy(call: Call, reminder: Reminder, rules: Rules) -> NotAllowedError:
     until = local(call.last_sign_at + rules.outcome_timeout, reminder, rules)
     values: dict[str, Part] = {"word": Sentence(call.status or call.state), "until": until}
-    return NotAllowedError("a call to this number is under way (%(word)s); its end is known by %(until)s", values)
+    return NotAllowedError(
+        "a call to this number is under way (%(word)s); its end will be known by %(until)s at the latest", values
+    )
 
 
 def _status(reminder: Reminder) -> dict[str, Part]:

@@ -9,7 +9,7 @@ from attrs import frozen
 from reminderd.core.answers import Listener, listener
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, line_about, noted
 from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status, evolve
-from reminderd.core.outcomes import outcome_for, reached
+from reminderd.core.outcomes import member_outcome_of, reached
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import expiry, next_open, zone_of
 from reminderd.core.rules import PlanningRules, Rules
@@ -234,7 +234,7 @@ def bar_of(member: Member, call: Call) -> tuple[EndCode, str] | None:
     """
     if call.state is CallState.REFUSED:
         return EndCode.REFUSED, call.error or EndCode.REFUSED.sentence
-    match outcome_for(member, call):
+    match member_outcome_of(member, call):
         case CallOutcome.DECLINED:
             return EndCode.DECLINED, f"the provider reported: declined{_details(call)}"
         case CallOutcome.FAILED:
@@ -252,7 +252,7 @@ def _missed(ledger: Ledger, member: Member, reminder: Reminder, call: Call, rule
     bar = bar_of(member, call)
     if bar is not None:
         return ended(counted, Status.FAILED, bar[0], now, bar[1])
-    outcome = outcome_for(member, call) or CallOutcome.NOT_ANSWERED
+    outcome = member_outcome_of(member, call) or CallOutcome.NOT_ANSWERED
     word = _how(outcome, call)
     if attempts >= rules.max_calls:
         return ended(counted, Status.FAILED, EndCode[outcome.name], now, f"{word}, after {attempts} calls")
@@ -290,10 +290,9 @@ def line_for(reminder: Reminder, call: Call | None, rules: Rules) -> LogLine:
         until = "" if at is None else f", not before {local(at, reminder, rules, to='%H:%M:%S')}"
         text = f"scheduled: {why}{until}"
         level = Level.INFO if reminder.hold_code is HoldCode.REDIAL else Level.WARNING
-    elif reminder.status in {Status.FAILED, Status.EXPIRED}:
-        text, level = f"{reminder.status}: {reminder.last_error}", Level.ERROR
-    elif reminder.status is Status.CANCELLED:
-        text = f"cancelled: {reminder.last_error}"
+    elif reminder.status.can_be_called_again:
+        text = f"{reminder.status}: {reminder.last_error}"
+        level = Level.INFO if reminder.status is Status.CANCELLED else Level.ERROR
     else:
         text = f"{reminder.status}: {_how_reached(call)}"
     return LogLine(text, level, reminder.id, None if call is None else call.id, expired=is_expired)

@@ -1,7 +1,7 @@
-"""The calling hours, in the patient's own time zone, right across daylight-saving changes.
+"""The calling hours, in the patient's own time zone, correct also when daylight-saving time begins or ends.
 
-Whether a moment is inside is read off the wall clock of the zone, so a time that comes twice is open (or closed)
-twice, and a start that does not exist opens when the clock has jumped past it.
+The wall clock of the zone decides whether a moment is in the calling hours. So a time that occurs twice is open (or
+closed) both times. If the clock skips the start of the calling hours, they open right after the skip.
 """
 
 from bisect import bisect_left
@@ -21,12 +21,12 @@ _LOOK_AHEAD_DAYS: Final = 366
 
 @frozen(order=True)
 class Span:
-    """From a minute until before another one, both counted since midnight by the wall clock."""
+    """The minutes from `start` up to, but not including, `end`; both count from midnight, by the wall clock."""
 
     start: int
     """Before the end of the day to which the span belongs."""
     end: int
-    """After `start`, by a day at most; past `DAY_MINUTES` it lies on the next day."""
+    """After `start`, by a day at most; beyond `DAY_MINUTES`, it is on the next day."""
 
 
 Spans: TypeAlias = tuple[Span, ...]
@@ -36,14 +36,14 @@ WHOLE_DAY: Final[Spans] = (Span(0, DAY_MINUTES),)
 
 @frozen(cache_hash=True)
 class CallingHours:
-    """For each weekday the spans that start on it; on a holiday none does, but one from the day before goes on."""
+    """The spans that start on each weekday. No span starts on a holiday, but one from the day before continues."""
 
     zone: ZoneInfo
-    """The clinic's zone, for reminders without one of their own."""
+    """The clinic's zone, for reminders without their own."""
     week: tuple[Spans, ...] = (WHOLE_DAY,) * 7
     """Monday first."""
     holidays: frozenset[str] = frozenset()
-    """Dates in the patient's zone: "2026-04-03", or "12-25" for each year's."""
+    """Dates in the patient's zone: "2026-04-03", or "12-25" for December 25 of every year."""
 
     def is_open(self, moment: datetime, zone: ZoneInfo) -> bool:
         """Return whether a patient in `zone` may be called at this moment."""
@@ -52,15 +52,15 @@ class CallingHours:
         return self._covers(local.date(), minute) or self._covers(local.date() - _DAY, minute + DAY_MINUTES)
 
     def opens_on(self, day: date) -> bool:
-        """Return whether calling hours start on a day."""
+        """Return whether any calling hours start on this day."""
         return bool(self._starting_on(day))
 
     def next_open(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
-        """Return the first moment, now or later, when a patient in `zone` may be called; None: not within a year."""
+        """Return the first time from `moment` on when a patient in `zone` may be called; None if not within a year."""
         if self.is_open(moment, zone):
             return moment
         since = moment.astimezone(UTC)
-        for _ in range(_LOOK_AHEAD_DAYS):  # days of UTC: they come in order, those of a wall clock may overlap
+        for _ in range(_LOOK_AHEAD_DAYS):  # days of UTC are in order, while days of a wall clock may overlap
             openings = [at for at in self._candidates(since, since + _DAY, zone) if self.is_open(at, zone)]
             if openings:
                 return min(openings)
@@ -68,9 +68,9 @@ class CallingHours:
         return None
 
     def last_start(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
-        """Return the moment if a patient in `zone` may be called then, else the latest start of calling hours before.
+        """Return the moment if a patient in `zone` may be called then, else the last start of calling hours before it.
 
-        None: there is none within a year.
+        Return None if there is no start within a year.
         """
         if self.is_open(moment, zone):
             return moment
@@ -83,12 +83,12 @@ class CallingHours:
         return None
 
     def _is_start(self, moment: datetime, zone: ZoneInfo) -> bool:
-        """Return whether calling hours start at a moment, as one of them is written or as the clock was changed."""
+        """Return whether calling hours start at a moment: at a configured start, or because the clock has changed."""
         if not self.is_open(moment, zone):
             return False
         local = moment.astimezone(zone)
-        is_written = any(span.start == local.hour * 60 + local.minute for span in self._starting_on(local.date()))
-        return is_written or not self.is_open(moment - _MINUTE, zone)
+        is_configured = any(span.start == local.hour * 60 + local.minute for span in self._starting_on(local.date()))
+        return is_configured or not self.is_open(moment - _MINUTE, zone)
 
     def _covers(self, day: date, minute: int) -> bool:
         return any(span.start <= minute < span.end for span in self._starting_on(day))
@@ -99,8 +99,8 @@ class CallingHours:
         return () if is_holiday else self.week[day.weekday()]
 
     def _candidates(self, since: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-        """Yield every moment after `since` and until `until` at which calling may begin: starts, and a clock change."""
-        day = since.astimezone(zone).date() - _DAY  # a clock put back over midnight shows the day before again
+        """Yield each moment after `since`, up to and including `until`, at which calling hours may start."""
+        day = since.astimezone(zone).date() - _DAY  # a clock that is set back over midnight repeats the day before
         while day <= until.astimezone(zone).date():
             for span in self._starting_on(day):
                 start = datetime.combine(day, time(span.start // 60, span.start % 60), zone)
@@ -113,7 +113,7 @@ class CallingHours:
 
 
 def _clock_change(since: datetime, until: datetime, zone: ZoneInfo) -> datetime | None:
-    """Return the first minute with the offset from UTC that the zone has at `until`, or None if it had it all along."""
+    """Return the first minute with the UTC offset that the zone has at `until`; None if the offset is the same."""
     begin = since.replace(second=0, microsecond=0)
     after = until.astimezone(zone).utcoffset()
 

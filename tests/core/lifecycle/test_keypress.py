@@ -6,9 +6,9 @@ from attrs import evolve
 
 from reminderd.core.answers import Capabilities
 from reminderd.core.lifecycle.keypress import (
+    CALL_NOT_NEEDED,
     HANG_UP,
     MOST_REPEATS,
-    NOT_NEEDED,
     Key,
     Turn,
     answered_by_patient,
@@ -120,9 +120,9 @@ def test_a_call_is_spoken_in_the_language_of_its_reminders_with_the_time_of_that
     member = turn.transition.ledger.members["call-1", "reminder-1"]
     assert (member.spoken_by, member.message_digest) == (NOW + 8 * SECOND, digest(spanish.message, "es"))
     assert answered(a_ledger(evolve(spanish, status=Status.CANCELLED), ANSWERED)).reply == evolve(
-        NOT_NEEDED, language="es"
+        CALL_NOT_NEEDED, language="es"
     )
-    assert answered(a_ledger(evolve(spanish, phone_number="+12025550999"), ANSWERED)).reply == NOT_NEEDED
+    assert answered(a_ledger(evolve(spanish, phone_number="+12025550999"), ANSWERED)).reply == CALL_NOT_NEEDED
 
 
 @pytest.mark.parametrize("digits", ["", "1", "2", "3", "5", "9"])
@@ -159,7 +159,7 @@ NOT_WANTED: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 def test_a_call_without_a_wanted_reminder_says_it_is_no_longer_needed(why: str) -> None:
     reminder, changes, facts = NOT_WANTED[why]
     turn = answered(a_ledger(reminder, ANSWERED, **facts), **changes)
-    assert (turn.reply, turn.message) == (NOT_NEEDED, "")
+    assert (turn.reply, turn.message) == (CALL_NOT_NEEDED, "")
     assert not any(member.spoken for member in turn.transition.ledger.members.values())
 
 
@@ -265,7 +265,7 @@ def test_a_key_during_the_voicemail_does_not_speak_a_reminder_that_is_too_late()
     call = ledger.calls["call-1"]
     key = Key(digits="1", question=Question.VOICEMAIL, repeats=0)
     turn = key_pressed(ledger, call, key, rules=RULES, now=NOW + SECOND)
-    assert turn.reply == NOT_NEEDED
+    assert turn.reply == CALL_NOT_NEEDED
     assert turn.transition.ledger.reminders["reminder-1"].status is Status.EXPIRED
     assert not turn.transition.ledger.members["call-1", "reminder-1"].spoken
 

@@ -116,7 +116,7 @@ def test_call_again_works_after_unconfirmed_calls_and_the_maximum_of_calls() -> 
             (FAILED, a_call(CallState.PLACED, status="ringing")),
             {},
             RULES,
-            r"\(ringing\); its end is known by 2026-03-02",
+            r"\(ringing\); its end will be known by 2026-03-02",
         ),
         (
             (FAILED, a_call(CallState.STRAY, reminder_id="x"), a_member(a_call(), a_reminder(id="x"))),
@@ -283,7 +283,7 @@ def test_call_again_clears_done_by_staff() -> None:
     ("number", "is_listed", "why"),
     [
         ("", False, "its phone number and message were purged"),
-        ("0170 123456", False, "its phone number is one that is never called"),
+        ("0170 123456", False, "this phone number can never be called"),
         ("+12025550001", True, "the number has opted out"),
     ],
 )

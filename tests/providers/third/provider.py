@@ -1,4 +1,4 @@
-"""A provider as a folder of its own would have it: settings, a client, a webhook route, and a check of its account.
+"""A whole provider in one file: settings, a client, a webhook route, and a check of the account.
 
 Its API is two paths: `POST /ring` with a number and a text, answered by the call's number in plain text, and
 `GET /account`. It reports the end of a call in plain text, signed with the shared password.
@@ -51,7 +51,7 @@ class ThirdSettings(ProviderSettings):
             yield (key,), missing_secret(key)
 
     def setup_hint(self, public_base_url: str) -> str:
-        return f"tell your operator: {public_base_url}{PATH}"
+        return f"tell your admin: {public_base_url}{PATH}"
 
     def client(self, options: ClientOptions) -> ProviderClient:
         return ThirdProvider(self, options)

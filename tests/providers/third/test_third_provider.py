@@ -39,7 +39,7 @@ def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def exchange() -> AsyncIterator[str]:
-    """The other side's API, at this URL."""
+    """Serve the API of the provider, and yield its URL."""
 
     async def take(line: Line) -> None:
         _, call_id, _ = [*line.server.requests[-1].body.decode().split(" ", 2), "", ""][:3]

@@ -3,7 +3,7 @@
 import pytest
 
 from reminderd.core.model import CallOutcome
-from reminderd.core.outcomes import Sent, outcome_of
+from reminderd.core.outcomes import Sent, call_outcome_of
 from reminderd.providers.generic.webhooks import read_report
 from reminderd.sandbox.behaviors import behavior_of, example_number
 from reminderd.sandbox.generic import CallRequest, GenericCall, report_of
@@ -39,4 +39,4 @@ def test_the_report_of_each_behavior_is_read_as_its_outcome(name: str, outcome: 
         duration_seconds=report.duration_seconds,
         sip_response_code=report.sip_response_code,
     )
-    assert outcome_of(ended, Sent.WITH_THE_REQUEST) is outcome
+    assert call_outcome_of(ended, Sent.WITH_THE_REQUEST) is outcome
