@@ -1,4 +1,4 @@
-"""Read the time, in this one place, which ruff enforces; all other code is given `now`."""
+"""Read the time. Only this module may, which ruff enforces; all other code gets a clock or `now` as a parameter."""
 
 import time
 from datetime import UTC, datetime
@@ -8,13 +8,13 @@ from attrs import frozen
 
 
 class Clock(Protocol):
-    """A source of the time; tests have one that they move."""
+    """A source of the time; tests have a clock that they set."""
 
     def now(self) -> datetime:
-        """Return the wall clock, UTC."""
+        """Return the time of the wall clock, in UTC."""
 
     def monotonic(self) -> float:
-        """Return seconds that only go forward, from an arbitrary start, also while the machine sleeps."""
+        """Return the seconds since an arbitrary start, which never decrease and include the machine's sleep."""
 
 
 @frozen
@@ -22,9 +22,9 @@ class SystemClock:
     """The machine's own clocks."""
 
     def now(self) -> datetime:
-        """Return the wall clock, UTC."""
+        """Return the time of the wall clock, in UTC."""
         return datetime.now(UTC)  # noqa: TID251 - this is the one place
 
     def monotonic(self) -> float:
-        """Return `CLOCK_BOOTTIME` where there is one: unlike `CLOCK_MONOTONIC` it includes time in suspend."""
+        """Return `CLOCK_BOOTTIME` if it exists: unlike `CLOCK_MONOTONIC`, it includes time in suspend."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

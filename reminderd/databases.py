@@ -1,6 +1,6 @@
-"""Name the database that is used, an SQLite file or a database on a PostgreSQL server, and reject what is not its URL.
+"""Read the URL of the database, an SQLite file or a database on a PostgreSQL server, and reject a wrong URL.
 
-As everywhere in the configuration, an error repeats no part of the wrong value: it may be the password.
+As everywhere in the configuration, an error repeats no part of the wrong value, as that may be the password.
 """
 
 import re
@@ -31,7 +31,7 @@ _PARAMETERS: Final = frozenset(
         "load_balance_hosts",
     }
 )  # fmt: skip
-"""The parameters of libpq for the connection and for authentication. The others are set by reminderd."""
+"""The parameters of libpq for connection and authentication. Others may not be in the URL, as reminderd sets them."""
 
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
@@ -44,7 +44,7 @@ class SqliteFile:
 
     @property
     def spoken(self) -> str:
-        """Return its name for people."""
+        """Return the name of the database for people."""
         return str(self.path)
 
 
@@ -57,7 +57,7 @@ class PostgresServer:
 
     @property
     def spoken(self) -> str:
-        """Return its name for people: the URL without the password and the parameters."""
+        """Return the name of the database for people: the URL without password and parameters."""
         parts = urlsplit(self.url)
         user, at, hosts = parts.netloc.rpartition("@")
         return f"postgresql://{user.partition(':')[0]}{at}{hosts}{parts.path}"
@@ -67,17 +67,17 @@ Target = SqliteFile | PostgresServer
 
 
 def target_of(url: str, folder: Path) -> Target:
-    """Return the database of a valid URL; a file is relative to `folder`, or absolute after four slashes."""
+    """Return the database of a valid URL; a file's path is relative to `folder`, or absolute after four slashes."""
     return PostgresServer(url) if _POSTGRES.match(url) else SqliteFile(folder / unquote(url[len(_SQLITE) :]))
 
 
 def contains_password(url: str) -> bool:
-    """Return whether there seems to be a password in a URL, valid or not."""
+    """Return whether a URL, valid or not, seems to contain a password."""
     return _WITH_PASSWORD.search(url) is not None
 
 
 def may_be_unencrypted(url: str) -> bool:
-    """Return whether a valid URL lets the connection to a server on another machine be unencrypted."""
+    """Return whether a valid URL allows an unencrypted connection to a server on another machine."""
     parts = urlsplit(url)
     parameters = dict(parse_qsl(parts.query))
     if not _POSTGRES.match(url) or parameters.get("sslmode") in {"require", "verify-ca", "verify-full"}:
@@ -92,7 +92,7 @@ def may_be_unencrypted(url: str) -> bool:
 
 
 def url_error(text: str) -> str | None:
-    """Reject what is not the URL of an SQLite file or of a PostgreSQL database."""
+    """Reject a text that is not the URL of an SQLite file or of a PostgreSQL database."""
     if _POSTGRES.match(text):
         return _postgres_error(text)
     if _WITH_A_DRIVER.match(text):
@@ -118,7 +118,7 @@ def url_error(text: str) -> str | None:
 
 
 def _postgres_error(text: str) -> str | None:
-    """Reject what libpq would reject, and what it would probably read in another way than was meant."""
+    """Reject a URL that libpq would reject, or would probably misread."""
     if " " in text or not text.isprintable():
         return "contains a space or a control character (write a space in a password as %20)"
     if "#" in text:

@@ -1,4 +1,4 @@
-"""Decide which file may be replaced at a path that a person gave, and replace it whole or not at all."""
+"""Decide whether a file at a path from a person may be replaced, and replace it completely or not at all."""
 
 import errno
 import fcntl
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final
 
 COMPANIONS: Final = ("-wal", "-shm", "-journal")
-"""SQLite's own files next to a database have its name with one of these endings."""
+"""The endings that SQLite adds to the name of a database for its own files next to it."""
 
 _UNFINISHED: Final = ".reminderd-partial"
-"""The ending of the names of files that are being written."""
+"""The ending of the name of a file that is not finished."""
 
 _FORGOTTEN_SECONDS: Final = 86_400
-"""An unfinished file that is this old was left by a killed process."""
+"""The age from which an unfinished file must be from a killed process."""
 
 _PRIVATE: Final = 0o600
 _READ_AND_WRITE: Final = 0o666
@@ -26,7 +26,7 @@ _READ_AND_WRITE: Final = 0o666
 _LOCK: Final = ".reminderd.lock"
 _OF_THE_LOCK: Final = b"One reminderd at a time works in this folder.\n"
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
-"""How a file system says that it has no locks."""
+"""The errors of a file system that has no locks."""
 
 _NO_FILES: Final[Mapping[Path, str]] = {}
 
@@ -41,27 +41,27 @@ _KINDS: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
 
 
 class PathRefusedError(OSError):
-    """No file may be written at this path; `strerror` says why, and what to do."""
+    """No file may be written at this path; `strerror` states why, and what to do."""
 
     def __init__(self, target: Path, reason: str) -> None:
         super().__init__(errno.EEXIST, reason, str(target))
 
 
 def check(target: Path, *, ours: Callable[[Path], bool], what: str, never: Mapping[Path, str] = _NO_FILES) -> bool:
-    """Check that a file may be written at `target`, and return whether one is there that may be replaced.
+    """Check that a file may be written at `target`, and return whether it replaces an existing file.
 
-    Only nothing, or a regular file that is ours, is ever replaced. A name that SQLite gives to the files next to a
-    database is refused even if nothing is there: SQLite would believe such a file.
+    Only a regular file that is ours may be replaced. A name that SQLite gives to the files next to a database is
+    refused even if there is no such file: SQLite would use it as its own.
 
     Args:
-        target: the path that a person gave.
-        ours: decides by its content whether an existing regular file is one that may be replaced.
+        target: the path from a person.
+        ours: decides by the content of an existing regular file whether it may be replaced.
         what: what such a file is, for people: "a backup of this database".
-        never: files that are in use, each with what it is; they are refused even if they are missing.
+        never: files that are in use, each with a description; they are refused even if they are missing.
 
     Raises:
-        PathRefusedError: It must not be written there.
-        OSError: It can't be found out.
+        PathRefusedError: No file may be written there.
+        OSError: The path can't be checked.
     """
     if not target.parent.is_dir():
         raise PathRefusedError(target, f"there is no folder {target.parent}")
@@ -91,23 +91,23 @@ def check(target: Path, *, ours: Callable[[Path], bool], what: str, never: Mappi
 
 
 def companions(database: Path, use: str) -> dict[Path, str]:
-    """Return, for `never`, a database and SQLite's files next to it, or next to what a link points to."""
+    """Return a database and SQLite's files next to it, or next to the file that a link points to, for `never`."""
     real = Path(os.path.realpath(database))
     return {database: use} | {real.with_name(real.name + ending): use for ending in ("", *COMPANIONS)}
 
 
 @contextmanager
 def scratch(target: Path, *, mode: int = _PRIVATE, family: str | None = None) -> Iterator[Path]:
-    """Create an empty file in the folder of `target`, to become it; it is removed at the end if it has not.
+    """Create an empty file in the folder of `target`; remove it at the end, unless it was renamed to `target`.
 
     Args:
-        target: the file that it may become: see `put_in_place`.
-        mode: who may read and write it.
-        family: with what the names of files begin whose remains, left by killed processes, are swept away; None: only
-            this target's own.
+        target: the final name of the file: see `put_in_place`.
+        mode: who may read and write the file.
+        family: the prefix of target names whose unfinished files, left by killed processes, are also deleted; by
+            default, the name of this target.
 
     Raises:
-        OSError: It can't be created.
+        OSError: The file can't be created.
     """
     file = target.parent / f".{target.name}.{secrets.token_hex(4)}{_UNFINISHED}"
     os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
@@ -121,9 +121,9 @@ def scratch(target: Path, *, mode: int = _PRIVATE, family: str | None = None) ->
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[bool]:
-    """Yield whether no other process does the same in a folder; others are kept out until the end.
+    """Lock a folder, and yield whether that succeeded, as no other process has the lock; release it at the end.
 
-    The lock is on a file in the folder, so that in a shared folder other machines see it. On a file system without
+    The lock is on a file in the folder, so that other machines see it in a shared folder. On a file system without
     locks, every process counts as alone.
 
     Raises:
@@ -132,7 +132,7 @@ def alone_in(folder: Path) -> Iterator[bool]:
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _PRIVATE)
     try:
         status = os.fstat(descriptor)
-        if not status.st_size:  # ours, and new: all who may write into the folder may take the lock
+        if not status.st_size:  # it is new: let everybody who may write into the folder take the lock
             os.fchmod(descriptor, stat.S_IMODE(folder.stat().st_mode) & _READ_AND_WRITE | _PRIVATE)
             os.write(descriptor, _OF_THE_LOCK)
         yield _is_locked(descriptor)
@@ -153,18 +153,18 @@ def _is_locked(descriptor: int) -> bool:
 
 
 def no_link(path: str, flags: int) -> int:
-    """Open a file, as `open` asks for it, but no link.
+    """Open a file, as an opener for `open`, but refuse a link.
 
-    Where others may write into the folder, one of them could have put a link in its place that leads to a file of ours.
+    In a folder that others may write into, somebody could have replaced the file by a link to a file of ours.
     """
     return os.open(path, flags | os.O_NOFOLLOW)
 
 
 def set_mode(path: Path, mode: int) -> None:
-    """Say who may read and write a file or a folder of ours; a link is refused, see `no_link`.
+    """Set who may read and write a file or a folder of ours; refuse a link, see `no_link`.
 
     Raises:
-        OSError: It is a link, or can't be opened.
+        OSError: The path is a link, or can't be opened.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     try:
@@ -174,10 +174,10 @@ def set_mode(path: Path, mode: int) -> None:
 
 
 def put_in_place(file: Path, target: Path) -> None:
-    """Rename a finished file to its target once it is on the disk. Check the target right before.
+    """Rename a finished file to its target once its content is on the disk. Call `check` right before.
 
     Raises:
-        OSError: It can't be done, or it is unknown whether it would survive a power cut.
+        OSError: The file can't be renamed, or it is unknown whether it would survive a power cut.
     """
     force_to_disk(file)
     file.replace(target)
@@ -185,7 +185,7 @@ def put_in_place(file: Path, target: Path) -> None:
 
 
 def force_to_disk(path: Path) -> None:
-    """Wait until a file's content, or the names in a folder, would survive a power cut."""
+    """Force a file's content, or the names in a folder, to the disk, so that they survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -194,7 +194,7 @@ def force_to_disk(path: Path) -> None:
 
 
 def begins(file: Path, length: int) -> bytes:
-    """Return the first bytes of a file, without waiting for any."""
+    """Return the first bytes of a file; don't wait if it is a pipe."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     with open(descriptor, "rb") as content:  # noqa: PTH123 - a descriptor has no path
         return content.read(length)
@@ -209,7 +209,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _sweep(file: Path, family: str) -> None:
-    """Remove what killed processes left more than a day ago, by the clock of the disk."""
+    """Remove files that killed processes left more than a day ago, by the clock of the disk."""
     now = file.stat().st_mtime
     for other in file.parent.glob(f".{escape(family)}*{_UNFINISHED}*"):
         with suppress(OSError):  # its own process was faster, or it is another user's

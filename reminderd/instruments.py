@@ -1,4 +1,4 @@
-"""Take note of what may be counted, apart from `metrics`, whose library is loaded only where Prometheus asks."""
+"""The interface for counting; `metrics` implements it with a library that is loaded only if Prometheus is used."""
 
 from datetime import datetime, timedelta
 
@@ -6,11 +6,11 @@ from reminderd.core.answers import Answer
 
 
 class Instruments:
-    """Remembers the last webhook, and counts nothing. Where Prometheus reads counts, a subclass in `metrics` counts."""
+    """Remembers the last webhook, and counts nothing. If Prometheus is used, a subclass in `metrics` counts."""
 
     def __init__(self) -> None:
         self.last_webhook: datetime | None = None
-        """When a webhook was last recorded; None: none since the start."""
+        """When a webhook was last recorded; None if there was none since the start."""
 
     def webhook(self, code: int, now: datetime) -> None:
         """Note a webhook that was answered with this HTTP code."""
@@ -24,11 +24,11 @@ class Instruments:
         """Note how late a reminder is dialed for the first time."""
 
     def batch(self, writes: int) -> None:
-        """Note how many writes one transaction of the writer held."""
+        """Note how many writes one transaction of the writer contained."""
 
     def recovery(self) -> None:
-        """Note a lease that ran out in the middle of a request."""
+        """Note a lease that ended during a request."""
 
     def series(self) -> bytes:
-        """Return what was counted in Prometheus' text format."""
+        """Return all counts in Prometheus' text format."""
         return b""

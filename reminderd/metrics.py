@@ -1,7 +1,7 @@
-"""Show Prometheus what this process counts, and the numbers that are current at the moment of a scrape.
+"""Show Prometheus the counters of this process, and the current numbers at the moment of a scrape.
 
-Counters start at zero with each process, as Prometheus expects. Labels come from fixed lists of ours: none can carry
-what a patient or a provider said, or grow without end.
+Counters start at zero with each process, as Prometheus expects. Labels are from fixed lists: so they contain nothing
+from a patient or a provider, and their number is limited.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ _ANSWERS: Final[Mapping[type, str]] = {
 """The label of each class of a provider's answers."""
 
 _WEBHOOK_CODES: Final = (200, 204, 400, 401, 403, 404, 408, 413, 415, 500, 503)
-"""What webhooks are answered with; any other code is counted as `other`."""
+"""The HTTP codes that webhooks are answered with; any other code is counted as `other`."""
 
 _LATENESS: Final = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400)
 _REQUEST: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60)
@@ -47,12 +47,12 @@ _BATCH: Final = (1, 2, 4, 8, 16, 32, 64)
 _WAITING: Final = tuple(status for status in Status if not status.final)
 _ENDED: Final = tuple(status for status in Status if status.final)
 
-# Without this, each series has a second one: the time at which this process began to count.
+# Without this, each counter has a second series: the time at which this process began to count.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has forgotten its "-> None"
 
 
 class PrometheusInstruments(Instruments):
-    """Counts webhooks, requests, lateness, transactions and recovered leases, in a registry of its own."""
+    """Counts webhooks, requests, lateness, transactions and recovered leases, in its own registry."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,41 +107,41 @@ class PrometheusInstruments(Instruments):
         self._lateness.observe(late.total_seconds())
 
     def batch(self, writes: int) -> None:
-        """Record how many writes one transaction of the writer held."""
+        """Record how many writes one transaction of the writer contained."""
         self._batches.observe(writes)
 
     def recovery(self) -> None:
-        """Count a lease that ran out in the middle of a request."""
+        """Count a lease that ended during a request."""
         self._recoveries.inc()
 
     def series(self) -> bytes:
-        """Return what was counted in Prometheus' text format."""
+        """Return all counts in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 @frozen(kw_only=True)
 class Moment(Collector):
-    """Holds the numbers of one moment; an unknown one gives no series."""
+    """The numbers at one moment; an unknown number gives no series."""
 
     now: datetime
     started_at: datetime
     """When this process began to run."""
     build: Mapping[str, str]
-    """Labels that say what runs: version, provider …"""
+    """Labels that describe what runs: version, provider …"""
     parts: Mapping[str, str | None]
-    """Each part that this process runs, with its error; None: it works."""
+    """Each part that this process runs, with its error; None if the part works."""
     paused: Mapping[str, bool]
-    """Whether dialing is paused, by whom or what; staff's pause is one of the `counts`."""
+    """Whether dialing is paused, by each cause except staff, whose pause is in `counts`."""
     queued_writes: int
     last_poll: datetime | None
-    """None: this process has no poll loop."""
+    """None if this process has no poll loop."""
     last_webhook: datetime | None
     counts: Counts | None
-    """None: the database can't be read."""
+    """None if the database can't be read."""
     backlog: Backlog | None = None
-    """None: no changes are sent, or the database can't be read."""
+    """None if no changes are sent, or if the database can't be read."""
     daemons: Sequence[Daemon] | None = None
-    """All alive daemons on the database; None: it can't be read."""
+    """All alive daemons on the database; None if it can't be read."""
     jobs: frozenset[Job] = frozenset()
     """The jobs that this process does for all of them."""
 

@@ -1,4 +1,4 @@
-"""Turn a password into what is stored of it, and check one: here alone, as a command and the pages both need it."""
+"""Hash a password for the database, and check a password; both the commands and the pages need this."""
 
 from typing import Final
 
@@ -7,19 +7,19 @@ from reminderd.core.logins import normal_password
 _ROUNDS: Final = 3
 _KIB: Final = 32 * 1024
 _LANES: Final = 1
-"""Argon2id, above OWASP's least of 19 MiB and 2 rounds; one lane, as the other core is for the calls."""
+"""Argon2id, above OWASP's minimum of 19 MiB and 2 rounds; one lane, as the other core is for the calls."""
 
 
 def hash_password(password: str) -> str:
-    """Return what is stored of a password. Takes a tenth of a second, and 32 MiB."""
-    from argon2 import PasswordHasher  # noqa: PLC0415 - only who sets or checks a password waits for the library
+    """Return the hash of a password, which is stored. This takes a tenth of a second, and 32 MiB."""
+    from argon2 import PasswordHasher  # noqa: PLC0415 - loaded only to set or check a password
 
     hasher = PasswordHasher(time_cost=_ROUNDS, memory_cost=_KIB, parallelism=_LANES)
     return hasher.hash(_encoded(password))
 
 
 def is_right(password_hash: str | None, password: str) -> bool:
-    """Return whether this is the password with this hash; None: there is no account, which takes just as long."""
+    """Return whether a password has this hash. For None (no account) return False, after just as much time."""
     from argon2 import PasswordHasher  # noqa: PLC0415 - see above
     from argon2.exceptions import InvalidHashError, VerificationError  # noqa: PLC0415
 

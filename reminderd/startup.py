@@ -1,8 +1,8 @@
-"""Guard the process from its first moment on: its signals while it starts, and its output. Load the rest quickly.
+"""Handle signals during the start and errors of the output; load the other modules quickly.
 
-No signal ends the daemon half way through its start, and none is lost. Every command ends with an error, and never a
-traceback, when what it prints can't be written. This module imports only the standard library: it runs before
-everything else is loaded.
+No signal ends the daemon during its start, and none is lost. If the output of a command can't be written, the command
+ends with an error and never with a traceback. This module imports only the standard library, as it runs before all
+others are loaded.
 """
 
 import errno
@@ -33,7 +33,7 @@ _FAILED: Final = 1
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 _STRICT: Final = frozenset({None, "strict", "surrogateescape"})
-"""How streams are opened that raise an error for a character which their encoding lacks."""
+"""The error handlers of streams that raise an error for a character which their encoding lacks."""
 
 
 def keep_signals() -> None:
@@ -46,8 +46,8 @@ def keep_signals() -> None:
 def load(name: str) -> ModuleType:
     """Import a module, with all that it imports.
 
-    Meanwhile no garbage is collected: there is little, and looking for it takes a tenth of the start. What was loaded
-    stays until the end, so no later collection looks at it, not even the one at Python's own end.
+    Meanwhile, no garbage is collected: there is little, and looking for it takes a tenth of the start. Loaded objects
+    stay until the end, so no later collection looks at them, not even the last one when Python ends.
     """
     if name in sys.modules or not gc.isenabled():
         return import_module(name)
@@ -60,7 +60,7 @@ def load(name: str) -> ModuleType:
 
 
 def collect_what_loading_left() -> None:
-    """Collect the garbage that `load` has left, once: attrs, for one, makes each class twice. This takes 50 ms."""
+    """Collect the garbage that `load` has left, once; for example, attrs makes each class twice. This takes 50 ms."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
@@ -82,7 +82,7 @@ def _note(number: int, _frame: FrameType | None) -> None:
 
 
 class OutputError(SystemExit):
-    """Standard output can't be written. It is no OSError, so that no handler of one catches it."""
+    """Standard output can't be written. This is no OSError, so that no handler for OSError catches it."""
 
     def __init__(self, reason: str, *, is_broken_pipe: bool = False) -> None:
         super().__init__(_FAILED)
@@ -90,15 +90,15 @@ class OutputError(SystemExit):
 
 
 class _Stream(io.FileIO):
-    """Writes to a descriptor that stays open; waits where another program has set it not to block."""
+    """Writes to a descriptor, which stays open; if another program has set it not to block, waits."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)
 
     def write(self, content: "ReadableBuffer", /) -> int:
-        """Write some of it, and return how much."""
+        """Write some of the content, and return how many bytes."""
         while True:
-            # FileIO returns None where it would have to wait, whatever its type says.
+            # FileIO returns None if it would have to wait, although its type does not show that.
             written: int | None = super().write(content)
             if written is not None:
                 return written
@@ -106,17 +106,17 @@ class _Stream(io.FileIO):
 
 
 class _Output(_Stream):
-    """Standard output: the first failure is raised, and what its buffer still holds is dropped."""
+    """Standard output: the first failure is raised, and the rest of the buffer is dropped."""
 
     def __init__(self, *, is_closed: bool) -> None:
         super().__init__(_STDOUT)
         self._is_closed, self._has_failed = is_closed, False
 
     def write(self, content: "ReadableBuffer", /) -> int:
-        """Write some of it, and return how much.
+        """Write some of the content, and return how many bytes.
 
         Raises:
-            OutputError: It can't be written.
+            OutputError: The content can't be written.
         """
         if self._has_failed:
             return memoryview(content).nbytes
@@ -131,10 +131,10 @@ class _Output(_Stream):
 
 
 class _Errors(_Stream):
-    """Standard error: what can't be written is dropped, as it can't be reported anywhere; the exit code stays."""
+    """Standard error: text that can't be written is dropped, as no error can be reported; the exit code stays."""
 
     def write(self, content: "ReadableBuffer", /) -> int:
-        """Write some of it, and return how much."""
+        """Write some of the content, and return how many bytes."""
         try:
             return super().write(content)
         except OSError:
@@ -143,10 +143,10 @@ class _Errors(_Stream):
 
 @contextmanager
 def guarded_streams() -> Iterator[None]:
-    """End the process in order if its output can't be written, whatever of it was running.
+    """End the process in order if its output can't be written, whatever part of it was running.
 
-    A reader that has seen enough, like `| head`, ends it by SIGPIPE without a word, as other programs end; anything
-    else (a full disk, a closed descriptor) is one line on stderr and exit code 1.
+    If the reader has closed the pipe, like `| head`, the process ends silently by SIGPIPE, as other programs do. Any
+    other error (a full disk, a closed descriptor) is reported by one line on stderr and exit code 1.
     """
     closed = _closed_descriptors()
     sys.stdin = sys.stdin or os.fdopen(_STDIN, closefd=False)
@@ -180,7 +180,7 @@ def _closed_descriptors() -> set[int]:
 
 
 def _as_text(raw: _Stream, before: TextIO | None, *, line_buffering: bool = False) -> TextIO:
-    """Return a text stream like the one before; a character that its encoding lacks is written as an escape."""
+    """Return a text stream like `before`; a character that its encoding lacks is written as an escape."""
     errors = before.errors if before is not None and before.errors not in _STRICT else "backslashreplace"
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
@@ -200,7 +200,7 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
 
 
 def _end(error: OutputError) -> None:
-    """End the process in the way that fits the error of its output."""
+    """End the process as the error of its output requires."""
     if error.is_broken_pipe:
         sys.stderr.flush()
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -1,7 +1,8 @@
 """Validate a value: URLs, hosts, files, times, calling hours, countries, languages, templates, imports, secrets.
 
-Each validator returns what is wrong, in words that can follow the key's name, or None. No value is repeated, however
-short: it could be a secret in the wrong place, and error messages are pasted anywhere. The place in a list is named.
+Each validator returns None for a valid value, or what is wrong, in words that can follow the key's name. It never
+repeats the value: that could be a secret in the wrong place, and error messages are pasted anywhere. For an entry of a
+list, it names the place in the list.
 """
 
 import re
@@ -34,18 +35,18 @@ BEARER_LENGTH: Final = 16
 API_TOKEN_LENGTH: Final = 32
 
 WEBHOOK_KEY_BYTES: Final = range(24, 65)
-"""Sizes of a signing key, from the specification at standardwebhooks.com."""
+"""The sizes of a signing key in bytes, from the specification at standardwebhooks.com."""
 
 CLINIC_NAME_LENGTH: Final = 100
 TEMPLATE_LENGTH: Final = 1_000
-"""Characters. Spoken at a normal pace, these already last more than a minute."""
+"""The most characters of a text. Spoken at a normal pace, they take more than a minute."""
 
 MOST_OF_ONE: Final = 3
-"""How often a template may contain one placeholder: its values must not make the text long after all."""
+"""How often a template may contain the same placeholder, so that its values can't make the text too long."""
 
 AS_ALWAYS: Final = ""
 CLOSED: Final = "closed"
-"""What a weekday's hours may be instead of periods."""
+"""The values of a weekday's hours that are no periods."""
 
 _KEY_NAME: Final = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+)*[0-9]{0,2}")
 _KEY_NAME_LENGTH: Final = 40
@@ -62,24 +63,24 @@ _VOICE: Final = re.compile(r"[A-Za-z0-9._-]{0,100}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean …?)` if one of the known words is close, else nothing."""
+    """Return ` (did you mean …?)` if one of the known words is similar, otherwise an empty text."""
     by_small_letters = {candidate.casefold(): candidate for candidate in known}
     close = get_close_matches(word.casefold(), by_small_letters, n=1)
     return suggestion(by_small_letters[close[0]]) if close else ""
 
 
 def suggestion(*meant: str) -> str:
-    """Return ` (did you mean …?)`, or nothing without a suggestion."""
+    """Return ` (did you mean …?)`, or an empty text without a suggestion."""
     return f" (did you mean {' or '.join(meant)}?)" if meant else ""
 
 
 def shown_name(name: str) -> str:
-    """Return a key's name if it consists of words, as all keys do; else `…`, as it may be a secret."""
+    """Return a key's name if it consists of words, as all keys do; otherwise `…`, as it may be a secret."""
     return name if len(name) <= _KEY_NAME_LENGTH and _KEY_NAME.fullmatch(name) else "…"
 
 
 def shown_host(host: str) -> str:
-    """Return a host as it may be printed: an address, or this machine. A name could be a secret in the wrong place."""
+    """Return a host that may be printed: an address or localhost. Another name could be a secret in the wrong place."""
     try:
         ip_address(host.removeprefix("[").removesuffix("]"))
     except ValueError:
@@ -88,18 +89,18 @@ def shown_host(host: str) -> str:
 
 
 def entry_error(entries: Iterable[T], error: Callable[[T], str | None]) -> str | None:
-    """Return what is wrong with the first wrong entry of a list, and which it is."""
+    """Return the place of the first wrong entry of a list, and what is wrong with it."""
     errors = (f"entry {place} {found}" for place, entry in enumerate(entries, start=1) if (found := error(entry)))
     return next(errors, None)
 
 
 def word_error(value: object, words: tuple[object, ...]) -> str | None:
-    """Reject what is none of these words, and suggest the one that may be meant."""
+    """Reject a value that is none of these words, and suggest the word that may be meant."""
     return None if value in words else f"is unknown{did_you_mean(str(value), map(str, words))}"
 
 
 def url_error(text: str) -> str | None:
-    """Reject what is not an http or https URL without credentials, query and fragment; "" is accepted."""
+    """Reject a text that is no http or https URL, or has credentials, a query or a fragment; accept ""."""
     if not text:
         return None
     if not text.isprintable() or " " in text:
@@ -117,7 +118,7 @@ def url_error(text: str) -> str | None:
 
 
 def results_url_error(text: str) -> str | None:
-    """Reject what `url_error` rejects, and http:// to another machine: nobody on the way may read answers."""
+    """Reject what `url_error` rejects, and http:// to another machine, as anybody on the way could read the answers."""
     found = url_error(text)
     if found is not None or not text:
         return found
@@ -131,7 +132,7 @@ def required_url_error(text: str) -> str | None:
 
 
 def host_error(text: str) -> str | None:
-    """Reject what is neither a host name nor an address to listen on."""
+    """Reject a text that is neither a host name nor an address to listen on."""
     if not text:
         return "is empty"
     return "contains a character that no host has" if re.search(r"[^0-9A-Za-z.:_-]", text) else None
@@ -151,20 +152,20 @@ def _network_error(text: str) -> str | None:
 
 
 def path_error(text: str) -> str | None:
-    """Reject what is not the path of a file or a folder; "" is accepted."""
+    """Reject a text that can't be the path of a file or a folder; accept ""."""
     return None if text.isprintable() else "contains a control character"
 
 
 def file_error(text: str) -> str | None:
-    """Reject what is not the path of a file; "" is accepted."""
+    """Reject a text that can't be the path of a file; accept ""."""
     return path_error(text) or ("names a folder" if text.endswith("/") else None)
 
 
 def zone_error(text: str) -> str | None:
-    """Reject what is not the name of a place's time zone; "" is accepted.
+    """Reject a text that is not the name of a place's time zone; accept "".
 
     Raises:
-        ValueError: It is not; the message includes what is expected.
+        ValueError: The text is wrong; the message includes what is expected.
     """
     if text:
         place_zone(text)
@@ -172,12 +173,12 @@ def zone_error(text: str) -> str | None:
 
 
 def start_error(text: str) -> str | None:
-    """Reject what is not a time of day at which hours may start; 24:00 is the next day's 00:00."""
+    """Reject a text that is not a time of day at which hours may start; 24:00 is the next day's 00:00."""
     return None if _TIME.fullmatch(text) and text != "24:00" else "is not a time of day"
 
 
 def end_error(text: str) -> str | None:
-    """Reject what is not a time of day at which hours may end."""
+    """Reject a text that is not a time of day at which hours may end."""
     return None if _TIME.fullmatch(text) else "is not a time of day"
 
 
@@ -188,14 +189,14 @@ def span_of(start: str, end: str) -> Span:
 
 
 def spans_of(text: str) -> Spans:
-    """Return the spans of a weekday's own valid hours."""
+    """Return the spans of a weekday's own hours, which must be valid."""
     if text == CLOSED:
         return ()
     return tuple(sorted(span_of(start, end) for start, end in _periods(text)))
 
 
 def hours_error(text: str) -> str | None:
-    """Reject what is not a weekday's hours."""
+    """Reject a text that is not a weekday's hours."""
     if text in {AS_ALWAYS, CLOSED}:
         return None
     for place, (start, end) in enumerate(_periods(text), start=1):
@@ -209,7 +210,7 @@ def hours_error(text: str) -> str | None:
 
 
 def _periods(text: str) -> list[tuple[str, str]]:
-    """Return the start and the end of each period in a text; the end is empty where there is none."""
+    """Return the start and the end of each period in a text; an end that is missing is empty."""
     halves = [period.partition("-") for period in text.split(",")]
     return [(start.strip(), end.strip()) for start, _, end in halves]
 
@@ -240,12 +241,12 @@ def _is_date(text: str) -> bool:
 
 
 def country_code(text: str) -> str:
-    """Return a country code in its one form."""
+    """Return a country code in its standard form."""
     return text.strip().upper()
 
 
 def country_error(text: str) -> str | None:
-    """Reject what is not the code of a country; "" is accepted."""
+    """Reject a text that is not the code of a country; accept ""."""
     return _unknown_country(text) if country_code(text) else None
 
 
@@ -255,7 +256,7 @@ def countries_error(codes: tuple[str, ...]) -> str | None:
 
 
 def _unknown_country(text: str) -> str | None:
-    """Reject what is not a code; suggest the one for a country's English name, and for what people write instead."""
+    """Reject a text that is not a code; for a country's English name or a common other code, suggest the right code."""
     if is_country(country_code(text)):
         return None
     name = text.strip().casefold()
@@ -265,19 +266,19 @@ def _unknown_country(text: str) -> str | None:
 
 
 def header_error(text: str) -> str | None:
-    """Reject a secret that an HTTP header can't carry; "" is accepted."""
+    """Reject a secret that an HTTP header can't carry; accept ""."""
     if not text.isascii() or not text.isprintable() or " " in text:
         return "contains a character that can't be sent in an HTTP header"
     return None
 
 
 def api_token_error(text: str) -> str | None:
-    """Reject a token for the HTTP API that can be guessed, or that a header can't carry; "" is accepted."""
+    """Reject a token for the HTTP API that can be guessed, or that a header can't carry; accept ""."""
     return "is too short" if text and len(text) < API_TOKEN_LENGTH else header_error(text)
 
 
 def bearer_error(token: str) -> str | None:
-    """Reject a token that a provider's webhooks can't carry, or that can be guessed; with what is expected."""
+    """Reject a token that a provider's webhooks can't carry, or that can be guessed; also return what is expected."""
     if len(token) < BEARER_LENGTH:
         return f"is too short; expected at least {BEARER_LENGTH} characters"
     found = header_error(token)
@@ -285,7 +286,7 @@ def bearer_error(token: str) -> str | None:
 
 
 def results_secret_error(secret: str) -> str | None:
-    """Reject what does not begin with whsec_, or what `webhook_key_error` rejects; "" is accepted."""
+    """Reject a secret that does not begin with whsec_, or that `webhook_key_error` rejects; accept ""."""
     if not secret:
         return None
     if not secret.startswith("whsec_"):
@@ -295,10 +296,10 @@ def results_secret_error(secret: str) -> str | None:
 
 
 def webhook_key_error(secret: str) -> str | None:
-    """Reject what is not a key that signs webhooks; with what is expected.
+    """Reject a secret that can't be a key for signing webhooks; also return what is expected.
 
-    It is base64 with or without padding, as the standardwebhooks package decodes it. Unlike that package, nothing that
-    is not base64 is skipped: the key would silently be another one.
+    A key is base64, with or without padding, as for the standardwebhooks package. But that package skips characters
+    that are not base64, which silently gives another key; here they are an error.
     """
     expected = f"expected base64 of {WEBHOOK_KEY_BYTES[0]} to {WEBHOOK_KEY_BYTES[-1]} bytes, which whsec_ may precede"
     encoded = secret.removeprefix("whsec_")
@@ -312,7 +313,7 @@ def webhook_key_error(secret: str) -> str | None:
 
 
 def language_error(text: str) -> str | None:
-    """Reject what is not a language tag (BCP 47)."""
+    """Reject a text that is not a language tag (BCP 47)."""
     return None if _LANGUAGE.fullmatch(text) else "is not a language tag"
 
 
@@ -322,7 +323,7 @@ def may_be_language(name: str) -> bool:
 
 
 def language_section_error(name: str, own: str) -> str | None:
-    """Reject a section for a language that is not known, or is the clinic's `own`; with what is expected."""
+    """Reject a section for an unknown language, or for the clinic's `own` one; also return what is expected."""
     try:
         tag = language_tag(name)
     except ValueError as error:
@@ -335,17 +336,17 @@ def language_section_error(name: str, own: str) -> str | None:
 
 
 def voice_error(text: str) -> str | None:
-    """Reject what can't be the name of a voice; "" is accepted."""
+    """Reject a text that can't be the name of a voice; accept ""."""
     return None if _VOICE.fullmatch(text) else "is not the name of a voice"
 
 
 def clinic_name_error(text: str) -> str | None:
-    """Reject a name that is long, or that can't be spoken as it is written."""
+    """Reject a name that is too long, or that can't be spoken as it is written."""
     return _unspeakable_error(text, CLINIC_NAME_LENGTH) or _markup_error(text)
 
 
 def prompt_error(text: str, known: tuple[str, ...]) -> str | None:
-    """Reject a text with other placeholders than the known ones, and one that can't be spoken as it is written."""
+    """Reject a text with an unknown placeholder, or a text that can't be spoken as it is written."""
     unspeakable = _unspeakable_error(text, TEMPLATE_LENGTH)
     if unspeakable is not None:
         return unspeakable
@@ -364,7 +365,7 @@ def prompt_error(text: str, known: tuple[str, ...]) -> str | None:
 
 
 def templates_error(templates: Mapping[str, str]) -> str | None:
-    """Reject templates with a name that can't be one, without a text, or with one that can't be spoken."""
+    """Reject a template with a name that is not allowed, without a text, or with a text that can't be spoken."""
     for place, (name, text) in enumerate(templates.items(), start=1):
         if not _TEMPLATE_NAME.fullmatch(name):
             return f"entry {place} has a name that is not allowed"
@@ -378,11 +379,11 @@ def templates_error(templates: Mapping[str, str]) -> str | None:
 
 
 TYPE_NAME_LENGTH: Final = 100
-"""Of a type of appointment, without spaces."""
+"""The most characters in the name of a type of appointment, without spaces."""
 
 
 def cadences_error(entries: tuple[str, ...]) -> str | None:
-    """Reject what is no time before an appointment, and the same time twice."""
+    """Reject an entry that is no time before an appointment, or that repeats a time."""
     seen: set[str] = set()
     for place, entry in enumerate(entries, start=1):
         try:
@@ -396,12 +397,12 @@ def cadences_error(entries: tuple[str, ...]) -> str | None:
 
 
 def section_name_error(name: str) -> str | None:
-    """Reject a name that is not easily typed and told apart."""
+    """Reject a name that is hard to type, or to distinguish from others."""
     return None if _TEMPLATE_NAME.fullmatch(name) else "is not allowed"
 
 
 def _unspeakable_error(text: str, most: int) -> str | None:
-    """Reject a long text, control characters, and surrogates: the environment's bytes that are not UTF-8."""
+    """Reject a long text, control characters, and surrogates, which are the environment's bytes that are not UTF-8."""
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
         return "contains a control character"
     return f"is {len(text):,} characters long" if len(text) > most else None
@@ -416,7 +417,7 @@ def _markup_error(text: str) -> str | None:
 
 
 def is_this_machine(host: str) -> bool:
-    """Return whether a name or an address, by its spelling alone, is this machine's own."""
+    """Return whether a name or an address is this machine's own, judged only by how it is written."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

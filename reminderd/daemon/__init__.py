@@ -1,4 +1,4 @@
-"""Connect everything: build what the configuration asks for, run it in one nursery, reload and stop."""
+"""Connect everything: build the parts that the configuration uses, run them in one nursery, reload and stop."""
 
 from reminderd.daemon.readiness import supervisor_of
 from reminderd.daemon.run import Running, run

@@ -1,4 +1,4 @@
-"""Send a message when reminders need a human, when a file has not come, and when the provider can't reach us."""
+"""Send a message when reminders need a human, when a file is missing, and when the provider can't reach us."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -41,16 +41,16 @@ _LONGEST_PAUSE: Final = timedelta(hours=1)
 
 @frozen(kw_only=True)
 class Alerts:
-    """What sending alerts needs."""
+    """What sending alerts depends on."""
 
     database: Database
     clock: Clock
     send: Send
     every: timedelta
-    """The shortest time between two messages; news that comes meanwhile waits for the next."""
+    """The shortest time between two messages; news in the meantime waits for the next message."""
     stopping: trio.Event
     expected: Expected | None = None
-    """By when a file comes to the folder; None: none is expected."""
+    """By when a file is expected in the folder; None if no file is expected."""
 
 
 async def watch(alerts: Alerts) -> None:
@@ -93,7 +93,7 @@ async def _send_news(alerts: Alerts) -> bool:
 
 
 def message(found: Sequence[News], *, is_unreached: bool = False, late_file: str | None = None) -> tuple[str, str]:
-    """Return title and text: that dialing is paused as the provider does not reach us, a file, then the reminders."""
+    """Return title and text: first a pause because the provider does not reach us, then a late file, then reminders."""
     parts = [(_PAUSED, f"{UNREACHED}. Run reminderd doctor.")] if is_unreached else []
     parts += [(_NO_FILE, f"{late_file}. Run reminderd report.")] if late_file else []
     parts += [_of_reminders(found)] if found else []

@@ -1,4 +1,4 @@
-"""Record among all daemons on the database that this one is alive, and do the jobs that are its own."""
+"""Record in the database that this daemon is alive, and decide which jobs it does for all daemons."""
 
 import os
 import socket
@@ -29,7 +29,7 @@ _AGAIN: Final = 1.0
 """Seconds until a record that could not be written is tried again."""
 
 _AFTER_AN_ERROR: Final = 60.0
-"""Seconds until it is tried again after an unexpected error."""
+"""Seconds until a record is tried again after an unexpected error."""
 
 _LEAVING: Final = 2.0
 """Seconds that a stop waits until the row is deleted."""
@@ -37,11 +37,11 @@ _LEAVING: Final = 2.0
 
 @frozen(kw_only=True)
 class Share:
-    """What a daemon's configuration means for the other daemons."""
+    """The part of a daemon's configuration that matters to the other daemons."""
 
     rules_digest: str = ""
     jobs: frozenset[Job] = frozenset()
-    """What it may do for all daemons."""
+    """The jobs that this daemon may do for all daemons."""
 
 
 @define(eq=False, kw_only=True)
@@ -51,22 +51,22 @@ class Membership:
     database: Database
     clock: Clock
     own: Daemon
-    """As it was last recorded."""
+    """This daemon as it was last recorded."""
     share: Share = field(factory=Share, init=False)
     _others: list[Daemon] | None = field(default=None, init=False)
-    """The other daemons at that time; None: there was no record yet."""
+    """The other daemons at that time; None before the first record."""
     _until: float = field(default=0.0, init=False)
-    """Until when its jobs are its own, by Trio's clock."""
+    """Until when this daemon may do its jobs, by Trio's clock."""
     _running: dict[trio.CancelScope, Job] = field(factory=dict, init=False)
     _is_changed: trio.Event = field(factory=trio.Event, init=False)
     """Set when its share has changed."""
     _is_recorded: trio.Event = field(factory=trio.Event, init=False)
-    """Set at each record, and replaced by another one."""
+    """Set at each record, and then replaced by a new event."""
     _warned_of: list[str] = field(factory=list, init=False)
 
     @property
     def jobs(self) -> frozenset[Job]:
-        """Return what this daemon does for all of them now."""
+        """Return the jobs that this daemon does now for all daemons."""
         return self.own.jobs if trio.current_time() < self._until else frozenset()
 
     def follow(self, share: Share) -> None:
@@ -85,7 +85,7 @@ class Membership:
                 pause = _AGAIN
             except StoreUnusableError:
                 raise
-            except Exception:  # noqa: BLE001 - a bug in what can wait must not stop the calls
+            except Exception:  # noqa: BLE001 - a bug here must not stop the calls
                 logger.exception("not recorded that this daemon is alive: unexpected error; tried again in a minute")
                 pause = _AFTER_AN_ERROR
             with trio.move_on_after(pause):
@@ -97,7 +97,7 @@ class Membership:
             await self.database.write(partial(leave, daemon_id=self.own.id))
 
     async def do_alone(self, job: Job, do: Callable[[], Awaitable[None]], stopping: trio.Event) -> None:
-        """Run `do` while the job is this daemon's own, until `stopping` is set, at which `do` ends by itself."""
+        """Run `do` while this daemon has the job, until `stopping` is set, at which `do` ends by itself."""
         while not stopping.is_set():
             await until_any(stopping.wait, partial(self._until_own, job))
             if stopping.is_set():
@@ -170,7 +170,7 @@ _STARTED: Final = 19
 
 
 def process_of(pid: int) -> str | None:
-    """Return what distinguishes a process of this machine from all others that have its pid; None: it can't be seen.
+    """Return what distinguishes a process of this machine from others with the same pid; None if it can't be read.
 
     It consists of the kernel's boot id, the pid namespace, and the time at which the process started.
     """
@@ -185,9 +185,9 @@ def process_of(pid: int) -> str | None:
 
 
 def has_ended(daemon: Daemon) -> bool:
-    """Return whether the process of a daemon has certainly ended: it ran on this machine, and is not there anymore.
+    """Return whether the process of a daemon has certainly ended: it ran on this machine, and no longer exists.
 
-    So a daemon that starts again after a crash has its jobs at once. Nothing is known about other machines.
+    So a daemon that starts again after a crash has its jobs at once. About other machines, nothing is known.
     """
     own = process_of(os.getpid())
     if own is None or own.split()[:-1] != daemon.process.split()[:-1]:
@@ -196,6 +196,6 @@ def has_ended(daemon: Daemon) -> bool:
         os.kill(daemon.pid, 0)
     except ProcessLookupError:
         return True
-    except PermissionError:  # another user's, of whom perhaps nothing can be seen
+    except PermissionError:  # another user's process, which we may not be able to see
         return False
     return process_of(daemon.pid) != daemon.process

@@ -1,4 +1,4 @@
-"""Do what is done once a day: a backup, the purge, and the deletion of old changes and files."""
+"""Do the daily jobs: a backup, the purge, and the deletion of old changes and files."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import closing
@@ -28,53 +28,53 @@ from reminderd.store.sqlite.upkeep import scrub
 from reminderd.store.users import forget_old_log_ins
 
 AGAIN_AFTER: Final = timedelta(hours=1)
-"""How long after a failure it is tried again."""
+"""How long after a failure a job is tried again."""
 
 ACTOR: Final = "reminderd"
-"""Who purges, in the audit."""
+"""The actor of a purge in the audit."""
 
 SCRUBBED_BYTES: Final = 256 * 1024 * 1024
-"""Of a larger database the daemon does not rewrite the file: that needs as much memory, and stops all writing."""
+"""The daemon does not rewrite the file of a larger database: that needs as much memory, and stops all writing."""
 
 _BACKUP_FOLDER: Final = "[backup].folder"
-"""Shown instead of what is configured there: a secret may have been put in its place."""
+"""Shown instead of the configured path, which may be a secret in the wrong place."""
 
 
 class NotYetError(Exception):
-    """The rest can't be done now, for a reason that is no error; the message names it."""
+    """The rest of a job can't be done now; the message states the reason, which is no error."""
 
 
 @frozen(kw_only=True)
 class Timing:
-    """When something is done once a day, by which clock, and until when."""
+    """When a daily job is done, by which clock, and until when."""
 
     daily: Daily
     clock: Clock
     stopping: trio.Event
     look: timedelta = timedelta(minutes=1)
-    """How often the clock is read while a job waits: it may be put on, or the machine sleep."""
+    """How often the clock is read while a job waits, as the clock may be set, or the machine sleep."""
     turn: trio.Lock = field(factory=trio.Lock)
-    """Held while a job is done; those with the same one are done one after the other."""
+    """Held while a job is done; jobs with the same lock are done one after the other."""
 
 
 @frozen
 class DailyJob:
-    """Something that is done once a day."""
+    """A job that is done once a day."""
 
     name: str
-    """What was not done, in the log."""
+    """What was not done, in words for the log."""
     timing: Timing
     do: Callable[[], Awaitable[None]]
     last: Callable[[], datetime | None] = lambda: None
-    """When it was done last, as far as that is known from outside; None: never. Runs on a worker thread."""
+    """Returns when the job was last done, if files show that; None if it was never done. Runs on a worker thread."""
     job: Job | None = None
-    """What it does for all daemons on the database; None: each of them does it for itself."""
+    """The job if one daemon does it for all; None if each daemon does it for itself."""
 
 
 async def do_daily(job: DailyJob) -> None:
-    """Do it whenever it is due, until the stop. A failure is an ERROR in the log, and tried again after an hour.
+    """Do a job whenever it is due, until the stop. After a failure, log an ERROR, and try again after an hour.
 
-    Whatever fails in it, the rest of the daemon goes on.
+    Whatever fails in the job, the rest of the daemon continues.
     """
     timing, done = job.timing, None
     while True:
@@ -102,7 +102,7 @@ async def do_daily(job: DailyJob) -> None:
 
 
 async def _reached(moment: datetime, timing: Timing) -> bool:
-    """Wait for a moment of the clock; False: the stop came first."""
+    """Wait for a moment of the clock; return False if the stop comes first."""
     while not timing.stopping.is_set():
         left = (moment - timing.clock.now()).total_seconds()
         if left <= 0:
@@ -113,10 +113,10 @@ async def _reached(moment: datetime, timing: Timing) -> bool:
 
 
 def retention(database: Database, timing: Timing, *, days: int, most_bytes: int = SCRUBBED_BYTES) -> DailyJob:
-    """Return the job that purges, once a day and at each start, what ended more than `days` ago; 0: nothing.
+    """Return the job that purges, once a day and at each start, what ended more than `days` ago; 0 for nothing.
 
-    What is left of old sessions and failed log-ins is deleted whatever `days` is.
-    The file is written anew after it, if it has `most_bytes` at most; also if that was left undone before.
+    Old sessions and failed log-ins are deleted for any value of `days`.
+    Afterward, the file is rewritten if it has at most `most_bytes`, even if only an earlier purge left that undone.
     """
 
     async def do() -> None:
@@ -148,7 +148,7 @@ def retention(database: Database, timing: Timing, *, days: int, most_bytes: int 
 def change_retention(database: Database, timing: Timing, *, days: int, ways: Sequence[str]) -> DailyJob:
     """Return the job that deletes, once a day and at each start, changes of outcomes of more than `days` ago.
 
-    What was not delivered yet in one of the ways out that are configured is kept; what waits for another is forgotten.
+    A change that one of the configured `ways` has not delivered yet is kept; other ways are ignored.
     """
 
     async def do() -> None:
@@ -178,7 +178,7 @@ class FilesOfPatients:
     key: str
     """The key of the configuration that names their folder."""
     forget: Callable[[datetime], int]
-    """Deletes those from before a moment, and returns how many; raises OSError. Runs on a worker thread."""
+    """Deletes files from before a moment, and returns how many; raises OSError. Runs on a worker thread."""
 
 
 def old_files(files: FilesOfPatients, timing: Timing, *, days: int) -> DailyJob:
@@ -193,7 +193,7 @@ def old_files(files: FilesOfPatients, timing: Timing, *, days: int) -> DailyJob:
 
 
 def backups(database: Path, folder: Path, timing: Timing, *, keep: int) -> DailyJob:
-    """Return the job that makes a backup a day; the folder shows when the last one was made."""
+    """Return the job that makes a daily backup; the folder shows when the last one was made."""
     # Loaded only if backups are configured.
     from reminderd.store.sqlite.backups import back_up_unless, backups_in, newest_backup  # noqa: PLC0415
 
@@ -235,7 +235,7 @@ def _id_of(database: Path) -> str:
 def daily_jobs(
     config: Config, files: Iterable[FilesOfPatients], *, database: Database, clock: Clock, stopping: trio.Event
 ) -> list[DailyJob]:
-    """Return what is done once a day, one thing after the other."""
+    """Return the daily jobs, which are done one after the other."""
     found, days = [], config.retention.days
     timing = Timing(daily=daily_at(config, config.retention.at), clock=clock, stopping=stopping)
     if config.backup.path is not None and config.database.path is not None:

@@ -25,12 +25,12 @@ from reminderd.store.import_records import missing_file
 
 _LOOK_AT_FILES: Final = timedelta(seconds=2)
 _AGAIN_AFTER: Final = timedelta(minutes=1)
-"""How long after a failure the folder is looked at again."""
+"""How long after a failure the folder is read again."""
 
 
 @frozen(kw_only=True)
 class DropFolder:
-    """What importing from the folder needs."""
+    """What importing from the folder depends on."""
 
     folder: Folder
     config: Config
@@ -42,7 +42,7 @@ class DropFolder:
 
 
 async def import_what_is_dropped(drop: DropFolder) -> None:
-    """Import whatever comes, until the stop; whatever fails in it, the rest of the daemon goes on."""
+    """Import each new file until the stop; whatever fails here, the rest of the daemon continues."""
     warned_of: datetime | None = None
     kept_open: list[str] = []
     while not drop.stopping.is_set():
@@ -62,7 +62,7 @@ async def import_what_is_dropped(drop: DropFolder) -> None:
 
 @asynccontextmanager
 async def _alone(folder: Folder) -> AsyncIterator[bool]:
-    """Yield whether no other daemon takes files out of the folder; on worker threads, as its disk may be slow."""
+    """Lock the folder, and yield whether that succeeded; this runs on worker threads, as the disk may be slow."""
     alone = folder.alone()
     is_alone = await trio.to_thread.run_sync(alone.__enter__)
     try:
@@ -73,7 +73,7 @@ async def _alone(folder: Folder) -> AsyncIterator[bool]:
 
 
 async def _take_out(drop: DropFolder, kept_open: list[str]) -> list[str]:
-    """Import all files that are whole; return the names of those that a program keeps open."""
+    """Import all complete files; return the names of the files that a program still has open."""
     whole = await trio.to_thread.run_sync(drop.folder.whole, drop.clock.monotonic(), drop.clock.now())
     found = _warn_of_open_files(drop.folder.kept_open, kept_open)
     for dropped in whole:
@@ -82,16 +82,16 @@ async def _take_out(drop: DropFolder, kept_open: list[str]) -> list[str]:
 
 
 async def _import(dropped: Dropped, drop: DropFolder) -> None:
-    """Import one file on a worker thread, which a stop waits for: it ends with the chunk under way."""
+    """Import one file on a worker thread. A stop ends the import after the current chunk, and waits for that."""
     if drop.stopping.is_set():
         return
     try:
         result = await trio.to_thread.run_sync(import_dropped, dropped, drop.config, drop.clock, drop.stopping.is_set)
     except ChangedError:
-        return  # somebody has taken it away again, or writes it anew: the next look finds out
+        return  # somebody has removed or replaced the file: the next turn sees which
     except (StoreUnavailableError, StoreUnusableError, OSError):
         raise
-    except Exception:  # noqa: BLE001 - a bug that one file brings to light must not stop the calls, nor the next file
+    except Exception:  # noqa: BLE001 - a bug that one file reveals must not stop the calls or the next file
         logger.exception("a file from [import].folder could not be imported: unexpected error; moved to rejected/")
         why = "unexpected error of reminderd: its log has the details"
         await trio.to_thread.run_sync(reject, dropped, [why])
@@ -109,7 +109,7 @@ def _log(result: Result) -> None:
 
 
 def _warn_of_open_files(names: list[str], before: list[str]) -> list[str]:
-    """Log once for each file that it waits for the program that has it open; return the names."""
+    """Log once for each file that a program still has it open; return the names."""
     for name in names:
         if name not in before:
             shown = mask_numbers(name)
@@ -118,7 +118,7 @@ def _warn_of_open_files(names: list[str], before: list[str]) -> list[str]:
 
 
 async def _warn_if_missing(drop: DropFolder, warned_of: datetime | None) -> datetime | None:
-    """Log once that the file that is expected has not come; return for which moment that was logged."""
+    """Log once that the expected file is missing; return the moment for which that was logged."""
     expected = expected_of(drop.config)
     if expected is None:
         return None
@@ -129,7 +129,7 @@ async def _warn_if_missing(drop: DropFolder, warned_of: datetime | None) -> date
 
 
 def imports_of(path: Path, config: Config, context: Context) -> SideJob:
-    """Return the job that imports what comes into a folder."""
+    """Return the job that imports the files in a folder."""
     drop = DropFolder(
         folder=Folder(path), config=config, database=context.database, clock=context.clock, stopping=context.stopping
     )

@@ -29,7 +29,7 @@ from reminderd.store.sqlite.driver import sqlite_version_info
 from reminderd.store.stats import counts, next_wakes
 
 HEARTBEAT_LIMIT: Final = 30.0
-"""Seconds without a beat after which the poll loop counts as stuck, unless systemd's watchdog is quicker."""
+"""Seconds without a beat after which the poll loop counts as stuck, unless systemd's watchdog has a shorter limit."""
 
 
 @frozen(kw_only=True)
@@ -45,7 +45,7 @@ class Watch:
     """Whether changes are sent to the clinic's own system."""
 
     async def readiness(self) -> Mapping[str, str | None]:
-        """Return each part that this process runs, with what is wrong with it, or None."""
+        """Return each part that this process runs, with its error, or None."""
         database, memory, clock = self.context.database, self.context.memory, self.context.clock
         parts: dict[str, str | None] = {"database": database.failure}
         unreached_since = None
@@ -64,7 +64,7 @@ class Watch:
         return parts
 
     async def report(self) -> DaemonReport:
-        """Return what this process is and does."""
+        """Return the state of this process."""
         return DaemonReport(
             version=__version__,
             started_at=self.started_at,
@@ -76,7 +76,7 @@ class Watch:
         )
 
     async def doings(self) -> Mapping[str, object]:
-        """Return what `reminderd status` asks for: the report as JSON has it."""
+        """Return the report as a JSON object, for `reminderd status`."""
         report = await self.report()
         return {
             "version": report.version,
@@ -89,7 +89,7 @@ class Watch:
         }
 
     async def scrape(self) -> bytes:
-        """Return the page for Prometheus. What the database knows is missing from it while that can't be read."""
+        """Return the page for Prometheus. While the database can't be read, its numbers are missing."""
         from reminderd.metrics import Moment, page  # noqa: PLC0415 - its library is loaded only if it is used
 
         context, now = self.context, self.context.clock.now()
@@ -128,7 +128,7 @@ class Watch:
         try:
             return await self.context.database.read(database_id)
         except (StoreUnavailableError, StoreUnusableError):
-            return None  # `parts` says why
+            return None  # `parts` states why
 
     @property
     def is_asked(self) -> bool:
@@ -136,7 +136,7 @@ class Watch:
         return self.context.provider.capabilities.asks_what_to_say
 
     def last_poll(self, now: datetime) -> datetime | None:
-        """Return the time of the poll loop's last heartbeat; None: this process has none."""
+        """Return the time of the poll loop's last heartbeat; None if this process has no poll loop."""
         if not self.dials:
             return None
         return now - timedelta(seconds=self.context.clock.monotonic() - self.context.memory.beat)
@@ -150,7 +150,7 @@ async def warn_of_uncallable(database: Database, examined: Examined) -> None:
     """Log a warning for each reason why waiting reminders can't be called, with their number."""
     try:
         while not await database.read(examined.examine):
-            pass  # others read in between
+            pass  # let others read in between
     except StoreUnavailableError as error:
         logger.warning(f"unknown whether waiting reminders can't be called: {error}")
         return
@@ -159,10 +159,10 @@ async def warn_of_uncallable(database: Database, examined: Examined) -> None:
 
 
 _UNWATCHED: Final = 15.0
-"""Seconds between two status lines, where there is no watchdog to feed."""
+"""Seconds between two status lines if there is no watchdog."""
 
 _LOOK_AGAIN: Final = 1.0
-"""Seconds, at most, between two looks at a run without a heartbeat: the watchdog is fed as soon as it is back."""
+"""The most seconds between two checks for a missing heartbeat, so that the watchdog is soon fed when it is back."""
 
 
 @frozen
@@ -170,9 +170,9 @@ class Supervisor:
     """The program that started us and wants to be notified."""
 
     address: str | None = None
-    """Its socket, `@` at the beginning for an abstract one; None: there is no supervisor."""
+    """Its socket, where `@` at the beginning means an abstract one; None if there is no supervisor."""
     watchdog: timedelta | None = None
-    """It ends a run that has not fed its watchdog for so long; None: it has none for us."""
+    """The time without a sign of life after which its watchdog ends the run; None if there is no watchdog."""
 
     def notify(self, *assignments: str) -> None:
         """Send `NAME=value` lines in one datagram, without waiting; an error is only logged."""
@@ -188,23 +188,23 @@ class Supervisor:
 
 
 NO_SUPERVISOR: Final = Supervisor()
-"""As for a run by hand."""
+"""For a run that a person has started."""
 
 
 @frozen(kw_only=True)
 class Heartbeat:
-    """How a run shows that it is alive, and what is wrong with it."""
+    """How a run shows that it is alive, and what is wrong."""
 
     ready: Callable[[], Awaitable[None]]
-    """Return once everything that the run is for works."""
+    """Returns once all parts of the run work."""
     silence: Callable[[], float]
-    """Seconds since the last beat."""
+    """Returns the seconds since the last beat."""
     error: Callable[[], str | None]
-    """Return what is wrong, in a line for the admin that names no patient; None: nothing."""
+    """Returns the error, in a line for the admin that names no patient; None if there is no error."""
 
 
 def heartbeat_of(memory: Memory, clock: Clock, *, dials: bool) -> Heartbeat:
-    """Return the heartbeat of the poll loop; without one, a run counts as alive."""
+    """Return the heartbeat of the poll loop; a run without a poll loop counts as alive."""
     if not dials:
         return Heartbeat(ready=trio.lowlevel.checkpoint, silence=lambda: 0.0, error=lambda: None)
 
@@ -235,10 +235,10 @@ async def keep_notified(
     The watchdog is fed at half of its time, but not by a run that has been silent for longer than that.
 
     Args:
-        supervisor: is notified.
-        heartbeat: the run's.
+        supervisor: gets the notifications.
+        heartbeat: shows whether the run is alive.
         stopping: set when the run is to end.
-        stop_within: how long the stop may take; the supervisor is asked for this time.
+        stop_within: how long the stop may take; the supervisor is asked to wait so long.
     """
     if supervisor.address is None:
         return

@@ -1,4 +1,4 @@
-"""Settle in the database what a webhook reports, and decide what is spoken next."""
+"""Settle in the database what webhooks report, and decide what is spoken next."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -25,7 +25,7 @@ from reminderd.store.settle import Spoken, settle_key, settle_pick_up, settle_re
 T = TypeVar("T")
 
 _TURNED_AWAY: Final = {408, 503}
-"""HTTP statuses of webhooks that came in too slowly, or could not be recorded."""
+"""The HTTP statuses for webhooks that arrived too slowly, or could not be recorded."""
 
 
 def mint() -> str:
@@ -45,7 +45,7 @@ class DatabaseRecorder:
 
     @property
     def scripts(self) -> Scripts:
-        """Return what is spoken around a message, and by which voice, in each language."""
+        """Return what is spoken before and after a message, and with which voice, in each language."""
         return self.rules.scripts
 
     async def report(self, report: Report) -> Transition:
@@ -67,7 +67,7 @@ class DatabaseRecorder:
         """Settle that our answer to a call could not be used, if the database can be written now."""
         try:
             transition = await self._write(partial(settle_unspoken, call_id=call_id, rules=self.rules))
-        except StoreUnavailableError as error:  # the person on the line hears who called all the same
+        except StoreUnavailableError as error:  # the person on the line hears who called anyway
             logger.warning(f"not recorded that our answer to the call {call_id} could not be used: {error}")
             return
         if transition is not None:
@@ -100,9 +100,9 @@ class DatabaseRecorder:
 
 
 def note_answer(status: int, address: AddressPause) -> None:
-    """Remember that the provider reached us without an answer, if a webhook was turned away with this HTTP status.
+    """Remember that the provider reached us but got no answer, if a webhook was refused with this HTTP status.
 
-    It may have asked what to say: that the call was then silent does not show that our address is wrong.
+    It may have asked what to say. If the call was then silent, that does not show that our address is wrong.
     """
     if status in _TURNED_AWAY:
         address.asked_without_answer = True

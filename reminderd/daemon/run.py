@@ -45,27 +45,27 @@ class Running:
     """How to reach a started daemon."""
 
     web_url: str | None
-    """Where webhooks are accepted; None if this process accepts none."""
+    """The URL for webhooks; None if this process accepts none."""
     desk_url: str | None
-    """Where the front desk's pages are; None if it has none."""
+    """The URL of the front desk's pages; None if this process has none."""
     sandbox: "Sandbox | None"
-    """The simulated provider, if that is the one configured."""
+    """The simulated provider; None if another one is configured."""
 
 
 @frozen(kw_only=True)
 class _Ports:
-    """What this process listens on, at every configuration that it runs under."""
+    """The sockets that this process listens on, which stay the same through all reloads."""
 
     web: socket | None
-    """None: it accepts no webhooks."""
+    """None if this process accepts no webhooks."""
     metrics: socket | None
-    """None: Prometheus has nothing to ask."""
+    """None if there are no metrics."""
     desk: socket | None
-    """None: there are no pages for the front desk."""
+    """None if there are no pages for the front desk."""
 
     @property
     def web_url(self) -> str:
-        """Return where webhooks are accepted; empty if nowhere."""
+        """Return the URL for webhooks; empty if this process accepts none."""
         return "" if self.web is None else url_of(self.web)
 
 
@@ -80,20 +80,20 @@ async def run(
 ) -> bool:
     """Run until `stopping` is set, then stop gracefully: claim nothing more, end the requests, the web, the writer.
 
-    Return whether everything ended in time; False: what was still going on was cut off.
+    Return whether everything ended in time; False if something was cut off.
 
     Args:
-        config: the clinic's, until a reload.
-        clock: the machine's.
-        stopping: set to end the run; what is still going on after the grace is cut off.
-        options: what the configuration does not say.
-        reload: reads the configuration again at each SIGHUP; None: SIGHUP is left alone.
+        config: the configuration until the first reload.
+        clock: the clock of the machine.
+        stopping: set to end the run; what has not ended after the grace is cut off.
+        options: settings of this run that are not in the configuration.
+        reload: reads the configuration again at each SIGHUP; None to leave SIGHUP alone.
         task_status: started once webhooks are accepted and the poll loop runs.
 
     Raises:
         StoreUnusableError: the database can't be opened, or turned out to be damaged.
-        StoreUnavailableError: it could not be opened now.
-        OSError: the port can't be had; nothing was started.
+        StoreUnavailableError: the database could not be opened now.
+        OSError: a port can't be used; nothing was started.
     """
     instruments = _instruments(config)
     with _ports(config, takes_webhooks=options.only != "dial") as ports:
@@ -144,7 +144,7 @@ async def run(
 
 
 def _instruments(config: Config) -> Instruments:
-    """Return what counts for Prometheus, if it is configured; otherwise what counts nothing."""
+    """Return instruments that count for Prometheus if metrics are configured; otherwise, instruments that don't."""
     if not config.metrics.port:
         return Instruments()
     from reminderd.metrics import PrometheusInstruments  # noqa: PLC0415 - its library is loaded only if it is used
@@ -198,7 +198,7 @@ async def _run(
 
 
 async def _start_sandbox(nursery: trio.Nursery, daemon: DaemonState, web_url: str, ended: Ended) -> "Sandbox":
-    """Start the simulated provider, which goes on through all reloads, and have the daemon call through it."""
+    """Start the simulated provider, which continues through all reloads, and have the daemon call through it."""
     from reminderd.sandbox.generic import Sandbox  # noqa: PLC0415 - see above
     from reminderd.sandbox.switchboard import serve_sandbox  # noqa: PLC0415
 
@@ -214,7 +214,7 @@ async def _start_sandbox(nursery: trio.Nursery, daemon: DaemonState, web_url: st
 async def _dial(daemon: DaemonState, ended: Ended) -> None:
     """Dial under one setup after the other; return when all requests have ended, after the stop.
 
-    A setup begins when the one before claims nothing more. That one's requests may be in flight for some time yet.
+    A setup begins when the previous one claims nothing more. Requests of the previous one may still be in flight.
     """
     before: Setup | None = None
     async with trio.open_nursery() as in_flight:
@@ -228,7 +228,7 @@ async def _dial(daemon: DaemonState, ended: Ended) -> None:
 
 
 async def _do_side_jobs(daemon: DaemonState) -> None:
-    """Do what is no call under one setup after the other, so that nothing is done twice at a time."""
+    """Do the side jobs under one setup after the other, so that no job runs twice at a time."""
     before: Setup | None = None
     while before is not daemon.current:
         before = daemon.current
@@ -238,14 +238,14 @@ async def _do_side_jobs(daemon: DaemonState) -> None:
 async def _take_webhooks(
     daemon: DaemonState, listener: socket, ended: Ended, *, task_status: trio.TaskStatus[str]
 ) -> None:
-    """Answer webhooks and the API by the setup in force, until all requests have ended."""
+    """Answer webhooks and the API by the current setup, until all requests have ended."""
     app = _current(lambda: daemon.current.app)
     await serve(app, listener, shutdown_trigger=ended.requests.wait, task_status=task_status)
     ended.webhooks.set()
 
 
 def _current(app: Callable[[], ASGIFramework]) -> ASGIFramework:
-    """Return an app that passes each request to the one in force. Connections stay open when another one is."""
+    """Return an app that passes each request to the current app. Connections stay open when that changes."""
 
     async def current(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await app()(scope, receive, send)
@@ -258,7 +258,7 @@ def _ports(config: Config, *, takes_webhooks: bool) -> Iterator[_Ports]:
     """Listen on the ports that the configuration names, and close them at the end.
 
     Raises:
-        OSError: one of them can't be had.
+        OSError: a port can't be used.
     """
     web, metrics, desk = config.web, config.metrics, config.desk
     with ExitStack() as held:

@@ -1,4 +1,4 @@
-"""Build everything that depends on the configuration: at the start, and anew at each reload."""
+"""Build everything that depends on the configuration, at the start and again at each reload."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -37,21 +37,21 @@ Part = Literal["dial", "web"]
 
 @frozen(kw_only=True)
 class Options:
-    """What the configuration does not say about a run."""
+    """Settings of a run that are not in the configuration."""
 
     only: Part | None = None
     """`dial` claims and dials but receives no webhooks, `web` the reverse; None does both."""
     sandbox_pace: float = 1.0
-    """Seconds that each part of a simulated call takes."""
+    """The seconds that each part of a simulated call takes."""
     supervisor: Supervisor = NO_SUPERVISOR
-    """Is notified of the run's state."""
+    """Who is notified of the run's state."""
     knows_one_call: bool = False
-    """Whether it stands in for the daemon with a database of one call: see `Webhooks`."""
+    """Whether this process replaces the daemon for only one call: see `Webhooks`."""
 
 
 @define(kw_only=True)
 class DaemonState:
-    """Everything that a process keeps until its end, and the setup that is in force."""
+    """Everything that a process keeps until its end, and the current setup."""
 
     options: Options
     clock: Clock
@@ -64,22 +64,22 @@ class DaemonState:
     """Set to end the process."""
     started_at: datetime
     membership: Membership
-    """Among all daemons on the database."""
+    """This process among all daemons on the database."""
     desk: "DeskBase | None" = None
-    """What the front desk's pages keep; None: this process has no such pages."""
+    """What the front desk's pages keep; None if this process has no pages."""
     public_base_urls: tuple[str, ...] = ()
-    """Where the provider may reach us: the present address and, for calls under way, the earlier ones."""
+    """The addresses at which the provider may reach us: the current one and, for calls under way, earlier ones."""
     current: "Setup" = field(init=False)
 
     async def stop(self) -> None:
-        """Once the process is to end, end the setup in force."""
+        """Once the process is to end, end the current setup."""
         await self.stopping.wait()
         self.current.stopping.set()
 
     def switch_to(self, setup: "Setup") -> "Setup":
-        """Put a setup in force, and return the one before, which claims and sends nothing more.
+        """Make a setup the current one, and return the previous one, which claims and sends nothing more.
 
-        Requests to the web server are answered by the new one at once. Those under way are answered by the old one.
+        The new setup answers all new requests to the web server. The old one answers the requests in progress.
         """
         before, self.current = self.current, setup
         before.stopping.set()
@@ -96,21 +96,21 @@ class Setup:
     examined: Examined
     """Which waiting reminders can't be called, as far as it is known."""
     poller: Poller | None
-    """None: this process does not dial."""
+    """None if this process does not dial."""
     app: QuartTrio
     metrics_app: QuartTrio | None
-    """The page for Prometheus; None: `[metrics].port` is not set."""
+    """The page for Prometheus; None if `[metrics].port` is not set."""
     desk_app: QuartTrio | None
-    """None: this process has no pages for the front desk."""
+    """None if this process has no pages for the front desk."""
     side_jobs: Sequence[SideJob]
 
     @property
     def stopping(self) -> trio.Event:
-        """Return what is set to end this setup, at the stop and at a reload."""
+        """Return the event that ends this setup, at the stop and at a reload."""
         return self.context.stopping
 
     def take_over(self, before: "Setup | None") -> None:
-        """Apply the configuration to the memory, once the setup before claims nothing more.
+        """Apply the configuration to the memory, once the setup `before` claims nothing more.
 
         A pause ends with the next probe; after a change of the provider's settings, a probe may be sent at once.
         """
@@ -120,11 +120,11 @@ class Setup:
             return
         former = before.config.provider
         if provider.settings != former.settings:
-            memory.breaker.probe_soon(now)  # another key: what was refused may be accepted now
+            memory.breaker.probe_soon(now)  # another key may be accepted
         memory.breaker.address.probe_soon(now)  # what keeps the provider from us is usually not in this file
 
     async def claims_ended(self) -> None:
-        """Wait until this setup claims nothing more; its requests in flight may go on."""
+        """Wait until this setup claims nothing more; its requests may still be in flight."""
         await self.stopping.wait()
         if self.poller is not None:
             await self.poller.claims_ended.wait()
@@ -142,7 +142,7 @@ class Setup:
 
     @property
     def share(self) -> Share:
-        """Return what this configuration decides about the daemon's share of what one does for all."""
+        """Return the part of this configuration that matters to the other daemons."""
         jobs = frozenset(one.job for one in self.side_jobs if one.job is not None)
         return Share(rules_digest=self.context.rules.digest, jobs=jobs)
 
@@ -247,7 +247,7 @@ def _desk_app(config: Config, context: Context, base: "DeskBase", look: Watch, e
 
 
 def address_of(config: Config) -> str:
-    """Return the address at which the provider asks what to say; empty if this one does not ask."""
+    """Return the address at which the provider asks what to say; empty if the provider does not ask."""
     return config.web.public_base_url if config.provider.settings.asks_what_to_say else ""
 
 
@@ -257,10 +257,10 @@ def client(
     """Return the client of the provider that is configured.
 
     Args:
-        config: the clinic's.
-        own_url: where webhooks are accepted, if the configuration does not say it.
-        earlier_urls: where they were accepted before; calls under way may carry those.
-        sandbox: the running sandbox, if that is what is configured.
+        config: the clinic's configuration.
+        own_url: where webhooks are accepted, if that is not configured.
+        earlier_urls: where webhooks were accepted earlier; calls under way may use these addresses.
+        sandbox: the running sandbox, if it is the configured provider.
     """
     return (sandbox or config.provider.settings).client(
         ClientOptions(

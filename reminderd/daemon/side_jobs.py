@@ -1,4 +1,4 @@
-"""List what a daemon does next to the calls, as its configuration says."""
+"""List the side jobs, which a daemon does in addition to the calls, by its configuration."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import time
@@ -23,16 +23,16 @@ _AFTER_AN_ERROR: Final = 60.0
 
 @frozen
 class SideJob:
-    """Something that is done next to the calls."""
+    """A job that is done in addition to the calls."""
 
     do: Callable[[], Awaitable[None]]
     """Returns when the setup ends."""
     job: Job | None = None
-    """What it does for all daemons on the database; None: each of them does it for itself."""
+    """The job if one daemon does it for all; None if each daemon does it for itself."""
 
 
 def side_jobs(config: Config, context: Context, feed: Feed) -> Iterator[SideJob]:
-    """Yield everything that is done next to the calls. What a clinic does not use is not imported."""
+    """Yield all side jobs. Modules that the clinic does not use are not imported."""
     files: list[FilesOfPatients] = []
     if config.alerts.urls:
         from reminderd.daemon.alerts import alerts_of  # noqa: PLC0415
@@ -99,7 +99,7 @@ async def _keep_running(deliver: Callable[[], Awaitable[None]], stopping: trio.E
     while not stopping.is_set():
         try:
             await deliver()
-        except Exception:  # noqa: BLE001 - a bug in what can wait must not stop the calls
+        except Exception:  # noqa: BLE001 - a bug here must not stop the calls
             logger.exception("results: unexpected error; tried again in a minute")
             with trio.move_on_after(_AFTER_AN_ERROR):
                 await stopping.wait()

@@ -1,8 +1,8 @@
 """Act on signals: SIGTERM and SIGINT stop the daemon, SIGHUP reloads its configuration.
 
-The first stop is graceful: nothing more is claimed, requests end, webhooks end, and what still hangs is cut off in the
-end. A second one ends the process at once. A reload checks the new configuration whole, builds everything anew from it,
-and puts that in force.
+The first stop is graceful: nothing more is claimed, requests and webhooks end, and after some time the rest is cut off.
+A second stop ends the process at once. A reload checks the whole new configuration, builds everything from it again,
+and switches to that.
 """
 
 import math
@@ -25,7 +25,7 @@ from reminderd.store.database import until_stored
 from reminderd.store.settings import follow_address
 
 GRACE: Final = timedelta(seconds=5)
-"""What a stop allows on top of the longest request: to settle its answer, and to answer the last webhooks."""
+"""The time that a stop has after the longest request, to settle its answer and to answer the last webhooks."""
 
 _AFTER_GRACE: Final = timedelta(seconds=5)
 
@@ -58,26 +58,26 @@ def grace(config: Config) -> timedelta:
 
 
 def time_to_stop(config: Config) -> timedelta:
-    """Return how long the supervisor is asked to wait: after the grace, answers are still written and files closed."""
+    """Return how long the supervisor is asked to wait; after the grace, answers are still written and files closed."""
     return grace(config) + _AFTER_GRACE
 
 
 async def cut_off(everything: trio.CancelScope, stopping: trio.Event, ended: Ended, within: timedelta) -> None:
-    """Once `stopping` is set, wait for requests and webhooks to end, `within` that time; then end what is left."""
+    """Once `stopping` is set, wait for requests and webhooks to end, at most `within` this time; then end the rest."""
     await stopping.wait()
     everything.deadline = trio.current_time() + within.total_seconds()
     await ended.both()
-    everything.cancel()  # all that could be lost is settled; what is left are idle waits
+    everything.cancel()  # nothing can be lost: the rest only waits
 
 
 async def watch_signals(stopping: trio.Event, everything: trio.CancelScope, *, echo_seconds: float = 0.0) -> None:
-    """Stop gracefully at the first SIGTERM or SIGINT, also of the start; end at once at the second, as a crash would.
+    """Stop gracefully at the first SIGTERM or SIGINT, even during the start; at the second, end at once, as by a crash.
 
     Args:
-        stopping: set at the first.
-        everything: cancelled at the second.
-        echo_seconds: for so long after the first, others are its echo. The single file's first process hands every
-            signal on to the second one, this one, which a terminal or systemd has sent it to as well.
+        stopping: set at the first signal.
+        everything: cancelled at the second signal.
+        echo_seconds: the time after the first signal in which others are ignored as its echo. The single file's first
+            process forwards each signal to this process, to which a terminal or systemd has sent it as well.
     """
     first_at = -math.inf
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -101,21 +101,21 @@ async def watch_signals(stopping: trio.Event, everything: trio.CancelScope, *, e
 
 @frozen(kw_only=True)
 class Reload:
-    """Where the configuration comes from, and what it decides beyond the daemon."""
+    """How a reload reads the configuration, and applies it outside of the daemon."""
 
     load: Callable[[], Config]
-    """Reads it again, in a thread; raises ConfigError."""
+    """Reads the configuration again, in a thread; raises ConfigError."""
     set_level: Callable[[str], None]
-    """Sets the log's level; raises OSError, and then changes nothing, if the log can't be written."""
+    """Sets the log's level; if the log can't be written, raises OSError and changes nothing."""
 
 
 async def watch_hangups(
     daemon: DaemonState, reload: Reload, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Reload the configuration at each SIGHUP; those that come during a reload are one more.
+    """Reload the configuration at each SIGHUP; all signals during a reload cause one more reload.
 
-    A terminal that is closed sends the same signal to what was started in it. Then it is a stop, as no one is left to
-    look at this process; unless SIGHUP was ignored, as under nohup.
+    A closing terminal sends the same signal to processes that were started in it. Then it is a stop, as nobody watches
+    this process anymore; unless SIGHUP was ignored, as under nohup.
     """
     in_terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
     with trio.open_signal_receiver(signal.SIGHUP) as hangups:
@@ -135,7 +135,7 @@ async def _act(daemon: DaemonState, reload: Reload, *, in_terminal: bool) -> Non
 
 
 async def _reload(daemon: DaemonState, reload: Reload) -> None:
-    """Put the new configuration in force, or leave everything as it is if there is a mistake in it."""
+    """Switch to the new configuration; if there is a mistake in it, change nothing."""
     built = await _build(daemon, reload)
     if built is None or daemon.stopping.is_set():
         return
@@ -150,7 +150,7 @@ async def _reload(daemon: DaemonState, reload: Reload) -> None:
 
 
 async def _build(daemon: DaemonState, reload: Reload) -> tuple[Setup, Changes] | None:
-    """Return the new setup, and how its configuration differs; None: it can't be built, and the log says why."""
+    """Return the new setup and what its configuration changes; None, with a line in the log, if it can't be built."""
     before = daemon.current.config
     try:
         wanted = await trio.to_thread.run_sync(reload.load)
@@ -163,7 +163,7 @@ async def _build(daemon: DaemonState, reload: Reload) -> tuple[Setup, Changes] |
         for mistake in error.errors:
             logger.error(f"not reloaded: {mistake}")
         return None
-    except Exception:  # noqa: BLE001 - a running daemon is worth more than a new configuration
+    except Exception:  # noqa: BLE001 - a running daemon matters more than a new configuration
         logger.exception("configuration not reloaded (unexpected error); still using the previous one")
         return None
     if found.config.log.level != before.log.level:
@@ -171,14 +171,14 @@ async def _build(daemon: DaemonState, reload: Reload) -> tuple[Setup, Changes] |
             reload.set_level(found.config.log.level)
         except OSError as error:
             logger.error(f"[log].file: the log can't be written, so its level stays: {error.strerror}")
-            # What holds is not what was wanted: at the next signal it is tried again.
+            # The level in use is not the configured one: the next signal tries again.
             setup = evolve(setup, config=evolve(setup.config, log=before.log))
             found = evolve(found, at_once=tuple(path for path in found.at_once if path != _LOG_LEVEL))
     return setup, found
 
 
 def _log_changes(found: Changes, before: Config) -> None:
-    """Say which keys have changed, never their values, and what is risky now that was not."""
+    """Log which keys have changed, without their values, and new warnings."""
     if found.at_once or not found.later:
         names = ", ".join(shown_key(path) for path in found.at_once)
         logger.info(f"configuration reloaded, changed: {names or 'nothing'}")
@@ -192,7 +192,7 @@ def _log_changes(found: Changes, before: Config) -> None:
 
 
 def _has_terminal() -> bool:
-    """Return whether this process has a terminal that is still there."""
+    """Return whether this process has a terminal that still exists."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:

@@ -1,4 +1,4 @@
-"""Let a request reach the API: with the right token, its whole body in time, and a place. Slow wrong tokens down."""
+"""Let a request reach the API if its token is right, its body is complete, and a place is free; delay wrong tokens."""
 
 import hmac
 import math
@@ -18,24 +18,24 @@ from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, TooLargeErr
 from reminderd.web.documents import RETRY_AFTER_SECONDS, ProblemError
 
 MOST_OF_ONE: Final = 4
-"""Answers that wait for one address at a time."""
+"""The most delayed answers for one address at a time."""
 
 MOST_OF_ALL: Final = 100
-"""Answers that wait at a time: each of them holds a connection, and webhooks need those, too."""
+"""The most delayed answers at a time: each occupies a connection, and webhooks need connections, too."""
 
 _FORWARDED: Final = b"x-forwarded-for"
 
 
 @define(eq=False)
 class Throttle:
-    """Delays the answers to wrong tokens, for each client address; right tokens never come here."""
+    """Delays the answers to wrong tokens, for each client address; requests with a right token are never delayed."""
 
     trusted: Sequence[Network] = ()
-    """The proxies whose `X-Forwarded-For` is believed."""
+    """The proxies whose `X-Forwarded-For` is trusted."""
     stopping: trio.Event = field(factory=trio.Event)
-    """Once it is set, no answer waits anymore."""
+    """Once this is set, no answer is delayed."""
     pace: float = 1.0
-    """What delays are multiplied by; tests shorten or lengthen them."""
+    """A factor for all delays, with which tests shorten or lengthen them."""
     _wrong: WrongTokens = field(factory=WrongTokens, init=False)
     _waiting: "Counter[str]" = field(factory=Counter, init=False)
 
@@ -48,7 +48,7 @@ class Throttle:
         """Wait until a wrong token may be answered.
 
         Raises:
-            ProblemError: too many answers wait already; this one must be given at once.
+            ProblemError: too many answers wait already; send this error at once.
         """
         peer = (request.scope.get("client") or ("unknown",))[0]
         forwarded = [value.decode("latin-1") for name, value in request.scope["headers"] if name == _FORWARDED]
@@ -71,20 +71,20 @@ class Throttle:
 
 @frozen(kw_only=True)
 class Access:
-    """What a request needs before the API answers it."""
+    """The checks that a request must pass before the API answers it."""
 
     token: str
     throttle: Throttle
     body_seconds: float
-    """How long its body may take to arrive."""
+    """The seconds within which its body must arrive."""
     in_work: trio.Semaphore
-    """Has a place for each request that may be in progress."""
+    """The places for requests in progress."""
 
     async def answer(self, view: Callable[[bytes], Awaitable[Response]]) -> Response:
-        """Return the view's answer to the body of a request that is let in.
+        """Check the request, and return the view's answer to its body.
 
         Raises:
-            ProblemError: it is not let in, or can't be answered now.
+            ProblemError: the request is refused, or can't be answered now.
         """
         await self._authorize()
         body = await self._body()
@@ -106,7 +106,7 @@ class Access:
         is_right = hmac.compare_digest(given.strip().encode(errors="surrogatepass"), self.token.encode())
         if is_right and scheme.lower() == "bearer":
             return
-        body_of(request.scope).drop()  # a stranger's body takes no memory
+        body_of(request.scope).drop()  # keep no body of an unknown client in memory
         await self.throttle.slow_down(request)
         raise ProblemError(401, "expected Authorization: Bearer and the token", headers={"WWW-Authenticate": "Bearer"})
 

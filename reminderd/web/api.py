@@ -1,4 +1,4 @@
-"""The API for the clinic's own system: reminders and appointments are added, looked up, changed; changes are read."""
+"""The API for the clinic's own system: add, look up and change reminders and appointments, and read changes."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -86,7 +86,7 @@ _JSON: Final = "application/json"
 _OVER_HTTP: Final = Source(actor=API, detail="over HTTP", cancels_as=EndCode.WITHDRAWN)
 
 MOST_WAITING: Final = 20
-"""Clients that wait for changes at a time: each holds a connection, and webhooks need those, too."""
+"""The most clients that wait for changes at a time: each occupies a connection, and webhooks need connections, too."""
 
 _MOST_SECONDS: Final = 60
 _MOST_CHANGES: Final = 1_000
@@ -96,7 +96,7 @@ _PARAMETERS: Final = ("after", "wait", "limit")
 
 @define(eq=False, kw_only=True)
 class Api:
-    """What the API needs to know of the clinic, and what it works with."""
+    """The clinic's settings and the parts of the program that the API uses."""
 
     token: str
     reading: Reading
@@ -104,12 +104,12 @@ class Api:
     database: Database
     feed: Feed
     log: Callable[[Transition], None]
-    """Writes into the log what a transition changed."""
+    """Logs what a transition changed."""
     _waiting: int = field(default=0, init=False)
-    """Clients that wait for changes."""
+    """The number of clients that wait for changes."""
 
     async def changes(self, cursor: Cursor | None, limit: int, seconds: int) -> Page:
-        """Return the changes after a cursor, as soon as there are any; wait at most for so many seconds.
+        """Return the changes after a cursor, as soon as there are any, or none after this number of seconds.
 
         Raises:
             ProblemError: the cursor can't be used anymore, or too many clients wait.
@@ -145,7 +145,7 @@ def api_views(api: Api, access: Access) -> list[tuple[str, str, View]]:
         try:
             return await access.answer(partial(view, api, name))
         except ProblemError as error:
-            if error.status != 429:  # their senders could fill the log
+            if error.status != 429:  # many of them could fill the log
                 logger.warning(f"{request.method} {_path()} refused with {error.status}: {error.detail}")
             return problem(error)
 
@@ -164,13 +164,13 @@ def api_views(api: Api, access: Access) -> list[tuple[str, str, View]]:
 
 
 def _path() -> str:
-    """Return the path of the request without the name in it, which may be a patient's."""
+    """Return the path of the request without the name in it, which may be that of a patient."""
     paths = (_CHANGES_PATH, _APPOINTMENTS_PATH)
     return next((path for path in paths if request.path.startswith(path)), _PATH)
 
 
 async def _document() -> Response:
-    """Answer with the OpenAPI description of the API; it holds no secret."""
+    """Answer with the OpenAPI description of the API, which contains no secret."""
     return ready_reply(200, (resources.files("reminderd.web") / "openapi.json").read_bytes())
 
 
@@ -178,7 +178,7 @@ def read_requests(body: bytes, reading: Reading) -> tuple[list[ReminderRequest],
     """Return the reminders in a request, and whether they came as a list.
 
     Raises:
-        ProblemError: something in it is wrong; every mistake is listed.
+        ProblemError: the request is wrong; every mistake is listed.
     """
 
     def read(texts: Mapping[str, str]) -> ReminderRequest | list[str]:
@@ -217,10 +217,10 @@ async def _done(api: Api, name: str, body: bytes) -> Response:
 
 
 def _note_in(body: bytes) -> str | None:
-    """Return the note in a request; None: it has none, or no body.
+    """Return the note in a request; None if there is no note, or no body.
 
     Raises:
-        ProblemError: something in it is wrong; every mistake is listed.
+        ProblemError: the request is wrong; every mistake is listed.
     """
     document = document_in(body, "an object") if body else {}
     if not isinstance(document, dict):
@@ -240,7 +240,7 @@ def _note_in(body: bytes) -> str | None:
 
 
 def _shown(whole: Stored) -> dict[str, Any]:
-    """Return a reminder as the API shows it: without its message and its transcripts."""
+    """Return a reminder as the API shows it, without its message and transcripts."""
     calls = [{name: plain(call[name]) for name in CALLS.shown_to(Shown.API)} for call in whole.calls]
     return {**{name: plain(whole.reminder[name]) for name in SHOWN_BY_API}, "calls": calls}
 
@@ -271,7 +271,7 @@ async def _delete_appointment(api: Api, name: str, _body: bytes) -> Response:
 
 
 def _shown_appointment(whole: StoredAppointment) -> dict[str, Any]:
-    """Return an appointment as the API shows it, with its reminders but without their messages."""
+    """Return an appointment as the API shows it, with its reminders, but without their messages."""
     reminders = [{name: plain(one[name]) for name in SHOWN_BY_API} for one in whole.reminders]
     shown = {name: plain(whole.appointment[name]) for name in APPOINTMENTS.shown_to(Shown.API)}
     return {**shown, "reminders": reminders}
@@ -285,7 +285,7 @@ async def _added(
     path: str,
     is_list: bool,
 ) -> Response:
-    """Add or update everything that a request asks for, or nothing."""
+    """Add or update everything that the request asks for, or nothing at all."""
     try:
         done = await api.database.write(write, wait=False)
     except RequestsRefusedError as error:
@@ -338,10 +338,10 @@ async def _get_changes(api: Api, _name: str, _body: bytes) -> Response:
 
 
 def _asked() -> tuple[Cursor | None, int, int]:
-    """Return the cursor, the seconds to wait, and how many changes at most.
+    """Return the cursor, the seconds to wait, and the most changes, from the query.
 
     Raises:
-        ProblemError: one of them is wrong; every mistake is listed.
+        ProblemError: a value is wrong; every mistake is listed.
     """
     is_unknown = any(name not in _PARAMETERS for name in request.args)
     errors = [("", f"unknown parameter; expected only {', '.join(_PARAMETERS)}")] if is_unknown else []

@@ -1,7 +1,7 @@
-"""Build the web app: which path leads where, the provider's webhooks, and the pages for monitoring.
+"""Build the web app: its routes, the provider's webhooks, and the pages for monitoring.
 
-Webhooks don't pass through the web framework, which would take longer than everything else that is done for one: the
-body is read, a place is taken, the signature is checked, and the provider's own routes answer.
+Webhooks don't pass through the web framework, which would take longer than all other work for them: reading the body,
+taking a place, checking the signature, and answering by the provider's own routes.
 """
 
 import json
@@ -41,13 +41,13 @@ from reminderd.web.bodies import (
 from reminderd.web.documents import RETRY_AFTER_SECONDS, View, json_app, ready_reply, reply, unavailable
 
 Readiness: TypeAlias = Callable[[], Awaitable[Mapping[str, str | None]]]
-"""Returns each part that this process runs, with what is wrong with it in words for the admin, or None."""
+"""Returns each part that this process runs, with its error in words for the admin, or None."""
 
 Doings: TypeAlias = Callable[[], Awaitable[Mapping[str, object]]]
-"""Returns what this process is and does, as a JSON object: `reminderd status` reads it."""
+"""Returns a JSON object with the state of this process, for `reminderd status`."""
 
 Scrape: TypeAlias = Callable[[], Awaitable[bytes]]
-"""Returns the metrics as they are now."""
+"""Returns the current metrics."""
 
 _OK: Final = b'{"status": "ok"}'
 _PART: Final = re.compile(r"<\w+>")
@@ -61,11 +61,11 @@ _METRICS_LIMITS: Final = RequestLimits(body_bytes=1024, drain_seconds=1.0)
 
 @frozen(kw_only=True)
 class Health:
-    """What this process says about itself."""
+    """The pages on which this process reports its state."""
 
     readiness: Readiness
     doings: Doings | None = None
-    """None: there is no `/health/status`."""
+    """None for no page `/health/status`."""
 
     @property
     def views(self) -> list[tuple[str, str, View]]:
@@ -93,7 +93,7 @@ async def _ready(readiness: Readiness) -> Response:
 
 
 async def _status(doings: Doings) -> Response:
-    """Answer what runs here, since when, and what it last did."""
+    """Answer with what runs here, since when, and what it did last."""
     return reply(200, await doings())
 
 
@@ -109,15 +109,15 @@ def build_metrics_app(scrape: Scrape) -> QuartTrio:
 
 @frozen(kw_only=True)
 class Webhooks:
-    """The webhooks of one provider, whatever their route, recorded by one recorder."""
+    """All webhooks of one provider, recorded by one recorder."""
 
     provider: WebhookProvider
     recorder: Recorder
     answered: Callable[[int], None] = lambda _status: None
-    """Receives the HTTP status of the answer to each."""
+    """Gets the HTTP status of the answer to each webhook."""
     knows_one_call: bool = False
-    """Whether this process stands in for the daemon with one call only. Then the app serves that call's webhooks and
-    nothing else, so no GET, which names no call; anything about another call is sent again later, to the daemon."""
+    """Whether this process replaces the daemon for only one call. Then the app answers only webhooks of that call, and
+    no GET, which names no call; the provider is asked to send all others again later, when the daemon runs."""
 
     def before(self, app: ASGIFramework, limits: RequestLimits, in_work: trio.Semaphore) -> ASGIFramework:
         """Return an app that answers the webhooks itself, and leaves everything else to `app`.
@@ -125,8 +125,8 @@ class Webhooks:
         Args:
             app: answers everything else.
             limits: what no request may exceed.
-            in_work: has a place for each request that may be in progress; without one, the provider is asked to send
-                its webhook again.
+            in_work: the places for requests in progress; if none is free, the provider is asked to send its webhook
+                again.
         """
         routes = [
             route for route in self.provider.routes(self.recorder) if route.method == "POST" or not self.knows_one_call
@@ -247,11 +247,11 @@ def build_app(
     """Return the app that accepts webhooks, serves the API, and reports its health.
 
     Args:
-        webhooks: the provider's.
-        health: what this process says about itself.
+        webhooks: the webhooks of the provider.
+        health: the pages on which this process reports its state.
         limits: what no request may exceed.
-        api: the API for the clinic's own system; None: there is none.
-        throttle: delays wrong tokens of the API; None: one that trusts no proxy.
+        api: the API for the clinic's own system; None for no API.
+        throttle: delays wrong tokens of the API; by default, it trusts no proxy.
     """
     in_work = trio.Semaphore(limits.in_work)
     views: list[tuple[str, str, View]] = []

@@ -1,6 +1,6 @@
 """Receive request bodies in Quart's place, and reject what Quart 0.22 and Quart-Trio 0.12 fail on.
 
-Each part names its reason; when upstream has repaired it, the part goes:
+Each part has one of these reasons, and is to be deleted once upstream has fixed it:
 
 * Quart bounds the length of one body, but not the memory of all together.
 * Quart-Trio starts a nursery and two tasks for each request, one of them only to receive: a quarter of the time that a
@@ -10,7 +10,7 @@ Each part names its reason; when upstream has repaired it, the part goes:
   the client never sees the answer: the rest is read and dropped first.
 * Quart fails on some targets that are not a path (`*`, a whole URL, nothing), and has no use for websockets.
 
-A client that hangs up cancels nothing: what it has asked for is carried out.
+If a client hangs up, its request is carried out anyway.
 """
 
 from collections import deque
@@ -34,7 +34,7 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 
 FREE_BYTES: Final = 16 * 1024
-"""What each body may hold without asking; most webhooks have less, so that large ones keep none of them out."""
+"""The bytes of each body that need no shared memory; most webhooks are smaller, so large bodies can't block them."""
 
 _MEBIBYTE: Final = 1024 * 1024
 _KEY: Final = "reminderd.body"
@@ -42,28 +42,28 @@ _KEY: Final = "reminderd.body"
 
 @define(eq=False)
 class ArrivingRequest:
-    """A request, with the parts of its body that the app has not received yet. Called as ASGI's `receive`.
+    """A request, with the parts of its body that the app has not received yet; it is called as ASGI's `receive`.
 
-    If it arrives whole, it is answered at once; otherwise in a task of its own, while it arrives.
+    A request that has arrived completely is answered at once; another one is answered in a new task while it arrives.
     """
 
     begin: Callable[[], object]
     """Starts the task that answers."""
     answer_at_once: Callable[[], Awaitable[bool]]
-    """Answers in the task that reads the connection, if it may; returns whether it has."""
+    """Answers in the task that reads the connection, if that is allowed; returns whether it did."""
     hung_up: Callable[[], Awaitable[None]]
-    """Waits until the client hangs up. Needed only while the reading task answers: then nobody else notices it."""
+    """Waits until the client hangs up; needed only while the reading task answers, and can't notice it."""
     most_parts: int
-    """How many parts are kept; then the client must wait."""
+    """How many parts are kept; with more, the client must wait."""
     is_whole: bool = field(default=False, init=False)
-    """Whether all of it had arrived when the answer began, so that nothing is left to wait for."""
+    """Whether the whole request had arrived when the answer began, so that there is nothing to wait for."""
     _has_begun: bool = field(default=False, init=False)
     _is_over: bool = field(default=False, init=False)
     _parts: deque[ASGIReceiveEvent] = field(factory=deque, init=False)
     _changed: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot, init=False)
 
     async def take(self, event: ASGIReceiveEvent) -> None:
-        """Take what has arrived, once there is a place for it; after `http.disconnect`, nobody waits anymore."""
+        """Keep what has arrived, once there is room for it; after `http.disconnect`, don't wait."""
         if event["type"] == "http.disconnect":
             self._is_over = True
             self._wake()
@@ -82,7 +82,7 @@ class ArrivingRequest:
                 self.begin()
 
     def begin_now(self) -> None:
-        """Start the task that answers, unless the request is being answered already, or is over."""
+        """Start the task that answers, unless the request is already being answered, or has ended."""
         if not self._has_begun and not self._is_over:
             self._has_begun = True
             self.begin()
@@ -108,14 +108,14 @@ class RequestLimits:
     """What no request may exceed."""
 
     body_bytes: int
-    """Longest body. Sixteen of them, and 64 MiB at least, are kept at a time; and of one request, at most sixteen times
-    as much is read."""
+    """The longest body. Memory is for sixteen of them, but for at least 64 MiB. Of one request, at most sixteen times
+    this length is read."""
     body_seconds: float = 30.0
-    """How long a body may take to arrive."""
+    """The seconds within which a body must arrive."""
     drain_seconds: float = 10.0
-    """How long after its answer the rest of a request is still read."""
+    """The seconds after the answer in which the rest of a request is still read."""
     in_work: int = 512
-    """Requests that are verified and carried out at a time; the client of one more is asked to come again."""
+    """The most requests that are verified and carried out at a time; other clients are asked to send theirs again."""
 
 
 class TooLargeError(Exception):
@@ -127,29 +127,29 @@ class IncompleteError(Exception):
 
 
 class NoMemoryLeftError(Exception):
-    """Other bodies hold all the memory that bodies may hold."""
+    """Other bodies use all the memory for bodies."""
 
 
 @define(eq=False)
 class BodyMemory:
-    """The bytes that all bodies together may still hold, beyond the first `FREE_BYTES` of each."""
+    """The shared memory of all bodies: how many bytes are `left` for what each has beyond its first `FREE_BYTES`."""
 
     left: int
 
 
 @define(eq=False)
 class Body:
-    """One request's body as it arrives: kept up to a limit; dropped beyond it, and once an answer has been sent."""
+    """The body of one request while it arrives: it is dropped beyond a limit, and once an answer has been sent."""
 
     limit: int
-    """Longest body, in bytes."""
+    """The longest body, in bytes."""
     read_limit: int
-    """Bytes that are read at most, kept or dropped."""
+    """The most bytes that are read, kept or dropped."""
     memory: BodyMemory
     receive: ASGIReceiveCallable
     """Returns what arrives next."""
     is_over: bool = field(default=False, init=False)
-    """Whether nothing more of it is read: it has ended, or more than `read_limit` has arrived."""
+    """Whether no more of the body is read: it has ended, or more than `read_limit` has arrived."""
     _kept: bytearray = field(factory=bytearray, init=False)
     _borrowed: int = field(default=0, init=False)
     _arrived: int = field(default=0, init=False)
@@ -170,13 +170,13 @@ class Body:
             self.is_over = True
 
     async def read(self, seconds: float) -> bytes:
-        """Return the whole body, once it is there; to be called once.
+        """Return the whole body, once it has arrived; call this only once.
 
         Raises:
-            TooLargeError: it is longer than the limit.
-            NoMemoryLeftError: there is no memory for it now.
-            IncompleteError: the client hung up before its end.
-            trio.TooSlowError: it takes longer than so many seconds.
+            TooLargeError: the body is longer than the limit.
+            NoMemoryLeftError: there is no memory for the body now.
+            IncompleteError: the client hung up before the end of the body.
+            trio.TooSlowError: the body takes longer than these seconds.
         """
         if isinstance(self.receive, ArrivingRequest) and self.receive.is_whole:
             await self._receive_all()  # without a deadline, as nothing is waited for
@@ -190,7 +190,7 @@ class Body:
         return body
 
     async def receive_some(self) -> bytes:
-        """Return what arrives next, which is not kept; empty at the end. To be called instead of `read`.
+        """Return what arrives next, without keeping it; empty at the end. Call this instead of `read`.
 
         Raises:
             IncompleteError: the client hung up before the end.
@@ -207,7 +207,7 @@ class Body:
         return b""
 
     async def drain(self) -> None:
-        """Read the rest, and keep nothing of it."""
+        """Read the rest of the body without keeping it."""
         self.drop()
         while not self.is_over:
             await self._receive()
@@ -233,7 +233,7 @@ class Body:
             self._give_up(IncompleteError)
 
     def drop(self) -> None:
-        """Free what is held, and keep nothing more of what arrives."""
+        """Free the memory of the body, and keep nothing that arrives later."""
         self._keeping = False
         self._kept.clear()
         self.memory.left += self._borrowed
@@ -257,12 +257,12 @@ class Body:
 
 
 def body_of(scope: WWWScope) -> Body:
-    """Return the body of a request to an app that has bounded bodies."""
+    """Return the body of a request to an app from `with_bounded_bodies`."""
     return cast("Body", scope["state"][_KEY])
 
 
 def with_bounded_bodies(app: QuartTrio, limits: RequestLimits) -> QuartTrio:
-    """Let an app find its request's body with `body_of`; the app itself receives nothing.
+    """Make an app get its request's body from `body_of`; the app itself receives nothing.
 
     A client that is still sending gets the answer at once; then the rest of its request is read and dropped.
     """
@@ -313,7 +313,7 @@ def _sending(body: Body, send: ASGISendCallable, drain_seconds: float) -> ASGISe
 
 
 def _length(scope: HTTPScope) -> int:
-    """Return the announced length of the body, else 0. Only digits come here: Hypercorn rejects anything else."""
+    """Return the announced length of the body, or 0. Hypercorn has rejected a length that is not a number."""
     for name, value in scope["headers"]:
         if name == b"content-length":
             return int(value)
@@ -321,7 +321,7 @@ def _length(scope: HTTPScope) -> int:
 
 
 def _path_in(target: str) -> str:
-    """Return the path in a target that is not one."""
+    """Return the path in a request target that is not a path."""
     try:
         return urlsplit(target).path or "/"
     except ValueError:

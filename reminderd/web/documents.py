@@ -1,7 +1,7 @@
-"""JSON in and out: what a request brings, with every mistake in it, and answers, also for every error.
+"""Read requests in JSON, with every mistake in them; make answers in JSON, also for every error.
 
-A request has an object or a list of them, with the fields of their noun. An answer is a plain object, or problem
-details (RFC 9457) for the API.
+The body of a request is an object or a list of objects, with the fields of a reminder or an appointment. An answer is a
+plain object, or problem details (RFC 9457) for an error of the API.
 """
 
 import json
@@ -18,10 +18,10 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 RETRY_AFTER_SECONDS: Final = 5
-"""How long a client is asked to wait when nothing can be recorded now."""
+"""The seconds that a client is asked to wait when nothing can be recorded now."""
 
 Errors: TypeAlias = Sequence[tuple[str, str]]
-"""Each a JSON pointer (RFC 6901) into the request, and a sentence about what is there."""
+"""For each error, a JSON pointer (RFC 6901) into the request, and a sentence about the value there."""
 
 View: TypeAlias = Callable[..., Awaitable[Response]]
 """Answers a request; the parts of its path come as arguments."""
@@ -33,8 +33,8 @@ _PROBLEM_TYPE: Final = "application/problem+json"
 def json_app(name: str, views: Iterable[tuple[str, str, View]]) -> QuartTrio:
     """Return an app with these views, each with its method and path, that answers every error in JSON."""
     app = QuartTrio(name, static_folder=None)
-    app.config["RESPONSE_TIMEOUT"] = None  # the connection bounds how long a client may take to receive its answer
-    app.url_map.merge_slashes = False  # else `/health//ready` is answered with a redirect, in HTML
+    app.config["RESPONSE_TIMEOUT"] = None  # `web.server` limits how long a client may take to receive its answer
+    app.url_map.merge_slashes = False  # otherwise `/health//ready` is answered with a redirect, in HTML
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, unexpected_error)
     for method, path, view in views:
@@ -43,7 +43,7 @@ def json_app(name: str, views: Iterable[tuple[str, str, View]]) -> QuartTrio:
 
 
 class ProblemError(Exception):
-    """A request to the API that can't be carried out as it is."""
+    """A request to the API that can't be carried out; its attributes are those of the answer."""
 
     def __init__(self, status: int, detail: str, errors: Errors = (), headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -51,7 +51,7 @@ class ProblemError(Exception):
 
 
 def plain(value: object) -> object:
-    """Return a value as JSON has it: times in ISO 8601, UTC."""
+    """Return a value as JSON represents it, with times in ISO 8601 and UTC."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
 
 
@@ -84,7 +84,7 @@ async def unavailable(_error: HTTPException | None = None) -> Response:
 
 
 async def http_error(error: HTTPException) -> Response:
-    """Answer in JSON what the framework refuses by itself: an unknown path, a wrong method."""
+    """Answer in JSON if the framework itself refuses a request, as for an unknown path or a wrong method."""
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return _error(error.code or 500, error.name.capitalize(), headers)
 
@@ -104,19 +104,19 @@ def _error(status: int, phrase: str, headers: Mapping[str, str]) -> Response:
 MOST_AT_ONCE: Final = 1_000
 
 FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
-"""Names that may be repeated in an answer. Others may be a patient's number or a message in the wrong place."""
+"""Field names that an answer may repeat. Other names may be a patient's number or a message in the wrong place."""
 
 
 class Named(Protocol):
-    """What one entry asks for."""
+    """A request that one entry of the body contains."""
 
     @property
     def ref(self) -> str | None:
-        """Return the clinic's own name for it."""
+        """Return the clinic's own name for the reminder or appointment."""
 
     @property
     def own_id(self) -> str:
-        """Return its id if it has no `ref`."""
+        """Return the id that is used if there is no `ref`."""
 
 
 T = TypeVar("T", bound=Named)
@@ -124,13 +124,13 @@ T = TypeVar("T", bound=Named)
 
 @frozen(kw_only=True)
 class Fields:
-    """The fields of one entry; all of them are texts."""
+    """The fields that one entry may have; all of them are texts."""
 
     noun: str
     required: tuple[str, ...]
     optional: tuple[str, ...]
     either: tuple[str, str] | None = None
-    """Two of the optional ones of which one is needed; None: there are no such."""
+    """Two optional fields of which one is needed; None if there are no such fields."""
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -141,15 +141,15 @@ class Fields:
 def read_entries(
     body: bytes, fields: Fields, read: Callable[[Mapping[str, str]], T | list[str]]
 ) -> tuple[list[T], bool]:
-    """Return what a request asks for, and whether it came as a list.
+    """Return what a request asks for, and whether its body is a list.
 
     Args:
-        body: the request's.
-        fields: which there are.
-        read: returns what the texts of one entry ask for, or what is wrong with them, each as `field: what`.
+        body: the body of the request.
+        fields: the fields that an entry may have.
+        read: returns what the texts of one entry ask for, or its mistakes, each as `field: what is wrong`.
 
     Raises:
-        ProblemError: something in it is wrong; every mistake is listed.
+        ProblemError: the request is wrong; every mistake is listed.
     """
     document = document_in(body, "an object or a list of objects")
     is_list = isinstance(document, list)
@@ -169,7 +169,7 @@ def document_in(body: bytes, expected: str) -> object:
     """Return the JSON document in a body.
 
     Raises:
-        ProblemError: it is none; says what is expected.
+        ProblemError: the body is no JSON; the error states what is expected.
     """
     try:
         return json.loads(body.decode("utf-8-sig"))
@@ -215,7 +215,7 @@ def _shape_errors(one: Mapping[str, object], place: str, fields: Fields) -> Iter
 
 
 def _duplicates(requests: Sequence[Named], noun: str) -> Iterator[tuple[str, str]]:
-    """Yield the place of each entry that the same request has already."""
+    """Yield the place of each entry that repeats an earlier one of the same request."""
     seen: set[str] = set()
     for place, one in enumerate(requests):
         name = one.ref or one.own_id

@@ -1,7 +1,7 @@
-"""Serve an app over HTTP: Hypercorn's protocols on connections of our own. See docs/decisions/0009.
+"""Serve an app over HTTP, with Hypercorn's protocols on our own connections. See docs/decisions/0009.
 
-Hypercorn 0.18 is used for HTTP alone, and not its `serve` and `TCPServer`, for these reasons; when upstream has
-repaired one, what it needs here goes:
+Hypercorn 0.18 is used only for HTTP, without its `serve` and `TCPServer`, for these reasons; once upstream has fixed
+one, the code for it here is to be deleted:
 
 * `serve` has no bound on connections, and an error in one of them, such as a stray websocket frame, ends all.
 * `TCPServer` keeps a closed connection for as long as an idle one, waits without end for a client to receive its
@@ -10,7 +10,7 @@ repaired one, what it needs here goes:
   over. Once that is full of a body that nobody receives, the app's own answer would wait for the app to receive. And it
   starts a task for each request, also where there is nothing to wait for.
 
-The parts of Hypercorn used here are not public; the tests show from outside whether they still fit.
+The parts of Hypercorn that are used here are not public; the tests show from outside whether they still work.
 """
 
 import errno
@@ -43,36 +43,36 @@ GRACE: Final = timedelta(seconds=10)
 """How long a stop waits for requests in flight."""
 
 MAX_CONNECTIONS: Final = 1_000
-"""Connections at a time; the next ones wait in the kernel."""
+"""The most connections at a time; the next ones wait in the kernel."""
 
 _UNREAD_SECONDS: Final = 30.0
-"""For a client to receive an answer."""
+"""The seconds within which a client must receive an answer."""
 
 _READ_BYTES: Final = 16 * 1024
 
 _ONE_AT_A_TIME: Final = {"1.0", "1.1"}
-"""Versions of HTTP with one request at a time, so that nothing has to be read while it is answered."""
+"""The versions of HTTP with one request at a time, so that nothing has to be read during the answer."""
 
 _BACKLOG: Final = 512
-"""Connections that wait there."""
+"""The most connections that wait in the kernel."""
 
 _IDLE_SECONDS: Final = 20
-"""For a request's headers to arrive, and between two requests on one connection."""
+"""The seconds within which a request's headers must arrive, and the most between two requests on one connection."""
 
 
 class PortUnavailableError(OSError):
-    """The address can't be listened on; the message is one clear line for the admin."""
+    """The program can't listen on the address; the message is one clear line for the admin."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Listen on this address, to be served later; clients that connect meanwhile wait.
+    """Listen on this address; clients that connect wait until `serve` runs.
 
     Args:
         host: a name or an address; IPv6 with or without brackets.
-        port: 0 chooses a free one.
+        port: 0 chooses a free port.
 
     Raises:
-        PortUnavailableError: it is in use, not allowed, or there is no such address.
+        PortUnavailableError: the address is in use, not allowed, or does not exist.
     """
     host = host.removeprefix("[").removesuffix("]")
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
@@ -80,7 +80,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.setblocking(False)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(_BACKLOG)  # only here does Linux show that another process listens there already
+        listener.listen(_BACKLOG)  # Linux reports only here that another process already listens on it
     except (OSError, UnicodeError) as error:  # UnicodeError: not a possible name
         listener.close()
         reason = error.strerror if isinstance(error, OSError) else "no such host"
@@ -102,12 +102,12 @@ async def serve(
     """Serve until the trigger returns, then accept no more connections and finish the requests in flight.
 
     Args:
-        app: what to serve. Its `before_serving` and the like don't run.
+        app: the app to serve. Its `before_serving` and similar functions don't run.
         listener: from `bind`; it is closed at the stop.
         shutdown_trigger: waits for the stop.
-        grace: how long the requests in flight then have; they are cut off after it.
-        max_connections: open at a time; never more than half of the files that the process may open.
-        task_status: receives the base URL, once requests are accepted.
+        grace: the time that requests in flight have to finish; then they are cut off.
+        max_connections: the most at a time; never more than half of the files that the process may open.
+        task_status: gets the base URL once requests are accepted.
     """
     open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     places = trio.Semaphore(min(max_connections, open_files // 2))
@@ -134,7 +134,7 @@ async def serve(
 
 @frozen(eq=False)
 class _BoundedListener(trio.abc.Listener[trio.SocketStream]):
-    """Accepts a connection when there is a place for it; the task that serves it frees the place."""
+    """Accepts a connection when a place is free; the task that serves the connection frees the place."""
 
     listener: trio.SocketListener
     places: trio.Semaphore
@@ -153,12 +153,12 @@ class _BoundedListener(trio.abc.Listener[trio.SocketStream]):
 
 @define(eq=False)
 class ClientConnection:
-    """One client's connection: carries bytes between its stream and Hypercorn's protocols, and ends when it should."""
+    """One client's connection: passes bytes between its stream and Hypercorn's protocols, and closes in time."""
 
     stream: trio.SocketStream
     config: Config
     idle_since: float | None = field(factory=trio.current_time, init=False)
-    """On Trio's clock; None: a request is in flight."""
+    """The time on Trio's clock; None if a request is in flight."""
     _protocol: ProtocolWrapper = field(init=False)
     _reading: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _may_answer: bool = field(default=False, init=False)
@@ -167,7 +167,7 @@ class ClientConnection:
     _is_over: bool = field(default=False, init=False)
     _sending: trio.Lock = field(factory=trio.Lock, init=False)
     _head: bytes = field(default=b"", init=False)
-    """The head of an answer whose body has yet to come."""
+    """The head of an answer whose body is not available yet."""
 
     async def answer(self, app: ASGIWrapper, context: WorkerContext) -> None:
         """Answer until either side closes, or the idle time is over."""
@@ -192,13 +192,13 @@ class ClientConnection:
             await self.stream.aclose()
 
     def hang_up(self) -> None:
-        """Read no further request. The answer to one that has begun is still sent."""
+        """Read no further request. The answer to a request that has begun is still sent."""
         self._is_over = True
         if not self._is_answering:
             self._reading.cancel()
 
     async def answer_at_once(self, answer: Callable[[], Awaitable[None]]) -> bool:
-        """Answer a request in the task that reads, if it may; return whether it has."""
+        """Answer a request in the task that reads, if that is allowed; return whether it was."""
         if not self._may_answer:
             return False
         self._may_answer, self._is_answering = False, True
@@ -211,7 +211,7 @@ class ClientConnection:
         return True
 
     async def hung_up(self) -> None:
-        """Wait until the client hangs up, while nothing else reads; forever if it has sent another request."""
+        """Wait until the client hangs up, while nothing else reads; wait forever if it has sent another request."""
         try:
             await self._until_readable()
             is_next = await self.stream.socket.recv(1, socket.MSG_PEEK)
@@ -252,7 +252,7 @@ class ClientConnection:
             case Closed():
                 await self._send(b"")
                 await self.stream.aclose()
-                self.hang_up()  # it may wait to hand over what nobody receives anymore
+                self.hang_up()  # the protocol may wait to pass on what nobody receives anymore
                 await self._protocol.handle(Closed())
 
     async def _send(self, data: bytes) -> None:
@@ -280,7 +280,7 @@ class ClientConnection:
 
 
 class _Requests(TaskGroup):
-    """Answers requests: at once if one has arrived whole, otherwise in a task of its own."""
+    """Answers requests: a complete one at once, another one in a new task."""
 
     def __init__(self, connection: ClientConnection) -> None:
         super().__init__()
@@ -290,7 +290,7 @@ class _Requests(TaskGroup):
     async def spawn_app(
         self, app: AppWrapper, config: Config, scope: Scope, send: Callable[[ASGISendEvent | None], Awaitable[None]]
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
-        """Prepare to answer a request; return what hands over the parts of its body, and at last that it is over."""
+        """Prepare to answer a request; return the function that passes on its body, part by part, and then its end."""
 
         async def answer() -> None:
             await _handle(app, config, scope, arriving, send, trio.to_thread.run_sync, trio.from_thread.run)
@@ -308,7 +308,7 @@ class _Requests(TaskGroup):
         return arriving.take
 
     def begin_incomplete(self) -> None:
-        """Begin to answer the request of which only a part has been read."""
+        """Begin to answer a request of which only a part has been read."""
         if self._incomplete is not None:
             self._incomplete.begin_now()
             self._incomplete = None
@@ -328,7 +328,7 @@ async def _answer(
     connections.add(connection)
     try:
         await connection.answer(app, context)
-    except* Exception as errors:  # noqa: BLE001 - whatever Hypercorn does not expect of a client
+    except* Exception as errors:  # noqa: BLE001 - a client may do anything that Hypercorn does not expect
         logger.warning(f"a connection failed: {errors.exceptions!r}")
     finally:
         connections.discard(connection)
@@ -336,7 +336,7 @@ async def _answer(
 
 
 async def _close_idle(connections: set[ClientConnection]) -> None:
-    """Close connections that have been idle for too long. One deadline for all costs less than one for each."""
+    """Close connections that have been idle for too long. One deadline for all takes less time than one for each."""
     while True:
         now = trio.current_time()
         idle = [(one.idle_since, one) for one in connections if one.idle_since is not None]
@@ -357,6 +357,6 @@ def _config() -> Config:
 
 
 def url_of(listener: socket.socket) -> str:
-    """Return where it listens, as a base URL."""
+    """Return the base URL of the address that this socket listens on."""
     host, port, *_ = listener.getsockname()
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
