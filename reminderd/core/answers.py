@@ -1,6 +1,6 @@
-"""What a provider can say: to a request to place a call, in a report, and when asked about a call.
+"""What a provider can answer: to a request to place a call, in a report, and in a look-up.
 
-Its words for the status of a call and for who answered it are read here, too; docs/webhooks.md has both tables.
+This also reads its words for the status of a call and for who answered; docs/webhooks.md has both tables.
 """
 
 import re
@@ -17,7 +17,7 @@ from reminderd.core.model import PROGRESS, TERMINAL
 
 @frozen
 class Accepted:
-    """The provider took the call."""
+    """The provider accepted the call."""
 
     external_call_id: str
     status: str = "queued"
@@ -30,21 +30,21 @@ class NotPlaced:
     reason: str
     retry_after: timedelta | None = None
     rate_limited: bool = False
-    """The provider asks for a pause of everything (429), not of this one call."""
+    """The provider asks us to pause all requests (429), not only this one."""
     number_refused: bool = False
-    """As our account stands, this number may not be called; another one may."""
+    """Our account may not call this number, but may call others."""
 
 
 @frozen
 class Refused:
-    """The provider will never place this call: a matter of the number or the message."""
+    """The provider will never place this call, because of its number or its message."""
 
     reason: str
 
 
 @frozen
 class AccountRefused:
-    """The provider refuses us, not this patient: credentials, URL, credit. Nothing was placed."""
+    """The provider refuses us, not this patient, because of credentials, URL or credit. Nothing was placed."""
 
     reason: str
 
@@ -61,12 +61,12 @@ Answer: TypeAlias = Accepted | NotPlaced | Refused | AccountRefused | Unclear
 
 @frozen(kw_only=True)
 class Report:
-    """What the provider says of one call, by webhook or when asked; `status` as `spelled` returns it."""
+    """What the provider reports about one call, by webhook or in a look-up; `status` as `spelled` returns it."""
 
     external_call_id: str
     status: str
     reminder_id: str | None = None
-    """None: not repeated; then `attempt_id` shows it."""
+    """None if the provider does not repeat it; `attempt_id` then identifies the call."""
     attempt_id: str | None = None
     transcript: str | None = None
     duration_seconds: int | None = None
@@ -74,33 +74,33 @@ class Report:
     sip_response_code: int | None = None
     """How the telephone network ended the call (RFC 3261, 21)."""
     error_code: str | None = None
-    """The provider's own number for what went wrong."""
+    """The provider's own code for the error."""
     ended_at: datetime | None = None
     """When the call ended, by the provider's clock."""
 
 
 @frozen
 class Found:
-    """The provider knows the call and says how it stands."""
+    """The provider knows the call and reports its status."""
 
     report: Report
 
 
 @frozen
 class Candidates:
-    """Calls any of which could be the one that was asked for: the provider repeats no id of ours."""
+    """Calls that could each be the call that was looked up: the provider repeats no id of ours."""
 
     reports: tuple[Report, ...]
 
 
 @frozen
 class NotFound:
-    """The provider answered that it knows no such call."""
+    """The provider answered that it does not know the call."""
 
 
 @frozen
 class NoAnswer:
-    """The provider could not be asked, or its answer made no sense: this proves nothing."""
+    """The provider could not be asked, or its answer can't be understood: this proves nothing."""
 
     reason: str
 
@@ -110,18 +110,18 @@ LookUpAnswer: TypeAlias = Found | NotFound | NoAnswer
 
 @frozen(kw_only=True)
 class Capabilities:
-    """What a provider can do for us when we are unsure; stated by each provider's class."""
+    """What a provider can do for us when we are unsure; each provider's class states it."""
 
     honors_key: bool = False
     """A second request with the same idempotency key places no second call."""
     key_lifetime: timedelta = timedelta(0)
-    """How long after the first request that holds."""
+    """How long after the first request the provider honors the key."""
     look_up: bool = False
-    """It can be asked what became of a call, by its id and by ours."""
+    """It can be asked about a call, by its id and by ours."""
     drop: bool = False
     """It can be asked to drop a call that is not answered yet."""
     asks_what_to_say: bool = False
-    """It asks us what to speak when a call is answered, so that only what it fetched was spoken."""
+    """It asks us what to speak when a call is answered; nothing else is spoken."""
     listens_for: timedelta = timedelta(0)
     """How long after the answer it may listen for a machine before it asks."""
 
@@ -145,7 +145,7 @@ STATUS_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "hung-up": ("hangup", "hang-up", "hungup", "user-hangup"),
     "failed": ("failure", "error"),
 }
-"""Other gateways' words for each status that has some."""
+"""Other gateways' words for each status."""
 
 _STATUSES: Final = {word: word for word in PROGRESS | TERMINAL} | {
     word: status for status, words in STATUS_WORDS.items() for word in words
@@ -155,7 +155,7 @@ _STATUSES: Final = {word: word for word in PROGRESS | TERMINAL} | {
 def spelled(status: str) -> str:
     """Return a provider's status in our spelling: lower case, `-` for `_`, and one word for each meaning.
 
-    A word that is not known is kept.
+    An unknown word is kept.
     """
     word = status.strip().lower().replace("_", "-")
     return _STATUSES.get(word.replace(" ", "-"), word)
@@ -183,18 +183,18 @@ LISTENER_WORDS: Final[Mapping[Listener, tuple[str, ...]]] = {
         "beep",
     ),
 }
-"""What an `answered_by` contains that says so. All others are people: a provider that can't tell must not be believed
-to have heard a machine."""
+"""Parts of `answered_by` that mean a fax or a machine. Every other word means a person: if a provider is not sure, we
+don't assume a machine."""
 
 
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _DENIALS: Final = frozenset({"no", "not", "non", "without", "off"})
-"""As in `not_a_machine`: no machine has answered."""
+"""Words that mean that no machine has answered, as in `not_a_machine`."""
 
 
 @lru_cache(maxsize=64)
 def listener(answered_by: str | None) -> Listener:
-    """Return who has answered, by the provider's word in any case and with any separators; None: it said nothing."""
+    """Return who has answered, by the provider's word in any case, with any separators; a person if there is none."""
     text = (answered_by or "").casefold()
     if not _DENIALS.isdisjoint(_WORD.findall(text)):
         return Listener.PERSON

@@ -1,4 +1,4 @@
-"""Changes of outcomes as other systems receive them, and the cursor that says how far one has read."""
+"""Changes of outcomes as other systems receive them, and the cursor that shows how far a system has read."""
 
 import re
 from datetime import datetime, timedelta
@@ -25,19 +25,19 @@ class ChangeKind(StrEnum):
 
 @frozen
 class Cursor:
-    """The last change that a reader has; all later ones are new to it."""
+    """The last change that a reader has received; all later changes are new to it."""
 
     seq: int = 0
-    """Its number; 0: the reader has none, as there was none."""
+    """The number of that change; 0 if there was no change yet."""
     event_id: str = ""
-    """Its random id, by which a restored or another database is noticed."""
+    """The random id of that change, which differs in another or a restored database."""
 
     def __str__(self) -> str:
         return f"{self.seq}-{self.event_id}" if self.seq else _BEGINNING
 
 
 class CursorError(Exception):
-    """Changes after a cursor can't be told; the message says why, and what to do."""
+    """The changes after a cursor are not known; the message says why, and what to do."""
 
 
 _AGAIN: Final = "start again without after: the oldest change that is kept comes first, and each is known by its id"
@@ -47,7 +47,7 @@ def read_cursor(text: str) -> Cursor:
     """Return the cursor that a reader was given as `next`.
 
     Raises:
-        ValueError: it is none; the message says what is expected.
+        ValueError: the text is not a cursor; the message says what is expected.
     """
     if text == _BEGINNING:
         return Cursor()
@@ -60,11 +60,11 @@ def read_cursor(text: str) -> Cursor:
 def check_cursor(cursor: Cursor, *, found: str | None, oldest: int | None) -> None:
     """Check that no change after the cursor is missing.
 
-    `found` is the id of the change with its number (None: there is none), and `oldest` the number of the oldest change
-    that is kept (None: there is no change at all).
+    `found` is the id of the stored change with the cursor's number; None if there is no such change. `oldest` is the
+    number of the oldest change that is kept; None if there are no changes.
 
     Raises:
-        CursorError: some may be missing, or the cursor is of another database.
+        CursorError: changes may be missing, or the cursor is from another database.
     """
     is_first = cursor.seq == 0 and (oldest is None or oldest == 1)
     if is_first or (cursor.seq and found == cursor.event_id):
@@ -76,7 +76,7 @@ def check_cursor(cursor: Cursor, *, found: str | None, oldest: int | None) -> No
 
 @frozen(kw_only=True)
 class Change:
-    """One change of the outcome of a reminder or an appointment: what it was right after it."""
+    """A change of the outcome of a reminder or an appointment, with its values right after the change."""
 
     seq: int
     event_id: str
@@ -87,28 +87,28 @@ class Change:
     ref: str | None
     """The clinic's own name for it."""
     appointment_id: str | None = None
-    """Of a reminder: the appointment that it belongs to."""
+    """The appointment to which the reminder belongs."""
     appointment_ref: str | None = None
     appointment_at: datetime | None = None
-    """The appointment's time that it is about, which may have been moved since."""
+    """The appointment's time at the change; it may have been moved since."""
     status: str
     response: str | None = None
     end_code: EndCode | None = None
     is_done: bool = False
     attempts: int | None = None
     call_outcome: CallOutcome | None = None
-    """How the last call for it has ended."""
+    """The outcome of the last call for it."""
     spoken: bool = False
-    """Its message was spoken in that call."""
+    """Whether its message was spoken in that call."""
 
     @property
     def cursor(self) -> Cursor:
-        """Return the cursor of a reader whose last change this is."""
+        """Return the cursor of a reader that has received this change last."""
         return Cursor(self.seq, self.event_id)
 
     @property
     def outcome(self) -> str:
-        """Return what it has come to, in the words of the report."""
+        """Return its outcome, in the words of the report."""
         if self.kind is ChangeKind.REMINDER:
             return outcome(Status(self.status), self.response, self.end_code, is_done=self.is_done)
         if self.status == Status.CANCELLED:
@@ -119,7 +119,7 @@ class Change:
 
     @property
     def event(self) -> dict[str, str | int | None]:
-        """Return it as other systems receive it. It has no phone number and no message."""
+        """Return the change as other systems receive it, without phone number and message."""
         is_reminder = self.kind is ChangeKind.REMINDER
         call_outcome = as_spoken(self.call_outcome, is_spoken=self.spoken)
         return {
@@ -141,7 +141,7 @@ class Change:
 
     @property
     def _end_code(self) -> str | None:
-        """Return why it ended, as the daemon notes it once it has looked at what another program has written."""
+        """Return why it ended; if another program ended it, the code that the daemon will record."""
         if self.kind is ChangeKind.APPOINTMENT or not Status(self.status).final:
             return None
         code = end_code_of(Status(self.status), self.end_code)
@@ -149,7 +149,7 @@ class Change:
 
 
 UNDELIVERED_AFTER: Final = timedelta(minutes=30)
-"""How long a change may wait until the clinic's own system has received it."""
+"""How long a change may wait for the clinic's own system to receive it."""
 
 
 @frozen(kw_only=True)
@@ -158,13 +158,13 @@ class Backlog:
 
     waiting: int
     oldest: datetime | None
-    """When the oldest of them happened; None: nothing waits."""
+    """When the oldest of them happened; None if nothing waits."""
     error: str | None
-    """Why the last delivery failed; None: none of them has failed."""
+    """Why the last delivery failed; None if it did not fail."""
 
 
 def undelivered(backlog: Backlog | None, now: datetime) -> Sentence | None:
-    """Return a sentence if changes have not been received for long; a backlog of None: none are sent."""
+    """Return a sentence if changes have waited too long, else None; the backlog is None if no changes are sent."""
     if backlog is None or backlog.oldest is None or now - backlog.oldest <= UNDELIVERED_AFTER:
         return None
     values = {"count": backlog.waiting, "minutes": (now - backlog.oldest) // timedelta(minutes=1)}

@@ -26,10 +26,10 @@ MESSAGE_LIMIT: Final = 4_000
 """Longest message of one call, in characters."""
 
 ERASED: Final = "erased:"
-"""What a keyed hash begins with that stands in a call for a number that was erased."""
+"""The prefix of the keyed hash that replaces an erased number in a call."""
 
 UNNUMBERED: Final = 2**62
-"""The `seq` of a call that is not stored yet: newer than all that are."""
+"""The `seq` of a call that is not stored yet: newer than every stored call."""
 
 
 class Status(StrEnum):
@@ -65,7 +65,7 @@ _FINAL: Final = frozenset(Status) - _IN_CALL - {Status.SCHEDULED}
 
 
 class CallState(StrEnum):
-    """What we have concluded of a call; what the provider says of it is its `status`."""
+    """What we have concluded about a call; the provider's own word is its `status`."""
 
     DIALING = "dialing"
     """The request is being sent."""
@@ -74,7 +74,7 @@ class CallState(StrEnum):
     PLACED = "placed"
     """The provider has accepted it."""
     STRAY = "stray"
-    """Alive while another call to the same number is open: one that we had closed, or do not know."""
+    """Alive while another call to the same number is open: we had closed this call, or do not know it."""
     ENDED = "ended"
     """The provider has reported its end."""
     REFUSED = "refused"
@@ -86,7 +86,7 @@ class CallState(StrEnum):
 
     @property
     def open(self) -> bool:
-        """Return whether it holds its number's one place for an open call."""
+        """Return whether it is the one open call that its number can have."""
         return self in _OPEN
 
     @property
@@ -96,7 +96,7 @@ class CallState(StrEnum):
 
     @property
     def may_not_exist(self) -> bool:
-        """Return whether all that is known of it is that we asked for it, or are about to."""
+        """Return whether the call may not exist: we only know that we asked for it, or are about to."""
         return self in {CallState.DIALING, CallState.UNCONFIRMED}
 
 
@@ -113,9 +113,9 @@ class CallOutcome(StrEnum):
     HUNG_UP = "hung_up"
     """The message was being spoken to a person, and the line ended before it did."""
     VOICEMAIL = "voicemail"
-    """A machine was left its text."""
+    """The voicemail text was spoken to a machine."""
     NOT_HEARD = "not_heard"
-    """Answered, and nothing of the message was spoken."""
+    """Answered, but no part of the message was spoken."""
     NOT_ANSWERED = "not_answered"
     DECLINED = "declined"
     FAILED = "failed"
@@ -156,26 +156,26 @@ class Reminder:
     scheduled_at: datetime
     ref: str | None = None
     expires_at: datetime | None = None
-    """The clinic's limit for the start of a call; None: `max_lateness` after `scheduled_at`."""
+    """The clinic's limit for the start of a call; None if it is `max_lateness` after `scheduled_at`."""
     timezone: str | None = None
     """The patient's tz database zone; None: the clinic's."""
     language: str | None = None
-    """A BCP 47 tag: in which its call is spoken; None: the clinic's own."""
+    """The language in which its call is spoken, a BCP 47 tag; None for the clinic's own."""
     appointment_id: str | None = None
-    """The appointment that it was planned for; None: it belongs to none."""
+    """The appointment for which it was planned; None if there is no appointment."""
     status: Status = Status.SCHEDULED
     wake_at: datetime | None = None
-    """When to look at the row next, and no more than that; None: it is final, or its call is looked at instead."""
+    """When to look at the row next, and nothing more; None if it is final, or its call is looked at instead."""
     retry_at: datetime | None = None
-    """No call starts before this: a redial delay, a backoff. None: nothing to wait for."""
+    """No call starts before this time, after a redial delay or a backoff; None if there is no delay."""
     attempts: int = 0
-    """Its calls that ended, since it was scheduled or staff asked again."""
+    """The number of its calls that ended, since it was scheduled or staff asked to call again."""
     tries: int = 0
-    """Requests in a row that were not placed."""
+    """The number of requests in a row that placed no call."""
     again_until: datetime | None = None
-    """The limit that staff set when they asked to call again; the later of this and the clinic's counts."""
+    """The limit that was set when staff asked to call again; this or the clinic's limit applies, whichever is later."""
     again_seq: int = 0
-    """The newest call when staff asked to call again: earlier ones no longer count."""
+    """The `seq` of the newest call when staff asked to call again: this and earlier calls no longer count."""
     hold_code: HoldCode | None = None
     """Why a scheduled reminder waits longer than its time."""
     end_code: EndCode | None = None
@@ -183,19 +183,19 @@ class Reminder:
     ended_at: datetime | None = None
     """When it became final."""
     done_at: datetime | None = None
-    """When staff noted that nobody needs to call its patient anymore; None: they have not."""
+    """When staff noted that nobody needs to call the patient anymore; None if they have not."""
     last_error: str | None = None
     """The last reason as a sentence, for people."""
     response: str | None = None
     """A `Response`, or whatever the clinic's own programs have written."""
     planned_at: datetime | None = None
-    """The appointment's time for which it was planned; None: it belongs to none."""
+    """The appointment's time for which it was planned; None if there is no appointment."""
     cadence: str | None = None
     """The entry of `before` by which it was planned, like "3 days"."""
     source: str | None = None
-    """The import profile of the last file that named it; None: none did."""
+    """The import profile of the last file that named it; None if no such file did."""
     revision: int = 0
-    """Counts our own writes; a change without it is another program's."""
+    """Counts our own writes; if a row changes and this does not, another program wrote it."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
@@ -227,11 +227,11 @@ class Appointment:
     type: str | None = None
     """The clinic's word for what kind of appointment it is."""
     template: str | None = None
-    """Which of the clinic's templates its messages are made from; None: that of its type, or of all."""
+    """The name of the template for its messages; None for the template of its type, or of all appointments."""
     language: str | None = None
-    """The patient's, as a BCP 47 tag; None: the clinic's."""
+    """The patient's language, a BCP 47 tag; None for the clinic's own."""
     name: str | None = None
-    """The patient's, as it is spoken."""
+    """The patient's name, as it is spoken."""
     provider: str | None = None
     """Who the patient sees."""
     place: str | None = None
@@ -239,13 +239,13 @@ class Appointment:
     response: str | None = None
     """The patient's answer: a `Response`, or whatever the clinic's own programs have written. Then no call follows."""
     source: str | None = None
-    """The import profile whose file named it last; None: no file of a profile did."""
+    """The import profile of the last file that named it; None if no such file did."""
     wake_at: datetime | None = None
-    """Since when it is to be planned anew; None: there is nothing to plan."""
+    """Since when its reminders must be planned again; None if there is nothing to plan."""
     planned_at: datetime | None = None
-    """The time for which its reminders were planned last; None: they never were."""
+    """The time for which its reminders were planned last; None if they never were."""
     former_number: str | None = None
-    """A salted hash of its number before it changed, until staff accept the new one; None: they need not."""
+    """A salted hash of its former number, until staff accept the new number; None if they need not."""
     end_code: EndCode | None = None
     """Who cancelled it."""
     last_error: str | None = None
@@ -272,47 +272,47 @@ class Call:
     provider: str | None = None
     """The kind of provider."""
     account: str | None = None
-    """The provider's account that it was placed with."""
+    """The account at the provider with which it was placed."""
     state: CallState = CallState.DIALING
     status: str | None = None
-    """The provider's own word; None before it has said any."""
+    """The provider's own word for how the call stands; None before the first report."""
     outcome: CallOutcome | None = None
-    """Known once it has ended, or the message was heard."""
+    """How it ended for the patient; None until it has ended, or the message was heard."""
     external_call_id: str | None = None
     requests: int = 0
-    """Requests that may have been sent."""
+    """The number of requests that may have been sent."""
     checks: int = 0
-    """Look-ups since the last sign of life."""
+    """The number of look-ups since the last sign of life."""
     evidence: bool = False
     """The provider has shown that it has accepted the call."""
     adopted: bool = False
     """Recorded from a report about a call that we do not know."""
     lease_token: str | None = None
-    """Names the claim under which someone works on the row right now."""
+    """Identifies the claim of the process that works on the row right now; None if no process does."""
     wake_at: datetime | None = None
     """When to look at it next; None once it is closed."""
     last_sign_at: datetime
-    """When we last asked for it, or the provider last said that it lives."""
+    """When we last sent its request, or the provider last reported that it is alive."""
     fetched_at: datetime | None = None
-    """When the provider first asked what to speak in it; None: it has not, or never asks."""
+    """When the provider first asked what to speak in it; None if it did not ask."""
     hung_up_at: datetime | None = None
-    """When the line ended, at the latest, if the patient hung up; None: the patient did not."""
+    """When the line ended, as far as the report shows, if the patient hung up; otherwise None."""
     transcript: str | None = None
     answered_by: str | None = None
     duration_seconds: int | None = None
     sip_response_code: int | None = None
     error_code: str | None = None
-    """The provider's own number for what went wrong."""
+    """The provider's own code for the error."""
     error: str | None = None
-    """What went wrong, in words."""
+    """The error, as a sentence."""
     created_at: datetime
     updated_at: datetime | None = None
     received_at: datetime | None = None
-    """When its one terminal report came; None before."""
+    """When its terminal report came, of which only the first counts; None before."""
 
     @property
     def anonymous(self) -> bool:
-        """Return whether its number was purged or erased: nothing may be recorded that shows again whose it was."""
+        """Return whether its number was purged or erased: nothing recorded later may show whose number it was."""
         return not self.phone_number or self.phone_number.startswith(ERASED)
 
     @property
@@ -325,24 +325,24 @@ class Call:
 
 @frozen(kw_only=True, slots=False)
 class Member:
-    """A reminder's part in a call: a row of `call_reminders`, which keeps what was asked for."""
+    """A reminder's part in a call: a row of `call_reminders`, which records what the call was made for."""
 
     call_id: str
     reminder_id: str
     position: int
     """The order in which the call speaks its messages, from 0."""
     scheduled_at: datetime
-    """The reminder's time when the call was made: once that is another, the call is no longer about it."""
+    """The reminder's time when the call was made; if the reminder was moved since, the call is no longer about it."""
     message_digest: str
     spoken: bool = False
-    """Its message, or for a machine the voicemail text, was spoken or handed to the provider to be spoken."""
+    """Whether its message, or the voicemail text, was spoken, or given to the provider to be spoken."""
     spoken_by: datetime | None = None
-    """When its message has been spoken to its end, if the line stays open; None: not handed out to a person."""
+    """When its message will have been spoken to its end, if the line stays open; None if it was not for a person."""
     deleted: bool = False
-    """The reminder was deleted since."""
+    """Whether the reminder was deleted since."""
 
 
 def digest(message: str, language: str | None = None) -> str:
-    """Return what distinguishes a message and its language from any other, and reveals nothing of it in the logs."""
+    """Return a hash that distinguishes a message and its language from any other, and reveals neither in the logs."""
     text = message if language is None else f"{language}\n{message}"
     return sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -5,7 +5,7 @@ from typing import Final, Self
 
 
 class _Code(StrEnum):
-    """A code, and the sentence that staff read if nothing more is known."""
+    """A code, with the sentence that staff read if no further details are known."""
 
     sentence: str
 
@@ -27,7 +27,7 @@ class HoldCode(_Code):
     NOT_PLACED = "not_placed", "the call could not be placed; will be tried again"
     ACCOUNT = "account", "the provider refuses us; will be tried again"
     NOT_SENT = "not_sent", "the request was not sent; will be tried again"
-    PLANNING = "planning", "its appointment was changed, and is being planned anew"
+    PLANNING = "planning", "its appointment was changed, and is being planned again"
     NUMBER_CHANGED = "number_changed", "its phone number was changed: accept the new number, or cancel the reminder"
 
 

@@ -1,4 +1,4 @@
-"""The clinic's configuration as the core sees it: the rules about reminders, and by when files are expected."""
+"""The clinic's configuration as the core uses it: the rules about reminders, and when files are expected."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -25,18 +25,18 @@ _DAY: Final = timedelta(days=1)
 MANY: Final = 1_000_000
 """How many requests may be sent at once if there is no limit."""
 _LATE: Final = timedelta(hours=6)
-"""A file that comes so late is still the one that was expected, and not the next."""
+"""A file that is at most this late is the expected file, and not the next one."""
 _LOOK_BACK_DAYS: Final = 31
 
 
 @frozen(kw_only=True)
 class Limits:
-    """Calls that reach somebody, for each number; 0 sets no limit."""
+    """How many calls may reach each number; 0 sets no limit."""
 
     per_day: int = 0
-    """On one date."""
+    """The limit for one date."""
     per_week: int = 0
-    """On a date and the six before it."""
+    """The limit for a date and the six days before it."""
 
     @property
     def any(self) -> bool:
@@ -46,7 +46,8 @@ class Limits:
     def free_from(self, reached: Iterable[datetime], now: datetime, zone: ZoneInfo) -> datetime | None:
         """Return when the number may be called again; None if it may be called now.
 
-        `reached` has when it was reached, as far back as a week and a day; after `now`, too, if a clock was put back.
+        `reached` has the times at which it was reached, in the last eight days. If a clock was set back, some are after
+        `now`.
         """
         on = Counter(moment.astimezone(zone).date() for moment in reached)
         today = now.astimezone(zone).date()
@@ -61,9 +62,9 @@ class Limits:
 
 
 def _begins(day: date, zone: ZoneInfo) -> datetime:
-    """Return the first moment of a local date, also where midnight does not exist."""
+    """Return the first moment of a local date, even if the clock skips midnight on that date."""
     midnight = datetime.combine(day, time.min, tzinfo=zone)
-    # A midnight that is jumped over is read with the offset from before: back and forth it lands past the jump.
+    # A skipped midnight is read with the offset from before the skip; the round trip moves it past the skip.
     return datetime.fromtimestamp(midnight.timestamp(), zone)
 
 
@@ -79,12 +80,12 @@ class Backoff:
     maximum: timedelta
 
     def ceiling(self, failures: int) -> timedelta:
-        """Return the longest pause after so many failures in a row (1 for the first)."""
+        """Return the longest pause after this many failures in a row (1 for the first)."""
         doublings = min(max(failures - 1, 0), 32)  # 2**32 seconds is past any maximum; keeps the product finite
         return min(self.maximum, self.first * (1 << doublings))
 
     def full_jitter(self, failures: int, draw: float) -> timedelta:
-        """Return a pause between nothing and the ceiling; `draw` is a random number in [0, 1)."""
+        """Return a pause between zero and the ceiling; `draw` is a random number in [0, 1)."""
         return self.ceiling(failures) * draw
 
     def half_jitter(self, failures: int, draw: float) -> timedelta:
@@ -94,15 +95,15 @@ class Backoff:
 
 @frozen
 class Pace:
-    """Spaces the requests to place a call evenly, of all daemons on one database together.
+    """Evenly spaces the requests to place a call, of all daemons on one database together.
 
     Time in which nothing was sent is not saved up, so there are no bursts.
     """
 
     spacing: timedelta
-    """The time from one request to the next; zero: there is no limit."""
+    """The time from one request to the next; zero if there is no limit."""
     sent_at: datetime | None = None
-    """When the last request was sent; None: none was sent yet."""
+    """When the last request was sent; None before the first one."""
 
     def ready_at(self, now: datetime) -> datetime:
         """Return the moment, now or later, from which a request may be sent.
@@ -125,9 +126,9 @@ class CallPlan:
     """Which calls are planned for an appointment."""
 
     before: tuple[Cadence, ...] = ()
-    """When, in the clinic's order; empty: none."""
+    """When they are wanted, in the clinic's order; empty if no calls are planned."""
     template: str = ""
-    """The name of the template that their messages are made from; empty: each appointment must name its own."""
+    """The name of the template for their messages; empty if each appointment must name its own."""
 
 
 @frozen(kw_only=True)
@@ -136,7 +137,7 @@ class Planning:
 
     default: CallPlan = field(factory=CallPlan)
     by_type: Mapping[str, CallPlan] = field(factory=dict, hash=False)
-    """For types with a plan of their own, each by its `type_key`."""
+    """The plans of types that have their own, by `type_key`."""
     templates: Templates = NO_TEMPLATES
 
     @property
@@ -145,7 +146,7 @@ class Planning:
         return bool(self.default.before or any(plan.before for plan in self.by_type.values()))
 
     def of(self, kind: str | None) -> CallPlan:
-        """Return the plan for appointments of a type; None: of no type."""
+        """Return the plan for appointments of a type; None for appointments without a type."""
         return self.default if kind is None else self.by_type.get(type_key(kind), self.default)
 
 
@@ -153,14 +154,14 @@ NO_PLANNING: Final = Planning()
 
 
 def type_key(kind: str) -> str:
-    """Return the type of an appointment without what makes no difference: spaces, and small or capital letters."""
+    """Return the type of an appointment in small letters and without spaces, which make no difference."""
     return "".join(kind.split()).casefold()
 
 
 class PlanningRules(Protocol):
-    """The rules that plans depend on: with another of them, all appointments to come are planned anew.
+    """The rules that plans depend on: if one of them changes, all future appointments are planned again.
 
-    What plans is handed no others, so that none of them can be left out of `planning_digest`.
+    Code that plans gets no other rules, so that every rule it uses is in `planning_digest`.
     """
 
     @property
@@ -185,7 +186,7 @@ PLANNED_BY: Final = tuple(name for name, member in vars(PlanningRules).items() i
 
 
 def _content(value: Any) -> Any:  # noqa: ANN401 - a rule is of any type
-    """Return all that a value consists of, in an order of its own, so that it looks alike in every process."""
+    """Return everything in a value, in a fixed order, so that the result is the same in every process."""
     if has(type(value)):
         return type(value).__name__, [(one.name, _content(getattr(value, one.name))) for one in fields(type(value))]
     if isinstance(value, Mapping):
@@ -200,76 +201,76 @@ class Rules:
     """Everything a transition may depend on, apart from the reminder, its calls, the event and the time."""
 
     lease: timedelta = timedelta(seconds=60)
-    """How long a claim holds a row."""
+    """How long a claim leases a row."""
     outcome_timeout: timedelta = timedelta(seconds=900)
-    """How long after its acceptance or last news a call is checked."""
+    """How long after its last sign of life a call is checked."""
     confirm_after: timedelta = timedelta(seconds=120)
-    """How long an unconfirmed call waits for a webhook, and between look-ups."""
+    """How long an unconfirmed call waits for a webhook, and between two look-ups."""
     call_again_when_unsure: bool = False
-    """Call once more when the outcome of a call stays unknown, instead of asking staff."""
+    """Whether to call once more if the outcome of a call stays unknown, instead of asking staff."""
     backoff: Backoff = field(factory=lambda: Backoff(timedelta(seconds=1), timedelta(seconds=300)))
     max_tries: int = 20
-    """Requests for one call before it counts as not to be placed."""
+    """The most requests in a row that place no call; after that, the reminder fails."""
     request_spacing: timedelta = timedelta(0)
-    """From one request to the next, of all daemons together; zero sets no limit."""
+    """The time from one request to the next, of all daemons together; zero sets no limit."""
     max_calls: int = 3
     redial_delays: tuple[timedelta, ...] = (timedelta(minutes=15),)
-    """Before the second call, the third …; the last one holds for all that follow."""
+    """The delays before the second call, the third …; the last delay applies to all further calls."""
     calling_hours: CallingHours = field(factory=lambda: CallingHours(ZoneInfo("UTC")))
     numbering: Numbering = ANY_NUMBER
     """Which numbers may be called."""
     limits: Limits = field(factory=Limits)
     group_within: timedelta = timedelta(0)
-    """How far apart reminders for one number may be that are bundled in one call; zero: each has a call of its own."""
+    """How far apart the times of bundled reminders may be; zero if nothing is bundled."""
     max_lateness: timedelta = timedelta(minutes=240)
     planning: Planning = NO_PLANNING
     """Which calls are planned for appointments."""
     voicemail_is_reached: bool = False
-    """A voicemail counts as having reached the patient."""
+    """Whether a voicemail counts as reaching the patient."""
     scripts: Scripts = field(factory=Scripts)
     """What is spoken in a call, by language."""
     leave_voicemail: bool = True
-    """Leave word on a machine instead of hanging up."""
+    """Whether to speak the voicemail text to a machine, instead of hanging up."""
     provider: str = "generic"
     """The name of the provider that is configured now."""
     account: str = ""
-    """The account with that provider: calls of another are not asked about."""
+    """The account with that provider; calls of other accounts are not looked up."""
     capabilities: Capabilities = field(factory=Capabilities)
 
     @property
     def digest(self) -> str:
-        """Return what distinguishes these rules from any others; nothing can be read from it."""
+        """Return a hash that distinguishes these rules from any others, and reveals none of them."""
         return sha256(repr(_content(self)).encode()).hexdigest()
 
     @property
     def planning_digest(self) -> str:
-        """Return what distinguishes the rules by which calls of appointments are planned from any others."""
+        """Return a hash that distinguishes the rules for planning from any others."""
         parts = [(name, _content(getattr(self, name))) for name in PLANNED_BY]
         return sha256(repr(parts).encode()).hexdigest()
 
     def greeting_takes(self, language: str | None) -> timedelta:
-        """Return how long the greeting before a message takes to speak, in a language (None: the clinic's own)."""
+        """Return how long it takes to speak the greeting in a language; None for the clinic's own."""
         return timedelta(seconds=seconds(spoken(Prompt.GREETING, self.scripts.of(language), "")))
 
     def redial_delay(self, calls: int) -> timedelta:
-        """Return how long to wait after so many calls of a reminder, at least one."""
+        """Return how long to wait after this many calls of a reminder, at least one."""
         return self.redial_delays[min(calls, len(self.redial_delays)) - 1]
 
 
 @frozen(kw_only=True)
 class Expected:
-    """By when a file is expected in the folder, on each day with calling hours."""
+    """The time by which a file is expected in the folder, on each day with calling hours."""
 
     by: Daily
     hours: CallingHours
     profile: str | None = None
-    """Whose files are expected; None: a file of any."""
+    """The profile whose files are expected; None for a file of any profile."""
 
     def missing(self, last: datetime | None, now: datetime) -> datetime | None:
-        """Return the moment by which a file should have come, if it has not; None: nothing is missing.
+        """Return the moment by which a file should have come; None if no file is missing.
 
-        A file of Friday night is the one for Monday, if nobody is called in between.
-        `last` is when the last one has come; None: there was none.
+        If nobody is called on the weekend, a file that comes on Friday night is the file for Monday.
+        `last` is when the last file came; None if no file ever came.
         """
         today = now.astimezone(self.by.zone).date()
         days = (today - back * _DAY for back in range(_LOOK_BACK_DAYS))

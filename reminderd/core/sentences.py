@@ -1,4 +1,4 @@
-"""Sentences for people, apart from what is in them: one can be printed by a command and shown in another language."""
+"""Sentences for people, kept apart from the values in them, so that they can be shown in any language."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -8,29 +8,29 @@ from attrs import field, frozen
 
 @frozen
 class Sentence:
-    """A text with placeholders like `%(name)s`, and what stands in their places."""
+    """A text with placeholders like `%(name)s`, and their values."""
 
     text: str
-    """In English, of one if it counts something. Other languages are looked up by it."""
+    """The English text, which is also the key for other languages; in the singular if it counts something."""
     values: Mapping[str, "Part"] = field(factory=dict)
     many: str | None = None
-    """The text for any other `count` than one; None: it counts nothing."""
+    """The plural, for any `count` other than one; None if it counts nothing."""
     between: str = "; "
-    """What stands between several sentences in one place."""
+    """The separator of several sentences in one placeholder."""
 
 
 Part = str | int | datetime | Sentence | Sequence[Sentence]
-"""What may stand in a place. A `str` is the same in every language: a name, or a program's own text."""
+"""The value of a placeholder. A `str` is the same in every language, such as a name or another program's text."""
 
 Show = Callable[[datetime | int], str]
 """Returns a moment or a number as people read it."""
 
 Choose = Callable[[str, str | None, int], str]
-"""Returns the text in a language: of one, of many, how many there are."""
+"""Returns the text in a language, from the singular, the plural and the count."""
 
 
 def text_of(part: Part, show: Show, choose: Choose | None = None, between: str = "; ") -> str:
-    """Return what a person reads; in English if no language is chosen."""
+    """Return the text that a person reads, in English if `choose` is None."""
     match part:
         case Sentence():
             number = part.values.get("count")
@@ -48,7 +48,7 @@ def text_of(part: Part, show: Show, choose: Choose | None = None, between: str =
 
 
 class NotAllowedError(Exception):
-    """What staff ask for is not allowed, as things are now; `sentence` has the reason and, if it helps, until when."""
+    """What staff ask for is not allowed now; `sentence` has the reason and, if known, until when."""
 
     def __init__(self, text: str, values: Mapping[str, Part] | None = None) -> None:
         self.sentence = Sentence(text, values or {})

@@ -1,4 +1,4 @@
-"""Decide what a request does to the reminder that it names: added, changed, unchanged, or refused with a reason."""
+"""Decide whether a request adds or changes the reminder that it names, leaves it unchanged, or is refused."""
 
 import hmac
 from datetime import datetime
@@ -18,11 +18,11 @@ HELD: Final = (
 _OVER: Final = "its new time is in the past: it will expire, and nobody is called at the former time"
 _AFTER_SALT: Final = ":"
 _SHOWN: Final = 2
-"""Digits of a former phone number that staff are shown."""
+"""How many digits of a former phone number staff see."""
 
 
 class Content(NamedTuple):
-    """Everything of a reminder that an edited line can change."""
+    """The values of a reminder that an edited line can change."""
 
     phone_number: str
     message: str
@@ -33,31 +33,31 @@ class Content(NamedTuple):
 
 
 class Intake(StrEnum):
-    """What becomes of a reminder that somebody asks for."""
+    """What happens to a reminder that somebody asks for."""
 
     ADDED = "added"
     CHANGED = "changed"
     HELD = "held"
-    """Changed, with another phone number: staff must accept it, as its `ref` may name another patient's reminder."""
+    """Changed to another phone number: staff must accept it, as its `ref` may name another patient's reminder."""
     UNCHANGED = "unchanged"
     CANCELLED = "cancelled"
-    """The table says that the appointment does not take place."""
+    """The row says that the appointment does not take place."""
     NOT_NEEDED = "not needed"
-    """The table says so, and no reminder waits for it."""
+    """The row says that the appointment does not take place, and no reminder waits for it."""
     CONFLICT = "conflict"
-    """Another reminder has its `ref`, or the one that it names can't be changed anymore."""
+    """The reminder with this `ref` has another phone number, or can't be changed anymore."""
     TOO_LATE = "too late"
 
 
 @frozen
 class Decision:
-    """What becomes of a reminder that somebody asks for, and why it is refused."""
+    """What happens to a reminder that somebody asks for, and the reason if it is refused."""
 
     intake: Intake
     reason: str = ""
     """Empty if it is not refused."""
     warnings: tuple[str, ...] = ()
-    """What is stored, but should be looked at again."""
+    """Warnings about a reminder that is stored, but should be checked again."""
 
     @property
     def refused(self) -> bool:
@@ -67,7 +67,7 @@ class Decision:
 
 @frozen(kw_only=True)
 class Existing:
-    """A reminder that is stored already, as far as a request can change it."""
+    """The part of a stored reminder that a request can change or depends on."""
 
     id: str
     content: Content
@@ -77,11 +77,11 @@ class Existing:
     withdrawn: bool = False
     """Whether the clinic's own system has cancelled it."""
     held: str | None = None
-    """Why it is held for staff, as its phone number was changed; None: it is not."""
+    """Why it is held for staff, if its phone number was changed; otherwise None."""
     former: str | None = None
-    """Its number before that change, as `sealed` keeps it; None: it is not known."""
+    """Its number before that change, as `sealed` returns it; None if not known."""
     source: str | None = None
-    """The import profile of the last file that named it; None: none did."""
+    """The import profile of the last file that named it; None if no such file did."""
 
 
 @frozen(kw_only=True)
@@ -90,9 +90,9 @@ class Cancellation:
 
     ref: str | None
     request: ReminderRequest | None = None
-    """The reminder that it would ask for, which names it if it has no `ref`; None: it can't be read."""
+    """The reminder that the row would add, which identifies it if there is no `ref`; None if the row can't be read."""
     phone_number: str | None = None
-    """Whose appointment it is; None: the row has no number."""
+    """The number of the patient; None if the row has no number."""
 
     @property
     def name(self) -> str:
@@ -101,7 +101,7 @@ class Cancellation:
 
 
 def content_of(wanted: ReminderRequest) -> Content:
-    """Return what an edited line can change of the reminder that it asks for."""
+    """Return the values of a request that an edited line can change."""
     return Content(
         wanted.phone_number,
         wanted.message,
@@ -113,7 +113,7 @@ def content_of(wanted: ReminderRequest) -> Content:
 
 
 def decide_cancellation(asked: Cancellation, existing: Existing | None) -> Decision:
-    """Decide what becomes of the reminder of an appointment that does not take place."""
+    """Decide what happens to the reminder of an appointment that does not take place."""
     if existing is None or existing.status.final:
         return Decision(Intake.NOT_NEEDED)
     if asked.phone_number is not None and asked.phone_number != existing.content.phone_number:
@@ -127,10 +127,10 @@ def decide_cancellation(asked: Cancellation, existing: Existing | None) -> Decis
 def decide(
     request: ReminderRequest, existing: Existing | None, rules: Rules, now: datetime, *, opted_out: bool
 ) -> Decision:
-    """Decide what a request does to the reminder that has its `ref` or id; the same for every way in.
+    """Decide what a request does to the reminder that has its `ref` or id; the same for every kind of intake.
 
-    One that says what is stored already changes nothing, whatever has become of its reminder. There is a warning if it
-    will not be called, though its time is still to come.
+    A request with the content that is already stored changes nothing, whatever the status of its reminder. If the
+    reminder will not be called although its time is in the future, there is a warning.
     """
     decided = _decide(request, existing, rules, now)
     if decided.intake is Intake.UNCHANGED and existing is not None:
@@ -159,12 +159,12 @@ def _decide(request: ReminderRequest, existing: Existing | None, rules: Rules, n
         return Decision(Intake.CONFLICT, why)
     is_former = existing.held is not None and seals(existing.former, request.phone_number)
     is_sure = is_former or (existing.held is None and existing.content.phone_number == request.phone_number)
-    # Also if its new time is in the past: refused, the patient would be called at the former one.
+    # Changed even if its new time is in the past: if it were refused, the patient would be called at the former time.
     return Decision(Intake.CHANGED if is_sure else Intake.HELD)
 
 
 def _given_up(existing: Existing, now: datetime) -> tuple[str, ...]:
-    """Warn of a reminder that is asked for again, and will not be called."""
+    """Return a warning about a reminder that is asked for again, but will not be called."""
     if not existing.status.can_be_called_again or existing.content.scheduled_at <= now:
         return ()
     what = f"its reminder is {existing.status}, and will not be called"
@@ -172,12 +172,12 @@ def _given_up(existing: Existing, now: datetime) -> tuple[str, ...]:
 
 
 def sealed(phone_number: str, salt: str) -> str:
-    """Return a salted hash of a number: enough to recognize it, and nothing to read or call."""
+    """Return a salted hash of a number, which can be recognized by it, but not read or called."""
     return f"{salt}{_AFTER_SALT}{hmac.new(salt.encode(), phone_number.encode(), sha256).hexdigest()}"
 
 
 def seals(seal: str | None, phone_number: str) -> bool:
-    """Return whether a hash is that of this number; None is no number's."""
+    """Return whether a hash is the hash of this number; False for None."""
     salt, _, _ = (seal or "").partition(_AFTER_SALT)
     return seal == sealed(phone_number, salt)
 
@@ -185,7 +185,7 @@ def seals(seal: str | None, phone_number: str) -> bool:
 def why_held(existing: Existing, source: str) -> str:
     """Return the reason, for staff, why a reminder is held; `source` is where the change comes from.
 
-    It names the last number that nobody has to accept: however often the number changes meanwhile, it is the former.
+    If the number changes several times, the reason names the last number that needed no acceptance.
     """
     if existing.held is not None:
         return existing.held
@@ -193,5 +193,5 @@ def why_held(existing: Existing, source: str) -> str:
 
 
 def held_because(former: str, source: str) -> str:
-    """Return why staff must accept a number; `former` is the one before, `source` where the change comes from."""
+    """Return why staff must accept a number; `former` is the number before, `source` is where the change comes from."""
     return f"phone number changed ({source}), the former one ended in {former[-_SHOWN:]}: accept the new one, or cancel"

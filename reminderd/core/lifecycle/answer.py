@@ -1,4 +1,4 @@
-"""A claimed request: the last look before it is sent, and what the provider's answer to it changes."""
+"""Check a claimed request right before it is sent, and record the provider's answer to it."""
 
 from datetime import datetime, timedelta
 
@@ -26,7 +26,8 @@ def last_look(
     """Return why a claimed request must not be sent, or None if it may; called right before it is sent.
 
     The ledger has the call as it is now, its reminders with their histories, and the alive calls to its number.
-    `time_left` is what is left of the lease, by wall and monotonic clock, after the longest possible request.
+    `time_left` is how much of the lease would be left after the longest possible request, by the wall
+    clock and the monotonic clock.
     """
     call = ledger.calls.get(action.call.id)
     if call is None or call.lease_token != action.token or not call.state.may_not_exist or call.evidence:
@@ -43,7 +44,7 @@ def last_look(
 
 
 def _changed_meanwhile(ledger: Ledger, call: Call, claimed: int, rules: Rules, now: datetime) -> str | None:
-    """Return what has changed about the reminders of a call since that many were claimed for it, or None."""
+    """Return what has changed about a call's reminders since they were claimed, or None; `claimed` is their number."""
     current = ledger.current(call)
     if len(current) != claimed or len(current) != len(ledger.members_of(call)):
         return "a reminder was moved, changed to another number, or deleted"
@@ -66,20 +67,20 @@ def _changed_meanwhile(ledger: Ledger, call: Call, claimed: int, rules: Rules, n
 
 
 def _was_changed(ledger: Ledger, member: Member, reminder: Reminder) -> bool:
-    """Return whether a reminder's message is another one by now, or its appointment."""
+    """Return whether a reminder's message or appointment was changed."""
     is_other = why_void(ledger, reminder) is not None or waits_for_plan(ledger, reminder)
     return is_other or member.message_digest != digest(reminder.message, reminder.language)
 
 
 def not_sent(ledger: Ledger, action: Action, reason: str, *, rules: Rules, now: datetime) -> Transition:
-    """Record that a claimed request was not sent: nothing of it reached the provider."""
+    """Record that a claimed request was not sent, so that the provider knows nothing of it."""
     call = ledger.calls[action.call.id]
     is_mine = call.lease_token == action.token
     call = evolve(call, requests=max(call.requests - 1, 0))
     ledger = ledger.put(call)
     if call.evidence or not call.state.may_not_exist:
         return Transition(ledger=ledger, call=call)
-    if call.requests == 0:  # nothing may have been sent, no matter who asks about the call right now
+    if call.requests == 0:  # certainly nothing was sent, no matter which process works on the call now
         failed = evolve(call, state=CallState.NOT_PLACED, lease_token=None, wake_at=None, error=f"not sent: {reason}")
         return close(ledger, failed, CallEnd(kind=EndKind.NOT_SENT, reason=reason), rules=rules, now=now)
     if not is_mine:
@@ -93,8 +94,9 @@ def answered(
 ) -> Transition:
     """Record the provider's answer to a request.
 
-    The call and its reminders may have changed since the request was sent. A request that was not placed counts as a
-    try, but not while the provider may be failing. `draw` is a random number in [0, 1), for the jitter.
+    The call and its reminders may have changed since the request was sent. `counts`: whether
+    a request that placed no call counts as a try; False while the provider may be failing. `draw` is a random number in
+    [0, 1), for the jitter.
     """
     call = ledger.calls[action.call.id]
     if isinstance(answer, Accepted):
@@ -124,7 +126,7 @@ def _not_placed(
     rules: Rules,
     now: datetime,
 ) -> Transition:
-    """Close the call because of the answer to its only request, no matter who holds the lease by now."""
+    """Close the call because of the answer to its only request, no matter which process has the lease now."""
     state = CallState.NOT_PLACED
     if isinstance(answer, Refused):
         state, end = CallState.REFUSED, CallEnd(kind=EndKind.REFUSED, reason=answer.reason)
@@ -133,7 +135,7 @@ def _not_placed(
     else:
         tries = max((one.tries for _, one in ledger.current(call)), default=0) + 1
         backoff = rules.backoff.full_jitter(tries, draw)
-        if answer.number_refused and not counts:  # others go on, and this one alone waits: there is no count to grow by
+        if answer.number_refused and not counts:  # only this number waits, and no count makes its backoff grow
             backoff = rules.backoff.maximum * (1 + draw) / 2
         pause = max(backoff, answer.retry_after or timedelta(0))
         end = CallEnd(kind=EndKind.NOT_PLACED, reason=answer.reason, pause=pause, counts=counts)
@@ -145,7 +147,7 @@ def _not_placed(
 def _resend_answered(
     ledger: Ledger, call: Call, answer: Refused | NotPlaced | AccountRefused, draw: float, rules: Rules, now: datetime
 ) -> Transition:
-    """Keep the call unconfirmed: any answer except acceptance is only about the second request."""
+    """Keep the call unconfirmed: every answer except acceptance is only about the repeated request."""
     pause = rules.backoff.half_jitter(call.requests, draw)
     if isinstance(answer, NotPlaced) and answer.retry_after is not None:
         pause = max(pause, answer.retry_after)

@@ -1,4 +1,4 @@
-"""Decide about a reminder that is due: it ends, it waits, or a call is made for it and its bundle."""
+"""Decide whether a due reminder ends, waits, or is called together with its bundle."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -38,17 +38,17 @@ from reminderd.core.requests import next_open, unfit, zone_of
 from reminderd.core.rules import Rules
 
 NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
-"""How long a reminder waits before it checks again whether its number's call is over."""
+"""How long a reminder waits until the next check whether the call to its number is over."""
 
 PLANNING_HOLD: Final = timedelta(seconds=1)
-"""How long a reminder waits before it checks again whether its changed appointment was planned."""
+"""How long a reminder waits until the next check whether its changed appointment was planned."""
 
 PROGRAM_ERROR_HOLD: Final = timedelta(hours=1)
 
 
 @frozen
 class Draft:
-    """What a claim needs for a call that it may make."""
+    """The ids that a claim needs if it makes a call."""
 
     call_id: str
     token: str
@@ -61,7 +61,7 @@ class Ends:
 
     status: Status
     code: EndCode | None
-    """None: it was called."""
+    """None if it was called."""
     reason: str | None = None
 
 
@@ -71,24 +71,24 @@ class Waits:
 
     until: datetime
     code: HoldCode | None
-    """None: its own time is in the future."""
+    """None if its own time is in the future."""
 
 
 def claim_reminder(
     ledger: Ledger, reminder: Reminder, *, draft: Draft, witness: Witness, rules: Rules, now: datetime
 ) -> Transition:
-    """Decide what a reminder whose `wake_at` has passed becomes, whatever its status.
+    """Decide what happens to a reminder whose `wake_at` has passed, whatever its status.
 
-    With an action, a call was made for it, and the call is leased under the draft's token.
+    If the transition has an action, a call was made for it, and is leased under the draft's token.
     """
     if reminder.status.final:
-        again = _scheduled_anew(ledger, reminder, now)
+        again = _scheduled_again(ledger, reminder, now)
         if again is None:
             return Transition(ledger=ledger.put(_at_rest(reminder, now)))
         line = LogLine(f"scheduled again: {again.last_error}", reminder_id=reminder.id)
         return Transition(ledger=ledger.put(again), lines=(line,))
     reminder = evolve(reminder, end_code=None, ended_at=None, done_at=None, attempts=ledger.attempts(reminder))
-    reminder = _anew(reminder) if ledger.has_left(reminder) else reminder
+    reminder = _without_results(reminder) if ledger.has_left(reminder) else reminder
     call = ledger.alive_call(reminder)
     void = why_void(ledger, reminder)
     if call is not None and void is not None and not waits_for_plan(ledger, reminder):
@@ -121,8 +121,8 @@ def unexpected_error(ledger: Ledger, reminder: Reminder, now: datetime) -> Trans
     return Transition(ledger=ledger.put(evolve(reminder, wake_at=now + PROGRAM_ERROR_HOLD)), lines=(line,))
 
 
-def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Reminder | None:
-    """Return a final reminder that waits again, because of a wrong clock or a later move; None: it stays final."""
+def _scheduled_again(ledger: Ledger, reminder: Reminder, now: datetime) -> Reminder | None:
+    """Return a final reminder as scheduled again, because of a wrong clock or a later move; None if it stays final."""
     if reminder.status is Status.CANCELLED or reminder.purged:
         return None
     is_ahead = reminder.ended_at is not None and reminder.ended_at > now
@@ -130,13 +130,13 @@ def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Remind
         return scheduled(reminder, now, reason="it had expired by a clock that was ahead", now=now)
     if not _was_moved(ledger, reminder):
         return None
-    moved = evolve(_anew(reminder), attempts=0, again_until=None)
+    moved = evolve(_without_results(reminder), attempts=0, again_until=None)
     waiting = scheduled(moved, now, reason="moved, or changed to another number, since its call", now=now)
     return evolve(waiting, wake_at=max(now, reminder.scheduled_at))  # not `retry_at`: it may yet be moved to be earlier
 
 
 def _was_moved(ledger: Ledger, reminder: Reminder) -> bool:
-    """Return whether a final reminder's last calls were for a time or number other than its present one."""
+    """Return whether a final reminder's calls were for another time or number than it has now."""
     if ledger.has_left(reminder):
         return True
     members = [one for one in ledger.members.values() if one.reminder_id == reminder.id and not one.deleted]
@@ -155,7 +155,7 @@ def _at_rest(reminder: Reminder, now: datetime) -> Reminder:
 
 
 def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Reminder:
-    """Return what becomes of a reminder whose status says that it is in a call, although it is in none."""
+    """Return what happens to a reminder whose status says that it is in a call, although it has no alive call."""
     if ledger.was_heard(reminder, rules):
         return ended(reminder, Status.CALLED, None, now)
     if ledger.doubtful(reminder, rules) or not ledger.was_called(reminder):
@@ -163,7 +163,7 @@ def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: dateti
     return scheduled(reminder, now, now=now)
 
 
-def _anew(reminder: Reminder) -> Reminder:
+def _without_results(reminder: Reminder) -> Reminder:
     """Return a reminder without the results of the calls that it has left: delays, tries, and the patient's answer."""
     response = None if reminder.response in RESPONSES else reminder.response
     return evolve(reminder, tries=0, retry_at=None, response=response)
@@ -202,7 +202,7 @@ class _Candidate:
         return self._barred()
 
     def _barred(self) -> Ends | None:
-        """Return how it ends if the same message was written again after a call after which no other is made."""
+        """Return how it ends if its last call bars another call, and its message is still the same."""
         for member, call in self.ledger.counted(self.reminder)[-1:]:
             bar = bar_of(member, call)
             if bar is not None and member.message_digest == digest(self.reminder.message, self.reminder.language):
@@ -245,7 +245,7 @@ class _Candidate:
 
     @property
     def retry_at(self) -> datetime | None:
-        """Return when its redial delay or backoff is over, even if the row was rewritten since; None: there is none."""
+        """Return when its redial delay or backoff ends, even if the row was rewritten since; None if it has neither."""
         delays = [] if self.reminder.retry_at is None else [self.reminder.retry_at]
         for _, call in self.ledger.counted(self.reminder)[-1:]:
             if call.state is CallState.ENDED and call.received_at is not None:
@@ -255,7 +255,7 @@ class _Candidate:
 
     @property
     def free_from(self) -> datetime | None:
-        """Return when the clinic's limits allow another call to the reminder's number; None: now."""
+        """Return when the clinic's limits allow another call to the reminder's number; None if now."""
         return self.ledger.free_from(self.reminder, self.rules, self.now)
 
     def _opens(self, start: datetime) -> datetime | None:
@@ -291,20 +291,20 @@ def _call(
     ledger: Ledger, reminder: Reminder, *, draft: Draft, witness: Witness, rules: Rules, now: datetime
 ) -> Transition:
     """Make a call for the reminder and its bundle, or wait for one more reminder of the bundle."""
-    # No call to their number is alive, or none would be made.
+    # No call to their number is alive: otherwise, the reminder would wait.
     others = (
         one
         for one in (ledger.reminders.values() if rules.group_within else ())
         if one.id != reminder.id and one.phone_number == reminder.phone_number and one.status is Status.SCHEDULED
     )
-    waiting = [_anew(one) if ledger.has_left(one) else one for one in others]
+    waiting = [_without_results(one) if ledger.has_left(one) else one for one in others]
     judged = [(one, _Candidate(ledger, one, rules, now).verdict()) for one in waiting]
     ready = [one for one, why in judged if why is None]
     early = [one for one, why in judged if isinstance(why, Waits) and why.code is None]
     reminders, waits_until = _bundle_for(ledger, reminder, ready, early, rules, now)
     if waits_until is not None:
         return _held(ledger, reminder, waits_until, HoldCode.BUNDLE, rules)
-    call = _key_to_use_again(ledger, reminders, witness, rules, now) or Call(
+    call = _call_to_repeat(ledger, reminders, witness, rules, now) or Call(
         id=draft.call_id,
         reminder_id=reminders[0].id,
         phone_number=reminder.phone_number,
@@ -347,10 +347,10 @@ def _bundle_for(
     rules: Rules,
     now: datetime,
 ) -> tuple[tuple[Reminder, ...], datetime | None]:
-    """Return the reminders that one call speaks, in their order, and until when it waits for another; None: for none.
+    """Return the reminders for one call, in their order, and until when to wait for another one, or None.
 
-    All are in one language, and none is ever spoken before its time. `ready` are the others of its number
-    that may be called now, `early` those that are due later.
+    All are in one language, and no reminder is spoken before its time. `ready` and `early` are the other reminders of
+    the number: those that may be called now, and those that are due later.
     """
     if not rules.group_within:
         return (reminder,), None
@@ -362,7 +362,7 @@ def _bundle_for(
     ]
     bundle = [reminder]
     for other in sorted(near, key=attrgetter("scheduled_at", "id")):
-        if _fits([*bundle, other]):
+        if _is_short_enough([*bundle, other]):
             bundle.append(other)
     is_first = all(ledger.attempts(one) == 0 and one.tries == 0 for one in bundle)
     later = [
@@ -370,37 +370,37 @@ def _bundle_for(
         for one in early
         if one.scheduled_at - reminder.scheduled_at <= rules.group_within
         and rules.scripts.are_one(one.language, reminder.language)
-        and _fits([*bundle, one])
+        and _is_short_enough([*bundle, one])
     ]
     in_order = tuple(sorted(bundle, key=attrgetter("scheduled_at", "id")))
     return in_order, max(later) if is_first and later and _can_wait(reminder, max(later), rules, now) else None
 
 
-def _fits(reminders: Sequence[Reminder]) -> bool:
+def _is_short_enough(reminders: Sequence[Reminder]) -> bool:
     return len(spoken_together(one.message for one in reminders)) <= MESSAGE_LIMIT
 
 
 def _can_wait(reminder: Reminder, until: datetime, rules: Rules, now: datetime) -> bool:
-    """Return whether the reminder can still be called then: before its limit, in the calling hours, on the same day."""
+    """Return whether the reminder can be called at `until`: on the same day, in calling hours, before its limit."""
     zone = zone_of(reminder, rules)
     is_in_time = until < limit_of(reminder, rules) - rules.lease
     is_same_day = until.astimezone(zone).date() == now.astimezone(zone).date()
     return is_in_time and is_same_day and rules.calling_hours.is_open(until, zone)
 
 
-def _key_to_use_again(
+def _call_to_repeat(
     ledger: Ledger, reminders: tuple[Reminder, ...], witness: Witness, rules: Rules, now: datetime
 ) -> Call | None:
     """Return the newest call of these reminders if it was not placed and its request can be sent unchanged, or None.
 
-    A provider that answered "try later" but placed the call after all then answers with that call.
+    If the provider answered "try later", but did place the call, the repeated request returns that call.
     """
     newest = {calls[-1][1].id: calls[-1][1] for one in reminders if (calls := ledger.history(one))}
     if len(newest) != 1 or not all(ledger.history(one) for one in reminders):
         return None
     call = next(iter(newest.values()))
-    asked = [(one.reminder_id, one.message_digest) for one in ledger.members_of(call)]
-    is_same = asked == [(one.id, digest(one.message, one.language)) for one in reminders]
+    requested = [(one.reminder_id, one.message_digest) for one in ledger.members_of(call)]
+    is_same = requested == [(one.id, digest(one.message, one.language)) for one in reminders]
     was_not_placed = call.state is CallState.NOT_PLACED and not call.evidence and call.received_at is None
     is_counted = all(call.seq > one.again_seq for one in reminders)
     if is_same and was_not_placed and is_counted and is_ours(call, rules) and key_holds(call, witness, rules, now):

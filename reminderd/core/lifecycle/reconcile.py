@@ -1,4 +1,4 @@
-"""Find out what became of a call."""
+"""Find out what happened to a call."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -16,10 +16,10 @@ from reminderd.core.requests import next_open
 from reminderd.core.rules import Rules
 
 MOST_CHECKS: Final = 10
-"""How many look-ups are made without a sign of life in between."""
+"""The most look-ups of a call without a sign of life in between."""
 
 PAUSE_HOLD: Final = timedelta(minutes=1)
-"""How long a request waits before the next check for the end of a pause, or of another call to its number."""
+"""How long a request waits before it is checked again whether a pause, or another call to its number, is over."""
 
 
 @frozen(kw_only=True)
@@ -27,9 +27,9 @@ class Witness:
     """What this process has seen of alive calls, on its monotonic clock, because somebody may set the wall clock."""
 
     monotonic: float = 0.0
-    """Now."""
+    """The time now."""
     signs: Mapping[str, tuple[datetime, float]] = field(factory=dict)
-    """For each call its last sign of life, and when this process first saw it."""
+    """The last sign of life of each call, and when this process first saw that sign."""
     first: Mapping[str, float] = field(factory=dict)
     """When this process first saw each call."""
 
@@ -46,12 +46,12 @@ class Witness:
 
 @frozen(kw_only=True)
 class Room:
-    """What can be done at once when calls are checked."""
+    """What is possible right now when calls are checked."""
 
     paused: bool = False
-    """Staff have paused dialing."""
+    """Whether staff have paused dialing."""
     request_from: datetime | None = None
-    """When a request may be sent; None: now."""
+    """When a request may be sent; None if now."""
 
 
 def key_holds(call: Call, witness: Witness, rules: Rules, moment: datetime) -> bool:
@@ -63,7 +63,7 @@ def key_holds(call: Call, witness: Witness, rules: Rules, moment: datetime) -> b
 
 
 def is_to_be_dropped(ledger: Ledger, call: Call, rules: Rules) -> bool:
-    """Return whether the provider is asked to drop this call."""
+    """Return whether the provider should be asked to drop this call."""
     is_placed = call.state in {CallState.PLACED, CallState.STRAY} and call.external_call_id is not None
     is_unanswered = call.status is None or call.status in UNANSWERED
     can = rules.capabilities.drop and is_ours(call, rules) and call.checks < MOST_CHECKS
@@ -76,13 +76,15 @@ def claim_call(
     """Decide what an alive call whose `wake_at` has passed needs next.
 
     The ledger has the call, its reminders with their histories, and what is known about its number. If the call has a
-    lease, that has run out and belongs to another process; `token` is for a new one.
+    lease, it belongs to another process and has expired; `token` is for a new lease.
     """
     if call.state is CallState.DIALING:  # nobody knows whether its request was sent
         return attrs.evolve(unconfirmed(ledger, call, "the request was interrupted", rules, now), recovered=True)
     call = evolve(call, lease_token=None)
     leased = evolve(call, lease_token=token, wake_at=now + rules.lease)
-    left = rules.outcome_timeout - witness.silent_for(call)  # not by the wall clock, which somebody may have set
+    left = rules.outcome_timeout - witness.silent_for(
+        call
+    )  # by the monotonic clock: somebody may have set the wall clock
     waits = Transition(ledger=ledger.put(evolve(call, wake_at=now + left)), call=call)
     if call.state is CallState.UNCONFIRMED:
         at = _resend_at(ledger, call, room, witness, rules, now)
@@ -100,9 +102,10 @@ def claim_call(
 
 
 def chosen(candidates: Candidates, call: Call, ids_of_others: frozenset[str]) -> LookUpAnswer:
-    """Return the finding that is about `call`: the only candidate whose id no other call has.
+    """Return the finding about `call`: the only candidate whose id no other call has.
 
-    If a webhook has brought the provider's id of `call` since the question was sent, only that one counts.
+    If a webhook has brought the provider's id of `call` since the look-up was sent, only the candidate with this id
+    counts.
     """
     known = call.external_call_id
     free = [
@@ -118,7 +121,7 @@ def chosen(candidates: Candidates, call: Call, ids_of_others: frozenset[str]) ->
 def not_found(
     ledger: Ledger, call: Call, finding: LookUpAnswer, *, token: str, rules: Rules, now: datetime
 ) -> Transition:
-    """Record that a look-up found nothing that is certainly this call. That proves nothing: check again later."""
+    """Record that a look-up did not find this call for certain. That proves nothing: check again later."""
     if call.lease_token != token or not call.state.alive:
         return Transition(ledger=ledger, call=call)
     later = evolve(call, lease_token=None, wake_at=now + rules.confirm_after)
@@ -138,7 +141,7 @@ def _why(finding: LookUpAnswer) -> str:
 def _resend_at(
     ledger: Ledger, call: Call, room: Room, witness: Witness, rules: Rules, now: datetime
 ) -> datetime | None:
-    """Return when the same request may be sent again with its key, now or later; None: never."""
+    """Return when the same request may be sent again with its key, now or later; None if never."""
     if call.evidence or call.adopted or not is_ours(call, rules) or call.requests >= rules.max_tries:
         return None
     current = ledger.current(call)
@@ -157,7 +160,9 @@ def _resend_at(
         return None
     if at > now:
         return at
-    is_busy = any(one.id != call.id for one in ledger.alive_at(call.phone_number))  # the last look would not let it go
+    is_busy = any(
+        one.id != call.id for one in ledger.alive_at(call.phone_number)
+    )  # the last look would refuse the request
     return now + PAUSE_HOLD if room.paused or is_busy else room.request_from or now
 
 
@@ -168,7 +173,9 @@ def _resend(ledger: Ledger, leased: Call, now: datetime) -> Transition:
 
 
 def _asks(ledger: Ledger, leased: Call, kind: ActionKind) -> Transition:
-    call = evolve(leased, checks=leased.checks + 1)  # before it is made: one that never comes to an end counts, too
+    call = evolve(
+        leased, checks=leased.checks + 1
+    )  # counted before it is made, so that a look-up that never ends counts, too
     return Transition(ledger=ledger.put(call), action=_action(ledger, call, kind), call=call)
 
 
@@ -177,7 +184,7 @@ def _action(ledger: Ledger, call: Call, kind: ActionKind) -> Action:
 
 
 def _give_up(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transition:
-    """Close a call of which nobody knows how it ended."""
+    """Close a call whose end nobody knows."""
     error = "its end was never reported"
     given_up = evolve(call, state=CallState.UNREPORTED, lease_token=None, wake_at=None, error=error)
     line = line_about(call, "given up: the provider has not reported the end of the call", Level.WARNING)

@@ -1,4 +1,4 @@
-"""The reminders of an appointment: plan them as the rules say now, and settle those that nobody needs anymore."""
+"""Plan the reminders of an appointment by the rules, and settle reminders that are not needed anymore."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -14,19 +14,19 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import PlanningRules
 from reminderd.core.script.templates import Message
 
-_MADE_ANEW: Final = frozenset(
+_PLANNED_AGAIN: Final = frozenset(
     {EndCode.APPOINTMENT_MOVED, EndCode.APPOINTMENT_CANCELLED, EndCode.NOT_PLANNED, EndCode.ANSWERED}
 )
-"""Why a planned reminder was cancelled that is planned once more if it is wanted again, and was never called.
+"""The codes of cancelled reminders that are planned again if they are wanted again, and were never called.
 
-It is wanted again after an answer that was not this patient's: the appointment had another number.
+A reminder with `ANSWERED` is wanted again if the answer came from a former number of the appointment.
 """
 
 
 def why_void(ledger: Ledger, reminder: Reminder) -> EndCode | None:
-    """Return why nobody is called for a reminder, as its appointment is now; None: its appointment needs the call.
+    """Return why nobody is called for a reminder, as its appointment is now; None if its appointment needs the call.
 
-    The ledger must have been loaded for this reminder: an appointment that it does not have was deleted.
+    The ledger must have been loaded for this reminder: an appointment that is not in it was deleted.
     """
     if reminder.appointment_id is None:
         return None
@@ -39,7 +39,7 @@ def why_void(ledger: Ledger, reminder: Reminder) -> EndCode | None:
 
 
 def waits_for_plan(ledger: Ledger, reminder: Reminder) -> bool:
-    """Return whether another program has changed the appointment of a reminder, and nobody has looked at it yet."""
+    """Return whether another program has changed the appointment of a reminder, and it was not planned since."""
     appointment = ledger.appointments.get(reminder.appointment_id or "")
     return appointment is not None and appointment.wake_at is not None
 
@@ -52,18 +52,18 @@ def reminders_of(ledger: Ledger, appointment: Appointment) -> list[Reminder]:
 def answered_for(
     ledger: Ledger, answered: Iterable[Reminder], response: Response, now: datetime
 ) -> tuple[Ledger, tuple[LogLine, ...]]:
-    """Record a patient's answer for the appointments of the reminders that were heard, and settle all their others.
+    """Record a patient's answer for the appointments of the heard reminders, and settle their other reminders.
 
-    An opt-out is never replaced. It is about the number, whose reminders are all cancelled anyway.
+    An opt-out is never replaced. It is about the number, and all reminders of the number are cancelled anyway.
     """
     after, lines = ledger, list[LogLine]()
     heard = list(answered)
     for reminder in heard:
         appointment = after.appointments.get(reminder.appointment_id or "")
         if appointment is None or reminder.planned_at != appointment.at:
-            continue  # an answer for the time that it had before
-        given = Response.OPTED_OUT if appointment.response == Response.OPTED_OUT else response
-        after = after.put(evolve(appointment, response=given))
+            continue  # the answer is about the appointment's former time
+        kept_response = Response.OPTED_OUT if appointment.response == Response.OPTED_OUT else response
+        after = after.put(evolve(appointment, response=kept_response))
         if response is not Response.OPTED_OUT:
             kept = {one.id for one in heard}
             others = [one for one in reminders_of(after, appointment) if not one.status.final and one.id not in kept]
@@ -83,7 +83,7 @@ def done_for(ledger: Ledger, reminder: Reminder, now: datetime) -> tuple[Ledger,
 
 
 def number_accepted(ledger: Ledger, reminder: Reminder) -> tuple[Ledger, list[Reminder]]:
-    """Return the ledger with the number of a reminder's appointment accepted, and the others that were held."""
+    """Return the ledger with the number of a reminder's appointment accepted, and its other held reminders."""
     appointment = ledger.appointments.get(reminder.appointment_id or "")
     if appointment is None:
         return ledger, []
@@ -93,13 +93,13 @@ def number_accepted(ledger: Ledger, reminder: Reminder) -> tuple[Ledger, list[Re
 
 
 def appointment_cancelled(ledger: Ledger, appointment: Appointment, code: EndCode, now: datetime) -> Transition:
-    """Cancel an appointment with all its waiting reminders; the code says who did."""
+    """Cancel an appointment with all its waiting reminders; the code says who cancelled it."""
     cancelled = evolve(appointment, status=AppointmentStatus.CANCELLED, end_code=code, former_number=None)
     return _cancelled(ledger, cancelled, now)
 
 
 def unplanned_by_error(ledger: Ledger, appointment: Appointment, now: datetime) -> Transition:
-    """End the waiting reminders of an appointment on which the program fails: nobody is called as it was before."""
+    """End the waiting reminders of an appointment on which the program fails, as they may be out of date."""
     sentence = EndCode.PROGRAM_ERROR.sentence
     failed = [
         ended(one, Status.FAILED, EndCode.PROGRAM_ERROR, now)
@@ -114,9 +114,9 @@ def unplanned_by_error(ledger: Ledger, appointment: Appointment, now: datetime) 
 def booked(
     appointment: Appointment, *, ids: Sequence[str], rules: PlanningRules, now: datetime
 ) -> tuple[Appointment, list[Reminder]]:
-    """Plan the reminders of a new appointment that was read from a request: what `replanned` does without a history.
+    """Plan the reminders of a new appointment from a request, like `replanned` for an appointment without a history.
 
-    A file may book thousands of them at once. `ids` are for its reminders, one for each call of the plan.
+    This is fast, as a file may book thousands at once. `ids` has an id for each call of the plan.
     """
     wanted = _Wanted(appointment, *wanted_message(appointment, rules, is_checked=True), rules, now)
     calls = [(one, too_late_for(one, now)) for one in plan(appointment, rules)]
@@ -128,10 +128,10 @@ def booked(
 def replanned(
     ledger: Ledger, appointment: Appointment, *, ids: Sequence[str], rules: PlanningRules, now: datetime
 ) -> Transition:
-    """Plan the reminders of an appointment as it is now: keep those that are still right, cancel and add others.
+    """Plan the reminders of an appointment as it is now: keep those that still match, cancel and add others.
 
-    One that was called for its time is never called again, and no reminder is added whose time is over.
-    The ledger has all its reminders with their calls; `ids` are for those that are added, one for each planned call.
+    A reminder that was called for its time is never called again, and no reminder is added whose time is over.
+    The ledger has all its reminders with their calls; `ids` has an id for each planned call, for new reminders.
     """
     own = reminders_of(ledger, appointment)
     appointment = _with_answer(appointment, own)
@@ -160,32 +160,32 @@ def _of_now(reminders: Iterable[Reminder], appointment: Appointment) -> list[Rem
 
 
 def _with_answer(appointment: Appointment, own: Iterable[Reminder]) -> Appointment:
-    """Return the appointment with the answer that is about it as it is now.
+    """Return the appointment with the answer to its present time and number.
 
-    A key for its former time, or by the person who has its former number, says nothing about it, and counts again once
-    that time or number is back. Another program that writes the whole row anew does not know of the answer.
+    An answer to a former time, or from a former number, does not count until the appointment has that time or number
+    again. Another program that rewrites the whole row may have dropped the answer, so it is read from the reminders.
     """
     answers = [one for one in _of_now(own, appointment) if one.response in RESPONSES]
-    ours = [one.response for one in answers if one.phone_number in {appointment.phone_number, ""}]
+    current = [one.response for one in answers if one.phone_number in {appointment.phone_number, ""}]
     response = appointment.response
     was_moved = appointment.planned_at is not None and appointment.planned_at != appointment.at
-    if was_moved or (response not in ours and any(one.response == response for one in answers)):
+    if was_moved or (response not in current and any(one.response == response for one in answers)):
         response = None
-    if response is None and ours:
-        response = ours[-1]
+    if response is None and current:
+        response = current[-1]
     return evolve(appointment, response=response)
 
 
 def _planned(
     ledger: Ledger, appointment: Appointment, ids: Sequence[str], rules: PlanningRules, now: datetime
 ) -> Transition:
-    """Change the waiting reminders of an appointment that takes place, cancel those of no call, add the missing."""
+    """Change the waiting reminders of a booked appointment, cancel those without a planned call, add missing ones."""
     calls = plan(appointment, rules)
     wanted = _Wanted(appointment, *wanted_message(appointment, rules), rules, now)
     own = _of_now(reminders_of(ledger, appointment), appointment)
-    known = [one for one in own if one.end_code not in _MADE_ANEW or ledger.history(one)]
+    known = [one for one in own if one.end_code not in _PLANNED_AGAIN or ledger.history(one)]
     call_of = {one.id: _call_of(one, calls) for one in known}
-    # If `before` was emptied, what is planned already stays as it is.
+    # If `before` was emptied, reminders that are planned already stay.
     untouched = [one for one in known if not one.status.final and not ledger.history(one)]
     unwanted = [one for one in untouched if calls and not _is_needed(one, untouched, call_of)]
     after, lines = called_off(ledger, unwanted, EndCode.NOT_PLANNED, now)
@@ -210,13 +210,13 @@ def _planned(
 
 
 def _call_of(reminder: Reminder, calls: Sequence[PlannedCall]) -> PlannedCall | None:
-    """Return the call that a reminder was planned as; after a change of the rules, one at the same moment."""
+    """Return the planned call of a reminder: that of its cadence, or after a change of the rules, one at its time."""
     by_name = next((one for one in calls if one.cadence == reminder.cadence), None)
     return by_name or next((one for one in calls if one.at == reminder.scheduled_at), None)
 
 
 def _is_needed(reminder: Reminder, untouched: Iterable[Reminder], call_of: Mapping[str, PlannedCall | None]) -> bool:
-    """Return whether a planned call needs this reminder: two that have come to be for the same moment are one call."""
+    """Return whether a planned call needs this reminder: of several for the same call, only one is kept."""
     call = call_of[reminder.id]
     if call is None:
         return False
@@ -230,14 +230,14 @@ class _Wanted:
 
     appointment: Appointment
     message: Message | None
-    """None: it can't be made."""
+    """None if it can't be made."""
     wrong: str | None
-    """Why nobody can be called."""
+    """Why the patient can't be called; None if they can."""
     rules: PlanningRules
     now: datetime
 
     def added(self, call: PlannedCall, new_id: str) -> Reminder:
-        """Return a new reminder; one that can't be called fails while there is time to correct that."""
+        """Return a new reminder; if it can't be called, it fails at once, while there is time to correct that."""
         appointment, at = self.appointment, call.at or self.appointment.at
         added = Reminder(
             id=new_id,
@@ -273,7 +273,7 @@ class _Wanted:
         return evolve(kept, wake_at=self.now) if is_moved else kept
 
     def _held(self, reminder: Reminder) -> Reminder:
-        """Return a reminder that waits for staff as long as they have not accepted its appointment's number."""
+        """Return the reminder, held until staff have accepted its appointment's number."""
         if self.appointment.former_number is not None:
             return evolve(reminder, hold_code=HoldCode.NUMBER_CHANGED, last_error=self.appointment.last_error)
         if reminder.hold_code is HoldCode.NUMBER_CHANGED:
@@ -281,5 +281,5 @@ class _Wanted:
         return reminder
 
     def _limit(self, at: datetime) -> datetime | None:
-        """Return the limit of a call at a time: the appointment, if that comes before the usual one."""
+        """Return the limit of a call: the appointment's time if it comes before the usual limit, else None."""
         return self.appointment.at if self.appointment.at < at + self.rules.max_lateness else None

@@ -1,4 +1,4 @@
-"""The provider reports on a call, by webhook or in a look-up: which call the report is about, and what follows."""
+"""Decide which call a provider's report is about, by webhook or in a look-up, and what the report changes."""
 
 import re
 from datetime import datetime, timedelta
@@ -31,9 +31,9 @@ from reminderd.core.rules import Rules
 _FILLED: Final = frozenset(one.name for one in fields(Call)).intersection(
     one.name for one in fields(Report) if one.name not in {"status", "reminder_id", "external_call_id"}
 )
-"""What a report may add to a call, each once: every other attribute that both have."""
+"""The attributes that a report may fill in once: all other attributes that both a call and a report have."""
 _FILLED_EARLY: Final = _FILLED - {"duration_seconds", "sip_response_code"}
-"""The same for a report of progress."""
+"""The attributes that a report of progress may fill in."""
 _CALL_ID: Final = re.compile(r"[!-~]{1,200}")
 _RANK: Final = {None: 0, "queued": 1, "initiated": 2, "ringing": 3, "answered": 4, "in-progress": 4}
 _OTHER_WORD: Final = 3
@@ -42,7 +42,7 @@ _OTHER_WORD: Final = 3
 def call_of(ledger: Ledger, report: Report) -> Call | None:
     """Return the call that a report is about, or None if we do not know the call.
 
-    An `attempt_id` that is not ours never stands for another call of ours.
+    A report with an unknown `attempt_id` is never about another call of ours.
     """
     if _usable(report.attempt_id) is not None:
         return ledger.calls.get(report.attempt_id or "")
@@ -68,9 +68,9 @@ def reported(
 ) -> Transition:
     """Record a report.
 
-    The ledger has what it may be about: calls by our id, by the provider's, and those of the reminder that it names.
-    `receipt_is_new`: no terminal report with this provider's id came before. `new_call_id` is for a call that we do not
-    know, if the report contains none of ours.
+    The ledger has the calls with either id in the report, and the calls of the reminder that the report names.
+    `receipt_is_new`: no terminal report with the provider's id came before. `new_call_id` is for an unknown call, if
+    the report has no usable `attempt_id`.
     """
     call = call_of(ledger, report)
     if call is None and report.status in TERMINAL and not receipt_is_new and _usable(report.attempt_id) is None:
@@ -89,7 +89,7 @@ def progress(
 ) -> Transition:
     """Record a sign of life: it proves that the call was placed, and opens it again if we had closed it.
 
-    `text` is its log line; None: that the provider reported its status.
+    `text` is the log line; None for a line with the reported status.
     """
     if call.received_at is not None:
         late = f"late report ({report.status}), after the end of the call: the outcome stays the same"
@@ -118,7 +118,7 @@ def progress(
     ]
     after = after.put(*waiting)
     if is_to_be_dropped(after, alive, rules):
-        # Old news does not delay a drop that is due, and a drop that had no effect is not requested again at once.
+        # A repeated status does not delay a drop that is due. A drop without effect is not requested again at once.
         at_once = is_news or alive.checks == 0
         alive = evolve(alive, wake_at=now if at_once else min(call.wake_at or now, now + rules.outcome_timeout))
         after = after.put(alive)
@@ -144,7 +144,7 @@ def _apply(
 
 
 def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: datetime) -> Transition:
-    """Close a call by its one terminal report."""
+    """Close a call by its first terminal report."""
     asks = rules.capabilities.asks_what_to_say
     members = ledger.members_of(call)
     over = evolve(
@@ -169,9 +169,9 @@ def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: dateti
 
 
 def _line_ended_at(call: Call, report: Report, now: datetime) -> datetime | None:
-    """Return the earliest moment at which the line may have ended; None: nobody has said when.
+    """Return the earliest moment at which the line may have ended; None if the report does not show it.
 
-    A report may be late, and no clock is perfect.
+    A report may be late, and clocks differ, so there may be several moments.
     """
     ends = [] if report.ended_at is None else [report.ended_at]
     if call.fetched_at is not None and call.duration_seconds is not None:
@@ -184,7 +184,7 @@ def _noted(ledger: Ledger, call: Call, report: Report, text: str) -> Transition:
 
 
 def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now: datetime) -> tuple[Ledger, Call]:
-    """Record a call that we do not know under the reminder that its report names: its number is busy until its end."""
+    """Record an unknown call for the reminder that its report names; the number is busy until the call's end."""
     reminder = ledger.reminders[report.reminder_id or ""]
     is_stray = any(one.state.open for one in ledger.alive_at(reminder.phone_number))
     call = Call(
@@ -214,12 +214,12 @@ def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now
 
 
 def _usable(call_id: str | None) -> str | None:
-    """Return the text if it may be the id of a call (1 to 200 printable ASCII characters without spaces), else None."""
+    """Return the text if it can be the id of a call (1 to 200 printable ASCII characters without spaces), else None."""
     return call_id if call_id is not None and _CALL_ID.fullmatch(call_id) else None
 
 
 def _may_be_about(ledger: Ledger, reminder: Reminder, report: Report) -> bool:
-    """Return whether a call that we do not know was made for the reminder as it is now."""
+    """Return whether an unknown call may have been made for the reminder as it is now."""
     if reminder.end_code is EndCode.RESTORED:
         return ledger.restored_at is not None and reminder.scheduled_at <= ledger.restored_at
     if reminder.status is Status.SCHEDULED and may_be_forgotten(ledger, reminder):
@@ -231,7 +231,7 @@ def _may_be_about(ledger: Ledger, reminder: Reminder, report: Report) -> bool:
 def _news(ledger: Ledger, call: Call, report: Report) -> dict[str, Any]:
     """Return the report's values for the attributes of the call that are still empty.
 
-    A duration and a SIP code of progress are not those of the end.
+    The duration and the SIP code in a report of progress are not final, so they are left out.
     """
     names = _FILLED if report.status in TERMINAL else _FILLED_EARLY
     news = {name: getattr(report, name) for name in names if getattr(call, name) is None}
@@ -243,7 +243,7 @@ def _news(ledger: Ledger, call: Call, report: Report) -> dict[str, Any]:
 
 
 def _who_answered(call: Call, report: Report) -> str | None:
-    """Return who has answered. Until its end is reported, a call can still turn out to be answered by a machine."""
+    """Return who has answered. Until the end of a call is reported, a machine may still be detected."""
     is_corrected = call.received_at is None and listener(report.answered_by) is not Listener.PERSON
     is_by_person = listener(call.answered_by) is Listener.PERSON
     return report.answered_by if call.answered_by is None or (is_by_person and is_corrected) else call.answered_by

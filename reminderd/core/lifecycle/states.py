@@ -1,4 +1,4 @@
-"""How a reminder comes to wait, to be in a call or to end, and what the end of a call means for its reminders."""
+"""Return reminders as waiting, in a call or final, and apply the end of a call to its reminders."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ class EndKind(StrEnum):
     REPORTED = "reported"
     """The provider reported its end; the call's outcome shows how it ended."""
     NOTED = "noted"
-    """The same for a call that was closed before: only what was heard counts."""
+    """The provider reported its end after we had closed it: this counts only if the message was heard."""
     REFUSED = "refused"
     NOT_PLACED = "not_placed"
     ACCOUNT = "account"
@@ -33,7 +33,7 @@ class EndKind(StrEnum):
 
 @frozen(kw_only=True)
 class CallEnd:
-    """How a call was closed, as its reminders need to know it."""
+    """How a call was closed: everything that its reminders depend on."""
 
     kind: EndKind
     reason: str = ""
@@ -41,13 +41,13 @@ class CallEnd:
     pause: timedelta = timedelta(0)
     """How long a reminder whose call was not placed waits before the next request."""
     counts: bool = True
-    """A request that was not placed counts as a try (not while the provider is failing)."""
+    """Whether a request that placed no call counts as a try; False while the provider is failing."""
 
 
 def limit_of(reminder: Reminder, rules: Rules) -> datetime:
     """Return the moment from which no call of the reminder starts: the clinic's limit, or staff's if that is later.
 
-    The call before an appointment never starts after it, whatever the limits have become since it was planned.
+    The call before an appointment never starts after the appointment, even if the limits were changed since.
     """
     clinics = expiry(reminder, rules)
     limit = clinics if reminder.again_until is None else max(clinics, reminder.again_until)
@@ -55,7 +55,7 @@ def limit_of(reminder: Reminder, rules: Rules) -> datetime:
 
 
 def lasting_hold(reminder: Reminder) -> HoldCode | None:
-    """Return the hold that only staff end, whatever happens to the reminder; None: it has none."""
+    """Return the hold that only staff can end, whatever happens to the reminder; None if it has no such hold."""
     return reminder.hold_code if reminder.hold_code is HoldCode.NUMBER_CHANGED else None
 
 
@@ -78,7 +78,7 @@ def ended(
 def scheduled(
     reminder: Reminder, at: datetime, hold: HoldCode | None = None, *, reason: str | None = None, now: datetime
 ) -> Reminder:
-    """Return the reminder as one that waits for a call, which starts at `at` or later."""
+    """Return the reminder as one that waits for a call; the call starts at `at` or later."""
     return evolve(
         reminder,
         status=Status.SCHEDULED,
@@ -118,7 +118,7 @@ def close(ledger: Ledger, closed: Call, end: CallEnd, text: str = "", *, rules: 
     """Record a call that is closed now, and apply its end to each of its current reminders in the same way.
 
     A stray call of the number becomes the open call: its phone may still be ringing. `text` is the log line if no
-    reminder changes; empty: there is none.
+    reminder changes; empty for no log line.
     """
     before = after = ledger.put(closed)
     lines: list[LogLine] = []
@@ -137,14 +137,14 @@ def close(ledger: Ledger, closed: Call, end: CallEnd, text: str = "", *, rules: 
 
 
 def is_unwanted(ledger: Ledger, call: Call) -> bool:
-    """Return whether no reminder needs this call anymore; one that we do not know is never unwanted."""
+    """Return whether no reminder needs this call anymore; an adopted call is never unwanted."""
     return not call.adopted and all(reminder.status.final for _, reminder in ledger.current(call))
 
 
 def wake_unwanted(before: Ledger, after: Ledger, now: datetime, *, but: Call | None = None) -> Ledger:
-    """Have alive calls looked at that no reminder needs anymore since the earlier ledger: they may be dropped.
+    """Wake each alive call that `before` still needed and `after` does not: it may be dropped.
 
-    A call that somebody works on is left alone, and so is `but`, in which somebody has just heard the message.
+    A leased call is left alone, and so is `but`, in which somebody has just heard the message.
     """
     idle = (
         one
@@ -173,7 +173,7 @@ def called_off(
 def _settled(
     ledger: Ledger, member: Member, reminder: Reminder, call: Call, end: CallEnd, rules: Rules, now: datetime
 ) -> Reminder:
-    """Return one member of a closed call as the call's end leaves it."""
+    """Return one reminder of a closed call after the call's end."""
     if end.kind in {EndKind.REPORTED, EndKind.NOTED} and reached(member, call, rules):
         return called(ledger, reminder, now)
     is_noted = end.kind is EndKind.NOTED
@@ -212,7 +212,7 @@ def _without_report(
 
 
 def called(ledger: Ledger, reminder: Reminder, now: datetime) -> Reminder:
-    """Return a reminder that reached its patient: it becomes `called`, whatever it was, unless it was cancelled."""
+    """Return a reminder that reached its patient: it becomes `called`, unless it was cancelled."""
     if reminder.status in {Status.CALLED, Status.CANCELLED}:
         return reminder
     return ended(evolve(reminder, attempts=ledger.attempts(reminder)), Status.CALLED, None, now)
@@ -228,9 +228,9 @@ def _unreported(ledger: Ledger, reminder: Reminder, call: Call, rules: Rules, no
 
 
 def bar_of(member: Member, call: Call) -> tuple[EndCode, str] | None:
-    """Return why there is no automatic call after this one, as a code and a sentence; None: there may be one.
+    """Return why no automatic call follows this one, as a code and a sentence; None if a call may follow.
 
-    The call has not reached the patient of this member.
+    This call has not reached the patient of this member.
     """
     if call.state is CallState.REFUSED:
         return EndCode.REFUSED, call.error or EndCode.REFUSED.sentence
@@ -265,7 +265,7 @@ def _missed(ledger: Ledger, member: Member, reminder: Reminder, call: Call, rule
 
 
 def _how(outcome: CallOutcome, call: Call) -> str:
-    """Return how a call that may be repeated has ended, for people."""
+    """Return how a call ended after which another may follow, for people."""
     if outcome is CallOutcome.NOT_ANSWERED:
         words = outcome.words if call.status is None else call.status.replace("-", " ")
         return f"{outcome.words}{_details(call)}" if call.status == "failed" else words
@@ -282,7 +282,7 @@ def _details(call: Call) -> str:
 
 
 def line_for(reminder: Reminder, call: Call | None, rules: Rules) -> LogLine:
-    """Return the log line for a reminder's new state; a call of one that is `called` has reached its patient."""
+    """Return the log line for a reminder's new state; if it is `called`, `call` is the one that reached the patient."""
     level, is_expired = Level.INFO, reminder.status is Status.EXPIRED
     if reminder.status is Status.SCHEDULED:
         why = reminder.last_error or (reminder.hold_code.sentence if reminder.hold_code else "its call is over")
@@ -312,5 +312,5 @@ def _how_reached(call: Call | None) -> str:
 
 
 def local(moment: datetime, reminder: Reminder, rules: PlanningRules, *, to: str = "%H:%M") -> str:
-    """Return a moment as the patient's wall clock shows it; `to` is the form of its time."""
+    """Return a moment as the patient's wall clock shows it; `to` is the format of the time of day."""
     return f"{moment.astimezone(zone_of(reminder, rules)):%Y-%m-%d {to} %Z}"

@@ -1,4 +1,4 @@
-"""What a lifecycle function sees and returns: a ledger, and a transition with its log lines and its action."""
+"""What a lifecycle function gets and returns: a ledger, and a transition with its log lines and its action."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -35,7 +35,7 @@ class LogLine:
     reminder_id: str | None = None
     call_id: str | None = None
     expired: bool = False
-    """The reminder became `expired`."""
+    """Whether the reminder became `expired`."""
 
 
 class ActionKind(StrEnum):
@@ -79,13 +79,13 @@ class Action:
 
     @property
     def language(self) -> str | None:
-        """Return the language of its reminders, a BCP 47 tag; None: the clinic's own."""
+        """Return the language of its reminders, a BCP 47 tag; None for the clinic's own."""
         return next((one.language for one in self.reminders), None)
 
 
 @frozen(kw_only=True)
 class Ledger:
-    """What a decision sees of the database: some reminders with all their memberships and calls, and their numbers.
+    """The part of the database that a decision uses: some reminders, their memberships, calls and numbers.
 
     The code that loads it adds, for each call, its other memberships and their reminders, and for each number its alive
     calls.
@@ -96,15 +96,15 @@ class Ledger:
     members: Mapping[tuple[str, str], Member] = field(factory=dict)
     """By the ids of the call and the reminder."""
     appointments: Mapping[str, Appointment] = field(factory=dict)
-    """Those of the reminders that were asked for; one that is missing was deleted."""
+    """The appointments of the reminders for which it was loaded; a missing appointment was deleted."""
     opted_out: frozenset[str] = frozenset()
-    """Those of the numbers that have opted out."""
+    """The phone numbers among these that have opted out."""
     heard_at: Mapping[str, tuple[datetime, ...]] = field(factory=dict)
-    """When each number was reached recently, if the limits need it."""
+    """When each number was reached recently; loaded only if there are limits."""
     newest_seq: int = 0
     """The `seq` of the newest call of all."""
     restored_at: datetime | None = None
-    """The time up to which a restored backup may have forgotten calls; None: none was restored."""
+    """The time up to which a restored backup may have forgotten calls; None if no backup was restored."""
     restored_seq: int = 0
     """The `seq` of the newest call at that time."""
 
@@ -123,7 +123,7 @@ class Ledger:
                 members[row.call_id, row.reminder_id] = row
             else:
                 appointments = {**appointments, row.id: row}
-        return Ledger(  # what `evolve` would do, several times for each event, in three times the time
+        return Ledger(  # `evolve` would take three times as long, several times for each event
             reminders=reminders,
             calls=calls,
             members=members,
@@ -140,16 +140,16 @@ class Ledger:
         return sorted((one for one in self.members.values() if one.call_id == call.id), key=attrgetter("position"))
 
     def current(self, call: Call) -> list[tuple[Member, Reminder]]:
-        """Return the memberships of a call that are current, each with its reminder.
+        """Return the current memberships of a call, each with its reminder.
 
-        A reminder that was moved, got another number or was deleted since has left its calls.
+        A reminder that was moved, got another number or was deleted after a call has left the call.
         """
         found = ((member, self.reminders.get(member.reminder_id)) for member in self.members_of(call))
         return [(member, one) for member, one in found if one is not None and _is_current(member, one, call)]
 
     def history(self, reminder: Reminder) -> list[tuple[Member, Call]]:
         """Return the current memberships of a reminder, each with its call, oldest first."""
-        if not self.members:  # as for most reminders that are claimed, which asks ten times
+        if not self.members:  # as for most claimed reminders, whose claim asks ten times
             return []
         found = ((one, self.calls[one.call_id]) for one in self.members.values() if one.reminder_id == reminder.id)
         return sorted(
@@ -158,7 +158,7 @@ class Ledger:
         )
 
     def has_left(self, reminder: Reminder) -> bool:
-        """Return whether the reminder was in calls, and was moved or got another number after all of them."""
+        """Return whether the reminder was in calls, and has left all of them since."""
         return self.was_called(reminder) and not self.history(reminder)
 
     def was_called(self, reminder: Reminder) -> bool:
@@ -166,7 +166,7 @@ class Ledger:
         return any(one.reminder_id == reminder.id and not one.deleted for one in self.members.values())
 
     def counted(self, reminder: Reminder) -> list[tuple[Member, Call]]:
-        """Return the part of its history since staff asked to call it again, without adopted calls."""
+        """Return its history since staff last asked to call again, without adopted calls."""
         return [
             (member, call)
             for member, call in self.history(reminder)
@@ -183,7 +183,7 @@ class Ledger:
         return sorted(alive, key=attrgetter("seq"))
 
     def attempts(self, reminder: Reminder) -> int:
-        """Return how many of its counted calls are over, or were heard."""
+        """Return how many of its counted calls have ended, or were heard."""
         over = {CallState.ENDED, CallState.UNREPORTED}
         return sum(call.state in over or call.outcome is not None for _, call in self.counted(reminder))
 
@@ -194,7 +194,7 @@ class Ledger:
         return bool(unknown) and not once_more
 
     def free_from(self, reminder: Reminder, rules: Rules, now: datetime) -> datetime | None:
-        """Return when the clinic's limits allow another call to the reminder's number; None: now."""
+        """Return when the clinic's limits allow another call to the reminder's number; None if now."""
         heard_at, limits = self.heard_at.get(reminder.phone_number, ()), rules.limits
         return limits.free_from(heard_at, now, zone_of(reminder, rules)) if limits.any else None
 
@@ -205,17 +205,17 @@ class Ledger:
 
 @frozen(kw_only=True)
 class Transition:
-    """The result of one event: the rows as they are after it, its log lines, and what must be done outside."""
+    """The result of one event: the rows after it, its log lines, and what must be done outside the database."""
 
     ledger: Ledger
     lines: tuple[LogLine, ...] = ()
     action: Action | None = None
     call: Call | None = None
-    """The call that the event was about; None: there is none."""
+    """The call that the event was about; None if it was about no call."""
     duplicate: bool = False
-    """The event was a repeat of a terminal report."""
+    """Whether the event was a repeated terminal report."""
     recovered: bool = False
-    """A lease had run out in the middle of a request: its process no longer exists."""
+    """Whether a lease had expired during a request: its process no longer exists."""
 
     def after(self, lines: Iterable[LogLine]) -> "Transition":
         """Return the transition with these log lines before its own."""
@@ -223,7 +223,7 @@ class Transition:
 
 
 def noted(ledger: Ledger, call: Call, text: str, level: Level = Level.INFO) -> Transition:
-    """Return the transition to a call as it is now, with a log line about it."""
+    """Return a transition that stores a call, with a log line about it."""
     return Transition(ledger=ledger.put(call), call=call, lines=(line_about(call, text, level),))
 
 
@@ -233,7 +233,7 @@ def line_about(call: Call, text: str, level: Level = Level.INFO) -> LogLine:
 
 
 def spoken_together(messages: Iterable[str]) -> str:
-    """Return what one call speaks: each message as a separate sentence; a single one is left as it is."""
+    """Return everything that one call speaks: each message as a separate sentence; a single message is unchanged."""
     texts = tuple(messages)
     if len(texts) == 1:
         return texts[0]
