@@ -1,4 +1,4 @@
-"""Add one appointment or one reminder: what will be spoken and when is shown before anything is stored."""
+"""Add one appointment or one reminder, after showing what will be spoken, and when."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -43,7 +43,7 @@ _REF_TAKEN: Final = N_("another entry has this name already; choose another name
 
 @frozen(kw_only=True)
 class _AddKind:
-    """What can be added: an appointment, or a reminder."""
+    """The kind of what is added: an appointment, or a reminder."""
 
     path: str
     template: str
@@ -63,11 +63,11 @@ class _AddKind:
         ]
 
     def values(self, typed: SentForm) -> dict[str, str]:
-        """Return what was written; line ends as everybody else writes them."""
+        """Return what was written, with line ends as everybody else writes them."""
         return {name: typed.text(name).replace("\r\n", "\n") for name in self.inputs}
 
     def read(self, values: Mapping[str, str], desk: Desk) -> AddRequest | list[str]:
-        """Return what is asked for, or everything that is wrong."""
+        """Return the request, or everything that is wrong with it."""
         texts = {name: _text(name, values) for name in self.fields}
         number = texts.pop("phone_number") or ""
         if self.is_appointment:
@@ -89,12 +89,12 @@ _REMINDER: Final = _AddKind(
 
 
 async def show(desk: Desk, visitor: Session, *, kind: _AddKind | None = None) -> Response:
-    """Show the form for an appointment or a reminder; None: for what the clinic usually adds."""
+    """Show the form for an appointment or a reminder; None means the kind that the clinic usually adds."""
     return await _form(desk, visitor, kind or (_APPOINTMENT if planning_of(desk.config).is_used else _REMINDER))
 
 
 async def add(desk: Desk, visitor: Session, *, kind: _AddKind) -> Response:
-    """Show what would become of an appointment or a reminder, or add it as it was shown."""
+    """Show what adding an appointment or a reminder would lead to, or add it as it was shown."""
     typed = form()
     values = kind.values(typed)
     if typed.text("act") == "edit":
@@ -113,7 +113,7 @@ async def add(desk: Desk, visitor: Session, *, kind: _AddKind) -> Response:
 
 
 async def _added(desk: Desk, visitor: Session, asked: AddRequest, seen: str) -> Response:
-    """Add it if the outcome is still the one that was shown, and go on to its page."""
+    """Add it if the result is still as it was shown, and go to its page."""
     source = Source(actor=visitor.user_name)
     add = partial(add_as_shown, request=asked, rules=desk.rules, mint=lambda: str(uuid4()), source=source, shown=seen)
     decision, rows = await desk.database.write(add)
@@ -188,14 +188,14 @@ async def _form(
 
 
 def _text(field: str, values: Mapping[str, str]) -> str | None:
-    """Return what was written in a field; None: nothing."""
+    """Return what was written in a field; None if nothing was."""
     if field not in _MOMENTS:
         return values[field] or None
     return " ".join(filter(None, (values[f"{field}_date"], values[f"{field}_time"]))) or None
 
 
 def _languages(desk: Desk) -> list[tuple[str, str]]:
-    """Return the languages of the texts, each with its name; the empty one is the clinic's own."""
+    """Return the languages of the texts, each with its name; the empty tag is the clinic's own language."""
     own = desk.config.messages.language
     usual = desk.catalog.gettext(N_("%(language)s (as usual)"), language=_language_name(desk.catalog, own))
     tags = sorted({*desk.config.messages.languages, *BUILT_IN} - {own, own.partition("-")[0]})

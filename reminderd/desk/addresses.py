@@ -1,8 +1,8 @@
-"""Encrypt what stands in URLs: a record's id, which may contain a patient's name, a search, or a place in a list.
+"""Encrypt what is in URLs: a record's id, which may contain a patient's name, a search, or a place in a list.
 
 A record's address is its id, encrypted with a key that is in the database. The same id always has the same address,
-so bookmarks last, and there is no table to look up. It keeps ids out of histories and logs; who may see the record is
-another question, and the page asks it each time.
+so bookmarks last, and there is no table to look up. This keeps ids out of histories and logs. Who
+may see a record is not decided here: its page checks that each time.
 """
 
 import hmac
@@ -39,7 +39,7 @@ class Addresses:
         """Return the id of the record at an address.
 
         Raises:
-            NotFound: nothing was ever at it.
+            NotFound: we have made no such address.
         """
         if len(address) > _LONGEST or not address.isascii():
             raise NotFound
@@ -53,7 +53,7 @@ class Addresses:
         return plain.decode(errors="surrogatepass")
 
     def sealed(self, value: object) -> str:
-        """Return a value, which JSON can hold, as it may stand in a URL."""
+        """Return a value, which JSON can hold, encrypted for a URL."""
         return self.locked(json.dumps(value))
 
     def unsealed(self, text: str) -> Any:  # noqa: ANN401 - any value
@@ -68,11 +68,11 @@ class Addresses:
             raise NotFound from None
 
     def sealed_place(self, place: ListPlace) -> str:
-        """Return where a page of a list ends, as `after` in the URL of the next one."""
+        """Return the end of a page of a list, for `after` in the URL of the next page."""
         return self.sealed([to_ms(place.at), place.id])
 
     def place_asked(self) -> ListPlace | None:
-        """Return where the page before the one that this request asks for ended; None: it is the first one.
+        """Return where the page before the requested page ended; None if the first page is requested.
 
         Raises:
             NotFound: no page of ours has put this into the URL.
@@ -85,11 +85,11 @@ class Addresses:
         raise NotFound
 
     def signature(self, text: str) -> str:
-        """Return what proves that a text comes from us."""
+        """Return a signature that proves that a text comes from us."""
         return self._digest(b"text", text.encode(errors="surrogatepass")).hex()
 
     def _encrypted(self, text: bytes, tag: bytes) -> bytes:
-        """Return a text encrypted, or an encrypted one decrypted: both are the same."""
+        """Encrypt a text, or decrypt an encrypted one: both are the same operation."""
         blocks = range(-(-len(text) // 32))
         stream = b"".join(self._digest(b"stream", tag + block.to_bytes(4, "big")) for block in blocks)
         return bytes(one ^ other for one, other in zip(text, stream, strict=False))

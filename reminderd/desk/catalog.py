@@ -1,6 +1,6 @@
-"""The languages of the pages: their texts, and how dates, times and numbers are written in them.
+"""Translate the pages: their texts, and how dates, times and numbers are written in each language.
 
-The English texts are written in the templates and the code; a file in `languages/` has them in one more language.
+The English texts are written in the templates and the code; each file in `languages/` has them in one more language.
 """
 
 from datetime import date, datetime
@@ -21,7 +21,7 @@ from babel.numbers import format_decimal, format_percent
 from reminderd.core.sentences import Part, text_of
 
 _OWN: Final = "en"
-"""The language that the texts are written in."""
+"""The language of the texts in the templates and the code."""
 
 
 def N_(text: str) -> str:  # noqa: N802 - gettext's own name
@@ -39,17 +39,17 @@ class Catalog:
     translations: NullTranslations = field(repr=False)
 
     def gettext(self, text: str, /, **values: object) -> str:
-        """Return a text of ours in this language, with its `%(name)s` filled in; `%%` is a percent sign."""
+        """Return one of our texts in this language, with its `%(name)s` filled in; `%%` is a percent sign."""
         return self.translations.gettext(text) % values
 
     def ngettext(self, one: str, many: str, count: int, /, **values: object) -> str:
-        """Return the text for so many things; both texts may have `%(num)s`."""
+        """Return the text for this number of things; both texts may have `%(num)s`."""
         return self.translations.ngettext(one, many, count) % {"num": self.number(count), **values}
 
     def sentence(self, sentence: Part) -> str:
-        """Return a sentence of the program in this language, as it is where no translation is known.
+        """Return a sentence of the program in this language, or in English if no translation is known.
 
-        One that is a text is looked up whole; a `Sentence` by its text, before its places are filled in.
+        A text is looked up as a whole; a `Sentence` by its text, before its places are filled in.
         """
         if isinstance(sentence, str):
             return self.translations.gettext(sentence) if sentence else ""
@@ -66,7 +66,7 @@ class Catalog:
         return format_time(moment, "short", tzinfo=self.zone, locale=self.locale)
 
     def hour(self, moment: datetime) -> str:
-        """Return the hour in few characters, as on a clock's face where the clinic's clocks have twelve."""
+        """Return the hour in few characters, as on a 12-hour clock if the clinic's country uses one."""
         has_twelve = "a" in self.locale.time_formats["short"].pattern
         return format_time(moment, "h aaaaa" if has_twelve else "H", tzinfo=self.zone, locale=self.locale)
 

@@ -1,4 +1,4 @@
-"""The geometry of what pages draw: the timeline of a day, and the plot of a report, both of bars in parts."""
+"""Compute what pages draw: the timeline of a day, and the plot of a report, both from bars in parts."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,20 +10,20 @@ from attrs import frozen
 from reminderd.core.outcomes import Figure, Figures, Group
 from reminderd.store.day import SLOT, Day, Slot
 
-# The timeline: how many reminders each ten minutes have, as figures to draw and as a table to read
+# The timeline: the number of reminders in each ten minutes, to be drawn, and as a table to be read
 
 COLUMN: Final = 96
-"""Pixels of the highest column. Widths are percentages, so that the drawing fits every screen and its text stays
-readable."""
+"""The height of the highest column, in pixels. Widths are percentages, so that the drawing fits every screen and its
+text stays readable."""
 
 LEAST: Final = 3
-"""Pixels of a part of a column, however small its share: one that needs a human must be seen among sixty others."""
+"""The least height of a part of a column, in pixels: one reminder that needs a human must be seen among sixty."""
 
 _FEWEST: Final = 6
-"""A column for fewer reminders is not the highest one, so that a quiet day looks quiet."""
+"""The fewest reminders for which a column has the full height, so that a quiet day looks quiet."""
 
 _OPENS, _CLOSES = timedelta(hours=8), timedelta(hours=18)
-"""These hours are always drawn, so that one day compares with another."""
+"""The hours that are always drawn, so that days can be compared."""
 
 _MOST_LABELS: Final = 12
 _HOUR: Final = timedelta(hours=1)
@@ -36,7 +36,7 @@ class Bar:
 
     group: Group
     x: float
-    """Percent of the width."""
+    """The position in percent of the width."""
     width: float
     y: int
     """Pixels from the upper end of the highest column; less than 0 where many parts are drawn higher than they are."""
@@ -54,7 +54,7 @@ class Tick:
 
 @frozen(kw_only=True)
 class Hour:
-    """A line of the table that says the same as the drawing."""
+    """A line of the table that has the same data as the drawing."""
 
     at: datetime
     reminders: Mapping[Group, int]
@@ -67,17 +67,17 @@ class Timeline:
     bars: tuple[Bar, ...]
     ticks: tuple[Tick, ...]
     hours: tuple[Hour, ...]
-    """Those that have reminders."""
+    """The hours that have reminders."""
     now: float | None
-    """Where the line for the present is, in percent of the width; None: this is another day."""
+    """Where the line for the present is, in percent of the width; None on another day."""
 
 
 def timeline_of(slots: Sequence[Slot], *, day: Day, now: datetime) -> Timeline | None:
     """Return the drawing of a day; None if it has no reminders.
 
     Args:
-        slots: how many reminders its parts have.
-        day: which. It has 23 or 25 hours where the clocks are changed.
+        slots: how many reminders the parts of the day have.
+        day: the day. It has 23 or 25 hours if the clocks are changed.
         now: the time.
     """
     if not slots:
@@ -118,7 +118,7 @@ def timeline_of(slots: Sequence[Slot], *, day: Day, now: datetime) -> Timeline |
 
 
 def _stacked(column: Mapping[Group, int], scale: float) -> Iterator[tuple[Group, int, int]]:
-    """Yield, for each group that a column has, where its part begins, seen from above, and how high it is."""
+    """Yield, for each group in a column, the upper end of its part, and its height."""
     top = COLUMN
     for group in _FROM_BELOW:
         if column[group]:
@@ -142,7 +142,7 @@ _MOST_TICKS: Final = 5
 _LABEL_WIDTH: Final = 34
 _WIDEST_BAR: Final = 36.0
 _SHARE: Final = 0.72
-"""How much of its place a bar takes."""
+"""The share of its place that a bar takes."""
 
 
 @frozen(kw_only=True)
@@ -163,7 +163,7 @@ class PlotBar:
 
     center: float
     is_labeled: bool
-    """Not every bar has room for a label."""
+    """Whether it has a label: there is not room for all."""
     segments: tuple[Segment, ...]
 
 
@@ -177,7 +177,7 @@ class PlotTick:
 
 @frozen(kw_only=True)
 class Plot:
-    """Everything that is drawn, in the units of a picture that is `WIDTH` wide and `HEIGHT` high."""
+    """A plot, in the units of a picture that is `WIDTH` wide and `HEIGHT` high."""
 
     bars: tuple[PlotBar, ...]
     """One for each value."""
@@ -212,7 +212,7 @@ def _segments(figures: Figures, unit: float, center: float, *, width: float) -> 
 
 
 def _step(most: int) -> int:
-    """Return a round number, so that a few of them reach the highest bar."""
+    """Return a round distance between the lines, so that a few lines reach the highest bar."""
     step = 1
     while most > step * _MOST_TICKS:
         step = step * 5 // 2 if str(step)[0] == "2" else step * 2

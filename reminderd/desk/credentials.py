@@ -1,4 +1,4 @@
-"""Check who logs in, one at a time: a password takes as long and as much memory to check as it would take to guess."""
+"""Check log-ins, one at a time: checking a password takes much time and memory, so that guessing it does, too."""
 
 from contextlib import AsyncExitStack
 from datetime import datetime
@@ -18,7 +18,7 @@ from reminderd.store.database import Database, Reader
 from reminderd.store.users import User, failures_of, find_user, forget_failures, is_known, note_failure, open_session
 
 MOST_WAITING: Final = 16
-"""How many log-ins may wait for their turn: two seconds' worth."""
+"""How many log-ins may wait for their turn, which takes about two seconds."""
 
 
 @frozen(kw_only=True)
@@ -28,16 +28,16 @@ class LogInAttempt:
     name: str
     password: str = field(repr=False)
     code: str = field(repr=False)
-    """From an authenticator app; empty if the account has none."""
+    """The code from an authenticator app; empty if the account has none."""
     address: str
-    """The client's, from `core.wrong_tokens.client_address`."""
+    """The client's address, from `core.wrong_tokens.client_address`."""
 
 
 class RefusalCode(StrEnum):
     """Why somebody was not let in."""
 
     WRONG = "wrong"
-    """The name, the password or the code; nobody learns which."""
+    """The name, the password or the code is wrong; nobody learns which."""
     LOCKED = "locked"
     """There were too many failures."""
     BUSY = "busy"
@@ -50,14 +50,14 @@ class LogInRefused:
 
     code: RefusalCode
     until: datetime | None = None
-    """When the next try makes sense; None: at once."""
+    """When the next try makes sense; None if at once."""
 
 
 @define(eq=False)
 class LogIns:
-    """Logs users in, one after the other, so that many tries at once need no more memory or time than one.
+    """Logs users in, one after the other, so that many tries at once need no more memory than one.
 
-    Where a user has logged in before, strangers do not come first: only one of them at a time waits for the same turn.
+    Strangers don't keep out users who log in from a known address: only one stranger at a time waits for a turn.
     """
 
     _database: Database
@@ -85,11 +85,11 @@ class LogIns:
             found = await self._look_up(attempt)
             if found.locked_until is not None:
                 return LogInRefused(RefusalCode.LOCKED, found.locked_until)
-            with trio.CancelScope(shield=True):  # a client that hangs up is counted all the same
+            with trio.CancelScope(shield=True):  # a client that hangs up is counted anyway
                 known_hash = None if found.user is None else found.user.secrets.password_hash
                 right = await trio.to_thread.run_sync(is_right, known_hash, attempt.password, limiter=self._threads)
                 done = await self._database.write(partial(_settled, attempt=attempt, found=found, right=right))
-            return done  # noqa: RET504 - for mypy, a scope may swallow an exception
+            return done  # noqa: RET504 - mypy assumes that a scope may swallow an exception
 
     async def _look_up(self, attempt: LogInAttempt) -> "_LookedUp":
         return await self._reader.read(partial(_looked_up, attempt=attempt, now=self._clock.now()))

@@ -1,4 +1,4 @@
-"""Import a file: upload it, show what it would do, then import or discard it."""
+"""Upload a file, show what importing it would do, then import or discard it."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from copy import copy
@@ -35,7 +35,7 @@ _ENCODINGS: Final = ("utf-8", "windows-1252", "windows-1250", "windows-1251", "i
 _LONGEST_NAME: Final = 100
 _PIECE: Final = 64 * 1024
 _PAUSE: Final = "1s"
-"""When a page asks how far its file is."""
+"""The pause after which a page asks again how far its file is."""
 
 _COUNTED: Final[Mapping[Intake, str]] = {
     Intake.ADDED: N_("%(count)s new"),
@@ -45,7 +45,7 @@ _COUNTED: Final[Mapping[Intake, str]] = {
     Intake.CANCELLED: N_("%(count)s cancelled"),
     Intake.NOT_NEEDED: N_("%(count)s to cancel, but nothing waits"),
 }
-"""What is counted, in this order."""
+"""The counts that are shown, in this order."""
 _REJECTED: Final = N_("%(count)s rejected")
 
 _UNKNOWN_PROFILE: Final = N_("There is no such profile in the configuration.")
@@ -64,7 +64,7 @@ _STOPPING: Final = N_("The import stops after the rows that are being written. W
 
 
 class _WrongFormError(Exception):
-    """What is wrong with how a file is to be read; by the name of the field."""
+    """The form for reading a file has mistakes, by the name of the field."""
 
     def __init__(self, mistakes: Mapping[str, str], written: Mapping[str, str]) -> None:
         super().__init__("; ".join(mistakes))
@@ -116,7 +116,7 @@ class _Arriving:
     upload: Upload | None = field(default=None, init=False)
 
     async def receive(self) -> dict[str, str]:
-        """Receive the form, and return its other fields; delete what has arrived of the file if that fails."""
+        """Receive the form, and return its other fields; if that fails, delete what has arrived of the file."""
         try:
             return await receive_file(MOST_BYTES, self._begin)
         except BaseException:
@@ -125,7 +125,7 @@ class _Arriving:
             raise
 
     async def _begin(self, fields: Mapping[str, str], name: str) -> Path:
-        """Return where the file goes, once the form is known to be ours and its other fields are understood."""
+        """Return the path for the file, once the form is known to be ours and its other fields are understood."""
         if not has_token(self.visitor, fields.get("csrf", "")):
             raise Forbidden
         reading = _reading(fields, self.desk)
@@ -146,7 +146,7 @@ async def import_it(desk: Desk, visitor: Session) -> Response:
 
 
 async def discard(desk: Desk, visitor: Session) -> Response:
-    """Delete the file; one that is being imported is stopped."""
+    """Delete the file; stop its import if it is being imported."""
     found = desk.base.uploads.of(visitor.digest)
     desk.base.uploads.discard(visitor.digest)
     if found is None or found.stage.is_over:
@@ -207,8 +207,8 @@ def _profile_words(catalog: Catalog, name: str, days: int) -> str:
 
 
 async def _shown(desk: Desk, visitor: Session, found: Upload) -> Response:
-    """Show how far a file is; while it is worked on, the page asks again every second."""
-    catalog, found = desk.catalog, copy(found)  # it goes on while the page is rendered
+    """Show how far a file is; while the file is worked on, the page asks again every second."""
+    catalog, found = desk.catalog, copy(found)  # its work continues while the page is rendered
     busy: dict[str, Any] = {}
     if found.stage.is_busy:
         busy["fresh"] = Freshness(after="", pause=_PAUSE, at=catalog.time(desk.clock.now()))
@@ -228,7 +228,7 @@ async def _shown(desk: Desk, visitor: Session, found: Upload) -> Response:
 
 
 def _counts(catalog: Catalog, counts: Mapping[Intake, int], rejected: int) -> str:
-    """Return in words what became of the rows, or would."""
+    """Return in words the results for the rows, or the forecast."""
     found = [(words, counts[intake]) for intake, words in _COUNTED.items() if counts.get(intake)]
     found += [(_REJECTED, rejected)] if rejected else []
     if not found:
@@ -273,7 +273,7 @@ def _reading(fields: Mapping[str, str], desk: Desk) -> FileReading:
 
 
 def _span(fields: Mapping[str, str], desk: Desk, mistakes: dict[str, str]) -> tuple[datetime | None, datetime | None]:
-    """Return the first moment of a span of days, and the first after it; None: none was given."""
+    """Return the first moment of a span of days, and the first moment after it; None if not given."""
     texts = fields.get("first", ""), fields.get("last", "")
     if not any(texts):
         return None, None

@@ -1,4 +1,4 @@
-"""Log in and out; who is logged in, and what protects staff from forms of other sites."""
+"""Log users in and out, find out who is logged in, and protect staff from forms of other sites."""
 
 import hmac
 from contextlib import suppress
@@ -23,9 +23,9 @@ from reminderd.store.users import Session, close_session, digest_of, session_of,
 PATH: Final = "/login"
 
 COOKIE: Final = "__Host-reminderd"
-"""Only this host gets it, over HTTPS or on this machine, no script reads it, and no other site's request carries it."""
+"""The session's cookie: sent only to this host, over HTTPS or on this machine; hidden from scripts and other sites."""
 _FORM_COOKIE: Final = "__Host-reminderd-login"
-"""Shows, with its signature in the form, that the browser that logs in is the one that was given the form."""
+"""Shows, with its signature in the form, that the browser that logs in is the browser that got the form."""
 _FORM_BYTES: Final = 4_096
 _LONGEST_TOKEN: Final = 64
 _SECONDS_ARE_SHOWN: Final = 100
@@ -37,11 +37,11 @@ _BUSY: Final = N_("Too many people are logging in at the same time. Try again in
 
 
 async def visitor_of(desk: Desk, *, is_in_use: bool) -> Session | None:
-    """Return the session of who has sent the request; None: nobody who is logged in.
+    """Return the session of the person who has sent the request; None if nobody is logged in.
 
     Args:
         desk: the pages' context.
-        is_in_use: whether a person has asked; a page that keeps itself up to date does not keep a session from ending.
+        is_in_use: whether a person has asked: a page that refreshes itself does not keep a session from ending.
     """
     token = request.cookies.get(COOKIE, "")
     if not token:
@@ -55,7 +55,7 @@ async def visitor_of(desk: Desk, *, is_in_use: bool) -> Session | None:
 
 
 def is_from_elsewhere() -> bool:
-    """Return whether the browser says that another site has sent this request, by a form or a script."""
+    """Return whether the browser reports that a form or a script of another site has sent this request."""
     site = request.headers.get("Sec-Fetch-Site", "none")
     origin = request.headers.get("Origin")
     return site not in {"same-origin", "none"} or (origin is not None and urlsplit(origin).netloc != request.host)
@@ -67,14 +67,14 @@ def has_token(visitor: Session, token: str) -> bool:
 
 
 async def show(desk: Desk) -> Response:
-    """Show the form; a user who is logged in already goes to the pages."""
+    """Show the form; send a user who is already logged in to the pages."""
     if await visitor_of(desk, is_in_use=True) is not None:
         return see_other(_next(request.args.get("next", "")))
     return await _form(desk, next_path=request.args.get("next", ""))
 
 
 async def log_in(desk: Desk) -> Response:
-    """Log in, and go on to the page that was asked for."""
+    """Log in, and go to the requested page."""
     typed = form()
     name, next_path = typed.text("name"), typed.text("next")
     given, signed = request.cookies.get(_FORM_COOKIE, ""), typed.text("form")
@@ -86,7 +86,7 @@ async def log_in(desk: Desk) -> Response:
     if isinstance(found, LogInRefused):
         return await _form(desk, next_path=next_path, name=name, words=_refusal(desk, found))
     former = await visitor_of(desk, is_in_use=False)
-    if former is not None:  # the browser forgets its cookie, so that nobody could end that session
+    if former is not None:  # the browser forgets this session's cookie, so nobody could end it later
         await desk.database.write(partial(close_session, session=former))
     response = see_other(_next(next_path))
     _set_cookie(response, COOKIE, found)
@@ -95,7 +95,7 @@ async def log_in(desk: Desk) -> Response:
 
 
 async def log_out(desk: Desk, visitor: Session) -> Response:
-    """Log out: the session has ended for everybody who has its cookie."""
+    """Log out: the session ends for everybody who has its cookie."""
     await desk.database.write(partial(close_session, session=visitor))
     desk.base.uploads.leave(visitor.digest)
     response = see_other(PATH)
@@ -151,7 +151,7 @@ def _refusal(desk: Desk, refused: LogInRefused) -> str:
 
 
 def _next(path: str) -> str:
-    """Return where to go after the log-in: a page of ours, and nothing that leads to another server."""
+    """Return the path after the log-in: a page of ours, and nothing that leads to another server."""
     is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and path.isascii()
     return path if is_ours and not path.startswith(PATH) else "/"
 

@@ -1,7 +1,7 @@
-"""Show what is wrong with a reminder, an appointment or a file in the pages' language, piece by piece.
+"""Translate, piece by piece, what is wrong with a reminder, an appointment or a file.
 
-One set of checks serves every way in, and says `field: what; what is expected` in English. A page takes that apart and
-looks up each piece; one that is not known here, as in files of FHIR or HL7, stays as it is.
+One set of checks serves every way in, and writes `field: what; what is expected` in English. A page splits this and
+looks up each piece; an unknown piece, as for files of FHIR or HL7, stays as it is.
 """
 
 import re
@@ -13,16 +13,16 @@ from reminderd.desk.catalog import N_, Catalog
 
 _BETWEEN: Final = "; "
 _LONGEST: Final = 500
-"""A longer piece is mostly the file's own text."""
+"""The longest piece that is looked up; a longer piece is mostly the file's own text."""
 _PLACE: Final = re.compile(r"%\((\w+)\)s")
 _UNITS: Final[Mapping[str, str]] = {
     "line": N_("line %(number)s"),
     "entry": N_("entry %(number)s"),
     "message": N_("message %(number)s"),
 }
-"""What a row is called, and how it is named by its number."""
+"""The units of rows, and how a row is named by its number."""
 _OURS: Final = frozenset({"status", "unit"})
-"""Places in which words of ours stand."""
+"""The places that are filled with our own words."""
 _ROW: Final = re.compile(r"(line|entry|message) (\d+): (?:warning: )?")
 _FIELD: Final = re.compile(r"([a-z_]+): ")
 
@@ -48,7 +48,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "quotes": N_("quotes"),
     "encoding": N_("encoding"),
 }
-"""The fields, as people call them."""
+"""The names of fields for people."""
 
 PIECES: Final = (
     N_("missing"),
@@ -133,7 +133,7 @@ PIECES: Final = (
     N_("expected %(template)s in [messages.%(section)s.templates]"),
     N_("there are no texts in %(language)s, so the call is spoken by the voice for %(own)s"),
     N_("expected a section [messages.%(section)s]"),
-    # what becomes of it
+    # the outcome
     N_("no calls are planned before appointments"),
     N_("set [reminders].before in the configuration, or give a time to call"),
     N_("too late"),
@@ -191,7 +191,7 @@ PIECES: Final = (
     N_("%(names)s is of a call, and the calls of appointments are planned"),
     N_("%(names)s may be your own unique name of each reminder, or something else"),
 )
-"""The sentences that pages show in the words of the checks. Each half of a mistake is one of its own."""
+"""The sentences that pages show as the checks write them. Each half of a mistake is a separate sentence."""
 
 OTHERWISE: Final[Mapping[str, str]] = {
     "expected --encoding with its name, like windows-1252 or windows-1250, or a file saved as UTF-8": N_(
@@ -223,7 +223,7 @@ OTHERWISE: Final[Mapping[str, str]] = {
         "expected a whole file; if it is right, the admin imports it with reminderd import --max-cancelled"
     ),
 }
-"""What speaks of options of the command, and how a page says it."""
+"""Sentences that name options of the command, and what a page shows instead."""
 
 
 def mistake_of(catalog: Catalog, text: str) -> str:
@@ -249,7 +249,7 @@ def _piece(catalog: Catalog, text: str) -> str:
 
 
 def _word(catalog: Catalog, name: str, text: str) -> str:
-    """Return what stands in a place: a word of ours in the language, and what was written as it is."""
+    """Return the value of a place: our own words translated, other text unchanged."""
     if name == "field":
         return catalog.gettext(FIELDS[text]) if text in FIELDS else text
     if name == "piece":
@@ -259,14 +259,14 @@ def _word(catalog: Catalog, name: str, text: str) -> str:
 
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Return what matches each piece, and how it is shown; those with the fewest places first."""
+    """Return the pattern of each piece, and how it is shown; pieces with the fewest places come first."""
     pieces = {**{piece: piece for piece in PIECES}, **OTHERWISE}
     ordered = sorted(pieces.items(), key=lambda pair: len(_PLACE.findall(pair[0])))
     return tuple((re.compile(_as_pattern(piece), re.DOTALL), shown) for piece, shown in ordered)
 
 
 def _as_pattern(piece: str) -> str:
-    """Return a piece as a pattern; what is in its places is never empty, except for more of an expectation."""
+    """Return a piece as a pattern; its places are never empty, except for more of an expectation."""
     texts = _PLACE.split(piece)
     fixed, names = texts[::2], texts[1::2]
     places = [f"(?P<{name}>.{'*' if name == 'more' else '+'}?)" for name in names]

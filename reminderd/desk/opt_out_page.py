@@ -1,4 +1,4 @@
-"""Opt-outs: the numbers that are never called, newest first; add one, find one, and take one back."""
+"""Show opt-outs, the numbers that are never called, newest first; add, find and take back an opt-out."""
 
 from datetime import datetime
 from functools import partial
@@ -39,7 +39,7 @@ _WRONG_SOURCE: Final = N_("expected at most 200 printable characters")
 
 
 async def show(desk: Desk, visitor: Session, *, status: int = 200, **written: Part) -> Response:
-    """Show the numbers, all or those that were looked for, under the forms.
+    """Show the numbers, all or only those that match a search, under the forms.
 
     Args:
         desk: the pages' context.
@@ -100,7 +100,7 @@ async def add(desk: Desk, visitor: Session) -> Response:
 
 
 async def find(desk: Desk, visitor: Session) -> Response:
-    """Look for the numbers that end in some digits; they stand in no URL as they are."""
+    """Look for the numbers that end in some digits, which are in no URL unencrypted."""
     written = form().text("digits")
     if not written:
         return see_other(PATH)

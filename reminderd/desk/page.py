@@ -1,4 +1,4 @@
-"""What all pages share: routes, how a template becomes an answer, and parts that stay fresh."""
+"""Provide what all pages share: routes, how a template becomes an answer, and parts that stay fresh."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -18,23 +18,23 @@ from reminderd.store.users import Session, drop_notice, set_notice
 from reminderd.web.bodies import body_of
 
 View: TypeAlias = Callable[..., Awaitable[Response]]
-"""Answers a request with `(desk, visitor)`, the session of who has asked, and the parts of its path by name.
-`quart.request` is at hand inside."""
+"""Answers a request; takes `(desk, visitor)`, where `visitor` is the session, and the parts of the path by name.
+It can use `quart.request`."""
 
 LONGEST_WAIT: Final = 25.0
-"""Seconds after which a part is sent again though nothing was committed: proxies end what is silent for longer, and
-what is late or due changes by itself."""
+"""Seconds after which a part is sent again though nothing was committed: proxies end requests that are silent for
+longer, and what is late or due changes by itself."""
 
 REFRESHED: Final = "refreshed"
-"""Is in the query of a page that has reloaded itself: that is no sign that anybody is there."""
+"""In the query of a page that has reloaded itself, which does not show that anybody is there."""
 
 SOON: Final = "300ms"
-"""When a part that was just shown asks again, and then waits for the next commit."""
+"""The pause before a part that was just shown asks again, and then waits for the next commit."""
 LATER: Final = "10s"
-"""The same where too many wait already."""
+"""The same pause if too many parts already wait."""
 
 _MOST_OF_ONE: Final = 3
-"""Parts that wait for one session: browsers open only six connections, and pages need those, too."""
+"""The most parts that wait for one session: browsers open only six connections, and pages need some, too."""
 _MOST_OF_ALL: Final = 60
 
 
@@ -47,15 +47,15 @@ class PageRoute:
     path: str
     view: View
     role: Role = Role.DESK
-    """Who may."""
+    """The role that it requires."""
     nav: str = ""
-    """The page's name in the navigation, marked with `N_`; empty: it is not in there."""
+    """The page's name in the navigation, marked with `N_`; empty if it is not listed there."""
     body_bytes: int = 64 * 1024
-    """The longest form."""
+    """The size of the largest form."""
     reads_form: bool = True
-    """False: the view receives the form itself, and checks its token, as there is a large file in it."""
+    """Whether the form is read first. If not, the view itself receives it and checks its token: it has a large file."""
     is_part: bool = False
-    """Whether the page itself asks for it, to stay up to date: that is no sign that anybody is there."""
+    """Whether the page itself asks for it, to stay up to date, which does not show that anybody is there."""
 
 
 async def render(
@@ -66,7 +66,7 @@ async def render(
     status: int = 200,
     **values: Any,  # noqa: ANN401 - whatever the template shows
 ) -> Response:
-    """Answer with a template; with the notice of the act before it, if it is a whole page.
+    """Answer with a template; a whole page also shows the notice of the act before it.
 
     It is filled in on a worker thread: a long page must not keep a webhook waiting.
     """
@@ -91,12 +91,12 @@ async def render(
 
 
 async def done(desk: Desk, visitor: Session, path: str, words: Part, *, kind: str = "success") -> Response:
-    """Answer an act: go on at this path, whose page begins with these words.
+    """Answer an act: send the browser to this path, whose page begins with these words.
 
     Args:
         desk: the pages' context.
         visitor: who has done it.
-        path: where to go on; it stays in histories and logs, so it must show nothing of a patient.
+        path: the next page; it stays in histories and logs, so it must show nothing about a patient.
         words: what has happened.
         kind: `success`, or `error` if it was refused.
     """
@@ -116,7 +116,7 @@ def is_part() -> bool:
 
 
 def template_of(name: str) -> str:
-    """Return the template of a page that stays up to date, or of its part if that is asked for."""
+    """Return the template of a page that stays up to date, or of its part if only the part is requested."""
     return f"{name}_part.html" if is_part() else f"{name}.html"
 
 
@@ -127,16 +127,16 @@ class Freshness:
     after: str
     """A mark of what the part shows."""
     pause: str
-    """When it asks for what has changed since."""
+    """The pause before it asks for changes."""
     at: str
     """The time of what it shows, for people."""
 
 
 async def freshness(desk: Desk, visitor: Session) -> Freshness:
-    """Return the mark of what is committed now; to be called before anything is read that the part shows.
+    """Return the mark of what is committed now; call this before reading anything that the part shows.
 
-    If only the part is asked for, this waits until there is something that it does not show yet, a commit of any
-    process; but only for a while, and not for a browser that has hung up.
+    If only the part is requested, this waits for a commit, by any process, that the part does not show yet; but only
+    for a while, and not for a browser that has hung up.
     """
     pause = SOON
     if is_part():

@@ -1,4 +1,4 @@
-"""Keep uploaded files in a folder that only the daemon's user can enter, and leave none of them behind."""
+"""Keep uploaded files in a folder that only the daemon's user can enter, and leave no file behind."""
 
 import fcntl
 import os
@@ -14,16 +14,16 @@ _PRIVATE: Final = 0o700
 
 @contextmanager
 def private_folder(common: Path) -> Iterator[Path]:
-    """Make a folder for uploaded files inside a common one, which is removed at the end with all that is in it.
+    """Make a folder for uploaded files inside a common folder; at the end, remove it with everything in it.
 
-    What killed processes left in theirs is removed, too: each locks its own as long as it runs.
+    Folders that killed processes left are removed, too: each process locks its folder as long as it runs.
 
     Raises:
         OSError: it can't be made, or something else has its name.
     """
     with suppress(FileExistsError):
         common.mkdir(_PRIVATE)
-    with _locked(common):  # nobody takes a folder for one left behind before its owner has locked it
+    with _locked(common):  # so that a folder is not taken for a remainder before its owner has locked it
         common.chmod(_PRIVATE)
         own = common / secrets.token_hex(8)
         own.mkdir(_PRIVATE)
@@ -39,14 +39,14 @@ def private_folder(common: Path) -> Iterator[Path]:
 
 
 def remove_left_behind(common: Path) -> None:
-    """Remove what killed processes left, where no pages are served that would: these are files about patients."""
-    with suppress(OSError), _locked(common):  # there is none, or it is no folder of ours
+    """Remove the folders, with files about patients, that killed processes left, if no pages are served to do so."""
+    with suppress(OSError), _locked(common):  # it does not exist, or is no folder of ours
         for other in common.iterdir():
             _remove_if_left(other)
 
 
 def _remove_if_left(folder: Path) -> None:
-    with suppress(OSError):  # somebody holds it, or it is no folder of ours
+    with suppress(OSError):  # a process uses it, or it is no folder of ours
         found = _opened(folder)
         try:
             fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,5 +68,5 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _opened(folder: Path) -> int:
-    """Open a folder; a link that leads to one is refused."""
+    """Open a folder; refuse a link to a folder."""
     return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

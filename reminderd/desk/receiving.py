@@ -1,4 +1,4 @@
-"""Receive what browsers send: a form, or one with a file in it, which goes to the disk as it arrives."""
+"""Receive what browsers send: a form, or a form with a file, which is written to the disk as it arrives."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -25,17 +25,17 @@ _SECONDS_OF_A_BODY: Final = 60.0
 _FORM: Final = "application/x-www-form-urlencoded"
 _MOST_PARTS: Final = 32
 _DROPPED_BYTES: Final = 512 * 1024 * 1024
-"""So much of a file that is too large is read and dropped: a browser shows the answer only when it has sent all."""
+"""How much of a file that is too large is read and dropped: a browser shows the answer only after sending all."""
 _SECONDS_OF_SILENCE: Final = 30.0
 _PIECE: Final = 1024 * 1024
 
 Begin = Callable[[Mapping[str, str], str], Awaitable[Path]]
-"""Takes the fields before the file, and the file's own name; returns where the file goes, or raises."""
+"""Takes the fields before the file, and the file's own name; returns the path for the file, or raises an error."""
 
 
 @frozen
 class SentForm:
-    """What a form brings."""
+    """The fields of a form."""
 
     fields: MultiDict[str, str]
 
@@ -45,10 +45,10 @@ class SentForm:
 
 
 async def read_form(most_bytes: int) -> SentForm:
-    """Return what the request's form brings; a body that is not a form brings nothing.
+    """Return the fields of the request's form; a body that is not a form has none.
 
     Raises:
-        HTTPException: it is too large, or did not arrive.
+        HTTPException: the form is too large, or did not arrive.
     """
     body = body_of(request.scope)
     body.limit = most_bytes
@@ -65,13 +65,13 @@ async def read_form(most_bytes: int) -> SentForm:
         fields = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
     except ValueError:  # not UTF-8, or too many fields
         raise BadRequest from None
-    if any("\0" in value for _, value in fields):  # nobody types it, and not every engine can store it
+    if any("\0" in value for _, value in fields):  # nobody types NUL, and not every engine can store it
         raise BadRequest
     return SentForm(MultiDict(fields))
 
 
 def form() -> SentForm:
-    """Return what the form of this request brings; the token in it is checked already."""
+    """Return the fields of this request's form, whose token is already checked."""
     found: SentForm = g.form
     return found
 
@@ -81,10 +81,10 @@ async def receive_file(most_bytes: int, begin: Begin) -> dict[str, str]:
 
     Args:
         most_bytes: the largest file.
-        begin: called when the file is about to arrive; not if none was chosen.
+        begin: called when the file is about to arrive; not called if no file was chosen.
 
     Raises:
-        HTTPException: the form is too large, is not such a form, or did not arrive.
+        HTTPException: the form is too large, has no file as its last field, or did not arrive.
         OSError: the file can't be written.
     """
     body = body_of(request.scope)
@@ -105,7 +105,7 @@ async def receive_file(most_bytes: int, begin: Begin) -> dict[str, str]:
 
 
 async def _next_event(decoder: MultipartDecoder, body: Body) -> Event:
-    """Return the next part of the form, or of a part, once it is there."""
+    """Return the next event of the form, once it has arrived."""
     try:
         while (event := decoder.next_event()) is NEED_DATA:
             with trio.fail_after(_SECONDS_OF_SILENCE):
@@ -119,7 +119,7 @@ async def _next_event(decoder: MultipartDecoder, body: Body) -> Event:
 
 @define
 class _Received:
-    """What has arrived of a form."""
+    """The part of a form that has arrived."""
 
     most_bytes: int
     begin: Begin
@@ -130,7 +130,7 @@ class _Received:
     _size: int = field(default=0, init=False)
 
     async def take(self, event: Event) -> None:
-        """Keep what has arrived: the content of a file on the disk."""
+        """Keep what has arrived; write the content of a file to the disk."""
         match event:
             case File(filename=name) if name and not self._size:
                 self._file = await trio.open_file(await self.begin(self.fields, name), "wb", buffering=_PIECE)
@@ -150,7 +150,7 @@ class _Received:
                 pass
 
     async def close(self) -> None:
-        """Have all that has arrived on the file."""
+        """Write everything that has arrived to the file."""
         if self._file is not None:
             file, self._file = self._file, None
             await file.aclose()

@@ -1,4 +1,4 @@
-"""One reminder: how it stands, what to do about it, everything that has happened to it, and what is spoken."""
+"""Show one reminder: how it stands, what to do about it, everything that has happened to it, and what is spoken."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -35,7 +35,7 @@ from reminderd.store.queries import Value, messages_of_calls, reminder_with_id
 from reminderd.store.users import Session
 
 ONE_LOOK: Final = timedelta(minutes=10)
-"""A record that stays open, or is opened again within this time, is one line in the audit."""
+"""How long a record that stays open, or is opened again, is one line in the audit."""
 
 _VIEW: Final = "view"
 
@@ -47,12 +47,12 @@ class ActWords:
     button: str
     heading: str
     what: str
-    """What it does, before it is done."""
+    """What it does, shown before it is done."""
     confirm: str
-    """The button that does it."""
+    """The text of the button that does it."""
     finished: str
     refused: str
-    """With a place for the reason, its `why`."""
+    """The refusal, with a place for the reason, `why`."""
 
 
 WORDS: Final[Mapping[StaffAct, ActWords]] = {
@@ -99,7 +99,7 @@ WORDS: Final[Mapping[StaffAct, ActWords]] = {
         refused=N_("Not opted out: %(why)s."),
     ),
 }
-"""In the order in which they are offered."""
+"""The acts, in the order in which they are offered."""
 
 _MAIN: Final = {
     Outcome.NOT_REACHED: StaffAct.CALL_AGAIN,
@@ -107,10 +107,10 @@ _MAIN: Final = {
     Outcome.NUMBER_CHANGED: StaffAct.ACCEPT,
     Outcome.WANTS_TO_CANCEL: StaffAct.DONE,
 }
-"""What is most likely to be done."""
+"""The act that is most likely in each state."""
 
 AT_ONCE: Final = frozenset({StaffAct.CALL_AGAIN})
-"""Acts that a button does by itself: what they begin can be cancelled until the phone rings."""
+"""Acts that a button does without a question: their call can be cancelled until the phone rings."""
 
 _CHANGED: Final = N_(
     "Nothing was done: its number, message or time was changed after you opened the page, or it was called again."
@@ -126,9 +126,9 @@ class RecordView:
     record: ReminderRecord
     refusals: Mapping[StaffAct, NotAllowedError | None]
     spoken: Mapping[str, str | None]
-    """By call: the digest of the message that was spoken in it."""
+    """The digest of the message that was spoken in each call, by the call's id."""
     waiting: int
-    """How many reminders of the number wait."""
+    """How many reminders for this number wait."""
     pauses: list[Sentence]
 
     @property
@@ -145,7 +145,7 @@ class RecordView:
 
     @property
     def is_purged(self) -> bool:
-        """Whether its message and its number were deleted, as they were old."""
+        """Whether its message and its number were deleted because they were old."""
         return not self.row["message"]
 
     @property
@@ -160,7 +160,7 @@ class RecordView:
 
     @property
     def seen(self) -> str:
-        """What its forms carry, so that nothing is done to what was changed since."""
+        """The fingerprint in its forms, so that an act is refused if the reminder has changed since."""
         return fingerprint_of(self.row)
 
     @property
@@ -174,19 +174,19 @@ class RecordView:
 
     @property
     def spoken_digest(self) -> str:
-        """What the message as it is now would be recorded by, once it is spoken."""
+        """The digest by which the present message would be recorded, once it is spoken."""
         language = self.row["language"]
         return digest(str(self.row["message"]), None if language is None else str(language))
 
     @property
     def siblings(self) -> list[tuple[Mapping[str, Value], Outcome]]:
-        """The other reminders of its appointment, each with what it has come to."""
+        """The other reminders of its appointment, each with its outcome."""
         found = () if self.record.appointment is None else self.record.appointment.reminders
         return [(row, outcome_of_row(row)) for row in found if row["id"] != self.row["id"]]
 
 
 async def show(desk: Desk, visitor: Session, address: str) -> Response:
-    """Show a reminder; also again, once something has changed."""
+    """Show a reminder; show it again once something has changed."""
     fresh = await freshness(desk, visitor)
     view = await _view_of(desk, visitor, address)
     return await render(
@@ -216,7 +216,7 @@ def _passages(desk: Desk, view: RecordView) -> tuple[Passage, ...]:
 
 
 async def ask(desk: Desk, visitor: Session, address: str, act: str) -> Response:
-    """Say what an act does, and ask whether to do it."""
+    """Show what an act does, and ask whether to do it."""
     return await _asked(desk, visitor, address, _act_of(act))
 
 
@@ -244,7 +244,7 @@ async def _asked(
 
 
 async def do(desk: Desk, visitor: Session, address: str, act: str) -> Response:
-    """Do what was asked for, once, and go back to the list that it was asked for in, or show the reminder again."""
+    """Do the requested act once, and go back to the list from which it was requested, or show the reminder again."""
     asked_for, typed = _act_of(act), form()
     note = typed.text("note") or None
     mistake = None if note is None else wrong_note(note)
@@ -284,7 +284,7 @@ def _act_of(name: str) -> StaffAct:
 
 
 async def _view_of(desk: Desk, visitor: Session, address: str) -> RecordView:
-    """Return what a page shows of a reminder, after the audit has recorded who looks at it.
+    """Return what a page shows about a reminder, after the audit has recorded who looks at it.
 
     Raises:
         NotFound: there is no such reminder.

@@ -1,4 +1,4 @@
-"""Show what became of the reminders of a day, a week, a month or some days; also for paper and spreadsheets."""
+"""Show the outcomes of the reminders of a day, a week, a month or some days; also for paper and spreadsheets."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
@@ -28,20 +28,20 @@ from reminderd.store.users import Session
 PATH: Final = "/report"
 
 MOST_DAYS: Final = 366
-"""Of a longer time, a page would take too long; `reminderd report` has no limit."""
+"""The most days on a page: more would take too long; `reminderd report` has no limit."""
 MOST_ROWS: Final = 100
-"""Reminders in one page, unless all are asked for, as for paper: those that need a human are the first."""
+"""The reminders on a page, unless all are requested, as for paper; those that need a human come first."""
 ALL: Final = 2_000
-"""As many as a page has at most; the table for a spreadsheet has all."""
+"""The most reminders on a page; the table for a spreadsheet has all."""
 MOST_IMPORTS: Final = 100
 
 _BY_DAY: Final = 45
 _BY_WEEK: Final = 190
-"""Up to so many days are plotted by day, by week; more by month."""
+"""The most days that are plotted by day, and by week; more are plotted by month."""
 _DAYS_OF_A_WEEK: Final = 7
 
 _BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
-"""Without it, spreadsheets read letters like ü as two others."""
+"""The mark without which spreadsheets read a letter like ü as two other letters."""
 
 NO_DATE: Final = N_("This is not a date. Write it like 2027-03-01.")
 NO_YEAR: Final = N_("This year can't be shown.")
@@ -51,7 +51,7 @@ SPAN: Final = N_("%(first)s to %(last)s")
 
 
 class Kind(StrEnum):
-    """How a period is chosen. What it is called is a part of addresses."""
+    """How a period is chosen. Its value is a part of URLs."""
 
     DAY = "day"
     WEEK = "week"
@@ -82,28 +82,28 @@ class Period:
 
     @property
     def before(self) -> date:
-        """Return a day of the period before."""
+        """Return a day of the previous period."""
         return self.first - DAY
 
     @property
     def after(self) -> date:
-        """Return a day of the period after."""
+        """Return a day of the next period."""
         return self.last + DAY
 
     @property
     def parts(self) -> Kind:
-        """Return what a bar of its plot is."""
+        """Return the kind of period that each bar of its plot shows."""
         return Kind.DAY if self.days <= _BY_DAY else Kind.WEEK if self.days <= _BY_WEEK else Kind.MONTH
 
     @property
     def asked(self) -> dict[str, str]:
-        """Return what an address has of it."""
+        """Return its parts in a URL's query."""
         asked = {"of": self.kind.value, "date": self.first.isoformat()}
         return asked | {"to": self.last.isoformat()} if self.kind is Kind.RANGE else asked
 
 
 class PeriodError(Exception):
-    """It can't be read; with the field of the form, and a text that the pages translate."""
+    """A period can't be read; has the field of the form, and a text that the pages translate."""
 
     def __init__(self, field: str, words: str) -> None:
         super().__init__(words)
@@ -122,11 +122,11 @@ class Part:
 
 @frozen(kw_only=True)
 class _FoundInPeriod:
-    """What the database has of a period."""
+    """What the database has about a period."""
 
     days: list[tuple[date, Figures]]
     rows: list[Row]
-    """Of one day all reminders, of more those that need a human."""
+    """All reminders of a single day; of several days, only those that need a human."""
     undecided: list[Row]
     imports: list[tuple[datetime, Sentence]]
 
@@ -171,11 +171,11 @@ async def report(desk: Desk, visitor: Session) -> Response:
 
 
 async def as_csv(desk: Desk, visitor: Session) -> Response:
-    """Send the same as a table for a spreadsheet, day by day; the audit records who took it."""
+    """Send the report as a table for a spreadsheet, day by day; the audit records who took it."""
     try:
         period = _period(desk)
     except PeriodError:
-        return see_other(_address(**_as_written()))  # the page says what is wrong
+        return see_other(_address(**_as_written()))  # the page shows what is wrong
     detail = f"{period.first} to {period.last}"
     await desk.database.write(partial(audit, actor=visitor.user_name, act="download", detail=detail))
     name = f"report-{period.first}.csv" if period.days == 1 else f"report-{period.first}-{period.last}.csv"
@@ -184,7 +184,7 @@ async def as_csv(desk: Desk, visitor: Session) -> Response:
 
 
 async def _lines(desk: Desk, period: Period) -> AsyncIterator[str]:
-    """Yield the table in parts: a whole year is too large to keep, and others read in between."""
+    """Yield the table in parts: a whole year needs too much memory, and others can read in between."""
     for place in range(period.days):
         day = period.first + place * DAY
         lines = await desk.read(partial(_day_as_csv, day=day, zone=desk.zone, has_header=place == 0))
@@ -193,7 +193,7 @@ async def _lines(desk: Desk, period: Period) -> AsyncIterator[str]:
 
 
 def _day_as_csv(connection: Connection, *, day: date, zone: ZoneInfo, has_header: bool) -> str:
-    """Return a day's part of the table; made where it is read, as the task that answers webhooks must not wait."""
+    """Return a day's part of the table, made on the reader's thread: the task that answers webhooks must not wait."""
     rows = rows_of(connection, since=midnight(day, zone), until=midnight(day + DAY, zone))
     return report_csv(rows, zone, has_header=has_header)
 
@@ -228,7 +228,7 @@ def _first_weekday(desk: Desk) -> int:
 
 
 def _as_written() -> dict[str, str]:
-    """Return what the address of this request has of a period, right or wrong."""
+    """Return the parts of a period in this request's query, valid or not."""
     return {name: request.args.get(name, "") for name in ("of", "date", "to")}
 
 
@@ -248,7 +248,7 @@ def _from_to(texts: Catalog, days: Period | Part) -> str:
 
 
 def _label(texts: Catalog, part: Part, period: Period) -> tuple[str, str]:
-    """Return what stands below a bar, and what it is in words."""
+    """Return the label below a bar, and its period in words."""
     match period.parts:
         case Kind.DAY:
             shown = texts.weekday(part.first) if period.days <= _DAYS_OF_A_WEEK else texts.number(part.first.day)
@@ -259,12 +259,12 @@ def _label(texts: Catalog, part: Part, period: Period) -> tuple[str, str]:
 
 
 def read_period(asked: Mapping[str, str], *, today: date, first_weekday: int) -> Period:
-    """Return the period that an address asks for.
+    """Return the period that a URL asks for.
 
     Args:
         asked: `of`, `date` and, of a range, `to`; all may be missing.
-        today: the clinic's.
-        first_weekday: on which day of the week a week begins, 0 for Monday.
+        today: the clinic's date.
+        first_weekday: the day on which a week begins, 0 for Monday.
 
     Raises:
         PeriodError: a date can't be read, or the period can't be shown.
@@ -295,7 +295,7 @@ def _date(field: str, text: str, default: date) -> date:
         found = date.fromisoformat(text.strip())
     except ValueError:
         raise PeriodError(field, NO_DATE) from None
-    # A week or a month may begin in the year before, and end in the one after.
+    # A week or a month may begin in the previous year, and end in the next.
     if not FIRST_YEAR < found.year < LAST_YEAR:
         raise PeriodError(field, NO_YEAR)
     return found

@@ -44,12 +44,12 @@ _CONTENT: Final = (
     " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 _HEADERS: Final = {
-    "Cache-Control": "no-store",  # what a patient's record says stays on no disk
+    "Cache-Control": "no-store",  # a patient's record stays on no disk
     "Content-Security-Policy": _CONTENT,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Referrer-Policy": "same-origin",  # with none at all, browsers would not say which site a form comes from either
+    "Referrer-Policy": "same-origin",  # with `no-referrer`, browsers would not report a form's site either
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
@@ -95,7 +95,7 @@ def _add(app: QuartTrio, route: PageRoute, view: Callable[..., Awaitable[Respons
 
 
 async def _answer(desk: Desk, route: PageRoute, **named: str) -> Response:
-    """Answer a user who is logged in and may go there."""
+    """Answer a logged-in user who has the role for it."""
     g.is_part = route.is_part
     if not await desk.read(has_users):
         return await _failure(desk, 503, _NO_ACCOUNT)
@@ -110,12 +110,12 @@ async def _answer(desk: Desk, route: PageRoute, **named: str) -> Response:
         if route.reads_form:
             g.form = await read_form(route.body_bytes)
             if await visitor_of(desk, is_in_use=False) is None:
-                return _to_log_in(route)  # while the form arrived, the session has ended
+                return _to_log_in(route)  # the session has ended while the form arrived
             if not has_token(visitor, g.form.text("csrf")):
                 return await _failure(desk, 403, visitor=visitor)
     response = await route.view(desk, visitor, **named)
     if route.is_part and await visitor_of(desk, is_in_use=False) is None:
-        return _to_log_in(route)  # while it waited for a change, the session has ended
+        return _to_log_in(route)  # the session has ended during the wait for a change
     return response
 
 
@@ -132,7 +132,7 @@ async def _answer_anybody(desk: Desk, route: PageRoute) -> Response:
 
 def _to_log_in(route: PageRoute) -> Response:
     """Send somebody to log in, and then back to the page that was asked for."""
-    if route.is_part:  # the page is left, too: its session has ended, and with it what may be seen
+    if route.is_part:  # the browser must leave the whole page: its session has ended
         return Response("", 401, headers={"HX-Redirect": login.PATH})
     path = request.full_path.rstrip("?") if route.method == "GET" else "/"
     return see_other(login.PATH if path == "/" else f"{login.PATH}?next={quote(path, safe='')}")

@@ -1,8 +1,8 @@
-"""Search for reminders by what staff know of them: a name, the last digits of a number, days, a status, an answer.
+"""Search for reminders by what staff know about them: a name, last digits of a number, days, a status, an answer.
 
-What was searched for is encrypted in URLs, and is not in the audit. Results show only the last digits of a number: a
-person who looks for a patient knows those. The whole number is on the page of the reminder, and the audit records who
-opens it.
+The search text is encrypted in URLs, and is not in the audit. Results show only the last digits of a number, which
+a person who looks for a patient knows. The whole number is on the page of the reminder, and the audit records who
+opens that page.
 """
 
 from collections.abc import Mapping
@@ -51,12 +51,12 @@ _NO_MISTAKES: Final[Mapping[str, Sentence]] = {}
 
 @frozen(kw_only=True)
 class SearchText:
-    """A search as it was written; what is empty is not asked for."""
+    """A search as it was written; empty fields are not searched."""
 
     name: str = ""
     """The id or `ref` of a reminder or its appointment, or the clinic's own name for the patient."""
     digits: str = ""
-    """The last digits of a phone number, or a whole one."""
+    """The last digits of a phone number, or a whole number."""
     first: str = ""
     """The first day, as `day_of` reads it."""
     last: str = ""
@@ -67,13 +67,13 @@ class SearchText:
 
 @frozen(kw_only=True)
 class Search:
-    """A search."""
+    """A search that was read from its text."""
 
     name: str | None
     endings: tuple[str, ...]
-    """How the number may end: the first of these with which any does. Empty: any number."""
+    """Possible endings of the number: the first that any number has is searched. Empty if every number matches."""
     wanted: Wanted
-    """What else is asked for."""
+    """The other conditions."""
 
 
 @frozen(kw_only=True)
@@ -82,13 +82,13 @@ class FoundReminders:
 
     rows: list[dict[str, Value]]
     following: ListPlace | None
-    """Where the next page begins; None: there is none."""
+    """Where the next page begins; None on the last page."""
     has_too_many_names: bool
-    """So many reminders have the name that not all of them were looked up."""
+    """Whether so many reminders have the name that not all of them were looked up."""
 
 
 class WrongSearchError(Exception):
-    """Nothing can be searched; `mistakes` says by field what is wrong. The empty field stands for all of them."""
+    """The search can't be read; `mistakes` has what is wrong, by field. An empty field name stands for all fields."""
 
     def __init__(self, mistakes: Mapping[str, Sentence]) -> None:
         super().__init__(", ".join(mistakes))
@@ -101,7 +101,7 @@ async def show(desk: Desk, visitor: Session) -> Response:
 
 
 async def search(desk: Desk, visitor: Session) -> Response:
-    """Go on to what a search finds, or show what is wrong with it."""
+    """Go to the results of a search, or show what is wrong with it."""
     typed = form()
     text = SearchText(**{name: typed.text(name) for name in fields_dict(SearchText)})
     try:
@@ -113,15 +113,15 @@ async def search(desk: Desk, visitor: Session) -> Response:
 
 
 async def results(desk: Desk, visitor: Session) -> Response:
-    """Show a page of what a search finds, after the audit has recorded who searched."""
+    """Show a page of results, after the audit has recorded who searched."""
     after = desk.addresses.place_asked()
     try:
         text = SearchText(**desk.addresses.unsealed(request.args.get("search", "")))
-    except TypeError:  # the address of another page of ours
+    except TypeError:  # encrypted for another of our pages
         raise NotFound from None
     try:
         asked = _read(desk, text)
-    except WrongSearchError:  # what was "today" is wrong by now
+    except WrongSearchError:  # its "today" is another day by now
         raise NotFound from None
     await desk.database.write(partial(audit, actor=visitor.user_name, act="search"))
     found = await desk.read(partial(find, search=asked, after=after))
@@ -164,7 +164,7 @@ def _read(desk: Desk, text: SearchText) -> Search:
 
 
 def read_search(text: SearchText, *, country: str, zone: ZoneInfo, today: date) -> Search:
-    """Return the search that was written.
+    """Read a search.
 
     Raises:
         WrongSearchError: something in it is wrong; every mistake is listed.
@@ -202,7 +202,7 @@ def read_search(text: SearchText, *, country: str, zone: ZoneInfo, today: date) 
 
 
 def number_endings(text: str, country: str) -> tuple[str, ...]:
-    """Return how a number may end that somebody looks for, most likely first; empty: nothing is known of it.
+    """Return the possible endings of the number that somebody looks for, most likely first; empty without a number.
 
     A whole number, as it is dialed in the clinic's country, is found in its stored form. The same digits may also be
     the end of another number.
@@ -221,7 +221,7 @@ def find(connection: Connection, *, search: Search, after: ListPlace | None = No
     Args:
         connection: in a transaction.
         search: what is asked for.
-        after: where the page before ended; None: from the newest.
+        after: where the previous page ended; None for the first page.
     """
     ids = None if search.name is None else ids_named(connection, search.name)
     wanted = evolve(search.wanted, ids=ids)

@@ -1,4 +1,4 @@
-"""Hold what every page works with, for one configuration and for the whole process."""
+"""Hold what every page uses, for one configuration and for the whole process."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -44,13 +44,13 @@ class Pulse:
     stopping: trio.Event
     """Once it is set, nobody waits anymore."""
     _run: str = field(factory=partial(token_hex, 4), init=False)
-    """After a restart, the numbers begin anew: what was seen before is never taken for the present."""
+    """Distinguishes processes: after a restart, the numbers start over, and an old mark must not match."""
     _newest: int = field(default=0, init=False)
     _looked_at: float = field(default=float("-inf"), init=False)
     _turn: trio.Lock = field(factory=trio.Lock, init=False)
 
     async def now(self) -> str:
-        """Return a mark of what is committed, to be taken before it is read."""
+        """Return a mark of what is committed; take the mark before reading."""
         async with self._turn:
             with suppress(StoreUnavailableError):
                 self._newest = await self.version()
@@ -58,13 +58,13 @@ class Pulse:
             return self._mark
 
     async def changed(self, since: str) -> None:
-        """Wait until something was committed since a mark, or until the stop; also while nothing can be read."""
+        """Wait until something was committed since a mark, or until the stop; go on if nothing can be read."""
         while not self.stopping.is_set() and await self._look() == since:
             with trio.move_on_after(LOOK):
                 await self.stopping.wait()
 
     async def _look(self) -> str:
-        """Return the present mark; those who wait together look once."""
+        """Return the present mark; pages that wait together look once."""
         if trio.current_time() - self._looked_at < LOOK / 2:
             return self._mark
         return await self.now()
@@ -76,15 +76,15 @@ class Pulse:
 
 @frozen(kw_only=True)
 class DeskBase:
-    """What goes on through all reloads."""
+    """What all reloads keep."""
 
     reader: Reader
-    """A connection of the pages' own: however much they read, a webhook waits for none of it."""
+    """The pages' own connection: however much they read, no webhook waits for it."""
     addresses: Addresses
     log_ins: LogIns
     uploads: Uploads
     rendering: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1))
-    """One page at a time is filled in: what is left of the processor is for the calls."""
+    """Lets one template at a time be filled in, so that the calls get enough of the processor."""
     waiting: dict[str, int] = field(factory=dict)
     """How many parts of pages wait for a commit, by session."""
 
@@ -100,20 +100,20 @@ async def open_desk(database: Database, folder: Path, clock: Clock) -> AsyncIter
 
 @frozen(kw_only=True, eq=False)
 class Desk:
-    """What every page is handed. A reload makes another one."""
+    """What every page gets. A reload makes a new one."""
 
     config: Config
     base: DeskBase
     database: Database
-    """For what staff do; what they see is read with `read`."""
+    """For acts of staff; pages read with `read`."""
     clock: Clock
     rules: Rules
     doings: Callable[[], Awaitable[DaemonReport]]
     """Returns what this process is and does, as `reminderd status` asks for it."""
     stopping: trio.Event
-    """Set at the stop and at a reload: nothing waits any longer."""
+    """Set at the stop and at a reload: then nothing waits anymore."""
     examined: Examined = field(repr=False)
-    """Which waiting reminders can't be called, as far as it is known."""
+    """Which waiting reminders can't be called, as far as they were examined."""
 
     @cached_property
     def catalog(self) -> Catalog:

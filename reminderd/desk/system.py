@@ -1,4 +1,4 @@
-"""System: whether all is well, in the words of `reminderd status`; pause and resume; who has looked at what."""
+"""Show whether all is well, in the words of `reminderd status`, and who looked at what; pause and resume dialing."""
 
 import re
 from datetime import date, datetime
@@ -45,7 +45,7 @@ NO_REASON: Final = N_("Write the reason, for everybody who sees that nobody is c
 
 
 async def system(desk: Desk, visitor: Session, *, reason: str = "", error: Part = "") -> Response:
-    """Show the status; also again, once something has changed.
+    """Show the status; show it again once something has changed.
 
     Args:
         desk: the pages' context.
@@ -54,7 +54,7 @@ async def system(desk: Desk, visitor: Session, *, reason: str = "", error: Part 
         error: what is wrong with it.
     """
     fresh = await freshness(desk, visitor)
-    pause = await desk.read(pause_mark)  # first: of a pause that comes meanwhile, the page may not show the reason
+    pause = await desk.read(pause_mark)  # first: the page may not show the reason of a pause that begins meanwhile
     report = await desk.status()
     imports = await desk.read(partial(last_imports, limit=MOST_IMPORTS))
     return await render(
@@ -66,7 +66,7 @@ async def system(desk: Desk, visitor: Session, *, reason: str = "", error: Part 
         verdict=verdict(report),
         kind="error" if errors(report) else "warning" if report.pauses or report.warnings else "success",
         pauses=report.pauses,
-        # Whether dialing is paused has a place of its own.
+        # The page has a separate place for whether dialing is paused.
         lines=[(name, line) for name, line in lines_of(report) if name.text != "dialing"],
         imports=[(record.at, in_short(record)) for record in imports],
         is_paused=report.glance.paused,
@@ -120,7 +120,7 @@ async def who_looked(desk: Desk, visitor: Session) -> Response:
 
 
 def _end_of(desk: Desk, day: str) -> tuple[datetime | None, str]:
-    """Return when a day is over, or None for any day; and what is wrong with it."""
+    """Return the end of a day, or None for any day; and what is wrong with the day."""
     if not day.strip():
         return None, ""
     try:
@@ -130,7 +130,7 @@ def _end_of(desk: Desk, day: str) -> tuple[datetime | None, str]:
 
 
 def _place(text: str) -> ListPlace | None:
-    """Return where a page begins; None: at the beginning."""
+    """Return where a page begins; None for the first page."""
     found = _PLACE.fullmatch(text)
     return None if found is None else ListPlace(from_ms(int(found[1])), found[2])
 

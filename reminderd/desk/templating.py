@@ -1,4 +1,4 @@
-"""Build what renders the pages' templates, in one language, and serve the few static files that they link to."""
+"""Build the environment that renders the pages' templates in one language, and serve their few static files."""
 
 from collections.abc import Mapping
 from functools import cache, partial
@@ -21,7 +21,7 @@ from reminderd.desk.mistakes import mistake_of
 from reminderd.store.queries import LEAST_DIGITS
 
 EXTENSIONS: Final = (i18n,)
-"""What templates are written with."""
+"""The extensions that the templates use."""
 _OF_CATALOG: Final = ("sentence", "time", "hour", "moment", "exactly", "day", "short_day", "number", "percent")
 """Methods of the catalog that are filters."""
 _TYPES: Final = {
@@ -31,13 +31,13 @@ _TYPES: Final = {
     "htmx.LICENSE": "text/plain; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-"""Every file that there is: nothing else is ever looked for on the disk."""
+"""All static files: no other file is ever looked for on the disk."""
 
 _A_YEAR: Final = "public, max-age=31536000, immutable"
 
 
 def environment_of(catalog: Catalog, addresses: Addresses, *, country: str) -> Environment:
-    """Return what renders the templates in the catalog's language, with phone numbers as they are dialed there."""
+    """Return the environment for the catalog's language; phone numbers are shown as they are dialed in the country."""
     found = Environment(
         loader=PackageLoader("reminderd.desk"),
         autoescape=True,
@@ -68,7 +68,7 @@ _OVER: Final = frozenset({Outcome.CANCELLED, Outcome.OPTED_OUT})
 
 
 def _badge_of(word: str) -> str:
-    """Return the kind of badge that shows what a reminder has come to, an `Outcome`."""
+    """Return the kind of badge for an `Outcome`."""
     return "over" if word in _OVER else _BADGES[group_of(Outcome(word))]
 
 
@@ -88,7 +88,7 @@ class _File:
 
 
 def url_of_file(name: str) -> str:
-    """Return where browsers find a file; another content has another URL."""
+    """Return the URL of a file, which changes with its content."""
     return f"/static/{name}?v={_file(name).digest}"
 
 

@@ -1,4 +1,4 @@
-"""Today, and any other day: who still needs a human, who is in a call, what waits, and what is done."""
+"""Show today, or another day: who still needs a human, who is in a call, what waits, and what is done."""
 
 import re
 from datetime import date, datetime
@@ -47,7 +47,7 @@ _COLUMNS: Final = {
     DayList.EARLIER: N_("Why"),
     DayList.LATER: N_("Why"),
 }
-"""What a line says of its reminder, in each list."""
+"""What a line shows about its reminder, in each list."""
 
 _ONCE: Final = N_("called once: %(outcome)s")
 _OFTEN: Final = N_("called %(count)s times, the last time: %(outcome)s")
@@ -62,7 +62,7 @@ _AT_ITS_TIME: Final = N_("is called at its time")
 
 
 _SHOWN_BY_ITS_CALLS: Final = {EndCode.NOT_ANSWERED, EndCode.NOT_HEARD, EndCode.VOICEMAIL, HoldCode.REDIAL}
-"""Codes of which no more is known than how often the patient was called, and how the last call ended."""
+"""Codes that add nothing to how often the patient was called, and how the last call ended."""
 
 
 @frozen(kw_only=True)
@@ -71,14 +71,14 @@ class Line:
 
     entry: Entry
     address: str
-    """What the path of its page, and of what is done with it, ends with."""
+    """The end of the paths of its page and of its acts."""
     which: DayList
     day: Day
     now: datetime
 
     @property
     def at(self) -> datetime:
-        """Return its own time; of one that waits, when it is called next, which may be later."""
+        """Return its time, or, if it waits, the time of its next call, which may be later."""
         own = self.entry.reminder
         if self.which is DayList.WAITING and own.hold_code is not None and own.wake_at is not None:
             return own.wake_at
@@ -91,7 +91,7 @@ class Line:
 
     @property
     def why(self) -> Part:
-        """Return why it needs a human, what its call does, why it waits, or what it has come to."""
+        """Return why it needs a human, the state of its call, why it waits, or its outcome."""
         own = self.entry.reminder
         match self.which:
             case DayList.IN_CALL:
@@ -110,7 +110,7 @@ class Line:
 
     @property
     def more(self) -> Part | None:
-        """Return how its calls ended, or why it was cancelled; None: there is nothing to say."""
+        """Return how its calls ended, or why it was cancelled; None if there is nothing to add."""
         entry, own = self.entry, self.entry.reminder
         if entry.outcome is Outcome.CANCELLED and own.end_code is not None:
             return Sentence(own.end_code.sentence)
@@ -121,7 +121,7 @@ class Line:
 
     @property
     def detail(self) -> str | None:
-        """Return what the program that wrote it knows beyond the reason; None: nothing."""
+        """Return what the program that wrote it adds to the reason; None if nothing."""
         own = self.entry.reminder
         code = own.end_code if own.status.final else own.hold_code
         if code in _SHOWN_BY_ITS_CALLS and self.entry.call_outcome is not None:
@@ -130,12 +130,12 @@ class Line:
 
     @property
     def seen(self) -> str:
-        """Return what stands for the parts of it that are shown, so that nobody acts on others."""
+        """Return a fingerprint of what is shown, so that nobody acts on a reminder that has changed."""
         return fingerprint_of(vars(self.entry.reminder))
 
     @property
     def acts(self) -> tuple[str, ...]:
-        """Return what can be done about it, the likeliest first, by the commands' words."""
+        """Return the acts that are possible, the likeliest first, by the names of the commands."""
         match self.entry.outcome:
             case Outcome.NUMBER_CHANGED:
                 return ("accept", "cancel", "done")
@@ -146,7 +146,7 @@ class Line:
 
 
 def _of_call(call: LastCall | None) -> str:
-    """Return what a call does that is under way."""
+    """Return the state of a call that is under way."""
     if call is None or call.state is CallState.DIALING:
         return _DIALING
     if call.state is CallState.UNCONFIRMED:
@@ -157,12 +157,12 @@ def _of_call(call: LastCall | None) -> str:
 
 
 def way_back(written: str) -> str | None:
-    """Return the page of a day or of a list from which an act was sent; None: it was sent from another page."""
+    """Return the page of a day or of a list from which an act was sent; None if from another page."""
     return written if _BACK.fullmatch(written) else None
 
 
 async def today(desk: Desk, visitor: Session) -> Response:
-    """Show today, or the day that was asked for; also again, once something has changed."""
+    """Show today, or the requested day; show it again once something has changed."""
     fresh = await freshness(desk, visitor)
     day, now = _day_asked(desk), desk.clock.now()
     overview = await desk.read(partial(read_day, day=day))
@@ -200,7 +200,7 @@ async def one_list(desk: Desk, visitor: Session) -> Response:
 
 
 def _day_asked(desk: Desk) -> Day:
-    """Return the day in the request's address: today if there is none, or if it is not a date."""
+    """Return the day in the request's URL; today if there is none, or it is not a date."""
     today = desk.catalog.local_date(desk.clock.now())
     try:
         asked = date.fromisoformat(request.args.get("date", ""))
@@ -211,7 +211,7 @@ def _day_asked(desk: Desk) -> Day:
 
 
 def _around(desk: Desk, day: Day) -> dict[str, Any]:
-    """Return what every template of a day needs: the days around it, its lists' names, and where they are."""
+    """Return what every template of a day needs: the days around it, and its lists' names and URLs."""
     shown = desk.catalog.local_date(day.since)
 
     def day_url(date: date) -> str:
@@ -242,7 +242,7 @@ def _around(desk: Desk, day: Day) -> dict[str, Any]:
 
 
 def _lines(desk: Desk, which: DayList, day: Day, page: DayPage) -> dict[str, Any]:
-    """Return a page of a list as it is shown, and where the next one begins."""
+    """Return a page of a list as it is shown, and where the next page begins."""
     now, following = desk.clock.now(), page.following
     return {
         "lines": [

@@ -1,7 +1,7 @@
 """Hold the files that staff upload: one for each session, checked and then imported in the background, soon deleted.
 
-What is checked or imported goes on when the browser leaves. One file is worked on at a time, on a worker thread with a
-database connection of its own, and in small chunks, so that webhooks and calls go on meanwhile.
+A check or an import continues when the browser leaves. One file is worked on at a time, on a worker thread with its own
+database connection, and in small chunks, so that webhooks and calls continue meanwhile.
 """
 
 import csv
@@ -39,38 +39,38 @@ from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.opening import open_sync, open_to_look
 
 MOST_BYTES: Final = 20 * 1024 * 1024
-"""The largest file: the appointments of a small clinic for years."""
+"""The size of the largest file: the appointments of a small clinic for years."""
 
 MOST_FILES: Final = 10
-"""So many are kept at a time; each belongs to one session."""
+"""The most files that are kept at a time; each belongs to one session."""
 
 KEPT: Final = timedelta(minutes=30)
-"""How long a file stays that nobody works on."""
+"""How long a file is kept that nobody works on."""
 
 MOST_SHOWN: Final = 20
-"""Rejected rows, and appointments that would be cancelled, that are shown; the file of rejected lines has all."""
+"""The most rejected rows, and cancelled appointments, that are shown; the file of rejected lines has all."""
 
 _FIRST: Final = 5
-"""Rows that are shown as they are read."""
+"""How many first rows are shown as they are read."""
 
 _LOOK_SECONDS: Final = 15.0
 _PRIVATE: Final = 0o600
 
 Show: TypeAlias = Callable[[float, Tally | None], None]
-"""Takes the share of the file that is done, and the counts so far; None: nothing of it is imported yet."""
+"""Takes the share of the file that is done, and the counts so far; None if nothing is imported yet."""
 
 
 @frozen(kw_only=True)
 class Done:
-    """What became of the rows of a file, or would."""
+    """The result of an import of a file, or of its dry run."""
 
     status: ImportStatus
     unit: str
-    """What a row is called."""
+    """The word for a row."""
     counts: Mapping[Intake, int] = field(factory=dict)
     rejected: int = 0
     first_rejected: Sequence[tuple[str, str]] = ()
-    """The line and the reason of each."""
+    """The line and the reason of each row."""
     warnings: Sequence[str] = ()
     more_warnings: int = 0
     why_nothing_cancelled: str | None = None
@@ -83,18 +83,18 @@ class Checked:
     found: Sequence[str]
     """How the file is understood."""
     columns: Sequence[tuple[str, str]]
-    """Each field with the headers it is read from."""
+    """Each field with the headers from which it is read."""
     ignored: Sequence[str]
     numbers_from: Sequence[tuple[str, int]]
-    """How many rows have their number from which column, if more than one has numbers."""
+    """How many rows have their number from each column, if several columns have numbers."""
     first_rows: Sequence[tuple[int, Asked | Sequence[str]]]
     would: Done
     missing: Sequence[Waiting]
-    """What it lacks, and would cancel."""
+    """The appointments or reminders that the file lacks, and that the import would cancel."""
 
     @property
     def forecast(self) -> Forecast:
-        """Return what the import must not exceed."""
+        """Return the forecast that the import must not exceed."""
         missing = frozenset(one.id for one in self.missing)
         return Forecast(done=self.would.counts, rejected=self.would.rejected, missing=missing)
 
@@ -116,7 +116,7 @@ def check(one: FileImport, database: Target, show: Show, is_stopped: Callable[[]
 def import_as_shown(
     one: FileImport, database: Target, shown: Checked, show: Show, is_stopped: Callable[[], bool]
 ) -> Done | Checked | FileRefusal:
-    """Import a file that was checked; if it would now do more than was shown, write nothing, and return that instead.
+    """Import a file that was checked; if it would now do more than was shown, write nothing, and return the new check.
 
     Raises:
         OSError: The file of rejected lines can't be written.
@@ -127,7 +127,7 @@ def import_as_shown(
             with one.opened() as opened:
                 now = _checked(opened, connection, lambda share, _tally: show(share / 2, None), is_stopped)
                 if now.would.status is ImportStatus.INTERRUPTED:
-                    return Done(status=ImportStatus.INTERRUPTED, unit=now.would.unit)  # before it has begun
+                    return Done(status=ImportStatus.INTERRUPTED, unit=now.would.unit)  # before the import has begun
                 if shown.forecast.is_exceeded_by(now.forecast):
                     return now
                 result = opened.write(
@@ -154,7 +154,7 @@ def _checked(opened: OpenImport, connection: Connection, show: Show, is_stopped:
     read_from = [(name, [table.header[place].strip() for place in places]) for name, places in columns.places.items()]
     return Checked(
         found=table.found,
-        # A format with our own names says nothing.
+        # For a format with our own names, this would show nothing new.
         columns=[(name, ", ".join(headers)) for name, headers in read_from if headers != [name]],
         ignored=[name.strip() for name in columns.ignored if name.strip()],
         numbers_from=[(table.header[place].strip(), rows) for place, rows in sorted(result.numbers_from.items())],
@@ -189,7 +189,7 @@ def _first_rejected(opened: OpenImport) -> Sequence[tuple[str, str]]:
 
 
 class Stage(Enum):
-    """How far an uploaded file has come."""
+    """The stage of an uploaded file."""
 
     ARRIVING = "arriving"
     CHECKING = "checking"
@@ -199,11 +199,11 @@ class Stage(Enum):
     IMPORTING = "importing"
     """Its import waits or is under way."""
     REFUSED = "refused"
-    """As a whole."""
+    """It was refused as a whole."""
     DONE = "done"
-    """It was imported, or interrupted on the way."""
+    """It was imported, or its import was interrupted."""
     FAILED = "failed"
-    """Something was in the way that may be gone the next time."""
+    """An error prevented it that may not occur the next time."""
 
     @property
     def is_busy(self) -> bool:
@@ -212,7 +212,7 @@ class Stage(Enum):
 
     @property
     def is_over(self) -> bool:
-        """Return whether nothing follows: the file itself is deleted."""
+        """Return whether nothing follows, so that the file itself is deleted."""
         return self in {Stage.REFUSED, Stage.DONE, Stage.FAILED}
 
 
@@ -230,7 +230,7 @@ class FileReading:
 
     profile: Profile
     coverage: Coverage | None
-    """Which days it has all appointments of; None: it is no snapshot."""
+    """The days of which it has all appointments; None if it is no snapshot."""
 
 
 @define(eq=False)
@@ -240,38 +240,38 @@ class Upload:
     session: str
     user: str
     name: str
-    """As people know it; it is used for no path."""
+    """The name that people know; it is used for no path."""
     path: Path
     reading: FileReading
     digest: str = ""
-    """What tells its content from any other, once it is here."""
+    """The digest of its content, once it has arrived."""
     stage: Stage = Stage.ARRIVING
     share: float = 0.0
-    """How much of it is worked through."""
+    """The share of it that is done."""
     counts: Mapping[Intake, int] = field(factory=dict)
     rejected: int = 0
     checked: Checked | None = None
     has_changed: bool = False
-    """Whether it was to be imported, and would have done more than was shown."""
+    """Whether its import was refused, as it would have done more than was shown."""
     refusal: FileRefusal | None = None
     done: Done | None = None
     error: str = ""
     is_stopped: bool = False
-    """Whether staff have stopped it, or nobody waits for it anymore."""
+    """Whether staff have stopped it, or no longer wait for it."""
     kept_until: datetime | None = None
-    """None: as long as it is busy."""
+    """None while it is busy."""
     _mark: str = field(factory=partial(token_hex, 8), init=False)
     _looks: int = field(default=0, init=False)
-    """How often it was checked: what is imported is what the last look has shown."""
+    """How often it was checked: only what the last check has shown is imported."""
 
     @property
     def rejected_path(self) -> Path:
-        """Return where its rejected rows are."""
+        """Return the path of its rejected rows."""
         return self.path.with_name(f"{self.path.stem}.rejected.csv")
 
     @property
     def look(self) -> str:
-        """Return what tells one dry run of one file, read in one way, from every other."""
+        """Return a mark of one dry run of one file, read in one way."""
         return f"{self._mark}-{self._looks}"
 
     def show(self, share: float, tally: Tally | None) -> None:
@@ -281,7 +281,7 @@ class Upload:
             self.counts, self.rejected = dict(tally.done), tally.rejected.lines
 
     def ends(self, found: Done | Checked | FileRefusal) -> None:
-        """Note what has become of it, for its page."""
+        """Note its result, for its page."""
         self.has_changed = self.stage is Stage.IMPORTING and isinstance(found, Checked)
         if isinstance(found, Checked):
             is_whole = found.would.status is ImportStatus.DONE
@@ -295,7 +295,7 @@ class Upload:
 
 @define(eq=False)
 class Uploads:
-    """The files that are here now, while `open_uploads` keeps them."""
+    """The files that are kept now, while `open_uploads` runs."""
 
     folder: Path
     database: Target
@@ -311,15 +311,15 @@ class Uploads:
         return self._by_session.get(session)
 
     def importing(self) -> Upload | None:
-        """Return the file that is being imported; any session may have brought it."""
+        """Return the file that is being imported; any session may have uploaded it."""
         return next((one for one in self._by_session.values() if one.stage is Stage.IMPORTING), None)
 
     def begin(self, session: str, user: str, name: str, reading: FileReading) -> Upload:
-        """Make room for a file that is about to arrive; the session's previous one is discarded.
+        """Make room for a file that is about to arrive; the session's previous file is discarded.
 
         Raises:
-            BusyError: that one is being imported.
-            TooManyFilesError: others have all the places.
+            BusyError: the previous file is being imported.
+            TooManyFilesError: other sessions have too many files.
         """
         former = self.of(session)
         if former is not None and former.stage is Stage.IMPORTING:
@@ -334,7 +334,7 @@ class Uploads:
         return upload
 
     def start_check(self, upload: Upload, config: Config) -> None:
-        """Check in the background what it would do, now that it is here."""
+        """Check in the background what importing a file would do, now that it has arrived."""
 
         def work() -> Checked | FileRefusal:
             upload.digest = _digest_of(upload.path)
@@ -345,7 +345,7 @@ class Uploads:
         self._nursery.start_soon(self._work, upload, work)
 
     def start_import(self, upload: Upload, config: Config) -> None:
-        """Import it in the background, if it is checked."""
+        """Import a file in the background, if it is checked."""
         shown = upload.checked
         if upload.stage is not Stage.CHECKED or shown is None:
             return
@@ -361,24 +361,24 @@ class Uploads:
         self._nursery.start_soon(self._work, upload, work)
 
     def discard(self, session: str) -> None:
-        """Delete the file of a session; one that is being imported is only stopped."""
+        """Delete the file of a session; if it is being imported, only stop that."""
         upload = self.of(session)
         if upload is not None:
             upload.is_stopped = True
             self.leave(session)
 
     def leave(self, session: str) -> None:
-        """Delete the file of a session that ends; what is being imported goes on."""
+        """Delete the file of a session that ends; an import continues."""
         upload = self.of(session)
         if upload is not None and upload.stage is not Stage.IMPORTING:
             upload.is_stopped = True
             self.forget(upload)
 
     def forget_old(self) -> None:
-        """Delete what nobody has come back for."""
+        """Delete files for which nobody has come back."""
         now = self.clock.now()
         for upload in list(self._by_session.values()):
-            if upload.kept_until is not None and not now < upload.kept_until <= now + KEPT:  # the clock may be set
+            if upload.kept_until is not None and not now < upload.kept_until <= now + KEPT:  # the clock may be set back
                 self.forget(upload)
 
     def forget(self, upload: Upload) -> None:
@@ -390,7 +390,7 @@ class Uploads:
                 path.unlink(missing_ok=True)
 
     async def _work(self, upload: Upload, work: Callable[[], Done | Checked | FileRefusal]) -> None:
-        """Work on a file on a worker thread, one after the other; then keep it to be shown for a while."""
+        """Work on a file on a worker thread, one file at a time; then keep its result for a while."""
         is_import = upload.stage is Stage.IMPORTING
         try:
             upload.ends(await trio.to_thread.run_sync(work, limiter=self._turn))
@@ -404,7 +404,7 @@ class Uploads:
             logger.exception("an uploaded file: unexpected error")
             upload.stage, upload.error = Stage.FAILED, "unexpected error; the log has more"
         upload.kept_until = self.clock.now() + KEPT
-        if self._by_session.get(upload.session) is not upload:  # its session has left it
+        if self._by_session.get(upload.session) is not upload:  # its session has left
             self.forget(upload)
         elif upload.stage.is_over:
             upload.path.unlink(missing_ok=True)  # its rejected rows stay for a while
@@ -444,12 +444,12 @@ def _log(upload: Upload) -> None:
 
 @asynccontextmanager
 async def open_uploads(database: Target, folder: Path, clock: Clock) -> AsyncIterator[Uploads]:
-    """Keep uploaded files until the end; then stop what is being imported between two chunks, and delete all of them.
+    """Keep uploaded files until the end; then stop an import between two chunks, and delete all files.
 
     An exception in the body is raised as it is, not in a group.
 
     Raises:
-        OSError: no private folder can be made in this one.
+        OSError: no private folder can be made in this folder.
     """
     failure: BaseException | None = None
     with private_folder(folder) as own:
@@ -461,7 +461,7 @@ async def open_uploads(database: Target, folder: Path, clock: Clock) -> AsyncIte
             except BaseException as error:  # noqa: BLE001 - raised again outside the nursery, which would make it a group
                 failure = error
             uploads.is_stopping = True
-            nursery.cancel_scope.cancel()  # threads are waited for
+            nursery.cancel_scope.cancel()  # this waits for the threads
         if failure is not None:
             raise failure
 

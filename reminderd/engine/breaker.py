@@ -1,4 +1,4 @@
-"""Pause all dialing while the provider fails, or does not reach our address, but for one call at a time as a probe."""
+"""Pause all dialing while the provider fails or can't reach our address, except for one call at a time as a probe."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,7 +10,7 @@ from reminderd.core.reasons import UNREACHED
 from reminderd.core.rules import Backoff
 
 BETWEEN_PROBES: Final = Backoff(timedelta(minutes=5), timedelta(hours=1))
-"""A probe calls a patient, who hears nothing if our address is still failing, and its end is known minutes later."""
+"""The time between probes: each calls a patient, who hears nothing if our address still fails, which takes minutes."""
 
 
 class PauseChange(StrEnum):
@@ -21,12 +21,12 @@ class PauseChange(StrEnum):
 
 
 class AddressPause:
-    """The pause, as the database has it. Times are seconds of a monotonic clock, draws are in [0, 1)."""
+    """The pause for our own address, from the database. Times are seconds of a monotonic clock; draws are in [0, 1)."""
 
     def __init__(self, backoff: Backoff = BETWEEN_PROBES) -> None:
         self._backoff = backoff
         self.asked_without_answer = False
-        """The provider has asked, or may have asked, what to say, and that could not be recorded yet."""
+        """Whether the provider may have asked what to say without an answer, which could not be recorded yet."""
         self._since: datetime | None = None
         self._probes = 0
         self._until = 0.0
@@ -40,13 +40,13 @@ class AddressPause:
 
     @property
     def last(self) -> frozenset[str]:
-        """Return the numbers that are a probe only where no other number waits: they were called already."""
+        """Return the numbers that become a probe only if no other number waits, as they were already called."""
         return frozenset(self._probed)
 
     def update(self, since: datetime | None, now: float, draw: float) -> PauseChange | None:
-        """Begin or end the pause: `since` is when our address began to fail by the database, None if it works.
+        """Begin or end the pause. `since` is when our address began to fail, by the database; None if it works.
 
-        A process that starts while it fails waits before its first probe, too.
+        A process that starts during the failure also waits before its first probe.
         """
         before, self._since = self._since, since
         if since is None:
@@ -69,7 +69,7 @@ class AddressPause:
         return now if self._since is None else max(now, self._until)
 
     def probe_soon(self, now: float) -> None:
-        """Allow the probe now: somebody may have fixed what keeps the provider from us."""
+        """Allow the probe now, as somebody may have fixed the address."""
         self._until = min(self._until, now)
 
     def sends(self, call_id: str) -> None:
@@ -83,7 +83,7 @@ class AddressPause:
             self._probe = None
 
     def answered(self, call: Call, answer: Answer, now: float, draw: float) -> None:
-        """Record the provider's answer to a request: a probe that was accepted is the only one for a while."""
+        """Record the provider's answer to a request; after an accepted probe, the next one waits."""
         if self._probe == call.id and isinstance(answer, Accepted):
             self._probed.add(call.phone_number)
             self._wait(now, draw)
@@ -97,13 +97,13 @@ BAD_ANSWERS_IN_A_ROW: Final = 10
 """This many unclear or not-placed answers, with no acceptance and no webhook in between, mean a failing provider …"""
 
 NUMBERS_IN_A_ROW: Final = 2
-"""… if they are about this many numbers. As many that our account may not call mean that it may call none."""
+"""… if they are about this many numbers. If our account may not call this many numbers, it may not call any."""
 
 LONGEST_FOR_NUMBERS: Final = 30.0
-"""Seconds that a pause lasts at most while only numbers were refused: the next one may be accepted."""
+"""The longest pause in seconds while only numbers were refused, as the next number may be accepted."""
 
 _REMEMBERED: Final = 500
-"""Numbers; the oldest are forgotten."""
+"""The most numbers that are remembered; then the oldest is forgotten."""
 
 T = TypeVar("T")
 
@@ -112,9 +112,9 @@ class _Kind(StrEnum):
     REFUSED = "refused"
     """The provider has refused: too many requests, or our account or URL is not accepted."""
     NUMBERS = "numbers"
-    """It has refused different numbers, each as one that our account may not call."""
+    """The provider has refused different numbers, as numbers that our account may not call."""
     STREAK = "streak"
-    """Nothing but bad answers; any sign of life ends it."""
+    """There were only bad answers; any sign of life ends the pause."""
 
 
 class Breaker:
@@ -145,15 +145,15 @@ class Breaker:
 
     @property
     def last(self) -> frozenset[str]:
-        """Return the numbers that are a probe only where no other number waits: they prove nothing about the others."""
+        """Return the numbers that become a probe only if no other number waits, as they prove nothing about others."""
         refused = frozenset(self._not_ours) | frozenset(self._tried) if self.paused else frozenset()
         return refused | self.address.last
 
     def counts(self, call: Call, answer: Answer) -> bool:
         """Return whether a request that was not placed counts as a try of its reminders.
 
-        It does not while the provider is failing, or may be. That a number was refused counts only once another one
-        was accepted: before, our account may not be allowed to call any.
+        It does not count while the provider is failing, or may be. A refused number counts only once another one was
+        accepted: before that, our account may not be allowed to call any number.
         """
         is_refused_number = isinstance(answer, NotPlaced) and answer.number_refused
         return not self.paused and (not is_refused_number or self._not_ours.get(call.phone_number, False))
@@ -171,7 +171,7 @@ class Breaker:
         return max(self.address.next_at(now), self._until if self._kind is not None else now)
 
     def probe_soon(self, now: float) -> None:
-        """Allow the probe now: what the provider refused has changed."""
+        """Allow the probe now, as the settings that the provider refused have changed."""
         self._until = min(self._until, now)
 
     def sends(self, call_id: str) -> None:
@@ -232,7 +232,7 @@ class Breaker:
     def _number_refused(
         self, number: str, reason: str, now: float, draw: float, *, was_probe: bool
     ) -> PauseChange | None:
-        """Pause if nothing shows that our account may call any number: different ones were refused, none accepted."""
+        """Pause if our account may be unable to call any number: different numbers were refused, and none accepted."""
         is_only_one = self._not_ours.get(number, False)
         _remember(self._not_ours, number, is_only_one)
         unproven = sum(not only_one for only_one in self._not_ours.values())
@@ -249,7 +249,7 @@ class Breaker:
     def _pause(
         self, kind: _Kind, reason: str, now: float, draw: float, *, again: bool, floor: float = 0.0
     ) -> PauseChange | None:
-        """Begin the pause, or make it longer if the probe failed; answers to older requests only add their minimum."""
+        """Begin the pause, or extend it if the probe failed; an answer to an older request only adds its minimum."""
         began = self._kind is None
         if began or again:
             self._failures += 1

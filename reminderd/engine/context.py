@@ -1,4 +1,4 @@
-"""What the engine works with: the frozen context of a configuration, what a reload hands on, and lines in the log."""
+"""What the engine works with: the frozen context of a configuration, the memory that outlives a reload, log lines."""
 
 import math
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ class Sightings:
     """When this process first saw each alive call, and its last sign of life, on the monotonic clock."""
 
     seen_at: float = field(default=-math.inf, init=False)
-    """When it last looked at them."""
+    """When this process last read the alive calls."""
     _signs: dict[str, tuple[datetime, float]] = field(factory=dict, init=False)
     _first: dict[str, float] = field(factory=dict, init=False)
     _quiet: tuple[datetime, float] | None = field(default=None, init=False)
@@ -47,14 +47,14 @@ class Sightings:
             del self._first[call_id]
 
     def witness(self, monotonic: float) -> Witness:
-        """Return what is known about them now."""
+        """Return what is known about the alive calls now."""
         return Witness(monotonic=monotonic, signs=self._signs, first=self._first)
 
     def quiet_until(self, restored_at: datetime, rules: Rules, now: datetime, monotonic: float) -> float:
         """Return until when on the monotonic clock nobody is called after a restore.
 
-        The quiet time is over only when both clocks agree: somebody may set the wall clock while a forgotten call goes
-        on.
+        The quiet time ends only once it has ended by both clocks, as somebody may set the wall clock during a forgotten
+        call.
         """
         ends_at = monotonic + (restored_at + rules.outcome_timeout - now).total_seconds()
         if self._quiet is None or self._quiet[0] != restored_at:
@@ -66,24 +66,24 @@ class Sightings:
 class Memory:
     """What this process knows about calls, the provider and its own work: the one value that outlives a reload.
 
-    A reload builds everything else anew. Without this, a silent call would get its whole time once more, the quiet time
-    after a restore and the pause for a failing provider would end, and requests that are still in flight would neither
-    take up their lines nor keep their leases.
+    A reload builds everything else again. Without this, a silent call would get its whole time once more, the quiet
+    time after a restore and the pause for a failing provider would end, and requests in flight would neither occupy
+    their lines nor keep their leases.
     """
 
     breaker: Breaker
     beat: float
     """The monotonic time of the poll loop's last heartbeat."""
     lines: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1))
-    """One for each request that may be in flight."""
+    """The places for requests in flight."""
     checkers: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1))
-    """One for each look-up that may be in flight."""
+    """The places for look-ups in flight."""
     held: set[str] = field(factory=set, init=False)
     """The lease tokens of the actions in flight."""
     freed: trio.Event = field(factory=trio.Event, init=False)
     """Set when a line or a checker is free again; replaced by the loop before it waits."""
     _taken: dict[str, trio.CapacityLimiter] = field(factory=dict, init=False)
-    """Where each action in flight has taken a place, by its lease token: among the lines, or among the checkers."""
+    """The limiter in which each action in flight has a place, by its lease token: the lines or the checkers."""
     sightings: Sightings = field(factory=Sightings, init=False)
     quiet_until: float = field(default=-math.inf, init=False)
     """Until when on the monotonic clock nobody is called after a restore."""
@@ -100,7 +100,7 @@ class Memory:
 
     @property
     def free_lines(self) -> int:
-        """Return how many more requests may be in flight; 0 also where a reload has left fewer lines than requests."""
+        """Return how many more requests may be in flight; 0 if, after a reload, there are fewer lines than requests."""
         return max(0, int(self.lines.available_tokens))
 
     @property
@@ -128,14 +128,14 @@ class Memory:
         self.held.discard(action.token)
 
     def adjust(self, *, dialers: int, backoff: Backoff) -> None:
-        """Apply what a configuration sets; only while no loop is claiming, which counts on the free lines."""
+        """Apply a configuration; call this only while no loop is claiming, as a claim relies on the free lines."""
         self.lines.total_tokens = self.checkers.total_tokens = dialers
         self.breaker.backoff = backoff
 
 
 @frozen(kw_only=True)
 class Context:
-    """What every claim, request and look-up needs. An action keeps its context to its end."""
+    """What every claim, request and look-up needs. An action keeps its context until its end."""
 
     database: Database
     provider: Provider
@@ -149,12 +149,12 @@ class Context:
     instruments: Instruments
 
     def now(self) -> datetime:
-        """Return the time of the database, as far as it is known: a server's clock may be ahead of ours."""
+        """Return the time of the database by its last known offset, as a server's clock may differ from ours."""
         return self.clock.now() + self.database.clock_offset
 
 
 def log_transition(transition: Transition | None) -> None:
-    """Log what a transition changed, with reminder and call bound; None: its row was deleted."""
+    """Log what a transition changed, with the ids of reminder and call; None means that its row was deleted."""
     if transition is None:
         logger.warning("the call no longer exists: another program has deleted it")
         return

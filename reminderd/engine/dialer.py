@@ -99,7 +99,7 @@ async def check(action: Action, *, context: Context) -> None:
 
 
 async def _look_up(action: Action, provider: Provider) -> LookUpAnswer | Candidates:
-    """Ask by the provider's id if we have it, else by ours."""
+    """Ask by the provider's id if we have it, or by ours."""
     external_call_id = action.call.external_call_id or ""
     match action.kind:
         case ActionKind.FETCH:

@@ -1,4 +1,4 @@
-"""Claim what is due while a line is free, and hand it over; then wait for more work."""
+"""Claim what is due while a line is free, and start its actions; then wait for more work."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -45,8 +45,8 @@ FEW: Final = 3
 """Up to this many expired reminders need no line with their number: each has one of its own."""
 
 STALLED: Final = 15.0
-"""Seconds without a turn of the loop, or that the wall clock gained: this process or this machine stood still, for so
-long that a provider may have given up waiting for our answer."""
+"""Seconds without a turn of the loop, or that the wall clock gained. Then this process or machine stood still, so long
+that a provider may have given up waiting for our answer."""
 
 
 @define(kw_only=True)
@@ -60,7 +60,7 @@ class Poller:
     dial: Callable[..., Awaitable[None]] = dial
     """Sends a request; see `dialer.dial`."""
     claims_ended: trio.Event = field(factory=trio.Event, init=False)
-    """Set when this loop claims nothing more, so that another may use its memory; its actions may go on."""
+    """Set when this loop claims nothing more, so that another loop may use its memory; its actions may continue."""
     memory: Memory = field(init=False)
     _offset: timedelta | None = field(default=None, init=False)
     """How far the wall clock is ahead of the monotonic one; None before the first check."""
@@ -115,7 +115,7 @@ class Poller:
         self.memory.beat = now
 
     async def _check_clock(self) -> None:
-        """Have all waiting rows checked after the wall clock was set back: they wait for times of the wrong clock."""
+        """Have all waiting rows checked if the wall clock was set back, as they wait for times of the wrong clock."""
         offset = self._clock_offset()
         if self._offset is None or offset < self._offset - CLOCK_STEP:
             if self._offset is not None:
@@ -136,7 +136,7 @@ class Poller:
         self.memory.is_clock_wrong = is_wrong
 
     def _clock_offset(self) -> timedelta:
-        """Return how far the wall clock, which is the database's, is ahead of the monotonic one."""
+        """Return how far the wall clock of the database is ahead of our monotonic clock."""
         return timedelta(seconds=self.context.now().timestamp() - self.context.clock.monotonic())
 
     async def _note_unanswered_requests(self) -> None:
@@ -190,7 +190,7 @@ class Poller:
         return free if probe is None else min(free, probe)
 
     async def _plan_due(self, wakes: Wakes) -> bool:
-        """Plan some appointments that are to be planned, before their reminders are claimed; False: there are none."""
+        """Plan some of the appointments that need it, before reminders are claimed; return False if there are none."""
         database, rules = self.context.database, self.context.rules
         if not self._knows_rules:
             has_changed = await database.write(partial(plan_anew, digest=rules.planning_digest))
@@ -220,7 +220,7 @@ class Poller:
             held=frozenset(self.memory.held),
             last=self.memory.breaker.last,
         )
-        with trio.CancelScope(shield=True):  # everything that is claimed is also handed over
+        with trio.CancelScope(shield=True):  # for everything that is claimed, the action is also started
             transitions = await context.database.write(
                 partial(
                     claim,
@@ -274,7 +274,7 @@ class Poller:
         try:
             with logger.contextualize(reminder=action.call.reminder_id, call=action.call.id):
                 await act()
-        except Exception:  # noqa: BLE001 - the others go on
+        except Exception:  # noqa: BLE001 - the other actions must continue
             ids = {"reminder": action.call.reminder_id, "call": action.call.id}
             logger.bind(**ids).exception(f"unexpected error: {action.kind}")
         finally:

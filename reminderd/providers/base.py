@@ -18,14 +18,14 @@ from reminderd.core.script.scripts import Scripts
 ID_LIMIT: Final = 200
 STATUS_LIMIT: Final = 50
 DURATION_LIMIT: Final = 7 * 24 * 3600
-"""Seconds; no call lasts a week, and a larger number is in another unit."""
+"""The most seconds of a call; a larger number must be in another unit, as no call lasts a week."""
 
 UNFIT_IN_IDS: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @frozen(kw_only=True)
 class Placement:
-    """All that a provider learns about a call that it is asked to place."""
+    """All that a provider gets to know about a call that it is asked to place."""
 
     call_id: str
     """Our own id: the idempotency key, and `attempt_id` in the metadata."""
@@ -34,13 +34,13 @@ class Placement:
     """E.164, with `+`."""
     message: str
     language: str | None = None
-    """The message's, a BCP 47 tag; None: the clinic's own."""
+    """The language of the message as a BCP 47 tag; None for the clinic's own."""
     asked_from: datetime
     """No request for this call was sent before."""
 
 
 def placement_of(action: Action) -> Placement:
-    """Return what a provider learns about a claimed call."""
+    """Return what a provider gets to know about a claimed call."""
     return Placement(
         call_id=action.call.id,
         reminder_id=action.call.reminder_id,
@@ -64,12 +64,12 @@ class Webhook:
 
 @frozen(kw_only=True)
 class Reply:
-    """What a webhook is answered with."""
+    """The answer to a webhook."""
 
     status: int = 200
     body: bytes = b""
     content_type: str | None = "application/json"
-    """None: there is no content."""
+    """None if there is no content."""
     headers: Mapping[str, str] = MappingProxyType({})
     """Other headers."""
 
@@ -91,15 +91,15 @@ class RefusedWebhookError(Exception):
 
 
 class Recorded(Protocol):
-    """What became of a report."""
+    """The result of recording a report."""
 
     @property
     def duplicate(self) -> bool:
-        """Return whether it repeats a terminal report that was recorded before."""
+        """Return whether the report repeats a terminal report that was recorded before."""
 
 
 class SpokenPart(Protocol):
-    """What is spoken next in a call; it is recorded already."""
+    """What is spoken next in a call; this is already recorded."""
 
     @property
     def reply(self) -> SpokenReply:
@@ -111,15 +111,15 @@ class SpokenPart(Protocol):
 
 
 class Recorder(Protocol):
-    """Records what webhooks say; each method returns after the commit, and happens wholly or not at all if cancelled.
+    """Records what webhooks report. Each method returns after the commit; if cancelled, it records all or nothing.
 
-    Each may raise an error for an unknown reminder, or one for a database that can't write now. Let them through: the
-    web server answers 404, or 503 so that the provider sends the webhook again.
+    Each method may raise an error for an unknown reminder, or for a database that can't write now. Don't catch these:
+    the web server answers 404, or 503 so that the provider sends the webhook again.
     """
 
     @property
     def scripts(self) -> Scripts:
-        """Return what is spoken around a message, and by which voice, in each language."""
+        """Return what is spoken before and after a message, and with which voice, in each language."""
 
     async def report(self, report: Report) -> Recorded:
         """Record the status of a call."""
@@ -131,11 +131,11 @@ class Recorder(Protocol):
         """Record what a key means, and decide what is spoken."""
 
     async def unspoken(self, call_id: str) -> None:
-        """Record, if possible, that the provider could not use our answer to the call with this id of ours."""
+        """Record, if possible, that the provider could not use our answer to the call with our id `call_id`."""
 
 
 Answering: TypeAlias = Callable[[Webhook], Awaitable[Reply]]
-"""Answers a webhook that is verified; it may raise InvalidPayloadError, RefusedWebhookError and a recorder's errors."""
+"""Answers a verified webhook; may raise InvalidPayloadError, RefusedWebhookError and the errors of `Recorder`."""
 
 
 @frozen(kw_only=True)
@@ -144,30 +144,31 @@ class Route:
 
     method: str = "POST"
     path: str
-    """`<name>` stands for any one part of the path."""
+    """The path, in which `<name>` matches any single part."""
     answer: Answering = field(repr=False)
 
 
 class Provider(Protocol):
-    """What the engine needs of a provider's client: requests, which never raise for what a network or a provider does.
+    """What the engine needs of a provider's client.
 
-    That is an answer.
+    A request never raises an error because of the network or the provider; it returns an answer that describes the
+    error.
     """
 
     @property
     def name(self) -> str:
-        """Return what `call_logs.provider` says."""
+        """Return the value of `call_logs.provider`."""
 
     @property
     def account(self) -> str:
-        """Return what `call_logs.account` says: calls of another account are never looked up."""
+        """Return the value of `call_logs.account`; calls of another account are never looked up."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """Return what it offers for reconciling calls."""
+        """Return what the provider offers for reconciling calls."""
 
     async def place(self, placement: Placement) -> Answer:
-        """Request one call. Ends within the provider's `timeout_seconds`, whatever the other side does."""
+        """Request one call. This ends within `[provider].timeout_seconds`, whatever the other side does."""
 
     async def fetch(self, external_call_id: str) -> LookUpAnswer:
         """Look up the call with the provider's own id. Only with `capabilities.look_up`."""
@@ -197,24 +198,24 @@ class WebhookProvider(Protocol):
 
 
 class ProviderClient(Provider, WebhookProvider, Protocol):
-    """A provider's whole client: what its folder makes of its settings."""
+    """A provider's whole client, which `ProviderSettings.client` makes."""
 
     async def check_account(self) -> list[str]:
-        """Return what the provider itself says is wrong, a sentence each. It only reads: no call is placed."""
+        """Return a sentence for each error that the provider reports. This only reads, and places no call."""
 
     def parse(self, webhook: Webhook) -> Report:
         """Return the report in a webhook.
 
         Raises:
-            InvalidPayloadError: it does not follow the contract; every mistake is listed.
+            InvalidPayloadError: the webhook does not follow the contract; every mistake is listed.
         """
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body; a byte order mark is skipped, and of a repeated name the last counts.
+    """Return the JSON object in a body; skip a byte order mark, and use the last value of a repeated name.
 
     Raises:
-        InvalidPayloadError: there is none.
+        InvalidPayloadError: the body is no JSON object.
     """
     try:
         found = _JSON.decode(body.decode().removeprefix("\ufeff"))

@@ -1,4 +1,4 @@
-"""Connect to a provider, and carry one request with its answer after another, in HTTP/1.1."""
+"""Connect to a provider, and send one request after another and read its answer, in HTTP/1.1."""
 
 import ssl
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _CHUNK: Final = 64 * 1024
 _PORTS: Final = {"http": 80, "https": 443}
 
 ERRORS: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, h11.ProtocolError, UnicodeError)
-"""What may fail between two machines. UnicodeError: the name of the host can't be written for DNS."""
+"""The errors of a connection. UnicodeError means that the name of the host can't be written for DNS."""
 
 
 @frozen
@@ -36,15 +36,15 @@ class RequestTarget:
     authority: bytes
     """The value of the header `Host`."""
     path: bytes
-    """With the query."""
+    """The path with the query."""
 
 
 @lru_cache(maxsize=16)  # most requests go to the same URL, and parsing it takes as long as sending the request
 def target_of(url: str) -> RequestTarget | None:
-    """Return where a URL leads; None: its scheme is neither http nor https.
+    """Return the target of a URL; None if its scheme is neither http nor https.
 
     Raises:
-        httpx.InvalidURL: it is not a URL.
+        httpx.InvalidURL: the text is not a URL.
     """
     parsed = httpx.URL(url)
     usual = _PORTS.get(parsed.scheme)
@@ -57,21 +57,21 @@ def target_of(url: str) -> RequestTarget | None:
 
 @define(eq=False)
 class Exchange:
-    """A request, and how far it and its answer have come."""
+    """A request, and how much of it was sent and of its answer has arrived."""
 
     method: str
     target: RequestTarget
     headers: Mapping[str, str]
     content: bytes | None
     limit: int
-    """How many bytes the body of the answer may have; beyond them, nothing more is read."""
+    """The most bytes of the answer's body; after these, nothing more is read."""
     is_sent: bool = field(default=False, init=False)
-    """Whether a byte of it may have left us."""
+    """Whether a byte of the request may have left us."""
     head: h11.Response | None = field(default=None, init=False)
     """Status and headers of the answer."""
     body: bytearray = field(factory=bytearray, init=False)
     is_complete: bool = field(default=False, init=False)
-    """Whether the whole body came, within the limit."""
+    """Whether the whole body arrived, within the limit."""
 
     def request(self) -> h11.Request:
         """Return the first line and the headers.
@@ -108,7 +108,7 @@ class HttpConnection:
                 answer, or only a part of it.
         """
         protocol = self._protocol
-        # In one piece, so that it goes out in one packet.
+        # All at once, so that the request is sent in one packet.
         request = protocol.send(exchange.request()) or b""
         if exchange.content:
             request += protocol.send(h11.Data(data=exchange.content)) or b""
@@ -131,7 +131,7 @@ class HttpConnection:
                 exchange.is_complete = True
 
     async def _receive(self, exchange: Exchange) -> None:
-        """Read what has come; fail if the connection has ended where an answer can't end."""
+        """Read what has arrived; fail if the connection has ended before the end of the answer."""
         is_cut_off = False
         try:
             received = await self._stream.receive_some(_CHUNK)
@@ -141,12 +141,12 @@ class HttpConnection:
             received, is_cut_off = b"", True
         if not received and exchange.head is None:
             raise trio.BrokenResourceError("closed without an answer")
-        if is_cut_off:  # without TLS's close_notify: anybody on the way may have done it, so the body may go on
+        if is_cut_off:  # without TLS's close_notify: anybody on the way may have done it, so the body may be incomplete
             raise trio.BrokenResourceError("closed in the middle of an answer")
         self._protocol.receive_data(bytes(received))
 
     def prepare_next(self, keep_seconds: float) -> bool:
-        """Prepare for another exchange within so many seconds; return False if that is impossible: then close it."""
+        """Prepare for another exchange within these seconds; return False if that is impossible, to close it then."""
         protocol = self._protocol
         if not (self._takes_bytes and protocol.our_state is h11.DONE and protocol.their_state is h11.DONE):
             return False
@@ -158,13 +158,13 @@ class HttpConnection:
 
     @property
     def is_expired(self) -> bool:
-        """Return whether it has waited too long for another exchange."""
+        """Return whether the connection has waited too long for another exchange."""
         return trio.current_time() > self._expires_at
 
     async def is_silent(self) -> bool:
-        """Return whether nothing has come since the last answer: no end, and nothing that would be taken for an answer.
+        """Return whether nothing has arrived since the last answer: neither the end nor bytes that look like an answer.
 
-        With TLS, the socket does not show bytes that TLS has read already. So the connection is read, without waiting.
+        With TLS, the socket does not show bytes that TLS has already read. So the connection is read, without waiting.
         """
         if isinstance(self._stream, trio.SocketStream):
             return not self._stream.socket.is_readable()
@@ -178,7 +178,7 @@ class HttpConnection:
         return True
 
     async def aclose(self) -> None:
-        """Close it at once, without waiting for the other side."""
+        """Close the connection at once, without waiting for the other side."""
         await trio.aclose_forcefully(self._stream)
 
 

@@ -1,4 +1,4 @@
-"""The HTTP client of all providers: one request under one deadline, what its answer proves, nothing secret repeated."""
+"""The HTTP client of all providers: send a request with one deadline, and decide what its answer proves."""
 
 import re
 import ssl
@@ -22,7 +22,7 @@ from reminderd.providers.exchange import ERRORS, Exchange, HttpConnection, Origi
 _MASK: Final = "…"
 
 _SHINGLE: Final = 12
-"""So many characters in a row that also stand in a private text are not there by chance."""
+"""This many characters in a row that a private text also contains are not there by chance."""
 
 _SHORTEST: Final = 4
 """A shorter text, "Hi", is part of any answer and reveals nothing."""
@@ -31,7 +31,7 @@ _GAPS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 def redacted(text: str, private: tuple[str, ...]) -> str:
-    """Return a text as one line, without phone numbers and without what it shares with the private texts."""
+    """Return a text as one line, without phone numbers, and without parts of the private texts."""
     line = _GAPS.sub(" ", text).strip()
     for secret in private:
         line = _without(line, _GAPS.sub(" ", secret).strip())
@@ -57,23 +57,23 @@ def _without(line: str, secret: str) -> str:
 
 
 ANSWER_LIMIT: Final = 1024 * 1024
-"""Bytes of an answer's body that are read."""
+"""The most bytes of an answer's body that are read."""
 
 LONGEST_WAIT: Final = timedelta(hours=1)
-"""A Retry-After beyond it is cut to it."""
+"""The longest wait; a larger Retry-After is reduced to this."""
 
 API_HEADERS: Final = MappingProxyType(
     {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "reminderd"}
 )
-"""What every request to a provider's API carries."""
+"""The headers of every request to a provider's API."""
 
 _KEEPALIVE_SECONDS: Final = 1.0
-"""A request on a connection that the other side is about to close would be unconfirmed for nothing."""
+"""How long a connection is reused. A request on one that the other side is just closing would be unconfirmed."""
 
 _LONGEST_REASON: Final = 200
 
 _EXPLAINING: Final = ("error", "code", "title", "message", "detail", "details", "reason")
-"""The fields in which providers say what is wrong."""
+"""The fields in which providers explain an error."""
 
 
 @frozen(kw_only=True)
@@ -84,7 +84,7 @@ class HttpAnswer:
     headers: httpx.Headers
     body: bytes
     complete: bool
-    """Whether the whole body came, in time and within `ANSWER_LIMIT`."""
+    """Whether the whole body arrived, in time and within `ANSWER_LIMIT`."""
 
 
 @frozen(kw_only=True)
@@ -102,8 +102,8 @@ HttpResult: TypeAlias = HttpAnswer | HttpFailure
 class HttpClient:
     """The connections to one provider.
 
-    A request is sent once, and only where its URL leads: there are no cookies, no proxies from the environment, no
-    redirects, and no second try on another connection (decision 0032).
+    A request is sent once, and only to its URL: there are no cookies, no proxies from the environment, no redirects,
+    and no second try on another connection (decision 0032).
     """
 
     def __init__(
@@ -118,11 +118,11 @@ class HttpClient:
 
         Args:
             timeout: for one request and its whole answer.
-            max_connections: requests at one time; more wait within their timeout.
-            server: how the URLs begin. Reading certificates takes long, and is not done for http. For https it is done
-                at once, so that an error shows at the start.
-            trust: whose certificates are accepted; None: those of the authorities that come with certifi, whatever the
-                environment says.
+            max_connections: the most requests at a time; further ones wait within their timeout.
+            server: the beginning of the URLs. For https, the certificates are read at once, so that an error is seen at
+                the start. For http, they are not read, as that takes long.
+            trust: whose certificates are accepted; by default those of certifi's authorities, even if the environment
+                names others.
 
         Raises:
             OSError: the certificates can't be read.
@@ -138,17 +138,17 @@ class HttpClient:
     async def ask(
         self, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None = None
     ) -> HttpResult:
-        """Send one request, once, and read its answer; ends within the timeout, whatever the other side does.
+        """Send a request once, and read its answer; this ends within the timeout, whatever the other side does.
 
         Raises:
-            httpx.InvalidURL: it is not a URL.
+            httpx.InvalidURL: the text is not a URL.
         """
         target = target_of(url)
         if target is None:
             return HttpFailure(reason="not sent: expected http:// or https://", sent=False)
         exchange = Exchange(method, target, headers, content, ANSWER_LIMIT)
         failure = ""
-        # One deadline over everything: one for each operation would start anew with every byte.
+        # One deadline for everything: a deadline for each operation would start again with every byte.
         with trio.move_on_after(self._seconds):
             async with self._places:
                 failure = await self._carry(exchange)
@@ -169,7 +169,7 @@ class HttpClient:
                 await self._idle.pop().aclose()
 
     async def _carry(self, exchange: Exchange) -> str:
-        """Send the request and read its answer; return why that failed, or an empty text."""
+        """Send the request and read its answer; return why that failed, or an empty text if it did not."""
         connection: HttpConnection | None = None
         try:
             connection = await self._connection(exchange.target.origin)
@@ -192,11 +192,11 @@ class HttpClient:
                 return connection
             await connection.aclose()
         while len(self._idle) + self._places.borrowed_tokens > self._places.total_tokens:
-            await self._idle.pop(0).aclose()  # it leads to another server, and its place is needed
+            await self._idle.pop(0).aclose()  # it is to another server, and its place is needed
         return await connect(origin, self._trusted() if origin.is_tls else None)
 
     def _trusted(self) -> ssl.SSLContext:
-        """Return whose certificates are accepted, and that no other protocol is spoken."""
+        """Return the TLS settings: whose certificates are accepted, and HTTP/1.1 as the only protocol."""
         if self._trust is None:
             self._trust = httpx.create_ssl_context(trust_env=False)
         self._trust.set_alpn_protocols(["http/1.1"])
@@ -218,10 +218,10 @@ class HttpClient:
 
 
 def check_api_url(api_url: str) -> None:
-    """Reject the address of an API whose host can't be written for DNS; `keys.url` has rejected what is no URL.
+    """Reject the URL of an API whose host can't be written for DNS; `keys.url` has rejected a text that is no URL.
 
     Raises:
-        ValueError: it can't be used.
+        ValueError: the URL can't be used.
     """
     try:
         httpx.URL(api_url).host.encode("idna")
@@ -230,7 +230,7 @@ def check_api_url(api_url: str) -> None:
 
 
 def _innermost(error: Exception) -> str:
-    """Return what went wrong, from the innermost error with a message: the outer ones of a TLS failure have none."""
+    """Return the message of the innermost error that has one, as the outer errors of a TLS failure have none."""
     message = ""
     link: BaseException | None = error
     while link is not None:
@@ -243,11 +243,11 @@ def _innermost(error: Exception) -> str:
 
 
 def acceptance(answer: HttpAnswer, *, id_field: str) -> Answer:
-    """Return what a 2xx to a request for a call proves: accepted if it names the call, else unconfirmed.
+    """Return what a 2xx to a request for a call proves: accepted if it names the call, otherwise unconfirmed.
 
     Args:
-        answer: what came back.
-        id_field: the name of the JSON field with the provider's id of the call; `status` may stand next to it.
+        answer: the provider's answer.
+        id_field: the name of the JSON field with the provider's id of the call; there may also be a field `status`.
     """
     if not answer.complete:
         return Unclear(f"{answer.status}, but the answer was incomplete")
@@ -266,10 +266,10 @@ def acceptance(answer: HttpAnswer, *, id_field: str) -> Answer:
 def object_in(
     outcome: HttpResult, *, absent: NotFound | NoAnswer, private: tuple[str, ...]
 ) -> dict[str, Any] | NotFound | NoAnswer:
-    """Return the JSON object that answers a look-up, or what the lack of one proves.
+    """Return the JSON object that answers a look-up; without one, return what that proves.
 
     Args:
-        outcome: what came back.
+        outcome: the result of the request.
         absent: what a 404 proves.
         private: texts that no reason may repeat.
     """
@@ -291,7 +291,7 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
     """Read a Retry-After header (RFC 9110, 10.2.3: seconds or a date): 0 to one hour; None if absent or malformed."""
     text = (header or "").strip()
     if text.isascii() and text.isdigit():
-        # More digits than any sane wait has: not worth an integer.
+        # A number with more digits is certainly above the limit.
         return min(timedelta(seconds=int(text)), LONGEST_WAIT) if len(text) < 9 else LONGEST_WAIT
     try:
         at = parsedate_to_datetime(text)
@@ -302,11 +302,11 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
 
 
 def reason(answer: HttpAnswer, *, private: tuple[str, ...]) -> str:
-    """Return an answer's status and its own explanation: one line of at most 200 characters.
+    """Return an answer's status and explanation as one line of at most 200 characters.
 
     Args:
-        answer: what came back.
-        private: texts of which nothing longer than a word may be repeated: keys, the message, the number.
+        answer: the provider's answer.
+        private: keys, the message and the number, of which no part longer than a word may be repeated.
     """
     phrase = _phrase(answer.status)
     explanation = redacted(_explanation(answer.body, phrase)[: 2 * MESSAGE_LIMIT], private)
@@ -322,7 +322,7 @@ def _phrase(status: int) -> str:
 
 
 def _explanation(body: bytes, phrase: str) -> str:
-    """Return what the body explains, without what only repeats the phrase of its status."""
+    """Return the explanations in the body, except one that only repeats the phrase of the status."""
     try:
         found = list(_explanations(json_object(body)))
     except InvalidPayloadError:

@@ -1,4 +1,4 @@
-"""The providers that can be configured. A new one is a folder, and a line here."""
+"""The providers that can be configured. To add a provider, add its folder and a line here."""
 
 from datetime import timedelta
 from typing import Final
@@ -11,16 +11,16 @@ PROVIDERS: Final[dict[str, type[ProviderSettings]]] = {
     TwilioSettings.name: TwilioSettings,
     GenericSettings.name: GenericSettings,
 }
-"""By `[provider].kind`; where that is not set, the first provider is chosen whose key `chosen_by` is set."""
+"""The providers by `[provider].kind`. If that is not set, the first one whose key `chosen_by` is set is chosen."""
 
 
 async def account_errors(settings: ProviderSettings, patience: timedelta) -> list[str]:
-    """Ask the provider about our account, by reading only; return what it says is wrong, a sentence each.
+    """Ask the provider about our account, only by reading; return a sentence for each error that it reports.
 
     Each request ends after `patience`.
 
     Raises:
-        ValueError: A setting can't be used, which only the client finds out.
+        ValueError: A setting can't be used, which only the client can check.
     """
     client = settings.client(ClientOptions(public_base_urls=("",), timeout=patience, max_connections=1))
     try:

@@ -1,4 +1,4 @@
-"""The base of every provider's section of the configuration, without what only the provider's client needs."""
+"""The base class of every provider's section of the configuration; it imports nothing that only a client needs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # so that commands which only read the configuration start wi
     from reminderd.providers.base import ProviderClient
 
 CheckError: TypeAlias = tuple[tuple[KeyPath, ...], str]
-"""An error of a cross-check: it is the first key's, and no error at all if one of the keys has an error of its own."""
+"""An error of a cross-check, at the first of its keys. It is not reported if one of the keys has its own error."""
 
 
 @frozen(kw_only=True)
@@ -21,7 +21,7 @@ class ClientOptions:
     """What a client needs in addition to its provider's settings."""
 
     public_base_urls: tuple[str, ...]
-    """Where the provider reaches us, the present address first; calls under way may carry an earlier one."""
+    """Where the provider reaches us, the current address first; calls under way may use an earlier one."""
     timeout: timedelta
     """For one request and its whole answer."""
     max_connections: int
@@ -34,42 +34,42 @@ class Probe:
     path: str
     body: bytes
     signed: Mapping[str, str]
-    """Headers that prove it the provider's own."""
+    """Headers which prove that the webhook is from the provider."""
     forged: Mapping[str, str]
     """Headers that prove nothing."""
     contains_secret: bool = False
-    """Whether the headers contain the secret itself, which must go over TLS or to this machine only."""
+    """Whether the headers contain the secret itself, which may be sent only over TLS or to this machine."""
 
 
 @frozen(kw_only=True)
 class ProviderSettings(ABC):
-    """The section `[provider.<name>]` of a provider, and what it says about it. A provider's folder has a subclass."""
+    """The section `[provider.<name>]`, and the facts about the provider. Each provider's folder has a subclass."""
 
     name: ClassVar[str]
-    """Its `[provider].kind`, and the name of its section."""
+    """The provider's `[provider].kind`, and the name of its section."""
     chosen_by: ClassVar[str] = ""
-    """The key that chooses it where `[provider].kind` is not set; empty: none does."""
+    """The key that chooses the provider if `[provider].kind` is not set; empty if no key does."""
     account_keys: ClassVar[tuple[str, ...]] = ()
-    """The keys that say whose account it is: a secret must not go to another one."""
+    """The keys that identify the account; a secret must not be sent to another account."""
     reloadable_keys: ClassVar[tuple[str, ...]] = ()
     """The keys, apart from secrets, that may change while the daemon runs."""
     environment: ClassVar[Mapping[str, str]] = {}
-    """Names of environment variables that the clinic's earlier software uses, each with its key here."""
+    """Environment variables of the clinic's earlier software, each with the key that it sets here."""
     calls_per_second: ClassVar[float] = 0.0
-    """What `[provider].calls_per_second` is where it is not set; 0 sets no limit."""
+    """The default of `[provider].calls_per_second`; 0 for no limit."""
     asks_what_to_say: ClassVar[bool] = False
-    """Whether it asks us, at our public address, what to say once a call is answered."""
+    """Whether the provider asks us, at our public address, what to say once a call is answered."""
     accepts: ClassVar[str] = "it answers, and accepts our account"
-    """What a check of the account proves if it finds no mistake."""
+    """What a check of the account proves if it finds no mistake, in words about the provider."""
 
     @property
     def server(self) -> str:
-        """Return the URL of its API; empty: it has none."""
+        """Return the URL of the provider's API; empty if there is none."""
         return ""
 
     @property
     def own_number(self) -> str:
-        """Return the number that its calls come from, in E.164; empty: not known."""
+        """Return the number that its calls come from, in E.164; empty if it is not known."""
         return ""
 
     @property
@@ -87,12 +87,12 @@ class ProviderSettings(ABC):
 
     @abstractmethod
     def client(self, options: ClientOptions) -> "ProviderClient":
-        """Return its client.
+        """Return the provider's client.
 
         Raises:
-            ValueError: a setting can't be used, which only the client finds out.
+            ValueError: a setting can't be used, which only the client can check.
         """
 
     @abstractmethod
     def probe(self, public_base_url: str, now: datetime) -> Probe | None:
-        """Return a webhook to check the web server with; None: its webhooks are not signed."""
+        """Return a webhook to check the web server with; None if the provider's webhooks are not signed."""

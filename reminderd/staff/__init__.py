@@ -1,1 +1,1 @@
-"""What staff read and do, the same at the command line, on the front desk's pages and over the API."""
+"""What staff read and do, in the same way at the command line, on the front desk's pages and over the API."""

@@ -1,4 +1,4 @@
-"""What staff do to one reminder: cancel it, accept its number, call again, note it as done, opt its number out."""
+"""Act on one reminder: cancel it, accept its number, call again, note it as done, opt its number out."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -27,15 +27,15 @@ from reminderd.store.opt_outs import opt_out
 from reminderd.store.queries import Value, reminder_with_id
 
 REPEATED_WITHIN: Final = timedelta(minutes=1)
-"""A second click, or the same request sent again by a browser, comes within this time."""
+"""The time within which an act is taken for a second click, or for the same request sent again by a browser."""
 
 
 class StaffAct(StrEnum):
-    """An act on one reminder, by the word that commands and the audit have for it."""
+    """An act on one reminder, by its name in commands and the audit."""
 
     CANCEL = "cancel"
     ACCEPT = "accept"
-    """Accept its phone number, which was changed."""
+    """Accept its changed phone number."""
     CALL_AGAIN = "call-again"
     DONE = "done"
     """Note that its patient was called manually."""
@@ -44,7 +44,7 @@ class StaffAct(StrEnum):
 
     @property
     def refusal(self) -> str:
-        """Return how a refusal begins: what was not done."""
+        """Return the beginning of a refusal: what was not done."""
         return _REFUSALS[self]
 
 
@@ -61,11 +61,11 @@ _CHANGES: Final[Mapping[StaffAct, Callable[..., Transition]]] = {
     StaffAct.ACCEPT: reminders.accept,
     StaffAct.CALL_AGAIN: reminders.call_again,
 }
-"""Those that are refused the second time; the store recognizes the others when they come twice."""
+"""The acts that are refused the second time; the store recognizes the others if they are repeated."""
 
 
 class SeenOtherwiseError(Exception):
-    """The reminder is not as it was seen by the person who asks for an act."""
+    """The reminder has changed since the person who asks for an act saw it."""
 
 
 @frozen(kw_only=True)
@@ -76,15 +76,15 @@ class RequestedAct:
     reminder_id: str
     actor: str
     note: str | None = None
-    """What to remember of a manual call."""
+    """What staff want to remember of a manual call."""
     seen: str | None = None
-    """What was shown to that person, see `fingerprint_of`; None: nothing was, by a command."""
+    """The fingerprint of what was shown to that person, see `fingerprint_of`; None if nothing was, as for a command."""
     source: str = "staff"
-    """Who wants an opt-out."""
+    """How an opt-out was made known."""
 
 
 def perform(connection: Connection, now: datetime, *, asked: RequestedAct, rules: Rules) -> tuple[Transition, ...]:
-    """Do what a person asks for, and record it; return what changed: nothing, if the same was sent twice.
+    """Do what a person asks for, and record it; return the transitions: none if the same was sent twice.
 
     Raises:
         UnknownReminderError: no reminder has this id.
@@ -110,14 +110,14 @@ def perform(connection: Connection, now: datetime, *, asked: RequestedAct, rules
     try:
         return (_CHANGES[asked.act](connection, now, reminder_id=asked.reminder_id, rules=rules, source=by),)
     except NotAllowedError:
-        # Only what still stands may count as sent twice: another program, or a call, may have changed it meanwhile.
+        # Only an act whose result still stands counts as sent twice: another program, or a call, may have changed it.
         if asked.seen is not None and _stands(row, asked.act) and _is_repeated(connection, now, asked):
             return ()
         raise
 
 
 def fingerprint_of(row: Mapping[str, Value]) -> str:
-    """Return what stands for the parts of a reminder that a person relies on: number, message, time and end."""
+    """Return a fingerprint of the parts of a reminder that a person relies on: number, message, time and end."""
     return f"{_digest(row['phone_number'], row['message'], row['scheduled_at'])}-{_digest(row['ended_at'])}"
 
 
@@ -126,10 +126,10 @@ def _digest(*parts: Value) -> str:
 
 
 def _is_otherwise(row: Mapping[str, Value], act: StaffAct, seen: str) -> bool:
-    """Return whether a person who asks for an act has seen another reminder than it is now.
+    """Return whether a reminder has changed, in a way that matters, since the person who asks for an act saw it.
 
-    The end matters only for another call: who asks for one after a failure has not asked for one after the next one,
-    or after somebody else has cancelled. While it waits, or was reached, the core says so.
+    The end matters only for another call: a person who asks for a call after one failure has not asked for a call after
+    the next failure, or after a cancellation. If the reminder waits, or its patient was reached, the core refuses.
     """
     shown, _, end = fingerprint_of(row).partition("-")
     seen_parts, _, seen_end = seen.partition("-")
@@ -137,13 +137,13 @@ def _is_otherwise(row: Mapping[str, Value], act: StaffAct, seen: str) -> bool:
 
 
 def _stands(row: Mapping[str, Value], act: StaffAct) -> bool:
-    """Return whether a reminder is as an act leaves it."""
+    """Return whether a reminder is still as an act leaves it."""
     status = Status(str(row["status"]))
     return status is Status.CANCELLED if act is StaffAct.CANCEL else not status.final
 
 
 def _has_ended(row: Mapping[str, Value]) -> bool:
-    """Return whether nobody is called for it anymore, and the patient was not reached either."""
+    """Return whether no more call is made for it, though the patient was not reached."""
     status = Status(str(row["status"]))
     return status.final and status is not Status.CALLED
 
@@ -151,7 +151,7 @@ def _has_ended(row: Mapping[str, Value]) -> bool:
 def refusals(
     connection: Connection, *, reminder_id: str, rules: Rules, now: datetime
 ) -> dict[StaffAct, NotAllowedError | None]:
-    """Return for each act why the core would refuse it now; None: it is allowed.
+    """Return, for each act, why the core would refuse it now; None if it is allowed.
 
     Raises:
         UnknownReminderError: no reminder has this id.
@@ -188,11 +188,11 @@ def choices(
         connection: in a transaction.
         appointment: its id or `ref`.
         act: what a person asks for.
-        rules: the clinic's.
+        rules: the clinic's rules.
         now: the time.
 
     Returns:
-        None: no appointment has this name.
+        The reminders; None if no appointment has this name.
     """
     found = stored_appointment(connection, appointment)
     if found is None:
@@ -203,7 +203,7 @@ def choices(
 
 
 def _is_repeated(connection: Connection, now: datetime, asked: RequestedAct) -> bool:
-    """Return whether the last act on the reminder was the very same, a moment ago."""
+    """Return whether the last act on the reminder was the same, a moment ago."""
     acts = [one for one in acts_on(connection, asked.reminder_id) if one["act"] not in VIEWS]
     if not acts:
         return False

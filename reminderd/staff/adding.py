@@ -1,4 +1,4 @@
-"""Add one reminder or one appointment by hand; a page first shows what would be spoken, and when."""
+"""Add one reminder or one appointment manually; a page first shows what would be spoken, and when."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ class Added:
     reminder: dict[str, Value]
     """Its row."""
     warnings: tuple[str, ...]
-    """Why the patient will not be called as it stands, and what is misspoken; each with what to do about it."""
+    """Why the patient would not be called, and what would be misspoken; each with what to do about it."""
 
 
 def add_one(
@@ -51,31 +51,31 @@ class ForeseenCall:
     """A call that would be placed."""
 
     at: datetime | None
-    """None: there are no calling hours for it."""
+    """None if there are no calling hours for it."""
     cadence: str | None = None
-    """The entry of `[reminders].before` that it is planned by; None: it was asked for."""
+    """The entry of `[reminders].before` that plans it; None if staff asked for this call."""
     is_left_out: bool = False
-    """Whether it is too late for it, or there are no calling hours before the appointment."""
+    """Whether it is too late for this call, or there are no calling hours before the appointment."""
 
 
 @frozen(kw_only=True)
 class Foreseen:
-    """What would become of a request, as things stand."""
+    """What a request would lead to now."""
 
     decision: Decision
     ref_taken_by: str | None
-    """The id of what has its `ref` already."""
+    """The id of the reminder or appointment that already has its `ref`."""
     message: str
     passages: tuple[Passage, ...]
-    """What a person would hear of it and, if it would be left one, a machine."""
+    """What a person would hear, and what a machine would, if it is left a message."""
     language: str
     """The tag of the voice."""
     calls: tuple[ForeseenCall, ...]
-    """None for a number that has opted out: the decision's warnings say so."""
+    """Empty for a number that has opted out: the decision has a warning about it."""
 
     @property
     def digest(self) -> str:
-        """Return what tells it from anything else that could be shown."""
+        """Return a digest of everything that is shown."""
         return sha256(repr((self.decision, self.passages, self.language, self.calls)).encode()).hexdigest()
 
 
@@ -91,7 +91,7 @@ def foresee(
     source: Source,
     now: datetime,
 ) -> Foreseen:
-    """Return what would become of what staff ask for; write nothing."""
+    """Return what a request of staff would lead to; write nothing."""
     if isinstance(request, ReminderRequest):
         ((reminder, decision),) = reminders.decisions(connection, now, requests=[request], rules=rules)
         existing_id = None if reminder is None else reminder.id
@@ -119,7 +119,7 @@ def foresee(
 
 
 def _call_of(request: ReminderRequest, rules: Rules, now: datetime) -> tuple[ForeseenCall, ...]:
-    """Return the first call of a reminder, if there is time for it; a time that is over means at once."""
+    """Return the first call of a reminder, if there is time for it; a past time means at once."""
     zone = zone_of(request, rules)
     if request.scheduled_at <= now and rules.calling_hours.is_open(now, zone):
         opens: datetime | None = request.scheduled_at
@@ -140,7 +140,7 @@ def add_as_shown(
 ) -> tuple[Decision, Sequence[Mapping[str, Value]]]:
     """Store what staff ask for, if what would happen is still what was shown.
 
-    What is there already stays as it is: the form was sent twice.
+    What is already stored stays as it is: then the form was sent twice.
 
     Args:
         connection: in a write transaction.
@@ -152,7 +152,7 @@ def add_as_shown(
         shown: the digest of what was shown.
 
     Returns:
-        What was done, and the rows of the reminders: the one that was asked for, or those of the appointment.
+        What was done, and the rows of the reminders: the requested reminder, or those of the appointment.
 
     Raises:
         ForeseenOtherwiseError: What would happen is not what was shown.

@@ -1,4 +1,4 @@
-"""What has happened to a reminder, in order: its calls, the keys that were pressed, its changes, and what staff did."""
+"""List what has happened to a reminder, in order: its calls, the pressed keys, its changes, and what staff did."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -20,13 +20,13 @@ from reminderd.store.queries import Bundled, Value, bundled_with, calls_of
 Row = Mapping[str, Value]
 
 VIEWS: Final = frozenset({"view", "search"})
-"""What the audit has of those who only looked."""
+"""The acts in the audit of people who only looked."""
 
 _CLOSED_BY_US: Final = frozenset({CallState.REFUSED, CallState.NOT_PLACED, CallState.UNREPORTED})
 _BY_A_PERSON: Final = "done"
-"""The act whose detail is a note, in the words of the person who did it."""
+"""The act whose detail is a note, as a person wrote it."""
 _BEFORE: Final = " before its appointment"
-"""What follows the cadence in the detail of a reminder that was planned."""
+"""The text after the cadence in the detail of a planned reminder."""
 
 
 @frozen(kw_only=True)
@@ -40,23 +40,23 @@ class Event:
 
 @frozen(kw_only=True)
 class ReminderRecord:
-    """A reminder with everything that is stored of it, each as rows by column name."""
+    """A reminder with everything that is stored about it, as rows by column name."""
 
     reminder: Row
     appointment: StoredAppointment | None
-    """The one that it was planned for, with all its reminders; None: it belongs to none, or that was deleted."""
+    """The appointment that it was planned for, with all its reminders; None if there is none, or it was deleted."""
     calls: Sequence[Row]
     """Oldest first."""
     bundled: Mapping[str, Sequence[Bundled]]
     """The other reminders of each call, by the call's id."""
     acts: Sequence[Row]
-    """What the audit has of it, also who looked at it."""
+    """Its lines in the audit, including who looked at it."""
     changes: Sequence[Change]
-    """Of its outcome, oldest first."""
+    """The changes of its outcome, oldest first."""
 
     @property
     def events(self) -> list[Event]:
-        """Return what has happened to it, in order, without who looked at it."""
+        """Return what has happened to the reminder, in order, except for looks at it."""
         done = [act for act in self.acts if act["act"] not in VIEWS]
         events = [*_beginning(self.reminder, done), *_acts(done)]
         for number, call in enumerate(self.calls, 1):
@@ -67,7 +67,7 @@ class ReminderRecord:
 
 
 def record_of(connection: Connection, *, reminder: Row) -> ReminderRecord:
-    """Return a reminder, whose row was read in this transaction, with everything that is stored of it."""
+    """Return a reminder, whose row was read in this transaction, with everything that is stored about it."""
     reminder_id, appointment_id = str(reminder["id"]), reminder["appointment_id"]
     return ReminderRecord(
         reminder=reminder,
@@ -85,7 +85,7 @@ def _event(at: Value, what: Sentence, detail: Part | None = None) -> Iterator[Ev
 
 
 def _words(text: Value) -> Sentence | None:
-    """Return a text of the program, which may be one that other languages have; codes as people read them."""
+    """Return a text of the program as a sentence, which may have a translation; codes as people read them."""
     return None if text is None else Sentence(str(text))
 
 
@@ -106,7 +106,7 @@ def _acts(acts: Sequence[Row]) -> Iterator[Event]:
 
 
 def _detail(act: Row) -> Part | None:
-    """Return what is known of an act: a note as it was written, anything else as a sentence."""
+    """Return the detail of an act: a note as it was written, any other as a sentence."""
     text = act["detail"]
     if text is None or act["act"] == _BY_A_PERSON:
         return None if text is None else str(text)
@@ -145,7 +145,7 @@ _FACTS: Final = (
     (Sentence("error %(value)s"), "error_code"),
 )
 _LISTENERS: Final[Mapping[str, Sentence]] = {"human": Sentence("human"), "machine": Sentence("machine")}
-"""What most providers call those who answer; other words of theirs are shown as they are."""
+"""Most providers' words for who answers; other words are shown as they are."""
 
 
 def _how_it_ended(call: Row) -> Sentence | None:
@@ -158,7 +158,7 @@ def _how_it_ended(call: Row) -> Sentence | None:
 
 
 def _earlier_outcomes(reminder: Row, acts: Sequence[Row], changes: Sequence[Change]) -> Iterator[Event]:
-    """Yield what the reminder had come to before its last change, where neither an act nor its state shows it."""
+    """Yield the outcomes of the reminder before its last change, if neither an act nor its state shows them."""
     shown = {(act["at"], act["act"]) for act in acts}
     for change in changes:
         is_now = change.at == reminder["updated_at"] and change.status == reminder["status"]

@@ -1,4 +1,4 @@
-"""Say why patients are not called: what stops all calls, and which waiting reminders can't be called at all."""
+"""Show why patients are not called: what stops all calls, and which waiting reminders can't be called at all."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from reminderd.store.queries import reminders_with_ids, waiting
 from reminderd.store.settings import STANDSTILL, last_pause, paused, set_pause, standstill, unreached_since, values_in
 
 AT_ONCE: Final = 200
-"""How many are examined in one transaction: each takes a tenth of a millisecond, and others wait for it."""
+"""How many reminders one transaction examines: each takes a tenth of a millisecond, and others wait for it."""
 
 
 def pause_mark(connection: Connection) -> str:
-    """Return what stands for the pause that there is now, with its reason; empty: staff have made none."""
+    """Return a mark of the present pause and its reason; empty if staff have made no pause."""
     act = last_pause(connection)
     return "" if act is None else str(act["id"])
 
@@ -34,11 +34,11 @@ def resume(connection: Connection, now: datetime, *, actor: str, rules: Rules, s
         connection: in a write transaction.
         now: the time of the transaction.
         actor: who ends it.
-        rules: the clinic's.
-        seen: the mark of the pause that was shown to that person; another one may have another reason.
+        rules: the clinic's rules.
+        seen: the mark of the pause that was shown to that person; a later pause may have another reason.
 
     Raises:
-        NotAllowedError: there is another pause; or the database was restored, and until when nobody is called.
+        NotAllowedError: there is another pause, or the database was restored and nobody may be called yet.
     """
     present = pause_mark(connection)
     if present and present != seen:
@@ -50,7 +50,7 @@ def resume(connection: Connection, now: datetime, *, actor: str, rules: Rules, s
 
 
 def pauses(connection: Connection, *, config: Config, now: datetime) -> list[Sentence]:
-    """Return a sentence for each reason in the database why no calls are placed now; empty: there is none."""
+    """Return a sentence for each reason in the database why no calls are placed now; empty if there is none."""
     found = []
     failing_since = unreached_since(connection)
     if failing_since is not None:
@@ -67,7 +67,7 @@ def pauses(connection: Connection, *, config: Config, now: datetime) -> list[Sen
 
 
 def _by_staff(act: Mapping[str, object]) -> Sentence:
-    """Return a sentence for a pause, from its row of the audit; empty: it was made by no command of ours."""
+    """Return a sentence for a pause, from its row of the audit; empty if no command of ours made it."""
     at = act.get("at")
     if not isinstance(at, datetime):
         return Sentence("dialing is paused; reminderd resume ends it")
@@ -79,18 +79,18 @@ def _by_staff(act: Mapping[str, object]) -> Sentence:
 
 @define
 class Examined:
-    """Remembers which waiting reminders can't be called: to examine ten thousand takes a second; pages ask often."""
+    """Remembers which waiting reminders can't be called: examining ten thousand takes a second, and pages ask often."""
 
     numbering: Numbering
     """The rules for numbers."""
     _reasons: dict[tuple[str, int], str | None] = field(factory=dict, init=False, repr=False)
-    """Why one can't be called, by its id and its `wake_at`, which every change by another program moves."""
+    """Why each can't be called, by its id and its `wake_at`, which every change by another program moves."""
 
     def examine(self, connection: Connection) -> bool:
-        """Examine some of those that are new, in one transaction; return whether all are examined now.
+        """Examine some of the new reminders, in one transaction; return whether all are examined now.
 
-        Those that can't be called are examined again each time, some at once: what corrects one, such as an import of
-        ours, need not move its `wake_at`.
+        Each time, some of those that can't be called are examined again: a correction, such as one of our imports, need
+        not move the `wake_at`.
         """
         present, known = dict.fromkeys(waiting(connection)), self._reasons
         new = [one for one in present if one not in known]
@@ -98,12 +98,12 @@ class Examined:
         now = [*new, *wrong][:AT_ONCE]
         reminders = reminders_with_ids(connection, ids=[reminder_id for reminder_id, _ in now])
         found = {one: unfit(reminders[one[0]], self.numbering) for one in now}
-        # Those of now go to the end: the next time, others come first.
+        # The reminders examined now go to the end: the next time, others come first.
         self._reasons = {one: known[one] for one in known if one in present and one not in found} | found
         return len(new) <= AT_ONCE
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Return why waiting reminders can't be called, and how many for each reason."""
+        """Return how many waiting reminders can't be called, by reason."""
         found = Counter(self._reasons.values())
         return {reason: count for reason, count in found.most_common() if reason is not None}

@@ -1,4 +1,4 @@
-"""How reminders stand: one in plain words, with what to do about it, and those of some days as a report."""
+"""Show how reminders stand: one in plain words, with what to do about it, and those of some days as a report."""
 
 import csv
 from collections import Counter
@@ -32,9 +32,9 @@ class ReminderStanding:
 
     outcome: Outcome
     what: Sentence
-    """What has become of it."""
+    """Its outcome."""
     why: Sentence | None
-    """Why it waits, or has ended like this; None: there is nothing more to say."""
+    """Why it waits, or has ended like this; None if there is nothing more to say."""
     advice: Sentence
     """What staff can do about it."""
 
@@ -83,12 +83,12 @@ _HOLDS: Final = {str(code): code for code in HoldCode}
 _NAMED_IN_THE_HISTORY: Final = frozenset(
     {EndCode.CANCELLED_BY_STAFF, EndCode.DONE_BY_STAFF, EndCode.WITHDRAWN, EndCode.OPTED_OUT}
 )
-"""Of these, `last_error` says only by whom."""
+"""For these codes, `last_error` states only who caused it."""
 _PLAIN: Final = frozenset({Outcome.CONFIRMED, Outcome.REACHED, Outcome.UNDER_WAY})
 
 
 def outcome_of_row(row: Row) -> Outcome:
-    """Return what a reminder has come to, from its row."""
+    """Return the outcome of a reminder, from its row."""
     response, code = row["response"], row["end_code"]
     return outcome(
         Status(str(row["status"])),
@@ -110,7 +110,7 @@ def standing_of(row: Row) -> ReminderStanding:
 def _reason(row: Row) -> Sentence | None:
     """Return why it waits or has ended: the sentence of its code, and what is known beyond that."""
     code, error = _CODES.get(str(row["end_code"])), row["last_error"]
-    if row["hold_code"] == HoldCode.NUMBER_CHANGED:  # what it stands for is said already
+    if row["hold_code"] == HoldCode.NUMBER_CHANGED:  # the sentence of the code is shown already
         return None if error in {None, HoldCode.NUMBER_CHANGED.sentence} else Sentence(str(error))
     if row["hold_reason"] is not None:
         sentence = str(row["hold_reason"])
@@ -126,35 +126,35 @@ def _reason(row: Row) -> Sentence | None:
 COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
 
 _UNDECIDED: Final = Wanted(status=Status.SCHEDULED, needs_human=True)
-"""Those that wait for staff to accept a changed phone number, or to cancel."""
+"""The reminders that wait for staff to accept a changed phone number, or to cancel."""
 
 _ORDER: Final = {word: place for place, word in enumerate(Outcome)}
 
 
 @frozen(kw_only=True)
 class PeriodReport:
-    """The reminders of a span of days, with what they have come to."""
+    """The reminders of a span of days, with their outcomes."""
 
     rows: Sequence[Row]
-    """Those that need a human first."""
+    """The reminders of these days; those that need a human come first."""
     others: Sequence[Row]
-    """Those of other days that wait for a decision, because their phone number was changed."""
+    """The reminders of other days that wait for a decision, because their phone number was changed."""
     imports: Sequence[ImportRecord]
 
     @property
     def totals(self) -> Counter[Outcome]:
-        """Return how many have come to what."""
+        """Return how many reminders have each outcome."""
         return Counter(Outcome(str(row["outcome"])) for row in self.rows)
 
     @property
     def need_human(self) -> int:
-        """Return how many somebody must act on."""
+        """Return how many reminders need a human."""
         totals = self.totals
         return sum(totals[word] for word in NEED_A_HUMAN) + len(self.others)
 
 
 def report_of(connection: Connection, *, since: datetime | None, until: datetime | None, now: datetime) -> PeriodReport:
-    """Return the report of a span of time; None: there is no limit."""
+    """Return the report of a span of time; None means no limit."""
     return PeriodReport(
         rows=rows_of(connection, since=since, until=until),
         others=undecided(connection, since=since, until=until),
@@ -179,7 +179,7 @@ def undecided(connection: Connection, *, since: datetime | None, until: datetime
 
 
 def needing_human(connection: Connection, *, since: datetime, until: datetime, limit: int) -> list[Row]:
-    """Return the first of the reminders of a span of time that need a human, by their time."""
+    """Return the first reminders of a span of time that need a human, by their time."""
     return _rows(connection, Wanted(since=since, until=until, needs_human=True), limit)
 
 
@@ -193,7 +193,7 @@ def _with_outcome(row: Row) -> Row:
 
 
 def in_words(row: Row) -> Row:
-    """Return a row for people: no code is left in it."""
+    """Return a row for people, without codes."""
     return {**row, "call_outcome": None if row["call_outcome"] is None else str(row["call_outcome"]).replace("_", " ")}
 
 

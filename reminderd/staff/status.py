@@ -1,4 +1,4 @@
-"""The status that `reminderd status` prints and the System page shows: collect it, and word a line for each fact."""
+"""Collect the status that `reminderd status` prints and the System page shows, and word a line for each fact."""
 
 import shutil
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from reminderd.store.sqlite.backups import newest_backup
 from reminderd.store.stats import glance
 
 _FOLDER: Final = "[backup].folder"
-"""Shown instead of what is configured there: a secret may have been put in its place."""
+"""Shown instead of the configured value, in whose place somebody may have put a secret."""
 
 _NONE: Final = Sentence("none")
 
@@ -53,9 +53,9 @@ def look_at_database(
 
     Args:
         connection: in a transaction.
-        config: the clinic's.
+        config: the clinic's configuration.
         now: the time.
-        uncallable: how many waiting reminders can't be called, by reason; a page has them from `Examined`.
+        uncallable: how many waiting reminders can't be called, by reason; a page gets this from `Examined`.
     """
     zone, expected = config.calling.zone, expected_of(config)
     midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
@@ -79,8 +79,8 @@ def status_report(seen: DatabaseReport, daemon: DaemonReport | str, config: Conf
 
     Args:
         seen: what the database shows.
-        daemon: what it reports; or why it could not be asked.
-        config: the clinic's.
+        daemon: the daemon's report, or why it could not be asked.
+        config: the clinic's configuration.
     """
     file, found = config.database.path, asdict(seen, recurse=False)
     own_id = found.pop("database_id") or ""
@@ -93,7 +93,7 @@ def status_report(seen: DatabaseReport, daemon: DaemonReport | str, config: Conf
 
 
 def _backup(config: Config, file: Path, own_id: str, now: datetime) -> timedelta | str | None:
-    """Return the newest backup's age; or why there is none, though there should be; None: none are wanted."""
+    """Return the newest backup's age, or why there is none; None if no backups are configured."""
     folder = config.backup.path
     if folder is None:
         return None
@@ -126,7 +126,7 @@ def lines_of(report: StatusReport) -> list[tuple[Sentence, Part]]:
 
 
 def _of_the_file(free_bytes: int, backup: timedelta | str | None) -> list[tuple[Sentence, Part]]:
-    """Return what a database on a server does not have."""
+    """Return the lines that a database on a server does not have."""
     return [
         (Sentence("disk free"), Sentence("%(megabytes)s MB", {"megabytes": free_bytes // 1_000_000})),
         (Sentence("backup"), _age(backup)),
@@ -152,7 +152,7 @@ def _of_the_daemon(daemon: DaemonReport | str, now: datetime) -> list[tuple[Sent
 
 
 def _of_one(daemon: Daemon, now: datetime) -> Sentence:
-    """Return where a daemon runs, since when, and what it does for all of them."""
+    """Return where a daemon runs, since when, and which jobs it does for all daemons."""
     values: dict[str, Part] = {
         "place": daemon.place,
         "version": daemon.version,

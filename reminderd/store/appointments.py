@@ -1,4 +1,4 @@
-"""The one write path for appointments: add, change, move, cancel; each with its reminders in the same transaction."""
+"""Add, change, move and cancel appointments, each with its reminders in the same transaction."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -34,7 +34,7 @@ from reminderd.store.rows import APPOINTMENTS, REMINDERS, rows_among, rows_named
 from reminderd.store.settings import put_setting, setting
 
 PLANNED_AT_ONCE: Final = 50
-"""How many appointments that others have changed are planned in one transaction, so that nobody waits long for it."""
+"""The most appointments that one transaction plans, so that other writers do not wait long for it."""
 
 _BY: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE COLUMN IN {{}} ORDER BY id"
 _BETWEEN: Final = f"""
@@ -55,7 +55,7 @@ _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
 
 
 def find_appointment(connection: Connection, id_or_ref: str) -> Appointment | None:
-    """Return the appointment with this id or `ref`; None if there is none. An id comes before another's `ref`."""
+    """Return the appointment with this id or `ref`; None if there is none. An id takes precedence over a `ref`."""
     if not is_text(id_or_ref):
         return None
     for name in (id_or_ref, normal_name(id_or_ref)):
@@ -68,7 +68,7 @@ def find_appointment(connection: Connection, id_or_ref: str) -> Appointment | No
 def appointments_between(
     connection: Connection, source: str, start: datetime, end: datetime, *, among: Sequence[str] | None = None
 ) -> list[Appointment]:
-    """Return the booked appointments from `start` until before `end` that the files of an import profile named.
+    """Return the booked appointments, from `start` until before `end`, that files of an import profile have named.
 
     For the arguments, see `reminders.waiting_between`.
     """
@@ -80,7 +80,7 @@ def appointments_between(
 def appointment_decisions(
     connection: Connection, now: datetime, *, requests: Sequence[AppointmentRequest], rules: Rules, source: Source
 ) -> list[tuple[Appointment | None, Decision]]:
-    """Return for each request the appointment that it names, if any, and what must be done; write nothing."""
+    """Return, for each request, the appointment that it names, if any, and the decision; write nothing."""
     known = _known(connection, requests)
     opted_out = opted_out_of(connection, (one.phone_number for one in requests))
     decide = partial(decide_appointment, rules=rules, now=now, cancels_as=source.cancels_as)
@@ -100,7 +100,7 @@ def put_appointments(
     mint: Callable[[], str],
     source: Source,
 ) -> list[Decision]:
-    """Store new and edited appointments and plan their reminders; return for each what was done, or why it is refused.
+    """Store new and edited appointments and plan their reminders; return the decision for each request.
 
     No two requests have the same `ref`, or the same `own_id` without a `ref`. `mint` returns new random UUIDs.
     """
@@ -128,9 +128,9 @@ def add_appointment(
     mint: Callable[[], str],
     source: Source,
 ) -> tuple[Decision, "StoredAppointment | None"]:
-    """Store one new appointment and plan its reminders; return what was done, and it as it is now, unless refused.
+    """Store one new appointment and plan its reminders; return the decision and, unless refused, the stored row.
 
-    One without a `ref` that is there already stays as it is. For the arguments, see `put_appointments`.
+    An appointment without a `ref` that is already stored stays as it is. For the arguments, see `put_appointments`.
 
     Raises:
         RefTakenError: another appointment has its `ref`.
@@ -173,7 +173,7 @@ def move_appointment(
     mint: Callable[[], str],
     source: Source,
 ) -> Transition:
-    """Give a booked appointment another time: what waits for the former one is cancelled, and calls are planned anew.
+    """Give a booked appointment another time: cancel the reminders that wait for the former time, and plan new ones.
 
     Raises:
         UnknownAppointmentError: no appointment has this id.
@@ -195,7 +195,7 @@ def cancel_appointment(
 
     Raises:
         UnknownAppointmentError: no appointment has this id.
-        NotAllowedError: it is cancelled already.
+        NotAllowedError: it is already cancelled.
     """
     appointment = _with_id(connection, appointment_id)
     if appointment.status is AppointmentStatus.CANCELLED:
@@ -210,7 +210,7 @@ def cancel_appointment(
 def appointment_cancellations(
     connection: Connection, asked: Sequence[AppointmentCancellation]
 ) -> list[tuple[Appointment | None, Decision]]:
-    """Return for each cancellation the appointment that it names, if any, and what must be done; write nothing."""
+    """Return, for each cancellation, the appointment that it names, if any, and the decision; write nothing."""
     by_ref = _by(connection, "ref", [one.ref for one in asked if one.ref is not None])
     by_id = _by(connection, "id", [one.name for one in asked if one.ref is None])
     found = [by_ref.get(one.ref) if one.ref is not None else by_id.get(one.name) for one in asked]
@@ -220,7 +220,7 @@ def appointment_cancellations(
 def call_off_appointments(
     connection: Connection, now: datetime, *, asked: Sequence[AppointmentCancellation], rules: Rules, source: Source
 ) -> list[Decision]:
-    """Cancel appointments that do not take place; return for each what was done."""
+    """Cancel appointments that do not take place; return the decision for each."""
     decided = appointment_cancellations(connection, asked)
     for known, decision in decided:
         if known is not None and decision.intake is Intake.CANCELLED:
@@ -233,7 +233,7 @@ def plan_due(
 ) -> list[Transition]:
     """Plan the reminders of appointments that other programs have written, or whose rules have changed.
 
-    What another program has locked is left out: it stays due.
+    Rows that another program has locked are left out, and stay due.
     """
     rows = connection.execute(_DUE + connection.skip_locked, {"limit": limit}).fetchall()
     changes = _Changes(connection, now, rules, mint, Source(actor="reminderd"))
@@ -242,7 +242,7 @@ def plan_due(
 
 
 def plan_anew(connection: Connection, now: datetime, *, digest: str) -> bool:
-    """Have all appointments to come planned anew if the planning rules have changed; return whether there are any.
+    """Have all future appointments planned again if the planning rules have changed; return whether there are any.
 
     For the digest of these rules, see `Rules.planning_digest`.
     """
@@ -281,7 +281,7 @@ class _Changes:
     source: Source
 
     def book(self, requests: Iterable[AppointmentRequest]) -> None:
-        """Store new appointments with their reminders, and record who did it, a few statements for all of them."""
+        """Store new appointments with their reminders, and record who did it, in a few statements for all of them."""
         new: list[Appointment] = []
         planned: list[Reminder] = []
         acts: list[Act] = []
@@ -300,7 +300,7 @@ class _Changes:
         audit_all(self.connection, self.now, acts, actor=self.source.actor)
 
     def store(self, existing: Appointment, appointment: Appointment, *, act: str) -> Transition:
-        """Store an appointment as it is now, plan its reminders, and record who did it."""
+        """Store a changed appointment, plan its reminders, and record who changed it."""
         connection, now, rules, source = self.connection, self.now, self.rules, self.source
         before = load(connection, rules, now, appointments=[existing])
         transition = replanned(before, appointment, ids=self._ids_for(appointment), rules=rules, now=now)
@@ -316,9 +316,9 @@ class _Changes:
         return dated(self.mint(), to_ms(self.now))
 
     def planned(self, appointment: Appointment) -> Transition | None:
-        """Plan an appointment as it is; if the program fails on it, its waiting reminders fail for staff to see.
+        """Plan an appointment; after an unexpected error, its waiting reminders fail, so that staff see them.
 
-        None: another program has locked one of its rows; it must be planned later.
+        Return None if another program has locked one of its rows: it must be planned later.
         """
         try:
             with savepoint(self.connection):
@@ -341,7 +341,7 @@ class _Changes:
 
 
 def _save(connection: Connection, now: datetime, before: Ledger, after: Ledger, source: Source) -> None:
-    """Write what a decision about appointments changed, and record what became of each reminder."""
+    """Write what a decision about appointments changed, and record what was done to each reminder."""
     save(connection, before, after, now)
     for reminder in after.reminders.values():
         former = before.reminders.get(reminder.id)
@@ -354,7 +354,7 @@ def _save(connection: Connection, now: datetime, before: Ledger, after: Ledger, 
 
 
 def _act(former: Reminder | None, reminder: Reminder) -> tuple[str, str] | None:
-    """Return what was done to a reminder as its appointment was planned, and why; None: nothing that matters."""
+    """Return the act on a reminder whose appointment was planned, and the reason; None if the audit needs no line."""
     if former is None:
         return "add", _why_added(reminder)
     if reminder.status != former.status and reminder.status.final:
@@ -373,7 +373,7 @@ def _why_added(reminder: Reminder) -> str:
 
 
 def _known(connection: Connection, requests: Sequence[AppointmentRequest]) -> list[Appointment | None]:
-    """Return for each request what is stored under its `ref`, or under its id if it has none."""
+    """Return, for each request, the appointment stored under its `ref`, or under its id if it has no `ref`."""
     by_ref = _by(connection, "ref", [one.ref for one in requests if one.ref is not None])
     by_id = _by(connection, "id", [one.own_id for one in requests if one.ref is None])
     return [by_id.get(one.own_id) if one.ref is None else by_ref.get(one.ref) for one in requests]
@@ -398,7 +398,7 @@ class StoredAppointment:
 
     appointment: dict[str, Value]
     reminders: list[dict[str, Value]]
-    """By their time, also those for a time that it had before."""
+    """By their time, including those for a former time of the appointment."""
 
 
 def stored_appointment(connection: Connection, id_or_ref: str) -> StoredAppointment | None:
@@ -415,7 +415,7 @@ def stored_appointment(connection: Connection, id_or_ref: str) -> StoredAppointm
 def list_appointments(
     connection: Connection, *, since: datetime | None, until: datetime | None, limit: int | None
 ) -> list[dict[str, Value]]:
-    """Return rows of `appointments` from `since` until before `until`, by their time; None: without that limit."""
+    """Return rows of `appointments` from `since` until before `until`, by their time; None for no limit."""
     bounds = {
         "since": -EVERY if since is None else to_ms(since),
         "until": EVERY if until is None else to_ms(until),
@@ -432,10 +432,10 @@ def _shown(row: Row) -> dict[str, Value]:
 def withdraw_appointment(
     connection: Connection, now: datetime, *, id_or_ref: str, rules: Rules, source: Source
 ) -> tuple[StoredAppointment, Transition | None]:
-    """Cancel an appointment over the API; one that is cancelled already stays so.
+    """Cancel an appointment over the API; a cancelled one stays cancelled.
 
     Raises:
-        UnknownAppointmentError: there is none with this id or `ref`.
+        UnknownAppointmentError: no appointment has this id or `ref`.
     """
     found = find_appointment(connection, id_or_ref)
     if found is None:

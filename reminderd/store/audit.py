@@ -23,13 +23,13 @@ ACTS: Final = (
     "user-remove",
     "view",
 )
-"""What the audit calls a look at data, a log-in, and a change of an account."""
+"""The `act` of the lines about looks at data, log-ins, and changes of accounts."""
 
 IS_LOOK: Final = f"act IN ({', '.join(repr(act) for act in ACTS)})"
-"""The condition; the index `audit_of_looks` has the same one, so that it is used."""
+"""The condition for these lines; the index `audit_of_looks` has the same condition, so that the engine uses it."""
 
 PAGE: Final = 100
-"""Lines of a page of looks."""
+"""The number of lines on a page."""
 
 
 @frozen
@@ -80,7 +80,7 @@ def acts_on_appointment(connection: Connection, appointment_id: str) -> list[dic
 
 @frozen(kw_only=True)
 class LookLine:
-    """One line of the audit about such an act."""
+    """One line of the audit with an act of `ACTS`."""
 
     id: int
     at: datetime
@@ -88,7 +88,7 @@ class LookLine:
     act: str
     reminder_id: str | None
     ref: str | None
-    """The name by which staff know the reminder now; None: it has none, or was deleted."""
+    """The name by which staff know the reminder now; None if it has none, or was deleted."""
     detail: str | None
 
 
@@ -103,9 +103,9 @@ SELECT a.id, a.at, a.actor, a.act, a.reminder_id, a.detail, coalesce(r.ref, p.re
 def looks(
     connection: Connection, *, actor: str | None = None, until: datetime | None = None, after: ListPlace | None = None
 ) -> tuple[Sequence[LookLine], ListPlace | None]:
-    """Return the page of lines after another one, or the first, and where the next one begins; None: it is the last.
+    """Return the page of lines that follows `after`, or the first page, and where the next page begins (None: no more).
 
-    With `actor`, only what this user did; with `until`, only what was before this moment.
+    With `actor`, it has only what this user did; with `until`, only lines from before this moment.
     """
     if actor is not None and not is_text(actor):
         return (), None

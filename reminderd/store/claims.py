@@ -24,11 +24,11 @@ MOST_ROWS: Final = 200
 """The most rows without an action that one transaction settles, so that a backlog does not keep others waiting."""
 
 MOST_BUNDLED: Final = 500
-"""How many other waiting reminders of a batch's numbers are read; the rest get separate calls."""
+"""The most other waiting reminders that are read to be bundled with a batch; the rest get separate calls."""
 
-# Rows that another program has locked are left out (`skip_locked`), and claimed after its transaction: otherwise one
-# that stays open would stop all calls. The limits are `:limit + 0`: with a plain parameter
-# there, SQLite prepares the statement anew for each run, which takes several times as long as the run itself.
+# Rows that another program has locked are left out (`skip_locked`), and claimed after its transaction: otherwise a
+# transaction that stays open would stop all calls. The limits are `:limit + 0`: with a plain parameter
+# there, SQLite prepares the statement again for each run, which takes several times as long as the run itself.
 _TAKE_CALLS: Final = f"""
 WITH due AS (
     SELECT id FROM call_logs
@@ -73,15 +73,15 @@ class Capacity:
     """How much the caller can do at once."""
 
     requests: int
-    """Requests; 0 while no line or no provider is available. How many may be sent in a second limits them further."""
+    """The most requests; 0 while no line or no provider is available. The pace limits them further."""
     checks: int
-    """Look-ups."""
+    """The most look-ups."""
     request_in: timedelta
-    """How long until a request that can't be sent now should be checked again; never zero."""
+    """The time until a request that can't be sent now is checked again; never zero."""
     held: frozenset[str] = frozenset()
-    """The tokens that this process works under; the leases of their calls are extended, never treated as abandoned."""
+    """The lease tokens under which this process works; their leases are extended, never treated as abandoned."""
     last: frozenset[str] = frozenset()
-    """Phone numbers whose turn comes after all others: they were refused, and a pause is to be ended by another."""
+    """Phone numbers that come after all others: the provider refused them, and another call should end the pause."""
 
 
 def claim(
@@ -104,7 +104,7 @@ def claim(
         mint: gives a new unguessable id.
     """
     claims = _Claims(connection, now, rules, witness, mint)
-    # The statements before the first result is read go to a server in one round trip.
+    # All statements until the first result is read reach a server in one round trip.
     asked = connection.execute(STANDSTILL)
     claims.keep(capacity.held)
     due = claims.due_call() if capacity.checks else None
@@ -120,7 +120,7 @@ def claim(
     transitions: list[Transition] = []
     while due is not None and (
         rows := due.fetchall()
-    ):  # all, as SQLite sets no savepoint while a statement is unfinished
+    ):  # all rows: SQLite sets no savepoint while a statement is unfinished
         decided = claims.decide_call(CALLS.read(rows[0]), room())
         requests -= sum(one.action is not None and one.action.kind.is_request for one in decided)
         transitions += decided
@@ -148,19 +148,19 @@ class _Claims:
     mint: Callable[[], str]
 
     def keep(self, held: frozenset[str]) -> None:
-        """Extend the leases of what this process still works on, even if they have run out by the clock."""
+        """Extend the leases of the calls that this process still works on, even if they have run out by the clock."""
         if held:
             listed, parameters = in_list("token", sorted(held))
             keep = _KEEP_HELD.format(tokens=listed, skip_locked=self.connection.skip_locked)
             self.connection.execute(keep, {**parameters, **self._times(1)})
 
     def due_call(self) -> Rows:
-        """Claim one call that is due; no row: there is none."""
+        """Claim one call that is due; return no row if there is none."""
         take = _TAKE_CALLS.format(skip_locked=self.connection.skip_locked)
         return self.connection.execute(take, self._times(1))
 
     def decide_call(self, call: Call, room: Room) -> list[Transition]:
-        """Decide what an alive call needs; one on which the program fails is checked again later."""
+        """Decide what an alive call needs; after an unexpected error, it is checked again later."""
         try:
             with savepoint(self.connection):
                 before = load(self.connection, self.rules, self.now, calls=[call])
@@ -178,7 +178,7 @@ class _Claims:
     def reminders(self, room: int, *, but: frozenset[str] = frozenset()) -> list[Transition]:
         """Claim reminders until all of `room` is used, nothing more is due, or one transaction has enough.
 
-        Those for the numbers in `but` are left alone.
+        Reminders for the numbers in `but` are not claimed.
         """
         listed, numbers = in_list("number", sorted(but))
         others = _NOT_TO.format(listed) if but else ""
@@ -196,7 +196,7 @@ class _Claims:
         return transitions
 
     def _decide_reminders(self, claimed: Sequence[Reminder]) -> list[Transition]:
-        """Decide what each reminder needs, with one read for all; a failure on one does not affect the others."""
+        """Decide what each reminder needs, with one read for all; an error in one does not affect the others."""
         if not claimed:
             return []
         try:
@@ -212,7 +212,7 @@ class _Claims:
             return [] if is_locked else self._unexpected_error(claimed[0])
 
     def _unexpected_error(self, reminder: Reminder) -> list[Transition]:
-        """End a reminder on which the program fails; if even that fails, it is checked again after a lease."""
+        """End a reminder after an unexpected error; if that fails, too, it is checked again after a lease."""
         before = Ledger().put(reminder)
         transition = unexpected_error(before, reminder, self.now)
         try:
@@ -282,12 +282,12 @@ class _Claims:
 def poke(connection: Connection, now: datetime, *, lease: timedelta | None = None) -> None:
     """Have every row that waits for a reason checked now: the hours, the limits or the clock may have changed.
 
-    This never changes who is called: every claim decides again. With `lease`, calls whose lease is longer than that are
-    checked, too: a clock that was ahead gave it, and it would keep the call of a killed process for as long.
+    This never changes who is called: every claim decides again. With `lease`, calls whose lease lasts longer are
+    checked, too: a clock that was ahead set its end, and the call of a killed process would wait as long.
     """
     wake = partial(_wake, connection, {"now": to_ms(now)})
     wake("reminders", "wake_at > :now AND status = 'scheduled' AND hold_code IS NOT NULL")
-    # What another program changed while the clock was ahead waits for the time that it was then.
+    # A row that another program changed while the clock was ahead waits until that time.
     wake("reminders", "wake_at > :now AND wake_at > scheduled_at AND hold_code IS NULL")
     wake("call_logs", "wake_at > :now AND lease_token IS NULL")
     # A clock that was ahead may have left out their calls as too late.

@@ -19,7 +19,7 @@ class Row(Protocol):
     """One row, with its columns by name and by place."""
 
     def __getitem__(self, column: str | int | slice, /) -> Any:  # noqa: ANN401 - a column's type is its table's
-        """Return the value of a column, by its name or its place from 0; of a slice, a tuple of values."""
+        """Return the value of a column, by its name or its place from 0; for a slice, a tuple of values."""
 
     def keys(self) -> Sequence[str]:
         """Return the names of the columns."""
@@ -33,7 +33,7 @@ class Rows(Protocol):
         """Return how many rows it has written."""
 
     def fetchone(self) -> Any:  # noqa: ANN401 - a `Row`, or None
-        """Return the next row; None: there is no more."""
+        """Return the next row; None if there is no more."""
 
     def fetchall(self) -> list[Any]:
         """Return all remaining rows."""
@@ -51,15 +51,15 @@ class Connection(Protocol):
     is_hopeful: bool
     """Whether the transaction is tried without savepoints. If anything fails, its owner repeats it with savepoints."""
     has_skipped_savepoint: bool
-    """Whether the transaction would have set a savepoint otherwise."""
+    """Whether the hopeful transaction has left out a savepoint."""
 
     @property
     def for_update(self) -> str:
-        """Return how a SELECT of rows that will be saved ends, so that no other program changes them meanwhile."""
+        """Return the end of a SELECT that locks its rows, so that no other program changes them meanwhile."""
 
     @property
     def skip_locked(self) -> str:
-        """Return the same, for rows that may be left out while another program has locked them."""
+        """Return the end of a SELECT that locks its rows, and leaves out those that another program has locked."""
 
     @property
     def leaves_traces(self) -> bool:
@@ -69,7 +69,7 @@ class Connection(Protocol):
     def identity(self) -> ServerIdentity | None:
         """Return which server this is, known from the first write transaction on; a new object for each session.
 
-        None: the database is a file.
+        None if the database is a file.
         """
 
     @property
@@ -86,7 +86,7 @@ class Connection(Protocol):
         """Begin a transaction that writes, once no other does; return the server's time, or None without a server."""
 
     def server_time(self) -> datetime | None:
-        """Return the server's time, in a transaction that reads; None: there is no server, so our clock counts."""
+        """Return the server's time, in a transaction that reads; None without a server: then our clock counts."""
 
     def begin_snapshot(self) -> None:
         """Begin a transaction that only reads, and sees one state of the database."""
@@ -108,7 +108,7 @@ class Connection(Protocol):
         """Return our error for an error of the database, or None if it is a bug or a broken constraint."""
 
     def spoils_all(self, error: BaseException) -> bool:
-        """Return whether, after this error of one statement, nothing else of the transaction can be written."""
+        """Return whether this error of one statement makes the whole transaction fail."""
 
     def is_passing(self, error: BaseException) -> bool:
         """Return whether a transaction that failed with this error has written nothing, and may succeed if repeated."""
@@ -120,7 +120,7 @@ class Connection(Protocol):
         """Prepare for large transactions."""
 
     def relieve(self) -> None:
-        """After a transaction that could not be written, do what may help the next one; never raise."""
+        """Do what may help the next transaction, after one that could not be written; never raise."""
 
     def skip_seq(self) -> int:
         """Return a `seq` that no call has or has had, and that is lower than those of all later calls."""

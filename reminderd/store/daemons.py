@@ -1,4 +1,4 @@
-"""Read and write the daemons that run on this database: one row of `daemons` for each."""
+"""Read and write the rows of `daemons`, one for each daemon that runs on this database."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -27,7 +27,7 @@ class Seen:
 
     own: Daemon
     alive: tuple[Daemon, ...]
-    """All that are alive, itself among them, the oldest first."""
+    """All alive daemons, including itself, the oldest first."""
 
 
 def daemons(connection: Connection) -> list[Daemon]:
@@ -45,7 +45,7 @@ def record(
 ) -> Seen:
     """Record that a daemon is alive, and give it the wanted jobs that no other one has.
 
-    The daemon is as it was last recorded, or as it begins. The rows of those that have certainly `ended` are deleted.
+    `daemon` is its last recorded or first state. The rows of daemons that have certainly `ended` are deleted.
     """
     found = [one for one in daemons(connection) if one.id != daemon.id]
     _delete(connection, [one.id for one in found if one.id in ended or is_forgotten(one, now)])

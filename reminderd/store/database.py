@@ -23,7 +23,7 @@ from reminderd.store.writer import OnSession, Writer
 T = TypeVar("T")
 
 WAITING_WRITES: Final = 1024
-"""How many writes may wait for the writer: more than the webhooks that may be in progress."""
+"""The most writes that may wait for the writer: more than the webhooks that may be in progress."""
 
 READS_TOGETHER: Final = 16
 """The most reads in one snapshot. All get their results when the last one ends: so this limits how old they are."""
@@ -40,7 +40,7 @@ class _Read(Generic[T]):
     fn: Callable[[Connection], T]
     is_over: bool = field(default=False, init=False)
     is_alone: bool = field(default=False, init=False)
-    """Whether it is to have a snapshot of its own, because a read of its group has failed."""
+    """Whether it gets its own snapshot, because a read of its group has failed."""
     result: T = field(init=False)
     error: Exception | None = field(init=False, default=None)
 
@@ -90,7 +90,7 @@ class Database:
 
     target: Target
     warnings: Sequence[str]
-    """What the admin should know about the engine in use, a sentence each."""
+    """Warnings for the admin about the engine in use, a sentence each."""
     _writer: Writer = field(repr=False)
     _reads: SharedReads = field(repr=False)
     commits: Commits = field(repr=False)
@@ -121,7 +121,7 @@ class Database:
         return await self._reads.read(fn)
 
     async def read_together(self, fn: Callable[[Connection], T]) -> T:
-        """Do as `read`, in a snapshot shared with others that wait at the same time; `fn` must take well under 1 ms."""
+        """Do as `read`, in a snapshot shared with other reads that wait; `fn` must take well under 1 ms."""
         return await self._reads.read_together(fn)
 
     @property
@@ -142,7 +142,7 @@ class Database:
 
 @frozen(eq=False)
 class Reader:
-    """One more connection that only reads, for what must not keep others waiting."""
+    """One more connection that only reads, for reads that must not keep others waiting."""
 
     _reads: OnThread = field(repr=False)
     commits: Commits = field(repr=False)
@@ -181,7 +181,7 @@ async def open_database(
     committed: Callable[[int], None] = lambda _writes: None,
     on_session: OnSession | None = None,
 ) -> AsyncIterator[Database]:
-    """Open the database, after creating or migrating it if necessary; at the end, write what was accepted, then close.
+    """Open the database, after creating or migrating it if necessary; at the end, do all accepted writes, then close.
 
     An exception in the body is raised as it is, not in a group.
 
@@ -191,9 +191,9 @@ async def open_database(
             time takes its place.
         waiting: How many writes may wait for the writer.
         busy_timeout: How long a transaction waits for another program's transaction.
-        runner: Where the connections' calls run; None: on Trio's worker threads, one per connection.
+        runner: Where the connections' calls run; None for Trio's worker threads, one per connection.
         committed: Called with the number of writes of each transaction, once it is over.
-        on_session: Begins the first transaction with each session on a server, which may have another history.
+        on_session: Runs first in the first transaction of each session on a server, which may have another history.
 
     Raises:
         StoreUnusableError: This isn't or can't be our database; the message gives the reason in one line.
@@ -233,7 +233,7 @@ async def until_stored(write: Callable[[], Awaitable[T]]) -> T:
 
 
 def _run(connection: Connection, reads: Sequence[_Read[Any]]) -> None:
-    """Run all in one snapshot. If any of them fails, run the first one alone, and leave each other to its own turn.
+    """Run all in one snapshot. If any of them fails, run the first one alone; each other one runs in its own turn.
 
     If the database can't be reached, each read lasts until its connection times out. So the others are not repeated
     here: a caller that is cancelled meanwhile does not wait for them.

@@ -1,4 +1,4 @@
-"""Days: one as the front desk sees it (who needs a human, what waits, what is done), and the figures of several."""
+"""Read a day for the front desk (who needs a human, what waits, what is done), and the figures of several days."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,26 +26,26 @@ from reminderd.store.rows import (
 )
 
 PAGE: Final = 50
-"""Reminders of a page of a list."""
+"""The number of reminders on a page of a list."""
 
 MOST_COUNTED: Final = 1_000
-"""At most this many of other days are counted."""
+"""The most reminders of other days that are counted."""
 
 SLOT: Final = timedelta(minutes=10)
-"""The parts of the day in which reminders are counted."""
+"""The length of each part of the day for which reminders are counted."""
 
 
 class DayList(StrEnum):
-    """A list of reminders. What it is called is a part of addresses."""
+    """A list of reminders. Its value is a part of URLs."""
 
     NEEDS_HUMAN = "open"
     IN_CALL = "calls"
     WAITING = "waiting"
     DONE = "done"
     EARLIER = "earlier"
-    """Of earlier days, and need a human still."""
+    """Reminders of earlier days that still need a human."""
     LATER = "later"
-    """Of later days, and need one already: a number was changed, or can't be called."""
+    """Reminders of later days that already need a human: their number was changed, or can't be called."""
 
 
 @frozen(kw_only=True)
@@ -54,9 +54,9 @@ class Day:
 
     since: datetime
     until: datetime
-    """The first moment that is not a part of it."""
+    """The first moment after it."""
     is_today: bool
-    """Today also has the calls and the waiting reminders of other days."""
+    """Whether it is today, which also has the calls and the waiting reminders of other days."""
 
 
 @frozen(kw_only=True)
@@ -65,26 +65,26 @@ class LastCall:
 
     state: CallState
     status: str | None
-    """The provider's own word; None before it has said any."""
+    """The provider's status; None before its first one."""
     outcome: CallOutcome | None
-    """How it has ended for this reminder's patient."""
+    """How it ended for this reminder's patient."""
     created_at: datetime
 
 
 @frozen(kw_only=True)
 class Entry:
-    """One reminder of a list, with what staff must see of it."""
+    """One reminder of a list, with what staff need to see."""
 
     reminder: Reminder
     outcome: Outcome
     call: LastCall | None
-    """None: there was none."""
+    """None if there was no call."""
     call_outcome: CallOutcome | None
-    """How the last call that has ended did so; None: none has."""
+    """The outcome of the last call that has ended; None if no call has."""
     calls_ended: int
-    """How many calls have ended: not `attempts`, which begins anew when staff have it called again."""
+    """How many calls have ended: not `attempts`, which starts over when staff have the reminder called again."""
     appointment: Appointment | None
-    """None: it belongs to none, or to one that was deleted."""
+    """None if it belongs to no appointment, or the appointment was deleted."""
 
     @property
     def ref(self) -> str | None:
@@ -98,7 +98,7 @@ class DayPage:
 
     entries: tuple[Entry, ...]
     following: ListPlace | None = None
-    """Where the next page begins; None: this is the last one."""
+    """Where the next page begins; None on the last page."""
 
 
 @frozen
@@ -106,7 +106,7 @@ class Slot:
     """How many reminders of a group have their time in one part of a day."""
 
     number: int
-    """From 0: so many times `SLOT` after midnight."""
+    """The number of the part: it begins this many times `SLOT` after midnight."""
     group: Group
     reminders: int
 
@@ -116,17 +116,17 @@ class Overview:
     """A whole day."""
 
     groups: Mapping[Group, int]
-    """How many each list has."""
+    """The number of reminders in each group."""
     outcomes: Mapping[Outcome, int]
-    """The reminders whose time is on this day."""
+    """The number of reminders of this day with each outcome."""
     slots: tuple[Slot, ...]
-    """The same by their time."""
+    """The same reminders, counted by their time."""
     lists: Mapping[DayList, DayPage]
-    """The first page of each."""
+    """The first page of each list."""
     earlier: int = 0
-    """How many the list of earlier days has, up to `MOST_COUNTED`; 0 on any day but today …"""
+    """The length of the list of earlier days, up to `MOST_COUNTED`; 0 on any day but today."""
     later: int = 0
-    """… and that of later days."""
+    """The length of the list of later days, in the same way."""
 
 
 _OF_DAY: Final = "scheduled_at >= :since AND scheduled_at < :until"
@@ -163,7 +163,7 @@ _APPOINTMENTS: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE id 
 
 
 def read_day(connection: Connection, *, day: Day) -> Overview:
-    """Return a day, with the first page of each of its lists; in a transaction, so that the numbers fit the lists."""
+    """Return a day, with the first page of each of its lists. A transaction makes the numbers match the lists."""
     outcomes, slots = Counter[Outcome](), Counter[tuple[int, Group]]()
     for row in connection.execute(_COUNTS, _span(day) | {"slot": SLOT // timedelta(milliseconds=1)}).fetchall():
         word = outcome(
@@ -192,7 +192,7 @@ def read_day(connection: Connection, *, day: Day) -> Overview:
 
 
 def read_list(connection: Connection, *, which: DayList, day: Day, after: ListPlace | None = None) -> DayPage:
-    """Return the page of a list after the place where another one ends, or the first; each takes as long."""
+    """Return the page of a list that follows `after`, or the first page; each page takes equally long."""
     is_newest_first = which in _NEWEST_FIRST
     condition, parameters = _conditions(day)[which], _span(day) | {"limit": PAGE + 1}
     if after is not None:
@@ -247,7 +247,7 @@ def _entries(connection: Connection, reminders: Sequence[Reminder]) -> Iterable[
 
 
 def _is_about(call: Row, reminder: Reminder) -> bool:
-    """Return whether a call is about a reminder as it is now: it may have been moved, or have another number."""
+    """Return whether a call is about a reminder as it is now: it may have been moved, or have a new number."""
     return bool(call["scheduled_at"] == to_ms(reminder.scheduled_at) and call["phone_number"] == reminder.phone_number)
 
 
@@ -261,7 +261,7 @@ def _last_call(row: Row) -> LastCall:
 
 
 _DAYS: Final = 31
-"""How many days are read in one query."""
+"""The most days that one query reads."""
 
 # Counted in two partial indexes, which have the reminders by status and by response, in the order of their times. That
 # takes a third of the time of grouping a day's rows. Reminders that are `called` without a response are not counted:
@@ -288,7 +288,7 @@ SELECT {", ".join(_COUNTED)} FROM days ORDER BY day
 
 
 def figures_by_day(connection: Connection, *, midnights: Sequence[datetime]) -> list[Figures]:
-    """Return the figures of each day, by the times of its reminders; `midnights` has also the end of the last one."""
+    """Return the figures of each day, by the times of its reminders; `midnights` also has the end of the last day."""
     days = len(midnights) - 1
     return [
         one

@@ -1,4 +1,4 @@
-"""What an erasure leaves for some days: that a number was called, with a keyed hash instead of the number.
+"""Keep for some days, after an erasure, that a number was called, with a keyed hash instead of the number.
 
 Without it the clinic's limits would count from zero after an erasure, and a phone that rings again would count as free.
 """
@@ -18,10 +18,10 @@ from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
 
 KEPT: Final = WEEK + timedelta(days=1)
-"""What the limits count: see `Limits.free_from`."""
+"""How far back the limits count: see `Limits.free_from`."""
 
 ERASURE_KEY: Final = "erasure_key"
-"""The key in `settings` of the key that hashes are made with."""
+"""The name, in `settings`, of the key with which the hashes are made."""
 
 _KEY: Final = f"SELECT value FROM settings WHERE key = '{ERASURE_KEY}'"
 _MAKE_KEY: Final = f"INSERT INTO settings (key, value) VALUES ('{ERASURE_KEY}', :key) ON CONFLICT DO NOTHING"
@@ -55,26 +55,26 @@ def hashes(erasure_key: str | None, phone_numbers: Iterable[str]) -> dict[str, s
 
 
 def recognized(call: Call, behind: Mapping[str, str]) -> Call:
-    """Return a call with the number that it was made to, also if that was erased. What is stored keeps the hash."""
+    """Return a call with the number that it was made to, even if that was erased. The stored row keeps the hash."""
     number = behind.get(call.phone_number)
     return call if number is None else evolve(call, phone_number=number)
 
 
 def recognized_among(connection: Connection, calls: Sequence[Call]) -> list[Call]:
-    """Return the calls so that those to one number show it, though it was erased before the last of them."""
+    """Return the calls, with the erased number in each call that has the hash of another call's number."""
     behind = hashes(_erasure_key(connection), {call.phone_number for call in calls})
     return [recognized(call, behind) for call in calls]
 
 
 def hash_of(connection: Connection, phone_number: str) -> str | None:
-    """Return the hash under which calls to a number may be stored; None: nothing was erased yet."""
+    """Return the hash under which calls to a number may be stored; None if nothing was erased yet."""
     return next(iter(hashes(_erasure_key(connection), [phone_number])), None)
 
 
 def anonymize_calls(connection: Connection, now: datetime, *, spellings: Iterable[str], phone_number: str) -> int:
-    """Take from a number's calls all that shows whose it is, and delete those that no limit counts; return how many.
+    """Remove from a number's calls what shows whose it is, and delete calls that no limit counts; return how many.
 
-    `spellings` has every form in which the number is written. No call to it is alive.
+    `spellings` has every form in which the number is written. No call to the number is alive.
     """
     connection.execute(_MAKE_KEY, {"key": token_hex(32)})
     hashed = hash_of(connection, phone_number)
@@ -88,7 +88,7 @@ def anonymize_calls(connection: Connection, now: datetime, *, spellings: Iterabl
 
 
 def forget_erased(connection: Connection, now: datetime) -> int:
-    """Delete what erasures have left and no limit counts anymore; return how many calls that were."""
+    """Delete the calls that erasures have left and that no limit counts anymore; return how many."""
     # Every hash sorts behind its beginning, and before what its beginning with "g" after it would be.
     rows = connection.execute(_HASHES, {"first": ERASED, "after": f"{ERASED}g"}).fetchall()
     return sum(_delete_old(connection, now, row["phone_number"]) for row in rows)

@@ -38,19 +38,19 @@ class Examination:
     newest: int
     """The newest version that this program knows."""
     mistakes: list[str] | None
-    """The errors of the database and its rows; None: there was not enough time to read it all."""
+    """The errors of the database and its rows; None if there was not enough time to read everything."""
     uncallable: dict[str, int]
-    """Why waiting reminders can't be called; not examined in a damaged or old database."""
+    """How many waiting reminders can't be called, by reason; not examined in a damaged or old database."""
     provider: str | None = None
-    """The real provider with which it was last opened; None: none, or it is damaged or old."""
+    """The real provider with which the database was last opened; None if there is none, or it is damaged or old."""
     unreached_since: datetime | None = None
-    """Since when the provider does not reach our address; None: it does, or the database is damaged or old."""
+    """Since when the provider does not reach our address; None if it does, or the database is damaged or old."""
     unsent: Backlog | None = None
-    """What `[results].url` has not received, if it is set; None: the database is damaged or old."""
+    """What `[results].url` has not received, if it is set; None if the database is damaged or old."""
     wal_bytes: int = 0
-    """The size of the file with commits that are not in the main file yet, if it is a file."""
+    """The size of SQLite's write-ahead log, with commits that are not in the main file yet; 0 on a server."""
     server: ServerFacts | None = None
-    """What can be seen of the server; None: it is a file."""
+    """What can be seen of the server; None if the database is a file."""
 
 
 def examination(

@@ -1,4 +1,4 @@
-"""Let readers of changes wait until there is another one, whichever process has committed it."""
+"""Let readers wait for the next change of an outcome, whichever process commits it."""
 
 from contextlib import suppress
 from functools import partial
@@ -18,7 +18,7 @@ LOOK: Final = 0.25
 
 @define(eq=False)
 class Feed:
-    """The changes of outcomes, for all who read them in this process."""
+    """The changes of outcomes, for all readers in this process."""
 
     database: Database
     stopping: trio.Event
@@ -32,7 +32,7 @@ class Feed:
         return await self.database.read(partial(changes_after, cursor=cursor, limit=limit))
 
     async def changed(self, seq: int) -> None:
-        """Wait until there is a change with a higher number, or until the stop; also while nothing can be read."""
+        """Wait until there is a change with a higher number, or until the stop; go on if nothing can be read."""
         while not self.stopping.is_set() and await self._look() <= seq:
             with trio.move_on_after(LOOK):
                 await self.stopping.wait()

@@ -1,4 +1,4 @@
-"""Record what becomes of each file that is imported: one row of `imports` for each."""
+"""Record the outcome of each imported file, in one row of `imports`."""
 
 import json
 from collections.abc import Mapping
@@ -38,8 +38,8 @@ UPDATE imports SET finished_at = :now, status = :status, rejected = :rejected, r
 
 
 _HEADERS: Final = "headers_of_"
-"""What the key in `settings` begins with, before the name of a profile."""
-# One of the future was imported while the clock was ahead.
+"""The beginning of a key in `settings`; the name of a profile follows."""
+# A row from the future was written while the clock was ahead.
 _LAST_FILE: Final = f"""
 SELECT max(at) AS at FROM imports
  WHERE actor = :actor AND at <= :now AND (profile = :profile OR CAST(:profile AS TEXT) IS NULL)
@@ -73,7 +73,7 @@ def begin_import(
 def snapshots_before(
     connection: Connection, *, profile: str, digest: str
 ) -> tuple[ImportedSnapshot | None, ImportedSnapshot | None]:
-    """Return the last snapshot of a profile that was imported, and the last one with this digest; None: none was."""
+    """Return the last imported snapshot of a profile, and the last one with this digest; each is None if missing."""
     same = connection.execute(_LAST_SNAPSHOT, {"profile": profile, "digest": digest}).fetchone()
     last = connection.execute(_LAST_SNAPSHOT, {"profile": profile, "digest": None}).fetchone()
     return _snapshot(last), _snapshot(same)
@@ -87,12 +87,12 @@ def _snapshot(row: Row | None) -> ImportedSnapshot | None:
 
 
 def note_headers(connection: Connection, _now: datetime, *, profile: str, headers: Mapping[str, str]) -> None:
-    """Record under which headers the file of a profile had its fields, in their order."""
+    """Record the header of each field in the file of a profile, in the file's order."""
     put_setting(connection, _HEADERS + profile, json.dumps(headers))
 
 
 def headers_of(connection: Connection, *, profile: str) -> dict[str, str]:
-    """Return under which headers the last file of a profile had its fields; empty: none was imported yet."""
+    """Return the header of each field in the last file of a profile; empty if none was imported yet."""
     text = setting(connection, _HEADERS + profile)
     return {} if text is None else {str(field): str(header) for field, header in json.loads(text).items()}
 
@@ -114,14 +114,14 @@ def end_import(
 
 
 def imports_between(connection: Connection, *, since: datetime, until: datetime) -> list[ImportRecord]:
-    """Return the imports that began in a span of time, its end excluded, in their order."""
+    """Return the imports that began from `since` until before `until`, in their order."""
     sql = f"SELECT {_COLUMNS} FROM imports WHERE at >= :since AND at < :until ORDER BY at, id"
     found = connection.execute(sql, {"since": to_ms(since), "until": to_ms(until)}).fetchall()
     return [_record(row) for row in found]
 
 
 def last_import(connection: Connection, *, actor: str | None = None) -> ImportRecord | None:
-    """Return the newest import, of this actor or of anybody; None: there was none."""
+    """Return the newest import, of this actor or of anybody; None if there was none."""
     found = last_imports(connection, limit=1, actor=actor)
     return found[0] if found else None
 
@@ -133,10 +133,10 @@ def last_imports(connection: Connection, *, limit: int, actor: str | None = None
 
 
 def missing_file(connection: Connection, *, expected: Expected, now: datetime) -> datetime | None:
-    """Return the moment by which a file should have come to the folder, if it has not; None: nothing is missing.
+    """Return the moment by which a missing file should have come to the folder; None if no file is missing.
 
-    A file has come once its rows have: not one that was refused, whose import did not come to its end, or of which
-    every row was rejected.
+    A file counts only if its rows were imported: not if it was refused, if its import did not finish, or if every
+    row was rejected.
     """
     values = {"actor": FOLDER, "now": to_ms(now), "profile": expected.profile}
     row = connection.execute(_LAST_FILE, values).fetchone()

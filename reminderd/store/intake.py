@@ -1,4 +1,4 @@
-"""What the two write paths share, that of reminders and that of appointments."""
+"""What the write paths of reminders and of appointments share."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ class Source:
     profile: str | None = None
     """The import profile of the file; the reminders and appointments that the file names keep it."""
     cancels_as: EndCode = EndCode.CANCELLED_BY_STAFF
-    """The code of appointments that it cancels; these it can book again, and nobody else at the same time."""
+    """The code of the appointments that it cancels; only it can book these again at the same time."""
 
 
 class RefTakenError(Exception):
@@ -53,7 +53,7 @@ class RequestsRefusedError(Exception):
 
 
 def refuse_all_if_any(decisions: Iterable[Decision]) -> None:
-    """Do nothing if no request is refused.
+    """Raise an error if any request is refused.
 
     Raises:
         RequestsRefusedError: at least one is.
@@ -72,13 +72,13 @@ class NewRequest(Protocol):
 
     @property
     def phone_number(self) -> str:
-        """Return whom it is about."""
+        """Return the phone number that it is about."""
 
 
 def look_alikes(
     connection: Connection, added: Sequence[NewRequest], *, table: Literal["reminders", "appointments"] = "reminders"
 ) -> dict[str | None, list[str]]:
-    """Return a warning for each new `ref` that is another one as a spreadsheet rewrites numbers: 47 or 47.0 for 0047.
+    """Return warnings for each new `ref` that may be another one, rewritten by a spreadsheet: 47 or 47.0 for 0047.
 
     The same line of a table would then be a second reminder of the same patient.
     """
@@ -105,7 +105,7 @@ def with_look_alikes(
     *,
     table: Literal["reminders", "appointments"] = "reminders",
 ) -> list[Decision]:
-    """Return what was decided about each request, with the warnings of `look_alikes` about what is added."""
+    """Return the decisions, with the warnings of `look_alikes` about added requests."""
     added = [one for one, decision in zip(requests, decisions, strict=True) if decision.intake is Intake.ADDED]
     warnings = look_alikes(connection, added, table=table)
     return [
@@ -115,7 +115,7 @@ def with_look_alikes(
 
 
 def _number_of(ref: str) -> str | None:
-    """Return the digits of a `ref` that a spreadsheet reads as a number; None: it doesn't."""
+    """Return the digits of a `ref` that a spreadsheet reads as a number; None if it doesn't."""
     number = _NUMBER.fullmatch(ref)
     return None if number is None else number[1]
 

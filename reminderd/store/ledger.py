@@ -43,7 +43,7 @@ AND NOT EXISTS (SELECT 1 FROM call_logs AS o
                    AND o.state = 'stray' AND o.id <> c.id)
 AND NOT EXISTS (SELECT 1 FROM call_logs WHERE phone_number >= '{ERASED}' AND phone_number < '{ERASED}g')
 """
-"""Whether nothing else in the database matters to a call and its reminder, as is so for most reports."""
+"""Whether nothing else in the database matters to a call and its reminder, as for most reports."""
 # Rows that will be saved are locked when they are read (`for_update`): otherwise a change that another program commits
 # in between would be overwritten. Rows of an outer join can't be locked by it, so this statement locks them before.
 _LOCK: Final = """
@@ -124,7 +124,7 @@ def load(
     """Return what decisions about these reminders and calls need: their whole histories, and their numbers' calls.
 
     All objects are as they were read in this transaction. The reminders of calls and appointments are read, too, and so
-    are the appointments of reminders. One of `reminder_ids` without a row is left out.
+    are the appointments of reminders. Ids without a row are left out.
     """
     known = Ledger().put(*reminders, *calls, *appointments)
     listed, parameters = in_list("call", known.calls)
@@ -141,9 +141,9 @@ def load_call(
 
 
 def load_reported(connection: Connection, report: Report) -> Ledger:
-    """Return what a report may be about: calls by our id and by the provider's, and those of the reminder it names.
+    """Return the calls that a report may be about: by our id, by the provider's, and of the reminder that it names.
 
-    It does not show when the numbers were reached: no report is decided by the limits.
+    It does not show when the numbers were reached: the limits decide no report.
     """
     parameters = {
         "attempt": report.attempt_id,
@@ -194,9 +194,9 @@ _SETTLED: Final = frozenset(
 def note_settled(
     connection: Connection, now: datetime, before: Ledger, after: Ledger, *, actor: str, but: str | None = None
 ) -> None:
-    """Record the reminders that a decision has cancelled because their appointment needs them no more.
+    """Record the reminders that a decision has cancelled because their appointment no longer needs them.
 
-    The one with the id `but` has its own line.
+    The reminder with the id `but` has its own line.
     """
     for reminder in after.reminders.values():
         former = before.reminders.get(reminder.id)
@@ -317,7 +317,7 @@ def _add_appointments(connection: Connection, rows: "_Rows") -> None:
 
 @frozen
 class _Rows:
-    """What was read so far."""
+    """The rows that were read so far."""
 
     reminders: dict[str, Reminder]
     calls: dict[str, Call]
@@ -325,7 +325,7 @@ class _Rows:
     appointments: dict[str, Appointment]
 
     def add(self, rows: Iterable[Row], behind: Mapping[str, str] = _NOTHING_ERASED) -> None:
-        """Add rows that are a call, one of its memberships, and that one's reminder; either of these may be missing.
+        """Add rows that have a call, one of its memberships, and the reminder of that; the last two may be missing.
 
         `behind` has the number behind each hash under which a call may be stored.
         """
@@ -354,7 +354,7 @@ class _Rows:
 
 
 def _numbers(calls: Mapping[str, Call], reminders: Mapping[str, Reminder]) -> list[str]:
-    """Return every number of these rows once; what was purged has an empty one, which belongs to no patient."""
+    """Return every number of these rows once, without the empty number of purged rows, which belongs to no patient."""
     of_calls = {call.phone_number for call in calls.values()}
     return sorted((of_calls | {reminder.phone_number for reminder in reminders.values()}) - {""})
 

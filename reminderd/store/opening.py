@@ -42,7 +42,7 @@ def open_to_look(target: Target) -> AbstractContextManager[Connection]:
 
 
 def provider_of(target: Target) -> str | None:
-    """Return the real provider with which a database of any schema was last opened; None: none, or there are no tables.
+    """Return the real provider with which a database of any schema was last opened; None if there is none.
 
     Raises:
         StoreUnusableError: This isn't our database, or a newer reminderd's.

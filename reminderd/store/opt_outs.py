@@ -1,4 +1,4 @@
-"""Numbers that must not be called at all."""
+"""Add, remove and list numbers that must not be called at all."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -54,8 +54,8 @@ def opt_out(
 ) -> tuple[Transition, ...]:
     """Record that this number has opted out, cancel all its `scheduled` reminders at once, and return them.
 
-    The last look before a request stops a reminder that is already claimed. `source` is how we know; the first one is
-    kept. The number is in its stored format.
+    The last look before a request stops a reminder that is already claimed. `source` is how we know; the first
+    source is kept. The number is in its stored format.
     """
     rows = connection.execute(_WAITING + connection.for_update, {"number": phone_number}).fetchall()
     waiting = [REMINDERS.read(row) for row in rows]
@@ -69,7 +69,7 @@ def opt_out(
         audit(connection, now, actor=actor, act="opt-out", reminder_id=reminder.id)
     save(connection, before, ledger, now)
     listed = number_or_none(phone_number)
-    if listed is None or not is_e164(listed):  # another program's; as it is no number, it will not be called
+    if listed is None or not is_e164(listed):  # written by another program; no valid number, so it will not be called
         return tuple(transitions)
     written = connection.execute(
         "INSERT INTO opt_outs (phone_number, source, created_at) VALUES (:number, :source, :now)"
@@ -98,9 +98,9 @@ def list_opt_outs(connection: Connection) -> list[dict[str, Value]]:
 def page_of_opt_outs(
     connection: Connection, *, limit: int, after: ListPlace | None = None, ending: str | None = None
 ) -> tuple[list[dict[str, Value]], ListPlace | None]:
-    """Return the page of `opt_outs` after another one, or the first, newest first, and where it ends; None: at the end.
+    """Return the page of `opt_outs` that follows `after`, newest first, and where it ends; None after the last page.
 
-    With `ending`, at least `LEAST_DIGITS` digits, only numbers that end so.
+    With `ending`, at least `LEAST_DIGITS` digits, it has only numbers that end with these.
     """
     conditions, parameters = ["TRUE"], dict[str, str | int]()
     if ending is not None:

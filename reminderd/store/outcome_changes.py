@@ -2,7 +2,7 @@
 
 Triggers of the schema record them, in the transaction that changes an outcome. What another system has not received yet
 is in the outbox: a change moves from `changes` into `deliveries`, in the order of the commits, and out of it once it is
-delivered. The cursor in `settings` shows which were moved, and how far each other way out has come.
+delivered. A cursor in `settings` shows which were moved; others show how far each other way out has come.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def columns_of(alias: str) -> str:
     return ", ".join(_COMPUTED.get(name, f"{{0}}.{name}").format(alias) for name in names_in(Change))
 
 
-# What was erased is nobody's anymore.
+# An erased change belongs to nobody anymore.
 _AFTER: Final = f"""
 SELECT {columns_of("c")} FROM changes AS c WHERE c.seq > :after AND c.subject_id <> '' ORDER BY c.seq LIMIT :limit
 """
@@ -51,7 +51,7 @@ _NEWEST: Final = "SELECT seq FROM changes WHERE subject_id <> '' ORDER BY seq DE
 _BOUNDS: Final = """
 SELECT (SELECT min(seq) FROM changes) AS oldest, (SELECT event_id FROM changes WHERE seq = :seq) AS found
 """
-# The newest of the old ones stays, so that a reader who has it knows that none is missing after it.
+# The newest old change stays, so that a reader whose cursor it is knows that none is missing after it.
 _TRIM: Final = """
 DELETE FROM changes
  WHERE seq IN (SELECT seq FROM changes WHERE seq < :read ORDER BY seq LIMIT :limit)
@@ -64,15 +64,15 @@ _ALL: Final = 2**62
 
 @frozen(kw_only=True)
 class Answer:
-    """A change, with what the clinic's practice software knows it by."""
+    """A change, with the names by which the clinic's practice software knows its subject."""
 
     change: Change
     facts: Mapping[str, str | datetime | None]
-    """Columns of its reminder and its appointment, by the names that an import has for them."""
+    """Columns of its reminder and its appointment, by the names that imports use for them."""
 
     @property
     def appointment_ref(self) -> str | None:
-        """Return the appointment's own name."""
+        """Return the `ref` of its appointment."""
         is_appointment = self.change.kind is ChangeKind.APPOINTMENT
         return self.change.ref if is_appointment else self.change.appointment_ref
 
@@ -83,11 +83,11 @@ class Page:
 
     changes: Sequence[Change]
     cursor: Cursor
-    """Of a reader who has them."""
+    """The cursor of a reader who has them."""
 
 
 def changes_after(connection: Connection, *, cursor: Cursor | None, limit: int) -> Page:
-    """Return the first changes after a cursor; None: the oldest that are kept.
+    """Return the first changes after a cursor, or the oldest that are kept if it is None.
 
     Raises:
         CursorError: changes may be missing in between, or the cursor is of another database.
@@ -120,13 +120,13 @@ def _answer(row: Row) -> Answer:
 
 
 def newest_change(connection: Connection) -> int:
-    """Return the number of the newest change that was not erased; 0: there is none."""
+    """Return the number of the newest change that was not erased; 0 if there is none."""
     row = connection.execute(_NEWEST).fetchone()
     return 0 if row is None else int(row["seq"])
 
 
 def forget_subjects(connection: Connection, ids: Sequence[str]) -> None:
-    """Remove from all changes what shows that they were changes of these reminders or appointments.
+    """Remove, from the changes of these reminders or appointments, what shows whose changes they were.
 
     The changes stay, as a reader may have one of them as its cursor.
     """
@@ -152,23 +152,23 @@ def change_of(row: Row) -> Change:
 
 
 WEBHOOK: Final = "results_webhook"
-"""The key in `settings` of the cursor of what was moved into `deliveries`."""
+"""The key in `settings` of the cursor of the changes that were moved into `deliveries`."""
 FOLDER: Final = "results_folder"
-"""The key of the cursor of what is in files."""
+"""The key of the cursor of the changes that are in files."""
 _PLAN: Final = "results_folder_plan"
 """The key of the cursor after the file that is being written."""
 _WRITTEN_AT: Final = "results_folder_at"
 """The key of the time (ms) at which a file was last due."""
 
 MOST_QUEUED: Final = 10_000
-"""So many changes wait in `deliveries`; later ones wait in `changes`."""
+"""The most changes that wait in `deliveries`; later ones wait in `changes`."""
 _BATCH: Final = 200
 
 _QUEUE: Final = """
 INSERT INTO deliveries (seq, subject_id, next_at) VALUES (:seq, :subject_id, :now) ON CONFLICT DO NOTHING
 """
 _COUNT: Final = "SELECT count(*) FROM deliveries"
-# The oldest of each subject; a time further ahead than any pause was written by a clock that was ahead.
+# The oldest delivery of each subject. A time further ahead than any pause was written by a clock that was ahead.
 _HEADS: Final = "d.seq IN (SELECT min(seq) FROM deliveries GROUP BY subject_id) AND d.subject_id NOT IN {busy}"
 _DUE: Final = f"""
 SELECT {columns_of("c")}, d.tries FROM deliveries AS d JOIN changes AS c ON c.seq = d.seq
@@ -194,7 +194,7 @@ class Delivery:
 
     change: Change
     tries: int
-    """How often it was tried."""
+    """How often its delivery was tried."""
 
 
 @frozen(kw_only=True)
@@ -202,9 +202,9 @@ class Progress:
     """How far a way out has come."""
 
     cursor: Cursor | None
-    """None: nothing was delivered that way yet."""
+    """None if nothing was delivered that way yet."""
     lost: str | None = None
-    """Why it begins again at the oldest change that is kept; None: it goes on."""
+    """Why it begins again at the oldest change that is kept; None if it continues."""
 
 
 def progress(connection: Connection, key: str) -> Progress:
@@ -243,9 +243,9 @@ def queue(connection: Connection, now: datetime) -> str | None:
 def due_deliveries(
     connection: Connection, *, now: datetime, longest_pause: timedelta, busy: Sequence[str], limit: int
 ) -> tuple[list[Delivery], datetime | None]:
-    """Return the next deliveries, one for each subject at most, and when the next one is due if there is none.
+    """Return the next deliveries, at most one for each subject; if there is none, return when the next one is due.
 
-    There is none for `busy` subjects, of which one is being delivered.
+    Subjects in `busy` get none: one of their changes is being delivered.
     """
     listed, parameters = in_list("busy", busy)
     others = listed if busy else "('')"
@@ -267,7 +267,7 @@ def note_failed(connection: Connection, _now: datetime, *, seq: int, next_at: da
 
 
 def hurry(connection: Connection, now: datetime) -> None:
-    """Try everything that waits now: the other system receives again."""
+    """Have all waiting deliveries tried now: the other system receives again."""
     connection.execute("UPDATE deliveries SET next_at = :now WHERE next_at > :now", {"now": to_ms(now)})
 
 
@@ -276,13 +276,13 @@ class PlannedFile:
     """The next file of changes."""
 
     after: int
-    """The number of the last change in the file before; 0: there is none."""
+    """The number of the last change in the file before; 0 if there is none."""
     until: Cursor
-    """Of the last change in this one."""
+    """The cursor of the last change in this file."""
     written_at: datetime | None
-    """When a file was last due; None: never."""
+    """When a file was last due; None if never."""
     lost: str | None = None
-    """Why it begins again at the oldest change that is kept; None: it goes on."""
+    """Why it begins again at the oldest change that is kept; None if it continues."""
 
     @property
     def is_begun(self) -> bool:
@@ -291,7 +291,7 @@ class PlannedFile:
 
 
 def next_file(connection: Connection) -> PlannedFile:
-    """Return the file that is being written, if a kill has interrupted that; else one without changes."""
+    """Return the file that is being written, if a kill has interrupted that; otherwise a file without changes."""
     done, plan = progress(connection, FOLDER), progress(connection, _PLAN)
     after = 0 if done.cursor is None else done.cursor.seq
     until = plan.cursor if plan.cursor is not None and plan.cursor.seq > after else done.cursor or Cursor()
@@ -316,9 +316,9 @@ def note_file(connection: Connection, now: datetime, *, written: Cursor) -> None
 
 
 def forget_webhooks(connection: Connection, _now: datetime) -> int:
-    """Forget what was sent and what waits to be sent, as no address is configured anymore; return how many waited.
+    """Forget all deliveries, sent and waiting, as no address is configured anymore; return how many waited.
 
-    Otherwise it would wait forever, and keep its changes. Once an address is configured again, all changes that are
+    Otherwise they would wait forever, and keep their changes. Once an address is configured again, all changes that are
     kept are sent.
     """
     waited = connection.execute("DELETE FROM deliveries").rowcount
@@ -329,14 +329,14 @@ def forget_webhooks(connection: Connection, _now: datetime) -> int:
 def trim(connection: Connection, _now: datetime, *, before: datetime, ways: Sequence[str]) -> int:
     """Delete some of the changes from before a moment, and return how many.
 
-    What was not delivered in all of these ways stays, however old it is.
+    Changes that were not delivered in all of these ways stay, however old they are.
     """
     delivered = min(((progress(connection, way).cursor or Cursor()).seq for way in ways), default=_ALL)
     return connection.execute(_TRIM, {"before": to_ms(before), "read": delivered, "limit": _TRIM_BATCH}).rowcount
 
 
 def backlog(connection: Connection) -> Backlog:
-    """Return what was not delivered by webhooks yet."""
+    """Return how much was not delivered by webhooks yet."""
     cursor = progress(connection, WEBHOOK).cursor
     waiting = connection.execute(_WAITING).fetchone()
     behind = connection.execute(_BEHIND, {"seq": 0 if cursor is None else cursor.seq, "most": _MOST_COUNTED}).fetchone()

@@ -1,4 +1,4 @@
-"""Patients' data: exported and erased for one number, purged when it is old."""
+"""Export and erase the data of one patient's number; purge old data."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -23,7 +23,7 @@ from reminderd.store.rows import APPOINTMENTS, CALLS, REMINDERS, sql_list, to_ms
 from reminderd.store.settings import put_setting, setting
 
 BATCH: Final = 200
-"""Reminders checked in one transaction: at most a few hundredths of a second, during which nobody else can write."""
+"""The most reminders that one transaction checks: nobody else can write for a few hundredths of a second."""
 
 _TO_PURGE: Final = f"""
    updated_at < :before AND status IN {sql_list(one for one in Status if one.final)}
@@ -61,7 +61,7 @@ SELECT id, transcript, error FROM call_logs
 _PURGE_CALL: Final = """
 UPDATE call_logs SET phone_number = '', transcript = :transcript, answered_by = NULL, error = :error WHERE id = :id
 """
-# What another program deletes or moves leaves its calls: no purge of a reminder comes to them.
+# A reminder that another program deletes or moves leaves its calls: no purge of a reminder reaches them.
 _LEFT_TO_PURGE: Final = """
    wake_at IS NULL AND updated_at < :before AND (phone_number <> '' OR transcript <> '') AND NOT EXISTS (
        SELECT 1 FROM call_reminders AS m JOIN reminders AS r ON r.id = m.reminder_id
@@ -89,7 +89,7 @@ UPDATE appointments
        wake_at = NULL, revision = revision + 1
  WHERE id = :id
 """
-# A clinic may name a file after a patient; and who knows the rest of a row may find its number by the digest.
+# A clinic may name a file after a patient; and somebody who knows the rest of a row may find its number by the digest.
 _PURGE_IMPORTS: Final = """
 UPDATE imports SET file = '', digest = NULL WHERE at < :before AND (file <> '' OR digest IS NOT NULL)
 """
@@ -115,7 +115,7 @@ class Place:
     scheduled_at: int = -(2**63)
     id: str = ""
     seq: int | None = None
-    """How far among the calls, once all reminders were looked at."""
+    """How far the purge has come among the calls, once all reminders were checked."""
 
 
 @frozen(kw_only=True)
@@ -124,9 +124,9 @@ class Purged:
 
     reminders: int
     calls: int = 0
-    """Of no reminder as it is now: that was deleted, or moved."""
+    """The number of calls whose reminder was deleted or moved."""
     reached: Place | None
-    """Where the next batch begins; None: there is no more."""
+    """Where the next batch begins; None after the last batch."""
 
 
 def purge_batch(
@@ -136,11 +136,11 @@ def purge_batch(
 
     Message and phone number become empty, and so do transcripts; texts about a failure stay, with phone numbers masked.
     Everything else stays, above all `ref` and outcome; opt-outs are not touched.
-    After the reminders it goes through the appointments, of which name and patient's reference are emptied, too, then
-    through the calls, for old ones that no reminder has anymore, and last through the names of imported files.
+    After the reminders, it purges the appointments, including their name and patient's reference, then old calls that
+    no reminder has anymore, and last the names of imported files.
 
-    Neither the time of a reminder that is purged nor its last change is after `before`; of a call, its last change. It
-    goes on at the `place` where the last batch ended.
+    Neither the time nor the last change of a purged reminder is after `before`, nor the last change of a purged call.
+    The purge continues at `place`, where the last batch ended.
     """
     purge = _Purge(connection, now, before, actor, cleaned)
     if place.seq is not None:
@@ -180,7 +180,7 @@ class _Purge:
         self.connection.execute(_PURGE_CALL, changes)
 
     def appointments(self) -> int:
-        """Purge old appointments of which all reminders are purged, at most `BATCH`; return how many."""
+        """Purge old appointments whose reminders are all purged, at most `BATCH`; return how many."""
         bounds = {"before": to_ms(self.before), "limit": BATCH}
         rows = self.connection.execute(_OLD_APPOINTMENTS, bounds).fetchall()
         for row in rows:
@@ -196,7 +196,7 @@ class _Purge:
         for call in calls:
             self.call(call)
         self.note(len(calls), "calls")
-        # Calls are numbered as they were made: behind some that are all younger there is none that is old.
+        # Calls are numbered in the order in which they were made: after a batch without an old call, there is none.
         if any(call["old"] for call in looked_at):
             return Purged(reminders=0, calls=len(calls), reached=Place(seq=looked_at[-1]["seq"]))
         files = self.connection.execute(_PURGE_IMPORTS, {"before": to_ms(self.before)}).rowcount
@@ -225,13 +225,13 @@ def count_left_calls(connection: Connection, *, before: datetime) -> int:
 
 
 def mark_unscrubbed(connection: Connection) -> None:
-    """Record, in the transaction that deletes something, that its traces are in the files, if they ever are."""
+    """Record, in the transaction that deletes something, that the files have traces of it, if the engine leaves any."""
     if connection.leaves_traces:
         put_setting(connection, "unscrubbed", f"{Traces.FILE} {token_hex(8)}")
 
 
 def unscrubbed(connection: Connection) -> Traces | None:
-    """Return where traces of purged or erased data may be; None: nowhere."""
+    """Return where traces of purged or erased data may be; None if nowhere."""
     value = scrub_mark(connection)
     if value is None:
         return None
@@ -239,7 +239,7 @@ def unscrubbed(connection: Connection) -> Traces | None:
 
 
 def scrub_mark(connection: Connection) -> str | None:
-    """Return the last mark of `mark_unscrubbed`, each time a different text; None: there is nothing to scrub."""
+    """Return the last mark of `mark_unscrubbed`, each time a different text; None if there is nothing to scrub."""
     return setting(connection, "unscrubbed")
 
 
@@ -254,7 +254,7 @@ UNION SELECT phone_number FROM appointments WHERE {_IS_ODD}
 """
 _APPOINTMENTS: Final = f"SELECT {APPOINTMENTS.names} FROM appointments WHERE phone_number = :number ORDER BY at, id"
 _HELD_APPOINTMENTS: Final = "SELECT id, former_number FROM appointments WHERE former_number IS NOT NULL"
-# An empty one is no number's, and the new number still waits to be accepted.
+# The empty text is no number's hash, and the new number still waits to be accepted.
 _FORGET_FORMER_OF: Final = """
 UPDATE appointments SET former_number = '', last_error = :why, revision = revision + 1 WHERE id = :id
 """
@@ -283,12 +283,12 @@ SELECT call_id, reminder_id, status, received_at FROM webhook_receipts
 
 @frozen(kw_only=True)
 class PersonalData:
-    """All that is stored about one phone number: whole rows by column name."""
+    """Everything that is stored about one phone number: whole rows by column name."""
 
     reminders: list[dict[str, Value]]
     """Oldest first."""
     calls: dict[str, list[dict[str, Value]]]
-    """By the reminder's id; not those to a number that it had before, which may be somebody else's."""
+    """By the reminder's id; without calls to its former number, which may be somebody else's."""
     receipts: dict[str, list[dict[str, Value]]]
     """By the reminder's id."""
     acts: dict[str, list[dict[str, Value]]]
@@ -314,7 +314,7 @@ class Erased:
     reminders: int
     calls: int
     opted_out: bool
-    """The opt-out is still there."""
+    """Whether the number has opted out: an erasure keeps the opt-out."""
 
 
 def record(connection: Connection, *, phone_number: str) -> PersonalData:
@@ -363,11 +363,11 @@ def note_export(connection: Connection, now: datetime, *, phone_number: str, act
 def erase(connection: Connection, now: datetime, *, phone_number: str, actor: str) -> Erased:
     """Delete a number's appointments and reminders, waiting ones too, with calls and receipts; its opt-out stays.
 
-    A reminder that had this number before, and waits for staff to accept another one, forgets which it was.
-    For as long as a limit counts them, calls are kept without what shows whose they were: see `anonymize_calls`.
+    A reminder whose former number this is, and which waits for staff to accept the new one, forgets it.
+    Calls that a limit still counts are kept without what shows whose they were: see `anonymize_calls`.
 
     Their lines in `audit` stay as well: they name no patient, and can't be changed. The changes of their outcomes stay
-    without what they were changes of, as a reader may have one of them as its cursor.
+    without their subjects, as a reader may have one of them as its cursor.
 
     Raises:
         NotAllowedError: A call to the number is alive: its report would still arrive.

@@ -1,4 +1,4 @@
-"""What staff read: lists of reminders, one reminder with its calls, and news for alerts."""
+"""Read what staff see: lists of reminders, one reminder with its calls, and news for alerts."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -25,13 +25,13 @@ EVERY: Final = 2**63 - 1
 """A limit that never applies, in every engine."""
 
 MOST_NAMED: Final = 1_000
-"""How many reminders one name is looked up for: a patient's own has those of all years."""
+"""The most reminders that are looked up by one name: a patient's name has the reminders of all years."""
 
 MOST_EXAMINED: Final = 10_000
-"""How many waiting reminders are examined for a reason why they can't be called."""
+"""The most waiting reminders that are examined for a reason why they can't be called."""
 
 LEAST_DIGITS: Final = 4
-"""So many last digits of a number are indexed: with fewer, a list is read by time."""
+"""How many last digits of a number are indexed: with fewer, a list is read by time."""
 
 LAST_DIGITS: Final = f"substr(phone_number, length(phone_number) - {LEAST_DIGITS - 1}) = :last"
 """The condition for the indexed digits, `last`."""
@@ -58,7 +58,7 @@ class Wanted:
     response: str | None = None
     needs_human: bool = False
     ids: Sequence[str] | None = None
-    """Only some of these."""
+    """Only reminders with one of these ids."""
 
 
 @frozen
@@ -72,11 +72,11 @@ class ListPlace:
 def _sql_needs_human() -> str:
     """Return the condition for reminders with an outcome that needs a human, as `outcome` decides it.
 
-    It is a CASE, so that no engine takes it apart and reads an index for each part, in the order of none.
+    It is a CASE, so that no engine splits it and reads an index for each part, which would lose the order.
     """
 
     def of(status: Status) -> str | None:
-        """Return the condition for those with this status; None: none of them does."""
+        """Return the condition for reminders with this status; None if none of them needs a human."""
         if outcome(status, None, None) in NEED_A_HUMAN:
             return "done_at IS NULL"
         responses = [one for one in Response if outcome(status, one, None) in NEED_A_HUMAN]
@@ -89,7 +89,7 @@ def _sql_needs_human() -> str:
 
 
 NEEDS_HUMAN: Final = _sql_needs_human()
-"""The condition; the index `reminders_that_need_a_human` has the same one, so that it is used."""
+"""The condition; the index `reminders_that_need_a_human` has the same condition, so that the engine uses it."""
 
 # With OR instead of UNION, PostgreSQL would read all calls.
 _CALLS_OF: Final = f"""
@@ -121,7 +121,7 @@ SELECT id, wake_at FROM reminders
  WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
 """
 _AMONG: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {{}} LIMIT {MOST_NAMED}"
-"""With a limit of its own it is read first: an engine that knows no better would look for a status among all."""
+"""With its own limit it is read first: otherwise an engine may search all reminders for a status."""
 _NAMED: Final = """
 SELECT id FROM reminders WHERE id IN {0}
 UNION SELECT id FROM reminders WHERE ref IN {0}
@@ -137,7 +137,7 @@ _REFS_OF_APPOINTMENTS: Final = "SELECT id, ref FROM appointments WHERE id IN ({}
 def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | None:
     """Return the row with this id or `ref`; None if there is none.
 
-    A name that is written otherwise and looks the same is found as well, if none is written like this.
+    If no name is written exactly like this, a name that looks the same is found.
 
     Raises:
         AmbiguousError: there are two. Other programs choose ids, so one reminder's id may be another's `ref`.
@@ -162,7 +162,7 @@ def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | 
 def ids_named(connection: Connection, name: str) -> list[str]:
     """Return the ids of the reminders with this id or `ref`, or whose appointment or patient has it.
 
-    Names that are written otherwise and look the same are found as well; at most `MOST_NAMED`.
+    Names that only look the same count, too. There are at most `MOST_NAMED` ids.
     """
     if not is_text(name):
         return []
@@ -174,15 +174,15 @@ def ids_named(connection: Connection, name: str) -> list[str]:
 
 
 def is_text(name: str) -> bool:
-    """Return whether it can be compared with a name.
+    """Return whether a text can be compared with a name.
 
-    An argument of the command line may be no UTF-8, and a URL may have NUL, which some engines can't store.
+    An argument of the command line may be invalid UTF-8, and a URL may have NUL, which some engines can't store.
     """
     return not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in name)
 
 
 def looking_like(connection: Connection, names: Collection[str]) -> dict[str, list[str]]:
-    """Return, for those of these normal names that reminders have in another spelling, the ids of the reminders."""
+    """Return the ids of reminders that have one of these normal names in another spelling, by the normal name."""
     found: dict[str, list[str]] = {}
     for row in connection.execute("SELECT id, ref FROM odd_names").fetchall():
         for name in {normal_name(one) for one in (row["id"], row["ref"]) if one is not None}.intersection(names):
@@ -225,9 +225,8 @@ def list_reminders(
 ) -> list[dict[str, Value]]:
     """Return rows of `reminders` by column name, ordered by scheduled time; `limit` None returns all.
 
-    `call_outcome` is how the last call for the reminder as it is now has ended for its patient; None: there was none.
-    One that was planned for an appointment has the `appointment_ref`, too. The page after the place where another one
-    ends takes as long as the first one.
+    `call_outcome` is how the last call for the reminder as it is now has ended for its patient; None if there was none.
+    A reminder that was planned for an appointment also has the `appointment_ref`. Each page takes as long as the first.
     """
     conditions, parameters = _conditions(wanted)
     if after is not None:
@@ -269,9 +268,9 @@ class Bundled:
     """Another reminder of a call."""
 
     name: str
-    """Its `ref`, or else its id."""
+    """Its `ref`, or its id if it has none."""
     id: str | None
-    """None: it was deleted."""
+    """None if it was deleted."""
 
 
 def bundled_with(connection: Connection, reminder_id: str) -> dict[str, list[Bundled]]:
@@ -285,14 +284,14 @@ def bundled_with(connection: Connection, reminder_id: str) -> dict[str, list[Bun
 def messages_of_calls(connection: Connection, reminder_id: str) -> dict[str, str | None]:
     """Return, by the id of each call in which a reminder was spoken, the digest of its message at that time.
 
-    None: it was not spoken in that call.
+    The digest is None if the reminder was not spoken in that call.
     """
     rows = connection.execute(_SPOKEN, {"id": reminder_id}).fetchall()
     return {row["call_id"]: row["message_digest"] if row["spoken"] else None for row in rows}
 
 
 def named(row: Row) -> dict[str, Value]:
-    """Return a row by column name, with its times as moments. What waits has the reason, for people."""
+    """Return a row by column name, with its times as moments. A row that waits has the reason, for people."""
     values: Mapping[str, str | int | None] = dict(row)
     found: dict[str, Value] = {
         name: from_ms(value) if name in TIME_COLUMNS and isinstance(value, int) else value
@@ -305,7 +304,7 @@ def named(row: Row) -> dict[str, Value]:
 
 
 def uncallable(connection: Connection, *, numbering: Numbering) -> dict[str, int]:
-    """Return why waiting reminders can't be called, as the rules are now, and how many for each reason.
+    """Return how many waiting reminders can't be called under the present rules, by reason.
 
     At most `MOST_EXAMINED` are examined, those that are due first: each takes a tenth of a millisecond.
     """
@@ -339,10 +338,10 @@ def _with_outcomes(rows: Sequence[Row], calls: Sequence[Row]) -> list[dict[str, 
 
 
 def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, str | int | None]]:
-    """Return only the conditions that were asked for: with all of them in one statement, no index could be used.
+    """Return only the requested conditions: with all of them in one statement, no index could be used.
 
-    The last digits leave the fewest. With them, the others are written so that no index is used for them, as an engine
-    that knows no better takes any of them. The status that nearly all have is in no index.
+    The last digits leave the fewest rows. With them, the other conditions are written so that no index is used for
+    them, as an engine may choose any. The status that nearly all reminders have is in no index.
     """
     ending = wanted.phone_ending
     last = None if ending is None or len(ending) < LEAST_DIGITS else ending[-LEAST_DIGITS:]
@@ -393,10 +392,10 @@ class News:
 
     id: str
     ref: str | None
-    """Its own, or that of its appointment."""
+    """Its own `ref`, or its appointment's."""
     outcome: Outcome
     end_code: EndCode | None
-    """How its last call ended, or what else kept it from its patient; None: neither."""
+    """How its last call ended, or what else kept it from its patient; None if there is neither."""
     updated_at: datetime
 
 

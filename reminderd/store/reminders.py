@@ -1,4 +1,4 @@
-"""The one write path for reminders inside reminderd: add, change, cancel, accept, note as done, call again.
+"""Write reminders: add, change, cancel, accept, note as done, call again.
 
 The command line, the import and the HTTP API all use it. Each change leaves a line in `audit` that names the reminder.
 """
@@ -40,7 +40,7 @@ from reminderd.store.queries import Value, calls_of, find_reminder, looking_like
 from reminderd.store.rows import from_ms, insert_rows, rows_among, rows_named, to_ms
 
 _DONE: Final = "done"
-"""What the audit says of a reminder whose patient staff have called manually."""
+"""The act in the audit for a reminder whose patient staff have called manually."""
 
 _KNOWN: Final = """
 SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, language, status, hold_code, end_code,
@@ -82,13 +82,13 @@ class Stored:
 def decisions(
     connection: Connection, now: datetime, *, requests: Sequence[ReminderRequest], rules: Rules
 ) -> list[tuple[Existing | None, Decision]]:
-    """Return for each request the reminder that it names, if there is one, and what must be done; write nothing."""
+    """Return, for each request, the reminder that it names, if there is one, and the decision; write nothing."""
     decided = _decided(connection, now, requests, rules, starts_anew=False)
     return [(known, decision) for _, known, decision in decided]
 
 
 def cancellations(connection: Connection, asked: Sequence[Cancellation]) -> list[tuple[Existing | None, Decision]]:
-    """Return for each cancellation the reminder that it names, if any, and what must be done; write nothing."""
+    """Return, for each cancellation, the reminder that it names, if any, and the decision; write nothing."""
     by_ref = _by_ref(connection, [one.ref for one in asked if one.ref is not None])
     nameless = [one.request for one in asked if one.ref is None and one.request is not None]
     resolved = _resolved(connection, nameless, starts_anew=False)
@@ -100,7 +100,7 @@ def cancellations(connection: Connection, asked: Sequence[Cancellation]) -> list
 def call_off(
     connection: Connection, now: datetime, *, asked: Sequence[Cancellation], rules: Rules, source: Source
 ) -> list[Decision]:
-    """Cancel the waiting reminders of appointments that do not take place; return for each what was done."""
+    """Cancel the waiting reminders of appointments that do not take place; return the decision for each."""
     decided = cancellations(connection, asked)
     for known, decision in decided:
         if known is not None and decision.intake is Intake.CANCELLED:
@@ -117,7 +117,7 @@ def put(
     mint: Callable[[], str],
     source: Source,
 ) -> list[Decision]:
-    """Store new and edited reminders; return for each request what was done, or why it is refused.
+    """Store new and edited reminders; return the decision for each request.
 
     No two requests have the same `ref`, or the same content without a `ref`. `mint` returns new random UUIDs, for new
     reminders that have a `ref`, and for hashes of former numbers.
@@ -163,9 +163,9 @@ def put(
 def waiting_between(
     connection: Connection, source: str, start: datetime, end: datetime, *, among: Sequence[str] | None = None
 ) -> list[Waiting]:
-    """Return the reminders that wait from `start` until before `end`, and that the files of an import profile named.
+    """Return the waiting reminders, from `start` until before `end`, that files of an import profile have named.
 
-    They are in the order of their times; those `among` some ids are in none.
+    They are ordered by time; with `among`, only reminders with these ids are returned, in no order.
     """
     bounds = {"source": source, "start": to_ms(start), "end": to_ms(end)}
     found = []
@@ -223,9 +223,9 @@ def add_once(
     mint: Callable[[], str],
     source: Source,
 ) -> tuple[Decision, dict[str, Value]]:
-    """Store one new reminder, unless the very same is there already; return what was done, and its row.
+    """Store one new reminder, unless the same reminder is already stored; return the decision and its row.
 
-    For the arguments, see `put`. One that is too late is refused, and has no row.
+    For the arguments, see `put`. A reminder that is too late is refused, and has no row.
 
     Raises:
         RefTakenError: another reminder has its `ref`.
@@ -242,7 +242,7 @@ def cancel(connection: Connection, now: datetime, *, reminder_id: str, rules: Ru
 
     Raises:
         UnknownReminderError: no reminder has this id.
-        NotAllowedError: it is final already.
+        NotAllowedError: it is already final.
     """
     before, reminder = _loaded(connection, now, reminder_id, rules)
     reason = f"cancelled by {source.actor}"
@@ -258,11 +258,11 @@ def note_done(
 ) -> Transition:
     """Note that staff have called the patient manually, and what they want to remember of it.
 
-    To note it again changes nothing, but a new note is recorded.
+    Noting it again changes nothing, except that a new note is recorded.
 
     Raises:
         UnknownReminderError: no reminder has this id.
-        NotAllowedError: it needs nothing.
+        NotAllowedError: nothing needs to be done about it.
     """
     before, reminder = _loaded(connection, now, reminder_id, rules)
     transition = done(before, reminder, now, f"done by {source.actor}")
@@ -283,9 +283,9 @@ def finish(
     """Note over the API that staff have called the patient manually; see `note_done`.
 
     Raises:
-        UnknownReminderError: there is none with this id or `ref`.
-        AmbiguousError: there are two.
-        NotAllowedError: it needs nothing.
+        UnknownReminderError: no reminder has this id or `ref`.
+        AmbiguousError: two reminders have this name.
+        NotAllowedError: nothing needs to be done about it.
     """
     found, reminder_id = _existing(connection, id_or_ref)
     source = Source(actor=API)
@@ -298,7 +298,7 @@ def accept(connection: Connection, now: datetime, *, reminder_id: str, rules: Ru
 
     Raises:
         UnknownReminderError: no reminder has this id.
-        NotAllowedError: it is not held for that.
+        NotAllowedError: it is not held for that reason.
     """
     before, reminder = _loaded(connection, now, reminder_id, rules)
     transition = accepted(before, reminder, now)
@@ -311,7 +311,7 @@ def accept(connection: Connection, now: datetime, *, reminder_id: str, rules: Ru
 
 
 def call_again(connection: Connection, now: datetime, *, reminder_id: str, rules: Rules, source: Source) -> Transition:
-    """Schedule a reminder again whose patient was not reached, with a new count of calls and a new limit.
+    """Schedule again a reminder whose patient was not reached, with a new count of calls and a new limit.
 
     Raises:
         UnknownReminderError: no reminder has this id.
@@ -336,8 +336,8 @@ def withdraw(
     """Cancel a reminder over the API; one that is already cancelled stays cancelled.
 
     Raises:
-        UnknownReminderError: there is none with this id or `ref`.
-        AmbiguousError: there are two.
+        UnknownReminderError: no reminder has this id or `ref`.
+        AmbiguousError: two reminders have this name.
         NotAllowedError: it has already ended in another way.
     """
     found, reminder_id = _existing(connection, id_or_ref)
@@ -370,7 +370,7 @@ def _loaded(connection: Connection, now: datetime, reminder_id: str, rules: Rule
 def _decided(
     connection: Connection, now: datetime, requests: Sequence[ReminderRequest], rules: Rules, *, starts_anew: bool
 ) -> list[tuple[ReminderRequest, Existing | None, Decision]]:
-    """Return each request as it is resolved, the reminder that it names, and what must be done."""
+    """Return each resolved request, the reminder that it names, and the decision."""
     resolved = _resolved(connection, requests, starts_anew=starts_anew)
     opted_out = opted_out_of(connection, (one.phone_number for one, _ in resolved))
     decided = [decide(one, known, rules, now, opted_out=one.phone_number in opted_out) for one, known in resolved]
@@ -381,11 +381,11 @@ def _decided(
 def _resolved(
     connection: Connection, requests: Sequence[ReminderRequest], *, starts_anew: bool
 ) -> list[tuple[ReminderRequest, Existing | None]]:
-    """Return for each request the reminder that it names, if there is one.
+    """Return, for each request, the reminder that it names, if there is one.
 
-    A request without a `ref` names the newest reminder with its content. With `starts_anew`, a request for what was
-    withdrawn is one for a new reminder: the clinic's own system knows what it has withdrawn; a table that is imported
-    again does not.
+    A request without a `ref` names the newest reminder with its content. With `starts_anew`, a request with the
+    content of a withdrawn reminder adds a new one: the clinic's own system knows what it has withdrawn; a table that is
+    imported again does not.
     """
     found = list(zip(requests, _known(connection, requests), strict=True))
     left = _withdrawn(found, range(len(found)))
@@ -399,7 +399,7 @@ def _resolved(
 
 
 def _withdrawn(found: Sequence[tuple[ReminderRequest, Existing | None]], places: Iterable[int]) -> list[int]:
-    """Return those of the places where the reminder with the request's content was withdrawn."""
+    """Return the places at which the reminder with the request's content was withdrawn."""
     return [place for place in places if _was_withdrawn(*found[place])]
 
 
@@ -408,7 +408,7 @@ def _was_withdrawn(request: ReminderRequest, known: Existing | None) -> bool:
 
 
 def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> list[Existing | None]:
-    """Return for each request what is stored under its `ref`, or under its id if it has none."""
+    """Return, for each request, what is stored under its `ref`, or under its id if it has no `ref`."""
     by_ref = _by_ref(connection, [one.ref for one in requests if one.ref is not None])
     by_id = _by(connection, "id", [one.own_id for one in requests if one.ref is None])
     return [by_id.get(one.own_id) if one.ref is None else by_ref.get(one.ref) for one in requests]
@@ -427,7 +427,7 @@ def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Existing]:
     """Return what is stored under these refs, or under one that looks the same."""
     by_ref = _by(connection, "ref", refs)
     missing = frozenset(refs) - by_ref.keys()
-    # What another program has written with other characters looks the same to the person who keeps the table.
+    # A `ref` that another program has written with other characters looks the same to the person who keeps the table.
     alike = looking_like(connection, missing) if missing else {}
     ids = list(chain.from_iterable(alike.values()))
     odd = {row["id"]: row for row in rows_named(connection, _KNOWN_BY_ID + connection.for_update, ids)}

@@ -1,4 +1,4 @@
-"""After a database was restored: pause dialing, and fail the reminders whose patients may have been called since.
+"""Pause dialing after a database was restored, and fail the reminders whose patients may have been called since.
 
 A restored dump, a restore to an earlier time and a failover that loses commits forget calls that were placed.
 """
@@ -62,11 +62,11 @@ class Cause:
     last_change: datetime | None
     """See `last_change`."""
     detail: str | None = None
-    """What else the audit records."""
+    """A detail for the audit."""
 
 
 def last_change(connection: Connection) -> datetime | None:
-    """Return the newest time in a database, which knows nothing of what happened later; None: it is empty."""
+    """Return the newest time in a database, which knows nothing of what happened later; None if it is empty."""
     milliseconds = connection.execute(_LAST_CHANGE).fetchone()["at"]
     return from_ms(milliseconds) if milliseconds else None
 
@@ -77,7 +77,7 @@ def hold_restored(connection: Connection, now: datetime, *, cause: Cause, rules:
     The time of the restore is recorded: a reminder that may have been called may be missing, and be imported again.
     """
     log_everybody_out(connection)
-    # A server whose clock is behind may have taken over from the one that made the calls.
+    # A server whose clock is behind may have taken over from the server that made the calls.
     forgotten_at = None if connection.identity is None else connection.identity.forgotten_at
     restored_at = max(filter(None, (now, cause.last_change, forgotten_at)))
     held = _held(connection, now, restored_at=restored_at, rules=rules)
@@ -111,8 +111,8 @@ def check_history(
 ) -> Callable[[], None] | None:
     """Do `hold_restored` if the server may have forgotten calls, as its history shows (see `why_restored`).
 
-    It runs in the first transaction of each session on the server. Return what logs that after the commit; None: there
-    is nothing to log.
+    It runs in the first transaction of each session on the server. Return a function that logs this after the commit;
+    None if there is nothing to log.
     """
     known, found = read_identity(setting(connection, SERVER)), connection.identity
     if found is None:

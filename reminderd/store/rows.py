@@ -26,7 +26,7 @@ _EARLIEST_MS: Final = (_EARLIEST - _EPOCH) // _MILLISECOND
 _LATEST_MS: Final = (_LATEST - _EPOCH) // _MILLISECOND
 
 ROWS_A_STATEMENT: Final = 20
-"""A statement for each row would pass the interpreter's lock back and forth while a file is being read.
+"""How many rows one statement adds: one per row would pass the interpreter's lock back and forth while a file is read.
 
 SQLite looks up the names of parameters one by one: a statement with thousands of them takes longer to bind than to run.
 """
@@ -78,7 +78,7 @@ def rows_named(
 
 
 def words_of(codes: type[E]) -> dict[str, E]:
-    """Return the codes by what is stored; one of a newer version or of another program is missing."""
+    """Return the codes by their stored text; codes of a newer version or of another program are missing."""
     return {str(code): code for code in codes}
 
 
@@ -113,7 +113,7 @@ class Shown(Flag):
 
     NOBODY = 0
     STAFF = auto()
-    """Those who read the table of calls that `reminderd show` prints. A reminder is printed with all its columns."""
+    """Staff, in the table of calls that `reminderd show` prints. A reminder is printed with all its columns."""
     API = auto()
     """The clinic's own system, which asks over HTTP."""
 
@@ -127,11 +127,11 @@ class Column:
 
     name: str
     read: Callable[[Any], Any] | None = None
-    """Applied to what is stored, NULL apart; None: the value as it is."""
+    """Applied to the stored value, except NULL; None to take the value as it is."""
     write: Callable[[Any], Value] | None = None
-    """Applied to the attribute's value, None apart; None: the value as it is."""
+    """Applied to the attribute's value, except None; None to take the value as it is."""
     fixed: bool = False
-    """Written only with a new row."""
+    """Whether it is written only with a new row."""
     stored: bool = True
     """Whether it is written at all; if not, the database sets its value."""
     is_moment: bool = False
@@ -147,12 +147,12 @@ def _flag(name: str) -> Column:
 
 
 def _word(name: str, words: type[StrEnum], *, shown: Shown) -> Column:
-    """Return a column of codes; an unknown code, of a newer version or another program, is read as none."""
+    """Return a column of codes; an unknown code, of a newer version or another program, is read as None."""
     return Column(name, read=words_of(words).get, write=str, shown=shown)
 
 
 def _reason(name: str, *, shown: Shown) -> Column:
-    """Return a column of sentences that may have others' words in them: no phone number is written into it."""
+    """Return a column of sentences that may quote other programs: phone numbers in them are masked when written."""
     return Column(name, write=lambda value: None if value is None else mask_numbers(value), shown=shown)
 
 
@@ -213,8 +213,7 @@ class StoredTable(Generic[T]):
     def update(self, connection: Connection, before: T, after: T, **instead: object) -> None:
         """Write what differs between two versions of a row; `instead`: see `insert`.
 
-        The others are left out, because a database rewrites each index that has a column which is set, even to the same
-        value.
+        Other columns are left out: a database rewrites each index on a column that is set, even to the same value.
         """
         former = vars(before)
         values = {

@@ -21,7 +21,7 @@ SELECT id, at, actor, act, reminder_id, detail FROM audit WHERE act IN ('pause',
 
 
 def setting(connection: Connection, key: str) -> str | None:
-    """Return the value of a setting; None: it has none."""
+    """Return the value of a setting; None if it has none."""
     row = connection.execute("SELECT value FROM settings WHERE key = :key", {"key": key}).fetchone()
     return None if row is None or row["value"] is None else str(row["value"])
 
@@ -36,7 +36,7 @@ def put_setting(connection: Connection, key: str, value: str) -> None:
 
 
 def moment_in(connection: Connection, key: str) -> datetime | None:
-    """Return the moment in a setting; None: it has none."""
+    """Return the moment in a setting; None if it has none."""
     value = setting(connection, key)
     return None if value is None else from_ms(int(value))
 
@@ -76,7 +76,7 @@ def values_in(rows: Rows) -> dict[str, str]:
 
 
 def standstill(settings: Mapping[str, str], rules: Rules) -> tuple[bool, datetime | None]:
-    """Return whether staff have paused dialing, and until when nobody is called after a restore (None: there was none).
+    """Return whether staff have paused dialing, and until when nobody is called after a restore (None without one).
 
     By then, a call that the restored backup has forgotten is over, or has shown a sign of life.
     """
@@ -102,7 +102,7 @@ def note_pace(connection: Connection, now: datetime) -> None:
 
 
 def real_provider(connection: Connection) -> str | None:
-    """Return the kind of real provider that this database was last opened for; None: only used with the sandbox."""
+    """Return the kind of real provider that this database was last opened for; None if only the sandbox was used."""
     return setting(connection, "real_provider")
 
 
@@ -112,7 +112,7 @@ def remember_real_provider(connection: Connection, _now: datetime, *, kind: str)
 
 
 def database_id(connection: Connection) -> str | None:
-    """Return the random id of this database, which all its backups carry; None: it was not given one yet."""
+    """Return the random id of this database, which all its backups carry; None if it has none yet."""
     return setting(connection, "database_id") or None
 
 
@@ -140,7 +140,7 @@ def desk_key(connection: Connection, _now: datetime, *, new: str) -> str:
 
 
 def last_pause(connection: Connection) -> dict[str, Value] | None:
-    """Return, while dialing is paused, the row of `audit` that shows who paused it; None: it was no command of ours."""
+    """Return, while dialing is paused, the row of `audit` that shows who paused it; None if no command of ours did."""
     if not paused(connection):
         return None
     row = connection.execute(_LAST_PAUSE).fetchone()
@@ -148,7 +148,7 @@ def last_pause(connection: Connection) -> dict[str, Value] | None:
 
 
 _MOST_CALLS: Final = 500
-"""The newest calls that are looked at."""
+"""How many of the newest calls are looked at."""
 
 _NEWEST: Final = f"""
 SELECT {CALLS.names} FROM call_logs
@@ -160,7 +160,7 @@ _FORGET: Final = "DELETE FROM settings WHERE key IN ('unreached_since', 'unreach
 
 
 def unreached_since(connection: Connection) -> datetime | None:
-    """Return since when the provider does not reach our address; None: it does, or nothing shows that it does not."""
+    """Return since when the provider does not reach our address; None if it does, or nothing shows that it does not."""
     return moment_in(connection, "unreached_since")
 
 
@@ -186,17 +186,17 @@ def forget_failing_address(connection: Connection) -> None:
 
 
 def answering_since(connection: Connection) -> datetime | None:
-    """Return since when every request could be answered; None: unknown."""
+    """Return since when every request could be answered; None if unknown."""
     return moment_in(connection, "answering_since")
 
 
 def note_gap(connection: Connection, now: datetime) -> None:
-    """Record that until now calls under way may have asked without an answer: we did not run, or could not write."""
+    """Record that calls under way may have asked without an answer until now: we did not run, or could not write."""
     put_moment(connection, "answering_since", now)
 
 
 def follow_address(connection: Connection, _now: datetime, *, address: str) -> None:
-    """Record the address that calls are placed with from now on; of another one nothing is known yet.
+    """Record the address with which calls are placed from now on; nothing is known yet of a new address.
 
     It is `[web].public_base_url`, or empty if the provider does not ask what to say. Only a digest of it is kept: an
     address may contain a password.

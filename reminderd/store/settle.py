@@ -1,4 +1,4 @@
-"""Settle answers, look-ups, webhooks, and the turns of a conversation."""
+"""Read what the last look before a request sees, and settle answers, look-ups, webhooks and turns of conversations."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -26,7 +26,7 @@ from reminderd.store.settings import STANDSTILL, note_end, note_request, standst
 
 @frozen
 class Look:
-    """Everything that the last look before a request sees."""
+    """Everything that the last look sees."""
 
     ledger: Ledger
     paused: bool
@@ -34,7 +34,7 @@ class Look:
 
 def look(connection: Connection, *, action: Action, rules: Rules, now: datetime) -> Look:
     """Return the call of a claimed request as it is now, its reminders, its number, and whether dialing is paused."""
-    settings = connection.execute(STANDSTILL)  # sent together with what is asked about the call
+    settings = connection.execute(STANDSTILL)  # sent together with the query about the call
     ledger = load_call(connection, rules, now, action.call.id)
     paused, quiet_until = standstill(values_in(settings), rules)
     is_quiet = quiet_until is not None and now < quiet_until
@@ -101,7 +101,7 @@ def _found(
 
 
 def _is_anothers(connection: Connection, external_call_id: str, *, call_id: str) -> bool:
-    """Return whether a call other than this one has the provider's id."""
+    """Return whether another call than this has the provider's id."""
     row = connection.execute(
         "SELECT 1 FROM call_logs WHERE external_call_id = :external AND id <> :id",
         {"external": external_call_id, "id": call_id},
@@ -170,7 +170,7 @@ def settle_key(
 
 
 def settle_unspoken(connection: Connection, now: datetime, *, call_id: str, rules: Rules) -> Transition | None:
-    """Record that the provider could not use our answer to "what to speak"; None: we do not know the call."""
+    """Record that the provider could not use our answer to "what to speak"; None if we do not know the call."""
     before = load_call(connection, rules, now, call_id)
     if before is None:
         return None
@@ -180,7 +180,7 @@ def settle_unspoken(connection: Connection, now: datetime, *, call_id: str, rule
 
 
 def receipt_is_new(connection: Connection, now: datetime, report: Report, call: Call | None) -> bool:
-    """Leave a receipt for a terminal report that may count; return True if there was none for the provider's id."""
+    """Leave a receipt for a terminal report that may count; return True if the provider's id had none."""
     if report.status not in TERMINAL or (call is not None and call.received_at is not None):
         return False
     left = connection.execute(

@@ -19,10 +19,10 @@ from reminderd.store.rows import CALL_OUTCOMES, END_CODES, from_ms, sql_list, to
 from reminderd.store.settings import last_pause, last_request_at, paused, unreached_since
 
 MOST_WAITING: Final = 100_000
-"""At most this many reminders that are not final are counted …"""
+"""The most reminders that are counted among those that are not final."""
 
 MOST_OF_A_DAY: Final = 10_000
-"""… and at most this many of the last day, the latest first."""
+"""The most reminders of the last day that are counted, the latest first."""
 
 _WAKES: Final = """
 SELECT (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL) AS reminder,
@@ -102,22 +102,22 @@ _LAST_REPORT: Final = "SELECT max(received_at) FROM webhook_receipts"
 
 @frozen
 class Wakes:
-    """When the next row must be checked; None if no row has to be, in the current state."""
+    """When the next row must be checked (None if no row must be), and the current state."""
 
     reminder: datetime | None
     call: datetime | None
     paused: bool
-    """Staff have paused dialing."""
+    """Whether staff have paused dialing."""
     restored_at: datetime | None = None
-    """When a backup was last restored; None: never."""
+    """When a backup was last restored; None if never."""
     alive: tuple[tuple[str, datetime], ...] | None = ()
-    """The id of each alive call, with its last sign of life; None: they were not read."""
+    """The id of each alive call, with its last sign of life; None if they were not read."""
     unreached_since: datetime | None = None
-    """Since when the provider does not reach our address; None: it does."""
+    """Since when the provider does not reach our address; None if it does."""
     unplanned: bool = False
     """Whether there are appointments to be planned."""
     last_request_at: datetime | None = None
-    """When the last request was sent, if only so many are sent in a second; None: none was sent."""
+    """When the last request was sent, if calls per second are limited; None if none was sent."""
 
 
 def next_wakes(connection: Connection, now: datetime, *, alive: bool = True) -> Wakes:
@@ -127,7 +127,7 @@ def next_wakes(connection: Connection, now: datetime, *, alive: bool = True) -> 
     read only with `alive`, or if one of them is due.
     """
     wakes = connection.execute(_WAKES, {"now": to_ms(now)})
-    calls = connection.execute(_ALIVE) if alive else None  # sent together
+    calls = connection.execute(_ALIVE) if alive else None  # sent in one round trip
     row = wakes.fetchone()
     call = None if row["call"] is None else from_ms(row["call"])
     if calls is None and call is not None and call <= now:
@@ -180,7 +180,7 @@ def counts(connection: Connection, *, now: datetime) -> Counts:
 
 
 def glance(connection: Connection, *, now: datetime, midnight: datetime) -> Glance:
-    """Return the numbers for `reminderd status`; `midnight` is when the clinic's day began."""
+    """Return the numbers for `reminderd status`; `midnight` is the beginning of the clinic's day."""
     found = counts(connection, now=now)
 
     def count(sql: str, **moments: datetime) -> int:

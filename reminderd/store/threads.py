@@ -1,7 +1,7 @@
-"""What tasks need from each engine: connections whose sync calls run on Trio's threads, and a sign of each commit.
+"""What tasks need from each engine: connections whose sync calls run on Trio's threads, and a signal of each commit.
 
-A connection's calls run one at a time. One that has begun is never abandoned: the caller waits for its end, even if it
-is cancelled. Here is also how a task runs while a block runs, and how to wait for the first of several events.
+A connection's calls run one at a time. A call that has begun is never abandoned: the caller waits for its end, even if
+the caller is cancelled. This module also runs a task while a block runs, and waits for the first of several events.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -51,20 +51,20 @@ class Commits(Protocol):
 
 @frozen(kw_only=True)
 class Connections:
-    """An open database: the connection that writes, one that reads, and the sign of each commit."""
+    """An open database: the connection that writes, one that reads, and the signal of each commit."""
 
     writes: OnThread
     reads: OnThread
     commits: Commits
     warnings: Sequence[str] = ()
-    """What the admin should know about this engine, a sentence each."""
+    """Warnings for the admin about this engine, a sentence each."""
 
 
 def worker_threads() -> Runner:
     """Return a runner on Trio's worker threads that never runs two calls at once.
 
-    It does without what `trio.to_thread.run_sync` adds for other calls: a name for the thread, context variables, and a
-    way back into Trio. That would take longer than the shortest calls themselves.
+    It leaves out what `trio.to_thread.run_sync` adds: a name for the thread, context variables, and a way back into
+    Trio. These would take longer than the shortest calls themselves.
     """
     turn = trio.Lock()
 
@@ -98,7 +98,7 @@ async def while_running(
 
     Args:
         task: what to run.
-        end: called after the block, to have the task end by itself; None: it is cancelled.
+        end: called after the block, so that the task ends by itself; None to cancel the task.
     """
     failure: BaseException | None = None
     async with trio.open_nursery() as nursery:

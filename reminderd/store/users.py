@@ -1,4 +1,4 @@
-"""Who may log in to the front desk's pages, who is logged in, and which log-ins have failed lately."""
+"""Store who may log in to the front desk's pages, who is logged in, and which log-ins have failed lately."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -32,7 +32,7 @@ class Secrets:
 
     password_hash: str = field(repr=False)
     totp_secret: str | None = field(repr=False)
-    """In base 32; None: without one-time codes."""
+    """In base 32; None without one-time codes."""
 
 
 @frozen(kw_only=True)
@@ -43,7 +43,7 @@ class User:
     role: Role
     secrets: Secrets
     totp_used: int | None
-    """The last time step of which a one-time code was used."""
+    """The last time step whose one-time code was used."""
 
 
 @frozen(kw_only=True)
@@ -51,10 +51,10 @@ class Session:
     """Somebody who is logged in; a row of `sessions`."""
 
     digest: str
-    """Of the token that only the browser has."""
+    """The digest of the token that only the browser has."""
     user_name: str
     role: Role
-    """As it is now."""
+    """The user's present role."""
     csrf: str = field(repr=False)
     notice: str | None
     seen_at: datetime
@@ -64,12 +64,12 @@ class Session:
 
 
 def has_users(connection: Connection) -> bool:
-    """Return whether there is any account: without one, nobody gets in."""
+    """Return whether there is any account: without an account, nobody gets in."""
     return connection.execute("SELECT name FROM users LIMIT 1").fetchone() is not None
 
 
 def find_user(connection: Connection, name: str) -> User | None:
-    """Return the account with this name, as it is stored; None: there is none."""
+    """Return the account with this name, as it is stored; None if there is none."""
     row = connection.execute(
         "SELECT name, role, password_hash, totp_secret, totp_used FROM users WHERE name = :name", {"name": name}
     ).fetchone()
@@ -80,7 +80,7 @@ def find_user(connection: Connection, name: str) -> User | None:
 
 
 def list_users(connection: Connection) -> list[dict[str, Value]]:
-    """Return all accounts by name, without their secrets, and when each was last logged in to in the last 90 days."""
+    """Return all accounts by name, without their secrets, and when each last logged in within 90 days."""
     rows = connection.execute(
         "SELECT u.name, u.role, u.totp_secret IS NOT NULL AS totp, u.created_at, u.changed_at,"
         " (SELECT max(a.last_at) FROM login_addresses AS a WHERE a.user_name = u.name) AS last_login_at"
@@ -90,7 +90,7 @@ def list_users(connection: Connection) -> list[dict[str, Value]]:
 
 
 def add_user(connection: Connection, now: datetime, *, name: str, role: Role, secrets: Secrets, actor: str) -> bool:
-    """Add an account; return False if there is one with this name, which stays as it is."""
+    """Add an account; return False if the name already has one, which stays as it is."""
     added = connection.execute(
         "INSERT INTO users (name, role, password_hash, totp_secret, created_at, changed_at)"
         " VALUES (:name, :role, :password_hash, :totp_secret, :now, :now) ON CONFLICT DO NOTHING",
@@ -148,8 +148,8 @@ def _with_codes(secrets: Secrets) -> str:
 def open_session(connection: Connection, now: datetime, *, user: User, address: str, step: int | None) -> str | None:
     """Log in a user whose password was right; return the token for the browser.
 
-    None: the account has changed since it was read. From now on, the client's address is known as one of the user's,
-    and the one-time code of the time step `step` is used (None: the user has no codes).
+    Return None if the account has changed since it was read. From now on, the client's address is known as one of the
+    user's, and the one-time code of the time step `step` is used (None if the user has no codes).
     """
     checked = {"name": user.name, "password_hash": user.secrets.password_hash, "step": -1 if step is None else step}
     unchanged = connection.execute(
@@ -176,12 +176,12 @@ def open_session(connection: Connection, now: datetime, *, user: User, address: 
 
 
 def digest_of(token: str) -> str:
-    """Return under what a session is stored; the token itself is nowhere but in the browser."""
+    """Return the digest under which a session is stored; only the browser has the token itself."""
     return sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
 def session_of(connection: Connection, now: datetime, *, digest: str, idle: timedelta) -> Session | None:
-    """Return the session with the token that has this digest; None: there is none, or it has ended."""
+    """Return the session with the token that has this digest; None if there is none, or it has ended."""
     row = connection.execute(
         "SELECT s.digest, s.user_name, u.role, s.csrf, s.notice, s.created_at, s.seen_at"
         " FROM sessions AS s JOIN users AS u ON u.name = s.user_name WHERE s.digest = :digest",
@@ -200,14 +200,14 @@ def touch(connection: Connection, now: datetime, *, digest: str) -> None:
 
 
 def set_notice(connection: Connection, _now: datetime, *, digest: str, notice: str) -> None:
-    """Keep what the next page says of the act before it."""
+    """Keep the notice that the next page shows about the act before it."""
     connection.execute(
         "UPDATE sessions SET notice = :notice WHERE digest = :digest", {"notice": notice, "digest": digest}
     )
 
 
 def drop_notice(connection: Connection, _now: datetime, *, digest: str, shown: str) -> None:
-    """Forget the notice that a page has shown; another one, of an act in another tab, is still to be shown."""
+    """Forget the notice that a page has shown; keep the notice of an act in another tab, which is not shown yet."""
     connection.execute(
         "UPDATE sessions SET notice = NULL WHERE digest = :digest AND notice = :shown",
         {"digest": digest, "shown": shown},
@@ -229,7 +229,7 @@ _Row = Mapping[str, str | int | None]
 
 @frozen
 class Accounts:
-    """Who may log in and from where each has, as rows of `users` and `login_addresses`."""
+    """Who may log in, and from where each has logged in, as rows of `users` and `login_addresses`."""
 
     users: Sequence[_Row]
     addresses: Sequence[_Row]
@@ -250,7 +250,7 @@ def all_accounts(connection: Connection) -> Accounts:
 
 
 def replace_accounts(connection: Connection, accounts: Accounts) -> None:
-    """Let these be all accounts."""
+    """Replace all accounts by these."""
     for table, names, rows in (("users", _USERS, accounts.users), ("login_addresses", _ADDRESSES, accounts.addresses)):
         connection.execute(f"DELETE FROM {table}")
         insert_rows(connection, table, {name: [row[name] for row in rows] for name in names})
@@ -275,7 +275,7 @@ def is_known(connection: Connection, now: datetime, *, name: str, address: str) 
 
 
 def failures_of(connection: Connection, counted: Sequence[Counter]) -> list[tuple[Counter, Failures | None]]:
-    """Return each counter with its failures; None: there were none lately."""
+    """Return each counter with its failures; None if there were none lately."""
     return [(counter, _failures(connection, counter)) for counter in counted]
 
 
@@ -287,7 +287,7 @@ def _failures(connection: Connection, counter: Counter) -> Failures | None:
 
 
 def note_failure(connection: Connection, now: datetime, *, counted: Sequence[Counter], detail: str) -> None:
-    """Count a failed log-in; nobody has logged in, so it is reminderd that records it in the audit.
+    """Count a failed log-in; as nobody has logged in, the audit names reminderd as the actor.
 
     `detail` says which account, from where, and why.
     """
@@ -302,7 +302,7 @@ def note_failure(connection: Connection, now: datetime, *, counted: Sequence[Cou
 
 
 def forget_failures(connection: Connection, _now: datetime, *, counted: Sequence[Counter]) -> None:
-    """Let the counters of a log-in that succeeded begin anew, but for that of the address."""
+    """Reset the counters of a log-in that succeeded, except the address's counter."""
     for counter in counted:
         if counter.starts_again:
             connection.execute("DELETE FROM login_failures WHERE counter = :counter", {"counter": counter.key})

@@ -1,4 +1,4 @@
-"""The one task that writes: all functions that wait together share one transaction and its fsync (group commit)."""
+"""Write in one task: all functions that wait together share one transaction and its fsync (group commit)."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,7 +22,7 @@ BATCH_LIMIT: Final = 64
 """The most functions in one transaction: it limits how long any of them waits for the others."""
 
 OnSession = Callable[[Connection, datetime], Callable[[], None] | None]
-"""Runs in a transaction; returns what to do after its commit, such as writing a line to the log."""
+"""Runs in a transaction; returns a function to call after its commit, such as one that writes to the log."""
 
 _OURS: Final = (StoreUnavailableError, StoreUnusableError)
 
@@ -95,27 +95,27 @@ class Writer:
         raise request.error
 
     def close(self) -> None:
-        """Accept nothing more; `run` ends when everything that waits is done."""
+        """Accept nothing more; `run` ends when all waiting functions are done."""
         self._send.close()
 
     async def run(self) -> None:
-        """Commit what arrives, until `close`. Cancellation does not end it: what was accepted is written."""
+        """Commit what arrives, until `close`. Cancellation does not end it: all accepted functions run."""
         with trio.CancelScope(shield=True), suppress(trio.EndOfChannel):
             commit = partial(self._commit, token=trio.lowlevel.current_trio_token())
             while True:
                 batch = await self._next_batch()
-                # `_hand_back` sets it, too, for those whom it wakes. It has not run yet if the runner uses no thread.
+                # `_hand_back` sets it, too, for those that it wakes. It has not run yet if the runner uses no thread.
                 self.failure = await self._connection.run(partial(commit, requests=batch))
 
     def _hand_back(self, batch: Sequence[_Request[Any]], failure: str | None) -> None:
-        """Wake those who wait for a batch."""
+        """Wake the callers that wait for a batch."""
         self.failure = failure
         for settled in batch:
             settled.done.set()
         self._committed(len(batch))
 
     async def _next_batch(self) -> list[_Request[Any]]:
-        """Return all waiting requests; if there is none after an error, a test write that shows whether it is over."""
+        """Return all waiting requests; after an error, if there is none, a test write that shows whether it is over."""
         if self.failure is None:
             return [await self._receive.receive(), *self._others()]
         with trio.move_on_after(RETRY_SECONDS):
@@ -133,10 +133,10 @@ class Writer:
     def _commit(
         self, connection: Connection, requests: Sequence[_Request[Any]], token: trio.lowlevel.TrioToken
     ) -> str | None:
-        """Run all in one transaction, and wake those who wait for it. Return why the store refused, or None.
+        """Run all in one transaction, and wake the callers that wait for it. Return why the store refused, or None.
 
-        The thread wakes them itself. The writer's task would do it one turn of the event loop later, and the next
-        transaction would begin without what they write then.
+        The thread itself wakes them. The writer's task would do so one turn of the event loop later, and the next
+        transaction would begin without what these callers write next.
         """
         failure = self._in_one_transaction(connection, requests)
         token.run_sync_soon(self._hand_back, requests, failure)
@@ -166,9 +166,9 @@ class Writer:
             connection.roll_back()
 
     def _attempt(self, connection: Connection, requests: Sequence[_Request[Any]], *, is_hopeful: bool) -> None:
-        """Run all in one transaction. A hopeful attempt sets no savepoints, so that if one of them fails, all do.
+        """Run all in one transaction. A hopeful attempt sets no savepoints, so that if one function fails, all do.
 
-        Setting them takes longer than most of what is done between them, and failures are rare.
+        Setting savepoints takes longer than most of the work between them, and failures are rare.
         """
         connection.is_hopeful, connection.has_skipped_savepoint = is_hopeful, False
         begun, ours = connection.begin(), self._clock.now()
@@ -190,7 +190,7 @@ class Writer:
 
 
 def _may_differ(connection: Connection, requests: Sequence[_Request[Any]], error: BaseException) -> bool:
-    """Return whether, after a hopeful attempt, one with savepoints may end differently for one of them."""
+    """Return whether, after a hopeful attempt, an attempt with savepoints may end differently for one request."""
     if connection.is_passing(error):
         return True
     if isinstance(error, _OURS) or connection.spoils_all(error):
@@ -209,7 +209,7 @@ def _check_transaction(connection: Connection) -> None:
 
 
 def _run_alone(connection: Connection, request: _Request[Any], now: datetime) -> None:
-    """Run one so that its failure undoes nothing else; raise only what makes the whole transaction fail."""
+    """Run one request so that its failure undoes nothing else; raise only what makes the whole transaction fail."""
     connection.execute("SAVEPOINT request")
     try:
         request.result = request.fn(connection, now)

@@ -54,7 +54,7 @@ class GenericProvider:
         """
         check_api_url(settings.api_url)
         self.name = settings.name
-        # The sandbox has another URL at each start, but is always the same.
+        # The sandbox has another URL at each start, but counts as the same account.
         self.account = settings.api_url if settings.name == GenericSettings.name else settings.name
         self.capabilities = Capabilities(
             honors_key=settings.honors_idempotency_key,
@@ -99,7 +99,7 @@ class GenericProvider:
         return found
 
     async def find(self, placement: Placement) -> LookUpAnswer:
-        """Look up by our id: `GET /calls?attempt_id=…`. A 404 proves nothing: not every provider offers this form."""
+        """Look up by our id: `GET /calls?attempt_id=…`. A 404 proves nothing, as not every provider offers this."""
         url = f"{self._calls_url}?attempt_id={quote(placement.call_id, safe='')}"
         answer = await self._look_up(url, absent=NoAnswer("404: it knows no such list"))
         if not isinstance(answer, dict):
@@ -107,18 +107,18 @@ class GenericProvider:
         return _only_match(answer.get("calls"), placement.call_id)
 
     async def drop(self, external_call_id: str) -> LookUpAnswer:
-        """Look the call up: the contract has no request that drops one."""
+        """Look the call up, as the contract has no request that drops a call."""
         return await self.fetch(external_call_id)
 
     def verified(self, webhook: Webhook) -> bool:
-        """Return whether a webhook is the provider's own."""
+        """Return whether a webhook is from the provider."""
         return self._verify_webhook(webhook.headers, webhook.body)
 
     def parse(self, webhook: Webhook) -> Report:
         """Return the report in a webhook's raw body.
 
         Raises:
-            InvalidPayloadError: it does not follow the contract; every mistake is listed.
+            InvalidPayloadError: the body does not follow the contract; every mistake is listed.
         """
         return read_report(json_object(webhook.body))
 
@@ -127,7 +127,7 @@ class GenericProvider:
         return routes(recorder)
 
     async def check_account(self) -> list[str]:
-        """Look up a call that does not exist: the answer shows whether the provider is there and knows us."""
+        """Look up a call that does not exist: the answer shows whether the provider works and accepts us."""
         outcome = await self._http.ask("GET", f"{self._calls_url}/{uuid4()}", headers=self._headers)
         if isinstance(outcome, HttpFailure):
             return [f"the provider can't be reached: {outcome.reason}"]
@@ -154,7 +154,7 @@ def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: dat
     The status decides: outside 2xx an answer whose body was cut off still means what its status means.
 
     Args:
-        outcome: what came back.
+        outcome: the result of the request.
         private: texts that no reason may repeat.
         now: to count a Retry-After date from.
     """
@@ -190,7 +190,7 @@ def _only_match(entries: object, attempt_id: str) -> LookUpAnswer:
         return NotFound()
     ours = [entry for entry in entries if _attempt(entry) == attempt_id]
     if not ours:
-        # It ignored the filter, or repeats no ids: ours may be among them, or on a page that we don't see.
+        # The provider ignored the filter, or returns no ids: our call may be in the list, or on another page.
         return NoAnswer("calls were listed, but none carries our attempt_id")
     findings = [_found(entry) for entry in ours]
     for finding in findings:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class GenericSettings(ProviderSettings):
-    """A provider that speaks the generic contract. A text that is left empty is not set."""
+    """A provider that speaks the generic contract. An empty text means that the key is not set."""
 
     name = "generic"
     chosen_by = "api_url"
@@ -85,9 +85,9 @@ class GenericSettings(ProviderSettings):
 
 @frozen(kw_only=True)
 class SandboxSettings(GenericSettings):
-    """The simulated provider inside the daemon. It has no section: its URL and its secrets are new at each start.
+    """The simulated provider inside the daemon. It has no section, as its URL and its secrets are new at each start.
 
-    The URL is known once it listens.
+    The URL is known once the sandbox listens.
     """
 
     name = "sandbox"

@@ -1,6 +1,6 @@
-"""The generic contract's webhooks: one path, JSON in and JSON out, and the proof that they are the provider's own.
+"""The generic contract's webhooks: one path, requests and answers in JSON, and the check that they are authentic.
 
-Every mistake in a report is a sentence, and none repeats what was sent.
+For each mistake in a report, there is a sentence, which never repeats what was sent.
 """
 
 import hmac
@@ -42,7 +42,7 @@ _UNFIT_IN_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 def read_report(answer: Mapping[str, Any], *, looked_up: bool = False) -> Report:
-    """Return the report in a webhook's object, or in the answer to a look-up, which need not repeat the reminder's id.
+    """Return the report in a webhook's object, or in the answer to a look-up, which may lack the reminder's id.
 
     Raises:
         InvalidPayloadError: every mistake is listed.
@@ -164,13 +164,13 @@ async def _call_status(webhook: Webhook, *, recorder: Recorder) -> Reply:
 
 
 def _is_json(content_type: str) -> bool:
-    """Return whether a Content-Type names JSON, with whatever parameters; none at all counts as JSON."""
+    """Return whether a Content-Type names JSON, with any parameters; a missing Content-Type counts as JSON."""
     essence = content_type.partition(";")[0].strip()
     return not content_type or _JSON_TYPE.fullmatch(essence) is not None
 
 
 Verifier: TypeAlias = Callable[[Mapping[str, str], bytes], bool]
-"""Returns whether a webhook is the provider's own, by its headers (names in lower case) and raw body. Never raises."""
+"""Returns whether a webhook is from the provider, by its headers (names in lower case) and raw body. Never raises."""
 
 _SECRET: Final = re.compile(r"(?:whsec_)?[A-Za-z0-9+/]+={0,2}")
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")
@@ -222,7 +222,7 @@ def standard_webhooks(secret: str) -> Verifier:
 
 
 def signer(secret: str) -> Signer:
-    """Return what signs webhooks with this secret.
+    """Return a signer of webhooks with this secret.
 
     Raises:
         ValueError: the secret is not base64, with or without `whsec_` before it.
@@ -247,7 +247,7 @@ def bearer(token: str) -> Verifier:
     """Verify a shared token in `Authorization: Bearer …`.
 
     Raises:
-        ValueError: the token is empty or can't stand in a header.
+        ValueError: the token is empty, or a header can't carry it.
     """
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ValueError("webhook token: expected printable ASCII without spaces")
@@ -262,7 +262,7 @@ def bearer(token: str) -> Verifier:
 
 
 def unsigned() -> Verifier:
-    """Accept every webhook: for a provider that signs nothing, where a network keeps everybody else out."""
+    """Accept every webhook, for a provider that signs nothing, in a network to which nobody else has access."""
     return lambda _headers, _body: True
 
 

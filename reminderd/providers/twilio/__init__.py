@@ -1,1 +1,1 @@
-"""Twilio: its requests and what their answers mean, its signed webhooks, and the TwiML that they are answered with."""
+"""Twilio: requests and what their answers mean, signed webhooks, and the TwiML that answers them."""

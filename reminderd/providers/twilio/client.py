@@ -32,7 +32,7 @@ class TwilioProvider:
 
     name = "twilio"
     forged_status = 403
-    """As Twilio's own helper libraries answer."""
+    """The status with which Twilio's own helper libraries answer."""
 
     def __init__(self, settings: TwilioSettings, options: ClientOptions, *, clock: Clock = _CLOCK) -> None:
         """Keep the settings; connections are made when they are needed. A Retry-After date is counted from `clock`.
@@ -44,7 +44,7 @@ class TwilioProvider:
         self._settings = settings
         self.account = settings.account_sid
         self._auth_tokens = tuple(filter(None, (settings.auth_token, settings.secondary_auth_token)))
-        """With which Twilio may sign: two of them while one replaces the other."""
+        """The tokens with which Twilio may sign: two while a new token replaces the old one."""
         self._base_urls = tuple(url.rstrip("/") for url in options.public_base_urls)
         self.capabilities = Capabilities(
             look_up=True,
@@ -61,7 +61,7 @@ class TwilioProvider:
         )
 
     async def place(self, placement: Placement) -> Answer:
-        """Request one call, once: Twilio knows no idempotency key. Our id travels in the URLs that it calls."""
+        """Request one call, only once, as Twilio knows no idempotency key. Our id is in the URLs that it calls."""
         outcome = await self._post("/Calls.json", self._request(placement))
         private = (*self._auth_tokens, placement.phone_number, placement.message)
         return answer_to_placing(outcome, private=private, now=self._clock.now())
@@ -86,11 +86,11 @@ class TwilioProvider:
         )
 
     async def drop(self, external_call_id: str) -> LookUpAnswer:
-        """Cancel a call that is queued or ringing; one that was answered meanwhile (error 21220) goes on."""
+        """Cancel a call that is queued or ringing; a call that was answered meanwhile (error 21220) continues."""
         outcome = await self._post(_path(external_call_id), [("Status", "canceled")])
         answer = object_in(outcome, absent=NotFound(), private=self._auth_tokens)
         found = found_in(answer, external_call_id) if isinstance(answer, dict) else answer
-        # Whatever else came back, or got lost: a look-up shows the call's state then.
+        # After any other answer, or without one, a look-up shows the call's state.
         return await self.fetch(external_call_id) if isinstance(found, NoAnswer) else found
 
     def verified(self, webhook: Webhook) -> bool:
@@ -107,7 +107,7 @@ class TwilioProvider:
         """Return the report in a webhook.
 
         Raises:
-            InvalidPayloadError: it does not follow Twilio's documentation; every mistake is listed.
+            InvalidPayloadError: the webhook does not follow Twilio's documentation; every mistake is listed.
         """
         return read_report(webhook)
 
@@ -146,7 +146,7 @@ class TwilioProvider:
         return ["from_number is not this account's; expected one bought at Twilio, or verified there"]
 
     async def _read(self, path: str, *, what: str) -> dict[str, Any] | str:
-        """Return a resource, or a sentence why it can't be read."""
+        """Return a resource, or a sentence on why it can't be read."""
         match await self._get(path, absent=NotFound()):
             case NotFound():
                 return f"{what} can't be read: there is no such account_sid"

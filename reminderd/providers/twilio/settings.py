@@ -23,7 +23,7 @@ def _account_sid_error(text: str) -> str | None:
 
 @frozen(kw_only=True)
 class TwilioSettings(ProviderSettings):
-    """An account at Twilio, and how its calls are placed. A text that is left empty is not set."""
+    """An account at Twilio, and how its calls are placed. An empty text means that the key is not set."""
 
     name = "twilio"
     chosen_by = "account_sid"
@@ -34,7 +34,7 @@ class TwilioSettings(ProviderSettings):
         "TWILIO_FROM_NUMBER": "from_number",
     }
     calls_per_second = 1.0
-    """What Twilio starts for most accounts; the rest waits in a queue of Twilio's, perhaps into the night."""
+    """The rate at which Twilio starts calls for most accounts. More wait in Twilio's queue, perhaps into the night."""
     asks_what_to_say = True
     accepts = "Twilio knows the account, and the number may make calls"
 

@@ -1,4 +1,4 @@
-"""What the answers of Twilio's REST API mean."""
+"""Decide what the answers of Twilio's REST API mean."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -22,23 +22,23 @@ from reminderd.providers.base import DURATION_LIMIT, STATUS_LIMIT, InvalidPayloa
 from reminderd.providers.http import HttpAnswer, HttpFailure, HttpResult, acceptance, reason, retry_after
 
 NUMBER: Final = frozenset({21211, 21217, 21214, 21202, 13223, 13224, 13225, 32203})
-"""This number can't be called by anybody: invalid, unreachable, premium, blocked."""
+"""Nobody can call this number: it is invalid, unreachable, premium or blocked."""
 
 NUMBER_FOR_US: Final = frozenset({13227, 21203, 21215, 21216, 21219, 573002, 573005})
-"""This number can't be called as our account stands, and others may well be: its country is not allowed, Twilio blocks
-it, or a trial account may not call it."""
+"""Our account may not call this number, but may call others: its country is not allowed, Twilio blocks it, or a trial
+account may not call it."""
 
 ACCOUNT: Final = frozenset(
     {10001, 10002, 20001, 20003, 20005, 20010, 20403, 20422, 21205, 21208, 21209, 21210, 21212, 21213, 21609, 21626}
 )
-"""Nobody is called as things stand: credentials, a suspended account, the caller's number, what a trial lacks, or a
-parameter that is the same for every call, as our URLs are."""
+"""Our account can't call any number: wrong credentials, a suspended account, the caller's number, a limit of a trial
+account, or a parameter that is the same for every call, like our URLs."""
 
 BUSY: Final = frozenset({10004, 20429})
-"""Too many at once: not processed, and safe to send again."""
+"""Too many requests at once: this one was not processed, and may be sent again."""
 
 CLOCKS_DIFFER: Final = timedelta(seconds=60)
-"""How far Twilio's clock may be behind ours; a call that was created earlier is an older one."""
+"""How far Twilio's clock may be behind ours; a call that was created even earlier is an older call."""
 
 
 def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: datetime) -> Answer:
@@ -47,7 +47,7 @@ def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: dat
     Twilio knows no idempotency key: whatever may have been processed is unconfirmed, and never requested again.
 
     Args:
-        outcome: what came back.
+        outcome: the result of the request.
         private: texts that no reason may repeat.
         now: to count a Retry-After date from.
     """
@@ -66,8 +66,8 @@ def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: dat
     is_status_of_account = outcome.status in {401, 402, 403, 404, 405} or outcome.status < 400
     if code in ACCOUNT or (is_status_of_account and code not in NUMBER_FOR_US):
         return AccountRefused(why)
-    # Only the number differs from one call to the next. So an unknown code is about the number or about every call:
-    # whether other numbers are accepted will show.
+    # Only the number differs between calls. So an unknown code is about this number or about every call; whether other
+    # numbers are accepted shows which.
     return NotPlaced(why, number_refused=True)
 
 
@@ -81,7 +81,7 @@ def code_in(answer: HttpAnswer) -> int | None:
 
 
 def found_in(answer: dict[str, Any], external_call_id: str) -> LookUpAnswer:
-    """Return what a Call resource says of the call that was looked up."""
+    """Return what a Call resource proves about the call that was looked up."""
     report = _report(answer)
     if report is None:
         return NoAnswer("the answer is not a call with a sid and a status")
@@ -93,10 +93,10 @@ def found_in(answer: dict[str, Any], external_call_id: str) -> LookUpAnswer:
 def candidates_in(
     answer: dict[str, Any], *, phone_number: str, from_number: str, asked_from: datetime
 ) -> LookUpAnswer | Candidates:
-    """Return the calls of a list, newest first, that could be the one that was requested.
+    """Return the calls of a list, newest first, that could be the requested call.
 
-    Twilio keeps no id of ours. A call is a candidate if it goes from our number to this one and was made through the
-    API, not before it was requested.
+    Twilio does not store our id. A call is a candidate if it is from our number to this one, and was created through
+    the API, not before our request.
     """
     calls = answer.get("calls")
     if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
@@ -143,6 +143,6 @@ def moment(text: object) -> datetime | None:
     """Return a moment as Twilio writes it, by RFC 2822 and in UTC; None if it is not one."""
     try:
         at = parsedate_to_datetime(text if isinstance(text, str) else "")
-    except (TypeError, ValueError, OverflowError):  # OverflowError: a zone beyond all measure
+    except (TypeError, ValueError, OverflowError):  # OverflowError: an impossible time zone
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -44,7 +44,7 @@ from reminderd.providers.settings import Probe
 from reminderd.providers.twilio.voice_api import moment, whole_number
 
 Parameters: TypeAlias = Iterable[tuple[str, str]]
-"""A form's fields in any order; a name may come several times."""
+"""A form's fields in any order; a name may occur several times."""
 
 SIGNATURE_HEADER: Final = "X-Twilio-Signature"
 
@@ -67,10 +67,9 @@ def verified(
     """Return whether a request was signed with one of the tokens. Never raise.
 
     Args:
-        auth_tokens: the account's; two of them while one replaces the other.
-        base_urls: where Twilio reaches us, as it is configured, and where it did before. The request's own Host header
-            proves nothing.
-        target: the raw path and query that were asked for.
+        auth_tokens: the tokens of the account; two while a new token replaces the old one.
+        base_urls: our configured public address, and earlier ones. The request's own Host header proves nothing.
+        target: the raw path and query of the request.
         headers: names in lower case.
         body: the raw body.
     """
@@ -80,7 +79,7 @@ def verified(
         return False
     urls = [url for base_url in base_urls for url in _spellings(base_url + target)]
     expected = [signature(token, url, parameters).encode() for token in auth_tokens for url in urls]
-    # All of them, so that the time does not reveal which one matches.
+    # Compare all of them, so that the time does not reveal which one matches.
     return sum(hmac.compare_digest(one, received) for one in expected) > 0
 
 
@@ -88,14 +87,14 @@ def form_fields(body: bytes) -> tuple[tuple[str, str], ...]:
     """Return the fields of a form in their order, those without a value included.
 
     Raises:
-        ValueError: it is not UTF-8, or has a thousand fields.
+        ValueError: the body is not UTF-8, or has a thousand fields.
     """
     text = body.decode()
     return tuple(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS))
 
 
 def _signed_fields(target: str, content_type: str, body: bytes) -> tuple[tuple[str, str], ...] | None:
-    """Return the fields that the signature covers; None if it can't be the signature of this body."""
+    """Return the fields that the signature covers; None if no signature can cover this body."""
     if not body:
         return ()
     if content_type.partition(";")[0].strip().lower() == _FORM:
@@ -111,7 +110,7 @@ def _signed_fields(target: str, content_type: str, body: bytes) -> tuple[tuple[s
 
 
 def _spellings(url: str) -> tuple[str, ...]:
-    """Return the URL as it is, without a port, and with the default port: Twilio signs any of these."""
+    """Return the URL as it is, without a port, and with the default port, as Twilio may sign any of these."""
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.netloc.rpartition("@")[2].split(":")[0]
     rest = url.partition("://")[2].removeprefix(parts.netloc)
@@ -120,10 +119,10 @@ def _spellings(url: str) -> tuple[str, ...]:
 
 
 PATH: Final = "/webhooks/twilio"
-"""Under the public base URL: where Twilio reaches us."""
+"""Where Twilio reaches us, below the public base URL."""
 
 UrlOf: TypeAlias = Callable[[str, str], str]
-"""Returns the URL of one of our webhooks, `status`, `answer` or `keys`, for the call with this id of ours."""
+"""Returns the URL of one of our webhooks, `status`, `answer` or `keys`, for the call with our id."""
 
 _XML: Final = "text/xml; charset=utf-8"
 _MOST_KEYS: Final = 32
@@ -172,7 +171,7 @@ async def _fallback(webhook: Webhook, *, recorder: Recorder) -> Reply:
 def _speak(report: Report, spoken: SpokenPart, scripts: Scripts, url_of: UrlOf) -> Reply:
     reply, script = spoken.reply, scripts.of(spoken.reply.language)
     asked = {"question": "" if reply.question is None else reply.question.value, "repeats": reply.repeats}
-    if reply.language is not None:  # each key is answered in the language of the call, whatever became of its rows
+    if reply.language is not None:  # each key is answered in the language of the call, even if its rows have changed
         asked["language"] = reply.language
     keys_url = f"{url_of('keys', report.attempt_id or '')}?{urlencode(asked)}"
     return Reply(body=twiml(reply, script=script, message=spoken.message, keys_url=keys_url), content_type=_XML)
@@ -192,7 +191,7 @@ def probe(auth_token: str, public_base_url: str) -> Probe:
 
 
 def read_report(webhook: Webhook) -> Report:
-    """Return what a webhook says of the call that its path names.
+    """Return what a webhook reports about the call that its path names.
 
     Raises:
         InvalidPayloadError: every mistake is listed.
@@ -225,10 +224,10 @@ def read_report(webhook: Webhook) -> Report:
 
 
 def read_key(webhook: Webhook) -> Key:
-    """Return the key that a webhook reports, and the question that its query says was asked.
+    """Return the key that a webhook reports, and the question that was asked, according to its query.
 
     Raises:
-        InvalidPayloadError: it is not a form, or the query is not ours.
+        InvalidPayloadError: the body is not a form, or the query is not ours.
     """
     fields = _fields(webhook)
     digits = fields.get("Digits", "")
@@ -249,7 +248,7 @@ def read_key(webhook: Webhook) -> Key:
 def unused_answer(webhook: Webhook) -> str | None:
     """Return the id of the call whose answer Twilio could not use, according to its request for the fallback.
 
-    None: it does not say, or could not use another document. Source: the parameters ErrorCode and ErrorUrl in
+    None if it does not state that, or is about another document. Source: the parameters ErrorCode and ErrorUrl in
     https://www.twilio.com/docs/usage/security/availability-reliability.
     """
     asked = dict(parse_qsl(urlsplit(webhook.target).query))
@@ -259,7 +258,7 @@ def unused_answer(webhook: Webhook) -> str | None:
 
 
 def _fields(webhook: Webhook) -> dict[str, str]:
-    """Return the form by name; of a repeated name the last counts."""
+    """Return the fields of the form by name; for a repeated name, the last value."""
     try:
         return dict(form_fields(webhook.body))
     except ValueError:
@@ -279,20 +278,20 @@ PAUSE_SECONDS: Final = 1
 """Between the two times that the text for a machine is spoken."""
 
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 can't carry, in whatever spelling: https://www.w3.org/TR/xml/#charsets."""
+"""The characters that XML 1.0 can't contain, not even as escapes: https://www.w3.org/TR/xml/#charsets."""
 
 
 def twiml(reply: SpokenReply, *, script: Script, message: str, keys_url: str) -> bytes:
-    """Return the TwiML that speaks a reply, and asks for a key if it has a question; else the call ends after it.
+    """Return the TwiML that speaks a reply. If the reply has a question, ask for a key; otherwise, end the call.
 
-    A key may be pressed before the last word is said. Whether one comes or not, Twilio goes on at `keys_url`; without
-    a key it sends no `Digits`, or empty ones.
+    A key may be pressed before the last word. With or without a key, Twilio continues at `keys_url`; without a key, it
+    sends no `Digits`, or an empty value.
 
     Args:
         reply: what is spoken.
         script: the scripts around the message, and the language.
-        message: the reminder's own; characters that XML can't carry are left out.
-        keys_url: where a key is reported, complete with what travels along; unused without a question.
+        message: the message of the reminder; characters that XML can't contain are left out.
+        keys_url: where a key is reported, with its query; unused without a question.
     """
     response = Element("Response")
     speaking = response
@@ -305,7 +304,7 @@ def twiml(reply: SpokenReply, *, script: Script, message: str, keys_url: str) ->
             numDigits="1",
             timeout=str(KEY_SECONDS_AFTER_VOICEMAIL if reply.question is Question.VOICEMAIL else KEY_SECONDS),
             actionOnEmptyResult="true",
-            finishOnKey="",  # else a # would look like no key at all
+            finishOnKey="",  # otherwise a # would look like no key
         )
     for part in reply.parts:
         _say(speaking, spoken(part, script, message), script)
@@ -341,7 +340,7 @@ def _say(parent: Element, text: str, script: Script) -> None:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Yield the text in pieces that one Say accepts, cut after a sentence, else between words, else anywhere."""
+    """Yield the text in pieces that one Say accepts, cut after a sentence, or between words, or anywhere."""
     rest = text
     while rest:
         sizes = accumulate(len(quote(character, safe="")) for character in rest)

@@ -1,4 +1,4 @@
-"""What only PostgreSQL needs. psycopg is an extra, so this package is imported only where a server is configured.
+"""Code that only PostgreSQL needs. psycopg is an extra, so this package is imported only if a server is configured.
 
 Raises:
     StoreUnusableError: psycopg, or the libpq that it needs, is missing.

@@ -1,4 +1,4 @@
-"""Our connection to a PostgreSQL server, as `reminderd.store.connection` describes it.
+"""Implement the connection of `reminderd.store.connection` for a PostgreSQL server.
 
 In the whole cluster, one transaction at a time writes, as with SQLite: it takes the cluster write lock first. A
 statement whose result nobody reads is sent together with the next one, so that a transaction takes few round trips to
@@ -26,7 +26,7 @@ from reminderd.store.postgres.statements import LazyRows, ManyRows, Raw, pipelin
 from reminderd.store.rows import from_ms
 
 _KNOW_WITHIN: Final = 60.0
-"""Seconds in which to find out whether a COMMIT has happened, after the connection was lost."""
+"""The most seconds, after the connection was lost, for finding out whether a COMMIT has happened."""
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 
@@ -42,17 +42,17 @@ UPDATE commit_marks SET number = {{number}}, at = reminderd_now() WHERE id = '{{
 SELECT reminderd_now(), needs, CAST('settings' AS regclass)::oid FROM schema_info
 """
 _WAIT_FOR_STANDBY: Final = "SET LOCAL statement_timeout = 0"
-"""A COMMIT whose wait for a standby times out is still done, but only on the primary: so there is no timeout.
+"""No timeout: a COMMIT whose wait for a standby times out is still done, but only on the primary.
 
-This statement also fails if one before it has failed; COMMIT alone would undo everything and report no error.
+This statement also fails if an earlier statement has failed; COMMIT alone would undo everything and report no error.
 """
 _BEGIN_SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _PLAN_FOR_VALUES: Final = "SET LOCAL plan_cache_mode = force_custom_plan"
-"""What staff read may have few rows or very many: a generic plan may read a whole table for one page."""
+"""Staff may read few rows or very many: a generic plan may read a whole table for one page."""
 _MARK: Final = "INSERT INTO commit_marks (id, number) VALUES (%s, 0) ON CONFLICT (id) DO NOTHING"
 _MARKED: Final = "SELECT number, reminderd_now() FROM commit_marks WHERE id = %s"
 MARKS_KEPT: Final = timedelta(days=30)
-"""How long marks are kept: the connections of older ones have ended."""
+"""How long marks are kept: the connections of older marks have ended."""
 # After a restore of single tables, the sequence may be behind.
 _SKIP_SEQ: Final = """
 SELECT setval(sequence, greatest(nextval(sequence), (SELECT coalesce(max(seq), 0) + 1 FROM call_logs)))
@@ -65,7 +65,7 @@ SELECT (SELECT oid FROM pg_database WHERE datname = current_database()), CAST('s
        has_function_privilege(to_regprocedure('pg_current_wal_lsn()'), 'EXECUTE')
 """
 _SYSTEM: Final = "SELECT system_identifier FROM pg_control_system()"
-# The first eight digits of the name are the timeline. The control file names the new one only after a checkpoint.
+# The first eight digits of the name are the timeline. The control file has a new timeline only after a checkpoint.
 _TIMELINE: Final = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint"
 
 
@@ -84,10 +84,10 @@ class PostgresConnection:
     _number: int = field(default=0, init=False)
     """The number of the last transaction that began to write."""
     _committed: int = field(default=0, init=False)
-    """The number of the last one that was committed."""
+    """The number of the last transaction that was committed."""
     _begun_at: datetime | None = field(default=None, init=False)
     _committed_at: datetime | None = field(default=None, init=False)
-    """The server's time when that one began."""
+    """The server's time when that transaction began."""
     _met: Raw | None = field(default=None, repr=False, init=False)
     """The connection through which `identity` was read."""
     _newest: int = field(factory=lambda: migrations()[-1].number, init=False)
@@ -98,12 +98,12 @@ class PostgresConnection:
 
     @property
     def for_update(self) -> str:
-        """Return what locks the rows of a SELECT until the end of a transaction that writes."""
+        """Return the end of a SELECT that locks its rows until the end of the transaction."""
         return " FOR UPDATE" if self._is_writing else ""
 
     @property
     def skip_locked(self) -> str:
-        """Return the same, and leave out the rows that another program has locked."""
+        """Return the same, but leaving out the rows that another program has locked."""
         return " FOR UPDATE SKIP LOCKED" if self._is_writing else ""
 
     @property
@@ -122,7 +122,7 @@ class PostgresConnection:
             self._forget_since(sql.removeprefix("ROLLBACK TO "))
         rows = self._put(sql, parameters)
         if sql.startswith("RELEASE") or not (self._is_writing or self._is_reading):
-            self._flush()  # at the end of a savepoint, it must be known whether its work has succeeded
+            self._flush()  # at the end of a savepoint, we must know whether its work has succeeded
         return rows
 
     def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> ManyRows:
@@ -160,7 +160,7 @@ class PostgresConnection:
         self._is_reading = True
 
     def commit(self) -> None:
-        """End the transaction. If the connection is lost meanwhile, find out on another one whether it was written.
+        """End the transaction. If the connection is lost meanwhile, find out on a new one whether it was written.
 
         Raises:
             StoreUnavailableError: Nothing was written, or the message says that this is unknown.
@@ -180,9 +180,9 @@ class PostgresConnection:
         self._committed, self._committed_at = self._number, self._begun_at
 
     def roll_back(self) -> None:
-        """Undo the transaction, if one is still open.
+        """Undo the transaction, if it is still open.
 
-        One that only reads is committed: after a ROLLBACK, psycopg prepares all statements again.
+        A transaction that only reads is committed: after a ROLLBACK, psycopg prepares all statements again.
         """
         self._waiting.clear()
         verb = "COMMIT" if self._is_reading else "ROLLBACK"
@@ -250,7 +250,7 @@ class PostgresConnection:
 
     def _meet(self, raw: Raw) -> None:
         """Find out which server this is, and leave our mark on it."""
-        # Inserted before it is needed: a row that another session is still inserting can't be locked.
+        # The mark is inserted before it is needed: a row that another session is still inserting can't be locked.
         raw.execute(_MARK, (self._id,))
         number, now = raw.execute(_MARKED, (self._id,)).fetchone() or (0, 0)
         committed_at, forgotten_at = self._committed_at, None
@@ -275,7 +275,7 @@ class PostgresConnection:
         return rows
 
     def _forget_since(self, savepoint: str) -> None:
-        """Drop what waits since a savepoint: it would be undone anyway, and an error in it would stop the rollback."""
+        """Drop what waits since a savepoint: it would be undone, and an error in it would stop the rollback."""
         begins = [place for place, one in enumerate(self._waiting) if one.sql == f"SAVEPOINT {savepoint}"]
         del self._waiting[begins[-1] + 1 if begins else 0 :]
 
@@ -283,7 +283,7 @@ class PostgresConnection:
         """Send everything that waits at once, and take all results."""
         waiting, self._waiting = self._waiting, []
         if self._is_closed and (self._is_writing or (self._is_reading and waiting[0].sql != _BEGIN_SNAPSHOT)):
-            # A new connection would do the rest without what came before, and without the lock.
+            # A new connection would do the rest without the earlier statements, and without the lock.
             raise psycopg.OperationalError("the connection was lost in the middle of a transaction")
         if len(waiting) == 1:
             waiting[0].send(self._usable)
@@ -303,7 +303,7 @@ class PostgresConnection:
         """Return whether the last transaction that writes was committed.
 
         Raises:
-            StoreUnavailableError: This is unknown: the server can't be reached, or the mark is gone.
+            StoreUnavailableError: This is unknown: the server can't be reached, or the mark was deleted.
         """
         found = self._mark_of_the_lost()
         if found is None:
@@ -314,9 +314,9 @@ class PostgresConnection:
         return found == self._number
 
     def _mark_of_the_lost(self) -> int | None:
-        """Return the number of the last transaction that was committed; None: nothing says it.
+        """Return the number of the last transaction that was committed; None if nothing shows it.
 
-        It is read and locked on a new connection, which waits until the old session has committed or undone its work.
+        The mark is read and locked on a new connection, which waits until the old session has ended its transaction.
 
         Raises:
             StoreUnavailableError: The server can't be reached.
@@ -336,7 +336,7 @@ class PostgresConnection:
 
 
 def _identity_of(connection: Raw) -> ServerIdentity:
-    """Return what the server shows of its identity; no function that needs a superuser is called.
+    """Return what the server shows of its identity, without functions that need a superuser.
 
     Raises:
         psycopg.Error: The connection was lost, or there are no tables.
@@ -353,7 +353,7 @@ def _identity_of(connection: Raw) -> ServerIdentity:
 
 
 def _asked(connection: Raw, sql: str) -> int | None:
-    """Return the value of a function; None: the server refuses it, as managed servers and PostgreSQL's forks may."""
+    """Return the value of a function; None if the server refuses it, as managed servers and PostgreSQL's forks may."""
     try:
         found = connection.execute(sql.encode()).fetchone()
     except psycopg.Error as error:

@@ -1,4 +1,4 @@
-"""PostgreSQL for tasks: two connections on Trio's threads, and a third one that is notified of each commit."""
+"""Connect tasks to PostgreSQL: two connections on Trio's threads, and a third that is notified of each commit."""
 
 import math
 from collections.abc import AsyncIterator, Callable
@@ -53,7 +53,7 @@ class Notified:
     _looked_at: float = field(default=0.0, init=False)
     """When somebody last had a reason to look."""
     _is_unreached: bool = field(default=False, init=False)
-    """Whether the log has said that notifications don't reach us."""
+    """Whether it was logged that notifications don't reach us."""
 
     async def version(self) -> int:
         """Return a number that changes with each commit; while we are not notified of them, every five seconds."""
@@ -72,7 +72,7 @@ class Notified:
         return is_time
 
     def change(self) -> None:
-        """Count one more, and wake those who wait."""
+        """Count one more, and wake the tasks that wait."""
         self._count += 1
         self._changed.set()
         self._changed = trio.Event()
@@ -82,7 +82,7 @@ class Notified:
         pause = _FIRST_PAUSE
         while True:
             try:
-                with trio.CancelScope(shield=True):  # what a cancelled call has opened, nobody would close
+                with trio.CancelScope(shield=True):  # nobody would close what a cancelled call has opened
                     raw, is_reached = await trio.to_thread.run_sync(partial(_listening, server))
             except (psycopg.Error, StoreUnavailableError, StoreUnusableError):
                 self.change()
@@ -100,7 +100,7 @@ class Notified:
                 raw.close()
 
     async def _count_notifications(self, raw: Raw, patience: float) -> None:
-        """Count each notification, and once whenever none has come for so many seconds."""
+        """Count each notification, and once whenever `patience` seconds have passed without one."""
         while True:
             with trio.move_on_after(patience):
                 while not _takes_notification(raw):
@@ -142,7 +142,7 @@ async def one_more(server: PostgresServer, runner: Runner | None = None) -> Asyn
 
 
 def _listening(server: PostgresServer) -> tuple[Raw, bool]:
-    """Return a connection that is notified of commits, and whether a notification of its own has reached it."""
+    """Return a connection that is notified of commits, and whether its own notification has reached it."""
     raw = connect(server)
     reached: list[psycopg.Notify] = []
     raw.add_notify_handler(reached.append)

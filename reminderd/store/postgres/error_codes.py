@@ -68,7 +68,7 @@ _ABSENCES: Final = (
 )
 """Parts of the messages when no connection can be made, and what they mean; libpq gives no code for them.
 
-After a refusal, somebody must correct something; an absence may pass.
+After a refusal, somebody must correct something; an absent server may return.
 """
 
 
@@ -125,7 +125,7 @@ def _unconnected(error: psycopg.Error) -> StoreUnavailableError | StoreUnusableE
 
 
 def _reasons(error: psycopg.Error) -> str:
-    """Return why each of several hosts could not be used; empty if there was one attempt, or one reason for all."""
+    """Return why each of several hosts could not be used; empty after one attempt, or with one reason for all."""
     attempts = [(host, port, _BEFORE_THE_REASON.sub("", line)) for host, port, line in _ATTEMPT.findall(str(error))]
     if len({reason for _, _, reason in attempts}) < 2:
         return ""

@@ -95,7 +95,7 @@ _ROLE: Final = "SELECT current_setting('session_replication_role') AS role"
 
 
 def examine(server: PostgresServer, *, seconds: float, numbering: Numbering, clock: Clock) -> Examination:
-    """Examine a server, and the database if it has tables; reading the rows may take so many seconds.
+    """Examine a server, and the database if it has tables; reading the rows may take `seconds`.
 
     Raises:
         StoreUnusableError: It can't be used, or isn't ours.
@@ -119,7 +119,7 @@ def examine(server: PostgresServer, *, seconds: float, numbering: Numbering, clo
 
 
 def _mistakes(connection: PostgresConnection, seconds: float) -> list[str] | None:
-    """Return the errors of the schema and of the rows; None: there was not enough time to read them all."""
+    """Return the errors of the schema and of the rows; None if there was not enough time to read all."""
     deadline = time.monotonic() + seconds
     found = snapshot(connection, damage_in)
     if found:
@@ -199,10 +199,10 @@ def take_all_time(connection: Connection) -> None:
 
 
 def damage_in(connection: Connection) -> list[str]:
-    """Return what the schema lacks, a sentence each; empty: it is complete. The rows themselves are not read."""
+    """Return what the schema lacks, a sentence each; empty if it is complete. The rows themselves are not read."""
     ours = {"ours": sorted(defined("TABLE"))}
     newest = migrations()[-1].number
-    # A newer version may have removed what this one expects.
+    # A newer version may have removed what this version expects.
     is_newer = connection.execute(_VERSION).fetchone()["version"] > newest
     indexes, triggers = (set(), set()) if is_newer else (defined("INDEX"), defined("TRIGGER"))
     return [

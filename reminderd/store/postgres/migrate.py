@@ -1,8 +1,8 @@
 """Create the tables in an empty database; upgrade them when the admin asks for it: all missing steps, or none.
 
 Several machines use the database, and not all are upgraded at once. A step that only adds something leaves
-`schema_info.needs` as it is, and older programs go on. A step with which older programs can't work has a comment
-`-- needs: N` with its own number in its first lines: they stop before their next transaction.
+`schema_info.needs` as it is, and older programs continue. A step with which older programs can't work has a comment
+`-- needs: N` with its own number in its first lines: these programs stop before their next transaction.
 """
 
 import re
@@ -19,7 +19,7 @@ from reminderd.store.postgres.error_codes import first_line, store_error
 from reminderd.store.postgres.statements import Raw
 
 CLUSTER_WRITE_LOCK: Final = 0x72656D64
-"""The key of the advisory lock that a transaction takes before it writes; the first migration has it, too."""
+"""The key of the advisory lock that a transaction takes before it writes; the first migration contains it, too."""
 
 OLDEST_SERVER: Final = 13
 
@@ -35,7 +35,7 @@ SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnames
                     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 """
 
-# The lock is taken in a statement of its own, so that the next one sees what was committed meanwhile.
+# The lock is taken in a statement of its own, so that the next statement sees what was committed meanwhile.
 _BEGIN: Final = f"""
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 SET LOCAL lock_timeout = '5s';
@@ -50,12 +50,12 @@ _KEEP_TO_OUR_SCHEMA: Final = "SELECT set_config('search_path', quote_ident(curre
 
 @frozen
 class Schema:
-    """Which schema the tables of a database have."""
+    """The schema of a database's tables."""
 
     version: int
     """The number of the last migration."""
     needs: int
-    """The schema that a program must know at least to use them."""
+    """The oldest schema with which a program can use them."""
 
 
 def migrations() -> list[Migration]:
@@ -64,10 +64,10 @@ def migrations() -> list[Migration]:
 
 
 def schema_of(connection: Raw) -> Schema | None:
-    """Return the schema of this database's tables; None: it has none.
+    """Return the schema of this database's tables; None if it has no tables.
 
     Raises:
-        StoreUnusableError: They are another program's.
+        StoreUnusableError: The tables are another program's.
     """
     names = {name for (name,) in connection.execute(_NAMES).fetchall()}
     if not names:
@@ -81,7 +81,7 @@ def schema_of(connection: Raw) -> Schema | None:
 
 
 def refuse_if_it_needs_more(needs: int, newest: int) -> None:
-    """Do nothing if a program that knows the schema `newest` can use tables with this `schema_info.needs`.
+    """Raise an error unless a program that knows the schema `newest` can use tables with this `schema_info.needs`.
 
     Raises:
         StoreUnusableError: It can't.
@@ -94,7 +94,7 @@ def refuse_if_it_needs_more(needs: int, newest: int) -> None:
 
 
 def refuse_unless_newest(schema: Schema, newest: int) -> None:
-    """Do nothing if this program can use tables with this schema.
+    """Raise an error unless this program can use tables with this schema.
 
     Raises:
         StoreUnusableError: They are too new, or older than `newest`.
@@ -107,10 +107,10 @@ def refuse_unless_newest(schema: Schema, newest: int) -> None:
 
 
 def make_or_check(connection: Raw, steps: list[Migration]) -> list[str]:
-    """Create the tables if the database is empty, and return the names of the steps; else check that they can be used.
+    """Create the tables if the database is empty, and return the names of the steps; else check the tables.
 
     Raises:
-        StoreUnusableError: They are another program's, too new, or older: only `migrate` upgrades them.
+        StoreUnusableError: The tables are another program's, too new, or older: only `migrate` upgrades them.
         StoreUnavailableError: The server can't be reached, or another program holds a lock.
     """
     with _translated():
@@ -163,7 +163,7 @@ def _needs(step: Migration) -> int:
 
 
 def _refuse_unfit_server(connection: Raw) -> None:
-    """Do nothing if the tables can be created here.
+    """Raise an error unless the tables can be created here.
 
     Raises:
         StoreUnusableError: They can't.
@@ -181,7 +181,7 @@ def _refuse_unfit_server(connection: Raw) -> None:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn PostgreSQL's errors into ours, also those of a step."""
+    """Turn PostgreSQL's errors, including those of a step, into our errors."""
     try:
         yield
     except psycopg.errors.LockNotAvailable as error:

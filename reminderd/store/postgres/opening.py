@@ -42,7 +42,7 @@ _FORGET_MARKS: Final = "DELETE FROM commit_marks WHERE at < reminderd_now() - CA
 
 @frozen
 class Upgrade:
-    """The schema before and after an upgrade; 0: there were no tables."""
+    """The schema before and after an upgrade; 0 without tables."""
 
     before: int
     after: int
@@ -67,7 +67,7 @@ def open_to_look(server: PostgresServer) -> AbstractContextManager[PostgresConne
 
 
 def provider_of(server: PostgresServer) -> str | None:
-    """Return the real provider with which a database of any schema was last opened; None: none, or no tables."""
+    """Return the real provider with which a database of any schema was last opened; None if there is none."""
     with named(server), closing(connect(server)) as raw:
         if schema_of(raw) is None:
             return None

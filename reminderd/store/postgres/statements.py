@@ -1,4 +1,4 @@
-"""Our statements as psycopg takes them, and their results as the store reads them."""
+"""Convert our statements for psycopg, and its results for the store."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ class PostgresRow(tuple[Any, ...]):
     places: dict[str, int]
 
     def __getitem__(self, column: Any) -> Any:  # noqa: ANN401 - a column's type is its table's
-        """Return the value of a column, by its name or its place from 0; of a slice, a tuple of values."""
+        """Return the value of a column, by its name or its place from 0; for a slice, a tuple of values."""
         return tuple.__getitem__(self, self.places[column] if isinstance(column, str) else column)
 
     def keys(self) -> list[str]:
@@ -38,7 +38,7 @@ class _NumberLoader(Loader):
     """Loads a sum of integers as an integer, as SQLite does."""
 
     def load(self, data: Any) -> Any:  # noqa: ANN401 - as psycopg has it
-        """Return an integer if it is one."""
+        """Return an integer if the value is a whole number."""
         text = bytes(data).decode()
         return float(text) if "." in text or "N" in text else int(text)
 
@@ -53,7 +53,7 @@ class LazyRows:
     """Whether it begins or ends a transaction: such a statement is never prepared, so that a proxy sees its text."""
     _settle: Callable[[], None]
     cursor: psycopg.Cursor[Any] | None = None
-    """None: not sent yet."""
+    """None until the statement is sent."""
 
     @property
     def rowcount(self) -> int:
@@ -61,7 +61,7 @@ class LazyRows:
         return self._sent().rowcount
 
     def fetchone(self) -> Any:  # noqa: ANN401 - a `PostgresRow`, or None
-        """Return the next row; None: there is no more, or the statement returns none."""
+        """Return the next row; None if there is no more, or the statement returns no rows."""
         cursor = self._sent()
         return cursor.fetchone() if _columns(cursor) else None
 
@@ -75,7 +75,7 @@ class LazyRows:
         return iter(self.fetchall())
 
     def send(self, raw: Raw) -> None:
-        """Send it."""
+        """Send the statement."""
         cursor = raw.cursor()
         cursor.execute(with_placeholders(self.sql), self.parameters, prepare=False if self.is_verb else None)
         self.cursor = cursor
@@ -118,7 +118,7 @@ class _WithoutFlush(psycopg.Pipeline):
 
 @contextmanager
 def pipeline(connection: Raw) -> Iterator[None]:
-    """Have the block's statements sent in one message; at its end, all results are there.
+    """Have the block's statements sent in one message; at the block's end, all results are there.
 
     This is psycopg's pipeline without its Flush at the end. After a Flush, a server does not count how long the
     transaction is idle: the cluster write lock of a process that was suspended then, or of a machine that has died,

@@ -1,1 +1,1 @@
-"""SQLite: connections, transactions, the schema, copies and restores."""
+"""Code that only SQLite needs: connections, transactions, the schema, copies and restores."""

@@ -1,4 +1,4 @@
-"""The folder of backups: make one more, delete the oldest, and find out how old the newest is."""
+"""Manage the folder of backups: make one more, delete the oldest, and find out how old the newest is."""
 
 import re
 import time
@@ -63,7 +63,7 @@ def backups_in(folder: Path, database: Path, database_id: str) -> list[Backup]:
 
 
 def newest_backup(folder: Path, database: Path, database_id: str, now: datetime) -> Backup | None:
-    """Return the newest backup whose name is plausible; None: there is none.
+    """Return the newest backup whose name is plausible; None if there is none.
 
     Raises:
         CopyError: The folder can't be read.
@@ -77,7 +77,7 @@ def back_up(
 ) -> Copy:
     """Make one more backup, then delete the oldest until `keep` are left. A missing folder is created (mode 0700).
 
-    The new one is never deleted. Those from the future are neither counted nor deleted.
+    The new backup is never deleted. Backups from the future are neither counted nor deleted.
 
     Raises:
         CopyError: It was stopped, or can't be made; in that case nothing is deleted.
@@ -109,7 +109,7 @@ def back_up_unless(
     keep: int,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Copy | None:
-    """Make one more backup, unless another process has made it; wait for one that is being made. None: we made none.
+    """Make one more backup, unless another process has made it; wait if it is being made. Return None if we made none.
 
     Raises:
         CopyError, StoreUnavailableError, StoreUnusableError: see `back_up`.
@@ -134,7 +134,7 @@ def _make(folder: Path) -> None:
 
 
 def _family(database: Path, database_id: str) -> str:
-    """Return with what the names of this database's backups begin."""
+    """Return the beginning of the names of this database's backups."""
     return f"{database.stem}-{database_id[:_ID_LENGTH]}-"
 
 

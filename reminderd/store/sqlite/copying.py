@@ -27,7 +27,7 @@ SPARE_BYTES: Final = 64 * 1024 * 1024
 _GIVEN_UP: Final = "{}: given up, as the program stops"
 
 _LOOK_STEPS: Final = 10_000
-"""How many steps of SQLite's virtual machine there are between two checks whether to stop: a few milliseconds."""
+"""The steps of SQLite's virtual machine between two checks whether to stop: a few milliseconds."""
 
 _NO_FILES: Final[Mapping[Path, str]] = {}
 
@@ -45,7 +45,7 @@ class Copy:
     size: int
     """In bytes."""
     mistakes: list[str]
-    """What `db check` reports about it, and so about the original: a sentence each. The file itself is sound."""
+    """What `db check` reports about it, and so about the original, a sentence each. The file itself is sound."""
 
 
 def copy(
@@ -69,8 +69,8 @@ def copy(
         replace: whether an earlier copy of this database may be replaced; nothing else ever is.
         stopped: called now and then; once it returns true, the copy is abandoned.
         spare: bytes that must be left free on its disk.
-        never: files that are in use, each with what it is, at which no copy is written.
-        family: with what the names of copies begin whose unfinished remains are swept away; None: this one's.
+        never: files in use that no copy may replace, each with a description.
+        family: the beginning of the names of copies whose unfinished remains are deleted; None for this copy's name.
 
     Raises:
         CopyError: It was abandoned, can't be written there, or isn't sound; no file is left.
@@ -122,7 +122,7 @@ def reading(file: Path) -> Iterator[SqliteConnection]:
 
 
 def _no_copy(file: Path) -> str | None:
-    """Return why this can't be a finished copy, judging only by its name; None: it may be one."""
+    """Return why this can't be a finished copy, judging only by its name; None if it may be one."""
     if not file.is_file():
         return "there is no such file"
     if not os.access(file, os.R_OK):
@@ -168,12 +168,12 @@ def _is_copy(file: Path, *, own_id: str | None) -> bool:
 
 
 def id_in(connection: SqliteConnection) -> str | None:
-    """Return the id of a database or a copy; None: it has none, or it is too damaged to be read."""
+    """Return the id of a database or a copy; None if it has none, or is too damaged to be read."""
     return if_readable(database_id, connection)
 
 
 def if_readable(read: Callable[[SqliteConnection], T | None], connection: SqliteConnection) -> T | None:
-    """Return what a function reads; None: the database is too damaged for it, or its schema is too old."""
+    """Return what a function reads; None if the database is too damaged for it, or its schema is too old."""
     try:
         return read(connection)
     except Error:
@@ -181,7 +181,7 @@ def if_readable(read: Callable[[SqliteConnection], T | None], connection: Sqlite
 
 
 def find_room(target: Path, needed: int) -> None:
-    """Refuse to begin what needs so many bytes on the disk of `target`, if there are fewer.
+    """Raise an error if the disk of `target` has fewer free bytes than `needed`.
 
     Raises:
         CopyError: There is not enough room.

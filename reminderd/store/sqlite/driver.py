@@ -1,7 +1,7 @@
-"""The SQLite library, and our connection, which knows how SQLite begins and ends transactions.
+"""Choose the SQLite library, and define our connection, which knows how SQLite begins and ends transactions.
 
-The library is the one that comes with pysqlite3 if that is installed, else the standard library's. Each of the two has
-its own exceptions and row types, so all code imports these names from here.
+The library comes with pysqlite3 if that is installed, otherwise with Python. Each of the two has its own exceptions and
+row types, so all code imports these names from here.
 """
 
 import time
@@ -32,7 +32,7 @@ Row = _library.Row
 complete_statement = _library.complete_statement
 sqlite_version_info = _library.sqlite_version_info
 
-# Primary result codes, https://www.sqlite.org/rescode.html. There is none for NOMEM: Python makes it a MemoryError.
+# Primary result codes, https://www.sqlite.org/rescode.html. NOMEM is not among them: Python makes it a MemoryError.
 _BUSY: Final = 5
 _LOCKED: Final = 6
 _UNAVAILABLE: Final = {
@@ -72,7 +72,7 @@ def is_locked(error: BaseException) -> bool:
 
 def store_error(error: BaseException) -> StoreUnavailableError | StoreUnusableError | None:
     """Return our error for an error of the library, or None if it is a bug or a broken constraint."""
-    if isinstance(error, UnicodeDecodeError):  # SQLite quotes the value that caused the error, and that was no text
+    if isinstance(error, UnicodeDecodeError):  # SQLite quotes the value that caused the error, which was no text
         return StoreUnusableError("the database is damaged")
     if not isinstance(error, Error):
         return None
@@ -108,7 +108,7 @@ def wal_reset_bug(version: tuple[int, ...]) -> bool:
 
 
 def sqlite_warning(version: tuple[int, ...] = sqlite_version_info) -> str | None:
-    """Return a warning for the admin about this SQLite library; None: there is none."""
+    """Return a warning for the admin about this SQLite library; None if there is none."""
     if not wal_reset_bug(version):
         return None
     return (
@@ -118,7 +118,7 @@ def sqlite_warning(version: tuple[int, ...] = sqlite_version_info) -> str | None
 
 
 def _primary_code(error: Error) -> int:
-    # Errors that the Python layer raises by itself carry no code; those of Connection.backup() have SQLite's own words.
+    # Errors that the Python layer itself raises have no code; errors of Connection.backup() have SQLite's messages.
     code: int = getattr(error, "sqlite_errorcode", _CODES.get(str(error), 0))
     return code & 0xFF
 
@@ -137,7 +137,7 @@ class SqliteConnection(Connection):
     skip_locked = ""
     leaves_traces = True
     own_patience: int | None = None
-    """How many milliseconds `begin` itself waits for the lock, as SQLite does not; None: SQLite's busy timeout."""
+    """How many milliseconds `begin` itself waits for the lock, as SQLite does not; None for SQLite's busy timeout."""
 
     def begin(self) -> None:
         """Begin a transaction that writes; wait for the lock for at most the connection's busy timeout.
@@ -149,7 +149,7 @@ class SqliteConnection(Connection):
             patiently(partial(self.execute, "BEGIN IMMEDIATE"), patience / 1000)
 
     def server_time(self) -> None:
-        """Return None: there is no server."""
+        """Return None, as there is no server."""
 
     def begin_snapshot(self) -> None:
         """Begin a transaction that only reads."""
@@ -160,7 +160,7 @@ class SqliteConnection(Connection):
         self.execute("COMMIT")
 
     def roll_back(self) -> None:
-        """End a transaction if one is still open: after a full disk, SQLite may have ended it by itself."""
+        """End the transaction if it is still open: after a full disk, SQLite may have ended it."""
         if self.in_transaction:
             # Only the original error matters; even after a failed ROLLBACK, SQLite has ended the transaction.
             with suppress(Error):
@@ -173,7 +173,7 @@ class SqliteConnection(Connection):
     def spoils_all(self, error: BaseException) -> bool:
         """Return whether SQLite itself has failed, and not only this statement.
 
-        BEGIN IMMEDIATE has the lock: what is locked afterward is locked by the function's own unfinished statement.
+        BEGIN IMMEDIATE has the lock: afterward, only an unfinished statement of the function itself can lock anything.
         """
         return store_error(error) is not None and not is_locked(error)
 
@@ -182,21 +182,21 @@ class SqliteConnection(Connection):
         return False
 
     def refresh_statistics(self) -> None:
-        """Refresh SQLite's statistics if the tables have grown a lot: with old ones it may read all of `call_logs`."""
-        self.execute("PRAGMA analysis_limit = 400").fetchall()  # within it no samples, of phone numbers, are kept
+        """Refresh SQLite's statistics if the tables have grown a lot: with old ones, it may read all of `call_logs`."""
+        self.execute("PRAGMA analysis_limit = 400").fetchall()  # with it, SQLite keeps no samples of phone numbers
         self.execute("PRAGMA optimize = 0x10002").fetchall()
 
     def make_room(self) -> None:
         """Cache the pages that a large transaction touches, and checkpoint them sooner than other connections do.
 
         With the small default cache, SQLite would write most pages of a chunk several times. By default, the connection
-        that commits when there are 1,000 pages checkpoints them: that would be the daemon's, while a webhook waits.
+        that commits when there are 1,000 pages checkpoints them: the daemon's would, while a webhook waits.
         """
         self.execute("PRAGMA cache_size = -32768")  # KiB
         self.execute("PRAGMA wal_autocheckpoint = 500")  # pages, 2 MiB
 
     def relieve(self) -> None:
-        """Let SQLite reuse the log from its start, if nobody reads it anymore: SQLite does that only after a commit.
+        """Let SQLite reuse the log from its start, if nobody reads it anymore: it does so only after a commit.
 
         On a disk that the log itself has filled, no commit would ever succeed.
         """
@@ -211,13 +211,13 @@ class SqliteConnection(Connection):
         return seq
 
     def touch(self) -> None:
-        """Write the header as it is."""
+        """Write the header unchanged."""
         version = int(self.execute("PRAGMA user_version").fetchone()[0])
         self.execute(f"PRAGMA user_version = {version}")
 
 
 def patiently(attempt: Callable[[], T], seconds: float) -> T:
-    """Return the result of an attempt; repeat it for so many seconds while another connection holds a lock."""
+    """Return the result of an attempt; repeat it for `seconds` while another connection holds a lock."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -230,7 +230,7 @@ def patiently(attempt: Callable[[], T], seconds: float) -> T:
 
 @contextmanager
 def not_waiting(connection: SqliteConnection) -> Iterator[int]:
-    """Have the connection itself wait for no lock meanwhile; the value is how long it would wait, in milliseconds."""
+    """Have the connection itself wait for no lock in the block; yield how long it would wait, in milliseconds."""
     if connection.own_patience is not None:
         yield connection.own_patience
         return

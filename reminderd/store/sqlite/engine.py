@@ -1,4 +1,4 @@
-"""SQLite for tasks: two connections on Trio's threads, and one that counts commits."""
+"""Connect tasks to SQLite: two connections on Trio's threads, and one that counts commits."""
 
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, closing
@@ -47,7 +47,7 @@ class DataVersion:
         return self._look()
 
     async def another(self, since: int) -> bool:
-        """Return whether there was another commit, or wait until it is time to ask again."""
+        """Return True if there was another commit; otherwise wait until it is time to ask again."""
         if self._look() != since:
             await trio.lowlevel.checkpoint()
             return True
@@ -60,9 +60,9 @@ class DataVersion:
 
 
 class TrioConnection(aiosqlite.Connection):
-    """An `aiosqlite.Connection` whose calls run as `reminderd.store.threads` says, not on a thread of its own.
+    """An `aiosqlite.Connection` whose calls run as `reminderd.store.threads` describes, not on its own thread.
 
-    Only its `iterdump` does not work, because that needs asyncio.
+    Only its `iterdump` does not work: it needs asyncio.
     """
 
     def __init__(self, connector: Callable[[], SqliteConnection], runner: Runner) -> None:
@@ -105,7 +105,7 @@ async def open_on_trio(
 ) -> AsyncIterator[TrioConnection]:
     """Open a connection with a sync function, on its thread, and close it at the end.
 
-    It must be usable from any thread (`check_same_thread=False`). Without a runner, its calls run on Trio's threads.
+    The connection must be usable from any thread (`check_same_thread=False`). Without a runner, it uses Trio's threads.
     """
     connection = TrioConnection(connector, runner or worker_threads())
     async with connection:

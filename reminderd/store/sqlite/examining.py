@@ -22,7 +22,7 @@ _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK: Final = 50_000
 
 
 def check(connection: Connection) -> list[str]:
-    """Return the errors of the file and its references, a sentence each; empty: it is sound. Reads the whole file."""
+    """Return the errors of the file and its references, a sentence each; empty if it is sound. Reads the whole file."""
     found = damage(connection)
     try:
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
@@ -32,7 +32,7 @@ def check(connection: Connection) -> list[str]:
 
 
 def damage(connection: Connection) -> list[str]:
-    """Return the errors of the file itself, a sentence each; empty: there are none. Reads the whole file."""
+    """Return the errors of the file itself, a sentence each; empty if there are none. Reads the whole file."""
     try:
         return [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
     except DatabaseError as error:
@@ -40,7 +40,7 @@ def damage(connection: Connection) -> list[str]:
 
 
 def examine(path: Path, *, seconds: float, numbering: Numbering) -> Examination:
-    """Examine an existing database, on one read-only connection; reading it may take so many seconds.
+    """Examine an existing database, on one read-only connection; reading it may take `seconds`.
 
     Raises:
         StoreUnusableError: it can't be opened, is damaged or isn't ours.
@@ -61,7 +61,7 @@ def examine(path: Path, *, seconds: float, numbering: Numbering) -> Examination:
 
 
 def id_of(path: Path) -> str | None:
-    """Return the id of an existing database, read as `examine` reads it; None: it has none yet.
+    """Return the id of an existing database, read as `examine` reads it; None if it has none yet.
 
     Raises:
         StoreUnusableError: it can't be opened, is damaged or isn't ours.
@@ -83,7 +83,7 @@ def _looking(file: Path) -> Iterator[SqliteConnection]:
 
 
 def _mistakes(connection: SqliteConnection, seconds: float, *, rows: bool) -> list[str] | None:
-    """Return the errors of the file, and with `rows` of its rows, or None if there was not enough time."""
+    """Return the errors of the file and, with `rows`, of its rows; None if there was not enough time."""
     patience = _Patience(time.monotonic() + seconds)
     connection.set_progress_handler(patience.look, _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK)
     try:
@@ -101,7 +101,7 @@ def _mistakes(connection: SqliteConnection, seconds: float, *, rows: bool) -> li
 
 @define
 class _Patience:
-    """Makes SQLite abandon what takes too long."""
+    """Makes SQLite abandon a statement that takes too long."""
 
     deadline: float
     over: bool = False

@@ -37,17 +37,17 @@ def schema_version(connection: SqliteConnection, newest: int) -> int:
 def migrate(
     connection: SqliteConnection, steps: list[Migration], *, before: Callable[[int], object] | None = None
 ) -> list[str]:
-    """Apply those of `steps` that the database has not had, in one transaction, and return their names.
+    """Apply the `steps` that the database has not had, in one transaction, and return their names.
 
     Several processes may try at once: one of them does all the work. A crash leaves either the old schema or the
     newest. Foreign keys are not enforced during the steps, only afterward: a step that rebuilds a table must drop the
-    old one without losing the rows that refer to it. They are checked after each step.
+    old table without losing the rows that refer to it. Foreign keys are checked after each step.
 
     Args:
         connection: with no transaction open.
         steps: all existing steps, oldest first.
-        before: called with the database's version before anything is changed, while nobody else can write, but not for
-            an empty file; if it raises, the database stays as it was.
+        before: called with the database's version before any change, while nobody else can write, unless the file is
+            empty; if it raises, the database stays as it was.
 
     Raises:
         StoreUnusableError: The database is another program's or newer, or a step would break a foreign key.

@@ -19,7 +19,7 @@ BUSY_TIMEOUT: Final = timedelta(seconds=5)
 """How long a transaction waits for another program's transaction to end."""
 
 _ALONE_TIMEOUT: Final = timedelta(seconds=1)
-"""Long enough for a process that is about to close the database; a daemon keeps it open."""
+"""Long enough for a process that is about to close the database to do so; a daemon keeps it open."""
 
 _ANY_VERSION: Final = 2**31
 _FULL: Final = 2
@@ -68,7 +68,7 @@ def open_as_it_is(path: Path) -> SqliteConnection:
 
 
 def open_to_look(path: Path) -> SqliteConnection:
-    """Open an existing database with the newest schema for reading only: a daemon of an older version is not disturbed.
+    """Open an existing database with the newest schema for reading only, without disturbing an older daemon.
 
     Raises:
         StoreUnusableError: This isn't our database, or its schema is an older or a newer one.
@@ -164,7 +164,7 @@ def open_sync(path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> closing[
 
 
 def _examine(file: Path) -> None:
-    """Refuse what can't be a database, judging only by its name, and create the file if there is none.
+    """Refuse what can't be a database, judging only by its name, and create a missing file.
 
     An existing file is never opened here: closing it would drop the locks that SQLite holds on it in this process.
     """

@@ -31,17 +31,17 @@ class Restored:
     """The result of a restore."""
 
     last_change: datetime | None
-    """The newest time in the backup: it does not know what happened later. None: nothing ever happened in it."""
+    """The newest time in the backup: it does not know what happened later. None if nothing ever happened in it."""
     kept: Path | None
-    """The database that was replaced; None: there was none."""
+    """The database that was replaced; None if there was none."""
     held: list[Reminder]
-    """Those whose patients may have been called since; they have `failed`."""
+    """The reminders whose patients may have been called since; they have `failed`."""
     opt_outs: int | None
-    """How many opt-outs only the replaced database had; None: it could not be read, or there was none."""
+    """How many opt-outs only the replaced database had; None if it could not be read, or there was none."""
     accounts: int
     """How many accounts there are now."""
     accounts_are_new: bool
-    """Whether they are those of the replaced database, and not those of the backup."""
+    """Whether they are the accounts of the replaced database, and not of the backup."""
     mistakes: list[str]
     """What `db check` reports about the backup; the file itself is sound."""
 
@@ -60,8 +60,8 @@ def restore(
 
     The file stays where it is, and SQLite writes it: others that open it in the meantime wait, and a crash leaves the
     old content. What is replaced is first copied to the same folder, page by page, including damaged pages. The
-    restored database has the newest schema, and dialing is paused in it. It keeps the id of the one that it replaces,
-    so that its own backups are never mistaken for those of the database that a backup came from.
+    restored database has the newest schema, and dialing is paused in it. It keeps the id of the replaced database,
+    so that its own backups are never mistaken for backups of the database that `backup` came from.
 
     Args:
         database: the file, which may be missing; nobody may have it open.
@@ -70,7 +70,7 @@ def restore(
         actor: who restores, for the audit.
         replace: whether the content of `database` may be replaced.
         rules: the clinic's rules.
-        from_another: whether it may be another database's backup; then its id is never taken over.
+        from_another: whether `backup` may be another database's; then its id is never taken over.
 
     Raises:
         CopyError: The backup can't be used, it would replace something, or there is no room; nothing was changed.
@@ -123,7 +123,7 @@ def restore(
 
 @frozen(kw_only=True)
 class _Replaced:
-    """What a restored database gets from the one that it replaces; each is None if that has none or can't be read."""
+    """What a restored database gets from the replaced one; each is None if that has none or can't be read."""
 
     opt_outs: list[tuple[str, str | None]] | None = None
     """Each phone number with its source."""
@@ -136,7 +136,7 @@ class _Replaced:
 @contextmanager
 def _prepared(source: SqliteConnection, database: Path, backup: Path) -> Iterator[tuple[SqliteConnection, list[str]]]:
     """Copy the backup next to the database, check the copy, and give it the newest schema."""
-    # The copy; what is replaced, once to be kept, and once more in SQLite's own journal.
+    # Room for the copy, and twice for the replaced database: once to be kept, and once in SQLite's own journal.
     find_room(database, size_of(source) + (2 * database.stat().st_size if database.exists() else 0))
     with scratch(database) as file:
         with closing(connect(str(file))) as copied, translated():
@@ -148,7 +148,7 @@ def _prepared(source: SqliteConnection, database: Path, backup: Path) -> Iterato
 
 
 def _refuse_anothers(backup: Path, its_id: str | None, own_id: str | None) -> None:
-    """Refuse a backup that is not certainly one of the database that it would replace."""
+    """Refuse a backup that is not certainly a backup of the database that it would replace."""
     insist = "expected one of this database; --from-another restores it all the same"
     if own_id is None:
         raise CopyError(f"{backup}: the database to replace has no readable id to compare with; {insist}")
@@ -159,7 +159,7 @@ def _refuse_anothers(backup: Path, its_id: str | None, own_id: str | None) -> No
 
 
 def _close_soundly(database: Path, kept: Path | None) -> None:
-    """Open the restored database once: it is sound, and closing it removes the -wal and -shm files."""
+    """Open the restored database once, to be sure that it is sound; closing it removes the -wal and -shm files."""
     try:
         open_connection(database).close()
     except (StoreUnavailableError, StoreUnusableError) as error:
@@ -177,10 +177,10 @@ def _hold(
     kept: Path | None,
     rules: Rules,
 ) -> tuple[list[Reminder], int]:
-    """Pause dialing, copy opt-outs, fail what may have been called; return those reminders, and how many opt-outs.
+    """Pause dialing, copy opt-outs, fail reminders that may have been called; return these, and how many opt-outs.
 
-    The mark of a real provider and the id are copied, too. So are the accounts: in the backup, somebody who was removed
-    would get in again, and an old password would count.
+    The mark of a real provider and the id are copied, too. So are the accounts: in the backup, a removed user
+    could log in again, and an old password would count.
     """
     before = _opt_out_count(connection)
     if replaced.provider is not None:
@@ -215,7 +215,7 @@ def _alone(database: Path) -> Iterator[SqliteConnection]:
 
 
 def _kept(target: SqliteConnection, database: Path, now: datetime) -> Path:
-    """Copy what is replaced, page by page: unlike `VACUUM INTO`, this also copies damaged pages."""
+    """Copy the replaced database, page by page: unlike `VACUUM INTO`, this also copies damaged pages."""
     stamp = f"{database.name}.replaced-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     names = chain([stamp], (f"{stamp}-{number}" for number in count(2)))
     kept = next(file for file in map(database.with_name, names) if not os.path.lexists(file))
@@ -237,7 +237,7 @@ def _what_it_has(target: SqliteConnection) -> _Replaced:
 
 
 def _opt_outs_in(replaced: SqliteConnection) -> list[tuple[str, str | None]]:
-    # Of a damaged table, an index that is whole and empty would say that it has no rows.
+    # The sound but empty index of a damaged table would show that the table has no rows.
     rows = replaced.execute("SELECT phone_number, source FROM opt_outs NOT INDEXED ORDER BY created_at, phone_number")
     return [(row["phone_number"], row["source"]) for row in rows.fetchall()]
 

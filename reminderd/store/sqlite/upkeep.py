@@ -16,17 +16,17 @@ _LOG_PAUSE_SECONDS: Final = 0.05
 
 
 def tidy(connection: SqliteConnection) -> None:
-    """Shrink the file and refresh the statistics; if others are at work and it can't be done, that does no harm."""
+    """Shrink the file and refresh the statistics; if others prevent it, that does no harm."""
     with suppress(Error):
-        connection.execute("PRAGMA analysis_limit = 400")  # within a limit no samples, of phone numbers, are kept
+        connection.execute("PRAGMA analysis_limit = 400")  # within this limit, no samples of phone numbers are kept
         connection.execute("PRAGMA optimize")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def scrub(connection: SqliteConnection) -> bool:
-    """Rewrite the files without what was purged; return False if a reader keeps the last of it in the log.
+    """Rewrite the files without what was purged; return False if a reader keeps the rest of it in the log.
 
-    SQLite overwrites what it deletes, but not the copies that it left in a page when it moved rows to another one. So
+    SQLite overwrites what it deletes, but not the copies that it left in a page when it moved rows to another page. So
     the whole database is rewritten, unless only the log was left to be emptied. Meanwhile, about a second for 200 MB,
     nobody else can write, and it takes as much memory as the file is large. The log is emptied only if that is possible
     at once, within a second of tries: if SQLite itself waited for a reader, all writers would have to wait.
@@ -38,7 +38,7 @@ def scrub(connection: SqliteConnection) -> bool:
         before = scrub_mark(connection)
         if before != Traces.LOG:
             connection.execute("VACUUM")
-            # What another program purges in the meantime has its own mark, which stays.
+            # A purge by another program in the meantime has its own mark, which stays.
             connection.execute(_FILE_IS_DONE, {"log": Traces.LOG, "before": before})
         emptied = _empty_log(connection)
         if emptied:
