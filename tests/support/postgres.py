@@ -257,7 +257,9 @@ class ReusedDatabase:
         prepare(template)
         with template.connect() as connection:
             undo = _undo(connection)
-        return cls(server, template, undo)
+        made = cls(server, template, undo)
+        _at_the_end(made.close)
+        return made
 
     def as_new(self) -> PostgresDatabase:
         """Return the database after ending all sessions of it and undoing all that they did."""
@@ -396,14 +398,15 @@ def start_server(*options: str) -> Server:
 
 @cache
 def server_of_this_process() -> Server:
-    server, owner = start_server(), os.getpid()
-
-    def end() -> None:
-        if os.getpid() == owner:  # not in a process that a test has forked
-            server.end()
-
-    atexit.register(end)
+    server = start_server()
+    _at_the_end(server.end)
     return server
+
+
+def _at_the_end(act: Callable[[], None]) -> None:
+    """Do this when this process ends, but not in a process that a test has forked."""
+    owner = os.getpid()
+    atexit.register(lambda: act() if os.getpid() == owner else None)
 
 
 @contextlib.contextmanager
