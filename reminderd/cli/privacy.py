@@ -27,7 +27,7 @@ from reminderd.config.installation import LEAST_DAYS
 from reminderd.core.imports import UnreadableError
 from reminderd.core.masking import mask_numbers
 from reminderd.core.model import Status
-from reminderd.core.phone import existing_number, may_go_on, number_of
+from reminderd.core.phone import existing_number, may_be_incomplete, number_of
 from reminderd.core.requests import normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import ColumnsError, NumberColumns, names_numbers, number_columns
@@ -261,7 +261,7 @@ def import_(config: Config, file: Path, source: str | None) -> None:
                 for line, name, text, is_whole in _cells(sheet, columns):
                     try:
                         number = existing_number(text, country)
-                        if not is_whole and may_go_on(number):
+                        if not is_whole and may_be_incomplete(number):
                             raise ValueError(_CUT)  # noqa: TRY301 - it is listed like an invalid number
                     except ValueError as error:
                         click.echo(f"line {line}: {name}{error}", err=True)

@@ -1,4 +1,4 @@
-"""Appointments: read one that is asked for, decide what becomes of it, and plan its calls."""
+"""Read a requested appointment, decide what happens to it, and plan its calls."""
 
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -31,10 +31,10 @@ from reminderd.core.upsert import HELD, Decision, Intake, seals
 NO_CALLS_PLANNED: Final = (
     "no calls are planned before appointments; set [reminders].before in the configuration, or give a time to call"
 )
-"""What is wrong with an appointment if the clinic has not said when its patients are called."""
+"""The error of an appointment if the clinic has not configured when patients are called."""
 
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""The time of an appointment that is refused, as its own can't be read."""
+"""The time of an appointment that is refused because its own time can't be read."""
 
 _SAME_APPOINTMENT: Final = UUID("5a0f8f0e-6d8a-5d0c-8f43-2f0b6c1f7a3b")
 _TEXTS: Final = ("patient_ref", "type", "name", "provider", "place")
@@ -43,14 +43,14 @@ _CONTENT: Final = ("phone_number", "at", "timezone", "language", "template", *_T
 
 @frozen(kw_only=True)
 class _Details:
-    """Everything that an appointment says, but its time."""
+    """Everything about an appointment except its time."""
 
     phone_number: str
     ref: str | None = None
     """The clinic's own name for it."""
     patient_ref: str | None = None
     timezone: str | None = None
-    """The patient's, as `place_zone` reads it; None: the clinic's."""
+    """The patient's time zone, as `place_zone` reads it; None for the clinic's."""
     type: str | None = None
     template: str | None = None
     language: str | None = None
@@ -86,9 +86,9 @@ class AppointmentCancellation:
 
     ref: str | None
     request: AppointmentRequest | None = None
-    """The appointment that it would ask for, which names it if it has no `ref`; None: it can't be read."""
+    """The appointment that the row would add, which identifies it without a `ref`; None if the row can't be read."""
     phone_number: str | None = None
-    """Whose appointment it is; None: the row has no number."""
+    """The number of the patient; None if the row has no number."""
 
     @property
     def name(self) -> str:
@@ -99,7 +99,7 @@ class AppointmentCancellation:
 def read_appointment(text: AppointmentText, reading: Reading) -> AppointmentRequest | list[str]:
     """Return the appointment that is asked for, or everything that is wrong, each as `field: what; what is expected`.
 
-    One that the clinic plans no call for, or whose message can't be made, is refused.
+    An appointment is refused if the clinic plans no calls for it, or if its message can't be made.
     """
     found: list[str] = []
     number = read("phone_number", text.phone_number, reading.normalize, found)
@@ -131,7 +131,7 @@ def read_appointment(text: AppointmentText, reading: Reading) -> AppointmentRequ
 
 
 def _name(field: str, text: str | None, found: list[str]) -> str | None:
-    """Return a short text without what nobody sees; None if there is none, or after its mistake was added."""
+    """Return a short text without invisible characters; None if it is empty, or after its mistake was added."""
     if text is None or (field != "ref" and not text.strip()):
         return None
     name = normal_name(text)
@@ -145,7 +145,7 @@ def message_of(appointment: AppointmentRequest | Appointment, planning: Planning
     """Return the message of the calls of an appointment.
 
     Raises:
-        TemplateError: there is none; says what is expected.
+        TemplateError: no message can be made; the error says what is expected.
     """
     name = appointment.template or planning.of(appointment.type).template
     if not name:
@@ -162,16 +162,16 @@ class PlannedCall:
     """A call that is wanted before an appointment."""
 
     cadence: str
-    """The entry of `before` that it is planned by."""
+    """The entry of `before` by which it is planned."""
     at: datetime | None
-    """When: as wanted, or earlier, as the calling hours are; None: there are none within a year."""
+    """The wanted time, or an earlier time in the calling hours; None if there are no calling hours within a year."""
 
 
 def plan(appointment: AppointmentRequest | Appointment, rules: PlanningRules) -> list[PlannedCall]:
     """Return the calls that the clinic wants before an appointment, whatever the time is now.
 
-    One that is wanted outside the calling hours is planned for their latest start before, never for later. Of two at
-    the same moment there is only the first.
+    A call that is wanted outside the calling hours is planned for the last start of calling hours before, never for a
+    later time. Of two calls at the same time, only the first is planned.
     """
     zone = (known_zone(appointment.timezone) if appointment.timezone is not None else None) or rules.calling_hours.zone
     before = rules.planning.of(appointment.type).before
@@ -182,7 +182,7 @@ def plan(appointment: AppointmentRequest | Appointment, rules: PlanningRules) ->
 def _calls(
     before: tuple[Cadence, ...], appointment: datetime, zone: ZoneInfo, hours: CallingHours
 ) -> tuple[PlannedCall, ...]:
-    """Return the calls before a time in UTC: each is asked for when it is decided and planned, and in a file often."""
+    """Return the calls before a time in UTC; cached, as each is needed twice, and a file often has the same times."""
     calls: list[PlannedCall] = []
     for cadence in before:
         at = hours.last_start(cadence.moment(appointment, zone), zone)
@@ -192,20 +192,20 @@ def _calls(
 
 
 def too_late_for(call: PlannedCall, now: datetime) -> str | None:
-    """Return why a call that is not planned yet is left out; None: there is time."""
+    """Return why a call that is not planned yet is left out; None if there is time for it."""
     if call.at is None:
         return f'the call "{call.cadence}" is left out: there are no calling hours before the appointment'
     return f'the call "{call.cadence}" is left out: it was booked too late for it' if call.at <= now else None
 
 
 def uncalled(calls: list[PlannedCall], now: datetime) -> str | None:
-    """Return why nobody is called for an appointment that is planned now; None: there is a call."""
+    """Return why nobody is called for an appointment that is planned now; None if there is a call."""
     reasons = [too_late_for(call, now) for call in calls]
     return None if None in reasons else f"nobody will be called: {'; '.join(reason or '' for reason in reasons)}"
 
 
 def content_of(appointment: AppointmentRequest | Appointment) -> tuple[object, ...]:
-    """Return everything of an appointment that an edited line can change."""
+    """Return the values of an appointment that an edited line can change."""
     return tuple(getattr(appointment, field) for field in _CONTENT)
 
 
@@ -223,9 +223,9 @@ def decide_appointment(
     opted_out: bool,
     cancels_as: EndCode,
 ) -> Decision:
-    """Decide what a request does to the appointment that has its `ref` or id; the same for every way in.
+    """Decide what a request does to the appointment that has its `ref` or id; the same for every kind of intake.
 
-    `cancels_as` is the code of the person or program that asks, which can book again what it has cancelled.
+    `cancels_as` is the code of the person or program that sends the request, and can book again what it has cancelled.
     """
     intake = _intake(request, existing, cancels_as)
     if intake is Intake.UNCHANGED and existing is not None:
@@ -233,7 +233,7 @@ def decide_appointment(
     if intake is Intake.HELD and existing is not None and content_of(existing) == content_of(request):
         return Decision(intake, warnings=(HELD,))
     is_to_come = existing is not None and existing.status is AppointmentStatus.BOOKED and existing.at > now
-    if request.at <= now and not is_to_come:  # else it was moved, and nobody is called for its former time
+    if request.at <= now and not is_to_come:  # otherwise it is moved, so that nobody is called for its former time
         was = request.at.astimezone(rules.calling_hours.zone)
         return Decision(Intake.TOO_LATE, f"too late; the appointment was at {was:%Y-%m-%d %H:%M}")
     held = (HELD,) if intake is Intake.HELD else ()
@@ -242,7 +242,7 @@ def decide_appointment(
 
 
 def decide_appointment_cancellation(asked: AppointmentCancellation, existing: Appointment | None) -> Decision:
-    """Decide what becomes of an appointment that does not take place."""
+    """Decide what happens to an appointment that does not take place."""
     if existing is None or existing.status is AppointmentStatus.CANCELLED:
         return Decision(Intake.NOT_NEEDED)
     if asked.phone_number is not None and asked.phone_number != existing.phone_number:
@@ -256,7 +256,7 @@ def _intake(request: AppointmentRequest, existing: Appointment | None, cancels_a
         return Intake.ADDED
     is_same = content_of(existing) == content_of(request)
     if existing.status is AppointmentStatus.CANCELLED and existing.at == request.at and existing.end_code != cancels_as:
-        return Intake.UNCHANGED  # somebody else knows that it does not take place
+        return Intake.UNCHANGED  # another person or program has cancelled it
     if is_same and existing.status is AppointmentStatus.BOOKED:
         return Intake.UNCHANGED if existing.former_number is None else Intake.HELD
     if seals(existing.former_number, request.phone_number):
@@ -276,9 +276,9 @@ def _left_cancelled(existing: Appointment, now: datetime) -> tuple[str, ...]:
 def wanted_message(
     appointment: Appointment, rules: PlanningRules, *, is_checked: bool = False
 ) -> tuple[Message | None, str | None]:
-    """Return the message of a stored appointment (None: it can't be made), and why no call can be planned.
+    """Return the message of a stored appointment, or None if it can't be made, and why no call can be planned, or None.
 
-    Other programs may have written anything; `is_checked`: this row was read from a request.
+    `is_checked`: the row was read from a request. Otherwise, another program may have written anything in it.
     """
     try:
         message = message_of(appointment, rules.planning)

@@ -1,4 +1,4 @@
-"""Several daemons on one database: which are alive, how they differ, and which one has each job."""
+"""Decide which daemons on one database are alive, how they differ, and which one has each job."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ FORGOTTEN_AFTER: Final = timedelta(days=7)
 
 
 class Job(StrEnum):
-    """What one daemon does for all of them, so that it is not done several times."""
+    """A job that one daemon does for all daemons, so that it is not done several times."""
 
     ALERTS = "alerts"
     RETENTION = "retention"
@@ -48,16 +48,16 @@ class Daemon:
     host: str
     pid: int
     process: str
-    """Distinguishes its process from all others with this pid on this machine; empty: unknown."""
+    """Distinguishes its process from other processes that had this pid on this machine; empty if unknown."""
     part: str | None
-    """`dial` or `web`, if it does only one of them."""
+    """`dial` or `web`, if it does only one of these; None if both."""
     version: str
     rules_digest: str
-    """Of everything in its configuration that decides about calls."""
+    """The digest of everything in its configuration that decides about calls."""
     started_at: datetime
     seen_at: datetime
     jobs: frozenset[Job] = frozenset()
-    """What it does for all of them, until `jobs_until`."""
+    """The jobs that it does for all daemons, until `jobs_until`."""
     jobs_until: datetime
 
     @property
@@ -75,14 +75,14 @@ class Daemon:
 
 
 def seen(daemon: Daemon, others: Iterable[Daemon], *, wanted: Iterable[Job], now: datetime) -> Daemon:
-    """Return a daemon as it is to be recorded now: with each job that it wants and that no other one has."""
+    """Return a daemon's record for now, with each job that it wants and no other daemon has."""
     known = list(others)
     jobs = frozenset(job for job in wanted if not any(other.has(job, now) for other in known))
     return evolve(daemon, seen_at=now, jobs=jobs, jobs_until=now + LEASE)
 
 
 def alive(daemons: Iterable[Daemon], now: datetime) -> list[Daemon]:
-    """Return those that are alive, the oldest first."""
+    """Return the daemons that are alive, oldest first."""
     return sorted((one for one in daemons if one.is_alive(now)), key=lambda one: (one.started_at, one.id))
 
 
@@ -92,7 +92,7 @@ def is_forgotten(daemon: Daemon, now: datetime) -> bool:
 
 
 def differences(alive: Sequence[Daemon]) -> list[Sentence]:
-    """Return a warning, with what to do, for each way in which the alive daemons differ and must not."""
+    """Return a warning, with what to do, for each difference between alive daemons that must not be."""
     versions = sorted({one.version for one in alive})
     if len(versions) > 1:
         each = [

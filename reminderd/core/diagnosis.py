@@ -1,4 +1,4 @@
-"""Judge what the doctor has seen: make findings of it that say what to do.
+"""Judge the facts that the doctor has collected, as findings that say what to do.
 
 A finding is one thing that was checked, how good it is, and what to do about it.
 """
@@ -21,19 +21,19 @@ from reminderd.core.reasons import UNREACHED
 from reminderd.core.sentences import text_of
 
 DISK_LOW: Final = 1_000_000_000
-"""Bytes."""
+"""In bytes."""
 
 CLOCK_OFF: Final = timedelta(seconds=30)
-"""More than an answer's way and the whole seconds of its Date can explain; webhooks are refused from 300 s on."""
+"""A difference that delays and the whole seconds of a Date header can't explain. At 300 s, webhooks are refused."""
 
 WAL_LARGE: Final = 64 * 1024 * 1024
-"""Bytes: the `journal_size_limit` to which each checkpoint cuts it."""
+"""In bytes: the `journal_size_limit`, to which each checkpoint cuts the log."""
 
 _VERSION: Final = re.compile(r"(\d{4})[a-z]+")
 _OLD_YEARS: Final = 2
 
 _RENEWED_LATE: Final = 4
-"""Caddy renews when a third of a certificate's life is left; with less than a quarter it has failed to for a while."""
+"""Caddy renews a certificate when a third of its life is left; with less than a quarter, renewals have failed."""
 
 
 class Mark(StrEnum):
@@ -45,7 +45,7 @@ class Mark(StrEnum):
     WRONG = "wrong"
     """It must be fixed."""
     UNKNOWN = "unknown"
-    """It could not be checked; never a softer word for good."""
+    """It could not be checked; this never means good."""
 
 
 @frozen
@@ -55,9 +55,9 @@ class Finding:
     about: str
     mark: Mark
     text: str
-    """What is so; of something unknown: why."""
+    """What was found; if unknown, why."""
     fix: str = ""
-    """What to do; empty where there is nothing to do."""
+    """What to do; empty if there is nothing to do."""
 
 
 def good(about: str, text: str) -> Finding:
@@ -98,8 +98,8 @@ def clock(*, kept: bool | None, ahead: timedelta | None) -> Finding:
     """Judge the wall clock.
 
     Args:
-        kept: whether the kernel says that it is synchronized; None: it can't be asked.
-        ahead: by how much it is ahead of the provider's; None: that is unknown.
+        kept: whether it is synchronized, according to the kernel; None if the kernel can't be asked.
+        ahead: how far it is ahead of the provider's clock; None if unknown.
     """
     keep = "timedatectl set-ntp true, or install chrony"
     if ahead is not None and abs(ahead) > CLOCK_OFF:
@@ -115,7 +115,7 @@ def clock(*, kept: bool | None, ahead: timedelta | None) -> Finding:
 
 
 def time_zones(version: str | None, source: str, today: datetime) -> Finding:
-    """Judge the version of the time zone data, like `2026a`; None: it names none."""
+    """Judge the version of the time zone data, like `2026a`; None if the data has no version."""
     found = None if version is None else _VERSION.fullmatch(version)
     if found is None:
         return unknown("time zones", f"unknown how old the data in {source} is: it has no version")
@@ -139,7 +139,7 @@ def uncallable(reasons: Mapping[str, int]) -> list[Finding]:
 
 
 def accounts(found: Sequence[tuple[str, bool, bool]]) -> list[Finding]:
-    """Judge the accounts of the front desk's pages: of each its name, whether it is an admin's, and has codes."""
+    """Judge the accounts of the front desk's pages: each is a name, whether it is an admin, and has codes."""
     about = "accounts"
     if not found:
         return [warning(about, "there is none, so nobody can log in to the pages", "reminderd user add NAME")]
@@ -155,18 +155,18 @@ def accounts(found: Sequence[tuple[str, bool, bool]]) -> list[Finding]:
 
 
 def open_to_others(mode: int, folders: Iterable[int]) -> bool:
-    """Return whether a file of this mode, below folders of those, can be read or written by every user."""
+    """Return whether every user can read or write a file with this mode, inside folders with these modes."""
     return bool(mode & (S_IROTH | S_IWOTH)) and all(folder & S_IXOTH for folder in folders)
 
 
 def replaceable(folders: Iterable[int]) -> bool:
-    """Return whether every user may put another file in a file's place: the first mode is its own folder's."""
+    """Return whether every user can replace a file; `folders` has the modes of its folder and of those above."""
     own, *above = folders
     return bool(own & S_IWOTH) and not own & S_ISVTX and all(folder & S_IXOTH for folder in (own, *above))
 
 
 def schema(version: int, newest: int) -> Finding:
-    """Judge the database's schema, which is not newer than the newest that this program knows."""
+    """Judge the database's schema, which this program knows."""
     if version == newest:
         return good("schema", f"{version}, the newest")
     text = f"{version or 'none yet'}, and this program's is {newest}"
@@ -179,7 +179,7 @@ def daemons(alive: Sequence[Daemon]) -> list[Finding]:
     differ = [text_of(each, str).rpartition("; ") for each in differences(alive)]
     if differ:
         return [warning(about, text, fix) for text, _, fix in differ]
-    # Side by side, a process and a version look like a phone number, which would be masked.
+    # A pid right next to a version looks like a phone number, and would be masked.
     places = ", ".join(f"version {one.version} at {one.place}" for one in alive)
     return [good(about, f"running: {places}" if alive else "none is running on this database")]
 
@@ -242,7 +242,7 @@ def certificate(since: datetime, until: datetime, now: datetime) -> Finding:
 
 
 def in_front(server: str, via: str) -> Finding:
-    """Judge the headers in which a web server names itself; our own sends none."""
+    """Judge the headers in which a web server names itself; our own server does not send them."""
     named = server or via
     if "caddy" in f"{server} {via}".lower():
         return good("web server", "Caddy is in front")
@@ -255,7 +255,7 @@ def in_front(server: str, via: str) -> Finding:
 
 
 def plain_http(status: int, location: str, host: str) -> Finding:
-    """Judge an answer over http, without TLS, at the same host."""
+    """Judge the answer of the same host to a request over http, without TLS."""
     if 300 <= status < 400 and f"{location}/".lower().startswith(f"https://{host}/".lower()):
         return good("plain http", "leads to https")
     fix = "redirect it to https, as Caddy does by default, so that everything is encrypted"
@@ -263,7 +263,7 @@ def plain_http(status: int, location: str, host: str) -> Finding:
 
 
 def kept_inside(exposed: Sequence[str]) -> Finding:
-    """Judge the paths that are not for the world and yet answer there."""
+    """Judge the paths that must not be reachable from outside, but are."""
     if not exposed:
         return good("kept inside", "/api and /health/ready do not answer from outside")
     fix = "let Caddy pass on /webhooks/* and /health only; see operations.md"
@@ -277,9 +277,9 @@ class Trial:
     """How one of the two webhooks that the doctor sends was answered."""
 
     status: int | None
-    """None: there was no answer."""
+    """None if there was no answer."""
     error: str
-    """What our own answers say in `error`; empty in anybody else's. Without an answer: why."""
+    """The `error` of our own answers; empty in answers of other programs. Without an answer, the reason."""
 
     @property
     def is_refused(self) -> bool:
@@ -288,7 +288,7 @@ class Trial:
 
     @property
     def is_accepted(self) -> bool:
-        """Return whether the daemon accepted it, up to the reminder that it names, which does not exist."""
+        """Return whether the daemon accepted it, and refused only the reminder that it names, which does not exist."""
         return self.status == HTTPStatus.NOT_FOUND and self.error == "Unknown reminder"
 
     @property

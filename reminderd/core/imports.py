@@ -1,4 +1,4 @@
-"""Decide about a file as a whole: what became of its import, what a snapshot no longer holds."""
+"""Decide about a file as a whole: the result of its import, and what is missing from a snapshot."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -19,14 +19,14 @@ _IF_ANY: Final = (Intake.HELD, Intake.CANCELLED, Intake.NOT_NEEDED)
 
 
 class ImportStatus(StrEnum):
-    """How far the import of a file has come."""
+    """The status of the import of a file."""
 
     RUNNING = "running"
-    """Also if the process was killed meanwhile."""
+    """The import is running, or its process was killed."""
     DONE = "done"
     """Every row was imported or rejected."""
     REFUSED = "refused"
-    """The file as a whole, before anything of it was written."""
+    """The whole file was refused, before any row was written."""
     FAILED = "failed"
     INTERRUPTED = "interrupted"
 
@@ -46,11 +46,11 @@ class ImportRecord:
     done: Mapping[Intake, int] = field(factory=dict)
     rejected: int = 0
     reason: str | None = None
-    """Why it was refused, or has failed."""
+    """Why it was refused, or has failed; None if neither."""
 
 
 def in_words(done: Mapping[Intake, int], rejected: int) -> str:
-    """Return how many rows did what."""
+    """Return the number of rows with each result, as text."""
     return text_of(_counts(done, rejected), _show)
 
 
@@ -61,8 +61,8 @@ def _counts(done: Mapping[Intake, int], rejected: int) -> Sentence:
     return Sentence("%(counts)s", {"counts": each}, between=", ")
 
 
-def became_of(record: ImportRecord) -> Sentence:
-    """Return what became of a file, for one line."""
+def result_of(record: ImportRecord) -> Sentence:
+    """Return the result of importing a file, for one line."""
     counts = _counts(record.done, record.rejected)
     values: dict[str, Part] = {"reason": record.reason or "", "counts": counts}
     match record.status, record.reason:
@@ -81,9 +81,9 @@ def became_of(record: ImportRecord) -> Sentence:
 
 
 def in_short(record: ImportRecord) -> Sentence:
-    """Return the file with what became of it, for one line."""
+    """Return the name of a file with the result of its import, for one line."""
     file = record.file or Sentence("a file whose name was deleted")
-    values: dict[str, Part] = {"file": file, "profile": record.profile or "", "result": became_of(record)}
+    values: dict[str, Part] = {"file": file, "profile": record.profile or "", "result": result_of(record)}
     if record.profile is None:
         return Sentence("%(file)s: %(result)s", values)
     return Sentence("%(file)s (profile %(profile)s): %(result)s", values)
@@ -99,10 +99,10 @@ def _show(part: datetime | int) -> str:
 
 
 MOST_CANCELLED: Final = 0.2
-"""The share of what is stored that a snapshot may leave out, if nothing else is said."""
+"""The share of the stored entries that a snapshot may leave out, by default."""
 
 FEW: Final = 5
-"""A file may always leave out this many, if that is at most half: with few appointments, one is a large share."""
+"""A file may always leave out this many entries, but at most half of them: of few, one is a large share."""
 
 
 class UnreadableError(Exception):
@@ -111,7 +111,7 @@ class UnreadableError(Exception):
 
 @frozen(kw_only=True)
 class Waiting:
-    """An appointment to come, or a reminder that waits, in the span of a snapshot."""
+    """A future appointment, or a waiting reminder, in the span of a snapshot."""
 
     id: str
     name: str
@@ -120,15 +120,15 @@ class Waiting:
 
 
 def missing_from(stored: Sequence[Waiting], names: Collection[str], most: float) -> list[Waiting]:
-    """Return what is stored and a snapshot no longer holds.
+    """Return the stored entries that are missing from a snapshot.
 
     Args:
-        stored: all in its span that came from files of its kind.
-        names: what it holds, also in rows that are rejected.
-        most: the share of them that it may leave out.
+        stored: all entries in its span that came from files of its kind.
+        names: the names in the snapshot, also those in rejected rows.
+        most: the share of the stored entries that it may leave out.
 
     Raises:
-        UnreadableError: It leaves out too many, or it is empty.
+        UnreadableError: The snapshot leaves out too many entries, or is empty.
     """
     missing = [one for one in stored if one.name not in names]
     if missing and not names:
@@ -145,9 +145,9 @@ class SnapshotMark:
     """What distinguishes a snapshot from others of its profile."""
 
     digest: str
-    """Of its rows."""
+    """The digest of its rows."""
     dated_at: datetime | None
-    """When its file was written; None: not known."""
+    """When its file was written; None if not known."""
 
 
 @frozen(kw_only=True)
@@ -164,16 +164,16 @@ _NEWER: Final = "expected a newer file, as it is a snapshot, or --even-if-older"
 def check_newer(
     mark: SnapshotMark, last: ImportedSnapshot | None, same: ImportedSnapshot | None, zone: ZoneInfo
 ) -> None:
-    """Check that a snapshot is not an old one: that would undo what has come since.
+    """Check that a snapshot is not an old one: an old one would undo later changes.
 
     Args:
-        mark: of the snapshot.
-        last: the last one of its profile that was imported; None: it is the first.
-        same: the last one of its profile with the same rows; None: there is none.
-        zone: the clinic's.
+        mark: the mark of the snapshot.
+        last: the last imported snapshot of its profile; None if this is the first.
+        same: the last imported snapshot of its profile with the same rows; None if there is none.
+        zone: the clinic's time zone.
 
     Raises:
-        UnreadableError: It is an old one, as far as anything shows.
+        UnreadableError: The snapshot seems to be older than the last one.
     """
     if last is None or last.mark.digest == mark.digest:
         return
@@ -195,14 +195,14 @@ _MATTERS: Final = (Intake.ADDED, Intake.CHANGED, Intake.HELD, Intake.CANCELLED)
 
 @frozen(kw_only=True)
 class Forecast:
-    """What an import would do, as the database was when somebody looked."""
+    """What an import would do, by the database at the time of the preview."""
 
     done: Mapping[Intake, int]
     rejected: int
     missing: frozenset[str] = frozenset()
-    """The ids of what a snapshot lacks, which it would cancel."""
+    """The ids of the entries that are missing from a snapshot, which it would cancel."""
 
     def is_exceeded_by(self, later: "Forecast") -> bool:
-        """Return whether the import would now do what nobody has seen: more of anything, or cancel something else."""
+        """Return whether the import would now do more than was shown: more rows of any kind, or other cancellations."""
         more = any(later.done.get(intake, 0) > self.done.get(intake, 0) for intake in _MATTERS)
         return more or later.rejected > self.rejected or not later.missing <= self.missing

@@ -1,4 +1,4 @@
-"""Who may log in to the front desk's pages: names, passwords, one-time codes, failed log-ins, the end of a session."""
+"""Decide who may log in to the front desk's pages: names, passwords, one-time codes, failed log-ins, sessions."""
 
 import hmac
 import re
@@ -19,23 +19,23 @@ class Role(StrEnum):
     """What a user may do."""
 
     DESK = "desk"
-    """Everything about patients, and pause all dialing."""
+    """May do everything about patients, and pause all dialing."""
     ADMIN = "admin"
-    """Also resume, take back an opt-out, and see who has looked at what."""
+    """May also resume, undo an opt-out, and see who has looked at what."""
 
 
 # Names
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9._-]{0,39}")
 _OTHER_ACTORS: Final = frozenset({"api", "folder", "patient", "reminderd", "staff"})
-"""Who else is an actor in the audit: a user with such a name would make it untrue."""
+"""The other actors in the audit: a user with such a name would make it untrue."""
 
 
 def user_name(text: str) -> str:
-    """Return a user's name as it is stored, in lower case: phones begin what is typed with a capital.
+    """Return a user's name as it is stored, in lower case, as phones type the first letter as a capital.
 
     Raises:
-        ValueError: The message says what is wrong with it.
+        ValueError: The name is not allowed; the message says why.
     """
     name = text.strip().lower()
     if _NAME.fullmatch(name) is None:
@@ -60,17 +60,17 @@ _TRIED_FIRST: Final = (
     "letmein",
     "changeme",
 )
-"""A password that is one of these, with a few characters more, is tried first by everybody."""
+"""Attackers first try these passwords, with a few characters more."""
 _FEW: Final = 4
 
 
 def normal_password(text: str) -> str:
-    """Return a password in the form that is hashed: keyboards differ in how they compose a character."""
+    """Return a password in the form that is hashed, as keyboards compose characters in different ways."""
     return unicodedata.normalize("NFKC", text)
 
 
 def weakness_of(password: str, name: str) -> str | None:
-    """Return why a password is refused for the user with this name; None: it is strong enough."""
+    """Return why a password is refused for the user with this name; None if it is strong enough."""
     text = normal_password(password)
     if len(text) < LEAST_CHARACTERS:
         return f"shorter than {LEAST_CHARACTERS} characters; several words are easy to remember"
@@ -89,7 +89,7 @@ def weakness_of(password: str, name: str) -> str | None:
 
 
 def _is_nearly(text: str, known: str) -> bool:
-    """Return whether a text is this word, once or repeated, with a few characters more."""
+    """Return whether a text is this word, once or repeatedly, with a few characters more."""
     return known in text and len(text.replace(known, "")) <= _FEW
 
 
@@ -98,13 +98,13 @@ def _is_nearly(text: str, known: str) -> bool:
 _STEP: Final = 30
 _DIGITS: Final = 6
 _LATE_AND_EARLY: Final = (0, -1, 1)
-"""Which time steps are accepted: the clock of a phone may differ, and typing takes time."""
+"""The accepted time steps, as the clock of a phone may differ, and typing takes time."""
 
 
 def totp_step(secret: str, code: str, now: datetime, used: int | None) -> int | None:
-    """Return the time step whose code this is, to be stored as used; None: it is wrong, or was used before (RFC 6238).
+    """Return the time step of a code, to be stored as used; None if the code is wrong, or was used before (RFC 6238).
 
-    The secret is in base 32. `used` is the last time step of which a code was used; no earlier one is accepted either.
+    The secret is in base 32. `used` is the last time step whose code was used; only later codes are accepted.
     """
     typed = "".join(code.split())
     if not (len(typed) == _DIGITS and typed.isascii() and typed.isdigit()):
@@ -130,26 +130,26 @@ def totp_url(secret: str, name: str) -> str:
 # Failed log-ins
 
 FORGOTTEN_AFTER: Final = timedelta(days=1)
-"""So long after the last failure, a counter begins anew."""
+"""This long after the last failure, a counter starts again."""
 KNOWN_FOR: Final = timedelta(days=90)
 """How long an address counts as one from which a user logs in."""
 
 _FREE_OF_ACCOUNT: Final = 5
 _FREE_OF_ADDRESS: Final = 20
-"""An address may be that of a whole clinic."""
+"""A whole clinic may share one address."""
 _DELAY: Final = Backoff(timedelta(seconds=30), timedelta(minutes=15))
-"""Its maximum is also the longest time for which a stranger can lock anybody out with one more failure."""
+"""The maximum is also the longest time for which a stranger can lock somebody out with one more failure."""
 
 
 @frozen
 class Counter:
-    """Something whose failed log-ins are counted."""
+    """An account or an address whose failed log-ins are counted."""
 
     key: str
     free: int
-    """So many failures have no consequence; each one from this number on is followed by a delay."""
-    begins_anew: bool
-    """When a log-in succeeds. An address's doesn't: who has one account must not try others without end."""
+    """From this number of failures on, a delay follows each failure."""
+    starts_again: bool
+    """Whether the count starts again after a log-in. Not for an address: its user might guess other passwords."""
 
 
 @frozen
@@ -161,21 +161,21 @@ class Failures:
 
 
 def counters(name: str, address: str, *, exists: bool, is_known: bool) -> tuple[Counter, ...]:
-    """Return what counts a failed log-in, and what may refuse it for a while.
+    """Return the counters of a failed log-in, which may refuse further log-ins for a while.
 
-    The failures of strangers must not lock a user out. So where somebody has logged in to the account before, only the
-    failures of this account at this address count. Elsewhere the failures of the account from all other addresses
-    count together, and those of the address for all accounts. A name without an account is counted like one with, so
-    that nobody learns which names exist; it may be a password typed into the wrong field, so it is not stored.
+    The failures of strangers must not lock a user out. So if the user has logged in from the address before, only the
+    failures of this account at this address count. Otherwise, two counters apply: all failures of the account at
+    unknown addresses, and all failures at the address. A name without an account is counted in the same way, so that
+    nobody learns which names exist. It may be a password in the wrong field, so the name is not stored.
 
     `is_known`: the account was logged in to from this address in the last `KNOWN_FOR`.
     """
     if exists and is_known:
-        return (Counter(f"user:{name} address:{address}", _FREE_OF_ACCOUNT, begins_anew=True),)
+        return (Counter(f"user:{name} address:{address}", _FREE_OF_ACCOUNT, starts_again=True),)
     account = f"user:{name}" if exists else f"unknown:{sha256(name.encode(errors='surrogatepass')).hexdigest()[:3]}"
     return (
-        Counter(account, _FREE_OF_ACCOUNT, begins_anew=True),
-        Counter(f"address:{address}", _FREE_OF_ADDRESS, begins_anew=False),
+        Counter(account, _FREE_OF_ACCOUNT, starts_again=True),
+        Counter(f"address:{address}", _FREE_OF_ADDRESS, starts_again=False),
     )
 
 
@@ -186,9 +186,9 @@ def one_more(failures: Failures | None, now: datetime) -> Failures:
 
 
 def locked_until(counted: Iterable[tuple[Counter, Failures | None]], now: datetime) -> datetime | None:
-    """Return until when no log-in is tried; None: one may be tried now.
+    """Return until when log-ins are refused; None if a log-in may be tried now.
 
-    The delay doubles with each failure. A log-in that is refused because of it is not counted, so that the delay ends.
+    The delay doubles with each failure. A log-in that is refused during the delay is not counted, so the delay ends.
     """
     ends = (_end_of_delay(counter, failures, now) for counter, failures in counted)
     return max((end for end in ends if end is not None), default=None)
@@ -205,12 +205,12 @@ def _end_of_delay(counter: Counter, failures: Failures | None, now: datetime) ->
 # Sessions
 
 LONGEST_SESSION: Final = timedelta(hours=12)
-"""However busy: a working day. The next one begins with a log-in."""
+"""A working day, even if the session is in use. The next day begins with a log-in."""
 _TOUCHED_AFTER: Final = timedelta(minutes=1)
 
 
 def has_ended(created_at: datetime, seen_at: datetime, now: datetime, *, idle: timedelta) -> bool:
-    """Return whether a session is over: it was idle for too long, or is too old. One of the future is over, too."""
+    """Return whether a session is over: it was idle for too long, is too old, or began in the future."""
     return abs(now - seen_at) >= idle or abs(now - created_at) >= LONGEST_SESSION
 
 

@@ -1,4 +1,4 @@
-"""Whether all is well, as seen from outside: the numbers that are watched, and which of them are an error."""
+"""Decide whether all is well: the numbers that are watched, and which of them mean an error."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,19 +18,19 @@ from reminderd.core.rules import Rules
 from reminderd.core.sentences import Sentence, text_of
 
 STUCK_AFTER: Final = timedelta(minutes=2)
-"""A call is checked when its `wake_at` comes; if it is so late, nothing checks it."""
+"""A call is checked at its `wake_at`; if this much later it was not, nothing checks it."""
 
 LATE_AFTER: Final = timedelta(minutes=15)
-"""A reminder that waits so long after it was due is late, also where many are due at once."""
+"""A reminder that waits this long after it was due is late, even if many are due at once."""
 
 BACKUP_LATE: Final = timedelta(hours=26)
 """Backups are made every night: an older one is late."""
 
 DISK_FULL_SOON: Final = 100_000_000
-"""With fewer free bytes, it is an error."""
+"""In bytes: less free space is an error."""
 
 ADDRESS: Final = "public address"
-"""The part that is the address at which the provider asks us what to speak."""
+"""The name of the part for the address at which the provider asks us what to speak."""
 
 LONG_PAUSE: Final = timedelta(hours=12)
 """A pause by staff that lasts longer may have been forgotten."""
@@ -38,30 +38,30 @@ LONG_PAUSE: Final = timedelta(hours=12)
 
 @frozen(kw_only=True)
 class Glance:
-    """The work at one moment, in the database's numbers."""
+    """The state of the work at one moment, as numbers from the database."""
 
     due_next_hour: int
     """Reminders that are due now or within an hour."""
     due: int
     """Reminders that are due now."""
     due_since: datetime | None
-    """The moment of the oldest of them."""
+    """Since when the oldest of them is due; None if none is due."""
     in_flight: int
     """Reminders whose call is being placed, or has no final report yet."""
     stuck: int
-    """Those of them that should have been checked long ago."""
+    """The number of these whose call should have been checked long ago."""
     held: Mapping[str, int]
     """How many reminders are held, by reason."""
     failed_today: int
-    """Not reached, or expired, of those that were due today; without those that staff have called manually."""
+    """Reminders due today that were not reached or expired, without those that staff have called manually."""
     last_report: datetime | None
     """When the end of a call was last reported."""
     paused: bool
-    """Staff have paused all dialing."""
+    """Whether staff have paused all dialing."""
     paused_since: datetime | None
-    """None: they have not, or not by a command of ours."""
+    """Since when; None if they have not, or another program did."""
     unreached_since: datetime | None
-    """Since when the provider does not reach our own address; None: it does."""
+    """Since when the provider does not reach our own address; None if it does."""
 
 
 @frozen(kw_only=True)
@@ -72,52 +72,53 @@ class DaemonReport:
     started_at: datetime
     provider: str
     parts: Mapping[str, str | None]
-    """Each part that its process runs, with what is wrong with it."""
+    """Each part that its process runs, with its error, or None."""
     last_poll: datetime | None
-    """None: its process has no poll loop."""
+    """When it last looked for due rows; None if its process has no poll loop."""
     last_webhook: datetime | None
-    """None: none since its start."""
+    """When the last webhook came; None if none came since its start."""
     database_id: str | None
-    """Which database it uses; None: it can't read it."""
+    """The id of its database; None if it can't read the database."""
 
 
 @frozen(kw_only=True)
 class StatusReport:
-    """All that is watched, at one moment: what staff read as the status."""
+    """Everything that is watched, at one moment: staff see it as the status."""
 
     at: datetime
     daemon: DaemonReport | str
-    """Or why it could not be asked."""
+    """Its report, or why it could not be asked."""
     glance: Glance
     pauses: Sequence[Sentence]
-    """Each reason in the database why no calls are placed."""
+    """Each reason in the database for which no calls are placed."""
     uncallable: Mapping[str, int]
     """How many waiting reminders can't be called, by reason."""
     last_import: ImportRecord | None
     refused: Sequence[ImportRecord]
-    """The files whose rows have not come: see `refused_files`."""
+    """The files whose rows were not imported, see `refused_files`."""
     missing_file: datetime | None
-    """When a file should have come to the folder by; None: nothing is missing."""
+    """The time by which a file should have come to the folder; None if no file is missing."""
     daemons: Sequence[Daemon]
-    """All on this database that are alive, on whatever machine."""
+    """All alive daemons on this database, on any machine."""
     backlog: Backlog | None
-    """Of changes of outcomes; None: none are sent."""
+    """The changes of outcomes that are not sent yet; None if changes are not sent."""
     free_bytes: int | None
-    """On the database's disk; None: the database is on a server, whose disk can't be seen from here."""
+    """Free space on the database's disk; None if the database is on a server, whose disk we can't see."""
     backup: timedelta | str | None
-    """How old the newest one is; or why there is none, though there should be; None: none are wanted."""
+    """The age of the newest backup, or why there is none; None if no backups are wanted."""
 
     @property
     def warnings(self) -> list[Sentence]:
-        """Return what works, but should be changed."""
+        """Return a sentence for everything that works, but should be changed."""
         return differences(self.daemons)
 
 
 def refused_files(records: Sequence[ImportRecord]) -> list[ImportRecord]:
     """Return the files of the last day, oldest first, that were refused or have failed, and were not replaced since.
 
-    A person who imports a file is told at once, so of these only the newest import of all counts. Nobody watches the
-    folder: there, each file counts until one of its name comes, or one of its profile is imported.
+    A person who imports a file sees the result at once, so such a file counts only if it is the newest import of all.
+    Nobody watches the folder, so each of its files counts until a file with its name comes, or a file of its profile is
+    imported.
     """
     return [
         record
@@ -143,7 +144,7 @@ def verdict(report: StatusReport) -> Sentence:
 
 
 def errors(report: StatusReport) -> list[Sentence]:
-    """Return a sentence for each error that somebody must fix; empty: all is well."""
+    """Return a sentence for each error that somebody must fix; empty if all is well."""
     return [*_of_the_parts(report), *_of_the_work(report.glance, report.at), *_of_the_rest(report)]
 
 
@@ -179,7 +180,7 @@ _PAUSED: Final = "dialing is paused: "
 
 
 def of_a_part(error: str) -> Sentence | str:
-    """Return what a part reports, with what we say ourselves apart from what the provider has said."""
+    """Return the error of a part, with our own words apart from the provider's reason, for translation."""
     if not error.startswith(_PAUSED):
         return error
     return Sentence("dialing is paused: %(reason)s", {"reason": error.removeprefix(_PAUSED)})
@@ -215,15 +216,15 @@ _MISSING: Final = "no file has come to [import].folder: one was expected by %(mo
 
 
 def missing_words(missing: datetime, zone: ZoneInfo) -> str:
-    """Return what is wrong if a file has not come by this moment."""
+    """Return the error if a file has not come by this moment."""
     return text_of(Sentence(_MISSING, {"moment": missing.astimezone(zone)}), lambda moment: f"{moment:%Y-%m-%d %H:%M}")
 
 
 LAST_DAY: Final = timedelta(days=1)
-"""Final reminders and ended calls are counted if the reminder's time is not longer ago."""
+"""Final reminders and ended calls are counted if the reminder's time is within this span."""
 
 CALL_WORDS: Final = tuple(CallState)
-"""Every state under which a call is counted."""
+"""The states by which calls are counted."""
 
 
 @frozen(kw_only=True)
@@ -233,25 +234,25 @@ class Counts:
     waiting: Mapping[Status, int]
     """Reminders that are not final, whatever their time."""
     ended: Mapping[Status, int]
-    """Final ones of the last day."""
+    """Final reminders of the last day."""
     calls: Mapping[str, int]
     """Calls for reminders of the last day, by `CALL_WORDS`."""
     outcomes: Mapping[CallOutcome, int]
-    """The same calls, by how they have ended for the patient."""
+    """The same calls, by their outcome for the patient."""
     need_human: Mapping[Outcome, int]
     """Reminders of the last day that somebody must act on, and all that wait for staff to accept a number."""
     due: int
     """Reminders that wait for a call and are due."""
     due_since: datetime | None
-    """The moment of the oldest of them."""
+    """Since when the oldest of them is due; None if none is due."""
     unattended_since: datetime | None
-    """The oldest moment at which a call should have been checked; None: nothing is late."""
+    """The oldest time at which a call should have been checked; None if no check is late."""
     paused: bool
-    """Staff have paused all dialing."""
+    """Whether staff have paused all dialing."""
 
 
 def lateness(reminder: Reminder, call: Call, *, is_first: bool, rules: Rules, now: datetime) -> timedelta | None:
-    """Return how late a reminder is called, counted from its time within the calling hours; None: not the first call.
+    """Return how late a reminder is called, from its time within the calling hours; None if it is not the first call.
 
     A reminder that was added after its time is due when it is added.
     """

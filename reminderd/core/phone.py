@@ -1,4 +1,4 @@
-"""Read phone numbers as people and programs write them, in one spelling (E.164), and say whether they may be called."""
+"""Read phone numbers in any spelling, return them in E.164, and decide whether they may be called."""
 
 import re
 import unicodedata
@@ -28,21 +28,21 @@ _SHARED_NUMBERING: Final = tuple(
 )
 """Countries whose national numbers are dialed as one: a country and its territories.
 
-Not the other countries behind one country code: Canada and Jamaica are abroad for a clinic in the United States. The
-overseas regions of France have country codes of their own, but belong to its national plan.
+A shared country code is not enough: Canada and Jamaica are abroad for a clinic in the United States. The overseas
+regions of France have their own country codes, but belong to its national numbering.
 """
 
 _COSTS_EXTRA: Final = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST})
 
 _QUOTED: Final = re.compile(r"=?\"(.*)\"|'(.*)")
-"""As spreadsheets keep a number as text."""
+"""The quotes with which spreadsheets keep a number as text."""
 _LABEL: Final = re.compile(
     r"\s*\((?:m|mob|mobile|cell|cellphone|h|home|w|work|o|office|landline|main|primary"
     r"|handy|mobil|privat|arbeit|dienstlich|büro|festnetz|móvil|movil|celular|casa|trabajo|portable|domicile|travail|bureau"
     r"|fixe)\)$",
     re.IGNORECASE,
 )
-"""Which phone it is: "(mobile)". Any other word, like "(fax)" or "(wrong)", may be a reason not to call."""
+"""A label that says which phone it is, like "(mobile)". Any other word, like "(fax)", may be a reason not to call."""
 _SEPARATORS: Final = re.compile(r"[\s().\-\u2010-\u2015\u2212\u00b7\u2022]")
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _BEGINNING: Final = re.compile(r"[+(0-9]")
@@ -57,18 +57,18 @@ _SEVERAL: Final = re.compile(r"[;,|&\n]|\+.*\+")
 
 @frozen(kw_only=True)
 class Numbering:
-    """Which numbers a clinic may call, and how it writes them."""
+    """Which numbers a clinic may call, and the country in which it writes them."""
 
     country: str = ""
-    """The clinic's, as ISO 3166 has it, in which national numbers are read; empty: they are refused."""
+    """The clinic's country, an ISO 3166 code, in which national numbers are read; empty if these are refused."""
     allowed: frozenset[str] = frozenset()
-    """The countries whose numbers may be called; empty: the clinic's, or all if that is not known either."""
+    """The countries whose numbers may be called; empty for the clinic's country, or for all if that is not known."""
     own: frozenset[str] = frozenset()
-    """The clinic's own numbers, in E.164: no patient's."""
+    """The clinic's own numbers, in E.164, which are never a patient's."""
 
     @property
     def countries(self) -> frozenset[str]:
-        """Return every country and territory whose numbers may be called; empty: all."""
+        """Return every country and territory whose numbers may be called; empty for all."""
         named = self.allowed or ({self.country} if self.country else ())
         return frozenset().union(*(territories_of(country) for country in named))
 
@@ -90,7 +90,7 @@ def patient_number(text: str, numbering: Numbering) -> str:
     """Return the number of a patient who may be called, in E.164.
 
     Raises:
-        ValueError: it is none; the message says what it is instead, and what is expected, without the number.
+        ValueError: it can't be called; the message says why, and what is expected, without the number.
     """
     number, parsed = _the_only_one(text, numbering.country)
     kind = phonenumbers.number_type(parsed)
@@ -122,10 +122,10 @@ def _why_abroad(country: str | None, numbering: Numbering) -> str:
 
 
 def existing_number(text: str, country: str) -> str:
-    """Return the number that somebody wrote, in E.164, if its country has such numbers.
+    """Return the number that a person wrote, in E.164, if such a number can exist in its country.
 
     Raises:
-        ValueError: as for `number_of`, or its country has no such numbers.
+        ValueError: as for `number_of`, or no such number can exist.
     """
     number, parsed = _the_only_one(text, country)
     _refuse_unknown(phonenumbers.number_type(parsed))
@@ -133,25 +133,25 @@ def existing_number(text: str, country: str) -> str:
 
 
 def _refuse_unknown(kind: int) -> None:
-    """Raise ValueError for a number of no known type: its country has no such numbers."""
+    """Raise ValueError for a number of unknown type: no such number can exist in its country."""
     if kind == PhoneNumberType.UNKNOWN:
         raise ValueError(f"no such number can exist; {EXPECTED}")
 
 
 def number_of(text: str, country: str) -> str:
-    """Return the only number that somebody can mean by this, in E.164, whether it is in use anywhere or not.
+    """Return the only number that a text can mean, in E.164, whether the number is in use or not.
 
-    Separators, invisible characters, a spreadsheet's quotes and a label like "(mobile)" are dropped. Without `+`, it is
-    read as dialed in `country`, `00` and that country's own prefix for calls abroad included.
+    Separators, invisible characters, a spreadsheet's quotes and a label like "(mobile)" are dropped. Without `+`, the
+    number is read as dialed in `country`, also with `00` or the country's own prefix for calls abroad.
 
     Raises:
-        ValueError: it is none, or may mean several; the message says why and what is expected, without the number.
+        ValueError: it is no number, or may be several; the message says why and what is expected, without the number.
     """
     return _the_only_one(text, country)[0]
 
 
 def _the_only_one(text: str, country: str) -> tuple[str, PhoneNumber]:
-    """Return the same as `number_of`, also as the library has it: reading is most of the work."""
+    """Return the number as `number_of` does, and as the library's object, so that it is parsed only once."""
     written = _written(text)
     if _ROUNDED.fullmatch(written):
         raise ValueError(
@@ -180,14 +180,14 @@ def _the_only_one(text: str, country: str) -> tuple[str, PhoneNumber]:
     raise ValueError(f"not a number as it is dialed in {_name(country)}; {EXPECTED}")
 
 
-def may_go_on(number: str) -> bool:
-    """Return whether a number in E.164 may be the beginning of a longer one, as its country has such."""
+def may_be_incomplete(number: str) -> bool:
+    """Return whether a number in E.164 may be the beginning of a longer number of its country."""
     longer = phonenumbers.parse(f"{number}0", None)
     return phonenumbers.is_possible_number_with_reason(longer) != ValidationResult.TOO_LONG
 
 
 def is_e164(number: str) -> bool:
-    """Return whether a number is written as it is stored; whether it exists is another question."""
+    """Return whether a number is in its stored form; it need not exist."""
     return _E164.fullmatch(number) is not None
 
 
@@ -206,7 +206,7 @@ def national(number: str) -> str:
 
 
 def shown_number(number: str, country: str = "") -> str:
-    """Return a number as people of a country dial it: those of other countries with their code; no number as it is."""
+    """Return a number as people in a country dial it, with a code if it is abroad; return any other text unchanged."""
     try:
         parsed = phonenumbers.parse(number, None)
     except phonenumbers.NumberParseException:
@@ -218,17 +218,17 @@ def shown_number(number: str, country: str = "") -> str:
 
 
 def dictated(number: str) -> str:
-    """Return a number in E.164 so that a voice reads digit after digit: `+12025550190` is `2 0 2, 5 5 5, 0 1 9 0`.
+    """Return a number in E.164 in a form that a voice reads digit by digit: `+12025550190` is `2 0 2, 5 5 5, 0 1 9 0`.
 
-    Digits that stand alone are never read as "two hundred", and a comma is a short pause between the groups in which
-    people of that country write and remember it. It is the national number, since that is what a clinic's patients
-    dial: a + is not read out by every voice, and without it the number with its country's code would be a wrong one.
+    Single digits are never read as "two hundred". A comma is a short pause between the groups in which people of that
+    country write the number. It is the national number, which a clinic's patients dial: not every voice reads the +,
+    and the number with its country code would be wrong without it.
     """
     return ", ".join(" ".join(group) for group in re.findall(r"[0-9]+", national(number)))
 
 
 def _written(text: str) -> str:
-    """Return a text with plain digits, without invisible characters, quotes and a label."""
+    """Return a text with plain digits, without invisible characters, quotes and label."""
     visible = (text if text.isascii() else "".join(map(_plain, text))).strip()
     quoted = _QUOTED.fullmatch(visible)
     if quoted is not None:
@@ -237,7 +237,7 @@ def _written(text: str) -> str:
 
 
 def _plain(character: str) -> str:
-    """Return a character as a keyboard has it: digits of any script, full-width signs; nothing if it can't be seen."""
+    """Return a character in ASCII if it is a digit of any script or a full-width sign; nothing if it is invisible."""
     if unicodedata.category(character) == "Cf":
         return ""
     digit = unicodedata.decimal(character, None)
@@ -259,7 +259,7 @@ def _why_no_digits(written: str) -> str:
 
 
 def _readings(compact: str, country: str) -> dict[str, PhoneNumber]:
-    """Return every number that these digits can mean for somebody in `country`, by its spelling in E.164."""
+    """Return each number that these digits can mean for a person in `country`, by its spelling in E.164."""
     if compact.startswith("+"):
         return _possible(compact)
     found = dict(_as_dialed(compact, country)) if country else {}
@@ -278,7 +278,7 @@ def _possible(compact: str) -> dict[str, PhoneNumber]:
     if not phonenumbers.is_possible_number(number):
         return {}
     spelled = phonenumbers.format_number(number, PhoneNumberFormat.E164)
-    # A national prefix that was left in is removed, and what is left may begin with another.
+    # This removes a national prefix that was left in; the rest may begin with another one.
     return {spelled: number} if spelled == compact else _possible(spelled)
 
 
@@ -296,14 +296,14 @@ def _as_dialed(digits: str, country: str) -> Iterator[tuple[str, PhoneNumber]]:
 
 @lru_cache
 def _regions(country: str) -> tuple[str, ...]:
-    """Return a country and a territory of its numbering for each other country code: the same code is read alike."""
+    """Return a country, and one territory for each other country code of its numbering."""
     territories = sorted(territories_of(country) - {country})
     codes = {phonenumbers.country_code_for_region(region): region for region in (*territories, country)}
     return tuple(codes.values())
 
 
 def _is_whole(digits: str, number: PhoneNumber, region: str) -> bool:
-    """Return whether digits without `+` are all of a number: a local one is not completed with another area code."""
+    """Return whether digits without `+` are a complete number: a missing area code is never guessed."""
     source = number.country_code_source
     if source == phonenumbers.CountryCodeSource.FROM_NUMBER_WITH_IDD:
         return True
@@ -318,7 +318,7 @@ def _is_whole(digits: str, number: PhoneNumber, region: str) -> bool:
 
 
 def _name(country: str | None) -> str:
-    """Return a country as people know it, with its code; not every number belongs to one."""
+    """Return the name of a country, with its code; a number may belong to no country."""
     if country is None or not is_country(country):
         return "no country"
     return f"{Locale('en').territories.get(country, country)} ({country})"
@@ -331,10 +331,10 @@ _BEHIND_THE_NUMBER: Final = re.compile(
 
 
 def spells(text: str, number: str) -> bool:
-    """Return whether a text that another program has written is this number, in whatever spelling.
+    """Return whether a text from another program is this number, in any spelling.
 
-    More is found here than may be called: what is erased or exported must not depend on how it was written.
-    A national spelling is one of the number's own country.
+    This accepts more spellings than calls do: to erase or export a number, its spelling must not matter. A national
+    spelling is read in the number's own country.
     """
     text = _BEHIND_THE_NUMBER.sub("", text)
     digits = "".join(str(unicodedata.decimal(one)) for one in text if one.isdecimal())
@@ -348,7 +348,7 @@ def spells(text: str, number: str) -> bool:
 
 
 def _as_written(digits: str, number: str) -> Iterator[str]:
-    """Yield what the digits mean to those who dial them in the number's country, or from abroad."""
+    """Yield the numbers that the digits mean if they are dialed in the number's country, or from abroad."""
     country_code = phonenumbers.parse(number, None).country_code or 0
     for region in phonenumbers.region_codes_for_country_code(country_code):
         try:

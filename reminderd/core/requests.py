@@ -1,4 +1,4 @@
-"""Read the request for a reminder, from any source: what is wrong with it, what to warn of, which limits follow."""
+"""Read the request for a reminder, from any source, and return its mistakes, its warnings and its limits."""
 
 import re
 import unicodedata
@@ -42,11 +42,11 @@ class ReminderRequest:
     expires_at: datetime | None = None
     timezone: str | None = None
     language: str | None = None
-    """A BCP 47 tag: in which its call is spoken; None: the clinic's own."""
+    """The language in which its call is spoken, a BCP 47 tag; None for the clinic's own."""
     warning: str | None = None
-    """What is not spoken in the patient's language."""
+    """A warning if the call is not in the patient's language; None if it is."""
     generation: int = 0
-    """How many reminders with the same content came before it and were withdrawn."""
+    """How many earlier reminders with the same content were withdrawn."""
 
     @cached_property
     def own_id(self) -> str:
@@ -64,25 +64,25 @@ class RequestText:
     scheduled_at: str
     """When to call, as `moment` reads it."""
     message: str | None = None
-    """The text to be spoken; None: that of its template."""
+    """The text to be spoken; None if it is made from a template."""
     template: str | None = None
-    """Which of the clinic's templates its message is made from, instead of `message`."""
+    """The name of the template for its message; None if there is a `message`."""
     appointment_at: str | None = None
     """The appointment's time, as `moment` reads it, local to the clinic."""
     expires_at: str | None = None
-    """The end of its time; None: the clinic's `max_lateness`, or the appointment if that comes sooner."""
+    """The limit for its call; None for `max_lateness` after its time, or the appointment if that is earlier."""
     timezone: str | None = None
-    """The patient's, as `place_zone` reads it; None: the clinic's."""
+    """The patient's time zone, as `place_zone` reads it; None for the clinic's."""
     ref: str | None = None
     """The clinic's own name for it."""
     language: str | None = None
-    """The patient's, as `read_language` reads it; None: the clinic's own."""
+    """The patient's language, as `read_language` reads it; None for the clinic's own."""
     name: str | None = None
-    """The patient's, for a template that mentions it."""
+    """The patient's name, for a template that mentions it."""
     provider: str | None = None
-    """Who the patient sees, in the same way."""
+    """Who the patient sees, for a template that mentions it."""
     place: str | None = None
-    """Where, in the same way."""
+    """Where the appointment is, for a template that mentions it."""
 
 
 @frozen(kw_only=True)
@@ -90,8 +90,8 @@ class Reading:
     """What the clinic's configuration says about how requests are read."""
 
     zone: ZoneInfo | None
-    """The clinic's, in which times without an offset are local where `timezone` says nothing else; None: it is not
-    known, and such times are refused."""
+    """The clinic's zone, for times without an offset in requests without a `timezone`; None if it is not known, so that
+    such times are refused."""
     normalize: Callable[[str], str]
     """Returns a number in its stored form, like `patient_number`, or raises ValueError."""
     templates: Templates = NO_TEMPLATES
@@ -102,7 +102,7 @@ class Reading:
 
 
 def read_request(text: RequestText, reading: Reading) -> ReminderRequest | list[str]:
-    """Return the reminder that is asked for, or everything that is wrong, each as `field: what; what is expected`."""
+    """Return the requested reminder, or all mistakes, each as `field: what; what is expected`."""
     name = None if text.ref is None else normal_name(text.ref)
     templates, order = reading.templates, reading.order
     found: list[str] = []
@@ -137,19 +137,19 @@ def read_request(text: RequestText, reading: Reading) -> ReminderRequest | list[
 
 
 def is_name(ref: str, name: str | None) -> bool:
-    """Return whether a `ref` can be one; `name` is its normal form."""
+    """Return whether a text is a valid `ref`; `name` is its normal form."""
     return bool(name and len(name) <= REF_LIMIT and name.isprintable()) and _BREAKS.search(ref) is None
 
 
 def mistakes(
     *, phone_number: str, message: str, timezone: str | None, language: str | None = None, numbering: Numbering
 ) -> list[str]:
-    """Return everything that is wrong with a reminder's content, each as `field: what; what is expected`."""
+    """Return all mistakes in a reminder's content, each as `field: what; what is expected`."""
     return _read_content(phone_number, message, timezone, language, numbering)[1]
 
 
 def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
-    """Return why a stored reminder can never be called, or None: another program may have written anything."""
+    """Return why a stored reminder can never be called, or None; another program may have written anything."""
     content = reminder.phone_number, reminder.message, reminder.timezone, reminder.language
     number, found = _read_content(*content, numbering)
     if not found and number != reminder.phone_number:
@@ -160,7 +160,7 @@ def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
 def _read_content(
     phone_number: str, message: str, timezone: str | None, language: str | None, numbering: Numbering
 ) -> tuple[str | None, list[str]]:
-    """Return the number in its stored form, and everything that is wrong with a reminder's content."""
+    """Return the number in its stored form, and all mistakes in a reminder's content."""
     found: list[str] = []
     number = read("phone_number", phone_number, partial(patient_number, numbering=numbering), found)
     found += _message_mistakes(message)
@@ -176,17 +176,17 @@ def zone_of(reminder: Reminder | ReminderRequest, rules: PlanningRules) -> ZoneI
 
 
 def expiry(reminder: Reminder | ReminderRequest, rules: Rules) -> datetime:
-    """Return the moment from which on the patient is not called anymore."""
+    """Return the moment from which no call of the reminder starts anymore."""
     return reminder.expires_at or reminder.scheduled_at + rules.max_lateness
 
 
 def next_open(reminder: Reminder | ReminderRequest, start: datetime, rules: PlanningRules) -> datetime | None:
-    """Return the first moment from `start` on in the calling hours of a patient; None: they never open."""
+    """Return the first moment from `start` on in the calling hours of a patient; None if there is none."""
     return rules.calling_hours.next_open(start, zone_of(reminder, rules))
 
 
 def out_of_hours(wanted: ReminderRequest, rules: Rules) -> str | None:
-    """Return why a reminder will expire without a call, as things stand; None: there is a time for a call."""
+    """Return why a reminder will expire without a call, by the present rules; None if there is time for a call."""
     opens, limit = next_open(wanted, wanted.scheduled_at, rules), expiry(wanted, rules)
     if opens is not None and opens < limit:
         return None
@@ -195,7 +195,7 @@ def out_of_hours(wanted: ReminderRequest, rules: Rules) -> str | None:
 
 
 def too_late(wanted: ReminderRequest, rules: Rules, now: datetime) -> str | None:
-    """Return why a reminder is refused because its time is over already; None: there is time."""
+    """Return why a reminder is refused because its time is over; None if there is time left."""
     limit = expiry(wanted, rules)
     if limit > now:
         return None
@@ -205,7 +205,7 @@ def too_late(wanted: ReminderRequest, rules: Rules, now: datetime) -> str | None
 def _message(
     text: RequestText, appointment: datetime | None, language: str | None, templates: Templates, found: list[str]
 ) -> Message:
-    """Return the message and its language; what is wrong with it was added to `found`."""
+    """Return the message and its language, and add its mistakes to `found`."""
     message = Message(text=text.message or "", language=language)
     if text.template is not None and text.message is not None:
         found.append("template: together with a message; expected one of the two")
@@ -236,9 +236,9 @@ def _message_mistakes(message: str) -> list[str]:
 
 
 def read(field: str, text: str | None, reader: Callable[[str], T], found: list[str]) -> T | None:
-    """Return what a field says; None if it has no text, or after its mistake was added to `found`.
+    """Return the value of a field; None if it has no text, or after its mistake was added to `found`.
 
-    `reader` raises ValueError with what is wrong, and what is expected.
+    `reader` raises ValueError with the mistake, and what is expected.
     """
     if text is None:
         return None
@@ -261,20 +261,20 @@ NOTE_LIMIT: Final = 500
 
 
 def wrong_note(note: str) -> str | None:
-    """Return what is wrong with a note of staff, or None."""
+    """Return the mistake in a note of staff, or None."""
     is_readable = 0 < len(note) <= NOTE_LIMIT and note.isprintable() and not note.isspace()
     return None if is_readable else f"not a note; expected 1 to {NOTE_LIMIT} printable characters"
 
 
 _UNSEEN: Final = frozenset({"\u034f", *map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0xE0100, 0xE01F0))})
-"""Variation selectors, which choose how the character before them looks; U+034F joins nothing that is seen."""
+"""Variation selectors, which change the character before them, and U+034F, which is invisible."""
 
 
 def normal_name(name: str) -> str:
-    """Return the name without what nobody sees in it: the same for every way to write the same characters.
+    """Return the name without invisible characters, so that names that look the same are the same.
 
-    Composed and decomposed letters are one (Unicode's NFC), every space is a space, joiners, soft hyphens and marks of
-    direction are left out, and so are spaces around it.
+    Decomposed letters are composed (Unicode's NFC), and every kind of space becomes an ordinary one. Joiners, soft
+    hyphens and marks of direction are left out, and so are spaces around the name.
     """
     if name.isascii() and name.isprintable():
         return name.strip()
@@ -284,10 +284,7 @@ def normal_name(name: str) -> str:
 
 
 def warnings_of(wanted: ReminderRequest, rules: Rules, *, opted_out: bool) -> Iterator[str]:
-    """Return why the patient will not be called, as things stand, and what of the message should be looked at again.
-
-    Each has what to do about it.
-    """
+    """Return warnings, each with what to do: why the patient will not be called, and what to check in the message."""
     uncalled = out_of_hours(wanted, rules)
     why = None if uncalled is None else f"{uncalled}; choose another time to call, or a later expiry"
     return concerns(wanted.message, wanted.warning, why, opted_out=opted_out)

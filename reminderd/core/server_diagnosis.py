@@ -1,4 +1,4 @@
-"""Judge what the doctor has seen of a PostgreSQL server: return findings that say what to do."""
+"""Judge the facts that the doctor has collected about a PostgreSQL server, as findings that say what to do."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,26 +12,26 @@ OLDEST: Final = 13
 """The oldest version of PostgreSQL with everything that the schema uses."""
 
 CLOCKS_APART: Final = timedelta(seconds=1)
-"""More than a network's delays can explain. Times in the database are the server's; calling hours use our clock."""
+"""A difference that network delays can't explain. The database has the server's times; calling hours use our clock."""
 
 MESSAGES_A_CALL: Final = 15
-"""How often a call waits for the server while no other machine can write, from its claim to the last report."""
+"""How many times a call, from its claim to its last report, waits for the server while no other machine can write."""
 
 SLOW: Final = timedelta(milliseconds=5)
 """Servers in the same data center answer within one millisecond."""
 
 CONNECTIONS_LOW: Final = 10
-"""A daemon holds four connections, and each command one more."""
+"""A daemon keeps four connections open, and each command one more."""
 
 
 @frozen(kw_only=True)
 class ServerFacts:
-    """What can be seen of a server through one connection."""
+    """The facts about a server that one connection shows."""
 
     version: int
     """As the server numbers its versions: 150008 is 15.8."""
     encoding: str
-    """Of the database."""
+    """The encoding of the database."""
     missing_rights: tuple[str, ...]
     """Privileges that this role needs and lacks: "UPDATE on reminders"."""
     is_near: bool
@@ -40,11 +40,11 @@ class ServerFacts:
     is_verified: bool
     """Whether the server's certificate was verified for the host name in the URL."""
     unsafe: tuple[str, ...]
-    """Settings with which a crash can lose what was committed: "fsync = off"."""
+    """Settings with which a crash can lose committed changes: "fsync = off"."""
     standbys: int
-    """How many servers replicate its database right now."""
+    """How many standbys replicate its data right now."""
     waits_for_standbys: bool
-    """Whether a commit is confirmed only once a standby has it, too."""
+    """Whether a commit is confirmed only after a standby has it, too."""
     is_pooled: bool
     """Whether a connection pooler, such as PgBouncer, is in between."""
     ahead: timedelta

@@ -1,4 +1,4 @@
-"""Decide whether a server still has the history that we know, or may have forgotten calls that were placed.
+"""Decide whether a database server still has the history that we know, or may have forgotten placed calls.
 
 A restart, a VACUUM FULL or an upgrade of reminderd changes nothing that is compared here. A restored dump has new
 tables, a restore to an earlier time and a failover begin a new timeline, and another server has another identifier.
@@ -15,27 +15,27 @@ _COMPARED: Final = ("system", "database", "table")
 
 @frozen(kw_only=True)
 class ServerIdentity:
-    """What distinguishes a server and its history. None: the server or our privileges there don't show it."""
+    """What distinguishes a server and its history; a value is None if the server does not show it to us."""
 
     system: int | None = None
-    """The system identifier: each server gets one at `initdb`, and its physical copies share it."""
+    """The system identifier, which a server gets at `initdb` and shares with its physical copies."""
     timeline: int | None = None
-    """A server begins a new one, with a higher number, when it is promoted or was restored to an earlier time."""
+    """The number of the timeline; it grows when a server is promoted, or was restored to an earlier time."""
     database: int | None = None
     """The OID of the database."""
     table: int | None = None
     """The OID of the table `settings`: a restored dump creates the tables again."""
     forgotten_at: datetime | None = field(default=None, eq=False)
-    """When it confirmed a commit to this process that it lacks now; None: it lacks nothing. This is not stored."""
+    """When it confirmed a commit to this process that is missing now; None if none is. This is not stored."""
 
     @property
     def written(self) -> str:
-        """Return it as it is stored in the database."""
+        """Return the identity as it is stored in the database."""
         return json.dumps({name: value for name, value in asdict(self).items() if name != "forgotten_at"})
 
 
 def read_identity(text: str | None) -> ServerIdentity:
-    """Return an identity that was stored; what is missing or can't be read is unknown."""
+    """Return a stored identity; values that are missing or can't be read are None."""
     try:
         found = json.loads(text or "{}")
     except ValueError:
@@ -46,17 +46,17 @@ def read_identity(text: str | None) -> ServerIdentity:
 
 
 def merged(known: ServerIdentity, found: ServerIdentity) -> ServerIdentity:
-    """Return an identity as it was found, and as it was known where nothing was found."""
+    """Return an identity with the values that were found; values that were not found stay as they were known."""
     return evolve(known, **{name: value for name, value in asdict(found).items() if value is not None})
 
 
 def why_restored(
     known: ServerIdentity, found: ServerIdentity, *, restored_at: datetime | None, failover_is_lossless: bool
 ) -> str | None:
-    """Return why calls may have been placed of which the server has no record; None: nothing shows that.
+    """Return why the server may have no record of some placed calls; None if nothing shows that.
 
-    `restored_at` is when a restore was last noticed, and its reminders marked as failed; None: never. Where
-    `failover_is_lossless`, a standby confirms each commit: then a new timeline, which a failover begins, alone does not
+    `restored_at` is when a restore was last noticed, and its reminders were marked as failed; None if never. If
+    `failover_is_lossless`, a standby confirms each commit: then a new timeline alone, which a failover begins, does not
     mean that calls were forgotten.
     """
     if any(_differs(getattr(known, name), getattr(found, name)) for name in _COMPARED):

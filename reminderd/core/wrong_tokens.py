@@ -1,4 +1,4 @@
-"""Decide how long the answer to a wrong token waits, by the address that it came from."""
+"""Decide how long the answer to a wrong token is delayed, by the client's address."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -11,22 +11,22 @@ Network: TypeAlias = IPv4Network | IPv6Network
 _Address: TypeAlias = IPv4Address | IPv6Address
 
 FREE: Final = 3
-"""So many wrong tokens are answered at once: a system whose token has just changed."""
+"""How many wrong tokens are answered at once, as the token of a system may have just changed."""
 
 FIRST_SECONDS: Final = 0.5
-"""How long the next one waits; each further one waits twice as long …"""
+"""The delay of the answer after those; each further delay is twice as long …"""
 
 LONGEST_SECONDS: Final = 8.0
 """… up to this."""
 
 FORGOTTEN_SECONDS: Final = 900.0
-"""After so long without another one, an address begins anew."""
+"""After this time without another wrong token, the count of an address starts again."""
 
 MOST_ADDRESSES: Final = 1_000
-"""How many addresses are remembered; then the one that was quiet for the longest time is forgotten."""
+"""How many addresses are remembered; beyond that, the least recent one is forgotten."""
 
 _ONE_CUSTOMER: Final = 64
-"""Leading bits of an IPv6 address; a customer has all addresses behind them."""
+"""The leading bits of an IPv6 address that identify a customer, who has all addresses with these bits."""
 
 
 @define
@@ -36,7 +36,7 @@ class WrongTokens:
     _seen: "OrderedDict[str, tuple[int, float]]" = field(factory=OrderedDict, init=False)
 
     def delay(self, address: str, now: float) -> float:
-        """Count one more wrong token, and return how many seconds its answer waits; `now` in seconds that only grow."""
+        """Count one more wrong token, and return the delay of its answer in seconds; `now` is on a monotonic clock."""
         count, last = self._seen.pop(address, (0, now))
         count = 1 if now - last > FORGOTTEN_SECONDS else count + 1
         self._seen[address] = count, now
@@ -50,16 +50,16 @@ def networks(texts: Iterable[str]) -> tuple[Network, ...]:
     """Return addresses and networks as they are written: `127.0.0.1`, `10.0.0.0/8`.
 
     Raises:
-        ValueError: One of them is neither.
+        ValueError: One of the texts is neither.
     """
     return tuple(ip_network(text) for text in texts)
 
 
 def client_address(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:
-    """Return whose request this is, as one word for each customer.
+    """Return the address of the client that sent a request; for IPv6, the network of the customer.
 
-    A proxy appends the address from which it got the request. So they are read from the end, for as long as the one
-    that says so is trusted: whatever an untrusted client has written in front counts for nothing.
+    A proxy appends the address from which it got the request. So the addresses are read from the end, as long as the
+    sender of each is a trusted proxy: what an untrusted client has written before them is ignored.
 
     Args:
         peer: the address of the connection.

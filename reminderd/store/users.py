@@ -304,7 +304,7 @@ def note_failure(connection: Connection, now: datetime, *, counted: Sequence[Cou
 def forget_failures(connection: Connection, _now: datetime, *, counted: Sequence[Counter]) -> None:
     """Reset the counters of a log-in that succeeded, except the address's counter."""
     for counter in counted:
-        if counter.begins_anew:
+        if counter.starts_again:
             connection.execute("DELETE FROM login_failures WHERE counter = :counter", {"counter": counter.key})
 
 

@@ -149,7 +149,7 @@ def test_a_name_without_an_account_is_counted_without_being_stored(name: str) ->
 
 def test_a_log_in_that_succeeds_does_not_forget_the_failures_of_its_address() -> None:
     account, address = counters("anna", "192.0.2.7", exists=True, is_known=False)
-    assert (account.begins_anew, address.begins_anew) == (True, False)
+    assert (account.starts_again, address.starts_again) == (True, False)
 
 
 def test_failures_are_counted_until_a_day_has_passed_without_one() -> None:

@@ -12,7 +12,7 @@ from reminderd.core.phone import (
     existing_number,
     is_country,
     is_e164,
-    may_go_on,
+    may_be_incomplete,
     number_of,
     number_or_none,
     patient_number,
@@ -219,7 +219,7 @@ def test_a_number_is_stored_with_plus_and_digits_only(text: str, stored: bool) -
     [("+12025550147", False), ("+4930123456", True), ("+33612345678", False), ("+390612345678", True)],
 )
 def test_a_number_may_go_on_if_its_country_has_longer_ones(number: str, may: bool) -> None:
-    assert may_go_on(number) is may
+    assert may_be_incomplete(number) is may
 
 
 def test_a_number_is_spoken_as_it_is_dialed_in_its_country() -> None:

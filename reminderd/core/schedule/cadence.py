@@ -19,7 +19,7 @@ _LONGEST: Final = timedelta(days=365)
 
 
 class Unit(StrEnum):
-    """What an entry counts back in."""
+    """The unit of an entry."""
 
     WEEK = "week"
     DAY = "day"
@@ -36,19 +36,19 @@ class Cadence:
     count: int
     unit: Unit
     at: time | None = None
-    """When on that day; None: at the time of the appointment. Never with hours."""
+    """The time on that day; None for the time of the appointment, and always with hours."""
 
     @property
     def name(self) -> str:
-        """Return the entry in its one spelling, which names the call in the database."""
+        """Return the entry in its standard spelling, which names the call in the database."""
         plural = "s" if self.count != 1 else ""
         return f"{self.count} {self.unit}{plural}" + ("" if self.at is None else f" at {self.at:%H:%M}")
 
     def moment(self, appointment: datetime, zone: ZoneInfo) -> datetime:
         """Return when the call before an appointment is wanted.
 
-        Hours are real time. Days and weeks are those of the calendar in `zone`, at the same time by its clock; a time
-        that a clock change leaves out comes as much later as the change, and one that comes twice is the first.
+        Hours are elapsed time. Days and weeks are calendar days in `zone`, at the same time by its clock. If the clock
+        skips that time, the call is later by as much as the clock skips. If it occurs twice, the first one counts.
         """
         back = self.count * _LENGTHS[self.unit]
         if self.unit is Unit.HOUR:
@@ -62,7 +62,7 @@ def read_cadence(text: str) -> Cadence:
     """Return the entry that is written.
 
     Raises:
-        ValueError: it is none; says what is wrong with it.
+        ValueError: the text is not an entry; the message says what is wrong.
     """
     found = _ENTRY.fullmatch(" ".join(text.lower().split()))
     if found is None:
@@ -80,7 +80,7 @@ def read_cadence(text: str) -> Cadence:
 
 
 def cadence_in_words(name: str) -> Part:
-    """Return the name of an entry as people read it; what is none, which another program has written, as it is."""
+    """Return the name of an entry as people read it; return any other text, from another program, unchanged."""
     try:
         entry = read_cadence(name)
     except ValueError:

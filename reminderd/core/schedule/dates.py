@@ -15,13 +15,13 @@ from babel import Locale
 
 from reminderd.core.tables.words import unaccented
 
-FIRST_YEAR, LAST_YEAR = 1971, 2999  # what the database accepts, with a day to spare for time zones
+FIRST_YEAR, LAST_YEAR = 1971, 2999  # the years that the database accepts, less a margin for time zones
 EXPECTED: Final = "expected YYYY-MM-DD HH:MM in local time, or with an offset"
 
 DAY: Final = timedelta(days=1)
 _NOON: Final = timedelta(hours=12)
 _LONGEST_SLOT: Final = timedelta(hours=3)
-"""Of one that is written by a clock of twelve hours, like 12:30-01:00."""
+"""The longest slot that is written in 12-hour time, like 12:30-01:00."""
 
 OFFSETS: Final = frozenset(
     timedelta(minutes=minutes)
@@ -33,7 +33,7 @@ OFFSETS: Final = frozenset(
 """The offsets from UTC that some place in the world has, in summer or in winter."""
 
 _CENTURY: Final = 2000
-"""A year of two digits is one of this century."""
+"""A year with two digits is in this century."""
 
 _ISO: Final = re.compile(
     r"""(?P<date>\d{4}-\d\d-\d\d|\d{8}) (?P<mark>[Tt ])
@@ -72,7 +72,7 @@ _SLASHED: Final = re.compile(
 
 
 class DayOrder(StrEnum):
-    """Which comes first where a date has slashes, or dashes with the year at the end. Dots are always day first."""
+    """Whether day or month comes first in a date with slashes, or with dashes and the year last. With dots: the day."""
 
     DAY_FIRST = "dmy"
     MONTH_FIRST = "mdy"
@@ -82,7 +82,7 @@ def day_of(text: str, today: date) -> date:
     """Return the day that a person means: YYYY-MM-DD, today, tomorrow or yesterday.
 
     Raises:
-        ValueError: it is none, or the database has no such year; the message says what is expected.
+        ValueError: it is not a day, or the database does not accept its year; the message says what is expected.
     """
     known = {"yesterday": today - DAY, "today": today, "tomorrow": today + DAY}
     if text in known:
@@ -101,11 +101,11 @@ def moment(text: str, zone: ZoneInfo | None, order: DayOrder | None = None, *, m
 
     `zone` None refuses local times.
 
-    A local time that comes twice is its first. `order` None refuses dates that would mean another day in the other.
-    `midnight` False refuses local midnight: spreadsheets save a date without a time of day so.
+    If a local time occurs twice, the first one counts. If `order` is None, ambiguous dates are refused. If `midnight`
+    is False, local midnight is refused: spreadsheets save a date without a time of day in this way.
 
     Raises:
-        ValueError: it is no time, or a local time that does not exist; the message says what is expected.
+        ValueError: it is not a time, or a local time that does not exist; the message says what is expected.
     """
     text = text.strip()
     typed = _iso(text) or _written(text, order)
@@ -125,7 +125,7 @@ def moment(text: str, zone: ZoneInfo | None, order: DayOrder | None = None, *, m
 
 
 def day_orders(text: str) -> frozenset[DayOrder]:
-    """Return in which orders a date can be read where they differ; empty: it has no slashes, or means the same."""
+    """Return the orders in which a date can be read; empty if the order makes no difference."""
     text = text.strip()
     named = _WEEKDAY.match(text)
     found = _SLASHED.match(text, 0 if named is None else named.end())
@@ -139,7 +139,7 @@ def day_orders(text: str) -> frozenset[DayOrder]:
 
 
 def _iso(text: str) -> datetime | None:
-    """Return the time in ISO 8601, the only spelling that has offsets; None: it is in another one."""
+    """Return a time in ISO 8601, the only spelling with offsets; None if it has another spelling."""
     found = _ISO.fullmatch(text)
     if found is None:
         return None
@@ -162,7 +162,7 @@ def _iso(text: str) -> datetime | None:
 
 
 def _may_be_slot(found: re.Match[str], local: datetime, end: timedelta) -> bool:
-    """Return whether what looks like an offset may be the end of a slot, as in 09:00-09:30."""
+    """Return whether an apparent offset may be the end of a slot, as in 09:00-09:30."""
     is_short = len(found["clock"]) <= len("HH:MM")
     start = timedelta(hours=local.hour, minutes=local.minute)
     is_over_noon = start < _NOON + timedelta(hours=1) and timedelta(0) < end + _NOON - start <= _LONGEST_SLOT
@@ -171,7 +171,7 @@ def _may_be_slot(found: re.Match[str], local: datetime, end: timedelta) -> bool:
 
 
 def _written(text: str, order: DayOrder | None) -> datetime:
-    """Return the local time in another spelling than ISO 8601."""
+    """Return a local time that is not in ISO 8601."""
     if _SERIAL.fullmatch(text):
         raise ValueError(f"a spreadsheet's own number for a time; format the column as a date and time: {EXPECTED}")
     named = _WEEKDAY.match(text)
@@ -202,7 +202,7 @@ def _written(text: str, order: DayOrder | None) -> datetime:
 
 
 def _dated(text: str) -> re.Match[str] | None:
-    """Return the date at the beginning of a text; None: there is none."""
+    """Return the date at the beginning of a text; None if there is none."""
     for pattern in (_NUMBERED, _DAY_FIRST, _MONTH_FIRST):
         found = pattern.match(text)
         if found is not None and (pattern is _NUMBERED or _month_of(found["month"]) is not None):
@@ -229,7 +229,7 @@ def _numbers(found: re.Match[str], order: DayOrder | None) -> tuple[int, int, in
 
 
 def _hour_alone(found: re.Match[str], which: str) -> str | None:
-    """Return the hour, in two digits, if nothing says that it is one: 16 may be anything; None: that is clear."""
+    """Return the hour, in two digits, if nothing shows that it is an hour, like 16 alone; None if it is clear."""
     hour = found[f"{which}hour"]
     if hour is None or any(found[f"{which}{part}"] is not None for part in ("minute", "half", "oclock")):
         return None
@@ -254,13 +254,13 @@ LANGUAGES: Final = ("en", "de", "es", "fr")
 
 
 def _month_of(name: str) -> int | None:
-    """Return the month, from 1 to 12, that a name or its abbreviation means; None: none."""
+    """Return the month, from 1 to 12, with this name or abbreviation; None if there is none."""
     return _numbers_by_name("months").get(_folded(name))
 
 
 @cache
 def _numbers_by_name(kind: str) -> dict[str, int]:
-    """Return the number of every spelling; reading the languages takes a while, and most starts need none."""
+    """Return the number of every spelling; cached, and read only if needed, as reading the languages is slow."""
     return dict(day_names(kind))
 
 

@@ -1,6 +1,6 @@
-"""Time zones: those of the tz database that are a place's, with its daylight saving time; and what is due daily in one.
+"""Read time zones of places, with their daylight-saving time, and decide when a daily job in a zone is due.
 
-No offset passes for a time zone.
+An offset is not accepted as a time zone.
 """
 
 import re
@@ -21,13 +21,13 @@ _COUNTRIES: Final = frozenset(
     {"Cuba", "Egypt", "Eire", "GB", "GB-Eire", "Hongkong", "Iceland", "Iran", "Israel", "Jamaica", "Japan", "Kwajalein"}
     | {"Libya", "NZ", "NZ-CHAT", "Navajo", "PRC", "Poland", "Portugal", "ROC", "ROK", "Singapore", "Turkey", "W-SU"}
 )
-"""Old names of places that have no slash; all others without one are offsets or abbreviations."""
+"""Old names of places without a slash; all other names without a slash are offsets or abbreviations."""
 
 _NO_COUNTRY: Final = frozenset({"001", "ZZ"})
-"""As Unicode's CLDR has it: the world, and unknown."""
+"""Unicode's CLDR codes for the world, and for unknown."""
 
 _LONGEST: Final = 60
-"""Characters of a name that are compared with those of places."""
+"""How many characters of a name are compared with the names of places."""
 
 _MEANT: Final[Mapping[str, str]] = {
     r"E[SD]T|EST5EDT|Eastern|Etc/GMT\+[45]": "America/New_York",
@@ -41,14 +41,14 @@ _MEANT: Final[Mapping[str, str]] = {
     r"EES?T|E\. Europe|FLE": "Europe/Athens",
     r"GMT[+-]?0?|UTC|UCT|BST|WES?T|Greenwich|Universal|Zulu|Etc/\w+": "Europe/London",
 }
-"""What people write instead of a place, and a place that they may mean, the likeliest first."""
+"""What people write instead of a place, with the place that they probably mean; the first match counts."""
 
 
 def place_zone(name: str) -> ZoneInfo:
     """Return the zone of that name, aliases like `US/Eastern` included.
 
     Raises:
-        ValueError: it is no place's; the message says what is wrong and what is expected.
+        ValueError: it is not the zone of a place; the message says what is wrong and what is expected.
     """
     found = known_zone(name)
     if found is not None:
@@ -64,13 +64,13 @@ def place_zone(name: str) -> ZoneInfo:
 
 
 def known_zone(name: str) -> ZoneInfo | None:
-    """Return the zone of that name if it is a place's, else None (garbage included)."""
+    """Return the zone of that name if it is the zone of a place, else None, also for any other text."""
     is_place = name in _COUNTRIES or ("/" in name and not name.startswith(_NOWHERE))
     return _loaded(name) if is_place else None
 
 
 def territory_of(zone: ZoneInfo) -> str | None:
-    """Return the ISO 3166 code of the country or territory of a zone; None: not known."""
+    """Return the ISO 3166 code of the country or territory of a zone; None if not known."""
     name = zone.key
     found = get_global("zone_territories").get(get_global("zone_aliases").get(name, name))
     return None if found is None or found in _NO_COUNTRY else str(found)
@@ -87,7 +87,7 @@ def _loaded(name: str) -> ZoneInfo | None:
 
 @lru_cache(maxsize=1_000)
 def _meant(name: str) -> str | None:
-    """Return the place that somebody probably means, or None; a whole file may have the same mistake."""
+    """Return the place that a person probably means, or None; cached, as a whole file may have the same mistake."""
     for written, place in _MEANT.items():
         if re.match(rf"\s*(?:{written})(?![\w/])", name, re.IGNORECASE):
             return place
@@ -98,7 +98,7 @@ def _meant(name: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def _places() -> Mapping[str, str]:
-    """Return the names of all zones of places, by that name and by that of their city, in small letters."""
+    """Return the names of all zones of places, by that name and by the name of their city, in small letters."""
     names = sorted(name for name in available_timezones() if known_zone(name) is not None)
     cities = {name.rpartition("/")[2].replace("_", " ").casefold(): name for name in names}
     return cities | {name.casefold(): name for name in names}
@@ -115,13 +115,13 @@ _DAY = timedelta(days=1)
 
 @frozen(kw_only=True)
 class Daily:
-    """A time of day, on the clock of a zone."""
+    """A time of day in a time zone, at which something is due daily."""
 
     at: time
     zone: ZoneInfo
 
     def due(self, last: datetime | None, now: datetime) -> datetime:
-        """Return when it is due next, if it was done at `last`; in the past, or `now`, if it is due already."""
+        """Return when it is due next, if it was last done at `last`; in the past, or `now`, if it is due already."""
         today = now.astimezone(self.zone).date()
         yesterdays, todays, tomorrows = (self.on(today + days * _DAY) for days in (-1, 0, 1))
         latest = todays if todays <= now else yesterdays
@@ -132,5 +132,5 @@ class Daily:
         return todays if todays > now else tomorrows
 
     def on(self, day: date) -> datetime:
-        """Return the time on a day; one that a clock change leaves out comes as much later as the change."""
+        """Return the time on a day; if the clock skips that time, later by as much as the clock skips."""
         return datetime.fromtimestamp(datetime.combine(day, self.at, tzinfo=self.zone).timestamp(), self.zone)

@@ -9,7 +9,7 @@ from reminderd.core.appointments import (
     AppointmentText,
     read_appointment,
 )
-from reminderd.core.phone import may_go_on
+from reminderd.core.phone import may_be_incomplete
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, normal_name, read_request
 from reminderd.core.tables.columns import Columns, ColumnsError
 from reminderd.core.tables.csv_rows import CsvRow
@@ -72,7 +72,7 @@ def _fields_cut(cells: Sequence[str], whole: int, columns: Columns, reading: Rea
                 yield field
         elif columns.phone_place(cells) >= whole:
             number = _number_in(columns.text(field, cells), reading)
-            if number is None or may_go_on(number):
+            if number is None or may_be_incomplete(number):
                 yield field
 
 
