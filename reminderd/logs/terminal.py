@@ -61,5 +61,5 @@ def unguarded(stream: TextIO) -> TextIO:
 
 
 def _safe(stream: TextIO | None) -> TextIO:
-    # None: the process was started with the stream closed.
+    # The stream is None if the process was started with it closed.
     return cast("TextIO", stream if stream is None or isinstance(stream, _SafeStream) else _SafeStream(stream))
