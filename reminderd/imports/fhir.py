@@ -1,4 +1,4 @@
-"""Read FHIR R4 appointments: a Bundle in JSON, or resources line by line (NDJSON, as bulk export writes them).
+"""Read FHIR R4 appointments: a Bundle in JSON, or resources line by line (NDJSON, as a bulk export writes them).
 
 An Appointment names its patient; the Patient has the numbers, and is in the same file, contained or next to it.
 """
@@ -19,9 +19,9 @@ _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?
 _DAY: Final = re.compile(r"(\d{4}(?:-\d\d(?:-\d\d)?)?)(?:T.*)?", re.ASCII)
 _REFERENCE: Final = re.compile(r"(.*/)?([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/.*)?", re.ASCII)
 _ROLES: Final = {"mobile": "mobile", "": "phone", "temp": "phone", "home": "home_phone", "work": "work_phone"}
-"""What the use of a number makes it; one of any other use, like `old`, is not called."""
+"""Our field for each use of a number; a number of another use, like `old`, is not called."""
 _NAMES: Final = ("usual", "official", "")
-"""The uses of a name that are read, the best first; the others are of former times, or not the patient's own."""
+"""The uses of a name that are read, the best first; other names are former ones, or not the patient's own."""
 _ACTORS: Final = frozenset({"Patient", "Practitioner", "PractitionerRole", "Location"})
 _NO_RANK: Final = 1_000
 _MODIFIED: Final = "modifierExtension: it may mean the opposite of what it says; expected none"
@@ -35,9 +35,9 @@ class _Number:
     rank: int
     value: str
     first: str
-    """The day from which it is the patient's, or its month or year; empty: it always was."""
+    """The day, month or year from which it is the patient's; empty if it always was."""
     last: str
-    """The same for the end."""
+    """The day, month or year until which it is the patient's; empty if there is no end."""
 
     def is_of(self, day: str) -> bool:
         return day[: len(self.first)] >= self.first and (not self.last or day[: len(self.last)] <= self.last)
@@ -45,11 +45,11 @@ class _Number:
 
 @define
 class _Actor:
-    """One who takes part in appointments."""
+    """A patient, or another participant in appointments."""
 
     kind: str
     url: str = ""
-    """Its `fullUrl` in the bundle; empty: it has none."""
+    """Its `fullUrl` in the bundle; empty if it has none."""
     id: str = ""
     name: str = ""
     language: str = ""
@@ -60,10 +60,10 @@ class _Actor:
 
 @frozen
 class _Participant:
-    """How an appointment names one who takes part in it."""
+    """How an appointment names one of its participants."""
 
     kind: str
-    """The type of the resource; empty: it does not say."""
+    """The type of the resource; empty if not given."""
     reference: str
     display: str
     status: str
@@ -71,7 +71,7 @@ class _Participant:
 
 @frozen
 class _Appointment:
-    """An appointment, before it is known who takes part in it."""
+    """An appointment, before its participants are known."""
 
     record: Record
     participants: Sequence[_Participant]
@@ -87,10 +87,10 @@ class _Found:
     has_others: bool = False
     """Whether there are resources that are no appointments."""
     made_at: datetime | None = None
-    """When the newest Bundle was made; None: no Bundle says when."""
+    """When the newest Bundle was made; None if no Bundle has its time."""
     _by_url: dict[str, _Actor] = field(factory=dict)
     _by_name: dict[str, list[_Actor]] = field(factory=dict)
-    """By type and id, like `Patient/42`; several where they differ."""
+    """The participants by type and id, like `Patient/42`; several if their descriptions differ."""
 
     def add(self, resource: Json, url: str) -> None:
         """Add a resource with its `fullUrl`."""
@@ -116,7 +116,7 @@ class _Found:
         return self.records[-1]
 
     def _add(self, actor: _Actor) -> None:
-        """Add one who takes part; the same one twice must be described alike."""
+        """Add a participant; if it occurs twice, both descriptions must be the same."""
         if actor.url and self._by_url.setdefault(actor.url, actor) != actor:
             self._by_url[actor.url].mistakes.append(f"{actor.kind}: twice with different contents; expected one")
         same = self._by_name.setdefault(f"{actor.kind}/{actor.id}", [])
@@ -124,7 +124,7 @@ class _Found:
             same.append(actor)
 
     def actor(self, reference: str, contained: Mapping[str, _Actor]) -> _Actor | None:
-        """Return whom a reference means; None: the file does not have it, or more than one."""
+        """Return the participant of a reference; None if the file does not have exactly one."""
         if reference.startswith("#"):
             return contained.get(reference[1:])
         found = _REFERENCE.fullmatch(reference)
@@ -137,7 +137,7 @@ class _Found:
 
 
 def read(files: Sequence[tuple[str, Iterable[bytes]]], encoding: str | None) -> Table:
-    """Return the table of some files: the lines of each, after its name in a folder, or an empty one.
+    """Return the table of some files: each has its name in a folder, or an empty name, and its lines.
 
     Raises:
         UnreadableError: A file can't be read as a whole.
@@ -158,7 +158,7 @@ def read(files: Sequence[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
 
 
 def _appointment(json: Json, record: Record) -> _Appointment:
-    """Read an appointment; who takes part in it may come later in the file."""
+    """Read an appointment; its participants may come later in the file."""
     resource = Element(json, lambda mistake: record.wrong(f"Appointment.{mistake}"))
     if json.get("modifierExtension") or json.get("implicitRules"):
         record.wrong(f"Appointment.{_MODIFIED}", always=True)
@@ -184,7 +184,7 @@ def _appointment(json: Json, record: Record) -> _Appointment:
 
 
 def _ref(resource: Element) -> str:
-    """Return the name of an appointment: its id, or else its only identifier."""
+    """Return the name of an appointment: its id, or its only identifier."""
     own, identifiers = resource.text("id"), [each.text("value") for each in resource.several("identifier")]
     return own or (identifiers[0] if len(identifiers) == 1 else "")
 
@@ -201,7 +201,7 @@ def _start(resource: Element) -> str:
 
 
 def _instant(text: str) -> datetime | None:
-    """Return the moment that is written, in UTC; None: it is not one, or has no offset."""
+    """Return a written moment in UTC; None if it is none, or has no offset."""
     found = _INSTANT.fullmatch(text)
     if found is None or found[1] is None:
         return None
@@ -212,7 +212,7 @@ def _instant(text: str) -> datetime | None:
 
 
 def _actor(json: Json, kind: str, url: str) -> _Actor:
-    """Read a patient, or another who takes part in appointments."""
+    """Read a patient, or another participant."""
     mistakes: list[str] = []
     resource = Element(json, lambda mistake: mistakes.append(f"{kind}.{mistake}"))
     actor = _Actor(kind, url, resource.text("id"), mistakes=mistakes)
@@ -252,7 +252,7 @@ def _first(name: Element, part: str) -> Sequence[str]:
 
 
 def _language(spoken: Sequence[Element]) -> str:
-    """Return the language that a patient prefers, or the only one; empty: not known."""
+    """Return the language that a patient prefers, or the only one; empty if unknown."""
     preferred = [each for each in spoken if each.truth("preferred")] or spoken
     if len(preferred) != 1:
         return ""
@@ -284,7 +284,7 @@ def _numbers(telecom: Sequence[Element]) -> list[_Number]:
 
 
 def _join(appointment: _Appointment, found: _Found) -> None:
-    """Fill in what those who take part in an appointment say."""
+    """Fill in what the participants of an appointment contain."""
     record = appointment.record
     patients: dict[str, _Participant] = {}
     others: dict[str, set[str]] = {"provider": set(), "place": set()}
@@ -296,7 +296,7 @@ def _join(appointment: _Appointment, found: _Found) -> None:
             patients.setdefault(participant.reference, participant)
         elif kind in _ACTORS and name:
             others["place" if kind == "Location" else "provider"].add(name)
-    for field_, names in others.items():  # which of several is meant is not known
+    for field_, names in others.items():  # it is not known which of several is meant
         record.put(field_, names.pop() if len(names) == 1 else "")
     if len(patients) != 1:
         record.wrong(f"Appointment.participant: {len(patients) or 'no'} patients; expected one")

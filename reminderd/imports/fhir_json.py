@@ -1,4 +1,4 @@
-"""Take FHIR's JSON apart: resources of a Bundle or of lines, and their elements; a wrong type is a mistake."""
+"""Parse FHIR's JSON into the resources of a Bundle or of lines, and their elements; a wrong type is a mistake."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,10 +24,10 @@ class Element:
 
     json: Json
     wrong: Callable[[str], None]
-    """Takes a mistake."""
+    """Called with each mistake."""
 
     def text(self, name: str) -> str:
-        """Return a text in it; empty: it has none."""
+        """Return a text in it; empty if it has none."""
         found = self.json.get(name, "")
         if isinstance(found, str):
             return found.strip()
@@ -35,7 +35,7 @@ class Element:
         return ""
 
     def truth(self, name: str) -> bool | None:
-        """Return whether it says yes or no; None: it says neither."""
+        """Return whether a value in it is true or false; None if neither."""
         found = self.json.get(name)
         if found is None or isinstance(found, bool):
             return found
@@ -63,9 +63,9 @@ class Element:
 
 
 def resources(lines: Iterable[bytes], encoding: str | None) -> Iterator[tuple[Json | str, str]]:
-    """Yield every resource of a file with its `fullUrl`, which may be empty; or a mistake instead of one.
+    """Yield every resource of a file with its `fullUrl`, which may be empty; or a mistake instead.
 
-    Before its entries comes each Bundle itself. See `decoded` for the encoding.
+    Each Bundle comes before its entries. See `decoded` for the encoding.
 
     Raises:
         UnreadableError: The file can't be read as a whole.
@@ -103,10 +103,10 @@ def _document(lines: Iterable[bytes], encoding: str | None) -> Any:  # noqa: ANN
 
 
 def _parsed(text: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return what a text says in JSON.
+    """Return the value of a JSON text.
 
     Raises:
-        ValueError: it is none; the message has nothing of its contents.
+        ValueError: it is no JSON; the message has nothing of its contents.
     """
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -128,7 +128,7 @@ def _no_constant(name: str) -> None:
 
 
 def _unpacked(document: Any) -> Iterator[tuple[Json | str, str]]:  # noqa: ANN401 - any JSON
-    """Yield the resource that a document is, and those of a Bundle."""
+    """Yield the resource that a document is, and the resources in it if it is a Bundle."""
     if not isinstance(document, dict) or not isinstance(document.get("resourceType"), str):
         raise UnreadableError(f"it has something that is no FHIR resource; {EXPECTED}")
     if document["resourceType"] == "OperationOutcome":
@@ -151,7 +151,7 @@ def _entries(bundle: Json) -> Sequence[Json]:
     """Return the entries of a Bundle.
 
     Raises:
-        UnreadableError: It is not all of them.
+        UnreadableError: Entries are missing.
     """
     mistakes: list[str] = []
     whole = Element(bundle, mistakes.append)
@@ -176,7 +176,7 @@ def _check_outcome(outcome: Json) -> None:
 
 
 def concept(found: Any) -> str:  # noqa: ANN401 - any JSON
-    """Return the text of a CodeableConcept, or of a list with just one; empty: there is no text, or more than one."""
+    """Return the text of a CodeableConcept, or of a list with just one; empty if there is no text, or more than one."""
     if isinstance(found, list):
         return concept(found[0]) if len(found) == 1 and isinstance(found[0], dict) else ""
     if not isinstance(found, dict):

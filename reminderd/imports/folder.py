@@ -1,7 +1,7 @@
 """Import the files that other programs drop into a folder, one after the other, and move each out of it.
 
 A file is imported only when it is whole: its size and time have not changed for a while, and nobody has it open for
-writing, as far as the kernel tells. It is opened once, and only that file is read, whatever its name leads to
+writing, as far as the kernel shows. It is opened once, and only that file is read, whatever its name leads to
 meanwhile. A file that was replaced meanwhile is put back, and imported again.
 """
 
@@ -41,13 +41,13 @@ REJECTED: Final = "rejected"
 """The subfolder for files that were refused."""
 
 MOST_BYTES: Final = 128 * 1024 * 1024
-"""More than any clinic's appointments: a larger file is something else."""
+"""The size of the largest file, which is more than any clinic's appointments need."""
 
 _UNFINISHED: Final = ("*.part", "*.partial", "*.filepart", "*.tmp", "*.temp", "*.crdownload", "*.swp", "*~")
-"""Names of files that are being written; names that begin with a dot or `~$` are others."""
+"""Names of files that are being written, in addition to names that begin with a dot or `~$`."""
 
 _WARN_SECONDS: Final = 600.0
-"""How long a file is open for writing, and does not change, before somebody should look."""
+"""Seconds for which a file is open for writing without a change before the log warns about it."""
 
 _NANOSECONDS: Final = 1_000_000_000
 _READ_AND_WRITE: Final = 0o666
@@ -58,11 +58,11 @@ _IN_A_PROFILE: Final = (
 )
 
 Identity = tuple[int, int, int]
-"""A file's inode, size and time: another one is another file, or has another content."""
+"""A file's inode, size and time: if they differ, it is another file, or has another content."""
 
 
 class ChangedError(Exception):
-    """The file is no longer the one that was complete: it is gone, or is being written anew."""
+    """The file is no longer the file that was complete: it was removed, or is being written again."""
 
 
 class OpenBy(Enum):
@@ -74,18 +74,18 @@ class OpenBy(Enum):
 
 
 _QUIET: Final = {OpenBy.NOBODY: 10.0, OpenBy.UNKNOWN: 300.0, OpenBy.SOMEBODY: inf}
-"""How many seconds a file must not have changed. A program that writes is hardly silent for five minutes."""
+"""How many seconds a file must be unchanged. A program that writes is hardly silent for five minutes."""
 
 
 @frozen
 class Dropped:
-    """A file in the folder that is whole."""
+    """A complete file in the folder."""
 
     path: Path
     identity: Identity
 
     def is_same(self) -> bool:
-        """Return whether it is still the one that was whole."""
+        """Return whether it is still the file that was complete."""
         return _identity(self.path) == self.identity
 
 
@@ -96,16 +96,16 @@ class Folder:
     path: Path
     _seen: dict[Path, tuple[Identity, float]] = field(factory=dict, init=False)
     _kept_open: dict[Path, Identity] = field(factory=dict, init=False)
-    """Files that have been open for long."""
+    """Files that have been open for writing for long."""
     _shows_writers: bool | None = field(default=None, init=False)
-    """Whether the kernel tells here who has a file open; None: not tried yet."""
+    """Whether the kernel shows here who has a file open; None if not tried yet."""
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
         """Yield whether no other daemon takes files out of the folder now; make the folder if it is missing.
 
         Raises:
-            OSError: It can't be found out.
+            OSError: This can't be determined.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with alone_in(self.path) as is_alone:
@@ -124,7 +124,7 @@ class Folder:
         for name in (DONE, REJECTED):
             if not (self.path / name).is_dir():
                 (self.path / name).mkdir()
-                # Those who bring files may see them there.
+                # The programs that bring files may see them there.
                 set_mode(self.path / name, S_IMODE(self.path.stat().st_mode))
         seen, found = {}, []
         self._kept_open = {path: known for path, known in self._kept_open.items() if _identity(path) == known}
@@ -135,7 +135,7 @@ class Folder:
             known, since = self._seen.get(path, (None, now))
             seen[path] = identity, now if known != identity else since
             writer, seen_for = self._writer(path), now - seen[path][1]
-            # One that was finished elsewhere and moved here need not wait.
+            # A file that was finished elsewhere and moved here need not wait.
             age = time.timestamp() - identity[2] / _NANOSECONDS if writer is OpenBy.NOBODY else 0.0
             if max(seen_for, age) >= _QUIET[writer]:
                 found.append((identity[2], path.name, Dropped(path, identity)))
@@ -150,7 +150,7 @@ class Folder:
         return sorted(path.name for path in self._kept_open)
 
     def _writer(self, path: Path) -> OpenBy:
-        """Return whether somebody writes a file; on some file systems every file seems to be open, even our own."""
+        """Return whether somebody writes a file; on some file systems, every file seems to be open, even our own."""
         writer = _writer(path)
         if writer is not OpenBy.SOMEBODY:
             return writer
@@ -162,20 +162,20 @@ class Folder:
 
 @frozen(kw_only=True)
 class Result:
-    """What became of a file."""
+    """The result for a file."""
 
     status: ImportStatus
     text: str
-    """What the log says of it; nothing in it is about a patient."""
+    """The text for the log; nothing in it is about a patient."""
     rejected: int = 0
-    """Rows that were rejected."""
+    """How many rows were rejected."""
 
 
 def import_dropped(dropped: Dropped, config: Config, clock: Clock, is_stopped: Callable[[], bool]) -> Result:
-    """Import a file, and move it; if `is_stopped`, it stays where it is, and chunks that were begun are whole.
+    """Import a file, and move it; if `is_stopped`, it stays where it is, after the chunk that was begun.
 
     Raises:
-        ChangedError: It has changed since it was whole, as others were imported before it.
+        ChangedError: It has changed since it was complete, while others were imported.
         OSError: It can't be read or moved now, or a file can't be written.
         StoreUnavailableError: The database can't be written now.
         StoreUnusableError: The database can't be opened.
@@ -239,17 +239,17 @@ def _imported(
 
 
 def _profile_for(name: str, config: Config) -> str | None:
-    """Return the first profile whose pattern the name of a file fits; None: none does."""
+    """Return the first profile whose pattern matches the name of a file; None if none does."""
     profiles = config.import_.profiles.items()
     return next((known for known, one in profiles if fnmatch(name.casefold(), one.files.casefold())), None)
 
 
 @contextmanager
 def _opened(dropped: Dropped) -> Iterator[Path]:
-    """Open the file that was whole, once; yield a path to this file itself, wherever its name leads from now on.
+    """Open the file that was complete, once; yield a path to this file itself, wherever its name leads from now on.
 
     Raises:
-        ChangedError: It is gone, or is another one.
+        ChangedError: It was removed, or is another file.
         UnreadableError: It is no file that this user can read, or far too large.
     """
     try:
@@ -280,11 +280,11 @@ def _opened(dropped: Dropped) -> Iterator[Path]:
 
 _NO_LINK: Final = "it is a link or a device; expected a file"
 _NO_FILE: Final = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV})
-"""How the kernel refuses a link, a socket, and a device that is not there."""
+"""The errors with which the kernel refuses a link, a socket, and a missing device."""
 
 
 def reject(dropped: Dropped, mistakes: Sequence[str]) -> Path:
-    """Move a file to the rejected ones, with a text next to it that says why."""
+    """Move a file to the rejected files, with a text next to it that has the reasons."""
     target = _free(dropped.path.parent / REJECTED, dropped.path.name)
     why = target.with_name(f"{target.name}.txt")
     text = "\n".join([f"{dropped.path.name} was not imported:", *(f"- {one}" for one in mistakes), "", _IN_A_PROFILE])
@@ -300,14 +300,14 @@ def reject(dropped: Dropped, mistakes: Sequence[str]) -> Path:
 
 
 def _open_like(path: Path, file: Path) -> None:
-    """Let the same users read and write a path as may read and write the file next to it, whatever our umask is."""
+    """Give a path the permissions of the file next to it, whatever our umask is."""
     mode = file.lstat().st_mode
     if S_ISREG(mode):
         set_mode(path, mode & _READ_AND_WRITE | _OWN)
 
 
 def _free(folder: Path, name: str) -> Path:
-    """Return a path in a folder that is free, as are those next to it; the name gets a counter if need be."""
+    """Return a path in a folder that is free, as are the paths next to it; the name gets a counter if necessary."""
     path = Path(name)
     names = (name if number == 1 else f"{path.stem}.{number}{path.suffix}" for number in count(1))
     return next(
@@ -323,11 +323,11 @@ def _lines_of(name: str) -> str:
 
 
 def _moved(dropped: Dropped, target: Path) -> bool:
-    """Move a file; return False if it is gone, or is not the one that was read, which is then put back."""
+    """Move a file; return False if it was removed, or is not the file that was read: then it is put back."""
     try:
         dropped.path.rename(target)
     except FileNotFoundError:
-        if os.path.lexists(dropped.path):  # it is the folder inside that is gone
+        if os.path.lexists(dropped.path):  # the folder inside is missing
             raise
         return False
     if _identity(target) == dropped.identity:
@@ -338,7 +338,7 @@ def _moved(dropped: Dropped, target: Path) -> bool:
 
 
 def _identity(path: Path) -> Identity | None:
-    """Return what tells a file from another one; None: it is gone, or a folder."""
+    """Return what distinguishes a file from others; None if it was removed, or is a folder."""
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -355,13 +355,13 @@ def _is_unfinished(name: str) -> bool:
 
 
 def _writer(path: Path) -> OpenBy:
-    """Ask the kernel whether somebody has a file open for writing: it grants a read lease only if nobody has.
+    """Ask the kernel whether somebody has a file open for writing: only if nobody has, it grants a read lease.
 
-    It tells this only to the file's owner, see fcntl(2).
+    It does so only for the file's owner, see fcntl(2).
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:  # a link, or not ours to read: it is looked at when its time has come
+    except OSError:  # a link, or a file that we may not read: it is opened when its time has come
         return OpenBy.UNKNOWN
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # SIGIO, if somebody opens it just now, would end us
@@ -377,10 +377,10 @@ def _writer(path: Path) -> OpenBy:
 
 
 def forget(folder: Path, before: datetime) -> int:
-    """Delete what was moved to the folders inside the folder before a moment; return how many files.
+    """Delete files that were moved to the folders inside the folder before a moment; return how many.
 
     Raises:
-        OSError: One can't be deleted.
+        OSError: A file can't be deleted.
     """
     return sum(_forget(folder / name, before) for name in (DONE, REJECTED))
 

@@ -1,4 +1,4 @@
-"""Say how a file is read: by the reader for its format, and as a profile of the configuration says, or without one."""
+"""Decide how a file is read: with the reader for its format, and as a profile of the configuration defines, if any."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -28,21 +28,21 @@ _ENDINGS: Final = {
     "fhir": frozenset({".json", ".ndjson", ".fhir"}),
     "hl7": frozenset({".hl7"}),
 }
-"""The endings of files that are no spreadsheet, by their format, in small letters."""
+"""The file name endings of formats that are no spreadsheets, in lower case."""
 
 _BEGINNINGS: Final = {
     "ics": re.compile(rb"BEGIN:VCALENDAR\s", re.IGNORECASE),
     "fhir": re.compile(rb"\{(?=.*\"resourceType\"\s*:)", re.DOTALL),
     "hl7": re.compile(rb"(?:MSH|FHS|BHS)[^\w\s]{5}"),
 }
-"""How they begin."""
+"""How files of these formats begin."""
 
 _BEGINNING: Final = 4_096
 _SPREADSHEETS: Final = frozenset({".csv", ".tsv"})
 
 
 def _files(path: Path, form: str) -> list[tuple[str, Path]]:
-    """Return the file without a name, or those of a folder, each with its name."""
+    """Return the file with an empty name, or the files of a folder, each with its name."""
     if not path.is_dir():
         return [("", path)]
     found = members(path, _ENDINGS[form])
@@ -68,9 +68,9 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def format_of(file: Path, name: str = "") -> str:
-    """Return the format that a file shows, by the end of its name or else by its beginning; standard input shows none.
+    """Return the format that a file shows, by its name's ending, or by its beginning; standard input shows none.
 
-    A folder is a calendar, or resources of FHIR. `name` is the file's own if it is not the one that `file` ends with.
+    A folder is a calendar, or resources of FHIR. `name` is the file's own name, if `file` does not end with it.
     """
     ending = Path(name or file.name).suffix.lower()
     by_name = next((form for form, endings in _ENDINGS.items() if ending in endings), None)
@@ -84,7 +84,7 @@ def format_of(file: Path, name: str = "") -> str:
 
 
 def ending_of(name: str) -> str:
-    """Return the ending of a file's name if it is one that shows a format, in small letters; else an empty one."""
+    """Return the ending of a file's name in lower case if it shows a format, otherwise an empty text."""
     ending = Path(name).suffix.lower()
     return ending if ending in _SPREADSHEETS.union(*_ENDINGS.values()) else ""
 
@@ -93,7 +93,7 @@ def ending_of(name: str) -> str:
 def opened(
     file: Path, chosen: Mapping[str, str], encoding: str | None = None, *, form: str | None = None
 ) -> Iterator[Table]:
-    """Open a file, or a folder, with the reader for its format: `form`, or else the one that it shows.
+    """Open a file, or a folder, with the reader for its format: `form`, or the format that it shows.
 
     See `columns_of` for the headers that are chosen for some fields.
 
@@ -123,7 +123,7 @@ def opened(
 
 
 _NUMBERS_REMEMBERED: Final = 50_000
-"""The same patients come again."""
+"""How many numbers are remembered, as the same patients occur again."""
 
 
 @frozen(kw_only=True)
@@ -131,41 +131,41 @@ class Profile:
     """How a file is read."""
 
     name: str | None
-    """Its name in the configuration; None: none was named."""
+    """Its name in the configuration; None if no profile was named."""
     form: str | None
-    """The file's format; None: the one that it shows."""
+    """The file's format; None for the format that it shows."""
     headers: Mapping[str, str]
-    """The header that is chosen for some fields, see `columns_of`."""
+    """The headers that are chosen for some fields, see `columns_of`."""
     encoding: str | None
-    """By Python's name; None: the bytes must show it."""
+    """The encoding by Python's name; None if the bytes must show it."""
     order: DayOrder | None
-    """How dates with slashes are written; None: the file as a whole must show it."""
+    """How dates with slashes are written; None if the file as a whole must show it."""
     template: str | None
     """The template of rows without a message."""
     words: Mapping[str, Standing]
-    """What words for the status of an appointment mean, see `Columns`."""
+    """The meaning of words for the status of an appointment, see `Columns`."""
     last_line_end: bool
     """Whether a file that has no line end after its last line may be cut off there."""
     snapshot_days: int
-    """How many days its files have all appointments of, from their first on; 0: what they lack says nothing."""
+    """For how many days, from the first on, its files have all appointments; 0 if they are no snapshots."""
     reading: Reading
-    """The clinic's, and in which country numbers are read."""
+    """The clinic's settings for reading, with the country for numbers."""
 
     def columns_of(self, table: Table) -> Columns:
         """Find the fields of a table.
 
         Raises:
-            ColumnsError: one is missing, more than one fit, or one may be something else.
+            ColumnsError: a field is missing, has several columns that match, or a column that may be something else.
         """
         plans_calls = self.reading.planning.is_used
         return columns_of(table.header, self.headers, template=self.template, words=self.words, plans_calls=plans_calls)
 
     def reader_of(self, table: Table, columns: Columns) -> ReadRow:
-        """Return what reads a row of a table, after a look at all of them.
+        """Return the function that reads a row of a table, after a look at all rows.
 
         Raises:
             ColumnsError: a column of statuses may be about something else.
-            UnreadableError: how the dates are written is not clear.
+            UnreadableError: it is not clear how the dates are written.
         """
         check_status(table.header, columns, table.rows(), table.unit)
         order = day_order_of(table, columns) if self.order is None else self.order
@@ -174,7 +174,7 @@ class Profile:
 
 
 def profile_of(config: Config, name: str | None) -> Profile:
-    """Return the profile of this name, which the configuration has; None: one that detects everything."""
+    """Return the profile of this name, which the configuration has; for None, a profile that detects everything."""
     known = ProfileConfig() if name is None else config.import_.profiles[name]
     numbering = numbering_of(config)
     if known.country:

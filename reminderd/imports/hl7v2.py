@@ -1,4 +1,4 @@
-"""Read HL7 v2 scheduling messages (SIU): each says how one appointment is from then on, and the last of them counts."""
+"""Read HL7 v2 scheduling messages (SIU): each has the new state of one appointment, and the last message counts."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ _ENCODINGS: Final[Mapping[str, str]] = {
     "ASCII": "ascii",
     "UNICODE UTF-8": "utf-8",
     "UTF-8": "utf-8",
-    "8859/1": "cp1252",  # a superset in which what is called Latin 1 is nearly always written
+    "8859/1": "cp1252",  # a superset that most texts labeled Latin 1 really use
     "8859/2": "iso8859-2",
     "8859/5": "iso8859-5",
     "8859/7": "iso8859-7",
@@ -36,15 +36,15 @@ _ENCODINGS: Final[Mapping[str, str]] = {
 """The character sets of MSH-18 (table 0211) that are read."""
 
 _BEGIN_FRAME, _END_FRAME = b"\x0b", b"\x1c"
-"""Framing of MLLP."""
+"""The bytes of MLLP's frames."""
 _TRAILERS: Final = {b"FHS": b"FTS", b"BHS": b"BTS"}
-"""The headers of files and batches, each with what ends it."""
+"""The headers of files and batches, each with its trailer."""
 _AROUND: Final = frozenset({*_TRAILERS, *_TRAILERS.values()})
 _FRAME: Final = (_BEGIN_FRAME, _END_FRAME)
 _LINE_ENDS: Final = re.compile(rb"\r\n|\r|\n")
 _NEEDED: Final = (b"MSH", b"SCH", b"TQ1", b"PID", b"AIL", b"AIP")
 _LONGEST: Final = 1 << 16
-"""Bytes of the segments that are needed of one message; what comes with them, like a document, may be longer."""
+"""The most bytes of the needed segments of one message; other segments, such as a document, may be longer."""
 
 _MSH: Final = re.compile(r"MSH([^\w\s])([^\w\s]{4,5})\1", re.ASCII)
 _SEGMENT: Final = re.compile(rb"[A-Z][A-Z0-9]{2}(?=[^\w\s]|$)")
@@ -58,7 +58,7 @@ class RawMessage:
 
     segments: list[bytes]
     is_cut: bool = False
-    """Whether its frame, or its last segment, has no end."""
+    """Whether the end of its frame, or of its last segment, is missing."""
 
 
 @frozen
@@ -76,7 +76,7 @@ class Hl7Message:
         return len(self._segments(segment))
 
     def field(self, segment: str, number: int, place: int = 0) -> str:
-        """Return a field as it is written; empty: it is not there, or says that it has no value."""
+        """Return a field as it is written; empty if it is missing, or states that it has no value."""
         segments = self._segments(segment)
         if place >= len(segments) or number >= len(segments[place]):
             return ""
@@ -84,12 +84,12 @@ class Hl7Message:
         return "" if text == '""' else text
 
     def first(self, segment: str, number: int, *parts: int, place: int = 0) -> str:
-        """Return the first of these parts of a field that has anything in it, see `part`; empty: none has."""
+        """Return the first of these parts of a field that is not empty, see `part`; empty if all are."""
         text = self.field(segment, number, place)
         return next(filter(None, (self.part(text, part) for part in parts)), "")
 
     def repetitions(self, segment: str, number: int) -> Sequence[str]:
-        """Return the repetitions of a field that have anything in them."""
+        """Return the repetitions of a field that are not empty."""
         return [each for each in self.field(segment, number).split(self.repetition) if each.strip()]
 
     def part(self, text: str, number: int) -> str:
@@ -113,7 +113,7 @@ def messages_of(content: bytes) -> Sequence[RawMessage]:
     """Return the messages of a file.
 
     Raises:
-        UnreadableError: It has something else, or is not whole.
+        UnreadableError: It has other contents, or is cut off.
     """
     content = content.removeprefix(b"\xef\xbb\xbf")
     if not content.strip():
@@ -129,9 +129,9 @@ def messages_of(content: bytes) -> Sequence[RawMessage]:
 
 
 _ENDED: Final = (b"MSH", b"SCH", b"TQ1", b"PID")
-"""Segments that say which appointment and which number is meant. In a whole message, other segments follow them."""
+"""Segments that identify the appointment and the number. In a whole message, other segments follow them."""
 _NAMES: Final = (b"AIL", b"AIP")
-"""Segments with a name that is spoken, in their third field. They may be the last."""
+"""Segments with a name that is spoken, in their third field. They may be the last segments."""
 
 
 @define
@@ -140,7 +140,7 @@ class _MessageFile:
 
     messages: list[RawMessage] = field(factory=list)
     _trailers: list[tuple[bytes, int]] = field(factory=list)
-    """What has to come, and how many messages were before its header."""
+    """Each expected trailer, and how many messages came before its header."""
     _is_framed: bool = False
     _is_open: bool = False
     """Whether a segment belongs to the last message."""
@@ -167,22 +167,22 @@ class _MessageFile:
         self._is_open = is_segment
 
     def end(self, *, has_line_end: bool) -> None:
-        """Check that it is whole."""
+        """Check that the file is not cut off."""
         if self._trailers:
             missing = self._trailers[-1][0].decode()
             raise UnreadableError(f"it ends before {missing}, so a part may be missing; expected all of it")
-        # A part of a ref or of a number is another patient's. Some programs leave out the last line end, though.
+        # A part of a ref or a number may be another patient's. Some programs leave out the last line end, though.
         last = self.messages[-1].segments[-1] if self._is_open and not has_line_end else b""
         self._note_cut(is_cut=self._is_framed or last.startswith(_ENDED))
         if last.startswith(_NAMES) and last.count(last[3:4]) <= 3:
-            self.messages[-1].segments[-1] = last[:3]  # nobody hears a part of a name, nor that of another one
+            self.messages[-1].segments[-1] = last[:3]  # nobody should hear a part of a name
 
     def _note_cut(self, *, is_cut: bool) -> None:
         if is_cut and self.messages:
             self.messages[-1].is_cut = True
 
     def _check_trailer(self, line: bytes) -> None:
-        """Check that a trailer ends what was begun, and counts its messages right."""
+        """Check that a trailer belongs to the last header, and has the right number of messages."""
         name, before = self._trailers.pop() if self._trailers else (b"", 0)
         if line[:3] != name:
             raise UnreadableError(f"{line[:3].decode()} ends what did not begin; expected a whole file")
@@ -192,7 +192,7 @@ class _MessageFile:
 
 
 def parsed(raw: RawMessage, encoding: str | None) -> Hl7Message:
-    """Return a message in segments and fields, without those segments that are not needed.
+    """Return a message in segments and fields, without segments that are not needed.
 
     Raises:
         ValueError: it can't be read.
@@ -247,13 +247,13 @@ _TRIGGERS: Final[Mapping[str, str]] = {
     "S17": "deleted",
     "S26": "no show",
 }
-"""The events that are read, and the status that follows from each; empty: SCH-25 has it."""
+"""The events that are read, each with the status that it means; empty if SCH-25 has the status."""
 
 _TIME: Final = re.compile(r"(?P<day>\d{8})(?:(?P<clock>\d{4}(?:\d\d(?:\.\d{1,4})?)?)(?P<offset>[+-]\d{4})?)?", re.ASCII)
 _COUNTRY_CODE: Final = re.compile(r"\+?[1-9]\d{0,2}", re.ASCII)
 _NO_PHONE: Final = frozenset({"NET", "BPN", "EMR", "ASN", "VHN", "FX", "FAX", "MD", "BP", "TDD", "TTY"} | {"INTERNET"})
-"""Uses (table 0201) and equipment (0202) of no phone, or not the patient's own: mail, a pager, an emergency contact, an
-answering service, a vacation home, a fax, a modem, a teletype."""
+"""Uses (table 0201) and equipment (0202) that are no phone, or not the patient's: mail, a pager, an emergency contact,
+an answering service, a vacation home, a fax, a modem, a teletype."""
 _MOBILE: Final = frozenset({"CP", "CELL", "MOBILE", "SAT", "PRS", "M"})
 _USES: Final = {"PRN": "home_phone", "H": "home_phone", "HOME": "home_phone", "ORN": "phone"} | {
     "WPN": "work_phone",
@@ -262,11 +262,11 @@ _USES: Final = {"PRN": "home_phone", "H": "home_phone", "HOME": "home_phone", "O
 }
 _PLAIN_EQUIPMENT: Final = frozenset({"", "PH", "PHONE"})
 _PHONE_FIELDS: Final = {13: "home_phone", 14: "work_phone", 40: "phone"}
-"""Fields of PID, and what a number in it is if its use says nothing."""
+"""Fields of PID, each with our field for a number without a known use."""
 
 
 def read(content: bytes, encoding: str | None) -> Table:
-    """Return the table of a file. Without an encoding, its messages have that of MSH-18, or else ASCII or UTF-8.
+    """Return the table of a file. Without an encoding, its messages have that of MSH-18, or ASCII or UTF-8.
 
     Raises:
         UnreadableError: It can't be read as a whole.
@@ -281,7 +281,7 @@ def read(content: bytes, encoding: str | None) -> Table:
 
 
 def _fill(record: Record, raw: RawMessage, encoding: str | None) -> None:
-    """Read what a message says into the fields of a record."""
+    """Fill the fields of a record from a message."""
     if raw.is_cut:
         record.wrong("message: it has no end, so a part may be missing; expected a whole message", always=True)
     try:
@@ -311,7 +311,7 @@ def _trigger(message: Hl7Message) -> str:
     """Return what happened to the appointment, like S12.
 
     Raises:
-        ValueError: it is no message that is read.
+        ValueError: messages of this type are not read.
     """
     kind, trigger = message.first("MSH", 9, 1), message.first("MSH", 9, 2)
     if kind != "SIU" or trigger not in _TRIGGERS:
@@ -332,7 +332,7 @@ def _ref(message: Hl7Message) -> str:
 
 
 def _status(message: Hl7Message) -> str:
-    """Return the word of SCH-25 that is known, or else the first."""
+    """Return the first known word of SCH-25, or its first word."""
     words = [word for word in (message.first("SCH", 25, 1), message.first("SCH", 25, 2)) if word]
     known = {standing_of(word): word for word in reversed(words) if standing_of(word) is not None}
     if len(known) > 1:
@@ -359,7 +359,7 @@ def _start(message: Hl7Message) -> str:
 
 
 def _type(message: Hl7Message) -> str:
-    """Return the type of SCH-8: its text, or else its code, in the clinic's own catalog or in another one."""
+    """Return the type of SCH-8: its text, or its code, in the clinic's own catalog or in another one."""
     return message.first("SCH", 8, 2, 1, 5, 4)
 
 
@@ -377,7 +377,7 @@ def _provider(message: Hl7Message) -> str:
 
 
 def _fill_patient(record: Record, message: Hl7Message) -> None:
-    """Read what a message says about the patient."""
+    """Fill the patient's fields of a record from a message."""
     if message.count("PID") != 1:
         record.wrong(f"PID: {message.count('PID') or 'no'} patients; expected one")
         return
@@ -413,7 +413,7 @@ def _fill_phones(record: Record, message: Hl7Message) -> None:
 
 
 def _phone(message: Hl7Message, text: str, usual: str) -> tuple[str, str]:
-    """Return whose phone an extended telecommunication number (XTN) is, and the number; the first empty: unknown.
+    """Return our field for an extended telecommunication number (XTN), empty if unknown, and the number.
 
     Raises:
         ValueError: it may be more than one number.
@@ -430,7 +430,7 @@ def _phone(message: Hl7Message, text: str, usual: str) -> tuple[str, str]:
 
 
 def _number(message: Hl7Message, text: str) -> str:
-    """Return the number of an XTN as it is dialed, whether it is written whole or in parts; empty: it has none."""
+    """Return the number of an XTN as it is dialed, whether it is written whole or in parts; empty if it has none."""
     whole = message.part(text, 1) or message.part(text, 12)
     code, area, local, extension = (message.part(text, number) for number in (5, 6, 7, 8))
     parts = f"({area}) {local}" if area else local

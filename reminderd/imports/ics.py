@@ -1,4 +1,4 @@
-"""Read iCalendar files (RFC 5545): an entry is an appointment; its number and name are where the clinic says.
+"""Read iCalendar files (RFC 5545): an entry is an appointment; the clinic defines where its number and name are.
 
 The library `icalendar` splits content lines. Components and times are read here: it would read a time of an
 unknown zone as a local one, and reject a whole file for one bad entry.
@@ -27,14 +27,14 @@ _USUAL: Final = {
     "appointment_type": "CATEGORIES",
     "place": "LOCATION",
 }
-"""Where fields are if the clinic says nothing else."""
+"""The default places of fields."""
 
 _TIMES: Final = frozenset({"appointment_at", "appointment_date", "appointment_time", "scheduled_at", "date", "time"})
 _ALWAYS_NEEDED: Final = frozenset({"UID", "DTSTART", "STATUS", "SUMMARY", "SEQUENCE", "DTSTAMP"} | {"RECURRENCE-ID"})
 _RECURRING: Final = frozenset({"RRULE", "RDATE"})
 _MAY_REPEAT: Final = frozenset({"ATTENDEE", "CATEGORIES", "CONTACT", "COMMENT"}) | _RECURRING
 _ADDRESSES: Final = frozenset({"ATTENDEE", "ORGANIZER"})
-"""Properties whose value is an address. As a name, they have that in their parameter CN: `ATTENDEE/CN`."""
+"""Properties whose value is an address. Their name is in their parameter CN: `ATTENDEE/CN`."""
 
 _NAME: Final = re.compile(r"([A-Za-z0-9-]{1,100})[:;]")
 _PLACE: Final = re.compile(r"([A-Za-z0-9-]{1,100})(?:/(.{1,100}))?")
@@ -43,12 +43,12 @@ _DAY: Final = re.compile(r"\d{8}", re.ASCII)
 _STAMP: Final = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _SEQUENCE: Final = re.compile(r"\d{1,9}", re.ASCII)
 _CATALOG: Final = re.compile(r"/[^/]+/(?:\d[^/]*/)?([A-Z][A-Za-z_]+/.+)")
-"""A zone of another program's catalog, like `/freeassociation.sourceforge.net/Europe/Berlin`."""
+"""A zone in another program's catalog, like `/freeassociation.sourceforge.net/Europe/Berlin`."""
 _UTC: Final = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT"})
 _CALLED_OFF: Final = re.compile(r"(?:cancell?ed|abgesagt|cancelad[oa]|annulée?)\s*:", re.IGNORECASE)
-"""How Outlook begins the subject of a meeting that was cancelled, in the sender's language."""
+"""How Outlook begins the subject of a cancelled meeting, in the sender's language."""
 _STATEMENTS: Final = frozenset({"", "PUBLISH", "REQUEST", "CANCEL"})
-"""Methods of a calendar that states facts; the others are questions and answers between people."""
+"""Methods of a calendar that states facts; other methods are questions and answers between people."""
 _PHONE_PLACES: Final = (
     "expected --map phone_number=PROPERTY, like DESCRIPTION, or DESCRIPTION/Phone for its line that begins with"
     ' "Phone:", or CONTACT, or X-PHONE, or ATTENDEE for its tel: address'
@@ -68,7 +68,7 @@ class _Property:
 
 @define
 class _Entry:
-    """A VEVENT, with those of its properties that are needed."""
+    """A VEVENT, with the properties that are needed."""
 
     properties: dict[str, list[_Property]] = field(factory=dict)
     mistakes: list[str] = field(factory=list)
@@ -88,21 +88,21 @@ class _Calendar:
     method: str = ""
     entries: list[_Entry] = field(factory=list)
     offsets: dict[str, set[str]] = field(factory=dict)
-    """For each zone that it defines, its offsets from UTC, like `-0500`."""
+    """The offsets from UTC, like `-0500`, of each zone that it defines."""
 
 
 def read(files: Sequence[tuple[str, Callable[[], bytes]]], chosen: Mapping[str, str], encoding: str | None) -> Table:
     """Return the table of some files.
 
     Args:
-        files: what returns the content of each, after its name in a folder, or an empty one.
-        chosen: the property of a field, which overrules; empty: there is none. With a label, like
-            `DESCRIPTION/Phone`, it is the line of the property that begins with the label and a colon.
+        files: for each, its name in a folder, or an empty name, and a function that returns its content.
+        chosen: the property of a field, instead of the default; empty if there is none. With a label, like
+            `DESCRIPTION/Phone`, the field is the property's line that begins with the label and a colon.
         encoding: see `decoded`.
 
     Raises:
         UnreadableError: A file can't be read as a whole.
-        ColumnsError: It is not known which property has the number, or one can't have what is chosen for it.
+        ColumnsError: It is not known which property has the number, or a chosen property can't have the field.
     """
     places = _places(chosen)
     needed = _ALWAYS_NEEDED | _RECURRING | {place.partition("/")[0].upper() for place in places.values()}
@@ -127,7 +127,7 @@ _OUR_NAMES: Final = {"status": "appointment_status"}
 
 
 def _places(chosen: Mapping[str, str]) -> Mapping[str, str]:
-    """Return for each field the property, with a label or without, that has it."""
+    """Return, for each field, the property that has it, with a label or without."""
     places = {name: place.strip() for name, place in (_USUAL | dict(chosen)).items() if place.strip()}
     mistakes = [
         f"{name}: {quoted(place)} is not a place in an entry; expected the name of a property, like DESCRIPTION"
@@ -156,7 +156,7 @@ def _calendars(text: str, needed: frozenset[str]) -> Sequence[_Calendar]:
     """Return the calendars of a file.
 
     Raises:
-        UnreadableError: It is no calendar, or not a whole one.
+        UnreadableError: It is no calendar, or is cut off.
     """
     file = _CalendarFile(needed)
     for line in _lines(text):
@@ -168,7 +168,7 @@ def _calendars(text: str, needed: frozenset[str]) -> Sequence[_Calendar]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Yield each line as it was before it was folded. The library's own way takes many times a file's size."""
+    """Yield each line as it was before folding. The library's own function needs many times a file's size."""
     begin, parts = 0, [""]
     while begin < len(text):
         end = text.find("\n", begin)
@@ -228,7 +228,7 @@ class _CalendarFile:
 
     def _misplaced(self, line: str) -> UnreadableError:
         where = f"in or after entry {self._entries}" if self._entries else "before the first entry"
-        known = line.partition(":")[2] in _COMPONENTS  # else it may be anything, and this text comes into the log
+        known = line.partition(":")[2] in _COMPONENTS  # other names may be anything, and this text is logged
         what = line if known else f"a line that begins with {line.partition(':')[0]}"
         return UnreadableError(f"{what} is in a wrong place, {where}; expected a whole iCalendar file")
 
@@ -247,9 +247,9 @@ _COMPONENTS: Final = frozenset(
     {"VCALENDAR", "VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VTIMEZONE", "STANDARD", "DAYLIGHT", "VALARM"}
 )
 _MOST: Final = 500
-"""Properties of one name in an entry."""
+"""The most properties of one name in an entry."""
 _DEEPEST: Final = 10
-"""Components inside each other; none has more than three."""
+"""The most components inside each other; real files have at most three."""
 
 
 def _note(entry: _Entry, name: str, line: str, needed: frozenset[str]) -> None:
@@ -275,7 +275,7 @@ def _note(entry: _Entry, name: str, line: str, needed: frozenset[str]) -> None:
 
 
 def _fill(record: Record, entry: _Entry, calendar: _Calendar, places: Mapping[str, str]) -> None:
-    """Read what an entry says into the fields of a record."""
+    """Fill the fields of a record from an entry."""
     for mistake in entry.mistakes:
         record.wrong(mistake, always=True)
     if calendar.method not in _STATEMENTS:
@@ -298,7 +298,7 @@ def _fill(record: Record, entry: _Entry, calendar: _Calendar, places: Mapping[st
 
 
 def _cell(name: str, place: str, entry: _Entry, calendar: _Calendar) -> str:
-    """Return what an entry says in a field.
+    """Return the value of a field in an entry.
 
     Raises:
         ValueError: it can't be understood for sure.
@@ -335,7 +335,7 @@ def _of_instance(uid: str, entry: _Entry) -> str:
 def _text(property_: str, entry: _Entry) -> str:
     """Return the text of a property, or the name of the person that it stands for."""
     found = entry.properties.get(property_, [])
-    if property_ in _ADDRESSES:  # of several, the one who has a phone
+    if property_ in _ADDRESSES:  # of several people, the one with a phone
         found = [each for each in found if _is_tel(each.text)] or found
         return found[0].parameters.get("CN", "") if len(found) == 1 else ""
     if property_ == "CATEGORIES":  # of several: can't tell which
@@ -366,32 +366,32 @@ def _tel(address: str) -> str:
 _ONE_NUMBER: Final = "expected exactly one phone number in it"
 
 _LONGEST_TEXT: Final = 20_000
-"""Characters of a text in which a number is searched."""
+"""The most characters of a text in which a number is searched."""
 
 _NO_NUMBER: Final = re.compile(
     r"""\S{1,200}(?:://|@)\S* | \b\d{4}-\d\d-\d\d(?!\d) | \b\d{1,2}([./-])\d{1,2}\1(?:\d{4}|\d\d)(?!\d)
         | \b\d{1,2}:\d\d(?::\d\d)?(?!\d)""",
     re.VERBOSE | re.ASCII,
 )
-"""What has digits, but is no phone number: an address of the web or of mail, a date, a time of day."""
+"""Texts with digits that are no phone number: a web or mail address, a date, a time of day."""
 _DIGITS: Final = re.compile(r"[+(]{0,2}[0-9](?:[ \t\u00a0.()/\-\u2010-\u2015]{0,3}[0-9])*")
 _FEWEST: Final = 7
-"""Digits of a phone number; what has fewer is the number of a room or a house."""
+"""The fewest digits of a phone number; a shorter number is that of a room or a house."""
 _EXTENSION: Final = re.compile(
     r"[\s,;]{0,3}(?:x|ext(?:ension|\.)?|#|dw|durchwahl|poste)[\s.:]{0,3}[0-9]", re.IGNORECASE
 )
 _LONGEST_FAX: Final = 12
-"""Characters in front of a number in which it is searched whether it is a fax's."""
+"""The characters before a number that may show that it is a fax number."""
 _FAX: Final = re.compile(r"\b(?:tele)?fax\b[\s.:]{0,3}$", re.IGNORECASE)
 
 
 def number_in(text: str) -> str:
-    """Return the only phone number in a text as it is written there, the same one twice included.
+    """Return the only phone number in a text, as it is written; it may occur twice.
 
-    Every other long run of digits may be a number, too, so a text with both is refused.
+    Any other long run of digits may be a phone number, too, so a text with both is refused.
 
     Raises:
-        ValueError: it has none, or more than one; the message says what is expected, without the number.
+        ValueError: it has none, or more than one; the message states what is expected, without the number.
     """
     if len(text) > _LONGEST_TEXT:
         raise ValueError(f"too long to search, more than {_LONGEST_TEXT:,} characters; {_ONE_NUMBER}")
@@ -414,10 +414,10 @@ def number_in(text: str) -> str:
 
 
 def _labeled(text: str, label: str) -> str | None:
-    """Return what follows a label and a colon at the beginning of a line of a text; None: no line has the label.
+    """Return what follows a label and a colon at the beginning of a line of a text; None if no line has the label.
 
     Raises:
-        ValueError: more than one line has it, each with something else.
+        ValueError: several lines have it, with different texts.
     """
     pairs = (line.partition(":") for line in text.splitlines())
     found = {value.strip() for name, colon, value in pairs if colon and name.strip().casefold() == label.casefold()}
@@ -427,10 +427,10 @@ def _labeled(text: str, label: str) -> str | None:
 
 
 def _start(start: _Property, calendar: _Calendar) -> str:
-    """Return when an entry begins, in ISO 8601: local to the clinic where it has no zone.
+    """Return when an entry begins, in ISO 8601; in the clinic's local time if it has no zone.
 
     Raises:
-        ValueError: it is a whole day, no time, or one of an unknown zone.
+        ValueError: it is a whole day, no time, or a time in an unknown zone.
     """
     if start.parameters.get("VALUE", "").upper() == "DATE" or _DAY.fullmatch(start.text):
         raise ValueError("a whole day; expected a time of day")
@@ -460,7 +460,7 @@ def _start(start: _Property, calendar: _Calendar) -> str:
 
 
 def _zone(name: str) -> tzinfo:
-    """Return a zone by the name of its place, or by Windows' name of it.
+    """Return a zone by its IANA name, or by its Windows name.
 
     Raises:
         ValueError: it is unknown.

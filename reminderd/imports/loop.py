@@ -1,4 +1,4 @@
-"""Import the rows of a table: read some, write them in one transaction, and go on with the next.
+"""Import the rows of a table: read some, write them in one transaction, and continue with the next.
 
 On SQLite, others can write while rows are read, and can't while rows are written. So nothing is read meanwhile: Python
 would run a second thread in turn with the one that writes, and each transaction would last twice as long.
@@ -39,50 +39,50 @@ from reminderd.store.intake import Source
 from reminderd.store.sqlite.driver import connect, translated
 
 CHUNK: Final = 100
-"""Rows of one transaction: enough to make its commit cheap, few enough for the daemon not to notice."""
+"""The rows of one transaction: enough to make its commit cheap, few enough not to delay the daemon."""
 
 MOST_WARNINGS: Final = 20
-"""How many are shown one by one."""
+"""How many warnings are shown one by one."""
 
 ReadRow = Callable[[CsvRow], Asked | list[str]]
 """Returns what a row asks for, or everything that is wrong with it."""
 
 SeenBefore = Callable[[Sequence[tuple[int, int, int]]], list[tuple[int, int]]]
-"""Takes `(key, content, line)` of lines; returns for each the content and line that came first with its key."""
+"""Takes `(key, content, line)` of lines; returns, for each, the content and line of the first with the same key."""
 
 
 @frozen
 class Chunk:
-    """Some rows, one transaction."""
+    """The rows of one transaction."""
 
     last_line: int
     good: Sequence[tuple[CsvRow, Asked]]
     """Rows that can be carried out."""
     bad: Sequence[Rejection]
     repeated: int
-    """Rows with the same contents as an earlier one."""
+    """How many rows have the same contents as an earlier row."""
 
 
 Write = Callable[[Chunk], list[Decision]]
-"""Writes the good rows of a chunk; returns for each what was done, or why it is refused."""
+"""Writes the good rows of a chunk; returns the decision for each."""
 
 _ByKind: TypeAlias = Mapping[type, Callable[[Sequence[Any]], list[Any]]]
-"""What decides about some rows of each kind."""
+"""The function that decides about rows of each kind."""
 
 
 @define
 class Tally:
-    """Counts what became of the rows so far."""
+    """Counts the results of the rows so far."""
 
     rejected: Rejected
     done: Counter[Intake] = field(factory=Counter)
     last_line: int = 1
     warnings: list[str] = field(factory=list)
-    """The first of them, each with its line."""
+    """The first warnings, each with its line."""
     more_warnings: int = 0
 
     def add(self, chunk: Chunk, decisions: Sequence[Decision]) -> None:
-        """Count a chunk that was written, and write down what was rejected of it."""
+        """Count a chunk that was written, and write its rejected rows to their file."""
         refused = list(chunk.bad)
         for (row, _), decision in zip(chunk.good, decisions, strict=True):
             if decision.refused:
@@ -105,13 +105,13 @@ class Tally:
 
 
 ShowProgress = Callable[[Tally, bool], None]
-"""Takes the counts so far, and whether the import is at its end."""
+"""Takes the counts so far, and whether the import has ended."""
 
 
 def import_rows(
     table: Table, read: ReadRow, write: Write, tally: Tally, show: ShowProgress, is_stopped: Callable[[], bool]
 ) -> ImportStatus:
-    """Import every row; if `is_stopped`, chunks that were begun are whole, and no other is begun.
+    """Import every row; if `is_stopped`, finish the chunk that was begun, and begin no other.
 
     Returns:
         Done or interrupted.
@@ -130,7 +130,7 @@ def import_rows(
 
 
 def _chunk_of(some: Sequence[CsvRow], read: ReadRow, seen_before: SeenBefore, unit: str) -> Chunk:
-    """Read some rows: those that can be carried out, once each, and those that can't."""
+    """Read some rows: those that can be carried out, without repetitions, and those that can't."""
     readable: list[tuple[CsvRow, Asked]] = []
     bad: list[Rejection] = []
     for row in some:
@@ -175,19 +175,19 @@ def _why_second(asked: Asked, first: str) -> str:
 def _earlier_rows() -> Iterator[SeenBefore]:
     """Remember the key and the content of every row, as two numbers, in a file without a name.
 
-    In memory it would grow with the table.
+    In memory, this would grow with the table.
 
     Raises:
         StoreUnavailableError: There is no room for temporary files.
     """
     with translated(), TemporaryDirectory(prefix="reminderd-") as folder:
-        # SQLite's own temporary databases may be kept in memory, whatever its settings.
+        # SQLite may keep its own temporary databases in memory, whatever its settings.
         connection = connect(Path(folder) / "earlier.db", isolation_level=None)
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("CREATE TABLE earlier (key INTEGER PRIMARY KEY, content INTEGER, line INTEGER)")
-        connection.execute("BEGIN")  # never committed: nothing is to be kept
+        connection.execute("BEGIN")  # never committed: nothing needs to be kept
 
     def seen_before(lines: Sequence[tuple[int, int, int]]) -> list[tuple[int, int]]:
         with translated():
@@ -204,7 +204,7 @@ def _earlier_rows() -> Iterator[SeenBefore]:
 
 
 def writing(connection: Connection, *, rules: Rules, source: Source, clock: Clock) -> Write:
-    """Return what writes chunks into the database, each change with its audit line."""
+    """Return a function that writes chunks into the database, each change with its audit line."""
     connection.make_room()
     fixed = partial(put_and_cancel, rules=rules, mint=lambda: str(uuid4()), source=source)
 
@@ -224,7 +224,7 @@ def put_and_cancel(
     mint: Callable[[], str],
     source: Source,
 ) -> list[Decision]:
-    """Write what some rows ask for; return for each what was done. See `reminders.put` for the arguments."""
+    """Write what some rows ask for; return the decision for each. See `reminders.put` for the arguments."""
     put = partial(reminders.put, connection, now, rules=rules, mint=mint, source=source)
     book = partial(appointments.put_appointments, connection, now, rules=rules, mint=mint, source=source)
     call_off = partial(reminders.call_off, connection, now, rules=rules, source=source)
@@ -241,7 +241,7 @@ def put_and_cancel(
 
 
 def comparing(connection: Connection | None, *, rules: Rules, source: Source) -> Write:
-    """Return what compares chunks with the database, and writes nothing; None: there is no database yet."""
+    """Return a function that only compares chunks with the database; None means that there is no database yet."""
     now = SystemClock().now()
     alone: Mapping[type, Callable[..., Decision]] = {
         ReminderRequest: partial(decide, existing=None, rules=rules, now=now, opted_out=False),
@@ -263,7 +263,7 @@ def comparing(connection: Connection | None, *, rules: Rules, source: Source) ->
 
 
 def _with_what_is_stored(connection: Connection, rules: Rules, source: Source) -> _ByKind:
-    """Return what decides about some rows; each decision comes after what is stored."""
+    """Return the functions that decide about rows; each returns pairs of what is stored and the decision."""
     now = SystemClock().now()
     put = partial(reminders.decisions, connection, now, rules=rules)
     book = partial(appointments.appointment_decisions, connection, now, rules=rules, source=source)
@@ -276,6 +276,6 @@ def _with_what_is_stored(connection: Connection, rules: Rules, source: Source) -
 
 
 def _in_order(asked: Sequence[Asked], by_kind: _ByKind) -> list[Any]:
-    """Decide about every kind at once, and return the decisions in the order of the rows."""
+    """Decide about all rows of a kind at once, and return the decisions in the order of the rows."""
     decided = {kind: iter(of_kind([one for one in asked if type(one) is kind])) for kind, of_kind in by_kind.items()}
     return [next(decided[type(one)]) for one in asked]

@@ -1,4 +1,4 @@
-"""Import one file: open it, check it as a whole, plan what it changes, write that, and record what became of it.
+"""Import one file: open it, check it as a whole, plan its changes, write them, and record the outcome.
 
 The command, the folder and the page import in this way. They differ in where the file is, and in how they show it.
 """
@@ -41,16 +41,16 @@ class FileImport:
     file: Path
     """`-` is standard input."""
     name: str
-    """What it is called in the record."""
+    """Its name in the record."""
     profile: Profile
     coverage: Coverage | None
-    """Which days it has all appointments of; None: it is no snapshot."""
+    """The days of which it has all appointments; None if it is no snapshot."""
     dated_at: datetime | None = None
-    """When it was written, if it does not say itself when it was made; None: not known."""
+    """When it was written, in case it does not contain when it was made; None if unknown."""
     rejected: Path
     """The file for its rejected lines."""
     never: Mapping[Path, str] = field(factory=dict)
-    """Files in use, at which no rejected lines are written; each with what it is."""
+    """Files in use, which rejected lines must not replace; each with a description."""
     actor: str
     config: Config
     clock: Clock
@@ -60,7 +60,7 @@ class FileImport:
         """Open the file and check it as a whole.
 
         Args:
-            found: shows how the file is understood, before anything in its rows is checked.
+            found: called to show how the file is understood, before its rows are checked.
 
         Raises:
             UnreadableError: It can't be read as a whole.
@@ -81,7 +81,7 @@ class FileImport:
 
     @property
     def source(self) -> Source:
-        """Return who imports it, for the audit. What one file has cancelled, a later one can book again."""
+        """Return who imports it, for the audit. A later file can book again what one file has cancelled."""
         return Source(
             actor=self.actor,
             detail=f"import of {mask_numbers(self.name)}",
@@ -90,7 +90,7 @@ class FileImport:
         )
 
     def refused(self, connection: Connection, refusal: "FileRefusal") -> None:
-        """Record that it was refused as a whole."""
+        """Record that the file was refused as a whole."""
 
         def record(connection: Connection, now: datetime) -> None:
             import_id = begin_import(connection, now, file=self.name, profile=self.profile.name, actor=self.actor)
@@ -105,32 +105,32 @@ class FileRefusal:
     """Why a file is refused as a whole."""
 
     mistakes: Sequence[str]
-    """Each with what was expected; for the person who imports it, as they may have cells of the file."""
+    """Each with what was expected. Only for the person who imports the file, as mistakes may contain its cells."""
     reason: str
-    """The same in one line, without cells."""
+    """The same in one line, without cells of the file."""
 
 
 def refusal_of(error: UnreadableError | ColumnsError) -> FileRefusal:
     """Return what is wrong with a file."""
     if isinstance(error, ColumnsError):
-        # The last of them lists all headers: in a file without one these are a patient's cells.
+        # The last mistake lists all headers: in a file without a header, these are a patient's cells.
         return FileRefusal(mistakes=error.mistakes, reason="; ".join(error.mistakes[:-1]) or error.mistakes[0])
     return FileRefusal(mistakes=[str(error)], reason=str(error))
 
 
 @frozen(kw_only=True)
 class ImportResult:
-    """What became of the rows of a file; of a dry run, what would."""
+    """The result of an import of a file, or of its dry run."""
 
     status: ImportStatus
     """Done or interrupted."""
     tally: Tally
     missing: Sequence[Waiting]
-    """What it lacks, if it is a snapshot."""
+    """What the file lacks, if it is a snapshot."""
     numbers_from: Mapping[int, int]
-    """How many rows have their number from which column, if more than one column has numbers."""
+    """How many rows have their number from each column, if several columns have numbers."""
     why_nothing_cancelled: str | None
-    """Why a snapshot cancels nothing; None: it is none, or it does."""
+    """Why a snapshot cancels nothing; None if it does, or the file is none."""
 
 
 @frozen(kw_only=True)
@@ -144,10 +144,10 @@ class OpenImport:
     snapshot: Snapshot | None
 
     def missing(self, connection: Connection | None) -> Sequence[Waiting]:
-        """Return what it lacks, if it is a snapshot; None: there is no database yet.
+        """Return what the file lacks, if it is a snapshot; without a database, `connection` is None.
 
         Raises:
-            UnreadableError: That is so much that the file is hardly whole; or it is an old one.
+            UnreadableError: So much is missing that the file is probably cut off; or it is an old file.
         """
         if self.snapshot is None or self.one.profile.name is None or connection is None:
             return ()
@@ -183,16 +183,16 @@ class OpenImport:
         is_stopped: Callable[[], bool],
         is_same: Callable[[], bool] = lambda: True,
     ) -> ImportResult:
-        """Import every row, then cancel what is missing; record it, also if it fails, as far as that is possible.
+        """Import every row, then cancel what is missing; record the import, if possible even after a failure.
 
-        If it is stopped, chunks that were begun are whole, and nothing that is missing is cancelled.
+        If it is stopped, the chunk that was begun is finished, and nothing that is missing is cancelled.
 
         Args:
             connection: outside a transaction.
             missing: from `missing`.
-            show: shows how far it is.
+            show: shows the progress.
             is_stopped: whether to begin no other chunk.
-            is_same: whether the file is still the one that was opened; else what was read may be half of it, and
+            is_same: whether the file is still the file that was opened; if not, only half of it may have been read, and
                 nothing that is missing is cancelled.
 
         Raises:
@@ -219,7 +219,7 @@ class OpenImport:
 
     def _begin(self, connection: Connection, now: datetime) -> int:
         profile = self.one.profile.name
-        if profile is not None:  # the answers come back under the headers of its last file
+        if profile is not None:  # answers are written under the headers of its last file
             note_headers(connection, now, profile=profile, headers=self.columns.headers(self.table.header))
         actor, mark = self.one.actor, self._mark
         return begin_import(connection, now, file=self.one.name, profile=profile, actor=actor, mark=mark)
@@ -243,7 +243,7 @@ class OpenImport:
         if self.snapshot is None:
             return None
         dated_at, now = self.table.made_at or self.one.dated_at, self.one.clock.now()
-        # Of a file from the future, nothing older could be imported for a while.
+        # After a file from the future, no file could be imported for a while.
         return SnapshotMark(digest=self.snapshot.digest, dated_at=None if dated_at is None else min(dated_at, now))
 
     @contextmanager
@@ -253,7 +253,7 @@ class OpenImport:
             yield Tally(rejected)
 
     def _counting(self, numbers_from: Counter[int]) -> ReadRow:
-        """Return what reads a row, and counts from which column its number came."""
+        """Return a function that reads a row, and counts the column of its number."""
         if len(self.columns.places["phone_number"]) == 1:
             return self.read
 
@@ -283,12 +283,12 @@ class OpenImport:
 
 
 def _never_cut(table: Table) -> Table:
-    """Return a table whose last row is whole, though no line end follows it."""
+    """Return the table, with its last row taken as whole though no line end follows it."""
     return evolve(table, rows=lambda: (row if row.whole is None else evolve(row, whole=None) for row in table.rows()))
 
 
 def _failure(error: BaseException) -> tuple[ImportStatus, str | None]:
-    """Return the status of an import that an exception has ended, and why, without anything that is in its file."""
+    """Return the status of an import that an exception has ended, and why, without any content of its file."""
     if isinstance(error, KeyboardInterrupt):
         return ImportStatus.INTERRUPTED, None
     if isinstance(error, StoreUnavailableError):

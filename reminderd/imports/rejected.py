@@ -1,4 +1,4 @@
-"""Write the rejected lines of a table into a file of their own, each with its reason, and count them."""
+"""Write the rejected lines of a table into a separate file, each with its reason, and count them."""
 
 import csv
 import re
@@ -22,7 +22,7 @@ _REASON: Final = "reason"
 _BEGINNINGS: Final = tuple(
     BOM_UTF8 + f"{unit}{delimiter}{_REASON}".encode() for unit in UNITS for delimiter in DELIMITERS
 )
-"""How our own files begin: with the mark by which spreadsheets know UTF-8, and the columns before the table's."""
+"""How our own files begin: with the mark by which spreadsheets know UTF-8, and our columns before the table's."""
 
 _DIGITS: Final = re.compile(r"\d+(?:[-:.]\d+)*")
 
@@ -38,7 +38,7 @@ class Rejection:
 
 @define
 class Rejected:
-    """The file of rejected lines: begun with the first under a temporary name, and put in its place at the end."""
+    """The file of rejected lines: begun with the first line under a temporary name, and renamed at the end."""
 
     path: Path
     table: Table
@@ -46,12 +46,12 @@ class Rejected:
     never: Mapping[Path, str]
     lines: int = 0
     reasons: Counter[str] = field(factory=Counter)
-    """How many lines have each mistake, without the numbers in it, which may be a patient's."""
+    """How many lines have each mistake; numbers in a mistake are left out, as they may be a patient's."""
     _open: ExitStack = field(kw_only=True)
     _file: TextIO | None = field(default=None, init=False)
 
     def write(self, rejections: Sequence[Rejection]) -> None:
-        """Append them, and have them on the file."""
+        """Append lines, and write them to the file."""
         if not rejections:
             return
         if self._file is None:
@@ -67,7 +67,7 @@ class Rejected:
         self.reasons.update(_DIGITS.sub("…", mistake) for mistake in mistakes)
 
     def finish(self) -> None:
-        """Replace the file of an earlier run; without a rejected line it is deleted."""
+        """Replace the file of an earlier run; delete it if no line was rejected."""
         is_there = may_be_rejected(self.path, self.never)
         if self._file is not None:
             self._file.flush()
@@ -76,7 +76,7 @@ class Rejected:
             self.path.unlink()
 
     def _row(self, cells: Sequence[str]) -> None:
-        """Append a row; the import reads it back as it was, and no cell is a formula to a spreadsheet."""
+        """Append a row, so that an import reads it unchanged, and no cell is a formula to a spreadsheet."""
         if self._file is not None:
             csv.writer(self._file, delimiter=self.table.delimiter).writerow([guarded(cell) for cell in cells])
 
@@ -85,7 +85,7 @@ def may_be_rejected(path: Path, never: Mapping[Path, str]) -> bool:
     """Check that rejected lines may be written to this file; return whether it is the file of an earlier run.
 
     Raises:
-        PathRefusedError: It is anything else, or one of those in use.
+        PathRefusedError: It is another file, or is in use.
     """
 
     def ours(file: Path) -> bool:
@@ -96,14 +96,14 @@ def may_be_rejected(path: Path, never: Mapping[Path, str]) -> bool:
 
 @contextmanager
 def rejected_lines(path: Path, table: Table, *, like: Path | None, never: Mapping[Path, str]) -> Iterator[Rejected]:
-    """Replace the file of an earlier run at the end, also if the import fails or is interrupted; nothing else is.
+    """Replace the file of an earlier run at the end, even if the import fails or is interrupted; replace no other file.
 
     Args:
-        path: the file for them.
-        table: what they are rows of.
-        like: users who may read this table may read its rejected lines, too, as one person may import and another
-            correct; None: only the user who imports may.
-        never: files that are in use, each with what it is.
+        path: the file for the lines.
+        table: the table that has them.
+        like: a file whose readers may read the rejected lines, too, as one person may import and another correct;
+            None if only the user who imports may.
+        never: files that are in use, each with a description.
 
     Raises:
         OSError: It can't or must not be written.
@@ -113,7 +113,7 @@ def rejected_lines(path: Path, table: Table, *, like: Path | None, never: Mappin
         rejected = Rejected(path, table, mode, never, open=stack)
         try:
             yield rejected
-        except OSError:  # it may be this file that can't be written: what is there stays
+        except OSError:  # perhaps this file can't be written: the old file stays
             raise
         except BaseException:
             if rejected.lines:

@@ -1,4 +1,4 @@
-"""Read a file that has all appointments of some days: cancel what came from such files and is no longer in it."""
+"""Read a file that has all appointments of some days, and cancel what came from such files and is no longer in it."""
 
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
@@ -27,7 +27,7 @@ from reminderd.store.intake import Source
 from reminderd.store.reminders import cancel, waiting_between
 
 _AT_ONCE: Final = 50
-"""How many are cancelled in one transaction …"""
+"""How many appointments or reminders one transaction cancels …"""
 _PAUSE: Final = 0.01
 """… and the seconds after it in which others can write."""
 
@@ -36,45 +36,45 @@ _NO_REF: Final = ("ref:", "cells:", CUT)
 
 @frozen(kw_only=True)
 class Coverage:
-    """Which days a snapshot covers."""
+    """The days that a snapshot covers."""
 
     start: datetime | None = None
-    """The first moment; None: the beginning of the day of its first row."""
+    """The first moment; None for the beginning of the day of its first row."""
     end: datetime | None = None
-    """The first moment that it does not cover anymore; None: `days` after its first."""
+    """The first moment after its span; None for `days` after its start."""
     days: int = 0
     most: float = MOST_CANCELLED
     """The share of the stored appointments that it may leave out."""
     even_if_older: bool = False
-    """Whether it is imported though a newer one was."""
+    """Whether it is imported even after a newer snapshot."""
 
 
 @frozen(kw_only=True)
 class Snapshot:
-    """What a file that is a snapshot holds, and the span that it covers."""
+    """The names in a snapshot, and the span that it covers."""
 
     names: frozenset[str]
-    """What it holds, see `missing_from`."""
+    """The names that it contains, see `missing_from`."""
     nameless: int | None
-    """The first row that is rejected and has no `ref` that can be read, or may be cut off, with others behind it.
+    """The first row that is rejected and has no readable `ref`, or may be cut off before other rows.
 
-    Any appointment may be meant. None: there is no such row.
+    It may mean any appointment. None if there is no such row.
     """
     are_appointments: bool
-    """Whether it holds appointments; else reminders."""
+    """Whether it contains appointments, and not reminders."""
     start: datetime
     end: datetime
     certain_until: datetime
-    """What is missing from here on is not cancelled: the file may be cut off, or its first days may have been free."""
+    """From here on, nothing missing is cancelled: the file may be cut off, or its first days may have been free."""
     most: float
     digest: str
-    """What distinguishes its rows from those of any other file."""
+    """The digest of its rows."""
 
     def missing(self, connection: Connection, profile: str, now: datetime) -> list[Waiting]:
-        """Return what is stored for later and not in the file; nothing if a rejected row may be about any of it.
+        """Return what is stored for the future and not in the file; nothing if a rejected row may mean any of it.
 
         Raises:
-            UnreadableError: They are so many that the file is hardly whole.
+            UnreadableError: So much is missing that the file is probably cut off.
         """
         if self.nameless is not None:
             return []
@@ -84,7 +84,7 @@ class Snapshot:
     def cancel(
         self, connection: Connection, missing: Sequence[Waiting], *, rules: Rules, source: Source, clock: Clock
     ) -> int:
-        """Cancel what is missing and still waits, some of it in each transaction; return how many were cancelled."""
+        """Cancel what is missing and still waits, a part in each transaction; return how many were cancelled."""
         cancelled = 0
         for at in range(0, len(missing), _AT_ONCE):
             some = partial(self._cancel, some=missing[at : at + _AT_ONCE], rules=rules, source=source)
@@ -116,10 +116,10 @@ class Snapshot:
 def snapshot_of(
     table: Table, columns: Columns, read: ReadRow, coverage: Coverage, *, zone: ZoneInfo, now: datetime
 ) -> Snapshot:
-    """Read a table once, to know what it holds; a row that is rejected still holds the appointment that it names.
+    """Read a table once, to know its names; a rejected row counts, too, for the appointment that it names.
 
     Raises:
-        UnreadableError: It says only what has changed.
+        UnreadableError: The file contains only changes.
     """
     if table.unit == MESSAGE_UNIT:
         raise UnreadableError("its messages say what has changed, not what there is; expected no snapshot of them")
@@ -162,10 +162,10 @@ def snapshot_of(
 
 
 def _ref_of(row: CsvRow, columns: Columns, mistakes: object, unit: str) -> str:
-    """Return the `ref` of a row that is rejected; empty: it has none that is certain.
+    """Return the `ref` of a rejected row; empty if it has none that is certain.
 
-    In a line that can't be taken apart, or has more cells than the header, a cell may be under another header. Nor
-    is a cell certain that may be cut off.
+    In a line that can't be split, or has more cells than the header, a cell may belong to another header. A cell that
+    may be cut off is not certain either.
     """
     found = mistakes if isinstance(mistakes, list) else []
     if (row.mistake is not None and unit == SPREADSHEET_UNIT) or any(one.startswith(_NO_REF) for one in found):

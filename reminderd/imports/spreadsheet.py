@@ -1,6 +1,6 @@
-"""Open a table as a spreadsheet saved it: find its encoding, delimiter and header, and read its rows.
+"""Open a table that a spreadsheet saved: find its encoding, delimiter and header, and read its rows.
 
-The encoding is found by the bytes where they can mean nothing else; else `--encoding` names it.
+The bytes show the encoding if they can mean nothing else; otherwise `--encoding` names it.
 """
 
 import codecs
@@ -35,11 +35,11 @@ _NAMES: Final = {
     "utf-16": "UTF-16",
     "cp1252": "Windows-1252",
 }
-"""What spreadsheets write, by Python's name, and what it is called."""
+"""The encodings that spreadsheets write: Python's name, and the name for people."""
 _OLE: Final = bytes.fromhex("d0cf11e0a1b11ae1")
-"""How the workbooks of old versions of Excel begin, and those with a password."""
+"""The beginning of workbooks of old versions of Excel, and of workbooks with a password."""
 _ZIP: Final = b"PK\x03\x04"
-"""How other workbooks begin."""
+"""The beginning of other workbooks."""
 _EXCEL: Final = "it is an Excel workbook; expected CSV: in Excel, save it as CSV UTF-8"
 _BLOCK: Final = 1 << 16
 _ALIKE: Final = frozenset(
@@ -50,11 +50,11 @@ _ALIKE: Final = frozenset(
     == bytes([byte]).decode("cp1250", "replace")
     != "\N{REPLACEMENT CHARACTER}"
 )
-"""The bytes that are the same in western and in central Europe: ä and é, but not è or ñ."""
+"""The bytes with the same meaning in western and in central Europe: ä and é, but not è or ñ."""
 _BAD_BYTE: Final = re.compile("[\udc80-\udcff]")
 _LETTER: Final = re.compile("[^\0-\x7f\udc80-\udcff]")
 _FOREIGN_WORD: Final = re.compile(b"[\xc0-\xd6\xd8-\xf6\xf8-\xff]{3}")
-"""Three letters beyond ASCII in a row: Cyrillic or Greek rather than a language of western Europe."""
+"""Three letters beyond ASCII in a row, which are Cyrillic or Greek rather than a western European language."""
 _EXPECTED: Final = "expected --encoding with its name, like windows-1252 or windows-1250, or a file saved as UTF-8"
 
 
@@ -67,7 +67,7 @@ class Sheet(Table):
     """An open spreadsheet."""
 
     all_rows: Callable[[], Iterator[CsvRow]]
-    """Yields every row of the file, with the header and what is above it; else as `rows`."""
+    """Does as `rows`, but also yields the header and the rows above it."""
 
 
 @contextmanager
@@ -80,13 +80,13 @@ def opened(
 ) -> Iterator[Sheet]:
     """Open the table in a file, or on standard input for `-`.
 
-    What can be read only once is kept meanwhile in a file without a name, as it is read more than once.
+    Input that can be read only once is meanwhile kept in a file without a name, as it is read more than once.
 
     Args:
         path: the file.
-        is_header: whether a row names columns; the first row is the header if no other of the first is one.
+        is_header: whether a row names columns; if none of the first rows does, the first row is the header.
         encoding: its encoding, if `--encoding` names it.
-        only_numbers: whether its letters don't matter: digits are the same in every encoding.
+        only_numbers: whether only digits matter, which are the same in every encoding.
 
     Raises:
         UnreadableError: Its bytes don't show its encoding, or it has no header, or a secret's mode.
@@ -124,7 +124,7 @@ def opened(
 
 @contextmanager
 def _text(file: IO[bytes], codec: str) -> Iterator[TextIO]:
-    """Open its text from the beginning, line ends as they are; what breaks its encoding is replaced."""
+    """Open a file's text from the beginning, with its own line ends; bytes that break the encoding are replaced."""
     file.seek(0)
     descriptor = os.dup(file.fileno())
     with open(descriptor, encoding=codec, errors="replace", newline="") as text:  # noqa: PTH123 - it has no path
@@ -132,7 +132,7 @@ def _text(file: IO[bytes], codec: str) -> Iterator[TextIO]:
 
 
 def _rows(file: IO[bytes], codec: str, delimiter: str) -> Iterator[CsvRow]:
-    """Yield every row, without what guards its cells from spreadsheets."""
+    """Yield every row, without the characters that guard its cells from spreadsheets."""
     with _text(file, codec) as lines:
         first_line = next(lines, "")
         is_named = names_delimiter(first_line)
@@ -143,16 +143,16 @@ def _rows(file: IO[bytes], codec: str, delimiter: str) -> Iterator[CsvRow]:
 
 
 def called(codec: str) -> str:
-    """Return the name that people know an encoding by."""
+    """Return the name of an encoding for people."""
     return _NAMES.get(codec, codec.replace("cp125", "Windows-125"))
 
 
 def encoding_of(file: IO[bytes], named: str | None) -> str:
-    """Return the encoding of a file, by Python's name; lines with bytes that break its rules are for its reader.
+    """Return the encoding of a file, by Python's name; its reader handles lines that break its rules.
 
     Args:
         file: from which everything can be read again.
-        named: the one that `--encoding` names; None: none.
+        named: the encoding that `--encoding` names, if any.
 
     Raises:
         UnreadableError: it is no text.
@@ -202,7 +202,7 @@ def _refuse_workbook(file: IO[bytes], begin: bytes) -> None:
 
 
 def _counted(file: IO[bytes]) -> tuple[int, int]:
-    """Return how many letters beyond ASCII it has if it is UTF-8, and how many bytes that are none."""
+    """Return how many letters beyond ASCII a file has if it is UTF-8, and how many invalid bytes."""
     file.seek(0)
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     letters = bad = 0

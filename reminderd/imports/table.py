@@ -1,6 +1,6 @@
-"""What is imported: the file, opened so that it can be read more than once, and the table in it.
+"""Open files to import, so that they can be read more than once, and define the table in them.
 
-A format without columns is made a table of its records: each is a row under names of our own, or a mistake.
+A format without columns becomes a table of its records: each is a row under our own names, or a mistake.
 """
 
 import os
@@ -27,10 +27,10 @@ from reminderd.core.tables.words import PHONES, Standing, standing_of
 SPREADSHEET_UNIT: Final = "line"
 
 MESSAGE_UNIT: Final = "message"
-"""The unit of a file that says what has changed, not what there is."""
+"""The unit of a file that contains changes, not everything that there is."""
 
 UNITS: Final = (SPREADSHEET_UNIT, "entry", MESSAGE_UNIT)
-"""What a row is called, by the format of its file."""
+"""The words for a row, by the format of its file."""
 
 
 @frozen(kw_only=True)
@@ -38,25 +38,25 @@ class Table:
     """An open file, read as a header and rows below it."""
 
     header: Sequence[str]
-    """The names of its columns; a format with names of its own uses those of `columns.FIELDS`."""
+    """The names of its columns; a format without columns uses the names of `columns.FIELDS`."""
     unit: str
-    """What a row is called in its file, one of `UNITS`; a row's `line` counts them from 1."""
+    """The word for a row, one of `UNITS`; a row's `line` counts them from 1."""
     found: Sequence[str]
-    """What was found about the file, in words, for the person who imports it."""
+    """What the reader found out about the file, in words, for the person who imports it."""
     rows: Callable[[], Iterator[CsvRow]]
-    """Yields every row, from the first; one pass at a time. What can't be read is a row with a `mistake`."""
+    """Yields every row, from the first; one pass at a time. An unreadable row has a `mistake`."""
     size: int
-    """How big it is, in the units of `position`."""
+    """Its size, in the units of `position`."""
     position: Callable[[], int]
     """Returns how much of the file the pass has read."""
     delimiter: str = ","
-    """What stands between the cells of its rejected lines."""
+    """The delimiter of its rejected lines."""
     made_at: datetime | None = None
-    """When it was made, if it says so; None: it does not."""
+    """When it was made; None if it does not contain this."""
 
 
 def day_order_of(table: Table, columns: Columns) -> DayOrder | None:
-    """Return how the whole table writes dates with slashes; None: it has none, or they mean the same either way.
+    """Return how the whole table writes dates with slashes; None if it has none, or they mean the same either way.
 
     Raises:
         UnreadableError: No row shows it, or two contradict each other.
@@ -88,14 +88,14 @@ _EITHER: Final = "--dates dmy or --dates mdy"
 STDIN: Final = "-"
 
 _MODES_OF_SECRETS: Final = (0o400, 0o440)
-"""As systemd, and the command that is deployed, store secrets for the daemon's user."""
+"""The modes with which systemd, and our deployed command, store secrets for the daemon's user."""
 
 
 @contextmanager
 def source(path: Path) -> Iterator[IO[bytes]]:
     """Open a file, or standard input for `-`, so that it can be read more than once.
 
-    What can be read only once is kept meanwhile in a file without a name.
+    Input that can be read only once is meanwhile kept in a file without a name.
 
     Raises:
         UnreadableError: It has a secret's mode.
@@ -121,17 +121,17 @@ def members(folder: Path, endings: frozenset[str]) -> list[Path]:
 
 
 LARGEST: Final = 16 << 20
-"""Bytes of a file, or of a line of NDJSON, that is read as a whole."""
+"""The most bytes of a file, or of a line of NDJSON, that is read as a whole."""
 
 MOST: Final = 200_000
-"""Records of a file."""
+"""The most records of a file."""
 
 LONGEST: Final = 5_000
-"""Characters of a field."""
+"""The most characters of a field."""
 
 _OTHERS: Final = ("ref", "appointment_at", "appointment_type", "name", "language", "provider", "place", "patient_ref")
 RECORD_FIELDS: Final = {name: name for name in (*_OTHERS, *PHONES)} | {"status": "appointment_status"}
-"""The fields of a format that has a place of its own for each of them, and the names of their columns."""
+"""The fields of a format that has a fixed place for each field, and the names of their columns."""
 
 _LOST: Final = "\N{REPLACEMENT CHARACTER}"
 _UNWRITABLE: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
@@ -145,41 +145,41 @@ class Record:
     """One appointment, as it is being read."""
 
     number: int
-    """Which one it is in its file, from 1."""
+    """Its position in its file, from 1."""
     cells: dict[str, str] = field(factory=dict)
     version: tuple[Any, ...] | None = None
-    """The greatest of the records with the same `ref` counts; None: nothing says which is newer."""
+    """Of the records with the same `ref`, the greatest version counts; None if nothing shows which is newer."""
     _mistakes: list[str] = field(factory=list)
     _always: list[str] = field(factory=list)
 
     def __getitem__(self, name: str) -> str:
-        """Return a field; empty: it has none."""
+        """Return a field; empty if it has none."""
         return self.cells.get(name, "")
 
     @property
     def content(self) -> Mapping[str, str]:
-        """Return its fields, in whichever file it is."""
+        """Return its fields, without its place in a file."""
         return {name: text for name, text in self.cells.items() if name != "file"}
 
     def put(self, name: str, text: str) -> None:
-        """Set a field to a text in one line."""
+        """Set a field to a text, on one line."""
         clean = _UNWRITABLE.sub(_LOST, text[: LONGEST + 1])
         if len(clean) > LONGEST:
             self.wrong(f"{name}: longer than {LONGEST:,} characters; expected at most that", always=name == "ref")
             clean = ""
         if _LOST in clean:
             self.wrong(UNREADABLE, always=name == "ref")
-            clean = "" if name == "ref" else clean  # it would be the name of another one
+            clean = "" if name == "ref" else clean  # it would be another record's name
         self.cells[name] = " ".join(clean.split())
 
     def wrong(self, mistake: str, *, always: bool = False) -> None:
-        """Add a mistake, `place: what; what was expected`; `always`: also one in a record that calls something off."""
+        """Add a mistake, `place: what; what was expected`; `always`: even in a record that cancels something."""
         found = self._always if always else self._mistakes
         if mistake not in found:
             found.append(mistake)
 
     def row(self, header: Mapping[str, str]) -> CsvRow:
-        """Return it as a row of a table whose columns are these fields."""
+        """Return the record as a row of a table whose columns are these fields."""
         if not self["ref"]:
             self.wrong("ref: none; expected the record's own name, by which a later file can change it", always=True)
         # A cancelled record causes no call; its `ref` is enough.
@@ -191,7 +191,7 @@ class Record:
 def table_of(
     records: Sequence[Record], fields: Mapping[str, str], unit: str, found: str, made_at: datetime | None = None
 ) -> Table:
-    """Return a table of records, in the order of their file; of several with one `ref`, the newest.
+    """Return a table of records, in the order of their file; of several with the same `ref`, only the newest.
 
     `fields` has the name of the column of each field; `found` is what was found about the file, see `Table`.
     """
@@ -224,7 +224,7 @@ def table_of(
 
 
 def _superseded(group: Sequence[Record]) -> set[int]:
-    """Return the numbers of the records to leave out; if it is not clear which is the newest, each has a mistake."""
+    """Return the numbers of the records to leave out; if it is not clear which is the newest, each gets a mistake."""
     versions = [record.version for record in group if record.version is not None]
     newest = max(versions, default=None)
     is_clear = len(versions) == len(group)
@@ -241,11 +241,11 @@ def _superseded(group: Sequence[Record]) -> set[int]:
 _NO_LANGUAGE: Final = frozenset(
     {"u", "unk", "unknown", "oth", "other", "asku", "nask", "declined", "und", "mis", "zxx"}
 )
-"""How systems write that they don't know a patient's language."""
+"""Codes for an unknown language."""
 
 
 def language_of(written: Iterable[str]) -> str:
-    """Return the first of some codes and names of one language that is understood, else the first; empty: not known."""
+    """Return the first understood code or name of a language, otherwise the first of all; empty if unknown."""
     texts = [text.strip() for text in written if text.strip().casefold() not in _NO_LANGUAGE]
     for text in texts:
         with suppress(ValueError):
@@ -255,13 +255,13 @@ def language_of(written: Iterable[str]) -> str:
 
 
 def titled(title: str, files: Sequence[tuple[str, object]]) -> str:
-    """Return what is imported, with the number of files if they are of a folder and so have names."""
+    """Return a title for what is imported, with the number of files if they are from a folder and so have names."""
     return f"{title}, files: {len(files)}" if files[0][0] else title
 
 
 @contextmanager
 def in_file(name: str) -> Iterator[None]:
-    """Name the file of a folder that can't be read; an empty name is that of a file alone."""
+    """Name the file in an error, if it is from a folder; a single file has an empty name."""
     try:
         yield
     except UnreadableError as error:
@@ -269,7 +269,7 @@ def in_file(name: str) -> Iterator[None]:
 
 
 def check_size(size: int) -> None:
-    """Check how big a file is that is read as a whole.
+    """Check the size of a file that is read as a whole.
 
     Raises:
         UnreadableError: It is too big.
@@ -279,23 +279,23 @@ def check_size(size: int) -> None:
 
 
 def check_count(records: int) -> None:
-    """Check how many records a file has.
+    """Check the number of records of a file.
 
     Raises:
-        UnreadableError: They are too many.
+        UnreadableError: There are too many.
     """
     if records > MOST:
         raise UnreadableError(f"it has more than {MOST:,} records; expected them in several files")
 
 
 def quoted(code: str) -> str:
-    """Return a code of a file as a mistake may show it: short, and without what can't be printed."""
+    """Return a code of a file as a mistake may show it: short, and without unprintable characters."""
     plain = "".join(character if character.isprintable() else " " for character in code[:40])
     return f'"{plain}"'
 
 
 def decoded(content: bytes, encoding: str | None) -> str:
-    """Return a text in the encoding that is named, or that its mark shows, or UTF-8; what breaks its rules is lost."""
+    """Return the text in the named encoding, or the one that its mark shows, or UTF-8; invalid bytes are lost."""
     if encoding is None and content.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16"
     return content.decode(encoding or "utf-8-sig", "replace")

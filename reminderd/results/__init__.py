@@ -1,1 +1,1 @@
-"""Results out: the changes of outcomes for the clinic's other systems, by webhooks and in files."""
+"""Send the changes of outcomes to the clinic's other systems, by webhooks and in files."""

@@ -30,7 +30,7 @@ _BEGINNING: Final = "answers-"
 _OURS: Final = re.compile(_BEGINNING + r"\d{8,}-\d{8,}-[0-9a-f]{8}\.\w+")
 """The names of our files."""
 _AT_ONCE: Final = 200
-"""Changes that are read in one transaction."""
+"""The most changes that one transaction reads."""
 _LOOK: Final = 30.0
 """Seconds after which the clock is read again."""
 _UNTIL_IT_WORKS: Final = "make the folder, and let the daemon write to it; it is tried again until it works"
@@ -45,9 +45,9 @@ class Files:
     folder: Path
     form: Form
     profile: str
-    """The import profile whose columns a table has; empty: none."""
+    """The import profile whose columns a table has; empty for none."""
     due: Callable[[datetime | None, datetime], datetime]
-    """Returns when the next file is due, from when the last one was, and the time."""
+    """Takes the time of the last file, and the present time; returns when the next file is due."""
     database: Database
     clock: Clock
     stopping: trio.Event
@@ -61,7 +61,7 @@ async def keep_writing(files: Files) -> None:
             await _write_what_is_due(files)
             has_failed = False
         except (OSError, StoreUnavailableError) as error:
-            if not has_failed:  # not at each of the tries that follow
+            if not has_failed:  # not again for the tries that follow
                 what = "results: no file could be written to [results].folder"
                 logger.error(f"{what}: {_reason(error)}; {_UNTIL_IT_WORKS}")
             has_failed = True
@@ -87,12 +87,12 @@ async def _write_what_is_due(files: Files) -> None:
 
 
 def _not_ahead(moment: datetime | None, now: datetime) -> datetime | None:
-    """Return when a file was last written; None: never, or by a clock that was ahead."""
+    """Return when a file was last written; None if never, or while the clock was ahead."""
     return None if moment is None or moment > now + timedelta(days=1) else moment
 
 
 async def _write(files: Files, planned: PlannedFile) -> None:
-    """Write a planned file, unless it is there already, and note that it is written."""
+    """Write a planned file, unless it already exists, and note that it is written."""
     answers: list[Answer] = []
     after, until = planned.after, planned.until
     while after < until.seq:
@@ -115,7 +115,7 @@ async def _write(files: Files, planned: PlannedFile) -> None:
 
 
 def _put(target: Path, content: bytes) -> bool:
-    """Write a file whole or not at all; False: it was there already, from before a kill."""
+    """Write a file whole or not at all; return False if it already existed, from before a kill."""
     if target.exists():
         return False
     with scratch(target, mode=_MODE, family=_BEGINNING) as file:
@@ -129,7 +129,7 @@ def forget_answers(folder: Path, before: datetime) -> int:
     """Delete the files that were written into a folder before a moment; return how many.
 
     Raises:
-        OSError: One can't be deleted, or there is no such folder.
+        OSError: A file can't be deleted, or there is no such folder.
     """
     deleted = 0
     for path in folder.iterdir():
@@ -146,7 +146,7 @@ def _reason(error: Exception) -> str:
 
 
 def every(minutes: int) -> Callable[[datetime | None, datetime], datetime]:
-    """Return when a file is due that is written so many minutes after the last one."""
+    """Return a function that makes a file due this many minutes after the last file."""
 
     def due(last: datetime | None, now: datetime) -> datetime:
         return now if last is None or last > now else last + timedelta(minutes=minutes)

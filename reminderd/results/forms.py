@@ -1,4 +1,4 @@
-"""Write changes in the forms that practice software reads: a table, FHIR resources, HL7 v2 messages."""
+"""Write changes in the formats that practice software reads: a table, FHIR resources, HL7 v2 messages."""
 
 import csv
 import io
@@ -18,9 +18,9 @@ from reminderd.core.tables.csv_rows import guarded
 from reminderd.store.outcome_changes import Answer
 
 _OWN: Final = ("ref", "appointment_ref", "patient_ref", "appointment_at", "scheduled_at")
-"""The columns that show what a line is about, if no column of the profile is its `ref`."""
+"""The columns that show what a line is about, if the profile has no column for the `ref`."""
 _NOT_BACK: Final = frozenset({"status", "message", "template"})
-"""Fields of a profile that a table does not have: the word of the file, and what is spoken."""
+"""Fields of a profile that a table does not have: the file's own status, and what is spoken."""
 _RESULT: Final = ("kind", "status", "response", "outcome", "why", "changed_at", "change_id")
 _WHY: Final = {str(code): code.sentence for code in EndCode}
 _ENDINGS: Final = {"csv": ".csv", "fhir": ".json", "hl7": ".hl7"}
@@ -34,25 +34,25 @@ _SPLIT: Final = {
 
 @frozen(kw_only=True)
 class Form:
-    """How a file is written."""
+    """The format of a file, and what is needed to write it."""
 
     format: str
     """csv, fhir or hl7."""
     columns: Mapping[str, str]
-    """The headers of an import profile, by our field names; empty: our own."""
+    """The headers of an import profile, by our field names; empty for our own headers."""
     zone: ZoneInfo
-    """The clinic's."""
+    """The clinic's time zone."""
 
     @property
     def ending(self) -> str:
-        """Return how the names of its files end."""
+        """Return the ending of its files' names."""
         return _ENDINGS[self.format]
 
     def about(self, answers: Sequence[Answer]) -> list[Answer]:
         """Return the answers that a file in this form has.
 
-        FHIR and HL7 speak of appointments: a planned call that is not made, as the patient has answered already, would
-        be read as a later answer.
+        FHIR and HL7 are about appointments: a planned call that is not made, because the patient has already answered,
+        would be read as a later answer.
         """
         return [one for one in answers if self.format == "csv" or not _is_call_not_made(one)]
 
@@ -159,7 +159,7 @@ _FHIR_STATUS: Final[Mapping[str, str]] = {
     Outcome.CONFIRMED: "accepted",
     Outcome.WANTS_TO_CANCEL: "declined",
 }
-"""Every other outcome is no answer of the patient."""
+"""The answers of patients; no other outcome is an answer."""
 _PATIENT: Final = {
     "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "SBJ"}],
     "text": "patient",

@@ -1,6 +1,6 @@
-"""Send each change to the clinic's own system as a Standard Webhook, until that has accepted it.
+"""Send each change to the clinic's own system as a Standard Webhook, until that system has accepted it.
 
-The changes of one reminder or appointment arrive in their order: one that is not accepted holds back only those. After
+The changes of one reminder or appointment arrive in order: a change that is not accepted holds back only these. After
 a kill between the acceptance and its commit, a change is sent once more, with the same `webhook-id`.
 """
 
@@ -39,16 +39,16 @@ TIMEOUT: Final = timedelta(seconds=15)
 BACKOFF: Final = Backoff(first=timedelta(seconds=5), maximum=timedelta(minutes=15))
 PAUSE: Final = Backoff(first=timedelta(seconds=5), maximum=timedelta(minutes=1))
 AT_ONCE: Final = 8
-"""Requests at a time."""
+"""The most requests at a time."""
 
 _FAILING: Final = 3
-"""Once changes of so many reminders have failed, and none was received since, the other system seems to be down."""
+"""Of how many reminders changes must have failed, with none received since, for the system to seem to be down."""
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 """The longest Retry-After, and longer than any pause of ours."""
 _LOOK: Final = 30.0
 """Seconds after which the clock is read again: it may have been set, or the machine have slept."""
 _GRACE: Final = 5.0
-"""Seconds that requests under way have left at a stop."""
+"""Seconds that requests under way get at a stop."""
 _UNAVAILABLE: Final = 1.0
 """Seconds before the database is tried again."""
 
@@ -61,14 +61,14 @@ class Destination:
     secret: str = field(repr=False)
     """Signs each request."""
     backoff: Backoff = BACKOFF
-    """Between two tries of one change."""
+    """The pause between two tries of one change."""
     pause: Backoff = PAUSE
-    """Between two requests of any change, while it seems to be down."""
+    """The pause between two requests, while the system seems to be down."""
 
 
 @define(eq=False, kw_only=True)
 class Sender:
-    """Sends what waits, several at a time, until the stop."""
+    """Sends the waiting changes, several at a time, until the stop."""
 
     destination: Destination
     database: Database
@@ -77,11 +77,11 @@ class Sender:
     stopping: trio.Event
     client: HttpClient = field(factory=lambda: HttpClient(timeout=TIMEOUT, max_connections=AT_ONCE))
     _busy: set[str] = field(factory=set, init=False)
-    """The subjects of which a change is under way."""
+    """The subjects with a change under way."""
     _failed: dict[str, int] = field(factory=dict, init=False)
-    """How often a change of each subject has failed since one of any subject was received."""
+    """How often a change of each subject has failed since any change was received."""
     _free_at: float = field(default=0.0, init=False)
-    """By Trio's clock: nothing is sent before."""
+    """The time, by Trio's clock, before which nothing is sent."""
     _turned: trio.Event = field(factory=trio.Event, init=False)
     """Set when a request has ended."""
 
@@ -129,7 +129,7 @@ class Sender:
         return partial(until_any, idle, partial(trio.sleep, seconds))
 
     async def _deliver(self, delivery: Delivery) -> None:
-        """Send one change, and record what came of it."""
+        """Send one change, and record the result."""
         try:
             outcome = await self._send(delivery)
             if isinstance(outcome, HttpAnswer) and 200 <= outcome.status < 300:

@@ -1,1 +1,1 @@
-"""Simulate a voice provider to develop against, over real HTTP: the generic contract, or Twilio's API."""
+"""Simulate a voice provider for development, over real HTTP: the generic contract, or Twilio's API."""

@@ -1,6 +1,6 @@
 """List what the sandbox can do with a call: pure data, chosen by the last four digits of the phone number.
 
-The digits are those of the numbers reserved for fiction, 555-0100 to 555-0199, so that an example belongs to nobody.
+The numbers are those reserved for fiction, 555-0100 to 555-0199, so that an example belongs to nobody.
 """
 
 from typing import Final, Literal
@@ -18,9 +18,9 @@ class Behavior:
     description: str
     """What happens, in a sentence for docs/sandbox.md."""
     rejections: tuple[int, ...] = ()
-    """HTTP statuses that answer the first requests of a call; nothing is placed. 429 and 503 come with Retry-After."""
+    """HTTP statuses that answer a call's first requests, without placing a call; 429 and 503 have a Retry-After."""
     answer: Literal["accepted", "refused", "error", "cut"] = "accepted"
-    """The answer to the request that places the call; "refused" places none. Repeated requests are simply accepted."""
+    """The answer to the request that places the call; "refused" places none. Repeated requests are accepted."""
     answer_after: int = 0
     """Steps from placing the call to the answer."""
     ends: tuple[str, ...] = ("completed",)
@@ -28,21 +28,21 @@ class Behavior:
     extra_status: str | None = None
     """A status that is reported before the usual ones."""
     webhooks: Literal["prompt", "late", "repeated", "early", "none"] = "prompt"
-    """"early" holds the answer back until the last webhook was sent; "repeated" sends the last one three times."""
+    """"early" holds the answer back until the last webhook was sent; "repeated" sends the last webhook three times."""
     answered_by: Literal["human", "machine", "fax"] = "human"
-    """Who answers, where the call is answered."""
+    """Who answers, if the call is answered."""
     sip_code: int | None = None
-    """How the network ended the call; None: as its status implies."""
+    """How the network ended the call; None for the code that its status implies."""
     fetches_message: bool = True
-    """Whether the provider fetches what to speak; without it nothing is spoken."""
+    """Whether the provider fetches the text to speak; otherwise nothing is spoken."""
     hangs_up_after: int | None = None
-    """How many texts the patient hears before hanging up: of a greeting, a message and a menu, 1 is too few."""
+    """How many texts the patient hears before hanging up: with a greeting, a message and a menu, 1 is too few."""
     keys: tuple[str, ...] = ()
-    """The keys that are pressed, one each time the caller waits for one; then nothing."""
+    """The keys that are pressed, one each time the call waits for a key; then none."""
 
 
 LATE_STEPS: Final = 30
-"""How much later the webhooks of a "late" call come."""
+"""How many steps later the webhooks of a "late" call come."""
 
 COPIES: Final = 3
 """How often the last webhook of a "repeated" call is sent."""
@@ -147,7 +147,7 @@ def behavior_of(phone_number: str) -> Behavior:
 
 
 def example_number(name: str, *, area: int = 202) -> str:
-    """Return a fictitious number in E.164 that behaves as named; another area code gives another number.
+    """Return a fictitious number in E.164 with the named behavior; each area code gives another number.
 
     Raises:
         KeyError: no behavior has this name.

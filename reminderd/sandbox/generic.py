@@ -1,4 +1,4 @@
-"""Simulate a provider of the generic contract: serve its API, move each call to its end, send the webhooks."""
+"""Simulate a provider of the generic contract: serve its API, play each call to its end, send the webhooks."""
 
 import hmac
 import json
@@ -34,7 +34,7 @@ from reminderd.sandbox.switchboard import (
 _CLOCK: Final = SystemClock()
 
 PAUSES: Final = (1, 2, 4, 8, 16)
-"""Steps to wait after each failed try to send a webhook; when the try after the last one fails, it is given up."""
+"""Steps to wait after each failed try to send a webhook; after one more failed try, it is given up."""
 
 _ANSWERED: Final[Mapping[str, Mapping[str, Any]]] = {
     "human": {
@@ -45,7 +45,7 @@ _ANSWERED: Final[Mapping[str, Mapping[str, Any]]] = {
     "machine": {"duration": 12, "answered_by": "machine"},
     "fax": {"duration": 12, "answered_by": "fax"},
 }
-"""What the last report has, by who answers."""
+"""The fields of the last report, by who answers."""
 
 _TEXTS_UP_TO_THE_MESSAGE: Final = 2
 """A greeting comes first."""
@@ -67,7 +67,7 @@ class GenericCall:
     id: str
     request: CallRequest
     key: str | None
-    """The idempotency key it came with."""
+    """The idempotency key of its request."""
     placed_at: datetime
     behavior: Behavior
     end: str
@@ -81,13 +81,13 @@ class GenericCall:
 
     @property
     def attempt_id(self) -> str | None:
-        """The client's id of it; None if the metadata carry none."""
+        """The client's id for the call; None if the metadata have none."""
         return self.request.metadata.get("attempt_id")
 
 
 @frozen
 class Placed:
-    """The request has placed a call, or an earlier one with the same key has."""
+    """The request, or an earlier request with the same key, has placed a call."""
 
     call: GenericCall
     repeated: bool
@@ -95,7 +95,7 @@ class Placed:
 
 @frozen
 class RequestRejected:
-    """Nothing is placed; the request is answered with this HTTP status."""
+    """No call is placed; the request is answered with this HTTP status."""
 
     status: int
 
@@ -111,7 +111,7 @@ class GenericCalls:
         self._id_by_key: dict[str, str] = {}
 
     def decide(self, request: CallRequest, *, key: str | None, now: datetime) -> Decision:
-        """Place a call for a request, or decide why there is none, or that there is one already."""
+        """Place a call for a request, or decide why none is placed, or that it was placed already."""
         known = None if key is None else self.switchboard.call(self._id_by_key.get(key, ""))
         if known is not None:
             return Placed(known, repeated=True) if known.request == request else RequestRejected(409)
@@ -122,7 +122,7 @@ class GenericCalls:
         return Placed(self._place(request, behavior, key=key, now=now), repeated=False)
 
     def calls_of(self, attempt_id: str) -> tuple[GenericCall, ...]:
-        """Return the calls whose metadata carry this `attempt_id`."""
+        """Return the calls whose metadata have this `attempt_id`."""
         return tuple(call for call in self.switchboard.calls if call.attempt_id == attempt_id)
 
     def _place(self, request: CallRequest, behavior: Behavior, *, key: str | None, now: datetime) -> GenericCall:
@@ -144,7 +144,7 @@ class GenericCalls:
 
 @frozen(kw_only=True)
 class WebhookSender:
-    """Sends webhooks to one URL, signed after Standard Webhooks, and again until they are accepted."""
+    """Sends webhooks to one URL, signed as Standard Webhooks, again until they are accepted."""
 
     http: HttpClient
     url: str
@@ -193,7 +193,7 @@ async def play_call(
 ) -> None:
     """Move a call from status to status, a step apart, and report each.
 
-    Returns when every webhook is accepted or given up; `over` is set as soon as that holds for the last one.
+    Returns when every webhook is accepted or given up; `over` is set as soon as the last webhook is.
     """
     first = () if call.behavior.extra_status is None else (call.behavior.extra_status,)
     async with trio.open_nursery() as deliveries:
@@ -236,7 +236,7 @@ def _end_of(call: GenericCall) -> Mapping[str, Any]:
 
 
 _LISTED: Final = 100
-"""Calls that `GET /calls` lists without a filter."""
+"""How many calls `GET /calls` lists without a filter."""
 
 _ERRORS: Final = {
     409: "This idempotency key belongs to another call",
@@ -248,7 +248,7 @@ _ERRORS: Final = {
 
 
 class Sandbox:
-    """One simulated provider: its HTTP app and what it remembers. `serve_sandbox` serves it."""
+    """One simulated provider: its HTTP app and its memory. `serve_sandbox` serves it."""
 
     def __init__(
         self,
@@ -264,7 +264,7 @@ class Sandbox:
             webhook_url: where reports go.
             webhook_secret: signs the webhooks; in the form of Standard Webhooks.
             api_key: the bearer token that requests must carry.
-            pace: seconds a step takes; an answered call has four.
+            pace: the length of a step in seconds; an answered call has four steps.
 
         Raises:
             ValueError: the secret is not base64.
@@ -288,7 +288,7 @@ class Sandbox:
         return self._calls.switchboard.calls
 
     async def play_calls(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Play the calls that are placed, each call and each webhook in a task of its own, until cancelled."""
+        """Play the calls that are placed, each call and each webhook in its own task, until cancelled."""
         switchboard = self._calls.switchboard
         sender = WebhookSender(
             http=webhook_client(),

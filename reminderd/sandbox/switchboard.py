@@ -1,4 +1,4 @@
-"""Keep a sandbox's calls, in any dialect, and serve the sandbox on a port of its own."""
+"""Keep a sandbox's calls, in any dialect, and serve the sandbox on its own port."""
 
 import logging
 import math
@@ -19,7 +19,7 @@ from reminderd.providers.http import HttpClient
 from reminderd.sandbox.behaviors import Behavior
 
 REMEMBERED: Final = 10_000
-"""Calls, and rejected requests, that are kept; the oldest are forgotten."""
+"""How many calls, and rejected requests, are kept; the oldest are forgotten."""
 
 Reply: TypeAlias = tuple[Mapping[str, Any], int] | tuple[Mapping[str, Any], int, Mapping[str, str]]
 """The answer to a request: its JSON, its status, perhaps headers."""
@@ -29,11 +29,11 @@ View: TypeAlias = Callable[..., Awaitable[Reply]]
 _WEBHOOK_TIMEOUT: Final = timedelta(seconds=15)
 """Twilio's own limit."""
 _CONNECTIONS: Final = 100
-"""Webhooks in flight at one time."""
+"""The most webhooks in flight at one time."""
 _BODY_LIMIT: Final = 64 * 1024
 
 _EARLY_STEPS: Final = 20
-"""How long an "early" call's answer is held back at most, if nobody accepts its webhooks."""
+"""The most steps for which an "early" call's answer is held back, if nobody accepts its webhooks."""
 
 
 class PlacedCall(Protocol):
@@ -41,11 +41,11 @@ class PlacedCall(Protocol):
 
     @property
     def id(self) -> str:
-        """The sandbox's own id of it."""
+        """The sandbox's own id for the call."""
 
     @property
     def attempt_id(self) -> str | None:
-        """The client's id of it; None if the request had none."""
+        """The client's id for the call; None if the request had none."""
 
     @property
     def phone_number(self) -> str:
@@ -61,7 +61,7 @@ ItemT = TypeVar("ItemT")
 
 
 class Switchboard(Generic[CallT]):
-    """Everything that a sandbox knows of its calls, in memory only and bounded; no call starts before `play_calls`."""
+    """Everything that a sandbox knows about its calls, in bounded memory; no call starts before `play_calls`."""
 
     def __init__(self, *, remembered: int = REMEMBERED) -> None:
         self._remembered = remembered
@@ -80,10 +80,10 @@ class Switchboard(Generic[CallT]):
         return self._calls.get(call_id)
 
     def rejection(self, behavior: Behavior, *, request: str) -> int | None:
-        """Return the generic contract's HTTP status with which to reject this request; None: accept it.
+        """Return the generic contract's HTTP status with which to reject this request; None to accept it.
 
         Args:
-            behavior: that of the number to call.
+            behavior: the behavior of the called number.
             request: an id that is the same for a repeated request.
         """
         if behavior.answer == "refused":
@@ -96,7 +96,7 @@ class Switchboard(Generic[CallT]):
         return behavior.rejections[rejected]
 
     def next_end(self, behavior: Behavior, *, group: str) -> str:
-        """Return how the next call of a group ends: the calls of a reminder, or to a number."""
+        """Return how the next call of a group ends; a group is the calls of a reminder, or to a number."""
         earlier = self._ended.get(group, 0)
         self._ended[group] = earlier + 1
         self._forget(self._ended)
@@ -108,7 +108,7 @@ class Switchboard(Generic[CallT]):
         return self._forget(self._calls)
 
     def update(self, call_id: str, change: Callable[[CallT], CallT]) -> CallT | None:
-        """Change a call; return it as it is then, or None if it is forgotten by now."""
+        """Change a call; return the changed call, or None if it is forgotten by now."""
         call = self._calls.get(call_id)
         if call is None:
             return None
@@ -148,13 +148,13 @@ async def hold_answer_back(behavior: Behavior, over: trio.Event, pace: float) ->
 
 
 CUT_MARK: Final = "x-sandbox-cut"
-"""A response with this header ends after its head; the server sees that a body is missing and cuts the connection."""
+"""A response with this header ends after its headers; as the body is missing, the server cuts the connection."""
 
 _ASGIApp: TypeAlias = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Coroutine[Any, Any, None]]
 
 
 class SimulatedProvider(Protocol):
-    """What the sandbox of every dialect offers."""
+    """The interface of a sandbox, in every dialect."""
 
     @property
     def app(self) -> QuartTrio:
@@ -175,7 +175,7 @@ async def serve_sandbox(
     shutdown_trigger: Callable[[], Awaitable[None]] | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve on this machine until the trigger returns, or until cancelled where there is none.
+    """Serve on this machine until the trigger returns, or until cancelled if there is none.
 
     Args:
         sandbox: what to serve.
@@ -190,7 +190,7 @@ async def serve_sandbox(
     config.graceful_timeout = 1
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")
-    # Bound here and not by Hypercorn, whose nurseries would make an exception group of a port that is in use.
+    # Bound here and not by Hypercorn, whose nurseries would raise an exception group if the port is in use.
     with _bound(port) as listener:
         config.bind = [f"fd://{listener.fileno()}"]
         async with trio.open_nursery() as playing:
@@ -221,7 +221,7 @@ def sandbox_app(
 
 
 def _cutting(app: _ASGIApp) -> _ASGIApp:
-    """Return the app with a layer around it that cuts off the responses with `CUT_MARK`, and lets the others end."""
+    """Return the app with a layer around it that cuts off responses with `CUT_MARK`, and lets others end."""
 
     async def asgi(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         cut = False
