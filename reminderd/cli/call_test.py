@@ -60,7 +60,7 @@ _SILENT_SECONDS: Final = 5.0
 """The time after which a provider has usually sent the first report about an accepted call."""
 
 _SILENT: Final = "no report so far; if the phone rings, webhooks don't arrive: run reminderd doctor"
-_IN_A_PAUSE: Final = "the test call is placed all the same"
+_IN_A_PAUSE: Final = "the test call is placed anyway"
 _OWN: Final = (
     "PHONE: the clinic's own number ([messages].phone, or the number that places the calls), which is never called;"
     " use another phone at hand, such as a mobile"

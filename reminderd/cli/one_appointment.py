@@ -153,7 +153,7 @@ def show(config: Config, name: str, *, as_json: bool) -> None:
 def move(config: Config, name: str, at: str, *, as_json: bool) -> None:
     """Give an appointment, by id or ref, another time.
 
-    Its calls are planned anew. No more calls are placed for the old time.
+    Its calls are planned again. No more calls are placed for the old time.
     """
     mistakes: list[str] = []
     moment = read_moment("--to", at, config.calling.local_zone, None, mistakes)

@@ -166,7 +166,7 @@ accept = _staff_command(
 )
 call_again = _staff_command(
     StaffAct.CALL_AGAIN,
-    "Call again for a reminder that failed, expired or was cancelled. Its count of calls starts anew.",
+    "Call again for a reminder that failed, expired or was cancelled. Its calls are counted from 0 again.",
 )
 
 

@@ -45,7 +45,7 @@ _LEGACY: Final[dict[str, KeyPath]] = {
 _TWICE: Final = re.compile(r"Cannot declare \((.*)\) twice")
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _CHARACTER: Final = 4
-"""The longest text that the parser quotes in an error of its own: one character, or its escape."""
+"""The longest text that the parser quotes on its own in an error: one character, or its escape."""
 
 _RELOADABLE: Final[tuple[KeyPath, ...]] = (
     ("clinic",),

@@ -1,7 +1,7 @@
 """Check everything that a running daemon depends on, and change none of it.
 
-No call is placed, nothing is written, and no secret is shown. Everything is checked at the same time, and reported in
-one order.
+No call is placed, nothing is written, and no secret is shown. All checks run at the same time, and their findings are
+always in the same order.
 """
 
 from collections.abc import Awaitable, Callable
@@ -34,15 +34,15 @@ from reminderd.doctor.machine import (
 )
 
 QUESTION_SECONDS: Final = 5.0
-"""For one question over the network."""
+"""The most seconds for one question over the network."""
 
 READING_SECONDS: Final = 20.0
-"""For reading the database through."""
+"""The most seconds for reading the whole database."""
 
 
 async def diagnose(config: Config, clock: Clock) -> list[Finding]:
     """Return all findings; this takes less than a minute, even if no server answers."""
-    # For what waits for files or the database: a server that does not answer must not delay other checks.
+    # Checks that wait for files or the database run on threads, so that a slow server delays no other check.
     on_a_thread = trio.to_thread.run_sync
     async with asking(QUESTION_SECONDS) as open_to_ask:
         checks: list[Callable[[], Awaitable[list[Finding]]]] = [
@@ -71,7 +71,7 @@ async def diagnose(config: Config, clock: Clock) -> list[Finding]:
 
 
 def check_configuration(config: Config) -> list[Finding]:
-    """Report that the configuration has no mistakes, else it would not be here, and warn of what is risky in it."""
+    """Report that the configuration is valid, as it was loaded, and warn of risky settings."""
     found = [good("configuration", f"{origin(config.path)}: no mistakes")]
     for concern in config_warnings(config):
         text, separator, fix = concern.rpartition("; ")
@@ -80,7 +80,7 @@ def check_configuration(config: Config) -> list[Finding]:
 
 
 async def _check_connections(config: Config, open_to_ask: Asking, clock: Clock) -> list[Finding]:
-    """Check port, public address and webhooks, one after the other: what is asked depends on who answered."""
+    """Check port, public address and webhooks, one after the other, as each check depends on the earlier answers."""
     local = await check_port(config, open_to_ask)
     runs = None if config.web.port == 0 else local.url is not None
     public = await check_public_address(config.web.public_base_url, open_to_ask, clock.now(), runs=runs)

@@ -1,9 +1,9 @@
-"""Check where the daemon can be reached, whether the provider accepts us, and the daemon accepts webhooks.
+"""Check where the daemon can be reached, whether the provider accepts us, and whether the daemon accepts webhooks.
 
-The provider is asked by reading only: no call is placed. Two webhooks are sent to the daemon, one with a signature and
-one with a forged one; neither can be recorded. Both report progress of a call that was never placed, for a reminder
-that does not exist: the daemon refuses even the signed one, after it has checked its signature. They leave two lines in
-its log, with an id that begins with `doctor-`.
+The provider is asked only by reading: no call is placed. Two webhooks are sent to the daemon, one with a valid
+signature and one with a forged one; neither can be recorded. Both report progress of a call that was never placed, for
+a reminder that does not exist: the daemon refuses even the signed one, after it has checked its signature. They leave
+two lines in its log, with an id that begins with `doctor-`.
 """
 
 import errno
@@ -40,20 +40,20 @@ _AT_A_TIME = 16
 
 @frozen(eq=False)
 class Asking:
-    """A client that asks one question at a time."""
+    """An HTTP client for the doctor's questions."""
 
     trust: ssl.SSLContext
     """Whose certificates are trusted: the bundle of certifi, or what $SSL_CERT_FILE names."""
     seconds: float
-    """For one question and its answer."""
+    """The most seconds for one question and its answer."""
     _http: HttpClient
 
     async def get(self, url: str) -> HttpResult:
-        """Ask, following no redirect."""
+        """Send a GET, and follow no redirect."""
         return await self._ask("GET", url, {})
 
     async def post(self, url: str, content: bytes, *, headers: Mapping[str, str]) -> HttpResult:
-        """Send something."""
+        """Send a POST with this content."""
         return await self._ask("POST", url, headers, content)
 
     async def _ask(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> HttpResult:
@@ -66,7 +66,7 @@ class Asking:
 
 @asynccontextmanager
 async def asking(seconds: float) -> AsyncIterator[Asking]:
-    """Open for questions, each bounded to so many seconds."""
+    """Open a client whose questions each take at most these seconds."""
     trust = httpx.create_ssl_context()
     http = HttpClient(timeout=timedelta(seconds=seconds), max_connections=_AT_A_TIME, trust=trust)
     try:
@@ -76,7 +76,7 @@ async def asking(seconds: float) -> AsyncIterator[Asking]:
 
 
 def document(answer: HttpAnswer) -> dict[str, Any]:
-    """Return the JSON object in an answer; empty if it is none."""
+    """Return the JSON object in an answer; an empty one if there is no JSON object."""
     try:
         found = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -104,17 +104,17 @@ _OURS: Final = "name this clinic's configuration by --config FILE; if this is it
 
 @frozen
 class AddressCheck:
-    """What the check of an address has found."""
+    """The result of checking an address."""
 
     findings: list[Finding]
     url: str | None
-    """The base URL if the daemon answers there, or is expected to over a trusted connection; None: it does not."""
+    """The base URL if the daemon answers there, or is expected to over a trusted connection; otherwise None."""
 
 
 async def check_public_address(base: str, asking: Asking, now: datetime, *, runs: bool | None) -> AddressCheck:
-    """Check the name, the certificate, and what answers there.
+    """Check the name, the certificate, and who answers at the public address.
 
-    `runs` says whether the daemon runs on this machine; None: that is unknown.
+    `runs` is whether the daemon runs on this machine; None if that is unknown.
     """
     if not base:
         return _unasked("[web].public_base_url is not set")
@@ -154,7 +154,7 @@ def _unasked(why: str) -> AddressCheck:
 
 
 async def _addresses(parts: SplitResult, seconds: float) -> list[str] | str:
-    """Return the addresses of a name, each once; or why it has none."""
+    """Return the different addresses of a name, or why it has none."""
     with trio.move_on_after(seconds):
         try:
             found = await trio.socket.getaddrinfo(parts.hostname, port_of(parts), type=socket.SOCK_STREAM)
@@ -165,7 +165,7 @@ async def _addresses(parts: SplitResult, seconds: float) -> list[str] | str:
 
 
 def port_of(parts: SplitResult) -> int:
-    """Return the port that a URL leads to."""
+    """Return the port of a URL, which may be the default one."""
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
@@ -214,7 +214,7 @@ def _reached(url: str, alive: HttpResult, *, runs: bool | None) -> Finding:
 
 
 async def plain_http(url: str, host: str, asking: Asking) -> Finding:
-    """Judge what an http URL, without TLS, leads to at the same host."""
+    """Judge what answers at an http URL, without TLS, at the same host."""
     outcome = await asking.get(url)
     if isinstance(outcome, HttpFailure):
         return unknown("plain http", f"{url} does not answer: {outcome.reason}")
@@ -222,7 +222,7 @@ async def plain_http(url: str, host: str, asking: Asking) -> Finding:
 
 
 async def _let_out(base: str, asking: Asking) -> list[str]:
-    """Return the paths that are not for the world and yet answer there as the daemon does."""
+    """Return the paths that should be private, but answer there as the daemon does."""
     found = []
     api = await asking.get(f"{base}/api/openapi.json")
     if isinstance(api, HttpAnswer) and ("openapi" in document(api) or api.headers.get("content-type", "") == _PROBLEM):
@@ -234,7 +234,7 @@ async def _let_out(base: str, asking: Asking) -> list[str]:
 
 
 async def check_port(config: Config, asking: Asking) -> AddressCheck:
-    """Check who uses the port, and whether the daemon is well if it is ours."""
+    """Check which program uses the port, and if it is our daemon, whether that is well."""
     host, port, url = config.web.host, config.web.port, config.web.local_url
     if url is None:
         return AddressCheck([unknown("port", "[web].port is 0, any free one: nobody knows where to ask")], None)
@@ -257,7 +257,7 @@ async def check_port(config: Config, asking: Asking) -> AddressCheck:
 
 
 async def _has_another_database(config: Config, url: str, asking: Asking) -> bool:
-    """Return whether the daemon that answers there uses another database than this configuration names."""
+    """Return whether the daemon at this URL uses another database than the configured one."""
     outcome = await asking.get(f"{url}/health/status")
     its_id: object = document(outcome).get("database_id") if isinstance(outcome, HttpAnswer) else None
     if its_id is None:
@@ -266,7 +266,7 @@ async def _has_another_database(config: Config, url: str, asking: Asking) -> boo
         return True
     try:
         return its_id != await trio.to_thread.run_sync(partial(_id_of, config.database.target))
-    except (StoreUnusableError, StoreUnavailableError):  # the check of the database says so
+    except (StoreUnusableError, StoreUnavailableError):  # the check of the database reports that
         return False
 
 
@@ -299,7 +299,7 @@ async def _readiness(url: str, asking: Asking) -> Finding:
 
 
 def _reachability(host: str) -> list[Finding]:
-    """Warn if more than this machine's own programs reach the port, past the web server in front."""
+    """Warn if other machines can reach the port without going through the web server in front."""
     if is_this_machine(host):
         return []
     text = f"[web].host is {shown_host(host)}: other machines may reach the port past the web server"
@@ -308,11 +308,11 @@ def _reachability(host: str) -> list[Finding]:
 
 
 _OUR_COOKIES: Final = "__Host-reminderd"
-"""How the names of the pages' cookies begin."""
+"""The prefix of the names of the pages' cookies."""
 
 
 async def check_pages(config: Config, asking: Asking) -> list[Finding]:
-    """Check who uses their port; nothing is reported without pages."""
+    """Check which program uses the port of the pages; report nothing if there are no pages."""
     url, about = config.desk.local_url, "pages"
     if url is None:
         return []
@@ -334,9 +334,9 @@ async def check_pages(config: Config, asking: Asking) -> list[Finding]:
 
 
 def bind_error(host: str, port: int, *, section: str) -> tuple[str, str] | None:
-    """Return why this address can't be used, and what to do; None: it can be.
+    """Return why this address can't be used, and what to do; None if it can be used.
 
-    It is bound and not listened on, so that a daemon that starts at this moment gets it.
+    The address is bound without listening on it, so that a daemon that starts at this moment can use it.
     """
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
@@ -350,11 +350,11 @@ def bind_error(host: str, port: int, *, section: str) -> tuple[str, str] | None:
 
 
 _QUESTIONS: Final = 3
-"""As many as a provider may be asked, one after the other."""
+"""The most questions to a provider, one after the other."""
 
 
 async def check_provider(config: Config, *, seconds: float) -> list[Finding]:
-    """Return what `check-config --online` finds, each question bounded to so many seconds."""
+    """Return what `check-config --online` finds; each question takes at most these seconds."""
     kind = config.provider.kind
     if kind == "sandbox":
         return [unknown("provider", "not checked: the sandbox runs inside the daemon, and calls nobody")]
@@ -375,7 +375,8 @@ async def check_webhooks(
 ) -> Finding:
     """Check whether the daemon accepts a signed webhook and refuses a forged one.
 
-    It is asked where it seems to answer from outside, `public`, or else on this machine; None: nowhere there.
+    The webhooks are sent to `public`, the URL from outside, or to `local`, the URL on this machine; each is None if the
+    daemon does not answer there.
     """
     if config.provider.kind == "sandbox":
         return unknown("webhooks", "not checked: the sandbox creates a secret at each start")
@@ -384,7 +385,7 @@ async def check_webhooks(
         fix = f"have them signed, if the provider can do it: see [provider.{config.provider.kind}]"
         return warning("webhooks", "none is signed: anybody who reaches the port can send any report", fix)
     if probe.contains_secret and not (public or "").startswith("https://"):
-        public = None  # a stranger who answers there would learn the token; a signature is useless elsewhere
+        public = None  # another server there would get the token; a signature is useless elsewhere
     where = public or local
     if where is None:
         return unknown("webhooks", "not checked: the daemon answers neither on this machine nor from outside")

@@ -1,4 +1,4 @@
-"""Check the machine, its files and its database: clock, time zone data, who may read what, disk, rows, accounts."""
+"""Check the machine, its files and its database: clock, time zone data, file modes, disks, rows and accounts."""
 
 import ctypes
 import os
@@ -39,13 +39,13 @@ from reminderd.validators import is_this_machine
 T = TypeVar("T")
 
 _UNKEPT_MICROSECONDS: Final = 16_000_000
-"""The kernel's bound of the clock's error, once nothing has set it for long: NTP_PHASE_LIMIT."""
+"""The kernel's estimate of the clock's error when nothing has set the clock for a long time: NTP_PHASE_LIMIT."""
 
 _SHOWN: Final = 3
 
 
 class Timex(ctypes.Structure):
-    """The beginning of `struct timex`, adjtimex(2), with room for the rest."""
+    """The beginning of `struct timex` of adjtimex(2), with space for the rest."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),
@@ -57,10 +57,10 @@ class Timex(ctypes.Structure):
 
 
 async def check_clock(config: Config, asking: Asking, clock: Clock) -> list[Finding]:
-    """Check the clock, by the kernel and the provider's answers, and the data behind the clinic's time zone."""
+    """Check the clock, by the kernel and the provider's answers, and the data for the clinic's time zone."""
     ahead = None
     url = config.provider.settings.server
-    if url and not is_this_machine(urlsplit(url).hostname or ""):  # else it has the same clock, and proves nothing
+    if url and not is_this_machine(urlsplit(url).hostname or ""):  # its clock would be ours
         ahead = await ahead_of(url, asking, clock)
     version, source = zone_data(config.calling.zone.key)
     return [
@@ -70,15 +70,15 @@ async def check_clock(config: Config, asking: Asking, clock: Clock) -> list[Find
 
 
 def adjtimex(seen: Timex) -> int:
-    """Ask the kernel, changing nothing; below 0 if it can't be asked."""
+    """Ask the kernel for the state of the clock; the result is below 0 if that is not possible."""
     state: int = ctypes.CDLL(None).adjtimex(ctypes.byref(seen))
     return state
 
 
 def kept_by_kernel(ask: Callable[[Timex], int] = adjtimex) -> bool | None:
-    """Return whether some program keeps the clock right, as `timedatectl` shows it: by the kernel's bound of its error.
+    """Return whether some program keeps the clock correct, judged as by `timedatectl`, by the kernel's estimated error.
 
-    None: the kernel can't be asked, as in some containers. STA_UNSYNC is ignored, since it is also set to
+    Return None if the kernel can't be asked, as in some containers. STA_UNSYNC is ignored, since it is also set to
     keep the kernel from writing the hardware's clock.
     """
     seen = Timex()
@@ -90,7 +90,7 @@ def kept_by_kernel(ask: Callable[[Timex], int] = adjtimex) -> bool | None:
 
 
 async def ahead_of(url: str, asking: Asking, clock: Clock) -> timedelta | None:
-    """Return by how much our clock is ahead of the one in a server's answers; None: that is unknown."""
+    """Return by how much our clock is ahead of a server's, by its answers; None if that is unknown."""
     asked = trio.current_time()
     outcome = await asking.get(url)
     half_way = timedelta(seconds=(trio.current_time() - asked) / 2)
@@ -99,12 +99,12 @@ async def ahead_of(url: str, asking: Asking, clock: Clock) -> timedelta | None:
     try:
         server_time: datetime = parsedate_to_datetime(outcome.headers["date"])
         return clock.now() - half_way - server_time
-    except (KeyError, ValueError, TypeError):  # none, nonsense, or without an offset
+    except (KeyError, ValueError, TypeError):  # there is no date, or it is invalid or without an offset
         return None
 
 
 def zone_data(zone: str) -> tuple[str | None, str]:
-    """Return the version of the data from which this zone is read, or None, and where it is: first the system's."""
+    """Return the version of the data for this zone, or None, and its place; the system's data has priority."""
     for folder in map(Path, zoneinfo.TZPATH):
         if (folder / zone).is_file():
             return _version_in(folder), str(folder)
@@ -112,7 +112,7 @@ def zone_data(zone: str) -> tuple[str | None, str]:
 
 
 def _version_in(folder: Path) -> str | None:
-    """Return the version with which `tzdata.zi` begins: `# version 2026a`."""
+    """Return the version in the first line of `tzdata.zi`, like `# version 2026a`."""
     try:
         with (folder / "tzdata.zi").open(encoding="utf-8", errors="replace") as lines:
             first = lines.readline()
@@ -134,9 +134,9 @@ def check_files(config: Config) -> list[Finding]:
 
 
 def _modes(file: Path, *, is_secret: bool) -> list[Finding]:
-    """Return what is wrong with a file's mode or its folder's; nothing if there is no such file.
+    """Return what is wrong with the mode of a file or its folder; nothing if there is no such file.
 
-    What should be the name of a secret's file may be the secret itself: it is shown only if there is such a file.
+    The configured name of a secret's file may be the secret itself, so it is shown only if the file exists.
     """
     try:
         real = file.resolve(strict=True)
@@ -156,7 +156,7 @@ def _modes(file: Path, *, is_secret: bool) -> list[Finding]:
 
 
 def _backups(config: Config) -> list[Finding]:
-    """Return why this user can't write a backup, if any are wanted; the folder itself may not exist yet."""
+    """Return why this user can't write a backup, if backups are configured; the folder may not exist yet."""
     folder = config.backup.path
     if folder is None:
         return []
@@ -167,13 +167,13 @@ def _backups(config: Config) -> list[Finding]:
 
 
 def _is_open_to_us(folder: Path, mode: int) -> bool:
-    """Return whether this user may use a folder in this way, or if it does not exist yet, the nearest one above it."""
+    """Return whether this user has this access to a folder, or to the nearest existing one above it."""
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.access(place, os.F_OK))
     return there.is_dir() and os.access(there, mode)
 
 
 def _disks(config: Config) -> list[Finding]:
-    """Return a finding for each disk, not for each folder."""
+    """Return one finding for each disk, even if several folders are on it."""
     found: dict[int, Finding] = {}
     own, log = config.database.uploads.parent, config.log.path
     folders = [(own, str(own))]
@@ -190,7 +190,7 @@ def _disks(config: Config) -> list[Finding]:
 
 
 async def check_database(config: Config, clock: Clock, *, seconds: float) -> list[Finding]:
-    """Check that a file opens, is sound and up to date; it is read for so many seconds at most."""
+    """Check that a database file can be opened, is sound and up to date; read it for at most these seconds."""
     file = config.database.path
     if file is None:
         return []
@@ -220,7 +220,7 @@ async def check_database(config: Config, clock: Clock, *, seconds: float) -> lis
 
 
 async def check_server(config: Config, clock: Clock, *, seconds: float) -> list[Finding]:
-    """Check that a server answers, and is safe and up to date; the rows are read for so many seconds at most."""
+    """Check that a server answers, and is safe and up to date; read the rows for at most these seconds."""
     target = config.database.target
     if not isinstance(target, PostgresServer):
         return []
@@ -241,7 +241,7 @@ async def check_server(config: Config, clock: Clock, *, seconds: float) -> list[
 
 
 def look_at_rows(seen: Examination, name: str, config: Config, clock: Clock) -> list[Finding]:
-    """Judge what the rows of a database of this name show."""
+    """Judge the rows of the database with this name."""
     found = []
     if seen.provider is not None and config.provider.kind == "sandbox" and not config.provider.is_stated:
         text = (
@@ -256,7 +256,7 @@ def look_at_rows(seen: Examination, name: str, config: Config, clock: Clock) -> 
 
 
 def soundness(seen: Examination, name: str, seconds: float) -> list[Finding]:
-    """Judge the errors of a database of this name, which was read for so many seconds at most."""
+    """Judge the errors of the database with this name, which was read for at most these seconds."""
     if seen.mistakes is None:
         why = f"{name} opens; it could not be read through within {seconds:g} s"
         return [unknown("database", why, "reminderd db check has no time limit")]
@@ -270,13 +270,13 @@ def soundness(seen: Examination, name: str, seconds: float) -> list[Finding]:
 
 
 def check_daemons(config: Config, now: datetime) -> list[Finding]:
-    """Check that all daemons on the database are alike; nothing is reported if it can't be read, which others check."""
+    """Check that all daemons on the database are alike; report nothing if it can't be read, as another check does."""
     seen = _in_database(config, partial(alive_daemons, now=now))
     return [] if seen is None else diagnosis.daemons(seen)
 
 
 def check_accounts(config: Config) -> list[Finding]:
-    """Check who may log in; nothing is reported without pages, or if the database can't be read, which others check."""
+    """Check who may log in; report nothing without pages, or if the database can't be read, as another check does."""
     found = _in_database(config, list_users) if config.desk.port else None
     if found is None:
         return []
@@ -287,7 +287,7 @@ _IMPORTS: Final = "imports"
 
 
 def check_drop_folder(config: Config, now: datetime) -> list[Finding]:
-    """Check that files can be taken out of the folder; nothing is reported if there is none."""
+    """Check that files can be moved out of the import folder; report nothing if there is no folder."""
     folder = config.import_.path
     if folder is None:
         return []
@@ -303,7 +303,7 @@ def check_drop_folder(config: Config, now: datetime) -> list[Finding]:
 
 
 def check_results_folder(config: Config) -> list[Finding]:
-    """Check that files with answers can be written; nothing is reported if none are wanted."""
+    """Check that files with answers can be written; report nothing if they are not configured."""
     folder = config.results.path
     if folder is None:
         return []
@@ -314,7 +314,7 @@ def check_results_folder(config: Config) -> list[Finding]:
 
 
 def _in_database(config: Config, read: Callable[[Connection], T]) -> T | None:
-    """Return what is in the database; None: it can't be read, or has not the newest schema."""
+    """Return what is in the database; None if it can't be read, or does not have the newest schema."""
     if config.database.is_missing:
         return None
     try:

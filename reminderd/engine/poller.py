@@ -42,7 +42,7 @@ CLOCKS_DIFFER: Final = timedelta(seconds=1)
 """A larger difference between the database's clock and ours is logged, so that somebody sets one of them."""
 
 FEW: Final = 3
-"""Up to this many expired reminders need no line with their number: each has one of its own."""
+"""Up to this many expired reminders need no log line with their number, as each reminder has its own line."""
 
 STALLED: Final = 15.0
 """Seconds without a turn of the loop, or that the wall clock gained. Then this process or machine stood still, so long

@@ -1,1 +1,1 @@
-"""Write the log that the admin reads: loguru, with the libraries' logging routed in and phone numbers masked."""
+"""Write the log for the admin, with loguru; lines of the libraries are included, and phone numbers are masked."""

@@ -1,4 +1,4 @@
-"""Set up the log: where it goes, how a line looks to a person, a program or the journal, and what is never in it."""
+"""Set up the log: its place, its format for a person, a program or the journal, and what must not be in it."""
 
 import json
 import logging
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
     from loguru import Record
 
 _IDS: Final = ("reminder", "call", "attempt")
-"""These come first; other bound values follow in their own order."""
+"""The bound values that are first in a line; others follow in their own order."""
 
-# loguru never reads what it fills in as a template again, nor as colors.
+# loguru does not interpret the values that it fills in, neither as a template nor as colors.
 _REST_OF_TEXT: Final = "<level>{shown[level]:<7}</level> {shown[message]}<dim>{shown[bound]}</dim>{shown[exception]}\n"
 _TEXT: Final = "<dim>{shown[time]}</dim> " + _REST_OF_TEXT
 _TEXT_IN_JOURNAL: Final = "{shown[priority]}" + _REST_OF_TEXT
 _JSON: Final = "{shown}\n"
 
 _PRIORITIES: Final = ((50, 2), (40, 3), (30, 4), (25, 5), (20, 6))
-"""Loguru's level numbers, and syslog's priority from each upward: critical, error, warning, notice, info."""
+"""Loguru's level numbers, each with syslog's priority from that level upward: critical to info."""
 _DEBUG_PRIORITY: Final = 7
 
 _NEEDS_QUOTES: Final = re.compile('[ "=]')
-"""What a value after `key=` may have only between quotes."""
+"""The characters because of which a value after `key=` needs quotes."""
 
 _JOURNAL_STREAM: Final = re.compile(r"(\d+):(\d+)")
 
 
 def is_journal(stream: TextIO) -> bool:
-    """Return whether what is written here goes to the journal: systemd.exec(5), "JOURNAL_STREAM".
+    """Return whether this stream leads to the journal: systemd.exec(5), "JOURNAL_STREAM".
 
-    The variable alone does not show it: it stays set where our output is redirected.
+    The variable alone does not show that, as it stays set if our output is redirected.
     """
     device_and_inode = _JOURNAL_STREAM.fullmatch(os.environ.get("JOURNAL_STREAM", ""))
     if device_and_inode is None:
@@ -58,18 +58,18 @@ def is_journal(stream: TextIO) -> bool:
 
 
 def as_text(record: "Record") -> str:
-    """Return a format for loguru: time, level, message, bound values as key=value; below it a traceback behind bars."""
+    """Return a format for loguru: time, level, message, bound values as key=value; then a traceback with bars."""
     return _filled_in(record, _TEXT, {"time": record["time"].isoformat(" ", "milliseconds"), **_parts(record, "")})
 
 
 def as_text_in_journal(record: "Record") -> str:
-    """Return the same for the journal: a priority before each line, the traceback's too, and no time."""
+    """Return the format of `as_text` for the journal: a priority before each line, and no time."""
     priority = _priority(record)
     return _filled_in(record, _TEXT_IN_JOURNAL, {"priority": priority, **_parts(record, priority)})
 
 
 def _parts(record: "Record", prefix: str) -> dict[str, str]:
-    """Return what every text shows of a record; `prefix` begins each line of a traceback."""
+    """Return the parts of a record that every text shows; `prefix` begins each line of a traceback."""
     return {
         "level": record["level"].name,
         "message": on_one_line(mask_numbers(record["message"])),
@@ -79,12 +79,12 @@ def _parts(record: "Record", prefix: str) -> dict[str, str]:
 
 
 def as_json(record: "Record") -> str:
-    """Return a format for loguru: an object a line, of time, level, message, bound values, and the exception if any."""
+    """Return a format for loguru: one object per line with time, level, message, bound values and any exception."""
     return _filled_in(record, _JSON, _object(record, {"time": record["time"].isoformat("T", "milliseconds")}))
 
 
 def as_json_in_journal(record: "Record") -> str:
-    """Return the same for the journal: a priority before the object, and no time in it."""
+    """Return the format of `as_json` for the journal: a priority before the object, and no time in it."""
     return _filled_in(record, _JSON, _priority(record) + _object(record, {}))
 
 
@@ -100,7 +100,7 @@ def _object(record: "Record", first: dict[str, str]) -> str:
 
 
 def _filled_in(record: "Record", template: str, shown: object) -> str:
-    """Return the template, after putting what it shows into the record, from which loguru fills it in."""
+    """Return the template, after adding its values to the record, from which loguru fills them in."""
     cast("dict[str, Any]", record)["shown"] = shown
     return template
 
@@ -112,20 +112,20 @@ def _bound(record: "Record") -> dict[str, object]:
 
 
 def _shown(key: str, value: object) -> object:
-    """Return a value as it may be seen: an id is what the admin looks for, so only one with a + is masked in it."""
+    """Return a value with phone numbers masked; in an id, which the admin searches for, only numbers with a +."""
     if isinstance(value, bool | int | float):
         return value
     return mask_name(str(value)) if key in _IDS else mask_numbers(str(value))
 
 
 def _word(value: object) -> str:
-    """Return a value without a space in it, or else in quotes."""
+    """Return a value, in quotes if it contains a space or another special character."""
     text = str(value)
     return on_one_line(text if text and not _NEEDS_QUOTES.search(text) else json.dumps(text, ensure_ascii=False))
 
 
 def _exception(record: "Record") -> str:
-    """Return the traceback without the values of variables, phone numbers masked; empty if there is none."""
+    """Return the traceback without values of variables and with masked phone numbers; empty if there is none."""
     exception = record["exception"]
     if exception is None or exception.value is None:
         return ""
@@ -133,7 +133,7 @@ def _exception(record: "Record") -> str:
 
 
 def _priority(record: "Record") -> str:
-    """Return what the journal wants before a line: sd-daemon(3)."""
+    """Return the prefix of a line for the journal: sd-daemon(3)."""
     number = record["level"].no
     return f"<{next((priority for least, priority in _PRIORITIES if number >= least), _DEBUG_PRIORITY)}>"
 
@@ -141,20 +141,20 @@ def _priority(record: "Record") -> str:
 _FILE_MODE: Final = 0o640
 
 _OURS: Final = re.compile(rb'(?:\d{4}-\d\d-\d\d \d\d:\d\d|\{"time": "\d{4}-|$)')
-"""How each of our logs begins, as text or as JSON. An empty file loses nothing."""
+"""The beginning of our log files, as text or as JSON. An empty file also matches, as nothing in it can be lost."""
 _LONGEST_BEGINNING: Final = 16
 
 _ROTATED: Final = r"\.\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_\d{6}(?:\.\d+)?"
-"""What loguru puts between the name of a rotated file and its ending."""
+"""The text that loguru inserts between the name and the ending of a rotated file."""
 
 _SPAN: Final = re.compile(r"(\d+) ?(hour|day|week|month|year)s?")
 _HOURS: Final = {"hour": 1, "day": 24, "week": 168, "month": 730, "year": 8760}
 
 _TALKATIVE: Final = dict.fromkeys(("apprise", "httpx", "hypercorn"), logging.INFO) | {"psycopg": logging.WARNING}
-"""Libraries that log each message, request, start and lost connection up to this level; our own lines say more."""
+"""Libraries that log routine events up to this level; our own lines have more information."""
 
 _SHARED_LEVELS: Final = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
-"""Names that mean the same to the standard library and to loguru."""
+"""The level names that the standard library and loguru have in common."""
 
 _QUERY: Final = re.compile(r"(/[^\s?\"'<>]*)\?[^\s\"'<>]*")
 
@@ -169,22 +169,22 @@ def configure_logs(
     stream: TextIO | None = None,
     instead_of: Sequence[int] = (),
 ) -> tuple[int, ...]:
-    """Send every line of this process, the libraries' included, to `stream` and, if one is given, to a file.
+    """Send every line of this process, including the libraries' lines, to `stream` and, if configured, to a file.
 
-    Where the stream leads to systemd's journal, lines begin with a priority and have no time.
-    Returns what this process writes to from here on, for the next call's `instead_of`.
+    If the stream leads to systemd's journal, lines begin with a priority and have no time.
+    Return the new log outputs, for `instead_of` of the next call.
 
     Args:
         level: the least important level that is written: `INFO` …
         log_format: `text` for a person, `json` for a program.
-        file: also written to; its folders are made.
-        rotation: when the file is rotated, in loguru's form; None or empty: never.
-        retention: how long rotated files are kept, like "30 days"; None or empty: forever.
-        stream: None: stderr.
-        instead_of: what an earlier call returned, so that nothing is lost between the two; empty: replaces all.
+        file: a file that also gets every line; missing folders are created.
+        rotation: when the file is rotated, in loguru's form; None or empty for never.
+        retention: how long rotated files are kept, like "30 days"; None or empty for forever.
+        stream: by default, stderr.
+        instead_of: the outputs to replace, from an earlier call, so that no line is lost; if empty, replace all.
 
     Raises:
-        OSError: the file can't or must not be written; what `instead_of` names stays in use.
+        OSError: the file can't or must not be written; the outputs in `instead_of` stay in use.
     """
     stream = stream or unguarded(sys.stderr)
     file_format = as_json if log_format == "json" else as_text
@@ -218,10 +218,10 @@ def configure_logs(
 
 
 def _check_log_file(file: Path) -> None:
-    """Check that a log may be appended to a file: there is none yet, or it begins as a log of ours.
+    """Check that a log may be appended to a file: the file does not exist yet, or begins like one of our logs.
 
     Raises:
-        OSError: it is anything else; nothing was written.
+        OSError: the file is another one; nothing was written.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     check(file, ours=lambda log: _OURS.match(begins(log, _LONGEST_BEGINNING)) is not None, what="a log of reminderd")
@@ -230,7 +230,7 @@ def _check_log_file(file: Path) -> None:
 def _deleting(file: Path, kept_for: str) -> Callable[[Sequence[str]], None]:
     """Return a function that deletes the rotated files of a log once they are old, and nothing else.
 
-    loguru by itself would delete any file with a similar name: next to a log `reminderd` also an old `reminderd.db`.
+    loguru itself would delete any old file with a similar name: for a log `reminderd`, even `reminderd.db`.
 
     Args:
         file: the log.
@@ -253,10 +253,10 @@ def _deleting(file: Path, kept_for: str) -> Callable[[Sequence[str]], None]:
 
 
 class _InterceptHandler(logging.Handler):
-    """Passes a record on to loguru: without query strings, at its own level, the library's name bound as `logger`."""
+    """Passes a record on to loguru, at its level and without query strings; the library's name is bound as `logger`."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record into our log, whatever the library put into it."""
+        """Write the record into our log, even if its arguments are wrong."""
         try:
             message = record.getMessage()
         except Exception:  # noqa: BLE001 - a library's arguments may fail in any way, and must not be shown instead
@@ -266,9 +266,9 @@ class _InterceptHandler(logging.Handler):
 
 
 def _route_library_lines() -> None:
-    """Make our log the only place that the standard library's logging, and warnings, go to.
+    """Send the standard library's logging, and warnings, only to our log.
 
-    Nothing below INFO passes: at DEBUG, HTTP libraries log headers, and headers carry keys.
+    Records below INFO are dropped: at DEBUG, HTTP libraries log headers, and headers contain keys.
     """
     root = logging.getLogger()
     root.handlers = [_InterceptHandler()]

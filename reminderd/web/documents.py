@@ -180,7 +180,7 @@ def document_in(body: bytes, expected: str) -> object:
 def _read(
     one: object, place: str, fields: Fields, read: Callable[[Mapping[str, str]], T | list[str]]
 ) -> tuple[T | None, list[tuple[str, str]]]:
-    """Return what an entry asks for, and what is wrong with it."""
+    """Return what an entry asks for, and its mistakes."""
     if not isinstance(one, dict):
         return None, [(place, f"not an object; expected {'an' if fields.noun[0] in 'aeiou' else 'a'} {fields.noun}")]
     errors = list(_shape_errors(one, place, fields))

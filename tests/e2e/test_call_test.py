@@ -252,7 +252,7 @@ async def test_during_a_pause_a_test_call_says_so_and_continues(tmp_path: Path, 
             assert done.returncode == 0, done.stderr
             assert done.stderr.decode().splitlines()[:2] == [
                 "dialing is paused; reminderd resume ends it",
-                "the test call is placed all the same",
+                "the test call is placed anyway",
             ]
             assert len(clinic.twilio.calls) == 1
 

@@ -260,16 +260,16 @@ BUILT_IN: Final[Mapping[str, Language]] = MappingProxyType(
         "pl": _POLISH,
     }
 )
-"""By the first part of the language's tag."""
+"""The built-in texts, by the first part of the language's tag."""
 
 
 EXPECTED: Final = 'expected a language tag (BCP 47) like "es" or "pt-BR"'
 
 _TAG: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}")
 _NO_LANGUAGE: Final = frozenset({"mis", "mul", "und", "zxx", "root"})
-"""Codes for several languages, for one that is not known, and for none."""
+"""Codes for several languages, for an unknown language, and for no language."""
 _SHORTEST_NAME: Final = 4
-"""A shorter word is read as a code: Ga is one language's name, and the code of another."""
+"""The length of the shortest name. A shorter word is a code: Ga is one language's name, and the code of another."""
 _SCRIPT: Final = 4
 _REGION: Final = 2
 
@@ -290,7 +290,7 @@ def language_tag(text: str) -> str:
     return "-".join((code, *map(_in_its_case, rest)))
 
 
-@lru_cache(maxsize=1_000)  # the same few words come again in every line of a table
+@lru_cache(maxsize=1_000)  # a table has the same few words in every line
 def read_language(text: str) -> str:
     """Return the tag of a language that is written as a tag, or by its name: `Spanish`, `Spanisch`, `español`.
 
@@ -309,7 +309,7 @@ def primary(tag: str) -> str:
 
 
 def best_of(tag: str, among: Iterable[str]) -> str | None:
-    """Return the one of these tags that is the same, else the first of the same language; None: there is none."""
+    """Return the tag among these that is the same, else the first one of the same language; None if there is none."""
     listed = tuple(among)
     same = [one for one in listed if one.lower() == tag.lower()]
     return next(iter(same or [one for one in listed if primary(one) == primary(tag)]), None)
@@ -343,7 +343,7 @@ def _codes() -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def _names() -> Mapping[str, str]:
-    """Return every name that means one language only, as `unaccented` gives it."""
+    """Return every name that means only one language, as `unaccented` returns it."""
     meant: dict[str, set[str]] = {}
     for written_in in BUILT_IN:
         for code, name in Locale(written_in).languages.items():

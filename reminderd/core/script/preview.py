@@ -1,9 +1,9 @@
-"""Show what patients will hear, as text, with advice on what a careful clinic would have spoken otherwise.
+"""Return as text what patients will hear, with advice on what a clinic should change.
 
 None of the advice keeps a call from being placed. Its rules are those for prerecorded and artificial voices in the USA,
 47 CFR 64.1200: the caller's name at the beginning (b)(1), a telephone number during or after the message (b)(2), a key
 that ends such calls (a)(10), and for health care "concise, generally one minute or less" (a)(9)(iv)(E); and what HHS
-advises for answering machines: name, number, a request to call back (FAQ 198). They are good manners elsewhere, too.
+advises for answering machines: name, number, a request to call back (FAQ 198). They are polite in other countries, too.
 """
 
 import re
@@ -22,7 +22,7 @@ ORDINARY_MESSAGE: Final = 200
 
 MOST_SECONDS: Final = 60.0
 PAUSE_SECONDS: Final = 1.0
-"""Between the two times that the voicemail text is spoken."""
+"""The pause between the two times that the voicemail text is spoken."""
 
 _WORDS_BEFORE_THE_NAME: Final = 6
 """As in "Bonjour, vous êtes en ligne avec …"."""
@@ -38,7 +38,7 @@ _LIKE_A_MESSAGE: Final = ("Your appointment is on Tuesday. " * 7)[:ORDINARY_MESS
 
 
 def advice(script: Script, section: str = "messages") -> list[str]:
-    """Return what could be better in a section of the configuration, a line each; no phone number is repeated."""
+    """Return advice on a section of the configuration, a line each, without phone numbers."""
     found = [*_languages(script), *_callback(script), *_menu(script), *_length(script)]
     if not _names_the_clinic_first(script):
         found.insert(0, "[messages].greeting does not begin with the clinic: its name must be spoken first")
@@ -82,7 +82,7 @@ def _callback(script: Script) -> Iterator[str]:
 
 
 def _names_the_phone(prompt: Prompt, script: Script) -> bool:
-    """Return whether the number is in it, as the placeholder or written out in any way."""
+    """Return whether a prompt has the number to call back, as the placeholder or in digits."""
     template = script.template(prompt)
     number = script.phone or script.from_number
     written = re.sub(r"[^0-9]", "", template)
@@ -132,12 +132,12 @@ _AFTER: Final = (
 
 @frozen(kw_only=True)
 class Passage:
-    """What is spoken to one listener without a stop."""
+    """A part of a call that is spoken to one listener without a stop."""
 
     heading: str
     """Who hears it, or when."""
     texts: tuple[str, ...]
-    """In the order in which they are spoken."""
+    """The texts, in the order in which they are spoken."""
     seconds: float
     """About how long that takes."""
 
@@ -149,13 +149,13 @@ class Preview:
     script: Script
     passages: tuple[Passage, ...]
     warnings: tuple[str, ...]
-    """What could be better, a line each."""
+    """Advice, a line each."""
 
 
 def preview(templates: Templates, values: Values, language: str | None, names: Sequence[str]) -> Preview:
-    """Return what patients hear of an appointment in a language, a BCP 47 tag; None: the clinic's own.
+    """Return what patients hear about an appointment in a language, a BCP 47 tag; None for the clinic's own.
 
-    `names` are the templates to show; if none is in this language, a message stands for any.
+    `names` are the templates to show; if none is in this language, `ANY_MESSAGE` is shown.
 
     Raises:
         TemplateError: a template is not known, or needs a value that is missing or can't be spoken.
@@ -181,7 +181,7 @@ def preview(templates: Templates, values: Values, language: str | None, names: S
 
 
 def heard(script: Script, message: str, *, leaves_voicemail: bool) -> tuple[Passage, ...]:
-    """Return what a person hears of a call with this message before any key, and what a machine is left, if at all."""
+    """Return what a person hears before pressing a key, and what a machine hears if `leaves_voicemail`."""
     to_person = _to_person("a person", message, script)
     return (to_person, _to_machine(message, script)) if leaves_voicemail else (to_person,)
 

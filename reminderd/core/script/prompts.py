@@ -1,4 +1,4 @@
-"""The prompts of a call: what each asks, and how long a text takes to speak."""
+"""The prompts and questions of a call, and how long it takes to speak a text."""
 
 import unicodedata
 from bisect import bisect
@@ -12,16 +12,16 @@ class Prompt(StrEnum):
     """One thing that is spoken in a call; the clinic's script has its text."""
 
     GREETING = "greeting"
-    """Who is calling and why, the clinic first."""
+    """Who is calling and why; the clinic is named first."""
     MESSAGE = "message"
     """The reminder's message."""
     MENU = "menu"
     """Which key does what."""
     VOICEMAIL = "voicemail"
-    """All that is spoken to a machine: nothing about the patient."""
+    """Everything that is spoken to a machine; it has nothing about the patient."""
     CONFIRMED = "confirmed"
     CANCEL_QUESTION = "cancel_question"
-    """Whether the appointment is really to be cancelled."""
+    """The question whether the patient really wants to cancel the appointment."""
     CANCEL_REQUESTED = "cancel_requested"
     OPTED_OUT = "opted_out"
     NOT_NEEDED = "not_needed"
@@ -36,7 +36,7 @@ class Question(StrEnum):
     MENU = "menu"
     CANCEL = "cancel"
     VOICEMAIL = "voicemail"
-    """None was asked: a key shows that a person listens to the text for a machine."""
+    """No question was asked: a key shows that a person listens to the voicemail text."""
 
 
 @frozen(kw_only=True)
@@ -44,13 +44,13 @@ class SpokenReply:
     """The prompts that are spoken next, in this order."""
 
     parts: tuple[Prompt, ...]
-    """Empty: the call ends, and nothing is spoken."""
+    """Empty if nothing is spoken and the call ends."""
     question: Question | None = None
-    """The next key answers this; None: the call ends after the last prompt."""
+    """The question that the next key answers; None if the call ends after the last prompt."""
     repeats: int = 0
-    """How often the message has been repeated; it travels along with the question."""
+    """How often the message has been repeated; it is sent along with the question."""
     language: str | None = None
-    """Of the call, a BCP 47 tag; it travels along, too. None: the clinic's own."""
+    """The language of the call, a BCP 47 tag, which is sent along, too; None for the clinic's own."""
 
 
 WORDS_PER_SECOND: Final = 2.5

@@ -11,29 +11,29 @@ from reminderd.core.script.languages import BUILT_IN, Language, best_of, primary
 from reminderd.core.script.prompts import Prompt
 
 PLACEHOLDERS: Final = ("clinic", "phone", "message")
-"""What may stand in braces in a prompt's template; nothing else may."""
+"""The only names that may be in braces in a prompt's template."""
 
 _PLACEHOLDER: Final = re.compile(rf"\{{({'|'.join(PLACEHOLDERS)})\}}")
 
 
 @frozen(kw_only=True)
 class Script:
-    """What is spoken in a call in one language; what is empty is filled by the language."""
+    """The texts of a call in one language; the built-in texts of the language replace missing ones."""
 
     clinic: str = ""
-    """The clinic's name; empty: it is "your clinic"."""
+    """The clinic's name; empty for "your clinic"."""
     phone: str = ""
-    """Where to call back, in E.164; empty: `from_number`."""
+    """The number to call back, in E.164; empty for `from_number`."""
     from_number: str = ""
-    """The number that the calls come from, in E.164; empty: not known."""
+    """The number from which calls are placed, in E.164; empty if not known."""
     language: str = "en-US"
-    """The voice's, a BCP 47 tag."""
+    """The language of the voice, a BCP 47 tag."""
     voice: str = ""
-    """A voice's name at the provider; empty: the provider's choice for the language."""
+    """The provider's name of the voice; empty if the provider chooses it by the language."""
     templates: Mapping[Prompt, str] = field(factory=dict, hash=False)
-    """The clinic's own; for every other prompt see `template`."""
+    """The clinic's own templates; `template` returns those of all prompts."""
     otherwise: "Script | None" = None
-    """The one in the clinic's own language, for what this one lacks if its language is not built in."""
+    """The script in the clinic's own language, for missing texts if this script's language is not built in."""
 
     @property
     def is_built_in(self) -> bool:
@@ -42,15 +42,15 @@ class Script:
 
     @property
     def built_in(self) -> Language:
-        """Return what is built in for its language; if nothing is, for the clinic's, else for English."""
+        """Return the built-in texts of its language, else those of the clinic's language, else those in English."""
         if self.is_built_in or self.otherwise is None:
             return BUILT_IN.get(primary(self.language), BUILT_IN["en"])
         return self.otherwise.built_in
 
     def template(self, prompt: Prompt) -> str:
-        """Return the template of a prompt: its own, else that built in for its language, else the clinic's.
+        """Return the template of a prompt: its own, else the built-in one of its language, else the clinic's.
 
-        That of the message is the message alone.
+        The template of the message is only the message.
         """
         if prompt is Prompt.MESSAGE:
             return "{message}"
@@ -64,21 +64,21 @@ class Script:
 
 @frozen(kw_only=True)
 class Scripts:
-    """The clinic's scripts: one for its own language, and one for each other language that it has texts for."""
+    """The clinic's scripts: one for its own language, and one for each other language in which it has texts."""
 
     own: Script = field(factory=Script)
     by_language: Mapping[str, Script] = field(factory=dict, hash=False)
-    """By the tag that the configuration has."""
+    """The scripts for other languages, by the tag in the configuration."""
 
     def has(self, language: str | None) -> bool:
-        """Return whether there are texts in a language, a BCP 47 tag; None is the clinic's own."""
+        """Return whether there are texts in a language, a BCP 47 tag; None for the clinic's own."""
         return language is None or self._own_for(language) is not None or primary(language) in BUILT_IN
 
     def of(self, language: str | None) -> Script:
-        """Return the script of a call in a language, a BCP 47 tag; None is the clinic's own.
+        """Return the script of a call in a language, a BCP 47 tag; None for the clinic's own.
 
-        It is the clinic's script for the language, else what is built in for it, else that of the clinic's own
-        language. One in another region is better than none: `es-AR` is spoken as `es-US` if that is what there is.
+        It is the clinic's script for the language, else the built-in one, else that in the clinic's own language. A
+        script for another region is used if there is no better one: `es-AR` may be spoken as `es-US`.
         """
         if language is None:
             return self.own
@@ -97,22 +97,21 @@ class Scripts:
         )
 
     def are_one(self, language: str | None, other: str | None) -> bool:
-        """Return whether one call can be spoken in both languages."""
+        """Return whether messages in both languages can be spoken in one call."""
         if language == other:
             return True
         return self.has(language) and self.has(other) and self.of(language) == self.of(other)
 
     def _own_for(self, language: str) -> Script | None:
-        """Return the script that the clinic has for a language: of the same tag, else of another region."""
+        """Return the clinic's script for a language: with the same tag, else for another region; else None."""
         found = best_of(language, [self.own.language, *self.by_language])
         return None if found is None else self.by_language.get(found, self.own)
 
 
 def spoken(prompt: Prompt, script: Script, message: str) -> str:
-    """Return what is spoken for a prompt, in full.
+    """Return everything that is spoken for a prompt.
 
-    `{phone}` is dictated digit by digit, see `dictated`. Braces in the message and in the clinic's name are only
-    characters: they are not filled again.
+    `{phone}` is read digit by digit, see `dictated`. Braces in the message and the clinic's name are no placeholders.
     """
     number = script.phone or script.from_number
     filled = {

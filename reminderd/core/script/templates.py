@@ -1,6 +1,6 @@
-"""Make messages from the clinic's templates: an appointment's day and hour, and what the clinic knows of it.
+"""Make messages from the clinic's templates, with an appointment's date, time and other values.
 
-What was to be filled in and was not is found in every message, as a voice would read it aloud as it stands.
+Placeholders that were not filled in are found in every message, as a voice would read them aloud.
 """
 
 import re
@@ -19,7 +19,7 @@ from reminderd.core.script.languages import best_of
 from reminderd.core.script.scripts import Script, Scripts
 
 TEMPLATE_PLACEHOLDERS: Final = ("clinic", "name", "provider", "place", "date", "time")
-"""What may stand in braces in a template for messages; nothing else may."""
+"""The only names that may be in braces in a template for messages."""
 
 VALUE_LIMIT: Final = 100
 """Longest name, provider and place, in characters."""
@@ -37,7 +37,7 @@ _SHORT: Final = (
     (re.compile("M{3,}"), "MMMM"),
     (re.compile("L{3,}"), "LLLL"),
 )
-"""Names that a pattern shortens, and how it has them in full."""
+"""The patterns for short names of days and months, with those for full names."""
 
 
 class TemplateError(Exception):
@@ -50,12 +50,12 @@ class TemplateError(Exception):
 
 @frozen(kw_only=True)
 class Values:
-    """What is known of one appointment, as it was written; None: not known."""
+    """The known values of one appointment, as they were written; None if not known."""
 
     appointment: datetime | None = None
-    """Its time."""
+    """The time of the appointment."""
     name: str | None = None
-    """The patient's, as it is to be spoken."""
+    """The patient's name, as it is spoken."""
     provider: str | None = None
     """Who the patient sees."""
     place: str | None = None
@@ -67,34 +67,34 @@ class Message:
 
     text: str
     language: str | None
-    """In which it is, and so in which its call is spoken; None: the clinic's own."""
+    """The language of the message, and so of its call; None for the clinic's own."""
     warning: str | None = None
-    """Why that is not the patient's language."""
+    """Why that is not the patient's language; None if it is."""
 
 
 @frozen(kw_only=True)
 class Templates:
-    """The templates for messages that a clinic has written, and what it knows of any appointment."""
+    """The clinic's templates for messages, and the settings for all of them."""
 
     by_name: Mapping[str, str] = field(factory=dict, hash=False)
-    """In the clinic's own language."""
+    """The templates in the clinic's own language."""
     by_language: Mapping[str, Mapping[str, str]] = field(factory=dict, hash=False)
-    """In other languages, by the tag that the configuration has."""
+    """The templates in other languages, by the tag in the configuration."""
     scripts: Scripts = field(factory=Scripts)
-    """The clinic's name in each language, and which there are."""
+    """The clinic's scripts, which have its name in each language."""
     zone: ZoneInfo | None = None
-    """The clinic's: an appointment is said in the time on the clinic's wall. None: no template mentions a time."""
+    """The clinic's zone, in which an appointment's time is spoken; None if no template mentions a time."""
     max_lateness: timedelta = timedelta()
-    """How late the call of a reminder without a limit of its own may be: never after its appointment."""
+    """How late the call of a reminder without its own limit may be; it is never after the appointment."""
 
     def message(self, name: str, values: Values, language: str | None = None) -> Message:
         """Return the message for an appointment, from the template of this name.
 
         Args:
-            name: the template's.
-            values: what is known of the appointment.
-            language: the patient's, a BCP 47 tag; None: the clinic's own. If the template is not written in it, the
-                message is in the clinic's own language, with a warning.
+            name: the name of the template.
+            values: the known values of the appointment.
+            language: the patient's language, a BCP 47 tag; None for the clinic's own. If the template is not written in
+                it, the message is in the clinic's own language, with a warning.
 
         Raises:
             TemplateError: there is no such template, or it needs a value that is missing or can't be spoken.
@@ -113,7 +113,7 @@ class Templates:
         return Message(text=self._filled(name, text, values, self.scripts.own), language=None, warning=warning)
 
     def _text(self, name: str, language: str | None) -> str | None:
-        """Return the template in a language; None: there is none."""
+        """Return the template in a language; None if there is none."""
         own = self.scripts.own.language
         found = own if language is None else best_of(language, [own, *self.by_language])
         if found is None:
@@ -141,7 +141,7 @@ class Templates:
 
 
 def _joined(value: str, rest: str) -> str:
-    """Return what is filled in before the rest of a template; there is one period after "4:00 p.m."."""
+    """Return a value for the place before the rest of a template; "4:00 p.m." gets no second period."""
     return value.removesuffix(".") if rest.startswith(".") else value
 
 
@@ -149,7 +149,7 @@ NO_TEMPLATES: Final = Templates()
 
 
 def _mistakes(template: str, used: set[str], values: Values) -> Iterator[str]:
-    """Yield what is wrong with the values that a template needs."""
+    """Yield the mistakes in the values that a template needs."""
     if values.appointment is None and used & _TIMES:
         yield f"appointment_at: missing; expected the time that the template {template} mentions"
     for field_name in ("name", "provider", "place"):
@@ -163,7 +163,7 @@ def _mistakes(template: str, used: set[str], values: Values) -> Iterator[str]:
 
 
 def value_error(text: str) -> str | None:
-    """Return why a name, a provider or a place can't be spoken in a message, and what is expected; None: it can."""
+    """Return why a name, a provider or a place can't be spoken, and what is expected; None if it can."""
     if not text.strip():
         return "empty; expected text to be spoken"
     if len(text) > VALUE_LIMIT:
@@ -179,7 +179,7 @@ def value_error(text: str) -> str | None:
 def spoken_day(day: date, language: str) -> str:
     """Return a day as people say it: "Tuesday, March 2", "Dienstag, 2. März".
 
-    A file of appointments has few of them, and each takes long to format.
+    Days are cached: a file of appointments has few different days, and formatting is slow.
     """
     locale = _locale(language)
     pattern = next(locale.datetime_skeletons[name].pattern for name in _DAYS if name in locale.datetime_skeletons)
@@ -195,12 +195,12 @@ def spoken_hour(hour: time, language: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return the text with ordinary spaces: not every voice reads the others right."""
+    """Return the text with ordinary spaces: not every voice reads other spaces correctly."""
     return _SPACES.sub(" ", text)
 
 
 def _locale(language: str) -> Locale:
-    """Return the locale of a language, with its country where that is known; else English."""
+    """Return the locale of a language, with its country if the country is known; else English."""
     for tag in (language, language.split("-", 1)[0]):
         try:
             return Locale.parse(tag, sep="-")
@@ -210,7 +210,7 @@ def _locale(language: str) -> Locale:
 
 
 _NAMED: Final = 3
-"""How many of them a warning names."""
+"""How many placeholders a warning names."""
 
 _LONGEST_NAMED: Final = 30
 
@@ -234,7 +234,7 @@ def unfilled(text: str) -> list[str]:
 
 
 def message_warnings(message: str) -> Iterator[str]:
-    """Yield a warning about a message that was not meant to be spoken as it stands."""
+    """Yield a warning if a message has unfilled placeholders or markup."""
     found = unfilled(message)
     if found:
         listed = ", ".join(one[:_LONGEST_NAMED] for one in found[:_NAMED])

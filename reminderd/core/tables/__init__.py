@@ -1,1 +1,1 @@
-"""Read a spreadsheet's rows: its records, the columns that it has, and what a row asks for."""
+"""Read a spreadsheet: its rows, its columns, and what each row asks for."""

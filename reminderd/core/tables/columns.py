@@ -1,4 +1,4 @@
-"""Find which column of a table has which field, by its header. Nothing is guessed."""
+"""Find the column of each field in a table, by its header. Nothing is guessed."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,15 +31,15 @@ FIELDS: Final = (
     "patient_ref",
     "status",
 )
-"""What `--map` can name. `date` and `time` together are `scheduled_at`, as the other pair is `appointment_at`."""
+"""The fields for `--map`. `date` and `time` together are `scheduled_at`; the other pair is `appointment_at`."""
 
 _NEEDED: Final = frozenset({"phone_number", "scheduled_at", "date", "time", "appointment_date", "appointment_time"})
 MAY_BE_NONE: Final = tuple(field for field in FIELDS if field not in _NEEDED)
-"""Fields that a table need not have: `--map ref=` says that the table has no such column."""
+"""Fields that a table need not have: `--map ref=` means that the table has no `ref`."""
 
 _SINGLE: Final = ("message", "template", "ref", "expires_at", "timezone", "language", "status")
 _OTHERS: Final = ("name", "provider", "place")
-"""Only templates use these. If two columns fit one, neither is used until it is mapped."""
+"""Only templates use these fields. If two columns match a field, neither is used unless it is mapped."""
 _OF_APPOINTMENTS: Final = ("appointment_type", "patient_ref")
 """Fields that only appointments have: in tables of reminders, these columns are ignored."""
 _NOT_OF_APPOINTMENTS: Final = ("message", "expires_at")
@@ -49,7 +49,7 @@ _SPLIT: Final[Mapping[str, tuple[str, str]]] = {
     "scheduled_at": ("date", "time"),
     "appointment_at": ("appointment_date", "appointment_time"),
 }
-"""The fields of a time whose date and time of day are in two columns."""
+"""The times that may be in two columns, with the fields for the date and the time of day."""
 _APPOINTMENT: Final = ("appointment_at", "appointment_date", "appointment_time")
 _SOME: Final = ("some_at", "some_date", "some_time")
 _DIGITS: Final = re.compile(r"\d{4,}")
@@ -59,7 +59,7 @@ _NO_TIME: Final = (
     "appointment_at: no column for the appointment's time; expected headers like appointment date and appointment time,"
     ' or --map appointment_at=HEADER, or the time to call in a column "call at"'
 )
-"""What is wrong with a table without any time, if calls are planned."""
+"""The mistake of a table without any time, if calls are planned."""
 
 NO_WORDS: Final[Mapping[str, Standing]] = MappingProxyType({})
 
@@ -74,27 +74,27 @@ class ColumnsError(Exception):
 
 @frozen
 class Columns:
-    """Where the fields are, and what else is there."""
+    """The columns of the fields in a table, and the ignored columns."""
 
     places: Mapping[str, tuple[int, ...]]
-    """The columns of each field, from 0; of `phone_number` in order of preference, of a time its date and its hour."""
+    """The columns of each field, from 0: `phone_number` in order of preference, a time as date and time of day."""
     ignored: tuple[str, ...]
     is_status_sure: bool = True
-    """Whether the header of `status` says that it is the appointment's; else the words below it must."""
+    """Whether the header of `status` shows that it is the appointment's status; otherwise, the words in it must."""
     are_appointments: bool = False
-    """Whether the rows are appointments whose calls are planned, as no column has the time to call."""
+    """Whether the rows are appointments, whose calls are planned because no column has the time to call."""
     template: str | None = None
-    """The template of every row that has no message and names none."""
+    """The template of every row without a message and a template; None if there is no such default."""
     words: Mapping[str, Standing] = NO_WORDS
-    """What the clinic says that words of `status` mean, without case and punctuation, as `plain` gives them."""
+    """What the clinic's own words in `status` mean; the words are as `plain` returns them."""
 
     def text(self, field: str, cells: Sequence[str]) -> str:
-        """Return what a row says in a field; empty if there is no such column or the row ends before it.
+        """Return the text of a field in a row; empty if there is no such column, or the row is too short.
 
-        A date and a time of day get a comma between them. ISO 8601 never has one: what follows it is not an offset.
+        A comma separates a date and a time of day, so that the time of day is not read as an offset in ISO 8601.
         """
         places = self.places.get(field, ())
-        if len(places) == 1:  # nearly always, and asked for every cell
+        if len(places) == 1:  # the usual case, and this runs for every cell
             place = places[0]
             return cells[place] if place < len(cells) else ""
         if field == "phone_number":
@@ -104,9 +104,10 @@ class Columns:
         return ", ".join(cell for cell in filled if cell)
 
     def headers(self, header: Sequence[str]) -> dict[str, str]:
-        """Return the table's header of each field, in the order of its columns: as `--map` names them.
+        """Return the header of each field, in the order of the columns, as `--map` takes them.
 
-        Of several columns for a phone number it is the preferred one; a date and a time of day have their own fields.
+        If there are several columns for a phone number, this is the preferred one. A date and a time of day are two
+        fields.
         """
         found: list[tuple[int, str]] = []
         for field, places in self.places.items():
@@ -115,12 +116,12 @@ class Columns:
         return {field: header[place] for place, field in sorted(found) if place < len(header)}
 
     def standing(self, cells: Sequence[str]) -> Standing | None:
-        """Return what a row's status says of its appointment; None: its word is unknown."""
+        """Return what a row's status means for its appointment; None if the word is unknown."""
         word = self.text("status", cells)
         return self.words.get(plain(word)) or standing_of(word)
 
     def phone_place(self, cells: Sequence[str]) -> int:
-        """Return the column whose number is called: the first with anything in it, else the first."""
+        """Return the column whose number is called: the first one that is not empty, else the first one."""
         places = self.places["phone_number"]
         filled = (place for place in places if place < len(cells) and any(map(str.isalnum, cells[place])))
         return next(filled, places[0])
@@ -137,21 +138,21 @@ def columns_of(
     """Find the fields in a header.
 
     Args:
-        header: the table's.
-        chosen: the header of a field, which overrules; empty: the table has no such column.
-        template: see `Columns`; a table need not have messages then.
+        header: the header of the table.
+        chosen: the header of a field, from `--map`; empty if the table has no such column.
+        template: see `Columns`; with it, a table need not have messages.
         words: see `Columns`.
         plans_calls: whether calls are planned for appointments, if the table has no time to call.
 
     Raises:
-        ColumnsError: one is missing, more than one fit, or one may be something else.
+        ColumnsError: a column is missing, several match, or one may be something else.
     """
     search = _Search(header, chosen, has_template=template is not None, plans_calls=plans_calls)
     return evolve(search.columns(), template=template, words=words)
 
 
 class _Search:
-    """The search for the fields in one header, with everything that is wrong with it."""
+    """The search for the fields in one header, with all mistakes in it."""
 
     def __init__(
         self, header: Sequence[str], chosen: Mapping[str, str], *, has_template: bool, plans_calls: bool
@@ -205,11 +206,11 @@ class _Search:
         return Columns(found, ignored, is_status_sure, self.are_appointments)
 
     def _is_written(self, places: Mapping[str, tuple[int, ...]]) -> bool:
-        """Return whether a template says what is spoken."""
+        """Return whether a template makes the messages."""
         return self.has_template or self.are_appointments or _NO_TIME in self.mistakes or bool(places["template"])
 
     def _one(self, role: str, field: str = "") -> list[int]:
-        """Return the one column of a role; none: there is none, or more than one, which is a mistake."""
+        """Return the one column of a role; empty if there is none, or several, which is a mistake."""
         places = self.found.get(role, [])
         if len(places) > 1:
             self.mistakes.append(
@@ -224,7 +225,7 @@ class _Search:
         return tuple(place for role in PHONES for place in self._one(role, "phone_number"))
 
     def _times(self) -> dict[str, tuple[int, ...]]:
-        """Return where the time to call and the appointment's are: the second is never read as the first."""
+        """Return the columns of the time to call and of the appointment's time, which is never used instead."""
         call, appointment = self._way(_CALL), self._way(_APPOINTMENT)
         some = [self.found.get(role, []) for role in _SOME]
         if not call and not self.chosen.keys() & set(_CALL):
@@ -239,7 +240,7 @@ class _Search:
         return {"scheduled_at": call, "appointment_at": appointment}
 
     def _some_appointment(self, whole: list[int], dates: list[int], times: list[int]) -> tuple[int, ...]:
-        """Return the columns of a time whose header does not say whether it is the call's or the appointment's."""
+        """Return the columns of a time whose header may mean the call or the appointment."""
         is_clear = len(whole) + max(len(dates), len(times)) < 2
         if not is_clear:
             self.mistakes.append(
@@ -249,7 +250,7 @@ class _Search:
         return (*whole, *dates, *times)
 
     def _way(self, roles: tuple[str, str, str]) -> tuple[int, ...]:
-        """Return the columns of a time: one for all of it, or one for its date and one for its hour."""
+        """Return the columns of a time: one for all of it, or one for its date and one for its time of day."""
         field, *parts = roles
         whole = tuple(self._one(field))
         split = tuple(place for part in parts for place in self._one(part))
@@ -285,7 +286,7 @@ class _Search:
         return f"scheduled_at: {missing}; {expected}, or {maps} if that is the time to call"
 
     def _check_for_unclear_ref(self, places: Mapping[str, tuple[int, ...]]) -> None:
-        """Ask whether a column is the `ref` if nothing else is, as its header may mean another thing."""
+        """Add a mistake if there is no `ref`, but a column that may be the `ref` or something else."""
         used = {place for columns in places.values() for place in columns}
         unsure = [place for place in self.found.get("some_ref", []) if place not in used]
         if unsure and not places["ref"] and "ref" not in self.chosen:
@@ -300,33 +301,33 @@ class _Search:
 
 
 def _named(header: Sequence[str], name: str) -> list[int]:
-    """Return the columns with exactly this header, else those that differ in case and punctuation only."""
+    """Return the columns with exactly this header, else those whose header differs only in case and punctuation."""
     exact = [place for place, other in enumerate(header) if other.strip() == name.strip()]
     return exact or [place for place, other in enumerate(header) if plain(other) == plain(name) != ""]
 
 
 def _listed(names: Iterable[str]) -> str:
-    """List headers, short and without long numbers, as a file without a header begins with a patient."""
+    """Return the headers as a list, cut and without long numbers, as the first row may be a patient's."""
     return ", ".join(f'"{_DIGITS.sub("…", name.strip())[:40]}"' for name in names) or "nothing"
 
 
 @frozen
 class NumberColumns:
-    """Where the numbers are in a list of phone numbers."""
+    """The columns of the numbers in a list of phone numbers."""
 
     places: tuple[int, ...]
-    """From 0."""
+    """The columns, from 0."""
     has_header: bool
-    """Whether the first row names them; else that row has a number already."""
+    """Whether the first row is a header; otherwise it has a number already."""
 
 
 def number_columns(first_row: Sequence[str], country: str) -> NumberColumns:
-    """Return the columns of numbers, as the first row of a table shows: by headers, else by the only number in it.
+    """Return the columns of numbers, by the first row of a table: by its headers, else by the only number in it.
 
-    Numbers without a country code are those of `country`, the clinic's.
+    Numbers without a country code are read in `country`, the clinic's country.
 
     Raises:
-        ColumnsError: no column is meant for certain.
+        ColumnsError: it is not certain which column is meant.
     """
     named = [place for place, name in enumerate(first_row) if role_of(name) in PHONES]
     numbers = [place for place, cell in enumerate(first_row) if number_or_none(cell, country) is not None]
@@ -334,7 +335,7 @@ def number_columns(first_row: Sequence[str], country: str) -> NumberColumns:
         return NumberColumns(tuple(named), has_header=True)
     if len(numbers) == 1:
         return NumberColumns(tuple(numbers), has_header=False)
-    if len(first_row) == 1:  # one column, whatever its header, or a first number that is wrong
+    if len(first_row) == 1:  # one column, with any header, or with a first number that is wrong
         return NumberColumns((0,), has_header=not any(character.isdigit() for character in first_row[0]))
     if numbers:
         expected = "expected a header like phone above each column whose numbers are to be opted out"

@@ -1,7 +1,7 @@
 """Read a spreadsheet's text as rows: delimiter, rows above the header, quotes, line breaks in cells, bad lines.
 
-A cell that a spreadsheet would run as a formula is guarded when it is written, and read back as it was. Source: OWASP,
-"CSV Injection". An apostrophe in front makes a spreadsheet show the cell as text.
+A cell that a spreadsheet would run as a formula gets an apostrophe in front when it is written, so that a spreadsheet
+shows it as text. When it is read, the apostrophe is removed. Source: OWASP, "CSV Injection".
 """
 
 import csv
@@ -13,10 +13,10 @@ from typing import Final
 from attrs import frozen
 
 DELIMITERS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
-"""What may stand between two cells, and its name."""
+"""The characters that may separate two cells, with their names."""
 
 LINES_TO_HEADER: Final = 40
-"""In how many lines of a table its header is searched."""
+"""How many lines at the beginning of a table are searched for its header."""
 
 _SEPARATOR_LINE: Final = "sep="
 _LOST: Final = "\N{REPLACEMENT CHARACTER}"
@@ -30,9 +30,9 @@ class CsvRow:
     """The line of the file, from 1, on which it begins."""
     cells: list[str]
     mistake: str | None = None
-    """Why it can't be read; `cells` then holds its first line as it is, or what can be read of it."""
+    """Why the row can't be read; None if it can. If not, `cells` has its first line, or its readable part."""
     whole: int | None = None
-    """How many of its cells are certainly whole, if the file ends without a line end; None: all, as one follows."""
+    """How many of its cells are certainly whole, if it ends the file without a line end; otherwise None."""
 
 
 @frozen
@@ -41,13 +41,13 @@ class Layout:
 
     delimiter: str
     above: int = 0
-    """How many rows are above its header: a title, the name of a report."""
+    """How many rows are above its header, such as a title."""
 
 
 def layout_of(lines: Sequence[str], is_header: Callable[[Sequence[str]], bool]) -> Layout:
-    """Return how a table begins; its first row is the header if `is_header` takes no other row for one.
+    """Return how a table begins. The header is the first row for which `is_header` is true, else the first row.
 
-    At least one line is needed, with its line end; `LINES_TO_HEADER` are enough.
+    `lines` has at least one line, with line ends; `LINES_TO_HEADER` lines are enough.
     """
     if names_delimiter(lines[0]):
         delimiter = delimiter_of(lines[0])
@@ -58,13 +58,13 @@ def layout_of(lines: Sequence[str], is_header: Callable[[Sequence[str]], bool]) 
 
 
 def _above(lines: Sequence[str], delimiter: str, is_header: Callable[[Sequence[str]], bool]) -> int | None:
-    """Return how many rows are above the header, read with this delimiter; None: there is none."""
+    """Return how many rows are above the header, if read with this delimiter; None if there is no header."""
     rows = enumerate(csv_rows(lines, delimiter))
     return next((place for place, row in rows if row.mistake is None and is_header(row.cells)), None)
 
 
 def delimiter_of(first_line: str) -> str:
-    """Return what stands between the cells of a header, a comma if nothing does; Excel's own `sep=;` line names it."""
+    """Return the delimiter of a header, a comma if there is only one cell; Excel's own `sep=;` line states it."""
     if names_delimiter(first_line):
         return first_line[len(_SEPARATOR_LINE)]
     outside_quotes = "".join(first_line.split('"')[::2])
@@ -72,7 +72,7 @@ def delimiter_of(first_line: str) -> str:
 
 
 def names_delimiter(first_line: str) -> bool:
-    """Return whether the line is no header but Excel's way to name the delimiter."""
+    """Return whether a line is not a header, but Excel's `sep=` line, which states the delimiter."""
     line = first_line.strip("\r\n")
     return len(line) == len(_SEPARATOR_LINE) + 1 and line.lower().startswith(_SEPARATOR_LINE) and line[-1] in DELIMITERS
 
@@ -80,8 +80,8 @@ def names_delimiter(first_line: str) -> bool:
 def csv_rows(lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> Iterator[CsvRow]:
     """Yield every row of some lines, which have their line ends, as from a file opened with `newline=""`.
 
-    Blank rows are left out. After quotes that don't match, reading goes on with the next line: one stray quote never
-    swallows the rest.
+    Blank rows are left out. After quotes that don't match, reading continues on the next line, so that one stray quote
+    never hides the rest.
     """
     source = iter(lines)
     again: deque[str] = deque()
@@ -115,7 +115,7 @@ def csv_rows(lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> It
 
 
 def _whole(last_line: str, cells: Sequence[str], delimiter: str) -> int:
-    """Return how many cells are certainly whole where a file ends: the last one only if quotes are around it."""
+    """Return how many cells of the last row are certainly whole; its last cell is only if it is in quotes."""
     last = cells[-1]
     quoted = '"' + last.replace('"', '""') + '"'
     is_quoted = "\n" in last or "\r" in last or last_line == quoted or last_line.endswith(delimiter + quoted)
@@ -127,17 +127,17 @@ UNREADABLE: Final = f"encoding: a letter can't be read, shown as {_LOST}; expect
 
 
 _BEGINS_A_FORMULA: Final = re.compile("'*(?:\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]|[\\t\\r\\n])")
-"""Also in full-width and small forms, which some spreadsheets take for the same; and behind apostrophes, so that
-`unguarded` always takes off what `guarded` has put there."""
+"""This includes full-width and small forms, which some spreadsheets read in the same way, and cells with apostrophes in
+front, so that `unguarded` always removes exactly what `guarded` has added."""
 
 _GUARD: Final = "'"
 
 
 def guarded(cell: str) -> str:
-    """Return the cell as it may be handed to a spreadsheet."""
+    """Return the cell in a form that is safe in a spreadsheet."""
     return _GUARD + cell if _BEGINS_A_FORMULA.match(cell) else cell
 
 
 def unguarded(cell: str) -> str:
-    """Return the cell as it was before `guarded`; a phone number has its + back."""
+    """Return the cell as it was before `guarded`, such as a phone number with its +."""
     return cell[1:] if cell[:1] == _GUARD and _BEGINS_A_FORMULA.match(cell, 1) else cell

@@ -1,4 +1,4 @@
-"""Read what a row of a table asks for, and check that its column of statuses is the appointment's."""
+"""Read what a row of a table asks for, and check that its status is the status of the appointment."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
@@ -18,12 +18,12 @@ from reminderd.core.upsert import Cancellation
 
 
 def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow], unit: str) -> None:
-    """Check that a column whose header is just `status` is the appointment's: every word in it is one of those above.
+    """Check that a column with the header `status` is the status of the appointment: each word in it must be known.
 
-    It may be the status of the patient, of an insurance, of a bill.
+    Otherwise it may be the status of the patient, of an insurance or of a bill.
 
     Raises:
-        ColumnsError: it may be something else.
+        ColumnsError: the column may be something else.
     """
     if columns.is_status_sure or columns.words or "status" not in columns.places:
         return
@@ -40,10 +40,10 @@ Asked: TypeAlias = ReminderRequest | Cancellation | AppointmentRequest | Appoint
 """What a row asks for."""
 
 _HEADERS: Final = {"at": "appointment_at", "type": "appointment_type"}
-"""The fields of an appointment that have other names in a table."""
+"""The fields of an appointment that have another name in a table."""
 
 CUT: Final = "line end"
-"""What the mistake in a row begins with that may be cut off."""
+"""The beginning of the mistake in a row that may be cut off."""
 
 _CUT: Final = (
     f"{CUT}: the file ends without one, so this row may be cut off; expected one after the last line, or"
@@ -52,9 +52,9 @@ _CUT: Final = (
 
 
 def read_row(row: CsvRow, columns: Columns, *, width: int, reading: Reading) -> Asked | list[str]:
-    """Return the reminder or appointment that a row asks for or calls off, or everything that is wrong with it.
+    """Return the reminder or appointment that a row adds or cancels, or all mistakes in the row.
 
-    Empty cells say nothing.
+    Empty cells count as missing.
     """
     if row.mistake is not None:
         return [row.mistake]
@@ -65,7 +65,7 @@ def read_row(row: CsvRow, columns: Columns, *, width: int, reading: Reading) -> 
 
 
 def _fields_cut(cells: Sequence[str], whole: int, columns: Columns, reading: Reading) -> Iterator[str]:
-    """Yield the fields that may be cut off, or left out with what came behind them."""
+    """Yield the fields of a row that may be cut off, or missing because the row is cut off before them."""
     for field, places in columns.places.items():
         if field != "phone_number":
             if any(place >= whole for place in places):
@@ -94,7 +94,7 @@ def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Readin
     number = _number_in(phone, reading)
     is_unread = number is None and any(map(str.isdigit, phone))
     is_named = bool(ref) and not any(mistake.startswith("ref:") for mistake in read)
-    # Another patient's row may have this `ref`, so one with a number that can't be read calls nothing off.
+    # Another patient's row may have this `ref`, so a row whose number can't be read cancels nothing.
     if not is_named or is_unread:
         return read
     called_off = AppointmentCancellation if columns.are_appointments else Cancellation
@@ -102,7 +102,7 @@ def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Readin
 
 
 _OF_BOTH: Final = ("ref", "timezone", "language", "name", "provider", "place")
-"""The texts that reminders and appointments have."""
+"""The fields that both reminders and appointments have."""
 
 
 def _texts(fields: Sequence[str], cells: Sequence[str], columns: Columns) -> dict[str, str | None]:
@@ -116,7 +116,7 @@ def _appointment(cells: Sequence[str], columns: Columns, reading: Reading) -> Ap
     if texts["template"] is None and planning.of(kind).template in {
         "",
         planning.default.template,
-    }:  # else its type's own
+    }:  # otherwise, its type has its own template
         texts["template"] = columns.template
     phone, at = columns.text("phone_number", cells), columns.text("appointment_at", cells)
     read = read_appointment(AppointmentText(phone_number=phone, at=at, type=kind, **texts), reading)

@@ -1,6 +1,6 @@
-"""Say what the headers of columns and the words for statuses mean, in four languages; nothing is guessed.
+"""Return the meaning of headers and of words for statuses, in four languages; nothing is guessed.
 
-A header that may mean two things is none of them, and an unknown status is neither good nor bad.
+A header with two possible meanings has neither, and an unknown status means nothing.
 """
 
 import re
@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 PHONES: Final = ("mobile", "phone", "home_phone", "work_phone")
-"""What a column of phone numbers can be, in the order in which a patient's numbers are preferred."""
+"""The kinds of columns with phone numbers, in the order in which a patient's numbers are preferred."""
 
 _NAMES: Final[Mapping[str, str]] = {
     "mobile": """
@@ -150,7 +150,7 @@ _NAMES: Final[Mapping[str, str]] = {
         estado, estatus,
         statut, état""",
 }
-"""`date` and `time` are those of the call. What begins with `some` does not say of what it is."""
+"""`date` and `time` are those of the call. A name with `some` may be about the call or something else."""
 
 _UNSAID: Final = re.compile(r"[\W_]+")
 _OF_THE_PATIENT: Final = re.compile("^(?:patients?|pat)(?=.)")
@@ -168,18 +168,18 @@ def plain(name: str) -> str:
 
 
 KNOWN: Final = {plain(name): role for role, names in _NAMES.items() for name in names.split(",")}
-"""Every header that we know, and what it says."""
+"""Every known header, with its role."""
 
 
 def role_of(name: str) -> str | None:
-    """Return what the column with this header is, one of the names above; None: nothing that we know."""
+    """Return the role of the column with this header, one of the names above; None if it is unknown."""
     text = plain(name)
     of_the_patient = KNOWN.get(_OF_THE_PATIENT.sub("", text))
     return of_the_patient if of_the_patient in PHONES else KNOWN.get(text)
 
 
 def is_header(row: Sequence[str], *, also: frozenset[str] = frozenset()) -> bool:
-    """Return whether a row names at least two columns that we know; `also` has other names, as `plain` gives them."""
+    """Return whether a row has at least two known headers; `also` has more headers, as `plain` returns them."""
     return sum(role_of(cell) is not None or plain(cell) in also for cell in row) > 1
 
 
@@ -188,7 +188,7 @@ class Standing(StrEnum):
 
     STANDS = "stands"
     OVER = "over"
-    """It was cancelled or missed, or the patient was there already."""
+    """The appointment was cancelled or missed, or the patient was there already."""
 
 
 _WORDS: Final = {
@@ -214,7 +214,7 @@ _WORDS: Final = {
 }
 
 WORDS: Final = {plain(word): standing for standing, words in _WORDS.items() for word in words.split(",")}
-"""Every word that is understood."""
+"""Every known word, with its meaning."""
 
 UNKNOWN_STATUS: Final = (
     "status: unknown word; expected one like confirmed or cancelled, or one that status of the profile explains,"
@@ -223,5 +223,5 @@ UNKNOWN_STATUS: Final = (
 
 
 def standing_of(word: str) -> Standing | None:
-    """Return what a status says of its appointment; an empty one says nothing against it. None: it is unknown."""
+    """Return what a status means for its appointment, which stands if the status is empty; None if unknown."""
     return WORDS.get(plain(word)) if word.strip() else Standing.STANDS

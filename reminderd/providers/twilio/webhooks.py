@@ -266,16 +266,16 @@ def _fields(webhook: Webhook) -> dict[str, str]:
 
 
 KEY_SECONDS: Final = 8
-"""How long to wait for a key after the last word: the phone must be taken from the ear, and its keypad opened."""
+"""How long to wait for a key after the last word: the person must take the phone from the ear, and open its keypad."""
 
 KEY_SECONDS_AFTER_VOICEMAIL: Final = 2
-"""The same for a machine: what it hears meanwhile is recorded."""
+"""How long to wait after a text for a machine, which records the silence."""
 
 SAY_TAKES: Final = 3_000
-"""URL-encoded characters in one Say: Twilio accepts 4,500 of these, but only 3,000 bytes for one of Polly's voices."""
+"""The most URL-encoded characters in one Say: Twilio accepts 4,500, but only 3,000 bytes for one of Polly's voices."""
 
 PAUSE_SECONDS: Final = 1
-"""Between the two times that the text for a machine is spoken."""
+"""The pause between the two times that the text for a machine is spoken."""
 
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """The characters that XML 1.0 can't contain, not even as escapes: https://www.w3.org/TR/xml/#charsets."""
