@@ -1,4 +1,4 @@
-"""Every way in which an appointment changes: other programs' documented SQL, the API, commands; each as a verb."""
+"""Change appointments in every way: other programs' documented SQL, the API, commands; each as a verb."""
 
 from collections.abc import Callable
 from contextlib import suppress

@@ -39,13 +39,13 @@ class Visit:
     at: datetime
     is_cancelled: bool = False
     is_held: bool = False
-    """It got another number, which staff have not accepted yet."""
+    """Whether it got a new number, which staff have not accepted yet."""
     answers: set[tuple[datetime, str]] = field(factory=set)
-    """For which time and at which number a key has answered."""
+    """The times and numbers for which a key has answered."""
     done_for: set[datetime] = field(factory=set)
-    """For which times staff have called manually."""
+    """The times for which staff have called manually."""
     rules: Rules | None = None
-    """By which it was planned last."""
+    """The rules by which it was last planned."""
 
     @property
     def id(self) -> str:
@@ -65,7 +65,7 @@ class Visit:
 
     @property
     def why_not(self) -> str | None:
-        """Return why nobody is to be called for it; None: the call is wanted."""
+        """Return why nobody is to be called for it; None if the call is wanted."""
         if self.is_cancelled:
             return "which is cancelled"
         if (self.at, self.phone_number) in self.answers:
@@ -81,7 +81,7 @@ class Diary:
     planned: dict[str, tuple[str, datetime | None, str | None]] = field(factory=dict)
     """The appointment, its time and the entry of `before` of each planned reminder, by the reminder's id."""
     rules: list[Rules] = field(factory=list)
-    """By which calls were ever planned."""
+    """The rules by which calls were ever planned."""
 
     def saved(self) -> "Diary":
         """Return the diary as a backup keeps it."""
@@ -157,7 +157,7 @@ def wanted_at(cadence: str, at: datetime, hours: CallingHours) -> datetime | Non
 def broken_by_a_call(
     call: CarrierCall, message: str, reminders: Iterable[Reminder], rules: Rules, now: datetime, diary: Diary
 ) -> Iterator[str]:
-    """Say what a call breaks by its beginning, of what is promised about appointments."""
+    """Report which promises about appointments a call breaks by its beginning."""
     for reminder in reminders:
         if reminder.appointment_id is None:
             continue
@@ -181,7 +181,7 @@ def broken_by_a_call(
 
 
 def broken_by_what_is_spoken(speech: str, diary: Diary) -> Iterator[str]:
-    """Say what is spoken to somebody who answers, though nobody needs it by now."""
+    """Report what is spoken to somebody who answers, though nobody needs it anymore."""
     for name in _NAMES.findall(speech):
         if name not in diary.visits:
             yield f"{name} is spoken of, which was deleted"
@@ -197,7 +197,7 @@ def _broken_by_speaking(visit: Visit, message: str) -> Iterator[str]:
 
 
 def broken_in_the_plans(connection: Connection, diary: Diary, now: datetime) -> Iterator[str]:
-    """Say which appointments and planned calls are not accounted for; note those that are new."""
+    """Report which appointments and planned calls are not accounted for; note new ones."""
     rows = connection.execute(f"SELECT {APPOINTMENTS.names} FROM appointments").fetchall()
     stored = {one.id: one for one in map(APPOINTMENTS.read, rows)}
     rows = connection.execute(f"SELECT {REMINDERS.names} FROM reminders WHERE appointment_id IS NOT NULL").fetchall()

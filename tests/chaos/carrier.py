@@ -20,7 +20,7 @@ _NAMES: Final = re.compile(r"This is ([\w-]+)\.")
 
 
 def message_for(name: str, version: int = 0) -> str:
-    """Return a message that tells whose it is."""
+    """Return a message that names its reminder."""
     return f"This is {name}. Version {version}."
 
 
@@ -40,12 +40,12 @@ class Subject:
 
 @define(kw_only=True)
 class CarrierCall(Ring):
-    """A call as the provider sees it. Its seconds are true ones, whatever the program's clock says."""
+    """A call as the provider sees it. Its times are true seconds, whatever the program's clock shows."""
 
     phone_number: str
     account: Account
     subjects: tuple[Subject, ...]
-    """What it was asked to speak."""
+    """The reminders whose messages it was asked to speak."""
     spoken: tuple[Subject, ...]
     """What the person who answers hears."""
     speech: str = ""
@@ -53,7 +53,7 @@ class CarrierCall(Ring):
     spoken_to: Who | None = None
     spoken_from: float | None = None
     question: Question | None = None
-    """What the next key answers."""
+    """The question that the next key answers."""
     pressed: str = ""
     """The keys that answered a message."""
     answered_at: float | None = None
@@ -63,11 +63,11 @@ class CarrierCall(Ring):
     sign_at: float
     """When the program last asked for it, or last took a sign of life."""
     has_shown_life: bool = False
-    """The program has taken a sign of life."""
+    """Whether the program has taken a sign of life."""
     is_reported: bool = False
-    """The program has taken its end."""
+    """Whether the program has taken its end."""
     is_misreported: bool = False
-    """It was placed, and the answer said that it was not."""
+    """Whether it was placed although the answer said that it was not."""
     heard_of: set[Subject] = field(factory=set)
     """What was heard in it."""
     proven: set[Subject] = field(factory=set)
@@ -75,7 +75,7 @@ class CarrierCall(Ring):
     known_heard: set[Subject] = field(factory=set)
     """What was heard, and the program has taken it."""
     reached_at: datetime | None = None
-    """When that was, by the program's clock."""
+    """When the program took that, by its own clock."""
 
     @property
     def is_live(self) -> bool:
@@ -93,7 +93,7 @@ class CarrierCall(Ring):
             self.loses_its_words()
 
     def loses_its_words(self) -> None:
-        """Speak nothing: the provider can't use what it was handed."""
+        """Speak nothing: the provider can't use the answer that it got."""
         self.spoken, self.spoken_from, self.question = (), None, None
 
     def is_proven(self, digits: str, now: datetime) -> None:

@@ -41,7 +41,7 @@ STAFF: Final = Source(actor="staff")
 MOST_MOODS: Final = (*(PLACED,) * 12, *MOODS, MISREPORTED)
 
 KEYS: Final = ("", "", "1", "2", "3", "5", "9")
-"""Empty: none was pressed until the message was over."""
+"""The keys that may be pressed; an empty text means no key until the message was over."""
 
 MOST_VISITS: Final = 3
 HOW_IT_CHANGES: Final = (
@@ -68,7 +68,7 @@ _A_MOMENT: Final = timedelta(milliseconds=37)
 
 @frozen
 class Work:
-    """How a process fares with what it claims."""
+    """What happens to a claim in a process."""
 
     process: int = 0
     end: str = SETTLES
@@ -86,11 +86,11 @@ class ClinicDay:
     program: TwoProcesses
     dice: Random
     may_be_misreported: bool
-    """A provider may answer that it has not placed a call that it has placed."""
+    """Whether a provider may answer that it has not placed a call that it has placed."""
     errors: list[str]
     """Exceptions that the program has logged."""
     webhooks: list[tuple[CarrierCall, Report]] = field(factory=list)
-    """All that were ever sent."""
+    """All webhooks that were ever sent."""
     front_desk: FrontDesk = field(init=False)
     _names: int = 0
 
@@ -200,7 +200,7 @@ class ClinicDay:
             self.program.passes(min(wake - self.now, at_most))
 
     def works(self, work: Work) -> None:
-        """Have a process claim what is due, do it, and settle it, if it comes so far."""
+        """Have a process claim what is due, do it, and settle it, unless something interrupts it."""
         program, mood = self.program, self._possible(work.mood)
         for claimed in program.claim(work.process, work.requests):
             self._writes_meanwhile(claimed, work.meanwhile)
@@ -240,7 +240,7 @@ class ClinicDay:
         statements[which % len(statements)]()
 
     def finishes(self, which: int, mood: str = PLACED, *, counts: bool = True) -> None:
-        """Have a process go on with a task in the middle of which it was suspended."""
+        """Have a process continue a task in which it was suspended."""
         suspended = [(place, task) for place, one in enumerate(self.program.processes) for task in one.tasks]
         process, task = suspended[which % len(suspended)]
         self.program.processes[process].tasks.remove(task)
@@ -253,7 +253,7 @@ class ClinicDay:
     # Calls
 
     def call_goes_on(self, call: CarrierCall, process: int | None, word: str) -> None:
-        """Tell a process a word about a call, or send the webhook on its way."""
+        """Report a call's progress to a process, or send the webhook on its way."""
         self._sends(call, process, self.program.tells(call, word))
 
     def call_ends(self, call: CarrierCall, process: int | None, ending: Ending, answered_by: str | None) -> None:

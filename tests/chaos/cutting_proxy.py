@@ -26,9 +26,9 @@ class Cut(Enum):
     BEFORE = auto()
     """The server does not get the COMMIT."""
     MEANWHILE = auto()
-    """It gets the COMMIT and the end of the connection together."""
+    """The server gets the COMMIT and the end of the connection together."""
     AFTER = auto()
-    """It has done it; what it says is lost."""
+    """The server has committed; its answer is lost."""
 
 
 @define
@@ -38,9 +38,9 @@ class CuttingProxy:
     server_port: int
     draw: Random
     share: float = 0.0
-    """Of all COMMITs, how many are cut."""
+    """The share of all COMMITs that are cut."""
     most: int = 0
-    """After so many cuts there are no more."""
+    """The most cuts."""
     cuts: Counter[Cut] = field(factory=Counter)
     port: int = 0
     begins: Callable[[], object] = lambda: None
@@ -49,7 +49,7 @@ class CuttingProxy:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Listen, on a thread of its own: nothing else that the tests do keeps it waiting."""
+        """Listen, on a separate thread: nothing else that the tests do keeps it waiting."""
         listens = Event()
         tokens: list[trio.lowlevel.TrioToken] = []
         thread = Thread(target=trio.run, args=(self._run, listens, tokens), daemon=True)
@@ -84,7 +84,7 @@ class CuttingProxy:
                     nursery.start_soon(session.hand_on_to_client, nursery.cancel_scope)
 
     def next_cut(self) -> Cut | None:
-        """Decide what becomes of a COMMIT."""
+        """Decide what happens to a COMMIT."""
         if self.cuts.total() >= self.most or self.draw.random() >= self.share:
             return None
         cut = self.draw.choice(list(Cut))
@@ -101,7 +101,7 @@ class _Session:
     server: trio.SocketStream
     _writes: bool = False
     _awaits_commit: bool = False
-    """What the server says is not handed on anymore; once it has committed, the connection is cut."""
+    """Whether the server's answers are held back; once it has committed, the connection is cut."""
 
     async def hand_on_to_server(self, over: trio.CancelScope) -> None:
         seen = b""

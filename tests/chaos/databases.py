@@ -33,7 +33,7 @@ $$
 
 @contextmanager
 def an_empty_database(engine: str, folder: Path) -> Iterator[Target]:
-    """Yield a database with tables, whose transactions go by the history's clock, not by a server's."""
+    """Yield a database with tables, whose transactions use the history's clock, not a server's."""
     if engine == "sqlite":
         with TemporaryDirectory(dir=folder) as own:
             file = Path(own, "clinic.db")
@@ -90,7 +90,7 @@ def dump(server: PostgresServer) -> Dump:
 
 
 def put_back(server: PostgresServer, kept: Dump) -> None:
-    """Put what was kept in the place of what is there, as `pg_restore` does."""
+    """Replace the content of a database by what was kept, as `pg_restore` does."""
     with _as_admin(server) as connection, connection.transaction():
         connection.execute("SET LOCAL session_replication_role = replica")  # no triggers, no foreign keys
         for table, rows in kept.rows.items():

@@ -1,4 +1,4 @@
-"""What must hold of days with files and results, held against what the provider and the other system have on record."""
+"""Check the promises about days with files and results against the records of the provider and the other system."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,20 +9,20 @@ from typing import Any, Final
 from attrs import frozen
 
 LATE: Final = timedelta(seconds=0.5)
-"""After so long, no request is still on its way that was sent before something became known."""
+"""The longest time for which a request may be on its way that was sent before something became known."""
 SETTLED: Final = timedelta(seconds=4)
-"""What is known so long after the time of a call no longer excuses that there was none."""
+"""How long after the time of a call a change still excuses that there was no call."""
 
 
 @frozen
 class Wanted:
-    """What the daemon is sure to know of an appointment from a moment on."""
+    """What the daemon certainly knows about an appointment from a moment on."""
 
     since: datetime
     before: datetime
-    """Until then it did not know it for sure."""
+    """The moment until which it did not know this for certain."""
     call_at: datetime | None
-    """None: nobody is to be called."""
+    """None if nobody is to be called."""
 
 
 def broken_calls(
@@ -31,7 +31,7 @@ def broken_calls(
     by_staff: set[tuple[str, datetime]],
     now: datetime,
 ) -> Iterator[str]:
-    """Say which calls were not wanted, and which are missing.
+    """Report which calls were not wanted, and which are missing.
 
     Args:
         wanted: what was known, by the `ref` of the appointment, oldest first.
@@ -63,7 +63,7 @@ def is_sure(fact: Wanted, following: Wanted | None, now: datetime) -> bool:
 def broken_results(
     stored: Sequence[tuple[str, str]], accepted: Sequence[Mapping[str, Any]], *, repeats: int
 ) -> Iterator[str]:
-    """Say what of the changes was not received once and in order.
+    """Report which changes were not received once and in order.
 
     Args:
         stored: the id of each change on record, oldest first, with the subject that it is about.

@@ -45,10 +45,10 @@ from tests.support.program import Program, running
 DAYS: Final = 4
 DAY_SECONDS: Final = 7.0
 A_DAY: Final = 12
-"""Appointments that are called on each day."""
+"""How many appointments are called on each day."""
 CHANGES_A_DAY: Final = 3
 LATER: Final = 700
-"""Appointments that are called on none of these days: they make an import take a while."""
+"""How many appointments are called on none of these days: they make an import take a while."""
 
 _SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _HOUR: Final = timedelta(hours=1)
@@ -119,9 +119,9 @@ class Received:
     server: HostileProvider
     kill: Callable[[str], None]
     kills_before: set[int] = field(factory=set)
-    """Before the answer to which requests, by their number."""
+    """The requests, by number, before whose answer the program is killed."""
     kills_after: set[int] = field(factory=set)
-    """After the answer to which requests: before it is noted, or after that."""
+    """The requests, by number, after whose answer it is killed: before the answer is noted, or later."""
     accepted: list[dict[str, Any]] = field(factory=list)
     refused: int = 0
     complaints: list[str] = field(factory=list)
@@ -337,7 +337,7 @@ class Days:
     # What must hold
 
     def broken(self) -> Iterator[str]:
-        """Say what does not hold when all is over."""
+        """Report what is wrong when all is over."""
         yield from self.errors
         yield from self.received.complaints
         with looking(SqliteFile(self.database)) as connection:

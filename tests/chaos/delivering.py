@@ -27,7 +27,7 @@ SOON = Backoff(first=timedelta(milliseconds=5), maximum=timedelta(milliseconds=2
 
 
 def die_at(write: int, *, after: bool) -> None:
-    """Kill this process by SIGKILL right before, or right after, this write of the database; 0: never."""
+    """Kill this process by SIGKILL right before, or right after, this write of the database; never if it is 0."""
     plain: Callable[..., Any] = Database.write
     made = 0
 

@@ -63,15 +63,15 @@ MOST_ANSWERERS: Final = (*(None,) * 6, *("human",) * 4, *ANSWERERS)
 
 @frozen(kw_only=True)
 class Ending:
-    """The end of a call, and how the provider tells of it."""
+    """The end of a call, and how the provider reports it."""
 
     word: str = "completed"
-    """As a gateway of the generic contract spells it."""
+    """The status, as a gateway of the generic contract spells it."""
     means: str = "completed"
     lasts: float = 1.5
     """How long an answered line stays open, as a share of the time that what is spoken takes."""
     is_empty: bool = False
-    """It is reported with a duration of 0."""
+    """Whether it is reported with a duration of 0."""
     sip: int | None = None
     answered_by: str | None = None
     """Who answered, as is found out only now."""
@@ -113,7 +113,7 @@ ENDINGS: Final = (
 PROGRESS: Final = ("ringing", "IN_PROGRESS", "held", "answered")
 
 _OF_TWILIO: Final[Mapping[str, tuple[str, int | None]]] = {"hung-up": ("completed", None), "declined": ("failed", 603)}
-"""What Twilio has no word of its own for."""
+"""The ends for which Twilio has no own word."""
 
 
 def takes(speech: str) -> float:
@@ -157,7 +157,7 @@ def in_words_of_twilio(ending: Ending) -> tuple[str, int | None]:
 
 
 def reported_by_gateway(call: "CarrierCall", *, word: str | None = None) -> Report:
-    """Return what a gateway of the generic contract says of a call, as we read its JSON; `word` is one of progress."""
+    """Return what a gateway of the generic contract reports about a call, as we read its JSON; `word` is progress."""
     ending = call.ending if word is None else None
     status = word or ("in-progress" if call.picked_up else "ringing")
     body: dict[str, Any] = {
@@ -178,7 +178,7 @@ def reported_by_gateway(call: "CarrierCall", *, word: str | None = None) -> Repo
 
 
 def reported_by_twilio(call: "CarrierCall", *, word: str | None = None) -> Report:
-    """Return what Twilio says of a call, as we read its form; `word` is one of progress."""
+    """Return what Twilio reports about a call, as we read its form; `word` is its progress."""
     ending = call.ending if word is None else None
     form = {"CallSid": call.call_id, "CallStatus": word or ("in-progress" if call.picked_up else "ringing")}
     if call.answered_by is not None:

@@ -1,4 +1,4 @@
-"""What is handed in over the import and over the HTTP API, and what the clinic's book says of it.
+"""Send tables to the import and requests to the HTTP API, and note them in the clinic's book.
 
 A line counts for what the clinic meant by it, whatever we have read.
 """
@@ -45,13 +45,13 @@ class Ask:
     """A line to be written, as far as it does not depend on what the clinic has already."""
 
     which: int | None = None
-    """Which of the reminders that have a `ref`; None: a new one."""
+    """Which of the reminders that have a `ref`; None for a new one."""
     phone_number: str | None = None
-    """None: the one that it had."""
+    """None for the number that it had."""
     after: timedelta | None = None
-    """None: the time that it had."""
+    """None for the time that it had."""
     lasts: timedelta | None = None
-    """None: as long as the clinic calls late."""
+    """None for as long as the clinic calls late."""
     timezone: str | None = None
     has_ref: bool = True
     is_called_off: bool = False

@@ -27,17 +27,17 @@ READ_NUMBER: Final = partial(patient_number, numbering=ANY_NUMBER)
 
 @define
 class Imported:
-    """What became of the lines of a table, by their numbers in the file."""
+    """The results for the lines of a table, by their numbers in the file."""
 
     taken: dict[int, tuple[Asked, Decision]] = field(factory=dict)
-    """All that could be read, also if they were refused then."""
+    """All lines that could be read, including those that were refused later."""
     unreadable: dict[int, str] = field(factory=dict)
 
 
 def import_table(
     file: Path, store: Store, *, zone: ZoneInfo, mint: Callable[[], str], source: Source
 ) -> Imported | None:
-    """Import a table; None: it was refused as a whole."""
+    """Import a table; return None if it was refused as a whole."""
     done = Imported()
 
     def write(chunk: Chunk) -> list[Decision]:

@@ -1,4 +1,4 @@
-"""The one checker: what must hold of the provider's record and our database together, after whatever has happened.
+"""Check what must be true of the provider's record and our database together, whatever has happened.
 
 Three groups, each a list of sentences about what is broken: somebody was called twice by guess (`doubles`), something
 was lost (`losses`), or the database is in disorder (`disorder`). `broken` is all of them.
@@ -66,7 +66,7 @@ _LEFT_OVER: Final = {
 def broken(
     record: Record, connection: Connection, expectations: Expectations, former: Snapshot | None = None
 ) -> list[str]:
-    """What does not hold, a sentence each; empty: all is well.
+    """Return what is wrong, a sentence each; empty if all is well.
 
     Args:
         record: the provider's.
@@ -88,7 +88,7 @@ def broken(
 
 
 def _left_over(connection: Connection, expectations: Expectations) -> list[str]:
-    """What somebody should have looked at by now."""
+    """Return what somebody should have looked at by now."""
     now = {"now": to_ms(expectations.now)}
     return [f"{sentence}: {row['id']}" for sentence, sql in _LEFT_OVER.items() for row in connection.execute(sql, now)]
 
@@ -97,7 +97,7 @@ def _left_over(connection: Connection, expectations: Expectations) -> list[str]:
 
 
 def doubles(record: Record, found: Snapshot, expectations: Expectations) -> Iterator[str]:  # noqa: C901 - a list of sentences
-    """Who was called, or might have been, without leave."""
+    """Yield who was called, or might have been, without permission."""
     for key, times in Counter(ring.key for ring in record.rings).items():
         if times > 1:
             yield f"{key}: the phone rang {times} times for one call"
@@ -149,7 +149,7 @@ def _called_on_a_guess(reminder_id: str, rings: list[Ring], expectations: Expect
 
 
 def _has_reached(ring: Ring, expectations: Expectations) -> bool:
-    """Whether the message was certainly heard."""
+    """Return whether the message was certainly heard."""
     is_by_person = expectations.voicemail_is_reached or not ring.by_machine
     return ring.answered_by_key or (ring.end == "completed" and ring.heard is True and is_by_person)
 
@@ -251,7 +251,7 @@ def _not_concluded(
 
 
 def disorder(record: Record, found: Snapshot, expectations: Expectations) -> Iterator[str]:
-    """What contradicts itself in the database."""
+    """Yield contradictions in the database."""
     opened = Counter(call.phone_number for call in found.calls.values() if call.state.open)
     yield from (f"{number}: two open calls" for number, times in opened.items() if times > 1)
     for reminder in found.reminders.values():

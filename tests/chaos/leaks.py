@@ -1,4 +1,4 @@
-"""What a log must never have in it: phone numbers, messages, transcripts, secrets."""
+"""Find what a log must never contain: phone numbers, messages, transcripts, secrets."""
 
 import json
 import re
@@ -17,9 +17,9 @@ _UUID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _DIGITS: Final = re.compile(r"\d+")
 _WORD: Final = re.compile(r"\w+(?:'\w+)?")
 _SHOWN_OF_A_NUMBER: Final = 7
-"""So many digits of its end, in their order, are the number, however its codes are written."""
+"""How many last digits, in their order, identify a number, however its codes are written."""
 _WORDS_IN_A_ROW: Final = 3
-"""So many words of a text, in their order, are a piece of it; of a shorter text all."""
+"""How many words of a text, in their order, identify it; all words of a shorter text."""
 
 
 @frozen
@@ -52,7 +52,7 @@ def private(connection: Connection, record: Record, *, secrets: Iterable[str], s
 
 
 def leaks(lines: Iterable[str], of: Private) -> Iterator[str]:
-    """A sentence for each line that tells what is to be kept."""
+    """Yield a sentence for each line that contains a secret piece."""
     for line in lines:
         told = next((found for reading in _readings(line) if (found := _told(reading, of)) is not None), None)
         if told is not None:

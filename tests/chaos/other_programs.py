@@ -34,11 +34,11 @@ class Wanted:
     expires_at: datetime | None = None
     ref: str | None = None
     timezone: str | None = None
-    """The patient's, in which the calling hours are then."""
+    """The patient's time zone, in which the calling hours are read."""
     is_cancelled: bool = False
     again_until: datetime | None = None
     is_held: bool = False
-    """An import gave it another number, which staff have not accepted yet."""
+    """Whether an import gave it a new number, which staff have not accepted yet."""
     former_number: str | None = None
     """The last number that nobody has to accept, while it is held."""
 
@@ -71,7 +71,7 @@ class Book:
     opted_out: set[str] = field(factory=set)
     _lives: "count[int]" = field(factory=count)
     retired: list[Wanted] = field(factory=list)
-    """Those that are over, and whose name another one has now."""
+    """Ended reminders whose name a new reminder has now."""
 
     def new(self, name: str, phone_number: str, at: datetime, **others: Any) -> Wanted:
         """Note a reminder that begins a life of its own."""

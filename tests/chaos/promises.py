@@ -1,4 +1,4 @@
-"""What the program promises about whom it calls, held against the provider's own record and the clinic's own book.
+"""Check the program's promises about whom it calls against the provider's own record and the clinic's own book.
 
 Each exception is one of docs/reliability.md's accepted ones, and as narrow as that page makes it.
 """
@@ -37,14 +37,14 @@ class Circumstances:
     set_back_at: float = NEVER
     """When the wall clock was last set back."""
     set_forward_at: float = NEVER
-    """When it was last set forward."""
+    """When the wall clock was last set forward."""
     restarted_at: float = NEVER
     """When a process last started."""
     restored_at: float = NEVER
     forgotten_until: datetime | None = None
     """Up to when, by the wall clock, the last restored backup may have forgotten calls."""
     is_misreported: bool = False
-    """A call was placed though the answer said that it was not."""
+    """Whether a call was placed although the answer said that it was not."""
     accepted: Counter[str] = field(factory=Counter)
 
     def accepts(self, exception: str) -> Iterator[str]:
@@ -63,7 +63,7 @@ def broken_by_a_new_call(
     now: datetime,
     circumstances: Circumstances,
 ) -> Iterator[str]:
-    """Say what a call breaks by its beginning.
+    """Report which promises a call breaks by its beginning.
 
     Args:
         call: that begins.
@@ -127,7 +127,7 @@ def _limit_of(wanted: Wanted, rules: Rules) -> datetime:
 def _broken_by_another_call(
     call: CarrierCall, earlier: list[CarrierCall], rules: Rules, now: datetime, circumstances: Circumstances
 ) -> Iterator[str]:
-    """Hold the number of calls against the clinic's limits, as far as a restored backup knows of them."""
+    """Check the number of calls against the clinic's limits, as far as a restored backup knows the calls."""
     if is_loose(call.account, circumstances):
         return
     known = [
@@ -158,7 +158,7 @@ def _has_forgotten_its_key(call: CarrierCall, former: CarrierCall, circumstances
 
 
 def _broken_by_two_alive_calls(call: CarrierCall, former: CarrierCall, circumstances: Circumstances) -> Iterator[str]:
-    """Hold a call against another one to its number that may still be alive."""
+    """Check a call against another call to its number that may still be alive."""
     if call.key == former.key and not _has_forgotten_its_key(call, former, circumstances):
         yield f"two calls under one key: {former.call_id} and {call.call_id}"
     if not former.is_live:
@@ -181,7 +181,7 @@ def _broken_by_two_alive_calls(call: CarrierCall, former: CarrierCall, circumsta
 def _broken_by_calling_again(
     call: CarrierCall, former: CarrierCall, subject: Subject, earlier: list[CarrierCall], circumstances: Circumstances
 ) -> Iterator[str]:
-    """Hold another call for the same reminder, time and number against what is known of the former one."""
+    """Check another call for the same reminder, time and number against what is known about the former call."""
     asked_again_at = circumstances.asked_again_at.get(subject.name, NEVER)
     if asked_again_at >= former.began:
         yield from circumstances.accepts("staff asked for it")
@@ -216,7 +216,7 @@ def _guesses(subject: Subject, calls: list[CarrierCall], since: float) -> int:
 
 
 def broken_in_the_database(found: Snapshot, calls: list[CarrierCall], circumstances: Circumstances) -> Iterator[str]:
-    """Say which reminders are not accounted for, or said to be called though nobody heard them."""
+    """Report which reminders are not accounted for, or are `called` though nobody heard them."""
     book = circumstances.book
     wanted = {one.id: one for one in (*book.reminders.values(), *book.retired)}
     written = {one.id for one in found.reminders.values() if one.appointment_id is None}
@@ -227,7 +227,7 @@ def broken_in_the_database(found: Snapshot, calls: list[CarrierCall], circumstan
 
 
 def broken_in_the_outcomes(found: Snapshot, calls: list[CarrierCall], circumstances: Circumstances) -> Iterator[str]:
-    """Say which calls are recorded with an outcome that the provider's own record does not bear out."""
+    """Report which calls are recorded with an outcome that the provider's own record does not confirm."""
     known = {call.call_id: call for call in calls if not is_loose(call.account, circumstances)}
     for stored in found.calls.values():
         call = known.get(stored.external_call_id or "")
@@ -289,7 +289,7 @@ def _is_current(found: Snapshot, call_id: str, reminder: Reminder) -> bool:
 
 
 def not_at_rest(found: Snapshot) -> Iterator[str]:
-    """Say what still waits or lives, after an ending in which nothing went wrong."""
+    """Report what still waits or is alive, after an ending in which nothing went wrong."""
     for reminder in found.reminders.values():
         if not reminder.status.final or reminder.wake_at is not None:
             yield f"{reminder.id}: still {reminder.status} ({reminder.hold_code}) after all is over"

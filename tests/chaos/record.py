@@ -1,4 +1,4 @@
-"""A provider's own record: every order it got and every phone it rang, whatever it told anybody about it."""
+"""Keep a provider's own record: every request it got and every phone that rang, whatever it reported about them."""
 
 from itertools import count
 
@@ -14,11 +14,11 @@ class Order:
     reminder_id: str
     phone_number: str
     message: str | None
-    """None: the order does not say it."""
+    """None if the request does not contain it."""
     bundled: tuple[str, ...] = ()
     """The other reminders that it says, too."""
     committed: bool
-    """Whether our database had the call when the request was there, as another connection saw it."""
+    """Whether our database had the call when the request arrived, as another connection saw it."""
 
 
 @define(kw_only=True)
@@ -37,7 +37,7 @@ class Ring:
     transcript: str | None = None
     picked_up: bool = False
     heard: bool | None = True
-    """Whether the message was spoken; None: it may have been."""
+    """Whether the message was spoken; None if it may have been."""
     answered_by_key: bool = False
     """The person who answered has replied to the message."""
     has_listened: bool = False

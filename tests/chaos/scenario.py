@@ -91,7 +91,7 @@ class Scenario:
 
 
 SECRETS: Final = (API_KEY, SECRET, TOKEN)
-"""No log may show them."""
+"""Secrets, which no log may show."""
 
 KEYS: Final = Scenario(word="keys", temper=Temper(honors_keys=True), reminders=150, kills=20)
 BLIND: Final = Scenario(word="blind", temper=Temper(silent=0.05), reminders=100, kills=14)
@@ -136,12 +136,12 @@ class Tally:
     doubles: int
     losses: int
     restarts: int
-    """Of the server."""
+    """How often the server was restarted."""
     cuts: int
-    """COMMITs that were cut off."""
+    """How many COMMITs were cut off."""
     starts: int
     """Starts that failed while the server was away, and were repeated."""
     log: tuple[str, ...]
     """Every line that any process has written."""
     broken: tuple[str, ...]
-    """What does not hold; empty: all is well."""
+    """What is wrong; empty if all is well."""

@@ -17,17 +17,17 @@ BERLIN: Final = ZoneInfo("Europe/Berlin")
 
 @frozen(kw_only=True)
 class Line:
-    """What a line is meant to say, and what somebody has spoiled in it."""
+    """What a line means, and what somebody has spoiled in it."""
 
     name: str
     phone_number: str
     message: str
     at: datetime
-    """In whole minutes."""
+    """The time, in whole minutes."""
     until: datetime | None = None
-    """From when on nobody is called; in whole minutes."""
+    """The time from which nobody is called anymore, in whole minutes."""
     timezone: str | None = None
-    """Where the patient is, if the table says so; all its times are local there."""
+    """The patient's time zone, if the table has it; all times of the line are local there."""
     has_ref: bool = True
     is_called_off: bool = False
     spoiled: str | None = None
@@ -42,7 +42,7 @@ class Shape:
     style: str = "iso"
     """One of `STYLES`."""
     zone: ZoneInfo = BERLIN
-    """Where the clinic is."""
+    """The clinic's time zone."""
     delimiter: str = ","
     encoding: str = "utf-8"
     above: int = 0
@@ -126,7 +126,7 @@ _MONTHS: Final[Mapping[str, str]] = {
 }
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _DAY_ZERO: Final = date(1899, 12, 30)
-"""From which spreadsheets count."""
+"""The day from which spreadsheets count."""
 
 
 def _named(language: str) -> Callable[[datetime], str]:
@@ -207,10 +207,10 @@ CHOICES: Final[Mapping[str, Sequence[Any]]] = {
     "proves_order": (True, True, True, False),
     "turned": range(10),
 }
-"""What a shape can be like."""
+"""The possible properties of a shape."""
 
 SPOILED: Final[tuple[str, ...]] = (*_TIMES, *SPOILED_PHONES, *_STATUSES)
-"""What must be refused in a line."""
+"""What can be spoiled in a line, so that it must be refused."""
 
 
 def spelled(phone_number: str, which: int) -> str:

@@ -55,12 +55,12 @@ SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = WORK_E
 
 
 class BrokenError(AssertionError):
-    """A promise is broken."""
+    """A promise was broken."""
 
 
 @define
 class Time:
-    """What passes truly, and what the wall clock makes of it."""
+    """The true time, and the time that the wall clock shows."""
 
     passed: timedelta = timedelta(0)
     skew: timedelta = timedelta(0)
@@ -264,7 +264,7 @@ class TwoProcesses:
                 return carrier.find(action.call.id, mood, now)
 
     def settle(self, which: int, task: Task, *, counts: bool = True) -> None:
-        """Record what came of a task."""
+        """Record the result of a task."""
         store, outcome = evolve(self.processes[which].store, rules=task.rules), task.outcome
         match outcome:
             case None:
@@ -397,7 +397,7 @@ class TwoProcesses:
         self.backup = (kept, self.book.saved(), self.desk.diary.saved())
 
     def restores(self) -> None:
-        """Put the backup in the place of the database, which nobody may have open."""
+        """Replace the database by the backup; nobody may have the database open."""
         if self.backup is None:
             raise AssertionError("there is no backup")
         kept, book, diary = self.backup
@@ -432,7 +432,7 @@ class TwoProcesses:
 
 
 def holds(sentences: Iterable[str]) -> None:
-    """Raise with everything that does not hold."""
+    """Raise an error with everything that is wrong."""
     found = list(sentences)
     if found:
         raise BrokenError("; ".join(found))

@@ -1,4 +1,4 @@
-"""The HTTP API on a real database, served on loopback."""
+"""Serve the HTTP API on loopback, with a real database."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

@@ -121,7 +121,7 @@ def target(engine_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def url_of(target: Target) -> str:
-    """Return what `[database].url` has for a database."""
+    """Return the value of `[database].url` for a database."""
     return target.url if isinstance(target, PostgresServer) else f"sqlite:///{target.path}"
 
 
@@ -206,7 +206,7 @@ def _reused_database() -> ReusedDatabase:
 
 
 def go_by_the_tests_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have transactions go by the clock that a test moves, as on SQLite, and not by the server's."""
+    """Have transactions use the clock that a test moves, as on SQLite, instead of the server's clock."""
     from reminderd.store.postgres.connection import PostgresConnection  # noqa: PLC0415 - needs psycopg
 
     by_the_server = PostgresConnection.begin

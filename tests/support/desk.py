@@ -154,7 +154,7 @@ class Page:
 
     @property
     def notice(self) -> str:
-        """What the page says of the act before it; empty if nothing."""
+        """The page's notice about the act before it; empty if there is none."""
         return " ".join(one.text for one in self.root.all(class_="notice"))
 
     def form(self, action: str) -> Element:
@@ -193,11 +193,11 @@ class Browser:
         return Page(response, parsed(response.text))
 
     async def raw(self, method: str, path: str, **named: Any) -> httpx.Response:
-        """Send any request, and follow nothing."""
+        """Send any request, without following redirects."""
         return await self.client.request(method, path, **named)
 
     async def submit(self, page: Page, action: str, files: Any = None, **written: str) -> Page:
-        """Fill in a form of a page and send it; go on to where that leads."""
+        """Fill in a form of a page and send it; follow redirects."""
         fields = page.form(action).fields | written
         return await self.post(action, fields, files=files)
 
@@ -217,7 +217,7 @@ def _headers(named: dict[str, str]) -> dict[str, str]:
 
 @define(kw_only=True)
 class DeskServer:
-    """The pages, what they stand on, and the browser of somebody who is logged in."""
+    """The pages, their database, and the browser of a user who is logged in."""
 
     url: str
     desk: Desk
@@ -233,7 +233,7 @@ class DeskServer:
         return await self.database.read(fn)
 
     async def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
-        """Return what a query finds."""
+        """Return the rows of a query."""
         return await self.read(lambda connection: [dict(row) for row in connection.execute(sql, values).fetchall()])
 
     async def run_sql(self, sql: str, **values: Any) -> None:
@@ -244,7 +244,7 @@ class DeskServer:
         await self.write(partial(_add_user, name=name, role=role, totp_secret=totp_secret))
 
     def another_browser(self) -> Browser:
-        """Return a browser that nobody is logged in with."""
+        """Return a browser in which nobody is logged in."""
         self.browsers.append(Browser(self.url))
         return self.browsers[-1]
 

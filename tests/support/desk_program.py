@@ -1,4 +1,4 @@
-"""The real program with the front desk's pages of a busy day, in a process of its own, for tests without Trio."""
+"""The real program with the front desk's pages of a busy day, in its own process, for tests without Trio."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ class DeskProgram:
             connection.execute(sql)
 
     def rows(self, sql: str) -> list[dict[str, object]]:
-        """Return what a query finds."""
+        """Return the rows of a query."""
         with open_sync(self.config.database.target) as connection:
             return [dict(row) for row in connection.execute(sql).fetchall()]
 

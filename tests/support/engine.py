@@ -83,7 +83,7 @@ class FakeProvider:
         pass
 
     async def asked(self, times: int) -> list[Placement]:
-        """Return the requests, as soon as there are so many."""
+        """Return the requests, as soon as there are `times` of them."""
         with trio.fail_after(_PATIENCE):
             while len(self.placed) < times:
                 await self._news.wait()
@@ -129,7 +129,7 @@ class Engine:
         self.nursery.start_soon(self.poller.run)
 
     async def insert(self, reminder_id: str, *, at: datetime | None = None, **columns: Any) -> None:
-        """Insert a row as another program does, with a number of its own; due now by default."""
+        """Insert a row as another program does, with its own number; due now by default."""
         row = {
             "id": reminder_id,
             "phone_number": f"+1202{sum(ord(c) * 31**n for n, c in enumerate(reminder_id)) % 8_000_000 + 2_000_000}",
@@ -162,13 +162,13 @@ class Engine:
         return await self.reminder(reminder_id)
 
     async def until_all(self, rows: int, where: str) -> None:
-        """Wait until so many reminders match."""
+        """Wait until the number of reminders that match is `rows`."""
         with trio.fail_after(_PATIENCE):
             while await self.count(where) != rows:  # noqa: ASYNC110 - SQLite has no event for it
                 await trio.sleep(0.005)
 
     async def until_failure(self, *, ends: bool = False) -> None:
-        """Wait until nothing can be claimed; with `ends`, until that is over."""
+        """Wait until nothing can be claimed; with `ends`, until something can be claimed again."""
         with trio.fail_after(_PATIENCE):
             while (self.poller.memory.failure is None) != ends:  # noqa: ASYNC110 - a failure is no event
                 await trio.sleep(0.001)

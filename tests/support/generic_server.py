@@ -1,4 +1,4 @@
-"""A provider of the generic contract that records every phone it rang, and fails on request."""
+"""Serve a provider of the generic contract that records every phone that rings, and fails on request."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -22,7 +22,7 @@ KEY = "a-provider-key"
 
 
 class Fault(Enum):
-    """What goes wrong with one `POST /calls`."""
+    """The fault of one `POST /calls`."""
 
     NONE = auto()
     LOST_ANSWER = auto()
@@ -32,15 +32,15 @@ class Fault(Enum):
     HANGS_AFTER_PLACING = auto()
     """The phone rings and no answer ever comes."""
     ERROR = auto()
-    """500, and nothing rings."""
+    """The answer is 500, and no phone rings."""
     REFUSED = auto()
-    """422."""
+    """The answer is 422."""
     DOWN = auto()
-    """503 with Retry-After: 0."""
+    """The answer is 503 with Retry-After: 0."""
     UNAUTHORIZED = auto()
-    """401."""
+    """The answer is 401."""
     TOO_MANY = auto()
-    """429 with Retry-After: 1."""
+    """The answer is 429 with Retry-After: 1."""
 
 
 @frozen(kw_only=True)

@@ -20,7 +20,7 @@ class ReceivedRequest:
     method: str
     target: str
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """The headers, with names in lower case."""
     body: bytes
 
     @property
@@ -34,7 +34,7 @@ class HostileProvider:
 
     url: str
     scripts: list[Script]
-    """One for each connection in turn; the last is played again and again."""
+    """The script for each connection in turn; the last script repeats."""
     requests: list[ReceivedRequest] = field(factory=list)
     connections: int = 0
     _news: trio.Event = field(factory=trio.Event)
@@ -68,7 +68,7 @@ class Line:
 
 @asynccontextmanager
 async def hostile(*scripts: Script) -> AsyncIterator[HostileProvider]:
-    """Serve these scripts, one for each connection; the last one for all that follow."""
+    """Serve these scripts, one for each connection; the last script repeats."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     server = HostileProvider(url=f"http://127.0.0.1:{port}", scripts=list(scripts))
@@ -89,7 +89,7 @@ async def hostile(*scripts: Script) -> AsyncIterator[HostileProvider]:
 
 
 async def hear(line: Line) -> None:
-    """Read one whole request; if the stream ends before, the script ends."""
+    """Read one whole request; if the stream ends earlier, the script ends."""
     while b"\r\n\r\n" not in line.unread:
         line.unread += await _some(line)
     head, _, line.unread = line.unread.partition(b"\r\n\r\n")

@@ -26,10 +26,10 @@ ROOT = Path(__file__).parents[2] / "reminderd"
 TEMPLATES = ROOT / "desk" / "templates"
 
 Text = str | tuple[str, str]
-"""One text; or that of one thing, and that of several."""
+"""One text, or the texts for one thing and for several."""
 
 _MARKS = {"gettext", "_", "N_", "Sentence", "NotAllowedError"}
-"""What a text is handed to. A `Sentence` may have its text of several as a third argument, or as `many`."""
+"""The functions that take a text. A `Sentence` may have its text for several as a third argument, or as `many`."""
 
 _WITH_SENTENCES = ("core", "staff", "store", "desk")
 """The packages whose texts pages show."""
@@ -48,7 +48,7 @@ PROVIDER_WORDS: tuple[str, ...] = (
     "no-answer",
 )
 PROVIDER_WORDS += ("queued", "ringing", "voicemail", "declined", "hung-up")
-"""What providers call the state of a call; another word of theirs is shown as it is."""
+"""The providers' words for the state of a call; other words are shown as they are."""
 
 
 @cache
@@ -80,12 +80,12 @@ def source_of(language: str) -> str:
 
 
 def translated(language: str) -> Catalog:
-    """Return what the file of a language has."""
+    """Return the texts in the file of a language."""
     return read_po(BytesIO(source_of(language).encode()), locale=language, abort_invalid=True)
 
 
 def lacking(language: str) -> list[Text]:
-    """Return the texts that a language must have and has not."""
+    """Return the texts that a language lacks."""
     has = {message.id for message in translated(language) if message.string and all(_strings(message.string))}
     return sorted(needed() - has, key=str)
 

@@ -38,7 +38,7 @@ def start(
 
 
 def exit_code(server: socket.socket, pid: int) -> int:
-    """Return how a process has ended; negative: by this signal."""
+    """Return how a process has ended: its exit code, or the negative number of a signal."""
     server.send(json.dumps({"ended": pid}).encode())
     return int(server.recv(_MOST))
 

@@ -1,4 +1,4 @@
-"""How an engine would read its tables for a statement, in words that hold for each of them."""
+"""Show how an engine would read its tables for a statement, in words that apply to each engine."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from reminderd.store.sqlite.driver import SqliteConnection
 from tests.support.store import Store
 
 SMALL_TABLES = {"alerts", "settings"}
-"""May be read whole: they do not grow with what was done long ago."""
+"""The tables that may be read whole: they do not grow with time."""
 
 
 @frozen(kw_only=True)
@@ -21,16 +21,16 @@ class Step:
 
     table: str
     index: str | None
-    """Its name, of a primary key `<table>_pkey` as PostgreSQL names it; None: the table is read from end to end."""
+    """Its name, of a primary key `<table>_pkey` as PostgreSQL names it; None if the table is read from end to end."""
     is_whole: bool
-    """Whether no condition limits what is read."""
+    """Whether no condition limits which rows are read."""
     is_alone: bool = False
-    """Whether the index has all that is asked for, so that the table is not read."""
+    """Whether the index has all requested columns, so that the table is not read."""
 
 
 @frozen
 class Plan:
-    """What an engine would do."""
+    """An engine's plan for a statement."""
 
     text: str
     steps: tuple[Step, ...]
@@ -40,7 +40,7 @@ class Plan:
     """Whether the engine chooses its ways by the number of rows: it may sort a few, or read a small table whole."""
 
     def uses(self, index: str) -> bool:
-        """Return whether it uses an index whose name begins so, or the engine may have found a faster way."""
+        """Return whether it uses an index whose name begins like this, or the engine may have found a faster way."""
         return self.is_by_size or any(name.startswith(index) for name in self.indexes)
 
     @property

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, which ends with the process that started it, however that ends.
+"""Run the tests' own PostgreSQL server, which ends with the process that started it, however that ends.
 
 Each process of the tests has its own: it is there in half a second, and a test may stop it without disturbing others.
 `REMINDERD_POSTGRES=0` lets no test use one; with `=1` tests fail without one, instead of being skipped.
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     import psycopg
 
 USER = "clinic"
-"""Who owns the databases of the tests. The server lets it in with any password."""
+"""The owner of the tests' databases, which the server accepts with any password."""
 PASSWORD = "correct-horse"
 CAREFUL_USER = "clinic_by_password"
-"""Another role, which the server lets in with `PASSWORD` only."""
+"""Another role, which the server accepts with `PASSWORD` only."""
 
 _MANY_ROWS = 1_000  # of which the dead ones would slow the next tests down
 
@@ -113,12 +113,12 @@ def what_is_missing() -> str | None:
 
 
 def is_wanted() -> bool:
-    """Return whether tests use PostgreSQL: where there is one, and where they must fail without one."""
+    """Return whether tests use PostgreSQL: if a server is installed, or if they must fail without one."""
     return what_is_missing() is None or os.environ.get("REMINDERD_POSTGRES") == "1"
 
 
 def skip_without_postgres() -> None:
-    """Skip the test where there is no server; let it fail where there must be one."""
+    """Skip the test if there is no server; let it fail if there must be one."""
     missing = what_is_missing()
     if missing and is_wanted():
         pytest.fail(f"REMINDERD_POSTGRES=1, but: {missing}")
@@ -135,7 +135,7 @@ class PostgresDatabase:
 
     @property
     def url(self) -> str:
-        """Return where reminderd finds it."""
+        """Return its address for reminderd."""
         return self.server.url(self.name)
 
     def connect(self) -> "psycopg.Connection":
@@ -145,7 +145,7 @@ class PostgresDatabase:
 
 @define
 class Server:
-    """A server in a folder of its own."""
+    """A server in its own folder."""
 
     folder: Path
     port: int
@@ -177,7 +177,7 @@ class Server:
         self.start()
 
     def standby(self) -> "Server":
-        """Return a running copy of it that will get nothing of what is written from now on."""
+        """Return a running copy of it, which gets no later writes."""
         folder = Path(tempfile.mkdtemp(prefix="reminderd-postgres-"))
         guard = _start_guard(folder)
         user = _server_user()
@@ -239,20 +239,20 @@ SELECT md5(string_agg(fact, ' ' ORDER BY fact)) FROM (
 
 @define
 class ReusedDatabase:
-    """One database for many tests, each of which finds it as the first did, some milliseconds later."""
+    """One database for many tests, which is reset for each within some milliseconds."""
 
     server: Server
     _template: PostgresDatabase
     _undo: bytes
-    """Takes out all rows but those that a database has before its first test, and resets its sequences."""
+    """Deletes all rows except those that a database has before its first test, and resets its sequences."""
     _database: PostgresDatabase | None = None
     _fingerprint: str | None = None
     _session: "psycopg.Connection | None" = None
-    """Kept open between two tests: a new one would read the server's catalog anew."""
+    """Kept open between two tests: a new connection would read the server's catalog again."""
 
     @classmethod
     def made_by(cls, server: Server, prepare: Callable[[PostgresDatabase], None]) -> "ReusedDatabase":
-        """Return one that each test finds as `prepare` leaves it: with tables, and with few rows."""
+        """Return a database that each test gets as `prepare` leaves it: with tables, and with few rows."""
         template = server.create()
         prepare(template)
         with template.connect() as connection:
@@ -278,7 +278,7 @@ class ReusedDatabase:
             self._session.close()
 
     def _is_emptied(self) -> bool:
-        """Take out all rows but those of a new database; return False if the schema is another, or nobody can tell."""
+        """Delete all rows except those of a new database; return False if the schema has changed, or may have."""
         import psycopg  # noqa: PLC0415 - the tests of SQLite run without it
 
         assert self._session is not None
@@ -329,7 +329,7 @@ def _fingerprint(connection: "psycopg.Connection") -> str:
 
 
 def _server_user() -> str | None:
-    """Return who the server runs as: it refuses root."""
+    """Return the user as whom the server runs: it refuses root."""
     if os.geteuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}

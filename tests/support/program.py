@@ -1,4 +1,4 @@
-"""The real program in a process of its own, its log read line by line."""
+"""Run the real program in its own process, and read its log line by line."""
 
 import atexit
 import os
@@ -31,7 +31,7 @@ finally:
 """A script that runs the program and then lists on stderr which modules were loaded."""
 
 ANEW = ("-m", "reminderd")
-"""The entrance of a program that has loaded nothing."""
+"""The entry point of a program that has loaded nothing."""
 
 _ROOT = Path(__file__).parents[2]
 _PATIENCE = 100  # only a failing test waits so long

@@ -1,4 +1,4 @@
-"""Rows, written as other programs or reminderd itself write them, and which a database refuses.
+"""Write rows as other programs or reminderd itself write them, and expect the rows that a database refuses.
 
 A refusal is named by its constraint, in the words of each engine.
 """
@@ -22,7 +22,7 @@ if find_spec("psycopg"):
 
 
 def sqlite(connection: Connection) -> SqliteConnection:
-    """Return a connection as what it is, for what only SQLite has."""
+    """Return a connection as a SQLite connection, for what only SQLite has."""
     assert isinstance(connection, SqliteConnection)
     return connection
 

@@ -47,7 +47,7 @@ _TABLES = {
     False: "SELECT tablename AS name FROM pg_tables"
     " WHERE schemaname = current_schema() AND tablename NOT IN ('schema_info', 'commit_marks')",
 }
-"""How SQLite and PostgreSQL name their tables."""
+"""The queries for the names of SQLite's and PostgreSQL's tables."""
 
 
 def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
@@ -82,7 +82,7 @@ class Store:
     monotonic: float = 0.0
     _sightings: Sightings = field(factory=Sightings)
     _quiet_until: float = 0.0
-    """Until when on the monotonic clock no call is placed after a restore."""
+    """The time on the monotonic clock until which no call is placed after a restore."""
     _ids: "count[int]" = field(factory=lambda: count(1))
 
     def mint(self) -> str:

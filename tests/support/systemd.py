@@ -15,7 +15,7 @@ class SystemdStandIn:
     """Receives notifications, and notices when the watchdog is not fed in time."""
 
     environ: Mapping[str, str]
-    """What the program needs in its environment."""
+    """The variables that the program needs in its environment."""
     watchdog: timedelta
     patience: float
     """How many seconds to wait for a notification."""
@@ -37,7 +37,7 @@ class SystemdStandIn:
         await self.hear(f"STATUS={words}")
 
     async def feeds(self, more: int) -> None:
-        """Wait until the watchdog has been fed so many times more."""
+        """Wait until the watchdog has been fed this many times more."""
         wanted = self.fed + more
         with trio.fail_after(self.patience):
             while self.fed < wanted:

@@ -53,7 +53,7 @@ def a_call(**changes: Any) -> dict[str, Any]:
 
 
 def patience(*scripts: Script) -> timedelta:
-    """Return how long to wait for these answers: short if one hangs, else long enough for a busy machine."""
+    """Return how long to wait for these answers: short if one hangs, otherwise long enough for a busy machine."""
     return timedelta(seconds=0.5 if any(hang in script for script in scripts) else 10)
 
 

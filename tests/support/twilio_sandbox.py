@@ -72,7 +72,7 @@ class ServedTwilioSandbox:
         return call
 
     async def callback(self, fits: Callable[[dict[str, str]], bool]) -> dict[str, str]:
-        """Return the first status callback that fits, as soon as it arrives."""
+        """Return the first status callback that matches, as soon as it arrives."""
         seen = 0
         while True:
             for request in (await self.clinic.heard(seen + 1))[seen:]:
@@ -103,7 +103,7 @@ class ServedTwilioSandbox:
         return await self.client.post(CALLS.replace(".json", f"/{call.id}.json"), data={"Status": status})
 
     async def until(self, fact: Callable[[TwilioCall], Any]) -> TwilioCall:
-        """Return the one call, as soon as this holds."""
+        """Return the one call, as soon as this condition is true."""
         with trio.fail_after(60):
             while not (self.sandbox.calls and fact(self.sandbox.calls[0])):
                 await trio.lowlevel.checkpoint()
