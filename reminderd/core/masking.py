@@ -35,7 +35,8 @@ _KEPT: Final = re.compile(
         (?:[T ][0-2][0-9]:[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]{1,9})?)?(?:Z|[+-][01][0-9]:[0-5][0-9])?)? (?![-./]?[0-9])
     | (?<![0-9]) (?:19|20)[0-9]{6}T[0-9]{6}Z? (?![0-9])  # a time in a file's name
     | (?<![0-9A-Za-z]) reminderd-[0-9a-f]{8}-(?:19|20)[0-9]{6}T[0-9]{6}Z (?![0-9])  # a backup, with a database's id
-    | (?<![0-9:]) [0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]{1,9})?)? (?![0-9:])  # a time of day
+    | (?P<times> (?<![0-9:]) [0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]{1,9})?)? (?![0-9:])  # a time of day
+        (?:[-\u2013][0-2]?[0-9]:[0-5][0-9](?![0-9:]))? )  # or from one time to another
     | (?<![0-9.,+]) [0-9]{1,3}(?:,[0-9]{3})+ (?=\ (?:bytes|calls|characters|lines|reminders|rows)\b)  # a count
     | (?<![0-9.+]) (?: (?=[0-9.]*[0-9]{3}\.|[0-9.]*\.[0-9]{3}(?![0-9]) | [0-9.]+:[0-9])
         (?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!\Z)|(?![0-9.]))){4} (?::[0-9]{1,5})? ) (?![0-9.]*[0-9])
@@ -44,6 +45,16 @@ _KEPT: Final = re.compile(
     re.VERBOSE,
 )
 """Digits that can't be a phone number: ids of ours and of other programs, times, counts, a client's IP address."""
+
+_NEXT_TO_DIGITS: Final = 3
+"""As many digits right next to a time show that all of them are one number."""
+
+_NEAR: Final = r"(?:[,;:](?!\s)|[^\w,;:]|_){0,8}"
+"""What may stand between a time and the digits of the same number; the comma of a list is followed by a space."""
+_BEFORE: Final = re.compile(rf"(?:\d{_NEAR})*\Z")
+_AFTER: Final = re.compile(rf"(?:{_NEAR}\d)*")
+_NEARBY: Final = 40
+"""Characters on either side of a time in which its number may continue."""
 
 _LED_BY_PLUS: Final = re.compile(rf"[+\uff0b](?:\d|{_GAP}(?=\d))*{_GAP}\Z")
 
@@ -75,13 +86,21 @@ def mask_name(name: str) -> str:
     return mask_numbers(name) if name.lstrip().startswith(("+", "\uff0b")) else name
 
 
+def _is_part_of_number(text: str, at: int, time: re.Match[str]) -> bool:
+    """Return whether what looks like a time continues a number: before it, but not before `at`, or after it."""
+    before = _BEFORE.search(text[max(at, time.start() - _NEARBY) : time.start()])
+    after = _AFTER.match(text[time.end() : time.end() + _NEARBY])
+    near = f"{before and before[0]}{after and after[0]}"
+    return sum(one.isdigit() for one in near) >= _NEXT_TO_DIGITS
+
+
 def _replace(text: str, number: re.Pattern[str], replacement: Callable[[str], str]) -> str:
     if not _MAY_HAVE_ONE.search(text):
         return text
     pieces, at = [], 0
     for kept in _KEPT.finditer(text):
-        if _LED_BY_PLUS.search(text, at, kept.start()):
-            continue  # a group of a number that only looks like a date or an address
+        if _LED_BY_PLUS.search(text, at, kept.start()) or (kept["times"] and _is_part_of_number(text, at, kept)):
+            continue  # a group of a number that only looks like a date, a time or an address
         pieces += [text[at : kept.start()], kept[0]]
         at = kept.end()
     pieces.append(text[at:])

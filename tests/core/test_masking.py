@@ -32,6 +32,11 @@ ARABIC = {48 + digit: 0x0660 + digit for digit in range(10)}
         "+49 2012-12-12 94",
         "+1 202.55.50.194",
         "+49,301,234,567 x",
+        "1 2 0:25 5 5 0 1 9 4",
+        "1:20 25550194",
+        "1202555 01:19 4",
+        "030 12:34 56",
+        "12:02-05:55 0194",
         "2,025,550,147 called",
         "49,301,234,567 said",
     ],
@@ -61,6 +66,8 @@ def test_a_number_is_masked_with_any_mix_of_separators(gaps: list[str]) -> None:
         "from 2001:db8:1234:5678::/64: wrong password; no more tries for 900 s",
         "failed: busy, after 3 calls (error 21211, SIP 480)",
         "up to 23:59, 4000 reminders",
+        "at 12:21:48 (3 calls), again at 09:00 (2), 10:30",
+        "calling hours 08:00-12:00, 13:00\u201318:00, not 7:30-9:00",
     ],
 )
 def test_ids_times_counts_and_ip_addresses_are_not_masked(text: str) -> None:
