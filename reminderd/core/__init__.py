@@ -1,1 +1,1 @@
-"""The rules of the house, pure: what a reminder is and what becomes of it. No I/O, no clock, no chance."""
+"""The rules, as pure functions: what a reminder is, and what happens to it. No I/O, no clock, no randomness."""

@@ -158,7 +158,7 @@ class Reminder:
     expires_at: datetime | None = None
     """The clinic's limit for the start of a call; None if it is `max_lateness` after `scheduled_at`."""
     timezone: str | None = None
-    """The patient's tz database zone; None: the clinic's."""
+    """The patient's time zone, as the tz database names it; None for the clinic's zone."""
     language: str | None = None
     """The language in which its call is spoken, a BCP 47 tag; None for the clinic's own."""
     appointment_id: str | None = None
@@ -223,7 +223,7 @@ class Appointment:
     patient_ref: str | None = None
     """The clinic's own name for the patient."""
     timezone: str | None = None
-    """The patient's tz database zone; None: the clinic's."""
+    """The patient's time zone, as the tz database names it; None for the clinic's zone."""
     type: str | None = None
     """The clinic's word for what kind of appointment it is."""
     template: str | None = None

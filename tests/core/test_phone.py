@@ -218,7 +218,7 @@ def test_a_number_is_stored_with_plus_and_digits_only(text: str, stored: bool) -
     ("number", "may"),
     [("+12025550147", False), ("+4930123456", True), ("+33612345678", False), ("+390612345678", True)],
 )
-def test_a_number_may_go_on_if_its_country_has_longer_ones(number: str, may: bool) -> None:
+def test_a_number_may_be_incomplete_if_its_country_has_longer_numbers(number: str, may: bool) -> None:
     assert may_be_incomplete(number) is may
 
 

@@ -108,7 +108,7 @@ def test_every_part_of_the_rules_that_plans_depend_on_changes_their_digest(name:
     assert PLANNED.planning_digest not in digests
 
 
-def test_a_rule_that_plans_do_not_depend_on_plans_nothing_anew() -> None:
+def test_after_a_change_of_another_rule_nothing_is_planned_again() -> None:
     assert evolve(PLANNED, max_calls=9, voicemail_is_reached=True).planning_digest == PLANNED.planning_digest
 
 

@@ -42,7 +42,7 @@ def test_a_call_recorded_as_heard_still_counts_when_it_closes() -> None:
         (a_reminder(Status.CALLED), "called: the patient was reached"),
     ],
 )
-def test_the_log_says_what_became_of_a_reminder_and_why(row: Reminder, text: str) -> None:
+def test_the_log_shows_the_new_status_of_a_reminder_and_why(row: Reminder, text: str) -> None:
     assert line_for(row, None, RULES).text == text
 
 

@@ -31,7 +31,7 @@ def test_the_last_start(wanted: str, planned: str) -> None:
     assert OFFICE.last_start(moment, BERLIN) == datetime.fromisoformat(planned).replace(tzinfo=BERLIN)
 
 
-def test_hours_go_on_over_midnight_and_are_not_needed_on_each_day() -> None:
+def test_hours_continue_over_midnight_and_are_not_needed_on_each_day() -> None:
     night = CallingHours(BERLIN, ((Span(22 * 60, 26 * 60),), *((),) * 6))  # Mondays
 
     def planned(wanted: str) -> str:
