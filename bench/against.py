@@ -52,7 +52,7 @@ def against(revision: str, names: Sequence[str], rounds: int, console: Console) 
 
 
 def extract(revision: str, repository: Path, folder: Path) -> None:
-    """Write the package as it was at a commit; what git says of an unknown one ends the program."""
+    """Write the package as it was at a commit; for an unknown commit, end the program with git's message."""
     # Only the package, and not a worktree: its folder would also hold that commit's suite, which Python would find.
     command = ["git", "-C", str(repository), "archive", "--format=tar", revision, "reminderd"]
     done = subprocess.run(command, capture_output=True, check=False)
@@ -68,7 +68,7 @@ def suite_environment(package: Path) -> dict[str, str]:
 
 
 def _run(package: Path, names: Sequence[str], folder: Path) -> Run:
-    """Run the quick suite once; that it misses a bar says nothing here."""
+    """Run the quick suite once; ignore whether it reaches its bars."""
     results = folder / "results.json"
     results.unlink(missing_ok=True)
     command = [sys.executable, "-m", "bench", "--quick", "--results", str(results), *names]

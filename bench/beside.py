@@ -40,16 +40,16 @@ _NO_MORE: Final = "DELETE FROM reminders WHERE ref IS NULL AND status = 'schedul
 
 @frozen
 class _Round:
-    """What was measured one after the other, so that all of it had the same machine."""
+    """Values that were measured one after the other, under the same conditions of the machine."""
 
     quiet: float
-    """99 of 100 webhooks were answered within so many seconds, without an import …"""
+    """The seconds within which 99 of 100 webhooks were answered, without an import …"""
     beside: float
-    """… and beside one."""
+    """… and during an import."""
     alone: float
     """The seconds of the import without a daemon …"""
     together: float
-    """… and beside it."""
+    """… and next to a daemon."""
 
 
 def measure(
@@ -58,7 +58,7 @@ def measure(
     rounds: int = 3,
     databases: tuple[PostgresServer, PostgresServer] | None = None,
 ) -> list[Figure]:
-    """Measure with `databases` on a server: the daemon's, and one for the import that runs alone; None: with SQLite."""
+    """Measure with `databases` on a server: the daemon's, and one for the import that runs alone; None for SQLite."""
     database, elsewhere = (None, SqliteFile(folder / "alone.db")) if databases is None else databases
     with (
         server("bench.raw_provider", str(LATENCY)) as provider,

@@ -21,7 +21,7 @@ from tests.support.postgres import PostgresDatabase
 
 A_DAY: Final = 400
 AHEAD: Final = 14
-"""Days for which reminders are planned already."""
+"""The number of future days with planned reminders."""
 
 _CHANGES_KEPT: Final = 60
 _MINUTE: Final = 60_000
@@ -50,7 +50,7 @@ Rows = Iterator[tuple[str, dict[str, Any]]]
 
 
 def fill(path: Path, rows: int) -> None:
-    """Write a file with so many reminders: all days but the last fortnight are over."""
+    """Write a file with this number of reminders: all days but the last fortnight are over."""
     with open_sync(SqliteFile(path)) as connection:
         # No log: the file is thrown away if the machine stops in the meantime.
         connection.execute("PRAGMA journal_mode = OFF").fetchall()
@@ -237,7 +237,7 @@ def _call(row: dict[str, Any], name: str, outcome: str | None) -> Rows:
 
 
 def _around(now: datetime) -> Rows:
-    """Yield what does not grow with the reminders."""
+    """Yield the rows whose number does not grow with the reminders."""
     for number in range(1_000):
         yield "opt_outs", {"phone_number": phone(9_000_000 + number), "source": "letter", "created_at": to_ms(now)}
     for days in range(100):

@@ -1,4 +1,4 @@
-"""Idle: what the daemon costs while nobody is to be rung, and how soon it is there after a start."""
+"""Measure what the daemon costs while nobody is to be called, and how soon it is ready after a start."""
 
 import time
 from pathlib import Path
@@ -9,7 +9,7 @@ from bench.program import cpu_seconds, daemon, resident_megabytes, server
 from reminderd.databases import PostgresServer
 
 STARTING: Final = 3
-"""Seconds in which the daemon still does what belongs to its start."""
+"""Seconds in which the daemon still does the work of its start."""
 
 
 def measure(

@@ -1,4 +1,4 @@
-"""What staff read: does the time of each query, and of each page, depend on how many years are in the database?"""
+"""Measure whether the time of each query and page of staff depends on how many years are in the database."""
 
 import math
 import re
@@ -50,9 +50,9 @@ MANY: Final = 1_000_000
 FEW: Final = 1_000
 ROUNDS: Final = 15
 QUICK: Final = 20
-"""Milliseconds that a query may take …"""
+"""The most milliseconds that a query may take."""
 LONGEST: Final = 100
-"""… and a page, of the processor's time."""
+"""The most milliseconds of the processor's time that a page may take."""
 
 Read = Callable[[Connection], object]
 
@@ -63,7 +63,7 @@ class _Clinic:
 
     folder: Path
     server: PostgresDatabase | None = None
-    """None: it is a file in the folder."""
+    """None if the database is a file in the folder."""
 
     @property
     def on_server(self) -> PostgresServer | None:
@@ -100,7 +100,7 @@ def measure(folder: Path) -> list[Figure]:
 
 
 def of_queries(many: _Clinic, few: _Clinic) -> list[Figure]:
-    """The figures of what the pages, the commands and the daemon ask."""
+    """Return the figures of the queries of the pages, the commands and the daemon."""
     with open_sync(many.target) as of_many, open_sync(few.target) as of_few:
         reads_of_many, reads_of_few = _reads(of_many), _reads(of_few)
         times = {
@@ -178,7 +178,7 @@ class _Browser:
         return text
 
     def search(self, **written: str) -> str:
-        """Fill in the form of the search; the path of what it finds."""
+        """Fill in the form of the search; return the path of its results."""
         token = re.search(r'name="csrf" value="([^"]+)"', self.get("/search"))
         assert token is not None
         headers = self._headers | {"Content-Type": "application/x-www-form-urlencoded"}
@@ -223,7 +223,7 @@ def _time(connection: Connection, read: Read) -> float:
 
 
 def _reads(connection: Connection) -> Mapping[str, Read]:
-    """What the pages, the commands and the daemon ask, by name."""
+    """Return the queries of the pages, the commands and the daemon, by name."""
     now = SystemClock().now()
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     day = timedelta(days=1)

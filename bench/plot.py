@@ -15,14 +15,14 @@ _HEIGHT: Final = 320
 _LEFT, _TOP, _RIGHT, _BOTTOM = 64, 40, 150, 52
 _COLORS: Final = ("#1f5fa8", "#b3541e", "#2d7a46", "#6b4fa0")
 _STEPS: Final = 4
-"""Lines across the drawing."""
+"""The number of lines across the drawing."""
 
 Point = tuple[float, float]
 
 
 @frozen
 class Axes:
-    """What a drawing shows."""
+    """The data of a drawing."""
 
     title: str
     across: str

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the bench's own, as durable as SQLite's file: each commit waits for the disk."""
+"""Run the bench's own PostgreSQL server, as durable as SQLite's file: each commit waits for the disk."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _DURABLE: Final = (
 
 @contextmanager
 def postgres() -> Iterator[Server | None]:
-    """Run a server until the end of the block; None: there is none on this machine."""
+    """Run a server until the end of the block; None if this machine has none."""
     if what_is_missing() is None:
         with a_server(*_DURABLE) as server:
             yield server

@@ -25,7 +25,7 @@ from reminderd.store.database import Database, open_database
 from reminderd.store.settle import look, settle_answer, settle_report
 
 LINES: Final = 8
-"""Calls at a time."""
+"""The number of calls at a time."""
 
 _RULES: Final = Rules()
 
@@ -44,7 +44,7 @@ async def main(target: Target) -> int:
 
 
 async def claimed(database: Database, lines: int) -> list[Action]:
-    """Claim what is due, for so many calls."""
+    """Claim what is due, for this number of calls."""
     capacity = Capacity(requests=lines, checks=1, request_in=timedelta(seconds=1))
     fn = partial(claim, capacity=capacity, rules=_RULES, witness=Witness(), mint=lambda: str(uuid4()))
     return [one.action for one in await database.write(fn) if one.action is not None]

@@ -103,7 +103,7 @@ SELECT a.id, a.at, a.actor, a.act, a.reminder_id, a.detail, coalesce(r.ref, p.re
 def looks(
     connection: Connection, *, actor: str | None = None, until: datetime | None = None, after: ListPlace | None = None
 ) -> tuple[Sequence[LookLine], ListPlace | None]:
-    """Return the page of lines that follows `after`, or the first page, and where the next page begins (None: no more).
+    """Return the page of lines that follows `after`, or the first page, and where the next begins (None at the end).
 
     With `actor`, it has only what this user did; with `until`, only lines from before this moment.
     """

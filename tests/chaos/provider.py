@@ -46,7 +46,7 @@ class Clinic:
     """What a provider can see of the clinic's database, as another connection does, and what staff do in it."""
 
     reminder_of: Callable[[str], str | None]
-    """The reminder whose call has this id; None: no such call is committed."""
+    """Returns the reminder whose call has this id; None if no such call is committed."""
     response_to: Callable[[str], str | None]
     """What is on record of a reminder's response."""
     cancel: Callable[[str], None]

@@ -321,7 +321,7 @@ async def desk_of(
     Args:
         folder: where the database is.
         config: the clinic's; None: that of `a_config`.
-        role: the user's; None: there is no account, and nobody is logged in.
+        role: the user's role; None without an account, so that nobody is logged in.
         clock: the machine's.
         report: what the daemon reports about itself.
         patience: seconds after which the test fails.

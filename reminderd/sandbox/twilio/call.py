@@ -39,7 +39,7 @@ _NUMBERS: Final = {
     "MachineDetectionSpeechEndThreshold": (500, 5_000, 1_200),
     "MachineDetectionSilenceTimeout": (2_000, 10_000, 5_000),
 }
-"""Lowest, highest, default. They are checked but have no effect: calls here go by steps."""
+"""The lowest, highest and default values. They are checked but have no effect: calls here use steps."""
 _KNOWN: Final = {"To", "From", "StatusCallbackEvent", "MachineDetection", *_URLS, *_METHOD_OF.values(), *_NUMBERS}
 
 BAD_PARAMETER: Final = 20001
@@ -50,7 +50,7 @@ NOT_VALID: Final = "The phone number you are attempting to call, {}, is not vali
 ENDED: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 _MACHINE: Final = {"Enable": "machine_start", "DetectMessageEnd": "machine_end_beep"}
-"""What is reported of a machine, by the value of `MachineDetection`."""
+"""What is reported about a machine, by the value of `MachineDetection`."""
 
 
 class ApiError(Exception):
@@ -93,7 +93,7 @@ class TwilioCallRequest:
     status_callback: WebhookTarget | None
     events: frozenset[str]
     machine_detection: str
-    """Empty: no detection."""
+    """The kind of detection; empty for none."""
 
 
 @frozen(kw_only=True)
@@ -112,9 +112,9 @@ class TwilioCall:
     dialed_at: datetime | None = None
     ended_at: datetime | None = None
     answered_by: str | None = None
-    """Known once it is answered, if the request asked for detection."""
+    """Who answered; known once it is answered, if the request asked for detection."""
     steps_talked: int = 0
-    """A step stands for a second, whatever its length here."""
+    """The length of the call: a step stands for a second, whatever its length here."""
     heard: tuple[str, ...] = ()
     """The texts that were spoken, in their order."""
     complaints: tuple[str, ...] = ()
@@ -129,13 +129,13 @@ class TwilioCall:
 
     @property
     def attempt_id(self) -> str | None:
-        """The last segment of its status callback's path: Twilio has no other place for an id of the client's own."""
+        """The last segment of its status callback's path: Twilio has no other place for the client's own id."""
         callback = self.request.status_callback
         return None if callback is None else urlsplit(callback.url).path.rpartition("/")[2] or None
 
 
 def with_status(call: TwilioCall, *, status: str, now: datetime) -> TwilioCall:
-    """Return the call with its new status. One that has ended stays as it is."""
+    """Return the call with its new status. A call that has ended stays as it is."""
     if call.status in ENDED:
         return call
     return evolve(call, status=status, updated_at=now, ended_at=now if status in ENDED else None)
@@ -149,7 +149,7 @@ def answered(call: TwilioCall, *, now: datetime) -> TwilioCall:
 
 
 def with_steps(call: TwilioCall, *, steps: int) -> TwilioCall:
-    """Return the call so many steps longer."""
+    """Return the call with its duration longer by this many steps."""
     return evolve(call, steps_talked=call.steps_talked + steps)
 
 
@@ -208,7 +208,7 @@ def _webhook(fields: MultiDict[str, str], name: str) -> WebhookTarget | None:
 
 
 def _is_web_address(url: str) -> bool:
-    """Return whether it is a complete URL, whose host is a name that DNS allows, without an underscore."""
+    """Return whether a text is a complete URL, whose host is a name that DNS allows, without an underscore."""
     if len(url) > _URL_LIMIT or not url.isascii() or not url.isprintable() or " " in url:
         return False
     try:
@@ -235,7 +235,7 @@ def read_form(content_type: str, body: bytes) -> MultiDict[str, str]:
 
 
 def expect_known(fields: MultiDict[str, str], known: Collection[str], *, repeatable: Collection[str] = ()) -> None:
-    """Refuse an unknown parameter, and one that comes more than once.
+    """Refuse an unknown parameter, and a parameter that occurs more than once.
 
     Raises:
         ApiError: names the first such parameter.
@@ -249,7 +249,7 @@ def expect_known(fields: MultiDict[str, str], known: Collection[str], *, repeata
 
 
 def choice(name: str, word: str | None, words: Collection[str], default: str = "") -> str:
-    """Return a parameter's value, which must be one of these words; the default where there is none.
+    """Return a parameter's value, which must be one of these words; the default if it is missing.
 
     Raises:
         ApiError: it is another one.

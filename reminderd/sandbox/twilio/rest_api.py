@@ -45,7 +45,7 @@ from reminderd.sandbox.twilio.call import (
 from reminderd.sandbox.twilio.simulation import API_VERSION, CLOCK, Simulator, TwilioWebhookSender, play_call
 
 _STATUSES: Final = ENDED | {"queued", "ringing", "in-progress"}
-"""What a call's `status` may be. "initiated" is in status callbacks only."""
+"""The values of a call's `status`. "initiated" is in status callbacks only."""
 _FILTERS: Final = ("To", "From", "Status")
 _PAGE_SIZE, _MOST_PAGE_SIZE, _MOST_PAGE = 50, 1000, 1_000_000
 
@@ -62,15 +62,15 @@ _SUBRESOURCES: Final = (
 )
 
 _UNAVAILABLE: Final = {429: (20429, "Too Many Requests"), 500: (20500, "An internal server error has occurred")}
-"""Twilio's errors after which a call is not placed, or may have been placed or not."""
+"""Twilio's errors after which a call is not placed, or may have been placed."""
 _HTTP_CODES: Final = {404: 20404, 405: 20004, 500: 20500}
-"""Twilio's codes for requests that fail before their parameters are read; it has one more for all others."""
+"""Twilio's codes for requests that fail before their parameters are read; all others have one code."""
 
 _Resource: TypeAlias = Mapping[str, Any]
 
 
 class TwilioSandbox:
-    """One simulated Twilio account: its HTTP app and what it remembers. `serve_sandbox` serves it."""
+    """One simulated Twilio account: its HTTP app and its memory. `serve_sandbox` serves it."""
 
     def __init__(self, account_sid: str, auth_token: str, *, pace: float = 1.0) -> None:
         """Set it up; no call starts before it is served.
@@ -101,7 +101,7 @@ class TwilioSandbox:
         return self._switchboard.calls
 
     async def play_calls(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Play the calls that are placed, each call and each webhook in a task of its own, until cancelled."""
+        """Play the calls that are placed, each call and each webhook in its own task, until cancelled."""
         try:
             play = partial(play_call, simulator=self._simulator)
             await self._switchboard.play_calls(play, task_status=task_status)
@@ -155,19 +155,19 @@ class TwilioSandbox:
         return account, 200
 
     async def _numbers(self, account_sid: str) -> Reply:
-        """Show the numbers that the account has bought, or the one that is asked for."""
+        """Show the numbers that the account has bought, or only the requested number."""
         asked = _query({"PhoneNumber"}).get("PhoneNumber")
         shown = [_number_resource(account_sid, one) for one in ACCOUNT_NUMBERS if asked in {None, one}]
         return {"incoming_phone_numbers": shown, **_page(account_sid, "IncomingPhoneNumbers", shown, asked)}, 200
 
     async def _verified_numbers(self, account_sid: str) -> Reply:
-        """Show the numbers that are verified without being bought: none."""
+        """Show the numbers that are verified without being bought, an empty list."""
         asked = _query({"PhoneNumber"}).get("PhoneNumber")
         return {"outgoing_caller_ids": [], **_page(account_sid, "OutgoingCallerIds", [], asked)}, 200
 
     async def _place(self, account_sid: str) -> Reply:
         call = self._placed(read_request(await _form()))
-        # As it was when it was placed: by the time that the answer is read, callbacks may report more.
+        # The call as it was when it was placed: before the answer is read, callbacks may report more.
         created = call_resource(account_sid, call)
         await hold_answer_back(call.behavior, self._switchboard.start(call), self._pace)
         if call.behavior.answer == "error":
@@ -177,7 +177,7 @@ class TwilioSandbox:
 
     def _placed(self, wanted: TwilioCallRequest) -> TwilioCall:
         behavior = behavior_of(wanted.to)
-        # By the number: without idempotency keys each request is a call of its own.
+        # Grouped by the number: without idempotency keys, each request is a separate call.
         status = self._switchboard.rejection(behavior, request=wanted.to)
         if status == 422:
             raise ApiError(21211, NOT_VALID.format(wanted.to))
@@ -309,7 +309,7 @@ def call_resource(account_sid: str, call: TwilioCall) -> _Resource:
 
 
 def _page(account_sid: str, name: str, shown: Sequence[_Resource], phone_number: str | None) -> _Resource:
-    """Return the fields of an only page except its items."""
+    """Return the fields of a single page except its items."""
     path = f"/{API_VERSION}/Accounts/{account_sid}/{name}.json"
     here = path if phone_number is None else f"{path}?{urlencode({'PhoneNumber': phone_number})}"
     return {

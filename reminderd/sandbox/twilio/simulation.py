@@ -40,9 +40,9 @@ _EVENT_OF: Final = {"initiated": "initiated", "ringing": "ringing", "in-progress
 
 _RETRIEVAL_FAILURE: Final = 11200
 _APPLICATION_ERROR_STEPS: Final = 5
-"""How long it takes to speak that an application error has occurred."""
+"""The time for speaking that an application error has occurred."""
 _MOST_DOCUMENTS: Final = 50
-"""Documents of one call; more are a loop."""
+"""The most documents of one call; more are a loop."""
 
 _TRIES: Final = 2
 """https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides, its defaults: `rc=1`, `rp=ct`."""
@@ -120,7 +120,7 @@ def _call_parameters(account_sid: str, call: TwilioCall) -> dict[str, str]:
 
 
 def _detection_parameters(call: TwilioCall) -> Mapping[str, str]:
-    """Return the parameters that say who answered, if detection was asked for and has a result."""
+    """Return the parameters that show who answered, if detection was asked for and has a result."""
     if call.answered_by is None:
         return {}
     return {"AnsweredBy": call.answered_by, "MachineDetectionDuration": _DETECTION_MILLISECONDS}
@@ -143,7 +143,7 @@ def _end_parameters(call: TwilioCall) -> Mapping[str, str]:
 
 @frozen(kw_only=True)
 class Simulator:
-    """What playing a call needs; one for all calls of a sandbox."""
+    """What playing a call needs; all calls of a sandbox share it."""
 
     account_sid: str
     switchboard: Switchboard[TwilioCall]
@@ -152,7 +152,7 @@ class Simulator:
     _playing: dict[str, trio.CancelScope] = field(factory=dict, init=False)
 
     def update(self, call: TwilioCall, change: Callable[[TwilioCall], TwilioCall]) -> TwilioCall:
-        """Change a call and return it; one that is forgotten goes on without being remembered."""
+        """Change a call and return it; a forgotten call continues without being remembered."""
         return self.switchboard.update(call.id, change) or change(call)
 
     def complain(self, call: TwilioCall, complaint: str) -> None:
@@ -161,17 +161,17 @@ class Simulator:
         self.update(call, lambda one: evolve(one, complaints=(*one.complaints, complaint)))
 
     async def wait(self, steps: int) -> None:
-        """Wait so many steps."""
+        """Wait this many steps."""
         await trio.sleep(steps * self.pace)
 
     async def talk(self, call: TwilioCall, steps: int) -> None:
-        """Wait so many steps, and count them as the call's duration."""
+        """Wait this many steps, and count them as the call's duration."""
         await self.wait(steps)
         self.update(call, partial(with_steps, steps=steps))
 
     @contextmanager
     def interruptible(self, call: TwilioCall) -> Iterator[None]:
-        """Cancel what runs inside when the call is ended early, also if that was before it began."""
+        """Cancel the block when the call is ended early, even if that was before the block began."""
         with trio.CancelScope() as scope:
             if (self.switchboard.call(call.id) or call).status in ENDED:
                 scope.cancel()
@@ -222,7 +222,7 @@ async def _play_until_end(call: TwilioCall, callbacks: "_StatusCallbacks", simul
 
 @frozen(kw_only=True)
 class _StatusCallbacks:
-    """The status callbacks of one call, numbered as they happen; each is sent by a task of its own."""
+    """The status callbacks of one call, numbered as they happen; each is sent by its own task."""
 
     simulator: Simulator
     deliveries: trio.Nursery
@@ -233,7 +233,7 @@ class _StatusCallbacks:
         """Send the call's status, or the one given, if the request asks for its event."""
         status = status or call.status
         target = call.request.status_callback
-        # An unknown status is sent in any case: it is what such a number is for.
+        # An unknown status is always sent: the number is there to cause it.
         wanted = status not in _EVENT_OF or _EVENT_OF[status] in call.request.events
         if target is not None and wanted and call.behavior.webhooks != "none":
             parameters = {
@@ -276,7 +276,7 @@ def _complaint(outcome: HttpAnswer | HttpFailure) -> str:
 
 @frozen
 class _Fetch:
-    """Where the next document is, and what that webhook carries in addition."""
+    """The URL of the next document, and the additional parameters of its webhook."""
 
     target: WebhookTarget
     parameters: Mapping[str, str] = field(factory=dict)

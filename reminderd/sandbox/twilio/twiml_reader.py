@@ -21,7 +21,7 @@ class Say:
 
 @frozen
 class Pause:
-    """Is silent for so many seconds."""
+    """Is silent for some seconds."""
 
     length: int
 
@@ -32,19 +32,19 @@ class Gather:
 
     prompts: tuple[Say | Pause, ...]
     action: str
-    """The URL that receives the keys; empty: the URL of this document."""
+    """The URL that receives the keys; empty for the URL of this document."""
     method: str
     only_one: bool
     """Whether the first key is sent at once."""
     timeout: int
     """Seconds without a key after which the wait ends."""
     even_if_empty: bool
-    """Whether the URL is also requested without a key, instead of going on with the next verb."""
+    """Whether the URL is also requested without a key, instead of continuing with the next verb."""
 
 
 @frozen
 class Redirect:
-    """Goes on with another document."""
+    """Continues with another document."""
 
     url: str
     method: str
@@ -111,7 +111,7 @@ def read_twiml(content_type: str, body: bytes) -> Document:
         raise TwimlError(11750, "TwiML response body too large")
     try:
         root = ET.fromstring(body)  # noqa: S314 - from our client, and expat limits the expansion of entities
-    except (ET.ParseError, LookupError, ValueError) as error:  # the latter two: an encoding of its own
+    except (ET.ParseError, LookupError, ValueError) as error:  # the last two: from its encoding declaration
         raise TwimlError(12100, f"Document parse failure: {error}") from error
     if root.tag != "Response":
         raise TwimlError(12102, "The root element is not Response")
