@@ -212,7 +212,7 @@ def _of_the_rest(report: StatusReport) -> Iterator[Sentence]:
         yield Sentence("a file was not imported, import it again: %(file)s", {"file": in_short(record)})
 
 
-_MISSING: Final = "no file has come to [import].folder: one was expected by %(moment)s"
+_MISSING: Final = "no file has arrived in [import].folder: one was expected by %(moment)s"
 
 
 def missing_words(missing: datetime, zone: ZoneInfo) -> str:

@@ -97,7 +97,7 @@ def test_the_status_is_an_error_while_no_file_has_come_in_time(terminal: Termina
     terminal.add()
     with (terminal.folder / "config.toml").open("a") as config:
         config.write('[import]\nfolder = "inbox"\nexpect_by = "00:00"\n')
-    missing = "no file has come to [import].folder: one was expected by "
+    missing = "no file has arrived in [import].folder: one was expected by "
     assert missing in terminal.type("status", code=1).stdout
     with open_sync(terminal.folder / "reminderd.db") as connection:
         begin = partial(begin_import, file="list.csv", profile=None, actor=FOLDER)

@@ -158,7 +158,7 @@ def test_files_and_changes_that_do_not_arrive_are_errors() -> None:
     report = evolve(REPORT, backlog=late, missing_file=NOW, refused=[file("list.csv")])
     assert english(report) == [
         "1 change was not received by [results].url, the oldest for 30 minutes",
-        f"no file has come to [import].folder: one was expected by {NOW}",
+        f"no file has arrived in [import].folder: one was expected by {NOW}",
         "a file was not imported, import it again: list.csv: refused: no header",
     ]
 

@@ -211,5 +211,5 @@ def test_where_nobody_is_ever_called_no_file_is_missing() -> None:
 
 def test_a_missing_file_is_named_by_its_time_at_the_clinic() -> None:
     assert missing_words(at(28, 6, 30), BERLIN) == (
-        "no file has come to [import].folder: one was expected by 2026-04-28 06:30"
+        "no file has arrived in [import].folder: one was expected by 2026-04-28 06:30"
     )

@@ -253,7 +253,7 @@ async def test_a_file_that_has_not_come_is_alerted_once_for_each_day(target: Tar
     assert recipient.sent == [
         (
             "no file has come",
-            f"no file has come to [import].folder: one was expected by 2026-03-0{day} 06:30. Run reminderd report.",
+            f"no file has arrived in [import].folder: one was expected by 2026-03-0{day} 06:30. Run reminderd report.",
         )
         for day in (2, 3)
     ]

@@ -183,7 +183,7 @@ async def test_a_file_that_does_not_come_in_time_is_an_error_once(inbox: Path, l
         drop(inbox, "other.csv", "")
         await until(log, "other.csv")
         clock.advance(timedelta(hours=1))
-        missing = "ERROR no file has come to [import].folder: one was expected by 2026-03-02 06:30"
+        missing = "ERROR no file has arrived in [import].folder: one was expected by 2026-03-02 06:30"
         await until(log, missing)
         drop(inbox, "good.csv", HEADER + GOOD)
         await until(log, "imported good.csv")

@@ -46,7 +46,7 @@ def test_a_folder_in_which_we_may_not_write_is_wrong(tmp_path: Path, monkeypatch
 def test_a_file_that_has_not_come_is_wrong(tmp_path: Path) -> None:
     config = loaded(tmp_path)
     with open_sync(tmp_path / "reminderd.db") as connection:
-        missing = (Mark.WRONG, "no file has come to [import].folder: one was expected by 2026-03-02 06:30")
+        missing = (Mark.WRONG, "no file has arrived in [import].folder: one was expected by 2026-03-02 06:30")
         assert marks(config) == [missing]
         transaction(connection, partial(begin_import, file="x", profile=None, actor=FOLDER), NOW - HOUR)
         assert marks(config) == [(Mark.GOOD, "files can be taken out of [import].folder")]
