@@ -113,10 +113,8 @@ def _appointment(cells: Sequence[str], columns: Columns, reading: Reading) -> Ap
     texts = _texts((*_OF_BOTH, "patient_ref", "template"), cells, columns)
     kind = columns.text("appointment_type", cells).strip() or None
     planning = reading.planning
-    if texts["template"] is None and planning.of(kind).template in {
-        "",
-        planning.default.template,
-    }:  # otherwise, its type has its own template
+    type_has_its_own = planning.of(kind).template not in {"", planning.default.template}
+    if texts["template"] is None and not type_has_its_own:
         texts["template"] = columns.template
     phone, at = columns.text("phone_number", cells), columns.text("appointment_at", cells)
     read = read_appointment(AppointmentText(phone_number=phone, at=at, type=kind, **texts), reading)
