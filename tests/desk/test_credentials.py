@@ -1,6 +1,8 @@
 """Logging in, over a real database and with real hashes."""
 
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -15,12 +17,14 @@ from pyotp import TOTP
 from reminderd.core.logins import Role
 from reminderd.core.wrong_tokens import client_address
 from reminderd.databases import SqliteFile
+from reminderd.desk import credentials
 from reminderd.desk.credentials import MOST_WAITING, LogInAttempt, LogInRefused, LogIns, RefusalCode
 from reminderd.passwords import hash_password, is_right
 from reminderd.store.database import Database, open_database, open_reader
 from reminderd.store.users import Secrets, add_user, digest_of, remove_user, session_of
 from tests.support.clock import HandClock
 from tests.support.store import contents
+from tests.support.waiting import until
 
 COMPOSED = "Bücher im Regal"
 PASSWORD = "three wet dogs run"
@@ -233,9 +237,10 @@ async def test_many_tries_at_once_check_only_as_many_passwords_as_one_after_the_
     async def guess(number: int) -> None:
         results.append(await log_ins.log_in(attempt(password=f"guess {number}")))
 
-    async with trio.open_nursery() as nursery:
+    async with trio.open_nursery() as nursery, log_ins._turn:  # no password is checked until all of them wait
         for number in range(500):
             nursery.start_soon(guess, number)
+        await until(lambda: len(results) == 500 - MOST_WAITING - 1)
     codes = [result.code for result in results if isinstance(result, LogInRefused)]
     assert codes.count(RefusalCode.WRONG) == 5
     assert codes.count(RefusalCode.BUSY) == 500 - MOST_WAITING - 1
@@ -243,12 +248,28 @@ async def test_many_tries_at_once_check_only_as_many_passwords_as_one_after_the_
     assert len(await audit(database)) == 5
 
 
+@asynccontextmanager
+async def while_a_password_is_checked(log_in: Callable[[], Awaitable[object]]) -> AsyncIterator[trio.Nursery]:
+    """Log in; what is in the block happens while the password is checked."""
+    begun, goes_on = trio.Event(), threading.Event()
+
+    def check(known_hash: str | None, password: str) -> bool:
+        trio.from_thread.run_sync(begun.set)
+        goes_on.wait(60)
+        return is_right(known_hash, password)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(credentials, "is_right", check)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(log_in)
+            await begun.wait()
+            yield nursery
+            goes_on.set()
+
+
 async def test_a_client_that_hangs_up_is_counted_all_the_same(log_ins: LogIns, database: Database) -> None:
     for _ in range(5):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(fail, log_ins, 1)
-            while not log_ins._threads.borrowed_tokens:
-                await trio.lowlevel.checkpoint()
+        async with while_a_password_is_checked(partial(fail, log_ins, 1)) as nursery:
             nursery.cancel_scope.cancel()
     assert (await fail(log_ins, 1)).code is RefusalCode.LOCKED
     assert len(await audit(database)) == 5
@@ -262,10 +283,7 @@ async def test_an_account_that_is_removed_while_its_password_is_checked_lets_nob
     async def log_in() -> None:
         results.append(await log_ins.log_in(attempt()))
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(log_in)
-        while not log_ins._threads.borrowed_tokens:
-            await trio.lowlevel.checkpoint()
+    async with while_a_password_is_checked(log_in):
         await database.write(partial(remove_user, name="anna", actor="root"))
     assert results == [WRONG]
 
@@ -274,23 +292,24 @@ async def test_strangers_are_not_ahead_of_who_has_logged_in_here_before(
     log_ins: LogIns, database: Database, clock: HandClock
 ) -> None:
     await log_ins.log_in(attempt())
-    answered: list[str | LogInRefused] = []
+    results: list[str | LogInRefused] = []
 
-    async def guess(number: int) -> None:
-        guessed = attempt(f"name{number % 20}", f"guess {number}", address=f"203.0.113.{number}")
-        answered.append(await log_ins.log_in(guessed))
+    async def log_in(tried: LogInAttempt) -> None:
+        results.append(await log_ins.log_in(tried))
 
-    async with trio.open_nursery() as nursery:
+    turn, strangers = log_ins._turn, log_ins._strangers
+    async with trio.open_nursery() as nursery, turn:  # no password is checked until all of them wait
         for number in range(200):
-            nursery.start_soon(guess, number)
-        while not log_ins._strangers.statistics().tasks_waiting:
-            await trio.lowlevel.checkpoint()
-        assert await who(database, clock, await log_ins.log_in(attempt())) == "anna"
-        assert len(answered) < 200
-        checked = [
-            result for result in answered if isinstance(result, LogInRefused) and result.code is RefusalCode.WRONG
-        ]
-        assert len(checked) <= 3
+            guess = attempt(f"nobody{number}", "a guess", address=f"203.0.113.{number}")
+            nursery.start_soon(log_in, guess)
+        await until(lambda: len(results) == 200 - MOST_WAITING - 1)
+        assert (turn.statistics().tasks_waiting, strangers.statistics().tasks_waiting) == (1, MOST_WAITING)
+        nursery.start_soon(log_in, attempt())
+        await until(lambda: turn.statistics().tasks_waiting == 2)
+    token = next(result for result in results if isinstance(result, str))
+    assert await who(database, clock, token) == "anna"
+    assert results[: results.index(token)].count(WRONG) == 1
+    assert results.count(WRONG) == MOST_WAITING + 1
 
 
 async def test_addresses_of_one_customer_count_as_one(log_ins: LogIns) -> None:
