@@ -98,7 +98,7 @@ def dial_all(connection: Connection, due: int, *, first_phone: int) -> float:
     transaction(connection, lambda c, _: add_due(c, [now] * due, first_phone=first_phone), now)
     began = time.perf_counter()
     while (waiting := _waiting(connection)) > 0:
-        assert time.perf_counter() - began < PATIENCE, f"{waiting} of {due} are not dialled"
+        assert time.perf_counter() - began < PATIENCE, f"{waiting} of {due} are not dialed"
         time.sleep(0.01)
     return time.perf_counter() - began
 
