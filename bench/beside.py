@@ -20,8 +20,8 @@ from bench.webhooks import add_accepted, report, signed
 from bench.wire import Drive, paced
 from reminderd.clock import SystemClock
 from reminderd.databases import PostgresServer, SqliteFile, Target
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.opening import open_sync
 
 ROWS: Final = 100_000
 DIALERS: Final = 50

@@ -36,9 +36,9 @@ from reminderd.sandbox.switchboard import PlacedCall, SimulatedProvider, serve_s
 from reminderd.sandbox.twilio.call import ACCOUNT_NUMBERS
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.store import queries, reminders
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.intake import Source
-from reminderd.store.opening import open_sync
 from reminderd.store.queries import Wanted, list_reminders
 from reminderd.store.users import Secrets, add_user
 from reminderd.web.server import PortUnavailableError, bind

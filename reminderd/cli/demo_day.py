@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from attrs import define, evolve, field, frozen
 
 from reminderd.core.answers import Accepted, Refused, Report
-from reminderd.core.appointments import AppointmentRequest
+from reminderd.core.booking import AppointmentRequest
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import Action

@@ -34,7 +34,7 @@ from reminderd.cli.lists import span_of
 from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, codec_of
-from reminderd.core.appointments import AppointmentRequest
+from reminderd.core.booking import AppointmentRequest
 from reminderd.core.imports import MOST_CANCELLED, ImportStatus, UnreadableError, Waiting
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
@@ -47,8 +47,8 @@ from reminderd.imports.rejected import may_be_rejected
 from reminderd.imports.snapshot import Coverage
 from reminderd.imports.table import STDIN, Table
 from reminderd.logs.terminal import unguarded
+from reminderd.store.any_engine import open_sync
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.opening import open_sync
 from reminderd.validators import did_you_mean
 
 INTERRUPTED: Final = 130

@@ -16,8 +16,8 @@ from reminderd.config import FILE_NAME, Config, config_warnings, load_config
 from reminderd.daemon import Options, Part, Reload, run, supervisor_of, watch_signals
 from reminderd.logs.configure import configure_logs
 from reminderd.startup import collect_what_loading_left, leaves
+from reminderd.store.any_engine import provider_of
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.opening import provider_of
 
 _ECHO_SECONDS: Final = 1.0
 

@@ -31,7 +31,7 @@ from reminderd.instruments import Instruments
 from reminderd.providers.generic.settings import SandboxSettings
 from reminderd.store.database import open_database
 from reminderd.store.restored import check_history
-from reminderd.store.settings import follow_address, note_gap, real_provider, remember_real_provider
+from reminderd.store.shared_state import follow_address, note_gap, real_provider, remember_real_provider
 from reminderd.web.server import bind, serve, url_of
 
 if TYPE_CHECKING:  # loaded only if the calls are simulated

@@ -20,7 +20,7 @@ from reminderd.engine.context import Context, Memory, log_transition
 from reminderd.engine.poller import Poller
 from reminderd.instruments import Instruments
 from reminderd.providers.base import ProviderClient
-from reminderd.providers.settings import ClientOptions, ProviderSettings
+from reminderd.providers.base_settings import ClientOptions, ProviderSettings
 from reminderd.staff.obstacles import Examined
 from reminderd.store.database import Database
 from reminderd.store.feed import Feed

@@ -22,7 +22,7 @@ from reminderd.daemon.readiness import warn_of_uncallable
 from reminderd.daemon.setup import DaemonState, Setup, address_of, set_up
 from reminderd.startup import early_signal
 from reminderd.store.database import until_stored
-from reminderd.store.settings import follow_address
+from reminderd.store.shared_state import follow_address
 
 GRACE: Final = timedelta(seconds=5)
 """The time that a stop has after the longest request, to settle its answer and to answer the last webhooks."""

@@ -12,7 +12,7 @@ from quart import Response, request
 from werkzeug.exceptions import Forbidden, RequestEntityTooLarge
 
 from reminderd.config import codec_of
-from reminderd.core.appointments import AppointmentRequest
+from reminderd.core.booking import AppointmentRequest
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DAY, FIRST_YEAR, LAST_YEAR, DayOrder, midnight
 from reminderd.core.sentences import Part, Sentence

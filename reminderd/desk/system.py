@@ -25,7 +25,7 @@ from reminderd.store.audit import looks
 from reminderd.store.import_records import last_imports
 from reminderd.store.queries import ListPlace
 from reminderd.store.rows import from_ms, to_ms
-from reminderd.store.settings import set_pause
+from reminderd.store.shared_state import set_pause
 from reminderd.store.users import Session, list_users
 
 PATH: Final = "/system"

@@ -34,9 +34,9 @@ from reminderd.imports.formats import Profile, ending_of
 from reminderd.imports.loop import Tally
 from reminderd.imports.one_file import FileImport, FileRefusal, ImportResult, OpenImport, refusal_of
 from reminderd.imports.snapshot import Coverage
+from reminderd.store.any_engine import open_sync, open_to_look
 from reminderd.store.connection import Connection
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.opening import open_sync, open_to_look
 
 MOST_BYTES: Final = 20 * 1024 * 1024
 """The size of the largest file: the appointments of a small clinic for years."""

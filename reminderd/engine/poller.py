@@ -19,7 +19,7 @@ from reminderd.engine.dialer import check, dial
 from reminderd.store.appointments import plan_anew, plan_due
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.settings import note_gap
+from reminderd.store.shared_state import note_gap
 from reminderd.store.stats import Wakes, next_wakes
 from reminderd.store.threads import until_any
 

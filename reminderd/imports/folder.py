@@ -31,8 +31,8 @@ from reminderd.files import alone_in, no_link, put_in_place, scratch, set_mode
 from reminderd.imports.formats import format_of, profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection
-from reminderd.store.opening import open_sync
 
 DONE: Final = "done"
 """The subfolder for files that were imported."""

@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
-from reminderd.core.appointments import AppointmentRequest
+from reminderd.core.booking import AppointmentRequest
 from reminderd.core.imports import ImportStatus, SnapshotMark, UnreadableError, Waiting, check_newer
 from reminderd.core.masking import mask_numbers
 from reminderd.core.reasons import EndCode

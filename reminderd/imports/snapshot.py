@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from attrs import frozen
 
 from reminderd.clock import Clock
-from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
+from reminderd.core.booking import AppointmentCancellation, AppointmentRequest
 from reminderd.core.imports import MOST_CANCELLED, UnreadableError, Waiting, missing_from
 from reminderd.core.requests import ReminderRequest, normal_name
 from reminderd.core.rules import Rules

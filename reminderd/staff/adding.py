@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from reminderd.core.appointments import AppointmentRequest, message_of, plan, too_late_for
+from reminderd.core.booking import AppointmentRequest, message_of, plan, too_late_for
 from reminderd.core.requests import ReminderRequest, expiry, warnings_of, zone_of
 from reminderd.core.rules import Rules
 from reminderd.core.script.preview import Passage, heard

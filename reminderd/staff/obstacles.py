@@ -15,7 +15,15 @@ from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError, Part, Sentence
 from reminderd.store.connection import Connection
 from reminderd.store.queries import reminders_with_ids, waiting
-from reminderd.store.settings import STANDSTILL, last_pause, paused, set_pause, standstill, unreached_since, values_in
+from reminderd.store.shared_state import (
+    STANDSTILL,
+    last_pause,
+    paused,
+    set_pause,
+    standstill,
+    unreached_since,
+    values_in,
+)
 
 AT_ONCE: Final = 200
 """How many reminders one transaction examines: each takes a tenth of a millisecond, and others wait for it."""

@@ -16,11 +16,11 @@ from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusRepo
 from reminderd.core.sentences import Part, Sentence
 from reminderd.staff.obstacles import pauses
 from reminderd.store.connection import Connection
-from reminderd.store.daemons import alive_daemons
+from reminderd.store.daemon_rows import alive_daemons
 from reminderd.store.errors import CopyError
 from reminderd.store.import_records import imports_between, last_import, missing_file
 from reminderd.store.outcome_changes import backlog
-from reminderd.store.settings import database_id
+from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.backups import newest_backup
 from reminderd.store.stats import glance
 

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 from loguru import logger
 
-from reminderd.core.appointments import (
+from reminderd.core.booking import (
     AppointmentCancellation,
     AppointmentRequest,
     decide_appointment,
@@ -31,7 +31,7 @@ from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import EVERY, Value, is_text, named, reminder_with_id
 from reminderd.store.rows import APPOINTMENTS, REMINDERS, rows_among, rows_named, to_ms
-from reminderd.store.settings import put_setting, setting
+from reminderd.store.shared_state import put_setting, setting
 
 PLANNED_AT_ONCE: Final = 50
 """The most appointments that one transaction plans, so that other writers do not wait long for it."""

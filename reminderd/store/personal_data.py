@@ -20,7 +20,7 @@ from reminderd.store.opt_outs import some_of
 from reminderd.store.outcome_changes import forget_subjects
 from reminderd.store.queries import Value, calls_of, named
 from reminderd.store.rows import APPOINTMENTS, CALLS, REMINDERS, sql_list, to_ms
-from reminderd.store.settings import put_setting, setting
+from reminderd.store.shared_state import put_setting, setting
 
 BATCH: Final = 200
 """The most reminders that one transaction checks: nobody else can write for a few hundredths of a second."""

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from attrs import define, field
 
-from reminderd.core.appointments import AppointmentRequest
+from reminderd.core.booking import AppointmentRequest
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Intake

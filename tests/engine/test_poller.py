@@ -39,8 +39,8 @@ from reminderd.store.connection import Connection
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import answering_since
 from reminderd.store.settle import settle_key, settle_pick_up, settle_report
+from reminderd.store.shared_state import answering_since
 from tests.support.clock import HandClock
 from tests.support.engine import Engine, FakeProvider, accepts, an_engine
 

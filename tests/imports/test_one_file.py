@@ -18,7 +18,7 @@ from reminderd.imports.folder import Folder, import_dropped
 from reminderd.imports.formats import profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
-from reminderd.store.opening import open_sync
+from reminderd.store.any_engine import open_sync
 from tests.support.databases import url_of
 from tests.support.program import clean_environment
 

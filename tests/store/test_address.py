@@ -11,7 +11,7 @@ from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import Status
 from reminderd.databases import Target
 from reminderd.store.personal_data import erase
-from reminderd.store.settings import address_alert, follow_address, note_address_alert, note_gap, unreached_since
+from reminderd.store.shared_state import address_alert, follow_address, note_address_alert, note_gap, unreached_since
 from tests.support.builders import HOUR, MINUTE, SECOND, a_report, able
 from tests.support.store import Store, a_store
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
+from reminderd.core.booking import AppointmentCancellation, AppointmentRequest
 from reminderd.core.model import Appointment, AppointmentStatus, Reminder
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
