@@ -35,7 +35,7 @@ from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, codec_of
 from reminderd.core.booking import AppointmentRequest
-from reminderd.core.imports import MOST_CANCELLED, ImportStatus, UnreadableError, Waiting
+from reminderd.core.imports import MOST_CANCELLED, FileRefusedError, ImportStatus, Waiting
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
@@ -241,7 +241,7 @@ def _one_line_for_errors(one: FileImport, *, dry_run: bool) -> Iterator[None]:
     file = one.file
     try:
         yield
-    except (UnreadableError, ColumnsError) as error:
+    except (FileRefusedError, ColumnsError) as error:
         refusal = refusal_of(error)
         if not dry_run and not one.config.database.is_missing:
             with (

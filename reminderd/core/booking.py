@@ -17,7 +17,7 @@ from reminderd.core.requests import (
     is_name,
     mistakes,
     normal_name,
-    read,
+    read_field,
     read_moment,
 )
 from reminderd.core.rules import Planning, PlanningRules, Rules
@@ -102,12 +102,12 @@ def read_appointment(text: AppointmentText, reading: Reading) -> AppointmentRequ
     An appointment is refused if the clinic plans no calls for it, or if its message can't be made.
     """
     found: list[str] = []
-    number = read("phone_number", text.phone_number, reading.normalize, found)
+    number = read_field("phone_number", text.phone_number, reading.normalize, found)
     at = read_moment("at", text.at, reading.zone, reading.order, found)
-    read("timezone", text.timezone, place_zone, found)
+    read_field("timezone", text.timezone, place_zone, found)
     ref = _name("ref", text.ref, found)
     texts = {field: _name(field, getattr(text, field), found) for field in _TEXTS}
-    language = read("language", text.language, read_language, found)
+    language = read_field("language", text.language, read_language, found)
     request = AppointmentRequest(
         phone_number=number or "",
         at=at or _NEVER,

@@ -23,7 +23,7 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.config import Config
-from reminderd.core.imports import Forecast, ImportStatus, UnreadableError, Waiting, in_words
+from reminderd.core.imports import FileRefusedError, Forecast, ImportStatus, Waiting, in_words
 from reminderd.core.masking import mask_numbers
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.tables.row_reader import Asked
@@ -109,7 +109,7 @@ def check(one: FileImport, database: Target, show: Show, is_stopped: Callable[[]
     try:
         with one.opened() as opened, open_to_look(database) as connection:
             return _checked(opened, connection, show, is_stopped)
-    except (UnreadableError, ColumnsError) as error:
+    except (FileRefusedError, ColumnsError) as error:
         return refusal_of(error)
 
 
@@ -137,7 +137,7 @@ def import_as_shown(
                     is_stopped,
                 )
                 return _done(opened, result)
-        except (UnreadableError, ColumnsError) as error:
+        except (FileRefusedError, ColumnsError) as error:
             refusal = refusal_of(error)
         one.refused(connection, refusal)
     return refusal

@@ -273,7 +273,7 @@ class _Round:
             webhooks=self.provider.webhooks,
             kills=self.provider.strikes,
             statuses=Counter(reminder.status.value for reminder in reminders),
-            by_hand=sum(reminder.end_code is EndCode.UNCONFIRMED for reminder in reminders),
+            unconfirmed=sum(reminder.end_code is EndCode.UNCONFIRMED for reminder in reminders),
             found=self.provider.found,
             doubles=len(list(doubles(record, found, expectations))),
             losses=len(list(losses(record, found, expectations))),

@@ -67,7 +67,9 @@ class GenericProvider:
         self._verify_webhook = verifier(settings.webhook_auth, settings.webhook_secret)
         self._clock = clock
         self._http = HttpClient(
-            timeout=options.timeout, max_connections=options.max_connections, server=settings.api_url
+            timeout=options.timeout,
+            max_connections=options.max_connections,
+            reads_certificates=not settings.api_url.startswith("http:"),
         )
 
     async def place(self, placement: Placement) -> Answer:

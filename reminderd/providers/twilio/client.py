@@ -57,7 +57,9 @@ class TwilioProvider:
         credentials = b64encode(f"{settings.account_sid}:{settings.auth_token}".encode()).decode()
         self._headers = {"Authorization": f"Basic {credentials}", **API_HEADERS}
         self._http = HttpClient(
-            timeout=options.timeout, max_connections=options.max_connections, server=settings.api_url
+            timeout=options.timeout,
+            max_connections=options.max_connections,
+            reads_certificates=not settings.api_url.startswith("http:"),
         )
 
     async def place(self, placement: Placement) -> Answer:
