@@ -25,6 +25,7 @@ from bench import (
     dialing,
     growth,
     idle,
+    import_load,
     importing,
     lateness,
     on_postgres,
@@ -33,7 +34,6 @@ from bench import (
     starting,
     trips,
     webhooks,
-    while_importing,
 )
 from bench.against import against
 from bench.figure import Figure, keep, show
@@ -49,7 +49,7 @@ MEASURES: Final[Measures] = {
     "claim": claiming.measure,
     "trips": trips.measure,
     "import": importing.measure,
-    "while-importing": while_importing.measure,
+    "import-load": import_load.measure,
     "idle": idle.measure,
     "start": starting.measure,
     "pages": pages.measure,

@@ -132,7 +132,7 @@ class Tally:
     webhooks: int
     kills: Counter[Strike]
     statuses: Counter[str]
-    by_hand: int
+    unconfirmed: int
     """The number of reminders that staff are asked to call manually."""
     found: int
     """The number of look-ups that found a call whose provider id we did not have."""

@@ -20,8 +20,8 @@ from bench.webhooks import add_accepted, report, signed
 from bench.wire import Drive, paced
 from reminderd.clock import SystemClock
 from reminderd.databases import PostgresServer, SqliteFile, Target
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.opening import open_sync
 
 ROWS: Final = 100_000
 DIALERS: Final = 50
@@ -44,11 +44,11 @@ class _Round:
 
     quiet: float
     """The seconds within which 99 of 100 webhooks were answered, without an import."""
-    during: float
+    loaded: float
     """The same during an import."""
     alone: float
     """How many seconds the import took without a daemon."""
-    next_to_daemon: float
+    together: float
     """How many seconds it took next to a daemon."""
 
 
@@ -62,43 +62,43 @@ def measure(
     database, elsewhere = (None, SqliteFile(folder / "alone.db")) if databases is None else databases
     with (
         server("bench.raw_provider", str(LATENCY)) as provider,
-        daemon(folder / "busy", provider_url=provider, worker={"dialers": DIALERS}, database=database) as ours,
+        daemon(folder / "loaded", provider_url=provider, worker={"dialers": DIALERS}, database=database) as ours,
         open_sync(ours.database) as connection,
     ):
         measured = [_round(number, folder, ours, connection, elsewhere) for number in range(rounds)]
     return [
         Figure.of_rounds(
-            [one.during / one.quiet for one in measured],
-            name="while importing, webhooks",
+            [one.loaded / one.quiet for one in measured],
+            name="import load, webhooks",
             unit="",
             bar=Bar("at most", 2),
             meaning=f"p99 of {WEBHOOKS} webhooks a second with {DIALERS} dialers at work, during an import of {ROWS:,}"
             " rows ÷ without it",
         ),
         Figure.of_rounds(
-            [one.alone / one.next_to_daemon for one in measured],
-            name="while importing, import",
+            [one.alone / one.together for one in measured],
+            name="import load, import",
             unit="",
             bar=Bar("at least", 0.8),
             meaning="rows/s of that import ÷ rows/s of it alone",
         ),
         Figure.of_rounds(
-            [1000 * one.during for one in measured],
-            name="while importing, p99",
+            [1000 * one.loaded for one in measured],
+            name="import load, p99",
             unit="ms",
             better="less",
             meaning="of the webhooks during the import",
         ),
         Figure.of_rounds(
             [1000 * one.quiet for one in measured],
-            name="while importing, p99 before",
+            name="import load, p99 before",
             unit="ms",
             better="less",
             meaning="of the webhooks without it",
         ),
         Figure.of_rounds(
-            [ROWS / one.next_to_daemon for one in measured],
-            name="while importing, rows",
+            [ROWS / one.together for one in measured],
+            name="import load, rows",
             unit="/s",
             better="more",
             meaning="by the import next to the daemon",
@@ -107,13 +107,13 @@ def measure(
 
 
 def _round(number: int, folder: Path, ours: Daemon, connection: Connection, elsewhere: Target) -> _Round:
-    table, next_to_daemon = folder / "table.csv", list[float]()
+    table, together = folder / "table.csv", list[float]()
     _write(table, number)
     alone = _seconds_of(partial(_import, table, folder, elsewhere))
-    import_it = partial(_import, table, folder / "busy", ours.database)
+    import_it = partial(_import, table, folder / "loaded", ours.database)
     quiet = _answered(ours, connection, 2 * number, partial(time.sleep, alone))
-    during = _answered(ours, connection, 2 * number + 1, lambda: next_to_daemon.append(_seconds_of(import_it)))
-    return _Round(quiet.p99, during.p99, alone, next_to_daemon[0])
+    loaded = _answered(ours, connection, 2 * number + 1, lambda: together.append(_seconds_of(import_it)))
+    return _Round(quiet.p99, loaded.p99, alone, together[0])
 
 
 def _seconds_of(act: Callable[[], object]) -> float:
