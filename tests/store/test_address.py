@@ -11,11 +11,11 @@ from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import Status
 from reminderd.databases import Target
 from reminderd.store.personal_data import erase
-from reminderd.store.settings import (
+from reminderd.store.shared_state import (
     address_alert,
-    follow_address,
     note_address_alert,
     note_gap,
+    note_public_address,
     put_setting,
     unreached_since,
 )
@@ -29,7 +29,7 @@ RULES = able(Capabilities(look_up=True, asks_what_to_say=True), redial_delays=(H
 @pytest.fixture
 def store(target: Target) -> Iterator[Store]:
     with a_store(target, RULES) as store:
-        store.write(partial(follow_address, address="https://clinic.example"))
+        store.write(partial(note_public_address, address="https://clinic.example"))
         yield store
 
 
@@ -125,7 +125,7 @@ def test_a_changed_address_ends_the_failure_and_old_calls_no_longer_count(store:
     for number in (1, 2):
         silent(store, number)
     late = placed(store, 3)
-    store.write(partial(follow_address, address="https://other.example"))
+    store.write(partial(note_public_address, address="https://other.example"))
     assert since(store) is None
     ended(store, late)
     silent(store, 4)
@@ -137,12 +137,12 @@ def test_a_changed_address_ends_the_failure_and_old_calls_no_longer_count(store:
 def test_a_restart_with_the_same_address_keeps_the_failure(store: Store) -> None:
     for number in (1, 2):
         silent(store, number)
-    store.write(partial(follow_address, address="https://clinic.example"))
+    store.write(partial(note_public_address, address="https://clinic.example"))
     assert since(store) is not None
 
 
 def test_a_password_in_the_address_is_not_stored(store: Store) -> None:
-    store.write(partial(follow_address, address="https://twilio:s3cret@clinic.example"))
+    store.write(partial(note_public_address, address="https://twilio:s3cret@clinic.example"))
     values = [row["value"] for row in store.connection.execute("SELECT value FROM settings").fetchall()]
     assert not any("s3cret" in value or "clinic" in value for value in values)
 
