@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
 
@@ -21,10 +21,10 @@ from reminderd.store.daemons import daemons, record
 from reminderd.store.database import open_database
 from reminderd.store.opening import open_sync
 from tests.support.clock import HandClock
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.also_on_postgres
 
-PATIENCE = 30
 ALERTS = Share(rules_digest="0", jobs=frozenset({Job.ALERTS}))
 
 
@@ -64,12 +64,6 @@ class One:
         """End as if by a kill: nothing is recorded anymore."""
         self.has_kept.cancel()
         await trio.testing.wait_all_tasks_blocked()
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    with trio.fail_after(PATIENCE):
-        while not is_so():  # noqa: ASYNC110 - nothing tells when it begins
-            await trio.sleep(0.005)
 
 
 @define

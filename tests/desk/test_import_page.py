@@ -2,7 +2,6 @@
 
 import stat
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from reminderd.imports import one_file
 from reminderd.imports.formats import profile_of
 from reminderd.imports.loop import CHUNK, comparing, writing
 from tests.support.desk import DeskServer, Page, a_config, desk_of
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.trio
 
@@ -43,30 +43,16 @@ async def uploaded(server: DeskServer, content: bytes, name: str = "list.csv", *
     """Upload a file, and wait for its dry run."""
     page = await server.browser.get("/import")
     page = await server.browser.submit(page, "/import", files={"file": (name, content)}, **written)
-    return await settled(server, page)
-
-
-async def settled(server: DeskServer, page: Page) -> Page:
-    """Wait until nobody works on the file."""
-    while page.root.all("progress"):
-        await trio.sleep(0.02)
-        page = await server.browser.get("/import")
-    return page
+    return await server.browser.settled(page)
 
 
 async def imported(server: DeskServer, page: Page) -> Page:
-    return await settled(server, await server.browser.submit(page, "/import/take"))
+    return await server.browser.settled(await server.browser.submit(page, "/import/take"))
 
 
 def kept(tmp_path: Path) -> list[Path]:
     """The files that are kept now."""
     return [path for path in (tmp_path / "reminderd.db.uploads").rglob("*") if path.is_file()]
-
-
-async def until(fact: Callable[[], bool]) -> None:
-    with trio.fail_after(20):
-        while not fact():  # what a worker thread does sets no event
-            await trio.lowlevel.checkpoint()
 
 
 async def test_a_dry_run_says_in_words_what_the_file_would_do_and_changes_nothing(tmp_path: Path) -> None:
@@ -316,7 +302,7 @@ async def test_a_token_after_the_file_counts_for_nothing(tmp_path: Path) -> None
         both = f"{part.format('csrf', '', token)}{file}{part.format('csrf', '', 'other')}--b--\r\n"
         answer = await server.browser.raw("POST", "/import", content=both, headers=headers)
         assert answer.status_code == 303
-        assert (await settled(server, await server.browser.get("/import"))).root.all(class_="summary")
+        assert (await server.browser.settled(await server.browser.get("/import"))).root.all(class_="summary")
 
 
 async def test_a_huge_file_is_refused_with_the_limit(tmp_path: Path) -> None:
@@ -413,7 +399,7 @@ async def test_an_import_goes_on_without_the_browser_and_shows_how_far_it_is(
         page = await server.browser.post("/import", fields, files={"file": ("list.csv", TABLE)})
         assert "Your previous file is still being imported." in page.notice
         import_.release()
-        page = await settled(server, await server.browser.get("/import"))
+        page = await server.browser.settled(await server.browser.get("/import"))
         assert page.notice == f"The file was imported: {2 * CHUNK + 10:,} new."
 
 
@@ -429,7 +415,7 @@ async def test_an_import_that_is_stopped_keeps_what_it_has_done_and_says_so(
         page = await server.browser.submit(await server.browser.get("/import"), "/import/discard")
         assert "The import stops after the rows that are being written." in page.notice
         import_.release()
-        page = await settled(server, await server.browser.get("/import"))
+        page = await server.browser.settled(await server.browser.get("/import"))
         assert f"The import was stopped: {CHUNK} new until then." in page.notice
         [record] = await server.rows("SELECT status, added FROM imports")
         assert record == {"status": "interrupted", "added": CHUNK}
@@ -448,7 +434,7 @@ async def test_an_import_that_is_stopped_before_it_writes_has_done_nothing(
         assert "new" not in page.root.one("section", id="import").text, "nothing of it is imported yet"
         await server.browser.submit(page, "/import/discard")
         import_.release()
-        page = await settled(server, await server.browser.get("/import"))
+        page = await server.browser.settled(await server.browser.get("/import"))
         assert "The import was stopped: 0 new until then." in page.notice
         assert await server.rows("SELECT id FROM imports") == await server.rows("SELECT id FROM reminders") == []
 

@@ -43,6 +43,7 @@ from reminderd.store.settings import answering_since
 from reminderd.store.settle import settle_key, settle_pick_up, settle_report
 from tests.support.clock import HandClock
 from tests.support.engine import Engine, FakeProvider, accepts, an_engine
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.also_on_postgres
 
@@ -87,12 +88,12 @@ async def soon(engine: Engine, reminder_id: str) -> None:
 
 async def calls_at_rest(engine: Engine, reminder_id: str) -> tuple[Call, ...]:
     """Return all its calls, once none of them is being dialed."""
-    with trio.fail_after(10):
-        while True:
-            calls = await engine.calls(reminder_id)
-            if calls and all(call.state != "dialing" for call in calls):
-                return calls
-            await trio.sleep(0.01)
+
+    async def at_rest() -> tuple[Call, ...] | None:
+        calls = await engine.calls(reminder_id)
+        return None if any(call.state is CallState.DIALING for call in calls) else calls
+
+    return await until(at_rest)
 
 
 async def test_a_reminder_is_called_at_its_time_even_with_a_longer_poll_interval(start: Start) -> None:
@@ -120,7 +121,7 @@ async def test_the_rules_of_planning_are_compared_once_the_database_is_available
     monkeypatch.setattr(poller, "plan_anew", unavailable_once)
     monkeypatch.setattr(poller, "FAILURE_PAUSE", 0.01)
     async with start():
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             await compared.wait()
 
 
@@ -138,9 +139,7 @@ async def test_what_is_due_and_can_not_be_claimed_is_tried_again_after_a_pause(
     monkeypatch.setattr(poller, "LOCKED_PAUSE", 0.2)
     async with start() as engine:
         await engine.insert("r1")
-        with trio.fail_after(10):
-            while len(tries) < 4:  # noqa: ASYNC110 - it happens on another thread
-                await trio.sleep(0.005)
+        await until(lambda: len(tries) >= 4)
     assert tries[1] - tries[0] < timedelta(seconds=0.2)  # another daemon may have been faster
     assert tries[2] - tries[1] >= timedelta(seconds=0.2)
 
@@ -219,9 +218,12 @@ async def test_a_resend_without_a_free_line_waits_for_one(start: Start) -> None:
         [unsure] = await engine.calls("r1")
         assert unsure.state is CallState.UNCONFIRMED
         await engine.execute("UPDATE call_logs SET wake_at = 0 WHERE lease_token IS NULL")
-        with trio.fail_after(10):
-            while (unsure := (await engine.calls("r1"))[0]).wake_at == NEVER:  # noqa: ASYNC110 - a row is no event
-                await trio.sleep(0.005)
+
+        async def waits() -> Call | None:
+            [call] = await engine.calls("r1")
+            return None if call.wake_at == NEVER else call
+
+        unsure = await until(waits)
         assert (unsure.state, unsure.lease_token) == (CallState.UNCONFIRMED, None), "claimed, and not sent again"
         assert len(engine.provider.placed) == 2
         hang_up.set()
@@ -313,7 +315,7 @@ async def test_the_last_look_stops_a_request_that_must_not_be_sent(
 
         engine.poller.dial = act_first
         await engine.insert("r1", phone_number=PHONE)
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             await kept_back.wait()
         if status is not None:  # a moved one is looked at by the next process
             await engine.until("r1", status)
@@ -467,11 +469,14 @@ async def silent_calls(engine: Engine, *reminder_ids: str) -> None:
 
 async def comes_round(engine: Engine) -> None:
     """Let the loop look for commits a few times: what it did not do then, it does not do now."""
-    with trio.fail_after(10):
-        for _ in range(4):
-            before = engine.poller.memory.beat
-            while engine.poller.memory.beat == before:  # noqa: ASYNC110 - a beat is no event
-                await trio.sleep(0.005)
+    memory = engine.poller.memory
+
+    async def beats() -> None:
+        before = memory.beat
+        await until(lambda: memory.beat != before)
+
+    for _ in range(4):
+        await beats()
 
 
 async def test_two_silent_calls_pause_dialing_until_one_asks_what_to_say(start: Start) -> None:
@@ -482,9 +487,7 @@ async def test_two_silent_calls_pause_dialing_until_one_asks_what_to_say(start: 
     async with start(numbered, **options) as engine:
         await silent_calls(engine, "r1", "r2")
         pause = engine.poller.memory.breaker.address
-        with trio.fail_after(10):
-            while pause.reason is None:  # noqa: ASYNC110 - no event tells of it
-                await trio.sleep(0.005)
+        await until(lambda: pause.reason)
         await engine.insert("r3")
         await engine.insert("r4")
         await comes_round(engine)
@@ -519,9 +522,7 @@ async def test_requests_that_could_not_be_recorded_still_prove_that_our_address_
         pause = engine.poller.memory.breaker.address
         pause.asked_without_answer = True
         engine.poller.memory.freed.set()
-        with trio.fail_after(10):
-            while pause.asked_without_answer:  # noqa: ASYNC110 - no event tells of it
-                await trio.sleep(0.005)
+        await until(lambda: not pause.asked_without_answer)
         for number in (1, 2):
             report = Report(
                 external_call_id=f"ext-{number}",
@@ -566,9 +567,7 @@ async def test_a_sign_of_life_is_seen_soon_after_the_last_look_at_all_calls(star
         sightings = engine.poller.memory.sightings
         sightings.seen_at = engine.clock.monotonic()
         engine.poller.memory.freed.set()  # a line is free again: the loop turns, and it is too early for another look
-        with trio.fail_after(10):
-            while to_ms(sightings.witness(0).signs.get(call.id, (NEVER, 0))[0]) != sign:  # noqa: ASYNC110 - no event
-                await trio.sleep(0.01)
+        await until(lambda: to_ms(sightings.witness(0).signs.get(call.id, (NEVER, 0))[0]) == sign)
 
 
 async def test_an_unreported_call_unknown_to_the_provider_fails_visibly(start: Start) -> None:

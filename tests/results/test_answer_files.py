@@ -23,6 +23,7 @@ from reminderd.store.database import Database, open_database
 from reminderd.store.outcome_changes import FOLDER, progress
 from tests.support.builders import NOW
 from tests.support.clock import HandClock
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.also_on_postgres
 
@@ -59,19 +60,12 @@ async def ended(database: Database, *names: str) -> None:
     await database.write(lambda connection, _now: connection.execute(sql).fetchall())
 
 
-async def until(fact: Callable[[], bool]) -> None:
-    with trio.fail_after(20):
-        while not fact():  # noqa: ASYNC110 - a folder has no event
-            await trio.sleep(0.01)
-
-
 async def until_noted(database: Database, seq: int) -> None:
-    with trio.fail_after(20):
-        while True:
-            cursor = (await database.read(lambda connection: progress(connection, FOLDER))).cursor
-            if cursor is not None and cursor.seq == seq:
-                return
-            await trio.sleep(0.01)
+    async def is_noted() -> bool:
+        cursor = (await database.read(lambda connection: progress(connection, FOLDER))).cursor
+        return cursor is not None and cursor.seq == seq
+
+    await until(is_noted)
 
 
 def names(into: Path) -> list[str]:

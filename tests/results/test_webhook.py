@@ -25,6 +25,7 @@ from reminderd.store.personal_data import erase
 from tests.support.clock import HandClock
 from tests.support.databases import ON_EACH_ENGINE, database_in
 from tests.support.hostile_provider import HostileProvider, Line, ReceivedRequest, answer, hang, hear, hostile
+from tests.support.waiting import until
 
 pytestmark = ON_EACH_ENGINE
 
@@ -67,9 +68,7 @@ class Receiver:
 
     async def until(self, count: int) -> list[str]:
         """The ids of the accepted reminders, as soon as there are so many."""
-        with trio.fail_after(30):
-            while len(self.accepted) < count:  # noqa: ASYNC110 - an answer is sent, then counted
-                await trio.sleep(0.01)
+        await until(lambda: len(self.accepted) >= count)
         return [event["reminder_id"] for event in self.accepted]
 
 
@@ -135,9 +134,17 @@ async def until_nothing_waits(database: Database) -> None:
 
 
 async def until_waiting(database: Database, changes: int) -> None:
-    with trio.fail_after(30):
-        while (await waiting(database)).waiting != changes:  # noqa: ASYNC110 - SQLite has no event for it
-            await trio.sleep(0.01)
+    async def is_so() -> bool:
+        return (await waiting(database)).waiting == changes
+
+    await until(is_so)
+
+
+async def until_failed(database: Database) -> None:
+    async def is_so() -> bool:
+        return (await waiting(database)).error is not None
+
+    await until(is_so)
 
 
 async def test_a_change_arrives_signed_and_without_a_number_or_a_message(tmp_path: Path) -> None:
@@ -251,9 +258,7 @@ async def test_as_long_as_the_system_asks_to_wait_nothing_is_sent(tmp_path: Path
     async with clinic(tmp_path) as database, a_receiver(lambda _event: busy) as receiver, sending(database, receiver):
         await ended(database, "a")
         await receiver.server.heard(1)
-        with trio.fail_after(20):
-            while (await waiting(database)).error is None:  # noqa: ASYNC110 - SQLite has no event for it
-                await trio.sleep(0.01)
+        await until_failed(database)
         await ended(database, "b")
         await trio.sleep(0.6)
         assert len(receiver.server.requests) == 1
@@ -268,9 +273,7 @@ async def test_a_try_that_waits_for_a_time_of_a_clock_that_was_ahead_is_made_at_
         minutes = Backoff(first=timedelta(minutes=5), maximum=timedelta(minutes=5))
         async with sending(database, receiver, clock=clock, backoff=minutes):
             await receiver.server.heard(1)
-            with trio.fail_after(20):
-                while (await waiting(database)).error is None:  # noqa: ASYNC110 - SQLite has no event for it
-                    await trio.sleep(0.01)
+            await until_failed(database)
         receiver.judge = lambda _event: 200
         async with sending(database, receiver, clock=HandClock()):
             await receiver.until(1)

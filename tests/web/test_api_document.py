@@ -10,6 +10,7 @@ import trio
 from jsonschema import Draft202012Validator
 
 from tests.support.api import TOKEN, an_api
+from tests.support.waiting import PATIENCE
 from tests.web.test_api import REMINDER
 from tests.web.test_appointments import APPOINTMENT, PLANNING
 
@@ -66,7 +67,7 @@ async def test_every_request_gets_an_answer_that_the_document_describes(tmp_path
             # And a name may end in "/done", so GET and DELETE are allowed on that path, too, for another reminder.
             *("--exclude-checks", "positive_data_acceptance,allow_header_conformance"),
         ]
-        with trio.fail_after(90):
+        with trio.fail_after(PATIENCE):
             done = await trio.run_process(
                 command, cwd=tmp_path, capture_stdout=True, stderr=subprocess.STDOUT, check=False
             )
