@@ -25,7 +25,7 @@ from reminderd.store.queries import News
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import forget_failing_address
 from tests.support.builders import NOW
-from tests.support.clock import HandClock
+from tests.support.clock import HandClock, SeenClock
 from tests.support.hostile_provider import answering, hostile, nobody_listens
 from tests.support.rows import insert_row
 from tests.support.waiting import PATIENCE, until
@@ -244,13 +244,14 @@ async def test_a_file_that_has_not_come_is_alerted_once_for_each_day(target: Tar
         return await database.read(partial(file_alert, expected=expected, now=now)) is None
 
     for day in (0, 0, 1):
-        clock, stopping = HandClock(time=NOW + timedelta(days=day)), trio.Event()
+        clock, stopping = SeenClock(time=NOW + timedelta(days=day)), trio.Event()
         async with open_database(target, clock) as database, trio.open_nursery() as nursery:
             alerts = Alerts(
                 database=database, clock=clock, send=recipient, every=ONCE, stopping=stopping, expected=expected
             )
             nursery.start_soon(watch, alerts)
-            await until(partial(is_alerted, database, clock.now()))
+            await until(partial(is_alerted, database, clock.time))
+            await clock.is_looked_at_again()
             stopping.set()
     assert recipient.sent == [
         (

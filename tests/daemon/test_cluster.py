@@ -9,7 +9,6 @@ from functools import partial
 
 import pytest
 import trio
-import trio.testing
 from attrs import define, evolve, field
 from loguru import logger
 
@@ -63,7 +62,7 @@ class One:
     async def die(self) -> None:
         """End as if by a kill: nothing is recorded anymore."""
         self.has_kept.cancel()
-        await trio.testing.wait_all_tasks_blocked()
+        await self.membership.database.write(lambda _connection, _now: None)  # after what was being written
 
 
 @define

@@ -40,7 +40,7 @@ from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.upkeep import scrub
 from reminderd.store.users import note_failure
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
-from tests.support.clock import HandClock
+from tests.support.clock import HandClock, SeenClock
 from tests.support.rows import insert_row, sqlite
 from tests.support.waiting import PATIENCE, until
 
@@ -48,22 +48,6 @@ AT_NOON = Daily(at=time(12, 0), zone=ZoneInfo("UTC"))
 """`NOW` is ten o'clock."""
 
 OFTEN = timedelta(milliseconds=5)
-
-
-@define
-class SeenClock(HandClock):
-    """Counts how often it was read."""
-
-    looks: int = 0
-
-    def now(self) -> datetime:
-        self.looks += 1
-        return self.time
-
-    async def is_looked_at_again(self, times: int = 3) -> None:
-        """Wait until the clock was read several times more, so that the job could have run."""
-        before = self.looks
-        await until(lambda: self.looks > before + times)
 
 
 async def id_of(database: Database) -> str:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -106,12 +106,22 @@ async def test_of_two_daemons_on_one_folder_one_imports_each_file(inbox: Path, l
     assert not [line for line in log if not line.startswith("INFO imported")]
 
 
-async def test_a_file_waits_while_another_process_works_in_the_folder(inbox: Path, log: list[str]) -> None:
+async def test_a_file_waits_while_another_process_works_in_the_folder(
+    inbox: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, tries = Folder.alone, list[Folder]()
+
+    def tried(folder: Folder) -> AbstractContextManager[bool]:
+        tries.append(folder)
+        return alone(folder)
+
+    monkeypatch.setattr(Folder, "alone", tried)
     with alone_in(inbox) as is_alone:
         assert is_alone
         async with watching(inbox, log):
             drop(inbox, "good.csv", HEADER + GOOD)
-            await trio.sleep(20 * OFTEN.total_seconds())
+            before = len(tries)
+            await until(lambda: len(tries) > before + 2)
             assert (inbox / "good.csv").exists()
     async with watching(inbox, log):
         await logged(log, "moved to done/good.csv")

@@ -173,6 +173,16 @@ class Engine:
         """Wait until nothing can be claimed; with `ends`, until something can be claimed again."""
         await until(lambda: (self.poller.memory.failure is None) == ends)
 
+    async def comes_round(self) -> None:
+        """Let the loop look for commits a few times: what it did not do then, it does not do now."""
+        for _ in range(4):
+            await self.beats()
+
+    async def beats(self) -> None:
+        """Wait for the loop's next sign of life, on a real clock."""
+        memory, before = self.poller.memory, self.poller.memory.beat
+        await until(lambda: memory.beat != before)
+
     async def polled(self) -> None:
         """Let the loop turn at least twice, so that it has done everything it would do now."""
         clock, memory = self.clock, self.poller.memory
