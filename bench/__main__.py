@@ -21,11 +21,11 @@ from rich.console import Console
 
 from bench import (
     against_peer,
-    beside,
     claiming,
     dialing,
     growth,
     idle,
+    import_load,
     importing,
     lateness,
     on_postgres,
@@ -49,7 +49,7 @@ MEASURES: Final[Measures] = {
     "claim": claiming.measure,
     "trips": trips.measure,
     "import": importing.measure,
-    "beside": beside.measure,
+    "import-load": import_load.measure,
     "idle": idle.measure,
     "start": starting.measure,
     "pages": pages.measure,

@@ -25,8 +25,8 @@ from bench.webhooks import TRANSCRIPT, add_accepted, report, signed
 from bench.wire import Drive, drive
 from reminderd.clock import SystemClock
 from reminderd.databases import PostgresServer
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.opening import open_sync
 from tests.support.postgres import USER, PostgresDatabase
 
 if TYPE_CHECKING:

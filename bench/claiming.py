@@ -16,9 +16,9 @@ from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.rules import Rules
 from reminderd.databases import PostgresServer, SqliteFile, Target
+from reminderd.store.any_engine import open_sync
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
 
 DUE: Final = 100

@@ -14,8 +14,8 @@ from typing import Any, Final
 from bench.rows import MESSAGE, phone
 from reminderd.clock import SystemClock
 from reminderd.databases import PostgresServer, SqliteFile
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
 from tests.support.postgres import PostgresDatabase
 

@@ -10,8 +10,8 @@ from bench.program import PATIENCE, daemon, server
 from bench.rows import add_due
 from reminderd.clock import SystemClock
 from reminderd.databases import PostgresServer
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.opening import open_sync
 
 DIALERS: Final = 50
 LATENCY: Final = 0.2

@@ -15,8 +15,8 @@ from bench.webhooks import add_accepted, report, signed
 from bench.wire import Drive, drive
 from reminderd.clock import SystemClock
 from reminderd.databases import SqliteFile
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.opening import open_sync
 
 CONNECTIONS: Final = (1, 4, 16, 64, 128, 256)
 DUE: Final = 500

@@ -13,8 +13,8 @@ from bench.program import PATIENCE, daemon, fetched, server
 from bench.rows import add_due
 from reminderd.clock import SystemClock
 from reminderd.databases import PostgresServer
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import transaction
-from reminderd.store.opening import open_sync
 
 FROM: Final = 0.5
 """Seconds ahead, after which the rows are due."""

@@ -23,11 +23,11 @@ from reminderd.core.model import Status
 from reminderd.databases import PostgresServer, SqliteFile, Target
 from reminderd.desk.login import COOKIE
 from reminderd.passwords import hash_password
+from reminderd.store.any_engine import open_sync
 from reminderd.store.audit import acts_on
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.day import Day, DayList, read_day, read_list
 from reminderd.store.import_records import imports_between, last_import
-from reminderd.store.opening import open_sync
 from reminderd.store.opt_outs import page_of_opt_outs
 from reminderd.store.outcome_changes import backlog, changes_after, changes_of
 from reminderd.store.queries import (
@@ -41,7 +41,7 @@ from reminderd.store.queries import (
     news,
     waiting,
 )
-from reminderd.store.settings import last_pause, set_pause
+from reminderd.store.shared_state import last_pause, set_pause
 from reminderd.store.stats import counts, glance, next_wakes
 from reminderd.store.users import Secrets, add_user, find_user, open_session
 from tests.support.postgres import USER, PostgresDatabase

@@ -18,8 +18,8 @@ from bench.program import SECRET, Daemon, cpu_seconds, daemon, environment, free
 from bench.rows import add_due
 from reminderd.clock import SystemClock
 from reminderd.databases import PostgresServer, SqliteFile
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.opening import open_sync
 from tests.support.waiting import until_in_thread
 
 REMINDERS: Final = int(os.environ.get("REMINDERD_SOAK", "100000"))

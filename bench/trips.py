@@ -20,9 +20,9 @@ from bench.rows import MESSAGE, add_due, phone
 from bench.trip_worker import claimed, finished
 from reminderd.clock import SystemClock
 from reminderd.databases import PostgresServer, SqliteFile, Target
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import transaction
 from reminderd.store.database import Database, open_database
-from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
 from tests.support.postgres import PostgresDatabase, Server
 

@@ -15,8 +15,8 @@ from bench.wire import Burst, burst, drive, rendered
 from reminderd.clock import SystemClock
 from reminderd.databases import PostgresServer
 from reminderd.providers.generic.webhooks import signer
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
 
 CONNECTIONS: Final = 16

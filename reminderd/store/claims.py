@@ -18,7 +18,7 @@ from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Rows, is_of_savepoint, savepoint
 from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.rows import CALLS, REMINDERS, in_list, to_ms
-from reminderd.store.settings import LAST_REQUEST_AT, STANDSTILL, last_request_at, note_pace, standstill, values_in
+from reminderd.store.shared_state import LAST_REQUEST_AT, STANDSTILL, last_request_at, note_pace, standstill, values_in
 
 MOST_ROWS: Final = 200
 """The most rows without an action that one transaction settles, so that a backlog does not keep others waiting."""

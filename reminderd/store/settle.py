@@ -21,7 +21,7 @@ from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load_call, load_reported, note_settled, save
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import STANDSTILL, note_end, note_request, standstill, values_in
+from reminderd.store.shared_state import STANDSTILL, note_end, note_request, standstill, values_in
 
 
 @frozen

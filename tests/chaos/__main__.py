@@ -73,7 +73,7 @@ def _said(tally: Tally) -> str:
     statuses = ", ".join(f"{times} {status}" for status, times in sorted(tally.statuses.items()))
     return (
         f"{tally.kills.total()} kills, {tally.requests} requests, {tally.rings} rings, {tally.webhooks} webhooks: "
-        f"{statuses}, {tally.by_hand} by hand, {tally.doubles} doubles, {tally.losses} losses"
+        f"{statuses}, {tally.unconfirmed} unconfirmed, {tally.doubles} doubles, {tally.losses} losses"
         + (f"; {tally.restarts} restarts of the server, {tally.cuts} COMMITs cut off" if tally.restarts else "")
     )
 

@@ -10,16 +10,16 @@ from uuid import UUID
 
 from attrs import define, field
 
-from reminderd.core.appointments import AppointmentRequest
+from reminderd.core.booking import AppointmentRequest
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Intake
 from reminderd.store.appointments import (
     cancel_appointment,
     move_appointment,
-    plan_anew,
     plan_due,
     put_all_appointments,
+    replan_if_rules_changed,
 )
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.intake import API, RequestsRefusedError, Source
@@ -52,7 +52,7 @@ class AppointmentDesk:
 
     def compares_the_rules(self, store: Store) -> None:
         """Do as the poll loop does at a start and a reload."""
-        store.write(partial(plan_anew, digest=store.rules.planning_digest))
+        store.write(partial(replan_if_rules_changed, digest=store.rules.planning_digest))
 
     def plans(self, store: Store) -> None:
         """Do as the poll loop does before it claims."""

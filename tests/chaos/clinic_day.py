@@ -10,9 +10,9 @@ from attrs import define, field, frozen
 from reminderd.core.answers import Report
 from reminderd.store.examination import broken_promises
 from reminderd.store.intake import Source
-from reminderd.store.settings import set_pause
+from reminderd.store.shared_state import set_pause
 from reminderd.store.sqlite.driver import SqliteConnection
-from reminderd.store.sqlite.examining import check
+from reminderd.store.sqlite.integrity import check
 from tests.chaos.appointments import BOOKED_AHEAD, broken_in_the_plans
 from tests.chaos.carrier import CarrierCall
 from tests.chaos.endings import ENDINGS, HEARD, MOST_ANSWERERS, PROGRESS, Ending

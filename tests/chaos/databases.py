@@ -11,8 +11,8 @@ import pytest
 from attrs import frozen
 
 from reminderd.databases import PostgresServer, SqliteFile, Target
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection
-from reminderd.store.opening import open_sync
 from reminderd.store.sqlite.driver import SqliteConnection
 from tests.support.databases import go_by_the_tests_clock
 from tests.support.postgres import PostgresDatabase, ReusedDatabase, server_of_this_process, skip_without_postgres

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import define, field
 
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.tables.columns import columns_of
@@ -55,6 +55,6 @@ def import_table(
             rejected = file.with_suffix(".rejected.csv")
             with rejected_lines(rejected, table, like=None, never={}) as lines:
                 import_rows(table, read, write, Tally(lines), lambda _text, _is_end: None, lambda: False)
-    except UnreadableError:
+    except FileRefusedError:
         return None
     return done

@@ -19,7 +19,7 @@ from reminderd.store.connection import Connection
 from reminderd.store.examination import broken_promises
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import SqliteConnection
-from reminderd.store.sqlite.examining import check
+from reminderd.store.sqlite.integrity import check
 from tests.chaos.record import Record, Ring
 from tests.chaos.snapshot import Snapshot, changes, snapshot_of
 

@@ -25,8 +25,8 @@ T = TypeVar("T")
 _ROOT: Final = Path(reminderd.__file__).parent
 _CUT: Final = tuple(str(_ROOT / name) for name in ("core/lifecycle", "engine/dialer.py"))
 _CUT_IN_STORE: Final = str(_ROOT / "store")
-_COMMIT: Final = (str(_ROOT / "store/postgres/connection.py"), "commit")
-_WHOLE: Final = str(_ROOT / "store/sqlite/engine.py")
+_COMMIT: Final = (str(_ROOT / "store/postgres/driver.py"), "commit")
+_WHOLE: Final = str(_ROOT / "store/sqlite/on_trio.py")
 """Knows no rows; half of its closing would only leak."""
 
 

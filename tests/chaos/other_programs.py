@@ -10,8 +10,8 @@ from typing import Any, Final
 from attrs import define, field, frozen
 
 from reminderd.databases import SqliteFile, Target
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, Parameters, Rows
-from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import SqliteConnection, connect
 from tests.chaos.carrier import Subject, message_for, names_in

@@ -5,7 +5,7 @@ from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 from reminderd.core.upsert import Intake
-from reminderd.store.queries import Value
+from reminderd.store.queries import ShownValue
 from tests.chaos.imports import Imported
 from tests.chaos.other_programs import Wanted
 from tests.chaos.tables import Line, Shape, is_refused, number_of, zone_of
@@ -53,7 +53,7 @@ def broken_by_refusing(line: Line, intake: Intake, limit: datetime, now: datetim
         yield f"{line.name}: refused as too late, and it is not"
 
 
-def broken_by_showing(wanted: Wanted, shown: tuple[Value, Value] | None) -> Iterator[str]:
+def broken_by_showing(wanted: Wanted, shown: tuple[ShownValue, ShownValue] | None) -> Iterator[str]:
     """Report whether a reminder is shown with another number or time than the clinic's; None if it is not shown."""
     if shown != (wanted.phone_number, wanted.scheduled_at):
         yield f"{wanted.name}: not shown as the clinic has written it"

@@ -19,9 +19,9 @@ from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import SqliteFile
 from reminderd.databases import Target as DatabaseTarget
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.intake import Source
-from reminderd.store.opening import open_sync
 from reminderd.store.reminders import cancel
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import SqliteConnection
@@ -273,7 +273,7 @@ class _Round:
             webhooks=self.provider.webhooks,
             kills=self.provider.strikes,
             statuses=Counter(reminder.status.value for reminder in reminders),
-            by_hand=sum(reminder.end_code is EndCode.UNCONFIRMED for reminder in reminders),
+            unconfirmed=sum(reminder.end_code is EndCode.UNCONFIRMED for reminder in reminders),
             found=self.provider.found,
             doubles=len(list(doubles(record, found, expectations))),
             losses=len(list(losses(record, found, expectations))),

@@ -129,7 +129,7 @@ class Tally:
     webhooks: int
     kills: Counter[Strike]
     statuses: Counter[str]
-    by_hand: int
+    unconfirmed: int
     """Reminders that staff are asked to call manually."""
     found: int
     """Look-ups that found a call of which we only knew our own id."""

@@ -45,8 +45,8 @@ def looking(database: Target) -> Iterator[Connection]:
             file.row_factory = Row
             yield file
         return
-    from reminderd.store.postgres.connection import PostgresConnection  # noqa: PLC0415 - only with psycopg
-    from reminderd.store.postgres.opening import connect as connect_to_server  # noqa: PLC0415
+    from reminderd.store.postgres.driver import PostgresConnection  # noqa: PLC0415 - only with psycopg
+    from reminderd.store.postgres.sessions import connect as connect_to_server  # noqa: PLC0415
 
     with closing(PostgresConnection(partial(connect_to_server, database))) as connection:
         yield connection

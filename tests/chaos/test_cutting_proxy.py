@@ -7,10 +7,10 @@ from random import Random
 import pytest
 
 from reminderd.databases import PostgresServer
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.opening import open_sync
-from reminderd.store.settings import put_setting, setting
+from reminderd.store.shared_state import put_setting, setting
 from tests.chaos.cutting_proxy import Cut, CuttingProxy
 from tests.support.builders import NOW
 from tests.support.postgres import PostgresDatabase, server_of_this_process, skip_without_postgres

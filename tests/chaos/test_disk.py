@@ -27,7 +27,7 @@ from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.copying import copy
-from reminderd.store.sqlite.examining import check
+from reminderd.store.sqlite.integrity import check
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.restoring import restore
 from reminderd.store.threads import Runner, worker_threads

@@ -26,9 +26,9 @@ from reminderd.engine.dialer import check, dial
 from reminderd.instruments import Instruments
 from reminderd.providers.base import Placement, Webhook, json_object
 from reminderd.providers.generic.webhooks import read_report
+from reminderd.store.any_engine import open_sync
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.database import Database, open_database
-from reminderd.store.opening import open_sync
 from reminderd.store.settle import settle_report
 from reminderd.store.stats import Wakes, next_wakes
 from tests.chaos.databases import an_empty_database

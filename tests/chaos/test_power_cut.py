@@ -15,7 +15,7 @@ from attrs import define, field
 from reminderd.core.answers import Accepted, NotPlaced, Report, Unclear
 from reminderd.core.lifecycle.transition import Action
 from reminderd.store.connection import Connection
-from reminderd.store.sqlite.examining import check
+from reminderd.store.sqlite.integrity import check
 from reminderd.store.sqlite.opening import open_sync
 from tests.chaos.recording_vfs import Recording, Write, recorded
 from tests.support.clinic import a_clinic

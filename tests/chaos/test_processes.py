@@ -197,8 +197,10 @@ async def test_an_answer_known_to_a_suspended_daemon_that_wakes_in_time_is_used(
             " AND external_call_id IS NOT NULL)",
         )
         assert (await another.terminate(), await suspended.terminate()) == (0, 0)
-    by_hand = {reminder_id for reminder_id in PHONES if clinic.reminder(reminder_id).end_code is EndCode.UNCONFIRMED}
-    assert len(by_hand) <= len(sent) + IN_THE_INSTANT
+    unconfirmed = {
+        reminder_id for reminder_id in PHONES if clinic.reminder(reminder_id).end_code is EndCode.UNCONFIRMED
+    }
+    assert len(unconfirmed) <= len(sent) + IN_THE_INSTANT
     called_ids = [ring.reminder_id for ring in clinic.provider.rings]
-    assert {*called_ids, *by_hand} == PHONES.keys()
+    assert {*called_ids, *unconfirmed} == PHONES.keys()
     assert len(called_ids) == len(set(called_ids))

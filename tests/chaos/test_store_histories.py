@@ -27,8 +27,8 @@ from reminderd.core.model import TERMINAL, Status
 from reminderd.core.script.prompts import Question
 from reminderd.core.sentences import NotAllowedError
 from reminderd.providers.base import placement_of
+from reminderd.store.any_engine import open_sync
 from reminderd.store.intake import Source
-from reminderd.store.opening import open_sync
 from reminderd.store.reminders import call_again, cancel
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import look

@@ -21,10 +21,10 @@ from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Question
 from reminderd.databases import SqliteFile, Target
 from reminderd.providers.base import placement_of
+from reminderd.store.any_engine import open_sync
 from reminderd.store.claims import poke
 from reminderd.store.connection import transaction
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.opening import open_sync
 from reminderd.store.restored import hold_after
 from reminderd.store.settle import Spoken, look
 from reminderd.store.sqlite.backups import back_up

@@ -23,7 +23,7 @@ from reminderd.store.database import Database, open_database
 from reminderd.store.import_records import file_alert
 from reminderd.store.queries import News
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import forget_failing_address
+from reminderd.store.shared_state import forget_failing_address
 from tests.support.builders import NOW
 from tests.support.clock import HandClock, SeenClock
 from tests.support.hostile_provider import answering, hostile, nobody_listens

@@ -16,9 +16,9 @@ from reminderd.core.daemons import LEASE, Daemon, Job
 from reminderd.daemon import cluster
 from reminderd.daemon.cluster import Membership, Share, has_ended, membership, process_of
 from reminderd.databases import Target
-from reminderd.store.daemons import daemons, record
+from reminderd.store.any_engine import open_sync
+from reminderd.store.daemon_rows import daemons, record
 from reminderd.store.database import open_database
-from reminderd.store.opening import open_sync
 from tests.support.clock import HandClock
 from tests.support.waiting import PATIENCE, until
 

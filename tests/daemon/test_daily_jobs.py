@@ -34,7 +34,7 @@ from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.outcome_changes import WEBHOOK, queue
 from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import database_id
+from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.backups import backups_in
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.upkeep import scrub

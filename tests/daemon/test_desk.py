@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 
-from reminderd.store.settings import setting
+from reminderd.store.shared_state import setting
 from reminderd.store.sqlite.opening import open_sync
 from tests.daemon.test_reload import started
 from tests.support.ports import reserved_port

@@ -24,8 +24,8 @@ from reminderd.databases import SqliteFile
 from reminderd.desk.login import COOKIE
 from reminderd.desk.routing import ROUTES
 from reminderd.passwords import hash_password
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import transaction
-from reminderd.store.opening import open_sync
 from reminderd.store.users import Secrets, add_user, remove_user, set_secrets
 from tests.desk.scanner import HOSTILE
 from tests.desk.test_scanner import NUMBER, PATIENT, hostile_clinic

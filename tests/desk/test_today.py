@@ -19,8 +19,8 @@ from reminderd.store.connection import Connection
 from reminderd.store.day import LastCall
 from reminderd.store.queries import reminder_with_id
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import set_pause
 from reminderd.store.settle import settle_report
+from reminderd.store.shared_state import set_pause
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.databases import ON_EACH_ENGINE
 from tests.support.desk import REPORT, DeskServer, Page, a_config, desk_of, titles_name_nobody

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from itertools import pairwise
 
 from reminderd.core.daemons import Job
-from reminderd.store.daemons import daemons
+from reminderd.store.daemon_rows import daemons
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.clinic import Clinic
 from tests.support.generic_server import SECRET

@@ -35,13 +35,13 @@ from reminderd.databases import Target
 from reminderd.engine import poller
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
-from reminderd.store.appointments import plan_anew
+from reminderd.store.appointments import replan_if_rules_changed
 from reminderd.store.connection import Connection
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import answering_since
 from reminderd.store.settle import settle_key, settle_pick_up, settle_report
+from reminderd.store.shared_state import answering_since
 from reminderd.store.sqlite import engine as engine_of_sqlite
 from tests.support.clock import HandClock
 from tests.support.engine import Engine, FakeProvider, accepts, an_engine
@@ -120,9 +120,9 @@ async def test_the_rules_of_planning_are_compared_once_the_database_is_available
             in_trio(tried.set)
             raise StoreUnavailableError("locked by another program")
         in_trio(compared.set)
-        return plan_anew(connection, now, digest=digest)
+        return replan_if_rules_changed(connection, now, digest=digest)
 
-    monkeypatch.setattr(poller, "plan_anew", unavailable_once)
+    monkeypatch.setattr(poller, "replan_if_rules_changed", unavailable_once)
     monkeypatch.setattr(poller, "FAILURE_PAUSE", 0.01)
     async with start():
         with trio.fail_after(PATIENCE):

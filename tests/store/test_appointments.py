@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
+from reminderd.core.booking import AppointmentCancellation, AppointmentRequest
 from reminderd.core.model import Appointment, AppointmentStatus, Reminder
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
@@ -22,10 +22,10 @@ from reminderd.store.appointments import (
     cancel_appointment,
     find_appointment,
     move_appointment,
-    plan_anew,
     plan_due,
     put_all_appointments,
     put_appointments,
+    replan_if_rules_changed,
 )
 from reminderd.store.claims import poke
 from reminderd.store.errors import UnknownAppointmentError
@@ -328,12 +328,12 @@ def test_a_bounded_number_is_planned_at_once(store: Store) -> None:
 
 def test_changed_rules_plan_all_future_appointments_again_once(store: Store) -> None:
     put(store, a_request())
-    assert store.write(partial(plan_anew, digest=TWICE.planning_digest))
-    assert not store.write(partial(plan_anew, digest=TWICE.planning_digest))
+    assert store.write(partial(replan_if_rules_changed, digest=TWICE.planning_digest))
+    assert not store.write(partial(replan_if_rules_changed, digest=TWICE.planning_digest))
     assert plan(store) == 1
     other = rules_with("2 days")
     assert other.planning_digest != TWICE.planning_digest
-    assert store.write(partial(plan_anew, digest=other.planning_digest))
+    assert store.write(partial(replan_if_rules_changed, digest=other.planning_digest))
     assert plan(store, other) == 1
     assert waiting(store) == [AT - 2 * DAY]
 
@@ -341,12 +341,12 @@ def test_changed_rules_plan_all_future_appointments_again_once(store: Store) -> 
 def test_rules_that_nothing_was_planned_by_are_known_all_the_same(store: Store) -> None:
     """Otherwise, the same rules as before would pass for those by which new appointments were planned meanwhile."""
     put(store, a_request())
-    store.write(partial(plan_anew, digest=TWICE.planning_digest))
+    store.write(partial(replan_if_rules_changed, digest=TWICE.planning_digest))
     store.later(9 * DAY)  # it is over
     store.rules = rules_with("2 days")
-    assert not store.write(partial(plan_anew, digest=store.rules.planning_digest))
+    assert not store.write(partial(replan_if_rules_changed, digest=store.rules.planning_digest))
     put(store, a_request(ref="A-2", at=AT + 9 * DAY))
-    assert store.write(partial(plan_anew, digest=TWICE.planning_digest))
+    assert store.write(partial(replan_if_rules_changed, digest=TWICE.planning_digest))
 
 
 def test_calls_left_out_by_a_clock_that_was_ahead_are_planned_once_it_is_right(store: Store) -> None:
@@ -365,7 +365,7 @@ def test_past_and_cancelled_appointments_are_left_alone(store: Store) -> None:
     put(store, a_request(), a_request(ref="A-2", at=AT + 9 * DAY))
     store.write(partial(cancel_appointment, appointment_id=found(store, "A-2").id, rules=TWICE, source=ANNA))
     store.later(7 * DAY + HOUR * 5)
-    store.write(partial(plan_anew, digest="other"))
+    store.write(partial(replan_if_rules_changed, digest="other"))
     assert plan(store) == 0
 
 

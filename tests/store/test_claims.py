@@ -18,8 +18,8 @@ from reminderd.store import claims, ledger, stats
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import LAST_REQUEST_AT, setting
 from reminderd.store.settle import look
+from reminderd.store.shared_state import LAST_REQUEST_AT, setting
 from reminderd.store.sqlite.driver import OperationalError
 from tests.support.builders import BOTH, DAY, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, a_report, able, hours
 from tests.support.plans import plan, statements

@@ -11,10 +11,10 @@ from attrs import define, field
 from trio.testing import wait_all_tasks_blocked
 
 from reminderd.databases import Target
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection
 from reminderd.store.database import READS_TOGETHER, Database, SharedReads
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.opening import open_sync
 from reminderd.store.threads import OnThread
 from tests.support.store import setting_keys
 from tests.support.waiting import PATIENCE, until

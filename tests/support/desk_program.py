@@ -19,8 +19,8 @@ from reminderd.core.answers import Capabilities
 from reminderd.core.logins import Role
 from reminderd.desk.addresses import Addresses
 from reminderd.passwords import hash_password
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.opening import open_sync
 from reminderd.store.users import Secrets, add_user
 from tests.support.ports import a_free_port
 from tests.support.program import clean_environment

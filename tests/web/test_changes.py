@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from reminderd.store.opening import open_sync
+from reminderd.store.any_engine import open_sync
 from reminderd.web.access import Throttle
 from reminderd.web.api import MOST_WAITING
 from tests.support.api import Api, an_api

@@ -18,7 +18,7 @@ from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.core.script.scripts import Script, Scripts
-from reminderd.providers.settings import ClientOptions
+from reminderd.providers.base_settings import ClientOptions
 from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.providers.twilio.webhooks import signature
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError

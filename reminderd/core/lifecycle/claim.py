@@ -13,12 +13,12 @@ from reminderd.core.lifecycle.states import (
     bar_of,
     called_off,
     ended,
-    in_call,
     lasting_hold,
     limit_of,
     line_for,
     local,
     scheduled,
+    with_call_status,
 )
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Level, LogLine, Transition, spoken_together
 from reminderd.core.model import (
@@ -96,7 +96,7 @@ def claim_reminder(
         return Transition(ledger=after, lines=lines)
     if call is not None:
         status = Status.DIALING if call.state is CallState.DIALING else Status.PROCESSING
-        return Transition(ledger=ledger.put(in_call(reminder, status)))
+        return Transition(ledger=ledger.put(with_call_status(reminder, status)))
     if reminder.status.in_call:
         reminder = _left_its_call(ledger, reminder, rules, now)
         if reminder.status.final:
@@ -301,12 +301,12 @@ def _call(
     judged = [(one, _Candidate(ledger, one, rules, now).verdict()) for one in waiting]
     ready = [one for one, why in judged if why is None]
     early = [one for one, why in judged if isinstance(why, Waits) and why.code is None]
-    reminders, waits_until = _bundle_for(ledger, reminder, ready, early, rules, now)
-    if waits_until is not None:
-        return _held(ledger, reminder, waits_until, HoldCode.BUNDLE, rules)
-    call = _call_to_repeat(ledger, reminders, witness, rules, now) or Call(
+    bundle = _bundle_for(ledger, reminder, ready, early, rules, now)
+    if bundle.waits_until is not None:
+        return _held(ledger, reminder, bundle.waits_until, HoldCode.BUNDLE, rules)
+    call = _call_to_repeat(ledger, bundle.reminders, witness, rules, now) or Call(
         id=draft.call_id,
-        reminder_id=reminders[0].id,
+        reminder_id=bundle.reminders[0].id,
         phone_number=reminder.phone_number,
         provider=rules.provider,
         account=rules.account,
@@ -323,7 +323,7 @@ def _call(
         wake_at=now + rules.lease,
         last_sign_at=now,
     )
-    dialing = [evolve(in_call(one, Status.DIALING), attempts=ledger.attempts(one)) for one in reminders]
+    dialing = [evolve(with_call_status(one, Status.DIALING), attempts=ledger.attempts(one)) for one in bundle.reminders]
     members = [
         Member(
             call_id=call.id,
@@ -339,6 +339,16 @@ def _call(
     return Transition(ledger=ledger.put(call, *dialing, *members), lines=lines, action=action, call=call)
 
 
+@frozen
+class _Bundle:
+    """The reminders for one call."""
+
+    reminders: tuple[Reminder, ...]
+    """In the order in which they are spoken."""
+    waits_until: datetime | None = None
+    """Until when to wait for another reminder; None if the call can be placed now."""
+
+
 def _bundle_for(
     ledger: Ledger,
     reminder: Reminder,
@@ -346,14 +356,14 @@ def _bundle_for(
     early: Sequence[Reminder],
     rules: Rules,
     now: datetime,
-) -> tuple[tuple[Reminder, ...], datetime | None]:
-    """Return the reminders for one call, in their order, and until when to wait for another one, or None.
+) -> _Bundle:
+    """Return the bundle of a reminder that may be called now.
 
-    All are in one language, and no reminder is spoken before its time. `ready` and `early` are the other reminders of
-    the number: those that may be called now, and those that are due later.
+    All its reminders are in one language, and none is spoken before its time. `ready` and `early` are the other
+    reminders of the number: those that may be called now, and those that are due later.
     """
     if not rules.group_within:
-        return (reminder,), None
+        return _Bundle((reminder,))
     near = [
         one
         for one in ready
@@ -373,7 +383,8 @@ def _bundle_for(
         and _is_short_enough([*bundle, one])
     ]
     in_order = tuple(sorted(bundle, key=attrgetter("scheduled_at", "id")))
-    return in_order, max(later) if is_first and later and _can_wait(reminder, max(later), rules, now) else None
+    waits = is_first and bool(later) and _can_wait(reminder, max(later), rules, now)
+    return _Bundle(in_order, max(later) if waits else None)
 
 
 def _is_short_enough(reminders: Sequence[Reminder]) -> bool:

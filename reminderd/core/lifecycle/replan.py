@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.appointments import PlannedCall, plan, too_late_for, wanted_message
+from reminderd.core.booking import PlannedCall, plan, too_late_for, wanted_message
 from reminderd.core.lifecycle.states import called_off, ended, local, wake_unwanted
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition
 from reminderd.core.model import RESPONSES, Appointment, AppointmentStatus, Reminder, Response, Status, evolve

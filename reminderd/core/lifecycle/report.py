@@ -10,7 +10,7 @@ from attrs import fields
 from reminderd.core.answers import Listener, Report, listener
 from reminderd.core.lifecycle.claim import may_be_forgotten
 from reminderd.core.lifecycle.reconcile import is_to_be_dropped
-from reminderd.core.lifecycle.states import CallEnd, EndKind, close, in_call
+from reminderd.core.lifecycle.states import CallEnd, EndKind, close, with_call_status
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, line_about, noted
 from reminderd.core.model import (
     PROGRESS,
@@ -112,7 +112,7 @@ def progress(
     is_news = alive.status != call.status or alive.state is not call.state
     after = ledger.put(alive)
     waiting = [
-        in_call(one, Status.PROCESSING)
+        with_call_status(one, Status.PROCESSING)
         for _, one in after.current(alive)
         if one.status is Status.DIALING or (one.status is Status.SCHEDULED and after.alive_call(one) == alive)
     ]

@@ -13,7 +13,7 @@ from reminderd.core.phone import is_e164
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import next_open, unfit
 from reminderd.core.rules import Rules
-from reminderd.core.sentences import NotAllowedError, Part, Sentence
+from reminderd.core.sentences import NotAllowedError, Sentence, TextValue
 
 
 def cancelled(
@@ -183,11 +183,11 @@ def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:
 
 def _number_busy(call: Call, reminder: Reminder, rules: Rules) -> NotAllowedError:
     until = local(call.last_sign_at + rules.outcome_timeout, reminder, rules)
-    values: dict[str, Part] = {"word": Sentence(call.status or call.state), "until": until}
+    values: dict[str, TextValue] = {"word": Sentence(call.status or call.state), "until": until}
     return NotAllowedError(
         "a call to this number is under way (%(word)s); its end will be known by %(until)s at the latest", values
     )
 
 
-def _status(reminder: Reminder) -> dict[str, Part]:
+def _status(reminder: Reminder) -> dict[str, TextValue]:
     return {"status": Sentence(reminder.status)}

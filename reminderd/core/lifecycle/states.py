@@ -92,7 +92,7 @@ def scheduled(
     )
 
 
-def in_call(reminder: Reminder, status: Status) -> Reminder:
+def with_call_status(reminder: Reminder, status: Status) -> Reminder:
     """Return the reminder as one that belongs to an alive call, which is looked at instead of it."""
     return evolve(
         reminder,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
-from reminderd.core.appointments import (
+from reminderd.core.booking import (
     AppointmentCancellation,
     AppointmentRequest,
     AppointmentText,

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from attrs import evolve
 
-from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
+from reminderd.core.booking import AppointmentCancellation, AppointmentRequest
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.rules import CallPlan, Planning

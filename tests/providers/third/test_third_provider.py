@@ -14,9 +14,9 @@ from reminderd.config.load import load_config
 from reminderd.core.diagnosis import Mark
 from reminderd.daemon import run
 from reminderd.doctor.connections import asking, check_provider, check_webhooks
+from reminderd.providers.base_settings import ProviderSettings
 from reminderd.providers.registry import PROVIDERS
-from reminderd.providers.settings import ProviderSettings
-from reminderd.store.opening import open_sync
+from reminderd.store.any_engine import open_sync
 from tests.providers.third.provider import HEADER, PATH, ThirdSettings
 from tests.support.hostile_provider import Line, answer, hear, hostile
 from tests.support.waiting import PATIENCE, until

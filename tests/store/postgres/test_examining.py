@@ -12,9 +12,9 @@ from attrs import evolve
 from reminderd.clock import SystemClock
 from reminderd.core.server_diagnosis import ServerFacts
 from reminderd.databases import PostgresServer
+from reminderd.store.any_engine import open_sync, open_to_look
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.errors import StoreUnusableError
-from reminderd.store.opening import open_sync, open_to_look
 from reminderd.store.postgres.examining import damage_in, facts_of, take_all_time
 from tests.support.postgres import CAREFUL_USER, USER, PostgresDatabase, a_server, skip_without_postgres
 from tests.support.waiting import until_in_thread

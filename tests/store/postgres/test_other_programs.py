@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from reminderd.store.postgres.migrate import CLUSTER_WRITE_LOCK, make_or_check, migrations
+from reminderd.store.postgres.shared_schema import CLUSTER_WRITE_LOCK, make_or_check, migrations
 from tests.support.postgres import USER, PostgresDatabase
 from tests.support.waiting import until_in_thread
 

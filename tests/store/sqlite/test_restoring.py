@@ -20,10 +20,10 @@ from reminderd.store.examination import broken_promises
 from reminderd.store.intake import Source
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import database_id, last_pause, paused, set_pause, unreached_since
+from reminderd.store.shared_state import database_id, last_pause, paused, set_pause, unreached_since
 from reminderd.store.sqlite.copying import copy, reading
 from reminderd.store.sqlite.driver import connect
-from reminderd.store.sqlite.examining import check
+from reminderd.store.sqlite.integrity import check
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import identify, open_sync
 from reminderd.store.sqlite.restoring import Restored, restore

@@ -9,10 +9,10 @@ from trio.testing import MockClock
 
 from reminderd.clock import SystemClock
 from reminderd.databases import PostgresServer
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, transaction
 from reminderd.store.database import Database, open_database, open_reader
-from reminderd.store.opening import open_sync
-from reminderd.store.settings import put_setting, setting
+from reminderd.store.shared_state import put_setting, setting
 from tests.support.builders import NOW
 from tests.support.postgres import PostgresDatabase
 from tests.support.waiting import PATIENCE
@@ -99,7 +99,7 @@ async def test_the_servers_clock_is_compared_with_ours(database: Database) -> No
 
 
 async def test_without_notifications_it_is_time_to_look_every_five_seconds(autojump_clock: MockClock) -> None:
-    from reminderd.store.postgres.engine import LOOK_ANYWAY, Notified  # noqa: PLC0415 - only with psycopg
+    from reminderd.store.postgres.on_trio import LOOK_ANYWAY, Notified  # noqa: PLC0415 - only with psycopg
 
     notified = Notified()
     version = await notified.version()
