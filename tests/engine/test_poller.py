@@ -42,7 +42,7 @@ from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import settle_key, settle_pick_up, settle_report
 from reminderd.store.shared_state import answering_since
-from reminderd.store.sqlite import engine as engine_of_sqlite
+from reminderd.store.sqlite import on_trio as sqlite_on_trio
 from tests.support.clock import HandClock
 from tests.support.engine import Engine, FakeProvider, accepts, an_engine
 from tests.support.waiting import PATIENCE, until
@@ -170,7 +170,7 @@ async def test_no_more_requests_are_in_flight_than_there_are_lines(start: Start)
 
 async def test_a_freed_line_takes_the_next_row_at_once(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not only when the loop looks for commits, which on SQLite takes a quarter of a second."""
-    monkeypatch.setattr(engine_of_sqlite, "LOOK_FOR_COMMITS", LONG.total_seconds())
+    monkeypatch.setattr(sqlite_on_trio, "LOOK_FOR_COMMITS", LONG.total_seconds())
 
     async def some(engine: Engine) -> None:
         for number in range(20):
