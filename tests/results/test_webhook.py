@@ -93,7 +93,7 @@ async def sending(
     *,
     backoff: Backoff = SOON,
     clock: Clock = CLOCK,
-    patience: timedelta = timedelta(seconds=10),
+    patience: timedelta = timedelta(seconds=PATIENCE),
 ) -> AsyncIterator[Sender]:
     stopping = trio.Event()
     sender = Sender(

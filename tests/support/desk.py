@@ -174,7 +174,7 @@ class Browser:
     def __attrs_post_init__(self) -> None:
         hooks: Any = {"request": [self._send_cookies], "response": [self._keep_cookies]}
         self.client = httpx.AsyncClient(
-            base_url=self.url, timeout=60, trust_env=False, verify=self.verify, event_hooks=hooks
+            base_url=self.url, timeout=PATIENCE, trust_env=False, verify=self.verify, event_hooks=hooks
         )
 
     async def _send_cookies(self, request: httpx.Request) -> None:

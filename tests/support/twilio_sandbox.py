@@ -133,6 +133,6 @@ async def a_twilio_sandbox(
     async with hostile((hear, side.reply)) as clinic, trio.open_nursery() as nursery:
         sandbox = TwilioSandbox(ACCOUNT, TOKEN, pace=pace)
         url = await nursery.start(partial(serve_sandbox, sandbox))
-        async with httpx.AsyncClient(base_url=url, auth=(ACCOUNT, TOKEN), trust_env=False, timeout=10) as client:
+        async with httpx.AsyncClient(base_url=url, auth=(ACCOUNT, TOKEN), trust_env=False, timeout=PATIENCE) as client:
             yield ServedTwilioSandbox(sandbox, client, clinic)
         nursery.cancel_scope.cancel()

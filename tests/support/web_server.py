@@ -148,7 +148,7 @@ async def a_web_server(*, grace: float = 5, max_connections: int = 100, **limits
         with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 url = await nursery.start(serve_to_the_end)
-                async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
+                async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False) as client:
                     yield WebServer(
                         url=url,
                         port=int(url.rpartition(":")[2]),

@@ -18,7 +18,7 @@ SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 
 async def test_the_api_document_is_public_and_lists_every_path(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as api, httpx.AsyncClient() as stranger:
+    async with an_api(tmp_path) as api, httpx.AsyncClient(timeout=PATIENCE) as stranger:
         document = (await stranger.get(f"{api.url}/api/openapi.json")).json()
     assert document["openapi"] == "3.1.0"
     assert set(document["paths"]) == {

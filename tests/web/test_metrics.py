@@ -43,7 +43,7 @@ async def client(page: Page) -> AsyncIterator[httpx.AsyncClient]:
                 await serve(app, listener, shutdown_trigger=stopping.wait, task_status=task_status)
 
             url = await nursery.start(served)
-            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=PATIENCE) as client:
                 yield client
             stopping.set()
 

@@ -63,7 +63,7 @@ async def test_ipv6_is_served_under_a_usable_url(host: str) -> None:
     async with trio.open_nursery() as nursery:
         url = await nursery.start(partial(serve, app, listener, shutdown_trigger=stopping.wait))
         assert url.startswith("http://[::1]:")
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             assert (await client.get(url)).status_code == 404
         stopping.set()
 

@@ -77,7 +77,7 @@ async def test_a_third_provider_places_a_call_and_its_webhook_ends_it(tmp_path: 
             running = await nursery.start(partial(run, config, clock=SystemClock(), stopping=stopping))
             placed = "SELECT id FROM call_logs WHERE state = 'placed' AND provider = 'third'"
             [(call_id,)] = await until(lambda: connection.execute(placed).fetchall())
-            async with httpx.AsyncClient(base_url=running.web_url, trust_env=False) as client:
+            async with httpx.AsyncClient(base_url=running.web_url, trust_env=False, timeout=PATIENCE) as client:
                 forged = await client.post(f"{PATH}/{call_id}", content=b"completed 31")
                 assert forged.status_code == 401
                 replies = [
