@@ -15,10 +15,10 @@ from reminderd.core.requests import (
     Reading,
     concerns,
     is_name,
-    mistakes,
     normal_name,
     read_field,
     read_moment,
+    unfit_content,
 )
 from reminderd.core.rules import Planning, PlanningRules, Rules
 from reminderd.core.schedule.cadence import Cadence
@@ -288,11 +288,5 @@ def wanted_message(
         return message, NO_CALLS_PLANNED
     if is_checked:
         return message, None
-    found = mistakes(
-        phone_number=appointment.phone_number,
-        message=message.text,
-        timezone=appointment.timezone,
-        language=appointment.language,
-        numbering=rules.numbering,
-    )
-    return message, "; ".join(found) or None
+    content = appointment.phone_number, message.text, appointment.timezone, appointment.language
+    return message, unfit_content(*content, rules.numbering)
