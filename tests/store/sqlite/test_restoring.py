@@ -45,7 +45,8 @@ from tests.support.store import Store, a_store, contents
 LATER = NOW + 8 * HOUR
 
 # Restores the second file over the first, again and again on copies in the folder named last, and is struck dead by a
-# timer each time, a little later than the time before, until it comes to its end. Says what the database holds then.
+# timer each time, later than the time before, until it comes to its end. Says what the database holds then. The first
+# times are so short that it can't come to its end, even if it is now much quicker than when its time was taken.
 STRUCK = """
 import os, shutil, signal, sys, time
 from contextlib import closing
@@ -70,7 +71,7 @@ for number in range(1, 41):
     shutil.copy(old, path)
     child = os.fork()
     if child == 0:
-        signal.setitimer(signal.ITIMER_REAL, 1.5 * whole * number / 40)
+        signal.setitimer(signal.ITIMER_REAL, 1.5 * whole * (number / 40) ** 2)
         put_back(path)
         os._exit(0)
     struck = os.WIFSIGNALED(os.waitpid(child, 0)[1])
