@@ -281,7 +281,7 @@ def test_a_late_report_of_a_purged_reminder_reads_no_other_purged_rows(store: St
     assert steps("last") <= alone + 2
 
 
-@pytest.mark.sqlite_only("when it counts its rows anew")
+@pytest.mark.sqlite_only("when it counts its rows again")
 def test_calls_are_found_by_index_after_their_number_has_grown(store: Store) -> None:
     insert(store)
     called(store)
