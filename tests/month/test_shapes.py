@@ -29,6 +29,7 @@ from reminderd.store.stats import next_wakes
 from tests.support.builders import BOTH, MINUTE
 from tests.support.clock import HandClock
 from tests.support.store import Store
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests/cli/files"
@@ -203,9 +204,7 @@ async def results(folder: Path, config: Config, clock: HandClock) -> list[dict[s
             stopping=stopping,
         )
         nursery.start_soon(keep_writing, files)
-        with trio.fail_after(60):
-            while not (written := list((folder / "answers").glob("answers-*.csv"))):  # noqa: ASYNC110 - a folder
-                await trio.sleep(0.01)
+        written = await until(lambda: list((folder / "answers").glob("answers-*.csv")))
         stopping.set()
     with written[0].open(encoding="utf-8", newline="") as text:
         return list(csv.DictReader(text))
