@@ -115,7 +115,8 @@ def progress(
         late = f"late report ({report.status}), after the end of the call: the outcome stays the same"
         return _only_filled_in(ledger, call, report, late)
     others = [one for one in ledger.alive_at(call.phone_number) if one.id != call.id and one.state.open]
-    is_stray = bool(others) and not call.state.open
+    # Purged calls of several patients have the same empty number, of which only one could be open.
+    is_stray = (bool(others) or not call.phone_number) and not call.state.open
     is_later = _RANK.get(report.status, _OTHER_WORD) >= _RANK.get(call.status, _OTHER_WORD)
     alive = evolve(
         call,
@@ -207,7 +208,7 @@ def _only_filled_in(ledger: Ledger, call: Call, report: Report, text: str) -> Tr
 def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now: datetime) -> tuple[Ledger, Call]:
     """Record an unknown call for the reminder that its report names; the number is busy until the call's end."""
     reminder = ledger.reminders[report.reminder_id or ""]
-    is_stray = any(one.state.open for one in ledger.alive_at(reminder.phone_number))
+    is_stray = not reminder.phone_number or any(one.state.open for one in ledger.alive_at(reminder.phone_number))
     call = Call(
         id=_usable(report.attempt_id) or new_call_id,
         reminder_id=reminder.id,
