@@ -1,4 +1,4 @@
-"""On PostgreSQL: webhooks, dialing, lateness, a large import, and what the daemon costs at rest.
+"""Measure on PostgreSQL: webhooks, dialing, lateness, a large import, and what the idle daemon costs.
 
 The bars are for SQLite, so these figures have none: compare them with those of SQLite.
 """
@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import evolve
 
-from bench import beside, dialing, idle, lateness, webhooks
+from bench import dialing, idle, import_load, lateness, webhooks
 from bench.figure import Figure
 from bench.postgres import not_measured, postgres
 from reminderd.databases import PostgresServer
@@ -25,7 +25,7 @@ def measure(folder: Path) -> list[Figure]:
             *webhooks.measure(folder, rounds=ROUNDS, database=_new(found)),
             *dialing.measure(folder, rounds=ROUNDS, database=_new(found)),
             *lateness.measure(folder, database=_new(found)),
-            *beside.measure(folder, rounds=1, databases=(_new(found), _new(found))),
+            *import_load.measure(folder, rounds=1, databases=(_new(found), _new(found))),
             *idle.measure(folder, database=_new(found)),
         ]
     return [evolve(figure, name=f"PostgreSQL, {figure.name}", bar=None, better=figure.direction) for figure in figures]

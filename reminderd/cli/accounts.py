@@ -174,12 +174,12 @@ def _new_key(name: str) -> str:
     key = new_totp_secret()
     click.echo(f"{totp_url(key, name)}\nkey: {' '.join(key[place : place + 4] for place in range(0, len(key), 4))}")
     click.echo("Add it to an authenticator app now: it is not shown again.", err=True)
-    if sys.stdin.isatty() and not any(_is_known_to_the_app(key) for _ in range(_TRIES)):
+    if sys.stdin.isatty() and not any(_shows_right_code(key) for _ in range(_TRIES)):
         fail(f"nothing was changed: {_TRIES} wrong codes")
     return key
 
 
-def _is_known_to_the_app(key: str) -> bool:
+def _shows_right_code(key: str) -> bool:
     code = click.prompt("Code that the app shows", err=True)
     if totp_step(key, code, SystemClock().now(), None) is not None:
         return True

@@ -40,7 +40,7 @@ from reminderd.store.connection import Connection, snapshot
 from reminderd.store.intake import Source
 from reminderd.store.ledger import load
 from reminderd.store.opt_outs import opted_out
-from reminderd.store.settings import database_id, paused
+from reminderd.store.shared_state import database_id, paused
 from reminderd.web.server import PortUnavailableError, bind
 
 MESSAGE: Final = "This is a test call. If you can hear this, your patients can hear their reminders, too."

@@ -17,10 +17,10 @@ from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets,
 from reminderd.core.sentences import NotAllowedError, text_of
 from reminderd.files import companions
 from reminderd.staff.obstacles import pauses
+from reminderd.store.any_engine import open_sync, open_to_look
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
-from reminderd.store.opening import open_sync, open_to_look
-from reminderd.store.settings import real_provider, remember_real_provider
+from reminderd.store.shared_state import real_provider, remember_real_provider
 
 P = ParamSpec("P")
 T = TypeVar("T")

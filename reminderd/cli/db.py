@@ -26,7 +26,7 @@ from reminderd.databases import PostgresServer
 from reminderd.store.connection import snapshot
 from reminderd.store.examination import broken_promises
 from reminderd.store.restored import hold_after
-from reminderd.store.sqlite import examining as sqlite
+from reminderd.store.sqlite import integrity as sqlite
 from reminderd.store.sqlite.copying import copy
 from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.migrate import migrations
@@ -166,7 +166,7 @@ def migrate(config: Config) -> None:
 
 
 def _upgrade_server(server: PostgresServer) -> None:
-    from reminderd.store.postgres.opening import upgrade  # noqa: PLC0415 - psycopg may be missing
+    from reminderd.store.postgres.sessions import upgrade  # noqa: PLC0415 - psycopg may be missing
 
     done = upgrade(server)
     if not done.before:

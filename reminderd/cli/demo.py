@@ -36,9 +36,9 @@ from reminderd.sandbox.switchboard import PlacedCall, SimulatedProvider, serve_s
 from reminderd.sandbox.twilio.call import ACCOUNT_NUMBERS
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.store import queries, reminders
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.intake import Source
-from reminderd.store.opening import open_sync
 from reminderd.store.queries import Wanted, list_reminders
 from reminderd.store.users import Secrets, add_user
 from reminderd.web.server import PortUnavailableError, bind
@@ -167,7 +167,7 @@ def _all_ended(connection: Connection) -> bool:
     return all(Status(str(row["status"])).final for row in rows) and all(one["wake_at"] is None for one in calls)
 
 
-def _outcome(connection: Connection, scene: _Scene, ring_counts: Counter[str | None]) -> dict[str, queries.Value]:
+def _outcome(connection: Connection, scene: _Scene, ring_counts: Counter[str | None]) -> dict[str, queries.ShownValue]:
     row = snapshot(connection, partial(queries.reminder_with_id, reminder_id=scene.behavior)) or {}
     calls = snapshot(connection, partial(queries.calls_of, reminder_id=scene.behavior))
     times = sum(ring_counts[str(call["id"])] for call in calls)

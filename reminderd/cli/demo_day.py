@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from attrs import define, evolve, field, frozen
 
 from reminderd.core.answers import Accepted, Refused, Report
-from reminderd.core.appointments import AppointmentRequest
+from reminderd.core.booking import AppointmentRequest
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import Action
@@ -20,7 +20,7 @@ from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Question
 from reminderd.sandbox.behaviors import example_number
 from reminderd.store import reminders
-from reminderd.store.appointments import plan_anew, put_appointments, stored_appointment
+from reminderd.store.appointments import put_appointments, replan_if_rules_changed, stored_appointment
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.connection import Connection, transaction
 from reminderd.store.intake import Source
@@ -234,7 +234,7 @@ class _Day:
         """Let everything happen until a moment."""
         booked_at = self._first - timedelta(hours=1)
         # Otherwise the daemon would not know by which rules the calls are planned, and would plan all of them again.
-        transaction(self.connection, partial(plan_anew, digest=self.rules.planning_digest), booked_at)
+        transaction(self.connection, partial(replan_if_rules_changed, digest=self.rules.planning_digest), booked_at)
         write = partial(put_appointments, requests=self._requests, rules=self.rules, mint=_new_id, source=_PRACTICE)
         transaction(self.connection, write, booked_at)
         now = booked_at

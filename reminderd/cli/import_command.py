@@ -34,8 +34,8 @@ from reminderd.cli.lists import span_of
 from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, codec_of
-from reminderd.core.appointments import AppointmentRequest
-from reminderd.core.imports import MOST_CANCELLED, ImportStatus, UnreadableError, Waiting
+from reminderd.core.booking import AppointmentRequest
+from reminderd.core.imports import MOST_CANCELLED, FileRefusedError, ImportStatus, Waiting
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
@@ -47,8 +47,8 @@ from reminderd.imports.rejected import may_be_rejected
 from reminderd.imports.snapshot import Coverage
 from reminderd.imports.table import STDIN, Table
 from reminderd.logs.terminal import unguarded
+from reminderd.store.any_engine import open_sync
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.opening import open_sync
 from reminderd.validators import did_you_mean
 
 INTERRUPTED: Final = 130
@@ -241,7 +241,7 @@ def _one_line_for_errors(one: FileImport, *, dry_run: bool) -> Iterator[None]:
     file = one.file
     try:
         yield
-    except (UnreadableError, ColumnsError) as error:
+    except (FileRefusedError, ColumnsError) as error:
         refusal = refusal_of(error)
         if not dry_run and not one.config.database.is_missing:
             with (

@@ -15,7 +15,7 @@ from reminderd.config import Config
 from reminderd.core.model import Response, Status
 from reminderd.core.schedule.dates import DAY, day_of, midnight
 from reminderd.store.connection import snapshot
-from reminderd.store.queries import Value, Wanted, list_reminders, name_of
+from reminderd.store.queries import ShownValue, Wanted, list_reminders, name_of
 
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
 TABLE_LIMIT: Final = 200
@@ -91,7 +91,7 @@ def list_(
             click.echo("there are more; --limit shows them")
 
 
-def _for_people(row: dict[str, Value]) -> dict[str, Value]:
+def _for_people(row: dict[str, ShownValue]) -> dict[str, ShownValue]:
     """Return a row for people, with its reason; `wake_at` is shown only if it is another time than the reminder's."""
     wake_at = None if row["wake_at"] == row["scheduled_at"] else row["wake_at"]
     return row | {"ref": name_of(row), "why": row["last_error"] or row["hold_reason"], "wake_at": wake_at}

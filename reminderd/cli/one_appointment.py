@@ -27,7 +27,7 @@ from reminderd.cli.common import (
 from reminderd.cli.lists import TABLE_LIMIT, at_most, of_days, span_of
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.config import Config, reading_of, rules_of
-from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment
+from reminderd.core.booking import AppointmentRequest, AppointmentText, read_appointment
 from reminderd.core.model import Status
 from reminderd.core.requests import read_moment
 from reminderd.core.sentences import NotAllowedError

@@ -37,7 +37,7 @@ from reminderd.store import queries
 from reminderd.store.appointments import find_appointment
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.intake import RefTakenError, Source
-from reminderd.store.queries import Value
+from reminderd.store.queries import ShownValue
 from reminderd.store.rows import CALLS, Shown
 
 _OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires", "appointment_at": "appointment"}
@@ -134,7 +134,7 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
     print_table(events, ("at", "what", "detail"), zone, title="history")
 
 
-def _as_row(event: Event) -> dict[str, Value]:
+def _as_row(event: Event) -> dict[str, ShownValue]:
     detail = None if event.detail is None else text_of(event.detail, str)
     return {"at": event.at, "what": text_of(event.what, str), "detail": detail}
 
@@ -227,7 +227,7 @@ def _id(connection: Connection, config: Config, id_or_ref: str, act: StaffAct) -
     return str(allowed[0][0]["id"])
 
 
-def _choice(row: Mapping[str, Value], refusal: NotAllowedError | None, zone: ZoneInfo) -> str:
+def _choice(row: Mapping[str, ShownValue], refusal: NotAllowedError | None, zone: ZoneInfo) -> str:
     at = row["scheduled_at"]
     due = f", due {spoken(at, zone)}" if isinstance(at, datetime) else ""
     return f"  {row['id']}{due}: {row['status'] if refusal is None else refusal}"

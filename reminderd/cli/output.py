@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from reminderd.logs.terminal import in_json, unguarded
-from reminderd.store.queries import Value
+from reminderd.store.queries import ShownValue
 
-Row = Mapping[str, Value]
+Row = Mapping[str, ShownValue]
 
 _ANY_WIDTH: Final = 10_000
 _FOLDED_WIDTHS: Final = (12, 8)
@@ -131,7 +131,7 @@ def in_words(code: object) -> str:
     return str(code).replace("_", " ")
 
 
-def _cell(column: str, value: Value, zone: ZoneInfo, *, has_seconds: bool = True) -> Text:
+def _cell(column: str, value: ShownValue, zone: ZoneInfo, *, has_seconds: bool = True) -> Text:
     if isinstance(value, datetime):
         return Text(spoken(value, zone) if has_seconds else f"{value.astimezone(zone):%Y-%m-%d %H:%M}")
     shown = "" if value is None else "".join(map(_visible, in_words(value) if column in _CODED else str(value)))

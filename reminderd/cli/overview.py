@@ -38,7 +38,7 @@ from reminderd.staff.status import lines_of, look_at_database, status_report
 from reminderd.store.connection import snapshot
 from reminderd.store.import_records import import_columns
 from reminderd.store.queries import uncallable
-from reminderd.store.settings import set_pause
+from reminderd.store.shared_state import set_pause
 from reminderd.validators import shown_host
 
 PATIENCE: Final = 5.0

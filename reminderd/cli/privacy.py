@@ -25,7 +25,7 @@ from reminderd.cli.output import counted, print_json, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.config.installation import LEAST_DAYS
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.masking import mask_numbers
 from reminderd.core.model import Status
 from reminderd.core.phone import existing_number, may_be_incomplete, number_of
@@ -269,7 +269,7 @@ def import_(config: Config, file: Path, source: str | None) -> None:
                     if number not in numbers:
                         cancelled += _opt_out(connection, number, source, rules)
                         numbers.add(number)
-    except UnreadableError as error:
+    except FileRefusedError as error:
         wrong([f"{file}: {error}"])
     except ColumnsError as error:
         wrong([f"{file}: {mistake}" for mistake in error.mistakes])

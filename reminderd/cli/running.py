@@ -13,11 +13,11 @@ from loguru import logger
 from reminderd.cli.common import FAILED, fail, with_config, wrong
 from reminderd.clock import SystemClock
 from reminderd.config import FILE_NAME, Config, config_warnings, load_config
-from reminderd.daemon import Options, Part, Reload, run, supervisor_of, watch_signals
+from reminderd.daemon import DaemonPart, Options, Reload, run, supervisor_of, watch_signals
 from reminderd.logs.configure import configure_logs
 from reminderd.startup import collect_what_loading_left, leaves
+from reminderd.store.any_engine import provider_of
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.opening import provider_of
 
 _ECHO_SECONDS: Final = 1.0
 
@@ -33,7 +33,7 @@ _COLLECTS_AFTER: Final = 1.0
 )
 @click.option("--sandbox", is_flag=True, help="Simulate all calls, even with a database that a real provider has used.")
 @with_config
-def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
+def run_(config: Config, only: DaemonPart | None, *, sandbox: bool) -> None:
     """Run the daemon: claim what is due, place calls, receive webhooks.
 
     SIGTERM stops it gracefully; SIGHUP reloads the configuration.
@@ -99,7 +99,7 @@ async def _collect_later() -> None:
     collect_what_loading_left()
 
 
-async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> int:
+async def _until_stopped(config: Config, only: DaemonPart | None, reload: Reload) -> int:
     """Run until a signal, and return the exit code: 0 only after a graceful shutdown."""
     code = FAILED
     stopping = trio.Event()

@@ -15,7 +15,7 @@ from reminderd.core.script.preview import advice
 from reminderd.databases import may_be_unencrypted
 from reminderd.files import companions
 from reminderd.keys import KeyPath, missing_secret
-from reminderd.providers.settings import CheckError
+from reminderd.providers.base_settings import CheckError
 from reminderd.validators import did_you_mean, is_this_machine
 
 _REQUESTS_IN_A_LEASE: Final = 2

@@ -55,9 +55,9 @@ from reminderd.keys import (
     switch,
     whole,
 )
+from reminderd.providers.base_settings import ProviderSettings
 from reminderd.providers.generic.settings import SandboxSettings
 from reminderd.providers.registry import PROVIDERS
-from reminderd.providers.settings import ProviderSettings
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 

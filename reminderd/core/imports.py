@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 
-from reminderd.core.sentences import Part, Sentence, text_of
+from reminderd.core.sentences import Sentence, TextValue, text_of
 from reminderd.core.upsert import Intake
 
 FOLDER: Final = "folder"
@@ -64,7 +64,7 @@ def _counts(done: Mapping[Intake, int], rejected: int) -> Sentence:
 def result_of(record: ImportRecord) -> Sentence:
     """Return the result of importing a file, for one line."""
     counts = _counts(record.done, record.rejected)
-    values: dict[str, Part] = {"reason": record.reason or "", "counts": counts}
+    values: dict[str, TextValue] = {"reason": record.reason or "", "counts": counts}
     match record.status, record.reason:
         case ImportStatus.DONE, _:
             return counts
@@ -83,7 +83,7 @@ def result_of(record: ImportRecord) -> Sentence:
 def in_short(record: ImportRecord) -> Sentence:
     """Return the name of a file with the result of its import, for one line."""
     file = record.file or Sentence("a file whose name was deleted")
-    values: dict[str, Part] = {"file": file, "profile": record.profile or "", "result": result_of(record)}
+    values: dict[str, TextValue] = {"file": file, "profile": record.profile or "", "result": result_of(record)}
     if record.profile is None:
         return Sentence("%(file)s: %(result)s", values)
     return Sentence("%(file)s (profile %(profile)s): %(result)s", values)
@@ -105,7 +105,7 @@ FEW: Final = 5
 """A file may always leave out this many entries, but at most half of them: of few, one is a large share."""
 
 
-class UnreadableError(Exception):
+class FileRefusedError(Exception):
     """A file is refused as a whole; the message says why and what is expected."""
 
 
@@ -132,11 +132,11 @@ def missing_from(stored: Sequence[Waiting], names: Collection[str], most: float)
     """
     missing = [one for one in stored if one.name not in names]
     if missing and not names:
-        raise UnreadableError("it has no row at all; expected a whole file, as it is a snapshot")
+        raise FileRefusedError("it has no row at all; expected a whole file, as it is a snapshot")
     few = 1 if len(stored) == 1 else min(FEW, len(stored) // 2)
     if len(missing) > max(few, most * len(stored)):
         share = f"{len(missing)} of {len(stored)} in its span would be cancelled, more than {most:.0%}"
-        raise UnreadableError(f"{share}; expected a whole file, as it is a snapshot, or --max-cancelled")
+        raise FileRefusedError(f"{share}; expected a whole file, as it is a snapshot, or --max-cancelled")
     return missing
 
 
@@ -179,11 +179,11 @@ def check_newer(
         return
     if same is not None:
         what = f"it has the same rows as the file that was imported on {_minute(same.at, zone)}"
-        raise UnreadableError(f"{what}, and another one was imported since; {_NEWER}")
+        raise FileRefusedError(f"{what}, and another one was imported since; {_NEWER}")
     dated_at, before = mark.dated_at, last.mark.dated_at
     if dated_at is not None and before is not None and dated_at < before:
         what = f"it was written on {_minute(dated_at, zone)}, and the last one that was imported on"
-        raise UnreadableError(f"{what} {_minute(before, zone)}; {_NEWER}")
+        raise FileRefusedError(f"{what} {_minute(before, zone)}; {_NEWER}")
 
 
 def _minute(moment: datetime, zone: ZoneInfo) -> str:

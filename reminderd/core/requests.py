@@ -116,11 +116,11 @@ def read_request(text: RequestText, reading: Reading) -> ReminderRequest | list[
     name = None if text.ref is None else normal_name(text.ref)
     templates, order = reading.templates, reading.order
     found: list[str] = []
-    number = read("phone_number", text.phone_number, reading.normalize, found)
+    number = read_field("phone_number", text.phone_number, reading.normalize, found)
     appointment = read_moment("appointment_at", text.appointment_at, templates.zone, order, found)
-    language = read("language", text.language, read_language, found)
+    language = read_field("language", text.language, read_language, found)
     message = _message(text, appointment, language, templates, found)
-    read("timezone", text.timezone, place_zone, found)
+    read_field("timezone", text.timezone, place_zone, found)
     zone = reading.zone if text.timezone is None else known_zone(text.timezone) or reading.zone or _ANY_ZONE
     due = read_moment("scheduled_at", text.scheduled_at, zone, order, found)
     limit = read_moment("expires_at", text.expires_at, zone, order, found)
@@ -181,8 +181,15 @@ def mistakes(
 def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
     """Return why a stored reminder can never be called, or None; another program may have written anything."""
     content = reminder.phone_number, reminder.message, reminder.timezone, reminder.language
-    number, found = _read_content(*content, numbering)
-    if not found and number != reminder.phone_number:
+    return unfit_content(*content, numbering)
+
+
+def unfit_content(
+    phone_number: str, message: str, timezone: str | None, language: str | None, numbering: Numbering
+) -> str | None:
+    """Return why a reminder that is stored with this content can never be called, or None."""
+    number, found = _read_content(phone_number, message, timezone, language, numbering)
+    if not found and number != phone_number:
         found.append("phone_number: not in its international form; expected + and digits only")
     return "; ".join(found) or None
 
@@ -192,10 +199,10 @@ def _read_content(
 ) -> tuple[str | None, list[str]]:
     """Return the number in its stored form, and all mistakes in a reminder's content."""
     found: list[str] = []
-    number = read("phone_number", phone_number, partial(patient_number, numbering=numbering), found)
+    number = read_field("phone_number", phone_number, partial(patient_number, numbering=numbering), found)
     found += _message_mistakes(message)
-    read("timezone", timezone, place_zone, found)
-    read("language", language, language_tag, found)
+    read_field("timezone", timezone, place_zone, found)
+    read_field("language", language, language_tag, found)
     return number, found
 
 
@@ -267,7 +274,7 @@ def _message_mistakes(message: str) -> list[str]:
     return []
 
 
-def read(field: str, text: str | None, reader: Callable[[str], T], found: list[str]) -> T | None:
+def read_field(field: str, text: str | None, reader: Callable[[str], T], found: list[str]) -> T | None:
     """Return the value of a field; None if it has no text, or after its mistake was added to `found`.
 
     `reader` raises ValueError with the mistake, and what is expected.
@@ -285,7 +292,7 @@ def read_moment(
     field: str, text: str | None, zone: ZoneInfo | None, order: DayOrder | None, found: list[str]
 ) -> datetime | None:
     """Return the moment in a field; None if it has no text, or after its mistake was added to `found`."""
-    return read(field, text, partial(moment, zone=zone, order=order, midnight=field == "expires_at"), found)
+    return read_field(field, text, partial(moment, zone=zone, order=order, midnight=field == "expires_at"), found)
 
 
 NOTE_LIMIT: Final = 500

@@ -26,7 +26,7 @@ from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.import_records import file_alert, note_file_alert
 from reminderd.store.queries import News, news, note_alerts
-from reminderd.store.settings import address_alert, note_address_alert
+from reminderd.store.shared_state import address_alert, note_address_alert
 
 Send = Callable[[str, str], Awaitable[bool]]
 """Sends a title and a text; returns whether every service has accepted it."""

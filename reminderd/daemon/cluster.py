@@ -17,7 +17,7 @@ from reminderd import __version__
 from reminderd.clock import Clock
 from reminderd.core.daemons import LEASE, Daemon, Job, differences
 from reminderd.core.sentences import text_of
-from reminderd.store.daemons import daemons, leave, record
+from reminderd.store.daemon_rows import daemons, leave, record
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.threads import until_any

@@ -20,11 +20,11 @@ from reminderd.core.reasons import UNREACHED
 from reminderd.daemon.cluster import Membership
 from reminderd.engine.context import Context, Memory
 from reminderd.staff.obstacles import Examined
-from reminderd.store.daemons import alive_daemons
+from reminderd.store.daemon_rows import alive_daemons
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.outcome_changes import backlog
-from reminderd.store.settings import database_id
+from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.driver import sqlite_version_info
 from reminderd.store.stats import counts, next_wakes
 

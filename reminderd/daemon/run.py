@@ -31,7 +31,7 @@ from reminderd.instruments import Instruments
 from reminderd.providers.generic.settings import SandboxSettings
 from reminderd.store.database import open_database
 from reminderd.store.restored import check_history
-from reminderd.store.settings import follow_address, note_gap, real_provider, remember_real_provider
+from reminderd.store.shared_state import note_gap, note_public_address, real_provider, remember_real_provider
 from reminderd.web.server import bind, serve, url_of
 
 if TYPE_CHECKING:  # loaded only if the calls are simulated
@@ -165,7 +165,7 @@ async def _run(
         daemon.membership.follow(daemon.current.share)
         nursery.start_soon(daemon.stop)
         nursery.start_soon(daemon.membership.keep)
-        await daemon.database.write(partial(follow_address, address=address_of(config)))
+        await daemon.database.write(partial(note_public_address, address=address_of(config)))
         if ports.web is None:
             ended.webhooks.set()
         else:

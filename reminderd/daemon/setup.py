@@ -20,7 +20,7 @@ from reminderd.engine.context import Context, Memory, log_transition
 from reminderd.engine.poller import Poller
 from reminderd.instruments import Instruments
 from reminderd.providers.base import ProviderClient
-from reminderd.providers.settings import ClientOptions, ProviderSettings
+from reminderd.providers.base_settings import ClientOptions, ProviderSettings
 from reminderd.staff.obstacles import Examined
 from reminderd.store.database import Database
 from reminderd.store.feed import Feed
@@ -32,14 +32,14 @@ from reminderd.web.bodies import RequestLimits
 if TYPE_CHECKING:  # loaded only if the pages are configured
     from reminderd.desk.state import DeskBase
 
-Part = Literal["dial", "web"]
+DaemonPart = Literal["dial", "web"]
 
 
 @frozen(kw_only=True)
 class Options:
     """Settings of a run that are not in the configuration."""
 
-    only: Part | None = None
+    only: DaemonPart | None = None
     """`dial` claims and dials but receives no webhooks, `web` the reverse; None does both."""
     sandbox_pace: float = 1.0
     """The seconds that each part of a simulated call takes."""

@@ -22,7 +22,7 @@ from reminderd.daemon.readiness import warn_of_uncallable
 from reminderd.daemon.setup import DaemonState, Setup, address_of, set_up
 from reminderd.startup import early_signal
 from reminderd.store.database import until_stored
-from reminderd.store.settings import follow_address
+from reminderd.store.shared_state import note_public_address
 
 GRACE: Final = timedelta(seconds=5)
 """The time that a stop has after the longest request, to settle its answer and to answer the last webhooks."""
@@ -144,7 +144,7 @@ async def _reload(daemon: DaemonState, reload: Reload) -> None:
     await before.claims_ended()  # what the log announces is true from then on
     _log_changes(found, before.config)
     if address_of(setup.config) != address_of(before.config):
-        remember = partial(follow_address, address=address_of(setup.config))
+        remember = partial(note_public_address, address=address_of(setup.config))
         await until_stored(lambda: daemon.database.write(remember))
     await warn_of_uncallable(daemon.database, setup.examined)
 

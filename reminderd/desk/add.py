@@ -10,7 +10,7 @@ from babel.core import Locale, UnknownLocaleError
 from quart import Response
 
 from reminderd.config import planning_of, reading_of
-from reminderd.core.appointments import AppointmentText, read_appointment
+from reminderd.core.booking import AppointmentText, read_appointment
 from reminderd.core.model import Status
 from reminderd.core.requests import ReminderRequest, RequestText, read_request
 from reminderd.core.schedule.time_zones import known_zone

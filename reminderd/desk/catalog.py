@@ -18,7 +18,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 
-from reminderd.core.sentences import Part, text_of
+from reminderd.core.sentences import TextValue, text_of
 
 _OWN: Final = "en"
 """The language of the texts in the templates and the code."""
@@ -46,7 +46,7 @@ class Catalog:
         """Return the text for this number of things; both texts may have `%(num)s`."""
         return self.translations.ngettext(one, many, count) % {"num": self.number(count), **values}
 
-    def sentence(self, sentence: Part) -> str:
+    def sentence(self, sentence: TextValue) -> str:
         """Return a sentence of the program in this language, or in English if no translation is known.
 
         A text is looked up as a whole; a `Sentence` by its text, before its places are filled in.

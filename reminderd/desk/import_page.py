@@ -12,10 +12,10 @@ from quart import Response, request
 from werkzeug.exceptions import Forbidden, RequestEntityTooLarge
 
 from reminderd.config import codec_of
-from reminderd.core.appointments import AppointmentRequest
+from reminderd.core.booking import AppointmentRequest
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DAY, FIRST_YEAR, LAST_YEAR, DayOrder, midnight
-from reminderd.core.sentences import Part, Sentence
+from reminderd.core.sentences import Sentence, TextValue
 from reminderd.core.tables.row_reader import Asked
 from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
@@ -183,7 +183,7 @@ async def _ask(
     desk: Desk,
     visitor: Session,
     written: Mapping[str, str] | None = None,
-    mistakes: Mapping[str, Part] | None = None,
+    mistakes: Mapping[str, TextValue] | None = None,
     *,
     status: int = 422,
 ) -> Response:

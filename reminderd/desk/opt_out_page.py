@@ -11,7 +11,7 @@ from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.logins import Role
 from reminderd.core.phone import existing_number
 from reminderd.core.requests import normal_name
-from reminderd.core.sentences import Part
+from reminderd.core.sentences import TextValue
 from reminderd.desk.catalog import N_
 from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.page import PageRoute, done, render, see_other
@@ -38,7 +38,7 @@ _NOT_LISTED: Final = N_("This number is not among the opt-outs.")
 _WRONG_SOURCE: Final = N_("expected at most 200 printable characters")
 
 
-async def show(desk: Desk, visitor: Session, *, status: int = 200, **written: Part) -> Response:
+async def show(desk: Desk, visitor: Session, *, status: int = 200, **written: TextValue) -> Response:
     """Show the numbers, all or only those that match a search, under the forms.
 
     Args:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from quart import Response, g, request
 
 from reminderd.core.logins import Role
-from reminderd.core.sentences import Part
+from reminderd.core.sentences import TextValue
 from reminderd.desk.state import Desk
 from reminderd.store.threads import until_any
 from reminderd.store.users import Session, drop_notice, set_notice
@@ -90,7 +90,7 @@ async def render(
     return Response(text, status, content_type="text/html; charset=utf-8")
 
 
-async def done(desk: Desk, visitor: Session, path: str, words: Part, *, kind: str = "success") -> Response:
+async def done(desk: Desk, visitor: Session, path: str, words: TextValue, *, kind: str = "success") -> Response:
     """Answer an act: send the browser to this path, whose page begins with these words.
 
     Args:
@@ -132,14 +132,14 @@ class Freshness:
     """The time of what it shows, for people."""
 
 
-async def freshness(desk: Desk, visitor: Session) -> Freshness:
+async def freshness(desk: Desk, visitor: Session, *, waits: bool) -> Freshness:
     """Return the mark of what is committed now; call this before reading anything that the part shows.
 
-    If only the part is requested, this waits for a commit, by any process, that the part does not show yet; but only
-    for a while, and not for a browser that has hung up.
+    With `waits`, as for a part that is requested alone, first wait for a commit, by any process, that the part does not
+    show yet; but only for a while, and not for a browser that has hung up.
     """
     pause = SOON
-    if is_part():
+    if waits:
         waiting, session = desk.base.waiting, visitor.digest
         if waiting.get(session, 0) >= _MOST_OF_ONE or sum(waiting.values()) >= _MOST_OF_ALL:
             pause = LATER

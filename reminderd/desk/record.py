@@ -18,7 +18,7 @@ from reminderd.core.script.scripts import Script
 from reminderd.core.sentences import NotAllowedError, Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.page import PageRoute, done, freshness, render, template_of
+from reminderd.desk.page import PageRoute, done, freshness, is_part, render, template_of
 from reminderd.desk.receiving import form
 from reminderd.desk.state import Desk
 from reminderd.desk.today import way_back
@@ -31,7 +31,7 @@ from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import count_waiting
-from reminderd.store.queries import Value, messages_of_calls, reminder_with_id
+from reminderd.store.queries import ShownValue, messages_of_calls, reminder_with_id
 from reminderd.store.users import Session
 
 ONE_LOOK: Final = timedelta(minutes=10)
@@ -132,7 +132,7 @@ class RecordView:
     pauses: list[Sentence]
 
     @property
-    def row(self) -> Mapping[str, Value]:
+    def row(self) -> Mapping[str, ShownValue]:
         """The reminder's row."""
         return self.record.reminder
 
@@ -179,7 +179,7 @@ class RecordView:
         return digest(str(self.row["message"]), None if language is None else str(language))
 
     @property
-    def siblings(self) -> list[tuple[Mapping[str, Value], Outcome]]:
+    def siblings(self) -> list[tuple[Mapping[str, ShownValue], Outcome]]:
         """The other reminders of its appointment, each with its outcome."""
         found = () if self.record.appointment is None else self.record.appointment.reminders
         return [(row, outcome_of_row(row)) for row in found if row["id"] != self.row["id"]]
@@ -187,7 +187,7 @@ class RecordView:
 
 async def show(desk: Desk, visitor: Session, address: str) -> Response:
     """Show a reminder; show it again once something has changed."""
-    fresh = await freshness(desk, visitor)
+    fresh = await freshness(desk, visitor, waits=is_part())
     view = await _view_of(desk, visitor, address)
     return await render(
         desk,

@@ -112,7 +112,7 @@ class PeriodError(Exception):
 
 
 @frozen(kw_only=True)
-class Part:
+class PeriodPart:
     """One bar of a plot, and one row of its table."""
 
     first: date
@@ -243,11 +243,11 @@ def _span(texts: Catalog, period: Period) -> str:
     return texts.day(period.first) if period.days == 1 else _from_to(texts, period)
 
 
-def _from_to(texts: Catalog, days: Period | Part) -> str:
+def _from_to(texts: Catalog, days: Period | PeriodPart) -> str:
     return texts.gettext(SPAN, first=texts.short_day(days.first), last=texts.short_day(days.last))
 
 
-def _label(texts: Catalog, part: Part, period: Period) -> tuple[str, str]:
+def _label(texts: Catalog, part: PeriodPart, period: Period) -> tuple[str, str]:
     """Return the label below a bar, and its period in words."""
     match period.parts:
         case Kind.DAY:
@@ -301,15 +301,15 @@ def _date(field: str, text: str, default: date) -> date:
     return found
 
 
-def parts_of(days: Sequence[tuple[date, Figures]], kind: Kind, *, first_weekday: int) -> list[Part]:
+def parts_of(days: Sequence[tuple[date, Figures]], kind: Kind, *, first_weekday: int) -> list[PeriodPart]:
     """Return the days, added up by week or by month; the first and the last part may be cut off."""
-    found: list[Part] = []
+    found: list[PeriodPart] = []
     for day, figures in days:
         begins = kind is Kind.DAY or (day.day == 1 if kind is Kind.MONTH else day.weekday() == first_weekday)
         if begins or not found:
-            found.append(Part(first=day, last=day, figures=figures))
+            found.append(PeriodPart(first=day, last=day, figures=figures))
         else:
-            found[-1] = Part(first=found[-1].first, last=day, figures=found[-1].figures + figures)
+            found[-1] = PeriodPart(first=found[-1].first, last=day, figures=found[-1].figures + figures)
     return found
 
 

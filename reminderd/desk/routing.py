@@ -12,7 +12,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from reminderd.core.logins import Role
-from reminderd.core.sentences import Part, Sentence
+from reminderd.core.sentences import Sentence, TextValue
 from reminderd.desk import add, import_page, login, opt_out_page, record, report_page, search, system, today
 from reminderd.desk.catalog import N_
 from reminderd.desk.login import has_token, is_from_elsewhere, visitor_of
@@ -144,7 +144,7 @@ async def _with_headers(response: Response) -> Response:
     return response
 
 
-async def _failure(desk: Desk, status: int, words: Part = "", visitor: Session | None = None) -> Response:
+async def _failure(desk: Desk, status: int, words: TextValue = "", visitor: Session | None = None) -> Response:
     words = words or _FAILURES.get(status, _FAILURES[400])
     return await render(desk, visitor, "failure.html", status=status, words=words)
 

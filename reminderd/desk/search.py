@@ -32,7 +32,7 @@ from reminderd.store.queries import (
     LEAST_DIGITS,
     MOST_NAMED,
     ListPlace,
-    Value,
+    ShownValue,
     Wanted,
     ids_named,
     list_reminders,
@@ -80,7 +80,7 @@ class Search:
 class FoundReminders:
     """A page of what was found, newest first."""
 
-    rows: list[dict[str, Value]]
+    rows: list[dict[str, ShownValue]]
     following: ListPlace | None
     """Where the next page begins; None on the last page."""
     has_too_many_names: bool
@@ -238,7 +238,7 @@ def find(connection: Connection, *, search: Search, after: ListPlace | None = No
     )
 
 
-def _place_of(row: Mapping[str, Value]) -> ListPlace:
+def _place_of(row: Mapping[str, ShownValue]) -> ListPlace:
     at = row["scheduled_at"]
     if isinstance(at, str | int | None):  # pragma: no cover - the column is a moment
         raise TypeError(at)

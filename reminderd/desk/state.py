@@ -27,7 +27,7 @@ from reminderd.staff.status import look_at_database, status_report
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, Reader, open_reader
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.settings import desk_key
+from reminderd.store.shared_state import desk_key
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ from reminderd.core.logins import Role
 from reminderd.core.monitoring import errors, verdict
 from reminderd.core.requests import NOTE_LIMIT, wrong_note
 from reminderd.core.schedule.dates import DAY, midnight
-from reminderd.core.sentences import NotAllowedError, Part, Sentence
+from reminderd.core.sentences import NotAllowedError, Sentence, TextValue
 from reminderd.desk.catalog import N_
-from reminderd.desk.page import PageRoute, done, freshness, render, template_of
+from reminderd.desk.page import PageRoute, done, freshness, is_part, render, template_of
 from reminderd.desk.receiving import form
 from reminderd.desk.report_page import NO_DATE
 from reminderd.desk.state import Desk
@@ -25,7 +25,7 @@ from reminderd.store.audit import looks
 from reminderd.store.import_records import last_imports
 from reminderd.store.queries import ListPlace
 from reminderd.store.rows import from_ms, to_ms
-from reminderd.store.settings import set_pause
+from reminderd.store.shared_state import set_pause
 from reminderd.store.users import Session, list_users
 
 PATH: Final = "/system"
@@ -44,7 +44,7 @@ WRONG_REASON: Final = N_("Write at most %(limit)s characters, in one line.")
 NO_REASON: Final = N_("Write the reason, for everybody who sees that nobody is called.")
 
 
-async def system(desk: Desk, visitor: Session, *, reason: str = "", error: Part = "") -> Response:
+async def system(desk: Desk, visitor: Session, *, reason: str = "", error: TextValue = "") -> Response:
     """Show the status; show it again once something has changed.
 
     Args:
@@ -53,7 +53,7 @@ async def system(desk: Desk, visitor: Session, *, reason: str = "", error: Part 
         reason: what was written as the reason for a pause.
         error: what is wrong with it.
     """
-    fresh = await freshness(desk, visitor)
+    fresh = await freshness(desk, visitor, waits=is_part())
     pause = await desk.read(pause_mark)  # first: the page may not show the reason of a pause that begins meanwhile
     report = await desk.status()
     imports = await desk.read(partial(last_imports, limit=MOST_IMPORTS))

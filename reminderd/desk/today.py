@@ -16,10 +16,10 @@ from reminderd.core.outcomes import Group, Outcome, group_of
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import NOTE_LIMIT
 from reminderd.core.schedule.dates import DAY, FIRST_YEAR, LAST_YEAR, midnight
-from reminderd.core.sentences import Part, Sentence
+from reminderd.core.sentences import Sentence, TextValue
 from reminderd.desk.catalog import N_
 from reminderd.desk.charts import timeline_of
-from reminderd.desk.page import PageRoute, freshness, render, template_of
+from reminderd.desk.page import PageRoute, freshness, is_part, render, template_of
 from reminderd.desk.state import Desk
 from reminderd.staff.acts import fingerprint_of
 from reminderd.store.day import MOST_COUNTED, Day, DayList, DayPage, Entry, LastCall, read_day, read_list
@@ -90,7 +90,7 @@ class Line:
         return not self.day.since <= self.at < self.day.until
 
     @property
-    def why(self) -> Part:
+    def why(self) -> TextValue:
         """Return why it needs a human, the state of its call, why it waits, or its outcome."""
         own = self.entry.reminder
         match self.which:
@@ -109,14 +109,14 @@ class Line:
         return Sentence(self.entry.outcome if own.end_code is None else own.end_code.sentence)
 
     @property
-    def more(self) -> Part | None:
+    def more(self) -> TextValue | None:
         """Return how its calls ended, or why it was cancelled; None if there is nothing to add."""
         entry, own = self.entry, self.entry.reminder
         if entry.outcome is Outcome.CANCELLED and own.end_code is not None:
             return Sentence(own.end_code.sentence)
         if entry.call_outcome is None:
             return None
-        values: dict[str, Part] = {"count": entry.calls_ended, "outcome": Sentence(entry.call_outcome.words)}
+        values: dict[str, TextValue] = {"count": entry.calls_ended, "outcome": Sentence(entry.call_outcome.words)}
         return Sentence(_ONCE if entry.calls_ended == 1 else _OFTEN, values)
 
     @property
@@ -163,7 +163,7 @@ def way_back(written: str) -> str | None:
 
 async def today(desk: Desk, visitor: Session) -> Response:
     """Show today, or the requested day; show it again once something has changed."""
-    fresh = await freshness(desk, visitor)
+    fresh = await freshness(desk, visitor, waits=is_part())
     day, now = _day_asked(desk), desk.clock.now()
     overview = await desk.read(partial(read_day, day=day))
     report = await desk.status()

@@ -23,7 +23,7 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.config import Config
-from reminderd.core.imports import Forecast, ImportStatus, UnreadableError, Waiting, in_words
+from reminderd.core.imports import FileRefusedError, Forecast, ImportStatus, Waiting, in_words
 from reminderd.core.masking import mask_numbers
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.tables.row_reader import Asked
@@ -34,9 +34,9 @@ from reminderd.imports.formats import Profile, ending_of
 from reminderd.imports.loop import Tally
 from reminderd.imports.one_file import FileImport, FileRefusal, ImportResult, OpenImport, refusal_of
 from reminderd.imports.snapshot import Coverage
+from reminderd.store.any_engine import open_sync, open_to_look
 from reminderd.store.connection import Connection
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.opening import open_sync, open_to_look
 
 MOST_BYTES: Final = 20 * 1024 * 1024
 """The size of the largest file: the appointments of a small clinic for years."""
@@ -109,7 +109,7 @@ def check(one: FileImport, database: Target, show: Show, is_stopped: Callable[[]
     try:
         with one.opened() as opened, open_to_look(database) as connection:
             return _checked(opened, connection, show, is_stopped)
-    except (UnreadableError, ColumnsError) as error:
+    except (FileRefusedError, ColumnsError) as error:
         return refusal_of(error)
 
 
@@ -137,7 +137,7 @@ def import_as_shown(
                     is_stopped,
                 )
                 return _done(opened, result)
-        except (UnreadableError, ColumnsError) as error:
+        except (FileRefusedError, ColumnsError) as error:
             refusal = refusal_of(error)
         one.refused(connection, refusal)
     return refusal

@@ -25,14 +25,14 @@ from reminderd.config import Config
 from reminderd.core import diagnosis
 from reminderd.core.diagnosis import Finding, Mark, Trial, good, unknown, warning, wrong
 from reminderd.databases import SqliteFile, Target
+from reminderd.providers.base_settings import Probe
 from reminderd.providers.http import HttpAnswer, HttpClient, HttpFailure, HttpResult
 from reminderd.providers.registry import account_errors
-from reminderd.providers.settings import Probe
+from reminderd.store.any_engine import open_to_look
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.opening import open_to_look
-from reminderd.store.settings import database_id
-from reminderd.store.sqlite.examining import id_of
+from reminderd.store.shared_state import database_id
+from reminderd.store.sqlite.integrity import id_of
 from reminderd.validators import is_this_machine, shown_host
 
 _AT_A_TIME = 16

@@ -25,14 +25,14 @@ from reminderd.core.monitoring import missing_words
 from reminderd.databases import PostgresServer
 from reminderd.doctor.connections import Asking
 from reminderd.providers.http import HttpAnswer
+from reminderd.store.any_engine import open_to_look
 from reminderd.store.connection import Connection, snapshot
-from reminderd.store.daemons import alive_daemons
+from reminderd.store.daemon_rows import alive_daemons
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.examination import Examination
 from reminderd.store.import_records import missing_file
-from reminderd.store.opening import open_to_look
 from reminderd.store.sqlite.driver import sqlite_warning
-from reminderd.store.sqlite.examining import examine
+from reminderd.store.sqlite.integrity import examine
 from reminderd.store.users import list_users
 from reminderd.validators import is_this_machine
 

@@ -16,10 +16,10 @@ from reminderd.core.rules import Pace
 from reminderd.engine.breaker import PauseChange
 from reminderd.engine.context import Context, Memory, log_transition
 from reminderd.engine.dialer import check, dial
-from reminderd.store.appointments import plan_anew, plan_due
-from reminderd.store.claims import Capacity, claim, poke
+from reminderd.store.appointments import plan_due, replan_if_rules_changed
+from reminderd.store.claims import Capacity, claim, wake_waiting
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.settings import note_gap
+from reminderd.store.shared_state import note_gap
 from reminderd.store.stats import Wakes, next_wakes
 from reminderd.store.threads import until_any
 
@@ -120,7 +120,7 @@ class Poller:
         if self._offset is None or offset < self._offset - CLOCK_STEP:
             if self._offset is not None:
                 logger.warning(f"the clock was set back by {(self._offset - offset).total_seconds():.0f} s")
-            await self.context.database.write(partial(poke, lease=self.context.rules.lease))
+            await self.context.database.write(partial(wake_waiting, lease=self.context.rules.lease))
             offset = self._clock_offset()  # the first transaction has shown the server's time
         elif offset > self._offset + timedelta(seconds=STALLED):  # the machine may have slept
             self.memory.breaker.address.asked_without_answer = True
@@ -193,7 +193,7 @@ class Poller:
         """Plan some of the appointments that need it, before reminders are claimed; return False if there are none."""
         database, rules = self.context.database, self.context.rules
         if not self._knows_rules:
-            has_changed = await database.write(partial(plan_anew, digest=rules.planning_digest))
+            has_changed = await database.write(partial(replan_if_rules_changed, digest=rules.planning_digest))
             self._knows_rules = True
             if has_changed:
                 logger.info("[reminders], calling hours or templates have changed: appointments are planned anew")

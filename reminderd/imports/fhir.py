@@ -10,7 +10,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.tables.words import PHONES
 from reminderd.imports.fhir_json import EXPECTED, Element, Json, concept, resources
 from reminderd.imports.table import RECORD_FIELDS, Record, Table, check_count, in_file, language_of, table_of, titled
@@ -151,7 +151,7 @@ def read(files: Sequence[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
                 else:
                     found.add(resource, url)
     if not found.records and found.has_others:
-        raise UnreadableError(f"it has other resources, but no Appointment; {EXPECTED}")
+        raise FileRefusedError(f"it has other resources, but no Appointment; {EXPECTED}")
     for appointment in found.appointments:
         _join(appointment, found)
     return table_of(found.records, RECORD_FIELDS, "entry", titled("FHIR", files), found.made_at)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.imports.table import MOST, check_size, decoded
 
 Json = Mapping[str, Any]
@@ -95,11 +95,11 @@ def _document(lines: Iterable[bytes], encoding: str | None) -> Any:  # noqa: ANN
         content += line
         check_size(len(content))
     if not content.strip():
-        raise UnreadableError(f"it is empty; {EXPECTED}")
+        raise FileRefusedError(f"it is empty; {EXPECTED}")
     try:
         return _parsed(decoded(bytes(content), encoding))
     except ValueError as error:
-        raise UnreadableError(f"it is no JSON, or not all of it: {error}; {EXPECTED}") from error
+        raise FileRefusedError(f"it is no JSON, or not all of it: {error}; {EXPECTED}") from error
 
 
 def _parsed(text: str) -> Any:  # noqa: ANN401 - any JSON
@@ -130,7 +130,7 @@ def _no_constant(name: str) -> None:
 def _unpacked(document: Any) -> Iterator[tuple[Json | str, str]]:  # noqa: ANN401 - any JSON
     """Yield the resource that a document is, and the resources in it if it is a Bundle."""
     if not isinstance(document, dict) or not isinstance(document.get("resourceType"), str):
-        raise UnreadableError(f"it has something that is no FHIR resource; {EXPECTED}")
+        raise FileRefusedError(f"it has something that is no FHIR resource; {EXPECTED}")
     if document["resourceType"] == "OperationOutcome":
         _check_outcome(document)
     yield document, ""
@@ -141,7 +141,7 @@ def _unpacked(document: Any) -> Iterator[tuple[Json | str, str]]:  # noqa: ANN40
             yield f"Bundle.entry: entry {number} has no resource; expected one", ""
             continue
         if resource.get("resourceType") == "Bundle":
-            raise UnreadableError("it has a Bundle inside a Bundle; expected one Bundle, or one on each line")
+            raise FileRefusedError("it has a Bundle inside a Bundle; expected one Bundle, or one on each line")
         if resource.get("resourceType") == "OperationOutcome":
             _check_outcome(resource)
         yield resource, url
@@ -157,13 +157,13 @@ def _entries(bundle: Json) -> Sequence[Json]:
     whole = Element(bundle, mistakes.append)
     entries, links = whole.several("entry", most=10 * MOST), whole.several("link")
     if mistakes:
-        raise UnreadableError(f"Bundle.{mistakes[0]}")
+        raise FileRefusedError(f"Bundle.{mistakes[0]}")
     if any(link.json.get("relation") == "next" for link in links):
-        raise UnreadableError("it is one page of several; expected all in one, by a larger _count or a bulk export")
+        raise FileRefusedError("it is one page of several; expected all in one, by a larger _count or a bulk export")
     total = bundle.get("total")
     modes = [entry.one("search").json.get("mode", "match") for entry in entries]
     if type(total) is int and total > modes.count("match"):
-        raise UnreadableError("its total is larger than what it has, so a part may be missing; expected all")
+        raise FileRefusedError("its total is larger than what it has, so a part may be missing; expected all")
     return [entry.json for entry in entries]
 
 
@@ -172,7 +172,7 @@ def _check_outcome(outcome: Json) -> None:
     issues = outcome.get("issue")
     found = [issue.get("severity") for issue in issues if isinstance(issue, dict)] if isinstance(issues, list) else []
     if "error" in found or "fatal" in found:
-        raise UnreadableError("the server reported an error instead of all results; expected an export without errors")
+        raise FileRefusedError("the server reported an error instead of all results; expected an export without errors")
 
 
 def concept(found: Any) -> str:  # noqa: ANN401 - any JSON

@@ -24,15 +24,15 @@ from attrs import define, evolve, field, frozen
 
 from reminderd.clock import Clock
 from reminderd.config import Config
-from reminderd.core.imports import FOLDER, ImportStatus, UnreadableError
+from reminderd.core.imports import FOLDER, FileRefusedError, ImportStatus
 from reminderd.core.masking import mask_numbers
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.files import alone_in, no_link, put_in_place, scratch, set_mode
 from reminderd.imports.formats import format_of, profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection
-from reminderd.store.opening import open_sync
 
 DONE: Final = "done"
 """The subfolder for files that were imported."""
@@ -200,7 +200,7 @@ def import_dropped(dropped: Dropped, config: Config, clock: Clock, is_stopped: C
                 form = profile.form or format_of(file, name)
                 held = evolve(one, file=file, profile=evolve(profile, form=form))
                 return _imported(dropped, held, target, connection, is_stopped)
-        except (UnreadableError, ColumnsError) as error:
+        except (FileRefusedError, ColumnsError) as error:
             refusal = refusal_of(error)
         one.refused(connection, refusal)
     moved = reject(dropped, refusal.mistakes)
@@ -258,19 +258,19 @@ def _opened(dropped: Dropped) -> Iterator[Path]:
         raise ChangedError from None
     except PermissionError as error:
         expected = "expected a file that the daemon's user may read"
-        raise UnreadableError(f"it can't be read: permission denied; {expected}") from error
+        raise FileRefusedError(f"it can't be read: permission denied; {expected}") from error
     except OSError as error:
         if error.errno not in _NO_FILE:
             raise
-        raise UnreadableError(_NO_LINK) from error
+        raise FileRefusedError(_NO_LINK) from error
     try:
         status = os.fstat(descriptor)
         if _identity_in(status) != dropped.identity:
             raise ChangedError
         if not S_ISREG(status.st_mode):
-            raise UnreadableError(_NO_LINK)
+            raise FileRefusedError(_NO_LINK)
         if status.st_size > MOST_BYTES:
-            raise UnreadableError(
+            raise FileRefusedError(
                 f"it is larger than {MOST_BYTES // 1024**2} MiB; expected the appointments of some months"
             )
         yield Path(f"/proc/self/fd/{descriptor}")

@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from reminderd.config import Config, codec_of, numbering_of, planning_of, templates_of
 from reminderd.config.installation import ProfileConfig
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.schedule.dates import DayOrder
@@ -50,7 +50,7 @@ def _files(path: Path, form: str) -> list[tuple[str, Path]]:
     if not found:
         endings = ", ".join(sorted(_ENDINGS["ics"] | _ENDINGS["fhir"]))
         expected = f"expected calendars or FHIR files in it ({endings}), or the name of a single file"
-        raise UnreadableError(f"it is a folder, and has no files that are imported from one; {expected}")
+        raise FileRefusedError(f"it is a folder, and has no files that are imported from one; {expected}")
     return [(file.name, file) for file in found]
 
 
@@ -115,7 +115,7 @@ def opened(
         from reminderd.imports import hl7v2  # noqa: PLC0415 - needed only for this format
 
         if file.is_dir():  # which of its messages is the last would be a guess
-            raise UnreadableError("it is a folder; expected one file of HL7 messages, in their order")
+            raise FileRefusedError("it is a folder; expected one file of HL7 messages, in their order")
         yield hl7v2.read(_content(file), encoding)
     else:
         with spreadsheet.opened(file, partial(is_header, also=_chosen(chosen)), encoding) as sheet:

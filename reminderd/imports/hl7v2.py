@@ -8,7 +8,7 @@ import hl7
 from attrs import define, field, frozen
 from hl7.util import unescape
 
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.tables.words import PHONES, standing_of
 from reminderd.imports.table import (
     MESSAGE_UNIT,
@@ -117,7 +117,7 @@ def messages_of(content: bytes) -> Sequence[RawMessage]:
     """
     content = content.removeprefix(b"\xef\xbb\xbf")
     if not content.strip():
-        raise UnreadableError("it is empty; expected HL7 messages")
+        raise FileRefusedError("it is empty; expected HL7 messages")
     for frame in (_BEGIN_FRAME, _END_FRAME):
         content = content.replace(frame, b"\r" + frame + b"\r")
     file = _MessageFile()
@@ -163,14 +163,14 @@ class _MessageFile:
             self._is_framed = line == _BEGIN_FRAME
         else:
             where = f"after message {len(self.messages)}" if self.messages else "at its beginning"
-            raise UnreadableError(f"it has something {where} that is no HL7 message; expected MSH")
+            raise FileRefusedError(f"it has something {where} that is no HL7 message; expected MSH")
         self._is_open = is_segment
 
     def end(self, *, has_line_end: bool) -> None:
         """Check that the file is not cut off."""
         if self._trailers:
             missing = self._trailers[-1][0].decode()
-            raise UnreadableError(f"it ends before {missing}, so a part may be missing; expected all of it")
+            raise FileRefusedError(f"it ends before {missing}, so a part may be missing; expected all of it")
         # A part of a ref or a number may be another patient's. Some programs leave out the last line end, though.
         last = self.messages[-1].segments[-1] if self._is_open and not has_line_end else b""
         self._note_cut(is_cut=self._is_framed or last.startswith(_ENDED))
@@ -185,10 +185,10 @@ class _MessageFile:
         """Check that a trailer belongs to the last header, and has the right number of messages."""
         name, before = self._trailers.pop() if self._trailers else (b"", 0)
         if line[:3] != name:
-            raise UnreadableError(f"{line[:3].decode()} ends what did not begin; expected a whole file")
+            raise FileRefusedError(f"{line[:3].decode()} ends what did not begin; expected a whole file")
         count, found = line[4:].split(line[3:4] or b"|")[0].strip(), len(self.messages) - before
         if name == b"BTS" and _COUNT.fullmatch(count) and int(count) != found:
-            raise UnreadableError(f"BTS counts {int(count)} messages, and its batch has {found}; expected all of them")
+            raise FileRefusedError(f"BTS counts {int(count)} messages, and its batch has {found}; expected all of them")
 
 
 def parsed(raw: RawMessage, encoding: str | None) -> Hl7Message:

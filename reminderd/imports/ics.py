@@ -15,7 +15,7 @@ from icalendar.parser import Contentline
 from icalendar.parser.property import split_on_unescaped_comma, unescape_backslash
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.imports.table import Record, Table, check_count, decoded, in_file, quoted, table_of, titled
@@ -163,7 +163,7 @@ def _calendars(text: str, needed: frozenset[str]) -> Sequence[_Calendar]:
         if line.strip():
             file.add(line)
     if file.begun or not text.strip():
-        raise UnreadableError("it ends before END:VCALENDAR, so a part may be missing; expected the whole file")
+        raise FileRefusedError("it ends before END:VCALENDAR, so a part may be missing; expected the whole file")
     return file.calendars
 
 
@@ -204,7 +204,7 @@ class _CalendarFile:
         elif name == "END":
             self._end(value.upper())
         elif not self.begun:
-            raise UnreadableError("it does not begin with BEGIN:VCALENDAR; expected an iCalendar file")
+            raise FileRefusedError("it does not begin with BEGIN:VCALENDAR; expected an iCalendar file")
         else:
             self._note(name, value, line)
 
@@ -226,11 +226,11 @@ class _CalendarFile:
             raise self._misplaced(f"END:{component}")
         self.begun.pop()
 
-    def _misplaced(self, line: str) -> UnreadableError:
+    def _misplaced(self, line: str) -> FileRefusedError:
         where = f"in or after entry {self._entries}" if self._entries else "before the first entry"
         known = line.partition(":")[2] in _COMPONENTS  # other names may be anything, and this text is logged
         what = line if known else f"a line that begins with {line.partition(':')[0]}"
-        return UnreadableError(f"{what} is in a wrong place, {where}; expected a whole iCalendar file")
+        return FileRefusedError(f"{what} is in a wrong place, {where}; expected a whole iCalendar file")
 
     def _note(self, name: str, value: str, line: str) -> None:
         if self.begun == ["VCALENDAR", "VEVENT"]:

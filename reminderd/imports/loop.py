@@ -18,10 +18,10 @@ from uuid import uuid4
 from attrs import define, field, frozen
 
 from reminderd.clock import Clock, SystemClock
-from reminderd.core import appointments as of_appointments
-from reminderd.core.appointments import (
+from reminderd.core.booking import (
     AppointmentCancellation,
     AppointmentRequest,
+    appointment_content,
     decide_appointment,
     decide_appointment_cancellation,
 )
@@ -157,7 +157,7 @@ def _key_and_content(asked: Asked) -> tuple[int, int]:
     if isinstance(asked, Cancellation | AppointmentCancellation):
         return hash(asked.name), hash(Intake.CANCELLED)
     if isinstance(asked, AppointmentRequest):
-        return hash(asked.own_id if asked.ref is None else asked.ref), hash(of_appointments.content_of(asked))
+        return hash(asked.own_id if asked.ref is None else asked.ref), hash(appointment_content(asked))
     return hash(asked.own_id if asked.ref is None else asked.ref), hash(content_of(asked))
 
 

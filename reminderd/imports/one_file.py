@@ -14,8 +14,8 @@ from attrs import evolve, field, frozen
 
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
-from reminderd.core.appointments import AppointmentRequest
-from reminderd.core.imports import ImportStatus, SnapshotMark, UnreadableError, Waiting, check_newer
+from reminderd.core.booking import AppointmentRequest
+from reminderd.core.imports import FileRefusedError, ImportStatus, SnapshotMark, Waiting, check_newer
 from reminderd.core.masking import mask_numbers
 from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
@@ -110,7 +110,7 @@ class FileRefusal:
     """The same in one line, without cells of the file."""
 
 
-def refusal_of(error: UnreadableError | ColumnsError) -> FileRefusal:
+def refusal_of(error: FileRefusedError | ColumnsError) -> FileRefusal:
     """Return what is wrong with a file."""
     if isinstance(error, ColumnsError):
         # The last mistake lists all headers: in a file without a header, these are a patient's cells.

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from attrs import frozen
 
 from reminderd.clock import Clock
-from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
-from reminderd.core.imports import MOST_CANCELLED, UnreadableError, Waiting, missing_from
+from reminderd.core.booking import AppointmentCancellation, AppointmentRequest
+from reminderd.core.imports import MOST_CANCELLED, FileRefusedError, Waiting, missing_from
 from reminderd.core.requests import ReminderRequest, normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import Columns
@@ -122,7 +122,7 @@ def snapshot_of(
         UnreadableError: The file contains only changes.
     """
     if table.unit == MESSAGE_UNIT:
-        raise UnreadableError("its messages say what has changed, not what there is; expected no snapshot of them")
+        raise FileRefusedError("its messages say what has changed, not what there is; expected no snapshot of them")
     names: set[str] = set()
     nameless: int | None = None
     moments: list[datetime] = []

@@ -16,7 +16,7 @@ from zipfile import BadZipFile, ZipFile
 
 from attrs import evolve, frozen
 
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.tables.csv_rows import (
     DELIMITERS,
     LINES_TO_HEADER,
@@ -84,7 +84,7 @@ _WESTERN: Final = re.compile(rb"%(any)b[\xe0-\xf6\xf8-\xfc]|[\xc0-\xd6\xd8-\xdc]
 """Letters beyond ASCII in a word, which are mostly signs in the other encodings."""
 
 
-class EncodingError(UnreadableError):
+class EncodingError(FileRefusedError):
     """The bytes don't show the encoding."""
 
 
@@ -131,9 +131,9 @@ def opened(
         all_rows = partial(_rows, file, codec, layout.delimiter)
         header = next(islice(all_rows(), layout.above, None), None)
         if header is None:
-            raise UnreadableError("it is empty; expected a header and rows below it")
+            raise FileRefusedError("it is empty; expected a header and rows below it")
         if header.mistake is not None:
-            raise UnreadableError(f"the header: {header.mistake}")
+            raise FileRefusedError(f"the header: {header.mistake}")
         above = layout.above
         skipped = [f"above the header: {above} row{'' if above == 1 else 's'} skipped"] if above else []
         yield Sheet(
@@ -197,7 +197,7 @@ def encoding_of(file: IO[bytes], named: str | None) -> str:
     if named is not None:
         return named
     if b"\0" in begin:
-        raise UnreadableError("it contains NUL bytes, so it is not text; expected CSV, saved as UTF-8")
+        raise FileRefusedError("it contains NUL bytes, so it is not text; expected CSV, saved as UTF-8")
     letters, bad = _counted(file)
     if letters >= bad:  # no other encoding makes sense of that many letters by chance
         return "utf-8"
@@ -210,7 +210,7 @@ def encoding_of(file: IO[bytes], named: str | None) -> str:
 def _refuse_workbook(file: IO[bytes], begin: bytes) -> None:
     """Raise UnreadableError, with the way to a CSV file, for a spreadsheet program's own files."""
     if begin.startswith(_OLE):
-        raise UnreadableError(_EXCEL)
+        raise FileRefusedError(_EXCEL)
     if not begin.startswith(_ZIP):
         return
     try:
@@ -219,12 +219,12 @@ def _refuse_workbook(file: IO[bytes], begin: bytes) -> None:
     except BadZipFile:
         names = set()
     if "mimetype" in names:
-        raise UnreadableError(
+        raise FileRefusedError(
             "it is an OpenDocument spreadsheet; expected CSV: in LibreOffice, save it as Text CSV in UTF-8"
         )
     if "[Content_Types].xml" in names:
-        raise UnreadableError(_EXCEL)
-    raise UnreadableError("it is a ZIP archive; expected the CSV file in it")
+        raise FileRefusedError(_EXCEL)
+    raise FileRefusedError("it is a ZIP archive; expected the CSV file in it")
 
 
 def _counted(file: IO[bytes]) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from typing import IO, Any, Final
 
 from attrs import define, field, frozen
 
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.schedule.dates import DayOrder, day_orders
 from reminderd.core.script.languages import read_language
 from reminderd.core.tables.columns import Columns
@@ -73,9 +73,9 @@ def day_order_of(rows: Iterable[CsvRow], columns: Columns, unit: str) -> DayOrde
                 unclear = row.line
     if len(proofs) == len(DayOrder):
         both = " and ".join(f"{unit} {line}" for line in sorted(proofs.values()))
-        raise UnreadableError(f"some dates are day first and some month first ({both}); expected {_EITHER}")
+        raise FileRefusedError(f"some dates are day first and some month first ({both}); expected {_EITHER}")
     if not proofs and unclear is not None:
-        raise UnreadableError(
+        raise FileRefusedError(
             f"dates like that on {unit} {unclear} may be day first or month first; no {unit} decides;"
             f" expected {_EITHER}"
         )
@@ -106,7 +106,7 @@ def source(path: Path) -> Iterator[IO[bytes]]:
         # The import may run as the daemon's user, and must not show the daemon's secrets to the person who imports.
         # The mode is that of the open file: its name may be a link that leads elsewhere by now.
         if not is_piped and S_IMODE(os.fstat(file.fileno()).st_mode) in _MODES_OF_SECRETS:
-            raise UnreadableError("its mode is that of a secret; expected a table that its owner may write")
+            raise FileRefusedError("its mode is that of a secret; expected a table that its owner may write")
         if is_piped or not file.seekable():
             shutil.copyfileobj(file, kept)
             kept.seek(0)
@@ -264,8 +264,8 @@ def in_file(name: str) -> Iterator[None]:
     """Name the file in an error, if it is from a folder; a single file has an empty name."""
     try:
         yield
-    except UnreadableError as error:
-        raise UnreadableError(f"{name}: {error}" if name else f"{error}") from error
+    except FileRefusedError as error:
+        raise FileRefusedError(f"{name}: {error}" if name else f"{error}") from error
 
 
 def check_size(size: int) -> None:
@@ -275,7 +275,7 @@ def check_size(size: int) -> None:
         UnreadableError: It is too big.
     """
     if size > LARGEST:
-        raise UnreadableError(f"it is larger than {LARGEST >> 20} MiB; expected it in several files")
+        raise FileRefusedError(f"it is larger than {LARGEST >> 20} MiB; expected it in several files")
 
 
 def check_count(records: int) -> None:
@@ -285,7 +285,7 @@ def check_count(records: int) -> None:
         UnreadableError: There are too many.
     """
     if records > MOST:
-        raise UnreadableError(f"it has more than {MOST:,} records; expected them in several files")
+        raise FileRefusedError(f"it has more than {MOST:,} records; expected them in several files")
 
 
 def quoted(code: str) -> str:

@@ -111,7 +111,7 @@ class HttpClient:
         *,
         timeout: timedelta,
         max_connections: int,
-        server: str = "https:",
+        reads_certificates: bool = True,
         trust: ssl.SSLContext | None = None,
     ) -> None:
         """Keep the settings; connections are made when they are needed.
@@ -119,8 +119,8 @@ class HttpClient:
         Args:
             timeout: for one request and its whole answer.
             max_connections: the most requests at a time; further ones wait within their timeout.
-            server: the beginning of the URLs. For https, the certificates are read at once, so that an error is seen at
-                the start. For http, they are not read, as that takes long.
+            reads_certificates: whether the certificates are read at once, so that an error is seen at the start. If all
+                URLs are http, they need not be read, which takes long. A URL with https always gets TLS.
             trust: whose certificates are accepted; by default those of certifi's authorities, even if the environment
                 names others.
 
@@ -130,7 +130,7 @@ class HttpClient:
         self._seconds = timeout.total_seconds()
         self._places = trio.CapacityLimiter(max_connections)
         self._trust = trust
-        if not server.startswith("http:"):
+        if reads_certificates:
             self._trusted()
         self._idle: list[HttpConnection] = []
         """Connections that wait for another request; the one that was used last is at the end."""

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import Final
 
+from reminderd.providers.base_settings import ClientOptions, ProviderSettings
 from reminderd.providers.generic.settings import GenericSettings
-from reminderd.providers.settings import ClientOptions, ProviderSettings
 from reminderd.providers.twilio.settings import TwilioSettings
 
 PROVIDERS: Final[dict[str, type[ProviderSettings]]] = {

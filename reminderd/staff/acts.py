@@ -24,7 +24,7 @@ from reminderd.store.errors import UnknownReminderError
 from reminderd.store.intake import Source
 from reminderd.store.ledger import load
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.queries import Value, reminder_with_id
+from reminderd.store.queries import ShownValue, reminder_with_id
 
 REPEATED_WITHIN: Final = timedelta(minutes=1)
 """The time within which an act is taken for a second click, or for the same request sent again by a browser."""
@@ -116,16 +116,16 @@ def perform(connection: Connection, now: datetime, *, asked: RequestedAct, rules
         raise
 
 
-def fingerprint_of(row: Mapping[str, Value]) -> str:
+def fingerprint_of(row: Mapping[str, ShownValue]) -> str:
     """Return a fingerprint of the parts of a reminder that a person relies on: number, message, time and end."""
     return f"{_digest(row['phone_number'], row['message'], row['scheduled_at'])}-{_digest(row['ended_at'])}"
 
 
-def _digest(*parts: Value) -> str:
+def _digest(*parts: ShownValue) -> str:
     return sha256(repr(parts).encode(errors="surrogatepass")).hexdigest()
 
 
-def _is_otherwise(row: Mapping[str, Value], act: StaffAct, seen: str) -> bool:
+def _is_otherwise(row: Mapping[str, ShownValue], act: StaffAct, seen: str) -> bool:
     """Return whether a reminder has changed, in a way that matters, since the person who asks for an act saw it.
 
     The end matters only for another call: a person who asks for a call after one failure has not asked for a call after
@@ -136,13 +136,13 @@ def _is_otherwise(row: Mapping[str, Value], act: StaffAct, seen: str) -> bool:
     return shown != seen_parts or (act is StaffAct.CALL_AGAIN and _has_ended(row) and end != seen_end)
 
 
-def _stands(row: Mapping[str, Value], act: StaffAct) -> bool:
+def _stands(row: Mapping[str, ShownValue], act: StaffAct) -> bool:
     """Return whether a reminder is still as an act leaves it."""
     status = Status(str(row["status"]))
     return status is Status.CANCELLED if act is StaffAct.CANCEL else not status.final
 
 
-def _has_ended(row: Mapping[str, Value]) -> bool:
+def _has_ended(row: Mapping[str, ShownValue]) -> bool:
     """Return whether no more call is made for it, though the patient was not reached."""
     status = Status(str(row["status"]))
     return status.final and status is not Status.CALLED
@@ -181,7 +181,7 @@ def _refusal_of(check: Callable[[], object]) -> NotAllowedError | None:
 
 def choices(
     connection: Connection, *, appointment: str, act: StaffAct, rules: Rules, now: datetime
-) -> list[tuple[Mapping[str, Value], NotAllowedError | None]] | None:
+) -> list[tuple[Mapping[str, ShownValue], NotAllowedError | None]] | None:
     """Return the reminders of an appointment, by their time, each with why the core would refuse an act on it.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from reminderd.core.appointments import AppointmentRequest, message_of, plan, too_late_for
+from reminderd.core.booking import AppointmentRequest, message_of, plan, too_late_for
 from reminderd.core.requests import ReminderRequest, expiry, warnings_of, zone_of
 from reminderd.core.rules import Rules
 from reminderd.core.script.preview import Passage, heard
@@ -17,7 +17,7 @@ from reminderd.store.appointments import add_appointment, appointment_decisions,
 from reminderd.store.connection import Connection
 from reminderd.store.intake import Source, look_alikes
 from reminderd.store.opt_outs import opted_out
-from reminderd.store.queries import Value
+from reminderd.store.queries import ShownValue
 
 AddRequest: TypeAlias = AppointmentRequest | ReminderRequest
 
@@ -26,7 +26,7 @@ AddRequest: TypeAlias = AppointmentRequest | ReminderRequest
 class Added:
     """A reminder that was added."""
 
-    reminder: dict[str, Value]
+    reminder: dict[str, ShownValue]
     """Its row."""
     warnings: tuple[str, ...]
     """Why the patient would not be called, and what would be misspoken; each with what to do about it."""
@@ -137,7 +137,7 @@ def add_as_shown(
     mint: Callable[[], str],
     source: Source,
     shown: str,
-) -> tuple[Decision, Sequence[Mapping[str, Value]]]:
+) -> tuple[Decision, Sequence[Mapping[str, ShownValue]]]:
     """Store what staff ask for, if what would happen is still what was shown.
 
     What is already stored stays as it is: then the form was sent twice.

@@ -10,14 +10,14 @@ from attrs import frozen
 from reminderd.core.changes import Change
 from reminderd.core.model import CallState, Status
 from reminderd.core.schedule.cadence import cadence_in_words
-from reminderd.core.sentences import Part, Sentence
+from reminderd.core.sentences import Sentence, TextValue
 from reminderd.store.appointments import StoredAppointment, stored_appointment
 from reminderd.store.audit import acts_on
 from reminderd.store.connection import Connection
 from reminderd.store.outcome_changes import changes_of
-from reminderd.store.queries import Bundled, Value, bundled_with, calls_of
+from reminderd.store.queries import Bundled, ShownValue, bundled_with, calls_of
 
-Row = Mapping[str, Value]
+Row = Mapping[str, ShownValue]
 
 VIEWS: Final = frozenset({"view", "search"})
 """The acts in the audit of people who only looked."""
@@ -35,7 +35,7 @@ class Event:
 
     at: datetime
     what: Sentence
-    detail: Part | None = None
+    detail: TextValue | None = None
 
 
 @frozen(kw_only=True)
@@ -79,17 +79,17 @@ def record_of(connection: Connection, *, reminder: Row) -> ReminderRecord:
     )
 
 
-def _event(at: Value, what: Sentence, detail: Part | None = None) -> Iterator[Event]:
+def _event(at: ShownValue, what: Sentence, detail: TextValue | None = None) -> Iterator[Event]:
     if isinstance(at, datetime):
         yield Event(at=at, what=what, detail=detail)
 
 
-def _words(text: Value) -> Sentence | None:
+def _words(text: ShownValue) -> Sentence | None:
     """Return a text of the program as a sentence, which may have a translation; codes as people read them."""
     return None if text is None else Sentence(str(text))
 
 
-def code_in_words(code: Value) -> Sentence:
+def code_in_words(code: ShownValue) -> Sentence:
     """Return a code as people read it."""
     return Sentence(str(code).replace("_", " "))
 
@@ -105,7 +105,7 @@ def _acts(acts: Sequence[Row]) -> Iterator[Event]:
         yield from _event(act["at"], Sentence("%(act)s by %(actor)s", values), _detail(act))
 
 
-def _detail(act: Row) -> Part | None:
+def _detail(act: Row) -> TextValue | None:
     """Return the detail of an act: a note as it was written, any other as a sentence."""
     text = act["detail"]
     if text is None or act["act"] == _BY_A_PERSON:
@@ -117,7 +117,7 @@ def _detail(act: Row) -> Part | None:
 
 
 def _of_call(call: Row, number: int, others: Sequence[Bundled]) -> Iterator[Event]:
-    values: dict[str, Part] = {"number": str(number)}
+    values: dict[str, TextValue] = {"number": str(number)}
     if call["adopted"]:
         unknown = Sentence("a call that reminderd did not know")
         yield from _event(call["created_at"], Sentence("call %(number)s reported", values), unknown)

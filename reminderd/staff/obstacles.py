@@ -12,10 +12,18 @@ from reminderd.core.phone import Numbering
 from reminderd.core.reasons import UNREACHED
 from reminderd.core.requests import unfit
 from reminderd.core.rules import Rules
-from reminderd.core.sentences import NotAllowedError, Part, Sentence
+from reminderd.core.sentences import NotAllowedError, Sentence, TextValue
 from reminderd.store.connection import Connection
 from reminderd.store.queries import reminders_with_ids, waiting
-from reminderd.store.settings import STANDSTILL, last_pause, paused, set_pause, standstill, unreached_since, values_in
+from reminderd.store.shared_state import (
+    STANDSTILL,
+    last_pause,
+    paused,
+    set_pause,
+    standstill,
+    unreached_since,
+    values_in,
+)
 
 AT_ONCE: Final = 200
 """How many reminders one transaction examines: each takes a tenth of a millisecond, and others wait for it."""
@@ -54,7 +62,7 @@ def pauses(connection: Connection, *, config: Config, now: datetime) -> list[Sen
     found = []
     failing_since = unreached_since(connection)
     if failing_since is not None:
-        values: dict[str, Part] = {"since": failing_since, "reason": Sentence(UNREACHED)}
+        values: dict[str, TextValue] = {"since": failing_since, "reason": Sentence(UNREACHED)}
         found.append(Sentence("dialing is paused since %(since)s: %(reason)s; reminderd doctor shows more", values))
     if paused(connection):
         found.append(_by_staff(last_pause(connection) or {}))
@@ -71,7 +79,7 @@ def _by_staff(act: Mapping[str, object]) -> Sentence:
     at = act.get("at")
     if not isinstance(at, datetime):
         return Sentence("dialing is paused; reminderd resume ends it")
-    values: dict[str, Part] = {"actor": str(act["actor"]), "since": at, "reason": str(act["detail"])}
+    values: dict[str, TextValue] = {"actor": str(act["actor"]), "since": at, "reason": str(act["detail"])}
     if not act["detail"]:
         return Sentence("dialing is paused by %(actor)s since %(since)s; reminderd resume ends it", values)
     return Sentence("dialing is paused by %(actor)s since %(since)s (%(reason)s); reminderd resume ends it", values)

@@ -21,9 +21,9 @@ from reminderd.core.tables.csv_rows import guarded
 from reminderd.store.connection import Connection
 from reminderd.store.day import figures_by_day
 from reminderd.store.import_records import imports_between
-from reminderd.store.queries import Value, Wanted, list_reminders, name_of
+from reminderd.store.queries import ShownValue, Wanted, list_reminders, name_of
 
-Row = Mapping[str, Value]
+Row = Mapping[str, ShownValue]
 
 
 @frozen(kw_only=True)
@@ -210,7 +210,7 @@ def report_csv(rows: Iterable[Row], zone: ZoneInfo, *, has_header: bool = True) 
 
 
 def csv_text(
-    rows: Iterable[Row], columns: Sequence[str], as_text: Callable[[Value], str], *, has_header: bool = True
+    rows: Iterable[Row], columns: Sequence[str], as_text: Callable[[ShownValue], str], *, has_header: bool = True
 ) -> str:
     """Return the named columns of rows as CSV; no cell is a formula to a spreadsheet."""
     text = StringIO()
@@ -221,7 +221,7 @@ def csv_text(
     return text.getvalue()
 
 
-def _as_text(value: Value, zone: ZoneInfo) -> str:
+def _as_text(value: ShownValue, zone: ZoneInfo) -> str:
     if isinstance(value, datetime):
         return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
     return "" if value is None else str(value)

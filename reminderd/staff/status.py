@@ -13,14 +13,14 @@ from reminderd.core.changes import Backlog
 from reminderd.core.daemons import Daemon, Job
 from reminderd.core.imports import ImportRecord, in_short
 from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, of_a_part, refused_files
-from reminderd.core.sentences import Part, Sentence
+from reminderd.core.sentences import Sentence, TextValue
 from reminderd.staff.obstacles import pauses
 from reminderd.store.connection import Connection
-from reminderd.store.daemons import alive_daemons
+from reminderd.store.daemon_rows import alive_daemons
 from reminderd.store.errors import CopyError
 from reminderd.store.import_records import imports_between, last_import, missing_file
 from reminderd.store.outcome_changes import backlog
-from reminderd.store.settings import database_id
+from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.backups import newest_backup
 from reminderd.store.stats import glance
 
@@ -104,7 +104,7 @@ def _backup(config: Config, file: Path, own_id: str, now: datetime) -> timedelta
     return f"backup: there is none in {_FOLDER}" if newest is None else now - newest.made_at
 
 
-def lines_of(report: StatusReport) -> list[tuple[Sentence, Part]]:
+def lines_of(report: StatusReport) -> list[tuple[Sentence, TextValue]]:
     """Return a line for each fact, with its name, in the order in which people read them."""
     seen, now = report.glance, report.at
     return [
@@ -125,7 +125,7 @@ def lines_of(report: StatusReport) -> list[tuple[Sentence, Part]]:
     ]
 
 
-def _of_the_file(free_bytes: int, backup: timedelta | str | None) -> list[tuple[Sentence, Part]]:
+def _of_the_file(free_bytes: int, backup: timedelta | str | None) -> list[tuple[Sentence, TextValue]]:
     """Return the lines that a database on a server does not have."""
     return [
         (Sentence("disk free"), Sentence("%(megabytes)s MB", {"megabytes": free_bytes // 1_000_000})),
@@ -133,12 +133,12 @@ def _of_the_file(free_bytes: int, backup: timedelta | str | None) -> list[tuple[
     ]
 
 
-def _of_the_daemon(daemon: DaemonReport | str, now: datetime) -> list[tuple[Sentence, Part]]:
+def _of_the_daemon(daemon: DaemonReport | str, now: datetime) -> list[tuple[Sentence, TextValue]]:
     if isinstance(daemon, str):
         return [(Sentence("daemon"), Sentence("unknown"))]
-    since: dict[str, Part] = {"version": daemon.version, "since": daemon.started_at}
+    since: dict[str, TextValue] = {"version": daemon.version, "since": daemon.started_at}
     error = daemon.parts.get("provider")
-    provider: dict[str, Part] = {
+    provider: dict[str, TextValue] = {
         "provider": daemon.provider,
         "error": Sentence("no error") if error is None else of_a_part(error),
     }
@@ -153,7 +153,7 @@ def _of_the_daemon(daemon: DaemonReport | str, now: datetime) -> list[tuple[Sent
 
 def _of_one(daemon: Daemon, now: datetime) -> Sentence:
     """Return where a daemon runs, since when, and which jobs it does for all daemons."""
-    values: dict[str, Part] = {
+    values: dict[str, TextValue] = {
         "place": daemon.place,
         "version": daemon.version,
         "since": daemon.started_at,
@@ -165,14 +165,14 @@ def _of_one(daemon: Daemon, now: datetime) -> Sentence:
     )
 
 
-def _due(seen: Glance, now: datetime) -> Part:
+def _due(seen: Glance, now: datetime) -> TextValue:
     if seen.due_since is None:
         return seen.due_next_hour
     values = {"all": seen.due_next_hour, "due": seen.due, "seconds": round((now - seen.due_since).total_seconds())}
     return Sentence("%(all)s, %(due)s of them due now, the oldest for %(seconds)s s", values)
 
 
-def _counted(reasons: Mapping[str, int]) -> Part:
+def _counted(reasons: Mapping[str, int]) -> TextValue:
     """Return the number of all reminders, and how many for each reason."""
     if not reasons:
         return 0
@@ -189,7 +189,7 @@ def _imported(record: ImportRecord | None) -> Sentence:
     return Sentence("%(at)s: %(file)s", {"at": record.at, "file": in_short(record)})
 
 
-def _age(backup: timedelta | str | None) -> Part:
+def _age(backup: timedelta | str | None) -> TextValue:
     if isinstance(backup, timedelta):
         return Sentence("%(hours)s hours old", {"hours": max(backup, timedelta(0)) // timedelta(hours=1)})
     if backup is None:
@@ -199,11 +199,11 @@ def _age(backup: timedelta | str | None) -> Part:
 
 def _unsent(waiting: Backlog, now: datetime) -> Sentence:
     """Return how many changes were not received yet, since when, and why."""
-    since: Part = (
+    since: TextValue = (
         "" if waiting.oldest is None else Sentence(", the oldest of %(at)s", {"at": _ago(waiting.oldest, now)})
     )
     error = "" if waiting.error is None else f"; {waiting.error}"
-    values: dict[str, Part] = {"waiting": waiting.waiting, "since": since, "error": error}
+    values: dict[str, TextValue] = {"waiting": waiting.waiting, "since": since, "error": error}
     return Sentence("%(waiting)s not received yet%(since)s%(error)s", values)
 
 

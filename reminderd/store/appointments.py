@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 from loguru import logger
 
-from reminderd.core.appointments import (
+from reminderd.core.booking import (
     AppointmentCancellation,
     AppointmentRequest,
     decide_appointment,
@@ -29,9 +29,9 @@ from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.intake import RefTakenError, Source, dated, refuse_all_if_any, with_look_alikes
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
-from reminderd.store.queries import EVERY, Value, is_text, named, reminder_with_id
+from reminderd.store.queries import EVERY, ShownValue, is_text, named, reminder_with_id
 from reminderd.store.rows import APPOINTMENTS, REMINDERS, rows_among, rows_named, to_ms
-from reminderd.store.settings import put_setting, setting
+from reminderd.store.shared_state import put_setting, setting
 
 PLANNED_AT_ONCE: Final = 50
 """The most appointments that one transaction plans, so that other writers do not wait long for it."""
@@ -241,7 +241,7 @@ def plan_due(
     return [one for one in planned if one is not None]
 
 
-def plan_anew(connection: Connection, now: datetime, *, digest: str) -> bool:
+def replan_if_rules_changed(connection: Connection, now: datetime, *, digest: str) -> bool:
     """Have all future appointments planned again if the planning rules have changed; return whether there are any.
 
     For the digest of these rules, see `Rules.planning_digest`.
@@ -396,8 +396,8 @@ def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, 
 class StoredAppointment:
     """A stored appointment with the reminders that were planned for it, as rows by column name."""
 
-    appointment: dict[str, Value]
-    reminders: list[dict[str, Value]]
+    appointment: dict[str, ShownValue]
+    reminders: list[dict[str, ShownValue]]
     """By their time, including those for a former time of the appointment."""
 
 
@@ -414,7 +414,7 @@ def stored_appointment(connection: Connection, id_or_ref: str) -> StoredAppointm
 
 def list_appointments(
     connection: Connection, *, since: datetime | None, until: datetime | None, limit: int | None
-) -> list[dict[str, Value]]:
+) -> list[dict[str, ShownValue]]:
     """Return rows of `appointments` from `since` until before `until`, by their time; None for no limit."""
     bounds = {
         "since": -EVERY if since is None else to_ms(since),
@@ -424,7 +424,7 @@ def list_appointments(
     return [_shown(row) for row in connection.execute(_LIST, bounds).fetchall()]
 
 
-def _shown(row: Row) -> dict[str, Value]:
+def _shown(row: Row) -> dict[str, ShownValue]:
     """Return a row as staff see it: without the hash of a former number."""
     return {name: value for name, value in named(row).items() if name != "former_number"}
 

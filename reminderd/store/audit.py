@@ -8,10 +8,10 @@ from attrs import frozen
 
 from reminderd.store.connection import Connection
 from reminderd.store.queries import ListPlace, is_text, named
-from reminderd.store.queries import Value as Shown
+from reminderd.store.queries import ShownValue as Shown
 from reminderd.store.rows import Value, from_ms, insert_rows, names_in, read_as, to_ms
 
-ACTS: Final = (
+LOOK_ACTS: Final = (
     "download",
     "export",
     "log-in",
@@ -25,7 +25,7 @@ ACTS: Final = (
 )
 """The `act` of the lines about looks at data, log-ins, and changes of accounts."""
 
-IS_LOOK: Final = f"act IN ({', '.join(repr(act) for act in ACTS)})"
+IS_LOOK: Final = f"act IN ({', '.join(repr(act) for act in LOOK_ACTS)})"
 """The condition for these lines; the index `audit_of_looks` has the same condition, so that the engine uses it."""
 
 PAGE: Final = 100
@@ -80,7 +80,7 @@ def acts_on_appointment(connection: Connection, appointment_id: str) -> list[dic
 
 @frozen(kw_only=True)
 class LookLine:
-    """One line of the audit with an act of `ACTS`."""
+    """One line of the audit with an act of `LOOK_ACTS`."""
 
     id: int
     at: datetime

@@ -15,7 +15,7 @@ from reminderd.clock import Clock
 from reminderd.databases import PostgresServer, Target
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.sqlite import engine as sqlite
+from reminderd.store.sqlite import on_trio as sqlite
 from reminderd.store.sqlite.opening import BUSY_TIMEOUT
 from reminderd.store.threads import Commits, Connections, OnThread, Runner, while_running
 from reminderd.store.writer import OnSession, Writer
@@ -161,7 +161,7 @@ async def open_reader(database: Database) -> AsyncIterator[Reader]:
         StoreUnavailableError: It can't be opened now.
     """
     if isinstance(database.target, PostgresServer):
-        from reminderd.store.postgres import engine as postgres  # noqa: PLC0415 - psycopg may be missing
+        from reminderd.store.postgres import on_trio as postgres  # noqa: PLC0415 - psycopg may be missing
 
         async with postgres.one_more(database.target) as more:
             yield Reader(more, database.commits)
@@ -209,7 +209,7 @@ def _connected(
     target: Target, busy_timeout: timedelta, runner: Runner | None
 ) -> AbstractAsyncContextManager[Connections]:
     if isinstance(target, PostgresServer):
-        from reminderd.store.postgres import engine as postgres  # noqa: PLC0415 - psycopg may be missing
+        from reminderd.store.postgres import on_trio as postgres  # noqa: PLC0415 - psycopg may be missing
 
         return postgres.connected(target, runner=runner)
     return sqlite.connected(target.path, busy_timeout=busy_timeout, runner=runner)

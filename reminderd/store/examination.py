@@ -14,7 +14,7 @@ from reminderd.store.connection import Connection, snapshot
 from reminderd.store.outcome_changes import backlog
 from reminderd.store.queries import uncallable
 from reminderd.store.rows import sql_list
-from reminderd.store.settings import real_provider, unreached_since
+from reminderd.store.shared_state import real_provider, unreached_since
 
 _SHOWN_DIGITS: Final = 2
 _NOBODY_LOOKS_AT: Final = f"""

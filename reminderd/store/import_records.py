@@ -13,7 +13,7 @@ from reminderd.core.rules import Expected
 from reminderd.core.upsert import Intake
 from reminderd.store.connection import Connection, Row
 from reminderd.store.rows import from_ms, to_ms
-from reminderd.store.settings import put_moment, put_setting, setting
+from reminderd.store.shared_state import put_moment, put_setting, setting
 
 _COUNTS: Final[Mapping[Intake, str]] = {
     Intake.ADDED: "added",

@@ -13,7 +13,7 @@ from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, save
-from reminderd.store.queries import ENDS_WITH, LAST_DIGITS, LEAST_DIGITS, ListPlace, Value, named
+from reminderd.store.queries import ENDS_WITH, LAST_DIGITS, LEAST_DIGITS, ListPlace, ShownValue, named
 from reminderd.store.rows import REMINDERS, from_ms, in_list, to_ms
 
 _SHOWN_DIGITS: Final = 2
@@ -89,7 +89,7 @@ def opt_in(connection: Connection, now: datetime, *, phone_number: str, actor: s
     return bool(deleted.rowcount == 1)
 
 
-def list_opt_outs(connection: Connection) -> list[dict[str, Value]]:
+def list_opt_outs(connection: Connection) -> list[dict[str, ShownValue]]:
     """Return the rows of `opt_outs`, oldest first."""
     sql = "SELECT phone_number, source, created_at FROM opt_outs ORDER BY created_at, phone_number"
     return [named(row) for row in connection.execute(sql).fetchall()]
@@ -97,7 +97,7 @@ def list_opt_outs(connection: Connection) -> list[dict[str, Value]]:
 
 def page_of_opt_outs(
     connection: Connection, *, limit: int, after: ListPlace | None = None, ending: str | None = None
-) -> tuple[list[dict[str, Value]], ListPlace | None]:
+) -> tuple[list[dict[str, ShownValue]], ListPlace | None]:
     """Return the page of `opt_outs` that follows `after`, newest first, and where it ends; None after the last page.
 
     With `ending`, at least `LEAST_DIGITS` digits, it has only numbers that end with these.

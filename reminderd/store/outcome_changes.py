@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from reminderd.core.changes import Backlog, Change, ChangeKind, Cursor, CursorError, check_cursor, read_cursor
 from reminderd.store.connection import Connection, Row
 from reminderd.store.rows import CALL_OUTCOMES, END_CODES, from_ms, in_list, names_in, read_as, to_ms
-from reminderd.store.settings import moment_in, put_moment, put_setting, setting
+from reminderd.store.shared_state import moment_in, put_moment, put_setting, setting
 
 _COMPUTED: Final = {
     "appointment_ref": "(SELECT ref FROM appointments WHERE id = {0}.appointment_id) AS appointment_ref",

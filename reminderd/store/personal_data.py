@@ -18,9 +18,9 @@ from reminderd.store.connection import Connection, Row
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
 from reminderd.store.opt_outs import some_of
 from reminderd.store.outcome_changes import forget_subjects
-from reminderd.store.queries import Value, calls_of, named
+from reminderd.store.queries import ShownValue, calls_of, named
 from reminderd.store.rows import APPOINTMENTS, CALLS, REMINDERS, sql_list, to_ms
-from reminderd.store.settings import put_setting, setting
+from reminderd.store.shared_state import put_setting, setting
 
 BATCH: Final = 200
 """The most reminders that one transaction checks: nobody else can write for a few hundredths of a second."""
@@ -285,21 +285,21 @@ SELECT call_id, reminder_id, status, received_at FROM webhook_receipts
 class PersonalData:
     """Everything that is stored about one phone number: whole rows by column name."""
 
-    reminders: list[dict[str, Value]]
+    reminders: list[dict[str, ShownValue]]
     """Oldest first."""
-    calls: dict[str, list[dict[str, Value]]]
+    calls: dict[str, list[dict[str, ShownValue]]]
     """By the reminder's id; without calls to its former number, which may be somebody else's."""
-    receipts: dict[str, list[dict[str, Value]]]
+    receipts: dict[str, list[dict[str, ShownValue]]]
     """By the reminder's id."""
-    acts: dict[str, list[dict[str, Value]]]
+    acts: dict[str, list[dict[str, ShownValue]]]
     """By the reminder's id: who did what to it."""
-    changes: dict[str, list[dict[str, Value]]]
+    changes: dict[str, list[dict[str, ShownValue]]]
     """By the reminder's id: how its outcome has changed, as other systems have received it."""
     appointments: list[dict[str, Any]]
     """Oldest first, each with its lines of the audit and its changes."""
-    other_calls: list[dict[str, Value]]
+    other_calls: list[dict[str, ShownValue]]
     """Calls to the number for reminders that were deleted, or have another number now; oldest first."""
-    opt_out: dict[str, Value] | None
+    opt_out: dict[str, ShownValue] | None
 
     @property
     def empty(self) -> bool:

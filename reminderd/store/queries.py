@@ -38,7 +38,7 @@ LAST_DIGITS: Final = f"substr(phone_number, length(phone_number) - {LEAST_DIGITS
 ENDS_WITH: Final = "substr(phone_number, length(phone_number) - length(:ending) + 1) = :ending"
 """The condition for any number of last digits, `ending`."""
 
-Value = str | int | datetime | None
+ShownValue = str | int | datetime | None
 """What a column contains, with times already as moments."""
 
 _HOLDS: Final = {str(code): code.sentence for code in HoldCode}
@@ -134,7 +134,7 @@ ORDER BY id LIMIT :most
 _REFS_OF_APPOINTMENTS: Final = "SELECT id, ref FROM appointments WHERE id IN ({})"
 
 
-def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | None:
+def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, ShownValue] | None:
     """Return the row with this id or `ref`; None if there is none.
 
     If no name is written exactly like this, a name that looks the same is found.
@@ -190,7 +190,7 @@ def looking_like(connection: Connection, names: Collection[str]) -> dict[str, li
     return found
 
 
-def _with_name(connection: Connection, id_or_ref: str) -> dict[str, Value] | None:
+def _with_name(connection: Connection, id_or_ref: str) -> dict[str, ShownValue] | None:
     by_id, by_ref = reminder_with_id(connection, id_or_ref), reminder_with_ref(connection, id_or_ref)
     if by_id is not None and by_ref is not None and by_id["id"] != by_ref["id"]:
         own = "a ref of its own" if by_id["ref"] is None else f"its ref {by_id['ref']}"
@@ -201,7 +201,7 @@ def _with_name(connection: Connection, id_or_ref: str) -> dict[str, Value] | Non
     return by_id or by_ref
 
 
-def reminder_with_id(connection: Connection, reminder_id: str) -> dict[str, Value] | None:
+def reminder_with_id(connection: Connection, reminder_id: str) -> dict[str, ShownValue] | None:
     """Return the row with this id, and its `call_outcome` as in `list_reminders`; None if there is none."""
     sql = f"SELECT {REMINDERS.names} FROM reminders WHERE id = :id"
     rows = connection.execute(sql, {"id": reminder_id}).fetchall()
@@ -209,7 +209,7 @@ def reminder_with_id(connection: Connection, reminder_id: str) -> dict[str, Valu
     return found[0] if found else None
 
 
-def reminder_with_ref(connection: Connection, ref: str) -> dict[str, Value] | None:
+def reminder_with_ref(connection: Connection, ref: str) -> dict[str, ShownValue] | None:
     """Return the row with this `ref`, as `reminder_with_id` does; None if there is none."""
     row = connection.execute("SELECT id FROM reminders WHERE ref = :ref", {"ref": ref}).fetchone()
     return None if row is None else reminder_with_id(connection, row["id"])
@@ -222,7 +222,7 @@ def list_reminders(
     limit: int | None,
     after: ListPlace | None = None,
     newest_first: bool = False,
-) -> list[dict[str, Value]]:
+) -> list[dict[str, ShownValue]]:
     """Return rows of `reminders` by column name, ordered by scheduled time; `limit` None returns all.
 
     `call_outcome` is how the last call for the reminder as it is now has ended for its patient; None if there was none.
@@ -253,7 +253,7 @@ def list_reminders(
     ]
 
 
-def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
+def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, ShownValue]]:
     """Return the calls of a reminder, oldest first, including those recorded from a report that names it.
 
     `outcome` is how the call has ended for this reminder: others of its bundle may have been spoken, and this one not.
@@ -290,10 +290,10 @@ def messages_of_calls(connection: Connection, reminder_id: str) -> dict[str, str
     return {row["call_id"]: row["message_digest"] if row["spoken"] else None for row in rows}
 
 
-def named(row: Row) -> dict[str, Value]:
+def named(row: Row) -> dict[str, ShownValue]:
     """Return a row by column name, with its times as moments. A row that waits has the reason, for people."""
     values: Mapping[str, str | int | None] = dict(row)
-    found: dict[str, Value] = {
+    found: dict[str, ShownValue] = {
         name: from_ms(value) if name in TIME_COLUMNS and isinstance(value, int) else value
         for name, value in values.items()
     }
@@ -326,13 +326,13 @@ def reminders_with_ids(connection: Connection, *, ids: Collection[str]) -> dict[
     return {row["id"]: REMINDERS.read(row) for row in rows}
 
 
-def _outcome(word: Value, spoken: object) -> str | None:
+def _outcome(word: ShownValue, spoken: object) -> str | None:
     known = CALL_OUTCOMES.get(str(word))
     found = as_spoken(known, is_spoken=bool(spoken))
     return None if found is None else found.value
 
 
-def _with_outcomes(rows: Sequence[Row], calls: Sequence[Row]) -> list[dict[str, Value]]:
+def _with_outcomes(rows: Sequence[Row], calls: Sequence[Row]) -> list[dict[str, ShownValue]]:
     last = {call["id"]: _outcome(call["outcome"], call["spoken"]) for call in calls}
     return [named(row) | {"call_outcome": last.get(row["id"])} for row in rows]
 
@@ -429,6 +429,6 @@ def note_alerts(connection: Connection, _now: datetime, *, alerts: Sequence[News
     )
 
 
-def name_of(row: Mapping[str, Value]) -> Value:
+def name_of(row: Mapping[str, ShownValue]) -> ShownValue:
     """Return the name by which staff know a reminder: its own, or that of its appointment."""
     return row["ref"] or row.get("appointment_ref")

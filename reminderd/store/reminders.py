@@ -36,7 +36,14 @@ from reminderd.store.errors import UnknownReminderError
 from reminderd.store.intake import API, RefTakenError, Source, dated, refuse_all_if_any, with_look_alikes
 from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.opt_outs import opted_out_of
-from reminderd.store.queries import Value, calls_of, find_reminder, looking_like, reminder_with_id, reminder_with_ref
+from reminderd.store.queries import (
+    ShownValue,
+    calls_of,
+    find_reminder,
+    looking_like,
+    reminder_with_id,
+    reminder_with_ref,
+)
 from reminderd.store.rows import from_ms, insert_rows, rows_among, rows_named, to_ms
 
 _DONE: Final = "done"
@@ -75,8 +82,8 @@ _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
 class Stored:
     """A stored reminder with its calls."""
 
-    reminder: dict[str, Value]
-    calls: list[dict[str, Value]]
+    reminder: dict[str, ShownValue]
+    calls: list[dict[str, ShownValue]]
 
 
 def decisions(
@@ -201,7 +208,7 @@ def put_all(
 
 def add(
     connection: Connection, now: datetime, *, request: ReminderRequest, reminder_id: str, source: Source
-) -> dict[str, Value]:
+) -> dict[str, ShownValue]:
     """Store one new reminder under a new id, and return its row.
 
     Raises:
@@ -222,7 +229,7 @@ def add_once(
     rules: Rules,
     mint: Callable[[], str],
     source: Source,
-) -> tuple[Decision, dict[str, Value]]:
+) -> tuple[Decision, dict[str, ShownValue]]:
     """Store one new reminder, unless the same reminder is already stored; return the decision and its row.
 
     For the arguments, see `put`. A reminder that is too late is refused, and has no row.
@@ -267,7 +274,7 @@ def note_done(
     before, reminder = _loaded(connection, now, reminder_id, rules)
     transition = done(before, reminder, now, f"done by {source.actor}")
     save(connection, before, transition.ledger, now)
-    note_settled(connection, now, before, transition.ledger, actor=source.actor, but=reminder_id)
+    note_settled(connection, now, before, transition.ledger, actor=source.actor, except_for=reminder_id)
     detail = None if note is None else mask_numbers_in_notes(note)
     is_recorded = transition.ledger == before and any(
         act["act"] == _DONE and act["detail"] == detail for act in acts_on(connection, reminder_id)
@@ -414,7 +421,7 @@ def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> list[
     return [by_id.get(one.own_id) if one.ref is None else by_ref.get(one.ref) for one in requests]
 
 
-def _row_of(connection: Connection, request: ReminderRequest, known: Existing | None) -> dict[str, Value] | None:
+def _row_of(connection: Connection, request: ReminderRequest, known: Existing | None) -> dict[str, ShownValue] | None:
     """Return the row that a request has changed or added."""
     if known is not None:
         return reminder_with_id(connection, known.id)
@@ -457,7 +464,7 @@ def _known_from(row: Row) -> Existing:
             row["language"],
         ),
         status=Status(row["status"]),
-        called=bool(row["called"]),
+        was_called=bool(row["called"]),
         withdrawn=row["status"] == Status.CANCELLED and row["end_code"] == EndCode.WITHDRAWN,
         held=(row["last_error"] or "") if row["hold_code"] == HoldCode.NUMBER_CHANGED else None,
         former=row["former_number"],
@@ -491,5 +498,5 @@ def _values(one: ReminderRequest) -> tuple[str | int | None, ...]:
     return phone_number, message, to_ms(scheduled_at), until, *others
 
 
-def _with_calls(connection: Connection, row: dict[str, Value]) -> Stored:
+def _with_calls(connection: Connection, row: dict[str, ShownValue]) -> Stored:
     return Stored(reminder=row, calls=calls_of(connection, str(row["id"])))

@@ -19,7 +19,7 @@ from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, save
 from reminderd.store.rows import CALLS, REMINDERS, from_ms, sql_list, to_ms
-from reminderd.store.settings import (
+from reminderd.store.shared_state import (
     forget_failing_address,
     moment_in,
     paused,

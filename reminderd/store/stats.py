@@ -16,7 +16,7 @@ from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import HoldCode
 from reminderd.store.connection import Connection
 from reminderd.store.rows import CALL_OUTCOMES, END_CODES, from_ms, sql_list, to_ms
-from reminderd.store.settings import last_pause, last_request_at, paused, unreached_since
+from reminderd.store.shared_state import last_pause, last_request_at, paused, unreached_since
 
 MOST_WAITING: Final = 100_000
 """The most reminders that are counted among those that are not final."""

@@ -20,7 +20,7 @@ from reminderd.core.logins import (
 )
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
-from reminderd.store.queries import Value, named
+from reminderd.store.queries import ShownValue, named
 from reminderd.store.rows import from_ms, insert_rows, read_as, to_ms
 
 _TOKEN_BYTES: Final = 32
@@ -79,7 +79,7 @@ def find_user(connection: Connection, name: str) -> User | None:
     return User(name=row["name"], role=Role(row["role"]), secrets=secrets, totp_used=row["totp_used"])
 
 
-def list_users(connection: Connection) -> list[dict[str, Value]]:
+def list_users(connection: Connection) -> list[dict[str, ShownValue]]:
     """Return all accounts by name, without their secrets, and when each last logged in within 90 days."""
     rows = connection.execute(
         "SELECT u.name, u.role, u.totp_secret IS NOT NULL AS totp, u.created_at, u.changed_at,"

@@ -13,7 +13,7 @@ from attrs import define, field
 from loguru import logger
 from quart import Response, request
 
-from reminderd.core.appointments import AppointmentRequest, AppointmentText, read_appointment
+from reminderd.core.booking import AppointmentRequest, AppointmentText, read_appointment
 from reminderd.core.changes import Cursor, CursorError, read_cursor
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.reasons import EndCode

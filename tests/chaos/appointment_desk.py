@@ -1,4 +1,4 @@
-"""Change appointments in every way: other programs' documented SQL, the API, commands; each as a verb."""
+"""Change appointments in every way: by other programs' documented SQL, the API and commands; each method is a verb."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,16 +10,16 @@ from uuid import UUID
 
 from attrs import define, field
 
-from reminderd.core.appointments import AppointmentRequest
+from reminderd.core.booking import AppointmentRequest
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Intake
 from reminderd.store.appointments import (
     cancel_appointment,
     move_appointment,
-    plan_anew,
     plan_due,
     put_all_appointments,
+    replan_if_rules_changed,
 )
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.intake import API, RequestsRefusedError, Source
@@ -51,11 +51,11 @@ class AppointmentDesk:
     # What a process does by itself
 
     def compares_the_rules(self, store: Store) -> None:
-        """Do as the poll loop does at a start and a reload."""
-        store.write(partial(plan_anew, digest=store.rules.planning_digest))
+        """Do what the poll loop does at a start and after a reload."""
+        store.write(partial(replan_if_rules_changed, digest=store.rules.planning_digest))
 
     def plans(self, store: Store) -> None:
-        """Do as the poll loop does before it claims."""
+        """Do what the poll loop does before it claims."""
         transitions: list[Transition] = [Transition(ledger=None)]  # type: ignore[arg-type]
         while transitions:
             transitions = store.write(partial(plan_due, rules=store.rules, mint=self.mint, limit=2))

@@ -1,4 +1,4 @@
-"""A table taken into the database as the command `import` does it, with the history's clock and connection."""
+"""Import a table as the command `import` does, with the history's clock and connection."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import define, field
 
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.tables.columns import columns_of
@@ -22,12 +22,12 @@ from reminderd.store.intake import Source
 from tests.support.store import Store
 
 READ_NUMBER: Final = partial(patient_number, numbering=ANY_NUMBER)
-"""The reader of phone numbers of a clinic that has not set its country."""
+"""The reader of phone numbers for a clinic that has not set its country."""
 
 
 @define
 class Imported:
-    """The results for the lines of a table, by their numbers in the file."""
+    """The results for the lines of a table, by their line numbers in the file."""
 
     taken: dict[int, tuple[Asked, Decision]] = field(factory=dict)
     """All lines that could be read, including those that were refused later."""
@@ -55,6 +55,6 @@ def import_table(
             rejected = file.with_suffix(".rejected.csv")
             with rejected_lines(rejected, table, like=None, never={}) as lines:
                 import_rows(table, read, write, Tally(lines), lambda _text, _is_end: None, lambda: False)
-    except UnreadableError:
+    except FileRefusedError:
         return None
     return done

@@ -1,4 +1,4 @@
-"""Every answer leaves exactly once by its id, though the process is killed at each of its writes."""
+"""Test that every outcome is sent exactly once by its id, although the process is killed at each of its writes."""
 
 import csv
 import json
@@ -14,6 +14,7 @@ import trio
 from reminderd.store.sqlite.driver import connect
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.hostile_provider import Line, answer, hear, hostile
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.chaos
 
@@ -23,7 +24,7 @@ KILLS = 9
 
 @asynccontextmanager
 async def the_clinics_system(accepted: list[dict[str, str]]) -> AsyncIterator[str]:
-    """Accepts two of three requests, and records what it has accepted."""
+    """Run a server that accepts two of three requests, and records what it has accepted."""
     asked = 0
 
     async def play(line: Line) -> None:
@@ -41,7 +42,7 @@ async def the_clinics_system(accepted: list[dict[str, str]]) -> AsyncIterator[st
 
 
 def happened(path: Path, number: int) -> None:
-    """The patients answer, in another program's transaction."""
+    """Have the patients answer, in another program's transaction."""
     with closing(connect(str(path), isolation_level=None)) as program:
         for patient in range(PATIENTS):
             program.execute(f"UPDATE reminders SET response = 'answer {number}' WHERE id = 'r{patient}'").fetchall()
@@ -49,7 +50,7 @@ def happened(path: Path, number: int) -> None:
 
 async def deliver(path: Path, url: str, folder: Path, kill: int, moment: str) -> int:
     command = [sys.executable, "-m", "tests.chaos.delivering", str(path), url, str(folder), str(kill), moment]
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         done = await trio.run_process(command, check=False, capture_stderr=True)
     assert "Traceback" not in done.stderr.decode(), done.stderr.decode()
     return done.returncode
@@ -79,7 +80,7 @@ async def test_each_change_arrives_and_is_in_one_file_though_the_process_is_kill
         all_of_them = [row["event_id"] for row in connection.execute("SELECT event_id FROM changes ORDER BY seq")]
     assert len(all_of_them) == PATIENTS * (1 + kills)
     in_files: list[str] = []
-    for file in sorted(folder.glob("answers-*")):  # a kill may leave a file that was not finished
+    for file in sorted(folder.glob("answers-*")):  # a kill may leave an unfinished file
         with file.open(encoding="utf-8", newline="") as text:
             in_files += [row["change_id"] for row in csv.DictReader(text)]
     assert in_files == all_of_them, "each once, in order"

@@ -15,7 +15,7 @@ from reminderd.core.answers import Capabilities
 from reminderd.core.model import Status
 from reminderd.core.outcomes import Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.store.opening import open_sync
+from reminderd.store.any_engine import open_sync
 from reminderd.store.rows import REMINDERS
 
 NOW = datetime(2027, 3, 2, 15, 12, 20, tzinfo=UTC)

@@ -54,7 +54,7 @@ def test_a_staff_command_does_not_load_the_server(tmp_path: Path, words: list[st
 OF_OTHER_COMMANDS: Final = {
     "asyncio",
     "loguru",
-    "reminderd.core.appointments",
+    "reminderd.core.booking",
     "reminderd.core.imports",
     "reminderd.core.lifecycle.staff",
     "reminderd.core.lifecycle.transition",
@@ -68,7 +68,7 @@ OF_OTHER_COMMANDS: Final = {
     "reminderd.store.ledger",
     "reminderd.store.personal_data",
     "reminderd.store.sqlite.copying",
-    "reminderd.store.sqlite.examining",
+    "reminderd.store.sqlite.integrity",
 }
 """Modules that are needed only to decide, to import, to copy or to erase."""
 

@@ -9,10 +9,10 @@ from rich.console import Console
 
 from reminderd.cli import output
 from reminderd.cli.output import print_table
-from reminderd.store.queries import Value
+from reminderd.store.queries import ShownValue
 
 BERLIN = ZoneInfo("Europe/Berlin")
-ROWS: list[dict[str, Value]] = [
+ROWS: list[dict[str, ShownValue]] = [
     {
         "id": "c7785632-c8be-40c7-b3aa-e17e961832f3",
         "ref": None,
@@ -25,7 +25,7 @@ ROWS: list[dict[str, Value]] = [
 ]
 
 
-def printed(monkeypatch: pytest.MonkeyPatch, width: int, rows: list[dict[str, Value]] = ROWS) -> list[str]:
+def printed(monkeypatch: pytest.MonkeyPatch, width: int, rows: list[dict[str, ShownValue]] = ROWS) -> list[str]:
     file = io.StringIO()
     monkeypatch.setattr(output, "console", lambda: Console(file=file, width=width))
     print_table(rows, list(rows[0]), BERLIN)

@@ -17,9 +17,9 @@ from reminderd.clock import SystemClock
 from reminderd.config.installation import WebConfig
 from reminderd.core.daemons import Job
 from reminderd.store.connection import snapshot, transaction
-from reminderd.store.daemons import record
+from reminderd.store.daemon_rows import record
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import database_id
+from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.backups import back_up
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal

@@ -2,7 +2,7 @@ from datetime import datetime
 
 import pytest
 
-from reminderd.core.sentences import Part, Sentence, text_of
+from reminderd.core.sentences import Sentence, TextValue, text_of
 from tests.support.builders import NOW
 
 GERMAN = {"%(count)s calls": "%(count)s Anrufe", "1 call": "1 Anruf", "busy": "besetzt", "at %(at)s": "um %(at)s"}
@@ -32,7 +32,9 @@ def calls(count: int) -> Sentence:
         (7, "7", "7"),
     ],
 )
-def test_a_sentence_is_worded_in_a_language_with_its_moments_and_numbers(part: Part, english: str, other: str) -> None:
+def test_a_sentence_is_worded_in_a_language_with_its_moments_and_numbers(
+    part: TextValue, english: str, other: str
+) -> None:
     assert text_of(part, show) == english
     assert text_of(part, show, german) == other
 

@@ -4,9 +4,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from reminderd.core.imports import (
+    FileRefusedError,
     ImportedSnapshot,
     SnapshotMark,
-    UnreadableError,
     Waiting,
     check_newer,
     missing_from,
@@ -34,13 +34,13 @@ def test_what_a_snapshot_lacks_is_missing(of: int, held: int, most: float, missi
 
 @pytest.mark.parametrize(("of", "held", "most"), [(3, 1, 0.2), (9, 4, 0.2), (12, 6, 0.2), (40, 31, 0.2), (10, 4, 0.5)])
 def test_a_snapshot_that_lacks_too_many_is_refused(of: int, held: int, most: float) -> None:
-    with pytest.raises(UnreadableError, match=f"{of - held} of {of} in its span would be cancelled, more than"):
+    with pytest.raises(FileRefusedError, match=f"{of - held} of {of} in its span would be cancelled, more than"):
         missing_from(stored(of), names(held), most)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_a_snapshot_of_other_appointments_never_cancels_all_that_are_stored(count: int) -> None:
-    with pytest.raises(UnreadableError, match=f"{count} of {count} in its span would be cancelled"):
+    with pytest.raises(FileRefusedError, match=f"{count} of {count} in its span would be cancelled"):
         missing_from(stored(count), {"B-1"}, 0.2)
     assert missing_from(stored(count), {"B-1"}, 1.0) == stored(count)
 
@@ -51,7 +51,7 @@ def test_the_only_appointment_may_be_cancelled() -> None:
 
 def test_an_empty_snapshot_is_refused_if_anything_is_stored() -> None:
     assert missing_from([], set(), 0.2) == []
-    with pytest.raises(UnreadableError, match="no row at all"):
+    with pytest.raises(FileRefusedError, match="no row at all"):
         missing_from(stored(1), set(), 1.0)
 
 
@@ -85,13 +85,13 @@ def test_a_newer_snapshot_is_imported_and_the_last_one_again(mark: SnapshotMark,
 
 
 def test_a_snapshot_with_the_rows_of_an_earlier_one_is_refused() -> None:
-    with pytest.raises(UnreadableError, match="it has the same rows as the file that was imported on") as refused:
+    with pytest.raises(FileRefusedError, match="it has the same rows as the file that was imported on") as refused:
         check_newer(one("a", NOW + HOUR), imported("b", at=NOW), imported("a", at=NOW - HOUR), UTC)
     assert f"{NOW - HOUR:%Y-%m-%d %H:%M}, and another one was imported since; expected a newer" in str(refused.value)
     assert str(refused.value).endswith("or --even-if-older")
 
 
 def test_a_snapshot_that_was_written_before_the_last_one_is_refused() -> None:
-    with pytest.raises(UnreadableError, match="it was written on") as refused:
+    with pytest.raises(FileRefusedError, match="it was written on") as refused:
         check_newer(one("c", NOW - HOUR), imported("b"), None, UTC)
     assert f"and the last one that was imported on {NOW:%Y-%m-%d %H:%M}; expected a newer" in str(refused.value)

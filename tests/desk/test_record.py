@@ -12,7 +12,7 @@ from reminderd.core.model import digest
 from reminderd.desk.record import ONE_LOOK
 from reminderd.staff.acts import StaffAct
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import set_pause
+from reminderd.store.shared_state import set_pause
 from tests.support.builders import DAY, MINUTE, NOW, SECOND
 from tests.support.databases import ON_EACH_ENGINE
 from tests.support.desk import NAME, DeskServer, Page, a_config, desk_of, titles_name_nobody

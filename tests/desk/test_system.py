@@ -11,10 +11,10 @@ from reminderd.core.daemons import Job
 from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.core.logins import Role
 from reminderd.store.audit import audit
-from reminderd.store.daemons import record
+from reminderd.store.daemon_rows import record
 from reminderd.store.import_records import begin_import, end_import
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import paused, put_setting, set_pause
+from reminderd.store.shared_state import paused, put_setting, set_pause
 from tests.support.builders import NOW, a_daemon
 from tests.support.desk import REPORT, DeskServer, Page, a_config, desk_of
 from tests.support.rows import insert_row

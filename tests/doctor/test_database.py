@@ -12,9 +12,9 @@ from reminderd.config.schema import ClinicConfig
 from reminderd.core.diagnosis import Finding, Mark
 from reminderd.doctor.machine import check_daemons, check_database
 from reminderd.providers.twilio.settings import TwilioSettings
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import transaction
-from reminderd.store.daemons import record
-from reminderd.store.opening import open_sync
+from reminderd.store.daemon_rows import record
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import connect, sqlite_warning
 from reminderd.store.sqlite.migrate import migrations

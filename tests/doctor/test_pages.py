@@ -9,8 +9,8 @@ from reminderd.core.diagnosis import Mark
 from reminderd.core.logins import Role
 from reminderd.doctor.connections import Asking, check_pages
 from reminderd.doctor.machine import check_accounts
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import transaction
-from reminderd.store.opening import open_sync
 from reminderd.store.users import Secrets, add_user
 from tests.support.builders import NOW
 from tests.support.desk import desk_of

@@ -11,7 +11,7 @@ from reminderd.config.schema import provider_section
 from reminderd.core.diagnosis import Mark
 from reminderd.doctor.connections import AddressCheck, Asking, asking, bind_error, check_port
 from reminderd.store.connection import snapshot
-from reminderd.store.settings import database_id
+from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.opening import open_sync
 from tests.doctor.conftest import ALIVE, generic, says, site
 from tests.support.hostile_provider import (

@@ -14,10 +14,10 @@ from reminderd.config import Config
 from reminderd.config.installation import DatabaseConfig, ResultsConfig
 from reminderd.core.diagnosis import Finding, Mark
 from reminderd.doctor.machine import check_database, check_drop_folder, check_files, check_server
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import transaction
-from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import remember_real_provider
+from reminderd.store.shared_state import remember_real_provider
 from tests.doctor.conftest import marks_of
 from tests.support.builders import NOW
 from tests.support.postgres import PASSWORD, PostgresDatabase, server_of_this_process, skip_without_postgres

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.imports.formats import opened
 from tests.imports.readings import Read, read
 
@@ -234,7 +234,7 @@ def test_the_type_of_an_appointment_is_read_if_there_is_one(tmp_path: Path, more
     ],
 )
 def test_a_file_that_is_not_all_appointments_is_refused(tmp_path: Path, text: str, mistake: str) -> None:
-    with pytest.raises(UnreadableError, match=mistake):
+    with pytest.raises(FileRefusedError, match=mistake):
         read_text(tmp_path, text)
 
 
@@ -275,7 +275,7 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "appointments.json"
     with path.open("wb") as file:
         file.truncate(17 << 20)
-    with pytest.raises(UnreadableError, match="it is larger than 16 MiB"):
+    with pytest.raises(FileRefusedError, match="it is larger than 16 MiB"):
         read(path)
 
 

@@ -14,7 +14,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.config import load_config
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.core.tables.csv_rows import guarded
 from reminderd.imports.formats import Profile, opened, profile_of
@@ -55,7 +55,7 @@ def outcome_of(path: Path, form: str, profile: Profile) -> str:
     """Read a file as the import does, and check what every outcome must hold."""
     try:
         outcomes = rows_of(path, form, profile)
-    except UnreadableError as error:
+    except FileRefusedError as error:
         refused = f"{error}"
     except ColumnsError as error:
         refused = "; ".join((*error.mistakes, ""))

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from tests.imports.readings import Read, read
 
 HEADER = r"MSH|^~\&|PMS|CLINIC|REMIND|CLINIC|20270226080000||{kind}|1|{processing}|2.5.1||||||{charset}"
@@ -209,13 +209,13 @@ def test_a_message_with_an_unfinished_frame_is_rejected(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_not_whole_is_refused(tmp_path: Path, text: str, mistake: str) -> None:
-    with pytest.raises(UnreadableError, match=mistake):
+    with pytest.raises(FileRefusedError, match=mistake):
         read_text(tmp_path, text)
 
 
 def test_messages_of_a_folder_have_no_order(tmp_path: Path) -> None:
     (tmp_path / "a.hl7").write_text(message())
-    with pytest.raises(UnreadableError, match="it is a folder; expected one file"):
+    with pytest.raises(FileRefusedError, match="it is a folder; expected one file"):
         read(tmp_path)
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.tables.columns import ColumnsError
 from tests.imports.readings import Read, read
 
@@ -202,7 +202,7 @@ def test_a_property_that_cannot_hold_the_field_is_refused(
     ],
 )
 def test_an_incomplete_calendar_is_refused(tmp_path: Path, text: str, mistake: str) -> None:
-    with pytest.raises(UnreadableError, match=mistake):
+    with pytest.raises(FileRefusedError, match=mistake):
         read_text(tmp_path, text)
 
 
@@ -237,7 +237,7 @@ def test_a_folder_of_calendars_is_one_table(tmp_path: Path) -> None:
         ("b.ics", "one@example.org", "cancelled"),
     ]
     (folder / "b.ics").write_text("BEGIN:VCALENDAR")
-    with pytest.raises(UnreadableError, match=r"^b\.ics: it ends before"):
+    with pytest.raises(FileRefusedError, match=r"^b\.ics: it ends before"):
         read(folder, PHONE)
 
 
@@ -249,7 +249,7 @@ def test_a_copy_of_an_entry_in_another_file_of_a_folder_says_nothing_new(tmp_pat
 
 
 def test_a_folder_without_calendars_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableError, match="it is a folder, and has no files that are imported from one"):
+    with pytest.raises(FileRefusedError, match="it is a folder, and has no files that are imported from one"):
         read(tmp_path, PHONE)
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from reminderd.cli.main import reminderd
 from reminderd.clock import SystemClock
 from reminderd.config import Config, load_config
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.databases import Target
 from reminderd.desk.uploads import Checked, Done, check, import_as_shown
@@ -18,7 +18,7 @@ from reminderd.imports.folder import Folder, import_dropped
 from reminderd.imports.formats import profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
-from reminderd.store.opening import open_sync
+from reminderd.store.any_engine import open_sync
 from tests.support.databases import url_of
 from tests.support.program import clean_environment
 
@@ -136,12 +136,12 @@ def test_a_file_that_is_refused_is_recorded_in_the_same_way(tmp_path: Path, new_
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (UnreadableError("it is empty; expected a header"), "it is empty; expected a header"),
+        (FileRefusedError("it is empty; expected a header"), "it is empty; expected a header"),
         (ColumnsError(["phone_number: no column", 'headers found: "Erika"']), "phone_number: no column"),
         (ColumnsError(["status: what is it?"]), "status: what is it?"),
     ],
 )
-def test_the_reason_of_a_refusal_has_no_cells(error: UnreadableError | ColumnsError, reason: str) -> None:
+def test_the_reason_of_a_refusal_has_no_cells(error: FileRefusedError | ColumnsError, reason: str) -> None:
     refusal = refusal_of(error)
     assert refusal.reason == reason
     assert refusal.mistakes == getattr(error, "mistakes", [str(error)])

@@ -27,10 +27,10 @@ from reminderd.core.model import AppointmentStatus
 from reminderd.core.rules import Rules
 from reminderd.databases import SqliteFile, Target
 from reminderd.providers.base import placement_of
-from reminderd.store.appointments import cancel_appointment, find_appointment, plan_anew, plan_due
-from reminderd.store.claims import poke
+from reminderd.store.any_engine import open_sync
+from reminderd.store.appointments import cancel_appointment, find_appointment, plan_due, replan_if_rules_changed
+from reminderd.store.claims import wake_waiting
 from reminderd.store.intake import Source
-from reminderd.store.opening import open_sync
 from reminderd.store.outcome_changes import changes_after
 from reminderd.store.settle import look
 from reminderd.store.sqlite.driver import SqliteConnection
@@ -199,8 +199,8 @@ class Clinic:
         self.store = DaemonStore(
             connection=connection, rules=self.rules, now=self.now, monotonic=self.now.timestamp(), dice=self._ids
         )
-        self.store.write(partial(poke, lease=self.rules.lease))
-        self.store.write(partial(plan_anew, digest=self.rules.planning_digest))
+        self.store.write(partial(wake_waiting, lease=self.rules.lease))
+        self.store.write(partial(replan_if_rules_changed, digest=self.rules.planning_digest))
         self.is_up = True
 
     def _dies(self, down_for: timedelta, then: Callable[[], None] | None = None) -> None:

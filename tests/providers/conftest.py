@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
+from reminderd.providers.base_settings import ClientOptions
 from reminderd.providers.generic.client import GenericProvider
 from reminderd.providers.generic.settings import GenericSettings
-from reminderd.providers.settings import ClientOptions
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from reminderd.core.answers import (
 )
 from reminderd.core.model import TERMINAL
 from reminderd.providers.base import InvalidPayloadError, Placement, ProviderClient, Webhook
+from reminderd.providers.base_settings import ClientOptions
 from reminderd.providers.generic.settings import GenericSettings
-from reminderd.providers.settings import ClientOptions
 from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.providers.twilio.webhooks import PATH
 from reminderd.sandbox.behaviors import example_number

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from attrs import evolve
 
-from reminderd.core.appointments import AppointmentRequest
+from reminderd.core.booking import AppointmentRequest
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.upsert import Intake
 from reminderd.databases import Target

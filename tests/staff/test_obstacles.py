@@ -10,11 +10,11 @@ from reminderd.core.phone import Numbering
 from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.staff.obstacles import AT_ONCE, Examined, pause_mark, resume
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.opening import open_sync
 from reminderd.store.queries import uncallable
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import paused, put_setting, set_pause
+from reminderd.store.shared_state import paused, put_setting, set_pause
 from tests.support.builders import NOW, RULES
 from tests.support.plans import Recording, plan
 from tests.support.rows import insert_row

@@ -13,7 +13,7 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.sentences import text_of
 from reminderd.databases import Target
 from reminderd.staff.standing import COLUMNS, days_of, report_csv, report_of, standing_of
-from reminderd.store.opening import open_sync
+from reminderd.store.any_engine import open_sync
 from reminderd.store.rows import to_ms
 from tests.support.builders import NOW
 from tests.support.rows import insert_row

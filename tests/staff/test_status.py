@@ -17,11 +17,11 @@ from reminderd.core.monitoring import DaemonReport, StatusReport
 from reminderd.core.sentences import text_of
 from reminderd.databases import SqliteFile, Target
 from reminderd.staff.status import lines_of, look_at_database, status_report
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import snapshot, transaction
-from reminderd.store.daemons import record
+from reminderd.store.daemon_rows import record
 from reminderd.store.import_records import begin_import, end_import
-from reminderd.store.opening import open_sync
-from reminderd.store.settings import set_pause
+from reminderd.store.shared_state import set_pause
 from tests.support.builders import NOW, a_daemon
 from tests.support.databases import url_of
 

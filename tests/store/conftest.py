@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from reminderd.databases import Target
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
-from reminderd.store.opening import open_sync
 from tests.support.clock import HandClock
 from tests.support.store import Store, a_store
 

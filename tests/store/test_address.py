@@ -11,7 +11,14 @@ from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import Status
 from reminderd.databases import Target
 from reminderd.store.personal_data import erase
-from reminderd.store.settings import address_alert, follow_address, note_address_alert, note_gap, unreached_since
+from reminderd.store.shared_state import (
+    address_alert,
+    note_address_alert,
+    note_gap,
+    note_public_address,
+    put_setting,
+    unreached_since,
+)
 from tests.support.builders import HOUR, MINUTE, SECOND, a_report, able
 from tests.support.store import Store, a_store
 
@@ -22,7 +29,7 @@ RULES = able(Capabilities(look_up=True, asks_what_to_say=True), redial_delays=(H
 @pytest.fixture
 def store(target: Target) -> Iterator[Store]:
     with a_store(target, RULES) as store:
-        store.write(partial(follow_address, address="https://clinic.example"))
+        store.write(partial(note_public_address, address="https://clinic.example"))
         yield store
 
 
@@ -118,7 +125,7 @@ def test_a_changed_address_ends_the_failure_and_old_calls_no_longer_count(store:
     for number in (1, 2):
         silent(store, number)
     late = placed(store, 3)
-    store.write(partial(follow_address, address="https://other.example"))
+    store.write(partial(note_public_address, address="https://other.example"))
     assert since(store) is None
     ended(store, late)
     silent(store, 4)
@@ -130,12 +137,12 @@ def test_a_changed_address_ends_the_failure_and_old_calls_no_longer_count(store:
 def test_a_restart_with_the_same_address_keeps_the_failure(store: Store) -> None:
     for number in (1, 2):
         silent(store, number)
-    store.write(partial(follow_address, address="https://clinic.example"))
+    store.write(partial(note_public_address, address="https://clinic.example"))
     assert since(store) is not None
 
 
 def test_a_password_in_the_address_is_not_stored(store: Store) -> None:
-    store.write(partial(follow_address, address="https://twilio:s3cret@clinic.example"))
+    store.write(partial(note_public_address, address="https://twilio:s3cret@clinic.example"))
     values = [row["value"] for row in store.connection.execute("SELECT value FROM settings").fetchall()]
     assert not any("s3cret" in value or "clinic" in value for value in values)
 
@@ -154,6 +161,13 @@ def test_each_new_failure_of_the_address_is_alerted_once(store: Store) -> None:
     again = address_alert(store.connection)
     assert again is not None
     assert again > unreached
+
+
+def test_an_alert_that_another_program_has_noted_in_its_own_way_is_sent(store: Store) -> None:
+    for number in (1, 2):
+        silent(store, number)
+    store.write(lambda connection, _now: put_setting(connection, "unreached_alerted", "2026-03-02"))
+    assert address_alert(store.connection) == since(store)
 
 
 def test_the_address_never_fails_for_a_provider_that_does_not_ask_what_to_say(store: Store) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
-from reminderd.core.model import Appointment, AppointmentStatus, Reminder
+from reminderd.core.booking import AppointmentCancellation, AppointmentRequest
+from reminderd.core.model import Appointment, AppointmentStatus, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError
@@ -22,12 +22,12 @@ from reminderd.store.appointments import (
     cancel_appointment,
     find_appointment,
     move_appointment,
-    plan_anew,
     plan_due,
     put_all_appointments,
     put_appointments,
+    replan_if_rules_changed,
 )
-from reminderd.store.claims import poke
+from reminderd.store.claims import wake_waiting
 from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.examination import broken_promises
 from reminderd.store.intake import RequestsRefusedError, Source
@@ -280,6 +280,23 @@ def test_an_appointment_that_cannot_be_planned_has_a_reason(store: Store) -> Non
     assert "[reminders].before" in (found(store, "a1").last_error or "")
 
 
+@pytest.mark.parametrize("number", ["+1 202 555 0001", "+1-202-555-0001", "+12025550001 "])
+def test_a_number_that_is_not_in_its_international_form_is_refused_when_its_calls_are_planned(
+    store: Store, number: str
+) -> None:
+    insert(store, phone_number=number)
+    plan(store)
+    why = "phone_number: not in its international form; expected + and digits only"
+    assert found(store, "a1").last_error == why
+    assert store.claims() != []
+    assert {(one.status, one.end_code, one.last_error) for one in reminders(store)} == {
+        (Status.FAILED, EndCode.INVALID, why)
+    }
+    sql(store, "UPDATE appointments SET phone_number = '+12025550001'")
+    plan(store)
+    assert (found(store, "a1").last_error, waiting(store)) == (None, [THREE_DAYS, ONE_DAY])
+
+
 @pytest.mark.parametrize(
     ("change", "left"),
     [
@@ -328,12 +345,12 @@ def test_a_bounded_number_is_planned_at_once(store: Store) -> None:
 
 def test_changed_rules_plan_all_future_appointments_again_once(store: Store) -> None:
     put(store, a_request())
-    assert store.write(partial(plan_anew, digest=TWICE.planning_digest))
-    assert not store.write(partial(plan_anew, digest=TWICE.planning_digest))
+    assert store.write(partial(replan_if_rules_changed, digest=TWICE.planning_digest))
+    assert not store.write(partial(replan_if_rules_changed, digest=TWICE.planning_digest))
     assert plan(store) == 1
     other = rules_with("2 days")
     assert other.planning_digest != TWICE.planning_digest
-    assert store.write(partial(plan_anew, digest=other.planning_digest))
+    assert store.write(partial(replan_if_rules_changed, digest=other.planning_digest))
     assert plan(store, other) == 1
     assert waiting(store) == [AT - 2 * DAY]
 
@@ -341,12 +358,12 @@ def test_changed_rules_plan_all_future_appointments_again_once(store: Store) -> 
 def test_rules_that_nothing_was_planned_by_are_known_all_the_same(store: Store) -> None:
     """Otherwise, the same rules as before would pass for those by which new appointments were planned meanwhile."""
     put(store, a_request())
-    store.write(partial(plan_anew, digest=TWICE.planning_digest))
+    store.write(partial(replan_if_rules_changed, digest=TWICE.planning_digest))
     store.later(9 * DAY)  # it is over
     store.rules = rules_with("2 days")
-    assert not store.write(partial(plan_anew, digest=store.rules.planning_digest))
+    assert not store.write(partial(replan_if_rules_changed, digest=store.rules.planning_digest))
     put(store, a_request(ref="A-2", at=AT + 9 * DAY))
-    assert store.write(partial(plan_anew, digest=TWICE.planning_digest))
+    assert store.write(partial(replan_if_rules_changed, digest=TWICE.planning_digest))
 
 
 def test_calls_left_out_by_a_clock_that_was_ahead_are_planned_once_it_is_right(store: Store) -> None:
@@ -354,10 +371,10 @@ def test_calls_left_out_by_a_clock_that_was_ahead_are_planned_once_it_is_right(s
     put(store, a_request())
     assert waiting(store) == []
     store.now = NOW
-    store.write(poke)
+    store.write(wake_waiting)
     assert plan(store) == 1
     assert waiting(store) == [THREE_DAYS, ONE_DAY]
-    store.write(poke)
+    store.write(wake_waiting)
     assert plan(store) == 0
 
 
@@ -365,7 +382,7 @@ def test_past_and_cancelled_appointments_are_left_alone(store: Store) -> None:
     put(store, a_request(), a_request(ref="A-2", at=AT + 9 * DAY))
     store.write(partial(cancel_appointment, appointment_id=found(store, "A-2").id, rules=TWICE, source=ANNA))
     store.later(7 * DAY + HOUR * 5)
-    store.write(partial(plan_anew, digest="other"))
+    store.write(partial(replan_if_rules_changed, digest="other"))
     assert plan(store) == 0
 
 

@@ -12,10 +12,10 @@ import trio.testing
 from attrs import frozen
 
 from reminderd.databases import PostgresServer, SqliteFile, Target
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database, until_stored
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.opening import open_sync
 from reminderd.store.sqlite.driver import sqlite_warning
 from tests.support.builders import MINUTE, NOW
 from tests.support.clock import HandClock

@@ -17,10 +17,10 @@ from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Cancellation, Intake
 from reminderd.databases import Target
 from reminderd.store import queries, reminders
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.intake import RefTakenError, RequestsRefusedError, Source
-from reminderd.store.opening import open_sync
 from reminderd.store.personal_data import erase
 from reminderd.store.queries import news, note_alerts
 from tests.support.builders import HOUR, MINUTE, NOW, RULES, a_report, hours

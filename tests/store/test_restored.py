@@ -11,7 +11,7 @@ from reminderd.core.reasons import EndCode
 from reminderd.databases import Target
 from reminderd.store.restored import hold_after, last_change
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import last_pause, paused, set_pause
+from reminderd.store.shared_state import last_pause, paused, set_pause
 from tests.support.builders import DAY, HOUR, MINUTE, NOW, RULES
 from tests.support.store import Store, a_store
 

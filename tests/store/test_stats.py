@@ -10,10 +10,10 @@ from reminderd.core.model import CallOutcome, Status
 from reminderd.core.monitoring import Glance
 from reminderd.core.outcomes import Outcome
 from reminderd.databases import Target
-from reminderd.store import settings, stats
+from reminderd.store import shared_state, stats
 from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import set_pause
+from reminderd.store.shared_state import set_pause
 from reminderd.store.stats import counts, glance, next_wakes
 from tests.support.builders import NOW
 from tests.support.plans import plan, plans
@@ -224,5 +224,5 @@ def test_alive_calls_are_read_on_request_and_whenever_one_of_them_is_due(store: 
 
 
 def test_the_actor_of_a_pause_is_found_by_an_index(large: Store) -> None:
-    found = plan(large.connection, settings._LAST_PAUSE)
+    found = plan(large.connection, shared_state._LAST_PAUSE)
     assert (found.indexes, found.whole_tables, found.is_sorted) == ({"audit_pauses"}, set(), False)

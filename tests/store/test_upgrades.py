@@ -11,7 +11,7 @@ import pytest
 from reminderd.store.connection import Connection
 from reminderd.store.errors import CopyError
 from reminderd.store.sqlite.driver import connect
-from reminderd.store.sqlite.examining import check
+from reminderd.store.sqlite.integrity import check
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import older_copy, open_as_it_is, open_connection, open_sync
 from tests.support import schemas

@@ -11,10 +11,10 @@ from attrs import define
 
 from reminderd.clock import Clock
 from reminderd.databases import Target
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection
 from reminderd.store.database import _connected
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.opening import open_sync
 from reminderd.store.sqlite.driver import Error
 from reminderd.store.writer import BATCH_LIMIT, Writer
 from tests.support.builders import NOW, SECOND

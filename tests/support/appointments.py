@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import evolve
 
-from reminderd.core.appointments import AppointmentRequest
+from reminderd.core.booking import AppointmentRequest
 from reminderd.core.model import Appointment
 from reminderd.core.rules import CallPlan, Planning, Rules
 from reminderd.core.schedule.cadence import read_cadence

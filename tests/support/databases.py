@@ -23,7 +23,7 @@ from uuid import uuid4
 import pytest
 
 from reminderd.databases import PostgresServer, SqliteFile, Target
-from reminderd.store.opening import open_sync
+from reminderd.store.any_engine import open_sync
 from reminderd.store.sqlite import opening
 from reminderd.store.sqlite.driver import connect
 from reminderd.store.sqlite.migrate import migrate, migrations
@@ -207,7 +207,7 @@ def _reused_database() -> ReusedDatabase:
 
 def go_by_the_tests_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have transactions use the clock that a test moves, as on SQLite, instead of the server's clock."""
-    from reminderd.store.postgres.connection import PostgresConnection  # noqa: PLC0415 - needs psycopg
+    from reminderd.store.postgres.driver import PostgresConnection  # noqa: PLC0415 - needs psycopg
 
     by_the_server = PostgresConnection.begin
 

@@ -20,7 +20,7 @@ from reminderd.core.model import CallOutcome, CallState, Response, Status
 from reminderd.core.outcomes import Figure, Outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.desk.templating import EXTENSIONS
-from reminderd.store.audit import ACTS
+from reminderd.store.audit import LOOK_ACTS
 
 ROOT = Path(__file__).parents[2] / "reminderd"
 TEMPLATES = ROOT / "desk" / "templates"
@@ -57,7 +57,7 @@ def needed() -> frozenset[Text]:
     codes = [*Status, *Response, *CallOutcome, *CallState, *Outcome, *Figure]
     words: set[Text] = {str(code.value).replace("_", " ") for code in codes}
     words |= {code.sentence for code in (*HoldCode, *EndCode)}
-    words |= {*PROVIDER_WORDS, *ACTS}
+    words |= {*PROVIDER_WORDS, *LOOK_ACTS}
     words |= set(_in_templates()) | {text for path in _modules() for text in _marked(path)}
     return frozenset(text for text in words if not isinstance(text, str) or _LETTER.search(_PLACE.sub("", text)))
 

@@ -14,7 +14,7 @@ import pytest
 from reminderd.cli import db
 from reminderd.store.connection import Connection
 from reminderd.store.migrations import Migration
-from reminderd.store.sqlite import examining, opening, restoring
+from reminderd.store.sqlite import integrity, opening, restoring
 from reminderd.store.sqlite import migrate as migrate_module
 from reminderd.store.sqlite.driver import connect
 from reminderd.store.sqlite.migrate import APPLICATION_ID, migrate, migrations
@@ -191,7 +191,7 @@ MADE_UP = "".join(f"CREATE TABLE made_up_{number} (id INTEGER PRIMARY KEY) STRIC
 def one_more(monkeypatch: pytest.MonkeyPatch) -> int:
     """Let this process know one more schema, and return its number."""
     steps = [*migrations(), Migration(migrations()[-1].number + 1, "made_up.sql", MADE_UP)]
-    for module in (migrate_module, opening, examining, restoring, db):
+    for module in (migrate_module, opening, integrity, restoring, db):
         monkeypatch.setattr(module, "migrations", lambda: steps)
     return steps[-1].number
 

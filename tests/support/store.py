@@ -19,9 +19,9 @@ from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Question
 from reminderd.databases import SqliteFile, Target
 from reminderd.engine.context import Sightings
+from reminderd.store.any_engine import open_sync
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.connection import Connection, transaction
-from reminderd.store.opening import open_sync
 from reminderd.store.rows import CALLS, to_ms
 from reminderd.store.settle import (
     Spoken,

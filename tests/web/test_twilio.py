@@ -18,13 +18,14 @@ from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.core.script.scripts import Script, Scripts
-from reminderd.providers.settings import ClientOptions
+from reminderd.providers.base_settings import ClientOptions
 from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.providers.twilio.webhooks import signature
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.web.app import Health, Webhooks, build_app
 from reminderd.web.bodies import RequestLimits
 from reminderd.web.server import bind, serve
+from tests.support.waiting import PATIENCE
 from tests.support.web_server import Recorded
 
 BASE = "https://clinic.example"
@@ -111,7 +112,7 @@ async def a_twilio_web() -> AsyncIterator[TwilioWeb]:
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         url = await nursery.start(partial(serve, app, bind("127.0.0.1", 0), shutdown_trigger=stopping.wait))
-        async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False) as client:
             yield TwilioWeb(recorder, client)
         stopping.set()
     await provider.aclose()

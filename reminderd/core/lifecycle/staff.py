@@ -5,7 +5,7 @@ from datetime import datetime
 import attrs
 
 from reminderd.core.lifecycle.replan import done_for, number_accepted, why_void
-from reminderd.core.lifecycle.states import called_off, ended, lasting_hold, local
+from reminderd.core.lifecycle.states import all_cancelled, ended, lasting_hold, local
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition
 from reminderd.core.model import RESPONSES, Call, CallState, Reminder, Status, evolve
 from reminderd.core.outcomes import NEED_A_HUMAN, outcome
@@ -13,7 +13,7 @@ from reminderd.core.phone import is_e164
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import next_open, unfit
 from reminderd.core.rules import Rules
-from reminderd.core.sentences import NotAllowedError, Part, Sentence
+from reminderd.core.sentences import NotAllowedError, Sentence, TextValue
 
 
 def cancelled(
@@ -28,7 +28,7 @@ def cancelled(
         raise NotAllowedError("the patient has already been reached (status: %(status)s)", _status(reminder))
     if reminder.status.final:
         raise NotAllowedError("the reminder is already final (status: %(status)s)", _status(reminder))
-    after, lines = called_off(ledger, [reminder], code, now, reason)
+    after, lines = all_cancelled(ledger, [reminder], code, now, reason)
     alive = ledger.alive_call(reminder)
     return Transition(ledger=after, call=None if alive is None else after.calls[alive.id], lines=lines)
 
@@ -183,11 +183,11 @@ def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:
 
 def _number_busy(call: Call, reminder: Reminder, rules: Rules) -> NotAllowedError:
     until = local(call.last_sign_at + rules.outcome_timeout, reminder, rules)
-    values: dict[str, Part] = {"word": Sentence(call.status or call.state), "until": until}
+    values: dict[str, TextValue] = {"word": Sentence(call.status or call.state), "until": until}
     return NotAllowedError(
         "a call to this number is under way (%(word)s); its end will be known by %(until)s at the latest", values
     )
 
 
-def _status(reminder: Reminder) -> dict[str, Part]:
+def _status(reminder: Reminder) -> dict[str, TextValue]:
     return {"status": Sentence(reminder.status)}

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from reminderd.core.sentences import Part, Sentence
+from reminderd.core.sentences import Sentence, TextValue
 
 EXPECTED: Final = 'a list of times before an appointment, like "3 days", "1 week", "1 day at 10:00" or "2 hours"'
 
@@ -79,7 +79,7 @@ def read_cadence(text: str) -> Cadence:
     return Cadence(count, unit, time(int(found["hour"]), int(found["minute"])))
 
 
-def cadence_in_words(name: str) -> Part:
+def cadence_in_words(name: str) -> TextValue:
     """Return the name of an entry as people read it; return any other text, from another program, unchanged."""
     try:
         entry = read_cadence(name)

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
-from reminderd.core.appointments import (
+from reminderd.core.booking import (
     AppointmentCancellation,
     AppointmentRequest,
     AppointmentText,
     read_appointment,
 )
-from reminderd.core.imports import UnreadableError
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.phone import may_be_incomplete
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, normal_name, read_request
 from reminderd.core.tables.columns import Columns, ColumnsError
@@ -48,20 +48,18 @@ def of_one_table(
     `also` has more headers, see `is_header`.
 
     Raises:
-        UnreadableError: there is another table below the first.
+        FileRefusedError: there is another table below the first.
     """
     names = [plain(name) for name in header if name.strip()]
     places = [place for field in _NEEDED for place in columns.places.get(field, ())]
     for row in rows:
         if row.mistake is None and not any(map(str.isdigit, columns.text("phone_number", row.cells))):
             words = [row.cells[place] for place in places if place < len(row.cells)]
-            is_other = any(role_of(word) is not None or plain(word) in also for word in words)
-            if (
-                is_other
-                and is_header(row.cells, also=also)
-                and [plain(one) for one in row.cells if one.strip()] != names
-            ):
-                raise UnreadableError(f"{unit} {row.line} is a header with other columns; expected one table in a file")
+            is_named = any(role_of(word) is not None or plain(word) in also for word in words)
+            other = [plain(cell) for cell in row.cells if cell.strip()]
+            if is_named and other != names and is_header(row.cells, also=also):
+                what = f"{unit} {row.line} is a header with other columns"
+                raise FileRefusedError(f"{what}; expected one table in a file")
         yield row
 
 

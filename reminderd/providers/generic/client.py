@@ -22,6 +22,7 @@ from reminderd.core.answers import (
     Unclear,
 )
 from reminderd.providers.base import InvalidPayloadError, Placement, Recorder, Route, Webhook, json_object
+from reminderd.providers.base_settings import ClientOptions
 from reminderd.providers.generic.settings import GenericSettings
 from reminderd.providers.generic.webhooks import read_report, routes, verifier
 from reminderd.providers.http import (
@@ -35,7 +36,6 @@ from reminderd.providers.http import (
     reason,
     retry_after,
 )
-from reminderd.providers.settings import ClientOptions
 
 _CLOCK: Final = SystemClock()
 _NO_LOOK_UP: Final = NoAnswer("this provider has no look-up")
@@ -67,7 +67,9 @@ class GenericProvider:
         self._verify_webhook = verifier(settings.webhook_auth, settings.webhook_secret)
         self._clock = clock
         self._http = HttpClient(
-            timeout=options.timeout, max_connections=options.max_connections, server=settings.api_url
+            timeout=options.timeout,
+            max_connections=options.max_connections,
+            reads_certificates=not settings.api_url.startswith("http:"),
         )
 
     async def place(self, placement: Placement) -> Answer:

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from reminderd import validators
 from reminderd.keys import choice, file_path, missing_secret, positive, secret, switch, url
-from reminderd.providers.settings import CheckError, ClientOptions, Probe, ProviderSettings
+from reminderd.providers.base_settings import CheckError, ClientOptions, Probe, ProviderSettings
 
 if TYPE_CHECKING:
     from reminderd.providers.base import ProviderClient

@@ -33,7 +33,7 @@ from reminderd.providers.base import (
     json_type,
     usable,
 )
-from reminderd.providers.settings import Probe
+from reminderd.providers.base_settings import Probe
 
 SIP_CODES: Final = range(100, 700)
 """RFC 3261, 7.2."""

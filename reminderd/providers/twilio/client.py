@@ -13,8 +13,8 @@ from urllib.parse import quote, urlencode
 from reminderd.clock import Clock, SystemClock
 from reminderd.core.answers import Answer, Candidates, Capabilities, LookUpAnswer, NoAnswer, NotFound, Report
 from reminderd.providers.base import Placement, Recorder, Route, Webhook
+from reminderd.providers.base_settings import ClientOptions
 from reminderd.providers.http import API_HEADERS, HttpClient, HttpResult, check_api_url, object_in
-from reminderd.providers.settings import ClientOptions
 from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.providers.twilio.voice_api import answer_to_placing, candidates_in, found_in
 from reminderd.providers.twilio.webhooks import PATH, read_report, routes, verified
@@ -57,7 +57,9 @@ class TwilioProvider:
         credentials = b64encode(f"{settings.account_sid}:{settings.auth_token}".encode()).decode()
         self._headers = {"Authorization": f"Basic {credentials}", **API_HEADERS}
         self._http = HttpClient(
-            timeout=options.timeout, max_connections=options.max_connections, server=settings.api_url
+            timeout=options.timeout,
+            max_connections=options.max_connections,
+            reads_certificates=not settings.api_url.startswith("http:"),
         )
 
     async def place(self, placement: Placement) -> Answer:

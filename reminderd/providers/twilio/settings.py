@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from reminderd.keys import choice, file_path, key, missing_secret, phone_number, secret, url, whole
-from reminderd.providers.settings import CheckError, ClientOptions, Probe, ProviderSettings
+from reminderd.providers.base_settings import CheckError, ClientOptions, Probe, ProviderSettings
 
 if TYPE_CHECKING:
     from reminderd.providers.base import ProviderClient

@@ -40,7 +40,7 @@ from reminderd.providers.base import (
     Webhook,
     usable,
 )
-from reminderd.providers.settings import Probe
+from reminderd.providers.base_settings import Probe
 from reminderd.providers.twilio.voice_api import moment, whole_number
 
 Parameters: TypeAlias = Iterable[tuple[str, str]]

@@ -19,10 +19,10 @@ from reminderd.databases import PostgresServer
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.examination import Examination, broken_promises, examination
-from reminderd.store.postgres.connection import PostgresConnection
+from reminderd.store.postgres.driver import PostgresConnection
 from reminderd.store.postgres.error_codes import is_of_one_statement
-from reminderd.store.postgres.migrate import migrations, refuse_if_it_needs_more, schema_of
-from reminderd.store.postgres.opening import connect, named
+from reminderd.store.postgres.sessions import connect, named
+from reminderd.store.postgres.shared_schema import migrations, refuse_if_it_needs_more, schema_of
 from reminderd.store.postgres.statements import Raw
 
 _LEAST_MILLISECONDS: Final = 1

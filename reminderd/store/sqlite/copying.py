@@ -13,10 +13,10 @@ from attrs import frozen
 from reminderd.files import begins, check, companions, put_in_place, scratch
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.examination import broken_promises
-from reminderd.store.settings import database_id
+from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.driver import Error, SqliteConnection, open_file, size_of, translated
-from reminderd.store.sqlite.examining import check as broken_rows
-from reminderd.store.sqlite.examining import damage
+from reminderd.store.sqlite.integrity import check as broken_rows
+from reminderd.store.sqlite.integrity import damage
 from reminderd.store.sqlite.migrate import APPLICATION_ID, migrations, schema_version
 
 T = TypeVar("T")

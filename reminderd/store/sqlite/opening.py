@@ -11,7 +11,7 @@ from typing import Final
 
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
-from reminderd.store.settings import database_id, give_database_id
+from reminderd.store.shared_state import database_id, give_database_id
 from reminderd.store.sqlite.driver import SqliteConnection, open_file, patiently, translated
 from reminderd.store.sqlite.migrate import migrate, migrations, schema_version
 

@@ -18,7 +18,7 @@ from reminderd.store.connection import transaction
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.restored import Cause, hold_restored, last_change
-from reminderd.store.settings import real_provider, remember_real_provider, replace_database_id
+from reminderd.store.shared_state import real_provider, remember_real_provider, replace_database_id
 from reminderd.store.sqlite.copying import find_room, id_in, if_readable, mistakes_in, reading
 from reminderd.store.sqlite.driver import SqliteConnection, connect, size_of, translated
 from reminderd.store.sqlite.migrate import migrate, migrations

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from reminderd.core.lifecycle import replan, staff
 from reminderd.core.lifecycle.answer import last_look
-from reminderd.core.lifecycle.keypress import CALL_NOT_NEEDED, Key, answered_by_patient, key_pressed
+from reminderd.core.lifecycle.keypress import CALL_NOT_NEEDED, Key, key_pressed, picked_up
 from reminderd.core.lifecycle.replan import (
     answered_for,
     appointment_cancelled,
@@ -403,6 +403,18 @@ def test_an_answer_that_another_program_has_written_settles_the_reminders() -> N
     assert after.appointments["a1"].response == "by e-mail"
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n"])
+def test_a_blank_response_that_another_program_has_written_is_no_answer(blank: str) -> None:
+    ledger = planned(Ledger(), an_appointment(response=blank)).ledger
+    assert states(ledger) == {"n1": WAITS, "n2": WAITS}
+    assert why_void(ledger, ledger.reminders["n1"]) is None
+    done, _ = done_for(ledger, ledger.reminders["n1"], NOW)
+    assert done.appointments["a1"].response == EndCode.DONE_BY_STAFF
+    answered_once, _ = answered()
+    after = planned(answered_once, an_appointment(response=blank)).ledger
+    assert after.appointments["a1"].response == Response.CONFIRMED
+
+
 # What the claim and the last look ask
 
 
@@ -514,7 +526,7 @@ def test_a_request_is_not_sent_for_an_appointment_that_was_changed(changes: dict
 def test_a_patient_who_answers_hears_nothing_of_an_appointment_that_was_moved() -> None:
     ledger, appointment = booked()
     ledger = called(ledger, state=CallState.PLACED).put(evolve(appointment, at=AT + DAY))
-    turn = answered_by_patient(ledger, ledger.calls["call-1"], rules=TWICE, now=THREE_DAYS)
+    turn = picked_up(ledger, ledger.calls["call-1"], rules=TWICE, now=THREE_DAYS)
     assert turn.reply == CALL_NOT_NEEDED
     assert states(turn.transition.ledger)["n1"] == MOVED
 

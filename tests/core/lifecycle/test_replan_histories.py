@@ -8,7 +8,7 @@ from attrs import define, evolve, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reminderd.core.appointments import plan
+from reminderd.core.booking import plan
 from reminderd.core.lifecycle.replan import answered_for, appointment_cancelled, reminders_of, replanned
 from reminderd.core.lifecycle.transition import Ledger
 from reminderd.core.model import (

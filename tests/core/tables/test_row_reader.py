@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from attrs import evolve
 
-from reminderd.core.appointments import AppointmentCancellation, AppointmentRequest
-from reminderd.core.imports import UnreadableError
+from reminderd.core.booking import AppointmentCancellation, AppointmentRequest
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.rules import CallPlan, Planning
@@ -317,7 +317,7 @@ TWO_TIMES = ["Mobile", "Home phone", "Message", "Call at", "Appointment at", ""]
 def test_below_a_header_with_other_columns_no_cell_is_under_its_header(below: list[str]) -> None:
     columns = columns_of(TWO_TIMES, {})
     rows = [CsvRow(2, ["+4930123456", "", "Hello.", "2027-03-01 16:00", "2027-03-02 16:00"]), CsvRow(4, below)]
-    with pytest.raises(UnreadableError, match=r"^line 4 is a header with other columns; expected one table in a file"):
+    with pytest.raises(FileRefusedError, match=r"^line 4 is a header with other columns; expected one table in a file"):
         list(of_one_table(TWO_TIMES, columns, rows, "line", also=frozenset({"wannanrufen", "own"})))
 
 

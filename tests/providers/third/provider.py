@@ -24,8 +24,8 @@ from reminderd.core.answers import (
 )
 from reminderd.keys import file_path, missing_secret, secret, url
 from reminderd.providers.base import InvalidPayloadError, Placement, ProviderClient, Recorder, Reply, Route, Webhook
+from reminderd.providers.base_settings import CheckError, ClientOptions, Probe, ProviderSettings
 from reminderd.providers.http import HttpClient, HttpFailure
-from reminderd.providers.settings import CheckError, ClientOptions, Probe, ProviderSettings
 
 PATH = "/webhooks/third"
 HEADER = "x-third-password"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reminderd.providers.settings import ClientOptions
+from reminderd.providers.base_settings import ClientOptions
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.settings import TwilioSettings
 from tests.support.twilio_rest import PUBLIC

@@ -21,7 +21,7 @@ def empty() -> Iterator[PostgresDatabase]:
 
 
 def _prepare(database: PostgresDatabase) -> None:
-    from reminderd.store.postgres.migrate import make_or_check, migrations  # noqa: PLC0415 - only with psycopg
+    from reminderd.store.postgres.shared_schema import make_or_check, migrations  # noqa: PLC0415 - only with psycopg
 
     with database.server.connect(database.name, "clinic") as connection:
         make_or_check(connection, migrations())

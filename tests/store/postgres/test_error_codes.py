@@ -8,11 +8,11 @@ import psycopg
 import pytest
 
 from reminderd.databases import PostgresServer
+from reminderd.store.any_engine import open_sync
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.opening import open_sync
 from reminderd.store.postgres.error_codes import store_error
-from reminderd.store.postgres.migrate import migrations
-from reminderd.store.postgres.opening import open_to_look
+from reminderd.store.postgres.sessions import open_to_look
+from reminderd.store.postgres.shared_schema import migrations
 from tests.support.postgres import CAREFUL_USER, PostgresDatabase, a_server, skip_without_postgres
 
 WRONG = "s3cret"
@@ -129,9 +129,9 @@ def silent() -> Iterator[int]:
 
 
 def test_a_server_that_does_not_answer(silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reminderd.store.postgres import opening  # noqa: PLC0415
+    from reminderd.store.postgres import sessions  # noqa: PLC0415
 
-    monkeypatch.setitem(opening._PATIENCE, "connect_timeout", 2)  # libpq waits no shorter
+    monkeypatch.setitem(sessions._PATIENCE, "connect_timeout", 2)  # libpq waits no shorter
     url = f"postgresql://clinic:{WRONG}@127.0.0.1:{silent}/clinic"
     assert refused(url, UNAVAILABLE) == "the server does not answer in time (connection timeout expired)"
 

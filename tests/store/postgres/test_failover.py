@@ -13,7 +13,7 @@ from reminderd.store.claims import Capacity, claim
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.restored import check_history
-from reminderd.store.settings import last_pause, set_pause
+from reminderd.store.shared_state import last_pause, set_pause
 from tests.support.builders import MINUTE, RULES
 from tests.support.postgres import PASSWORD, USER, a_server, skip_without_postgres
 

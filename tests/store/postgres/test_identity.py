@@ -14,11 +14,11 @@ from loguru import logger
 from reminderd.clock import SystemClock
 from reminderd.core.server_identity import ServerIdentity, read_identity
 from reminderd.databases import PostgresServer
+from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, transaction
 from reminderd.store.database import Database, open_database
-from reminderd.store.opening import open_sync
 from reminderd.store.restored import SERVER, check_history, hold_after
-from reminderd.store.settings import last_pause, paused, put_setting, set_pause, setting
+from reminderd.store.shared_state import last_pause, paused, put_setting, set_pause, setting
 from tests.support.builders import NOW, RULES
 from tests.support.postgres import PostgresDatabase, program
 from tests.support.rows import insert_row

@@ -15,16 +15,16 @@ from reminderd.core.model import Status
 from reminderd.core.requests import ReminderRequest
 from reminderd.databases import PostgresServer
 from reminderd.store import ledger
+from reminderd.store.any_engine import open_sync
 from reminderd.store.appointments import appointment_decisions, plan_due, put_appointments
-from reminderd.store.claims import poke
+from reminderd.store.claims import wake_waiting
 from reminderd.store.connection import Connection, savepoint, snapshot
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.intake import Source
-from reminderd.store.opening import open_sync
-from reminderd.store.postgres import connection as module
-from reminderd.store.postgres.connection import PostgresConnection
+from reminderd.store.postgres import driver
+from reminderd.store.postgres.driver import PostgresConnection
 from reminderd.store.reminders import decisions
-from reminderd.store.settings import setting
+from reminderd.store.shared_state import setting
 from tests.support.appointments import AT, TWICE, a_request
 from tests.support.builders import DAY, MINUTE, NOW, a_report
 from tests.support.postgres import USER, PostgresDatabase
@@ -44,7 +44,7 @@ def store(made: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
         by_the_server(self)
 
     monkeypatch.setattr(PostgresConnection, "begin", begin)
-    monkeypatch.setattr(module, "_BEGIN", module._BEGIN.replace("'1s'", "'30ms'"))
+    monkeypatch.setattr(driver, "_BEGIN", driver._BEGIN.replace("'1s'", "'30ms'"))
     with open_sync(PostgresServer(made.url)) as connection:
         yield Store(connection)
 
@@ -234,7 +234,7 @@ def test_what_waits_is_checked_after_a_start_though_another_program_has_locked_s
     store.insert("r1", **later)
     store.insert("r2", "+12025550002", **later)
     with locked(foreign, "reminders", "r1"):
-        store.write(poke)
+        store.write(wake_waiting)
     assert [store.reminder(one).wake_at == store.now for one in ("r1", "r2")] == [False, True]
 
 

@@ -31,7 +31,7 @@ from tests.support.rows import insert_row
 
 psycopg = pytest.importorskip("psycopg")
 
-from reminderd.store.postgres import engine, opening  # noqa: E402 - only with psycopg
+from reminderd.store.postgres import on_trio, sessions  # noqa: E402 - only with psycopg
 from reminderd.store.postgres.statements import Raw  # noqa: E402
 
 T = TypeVar("T")
@@ -97,8 +97,8 @@ class Trips:
 @pytest.fixture
 def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Have libpq record every message of a database's connections in a file."""
-    connect = opening.connect
-    monkeypatch.setattr(engine, "connect", connect)  # the listener is not counted
+    connect = sessions.connect
+    monkeypatch.setattr(on_trio, "connect", connect)  # the listener is not counted
     with (tmp_path / "trace").open("ab") as file:
 
         def traced(server: PostgresServer) -> Raw:
@@ -106,7 +106,7 @@ def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             raw.pgconn.trace(file.fileno())
             return raw
 
-        monkeypatch.setattr(opening, "connect", traced)
+        monkeypatch.setattr(sessions, "connect", traced)
         yield tmp_path / "trace"
 
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from attrs import frozen
 
-from reminderd.store.postgres.migrate import migrate, migrations
+from reminderd.store.postgres.shared_schema import migrate, migrations
 from reminderd.store.queries import NEEDS_HUMAN
 from reminderd.store.sqlite import migrate as sqlite_migrate
 from reminderd.store.sqlite.driver import connect

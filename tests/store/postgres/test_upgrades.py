@@ -11,14 +11,14 @@ from reminderd.clock import SystemClock
 from reminderd.core.answers import Accepted
 from reminderd.core.model import Response, Status
 from reminderd.databases import PostgresServer
+from reminderd.store.any_engine import open_sync
 from reminderd.store.database import open_database
 from reminderd.store.errors import StoreUnusableError
 from reminderd.store.migrations import Migration
-from reminderd.store.opening import open_sync
 from reminderd.store.opt_outs import opt_in, opt_out
-from reminderd.store.postgres.migrate import migrate, migrations
+from reminderd.store.postgres.shared_schema import migrate, migrations
 from reminderd.store.queries import Wanted, calls_of, find_reminder, list_reminders
-from reminderd.store.settings import paused
+from reminderd.store.shared_state import paused
 from tests.support import schemas
 from tests.support.builders import a_report
 from tests.support.postgres import USER, PostgresDatabase

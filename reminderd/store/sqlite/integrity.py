@@ -13,7 +13,7 @@ from attrs import define, evolve
 from reminderd.core.phone import Numbering
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.examination import Examination, broken_promises, examination
-from reminderd.store.settings import database_id
+from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.driver import DatabaseError, Error, SqliteConnection, open_file, translated
 from reminderd.store.sqlite.migrate import migrations, schema_version
 

@@ -10,7 +10,7 @@ from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.examination import Examination
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import SqliteConnection, connect
-from reminderd.store.sqlite.examining import check, examine
+from reminderd.store.sqlite.integrity import check, examine
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import NOW

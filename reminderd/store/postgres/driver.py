@@ -21,7 +21,7 @@ from reminderd.core.server_identity import ServerIdentity
 from reminderd.store.connection import Parameters
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.postgres.error_codes import is_collision, is_lost, is_of_one_statement, store_error
-from reminderd.store.postgres.migrate import CLUSTER_WRITE_LOCK, migrations, refuse_if_it_needs_more
+from reminderd.store.postgres.shared_schema import CLUSTER_WRITE_LOCK, migrations, refuse_if_it_needs_more
 from reminderd.store.postgres.statements import LazyRows, ManyRows, Raw, pipeline
 from reminderd.store.rows import from_ms
 
@@ -92,7 +92,7 @@ class PostgresConnection:
     """The connection through which `identity` was read."""
     _newest: int = field(factory=lambda: migrations()[-1].number, init=False)
 
-    is_hopeful: bool = field(default=False, init=False)
+    is_optimistic: bool = field(default=False, init=False)
     has_skipped_savepoint: bool = field(default=False, init=False)
     identity: ServerIdentity | None = field(default=None, init=False)
 

@@ -13,10 +13,10 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.requests import (
     Reading,
     concerns,
-    mistakes,
     normal_name,
-    read,
+    read_field,
     read_moment,
+    unfit_content,
     wrong_name,
     wrong_text,
 )
@@ -102,12 +102,12 @@ def read_appointment(text: AppointmentText, reading: Reading) -> AppointmentRequ
     An appointment is refused if the clinic plans no calls for it, or if its message can't be made.
     """
     found: list[str] = []
-    number = read("phone_number", text.phone_number, reading.normalize, found)
+    number = read_field("phone_number", text.phone_number, reading.normalize, found)
     at = read_moment("at", text.at, reading.zone, reading.order, found)
-    read("timezone", text.timezone, place_zone, found)
+    read_field("timezone", text.timezone, place_zone, found)
     ref = _name("ref", text.ref, found)
     texts = {field: _name(field, getattr(text, field), found) for field in _TEXTS}
-    language = read("language", text.language, read_language, found)
+    language = read_field("language", text.language, read_language, found)
     request = AppointmentRequest(
         phone_number=number or "",
         at=at or _NEVER,
@@ -205,7 +205,7 @@ def uncalled(calls: list[PlannedCall], now: datetime) -> str | None:
     return None if None in reasons else f"nobody will be called: {'; '.join(reason or '' for reason in reasons)}"
 
 
-def content_of(appointment: AppointmentRequest | Appointment) -> tuple[object, ...]:
+def appointment_content(appointment: AppointmentRequest | Appointment) -> tuple[object, ...]:
     """Return the values of an appointment that an edited line can change."""
     return tuple(getattr(appointment, field) for field in _CONTENT)
 
@@ -231,7 +231,7 @@ def decide_appointment(
     intake = _intake(request, existing, cancels_as)
     if intake is Intake.UNCHANGED and existing is not None:
         return Decision(intake, warnings=_left_cancelled(existing, now))
-    if intake is Intake.HELD and existing is not None and content_of(existing) == content_of(request):
+    if intake is Intake.HELD and existing is not None and appointment_content(existing) == appointment_content(request):
         return Decision(intake, warnings=(HELD,))
     is_to_come = existing is not None and existing.status is AppointmentStatus.BOOKED and existing.at > now
     if request.at <= now and not is_to_come:  # otherwise it is moved, so that nobody is called for its former time
@@ -255,7 +255,7 @@ def decide_appointment_cancellation(asked: AppointmentCancellation, existing: Ap
 def _intake(request: AppointmentRequest, existing: Appointment | None, cancels_as: EndCode) -> Intake:
     if existing is None:
         return Intake.ADDED
-    is_same = content_of(existing) == content_of(request)
+    is_same = appointment_content(existing) == appointment_content(request)
     if existing.status is AppointmentStatus.CANCELLED and existing.at == request.at and existing.end_code != cancels_as:
         return Intake.UNCHANGED  # another person or program has cancelled it
     if is_same and existing.status is AppointmentStatus.BOOKED:
@@ -289,11 +289,5 @@ def wanted_message(
         return message, NO_CALLS_PLANNED
     if is_checked:
         return message, None
-    found = mistakes(
-        phone_number=appointment.phone_number,
-        message=message.text,
-        timezone=appointment.timezone,
-        language=appointment.language,
-        numbering=rules.numbering,
-    )
-    return message, "; ".join(found) or None
+    content = appointment.phone_number, message.text, appointment.timezone, appointment.language
+    return message, unfit_content(*content, rules.numbering)

@@ -6,7 +6,7 @@ import pytest
 
 from reminderd.core.daemons import FORGOTTEN_AFTER, LEASE, Daemon, Job
 from reminderd.databases import Target
-from reminderd.store.daemons import Seen, alive_daemons, daemons, leave, record
+from reminderd.store.daemon_rows import Seen, alive_daemons, daemons, leave, record
 from tests.support.builders import NOW, SECOND, a_daemon
 from tests.support.store import Store, a_store
 

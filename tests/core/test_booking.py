@@ -8,7 +8,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reminderd.core.appointments import (
+from reminderd.core.booking import (
     NO_CALLS_PLANNED,
     AppointmentCancellation,
     AppointmentRequest,

@@ -13,8 +13,8 @@ from loguru import logger
 
 from reminderd.databases import PostgresServer
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.postgres.connection import PostgresConnection
-from reminderd.store.postgres.opening import connect, open_connection
+from reminderd.store.postgres.driver import PostgresConnection
+from reminderd.store.postgres.sessions import connect, open_connection
 from reminderd.store.postgres.statements import Raw
 from reminderd.store.threads import Connections, Runner, while_running, worker_threads
 

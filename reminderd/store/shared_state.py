@@ -12,7 +12,7 @@ from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Rows
 from reminderd.store.erased import recognized_among
-from reminderd.store.queries import Value, named
+from reminderd.store.queries import ShownValue, named
 from reminderd.store.rows import CALLS, from_ms, to_ms
 
 _LAST_PAUSE: Final = """
@@ -139,7 +139,7 @@ def desk_key(connection: Connection, _now: datetime, *, new: str) -> str:
     return new
 
 
-def last_pause(connection: Connection) -> dict[str, Value] | None:
+def last_pause(connection: Connection) -> dict[str, ShownValue] | None:
     """Return, while dialing is paused, the row of `audit` that shows who paused it; None if no command of ours did."""
     if not paused(connection):
         return None
@@ -195,7 +195,7 @@ def note_gap(connection: Connection, now: datetime) -> None:
     put_moment(connection, "answering_since", now)
 
 
-def follow_address(connection: Connection, _now: datetime, *, address: str) -> None:
+def note_public_address(connection: Connection, _now: datetime, *, address: str) -> None:
     """Record the address with which calls are placed from now on; nothing is known yet of a new address.
 
     It is `[web].public_base_url`, or empty if the provider does not ask what to say. Only a digest of it is kept: an
@@ -213,7 +213,7 @@ def follow_address(connection: Connection, _now: datetime, *, address: str) -> N
 def address_alert(connection: Connection) -> datetime | None:
     """Return since when the provider does not reach our address, if no alert was sent for it yet."""
     since = unreached_since(connection)
-    return None if since == moment_in(connection, "unreached_alerted") else since
+    return None if since is None or setting(connection, "unreached_alerted") == str(to_ms(since)) else since
 
 
 def note_address_alert(connection: Connection, _now: datetime, *, unreached: datetime) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 
 from reminderd.databases import PostgresServer, Target
 from reminderd.store.connection import Connection, snapshot
-from reminderd.store.settings import real_provider
+from reminderd.store.shared_state import real_provider
 from reminderd.store.sqlite import opening as sqlite
 from reminderd.store.sqlite.migrate import migrations, schema_version
 
@@ -21,7 +21,7 @@ def open_sync(target: Target, *, busy_timeout: timedelta = sqlite.BUSY_TIMEOUT) 
         StoreUnavailableError: It is locked, the disk is full, the server can't be reached …: a later try may succeed.
     """
     if isinstance(target, PostgresServer):
-        from reminderd.store.postgres import opening as postgres  # noqa: PLC0415 - psycopg may be missing
+        from reminderd.store.postgres import sessions as postgres  # noqa: PLC0415 - psycopg may be missing
 
         return closing(postgres.open_connection(target))
     return sqlite.open_sync(target.path, busy_timeout=busy_timeout)
@@ -35,7 +35,7 @@ def open_to_look(target: Target) -> AbstractContextManager[Connection]:
         StoreUnavailableError: It is locked, the server can't be reached ….
     """
     if isinstance(target, PostgresServer):
-        from reminderd.store.postgres import opening as postgres  # noqa: PLC0415 - psycopg may be missing
+        from reminderd.store.postgres import sessions as postgres  # noqa: PLC0415 - psycopg may be missing
 
         return postgres.open_to_look(target)
     return closing(sqlite.open_to_look(target.path))
@@ -49,7 +49,7 @@ def provider_of(target: Target) -> str | None:
         StoreUnavailableError: It is locked, the server can't be reached ….
     """
     if isinstance(target, PostgresServer):
-        from reminderd.store.postgres import opening as postgres  # noqa: PLC0415 - psycopg may be missing
+        from reminderd.store.postgres import sessions as postgres  # noqa: PLC0415 - psycopg may be missing
 
         return postgres.provider_of(target)
     with closing(sqlite.open_as_it_is(target.path)) as connection:

@@ -12,8 +12,8 @@ import pytest
 import reminderd
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.migrations import Migration
-from reminderd.store.postgres import migrate as migrate_module
-from reminderd.store.postgres.migrate import (
+from reminderd.store.postgres import shared_schema
+from reminderd.store.postgres.shared_schema import (
     CLUSTER_WRITE_LOCK,
     Schema,
     make_or_check,
@@ -53,7 +53,7 @@ def other(empty: PostgresDatabase) -> Iterator[Connection]:
 
 @pytest.fixture
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrate_module, "_BEGIN", migrate_module._BEGIN.replace("'5s'", "'20ms'"))
+    monkeypatch.setattr(shared_schema, "_BEGIN", shared_schema._BEGIN.replace("'5s'", "'20ms'"))
 
 
 def later(number: int, sql: str) -> Migration:
@@ -246,7 +246,7 @@ def test_who_may_not_make_tables_is_told(empty: PostgresDatabase) -> None:
 
 
 def test_a_server_that_is_too_old_is_refused(plain: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrate_module, "OLDEST_SERVER", 99)
+    monkeypatch.setattr(shared_schema, "OLDEST_SERVER", 99)
     with pytest.raises(StoreUnusableError, match=r"PostgreSQL 1\d\.\S+( \(.+\))? is too old: expected 99 or later"):
         make_or_check(plain, migrations())
 

@@ -14,16 +14,17 @@ import pytest
 from reminderd.databases import PostgresServer
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.settings import database_id, put_setting, setting
+from reminderd.store.shared_state import database_id, put_setting, setting
 from tests.support.builders import NOW
 from tests.support.postgres import PostgresDatabase
+from tests.support.waiting import until_in_thread
 
 psycopg = pytest.importorskip("psycopg")
 
-from reminderd.store.opening import open_sync  # noqa: E402
-from reminderd.store.postgres import connection as connection_module  # noqa: E402 - only with psycopg
-from reminderd.store.postgres.connection import PostgresConnection  # noqa: E402
-from reminderd.store.postgres.opening import connect, open_connection, open_to_look  # noqa: E402
+from reminderd.store.any_engine import open_sync  # noqa: E402
+from reminderd.store.postgres import driver  # noqa: E402 - only with psycopg
+from reminderd.store.postgres.driver import PostgresConnection  # noqa: E402
+from reminderd.store.postgres.sessions import connect, open_connection, open_to_look  # noqa: E402
 from reminderd.store.postgres.statements import with_placeholders  # noqa: E402
 
 
@@ -208,8 +209,7 @@ def test_only_one_transaction_of_the_cluster_writes_at_a_time(
 
 def until_somebody_waits(connection: Connection) -> None:
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    while not connection.execute(waiting).fetchone()[0]:
-        pass
+    until_in_thread(lambda: connection.execute(waiting).fetchone()[0])
 
 
 def test_after_its_session_has_ended_a_connection_reads_and_writes_again(
@@ -323,7 +323,7 @@ def sever(connection: PostgresConnection) -> None:
 
 
 def test_a_commit_that_nobody_can_tell_says_so(opened: PostgresConnection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "_KNOW_WITHIN", 0.05)
+    monkeypatch.setattr(driver, "_KNOW_WITHIN", 0.05)
 
     def gone(_self: PostgresConnection) -> None:
         raise psycopg.OperationalError("the line was cut")

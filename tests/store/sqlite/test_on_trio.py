@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from reminderd.store.sqlite.driver import OperationalError, SqliteConnection, connect
-from reminderd.store.sqlite.engine import TrioConnection, open_on_trio
+from reminderd.store.sqlite.on_trio import TrioConnection, open_on_trio
 from reminderd.store.threads import worker_threads
 
 

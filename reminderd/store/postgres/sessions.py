@@ -14,11 +14,11 @@ from psycopg.conninfo import make_conninfo
 from reminderd.databases import PostgresServer
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.postgres.connection import MARKS_KEPT, PostgresConnection
+from reminderd.store.postgres.driver import MARKS_KEPT, PostgresConnection
 from reminderd.store.postgres.error_codes import store_error
-from reminderd.store.postgres.migrate import make_or_check, migrate, migrations, refuse_unless_newest, schema_of
+from reminderd.store.postgres.shared_schema import make_or_check, migrate, migrations, refuse_unless_newest, schema_of
 from reminderd.store.postgres.statements import Raw, named_rows, read_sums_as_integers
-from reminderd.store.settings import real_provider
+from reminderd.store.shared_state import real_provider
 
 # A call on a worker thread can't be abandoned, so each must end by itself.
 _PATIENCE: Final[dict[str, int | str]] = {
