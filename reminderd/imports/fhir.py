@@ -140,7 +140,7 @@ def read(files: Sequence[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
     """Return the table of some files: each has its name in a folder, or an empty name, and its lines.
 
     Raises:
-        UnreadableError: A file can't be read as a whole.
+        FileRefusedError: A file can't be read as a whole.
     """
     found = _Found()
     for name, lines in files:

@@ -113,7 +113,7 @@ def messages_of(content: bytes) -> Sequence[RawMessage]:
     """Return the messages of a file.
 
     Raises:
-        UnreadableError: It has other contents, or is cut off.
+        FileRefusedError: It has other contents, or is cut off.
     """
     content = content.removeprefix(b"\xef\xbb\xbf")
     if not content.strip():
@@ -269,7 +269,7 @@ def read(content: bytes, encoding: str | None) -> Table:
     """Return the table of a file. Without an encoding, its messages have that of MSH-18, or ASCII or UTF-8.
 
     Raises:
-        UnreadableError: It can't be read as a whole.
+        FileRefusedError: It can't be read as a whole.
     """
     check_size(len(content))
     records = []
