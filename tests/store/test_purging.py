@@ -281,6 +281,18 @@ def test_a_late_report_of_a_purged_reminder_reads_no_other_purged_rows(store: St
     assert steps("last") <= alone + 2
 
 
+def test_late_signs_of_life_of_several_purged_calls_are_all_recorded(store: Store) -> None:
+    for number in range(3):
+        insert(store, f"r{number}", status="failed")
+        called(store, f"r{number}", id=f"c{number}", state="unreported", status=None)
+    purge(store)
+    for number in range(2):
+        store.report(Report(external_call_id=f"e{number}", status="ringing", attempt_id=f"c{number}"))
+    store.report(Report(external_call_id="e2", status="ringing", reminder_id="r2"))
+    states = [one["state"] for one in store.connection.execute("SELECT state FROM call_logs WHERE wake_at > 0")]
+    assert states == ["stray"] * 3
+
+
 @pytest.mark.sqlite_only("when it counts its rows anew")
 def test_calls_are_found_by_index_after_their_number_has_grown(store: Store) -> None:
     insert(store)

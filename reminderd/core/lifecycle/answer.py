@@ -89,7 +89,7 @@ def not_sent(ledger: Ledger, action: Action, reason: str, *, rules: Rules, now: 
     return noted(ledger, waiting, f"still unconfirmed, not sent again: {reason}; to be checked again")
 
 
-def answered(
+def request_answered(
     ledger: Ledger, action: Action, answer: Answer, *, counts: bool, draw: float, rules: Rules, now: datetime
 ) -> Transition:
     """Record the provider's answer to a request.

@@ -14,7 +14,7 @@ from reminderd.core.model import Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store import reminders as acts
 from reminderd.store.audit import acts_on
-from reminderd.store.claims import poke
+from reminderd.store.claims import wake_waiting
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.examination import broken_promises
 from reminderd.store.intake import Source
@@ -204,7 +204,7 @@ def test_a_patient_called_early_after_changed_hours_is_not_called_again(path: Pa
     with a_store(path) as store:
         store.insert(hold_code="hours", wake_at=to_ms(NOW + 3 * HOUR))
         backed_up(store, backup)
-        store.write(poke)
+        store.write(wake_waiting)
         [_] = store.claim()
     assert [reminder.id for reminder in put_back(path, backup, now=NOW + MINUTE).held] == ["r1"]
     with a_store(path) as store:
