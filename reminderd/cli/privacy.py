@@ -72,7 +72,7 @@ def erase_(config: Config, phone: str, *, yes: bool) -> None:
     """Delete all appointments and reminders of PHONE, including waiting ones, and their calls; its opt-out stays.
 
     This is refused while a call to the number is under way. What staff did stays in the audit, which names no patient.
-    For 8 days a keyed hash stays, too, so that the limits on calls to the number hold.
+    For 8 days a keyed hash stays, too, so that the limits on calls to the number still apply.
     """
     number = _number(normal_name(phone), config, number_of)
     with existing_database(config) as connection:

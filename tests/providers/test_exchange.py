@@ -27,6 +27,7 @@ from tests.support.hostile_provider import (
     say,
 )
 from tests.support.tls import encrypted
+from tests.support.waiting import PATIENCE
 
 KEPT = answer(200, b"{}").replace(b"Connection: close\r\n", b"")
 SOON = timedelta(seconds=0.3)
@@ -161,7 +162,7 @@ async def test_an_idle_connection_makes_room_for_one_to_another_server() -> None
     async with hostile(script) as one, hostile((forever,)) as another, a_client(max_connections=1) as client:
         await body_of(client, one.url)
         await body_of(client, another.url)
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             await closed.wait()
         await body_of(client, another.url)
         assert another.connections == 1
@@ -222,7 +223,7 @@ async def test_the_connection_of_a_cancelled_request_is_closed_and_not_used_agai
             nursery.start_soon(post, client, server.url)
             await server.heard(1)
             nursery.cancel_scope.cancel()
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             await closed.wait()
         assert await body_of(client, server.url) == b"{}"
         assert server.connections == 2
@@ -241,7 +242,7 @@ async def test_a_connection_on_which_nothing_more_may_come_is_closed(said: bytes
     closed = trio.Event()
     async with hostile((hear, say(said), until_closed(closed)), (forever,)) as server, a_client() as client:
         assert await body_of(client, server.url) == b"{}"
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             await closed.wait()
         assert await body_of(client, server.url) == b"{}"
         assert server.connections == 2
@@ -361,7 +362,7 @@ async def test_all_idle_connections_are_closed_even_for_a_caller_that_is_cancell
         assert client._idle == []
 
 
-async def test_no_file_stays_open_whatever_becomes_of_the_requests(idle_clock: MockClock) -> None:
+async def test_no_file_stays_open_whatever_happens_to_the_requests(idle_clock: MockClock) -> None:
     scripts: list[Script] = [(hear, hang), (hear, cut), (cut,), (hear,), (hear, say(KEPT)), answering(200)]
     async with hostile((forever,)) as quiet, a_client(patience=SOON) as client:
         await post(client, quiet.url)
@@ -445,7 +446,7 @@ async def test_nothing_is_sent_in_the_clear_where_tls_is_asked_for() -> None:
 async def test_an_answer_whose_head_does_not_end_is_given_up() -> None:
     begun = b"HTTP/1.1 200 OK\r\nX-More: " + b"x" * 200_000
     async with hostile((hear, say(begun), hang)) as server, a_client() as client:
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             outcome = await post(client, server.url)
         assert outcome == HttpFailure(reason="connection lost: Receive buffer too long", sent=True)
 
@@ -493,7 +494,7 @@ class Closing(trio.abc.Stream):
         pass
 
 
-async def test_an_answer_to_a_request_that_could_not_be_sent_whole_is_read_all_the_same() -> None:
+async def test_an_answer_to_a_request_that_could_not_be_sent_whole_is_still_read() -> None:
     target = target_of("http://clinic.example/calls")
     assert target is not None
     exchange = Exchange("POST", target, {}, b"{}", ANSWER_LIMIT)
