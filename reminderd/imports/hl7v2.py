@@ -431,6 +431,8 @@ def _phone(message: Hl7Message, text: str, usual: str) -> tuple[str, str]:
 
 def _number(message: Hl7Message, text: str) -> str:
     """Return the number of an XTN as it is dialed, whether it is written whole or in parts; empty if it has none."""
+    if message.subcomponent in text:
+        raise ValueError("subcomponents in a phone number; expected one number")
     whole = message.part(text, 1) or message.part(text, 12)
     code, area, local, extension = (message.part(text, number) for number in (5, 6, 7, 8))
     parts = f"({area}) {local}" if area else local
