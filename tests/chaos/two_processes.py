@@ -22,11 +22,11 @@ from reminderd.core.script.prompts import Question
 from reminderd.databases import SqliteFile, Target
 from reminderd.providers.base import placement_of
 from reminderd.store.any_engine import open_sync
-from reminderd.store.claims import poke
+from reminderd.store.claims import wake_all_waiting
 from reminderd.store.connection import transaction
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.restored import hold_after
-from reminderd.store.settle import Spoken, look
+from reminderd.store.settle import Spoken, read_for_last_look
 from reminderd.store.sqlite.backups import back_up
 from reminderd.store.sqlite.restoring import restore
 from reminderd.store.stats import next_wakes
@@ -141,7 +141,7 @@ class TwoProcesses:
         hurry(connection)
         account = self.configuration.account
         store = Store(connection, self.configuration.rules, self.time.now, self.time.seconds, ids=self.ids)
-        store.write(poke)
+        store.write(wake_all_waiting)
         self.desk.compares_the_rules(store)
         return Process(store, life, account)
 
@@ -155,7 +155,7 @@ class TwoProcesses:
         """Have a process read its configuration again: the account waits for the next start."""
         process = self.processes[which]
         process.store.rules = evolve(self.configuration, account=process.account).rules
-        process.store.write(poke)
+        process.store.write(wake_all_waiting)
         self.desk.compares_the_rules(process.store)
 
     def close(self) -> None:
@@ -175,7 +175,7 @@ class TwoProcesses:
         if by < timedelta(0):
             self.circumstances.set_back_at = self.time.seconds
             for process in self.processes:
-                process.store.write(poke)
+                process.store.write(wake_all_waiting)
 
     def _shows(self, by: timedelta, skew: timedelta) -> None:
         self.time.passed += by
@@ -209,7 +209,7 @@ class TwoProcesses:
 
     def _last_look(self, which: int, task: Task) -> str | None:
         connection = self.processes[which].store.connection
-        seen = look(connection, action=task.action, rules=task.rules, now=self.time.now)
+        seen = read_for_last_look(connection, action=task.action, rules=task.rules, now=self.time.now)
         left = task.rules.lease - (self.time.seconds - task.claimed_at) * SECOND
         call = seen.ledger.calls.get(task.action.call.id)
         if call is not None and call.wake_at is not None:

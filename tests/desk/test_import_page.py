@@ -17,7 +17,7 @@ from reminderd.config.schema import MessagesConfig, RemindersConfig
 from reminderd.desk.uploads import KEPT, MOST_BYTES, MOST_FILES, FileReading, Uploads
 from reminderd.imports import one_file
 from reminderd.imports.formats import profile_of
-from reminderd.imports.loop import CHUNK, comparing, writing
+from reminderd.imports.loop import CHUNK, chunk_comparer, chunk_writer
 from tests.support.desk import DeskServer, Page, a_config, desk_of
 
 pytestmark = pytest.mark.trio
@@ -458,7 +458,7 @@ class Held:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, which: str = "writing") -> None:
         self.is_reached = self.is_released = False
-        real: Any = {"writing": writing, "comparing": comparing}[which]
+        real: Any = {"writing": chunk_writer, "comparing": chunk_comparer}[which]
 
         def held(*arguments: Any, **named: Any) -> Any:
             write = real(*arguments, **named)
@@ -500,7 +500,7 @@ async def test_a_bug_in_an_import_is_not_the_end_of_the_pages(tmp_path: Path, mo
         raise ZeroDivisionError
 
     async with desk_of(tmp_path) as server:
-        monkeypatch.setattr("reminderd.desk.uploads.check", broken)
+        monkeypatch.setattr("reminderd.desk.uploads.check_upload", broken)
         page = await uploaded(server, TABLE)
         assert "unexpected error; the log has more" in page.notice
         assert (await server.browser.get("/")).status == 200

@@ -7,7 +7,7 @@ from itertools import pairwise
 import trio
 
 from reminderd.core.daemons import Job
-from reminderd.store.daemon_rows import daemons
+from reminderd.store.daemon_rows import all_daemons
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.clinic import Clinic
 from tests.support.generic_server import SECRET
@@ -20,13 +20,13 @@ SPACING = 0.25
 
 async def until_both_are_recorded(clinic: Clinic) -> None:
     with trio.fail_after(60), open_sync(clinic.folder / "clinic.db") as connection:
-        while len(daemons(connection)) < 2:  # noqa: ASYNC110 - no event crosses processes
+        while len(all_daemons(connection)) < 2:  # noqa: ASYNC110 - no event crosses processes
             await trio.sleep(0.02)
 
 
 def pid_of_the_one_that_does(clinic: Clinic, job: Job) -> int:
     with open_sync(clinic.folder / "clinic.db") as connection:
-        [pid] = [one.pid for one in daemons(connection) if job in one.jobs]
+        [pid] = [one.pid for one in all_daemons(connection) if job in one.jobs]
     return pid
 
 
@@ -87,4 +87,6 @@ async def test_an_alert_and_a_result_are_sent_once_and_by_the_other_daemon_after
     assert ["r1: not reached" in text for text in alerts] == [True, False]
     assert ["r2: not reached" in text for text in alerts] == [False, True]
     with open_sync(clinic.folder / "clinic.db") as connection:
-        assert daemons(connection) == [], "the one that was killed has no row, and the other one has deleted its own"
+        assert all_daemons(connection) == [], (
+            "the one that was killed has no row, and the other one has deleted its own"
+        )

@@ -29,10 +29,10 @@ from reminderd.databases import SqliteFile, Target
 from reminderd.providers.base import placement_of
 from reminderd.store.any_engine import open_sync
 from reminderd.store.appointments import cancel_appointment, find_appointment, plan_due, replan_if_rules_changed
-from reminderd.store.claims import poke
+from reminderd.store.claims import wake_all_waiting
 from reminderd.store.intake import Source
 from reminderd.store.outcome_changes import changes_after
-from reminderd.store.settle import look
+from reminderd.store.settle import read_for_last_look
 from reminderd.store.sqlite.driver import SqliteConnection
 from reminderd.store.stats import next_wakes
 from tests.month.files import drop, import_next
@@ -199,7 +199,7 @@ class Clinic:
         self.store = DaemonStore(
             connection=connection, rules=self.rules, now=self.now, monotonic=self.now.timestamp(), dice=self._ids
         )
-        self.store.write(partial(poke, lease=self.rules.lease))
+        self.store.write(partial(wake_all_waiting, lease=self.rules.lease))
         self.store.write(partial(replan_if_rules_changed, digest=self.rules.planning_digest))
         self.is_up = True
 
@@ -261,7 +261,7 @@ class Clinic:
 
     def _requests(self, action: Action) -> bool:
         store = self.store
-        seen = look(store.connection, action=action, rules=self.rules, now=self.now)
+        seen = read_for_last_look(store.connection, action=action, rules=self.rules, now=self.now)
         left = self.rules.lease - _LEFT_FOR_REQUEST
         reason = last_look(
             seen.ledger, action, paused=seen.paused, stopping=False, time_left=left, rules=self.rules, now=self.now

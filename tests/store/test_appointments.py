@@ -27,11 +27,11 @@ from reminderd.store.appointments import (
     put_appointments,
     replan_if_rules_changed,
 )
-from reminderd.store.claims import poke
+from reminderd.store.claims import wake_all_waiting
 from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.examination import broken_promises
 from reminderd.store.intake import RequestsRefusedError, Source
-from reminderd.store.personal_data import Place, erase, purge_batch, record
+from reminderd.store.personal_data import Place, erase, personal_data_of, purge_batch
 from reminderd.store.queries import news
 from reminderd.store.rows import REMINDERS, to_ms
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request, rules_with
@@ -354,10 +354,10 @@ def test_calls_left_out_by_a_clock_that_was_ahead_are_planned_once_it_is_right(s
     put(store, a_request())
     assert waiting(store) == []
     store.now = NOW
-    store.write(poke)
+    store.write(wake_all_waiting)
     assert plan(store) == 1
     assert waiting(store) == [THREE_DAYS, ONE_DAY]
-    store.write(poke)
+    store.write(wake_all_waiting)
     assert plan(store) == 0
 
 
@@ -377,7 +377,7 @@ NAMED = {"name": "Ada", "patient_ref": "P-77", "provider": "Dr. Who"}
 
 def test_an_appointment_is_exported_with_its_number(store: Store) -> None:
     put(store, a_request(**NAMED), a_request(ref="A-2", phone_number="+12025550002"))
-    found = record(store.connection, phone_number="+12025550001")
+    found = personal_data_of(store.connection, phone_number="+12025550001")
     assert [(one["ref"], one["name"], one["at"]) for one in found.appointments] == [("A-1", "Ada", AT)]
     assert [act["act"] for act in found.appointments[0]["audit"]] == ["add"]
     assert len(found.reminders) == 2
@@ -386,7 +386,7 @@ def test_an_appointment_is_exported_with_its_number(store: Store) -> None:
 def test_an_appointment_without_reminders_is_still_something_that_is_stored(store: Store) -> None:
     store.later(7 * DAY)
     put(store, a_request())
-    found = record(store.connection, phone_number="+12025550001")
+    found = personal_data_of(store.connection, phone_number="+12025550001")
     assert (found.reminders, found.empty) == ([], False)
 
 

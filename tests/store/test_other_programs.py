@@ -15,11 +15,11 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.script.prompts import Question
 from reminderd.databases import Target
 from reminderd.store.audit import acts_on
-from reminderd.store.claims import poke
+from reminderd.store.claims import wake_all_waiting
 from reminderd.store.intake import Source
 from reminderd.store.reminders import call_again
 from reminderd.store.rows import to_ms
-from reminderd.store.settle import look
+from reminderd.store.settle import read_for_last_look
 from tests.support.builders import DAY, HOUR, MINUTE, NOW, RULES, SECOND, a_report, able
 from tests.support.store import Store, a_store
 
@@ -116,7 +116,7 @@ OVER = [was_reached, has_no_calls_left, is_of_unknown_outcome, is_refused, has_f
 
 def follow(store: Store) -> None:
     """Claim everything that is due or waits."""
-    store.write(poke)
+    store.write(wake_all_waiting)
     store.claims()
 
 
@@ -158,7 +158,7 @@ def test_a_cancelled_reminder_has_no_wake_at_after_the_next_claim(store: Store) 
 def test_a_claimed_request_of_a_cancelled_reminder_is_not_sent(store: Store) -> None:
     [action] = store.claim()
     sql(store, CANCEL)
-    seen = look(store.connection, action=action, rules=store.rules, now=store.now)
+    seen = read_for_last_look(store.connection, action=action, rules=store.rules, now=store.now)
     reason = last_look(
         seen.ledger, action, paused=False, stopping=False, time_left=SECOND, rules=store.rules, now=store.now
     )

@@ -9,9 +9,9 @@ from attrs import evolve
 
 from reminderd.core.answers import Answer, Capabilities, Report
 from reminderd.core.daemons import Daemon
-from reminderd.core.lifecycle.answer import answered, not_sent
+from reminderd.core.lifecycle.answer import not_sent, request_answered
 from reminderd.core.lifecycle.claim import Draft, claim_reminder
-from reminderd.core.lifecycle.reconcile import Room, Witness, claim_call
+from reminderd.core.lifecycle.reconcile import CheckLimits, Witness, claim_call
 from reminderd.core.lifecycle.report import reported
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Transition
 from reminderd.core.model import Call, CallState, Member, Reminder, Status, digest
@@ -153,7 +153,7 @@ def claimed(
     return claim_reminder(ledger, reminder, draft=Draft("call-new", TOKEN), witness=witness, rules=rules, now=now)
 
 
-AT_HAND = Room()
+AT_HAND = CheckLimits()
 
 
 def call_claimed(
@@ -162,7 +162,7 @@ def call_claimed(
     *,
     rules: Rules = RULES,
     now: datetime = NOW,
-    room: Room = AT_HAND,
+    room: CheckLimits = AT_HAND,
     witness: Witness | None = None,
 ) -> Transition:
     """Claim an alive call that is due."""
@@ -181,7 +181,7 @@ def an_action(ledger: Ledger, call_id: str = "call-1", kind: ActionKind = Action
 def answer_settled(ledger: Ledger, answer: Answer, *, action: Action | None = None, **changes: Any) -> Transition:
     """Settle the provider's answer to the request of "call-1"."""
     values: dict[str, Any] = {"counts": True, "draw": 0.5, "rules": RULES, "now": NOW}
-    return answered(ledger, action or an_action(ledger), answer, **(values | changes))
+    return request_answered(ledger, action or an_action(ledger), answer, **(values | changes))
 
 
 def not_sent_settled(

@@ -13,8 +13,8 @@ from reminderd.core.phone import may_be_incomplete
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, normal_name, read_request
 from reminderd.core.tables.columns import Columns, ColumnsError
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.words import UNKNOWN_STATUS, Standing
-from reminderd.core.upsert import Cancellation
+from reminderd.core.tables.words import UNKNOWN_STATUS, RowStatus
+from reminderd.core.upsert import ReminderCancellation
 
 
 def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow], unit: str) -> None:
@@ -36,7 +36,7 @@ def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]
             raise ColumnsError([f"{what}: {why}; {expected}"])
 
 
-Asked: TypeAlias = ReminderRequest | Cancellation | AppointmentRequest | AppointmentCancellation
+RowRequest: TypeAlias = ReminderRequest | ReminderCancellation | AppointmentRequest | AppointmentCancellation
 """What a row asks for."""
 
 _HEADERS: Final = {"at": "appointment_at", "type": "appointment_type"}
@@ -51,7 +51,7 @@ _CUT: Final = (
 )
 
 
-def read_row(row: CsvRow, columns: Columns, *, width: int, reading: Reading) -> Asked | list[str]:
+def read_row(row: CsvRow, columns: Columns, *, width: int, reading: Reading) -> RowRequest | list[str]:
     """Return the reminder or appointment that a row adds or cancels, or all mistakes in the row.
 
     Empty cells count as missing.
@@ -76,7 +76,7 @@ def _fields_cut(cells: Sequence[str], whole: int, columns: Columns, reading: Rea
                 yield field
 
 
-def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Reading) -> Asked | list[str]:
+def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Reading) -> RowRequest | list[str]:
     if len(cells) > width and any(cells[width:]):
         return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]
 
@@ -84,10 +84,10 @@ def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Readin
     standing = columns.standing(cells)
     if standing is None:
         return [*(read if isinstance(read, list) else ()), UNKNOWN_STATUS]
-    if standing is Standing.STANDS:
+    if standing is RowStatus.STANDS:
         return read
     if isinstance(read, ReminderRequest):
-        return Cancellation(ref=read.ref, request=read, phone_number=read.phone_number)
+        return ReminderCancellation(ref=read.ref, request=read, phone_number=read.phone_number)
     if isinstance(read, AppointmentRequest):
         return AppointmentCancellation(ref=read.ref, request=read, phone_number=read.phone_number)
     phone, ref = columns.text("phone_number", cells), columns.text("ref", cells).strip()
@@ -97,7 +97,7 @@ def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Readin
     # Another patient's row may have this `ref`, so a row whose number can't be read cancels nothing.
     if not is_named or is_unread:
         return read
-    called_off = AppointmentCancellation if columns.are_appointments else Cancellation
+    called_off = AppointmentCancellation if columns.are_appointments else ReminderCancellation
     return called_off(ref=normal_name(ref), phone_number=number)
 
 

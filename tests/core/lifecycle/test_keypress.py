@@ -11,7 +11,7 @@ from reminderd.core.lifecycle.keypress import (
     MOST_REPEATS,
     Key,
     Turn,
-    answered_by_patient,
+    call_picked_up,
     key_pressed,
     unspoken,
 )
@@ -44,7 +44,7 @@ MACHINES = ["machine_start", "machine_end_beep", "machine_end_silence", "machine
 
 def answered(ledger: Ledger, **changes: Any) -> Turn:
     facts: dict[str, Any] = {"rules": RULES, "now": NOW}
-    return answered_by_patient(ledger, ledger.calls["call-1"], **facts | changes)
+    return call_picked_up(ledger, ledger.calls["call-1"], **facts | changes)
 
 
 def spoken_in(*reminders: Any, call: Any = ANSWERED) -> Ledger:

@@ -27,10 +27,10 @@ from reminderd.core.answers import (
     Report,
     Unclear,
 )
-from reminderd.core.lifecycle.answer import answered, last_look, not_sent
+from reminderd.core.lifecycle.answer import last_look, not_sent, request_answered
 from reminderd.core.lifecycle.claim import Draft, claim_reminder
-from reminderd.core.lifecycle.keypress import Key, answered_by_patient, key_pressed
-from reminderd.core.lifecycle.reconcile import Room, Witness, claim_call, not_found
+from reminderd.core.lifecycle.keypress import Key, call_picked_up, key_pressed
+from reminderd.core.lifecycle.reconcile import CheckLimits, Witness, claim_call, not_found
 from reminderd.core.lifecycle.report import call_of, reported
 from reminderd.core.lifecycle.staff import called_again, cancelled, restored
 from reminderd.core.lifecycle.states import limit_of
@@ -323,7 +323,7 @@ class World:
             ledger,
             ledger.calls[call_id],
             token=f"t{self.ids}",
-            room=Room(paused=self.paused),
+            room=CheckLimits(paused=self.paused),
             witness=self.witness(process),
             rules=self.rules,
             now=self.now,
@@ -377,7 +377,9 @@ class World:
         ledger = self.ledger()
         if task.action.call.id in ledger.calls and task.answer is not None:
             self.commit(
-                answered(ledger, task.action, task.answer, counts=True, draw=0.5, rules=self.rules, now=self.now)
+                request_answered(
+                    ledger, task.action, task.answer, counts=True, draw=0.5, rules=self.rules, now=self.now
+                )
             )
 
     def ask(self, place: int, how: str) -> None:
@@ -608,7 +610,7 @@ class World:
         if transition is None or transition.call is None:
             return
         call = self.db.calls[transition.call.id]
-        turn = answered_by_patient(self.ledger(), call, rules=self.rules, now=self.now)
+        turn = call_picked_up(self.ledger(), call, rules=self.rules, now=self.now)
         self.commit(turn.transition)
         phone.text = [
             (one.id, self.incarnations[one.id], one.scheduled_at)
