@@ -2,6 +2,7 @@
 
 import json
 import os
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -12,7 +13,6 @@ from reminderd.core.upsert import ReminderCancellation
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.cli.test_import_appointments import CONFIG, calls, configure, rows
-from tests.support.builders import NOW
 
 HEADER = "ApptGUID,ApptDate,Phone,Appt status\n"
 SPAN = ("--profile", "practice", "--snapshot", "--from", "2040-03-12", "--to", "2040-03-14")
