@@ -1,17 +1,17 @@
-# The verbs of this project; `just` lists them. All of them use the virtual environment in .venv.
+# The commands of this project; `just` lists them. All of them use the virtual environment in .venv.
 
 bin := ".venv/bin"
 
-# Some machines set it; then each start of the program, and each process of the tests, would compile everything anew.
+# Some machines set this; then each start of the program, and each process of the tests, would compile everything again.
 export PYTHONDONTWRITEBYTECODE := ""
 
-# Many tests wait, so even two cores carry four of them at a time.
+# Many tests mostly wait, so even two cores can run four of them at a time.
 parallel := "-n 4 --maxschedchunk 1"
 
-# These run the program in processes of its own, or trace its lines themselves: coverage sees nothing of them …
+# These tests run the program in separate processes, or trace its lines themselves: coverage can't measure them.
 program_tests := "tests/browser tests/e2e tests/chaos tests/deploy"
 
-# … and these do the same thousands of times, which others do once: coverage would only slow them down.
+# These tests repeat thousands of times what other tests do once: coverage would only slow them down.
 searches := "tests/model tests/month tests/imports/test_fuzz.py tests/desk/test_scanner.py tests/web/test_api_document.py"
 
 _default:
@@ -22,21 +22,21 @@ setup:
     python3 -m venv .venv
     {{bin}}/pip install -q -e '.[dev]'
 
-# what CI runs: style, types, all tests, and what they cover
+# run what CI runs: style, types, all tests, and coverage
 check: lint types test
 
-# style, spelling, formatting, and the layers that imports must keep
+# check style, spelling, formatting, and the layers of imports
 lint:
     {{bin}}/ruff check
     {{bin}}/ruff format --check
     {{bin}}/codespell
     {{bin}}/lint-imports
 
-# static types, strictly
+# check static types, strictly
 types:
     {{bin}}/mypy
 
-# all tests; core/ is covered branch by branch by its own, the package to 95 % by the tests in one process
+# run all tests: those of core/ must cover all of its branches, and those in one process 95 % of the package
 test:
     {{bin}}/pytest -n 2 --maxschedchunk 1 --cov --cov-report= tests/core
     {{bin}}/coverage report --include='reminderd/core/*' --fail-under=100
@@ -44,15 +44,15 @@ test:
     {{bin}}/coverage report --fail-under=95
     {{bin}}/pytest {{parallel}} {{searches}} {{program_tests}}
 
-# the fast tests, in less than a minute: core, store, web and providers, with fewer random histories
+# run the fast tests, in less than a minute: core, store, web and providers, with fewer random histories
 quick:
     REMINDERD_HISTORIES=25 REMINDERD_MODEL_HISTORIES=100 {{bin}}/pytest -q {{parallel}} tests/core tests/store tests/web tests/providers
 
-# all tests on the newest Python, the quick ones on the one before, where they are installed
+# run all tests on the newest Python, and the quick ones on the version before it, if these are installed
 test-newer:
     .ci/newer-pythons --all
 
-# write the code in the one style
+# rewrite the code in our style
 format:
     {{bin}}/ruff check --fix
     {{bin}}/ruff format
@@ -61,15 +61,15 @@ format:
 run *args:
     {{bin}}/reminderd run {{args}}
 
-# watch every kind of call happen, in seconds, with nothing set up; `just demo --desk` shows the pages
+# show every kind of call within seconds, without any setup; `just demo --desk` shows the pages
 demo *args:
     {{bin}}/reminderd demo {{args}}
 
-# what the tests of the pages need apart from Chromium and npm, which come from Debian
+# install what the tests of the pages need, except Chromium and npm, which come from Debian
 browser:
     tests/browser/install.sh
 
-# make the pictures of the pages in docs/screenshots anew
+# make the screenshots of the pages in docs/screenshots again
 screenshots:
     {{bin}}/python -m tests.browser.screenshots
 
@@ -89,14 +89,14 @@ house:
 release: check
     .ci/release
 
-# make dist/reminderd: one file that runs where no Python is
+# make dist/reminderd: one file that needs no Python
 build:
     python3 -m venv --clear .venv-build
     .venv-build/bin/pip install -q --require-hashes -r deploy/requirements.txt
     .venv-build/bin/pip install -q '.[alerts,build]'
     .venv-build/bin/pyinstaller --noconfirm --log-level ERROR --workpath .venv-build/work deploy/reminderd.spec
 
-# pin what reminderd stands on, with hashes, in deploy/requirements.txt; `just requirements --upgrade` takes the newest
+# pin the packages that reminderd needs, with hashes, in deploy/requirements.txt; `just requirements --upgrade` takes the newest
 requirements *args:
     {{bin}}/pip install -q -e '.[pin]'
     {{bin}}/uv pip compile -q pyproject.toml --extra alerts --extra postgres --universal --python-version 3.11 --fork-strategy fewest \

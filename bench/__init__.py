@@ -1,1 +1,1 @@
-"""How fast reminderd is, as ratios against stated yardsticks: `python -m bench`."""
+"""Measure how fast reminderd is, as ratios against stated yardsticks: `python -m bench`."""

@@ -1,8 +1,8 @@
 """Run the benchmarks: `python -m bench [NAME …]`; without a name, most of them, which takes half an hour.
 
-The result is a table and bench/results.json; the exit code is 1 if a bar is missed. Where there are several rounds,
-their median is shown, then the lowest and the highest. Everything stays on this machine, with a PostgreSQL of its own;
-where none is installed, a row says so.
+The result is a table and bench/results.json; the exit code is 1 if a bar is missed. A figure that was measured in
+several rounds is shown as their median, then the lowest and the highest. Everything stays on this machine, with its own
+PostgreSQL server; if none is installed, a row says so.
 
 `--quick` takes less than a minute, and `--against REV` compares the files here with a commit: see bench/against.py.
 """
@@ -40,7 +40,7 @@ from bench.figure import Figure, keep, show
 from reminderd.store.sqlite.driver import sqlite_version_info
 
 Measures = Mapping[str, Callable[[Path], list[Figure]]]
-"""What is measured, in a folder of its own, by name."""
+"""Each benchmark by its name; it gets its own folder."""
 
 MEASURES: Final[Measures] = {
     "webhooks": webhooks.measure,
@@ -59,7 +59,7 @@ MEASURES: Final[Measures] = {
     "soak": soak.measure,
 }
 BY_NAME: Final = frozenset({"growth", "postgres", "soak"})
-"""Measured only by name: they have no bars, or take an hour."""
+"""The benchmarks that run only if they are named: they have no bars, or take an hour."""
 QUICK: Final[Measures] = {
     "webhooks": partial(webhooks.measure, rounds=3, connections=(webhooks.CONNECTIONS,)),
     "dialing": partial(dialing.measure, rounds=2, due=500),
@@ -69,15 +69,16 @@ QUICK: Final[Measures] = {
     "idle": partial(idle.measure, idle_seconds=5, starts=2),
     "start": partial(starting.measure, rounds=2),
 }
-"""The same on SQLite with less of everything, to find out soon whether something has become much slower.
+"""The quick suite: some benchmarks on SQLite, each with less work, to show soon whether something is much slower.
 
-The bars are for the whole suite: an import of so few rows misses its bar a little sooner, as the start counts for more.
+The bars are meant for the whole suite. An import of so few rows misses its bar more easily, as the start counts for
+more.
 """
 RESULTS: Final = Path(__file__).with_name("results.json")
 
 
 def main() -> int:
-    """The exit code."""
+    """Run the benchmarks, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure how fast reminderd is.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MEASURES))
     parser.add_argument("--quick", action="store_true", help=f"in less than a minute: {', '.join(QUICK)}")

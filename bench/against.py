@@ -1,7 +1,7 @@
-"""Runs the quick suite of another commit and of the files here in turn, and names what has become slower.
+"""Run the quick suite of another commit and of the files here in turn, and name what is slower here.
 
-Both are measured by the suite that is here, which also uses the package's own code, such as its store. So the other
-commit must be one whose internals this suite knows; otherwise, the suite stops with an error.
+Both are measured by the suite that is here, which also uses the package's own code, such as its store. So this suite
+must know the internals of the other commit; otherwise, it stops with an error.
 """
 
 import compileall
@@ -28,7 +28,7 @@ ROOT: Final = Path(__file__).parents[1]
 
 
 def against(revision: str, names: Sequence[str], rounds: int, console: Console) -> int:
-    """Return the exit code: 1 if a figure is slower than it was at the revision."""
+    """Compare with a revision; return the exit code: 1 if a figure is worse here."""
     with TemporaryDirectory(prefix="reminderd-bench-") as name:
         folder = Path(name)
         old, new = folder / "old", folder / "new"
@@ -36,9 +36,9 @@ def against(revision: str, names: Sequence[str], rounds: int, console: Console) 
         shutil.copytree(ROOT / "reminderd", new / "reminderd", ignore=shutil.ignore_patterns("__pycache__"))
         runs: dict[Path, list[Run]] = {old: [], new: []}
         for package in runs:
-            compileall.compile_dir(package, quiet=2)  # otherwise, the first start would do it
+            compileall.compile_dir(package, quiet=2)  # otherwise, the first start would compile them
         for turn in range(rounds):
-            # In turn, each commit goes first: what the machine does meanwhile hits both alike.
+            # The commit that goes first alternates, so that other load on the machine slows down both alike.
             for package in (old, new) if turn % 2 == 0 else (new, old):
                 side = revision if package == old else "the files here"
                 with console.status(f"round {turn + 1} of {rounds}: {side}"):
@@ -53,7 +53,7 @@ def against(revision: str, names: Sequence[str], rounds: int, console: Console) 
 
 def extract(revision: str, repository: Path, folder: Path) -> None:
     """Write the package as it was at a commit; for an unknown commit, end the program with git's message."""
-    # Only the package, and not a worktree: its folder would also hold that commit's suite, which Python would find.
+    # Only the package, and no worktree: its folder would also contain that commit's suite, and Python would find it.
     command = ["git", "-C", str(repository), "archive", "--format=tar", revision, "reminderd"]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode != 0:
@@ -63,7 +63,7 @@ def extract(revision: str, repository: Path, folder: Path) -> None:
 
 
 def suite_environment(package: Path) -> dict[str, str]:
-    """Return an environment in which `reminderd` is a commit's, and `bench` is the one here."""
+    """Return an environment in which `reminderd` is the package of a commit, and `bench` is the one here."""
     return {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{ROOT}"}
 
 

@@ -1,7 +1,7 @@
-"""Against a peer: webhooks a second, and how long they wait, next to the ordinary design in Node.js on PostgreSQL.
+"""Compare reminderd with the ordinary design in Node.js on PostgreSQL: webhooks a second, and how long they wait.
 
-bench/peer/ has that design, with its database through Prisma, and through bare pg, which is harder to beat; its README
-says what it is. All sides take turns in one run, with the same load client.
+bench/peer/ has that design twice: with its database through Prisma, and through bare pg, which is harder to beat. Its
+README describes it. All sides take turns in one run, with the same load client.
 """
 
 import os
@@ -35,27 +35,28 @@ if TYPE_CHECKING:
 CONNECTIONS: Final = (32, 128)
 ROUNDS: Final = 7
 A_ROUND: Final = 1_500
-"""Webhooks for each side, each for a call of its own."""
+"""The number of webhooks for each side in a round, each for another call."""
 NODE: Final = (20, 19)
-"""The oldest Node.js that runs the peer: Prisma 7 asks for it."""
+"""The oldest Node.js version that runs the peer, as Prisma 7 requires it."""
 
 _PEER: Final = Path(__file__).with_name("peer")
 
 Calls = Sequence[tuple[str, str]]
-"""The ids of reminders, each with that of the call that the provider has accepted for it."""
+"""The ids of reminders, each with the id of the call that the provider has accepted for it."""
 
 
 @frozen
 class _Side:
-    """One of those that are compared."""
+    """One of the compared programs."""
 
     name: str
     url: str
-    """Where it takes webhooks."""
+    """The URL to which its webhooks are sent."""
     add: Callable[[Calls, int], None]
-    """Writes such reminders and calls into its database, with phone numbers from that one on."""
+    """Writes these reminders and calls into its database; the first gets this phone number, the others those after
+    it."""
     recorded: Callable[[], int]
-    """Counts the reminders in its database that are called, with the transcript of their call."""
+    """Counts the reminders in its database that are `called` and whose call has its transcript."""
 
 
 def measure(folder: Path) -> list[Figure]:
@@ -80,7 +81,7 @@ def measure(folder: Path) -> list[Figure]:
 def _compared(sides: Sequence[_Side]) -> list[Figure]:
     figures = []
     for connections in CONNECTIONS:
-        rounds = [[_round(side, connections) for side in sides] for _ in range(ROUNDS + 1)][1:]  # the first warms up
+        rounds = [[_round(side, connections) for side in sides] for _ in range(ROUNDS + 1)][1:]  # to warm up
         name = f"peer, {connections} connections"
         ours, prisma, pg, _ = zip(*rounds, strict=True)
         figures += _ratios(f"{name}: ", ours, prisma, against=sides[1].name, bars=True)
@@ -121,7 +122,7 @@ def _ratios(name: str, ours: Sequence[Drive], theirs: Sequence[Drive], *, agains
 
 
 def _round(side: _Side, connections: int) -> Drive:
-    """Have a side record the ends of new calls, and make sure that it did."""
+    """Have a side record the ends of new calls, and check that it recorded all of them."""
     calls = [(str(uuid4()), str(uuid4())) for _ in range(A_ROUND)]
     before = side.recorded()
     side.add(calls, before)
@@ -159,7 +160,7 @@ def _recorded_by_us(connection: Connection) -> int:
 
 
 def _what_node_lacks() -> str | None:
-    """Install the peer's packages where they are missing, and generate its client; return why it can't run, or None."""
+    """Install the peer's missing packages, and generate its client; return why it can't run, or None if it can."""
     oldest = ".".join(map(str, NODE))
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
@@ -185,7 +186,7 @@ def _what_node_lacks() -> str | None:
 
 @contextmanager
 def _peer(library: Literal["prisma", "pg"], database: PostgresDatabase, folder: Path, provider: str) -> Iterator[_Side]:
-    """Run the peer's worker, with its database through that library."""
+    """Run the peer's worker until the end of the block, with its database through that library."""
     node = shutil.which("node")
     assert node is not None
     port = free_port()

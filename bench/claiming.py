@@ -1,4 +1,4 @@
-"""Claiming: does the time to take what is due depend on all the rows that are not?"""
+"""Measure whether the time to claim the due rows depends on the number of all other rows."""
 
 import time
 from collections.abc import Mapping
@@ -25,9 +25,9 @@ DUE: Final = 100
 FEW: Final = 1_000
 ROUNDS: Final = 15
 A_STATEMENT: Final = 100_000
-"""Rows; a server is given half a minute for each statement."""
+"""The rows that one statement writes: a server is given half a minute for each statement."""
 
-# Of the rows that are not due, half are yet to come and half are over.
+# Half of the rows that are not due will be due later; the other half have ended.
 _FILL: Final = """
 WITH RECURSIVE number (n) AS (
     SELECT CAST(:first AS BIGINT) UNION ALL SELECT n + 1 FROM number WHERE n + 1 < :first + :rows
@@ -51,7 +51,7 @@ def measure(folder: Path, *, rows: int = 1_000_000) -> list[Figure]:
 
 
 def quick(folder: Path, *, rows: int) -> list[Figure]:
-    """Measure SQLite alone."""
+    """Measure only SQLite."""
     return _figures("claim", SqliteFile(folder / "many.db"), SqliteFile(folder / "few.db"), rows)
 
 
@@ -79,7 +79,7 @@ def _figures(name: str, of_many: Target, of_few: Target, rows: int) -> list[Figu
 
 
 def fill(connection: Connection, rows: int) -> None:
-    """Write so many reminders, a few of which are due."""
+    """Write this number of reminders, a few of which are due."""
     now = SystemClock().now()
     values = {
         "name": uuid4().hex,
@@ -99,7 +99,7 @@ def _write(connection: Connection, _now: datetime, *, values: Mapping[str, objec
 
 
 def claim_all_due(connection: Connection) -> float:
-    """The seconds that one claim takes; the rows are due again afterwards."""
+    """Claim all due reminders, and make them due again; return how many seconds the claim took."""
     now = SystemClock().now()
     capacity = Capacity(requests=DUE, checks=8, request_in=timedelta(0))
     fn = partial(claim, capacity=capacity, rules=Rules(), witness=Witness(), mint=lambda: str(uuid4()))

@@ -1,4 +1,4 @@
-"""A clinic's database after some years: some 400 reminders a day, with their calls, appointments and acts.
+"""Write a clinic's database after some years: about 400 reminders a day, with their calls, appointments and acts.
 
 `python -m bench.clinic FILE [ROWS]` writes one to look at.
 """
@@ -38,9 +38,9 @@ _ENDS: Final = (
     *[("cancelled", None, "answered", None)] * 5,
     *[("cancelled", None, "cancelled_by_staff", None)] * 2,
 )
-"""Status, answer, reason and outcome of the last call, as often as they occur in a hundred."""
+"""The status, response, end code and last call's outcome of ended reminders, as often as they occur in a hundred."""
 
-# Those that belong to a constraint can't be dropped.
+# An index of a constraint can't be dropped.
 _INDEXES: Final = """
 SELECT indexname, indexdef FROM pg_indexes
  WHERE schemaname = 'public' AND indexname NOT IN (SELECT conname FROM pg_constraint)
@@ -50,9 +50,9 @@ Rows = Iterator[tuple[str, dict[str, Any]]]
 
 
 def fill(path: Path, rows: int) -> None:
-    """Write a file with this number of reminders: all days but the last fortnight are over."""
+    """Write a file with this number of reminders; all days except the last two weeks are over."""
     with open_sync(SqliteFile(path)) as connection:
-        # No log: the file is thrown away if the machine stops in the meantime.
+        # No journal: if the machine stops meanwhile, nobody needs the file.
         connection.execute("PRAGMA journal_mode = OFF").fetchall()
         connection.execute("PRAGMA synchronous = OFF")
         now = SystemClock().now()
@@ -62,7 +62,7 @@ def fill(path: Path, rows: int) -> None:
 
 
 def _write(connection: Connection, rows: int, now: datetime) -> None:
-    # Triggers would do their work a million times, to the same end; an index is built faster once all rows are there.
+    # Triggers would run a million times for the same result, and an index is built faster once all rows are there.
     made_again = connection.execute(
         "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'index') AND sql IS NOT NULL ORDER BY type"
     ).fetchall()
@@ -78,7 +78,7 @@ def _write(connection: Connection, rows: int, now: datetime) -> None:
 def fill_server(database: PostgresDatabase, rows: int) -> None:
     """Write the same into a database on a server."""
     with open_sync(PostgresServer(database.url)):
-        pass  # it has its tables now
+        pass  # opening it has created its tables
     now = SystemClock().now()
     with database.connect() as connection:
         connection.execute("SET session_replication_role = replica")  # without triggers
@@ -96,7 +96,7 @@ def fill_server(database: PostgresDatabase, rows: int) -> None:
 
 
 def _chunks(rows: int, now: datetime) -> Iterator[tuple[str, list[str], list[dict[str, Any]]]]:
-    """Yield the rows, many of a table with the same columns at a time."""
+    """Yield the rows in chunks, each of one table and with the same columns."""
     made = chain(_everything(rows, now), _around(now))
     while some := list(islice(made, _CHUNK)):
         kinds: dict[tuple[str, ...], list[dict[str, Any]]] = {}
@@ -107,7 +107,7 @@ def _chunks(rows: int, now: datetime) -> Iterator[tuple[str, list[str], list[dic
 
 
 def _everything(rows: int, now: datetime) -> Rows:
-    """Yield the reminders, day by day, with all that belongs to them."""
+    """Yield the reminders, day by day, with all rows that belong to them."""
     draw = random.Random(rows)  # noqa: S311 - the same clinic each time
     midnight = to_ms(now.replace(hour=0, minute=0, second=0, microsecond=0))
     days = rows // A_DAY
@@ -115,7 +115,7 @@ def _everything(rows: int, now: datetime) -> Rows:
     first = midnight - max(days - AHEAD - 1, 1) * _DAY
     for number in range(rows):
         day, place = divmod(number, A_DAY)
-        at = first + day * _DAY + place * _DAY // A_DAY  # at any hour, so that this can be measured at any hour
+        at = first + day * _DAY + place * _DAY // A_DAY  # at all hours, so that it can be measured at any hour
         yield from _reminder(f"{number:07}-{draw.getrandbits(64):016x}", at, phone(draw.randrange(patients)), draw, now)
 
 
@@ -157,14 +157,14 @@ def _reminder(name: str, at: int, number: str, draw: random.Random, now: datetim
 
 
 def _state(row: dict[str, Any], draw: random.Random, now: datetime) -> list[str | None]:
-    """Let a reminder be as far as it is now, and return the outcomes of its calls."""
+    """Set the columns that show how far a reminder is by now, and return the outcomes of its calls."""
     at, moment, chance = row["scheduled_at"], to_ms(now), draw.random()
     if at > moment:
         if chance < 0.005:
             row |= {"hold_code": "number_changed", "wake_at": moment + 60 * _MINUTE}
         return []
     if at > moment - 20 * _MINUTE:
-        # A number of its own: it is in one call only.
+        # No other reminder has this number, so no other call to it can be open.
         row |= {"status": "processing", "wake_at": None, "phone_number": f"+49302{row['id'][:7]}"}
         return [None]
     if at > moment - 90 * _MINUTE and chance < 0.2:
@@ -237,7 +237,7 @@ def _call(row: dict[str, Any], name: str, outcome: str | None) -> Rows:
 
 
 def _around(now: datetime) -> Rows:
-    """Yield the rows whose number does not grow with the reminders."""
+    """Yield the rows of tables that do not grow with the number of reminders."""
     for number in range(1_000):
         yield "opt_outs", {"phone_number": phone(9_000_000 + number), "source": "letter", "created_at": to_ms(now)}
     for days in range(100):

@@ -1,4 +1,4 @@
-"""Decides which figures of one commit are worse than those of another, from runs of both in turn."""
+"""Decide which figures of one commit are worse than those of another, from runs of both in turn."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,13 @@ from attrs import frozen
 from bench.figure import Better
 
 SLOWER: Final = 0.9
-"""What even the best pair of runs must stay below: a commit is not blamed for the noise of one run."""
+"""A commit is slower only if even its best pair of runs is below this ratio: it is not blamed for the noise of one
+run."""
 
 
 @frozen
 class Reading:
-    """What one run measured for one figure."""
+    """The value that one run measured for a figure."""
 
     value: float
     better: Better
@@ -34,16 +35,17 @@ class Comparison:
     """The median of the older commit's runs."""
     new: float
     ratios: tuple[float, ...]
-    """How the new commit does in each pair of runs: 1 as well as the old one, 0.5 half as well."""
+    """The new commit's result relative to the old one's in each pair of runs: 1 if they are equal, 0.5 if it is half
+    as good."""
 
     @property
     def is_slower(self) -> bool:
-        """Whether the new commit is worse in every pair, and by more than a tenth."""
+        """Return whether the new commit is worse in every pair, and by more than a tenth."""
         return max(self.ratios) < SLOWER
 
 
 def compared(old: Sequence[Run], new: Sequence[Run]) -> list[Comparison]:
-    """Compare each figure that all runs have; the runs at the same place in `old` and `new` are a pair."""
+    """Compare each figure that all runs have; the n-th run in `old` and the n-th in `new` are a pair."""
     return [
         Comparison(
             name=name,
@@ -59,5 +61,5 @@ def compared(old: Sequence[Run], new: Sequence[Run]) -> list[Comparison]:
 def _ratio(old: Reading, new: Reading) -> float:
     above, below = (new.value, old.value) if new.better == "more" else (old.value, new.value)
     if above == below:
-        return 1.0  # also where both are 0, such as the requests that are refused
+        return 1.0  # also if both are 0, such as the number of refused requests
     return above / below if below else math.inf

@@ -1,4 +1,4 @@
-"""Dialing: how near the daemon comes to keeping all of its lines busy, and how many calls it can place at most."""
+"""Measure how close the daemon comes to keeping all of its lines busy, and how many calls it can place at most."""
 
 import time
 from pathlib import Path
@@ -17,7 +17,7 @@ DIALERS: Final = 50
 LATENCY: Final = 0.2
 """Seconds that the provider takes for each request."""
 SHORT_LATENCY: Final = 0.005
-"""The same for a provider so fast that the lines are never all busy: then the processor is the limit."""
+"""Seconds that a fast provider takes for each request: the lines are never all busy, so the processor is the limit."""
 
 
 def measure(folder: Path, *, rounds: int = 5, due: int = 2_000, database: PostgresServer | None = None) -> list[Figure]:
@@ -93,12 +93,12 @@ def _calls_at_most(folder: Path, rounds: int, due: int, database: PostgresServer
 
 
 def dial_all(connection: Connection, due: int, *, first_phone: int) -> float:
-    """The seconds from the commit of so many due rows until the provider's answer to each is recorded."""
+    """Add due rows; return how many seconds pass from their commit until the provider's answer to each is recorded."""
     now = SystemClock().now()
     transaction(connection, lambda c, _: add_due(c, [now] * due, first_phone=first_phone), now)
     began = time.perf_counter()
     while (waiting := _waiting(connection)) > 0:
-        assert time.perf_counter() - began < PATIENCE, f"{waiting} of {due} are not dialled"
+        assert time.perf_counter() - began < PATIENCE, f"{waiting} of {due} are not dialed"
         time.sleep(0.01)
     return time.perf_counter() - began
 

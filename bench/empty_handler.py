@@ -1,4 +1,4 @@
-"""The yardstick for webhooks: Quart-Trio on Hypercorn as both come, doing nothing with a body; a process of its own.
+"""Run the yardstick for webhooks in a separate process: plain Quart-Trio on Hypercorn, which only reads the body.
 
     python -m bench.empty_handler
 

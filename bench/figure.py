@@ -1,4 +1,4 @@
-"""A measured figure, the bar that it must clear, and how both are shown."""
+"""Describe a measured figure and the bar that it must clear, and show both."""
 
 import json
 from collections.abc import Sequence
@@ -11,23 +11,23 @@ from rich.console import Console
 from rich.table import Table
 
 Better = Literal["more", "less"]
-"""Which of two values of a figure is the better one."""
+"""Which of two values of a figure is better: the larger or the smaller one."""
 
 
 @frozen
 class Bar:
-    """What a figure must reach, or must stay below."""
+    """The limit of a figure: the value that it must reach, or must stay below."""
 
     kind: Literal["at least", "at most", "below"]
     limit: float
 
     @property
     def better(self) -> Better:
-        """Which of two values is the better one."""
+        """Return which of two values is better."""
         return "more" if self.kind == "at least" else "less"
 
     def cleared(self, value: float) -> bool:
-        """Whether a figure is good enough."""
+        """Return whether a value clears the bar."""
         match self.kind:
             case "at least":
                 return value >= self.limit
@@ -39,22 +39,23 @@ class Bar:
 
 @frozen(kw_only=True)
 class Figure:
-    """One number of one run."""
+    """One measured value of a run."""
 
     name: str
     value: float
     low: float | None = None
-    """The lowest of the rounds whose median `value` is; None: there was one reading."""
+    """The lowest of the rounds whose median is `value`; None if there was only one round."""
     high: float | None = None
-    """The highest of them."""
+    """The highest of these rounds."""
     unit: str
-    """Empty for a ratio."""
+    """The unit; empty for a ratio."""
     bar: Bar | None = None
-    """None: it is there to be read, not to be judged."""
+    """The limit; None if the figure is only for information."""
     better: Better | None = None
-    """None: as the bar says; without a bar, the figure says nothing of reminderd, such as that of a yardstick."""
+    """Which value is better, if there is no bar; None if the figure does not describe reminderd, like that of a
+    yardstick."""
     meaning: str
-    """What was measured, and against what."""
+    """What was measured, and relative to what."""
 
     @classmethod
     def of_rounds(
@@ -67,7 +68,7 @@ class Figure:
         better: Better | None = None,
         meaning: str,
     ) -> Self:
-        """Make the median of some rounds a figure, with its noise: the lowest and the highest round."""
+        """Return a figure that is the median of some rounds, with its noise: the lowest and the highest round."""
         return cls(
             name=name,
             value=median(rounds),
@@ -81,12 +82,12 @@ class Figure:
 
     @property
     def direction(self) -> Better | None:
-        """Which of two values is the better one; None: neither."""
+        """Return which of two values is better; None if neither is."""
         return self.better if self.bar is None else self.bar.better
 
     @property
     def missed(self) -> bool:
-        """Whether there is a bar and the figure does not clear it."""
+        """Return whether there is a bar and the figure does not clear it."""
         return self.bar is not None and not self.bar.cleared(self.value)
 
 
@@ -97,7 +98,7 @@ def measured(figure: Figure) -> str:
 
 
 def show(figures: Sequence[Figure], console: Console) -> None:
-    """Print a table, a row a figure."""
+    """Print a table with a row for each figure."""
     table = Table(header_style="bold")
     for column, justify in (("figure", "left"), ("measured", "right"), ("bar", "right"), ("", "left")):
         table.add_column(column, justify="right" if justify == "right" else "left", no_wrap=True)
@@ -110,11 +111,11 @@ def show(figures: Sequence[Figure], console: Console) -> None:
 
 
 def keep(figures: Sequence[Figure], machine: dict[str, str | int], file: Path) -> None:
-    """Write the figures, and on what machine they were measured, as JSON."""
+    """Write the figures as JSON, with the machine on which they were measured."""
     rows = [asdict(figure) | {"better": figure.direction, "missed": figure.missed} for figure in figures]
     file.write_text(json.dumps({"machine": machine, "figures": rows}, indent=2) + "\n", encoding="utf-8")
 
 
 def number(value: float) -> str:
-    """Return a number with three digits, or all before its point."""
+    """Return a number with three significant digits, or with all digits before its decimal point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Growth: what webhooks, calls and claims cost with more connections, lines and rows; draws docs/plots/ anew."""
+"""Measure how webhooks, calls and claims scale with connections, lines and rows; draw docs/plots/ again."""
 
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ LINES: Final = (10, 25, 50, 100)
 ROWS: Final = (1_000, 10_000, 100_000, 1_000_000)
 ROUNDS: Final = 3
 A_ROUND: Final = 1_000
-"""Webhooks, each for a call of its own."""
+"""The number of webhooks in a round, each for another call."""
 LATENCY: Final = 0.05
 """Seconds that the provider takes for each request."""
 

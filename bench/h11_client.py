@@ -12,7 +12,7 @@ from bench.rows import MESSAGE, phone
 
 
 def requests_a_second(url: str, *, requests: int, tasks: int) -> float:
-    """Send requests to place calls, one after the other on the connection of each task; return how many a second."""
+    """Send requests to place calls, one after another on the connection of each task; return how many a second."""
     return trio.run(_requests_a_second, url, requests, tasks)
 
 

@@ -43,7 +43,7 @@ def named(path: Path) -> str:
 
 
 def twice(names: Iterable[str]) -> list[str]:
-    """Return the names that occur more than once, with how often."""
+    """Return the names that occur more than once, each with its count."""
     return [f"{name} {times}" for name, times in sorted(Counter(names).items()) if times > 1]
 
 
@@ -58,18 +58,18 @@ def functions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def width(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Return how many parameters a function has, self apart."""
+    """Return how many parameters a function has, without `self` and `cls`."""
     names = [one.arg for one in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
     return len([name for name in names if name not in {"self", "cls"}])
 
 
 def cpu_of_help() -> float:
-    """Return the seconds of CPU that `reminderd --help` takes: the least of five runs."""
+    """Return the seconds of CPU time that `reminderd --help` takes: the lowest of five runs."""
     return cpu_of("-m", "reminderd", "--help")
 
 
 def cpu_of(*arguments: str) -> float:
-    """Return the least seconds of CPU that this Python took in five runs."""
+    """Return the seconds of CPU time that Python takes with these arguments: the lowest of five runs."""
     least = float("inf")
     for _ in range(5):
         before = os.times()

@@ -9,7 +9,7 @@ from bench.program import cpu_seconds, daemon, resident_megabytes, server
 from reminderd.databases import PostgresServer
 
 STARTING: Final = 3
-"""Seconds in which the daemon still does the work of its start."""
+"""Seconds for which the daemon is still busy with its start."""
 
 
 def measure(

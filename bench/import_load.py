@@ -1,4 +1,4 @@
-"""A large import next to a busy daemon: how much later webhooks are answered, and how much longer the import takes."""
+"""Measure a large import next to a busy daemon: how much later webhooks are answered, and how much longer it takes."""
 
 import csv
 import subprocess
@@ -28,28 +28,28 @@ DIALERS: Final = 50
 LATENCY: Final = 2.5
 """Seconds that the provider takes for each request."""
 CALLS: Final = DIALERS / LATENCY
-"""Reminders that become due in a second: as many as keep all dialers at work."""
+"""Reminders that become due in a second: just enough to keep all dialers busy."""
 CONNECTIONS: Final = 16
 WEBHOOKS: Final = 40
 """Webhooks in a second: two for each call."""
 LONGEST: Final = 120
-"""Seconds for which there are webhooks and due reminders; a round ends with its import."""
+"""The seconds for which there are enough webhooks and due reminders; a round ends with its import."""
 
 _NO_MORE: Final = "DELETE FROM reminders WHERE ref IS NULL AND status = 'scheduled'"
 
 
 @frozen
 class _Round:
-    """Values that were measured one after the other, under the same conditions of the machine."""
+    """Values that were measured one after another, under the same conditions."""
 
     quiet: float
-    """The seconds within which 99 of 100 webhooks were answered, without an import …"""
+    """The seconds within which 99 of 100 webhooks were answered, without an import."""
     loaded: float
-    """… and during an import."""
+    """The same during an import."""
     alone: float
-    """The seconds of the import without a daemon …"""
+    """How many seconds the import took without a daemon."""
     together: float
-    """… and next to a daemon."""
+    """How many seconds it took next to a daemon."""
 
 
 def measure(
@@ -58,7 +58,7 @@ def measure(
     rounds: int = 3,
     databases: tuple[PostgresServer, PostgresServer] | None = None,
 ) -> list[Figure]:
-    """Measure with `databases` on a server: the daemon's, and one for the import that runs alone; None for SQLite."""
+    """Measure with `databases`: the daemon's, and one for the import that runs alone; None for SQLite files."""
     database, elsewhere = (None, SqliteFile(folder / "alone.db")) if databases is None else databases
     with (
         server("bench.raw_provider", str(LATENCY)) as provider,
@@ -123,7 +123,7 @@ def _seconds_of(act: Callable[[], object]) -> float:
 
 
 def _write(table: Path, number: int) -> None:
-    """A table of appointments that no other round has."""
+    """Write a table of appointments that no other round has."""
     first = SystemClock().now().replace(minute=0, second=0, microsecond=0) + timedelta(days=2)
     with table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -141,7 +141,7 @@ def _import(table: Path, folder: Path, database: Target) -> None:
 
 
 def _answered(ours: Daemon, connection: Connection, number: int, meanwhile: Callable[[], object]) -> Drive:
-    """How webhooks were answered, with all dialers at work, until `meanwhile` returns."""
+    """Return how fast webhooks were answered, with all dialers busy, until `meanwhile` returned."""
     now = SystemClock().now()
     calls = [(str(uuid4()), str(uuid4())) for _ in range(WEBHOOKS * LONGEST)]
     due = [now + timedelta(seconds=n / CALLS) for n in range(int(CALLS * LONGEST))]

@@ -1,4 +1,4 @@
-"""Importing a table: how many rows a second, beside reading and inserting the same rows without a single check."""
+"""Measure how many rows a second are imported, compared with reading and inserting the same rows without any check."""
 
 import csv
 import os
@@ -23,9 +23,9 @@ from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_sync
 
 A_TRANSACTION: Final = 2_000
-"""Rows that the yardstick inserts at once: nobody else waits for it."""
+"""The rows that the yardstick inserts at once: nobody else waits for it."""
 PATIENTS: Final = 100_000
-"""Each comes about twice."""
+"""The number of patients; each occurs about twice in the table."""
 
 _INSERT: Final = (
     "INSERT INTO reminders (id, ref, phone_number, message, scheduled_at, wake_at) VALUES (?, ?, ?, ?, ?, ?)"
@@ -45,7 +45,7 @@ template = "visit"
 
 
 def measure(folder: Path, *, rows: int = 200_000, rounds: int = 3) -> list[Figure]:
-    booked = rows // 10  # appointments, and reminders in the table beside theirs
+    booked = rows // 10  # the number of appointments, and of the reminders in the other table
     table, half = folder / "table.csv", folder / "half.csv"
     _write(table, rows)
     _write(half, rows // 2)
@@ -96,7 +96,7 @@ def measure(folder: Path, *, rows: int = 200_000, rounds: int = 3) -> list[Figur
 
 
 def _write(path: Path, rows: int) -> None:
-    """A table as a clinic would have it, one row in a hundred wrong in each way that there is."""
+    """Write a table like a clinic's; for each kind of mistake, one row in a hundred has it."""
     chance = random.Random(4711)  # noqa: S311 - the same table every time
     first = SystemClock().now().replace(minute=0, second=0, microsecond=0) + timedelta(days=2)
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -129,11 +129,11 @@ _WRONG: Final[Sequence[tuple[int, str]]] = (
     (4, "2020-01-01 10:00"),
     (5, "Europe/Nowhere"),
 )
-"""A column and what is wrong in it."""
+"""The mistakes: a column, and the wrong text in it."""
 
 
 def _booked(folder: Path, rows: int) -> float:
-    """The seconds that the program took for a table of reminders ÷ for one of new appointments."""
+    """Return the seconds that a table of reminders took ÷ the seconds that a table of new appointments took."""
     folder.mkdir()
     plain, booked = folder / "plain.csv", folder / "booked.csv"
     _write(plain, rows)
@@ -150,7 +150,7 @@ def _booked(folder: Path, rows: int) -> float:
 
 
 def _imported(table: Path, folder: Path) -> tuple[float, int]:
-    """The seconds that the program took, and its most memory in KiB."""
+    """Import a table with the program; return how many seconds that took, and the most memory that it used, in KiB."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "reminderd", "import", str(table)]
     began = time.perf_counter()
@@ -165,7 +165,7 @@ def _imported(table: Path, folder: Path) -> tuple[float, int]:
 
 
 def _inserted(table: Path, folder: Path) -> float:
-    """The seconds to insert every row as if it were good, in large transactions."""
+    """Insert every row as if it were valid, in large transactions; return how many seconds that took."""
     folder.mkdir()
     now = SystemClock().now()
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Lateness: how long after its time the provider hears of a reminder, though nobody polls for it."""
+"""Measure how long after its time a reminder's request reaches the provider, although the poll interval is long."""
 
 import json
 import time
@@ -17,7 +17,7 @@ from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import transaction
 
 FROM: Final = 0.5
-"""Seconds ahead, after which the rows are due."""
+"""Seconds from now until the first row is due."""
 
 POLL_SECONDS: Final = 60
 LATENCY: Final = 0.05

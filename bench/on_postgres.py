@@ -1,4 +1,4 @@
-"""On PostgreSQL: webhooks, dialing, lateness, a large import, and what the daemon costs at rest.
+"""Measure on PostgreSQL: webhooks, dialing, lateness, a large import, and what the idle daemon costs.
 
 The bars are for SQLite, so these figures have none: compare them with those of SQLite.
 """

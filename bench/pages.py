@@ -52,7 +52,7 @@ ROUNDS: Final = 15
 QUICK: Final = 20
 """The most milliseconds that a query may take."""
 LONGEST: Final = 100
-"""The most milliseconds of the processor's time that a page may take."""
+"""The most milliseconds of CPU time that a page may take."""
 
 Read = Callable[[Connection], object]
 
@@ -63,7 +63,7 @@ class _Clinic:
 
     folder: Path
     server: PostgresDatabase | None = None
-    """None if the database is a file in the folder."""
+    """The database; None if it is a file in the folder."""
 
     @property
     def on_server(self) -> PostgresServer | None:
@@ -74,7 +74,7 @@ class _Clinic:
         return self.on_server or SqliteFile(self.folder / "bench.db")
 
     def cpu_seconds(self) -> float:
-        """The processor's time of all that the server does for us."""
+        """Return the CPU time that the database server has used for us."""
         if self.server is None:
             return 0.0
         with self.server.connect() as connection:
@@ -110,7 +110,7 @@ def of_queries(many: _Clinic, few: _Clinic) -> list[Figure]:
 
 
 def of_pages(many: _Clinic, few: _Clinic) -> list[Figure]:
-    """The figures of the pages themselves, as a browser gets them from the daemon."""
+    """Return the figures of the pages themselves, as a browser gets them from the daemon."""
     of_many, of_few = _pages(many), _pages(few)
     return [_figure(_named(f"page: {name}", many), of_many[name], of_few[name], LONGEST) for name in of_many]
 
@@ -125,11 +125,11 @@ def _figure(name: str, many: float, few: float, most: float) -> Figure:
 
 
 def _pages(clinic: _Clinic) -> dict[str, float]:
-    """The milliseconds of the processor's time that each page takes: other programs are at work, too."""
+    """Return how many milliseconds of CPU time each page takes; other programs may be busy at the same time."""
     with open_sync(clinic.target) as connection:
         now = SystemClock().now()
         token = transaction(connection, _logged_in, now)
-        # Nobody is called meanwhile, so that all rounds find the same.
+        # Nobody is called meanwhile, so that all rounds see the same rows.
         transaction(connection, partial(set_pause, on=True, reason=None, actor="bench"), now)
     port = free_port()
     with (
@@ -139,7 +139,7 @@ def _pages(clinic: _Clinic) -> dict[str, float]:
         browser, found = _Browser(port, token), {}
         _until_idle(ours.pid)
         for name, path in _paths(browser, now).items():
-            browser.get(path)  # what it reads is in memory from now on
+            browser.get(path)  # from now on, the rows that it reads are in memory
             before = cpu_seconds(ours.pid) + clinic.cpu_seconds()
             for _ in range(ROUNDS):
                 browser.get(path)
@@ -148,7 +148,7 @@ def _pages(clinic: _Clinic) -> dict[str, float]:
 
 
 def _until_idle(pid: int) -> None:
-    """Wait until the daemon has done what it does after its start, such as examining what waits."""
+    """Wait until the daemon has done the work of its start, such as examining what waits."""
     used = -math.inf
     while cpu_seconds(pid) - used > 0.02:
         used = cpu_seconds(pid)
@@ -178,7 +178,7 @@ class _Browser:
         return text
 
     def search(self, **written: str) -> str:
-        """Fill in the form of the search; return the path of its results."""
+        """Fill in the search form; return the path of its results."""
         token = re.search(r'name="csrf" value="([^"]+)"', self.get("/search"))
         assert token is not None
         headers = self._headers | {"Content-Type": "application/x-www-form-urlencoded"}
@@ -190,7 +190,7 @@ class _Browser:
 
 
 def _paths(browser: _Browser, now: datetime) -> dict[str, str]:
-    """Every page of the navigation, and those that it leads to."""
+    """Return the path of every page of the navigation, and of the pages that these link to."""
     today = browser.get("/")
     yesterday = (now - timedelta(days=1)).date()
     nav = re.findall(r'<li><a href="(/[^"]*)"', today)
@@ -213,7 +213,7 @@ def _paths(browser: _Browser, now: datetime) -> dict[str, str]:
 
 
 def _time(connection: Connection, read: Read) -> float:
-    """The milliseconds that a query takes at least, once what it reads is in memory: all else is the machine's work."""
+    """Return the least milliseconds that a query takes once its rows are in memory; the rest is other load."""
     taken = []
     for _ in range(ROUNDS):
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Draw how a figure grows, as an SVG that a document shows."""
+"""Draw how a figure grows, as an SVG file for a document."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -15,24 +15,24 @@ _HEIGHT: Final = 320
 _LEFT, _TOP, _RIGHT, _BOTTOM = 64, 40, 150, 52
 _COLORS: Final = ("#1f5fa8", "#b3541e", "#2d7a46", "#6b4fa0")
 _STEPS: Final = 4
-"""The number of lines across the drawing."""
+"""The number of horizontal lines."""
 
 Point = tuple[float, float]
 
 
 @frozen
 class Axes:
-    """The data of a drawing."""
+    """The labels of a drawing."""
 
     title: str
     across: str
-    """What grows. Its scale is logarithmic."""
+    """What grows, on a logarithmic scale."""
     up: str
-    """What was measured, with its unit. Its scale begins at zero."""
+    """What was measured, with its unit, on a scale that begins at zero."""
 
 
 def draw(file: Path, axes: Axes, lines: Mapping[str, Sequence[Point]]) -> None:
-    """Write a drawing with a line for each name, through its points."""
+    """Write a drawing with a line through the points of each name."""
     points = [point for line in lines.values() for point in line]
     first, last = (log10(pick(x for x, _ in points)) for pick in (min, max))
     top = _round_up(max(y for _, y in points))

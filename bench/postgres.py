@@ -29,12 +29,12 @@ def postgres() -> Iterator[Server | None]:
 
 
 def not_measured(name: str) -> Figure:
-    """Return what is shown where there is no PostgreSQL."""
+    """Return the figure that is shown if there is no PostgreSQL."""
     return Figure(name=name, value=0, unit="", meaning=what_is_missing() or "")
 
 
 def settle(connection: Connection) -> None:
-    """Have a database do now what it would do in the background after many rows were written."""
+    """Have a database do now what it would otherwise do in the background after many rows were written."""
     if isinstance(connection, SqliteConnection):
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         connection.refresh_statistics()

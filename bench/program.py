@@ -1,4 +1,4 @@
-"""The real daemon, and the servers it is measured with and against, each in a process of its own."""
+"""Run the real daemon, and the servers that it is measured with and against, each in a separate process."""
 
 import http.client
 import json
@@ -20,10 +20,10 @@ import reminderd
 from reminderd.databases import PostgresServer, SqliteFile, Target
 
 SECRET: Final = "whsec_" + b64encode(b"bench" * 6).decode()
-"""Signs the webhooks; known to the daemon as `[provider.generic].webhook_secret`."""
+"""The secret that signs the webhooks; the daemon has it as `[provider.generic].webhook_secret`."""
 
 PATIENCE: Final = 30.0
-"""Seconds that anything may take which takes less than one when all is well."""
+"""Seconds after which anything has failed that normally takes less than one second."""
 
 _ROOT: Final = Path(__file__).parent.parent
 
@@ -34,10 +34,10 @@ class Daemon:
 
     pid: int
     url: str
-    """Where it takes webhooks."""
+    """The URL to which its webhooks are sent."""
     database: Target
     start_seconds: float
-    """From the start of its process until `/health` answered 200."""
+    """Seconds from the start of its process until `/health` answered 200."""
 
 
 @contextmanager
@@ -52,11 +52,11 @@ def daemon(
     """Run the daemon with a database in `folder` until the end of the block; its log is kept there, too.
 
     Args:
-        folder: an empty one, or one with a `bench.db`.
-        provider_url: where the generic provider is.
+        folder: an empty folder, or one with a `bench.db`.
+        provider_url: the URL of the generic provider.
         worker: settings for `[worker]`; None for the defaults.
-        desk_port: where the front desk's pages are; 0: there are none.
-        database: a database on a server; None: an SQLite file in `folder`.
+        desk_port: the port of the front desk's pages; 0 for no pages.
+        database: a database on a server; None for an SQLite file in `folder`.
     """
     folder.mkdir(exist_ok=True)
     used = SqliteFile(folder / "bench.db") if database is None else database
@@ -101,7 +101,7 @@ def url_of(database: Target) -> str:
 
 @contextmanager
 def server(module: str, *arguments: str) -> Iterator[str]:
-    """Run one of this folder's servers until the end of the block; its URL."""
+    """Run one of this folder's servers until the end of the block; yield its URL."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments], cwd=_ROOT, stdout=subprocess.PIPE, encoding="utf-8"
     )
@@ -116,12 +116,12 @@ def server(module: str, *arguments: str) -> Iterator[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return that of the measured program: nothing that would win over its file, and the package that is used here."""
+    """Return the environment of the measured program: the package in use here, and nothing that overrides its file."""
     return {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(reminderd.__file__).parents[1])}
 
 
 def fetched(url: str) -> tuple[int, bytes]:
-    """Status and body of a GET."""
+    """Return the status and the body of the answer to a GET request."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
@@ -134,13 +134,13 @@ def fetched(url: str) -> tuple[int, bytes]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far: proc(5), /proc/pid/stat, fields 14 and 15."""
+    """Return the user and system time of a process so far: proc(5), /proc/pid/stat, fields 14 and 15."""
     after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def until_healthy(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Wait until a process that has just been started answers `GET /health` with 200; its log says why it does not."""
+    """Wait until a process that was just started answers `GET /health` with 200; if it ends, show its log."""
     began = time.perf_counter()
     while not _healthy(url):
         assert process.poll() is None, log.read_text(encoding="utf-8")
@@ -149,7 +149,7 @@ def until_healthy(url: str, process: "subprocess.Popen[bytes]", log: Path) -> No
 
 
 def resident_megabytes(pid: int) -> float:
-    """proc(5), /proc/pid/statm, field 2."""
+    """Return the resident memory of a process in MB: proc(5), /proc/pid/statm, field 2."""
     pages = Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
@@ -163,14 +163,14 @@ def _healthy(url: str) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def _toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
-    """TOML of plain numbers and strings, which it spells as JSON does."""
+    """Return plain numbers and strings as TOML, which writes them as JSON does."""
     lines: list[str] = []
     for name, entries in sections.items():
         lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in entries.items()), ""]

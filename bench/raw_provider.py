@@ -1,8 +1,9 @@
-"""A voice provider that takes every call after a fixed time and notes when each request came; a process of its own.
+"""Run a voice provider that answers each request after a fixed time, and records when it came; in a separate process.
 
     python -m bench.raw_provider LATENCY_SECONDS
 
-It prints its URL. `POST` of anything is a call; `GET` gives the arrivals as JSON: reminder id → Unix milliseconds.
+It prints its URL. Every `POST` is a request for a call; `GET` returns the arrivals as JSON: reminder id → Unix
+milliseconds.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A network between two machines: every byte arrives some time later, in order; a process of its own.
+"""Run a slow network between two machines: every byte arrives later, in order; in a separate process.
 
     python -m bench.slow_line PORT SECONDS
 

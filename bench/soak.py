@@ -1,4 +1,4 @@
-"""A soak: years of a clinic's calls through the sandbox at speed; memory, open files and latency must stay flat."""
+"""Play years of a clinic's calls through the sandbox at speed: memory, open files and latency must not grow."""
 
 import os
 import socket
@@ -22,37 +22,37 @@ from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, transaction
 
 REMINDERS: Final = int(os.environ.get("REMINDERD_SOAK", "100000"))
-"""What a clinic with 40 appointments a day calls in ten years; `REMINDERD_SOAK` sets another number."""
+"""The calls of a clinic with 40 appointments a day in ten years; `REMINDERD_SOAK` sets another number."""
 PARTS: Final = 10
-"""The second is compared with the last, as the first fills caches and pools."""
+"""The number of parts. The last is compared with the second, as the first fills caches and pools."""
 AT_ONCE: Final = 250
-"""Reminders that are due at once: the sandbox would give up on its webhooks if it had thousands to send."""
+"""Reminders that are due at the same time: with thousands of webhooks to send, the sandbox would give up on some."""
 
 LINES: Final = 50
 PACE: Final = 0.1
 """Seconds that the sandbox takes for each step of a call."""
 
 CLOSED: Final = 2.0
-"""Seconds after the sandbox has ended in which the daemon notices that its webhooks have no more connections."""
+"""Seconds in which the daemon notices that the sandbox has ended and closed the connections of its webhooks."""
 
 PATIENCE: Final = 120.0
-"""Seconds for those that are due at once."""
+"""The longest time until all reminders that were due at the same time have ended, in seconds."""
 
 _BUSY: Final = "SELECT count(*) FROM reminders WHERE wake_at IS NOT NULL OR status = 'processing'"
 
 
 @frozen
 class _Sample:
-    """What the daemon has and needs after a part."""
+    """The state of the daemon after a part, and what the part cost."""
 
     seconds: float
-    """For the part."""
+    """Seconds that the part took."""
     cost: float
-    """Processor time of the daemon for each reminder, in ms."""
+    """CPU time of the daemon for each reminder, in ms."""
     memory: float
-    """Resident, in MB."""
+    """Resident memory, in MB."""
     wal: float
-    """The write-ahead log of SQLite, in MB; 0 on a server."""
+    """The size of SQLite's write-ahead log, in MB; 0 on a server."""
 
 
 def measure(folder: Path) -> list[Figure]:
@@ -105,7 +105,7 @@ def _soaked(name: str, folder: Path, target: PostgresServer | None) -> list[Figu
 
 
 def _part(connection: Connection, ours: Daemon, number: int) -> _Sample:
-    """Have one part of the reminders called, some at a time."""
+    """Have one part of the reminders called, some of them at a time."""
     size = REMINDERS // PARTS
     began, spent = time.perf_counter(), cpu_seconds(ours.pid)
     for first in range(number * size, (number + 1) * size, AT_ONCE):
@@ -125,7 +125,7 @@ def _open_files(pid: int) -> int:
 
 
 def _call(connection: Connection, first_phone: int, size: int) -> None:
-    """Have so many reminders due now, and wait until all have ended."""
+    """Add reminders that are due now, and wait until all have ended."""
     now = SystemClock().now()
     transaction(connection, lambda c, _: add_due(c, [now] * size, first_phone=first_phone), now)
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Starting: the processor time of commands, and how soon the daemon answers, beside what its libraries alone take."""
+"""Measure the CPU time of commands, and how soon the daemon answers, compared with what its libraries alone take."""
 
 import resource
 import subprocess
@@ -49,7 +49,7 @@ def measure(folder: Path, *, rounds: int = 5) -> list[Figure]:
 
 
 def _cpu(folder: Path, *command: str) -> float:
-    """The processor seconds of a command."""
+    """Return the CPU seconds that a command takes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -57,7 +57,7 @@ def _cpu(folder: Path, *command: str) -> float:
 
 
 def _start(folder: Path, provider: str) -> tuple[float, float]:
-    """The seconds that the daemon takes, and that its libraries take."""
+    """Return the seconds that the daemon takes to start, and that its libraries alone take."""
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", _STACK], env=environment(), check=True)
     libraries = time.perf_counter() - began

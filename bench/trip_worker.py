@@ -1,8 +1,9 @@
-"""A process that makes whole trips as a daemon does, with a provider that takes no time.
+"""Make whole trips as a daemon does, with a provider that takes no time.
 
     python -m bench.trip_worker FILE|URL
 
-It prints "ready", begins at a line of input, and prints how many trips it has made once nothing is due anymore.
+It prints "ready", begins when it gets a line of input, and prints how many trips it has made when nothing is due
+anymore.
 """
 
 import sys
@@ -25,7 +26,7 @@ from reminderd.store.database import Database, open_database
 from reminderd.store.settle import read_for_last_look, settle_answer, settle_report
 
 LINES: Final = 8
-"""The number of calls at a time."""
+"""The number of calls that are made at the same time."""
 
 _RULES: Final = Rules()
 
@@ -44,14 +45,14 @@ async def main(target: Target) -> int:
 
 
 async def claimed(database: Database, lines: int) -> list[Action]:
-    """Claim what is due, for this number of calls."""
+    """Claim what is due, at most this many reminders."""
     capacity = Capacity(requests=lines, checks=1, request_in=timedelta(seconds=1))
     fn = partial(claim, capacity=capacity, rules=_RULES, witness=Witness(), mint=lambda: str(uuid4()))
     return [one.action for one in await database.write(fn) if one.action is not None]
 
 
 async def finished(database: Database, action: Action) -> None:
-    """Look once more, then record the provider's answer and its report."""
+    """Make the last look, then record the provider's answer and its report."""
     await database.read(partial(read_for_last_look, action=action, rules=_RULES, now=SystemClock().now()))
     accepted = Accepted(f"at-{action.call.id}")
     answer = partial(settle_answer, action=action, answer=accepted, counts=True, rules=_RULES, draw=0.5)

@@ -1,4 +1,4 @@
-"""Trips: whole reminders a second (claim, last look, answer, report), on SQLite and on PostgreSQL, near and far."""
+"""Measure whole reminders a second (claim, last look, answer, report), on SQLite, and on PostgreSQL near and far."""
 
 import subprocess
 import sys
@@ -32,12 +32,13 @@ ROUNDS: Final = 3
 NEAR: Final = 0.001
 """Seconds to a server in the same building and back."""
 FAR: Final = 0.1
-"""Seconds that are so long that all else in a trip hardly counts."""
+"""Seconds to a server so far away that everything else in a trip hardly counts."""
 FAR_TRIPS: Final = 12
-"""psycopg prepares a statement at its sixth use; the later ones count."""
+"""The number of trips to the far server; psycopg prepares a statement at its sixth use, so only the later trips
+count."""
 
 NEEDED: Final = 28
-"""A second, which is 100,000 an hour."""
+"""Trips a second; they make 100,000 an hour."""
 
 WAKES: Final = 300
 
@@ -47,7 +48,7 @@ _INSERT: Final = "INSERT INTO reminders (id, phone_number, message, scheduled_at
 
 @frozen
 class _Place:
-    """Where trips are made, and by how many processes."""
+    """A database, and how many processes make trips on it."""
 
     name: str
     target: Target
@@ -71,13 +72,13 @@ def measure(folder: Path) -> list[Figure]:
 
 
 def _database(found: Server, port: str | None = None) -> PostgresServer:
-    """Make an empty database; `port` is where a line to the server begins."""
+    """Create an empty database; `port` is that of a slow line to the server."""
     url = found.create().url
     return PostgresServer(url if port is None else url.replace(f":{found.port}/", f":{port}/"))
 
 
 def _rates(places: list[_Place]) -> list[Figure]:
-    """Return how many trips a second are made at each place; all places take turns, as other programs are at work."""
+    """Return how many trips a second are made at each place. The places take turns, as other programs are busy, too."""
     rounds = [[_rate(place, number) for place in places] for number in range(ROUNDS)]
     return [
         Figure.of_rounds(
@@ -93,7 +94,7 @@ def _rates(places: list[_Place]) -> list[Figure]:
 
 
 def _rate(place: _Place, number: int) -> float:
-    """Have all daemons make the trips of so many due reminders together; return how many a second."""
+    """Have all daemons of a place make the trips of due reminders together; return how many a second."""
     now = SystemClock().now()
     with open_sync(place.target) as connection:
         transaction(connection, lambda c, _: add_due(c, [now] * DUE, first_phone=number * DUE), now)
@@ -123,7 +124,7 @@ class _Worker:
         self._input.flush()
 
     def trips(self) -> int:
-        """How many it has made, once nothing is due anymore."""
+        """Wait until nothing is due anymore; return how many trips it has made."""
         return int(self._output.readline())
 
 
@@ -143,7 +144,7 @@ def _worker(target: Target) -> Iterator[_Worker]:
 
 
 async def _messages(target: PostgresServer) -> Figure:
-    """How often a trip waits for the server, by how long it takes over a line on which all else hardly counts."""
+    """Return how often a trip waits for the server: its time on a line that takes so long that nothing else counts."""
     taken = []
     async with open_database(target, SystemClock()) as database:
         for number in range(FAR_TRIPS):
@@ -167,7 +168,7 @@ async def _add_one(database: Database, number: int) -> None:
 
 
 async def _wakes(database: PostgresDatabase) -> list[Figure]:
-    """How long after another program's INSERT a daemon on an idle server is awake."""
+    """Return how soon after another program's INSERT a daemon on an idle server wakes up."""
     taken = []
     async with open_database(PostgresServer(database.url), SystemClock()) as opened:
         with database.connect() as program:

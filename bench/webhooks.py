@@ -1,4 +1,4 @@
-"""Webhooks: how many a second the daemon makes durable, beside what its web framework can answer at all."""
+"""Measure how many webhooks a second the daemon makes durable, compared with what its web framework can answer."""
 
 import json
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from reminderd.store.connection import Connection, transaction
 from reminderd.store.rows import to_ms
 
 CONNECTIONS: Final = 16
-"""How many the provider keeps open, where nothing else is said."""
+"""The usual number of the provider's connections."""
 _BARS: Final = {1: 0.5, CONNECTIONS: 0.75, 128: 0.95}
-"""The ratios that we aim at, by connections; with other numbers of them, nothing is compared."""
+"""The ratio that we aim at for each number of connections."""
 A_ROUND: Final = 1_000
-"""Webhooks of one round, each for a call of its own."""
+"""The number of webhooks in a round, each for another call."""
 A_BURST: Final = 1_500
 BURST_CONNECTIONS: Final = 480
 
@@ -92,7 +92,7 @@ def _ratio(connections: int, rounds: Sequence[float]) -> Figure:
 
 
 def _round(connection: Connection, urls: tuple[str, str, str], connections: int) -> tuple[float, float, float]:
-    """Webhooks per second: of the daemon, of the empty handler, and of a raw server that shows the client's limit."""
+    """Return webhooks a second: by the daemon, the empty handler, and a raw server, which shows the client's limit."""
     now = SystemClock().now()
     calls = [(str(uuid4()), str(uuid4())) for _ in range(A_ROUND)]
     transaction(connection, partial(add_accepted, calls=calls), now)
@@ -108,7 +108,7 @@ def _round(connection: Connection, urls: tuple[str, str, str], connections: int)
 
 
 def _morning(connection: Connection, url: str) -> Burst:
-    """What becomes of the webhooks of nine in the morning."""
+    """Send the webhooks of nine in the morning, all at once; return how they were answered."""
     now = SystemClock().now()
     calls = [(str(uuid4()), str(uuid4())) for _ in range(A_BURST)]
     transaction(connection, partial(add_accepted, calls=calls), now)
@@ -118,7 +118,7 @@ def _morning(connection: Connection, url: str) -> Burst:
 def add_accepted(
     connection: Connection, now: datetime, *, calls: Sequence[tuple[str, str]], first_phone: int = 0
 ) -> None:
-    """Reminders whose one call the provider has accepted, as the daemon leaves them."""
+    """Add reminders whose only call the provider has accepted, as the daemon leaves them."""
     placed, checked = to_ms(now), to_ms(now + timedelta(hours=1))
     connection.executemany(
         "INSERT INTO reminders (id, phone_number, message, scheduled_at, status) VALUES (?, ?, ?, ?, 'processing')",
@@ -141,7 +141,7 @@ def add_accepted(
 
 
 def report(reminder_id: str, call_id: str) -> str:
-    """What the provider reports of a call at its end."""
+    """Return what the provider reports at the end of a call."""
     return json.dumps(
         {
             "call_id": f"at-{call_id}",
@@ -155,12 +155,12 @@ def report(reminder_id: str, call_id: str) -> str:
 
 
 def _rate(url: str, bodies: Sequence[str], now: datetime, connections: int) -> float:
-    """Send each body once, signed beforehand; how many were answered a second."""
+    """Send each body once, signed in advance; return how many were answered a second."""
     return drive(url, signed(url, bodies, now), connections=connections).a_second
 
 
 def signed(url: str, bodies: Sequence[str], now: datetime) -> list[bytes]:
-    """The requests of webhooks, as they go over the wire."""
+    """Return webhooks as the bytes that are sent."""
     webhook = signer(SECRET)
     requests = []
     for body in bodies:

@@ -1,4 +1,4 @@
-"""Just enough HTTP/1.1 for a load client and a provider that must not be the bottleneck: framing by Content-Length."""
+"""Speak just enough HTTP/1.1 for a load client and a provider that must not be the bottleneck: only Content-Length."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -17,19 +17,19 @@ class Message:
     """A request or an answer."""
 
     head: bytes
-    """First line and headers, without the blank line after them."""
+    """The first line and the headers, without the blank line after them."""
     body: bytes
 
 
 @define(eq=False)
 class Wire:
-    """One connection, read message by message."""
+    """A connection that is read message by message."""
 
     stream: trio.SocketStream
     _unread: bytearray = field(factory=bytearray, init=False)
 
     async def receive(self) -> Message | None:
-        """The next message; None if the other side hung up before it was whole."""
+        """Return the next message; None if the other side closed the connection before the message was complete."""
         while (end := self._unread.find(b"\r\n\r\n")) < 0:
             if not await self._more():
                 return None
@@ -50,7 +50,7 @@ class Wire:
 
 
 def rendered(method: str, url: str, headers: dict[str, str], body: bytes = b"") -> bytes:
-    """A request as it goes over the wire."""
+    """Return a request as the bytes that are sent."""
     parts = urlsplit(url)
     lines = [f"{method} {parts.path or '/'} HTTP/1.1", f"Host: {parts.netloc}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -60,16 +60,16 @@ def rendered(method: str, url: str, headers: dict[str, str], body: bytes = b"") 
 
 @frozen
 class Burst:
-    """What became of requests that came all at once."""
+    """The answers to requests that were sent all at once."""
 
     refused: int
-    """Answered, but not with 200."""
+    """How many were answered with another status than 200."""
     slowest: float
-    """Seconds from the first byte of a request to its answer."""
+    """Seconds from the first byte of a request to its answer, for the slowest."""
 
 
 def burst(url: str, requests: Sequence[bytes], *, connections: int) -> Burst:
-    """Send all requests over so many connections, each its next one when it has its answer, whatever that is."""
+    """Send all requests over these connections; each sends its next one as soon as it has an answer of any status."""
     return trio.run(_burst, url, requests, connections)
 
 
@@ -98,31 +98,31 @@ async def _burst(url: str, requests: Sequence[bytes], connections: int) -> Burst
 
 @frozen
 class Drive:
-    """How fast requests were answered that came over a few connections."""
+    """How fast requests over a few connections were answered."""
 
     seconds: float
-    """From the first byte to the last answer."""
+    """Seconds from the first byte to the last answer."""
     took: list[float]
-    """Seconds from the first byte of each request to its answer, in no order."""
+    """Seconds from the first byte of each request to its answer, in no particular order."""
 
     @property
     def a_second(self) -> float:
-        """How many were answered a second."""
+        """Return how many requests were answered a second."""
         return len(self.took) / self.seconds
 
     @property
     def p99(self) -> float:
-        """The seconds in which 99 of 100 were answered."""
+        """Return the seconds in which 99 of 100 requests were answered."""
         return quantiles(self.took, n=100)[98]
 
 
 def paced(
     url: str, requests: Sequence[bytes], *, a_second: float, connections: int, meanwhile: Callable[[], object]
 ) -> Drive:
-    """Send so many requests a second until `meanwhile` returns.
+    """Send this number of requests a second until `meanwhile` returns.
 
-    What a request took counts from the moment when it was to be sent: one that had to wait for a slow answer to the
-    one before it on its connection is late, too.
+    The time of a request counts from the moment at which it is due: if the previous answer on its connection is slow,
+    it is late, too.
     """
     return trio.run(_paced, url, requests, a_second, connections, meanwhile)
 
@@ -159,7 +159,7 @@ async def _paced(
 
 
 def drive(url: str, requests: Sequence[bytes], *, connections: int) -> Drive:
-    """Send all requests over so many keep-alive connections.
+    """Send all requests over these keep-alive connections.
 
     Each connection sends its next request when it has its answer. An answer other than 200 ends the benchmark.
     """

@@ -14,11 +14,11 @@ from reminderd.core.requests import (
     REF_LIMIT,
     Reading,
     common_warnings,
-    content_mistakes,
     is_name,
     normal_name,
     read_field,
     read_moment,
+    why_content_never_callable,
 )
 from reminderd.core.rules import Planning, PlanningRules, Rules
 from reminderd.core.schedule.cadence import Cadence
@@ -288,11 +288,5 @@ def wanted_message(
         return message, NO_CALLS_PLANNED
     if is_checked:
         return message, None
-    found = content_mistakes(
-        phone_number=appointment.phone_number,
-        message=message.text,
-        timezone=appointment.timezone,
-        language=appointment.language,
-        numbering=rules.numbering,
-    )
-    return message, "; ".join(found) or None
+    content = appointment.phone_number, message.text, appointment.timezone, appointment.language
+    return message, why_content_never_callable(*content, rules.numbering)

@@ -255,6 +255,11 @@ class Appointment:
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
+    @property
+    def is_answered(self) -> bool:
+        """Return whether the patient has answered; a blank response, as some programs write for none, is no answer."""
+        return bool(self.response and not self.response.isspace())
+
 
 @frozen(kw_only=True, slots=False)
 class Call:

@@ -151,8 +151,15 @@ def content_mistakes(
 def why_never_callable(reminder: Reminder, numbering: Numbering) -> str | None:
     """Return why a stored reminder can never be called, or None; another program may have written anything."""
     content = reminder.phone_number, reminder.message, reminder.timezone, reminder.language
-    number, found = _read_content(*content, numbering)
-    if not found and number != reminder.phone_number:
+    return why_content_never_callable(*content, numbering)
+
+
+def why_content_never_callable(
+    phone_number: str, message: str, timezone: str | None, language: str | None, numbering: Numbering
+) -> str | None:
+    """Return why a reminder that is stored with this content can never be called, or None."""
+    number, found = _read_content(phone_number, message, timezone, language, numbering)
+    if not found and number != phone_number:
         found.append("phone_number: not in its international form; expected + and digits only")
     return "; ".join(found) or None
 

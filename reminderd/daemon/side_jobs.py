@@ -18,7 +18,7 @@ from reminderd.engine.context import Context
 from reminderd.store.feed import Feed
 
 _AFTER_AN_ERROR: Final = 60.0
-"""Seconds before a delivery of results that has failed unexpectedly is started again."""
+"""Seconds before a job that has failed unexpectedly is started again."""
 
 
 @frozen
@@ -37,12 +37,12 @@ def side_jobs(config: Config, context: Context, feed: Feed) -> Iterator[SideJob]
     if config.alerts.urls:
         from reminderd.daemon.alerts import alerts_of  # noqa: PLC0415
 
-        yield alerts_of(config, context)
+        yield _kept("alerts", alerts_of(config, context), context)
     if config.import_.path is not None:
         from reminderd.daemon.drop_folder import imports_of  # noqa: PLC0415
         from reminderd.imports.folder import delete_moved_files  # noqa: PLC0415
 
-        yield imports_of(config.import_.path, config, context)
+        yield _kept("[import].folder", imports_of(config.import_.path, config, context), context)
         files.append(FilesOfPatients("[import].folder", partial(delete_moved_files, config.import_.path)))
     if config.results.url:
         yield _results_by_webhook(config, context, feed)
@@ -70,7 +70,7 @@ def _results_by_webhook(config: Config, context: Context, feed: Feed) -> SideJob
         )
         await sender.run()
 
-    return SideJob(partial(_keep_running, send, context.stopping), Job.RESULTS_WEBHOOK)
+    return _kept("results", SideJob(send, Job.RESULTS_WEBHOOK), context)
 
 
 def _results_in_files(folder: Path, config: Config, context: Context) -> SideJob:
@@ -91,15 +91,20 @@ def _results_in_files(folder: Path, config: Config, context: Context) -> SideJob
         clock=context.clock,
         stopping=context.stopping,
     )
-    return SideJob(partial(_keep_running, partial(keep_writing, files), context.stopping), Job.RESULTS_FOLDER)
+    return _kept("results", SideJob(partial(keep_writing, files), Job.RESULTS_FOLDER), context)
 
 
-async def _keep_running(deliver: Callable[[], Awaitable[None]], stopping: trio.Event) -> None:
-    """Deliver changes until `stopping` is set, whatever goes wrong: no calls depend on it."""
+def _kept(name: str, one: SideJob, context: Context) -> SideJob:
+    """Return a job that continues whatever goes wrong in it; its name is for the log."""
+    return SideJob(partial(_keep_running, name, one.do, context.stopping), one.job)
+
+
+async def _keep_running(name: str, do: Callable[[], Awaitable[None]], stopping: trio.Event) -> None:
+    """Do a job until `stopping` is set, whatever goes wrong: no calls depend on it."""
     while not stopping.is_set():
         try:
-            await deliver()
+            await do()
         except Exception:  # noqa: BLE001 - a bug here must not stop the calls
-            logger.exception("results: unexpected error; tried again in a minute")
+            logger.exception(f"{name}: unexpected error; tried again in a minute")
             with trio.move_on_after(_AFTER_AN_ERROR):
                 await stopping.wait()

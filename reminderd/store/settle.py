@@ -10,7 +10,7 @@ from reminderd.core.answers import Accepted, Answer, Candidates, Found, LookUpAn
 from reminderd.core.lifecycle.answer import not_sent, request_answered
 from reminderd.core.lifecycle.keypress import Key, Turn, call_picked_up, key_pressed, unspoken
 from reminderd.core.lifecycle.reconcile import finding_among, not_found
-from reminderd.core.lifecycle.report import call_of, reported
+from reminderd.core.lifecycle.report import call_of, certain, reported
 from reminderd.core.lifecycle.transition import Action, Ledger, Level, LogLine, Transition
 from reminderd.core.model import TERMINAL, Call
 from reminderd.core.rules import Rules
@@ -82,6 +82,7 @@ def settle_finding(
     if isinstance(finding, Candidates):
         ids = (one.external_call_id for one in finding.reports)
         finding = finding_among(finding, call, frozenset(filter(is_anothers, ids)))
+    finding = certain(call, finding)
     if not isinstance(finding, Found) or (call.state.may_not_exist and is_anothers(finding.report.external_call_id)):
         transition = not_found(before, call, finding, token=action.token, rules=rules, now=now)
     else:

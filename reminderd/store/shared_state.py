@@ -213,7 +213,7 @@ def note_public_address(connection: Connection, _now: datetime, *, address: str)
 def address_alert(connection: Connection) -> datetime | None:
     """Return since when the provider does not reach our address, if no alert was sent for it yet."""
     since = unreached_since(connection)
-    return None if since == moment_in(connection, "unreached_alerted") else since
+    return None if since is None or setting(connection, "unreached_alerted") == str(to_ms(since)) else since
 
 
 def note_address_alert(connection: Connection, _now: datetime, *, unreached: datetime) -> None:

@@ -1,8 +1,9 @@
-"""The long run: `python -m tests.chaos --seed N --minutes M` plays round after round, with seeds N, N + 1, …
+"""Play round after round for a long time: `python -m tests.chaos --seed N --minutes M`, with seeds N, N + 1, …
 
-`--engine postgres` plays them on a server of the tests' own; `--only storm`, a thousand reminders in one round.
+`--engine postgres` plays them on the tests' own server; `--only storm` plays a thousand reminders in one round.
 
-A line a round, totals at the end; exits with 1 at the first invariant that does not hold, and names its seed.
+Each round prints a line, and the totals follow at the end. At the first invariant that does not hold, the exit code is
+1, and the seed is named.
 """
 
 import argparse
@@ -25,7 +26,7 @@ _COUNTED: Final = ("rings", "requests", "webhooks", "doubles", "losses", "restar
 
 
 def main() -> int:
-    """The exit code."""
+    """Run rounds as the arguments say; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.chaos", description="Kill reminderd for as long as you like."
     )
@@ -40,7 +41,7 @@ def main() -> int:
 
 
 def _run(scenarios: list[Scenario], engine: Engine, seed: int, seconds: float) -> int:
-    """Rounds until the time is over or one of them breaks; at least one of each kind."""
+    """Play rounds until the time is over or one of them fails; at least one round of each scenario."""
     clock = SystemClock()
     until = clock.monotonic() + seconds
     totals: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Change appointments in every way: other programs' documented SQL, the API, commands; each as a verb."""
+"""Change appointments in every way: by other programs' documented SQL, the API and commands; each method is a verb."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -51,11 +51,11 @@ class AppointmentDesk:
     # What a process does by itself
 
     def compares_the_rules(self, store: Store) -> None:
-        """Do as the poll loop does at a start and a reload."""
+        """Do what the poll loop does at a start and after a reload."""
         store.write(partial(replan_if_rules_changed, digest=store.rules.planning_digest))
 
     def plans(self, store: Store) -> None:
-        """Do as the poll loop does before it claims."""
+        """Do what the poll loop does before it claims."""
         transitions: list[Transition] = [Transition(ledger=None)]  # type: ignore[arg-type]
         while transitions:
             transitions = store.write(partial(plan_due, rules=store.rules, mint=self.mint, limit=2))

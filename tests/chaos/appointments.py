@@ -1,4 +1,4 @@
-"""Appointments in histories of the whole program: the clinic's book of them, and what is promised about their calls."""
+"""Keep the clinic's book of appointments in whole-program histories, and check what is promised about their calls."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -39,11 +39,11 @@ class Visit:
     at: datetime
     is_cancelled: bool = False
     is_held: bool = False
-    """Whether it got a new number, which staff have not accepted yet."""
+    """Whether it got a new number that staff have not accepted yet."""
     answers: set[tuple[datetime, str]] = field(factory=set)
-    """The times and numbers for which a key has answered."""
+    """The times and numbers for which a patient has answered with a key."""
     done_for: set[datetime] = field(factory=set)
-    """The times for which staff have called manually."""
+    """The times for which staff have called the patient manually."""
     rules: Rules | None = None
     """The rules by which it was last planned."""
 
@@ -65,7 +65,7 @@ class Visit:
 
     @property
     def why_not(self) -> str | None:
-        """Return why nobody is to be called for it; None if the call is wanted."""
+        """Return why nobody is to be called for the appointment; None if the call is wanted."""
         if self.is_cancelled:
             return "which is cancelled"
         if (self.at, self.phone_number) in self.answers:
@@ -75,13 +75,13 @@ class Visit:
 
 @define
 class Diary:
-    """All appointments that the clinic has, by name, and every call that was ever planned for one."""
+    """All appointments of the clinic, by name, and every call that was ever planned for one of them."""
 
     visits: dict[str, Visit] = field(factory=dict)
     planned: dict[str, tuple[str, datetime | None, str | None]] = field(factory=dict)
-    """The appointment, its time and the entry of `before` of each planned reminder, by the reminder's id."""
+    """For each planned reminder's id: its appointment, the appointment's time, and the entry of `before`."""
     rules: list[Rules] = field(factory=list)
-    """The rules by which calls were ever planned."""
+    """Each set of rules by which calls were ever planned."""
 
     def saved(self) -> "Diary":
         """Return the diary as a backup keeps it."""
@@ -95,7 +95,7 @@ class Diary:
         return next((one for one in self.visits.values() if one.id == reminder.appointment_id), None)
 
     def was_planned(self, appointment_ids: Iterable[str], rules: Rules) -> None:
-        """Note by which rules appointments were planned."""
+        """Note the rules by which appointments were planned."""
         if rules not in self.rules:
             self.rules.append(rules)
         for visit in self.visits.values():
@@ -103,7 +103,7 @@ class Diary:
                 visit.rules = rules
 
     def is_answered(self, call: CarrierCall) -> None:
-        """Note a key: it is an answer for each appointment that the call speaks of, as it was called for."""
+        """Note a key: it is the answer for each appointment that the call is about, for the time of that call."""
         for subject in call.spoken:
             visit = self.visits.get(subject.name.partition("|")[0])
             if visit is not None and visit.life == subject.life and visit.phone_number == call.phone_number:
@@ -111,7 +111,7 @@ class Diary:
 
 
 def subjects_of(reminders: Iterable[Reminder], diary: Diary) -> tuple[Subject, ...]:
-    """Return what a call speaks of: an entry of `before` for one time of an appointment, whatever its row's id is."""
+    """Return what a call is about: entries of `before`, each for one time of an appointment, whatever its row's id."""
     return tuple(
         Subject(f"{visit.name}|{one.planned_at.isoformat()}|{one.cadence}", visit.life, one.scheduled_at)
         for one in reminders
@@ -120,7 +120,7 @@ def subjects_of(reminders: Iterable[Reminder], diary: Diary) -> tuple[Subject, .
 
 
 def spoken_of(call: CarrierCall, speech: str, of_reminders: Callable[[str], tuple[Subject, ...]]) -> list[Subject]:
-    """Return what a speech speaks of, in its order; `of_reminders` knows the messages of no appointment."""
+    """Return what a speech is about, in its order; `of_reminders` recognizes messages that belong to no appointment."""
     left, spoken = [one for one in call.subjects if "|" in one.name], list[Subject]()
     for message in MESSAGES.findall(speech):
         names = _NAMES.findall(message)
@@ -136,7 +136,7 @@ def _time_in(subject: Subject) -> datetime:
 
 @cache
 def wanted_at(cadence: str, at: datetime, hours: CallingHours) -> datetime | None:
-    """Return when a call before an appointment is wanted: found minute by minute, as nobody would program it."""
+    """Return when a call before an appointment is wanted. It tries minute by minute, unlike the program."""
     count, unit = cadence.split()[:2]
     moment = at - int(count) * (HOUR if unit.startswith("hour") else DAY)
     if " at " in cadence:
@@ -157,7 +157,7 @@ def wanted_at(cadence: str, at: datetime, hours: CallingHours) -> datetime | Non
 def broken_by_a_call(
     call: CarrierCall, message: str, reminders: Iterable[Reminder], rules: Rules, now: datetime, diary: Diary
 ) -> Iterator[str]:
-    """Report which promises about appointments a call breaks by its beginning."""
+    """Report which promises about appointments are broken when a call begins."""
     for reminder in reminders:
         if reminder.appointment_id is None:
             continue
@@ -181,7 +181,7 @@ def broken_by_a_call(
 
 
 def broken_by_what_is_spoken(speech: str, diary: Diary) -> Iterator[str]:
-    """Report what is spoken to somebody who answers, though nobody needs it anymore."""
+    """Report what is spoken to somebody who answers, although nobody needs it anymore."""
     for name in _NAMES.findall(speech):
         if name not in diary.visits:
             yield f"{name} is spoken of, which was deleted"
@@ -197,7 +197,7 @@ def _broken_by_speaking(visit: Visit, message: str) -> Iterator[str]:
 
 
 def broken_in_the_plans(connection: Connection, diary: Diary, now: datetime) -> Iterator[str]:
-    """Report which appointments and planned calls are not accounted for; note new ones."""
+    """Report which appointments and planned calls can't be explained; note new ones."""
     rows = connection.execute(f"SELECT {APPOINTMENTS.names} FROM appointments").fetchall()
     stored = {one.id: one for one in map(APPOINTMENTS.read, rows)}
     rows = connection.execute(f"SELECT {REMINDERS.names} FROM reminders WHERE appointment_id IS NOT NULL").fetchall()

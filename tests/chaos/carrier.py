@@ -1,4 +1,4 @@
-"""The provider's own record for whole-program histories: whose reminders each call was for, and what was heard."""
+"""Keep the provider's own record for whole-program histories: whose reminders each call was for, and what was heard."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def names_in(message: str) -> list[str]:
 
 @frozen
 class Subject:
-    """What a call speaks: a reminder at one time. One that is deleted and added again has another life."""
+    """What a call is about: a reminder at one time. A reminder that is deleted and added again has another `life`."""
 
     name: str
     life: int
@@ -45,37 +45,37 @@ class CarrierCall(Ring):
     phone_number: str
     account: Account
     subjects: tuple[Subject, ...]
-    """The reminders whose messages it was asked to speak."""
+    """The reminders whose messages the request asked it to speak."""
     spoken: tuple[Subject, ...]
-    """What the person who answers hears."""
+    """The reminders whose messages the person who answers hears."""
     speech: str = ""
-    """The same in words, where we are asked what to speak."""
+    """The same as text, if the provider asks us what to speak."""
     spoken_to: Who | None = None
     spoken_from: float | None = None
     question: Question | None = None
     """The question that the next key answers."""
     pressed: str = ""
-    """The keys that answered a message."""
+    """The keys that were pressed after a message."""
     answered_at: float | None = None
     ended: float | None = None
     ending: Ending | None = None
     began: float
     sign_at: float
-    """When the program last asked for it, or last took a sign of life."""
+    """When the program last sent its request, or last accepted a sign of life."""
     has_shown_life: bool = False
-    """Whether the program has taken a sign of life."""
+    """Whether the program has accepted a sign of life."""
     is_reported: bool = False
-    """Whether the program has taken its end."""
+    """Whether the program has accepted a report of its end."""
     is_misreported: bool = False
-    """Whether it was placed although the answer said that it was not."""
+    """Whether the call was placed although the answer said that it was not."""
     heard_of: set[Subject] = field(factory=set)
-    """What was heard in it."""
+    """The reminders that were heard in the call."""
     proven: set[Subject] = field(factory=set)
-    """What a key or the request that follows a message has proven to be heard."""
+    """The reminders that were certainly heard: a key, or the request that follows the message, proves it."""
     known_heard: set[Subject] = field(factory=set)
-    """What was heard, and the program has taken it."""
+    """The reminders that were heard, as far as the program has accepted this."""
     reached_at: datetime | None = None
-    """When the program took that, by its own clock."""
+    """When the program accepted that, by its own clock."""
 
     @property
     def is_live(self) -> bool:
@@ -97,24 +97,24 @@ class CarrierCall(Ring):
         self.spoken, self.spoken_from, self.question = (), None, None
 
     def is_proven(self, digits: str, now: datetime) -> None:
-        """Note a key, or the request that follows the message without one."""
+        """Note a key, or the request that follows the message if no key was pressed."""
         self.pressed += digits
         self.heard_of.update(self.spoken)
         self.proven.update(self.spoken)
         self._is_known_to_be_heard(self.proven, now)
 
     def is_over_at(self, ending: Ending) -> float | None:
-        """Return when the line ends of a call that was answered."""
+        """Return when the line of an answered call ends; None if no end is given."""
         begun = self.answered_at if self.spoken_from is None else self.spoken_from
         return None if begun is None else begun + round(ending.lasts * takes(self.speech), 3)
 
     @property
     def is_told_for_sure(self) -> bool:
-        """Whether no measure of the line's time is so short that it leaves a doubt about the end of the message."""
+        """Return whether the measured time of the line leaves no doubt that the end of the message was heard."""
         return self.spoken_to is not Who.PERSON or (self.ending is not None and self.ending.lasts > 1.2)
 
     def has_reported(self, now: datetime, *, is_sure: bool) -> None:
-        """Note that the program has taken its end, and whether it could tell from it all that was heard."""
+        """Note that the program has accepted its end; `is_sure` if the program could conclude all that was heard."""
         if not self.is_reported:
             self.is_reported = True
             self._is_known_to_be_heard(self.heard_of if is_sure else self.proven, now)
@@ -126,16 +126,16 @@ class CarrierCall(Ring):
 
 @define(kw_only=True)
 class Carrier(SimulatedProvider):
-    """One account with a provider. The calls of all accounts are in one list."""
+    """One account with a provider. All accounts share one list of calls."""
 
     account: Account
     calls: list[CarrierCall]
     subjects_of: Callable[[str], tuple[Subject, ...]]
-    """Gives what a message speaks of, as the clinic has written it."""
+    """Returns the subjects of a message, as the clinic has written it."""
     voicemail_is_reached: bool
 
     def asked(self, placement: Placement, mood: str, seconds: float) -> tuple[Answer, CarrierCall | None]:
-        """Answer a request; return the call, too, if one begins."""
+        """Answer a request; return also the call, if one begins."""
         before = len(self.calls)
         answer = self.place(placement, mood, self.time(seconds), committed=True)
         begun = self.calls[-1] if len(self.calls) > before else None
@@ -147,7 +147,7 @@ class Carrier(SimulatedProvider):
         return answer, begun
 
     def fetch(self, external_call_id: str, mood: str) -> LookUpAnswer:
-        """Return how the call with the provider's own id stands."""
+        """Return the state of the call with the provider's own id."""
         if mood not in {PLACED, ANSWER_LOST}:
             return NoAnswer("not now")
         found = [ring for ring in self.record.rings if ring.call_id == external_call_id]
@@ -176,7 +176,7 @@ class Carrier(SimulatedProvider):
         return super().drop(call_id, mood)
 
     def time(self, seconds: float) -> datetime:
-        """Return what the provider's clock shows, which nobody sets."""
+        """Return the time by the provider's clock, which nobody sets."""
         return NOW + seconds * SECOND
 
     def _rings(self, placement: Placement, bundled: tuple[str, ...], now: datetime) -> Ring:

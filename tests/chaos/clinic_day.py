@@ -1,4 +1,4 @@
-"""A day of a clinic in histories of the whole program: what happens on any day, and that all must come to rest."""
+"""Play a clinic's day in whole-program histories: what may happen on any day, until everything is at rest."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -41,7 +41,7 @@ STAFF: Final = Source(actor="staff")
 MOST_MOODS: Final = (*(PLACED,) * 12, *MOODS, MISREPORTED)
 
 KEYS: Final = ("", "", "1", "2", "3", "5", "9")
-"""The keys that may be pressed; an empty text means no key until the message was over."""
+"""The keys that may be pressed; empty if no key was pressed before the end of the message."""
 
 MOST_VISITS: Final = 3
 HOW_IT_CHANGES: Final = (
@@ -63,7 +63,7 @@ HOW_IT_CHANGES: Final = (
 )
 
 _A_MOMENT: Final = timedelta(milliseconds=37)
-"""No two events happen at the same time."""
+"""The offset of each event, so that no two events happen at the same time."""
 
 
 @frozen
@@ -76,12 +76,13 @@ class Work:
     counts: bool = True
     requests: int = 2
     meanwhile: int | None = None
-    """Which statement another program runs before the request is sent, and before its answer is recorded."""
+    """The statement that another program runs before the request is sent, and before its answer is recorded; None if
+    none."""
 
 
 @define(kw_only=True)
 class ClinicDay:
-    """The program at work, and what happens to it on any day."""
+    """The running program, and what may happen to it on any day."""
 
     program: TwoProcesses
     dice: Random
@@ -122,7 +123,7 @@ class ClinicDay:
         return list(self.book.reminders.values())[which % len(self.book.reminders)]
 
     def goes_on(self) -> None:
-        """Let a moment pass in which processes work and calls go on, and little goes wrong."""
+        """Let a moment pass in which processes work and calls progress, and little fails."""
         dice, program = self.dice, self.program
         program.passes(_A_MOMENT)
         if program.circumstances.is_paused and dice.random() < 0.3:
@@ -194,13 +195,13 @@ class ClinicDay:
     # The processes
 
     def sleeps(self, at_most: timedelta = timedelta.max) -> None:
-        """Let the time pass until something is due, if anything ever is."""
+        """Let time pass until something is due, if anything will ever be due."""
         wake = self.program.next_wake()
         if wake is not None and wake > self.now:
             self.program.passes(min(wake - self.now, at_most))
 
     def works(self, work: Work) -> None:
-        """Have a process claim what is due, do it, and settle it, unless something interrupts it."""
+        """Have a process claim what is due, act on it, and settle it, unless something interrupts it."""
         program, mood = self.program, self._possible(work.mood)
         for claimed in program.claim(work.process, work.requests):
             self._writes_meanwhile(claimed, work.meanwhile)
@@ -215,7 +216,7 @@ class ClinicDay:
             program.restart(work.process)
 
     def _writes_meanwhile(self, task: Task, which: int | None) -> None:
-        """Have another program write what a process works on."""
+        """Have another program write to the rows that a process works on."""
         ids, other = {one.id for one in task.action.reminders}, self.program.other
         found = [wanted for wanted in self.book.reminders.values() if wanted.id in ids]
         visits = list(filter(None, map(self.program.desk.diary.visit_of, task.action.reminders)))
@@ -240,7 +241,7 @@ class ClinicDay:
         statements[which % len(statements)]()
 
     def finishes(self, which: int, mood: str = PLACED, *, counts: bool = True) -> None:
-        """Have a process continue a task in which it was suspended."""
+        """Have a process continue a task during which it was suspended."""
         suspended = [(place, task) for place, one in enumerate(self.program.processes) for task in one.tasks]
         process, task = suspended[which % len(suspended)]
         self.program.processes[process].tasks.remove(task)
@@ -253,11 +254,11 @@ class ClinicDay:
     # Calls
 
     def call_goes_on(self, call: CarrierCall, process: int | None, word: str) -> None:
-        """Report a call's progress to a process, or send the webhook on its way."""
+        """Report a call's progress to a process, or leave its webhook undelivered for now."""
         self._sends(call, process, self.program.tells(call, word))
 
     def call_ends(self, call: CarrierCall, process: int | None, ending: Ending, answered_by: str | None) -> None:
-        """End a call, which somebody has answered if its end says so, and tell a process, as above."""
+        """End a call, which somebody has answered if its ending says so; report it to a process, as above."""
         if ending.means in {"completed", "hung-up"} and not call.picked_up:
             self.program.is_answered(process, call, answered_by)
         is_over_at = call.is_over_at(ending) or 0.0
@@ -275,7 +276,7 @@ class ClinicDay:
     # Appointments
 
     def an_appointment_changes(self, how: str, which: int, ahead: timedelta) -> None:
-        """Have another program, the clinic's own system or staff change one."""
+        """Have another program, the clinic's own system or staff change an appointment."""
         desk = self.program.desk
         visit = desk.visit(which)
         other, at = PHONES[visit.phone_number == PHONES[0]], self.now + ahead
@@ -318,7 +319,7 @@ class ClinicDay:
     # What must hold
 
     def check(self, *, at_rest: bool = False) -> None:
-        """Hold the database against the clinic's book and the provider's record."""
+        """Compare the database with the clinic's book and the provider's record."""
         with looking(self.program.database) as connection:
             found = snapshot_of(connection)
             holds(broken_promises(connection))
@@ -330,7 +331,7 @@ class ClinicDay:
         holds(not_at_rest(found) if at_rest else [])
 
     def ends_well(self) -> None:
-        """Let time pass without faults, with all webhooks delivered: everything must end."""
+        """Let time pass without faults, with all webhooks delivered, and check that everything ends."""
         for process in range(2):
             self.program.restart(process)
         self.pauses(on=False)

@@ -1,4 +1,4 @@
-"""What a clinic may configure in histories of the whole program."""
+"""Describe what a clinic may configure in whole-program histories."""
 
 from datetime import timedelta
 from typing import Final
@@ -26,13 +26,13 @@ CADENCES: Final = (("1 day",), ("2 days", "1 day at 10:00", "3 hours"), ("1 day"
 
 
 def planning(*before: str) -> Planning:
-    """Return what a clinic plans that calls at these times before each appointment."""
+    """Return the plan of a clinic that calls at these times before each appointment."""
     return Planning(default=CallPlan(before=tuple(map(read_cadence, before)), template="visit"), templates=TEMPLATES)
 
 
 @frozen(kw_only=True)
 class Account:
-    """The configured account that calls are placed with."""
+    """The account that is configured for placing calls."""
 
     provider: str
     account: str
@@ -40,13 +40,13 @@ class Account:
     echoes_attempt_id: bool = True
 
     def takes_webhooks_of(self, other: "Account") -> bool:
-        """Whether a process that is configured for this account takes a webhook of the other one."""
+        """Return whether a process that is configured for this account accepts a webhook of the other account."""
         return self.provider == other.provider and (self.provider == "generic" or self.account == other.account)
 
 
 @frozen(kw_only=True)
 class Configuration:
-    """What the clinic may change in its configuration."""
+    """The part of the clinic's configuration that may change."""
 
     account: Account
     calling_hours: CallingHours = ALL_DAY
@@ -60,7 +60,7 @@ class Configuration:
     voicemail_is_reached: bool = True
     leave_voicemail: bool = True
     before: tuple[str, ...] = CADENCES[0]
-    """When patients are called before an appointment."""
+    """The times before an appointment at which patients are called."""
 
     @property
     def rules(self) -> Rules:

@@ -1,4 +1,4 @@
-"""A proxy between a program and a PostgreSQL server that cuts the connection exactly where a COMMIT goes by."""
+"""Run a proxy between a program and a PostgreSQL server that cuts the connection exactly at a COMMIT."""
 
 import socket
 import struct
@@ -16,24 +16,24 @@ from attrs import define, field
 _WRITES: Final = b"READ COMMITTED READ WRITE"
 _ONLY_READS: Final = b"READ ONLY"
 _COMMIT: Final = b"COMMIT\0"
-"""As the text of a query or of a statement to be parsed, and as what the server says it has done."""
+"""COMMIT as it is sent in a query or in a statement to be parsed, and as the server confirms it."""
 _LONGEST: Final = max(map(len, (_WRITES, _ONLY_READS, _COMMIT)))
 
 
 class Cut(Enum):
-    """Where a connection is cut."""
+    """The moment at which a connection is cut."""
 
     BEFORE = auto()
     """The server does not get the COMMIT."""
     MEANWHILE = auto()
-    """The server gets the COMMIT and the end of the connection together."""
+    """The server gets the COMMIT and the end of the connection at the same time."""
     AFTER = auto()
     """The server has committed; its answer is lost."""
 
 
 @define
 class CuttingProxy:
-    """Hands on what goes by; the COMMIT of a transaction that writes is cut off now and then."""
+    """Forwards everything, but sometimes cuts the connection at the COMMIT of a transaction that writes."""
 
     server_port: int
     draw: Random
@@ -44,12 +44,12 @@ class CuttingProxy:
     cuts: Counter[Cut] = field(factory=Counter)
     port: int = 0
     begins: Callable[[], object] = lambda: None
-    """Called before the server hears that a transaction which writes begins."""
+    """Called before the server learns that a transaction that writes begins."""
     _ends: trio.Event = field(factory=trio.Event)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Listen, on a separate thread: nothing else that the tests do keeps it waiting."""
+        """Listen on a separate thread, so that the rest of the tests does not delay it."""
         listens = Event()
         tokens: list[trio.lowlevel.TrioToken] = []
         thread = Thread(target=trio.run, args=(self._run, listens, tokens), daemon=True)
@@ -76,7 +76,7 @@ class CuttingProxy:
             try:
                 server = await trio.open_tcp_stream("127.0.0.1", self.server_port)
             except OSError:
-                return  # it is away: so is this connection
+                return  # the server does not run, so this connection ends
             async with server:
                 session = _Session(self, client, server)
                 async with trio.open_nursery() as nursery:
@@ -94,14 +94,14 @@ class CuttingProxy:
 
 @define(eq=False)
 class _Session:
-    """One connection while it is handed on."""
+    """One connection through the proxy."""
 
     proxy: CuttingProxy
     client: trio.SocketStream
     server: trio.SocketStream
     _writes: bool = False
     _awaits_commit: bool = False
-    """Whether the server's answers are held back; once it has committed, the connection is cut."""
+    """Whether the server's answers are held back; when it has committed, the connection is cut."""
 
     async def hand_on_to_server(self, over: trio.CancelScope) -> None:
         seen = b""
@@ -119,7 +119,7 @@ class _Session:
                     break
                 if _WRITES in some:
                     self.proxy.begins()
-                self._awaits_commit |= cut is Cut.AFTER  # what asks for the answer may still come
+                self._awaits_commit |= cut is Cut.AFTER  # the message that asks for the answer may still come
                 await self.server.send_all(some)
                 if cut is Cut.MEANWHILE:
                     await self.server.send_eof()
@@ -139,7 +139,7 @@ class _Session:
         await self._cut(over)
 
     async def _cut(self, over: trio.CancelScope) -> None:
-        """End both connections at once, as a crash of a router does."""
+        """End both connections at once, as when a router crashes."""
         with suppress(OSError):
             self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         over.cancel()

@@ -1,4 +1,4 @@
-"""The databases of histories in one process, on either engine: empty, and with a clock that the history moves."""
+"""Create databases for histories in one process, on either engine: empty, and with a clock that the history moves."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from tests.support.postgres import PostgresDatabase, ReusedDatabase, server_of_t
 if TYPE_CHECKING:
     import psycopg
 
-# As reminderd's own, but for sessions that have a time of their own.
+# Like reminderd's own functions, but the time is that of the session.
 _NOW_OF_SESSION: Final = """
 CREATE OR REPLACE FUNCTION reminderd_now() RETURNS BIGINT LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
     SELECT coalesce(
@@ -33,7 +33,7 @@ $$
 
 @contextmanager
 def an_empty_database(engine: str, folder: Path) -> Iterator[Target]:
-    """Yield a database with tables, whose transactions use the history's clock, not a server's."""
+    """Yield a database with tables, whose transactions use the history's clock, not the server's."""
     if engine == "sqlite":
         with TemporaryDirectory(dir=folder) as own:
             file = Path(own, "clinic.db")
@@ -47,7 +47,7 @@ def an_empty_database(engine: str, folder: Path) -> Iterator[Target]:
 
 
 def hurry(connection: Connection) -> None:
-    """Have a file written without waiting for the disk, as the tests' own server does."""
+    """Have a file written without waiting for the disk, as on the tests' own server."""
     if isinstance(connection, SqliteConnection):
         connection.execute("PRAGMA synchronous = OFF")
 
@@ -74,14 +74,14 @@ def _prepare(database: PostgresDatabase) -> None:
 
 @frozen
 class Dump:
-    """What `pg_dump` keeps of a database."""
+    """What `pg_dump` saves of a database."""
 
     rows: Mapping[str, list[tuple[Any, ...]]]
     sequences: list[tuple[Any, ...]]
 
 
 def dump(server: PostgresServer) -> Dump:
-    """Keep what is in a database."""
+    """Save the content of a database."""
     with _as_admin(server) as connection:
         names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         rows = {name: connection.execute(f"TABLE {name}".encode()).fetchall() for (name,) in names}
@@ -90,7 +90,7 @@ def dump(server: PostgresServer) -> Dump:
 
 
 def put_back(server: PostgresServer, kept: Dump) -> None:
-    """Replace the content of a database by what was kept, as `pg_restore` does."""
+    """Replace the content of a database with saved content, as `pg_restore` does."""
     with _as_admin(server) as connection, connection.transaction():
         connection.execute("SET LOCAL session_replication_role = replica")  # no triggers, no foreign keys
         for table, rows in kept.rows.items():

@@ -1,4 +1,4 @@
-"""Check the promises about days with files and results against the records of the provider and the other system."""
+"""Check the promises about days with files and results against the records of the provider and the clinic's system."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,20 +9,20 @@ from typing import Any, Final
 from attrs import frozen
 
 LATE: Final = timedelta(seconds=0.5)
-"""The longest time for which a request may be on its way that was sent before something became known."""
+"""How long a request may be in flight that was sent before a change became known."""
 SETTLED: Final = timedelta(seconds=4)
-"""How long after the time of a call a change still excuses that there was no call."""
+"""How long after the time of a call a change still explains that there was no call."""
 
 
 @frozen
 class Wanted:
-    """What the daemon certainly knows about an appointment from a moment on."""
+    """What the daemon certainly knows about an appointment from one moment on."""
 
     since: datetime
     before: datetime
-    """The moment until which it did not know this for certain."""
+    """The moment until which the daemon did not certainly know this."""
     call_at: datetime | None
-    """None if nobody is to be called."""
+    """When the patient is to be called; None if nobody is to be called."""
 
 
 def broken_calls(
@@ -35,9 +35,9 @@ def broken_calls(
 
     Args:
         wanted: what was known, by the `ref` of the appointment, oldest first.
-        called: the times of its calls.
+        called: the times of the calls of each `ref`.
         by_staff: each `ref` and time of a call whose reminder has failed, or was cancelled by staff.
-        now: what is wanted later is not missing yet.
+        now: the present time; calls that are wanted later are not missing yet.
     """
     for ref, facts in wanted.items():
         for fact, following in pairwise([*facts, None]):
@@ -54,7 +54,7 @@ def broken_calls(
 
 
 def is_sure(fact: Wanted, following: Wanted | None, now: datetime) -> bool:
-    """Return whether a call had to be made: known in time, and for long enough."""
+    """Return whether a call had to be made: its time was known early enough, and for long enough."""
     if fact.call_at is None or fact.call_at > now:
         return False
     return fact.since + LATE < fact.call_at and (following is None or following.before > fact.call_at + SETTLED)
@@ -66,9 +66,9 @@ def broken_results(
     """Report which changes were not received once and in order.
 
     Args:
-        stored: the id of each change on record, oldest first, with the subject that it is about.
+        stored: the id of each recorded change, oldest first, with the id of its subject.
         accepted: the changes that the other system has received, in its order.
-        repeats: how many may have come again, as the program was killed before it had noted them.
+        repeats: how many may have been received again, as the program was killed before it had recorded them.
     """
     subject, firsts = dict(stored), list(dict.fromkeys(one["id"] for one in accepted))
     lost, unknown = subject.keys() - set(firsts), set(firsts) - subject.keys()

@@ -1,7 +1,7 @@
-"""Some days of a clinic in seconds: files are dropped, patients are called, and the results are received.
+"""Play some days of a clinic in seconds: files are dropped, patients are called, and results are received.
 
-The program is killed in the middle of an import, of planning, and of a delivery of results, and while the provider
-hears it. One call is planned an hour before each appointment, so that it comes seconds after the file.
+The program is killed in the middle of an import, of planning, of a delivery of results, and of requests to the
+provider. One call is planned an hour before each appointment, so that it comes seconds after the file.
 """
 
 import csv
@@ -45,10 +45,10 @@ from tests.support.program import Program, running
 DAYS: Final = 4
 DAY_SECONDS: Final = 7.0
 A_DAY: Final = 12
-"""How many appointments are called on each day."""
+"""The number of appointments that are called on each day."""
 CHANGES_A_DAY: Final = 3
 LATER: Final = 700
-"""How many appointments are called on none of these days: they make an import take a while."""
+"""The number of appointments that are called on none of these days: they make an import take a while."""
 
 _SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _HOUR: Final = timedelta(hours=1)
@@ -103,11 +103,11 @@ secret = "{secret}"
 
 @frozen
 class Booking:
-    """An appointment in the practice's book."""
+    """An appointment in the clinic's own book."""
 
     ref: str
     call_at: datetime
-    """When its patient is to be called."""
+    """When the patient is to be called."""
     phone_number: str
     is_cancelled: bool = False
 
@@ -119,15 +119,15 @@ class Received:
     server: HostileProvider
     kill: Callable[[str], None]
     kills_before: set[int] = field(factory=set)
-    """The requests, by number, before whose answer the program is killed."""
+    """The numbers of the requests before whose answer the program is killed."""
     kills_after: set[int] = field(factory=set)
-    """The requests, by number, after whose answer it is killed: before the answer is noted, or later."""
+    """The numbers of the requests after whose answer it is killed: before the answer is recorded, or later."""
     accepted: list[dict[str, Any]] = field(factory=list)
     refused: int = 0
     complaints: list[str] = field(factory=list)
 
     async def play(self, line: Line) -> None:
-        """Take one change, or refuse it, which happens to every eleventh."""
+        """Accept one change, or refuse it: every eleventh is refused."""
         await hear(line)
         request, number = self.server.requests[-1], len(self.server.requests)
         event = Webhook(_SECRET).verify(request.body.decode(), dict(request.headers))["data"]
@@ -148,7 +148,7 @@ class Received:
 
 @define(kw_only=True)
 class Patients(TwilioChaos):
-    """The provider, which also knows at what time each phone rang."""
+    """A provider that also records at what time each phone rang."""
 
     rang_at: dict[str, datetime] = field(factory=dict)
 
@@ -160,7 +160,7 @@ class Patients(TwilioChaos):
 
 @define(kw_only=True)
 class Days:
-    """The clinic, its program, and everything around it."""
+    """The clinic, its program, and everything around them."""
 
     folder: Path
     seed: int
@@ -189,7 +189,7 @@ class Days:
     # The program
 
     async def keep_running(self) -> None:
-        """Start the program again whenever it was killed."""
+        """Start the program again each time it was killed."""
         while not self._stopping:
             environ = {"REMINDERD__PROVIDER__TWILIO__API_URL": self.api_url}
             async with running("run", cwd=self.folder, env=environ) as program:
@@ -209,7 +209,7 @@ class Days:
         self.provider.opens(self.target, await program.url())
 
     def kill(self, what: str) -> None:
-        """Kill the program, if it runs."""
+        """Kill the program if it runs."""
         program = self.target.program
         if program is not None and program.process.returncode is None:
             program.process.kill()
@@ -217,7 +217,7 @@ class Days:
             self.kills += 1
 
     async def kill_when(self, what: str, is_time: Callable[[Connection], bool]) -> None:
-        """Kill the program as soon as another connection sees something in its database."""
+        """Kill the program as soon as another connection sees a certain state in its database."""
         while not self._stopping:
             if self.database.exists():
                 try:
@@ -234,7 +234,7 @@ class Days:
     # The days
 
     async def live(self) -> None:
-        """Let the days pass, and come to rest."""
+        """Let the days pass, then wait until everything is at rest."""
         self.inbox.mkdir()
         began = SystemClock().now()
         for number in range(LATER):
@@ -257,7 +257,7 @@ class Days:
             self.target.program.process.terminate()
 
     def _books(self, start: datetime) -> None:
-        """Book what is to be called on the day that starts then."""
+        """Book the appointments that are to be called on the day that starts then."""
         for place in range(A_DAY):
             number = next(self._numbers)
             call_at = start + (1.0 + place * 0.55) * _SECOND
@@ -265,7 +265,7 @@ class Days:
             self.book[ref] = Booking(ref, call_at.replace(microsecond=0), _phone(LATER + number))
 
     def _changes(self, start: datetime) -> None:
-        """Move and cancel some of those that are to be called last on this day, however late it begins."""
+        """Move and cancel some of the appointments that are called last on this day, even if it begins late."""
         day = (start + _SECOND, start + DAY_SECONDS * _SECOND)
         called = [one for one in self.book.values() if day[0] <= one.call_at < day[1]]
         late = sorted(called, key=lambda one: one.call_at)[-CHANGES_A_DAY:]
@@ -291,13 +291,13 @@ class Days:
             self.target.marked = Strike.REQUESTED
 
     def _another_program_books(self) -> None:
-        """Write appointments in another program's SQL, which the poll loop plans."""
+        """Write appointments with another program's SQL; the poll loop plans their reminders."""
         at = to_ms(SystemClock().now() + timedelta(days=40))
         rows = [(f"sql-{number}", f"+1404555{100 + number % 100:04}", at + number) for number in range(150)]
         self.nursery.start_soon(partial(trio.to_thread.run_sync, _insert, self.database, rows))
 
     async def _drops(self, name: str) -> None:
-        """Write the file under another name, and rename it, as is best; then wait until it was imported."""
+        """Write the file under another name, rename it, as the docs recommend, and wait until it was imported."""
         listed = dict(self.book)
         unfinished = self.inbox / f"{name}.part"
         with unfinished.open("w", encoding="utf-8", newline="") as file:
@@ -337,7 +337,7 @@ class Days:
     # What must hold
 
     def broken(self) -> Iterator[str]:
-        """Report what is wrong when all is over."""
+        """Report what is wrong at the end."""
         yield from self.errors
         yield from self.received.complaints
         with looking(SqliteFile(self.database)) as connection:
@@ -410,7 +410,7 @@ def _insert(database: Path, rows: list[tuple[str, str, int]]) -> None:
 
 @asynccontextmanager
 async def some_days(folder: Path, seed: int) -> AsyncIterator[Days]:
-    """Play the days of a seed; yield them when they are over."""
+    """Play the days of a seed; yield them when they have ended."""
     database = folder / "clinic.db"
 
     async def calls(line: Line) -> None:

@@ -1,4 +1,4 @@
-"""A process that delivers changes, and kills itself right before or right after one of its writes."""
+"""Deliver changes in a process that kills itself right before or right after one of its writes."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ SOON = Backoff(first=timedelta(milliseconds=5), maximum=timedelta(milliseconds=2
 
 
 def die_at(write: int, *, after: bool) -> None:
-    """Kill this process by SIGKILL right before, or right after, this write of the database; never if it is 0."""
+    """Kill this process by SIGKILL right before, or right after, the database's n-th write; never if `write` is 0."""
     plain: Callable[..., Any] = Database.write
     made = 0
 

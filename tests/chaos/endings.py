@@ -1,6 +1,6 @@
-"""How calls end, in each provider's own words, and whose messages were heard by then, from the provider's own record.
+"""Describe how calls end in each provider's words, and whose messages were heard by then, by the provider's own record.
 
-Nothing here asks the program how it reads a report: `told_in` is what its own reading is held against.
+Nothing here uses the program's own reading of a report: the tests compare that reading with `told_in`.
 """
 
 import json
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from tests.chaos.carrier import CarrierCall, Subject
 
 GREETING_TAKES: Final = 2.0
+"""Seconds that the greeting takes, by the clinic's rules."""
 GREETING: Final = Scripts(own=Script(templates={Prompt.GREETING: "so " * 5}))
-"""What is spoken in that time."""
-"""Seconds, as the clinic's rules have it."""
+"""A greeting that takes this time."""
 
 _WORDS_PER_SECOND: Final = 2.5
 _CHARACTERS_PER_SECOND: Final = 15
 _ROUNDED: Final = 0.5
-"""Providers report whole seconds."""
+"""How far a reported duration may be off, in seconds: providers report whole seconds."""
 MESSAGES: Final = re.compile(r"This is [\w-]+\. Version \d+\.|Visit [\w-]+ on [^.]*\.")
 """The messages of reminders and of appointments."""
 
 
 class Who(StrEnum):
-    """What answered."""
+    """What has answered."""
 
     PERSON = "person"
     MACHINE = "machine"
@@ -56,7 +56,7 @@ ANSWERERS: Final[Mapping[str | None, Who]] = {
     "fax": Who.FAX,
     "FAX": Who.FAX,
 }
-"""Who answers a call, as providers spell it."""
+"""What has answered, by each spelling of the providers."""
 
 MOST_ANSWERERS: Final = (*(None,) * 6, *("human",) * 4, *ANSWERERS)
 
@@ -69,14 +69,14 @@ class Ending:
     """The status, as a gateway of the generic contract spells it."""
     means: str = "completed"
     lasts: float = 1.5
-    """How long an answered line stays open, as a share of the time that what is spoken takes."""
+    """How long an answered line stays open, relative to the time that the spoken text takes."""
     is_empty: bool = False
     """Whether it is reported with a duration of 0."""
     sip: int | None = None
     answered_by: str | None = None
-    """Who answered, as is found out only now."""
+    """Who answered, if this is only known at the end."""
     asks_first: bool = False
-    """Twilio asks what follows the message, and says in that request that the call is over."""
+    """Whether Twilio asks what follows the message, and states in this request that the call is over."""
 
 
 HEARD: Final = Ending()
@@ -113,20 +113,20 @@ ENDINGS: Final = (
 PROGRESS: Final = ("ringing", "IN_PROGRESS", "held", "answered")
 
 _OF_TWILIO: Final[Mapping[str, tuple[str, int | None]]] = {"hung-up": ("completed", None), "declined": ("failed", 603)}
-"""The ends for which Twilio has no own word."""
+"""The ends for which Twilio has no word."""
 
 
 def takes(speech: str) -> float:
     """Return how many seconds it takes to speak the greeting and these messages, in whole milliseconds.
 
-    2.5 words a second, where each digit is a word, or 15 characters a second if that is longer.
+    It is 2.5 words a second, where each digit is a word, or 15 characters a second if that takes longer.
     """
     words = sum(max(1, sum(one.isdigit() for one in word)) for word in speech.split())
     return round(GREETING_TAKES + max(words / _WORDS_PER_SECOND, len(speech) / _CHARACTERS_PER_SECOND), 3)
 
 
 def told_in(call: "CarrierCall", *, voicemail_is_reached: bool) -> frozenset["Subject"]:
-    """Return whose messages were told in a call that is over, but for those that a key or our own provider proves."""
+    """Return whose messages were heard in an ended call, by its report; a key may prove that others were heard, too."""
     ending, who = call.ending, ANSWERERS[call.answered_by]
     if ending is None or ending.is_empty or not call.picked_up:
         return frozenset()
@@ -145,19 +145,19 @@ def told_in(call: "CarrierCall", *, voicemail_is_reached: bool) -> frozenset["Su
 
 
 def seconds_reported(call: "CarrierCall") -> int:
-    """Return the duration that is reported of a call that is over."""
+    """Return the duration that the provider reports for an ended call."""
     is_empty = call.ending is None or call.ending.is_empty or call.ended is None or call.answered_at is None
     return 0 if is_empty else round((call.ended or 0.0) - (call.answered_at or 0.0))
 
 
 def in_words_of_twilio(ending: Ending) -> tuple[str, int | None]:
-    """Return status and SIP code as Twilio reports this end."""
+    """Return the status and the SIP code that Twilio reports for this end."""
     word, sip = _OF_TWILIO.get(ending.means, (ending.means, None))
     return word, sip or ending.sip
 
 
 def reported_by_gateway(call: "CarrierCall", *, word: str | None = None) -> Report:
-    """Return what a gateway of the generic contract reports about a call, as we read its JSON; `word` is progress."""
+    """Return what a gateway of the generic contract reports about a call, as we read it; `word` is its progress."""
     ending = call.ending if word is None else None
     status = word or ("in-progress" if call.picked_up else "ringing")
     body: dict[str, Any] = {
@@ -178,7 +178,7 @@ def reported_by_gateway(call: "CarrierCall", *, word: str | None = None) -> Repo
 
 
 def reported_by_twilio(call: "CarrierCall", *, word: str | None = None) -> Report:
-    """Return what Twilio reports about a call, as we read its form; `word` is its progress."""
+    """Return what Twilio reports about a call, as we read its form; `word` is for progress."""
     ending = call.ending if word is None else None
     form = {"CallSid": call.call_id, "CallStatus": word or ("in-progress" if call.picked_up else "ringing")}
     if call.answered_by is not None:

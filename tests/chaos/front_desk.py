@@ -1,6 +1,6 @@
-"""Send tables to the import and requests to the HTTP API, and note them in the clinic's book.
+"""Send tables to the import and requests to the HTTP API, and note them in the clinic's own book.
 
-A line counts for what the clinic meant by it, whatever we have read.
+The book records what the clinic meant by a line, whatever the program has read.
 """
 
 import json
@@ -42,16 +42,16 @@ MOST_REMINDERS: Final = 8
 
 @frozen(kw_only=True)
 class Ask:
-    """A line to be written, as far as it does not depend on what the clinic has already."""
+    """The parts of a line to be written that do not depend on the clinic's present reminders."""
 
     which: int | None = None
     """Which of the reminders that have a `ref`; None for a new one."""
     phone_number: str | None = None
-    """None for the number that it had."""
+    """The phone number; None to keep the present one."""
     after: timedelta | None = None
-    """None for the time that it had."""
+    """The time after which to call; None to keep the present time."""
     lasts: timedelta | None = None
-    """None for as long as the clinic calls late."""
+    """How long the reminder may be called; None for the clinic's maximum lateness."""
     timezone: str | None = None
     has_ref: bool = True
     is_called_off: bool = False
@@ -68,17 +68,17 @@ CHOICES: Final[Mapping[str, Sequence[Any]]] = {
     "is_called_off": (False, False, False, True),
     "spoiled": (*(None,) * 3 * len(SPOILED), *SPOILED),
 }
-"""What can be asked for."""
+"""The possible values of each attribute."""
 
 
 @define(kw_only=True)
 class FrontDesk:
-    """Where tables and requests come in; the names of what is new count up."""
+    """The ways in for tables and requests; the names of new reminders are numbered."""
 
     program: TwoProcesses
     zone: ZoneInfo = BERLIN
     posted: list[tuple[Line, ...]] = field(factory=list)
-    """What was ever sent in one request."""
+    """All lines that were ever sent, by request."""
     _names: "count[int]" = field(factory=lambda: count(1))
     _ids: "count[int]" = field(factory=lambda: count(1))
 
@@ -92,7 +92,7 @@ class FrontDesk:
         return [one for one in self.book.reminders.values() if one.ref is not None]
 
     def lines(self, asks: Iterable[Ask]) -> tuple[Line, ...]:
-        """Return the lines of some asks, one for a reminder; of those that there is no room for, none."""
+        """Return one line for each reminder in `asks`; leave out those for which there is no room."""
         found: dict[str, Line] = {}
         for ask in asks:
             former = None if ask.which is None or not self.named else self.named[ask.which % len(self.named)]
@@ -141,7 +141,7 @@ class FrontDesk:
     # The HTTP API
 
     def posts(self, lines: Sequence[Line]) -> None:
-        """Have the clinic's own system send some reminders in one request, which can't say that one is called off."""
+        """Have the clinic's own system send some reminders in one request, which can't cancel a reminder."""
         if not lines:
             return
         lines = [evolve(line, is_called_off=False) for line in lines]
@@ -164,13 +164,13 @@ class FrontDesk:
             self._notes(line, decision, str(found.reminder["id"]))
 
     def gets(self, wanted: Wanted) -> None:
-        """Have it look at a reminder."""
+        """Have the clinic's own system read a reminder."""
         found = self._store.write(lambda connection, _now: stored_reminder(connection, wanted.ref or wanted.id))
         shown = None if found is None else (found.reminder["phone_number"], found.reminder["scheduled_at"])
         holds(broken_by_showing(wanted, shown))
 
     def deletes(self, wanted: Wanted, *, by_ref: bool) -> None:
-        """Have it cancel a reminder."""
+        """Have the clinic's own system cancel a reminder."""
         name = wanted.ref if by_ref and wanted.ref is not None else wanted.id
         with suppress(NotAllowedError):
             self._store.write(partial(withdraw, id_or_ref=name, rules=self._store.rules))
@@ -193,10 +193,10 @@ class FrontDesk:
             body["timezone"] = line.timezone
         return body | ({"ref": line.name} if line.has_ref else {})
 
-    # What the book says
+    # The clinic's book
 
     def _notes(self, line: Line, decision: Decision, reminder_id: str | None) -> None:
-        """Write into the book what a line has changed, by what it was meant to say."""
+        """Write into the book what a line has changed, by what the clinic meant."""
         former, intake = self.book.reminders.get(line.name), decision.intake
         holds(broken_by_refusing(line, intake, line.until or line.at + self._store.rules.max_lateness, self._now))
         if decision.refused or intake in {Intake.UNCHANGED, Intake.NOT_NEEDED}:
@@ -215,7 +215,7 @@ class FrontDesk:
         wanted.is_held = intake is Intake.HELD
         wanted.former_number = former_number if wanted.is_held else None
         if former is not None:
-            wanted.life, wanted.again_until = former.life, former.again_until  # what staff have granted stays
+            wanted.life, wanted.again_until = former.life, former.again_until  # a limit that staff have extended stays
 
     @property
     def _store(self) -> Store:

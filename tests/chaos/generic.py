@@ -1,4 +1,4 @@
-"""The chaos provider in the generic contract: keys, look-ups by our id, webhooks until they get their 200."""
+"""The chaos provider in the generic contract: keys, look-ups by our id, webhooks until each is answered with 200."""
 
 import json
 from functools import partial
@@ -17,7 +17,7 @@ from tests.support.hostile_provider import Line, ReceivedRequest
 
 ENDS: Final = ("completed",) * 14 + ("busy",) * 2 + ("no-answer", "canceled", "failed")
 WORDS: Final = ("initiated", "ringing", "in-progress", "held")
-"""Progress, one word of it unknown to us."""
+"""Words of progress; we do not know one of them."""
 
 
 @define(kw_only=True)
@@ -96,7 +96,7 @@ class GenericChaos(ChaosProvider):
         await answer(line, *((200, shown[0]) if shown else (404, {})))
 
     def _shown(self, ring: Ring) -> dict[str, Any]:
-        """A call as a look-up sees it at this moment."""
+        """Return a call as a look-up shows it at this moment."""
         if trio.current_time() < self._ends_at[ring.call_id]:
             return _named(ring, {"status": "in-progress"})
         ring.discloses(self.record.moment())
@@ -107,7 +107,7 @@ class GenericChaos(ChaosProvider):
         self.nursery.start_soon(self._deliver, ring, news, after, Random(draw.random()))
 
     async def _deliver(self, ring: Ring, news: dict[str, Any], after: float, draw: Random) -> None:
-        """Send a webhook until it gets its 200; now and then, contradict it then."""
+        """Send a webhook until it is answered with 200; sometimes, contradict it afterward."""
         await trio.sleep(after)
         ends = news["status"] in TERMINAL
         while True:

@@ -1,4 +1,4 @@
-"""A table taken into the database as the command `import` does it, with the history's clock and connection."""
+"""Import a table as the command `import` does, with the history's clock and connection."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,12 +22,12 @@ from reminderd.store.intake import Source
 from tests.support.store import Store
 
 READ_NUMBER: Final = partial(patient_number, numbering=ANY_NUMBER)
-"""The reader of phone numbers of a clinic that has not set its country."""
+"""The reader of phone numbers for a clinic that has not set its country."""
 
 
 @define
 class Imported:
-    """The results for the lines of a table, by their numbers in the file."""
+    """The results for the lines of a table, by their line numbers in the file."""
 
     taken: dict[int, tuple[RowRequest, Decision]] = field(factory=dict)
     """All lines that could be read, including those that were refused later."""

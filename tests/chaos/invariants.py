@@ -1,7 +1,7 @@
 """Check what must be true of the provider's record and our database together, whatever has happened.
 
-Three groups, each a list of sentences about what is broken: somebody was called twice by guess (`doubles`), something
-was lost (`losses`), or the database is in disorder (`disorder`). `broken` is all of them.
+There are three groups, each a list of sentences about what is broken: somebody was called twice on a guess (`doubles`),
+something was lost (`losses`), or the database is in disorder (`disorder`). `broken` returns all of them.
 """
 
 from collections import Counter
@@ -24,32 +24,33 @@ from tests.chaos.record import Record, Ring
 from tests.chaos.snapshot import Snapshot, changes, snapshot_of
 
 NOT_REACHED: Final = frozenset({"busy", "no-answer", "canceled"})
-"""The ends of a call that make another call right."""
+"""The ends of a call after which another call is correct."""
 
 UNKNOWN: Final = frozenset({EndCode.UNCONFIRMED, EndCode.NO_REPORT})
 
 
 @frozen(kw_only=True)
 class Expectations:
-    """What the checker must know beyond the record and the database."""
+    """What the checker must know in addition to the record and the database."""
 
     now: datetime
     settled: bool = False
-    """Since the last fault, a daemon has been at work until nothing was due, and every webhook got its 200."""
+    """Whether, since the last fault, a daemon has worked until nothing was due, and every webhook was answered with
+    200."""
     tells_all: bool = False
-    """Asked about a call, the provider always tells at once what is true of it."""
+    """Whether the provider always answers a look-up at once, and correctly."""
     names_calls: bool = True
-    """The provider's reports repeat our `attempt_id`."""
+    """Whether the provider's reports repeat our `attempt_id`."""
     max_calls: int = 3
     ring_again: bool = False
-    """`when_unsure` is `"call_again"`: once a reminder, a call may follow one of unknown outcome."""
+    """Whether `when_unsure` is `"call_again"`: a call with an unknown outcome may be followed by one more."""
     called_again: Mapping[str, int] = field(factory=dict)
-    """How often staff have had each reminder called again: they may know better."""
+    """How often staff have had each reminder called again; they may know better."""
     voicemail_is_reached: bool = True
     answered: Mapping[str, int] = field(factory=dict)
-    """By which moment of the record patients had answered by a key, each for the reminder that they were told."""
+    """The moment of the record by which the answer to a patient's key was heard, by reminder."""
     pressed: frozenset[str] = frozenset()
-    """Reminders for which a key was pressed that may be on record, though the patient never heard so."""
+    """The reminders for which a key was pressed; it may be recorded, although the patient did not hear so."""
     cancelled: frozenset[str] = frozenset()
     """The reminders that staff or an opt-out have cancelled."""
 
@@ -69,10 +70,10 @@ def broken(
     """Return what is wrong, a sentence each; empty if all is well.
 
     Args:
-        record: the provider's.
-        connection: to the database, in a transaction if others are at work.
-        expectations: what was to be expected.
-        former: the database as it was at an earlier instant, to compare with.
+        record: the provider's record.
+        connection: to the database; in a transaction if other programs write at the same time.
+        expectations: what is expected to be true.
+        former: the database at an earlier instant, to compare with; None if there is none.
     """
     found = snapshot_of(connection)
     return [
@@ -88,16 +89,16 @@ def broken(
 
 
 def _left_over(connection: Connection, expectations: Expectations) -> list[str]:
-    """Return what somebody should have looked at by now."""
+    """Return which rows should have been checked by now."""
     now = {"now": to_ms(expectations.now)}
     return [f"{sentence}: {row['id']}" for sentence, sql in _LEFT_OVER.items() for row in connection.execute(sql, now)]
 
 
-# Nobody is called twice by guess
+# Nobody is called twice on a guess
 
 
 def doubles(record: Record, found: Snapshot, expectations: Expectations) -> Iterator[str]:  # noqa: C901 - a list of sentences
-    """Yield who was called, or might have been, without permission."""
+    """Yield who was called, or may have been called, without permission."""
     for key, times in Counter(ring.key for ring in record.rings).items():
         if times > 1:
             yield f"{key}: the phone rang {times} times for one call"
@@ -164,7 +165,7 @@ def _may_have_reached(ring: Ring, expectations: Expectations) -> bool:
 
 
 def losses(record: Record, found: Snapshot, expectations: Expectations) -> Iterator[str]:
-    """Yield what the provider did, or was asked to do, that the database does not know or never checks again."""
+    """Yield what the provider did, or was asked to do, and the database does not have or never checks again."""
     for ring in record.rings:
         if ring.reminder_id not in found.reminders:
             yield f"{ring.reminder_id}: called, and gone from the database"
@@ -211,7 +212,7 @@ def _end_not_kept(ring: Ring, found: Snapshot, expectations: Expectations) -> It
 
 
 def _not_visible(reminder: Reminder, found: Snapshot) -> Iterator[str]:
-    """A reminder is final with its reason, or waits for a time, or its alive call is followed."""
+    """Yield why a reminder is neither final with its reason, nor waits for a time, nor has an alive call."""
     calls = found.calls_of(reminder.id)
     is_followed = reminder.wake_at is not None or any(call.state.alive for call in calls)
     if not reminder.status.final and not is_followed:

@@ -17,14 +17,14 @@ _UUID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _DIGITS: Final = re.compile(r"\d+")
 _WORD: Final = re.compile(r"\w+(?:'\w+)?")
 _SHOWN_OF_A_NUMBER: Final = 7
-"""How many last digits, in their order, identify a number, however its codes are written."""
+"""The number of last digits, in their order, that identify a number, however its country code is written."""
 _WORDS_IN_A_ROW: Final = 3
-"""How many words of a text, in their order, identify it; all words of a shorter text."""
+"""The number of words of a text, in their order, that identify it; a shorter text is identified by all its words."""
 
 
 @frozen
 class Private:
-    """What a log must not contain, in the pieces in which it could."""
+    """What a log must not contain, in the pieces in which it could appear."""
 
     number_ends: frozenset[str]
     pieces: frozenset[tuple[str, ...]]
@@ -41,7 +41,7 @@ def kept(numbers: Iterable[str], texts: Iterable[str], secrets: Iterable[str]) -
 
 
 def private(connection: Connection, record: Record, *, secrets: Iterable[str], sender: str) -> Private:
-    """All that the database and the provider's own record hold of patients, and what must not be known outside."""
+    """Return all data of patients in the database and the provider's own record, and all secrets."""
     numbers = {sender, *(order.phone_number for order in record.orders)}
     for table in ("reminders", "opt_outs"):
         numbers |= set(_column(connection, table, "phone_number"))
@@ -71,13 +71,13 @@ def _told(reading: str, of: Private) -> str | None:
 
 
 def _readings(line: str) -> Iterator[str]:
-    """The line as it is, without the escapes of JSON, and without those of URLs.
+    """Return the line as it is, without JSON's escapes, and without URL escapes.
 
-    An id's digits are a number's by chance only.
+    An id may contain the digits of a number by chance, so ids are removed.
     """
     line = _UUID.sub("an id", line)
     yield line
-    with suppress(ValueError):  # also of a line that a kill has cut
+    with suppress(ValueError):  # also an id of a line that a kill has cut off
         yield " ".join(f"{key} {value}" for key, value in json.loads(line).items())
     if "%" in line:
         yield unquote_plus(line)
@@ -88,7 +88,7 @@ def _words(text: str) -> list[str]:
 
 
 def _in_a_row(words: list[str], size: int) -> list[tuple[str, ...]]:
-    """All pieces of so many words; a text that is shorter is a piece itself."""
+    """Return all pieces of this many words; a shorter text is one piece."""
     return [tuple(words[first : first + size]) for first in range(max(1, len(words) - size + 1))]
 
 

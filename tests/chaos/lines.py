@@ -1,4 +1,4 @@
-"""Watches which of our lines run, and crashes before one of them, as a process does that is killed there."""
+"""Record which of our lines run, and crash before one of them, as when a process is killed there."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -27,11 +27,11 @@ _CUT: Final = tuple(str(_ROOT / name) for name in ("core/lifecycle", "engine/dia
 _CUT_IN_STORE: Final = str(_ROOT / "store")
 _COMMIT: Final = (str(_ROOT / "store/postgres/driver.py"), "commit")
 _WHOLE: Final = str(_ROOT / "store/sqlite/on_trio.py")
-"""Knows no rows; half of its closing would only leak."""
+"""This module handles no rows; a close that is cut off would only leak a connection."""
 
 
 Line: TypeAlias = tuple[str, int]
-"""A file and a number in it."""
+"""A file and a line number in it."""
 
 
 class Closable(Protocol):
@@ -47,7 +47,7 @@ class Lines:
     """Counts the lines that run, and crashes before one of them."""
 
     crash_before: int | None = None
-    """Its number, from 1."""
+    """The number of the line before which it crashes, from 1; None for no crash."""
     ran: list[Line] = field(factory=list)
     effects: list[int] = field(factory=list)
     """The number of the last line before each commit and each request."""
@@ -71,7 +71,7 @@ class Lines:
                 sys.settrace(former)
 
     def _connected(self, connect: Callable[..., Closable], *arguments: Any, **settings: Any) -> Closable:
-        """Connect to a server, if the process still lives."""
+        """Connect to a server, unless the process has crashed."""
         if self.crashed:
             raise Crash
         connection = connect(*arguments, **settings)
@@ -90,16 +90,16 @@ class Lines:
             self.ran.append((frame.f_code.co_filename, frame.f_lineno))
             if self.crashed:
                 for connection in self._connections:
-                    connection.close()  # as the system does; whatever cleans up now can write nothing
+                    connection.close()  # as the system does: code that cleans up now can write nothing
                 raise Crash
         return self._line
 
     def has_effect(self) -> None:
-        """Something is about to be done that a crash does not undo."""
+        """Note that the next step can't be undone by a crash."""
         self.effects.append(len(self.ran))
 
     async def run(self, call: Callable[[], T], /) -> T:
-        """A runner for the store: on the thread whose lines are watched, and its own are only here."""
+        """Run a call of the store on the thread whose lines are recorded; it runs nowhere else."""
         self._is_in_store = True
         try:
             result = call()

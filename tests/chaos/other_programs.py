@@ -1,4 +1,4 @@
-"""The clinic's other programs, with the SQL of docs/database.md, and what they want: a book of their own."""
+"""Act as the clinic's other programs, with the SQL of docs/database.md, and keep their own book of what they want."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -34,13 +34,13 @@ class Wanted:
     expires_at: datetime | None = None
     ref: str | None = None
     timezone: str | None = None
-    """The patient's time zone, in which the calling hours are read."""
+    """The time zone of the patient, which decides the calling hours."""
     is_cancelled: bool = False
     again_until: datetime | None = None
     is_held: bool = False
-    """Whether an import gave it a new number, which staff have not accepted yet."""
+    """Whether an import gave it a new number that staff have not accepted yet."""
     former_number: str | None = None
-    """The last number that nobody has to accept, while it is held."""
+    """The last accepted number, while it is held."""
 
     @property
     def message(self) -> str:
@@ -71,20 +71,20 @@ class Book:
     opted_out: set[str] = field(factory=set)
     _lives: "count[int]" = field(factory=count)
     retired: list[Wanted] = field(factory=list)
-    """Ended reminders whose name a new reminder has now."""
+    """Ended reminders whose name a new reminder has taken."""
 
     def new(self, name: str, phone_number: str, at: datetime, **others: Any) -> Wanted:
-        """Note a reminder that begins a life of its own."""
+        """Note a new reminder."""
         values: dict[str, Any] = {"id": name, "name": name, "life": next(self._lives), "phone_number": phone_number}
         self.reminders[name] = Wanted(scheduled_at=at, **(values | others))
         return self.reminders[name]
 
     def retires(self, wanted: Wanted) -> None:
-        """Keep a finished reminder next to a new one of the same name."""
+        """Keep an ended reminder next to a new reminder of the same name."""
         self.retired.append(self.reminders.pop(wanted.name))
 
     def subjects_of(self, message: str) -> tuple[Subject, ...]:
-        """Return what a message speaks of, as far as anybody still wants it."""
+        """Return the subjects of a message that somebody still wants."""
         return tuple(self.reminders[name].subject for name in names_in(message) if name in self.reminders)
 
     def saved(self) -> "Book":
@@ -95,7 +95,7 @@ class Book:
 
 @define
 class OtherProgram:
-    """A connection of another program's, and each documented statement as a verb."""
+    """The connection of another program; each documented statement is a method."""
 
     connection: "Connection | OnServer"
     book: Book
@@ -115,7 +115,7 @@ class OtherProgram:
         self._run("UPDATE reminders SET scheduled_at = :scheduled_at WHERE id = :id", **wanted.columns)
 
     def moves_and_reopens(self, wanted: Wanted, at: datetime) -> None:
-        """Move a reminder that was over, and have it called after all."""
+        """Move a reminder that has ended, and have it called again."""
         changed = self._run(
             "UPDATE reminders SET scheduled_at = :at, status = 'scheduled'"
             " WHERE id = :id AND status IN ('cancelled', 'expired', 'failed')",
@@ -200,7 +200,7 @@ class OtherProgram:
 
 @frozen
 class OnServer:
-    """A connection to a server whose clock, which the triggers and defaults ask, is the history's."""
+    """A connection to a server whose clock, for triggers and defaults, is the history's."""
 
     _session: ExitStack
     _connection: Connection
@@ -216,7 +216,7 @@ class OnServer:
 
 
 def opened(database: Target, now: Callable[[], datetime]) -> Connection | OnServer:
-    """Return another program's connection. SQLite's clock, which the triggers and defaults ask, is the history's."""
+    """Return another program's connection, whose clock, for triggers and defaults, is the history's."""
     if not isinstance(database, SqliteFile):
         session = ExitStack()
         return OnServer(session, session.enter_context(open_sync(database)), now)

@@ -1,6 +1,6 @@
-"""Check the program's promises about whom it calls against the provider's own record and the clinic's own book.
+"""Check whom the program calls against the provider's own record and the clinic's own book.
 
-Each exception is one of docs/reliability.md's accepted ones, and as narrow as that page makes it.
+Each exception is one that docs/reliability.md accepts, and as narrow as there.
 """
 
 from collections import Counter
@@ -42,13 +42,13 @@ class Circumstances:
     """When a process last started."""
     restored_at: float = NEVER
     forgotten_until: datetime | None = None
-    """Up to when, by the wall clock, the last restored backup may have forgotten calls."""
+    """The time, by the wall clock, up to which the last restored backup may have forgotten calls."""
     is_misreported: bool = False
     """Whether a call was placed although the answer said that it was not."""
     accepted: Counter[str] = field(factory=Counter)
 
     def accepts(self, exception: str) -> Iterator[str]:
-        """Note an accepted exception; nothing is broken."""
+        """Note that an accepted exception applies, so that nothing is broken."""
         self.accepted[exception] += 1
         return iter(())
 
@@ -66,12 +66,12 @@ def broken_by_a_new_call(
     """Report which promises a call breaks by its beginning.
 
     Args:
-        call: that begins.
+        call: the call that begins.
         message: what the request asks to speak.
-        earlier: all calls before it.
-        belongs_to: provider and account that the database has for it.
-        rules: those of the process that asks.
-        now: the program's time.
+        earlier: all earlier calls.
+        belongs_to: the provider and the account that the database has for it.
+        rules: the rules of the process that sends the request.
+        now: the time by the program's clock.
         circumstances: what has happened so far.
     """
     book = circumstances.book
@@ -127,7 +127,7 @@ def _limit_of(wanted: Wanted, rules: Rules) -> datetime:
 def _broken_by_another_call(
     call: CarrierCall, earlier: list[CarrierCall], rules: Rules, now: datetime, circumstances: Circumstances
 ) -> Iterator[str]:
-    """Check the number of calls against the clinic's limits, as far as a restored backup knows the calls."""
+    """Check the number of calls against the clinic's limits, as far as a restored database knows the calls."""
     if is_loose(call.account, circumstances):
         return
     known = [
@@ -146,7 +146,7 @@ def _broken_by_another_call(
 
 
 def is_loose(account: Account, circumstances: Circumstances) -> bool:
-    """Whether nothing is left to tell the calls of a provider apart that repeats no `attempt_id`."""
+    """Return whether calls of a provider that repeats no `attempt_id` can't be distinguished anymore."""
     has_unknown_calls = circumstances.restored_at != NEVER or circumstances.is_misreported
     return not account.echoes_attempt_id and has_unknown_calls
 
@@ -181,7 +181,7 @@ def _broken_by_two_alive_calls(call: CarrierCall, former: CarrierCall, circumsta
 def _broken_by_calling_again(
     call: CarrierCall, former: CarrierCall, subject: Subject, earlier: list[CarrierCall], circumstances: Circumstances
 ) -> Iterator[str]:
-    """Check another call for the same reminder, time and number against what is known about the former call."""
+    """Check another call for the same reminder, time and number against what is known about the previous call."""
     asked_again_at = circumstances.asked_again_at.get(subject.name, NEVER)
     if asked_again_at >= former.began:
         yield from circumstances.accepts("staff asked for it")
@@ -216,7 +216,7 @@ def _guesses(subject: Subject, calls: list[CarrierCall], since: float) -> int:
 
 
 def broken_in_the_database(found: Snapshot, calls: list[CarrierCall], circumstances: Circumstances) -> Iterator[str]:
-    """Report which reminders are not accounted for, or are `called` though nobody heard them."""
+    """Report which reminders can't be explained, or are `called` although nobody heard them."""
     book = circumstances.book
     wanted = {one.id: one for one in (*book.reminders.values(), *book.retired)}
     written = {one.id for one in found.reminders.values() if one.appointment_id is None}
@@ -270,7 +270,7 @@ def _broken_in(
 
 
 def _is_heard(wanted: Wanted, reminder: Reminder, call: CarrierCall, circumstances: Circumstances) -> bool:
-    """Whether a reminder was heard in a call for its time and at its number, as far as that can be known."""
+    """Return whether a reminder was heard in a call at its time and to its number, as far as that can be known."""
     if call.phone_number == reminder.phone_number:
         if wanted.subject in call.heard_of:
             return True
@@ -289,7 +289,7 @@ def _is_current(found: Snapshot, call_id: str, reminder: Reminder) -> bool:
 
 
 def not_at_rest(found: Snapshot) -> Iterator[str]:
-    """Report what still waits or is alive, after an ending in which nothing went wrong."""
+    """Report what still waits or is alive after an ending without faults."""
     for reminder in found.reminders.values():
         if not reminder.status.final or reminder.wake_at is not None:
             yield f"{reminder.id}: still {reminder.status} ({reminder.hold_code}) after all is over"

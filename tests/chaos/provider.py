@@ -1,8 +1,8 @@
-"""A provider over real sockets that is as bad as they come, keeps its own record, and strikes our processes dead.
+"""A provider over real sockets that is as bad as possible, keeps its own record, and kills our processes.
 
-It knows best when it hurts: it sees the connection, the request, its own answer and its webhooks. What it does to a
-call is drawn from a seed and from that call alone, so that the same seed gives the same outcomes in whatever order the
-requests come. What it speaks is for `generic.py` and `twilio.py` to say.
+It knows when a kill hurts most, as it sees the connection, the request, its own answer and its webhooks. What it does
+to a call is drawn from a seed and that call alone, so the same seed gives the same outcomes in whatever order the
+requests come. `generic.py` and `twilio.py` define its two dialects.
 """
 
 import json
@@ -22,40 +22,40 @@ from tests.support.hostile_provider import Line, ReceivedRequest, cut, hang, hea
 from tests.support.program import Process
 
 _WEBHOOKS_AT_A_TIME: Final = 16
-"""More would only wait in the client's pool, which looks through all that wait at each request."""
+"""With more, webhooks would only wait in the client's pool, which examines all that wait at each request."""
 
 
 @frozen(kw_only=True)
 class Temper:
-    """How bad it is: shares of all requests, look-ups or calls."""
+    """How bad the provider is: each number is a share of all requests, look-ups or calls."""
 
     honors_keys: bool = False
     look_up: bool = False
     loses_answers: float = 0.1
-    """The call is placed; the answer is lost, is 500, or never comes."""
+    """The call is placed, but the answer is lost, is 500, or never comes."""
     fails: float = 0.06
-    """Nothing is placed; the answer is 500, or says that it is too busy."""
+    """Nothing is placed; the answer is 500, or that the provider is too busy."""
     refuses: float = 0.02
     fails_look_ups: float = 0.1
     silent: float = 0.0
-    """No webhook is ever sent about the call."""
+    """No webhook about the call is ever sent."""
 
 
 @frozen(kw_only=True)
 class Clinic:
-    """What a provider can see of the clinic's database, as another connection does, and what staff do in it."""
+    """The clinic's database as another connection sees it, and what staff do in it."""
 
     reminder_of: Callable[[str], str | None]
     """Returns the reminder whose call has this id; None if no such call is committed."""
     response_to: Callable[[str], str | None]
-    """What is on record of a reminder's response."""
+    """Returns the recorded response to a reminder."""
     cancel: Callable[[str], None]
-    """Staff cancel a reminder, if that still can be done."""
+    """Cancels a reminder as staff do, if it still can be cancelled."""
 
 
 @define(kw_only=True)
 class ChaosProvider:
-    """The provider's behavior and its record."""
+    """The behavior of a provider, and its record."""
 
     seed: int
     temper: Temper
@@ -65,26 +65,26 @@ class ChaosProvider:
     record: Record = field(factory=Record)
     targets: list[Target] = field(factory=list)
     well: bool = False
-    """Nothing fails anymore; webhooks are still late, repeated and out of order."""
+    """Whether nothing fails anymore; webhooks are still late, repeated and out of order."""
     strikes: Counter[Strike] = field(factory=Counter)
     webhooks: int = 0
-    """Sent, the repeats included."""
+    """The number of webhooks that were sent, including repeats."""
     found: int = 0
-    """Look-ups that found a call of which we only knew our own id."""
+    """The number of look-ups that found a call whose provider id we did not have."""
     undelivered: int = 0
-    """Webhooks that are still to be sent, or have not got their answer yet."""
+    """The number of webhooks that are still to be sent, or have no answer yet."""
     answered: dict[str, int] = field(factory=dict)
-    """At which moment the answer to a patient's key was there, by reminder."""
+    """The moment at which our answer to a patient's key arrived, by reminder."""
     pressed: set[str] = field(factory=set)
-    """Reminders for which a patient has pressed a key that says what they want."""
+    """The reminders for which a patient has pressed a key with a meaning."""
     cancelled: set[str] = field(factory=set)
-    """Reminders that staff have tried to cancel."""
+    """The reminders that staff have tried to cancel."""
     _opened: trio.Event = field(factory=trio.Event)
     _deliveries: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(_WEBHOOKS_AT_A_TIME))
     _asked: Counter[str] = field(factory=Counter)
 
     async def serve(self, line: Line) -> None:
-        """One connection of one of our processes; of none if it has died meanwhile."""
+        """Serve one connection of one of our processes, unless that process was killed meanwhile."""
         port = line.stream.socket.getpeername()[1]
         target = next((one for one in self.targets if one.owns(port)), None)
         if target is None:
@@ -103,36 +103,36 @@ class ChaosProvider:
             if target.strikes(Strike.ANSWERED):
                 self._kill(target, Strike.ANSWERED, after=draw.uniform(0, 0.02))
 
-    # What each dialect says in its own words
+    # What each dialect does in its own words
 
     async def asked(self, line: Line, request: ReceivedRequest) -> None:
-        """Answer a request, whatever it is."""
+        """Answer any request."""
         raise NotImplementedError
 
     async def refuse(self, line: Line) -> None:
-        """Say that this number can't be called."""
+        """Answer that this number can't be called."""
         raise NotImplementedError
 
     async def fail(self, line: Line, draw: Random) -> None:
-        """Say that it did not work, or not now."""
+        """Answer that it did not work, or not now."""
         raise NotImplementedError
 
     async def accept(self, line: Line, ring: Ring) -> None:
-        """Say that the call was taken."""
+        """Answer that the call was accepted."""
         raise NotImplementedError
 
     def rings(self, order: Order, draw: Random) -> Ring:
-        """Let the phone ring."""
+        """Ring the phone."""
         raise NotImplementedError
 
     def is_on_the_phone(self, ring: Ring) -> bool:
-        """Whether the phone rings or is talked into, and we must know so."""
+        """Return whether the phone rings or somebody is on it, and our program must know so."""
         raise NotImplementedError
 
-    # What becomes of a request to place a call
+    # What happens to a request to place a call
 
     async def place(self, line: Line, order: Order) -> None:
-        """Take an order, or not, and say so, or not."""
+        """Place the ordered call or not, and answer truthfully or not."""
         self.record.orders.append(order)
         draw = self.draw("order", order.reminder_id)
         chance, latency = draw.random(), draw.choice((0.0, 0.0, 0.01, 0.05, 0.3))
@@ -152,7 +152,7 @@ class ChaosProvider:
         await self.accept(line, ring)
 
     def _rings(self, order: Order, draw: Random) -> Ring:
-        """Let the phone ring, at which nobody may be called already."""
+        """Ring the phone; complain if another call to its number is not over."""
         same = {one.key for one in self.record.orders if one.phone_number == order.phone_number} - {order.key}
         self.record.complaints += [
             f"{order.key}: two calls to {order.phone_number} at once, the other is {ring.key}"
@@ -162,7 +162,7 @@ class ChaosProvider:
         return self.rings(order, draw)
 
     async def _lose_the_answer(self, line: Line, draw: Random) -> None:
-        """Ring the phone without answering the request."""
+        """Lose the answer to a request whose call was placed."""
         match draw.choice(("cut", "hang", "500", "garbage")):
             case "cut":
                 await cut(line)
@@ -176,15 +176,15 @@ class ChaosProvider:
                 await cut(line)
         raise trio.ClosedResourceError
 
-    # What it tells by itself
+    # What it reports without being asked
 
     async def reach(self, draw: Random, send: Callable[[str], Any], *, ends: bool) -> httpx.Response | None:
-        """Send something to one of our processes that is there; the answer, or None if there was none.
+        """Send something to one of our processes that listens; return the answer, or None if there was none.
 
         Args:
-            draw: chooses among them.
-            send: sends it, given where the process listens.
-            ends: it is news of a call's end, at which the process may be struck.
+            draw: chooses the process.
+            send: sends it to the URL of the process.
+            ends: whether it reports the end of a call, at which the process may be killed.
         """
         target = await self._open_target(draw)
         async with self._deliveries:
@@ -204,16 +204,16 @@ class ChaosProvider:
                 return draw.choice(opened)
             await self._opened.wait()
 
-    # What it does to us
+    # What it does to our processes
 
     def opens(self, target: Target, web_url: str) -> None:
-        """The process of this target listens for webhooks now."""
+        """Note that the process of this target listens for webhooks now."""
         target.web_url = web_url
         self._opened.set()
         self._opened = trio.Event()
 
     def _kill(self, target: Target, strike: Strike, *, after: float = 0.0) -> None:
-        """Kill the target's present process after so many seconds; without any, before this returns."""
+        """Kill the target's present process after this number of seconds; if it is 0, before this returns."""
         assert target.program is not None
         self.strikes[strike] += 1
         process = target.program.process
@@ -226,7 +226,7 @@ class ChaosProvider:
             process.kill()
 
     def draw(self, *subject: str) -> Random:
-        """Randomness for the n-th decision on this subject, whatever else goes on."""
+        """Return randomness for the n-th decision about this subject, whatever else happens."""
         name = "/".join(subject)
         self._asked[name] += 1
         return Random(f"{self.seed}/{name}/{self._asked[name]}")
@@ -238,7 +238,7 @@ async def _signal_after(process: Process, number: Signals, seconds: float) -> No
 
 
 async def answer(line: Line, status: int, body: dict[str, Any], more: str = "") -> None:
-    """An answer in JSON; `more` are further headers, each with its line's end."""
+    """Answer in JSON; `more` contains further header lines, each with its line end."""
     text = json.dumps(body).encode()
     head = f"HTTP/1.1 {status} Said\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n{more}\r\n"
     await say(head.encode() + text)(line)

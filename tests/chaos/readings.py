@@ -12,7 +12,7 @@ from tests.chaos.tables import Line, Shape, is_refused, number_of, zone_of
 
 
 def broken_by_a_table(lines: Sequence[Line], shape: Shape, done: Imported) -> Iterator[str]:
-    """Report which lines were read though they must be refused, or refused though they are clear."""
+    """Report lines that were read although they must be refused, or refused although they are clear."""
     for place, line in enumerate(lines):
         number = number_of(place, shape)
         if number in done.taken and is_refused(line, shape):
@@ -22,7 +22,7 @@ def broken_by_a_table(lines: Sequence[Line], shape: Shape, done: Imported) -> It
 
 
 def broken_by_a_request(lines: Iterable[Line], zone: ZoneInfo, *, is_read: bool) -> Iterator[str]:
-    """Report whether a request was read though it must be refused, or refused though it is clear."""
+    """Report a request that was read although it must be refused, or refused although it is clear."""
     wrong = [line.spoiled for line in lines if line.spoiled is not None]
     may_be_refused = bool(wrong) or any(line.at.astimezone(zone_of(line, zone)).time() == time(0) for line in lines)
     if is_read and wrong:
@@ -32,7 +32,7 @@ def broken_by_a_request(lines: Iterable[Line], zone: ZoneInfo, *, is_read: bool)
 
 
 def broken_by_a_line(line: Line, intake: Intake, former: Wanted | None) -> Iterator[str]:
-    """Report what a line must not have done to the clinic's reminder."""
+    """Report changes to the clinic's reminder that a line must not have made."""
     is_other = former is not None and former.phone_number != line.phone_number
     if line.is_called_off and intake is not Intake.CANCELLED:
         yield f"{line.name}: {intake} by a line that calls it off"
@@ -48,12 +48,12 @@ def broken_by_a_line(line: Line, intake: Intake, former: Wanted | None) -> Itera
 
 
 def broken_by_refusing(line: Line, intake: Intake, limit: datetime, now: datetime) -> Iterator[str]:
-    """Report whether a line is refused as too late before its limit."""
+    """Report a line that was refused as too late before its limit."""
     if intake is Intake.TOO_LATE and now < limit:
         yield f"{line.name}: refused as too late, and it is not"
 
 
 def broken_by_showing(wanted: Wanted, shown: tuple[ShownValue, ShownValue] | None) -> Iterator[str]:
-    """Report whether a reminder is shown with another number or time than the clinic's; None if it is not shown."""
+    """Report a reminder that is not shown with the clinic's number and time; `shown` is None if it is not found."""
     if shown != (wanted.phone_number, wanted.scheduled_at):
         yield f"{wanted.name}: not shown as the clinic has written it"

@@ -1,6 +1,6 @@
-"""A file system for SQLite (by apsw) that remembers every write and every sync, to cut the power at any point of it.
+"""A file system for SQLite (by apsw) that records every write and every sync, to cut the power at any point.
 
-What SQLite wrote and did not sync may be on the disk after a cut, or not, or in part, in any order; what it synced is
+After a cut, what SQLite wrote and did not sync may be on the disk, or not, or in part, in any order; what it synced is
 there. The model is that of SQLite's own tests: https://sqlite.org/testing.html#crash_testing
 """
 
@@ -17,7 +17,7 @@ from reminderd.store.sqlite.driver import SqliteConnection
 from reminderd.store.sqlite.opening import BUSY_TIMEOUT, _prepare
 
 _SECTOR: Final = 512
-"""The most that a disk writes as a whole."""
+"""The largest unit that a disk writes completely or not at all."""
 
 
 @frozen
@@ -40,7 +40,7 @@ class Sync:
 
 @frozen
 class Delete:
-    """Counts as synced: SQLite waits for the folder."""
+    """A deleted file. It counts as synced, as SQLite waits for the folder."""
 
     file: str
 
@@ -50,12 +50,12 @@ Act = Write | Truncate | Sync | Delete
 
 @define
 class Recording:
-    """All that happened, in order; a file goes by the end of its name: `db`, `db-wal`."""
+    """Everything that happened, in order. A file is named by the end of its name: `db`, `db-wal`."""
 
     acts: list[Act] = field(factory=list)
 
     def cut(self, at: int, folder: Path, draw: Random) -> None:
-        """Write to `folder` what a disk may hold if the power fails after the first `at` acts."""
+        """Write to `folder` what a disk may contain if the power fails after the first `at` acts."""
         files: dict[str, bytearray] = {}
         unsynced: dict[str, list[Write | Truncate]] = {}
         for act in self.acts[:at]:
@@ -78,7 +78,7 @@ class Recording:
 
 
 def _torn(act: Write | Truncate, draw: Random) -> Write | Truncate:
-    """Some writes reach the disk in part only: whole sectors, from the first on."""
+    """Return an act of which only a part reaches the disk: whole sectors, from the first one on."""
     if isinstance(act, Truncate) or len(act.content) <= _SECTOR or draw.random() < 0.5:
         return act
     sectors = draw.randint(0, len(act.content) // _SECTOR)
@@ -130,7 +130,7 @@ class _RecordingFile(apsw.VFSFile):
 
 
 class _Row(tuple[Any, ...]):
-    """A row of apsw's that goes by column name too, as the store's do."""
+    """A row of apsw that can also be indexed by column name, like the store's rows."""
 
     __slots__ = ()
     names: tuple[str, ...]
@@ -151,7 +151,7 @@ def _named(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Any:
 
 
 class _Connection(apsw.Connection):
-    """apsw's connection, with what ours does beyond the library's."""
+    """apsw's connection, with the additions of our own connection class."""
 
     own_patience, is_hopeful, has_skipped_savepoint = None, False, False
     identity, server_time = SqliteConnection.identity, SqliteConnection.server_time
@@ -165,7 +165,7 @@ class _Connection(apsw.Connection):
 
 @contextmanager
 def recorded(path: Path, recording: Recording) -> Iterator[SqliteConnection]:
-    """The store's connection to a file, all of whose writes are recorded: by apsw, as only it takes a file system."""
+    """Yield the store's connection to a file, with all writes recorded by apsw, which can use another file system."""
     vfs = RecordingVFS("recording", recording)
     connection = _Connection(str(path), vfs="recording")
     connection.cursor_factory = _Cursor

@@ -1,4 +1,4 @@
-"""One round of chaos: the real program, killed again and again, between its clinic and a terrible provider."""
+"""Play one round of chaos: the real program is killed again and again, between its clinic and a terrible provider."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -37,19 +37,19 @@ from tests.support.hostile_provider import hostile
 from tests.support.program import ANEW, Program, running
 
 _PATIENCE: Final = 45.0
-"""Seconds for everything to be settled after the last kill, and …"""
+"""Seconds for everything to be settled after the last kill, without reminders."""
 _PATIENCE_EACH: Final = 0.3
-"""… for each reminder."""
+"""Further seconds for each reminder."""
 
 AWAY: Final = ("no connection to the server", "the connection to the server was lost", "the server is")
-"""What the program says last if it ends because there is no server."""
+"""The last messages of the program if it ends because there is no server."""
 
 _UNTIL_STRUCK: Final = 6.0
-"""Seconds within which a process should reach its planned moment; it is killed after them in any case."""
+"""Seconds within which a process should reach its planned moment; after them, it is killed anyway."""
 
 
 async def play(scenario: Scenario, seed: int, folder: Path, engine: Engine = "sqlite") -> Tally:
-    """One round in an empty folder. All that is chosen is drawn from the seed; the races are the machine's."""
+    """Play one round in an empty folder. The seed decides everything except races, which depend on the machine."""
     with a_place(engine, folder, Random(f"{seed} cuts"), cuts=scenario.cuts) as place:
         return await _play(scenario, seed, folder, place)
 
@@ -75,7 +75,7 @@ async def _play(scenario: Scenario, seed: int, folder: Path, place: Place) -> Ta
 
 @define
 class _Round:
-    """A round while it is played."""
+    """A round that is being played."""
 
     scenario: Scenario
     folder: Path
@@ -84,18 +84,18 @@ class _Round:
     draw: Random
     api_url: str = ""
     errors: list[str] = field(factory=list)
-    """What did not hold on the way; the round then ends."""
+    """What did not hold; then the round ends."""
     log: list[str] = field(factory=list)
-    """Every line that any process has written."""
+    """Every line that any process has logged."""
     starts: int = 0
-    """Starts that were repeated, as the server was away."""
+    """The number of starts that were repeated, as the server was down."""
     restarts: int = 0
     _inserted: int = 0
     _former: Snapshot | None = None
     _is_killed_again: bool = True
 
     async def run(self) -> None:
-        """A third of the kills with one process, the others with two on one database; then a healthy end."""
+        """Do a third of the kills with one process, and the others with two on one database; then end well."""
         (self.folder / "config.toml").write_text(self.scenario.config)
         strikes = plan(self.scenario.kills, self.draw)
         alone = len(strikes) // 3
@@ -121,7 +121,7 @@ class _Round:
             self._is_sound()
 
     async def _is_killed(self, target: Target, strike: Strike) -> bool:
-        """Start a process and kill it at a moment; return False if it ended by itself, as the server was away."""
+        """Start a process and kill it at a moment; return False if it ended by itself, as the server was down."""
         async with self._program(target, ANEW if strike is Strike.STARTING else ()) as program:
             if strike is Strike.STARTING:
                 await trio.sleep(self.draw.uniform(0.05, 1.0))
@@ -135,7 +135,7 @@ class _Round:
         return True
 
     async def _is_listening(self, target: Target, program: Program) -> bool:
-        """Wait until a process takes webhooks; return False if it has ended before."""
+        """Wait until a process accepts webhooks; return False if it has ended before."""
         try:
             self.provider.opens(target, await program.url())
         except AssertionError:
@@ -146,12 +146,12 @@ class _Round:
         return True
 
     def _could_not_start(self, program: Program) -> bool:
-        """Whether a process has ended since there was no server, as systemd would start it again."""
+        """Return whether a process has ended because there was no server; systemd would start it again."""
         is_away = any(word in line for line in program.lines[-1:] for word in AWAY)
         return self.place.server is not None and program.process.returncode == 1 and is_away
 
     async def _restart_server_again_and_again(self) -> None:
-        """Let the server crash, and start it again, in the midst of the kills."""
+        """Let the server crash, and start it again, between the kills."""
         server, times = self.place.server, self.scenario.restarts
         for number in range(times if server is not None else 0):
             kills = (number + 0.5) * self.scenario.kills / times
@@ -163,7 +163,7 @@ class _Round:
             self.restarts += 1
 
     async def _until_struck(self, target: Target, program: Program, strike: Strike) -> None:
-        """Give it work and wait until it has come to the moment and fallen; or until that took too long."""
+        """Give it work, and wait until it was killed at the moment, or until that took too long."""
         target.marked = strike
         await self._insert(-(-self.scenario.reminders // self.scenario.kills))
         patience = self.draw.uniform(0, 0.5) if strike is Strike.RUNNING else _UNTIL_STRUCK
@@ -173,7 +173,7 @@ class _Round:
             self.provider.strikes[Strike.RUNNING] += 1
 
     async def _end_well(self, target: Target) -> None:
-        """The provider is well, a daemon runs, and in the end nothing is left to do."""
+        """Run a daemon with a provider that works again; check that in the end nothing is left to do."""
         if self.errors:
             return
         self.provider.well = True
@@ -184,7 +184,7 @@ class _Round:
             with trio.move_on_after(_PATIENCE + _PATIENCE_EACH * self.scenario.reminders):
                 while not self._is_settled():
                     if self._seems_unreached():
-                        program.process.send_signal(SIGHUP)  # as an admin does who has found nothing wrong
+                        program.process.send_signal(SIGHUP)  # as an admin does who has found no mistake
                         await trio.sleep(1)
                     await trio.sleep(0.05)
             await program.terminate()
@@ -202,14 +202,14 @@ class _Round:
             target.program = target.web_url = None
 
     async def _insert(self, count: int) -> None:
-        """New reminders, due now, as the clinic's own program writes them; in a thread, as a lock may be held."""
+        """Add reminders that are due now, as the clinic's own program does; in a thread, as a lock may be held."""
         numbers = range(self._inserted, min(self._inserted + count, self.scenario.reminders))
         self._inserted = numbers.stop
         insert = partial(_insert, self.place.database, numbers, self.scenario.a_number)
         await trio.to_thread.run_sync(patiently, insert)
 
     def _seems_unreached(self) -> bool:
-        """Return whether what the kills have lost looks like an address that fails: minutes pass between two probes."""
+        """Return whether the kills have made our address look unreachable: then minutes pass between two probes."""
         with looking(self.place.database) as connection:
             found = connection.execute("SELECT 1 FROM settings WHERE key = 'unreached_since'").fetchone()
         return found is not None
@@ -228,23 +228,23 @@ class _Round:
         self.errors += [f"the log has a traceback: {program.lines}" for line in program.lines if "Traceback" in line]
 
     def _tells_nothing(self) -> None:
-        """Look for what no log may tell in all that was written."""
+        """Search all logs for what no log may contain."""
         with looking(self.place.database) as connection:
             kept = private(connection, self.provider.record, secrets=SECRETS, sender=SENDER)
         self.errors += leaks(self.log, kept)
 
     def _is_sound(self, *, settled: bool = False) -> None:
-        """Look at all there is, between two steps of the provider."""
+        """Check the record and the database, between two steps of the provider."""
         expectations = self._expectations(settled=settled)
 
         def look(connection: Connection) -> None:
             if not _has_tables(connection):
-                return  # killed before they were there
+                return  # killed before the tables existed
             self.errors += broken(self.provider.record, connection, expectations, self._former)
             self._former = snapshot_of(connection)
 
         database = self.place.database
-        if not isinstance(database, SqliteFile) or database.path.exists():  # else killed before it was made
+        if not isinstance(database, SqliteFile) or database.path.exists():  # otherwise, killed before it existed
             with looking(database) as connection:
                 patiently(partial(snapshot, connection, look))
         if settled and self.provider.undelivered:
@@ -303,7 +303,7 @@ def _insert(database: DatabaseTarget, numbers: range, a_number: int) -> None:
 
 
 def cancel_by_staff(database: DatabaseTarget, reminder_id: str) -> None:
-    """Cancel a reminder as staff do, if that still can be done."""
+    """Cancel a reminder as staff do, if it still can be cancelled."""
     with open_sync(database) as connection, suppress(NotAllowedError):
         stop = partial(cancel, reminder_id=reminder_id, rules=Rules(), source=Source(actor="staff"))
         transaction(connection, stop, SystemClock().now())

@@ -1,4 +1,4 @@
-"""What a round of chaos plays, and its summary."""
+"""Describe what a round of chaos plays, and its result."""
 
 from collections import Counter
 from typing import Final
@@ -49,7 +49,7 @@ format = "{log_format}"
 
 @frozen(kw_only=True)
 class Scenario:
-    """What kind of provider, and how much of everything."""
+    """The kind of provider, and how much of everything there is."""
 
     word: str
     temper: Temper
@@ -59,21 +59,24 @@ class Scenario:
     kind: str = "generic"
     dialers: int = 4
     a_number: int = 2
-    """How many reminders share a phone number: they are called one after the other."""
+    """How many reminders share a phone number; they are called one after another."""
     restarts: int = 1
-    """How often the server crashes and is started again, if the database is on one."""
+    """How often the server crashes and is started again, if the database is on a server."""
     cuts: int = 10
-    """How many COMMITs to the server are cut off, at most."""
+    """The most COMMITs to the server that are cut off."""
     log_format: str = "text"
 
     @property
     def api_url_variable(self) -> str:
-        """The variable with the provider's address."""
+        """Return the name of the variable with the provider's address."""
         return f"REMINDERD__PROVIDER__{self.kind.upper()}__API_URL"
 
     @property
     def config(self) -> str:
-        """Short times, so that much happens; no `api_url`, which is known once it listens, nor a server's URL."""
+        """Return a configuration with short times, so that much happens.
+
+        `api_url` is not in it, as it is known only when the provider listens; nor is a server's URL.
+        """
         can = {"honors_keys": self.temper.honors_keys, "look_up": self.temper.look_up}
         return _CONFIG.format(
             database="sqlite:///clinic.db",
@@ -91,7 +94,7 @@ class Scenario:
 
 
 SECRETS: Final = (API_KEY, SECRET, TOKEN)
-"""Secrets, which no log may show."""
+"""All secrets; no log may contain them."""
 
 KEYS: Final = Scenario(word="keys", temper=Temper(honors_keys=True), reminders=150, kills=20)
 BLIND: Final = Scenario(word="blind", temper=Temper(silent=0.05), reminders=100, kills=14)
@@ -104,19 +107,19 @@ LOOK_UP: Final = Scenario(
 )
 TWILIO: Final = Scenario(
     word="twilio",
-    temper=Temper(look_up=True, loses_answers=0.25, silent=0.3),  # both meet often enough for some to be asked for
+    temper=Temper(look_up=True, loses_answers=0.25, silent=0.3),  # often both, so that calls are looked up
     reminders=100,
     kills=14,
     provider=TwilioChaos,
     kind="twilio",
-    a_number=1,  # it tells its calls apart by their numbers only
+    a_number=1,  # it distinguishes its calls only by their numbers
     log_format="json",
 )
 SCENARIOS: Final = (KEYS, BLIND, LOOK_UP, TWILIO)
 STORM: Final = Scenario(
     word="storm", temper=Temper(silent=0.05), reminders=1_000, kills=40, dialers=12, restarts=3, cuts=100
 )
-"""The long one. Its provider does not tell what became of a request whose answer was lost."""
+"""The long scenario. Its provider can't be asked what happened to a request whose answer was lost."""
 
 
 @frozen(kw_only=True)
@@ -130,9 +133,9 @@ class Tally:
     kills: Counter[Strike]
     statuses: Counter[str]
     unconfirmed: int
-    """Reminders that staff are asked to call manually."""
+    """The number of reminders that staff are asked to call manually."""
     found: int
-    """Look-ups that found a call of which we only knew our own id."""
+    """The number of look-ups that found a call whose provider id we did not have."""
     doubles: int
     losses: int
     restarts: int
@@ -140,8 +143,8 @@ class Tally:
     cuts: int
     """How many COMMITs were cut off."""
     starts: int
-    """Starts that failed while the server was away, and were repeated."""
+    """How many starts failed while the server was down, and were repeated."""
     log: tuple[str, ...]
-    """Every line that any process has written."""
+    """Every line that any process has logged."""
     broken: tuple[str, ...]
     """What is wrong; empty if all is well."""

@@ -1,4 +1,4 @@
-"""Where the database of a round is, and what happens to its server: restarts without warning, and COMMITs cut off."""
+"""Provide the database of a round, and restart its server without warning, or cut off COMMITs."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +25,7 @@ _CUT_SHARE: Final = 0.4
 
 @define
 class Place:
-    """A database, as the round itself sees it, and as the program is told of it."""
+    """A database as the round itself reaches it, and as the program does."""
 
     database: Target
     environment: Mapping[str, str] = field(factory=dict)
@@ -38,14 +38,14 @@ class Place:
         return 0 if self.proxy is None else self.proxy.cuts.total()
 
     def gets_well(self) -> None:
-        """Cut nothing off anymore."""
+        """Stop cutting off COMMITs."""
         if self.proxy is not None:
             self.proxy.most = 0
 
 
 @contextmanager
 def a_place(engine: Engine, folder: Path, draw: Random, *, cuts: int) -> Iterator[Place]:
-    """Yield an empty database; the program reaches one on a server through a proxy, which cuts off some COMMITs."""
+    """Yield an empty database; the program reaches a server through a proxy, which cuts off some COMMITs."""
     if engine == "sqlite":
         yield Place(SqliteFile(folder / "clinic.db"))
         return
@@ -60,7 +60,7 @@ def a_place(engine: Engine, folder: Path, draw: Random, *, cuts: int) -> Iterato
 
 
 def patiently(act: Callable[[], T]) -> T:
-    """Return what `act` returns once the server is there again."""
+    """Return what `act` returns, as soon as the server is up."""
     until = time.monotonic() + _PATIENCE
     while True:
         try:

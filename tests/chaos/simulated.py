@@ -1,4 +1,4 @@
-"""A provider without sockets or time of its own, for histories that run in this process; it keeps the same record."""
+"""A provider without sockets or a clock, for histories that run in this process; it keeps the same record."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -31,10 +31,10 @@ PLACED, ANSWER_LOST, REQUEST_LOST, NOT_PLACED, REFUSED, ACCOUNT = MOODS = (
     "refused",
     "account error",
 )
-"""The outcome of one request; a look-up in any mood but the first two gets no answer."""
+"""The outcomes of a request; a look-up gets an answer only with the first two."""
 
 MISREPORTED: Final = "placed, and answered 503"
-"""Only for histories that know how to judge it."""
+"""An outcome only for histories that know how to judge it."""
 
 _NOTHING_PLACED: Final[dict[str, Answer]] = {
     REQUEST_LOST: Unclear("timeout"),
@@ -44,7 +44,7 @@ _NOTHING_PLACED: Final[dict[str, Answer]] = {
 }
 _CLOCKS_DIFFER: Final = timedelta(minutes=1)
 _KEY_MARGIN: Final = timedelta(hours=1)
-"""A provider keeps its keys longer than documented: a request may still be in flight when that time ends."""
+"""How much longer a provider keeps its keys than documented: at the end of that time, a request may be in flight."""
 
 
 @define(kw_only=True)
@@ -66,7 +66,7 @@ class SimulatedProvider:
         committed: bool,
         bundled: tuple[str, ...] = (),
     ) -> Answer:
-        """One request, and what it is answered; `bundled` are the other reminders of the call."""
+        """Answer a request; `bundled` are the other reminders of the call."""
         self.record.orders.append(
             Order(
                 key=placement.call_id,
@@ -85,7 +85,7 @@ class SimulatedProvider:
         return Unclear("timeout") if mood == ANSWER_LOST else Accepted(ring.call_id)
 
     def find(self, call_id: str, mood: str, now: datetime) -> LookUpAnswer:
-        """The call with our id, once look-ups know it."""
+        """Return the call with our id, once look-ups show it."""
         if mood not in {PLACED, ANSWER_LOST}:
             return NoAnswer("not now")
         known = [ring for ring in self.record.rings if ring.key == call_id]
@@ -93,7 +93,7 @@ class SimulatedProvider:
         return Found(self.tells(visible[0])) if visible else NotFound()
 
     def candidates(self, placement: Placement, mood: str, now: datetime) -> LookUpAnswer | Candidates:
-        """The calls to that number, once look-ups know them, any of which could be the one that was asked for."""
+        """Return the calls to that number, once look-ups show them: any of them could be the requested call."""
         if mood not in {PLACED, ANSWER_LOST}:
             return NoAnswer("not now")
         keys = {order.key for order in self.record.orders if order.phone_number == placement.phone_number}
@@ -102,7 +102,7 @@ class SimulatedProvider:
         return Candidates(tuple(self.tells(ring) for ring in recent if ring.key in keys))
 
     def drop(self, call_id: str, mood: str) -> LookUpAnswer:
-        """End a call that nobody has picked up; how it stands then, if the answer arrives."""
+        """End a call that nobody has picked up; return its state then, if the answer arrives."""
         if mood not in {PLACED, ANSWER_LOST}:
             return NoAnswer("not now")
         ring = next(ring for ring in self.record.rings if ring.call_id == call_id)
@@ -111,7 +111,7 @@ class SimulatedProvider:
         return NoAnswer("timeout") if mood == ANSWER_LOST else Found(self.tells(ring))
 
     def tells(self, ring: Ring) -> Report:
-        """Return a report of a ring's present state; from now on its end can be known."""
+        """Return a report of a call's present state; from now on its end can be known."""
         if ring.end is not None:
             ring.discloses(self.record.moment())
         return Report(
@@ -124,7 +124,7 @@ class SimulatedProvider:
         )
 
     def ends(self, ring: Ring, word: str) -> None:
-        """The call is over."""
+        """End a call."""
         ring.end = word
         ring.transcript = f"{ring.call_id} is heard to say: I'll come." if word == "completed" else None
 

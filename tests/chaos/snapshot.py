@@ -1,4 +1,4 @@
-"""The database at one instant, seen without touching it, and what may never change between two."""
+"""Read the database at one instant without changing it, and check what must never change between two instants."""
 
 from collections.abc import Container, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -19,13 +19,13 @@ class Snapshot:
 
     reminders: Mapping[str, Reminder]
     calls: Mapping[str, Call]
-    """Oldest first."""
+    """The calls by their id, oldest first."""
     members: tuple[Member, ...]
     receipts: Mapping[str, tuple[str, str]]
-    """Reminder and status, by the provider's id."""
+    """The reminder and the status of each receipt, by the provider's id."""
 
     def calls_of(self, reminder_id: str) -> tuple[Call, ...]:
-        """All calls that a reminder is a member of."""
+        """Return all calls that a reminder is a member of."""
         own = {member.call_id for member in self.members if member.reminder_id == reminder_id}
         return tuple(call for call in self.calls.values() if call.id in own)
 
@@ -39,7 +39,7 @@ NOTHING = Snapshot({}, {}, (), {})
 
 @contextmanager
 def looking(database: Target) -> Iterator[Connection]:
-    """Yield a connection that changes nothing: even a killed process's WAL is left to the next one."""
+    """Yield a connection that changes nothing: it leaves even a killed process's WAL to the next one."""
     if isinstance(database, SqliteFile):
         with closing(connect(f"{database.path.as_uri()}?mode=ro", uri=True, isolation_level=None)) as file:
             file.row_factory = Row
@@ -53,12 +53,12 @@ def looking(database: Target) -> Iterator[Connection]:
 
 
 def is_committed(database: Target, call_id: str) -> bool:
-    """Whether another process sees the call with this id."""
+    """Return whether another process sees the call with this id."""
     return reminder_of(database, call_id) is not None
 
 
 def reminder_of(database: Target, call_id: str) -> str | None:
-    """The reminder whose call has this id, as another process sees it; None if no such call is committed."""
+    """Return the reminder whose call has this id, as another process sees it; None if no such call is committed."""
     with looking(database) as connection:
         return snapshot(connection, partial(_reminder_of, call_id=call_id))
 
@@ -69,7 +69,7 @@ def _reminder_of(connection: Connection, call_id: str) -> str | None:
 
 
 def response_to(database: Target, reminder_id: str) -> str | None:
-    """What is on record of a reminder's response, as another process sees it."""
+    """Return the recorded response to a reminder, as another process sees it."""
     with looking(database) as connection:
         return snapshot(connection, partial(_response_to, reminder_id=reminder_id))
 
@@ -93,7 +93,7 @@ def snapshot_of(connection: Connection) -> Snapshot:
 
 
 def _may_be_asked_again(call: Call) -> bool:
-    """Return whether a provider that has asked what to speak may ask once more, and be told something else.
+    """Return whether a provider that asked what to speak may ask again, and get another answer.
 
     Until somebody has pressed a key or the message is over, nothing proves that the first answer was spoken.
     """
@@ -101,7 +101,7 @@ def _may_be_asked_again(call: Call) -> bool:
 
 
 def changes(former: Snapshot, latter: Snapshot, *, called_again: Container[str]) -> Iterator[str]:  # noqa: C901, PLR0912 - a list of sentences
-    """What was written once and has changed since, though it never may; staff have had some called again."""
+    """Yield what has changed although it never may; staff have had the reminders in `called_again` called again."""
     for reminder in former.reminders.values():
         now = latter.reminders.get(reminder.id)
         if now is None:

@@ -1,4 +1,4 @@
-"""The moments at which our processes are killed, and what the provider knows of each process."""
+"""Name the moments at which our processes are killed, and what the provider knows about each process."""
 
 from contextlib import suppress
 from enum import Enum, auto
@@ -11,26 +11,26 @@ from attrs import define
 from tests.support.program import Program
 
 SUSPENSION: Final = 2.6
-"""Seconds: longer than the lease."""
+"""Seconds for which a process is suspended: longer than the lease."""
 
 
 class Strike(Enum):
-    """The moment at which a process gets its SIGKILL."""
+    """The moment at which a process gets SIGKILL."""
 
     STARTING = auto()
-    """Whenever, from its very start."""
+    """At any time from its start on."""
     RUNNING = auto()
-    """Whenever, once it takes webhooks."""
+    """At any time after it has begun to accept webhooks."""
     CONNECTED = auto()
-    """It has connected, nothing of its request is read."""
+    """It has connected, and none of its request was read."""
     REQUESTED = auto()
-    """Its request is read and not answered."""
+    """Its request was read, and not answered."""
     ANSWERED = auto()
-    """It was answered up to 20 ms ago: before its commit, or after it."""
+    """It was answered up to 20 ms ago: before or after its commit."""
     REPORTED = auto()
-    """A webhook is on its way for up to 10 ms: while it is committed."""
+    """A webhook to it was sent up to 10 ms ago: while it is committed."""
     SUSPENDED = auto()
-    """Its request is read; it is suspended for longer than its lease, resumes, and is killed soon after."""
+    """Its request was read; it is suspended for longer than its lease, resumes, and is killed soon after."""
 
 
 _MIXTURE: Final = {
@@ -42,11 +42,11 @@ _MIXTURE: Final = {
     Strike.REPORTED: 6,
     Strike.SUSPENDED: 2,
 }
-"""Of forty kills, how many at each moment; of fewer, each once at least."""
+"""How many of forty kills happen at each moment; with fewer kills, at least one at each."""
 
 
 def plan(kills: int, draw: Random) -> list[Strike]:
-    """The moments of so many kills, in an order of the seed's; of very few, some of them."""
+    """Return the moments of this number of kills, in random order; for very few kills, only some moments."""
     if kills < len(_MIXTURE):
         return draw.sample(list(_MIXTURE), kills)
     whole = sum(_MIXTURE.values())
@@ -57,16 +57,16 @@ def plan(kills: int, draw: Random) -> list[Strike]:
 
 @define
 class Target:
-    """One of our processes at a time: which connections are its own, and where it listens for webhooks."""
+    """A place for one of our processes: which connections it has, and where it listens for webhooks."""
 
     web_url: str | None = None
-    """None while there is no process that takes webhooks."""
+    """The process's URL for webhooks; None while no process accepts any."""
     program: Program | None = None
     marked: Strike | None = None
-    """When the process is to be struck."""
+    """The moment at which the process is to be killed."""
 
     def owns(self, port: int) -> bool:
-        """Whether the process has a connection from this port; false once it is dead."""
+        """Return whether the process has a connection from this port; False once it has ended."""
         if self.program is None:
             return False
         process = Path("/proc", str(self.program.process.pid))
@@ -77,7 +77,7 @@ class Target:
         return False
 
     def strikes(self, strike: Strike) -> bool:
-        """Whether the process is marked for this moment; it then is no more."""
+        """Return whether the process is marked for this moment, and remove the mark."""
         if self.marked is not strike:
             return False
         self.marked = None
@@ -85,7 +85,7 @@ class Target:
 
 
 def _target(file: Path) -> str:
-    """What an open file is; nothing once it is closed."""
+    """Return what an open file is; empty once it is closed."""
     try:
         return str(file.readlink())
     except OSError:

@@ -1,6 +1,7 @@
-"""Tables as clinics export them: what a clinic means, written in its own columns, dates and bytes.
+"""Write tables as clinics export them: what a clinic means, in its own columns, date formats and encoding.
 
-The moment and the number of a line are known before it is written: no reading of ours takes part in what is expected.
+The moment and the number of a line are known before it is written, so the program's own reading takes no part in what
+is expected.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,21 +18,21 @@ BERLIN: Final = ZoneInfo("Europe/Berlin")
 
 @frozen(kw_only=True)
 class Line:
-    """What a line means, and what somebody has spoiled in it."""
+    """The meaning of a line, and what somebody has spoiled in it."""
 
     name: str
     phone_number: str
     message: str
     at: datetime
-    """The time, in whole minutes."""
+    """The time to call, in whole minutes."""
     until: datetime | None = None
-    """The time from which nobody is called anymore, in whole minutes."""
+    """The time from which no call starts anymore, in whole minutes; None for the clinic's limit."""
     timezone: str | None = None
-    """The patient's time zone, if the table has it; all times of the line are local there."""
+    """The patient's time zone, if the table has it; then all times of the line are local there."""
     has_ref: bool = True
     is_called_off: bool = False
     spoiled: str | None = None
-    """One of `SPOILED`: the line must be refused."""
+    """What was spoiled, one of `SPOILED`, so that the line must be refused; None if nothing was."""
 
 
 @frozen(kw_only=True)
@@ -40,19 +41,19 @@ class Shape:
 
     language: str = "en"
     style: str = "iso"
-    """One of `STYLES`."""
+    """The date format, one of `STYLES`."""
     zone: ZoneInfo = BERLIN
     """The clinic's time zone."""
     delimiter: str = ","
     encoding: str = "utf-8"
     above: int = 0
-    """Rows above the header."""
+    """The number of rows above the header."""
     phones: str = "one"
-    """One column, or two: the first of them filled, or only the second."""
+    """"one" column, or two, of which either the first or only the second is filled."""
     proves_order: bool = True
-    """A line shows whether dates are day first."""
+    """Whether a line shows if dates are day first."""
     turned: int = 0
-    """By how many places the columns are moved."""
+    """By how many places the columns are rotated."""
 
 
 LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {
@@ -126,11 +127,11 @@ _MONTHS: Final[Mapping[str, str]] = {
 }
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _DAY_ZERO: Final = date(1899, 12, 30)
-"""The day from which spreadsheets count."""
+"""The first day that spreadsheets count."""
 
 
 def _named(language: str) -> Callable[[datetime], str]:
-    """Return how a date with its month's name is written in a language."""
+    """Return a function that writes a date with its month's name in a language."""
 
     def write(at: datetime) -> str:
         month = _MONTHS[language].split()[at.month - 1]
@@ -169,10 +170,10 @@ STYLES: Final[Mapping[str, tuple[Callable[[datetime], str], ...]]] = {
     "two columns, day first": (lambda at: f"{at:%d/%m/%Y}", lambda at: f"{at:%H:%M}"),
     "two columns, month first": (lambda at: f"{at:%m/%d/%Y}", lambda at: f"{at:%I:%M %p}"),
 }
-"""How a local time is written, in one column or in two."""
+"""The ways to write a local time, in one column or in two."""
 
 _SKIPPED: Final = {"Europe/Berlin": "2026-03-29 02:30", "America/New_York": "2026-03-08 02:30"}
-"""When the clock is put forward."""
+"""A local time that does not exist in each zone, as the clock is set forward then."""
 
 _TIMES: Final[Mapping[str, Callable[[datetime], str]]] = {
     "an offset that no place has": lambda at: f"{at:%Y-%m-%dT%H:%M}+01:37",
@@ -207,7 +208,7 @@ CHOICES: Final[Mapping[str, Sequence[Any]]] = {
     "proves_order": (True, True, True, False),
     "turned": range(10),
 }
-"""The possible properties of a shape."""
+"""The possible values of each attribute of a shape."""
 
 SPOILED: Final[tuple[str, ...]] = (*_TIMES, *SPOILED_PHONES, *_STATUSES)
 """What can be spoiled in a line, so that it must be refused."""
@@ -226,10 +227,10 @@ def spelled(phone_number: str, which: int) -> str:
 
 
 def is_refused(line: Line, shape: Shape) -> bool:
-    """Return whether a line must be refused, whatever the reader makes of the others."""
+    """Return whether a line must be refused, whatever the other lines show."""
     if line.spoiled in _STATUSES:
         return True
-    if line.is_called_off:  # a cancellation needs no more than its `ref`, unless it has a number that can't be read
+    if line.is_called_off:  # a cancellation needs only its `ref`; but if it has a number, it must be readable
         spoils = SPOILED_PHONES.get(line.spoiled or "")
         return spoils is not None and any(map(str.isdigit, spoils(line.phone_number)))
     is_midnight = line.at.astimezone(zone_of(line, shape.zone)).time() == time(0) and shape.style not in {
@@ -240,12 +241,12 @@ def is_refused(line: Line, shape: Shape) -> bool:
 
 
 def zone_of(line: Line, zone: ZoneInfo) -> ZoneInfo:
-    """Return in which zone a line's local times are; `zone` is the clinic's."""
+    """Return the time zone of a line's local times; `zone` is the clinic's."""
     return zone if line.timezone is None else ZoneInfo(line.timezone)
 
 
 def rendered(lines: Sequence[Line], shape: Shape) -> bytes:
-    """Return a table with these lines; `number_of` says on which line of the file each is."""
+    """Return a table with these lines; `number_of` returns the line number of each in the file."""
     words = LANGUAGES[shape.language]
     title = [f"Praxis am Markt{shape.delimiter}"] if shape.above else []
     more = [""] * max(shape.above - 1, 0)
@@ -290,7 +291,7 @@ def _cells(line: Line, shape: Shape, which: int) -> dict[str, str]:
 
 
 def _proof(lines: Sequence[Line], shape: Shape) -> dict[str, str]:
-    """Return a line that nobody is called for, and whose date can be read in one order only."""
+    """Return a line that calls nobody, and whose date can be read in only one order."""
     line = lines[0]
     late = line.at.astimezone(shape.zone).replace(day=25, hour=10) + 400 * DAY
     while late.day <= 12:

@@ -1,4 +1,4 @@
-"""Each sentence about appointments in histories of the whole program is broken once."""
+"""Break each promise about appointments in whole-program histories once."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Backups of a daemon that is drowned in webhooks, and what is there again after a restore."""
+"""Test backups of a daemon that is flooded with webhooks, and what exists again after a restore."""
 
 from pathlib import Path
 
@@ -17,11 +17,11 @@ BACKUPS = 2
 
 
 async def test_a_backup_under_load_has_everything_acknowledged_before_it(tmp_path: Path) -> None:
-    """And it comes to its end while the daemon writes as fast as it can."""
+    """The backup also finishes while the daemon writes as fast as it can."""
     answered: list[str] = []
     before: list[set[str]] = []
     async with a_flooded_clinic(tmp_path) as flooded:
-        with open_sync(tmp_path / "clinic.db") as connection:  # a call, so that reports of others are kept as well
+        with open_sync(tmp_path / "clinic.db") as connection:  # a call, so that reports about others are stored, too
             connection.execute(
                 "INSERT INTO call_logs (reminder_id, phone_number, state, status, last_sign_at)"
                 " SELECT id, phone_number, 'ended', 'busy', 0 FROM reminders"
@@ -36,7 +36,7 @@ async def test_a_backup_under_load_has_everything_acknowledged_before_it(tmp_pat
                     await done(backup)
                 await more(answered, 1)
             flood.cancel_scope.cancel()
-        flooded.program.suspend()  # it has its database all the same
+        flooded.program.suspend()  # it has its database anyway
         async with running("db", "restore", "copy-0.db", "--force", cwd=tmp_path) as restore:
             assert await restore.ended() == 1
             assert "in use; stop the daemon" in restore.lines[0]
@@ -69,7 +69,7 @@ async def test_the_daemon_makes_backups_and_stops_without_waiting_for_the_next(t
 
 
 async def send_forever(flooded: Flooded, name: str, answered: list[str]) -> None:
-    """One webhook after the other; it is answered once it is on the disk."""
+    """Send one webhook after another; each is answered once it is on the disk."""
     number = 0
     while True:
         number += 1
@@ -79,7 +79,7 @@ async def send_forever(flooded: Flooded, name: str, answered: list[str]) -> None
 
 
 async def more(answered: list[str], number: int) -> None:
-    """Wait until so many more were answered."""
+    """Wait until this number of further webhooks were answered."""
     goal = len(answered) + number
     with trio.fail_after(30):
         while len(answered) < goal:  # noqa: ASYNC110 - the list is the fact

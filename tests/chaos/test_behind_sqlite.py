@@ -1,7 +1,8 @@
-"""Nothing in the process opens the database's files but SQLite.
+"""Test that only SQLite opens the database's files in this process.
 
-Closing any handle of one's own on such a file drops the locks that SQLite holds on it in this process; another opener
-then takes itself for the last one, and a row that was committed can be lost: https://sqlite.org/howtocorrupt.html, 2.2.
+If a process closes any handle of its own on such a file, the locks that SQLite holds on the file are dropped. Another
+process then believes that it is the last one, and a committed row can be lost: https://sqlite.org/howtocorrupt.html,
+2.2.
 """
 
 import os
@@ -21,7 +22,7 @@ def behind(lines: list[str]) -> list[str]:
 
 
 async def opened_by(folder: Path, *command: str) -> list[str]:
-    """What a command of ours opens behind SQLite's back."""
+    """Return the files that one of our commands opens without SQLite."""
     async with running(*command, cwd=folder, entrance=WATCH) as program:
         assert await program.ended() == 0, program.lines
     return behind(program.lines)
@@ -29,9 +30,9 @@ async def opened_by(folder: Path, *command: str) -> list[str]:
 
 @pytest.mark.chaos
 async def test_a_running_daemon_leaves_its_databases_files_to_sqlite(tmp_path: Path) -> None:
-    """A day of its life: the first start, calls and their webhooks, readiness, other programs, the stop.
+    """Play a typical day: the first start, calls and their webhooks, readiness, other programs, the stop.
 
-    At the first start the file is made, before SQLite opens it, so that it has its mode from the beginning.
+    At the first start, the program creates the file before SQLite opens it, so that it has its mode from the beginning.
     """
     async with a_clinic(tmp_path) as clinic:
         async with running("run", cwd=tmp_path, entrance=WATCH) as program:
@@ -45,7 +46,7 @@ async def test_a_running_daemon_leaves_its_databases_files_to_sqlite(tmp_path: P
         [made] = behind(program.lines)
         flags = int(made.rpartition(", ")[2].removesuffix(")"))
         assert flags & os.O_CREAT, made
-        assert flags & os.O_EXCL, made  # a file that is there already is not opened
+        assert flags & os.O_EXCL, made  # a file that exists is not opened
         async with running("run", cwd=tmp_path, entrance=WATCH) as program:
             await program.url()
             assert await program.terminate() == 0
@@ -68,7 +69,7 @@ async def test_a_command_leaves_the_databases_files_to_sqlite(tmp_path: Path, co
 
 
 async def test_the_watch_sees_a_file_being_opened(tmp_path: Path) -> None:
-    """The control. Taken for the configuration, the file is opened by Python."""
+    """The control: the file is given as the configuration, so Python opens it."""
     async with a_clinic(tmp_path):
         (tmp_path / "config.toml").rename(tmp_path / "clinic.db")
         opened = await opened_by(tmp_path, "check-config", "--config", "clinic.db")

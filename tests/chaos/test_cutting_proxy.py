@@ -1,4 +1,4 @@
-"""The proxy of the chaos rounds cuts where it says, and the store finds out each time what has happened."""
+"""Test that the proxy of the chaos rounds cuts where it should, and that the store reports each time what happened."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -29,7 +29,7 @@ def made() -> Iterator[PostgresDatabase]:
 @pytest.mark.parametrize("cut", Cut)
 def test_a_commit_that_is_cut_off_is_reported_as_what_it_was(made: PostgresDatabase, cut: Cut) -> None:
     class Draws(Random):
-        def choice(self, _some: object) -> Cut:  # type: ignore[override]  # of this one kind
+        def choice(self, _some: object) -> Cut:  # type: ignore[override]  # for this one type
             return cut
 
     proxy = CuttingProxy(made.server.port, Draws(1))
@@ -47,7 +47,7 @@ def test_a_commit_that_is_cut_off_is_reported_as_what_it_was(made: PostgresDatab
 
 
 def _writes(connection: Connection, proxy: CuttingProxy, name: str) -> bool:
-    """Write something, whose COMMIT is cut off every other time; return whether that is said to be done."""
+    """Write something, whose COMMIT is cut off every other time; return whether the store reports it as committed."""
     proxy.share, proxy.most = 1.0, proxy.cuts.total() + (name in "ace")
     try:
         transaction(connection, lambda c, _now: put_setting(c, name, ""), NOW)

@@ -1,4 +1,4 @@
-"""Days of a clinic in seconds: files dropped, patients called, results received, the real program killed between."""
+"""Test days of a clinic in seconds: files dropped, patients called, results received, the real program killed."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -34,7 +34,7 @@ async def test_files_become_calls_and_calls_become_results_through_every_kill(tm
 
 @define
 class Scene:
-    """Two appointments: one is called at its time, the other is cancelled before; and what was received."""
+    """Two appointments, one called at its time and the other cancelled before, and what was received."""
 
     wanted: dict[str, list[Wanted]] = field(
         factory=lambda: {

@@ -1,6 +1,6 @@
-"""A disk that is full, fails, is read-only or locked: nothing is lost, and nobody is called unrecorded.
+"""Test a disk that is full, fails, is read-only or locked: nothing is lost, and nobody is called unrecorded.
 
-The daemon is the real one, in a process of its own, and it is never restarted: it must recover by itself.
+The daemon is a real, separate process that is never restarted: it must recover by itself.
 """
 
 import os
@@ -42,12 +42,12 @@ T = TypeVar("T")
 pytestmark = pytest.mark.chaos
 
 SMALL = 1400 * 1024
-"""Bytes of the small disk: the database takes a fifth of them."""
+"""Bytes of the small disk; the database takes a fifth of them."""
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of its own that is soon full."""
+    """Yield a folder on a separate disk that is soon full."""
     mount, umount = shutil.which("mount"), shutil.which("umount")
     if os.geteuid() != 0 or mount is None or umount is None:
         pytest.skip("a disk of its own needs root and mount")
@@ -66,7 +66,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @contextmanager
 def full(disk: Path) -> Iterator[None]:
-    """Somebody else's file takes all the room that is left."""
+    """Fill all the space that is left with another program's file."""
     ballast = disk / "somebody-elses.log"
     descriptor = os.open(ballast, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
@@ -83,7 +83,7 @@ def full(disk: Path) -> Iterator[None]:
 
 
 def rings_only_what_is_recorded(clinic: Clinic) -> None:
-    """From now on, look at each ring whether its call is committed; from another connection, while the phone rings."""
+    """Check, from now on and while the phone rings, that the call of each ring is committed, by another connection."""
 
     def look(ring: Ring) -> None:
         assert ring.attempt_id in {call.id for call in clinic.calls(ring.reminder_id)}
@@ -93,7 +93,7 @@ def rings_only_what_is_recorded(clinic: Clinic) -> None:
 
 @asynccontextmanager
 async def a_daemon(folder: Path, **changes: Any) -> AsyncIterator[tuple[Clinic, Program, str, Ring]]:
-    """A running daemon that has placed one call, for `r0`, and waits for that call's report."""
+    """Run a daemon that has placed one call, for `r0`, and waits for the report of that call."""
     async with a_clinic(folder, **changes) as clinic:
         rings_only_what_is_recorded(clinic)
         async with running("run", cwd=folder) as program:
@@ -109,7 +109,7 @@ async def a_daemon(folder: Path, **changes: Any) -> AsyncIterator[tuple[Clinic, 
 
 
 def insert_soon_due(clinic: Clinic) -> None:
-    """Three reminders that become due while the disk fails: late enough for a slow machine to get there."""
+    """Add three reminders that become due while the disk fails, late enough for a slow machine."""
     due = to_ms(SystemClock().now() + timedelta(seconds=2))
     for number in range(1, 4):
         clinic.insert(f"r{number}", f"+1202555001{number}", scheduled_at=due)
@@ -117,7 +117,7 @@ def insert_soon_due(clinic: Clinic) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Another program is in the middle of a write."""
+    """Hold the lock of another program that is writing."""
     with open_sync(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
         yield
@@ -148,28 +148,28 @@ async def refused_then_accepted(
 
 
 async def test_on_a_full_disk_webhooks_get_503_and_nobody_is_called_until_there_is_room(small_disk: Path) -> None:
-    """Were the claim not committed before the request, phones would ring unrecorded."""
+    """If the claim were not committed before the request, phones would ring unrecorded."""
     async with a_daemon(small_disk) as (clinic, program, url, ring):
         insert_soon_due(clinic)
         await refused_then_accepted(clinic, program, url, ring, full(small_disk), claims_fail=True)
 
 
 async def test_on_a_failing_disk_webhooks_get_503_and_nobody_is_called_until_it_works(tmp_path: Path) -> None:
-    """An I/O error is another error of SQLite's than a full disk, and must be met the same way."""
+    """For SQLite, an I/O error is not the same error as a full disk; it must be handled in the same way."""
     async with a_daemon(tmp_path) as (clinic, program, url, ring):
         insert_soon_due(clinic)
         await refused_then_accepted(clinic, program, url, ring, program.unable_to_write(), claims_fail=True)
 
 
 async def test_on_a_locked_database_webhooks_get_503_and_nobody_is_called_until_unlocked(tmp_path: Path) -> None:
-    """It keeps the lock for longer than the daemon waits for one (5 s); without that bound a webhook would hang."""
+    """The lock is held for longer than the daemon waits for it (5 s); without that limit, a webhook would hang."""
     async with a_daemon(tmp_path) as (clinic, program, url, ring):
         insert_soon_due(clinic)
         await refused_then_accepted(clinic, program, url, ring, locked(tmp_path / "clinic.db"), claims_fail=False)
 
 
 async def test_an_answer_received_on_a_full_disk_is_recorded_once_there_is_room(small_disk: Path) -> None:
-    """Without its trying again, the call's id would be lost and the reminder declared unconfirmed."""
+    """If the answer were not written again, the call's id would be lost and the reminder would become unconfirmed."""
     async with a_daemon(small_disk, lease_seconds=4, timeout_seconds=2) as (clinic, program, url, _ring):
         clinic.provider.latency = 0.5
         clinic.insert("r1", "+12025550011")
@@ -186,11 +186,11 @@ async def test_an_answer_received_on_a_full_disk_is_recorded_once_there_is_room(
 async def test_a_wal_that_a_reader_held_until_the_disk_was_full_shrinks_afterward(
     small_disk: Path,
 ) -> None:
-    """SQLite tidies its log after a commit only, and on a full disk there is none: the writer must do it by hand."""
+    """SQLite shrinks its log only after a commit, and a full disk allows none: the writer must do it itself."""
     async with a_daemon(small_disk) as (clinic, _program, url, ring):
         progress = webhook(ring, "ringing")
         with open_sync(small_disk / "clinic.db") as reader:
-            reader.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # so that the database has the room it needs
+            reader.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # it takes all the space that it needs
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM reminders").fetchall()
             with trio.fail_after(20):
@@ -205,12 +205,12 @@ async def test_a_wal_that_a_reader_held_until_the_disk_was_full_shrinks_afterwar
 
 
 _READS = {snapshot, database._run, database._run_alone}
-"""How the database's calls begin that only read."""
+"""The functions that only read, of the database's calls."""
 
 
 @define
 class FlakyThreads:
-    """Runs the database's calls, and lets no read through while `unreadable`."""
+    """Runs the database's calls, except reads while `unreadable`."""
 
     unreadable: bool = False
     _threads: Runner = field(factory=worker_threads)
@@ -222,7 +222,7 @@ class FlakyThreads:
 
 
 async def test_a_poll_loop_that_could_not_read_for_a_while_recovers(tmp_path: Path) -> None:
-    """It reads at every turn, and four times a second while it waits: nobody is there to catch what this raises."""
+    """The loop reads at every turn, and four times a second while it waits; nobody else catches an error."""
     threads = FlakyThreads()
     async with an_engine(tmp_path / "db", HandClock(), interval=timedelta(minutes=1), runner=threads) as engine:
         await engine.insert("r1")
@@ -237,7 +237,7 @@ async def test_a_poll_loop_that_could_not_read_for_a_while_recovers(tmp_path: Pa
 
 
 async def test_a_request_whose_last_look_fails_is_not_sent_and_leaves_no_work_for_staff(tmp_path: Path) -> None:
-    """Nothing went out: were the row left as it is, it would count as unconfirmed when its lease is over."""
+    """Nothing was sent: if the row stayed as it is, it would count as unconfirmed at the end of its lease."""
     threads = FlakyThreads()
     async with an_engine(tmp_path / "db", HandClock(), runner=threads) as engine:
         dial = engine.poller.dial
@@ -278,7 +278,7 @@ async def test_a_read_only_disk_is_a_one_line_error_and_nobody_is_called(small_d
 
 
 def a_database_and_its_backup(disk: Path, backup: Path) -> None:
-    """A database that has changed since its backup."""
+    """Create a database that has changed since its backup."""
     with open_sync(disk / "reminderd.db") as connection:
         copy(connection, backup)
         connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+12025550147')")
@@ -309,12 +309,12 @@ async def test_a_restore_on_a_full_disk_is_a_one_line_error_and_changes_nothing(
 def test_a_disk_that_fills_up_during_a_restore_leaves_the_database_unchanged(
     small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Others may fill the disk after it was found to have room enough."""
+    """Other programs may fill the disk after it was found to have enough room."""
     a_database_and_its_backup(small_disk, tmp_path / "backup.db")
     ballast = small_disk / "somebody-elses.log"
 
     def forced(file: Path) -> None:
-        if file == small_disk:  # what is replaced was kept, and nothing of it is overwritten yet
+        if file == small_disk:  # a copy of the replaced file is kept, and none of it is overwritten yet
             ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 65_536))
 
     monkeypatch.setattr("reminderd.files.force_to_disk", forced)

@@ -1,4 +1,4 @@
-"""Whose messages were heard in a call, by the provider's own record: each way in which it can end."""
+"""Test whose messages were heard in a call, by the provider's own record, for each way in which it can end."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ def test_a_machine_counts_as_reached_only_if_configured() -> None:
 
 @pytest.mark.parametrize(("open_for", "expected"), [(3.0, set()), (4.0, {ONE}), (5.0, {ONE}), (6.0, {ONE, TWO})])
 def test_a_person_has_heard_what_was_spoken_before_the_call_ended(open_for: float, expected: set[Subject]) -> None:
-    assert takes(SPEECH) == 6.0  # the greeting's 2, and ten words
+    assert takes(SPEECH) == 6.0  # the greeting takes 2 s, then come ten words
     call = a_call("twilio")
     call.is_handed(TO_PERSON, SPEECH, (ONE, TWO), 0.0)
     assert told(ended(call, HEARD, at=open_for)) == expected

@@ -1,7 +1,7 @@
-"""A crash before every line: whichever was the last to run, nothing is lost and nobody is called on a guess.
+"""Crash before every line: whichever line ran last, nothing is lost and nobody is called on a guess.
 
-One reminder's whole trip is run with the real store and dialer, and cut off before the k-th line that they
-execute; then come a new process, a healthy provider, and the checker of all chaos.
+One reminder's whole trip runs with the real store and dialer, and is cut off before the n-th line that they execute.
+Then come a new process, a healthy provider, and the checker of all chaos tests.
 """
 
 import os
@@ -51,17 +51,17 @@ CRASHES_ON_POSTGRES: Final = int(os.environ.get("REMINDERD_CRASHES_ON_POSTGRES",
 
 @frozen(kw_only=True)
 class Story:
-    """A reminder's trip."""
+    """The trip of one reminder."""
 
     capabilities: Capabilities = field(factory=Capabilities)
     moods: tuple[str, ...] = ()
-    """The moods of its requests and look-ups, in order, until the crash; the rest succeed."""
+    """The outcomes of its requests and look-ups, in order, until the crash; all later ones succeed."""
     ends: tuple[str, ...] = ()
-    """How its calls end, one after the other; the rest are completed."""
+    """How its calls end, one after another; all later calls are completed."""
     silent: bool = False
-    """The provider sends no webhooks."""
+    """Whether the provider sends no webhooks."""
     early: bool = False
-    """Webhooks come before the answer to the request."""
+    """Whether webhooks come before the answer to the request."""
     ring_again: bool = False
 
 
@@ -83,7 +83,7 @@ STORIES: Final[Mapping[str, Story]] = {
 
 @define
 class Trip:
-    """The story as it unfolds: it is the provider, too, and goes on where a crash cut it off."""
+    """A story that is being played. It is also the provider, and continues where a crash cut it off."""
 
     story: Story
     database: Target
@@ -108,7 +108,7 @@ class Trip:
         return self.story.capabilities
 
     async def live(self, lines: Lines) -> None:
-        """One process, until nothing is due anymore."""
+        """Run one process until nothing is due anymore."""
         self._sightings = Sightings()
         async with open_database(self.database, self.clock, runner=lines.run) as database:
             self._opened, self._lines = database, lines
@@ -179,7 +179,7 @@ class Trip:
         return self.provider.find(key, self._mood(), self.clock.time)
 
     async def _report_all(self) -> None:
-        """Each report again and again until it got its 200, and once more then."""
+        """Send each report until it is answered with 200, and once more."""
         if self.story.silent:
             return
         for ring in self.provider.record.rings:
@@ -228,7 +228,7 @@ def a_due_reminder(engine: str, folder: Path) -> Iterator[Target]:
 
 
 def told(story: Story, database: Target, lines: Lines) -> Trip:
-    """Tell it, up to the crash if there is to be one."""
+    """Play a story until its crash, or to its end; return it."""
     trip = Trip(story, database)
     try:
         with lines.watched():
@@ -240,7 +240,7 @@ def told(story: Story, database: Target, lines: Lines) -> Trip:
 
 
 def cut_off(story: Story, database: Target, crash_before: int) -> list[str]:
-    """What does not hold right after the crash, or after all is over."""
+    """Return what does not hold right after the crash, or at the end."""
     lines = Lines(crash_before)
     trip = told(story, database, lines)
     errors, former = trip.found(settled=False)
@@ -253,7 +253,7 @@ def cut_off(story: Story, database: Target, crash_before: int) -> list[str]:
 
 
 def crashes(whole: Lines, covered: set[Line]) -> list[int]:
-    """Where to crash: before each line that is new, when it first runs, and between any two effects somewhere."""
+    """Return where to crash: before each new line when it first runs, and at a random place between any two effects."""
     first = {line: number for number, line in reversed(list(enumerate(whole.ran, 1))) if line not in covered}
     draw = Random(SEED)
     between = {draw.randint(former + 1, latter) for former, latter in pairwise((0, *whole.effects)) if former < latter}
@@ -262,7 +262,7 @@ def crashes(whole: Lines, covered: set[Line]) -> list[int]:
 
 @pytest.fixture(scope="module")
 def plans(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, list[int]]]:
-    """The crashes of each story on each engine; all of them together come before every line that any of them runs."""
+    """Return the crashes of each story on each engine; together, they come before every line that any story runs."""
     folder, covered = tmp_path_factory.mktemp("whole"), set[Line]()
     engines = ["sqlite"] if what_is_missing() else ["sqlite", "postgres"]
     planned: dict[str, dict[str, list[int]]] = {engine: {} for engine in engines}
@@ -279,7 +279,7 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str,
 
 
 def some_of(plan: Mapping[str, list[int]]) -> dict[str, list[int]]:
-    """Choose some of the crashes on a server, where each takes a while; each time the same."""
+    """Choose some of the crashes on a server, where each takes a while; always the same ones."""
     every = [(name, number) for name, numbers in plan.items() for number in numbers]
     chosen = Random(SEED).sample(every, min(CRASHES_ON_POSTGRES, len(every)))
     return {name: sorted(number for one, number in chosen if one == name) for name in plan}
@@ -290,7 +290,7 @@ def some_of(plan: Mapping[str, list[int]]) -> dict[str, list[int]]:
 def test_a_crash_before_any_line_loses_nothing_and_calls_nobody_on_a_guess(
     engine: str, name: str, plans: Mapping[str, Mapping[str, list[int]]], tmp_path: Path
 ) -> None:
-    """On PostgreSQL, it comes before lines that run there only, and between effects; in CI before some of them."""
+    """On PostgreSQL, it crashes before lines that run only there, and between effects; in CI before some of them."""
     if engine == "postgres":
         skip_without_postgres()
     for number in plans[engine][name]:

@@ -1,4 +1,4 @@
-"""Somebody holds a lock on a PostgreSQL server for too long: others go on, nothing is lost, nobody is called twice."""
+"""Hold a lock on a PostgreSQL server for too long: others continue, nothing is lost, nobody is called twice."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -22,9 +22,9 @@ from tests.support.program import Program, running
 pytestmark = pytest.mark.chaos
 
 TIMEOUT: Final = 5.0
-"""Seconds for which a lock is waited for, and for which an idle transaction may keep one."""
+"""Seconds for which a process waits for a lock, and for which an idle transaction may hold one."""
 _SLACK: Final = 8.0
-"""For a busy machine."""
+"""Further seconds for a busy machine."""
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def database() -> Iterator[PostgresDatabase]:
 
 
 def insert(database: PostgresDatabase, name: str, *, after: float = 0.0) -> None:
-    """Add a reminder that is due after so many seconds, with a number of its own."""
+    """Add a reminder that is due after this number of seconds, with its own phone number."""
     due = SystemClock().now() + timedelta(seconds=after)
     with database.connect() as other:
         other.execute(
@@ -78,7 +78,7 @@ def called(clinic: Clinic) -> Counter[str]:
 async def test_a_suspended_daemon_that_holds_the_cluster_write_lock_stops_the_others_for_five_seconds(
     tmp_path: Path, database: PostgresDatabase
 ) -> None:
-    """When it wakes, its transaction is gone, and it does nothing of what it was about to do."""
+    """When it wakes, its transaction no longer exists, and it does nothing of what it was about to do."""
     proxy = CuttingProxy(database.server.port, Random(1))
     through = database.url.replace(f":{database.server.port}/", ":{}/")
     with proxy.running():
@@ -126,7 +126,7 @@ async def test_a_row_that_another_program_has_locked_is_left_out_and_called_late
 async def test_a_table_that_another_program_has_locked_stops_everything_and_nothing_is_lost(
     tmp_path: Path, database: PostgresDatabase
 ) -> None:
-    """Reports are answered with 503 meanwhile, within the time that a lock is waited for."""
+    """Meanwhile, reports are answered with 503, within the time for which a process waits for a lock."""
     async with a_clinic(tmp_path) as clinic, a_daemon(clinic, database.url, "") as program:
         url = await program.url()
         insert(database, "r1")

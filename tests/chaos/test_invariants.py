@@ -1,4 +1,4 @@
-"""The checker finds what it is there to find: each of its sentences, in a clinic where all was well before."""
+"""Test that the checker reports each broken promise, in a clinic where all was well before."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ RUNNING: Final = Expectations(now=NOW + MINUTE)
 
 @define
 class Clinic:
-    """One reminder, `r1`, that was called and reached; a second, `r2`, whose call still goes on."""
+    """A reminder `r1`, which was called and reached, and a second one, `r2`, whose call is not over."""
 
     store: Store
     provider: SimulatedProvider
@@ -51,7 +51,7 @@ class Clinic:
         return self.provider.record.rings[1]
 
     def rang(self, *keys: str, reminder_id: str = "r1") -> None:
-        """More rings, with these keys."""
+        """Note further phones that rang, with these keys."""
         record = self.provider.record
         record.rings += [Ring(key=k, reminder_id=reminder_id, call_id=k, at=record.moment()) for k in keys]
 

@@ -1,4 +1,4 @@
-"""The real program in processes of its own, killed at every moment, against a provider that does its worst.
+"""Kill the real program, in separate processes, at every moment, with a provider that does its worst.
 
 `python -m tests.chaos --seed N` plays the same with other seeds, for as long as you like, and on either engine.
 """
@@ -54,7 +54,7 @@ async def test_with_look_ups_the_placed_calls_are_found_and_reconciled(
 async def test_with_twilio_and_lost_webhooks_nobody_is_called_twice_and_the_transcripts_are_kept(
     tmp_path: Path,
 ) -> None:
-    """A tenth of its callbacks is lost for good, and each that is answered 503 or cut off; look-ups lag."""
+    """A tenth of its callbacks is lost for good, and so is each that is answered with 503 or cut off; look-ups lag."""
     tally = await played(TWILIO, tmp_path)
     assert tally.requests > tally.rings, "nothing was ever refused or failed"
     assert tally.found > 0, "no call was found by asking"

@@ -1,4 +1,4 @@
-"""The judge of logs can tell: each kind of leak is one, and an honest line is none."""
+"""Test that the search for leaks finds each kind of leak, and reports no honest line."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""More than can be taken: bounded memory, 503 for the rest, and whatever was answered 200 is on file."""
+"""Send more than the daemon can accept: memory is bounded, the rest gets 503, and all that got 200 is stored."""
 
 import json
 import resource
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.chaos
 MEBIBYTE = 1024 * 1024
 LARGE_BODIES = 300
 HELD_BODIES = 64 * MEBIBYTE // (MEBIBYTE - FREE_BYTES)
-"""Of those, as many as the memory has room for that is set apart for bodies."""
+"""The number of these bodies for which the memory for bodies has room."""
 
 
 @frozen
@@ -37,7 +37,7 @@ class Said:
 
 @frozen
 class Flooded:
-    """The daemon's port; every request comes on a connection of its own."""
+    """The port of a daemon; every request comes on a separate connection."""
 
     clinic: Clinic
     program: Program
@@ -54,14 +54,14 @@ class Flooded:
                 return await said(stream)
 
     def peak_mebibytes(self) -> float:
-        """The most memory that the daemon has had so far."""
+        """Return the most memory that the daemon has used so far, in MiB."""
         status = Path(f"/proc/{self.program.process.pid}/status").read_text()
         [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
         return int(line.split()[1]) / 1024
 
 
 async def said(stream: trio.SocketStream) -> Said:
-    """The answer, read to the end of the connection, which for one who does not stop sending is a reset."""
+    """Return the answer, read to the end of the connection, or to its reset if the client does not stop sending."""
     answer = b""
     with suppress(trio.BrokenResourceError):
         async for some in stream:
@@ -72,7 +72,7 @@ async def said(stream: trio.SocketStream) -> Said:
 
 @asynccontextmanager
 async def a_flooded_clinic(folder: Path) -> AsyncIterator[Flooded]:
-    """A daemon with one reminder, `r1`, that is not due for centuries."""
+    """Run a daemon with one reminder, `r1`, that is not due for centuries."""
     async with a_clinic(folder) as clinic, running("run", cwd=folder) as program:
         address = urlsplit(await program.url())
         clinic.insert("r1", scheduled_at=32_503_680_000_000)
@@ -84,7 +84,7 @@ async def a_flooded_clinic(folder: Path) -> AsyncIterator[Flooded]:
 
 
 def report(call_id: str, transcript: str = "") -> bytes:
-    """A good, signed webhook as bytes: a call's end, for which a receipt is left."""
+    """Return a valid, signed webhook as bytes: the end of a call, for which a receipt is stored."""
     body: dict[str, Any] = {"call_id": call_id, "status": "completed", "metadata": {"reminder_id": "r1"}}
     content = json.dumps(body | {"transcript": transcript})
     now = SystemClock().now()
@@ -110,7 +110,7 @@ def receipts(clinic: Clinic) -> set[str]:
 async def flood(
     flooded: Flooded, requests: Mapping[str, bytes], *, at_503: Callable[[], object] | None = None
 ) -> dict[str, Said]:
-    """Send all at once, and return each answer; `at_503` is called at the first 503."""
+    """Send all requests at once, and return each answer; `at_503` is called at the first 503."""
     answers: dict[str, Said] = {}
 
     async def one(name: str, request: bytes) -> None:
@@ -127,7 +127,7 @@ async def flood(
 
 
 async def test_in_a_flood_every_webhook_is_stored_or_answered_with_503(tmp_path: Path) -> None:
-    """The disk hangs while 900 webhooks come; without a bound on those that wait, memory would be the bound."""
+    """The disk hangs while 900 webhooks come; without a limit on those that wait, memory would be the limit."""
     async with a_flooded_clinic(tmp_path) as flooded:
         before = flooded.peak_mebibytes()
         transcript = "I'll come. " * 2_000
@@ -150,7 +150,7 @@ async def test_in_a_flood_every_webhook_is_stored_or_answered_with_503(tmp_path:
 
 
 async def test_the_memory_for_large_bodies_does_not_grow_with_their_number(tmp_path: Path) -> None:
-    """Anybody may send them, for a signature can be checked on a whole body only: all together have one bound."""
+    """Anybody may send them, as only a whole body's signature can be checked: one limit applies to all together."""
     async with a_flooded_clinic(tmp_path) as flooded, AsyncExitStack() as crowd, trio.open_nursery() as nursery:
         before = flooded.peak_mebibytes()
         body = b"x" * MEBIBYTE
@@ -185,7 +185,7 @@ async def test_the_memory_for_large_bodies_does_not_grow_with_their_number(tmp_p
 
 
 async def test_a_good_webhook_gets_through_among_idle_slow_and_endless_connections(tmp_path: Path) -> None:
-    """They take all the connections that are served at a time; each has a bound in time or in bytes."""
+    """The others take all connections that are served at the same time; each has a limit in time or in bytes."""
     async with a_flooded_clinic(tmp_path) as flooded, AsyncExitStack() as crowd, trio.open_nursery() as nursery:
         before = flooded.peak_mebibytes()
         verdicts: list[Said] = []
@@ -221,7 +221,7 @@ async def test_a_good_webhook_gets_through_among_idle_slow_and_endless_connectio
 
 
 async def test_a_thousand_idle_connections_delay_a_good_webhook_by_seconds_only(tmp_path: Path) -> None:
-    """Each is hung up on after 20 s without a request; without that bound the daemon would be deaf."""
+    """Each is closed after 20 s without a request; without that limit, the daemon would be unreachable."""
     async with a_flooded_clinic(tmp_path) as flooded, AsyncExitStack() as crowd:
         for _ in range(served_at_a_time()):
             await crowd.enter_async_context(await flooded.connect())
@@ -231,5 +231,5 @@ async def test_a_thousand_idle_connections_delay_a_good_webhook_by_seconds_only(
 
 
 def served_at_a_time() -> int:
-    """Connections, in this environment: the daemon leaves half of the files it may open for other things."""
+    """Return how many connections are served at a time here: half of the allowed open files are for other things."""
     return min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)

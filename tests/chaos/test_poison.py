@@ -1,4 +1,4 @@
-"""Rows of garbage, as another program or a damaged export may write them: each fails alone, and says so."""
+"""Insert invalid rows, as another program or a damaged export may write them: each fails alone, with a reason."""
 
 import re
 from datetime import timedelta
@@ -22,12 +22,12 @@ from tests.support.program import running
 
 HUGE, TINY = 2**63 - 1, -(2**63)
 LATIN_1 = "M\xfcller".encode("latin-1")
-"""Not UTF-8, but SQLite can store it as text."""
+"""Bytes that are not UTF-8, but that SQLite can store as text."""
 
 
 @frozen
 class Poison:
-    """A reminder, and perhaps a call of it; bytes are stored as text."""
+    """A reminder, and perhaps one of its calls; bytes are stored as text."""
 
     columns: dict[str, Any]
     call: dict[str, Any] | None = None
@@ -74,7 +74,7 @@ POISONS = {
     "call-provider-latin-1": call(provider=LATIN_1, external_call_id=b"\xff\x00\xfe"),
     "call-lease-latin-1": call("dialing", state="dialing", lease_token=LATIN_1),
 }
-"""Each must come to an end with a reason, or to a visible wait."""
+"""Rows that must end with a reason, or wait visibly."""
 
 HARMLESS = {
     "odd-attempts-tiny": reminder(attempts=TINY),
@@ -86,7 +86,7 @@ HARMLESS = {
         status="busy", error=LATIN_1, transcript=LATIN_1, answered_by=b"\x00", duration_seconds=TINY
     ),
 }
-"""Strange, but each can be called."""
+"""Rows that are strange, but can be called."""
 
 
 def insert(connection: Connection, table: str, row: dict[str, Any]) -> None:
@@ -95,7 +95,7 @@ def insert(connection: Connection, table: str, row: dict[str, Any]) -> None:
 
 
 async def until_none(clinic: Clinic, where: str) -> None:
-    """Wait until no reminder is so anymore."""
+    """Wait until no reminder matches this condition anymore."""
     with trio.fail_after(30):
         while clinic.count(f"reminders WHERE {where}"):  # noqa: ASYNC110 - no event crosses processes
             await trio.sleep(0.02)
@@ -121,7 +121,7 @@ def insert_all(path: Path) -> None:
 
 @pytest.mark.chaos
 async def test_invalid_rows_fail_alone_and_the_rows_after_them_are_called(tmp_path: Path) -> None:
-    """One row that breaks a whole claim would keep every phone from ringing, forever."""
+    """A row that breaks a whole claim would keep every phone from ringing, forever."""
     async with a_clinic(tmp_path, outcome_timeout_seconds=5) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         insert_all(tmp_path / "clinic.db")
@@ -149,7 +149,7 @@ async def test_invalid_rows_fail_alone_and_the_rows_after_them_are_called(tmp_pa
     ids=["empty", "NUL", "space", "not ASCII", "too long", "not UTF-8"],
 )
 def test_a_call_whose_id_does_not_fit_in_a_header_is_refused(tmp_path: Path, identity: str | bytes) -> None:
-    """Such a row could be read and never written again: its reminder would wait forever, unseen."""
+    """Such a row could be read, but never written again: its reminder would wait forever, unnoticed."""
     with open_sync(tmp_path / "clinic.db") as connection:
         insert(connection, "reminders", {"id": "r1", "phone_number": "+1", "message": "Hello.", "scheduled_at": 0})
         call = {"reminder_id": "r1", "id": identity, "phone_number": "+1", "state": "ended", "last_sign_at": 0}
@@ -158,7 +158,7 @@ def test_a_call_whose_id_does_not_fit_in_a_header_is_refused(tmp_path: Path, ide
 
 
 async def test_a_trigger_of_the_clinics_own_only_fails_its_own_row(tmp_path: Path) -> None:
-    """The clinic may add triggers; one that forbids what we write fails only that row."""
+    """The clinic may add triggers; if one forbids our write, only its row fails."""
     async with an_engine(tmp_path / "db", HandClock()) as engine:
         await engine.execute("""
             CREATE TRIGGER clinics_own BEFORE UPDATE OF status ON reminders

@@ -1,4 +1,4 @@
-"""The power fails: what was acknowledged is there afterwards, and the database is whole."""
+"""Cut the power: what was acknowledged is there afterward, and the database is not damaged."""
 
 import shutil
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from tests.support.store import Store
 TABLES = ("reminders", "call_logs", "call_reminders", "webhook_receipts", "opt_outs", "settings", "audit")
 
 State: TypeAlias = tuple[tuple[Any, ...], ...]
-"""All that the database says."""
+"""The whole content of the database."""
 
 
 def state(connection: Connection) -> State:
@@ -34,13 +34,13 @@ def state(connection: Connection) -> State:
         (table, *row)
         for table in TABLES
         for row in connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()
-        if row[0] != "database_id"  # cut off before it had one, a database gets another
+        if row[0] != "database_id"  # if it was cut off before it had an id, the database gets another one
     )
 
 
 @define
 class History:
-    """Transactions, and after each of them how much had been done to the disk and what the database said."""
+    """The transactions, and after each of them the number of acts on the disk and the content of the database."""
 
     store: Store
     recording: Recording
@@ -90,7 +90,7 @@ def a_history(folder: Path, draw: Random, *, synchronous: str = "FULL", transact
     recording = Recording()
     with recorded(folder / "db", recording) as connection:
         connection.execute(f"PRAGMA synchronous = {synchronous}")
-        connection.execute("PRAGMA wal_autocheckpoint = 12")  # else a short history would never see a checkpoint
+        connection.execute("PRAGMA wal_autocheckpoint = 12")  # otherwise, a short history would never have a checkpoint
         history = History(Store(connection), recording, draw)
         history.acknowledge()
         for _ in range(transactions):
@@ -99,7 +99,7 @@ def a_history(folder: Path, draw: Random, *, synchronous: str = "FULL", transact
 
 
 def after_cut(history: History, at: int, folder: Path) -> tuple[State, list[State]]:
-    """What the database says after a cut and a new start; and what it may say: the last acknowledged, or the next."""
+    """Return the content after a cut and a new start, and the allowed ones: the last acknowledged one, or the next."""
     folder.mkdir()
     history.recording.cut(at, folder, history.draw)
     known = [said for mark, said in history.marks if mark <= at]
@@ -114,7 +114,7 @@ def after_cut(history: History, at: int, folder: Path) -> tuple[State, list[Stat
 @pytest.mark.chaos
 @pytest.mark.parametrize("seed", range(4))
 def test_a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path: Path, seed: int) -> None:
-    """With `synchronous` at less than FULL it does: see the next test."""
+    """If `synchronous` is lower than FULL, it does lose something: see the next test."""
     draw = Random(seed)
     history = a_history(tmp_path, draw)
     acts = history.recording.acts
@@ -127,7 +127,7 @@ def test_a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path:
 
 @pytest.mark.chaos
 def test_the_simulated_power_cut_can_lose_what_was_not_synced(tmp_path: Path) -> None:
-    """The control: SQLite's own middle setting survives crashes of the program, not of the machine."""
+    """The control: SQLite's own middle setting survives crashes of the program, but not of the machine."""
     draw = Random(1)
     history = a_history(tmp_path, draw, synchronous="NORMAL")
     cuts = draw.sample(range(len(history.recording.acts) + 1), 40)
@@ -137,9 +137,9 @@ def test_the_simulated_power_cut_can_lose_what_was_not_synced(tmp_path: Path) ->
 
 @pytest.mark.chaos
 async def test_acknowledged_webhooks_and_dialed_calls_are_stored_at_any_moment(tmp_path: Path) -> None:
-    """The real daemon is frozen at random moments: a copy of its files is what another machine would find.
+    """The real daemon is frozen at random moments: after a power cut, a machine would find the same files.
 
-    It breaks if an answer goes out, or a phone rings, before the commit.
+    It fails if an answer is sent, or a phone rings, before the commit.
     """
     draw = Random(20)
     async with a_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program, trio.open_nursery() as nursery:
@@ -175,7 +175,7 @@ async def test_acknowledged_webhooks_and_dialed_calls_are_stored_at_any_moment(t
 
 @contextmanager
 def frozen(program: Program) -> Iterator[None]:
-    """Suspend the program in the middle of its work."""
+    """Suspend the program while it works."""
     program.suspend()
     while program.state() != "T":
         pass

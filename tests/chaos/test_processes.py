@@ -1,4 +1,4 @@
-"""Several processes on one file: nobody is called twice, nobody waits forever, and no lock is reported."""
+"""Run several processes on one file: nobody is called twice, nobody waits forever, and no lock is reported."""
 
 import json
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.chaos
 
 
 async def typed(clinic: Clinic, *words: str) -> tuple[int, str]:
-    """A command on the clinic's database, from this process: its exit code, and what it said."""
+    """Run a command on the clinic's database in this process; return its exit code and its output."""
     runner = CliRunner(env=clean_environment())
     command = [*words, "--config", str(clinic.folder / "config.toml")]
     done = await trio.to_thread.run_sync(partial(runner.invoke, reminderd, command))
@@ -36,9 +36,9 @@ def nobody_spoke_of_locks(*programs: Program) -> bool:
 
 
 async def test_two_dialers_a_web_server_and_the_front_desk_share_one_file(tmp_path: Path) -> None:
-    """The front desk adds, lists and cancels while everybody else is at work.
+    """The front desk adds, lists and cancels while all others work.
 
-    Without the lease some phones would ring twice; without BEGIN IMMEDIATE somebody would be told of a locked database.
+    Without the lease, some phones would ring twice; without BEGIN IMMEDIATE, somebody would see a locked database.
     """
     async with (
         a_clinic(tmp_path) as clinic,
@@ -83,12 +83,12 @@ async def test_two_dialers_a_web_server_and_the_front_desk_share_one_file(tmp_pa
 
 CROWD = 40
 IN_THE_INSTANT = 4
-"""Requests that may have had their last look, and not been sent, when the daemon was suspended: so much is accepted."""
+"""The requests after their last look, but not sent when the daemon was suspended; this many are accepted."""
 PHONES = {f"r{number}": f"+1202555{number:04}" for number in range(CROWD)}
 
 
 def insert_crowd(clinic: Clinic) -> None:
-    """All in one transaction, so that one claim takes them all."""
+    """Add all reminders in one transaction, so that one claim takes all of them."""
     now = to_ms(SystemClock().now())
     with open_sync(clinic.folder / "clinic.db") as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -100,7 +100,7 @@ def insert_crowd(clinic: Clinic) -> None:
 
 
 async def until_all(clinic: Clinic, where: str) -> None:
-    """Wait until the whole crowd is so."""
+    """Wait until all reminders of the crowd match this condition."""
     with trio.fail_after(30):
         while clinic.count(f"reminders WHERE {where}") != CROWD:  # noqa: ASYNC110 - no event crosses processes
             await trio.sleep(0.05)
@@ -108,7 +108,7 @@ async def until_all(clinic: Clinic, where: str) -> None:
 
 @asynccontextmanager
 async def a_suspended_daemon(clinic: Clinic) -> AsyncIterator[Program]:
-    """A daemon that has claimed the whole crowd, and was suspended when the first phones rang."""
+    """Run a daemon that has claimed the whole crowd, and suspend it when the first phones ring."""
     env = {"VOICE_PROVIDER_API_KEY": "suspended", "REMINDERD__WORKER__DIALERS": str(CROWD)}
     async with running("run", "--only", "dial", cwd=clinic.folder, env=env) as suspended:
         await suspended.line("started")
@@ -119,7 +119,7 @@ async def a_suspended_daemon(clinic: Clinic) -> AsyncIterator[Program]:
 
 
 def requests_of(clinic: Clinic, daemon: str) -> list[str]:
-    """The reminders that this daemon, known by its key, sent requests for."""
+    """Return the reminders for which this daemon, recognized by its key, sent requests."""
     return [
         json.loads(request.body)["metadata"]["reminder_id"]
         for request in clinic.provider.requests
@@ -131,8 +131,10 @@ ANOTHER = {"VOICE_PROVIDER_API_KEY": "another"}
 
 
 async def test_a_suspended_daemon_does_not_send_or_settle_what_another_took_over(tmp_path: Path) -> None:
-    """Without the last look it would send the rest of its claim when it wakes, hours late perhaps. Without the fence of
-    the lease's token the answers that waited for it would settle what is settled."""
+    """Without the last look, it would send the rest of its claim when it wakes, perhaps hours late.
+
+    Without the check of the lease token, the delayed answers would settle what is already settled.
+    """
     async with (
         a_clinic(tmp_path, lease_seconds=2, timeout_seconds=1, outcome_timeout_seconds=3) as clinic,
         a_suspended_daemon(clinic) as suspended,
@@ -145,7 +147,7 @@ async def test_a_suspended_daemon_does_not_send_or_settle_what_another_took_over
         before = {reminder_id: clinic.reminder(reminder_id) for reminder_id in PHONES}
         clinic.provider.on_ring = lambda _ring: None
         suspended.resume()
-        clinic.insert("last", "+12025559999")  # called after it has looked at all that it had claimed
+        clinic.insert("last", "+12025559999")  # called after the last looks at all that it had claimed
         await clinic.until("last", "processing")
         assert await suspended.terminate() == 0
         assert len(requests_of(clinic, "suspended")) <= len(sent) + IN_THE_INSTANT + len(["last"])
@@ -154,7 +156,7 @@ async def test_a_suspended_daemon_does_not_send_or_settle_what_another_took_over
 
 
 async def test_a_provider_id_recorded_late_by_a_suspended_daemon_is_kept(tmp_path: Path) -> None:
-    """Staff see by the provider's id that the phone did ring, though another daemon had to give the call up."""
+    """The provider's id shows staff that the phone did ring, although another daemon had to give up the call."""
     async with (
         a_clinic(tmp_path, lease_seconds=2, timeout_seconds=1, outcome_timeout_seconds=3) as clinic,
         running("run", "--only", "dial", cwd=tmp_path) as suspended,
@@ -179,9 +181,9 @@ async def test_a_provider_id_recorded_late_by_a_suspended_daemon_is_kept(tmp_pat
 
 
 async def test_an_answer_known_to_a_suspended_daemon_that_wakes_in_time_is_used(tmp_path: Path) -> None:
-    """Another has declared its calls unconfirmed and waits for news; it knows which of them were never sent.
+    """Another daemon has made its calls unconfirmed and waits for news; the first one knows which were never sent.
 
-    Were that not kept, they would all be given to staff to ring by hand.
+    If that were not recorded, staff would have to call all of them manually.
     """
     times = {"lease_seconds": 2, "timeout_seconds": 1, "confirm_after_seconds": 3, "outcome_timeout_seconds": 10}
     async with (

@@ -1,10 +1,10 @@
-"""Random histories of the whole program, held against the provider's own record and the clinic's own book.
+"""Compare random histories of the whole program with the provider's own record and the clinic's own book.
 
-Two processes on one database are killed, restarted and configured anew, while other programs write with the SQL of
-docs/database.md, staff cancel, accept a number, call again, pause, import tables and restore a backup, the clinic's own
-system sends requests, appointments are moved, cancelled and answered, calls end in every way of their provider, and the
-wall clock is set. The rules alone are played
-so in `tests/core/lifecycle/test_histories.py`, claims and fences in `test_store_histories.py`.
+Two processes on one database are killed, restarted and get another configuration. Meanwhile, other programs write with
+the SQL of docs/database.md; staff cancel, accept a number, call again, pause, import tables and restore a backup; the
+clinic's own system sends requests; appointments are moved, cancelled and answered; calls end in every way of their
+provider; and the wall clock is set. `tests/core/lifecycle/test_histories.py` has such histories of the rules alone, and
+`test_store_histories.py` those of claims and leases.
 """
 
 import os
@@ -167,7 +167,7 @@ class ProgramHistories(RuleBasedStateMachine):
     @precondition(lambda self: self.day.has_suspended_tasks)
     @rule(which=WHICH, mood=st.sampled_from(MOODS), counts=st.booleans())
     def a_suspended_process_goes_on(self, which: int, mood: str, counts: bool) -> None:
-        """Perhaps long after, when others have come to other conclusions."""
+        """The process may continue long after others have come to other conclusions."""
         self.day.finishes(which, mood, counts=counts)
 
     @rule(process=PROCESS)
@@ -183,7 +183,7 @@ class ProgramHistories(RuleBasedStateMachine):
 
     @rule(which=st.sampled_from([0, 0, 0, 1, 1, 2, 3]), restarts=st.sampled_from([(0, 1), (0,)]))
     def the_account_changes(self, which: int, restarts: tuple[int, ...]) -> None:
-        """Which takes effect at the next start."""
+        """The change takes effect at the next start."""
         self.program.configuration = evolve(self.program.configuration, account=self.accounts[which])
         for process in restarts:
             self.program.restart(process)
@@ -206,7 +206,7 @@ class ProgramHistories(RuleBasedStateMachine):
         process=st.sampled_from([0, 1, None]),
     )
     def a_call_ends(self, which: int, ending: Ending, answered_by: str | None, process: int | None) -> None:
-        """Its webhook arrives at once, or stays under way."""
+        """The webhook about it arrives at once, or is not delivered yet."""
         live = self.day.live
         self.day.call_ends(live[which % len(live)], process, ending, answered_by)
 
@@ -219,14 +219,14 @@ class ProgramHistories(RuleBasedStateMachine):
     @precondition(lambda self: any(not call.picked_up for call in self.day.live))
     @rule(which=WHICH, answered_by=st.sampled_from(MOST_ANSWERERS), process=st.sampled_from([0, 1, 0, 1, None]))
     def somebody_answers(self, which: int, answered_by: str | None, process: int | None) -> None:
-        """The provider asks a process what to say, or reaches none."""
+        """The provider asks a process what to speak, or reaches none."""
         unanswered = [call for call in self.day.live if not call.picked_up]
         self.program.is_answered(process, unanswered[which % len(unanswered)], answered_by)
 
     @precondition(lambda self: self.day.talking)
     @rule(which=WHICH, digits=st.sampled_from(KEYS), process=PROCESS)
     def a_key_is_pressed(self, which: int, digits: str, process: int) -> None:
-        """Or none until the message is over."""
+        """Without digits, no key is pressed until the message is over."""
         talking = self.day.talking
         self.program.key_is_pressed(process, talking[which % len(talking)], digits)
 
@@ -239,7 +239,7 @@ class ProgramHistories(RuleBasedStateMachine):
     @precondition(lambda self: self.day.webhooks)
     @rule(which=st.integers(0, 99), process=PROCESS)
     def a_webhook_comes_late_or_again(self, which: int, process: int) -> None:
-        """Any of those sent so far, in any order."""
+        """It may be any webhook that was sent so far."""
         self.program.webhook(process, *self.day.webhooks[which % len(self.day.webhooks)])
 
     # What other programs do
@@ -257,7 +257,7 @@ class ProgramHistories(RuleBasedStateMachine):
         by=st.sampled_from([None, None, -HOUR, 10 * MINUTE, HOUR, DAY]),
     )
     def another_program_writes_a_time(self, which: int, how: str, by: timedelta | None) -> None:
-        """Perhaps the one that was there."""
+        """The time may be the same as before."""
         wanted = self.day.reminder(which)
         write = getattr(self.program.other, how)
         write(wanted, wanted.scheduled_at if by is None else self.day.now + by)
@@ -282,7 +282,7 @@ class ProgramHistories(RuleBasedStateMachine):
             case _:
                 other.deletes(wanted)
 
-    # How appointments change, by anybody
+    # How anybody changes appointments
 
     @precondition(lambda self: len(self.program.desk.diary.visits) < MOST_VISITS)
     @rule(phone=SOME_PHONE, ahead=st.sampled_from(BOOKED_AHEAD))
@@ -300,7 +300,7 @@ class ProgramHistories(RuleBasedStateMachine):
         self.day.sleeps(at_most=25 * HOUR)
         self.day.works(Work(process=process))
 
-    # What staff do, or other programs for them
+    # What staff do, or other programs in their place
 
     @rule(phone=SOME_PHONE, by_staff=st.booleans())
     def a_number_opts_out_or_in(self, phone: str, by_staff: bool) -> None:
@@ -351,7 +351,7 @@ class ProgramHistories(RuleBasedStateMachine):
     def dialing_is_paused_or_resumed(self, by_staff: bool) -> None:
         self.day.pauses(on=not self.program.circumstances.is_paused, by_staff=by_staff)
 
-    # What is handed in
+    # Tables and requests
 
     @rule(asks=ASKS, shape=SHAPES)
     def staff_import_a_table(self, asks: list[Ask], shape: Shape) -> None:
@@ -408,7 +408,7 @@ class ProgramHistories(RuleBasedStateMachine):
 
 
 class ProgramHistoriesOnPostgres(ProgramHistories):
-    """The same; what differs is the engine's, not the rules', so fewer of them are enough."""
+    """The same on PostgreSQL. The rules are the same, and only the engine differs, so fewer histories are enough."""
 
     engine = "postgres"
 

@@ -1,4 +1,4 @@
-"""Each sentence of `promises.py` is broken once, and each exception is no wider than it says."""
+"""Break each promise of `promises.py` once, and test that no exception is wider than documented."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -26,7 +26,7 @@ LATER = 600.0
 
 @define
 class Scene:
-    """A reminder, a call for it, and what was before."""
+    """A reminder, a call for it, and earlier calls."""
 
     book: Book = field(factory=Book)
     circumstances: Circumstances = field(init=False)
@@ -59,7 +59,7 @@ class Scene:
         return self.earlier[-1]
 
     def broken(self, *, now: timedelta = 0 * MINUTE, message: str | None = None, **changes: Any) -> str:
-        """Return what a call breaks that begins now."""
+        """Return the promises that are broken when the call begins now."""
         sentences = broken_by_a_new_call(
             self.call(began=LATER, **changes),
             message=message or self.book.reminders["r-1"].message,
@@ -240,7 +240,7 @@ NOT_TOLD = [one for one in ENDINGS if one.means != "completed" or one.is_empty o
 
 
 def after(scene: Scene, ending: Ending) -> CarrierCall:
-    """Return the scene's call once the provider has ended it so."""
+    """Return the scene's call after the provider has ended it in this way."""
     call = scene.call(picked_up=True, answered_at=0.0)
     carrier = Carrier(
         capabilities=BOTH, account=GENERIC, calls=[call], subjects_of=scene.book.subjects_of, voicemail_is_reached=True

@@ -1,4 +1,4 @@
-"""Every answer leaves exactly once by its id, though the process is killed at each of its writes."""
+"""Test that every outcome is sent exactly once by its id, although the process is killed at each of its writes."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ KILLS = 9
 
 @asynccontextmanager
 async def the_clinics_system(accepted: list[dict[str, str]]) -> AsyncIterator[str]:
-    """Accepts two of three requests, and records what it has accepted."""
+    """Run a server that accepts two of three requests, and records what it has accepted."""
     asked = 0
 
     async def play(line: Line) -> None:
@@ -41,7 +41,7 @@ async def the_clinics_system(accepted: list[dict[str, str]]) -> AsyncIterator[st
 
 
 def happened(path: Path, number: int) -> None:
-    """The patients answer, in another program's transaction."""
+    """Have the patients answer, in another program's transaction."""
     with closing(connect(str(path), isolation_level=None)) as program:
         for patient in range(PATIENTS):
             program.execute(f"UPDATE reminders SET response = 'answer {number}' WHERE id = 'r{patient}'").fetchall()
@@ -79,7 +79,7 @@ async def test_each_change_arrives_and_is_in_one_file_though_the_process_is_kill
         all_of_them = [row["event_id"] for row in connection.execute("SELECT event_id FROM changes ORDER BY seq")]
     assert len(all_of_them) == PATIENTS * (1 + kills)
     in_files: list[str] = []
-    for file in sorted(folder.glob("answers-*")):  # a kill may leave a file that was not finished
+    for file in sorted(folder.glob("answers-*")):  # a kill may leave an unfinished file
         with file.open(encoding="utf-8", newline="") as text:
             in_files += [row["change_id"] for row in csv.DictReader(text)]
     assert in_files == all_of_them, "each once, in order"

@@ -1,7 +1,7 @@
-"""Random histories over the real store: two processes on one database, crashes, stale leases, webhooks in any order.
+"""Test the real store with random histories: two processes, crashes, expired leases, webhooks in any order.
 
-The rules are driven so without it in `tests/core/lifecycle/test_histories.py`; here it is the SQL that must not betray
-them: the claims, the fences, the receipts, the triggers.
+`tests/core/lifecycle/test_histories.py` tests the rules in the same way, without a database. Here, the SQL must keep
+them: claims, lease tokens, receipts and triggers.
 """
 
 import os
@@ -55,23 +55,23 @@ REQUEST_TIMEOUT: Final = 20 * SECOND
 HISTORIES_ON_POSTGRES: Final = int(os.environ.get("REMINDERD_STORE_HISTORIES_ON_POSTGRES", "8"))
 STAFF: Final = Source(actor="staff")
 PHONES: Final = ("+12025550001", "+12025550001", "+12025550001", "+12025550002")
-"""Three reminders want the same phone, and may be said in one call."""
+"""The numbers of the reminders: three share a number, and may be bundled in one call."""
 
 
 @frozen
 class Duty:
-    """A claim in the hands of a process, and what came of it so far."""
+    """A claim of a process, and its result so far."""
 
     process: int
     action: Action
     claimed_at: datetime
     outcome: Answer | LookUpAnswer | Candidates | str | None = None
-    """An answer, a finding, or why nothing was sent; None before."""
+    """An answer, a finding, or why nothing was sent; None before that."""
 
 
 @frozen
 class Work:
-    """How a process fares with what it claims."""
+    """How a process works on its claim."""
 
     process: int = 0
     end: str = SETTLES
@@ -159,7 +159,7 @@ class StoreHistories(RuleBasedStateMachine):
     @precondition(lambda self: self._next_wake())
     @rule(work=WORK)
     def a_process_works(self, work: Work) -> None:
-        """It sleeps until something is due, claims it, does it, and settles it, if it comes so far."""
+        """A process sleeps until something is due, claims it, acts on it, and settles it, unless it is interrupted."""
         self._moves(max(self.now, self._next_wake() or self.now))
         store = self.stores[work.process]
         held = frozenset(duty.action.token for duty in self.suspended if duty.process == work.process)
@@ -176,7 +176,7 @@ class StoreHistories(RuleBasedStateMachine):
     @precondition(lambda self: self.suspended)
     @rule(which=st.integers(0, 9), mood=st.sampled_from(MOODS), counts=st.booleans())
     def a_suspended_process_goes_on(self, which: int, mood: str, counts: bool) -> None:
-        """Perhaps long after, when others have come to other conclusions."""
+        """The process may continue long after others have come to other conclusions."""
         duty = self.suspended.pop(which % len(self.suspended))
         self._settle(duty if duty.outcome is not None else self._done(duty, mood), counts=counts)
 
@@ -212,7 +212,7 @@ class StoreHistories(RuleBasedStateMachine):
             store.now, store.monotonic = now, self.monotonic
 
     def _done(self, duty: Duty, mood: str) -> Duty:
-        """The request goes out, or the provider is asked, or the last look forbids it; nothing is settled yet."""
+        """Send the request, or look up the call, unless the last look forbids it; nothing is settled yet."""
         action = duty.action
         if action.kind.is_request:
             return evolve(duty, outcome=self._last_look(duty) or self._rings(action, mood))
@@ -270,7 +270,7 @@ class StoreHistories(RuleBasedStateMachine):
             ]
             assert others == [], "two calls to one phone at a time"
 
-    # What the provider does by itself
+    # What the provider does
 
     @precondition(lambda self: self._ringing())
     @rule(
@@ -280,7 +280,7 @@ class StoreHistories(RuleBasedStateMachine):
         arrives=st.booleans(),
     )
     def a_call_goes_on(self, which: int, word: str, answered_by: str | None, arrives: bool) -> None:
-        """Its webhook arrives at once, or stays under way."""
+        """The webhook about it arrives at once, or is not delivered yet."""
         ring = self._chosen(which)
         if word == "completed" and not ring.picked_up:
             ring.answered_by = answered_by
@@ -293,7 +293,7 @@ class StoreHistories(RuleBasedStateMachine):
     @precondition(lambda self: self.clinic.capabilities.asks_what_to_say and self._ringing())
     @rule(which=st.integers(0, 9))
     def somebody_answers(self, which: int) -> None:
-        """What is handed out to be spoken may be what the patient hears, and is recorded as spoken."""
+        """The patient may hear what we answer, so it is recorded as spoken."""
         ring = self._chosen(which)
         ring.picked_up = True
         store = self.stores[which % 2]
@@ -312,7 +312,7 @@ class StoreHistories(RuleBasedStateMachine):
         question=st.sampled_from([Question.MENU, Question.CANCEL]),
     )
     def a_key_is_pressed(self, which: int, digits: str, question: Question) -> None:
-        """Its webhook names our call alone, and comes twice. It answers for all that were said."""
+        """The webhook about it names only our call, and arrives twice. The key answers all spoken reminders."""
         talking = [ring for ring in self._ringing() if ring.heard is not False and ring.picked_up]
         ring = talking[which % len(talking)]
         ring.answered_by_key = True
@@ -341,13 +341,13 @@ class StoreHistories(RuleBasedStateMachine):
     @precondition(lambda self: self.webhooks)
     @rule(which=st.integers(0, 99))
     def a_webhook_comes_late_or_again(self, which: int) -> None:
-        """Any of those sent so far, in any order."""
+        """It may be any webhook that was sent so far."""
         self._webhook(*self.webhooks[which % len(self.webhooks)])
 
     @precondition(lambda self: any(ring.acknowledged_at is not None for ring in self.provider.record.rings))
     @rule(which=st.integers(0, 9), word=st.sampled_from(sorted(TERMINAL)))
     def a_provider_contradicts_itself(self, which: int, word: str) -> None:
-        """A second end for a call whose end was taken."""
+        """It reports a second end of a call whose end was accepted."""
         ended = [ring for ring in self.provider.record.rings if ring.acknowledged_at is not None]
         self._webhook(ended[which % len(ended)], word)
 
@@ -395,7 +395,7 @@ class StoreHistories(RuleBasedStateMachine):
         after=st.sampled_from([0 * SECOND, HOUR]), lasts=st.sampled_from([None, 10 * SECOND, 2 * MINUTE, 20 * MINUTE])
     )
     def another_program_adds_a_reminder(self, after: timedelta, lasts: timedelta | None) -> None:
-        """Perhaps one that helps nobody soon after its time."""
+        """Its limit may be soon after its time."""
         name = f"reminder-{len(self.names)}"
         at = self.now + after
         expires_at = None if lasts is None else to_ms(at + lasts)
@@ -456,7 +456,7 @@ class StoreHistories(RuleBasedStateMachine):
             life.close()
         self.stack.close()
 
-    # Small questions
+    # Helpers
 
     def _next_wake(self) -> datetime | None:
         wakes = next_wakes(self.stores[0].connection, self.now)
@@ -470,7 +470,7 @@ class StoreHistories(RuleBasedStateMachine):
 
 
 class StoreHistoriesOnPostgres(StoreHistories):
-    """The same; what differs is the engine's, not the rules', so fewer of them are enough."""
+    """The same on PostgreSQL. The rules are the same, and only the engine differs, so fewer histories are enough."""
 
     engine = "postgres"
 

@@ -1,4 +1,4 @@
-"""Each way to write a table is read once as it was meant, and each thing that may be spoiled is refused once."""
+"""Test that each way to write a table is read as intended, and that each thing that can be spoiled is refused."""
 
 from datetime import UTC, datetime
 from itertools import count
@@ -74,7 +74,7 @@ def test_a_table_with_only_ambiguous_dates_is_refused(style: str, tmp_path: Path
     assert imported([LINE], Shape(style=style, proves_order=False), tmp_path) is None
 
 
-# What the histories hold is broken once
+# Each promise that the histories check is broken once
 
 
 def test_an_invalid_line_that_is_accepted_is_reported() -> None:

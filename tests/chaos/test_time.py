@@ -1,4 +1,4 @@
-"""Clocks that jump, machines that sleep, nights with an hour more or less: no burst, no call lost, none twice."""
+"""Test clocks that jump, machines that sleep, nights with an hour more or less: no burst, no call lost, none twice."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ Jump = Callable[[HandClock], None]
 
 
 def wall(by: timedelta) -> Jump:
-    """Somebody sets the clock."""
+    """Return a jump of the wall clock only, as when somebody sets it."""
 
     def jump(clock: HandClock) -> None:
         clock.time += by
@@ -29,12 +29,12 @@ def wall(by: timedelta) -> Jump:
 
 
 def suspend(by: timedelta) -> Jump:
-    """Let the machine sleep: both clocks have advanced when it wakes."""
+    """Return a jump of both clocks, as when the machine sleeps."""
     return lambda clock: clock.advance(by)
 
 
 def suspend_and_set(asleep: timedelta, by: timedelta) -> Jump:
-    """The machine sleeps, and its clock is set when it wakes."""
+    """Return a sleep of the machine at whose end its wall clock is set."""
 
     def jump(clock: HandClock) -> None:
         clock.advance(asleep)
@@ -47,7 +47,7 @@ def suspend_and_set(asleep: timedelta, by: timedelta) -> Jump:
     "jump", [wall(3 * HOUR), wall(-3 * HOUR), suspend(3 * HOUR)], ids=["forward", "back", "suspend"]
 )
 async def test_a_jump_of_the_clock_does_not_give_up_a_request_in_flight(tmp_path: Path, jump: Jump) -> None:
-    """The loop would take the row's lease for run out, but for its list of what it still works on."""
+    """The loop would consider the row's lease expired, if it did not remember which calls it still works on."""
     clock, answer_now = HandClock(), trio.Event()
 
     async def when_released(placement: Placement) -> Answer:
@@ -77,7 +77,7 @@ async def test_a_jump_of_the_clock_does_not_give_up_a_request_in_flight(tmp_path
     ids=["by the wall clock", "by both", "by the monotonic clock alone"],
 )
 async def test_the_last_look_stops_a_request_with_an_expired_lease_by_either_clock(tmp_path: Path, jump: Jump) -> None:
-    """The clock jumps between the claim and the request; 50 of the lease's 60 s leave too little for one of 20 s.
+    """The clock jumps between the claim and the request: 10 of the lease's 60 s are left, and a request may take 20 s.
 
     There is one line, so that nothing is claimed again before the test has looked.
     """
@@ -103,7 +103,7 @@ async def test_the_last_look_stops_a_request_with_an_expired_lease_by_either_clo
 
 
 async def test_reminders_due_while_the_machine_slept_are_called_one_by_one(tmp_path: Path) -> None:
-    """The calls per second of three hours are not saved up."""
+    """The unused calls per second of three hours do not add up."""
     clock = HandClock()
     async with an_engine(tmp_path / "db", clock, dialers=50, per_second=1) as engine:
         for number in range(10):
@@ -148,7 +148,7 @@ async def test_setting_the_clock_ends_no_call_that_may_be_ringing(tmp_path: Path
         await engine.insert("r1", phone_number=phone)
         await engine.until("r1", "processing")
         await engine.insert("r2", at=NOW - HOUR, phone_number=phone)
-        clock.advance(SECOND)  # alive calls are looked at four times a second: from now on, this one is timed
+        clock.advance(SECOND)  # alive calls are read four times a second: from now on, this process knows this call
         await engine.polled()
         jump(clock)
         await engine.polled()
@@ -178,7 +178,7 @@ async def test_a_reminder_expired_by_a_wrong_clock_at_boot_is_called_once_it_is_
 async def test_a_reminder_that_is_too_late_after_a_sleep_is_not_called_and_has_a_reason(
     tmp_path: Path, jump: Jump
 ) -> None:
-    """Too late by default is four hours: an unexpected call then helps nobody."""
+    """By default, a reminder expires after four hours: after that, an unexpected call helps nobody."""
     clock = HandClock()
     async with an_engine(tmp_path / "db", clock) as engine:
         for number in range(5):
@@ -190,7 +190,7 @@ async def test_a_reminder_that_is_too_late_after_a_sleep_is_not_called_and_has_a
 
 
 async def test_a_clock_that_jumps_and_returns_calls_nobody_twice_and_loses_nothing(tmp_path: Path) -> None:
-    """What was called early, by a wrong clock, is not called again at its right time; what comes later still is."""
+    """A reminder that was called early, by a wrong clock, is not called again at its time; later ones still are."""
     clock = HandClock()
     async with an_engine(tmp_path / "db", clock) as engine:
         await engine.insert("early", at=NOW + HOUR)
@@ -218,7 +218,7 @@ async def test_a_clock_that_jumps_and_returns_calls_nobody_twice_and_loses_nothi
 async def test_after_an_overnight_clock_change_no_phone_rings_before_nine(
     tmp_path: Path, evening: datetime, opens: datetime
 ) -> None:
-    """Due in the evening, called when the calling hours open where the patient is: in UTC they would be wrong."""
+    """They are due in the evening, and called when the calling hours open at the patient's place, not in UTC."""
     clock = HandClock(evening)
     calling_hours = hours(9 * HOUR, 18 * HOUR, zone="Europe/Berlin")
     async with an_engine(tmp_path / "db", clock, calling_hours=calling_hours, max_lateness=24 * HOUR) as engine:

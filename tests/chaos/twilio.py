@@ -1,7 +1,7 @@
-"""The chaos provider in Twilio's dialect: no keys, look-ups that lag, webhooks that are hardly ever repeated, patients.
+"""The chaos provider in Twilio's dialect: no keys, look-ups that lag, rarely repeated webhooks, and patients.
 
-A webhook is sent again once, and only if no connection could be made: one that is answered 503, or cut off by a kill,
-is lost for good.
+A webhook is sent a second time only if no connection could be made. A webhook that is answered with 503, or cut off by
+a kill, is lost for good.
 """
 
 from datetime import UTC, datetime
@@ -27,11 +27,11 @@ TOKEN: Final = "a-token"
 SENDER: Final = "+12025550190"
 PUBLIC: Final = "http://clinic.example"
 FIRST_CANCELLED: Final = 3
-"""Staff cancel these while they ring, whatever the dice say of the others: some must be in every round."""
+"""Staff cancel this many calls while they ring, whatever is drawn for the others: every round must have some."""
 OUTCOME_TIMEOUT: Final = 2.0
-"""As it is configured."""
+"""The configured timeout, in seconds."""
 LAG: Final = 0.4
-"""Seconds for which a look-up does not see a call; by then no four look-ups can have missed it."""
+"""Seconds for which a look-up does not show a new call; of four look-ups, at least one comes later."""
 
 ENDS: Final = ("completed",) * 14 + ("busy",) * 2 + ("no-answer", "failed")
 PATIENTS: Final = (("machine_end_beep", ()),) * 3 + tuple(
@@ -48,7 +48,7 @@ class Conversation:
 
     ring: Ring
     order: dict[str, list[str]]
-    """What was asked for."""
+    """The form of the request."""
     began: float
     created: str
     status: str = "queued"
@@ -101,7 +101,7 @@ class TwilioChaos(ChaosProvider):
         )
 
     def rings(self, order: Order, draw: Random) -> Ring:
-        """The phone rings; how it goes on is a task of its own."""
+        """Ring the phone; a separate task plays the call."""
         ring = Ring(
             key=order.key,
             reminder_id=order.reminder_id,
@@ -118,7 +118,7 @@ class TwilioChaos(ChaosProvider):
         return ring
 
     def is_on_the_phone(self, ring: Ring) -> bool:
-        """After that, a call without a sign of life does not keep its number busy anymore."""
+        """Return whether the call keeps its number busy: after the timeout without a sign of life, it does not."""
         return ring.end is None and trio.current_time() < self._calls[ring.call_id].began + OUTCOME_TIMEOUT
 
     # How a call goes
@@ -150,8 +150,8 @@ class TwilioChaos(ChaosProvider):
         self.undelivered -= 1
 
     async def _talk(self, call: Conversation, keys: tuple[str, ...], draw: Random) -> None:
-        """Ask what to say, and press keys, or none, for as long as they are asked for."""
-        call.ring.heard = None  # it may be on record as said, though the words never come
+        """Ask what to say, and press keys, or none, as long as keys are expected."""
+        call.ring.heard = None  # it may be recorded as spoken, although nobody hears the text
         verbs = await self._fetch(call, call.order["Url"][0], {"AnsweredBy": call.ring.answered_by or ""}, draw)
         is_spoken = verbs is not None and any("Reminder " in (say.text or "") for say in verbs.iter("Say"))
         call.ring.heard = None if verbs is None or is_spoken else False
@@ -171,21 +171,21 @@ class TwilioChaos(ChaosProvider):
                 self._is_answered(call.ring, meaning)
 
     def _is_answered(self, ring: Ring, meaning: Response) -> None:
-        """The patient heard that it is done, so it must be recorded by now."""
+        """Check that a key's meaning is stored, as the patient has just heard so."""
         self.answered.setdefault(ring.reminder_id, self.record.moment())
         on_record = self.clinic.response_to(ring.reminder_id)
         if on_record != meaning:
             self.record.complaints.append(f"{ring.key}: the patient was told {meaning}, on record is {on_record}")
 
     async def _fetch(self, call: Conversation, address: str, news: dict[str, str], draw: Random) -> ET.Element | None:
-        """The TwiML at an address; without any, what the fallback says is of no interest."""
+        """Return the TwiML at an address; None if there was none, as the fallback's content does not matter."""
         answered = await self._post(call, address, {"CallStatus": "in-progress", **news}, draw)
         if answered is None or answered.status_code != 200:
             return None
         return ET.fromstring(answered.content)  # noqa: S314 - our own
 
     def _tell(self, call: Conversation, news: dict[str, str], draw: Random, *, silent: bool) -> None:
-        """Send a status callback on its way, or lose it for good."""
+        """Start sending a status callback, or lose it for good."""
         if silent or draw.random() < 0.1:
             return
         self.undelivered += 1
@@ -206,7 +206,7 @@ class TwilioChaos(ChaosProvider):
     async def _post(
         self, call: Conversation, address: str, news: dict[str, str], draw: Random, *, ends: bool = False
     ) -> httpx.Response | None:
-        """Send a signed form; once more if no connection could be made."""
+        """Send a signed form; send it once more if no connection could be made."""
         to, sender = call.order["To"][0], call.order["From"][0]
         form = {"CallSid": call.ring.call_id, "AccountSid": ACCOUNT, "To": to, "From": sender, **news}
         content = urlencode(form).encode()
@@ -225,7 +225,7 @@ class TwilioChaos(ChaosProvider):
         answered = await self.reach(draw, send, ends=ends)
         return answered if answered is not None or draw.random() < 0.5 else await self.reach(draw, send, ends=ends)
 
-    # What it tells when asked
+    # What it answers to look-ups
 
     async def _asked_for_list(self, line: Line, phone_number: str) -> None:
         listed = [
@@ -246,7 +246,7 @@ class TwilioChaos(ChaosProvider):
         await answer(line, 200, self._shown(call))
 
     def _shown(self, call: Conversation) -> dict[str, Any]:
-        """A call as a look-up sees it at this moment."""
+        """Return a call as a look-up shows it at this moment."""
         if call.ring.end is not None:
             call.ring.discloses(self.record.moment())
         return {

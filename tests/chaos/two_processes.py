@@ -1,4 +1,4 @@
-"""The whole program without its sockets: two processes on a database, their clock, their accounts, and their provider.
+"""Run the whole program without sockets: two processes on a database, with their clock, accounts and provider.
 
 Every transaction is the real store's, every decision the real core's.
 """
@@ -51,7 +51,7 @@ SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = WORK_E
     "killed before it",
     "killed after it",
 )
-"""How a process with a claim ends its work."""
+"""How the work of a process on its claim ends."""
 
 
 class BrokenError(AssertionError):
@@ -76,19 +76,19 @@ class Time:
 
 @frozen
 class Task:
-    """A claim in the hands of a process, which finishes it by the rules that it began with."""
+    """A claim of a process, which finishes it by the rules with which it began."""
 
     action: Action
     rules: Rules
     account: Account
     claimed_at: float
     outcome: Answer | LookUpAnswer | Candidates | str | None = None
-    """An answer, a finding, or why nothing was sent; None before."""
+    """An answer, a finding, or why nothing was sent; None before that."""
 
 
 @define
 class Process:
-    """What one process holds."""
+    """The state of one process."""
 
     store: Store
     life: ExitStack
@@ -152,7 +152,7 @@ class TwoProcesses:
         self.circumstances.restarted_at = self.time.seconds
 
     def reload(self, which: int) -> None:
-        """Have a process read its configuration again: the account waits for the next start."""
+        """Have a process read its configuration again; a new account is only used after the next start."""
         process = self.processes[which]
         process.store.rules = evolve(self.configuration, account=process.account).rules
         process.store.write(wake_all_waiting)
@@ -193,7 +193,7 @@ class TwoProcesses:
     # Claims, requests and look-ups
 
     def claim(self, which: int, requests: int) -> list[Task]:
-        """Have a process claim what is due; what it holds already is leased on."""
+        """Have a process claim what is due, and extend the leases of what it works on."""
         process = self.processes[which]
         self.desk.plans(process.store)
         held = frozenset(task.action.token for task in process.tasks)
@@ -201,7 +201,7 @@ class TwoProcesses:
         return [Task(action, process.store.rules, process.account, self.time.seconds) for action in actions]
 
     def do(self, which: int, task: Task, mood: str) -> Task:
-        """Send the request, unless the last look forbids it, or ask the provider; nothing is settled yet."""
+        """Send the request, unless the last look forbids it, or look up the call; nothing is settled yet."""
         if task.action.kind.is_request:
             reason = self._last_look(which, task)
             return evolve(task, outcome=reason or self._requests(task, mood))
@@ -281,7 +281,7 @@ class TwoProcesses:
                     self._shows_life(transition)
 
     def _shows_life(self, transition: Transition) -> None:
-        """Note what the program has learned of a call by asking."""
+        """Note what the program has learned about a call by a look-up."""
         stored = transition.call
         for call in self.calls:
             if stored is not None and call.call_id == stored.external_call_id:
@@ -290,10 +290,10 @@ class TwoProcesses:
                 if stored.received_at is not None:
                     self._is_known(call, is_over=True)
 
-    # What the provider tells
+    # What the provider reports
 
     def webhook(self, which: int, call: CarrierCall, report: Report) -> bool:
-        """Deliver a webhook to a process; return whether it was taken."""
+        """Deliver a webhook to a process; return whether it was accepted."""
         process = self.processes[which]
         if not process.account.takes_webhooks_of(call.account):
             return False
@@ -313,14 +313,14 @@ class TwoProcesses:
         if is_over:
             happened = self.circumstances
             was_set = max(happened.set_back_at, happened.set_forward_at, happened.restored_at) > call.began
-            # By a clock that is ahead, the time that the provider gives for the end comes before our answer to it.
+            # By a clock that is ahead, the provider's time of the end is before our own time of the answer.
             is_ahead = self.time.skew > timedelta(0)
             is_measured = call.account.capabilities.asks_what_to_say
             is_sure = call.is_told_for_sure and not was_set and not is_ahead
             call.has_reported(self.time.now, is_sure=is_sure or not is_measured)
 
     def is_answered(self, which: int | None, call: CarrierCall, answered_by: str | None) -> None:
-        """Let somebody answer; a provider that asks what to say asks this process, or none."""
+        """Let somebody answer; a provider that asks what to speak asks this process, or none."""
         call.is_answered(self.time.seconds, answered_by)
         if which is None:
             return
@@ -346,7 +346,7 @@ class TwoProcesses:
         holds(["a message is spoken to a number that has opted out"] if has_opted_out else [])
 
     def key_is_pressed(self, which: int, call: CarrierCall, digits: str) -> None:
-        """Press a key for the person who listens, or none until the message is over."""
+        """Press a key as the person who listens, or let the message end without one."""
         process, asked = self.processes[which], call.question
         if asked is None or not process.account.takes_webhooks_of(call.account):
             return
@@ -370,7 +370,7 @@ class TwoProcesses:
             call.question = spoken.reply.question
 
     def asks_what_follows(self, which: int, call: CarrierCall) -> None:
-        """Let the provider ask what follows the message of a call that is over."""
+        """Let the provider ask what follows the message, after the call has ended."""
         process, asked = self.processes[which], call.question
         if asked is None or not process.account.takes_webhooks_of(call.account):
             return
@@ -381,7 +381,7 @@ class TwoProcesses:
         self._is_known(call, is_over=True)
 
     def words_are_lost(self, which: int, call: CarrierCall) -> None:
-        """Let the provider say that it could not use our answer, before anything was spoken."""
+        """Let the provider report that it could not use our answer, before anything was spoken."""
         process = self.processes[which]
         if process.account.takes_webhooks_of(call.account):
             call.loses_its_words()
@@ -397,7 +397,7 @@ class TwoProcesses:
         self.backup = (kept, self.book.saved(), self.desk.diary.saved())
 
     def restores(self) -> None:
-        """Replace the database by the backup; nobody may have the database open."""
+        """Replace the database with the backup; nobody may have the database open."""
         if self.backup is None:
             raise AssertionError("there is no backup")
         kept, book, diary = self.backup
@@ -419,7 +419,7 @@ class TwoProcesses:
         self.backup = None
 
     def _puts_back(self, kept: Path | Dump) -> datetime | None:
-        """Restore a backup, and have the program hold back who may have been called; return its last change."""
+        """Restore a backup, and hold who may have been called, as the program does; return its last change."""
         now, rules = self.time.now, self.configuration.rules
         if isinstance(self.database, SqliteFile):
             assert isinstance(kept, Path)
@@ -432,7 +432,7 @@ class TwoProcesses:
 
 
 def holds(sentences: Iterable[str]) -> None:
-    """Raise an error with everything that is wrong."""
+    """Raise an error with all sentences, if there are any."""
     found = list(sentences)
     if found:
         raise BrokenError("; ".join(found))

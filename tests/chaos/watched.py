@@ -1,7 +1,7 @@
-"""Runs `reminderd` with a watch on every file that Python itself opens, renames or removes, told on stderr.
+"""Run `reminderd`, and print on stderr every watched file that Python itself opens, renames or removes.
 
 `python watched.py NAME COMMAND…` watches files whose path ends in NAME, NAME-wal or NAME-shm. SQLite's own accesses are
-not Python's, and are not seen.
+not Python's, so they are not reported.
 """
 
 import os

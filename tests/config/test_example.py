@@ -79,7 +79,7 @@ def test_every_key_of_the_example_is_explained() -> None:
 
 def test_the_readmes_first_configuration_sets_country_and_time_zone(tmp_path: Path) -> None:
     readme = (EXAMPLE.parent / "README.md").read_text(encoding="utf-8")
-    first = textwrap.dedent(readme[: readme.index("[provider]")].rpartition("```toml\n")[2])
+    first = textwrap.dedent(readme.partition("```toml\n")[2].partition("```")[0])
     (tmp_path / "config.toml").write_text(first, encoding="utf-8")
     config = load_config(None, {}, tmp_path)
     assert (config.clinic.country, config.calling.timezone) == ("US", "America/New_York")

@@ -285,6 +285,25 @@ async def test_an_alert_in_flight_during_a_reload_is_sent_once(running: Reloadin
         assert (b"r1:" in first.body, b"r1:" in second.body, b"r2:" in second.body) == (True, False, True)
 
 
+@pytest.mark.parametrize(
+    ("section", "broken", "job"),
+    [
+        ('[alerts]\nurls = ["json://127.0.0.1"]\n', "reminderd.daemon.alerts.news", "alerts"),
+        ('[import]\nfolder = "inbox"\n', "reminderd.imports.folder.Folder.whole", "[import].folder"),
+    ],
+    ids=["alerts", "folder"],
+)
+async def test_an_unexpected_error_in_a_side_job_does_not_stop_the_calls(
+    running: ReloadingClinic, monkeypatch: pytest.MonkeyPatch, section: str, broken: str, job: str
+) -> None:
+    (running.clinic.folder / "inbox").mkdir()
+    monkeypatch.setattr(broken, lambda *_arguments, **_named: 1 / 0)
+    await running.reload(section)
+    await running.line(f"{job}: unexpected error; tried again in a minute")
+    running.clinic.insert("r1")
+    await running.clinic.until("r1", "processing")
+
+
 async def test_a_new_backup_folder_is_used_at_once(running: ReloadingClinic) -> None:
     (running.clinic.folder / "copies").mkdir()
     await running.reload('[backup]\nfolder = "copies"\n')

@@ -36,7 +36,8 @@ def call_of(model: Model, news: News) -> Call | None:
         if call is not None or Rule.ATTEMPT_ID_NEVER_FALLS_THROUGH in model.rules:
             return call
     for call in calls.values():
-        if call.external_call_id == news.external_call_id:
+        is_same = call.reminder_id == news.reminder_id or Rule.ANOTHER_REMINDER_IS_ANOTHER_CALL not in model.rules
+        if call.external_call_id == news.external_call_id and is_same:
             return call
     nameless = [
         call
@@ -207,8 +208,8 @@ def settle_key(model: Model, news: News, account: str, key: str) -> None:
     if call is None or Rule.KEY_PRESS_IS_HEARD not in model.rules:
         return
     call.outcome = "heard"
-    current = model.current(call)
-    for member, reminder in [(member, one) for member, one in current if member.spoken] or current:
+    is_marked = any(member.spoken for member in model.members_of(call))
+    for member, reminder in [(member, one) for member, one in model.current(call) if member.spoken or not is_marked]:
         member.spoken = True
         if reminder.status not in {"called", "cancelled"}:
             reminder.attempts = model.attempts(reminder)

@@ -50,6 +50,9 @@ class Rule(Enum):
     # Reports
     UNKNOWN_CALLS_ARE_RECORDED = "a report of an unknown call is recorded as a separate call"
     ATTEMPT_ID_NEVER_FALLS_THROUGH = "a report with an attempt_id that is not ours is about no other call of ours"
+    ANOTHER_REMINDER_IS_ANOTHER_CALL = (
+        "a report without an attempt_id is about a call with the provider's id only if it names the call's reminder"
+    )
     OWN_ID_COMES_FIRST = "a report with our attempt_id counts, even if the provider's id was used before"
     RECEIPT_COUNTS_ONCE = "a terminal report without our attempt_id counts once for each of the provider's ids"
     END_IS_FINAL = "a call whose end was reported never comes back to life"

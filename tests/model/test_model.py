@@ -152,6 +152,10 @@ NEEDED = [
     Needed(Rule.ATTEMPT_ID_NEVER_FALLS_THROUGH, "two calls to one number at once: the other one is ended",
            "back_up ; claim A r0 ; send 0 accepted ; end 0 busy ; restore ; tick 6 ; resume ; call_again r0"
            " ; claim A r0 ; send 0 lost ; settle 0 ; deliver 0 ; tick 2 ; claim A r0 ; send 0 accepted"),
+    Needed(Rule.ANOTHER_REMINDER_IS_ANOTHER_CALL, "called, but nobody heard it",
+           "claim A r0 ; send 0 accepted ; settle 0 ; claim A r1 ; send 0 accepted ; settle 0 ; claim A r2"
+           " ; send 0 accepted ; settle 0 ; end 2 heard ; deliver 0",
+           {"reuses_ids": True, "repeats_attempt_id": False, "rows": (("p", 3, None), ("q", 3, None), ("s", 3, None))}),
     Needed(Rule.OWN_ID_COMES_FIRST, "heard and reported, and the reminder is failed",
            f"{BUSY} ; claim A r1 ; send 0 accepted ; settle 0 ; end 1 busy ; deliver 0 ; tick 2 ; claim A r0"
            " ; send 0 accepted ; settle 0 ; end 2 heard ; deliver 0 ; tick 6 ; look A c3",

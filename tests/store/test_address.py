@@ -16,6 +16,7 @@ from reminderd.store.shared_state import (
     note_address_alert,
     note_gap,
     note_public_address,
+    put_setting,
     unreached_since,
 )
 from tests.support.builders import HOUR, MINUTE, SECOND, a_report, able
@@ -160,6 +161,13 @@ def test_each_new_failure_of_the_address_is_alerted_once(store: Store) -> None:
     again = address_alert(store.connection)
     assert again is not None
     assert again > unreached
+
+
+def test_an_alert_that_another_program_has_noted_in_its_own_way_is_sent(store: Store) -> None:
+    for number in (1, 2):
+        silent(store, number)
+    store.write(lambda connection, _now: put_setting(connection, "unreached_alerted", "2026-03-02"))
+    assert address_alert(store.connection) == since(store)
 
 
 def test_the_address_never_fails_for_a_provider_that_does_not_ask_what_to_say(store: Store) -> None:

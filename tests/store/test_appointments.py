@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.booking import AppointmentCancellation, AppointmentRequest
-from reminderd.core.model import Appointment, AppointmentStatus, Reminder
+from reminderd.core.model import Appointment, AppointmentStatus, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError
@@ -278,6 +278,23 @@ def test_an_appointment_that_cannot_be_planned_has_a_reason(store: Store) -> Non
     insert(store)
     plan(store, rules_with())
     assert "[reminders].before" in (found(store, "a1").last_error or "")
+
+
+@pytest.mark.parametrize("number", ["+1 202 555 0001", "+1-202-555-0001", "+12025550001 "])
+def test_a_number_that_is_not_in_its_international_form_is_refused_when_its_calls_are_planned(
+    store: Store, number: str
+) -> None:
+    insert(store, phone_number=number)
+    plan(store)
+    why = "phone_number: not in its international form; expected + and digits only"
+    assert found(store, "a1").last_error == why
+    assert store.claims() != []
+    assert {(one.status, one.end_code, one.last_error) for one in reminders(store)} == {
+        (Status.FAILED, EndCode.INVALID, why)
+    }
+    sql(store, "UPDATE appointments SET phone_number = '+12025550001'")
+    plan(store)
+    assert (found(store, "a1").last_error, waiting(store)) == (None, [THREE_DAYS, ONE_DAY])
 
 
 @pytest.mark.parametrize(

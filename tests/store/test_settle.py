@@ -14,7 +14,7 @@ from reminderd.core.answers import (
     Report,
     Unclear,
 )
-from reminderd.core.lifecycle.transition import Action
+from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import UNNUMBERED, CallOutcome, CallState, Status
 from reminderd.core.reasons import HoldCode
 from reminderd.databases import Target
@@ -158,6 +158,22 @@ def test_a_found_call_is_settled_like_a_reported_one(store: Store, action: Actio
     store.found(look_up, Found(Report(external_call_id="ext-9", status="completed", transcript="Hello?")))
     assert store.reminder().status is Status.CALLED
     assert [(call.external_call_id, call.transcript) for call in store.calls()] == [("ext-9", "Hello?")]
+
+
+def test_a_look_up_of_an_id_that_the_provider_has_given_to_another_call_settles_nothing(
+    store: Store, action: Action
+) -> None:
+    store.rules = able(LOOK_UP)
+    store.answer(action, Accepted("7"))
+    store.insert("r2", "+12025550002")
+    [other] = store.claim()
+    store.answer(other, Accepted("7"))
+    store.later(store.rules.outcome_timeout)
+    look_up = next(one for one in store.claim() if one.call.id == action.call.id)
+    assert look_up.kind is ActionKind.FETCH
+    store.found(look_up, Found(completed("r2", "7", attempt_id=other.call.id)))
+    assert store.reminder("r1").status is Status.PROCESSING
+    assert (store.calls("r1")[0].state, store.count("webhook_receipts")) == (CallState.PLACED, 0)
 
 
 def test_a_call_that_is_not_found_is_looked_up_again(store: Store, action: Action) -> None:

@@ -198,9 +198,12 @@ def _end_unneeded(
 
 
 def _heard_in(ledger: Ledger, call: Call) -> list[tuple[Member, Reminder]]:
-    """Return the reminders that were heard. If none is marked, as after a restore, a key proves it for all."""
-    current = ledger.current(call)
-    return [(member, one) for member, one in current if member.spoken] or current
+    """Return the reminders that were heard. If nothing is marked, as after a restore, a key proves it for all.
+
+    A reminder that has left the call since shows by its mark that the others were not spoken.
+    """
+    is_marked = any(member.spoken for member in ledger.members_of(call))
+    return [(member, one) for member, one in ledger.current(call) if member.spoken or not is_marked]
 
 
 def _repeated(key: Key) -> SpokenReply:

@@ -35,7 +35,7 @@ def why_void(ledger: Ledger, reminder: Reminder) -> EndCode | None:
         return EndCode.APPOINTMENT_CANCELLED
     if reminder.planned_at != appointment.at:
         return EndCode.APPOINTMENT_MOVED
-    return EndCode.ANSWERED if appointment.response is not None else None
+    return EndCode.ANSWERED if appointment.is_answered else None
 
 
 def waits_for_plan(ledger: Ledger, reminder: Reminder) -> bool:
@@ -77,7 +77,8 @@ def done_for(ledger: Ledger, reminder: Reminder, now: datetime) -> tuple[Ledger,
     appointment = ledger.appointments.get(reminder.appointment_id or "")
     if appointment is None or reminder.planned_at != appointment.at:
         return ledger, ()
-    after = ledger.put(evolve(appointment, response=appointment.response or EndCode.DONE_BY_STAFF))
+    response = appointment.response if appointment.is_answered else EndCode.DONE_BY_STAFF
+    after = ledger.put(evolve(appointment, response=response))
     others = [one for one in reminders_of(after, appointment) if not one.status.final and one.id != reminder.id]
     return called_off(after, others, EndCode.DONE_BY_STAFF, now)
 
@@ -142,7 +143,7 @@ def replanned(
     moved = [one for one in waiting if one.planned_at != appointment.at]
     after, lines = called_off(ledger, moved, EndCode.APPOINTMENT_MOVED, now)
     appointment = evolve(appointment, end_code=None, wake_at=None, planned_at=appointment.at)
-    if appointment.response is not None:
+    if appointment.is_answered:
         after, more = called_off(after, _of_now(waiting, appointment), EndCode.ANSWERED, now)
         return Transition(ledger=after.put(evolve(appointment, last_error=None)), lines=(*lines, *more))
     return _planned(after, appointment, ids, rules, now).after(lines)
@@ -167,13 +168,11 @@ def _with_answer(appointment: Appointment, own: Iterable[Reminder]) -> Appointme
     """
     answers = [one for one in _of_now(own, appointment) if one.response in RESPONSES]
     current = [one.response for one in answers if one.phone_number in {appointment.phone_number, ""}]
-    response = appointment.response
     was_moved = appointment.planned_at is not None and appointment.planned_at != appointment.at
-    if was_moved or (response not in current and any(one.response == response for one in answers)):
-        response = None
-    if response is None and current:
-        response = current[-1]
-    return evolve(appointment, response=response)
+    is_former = appointment.response not in current and any(one.response == appointment.response for one in answers)
+    if was_moved or is_former:
+        appointment = evolve(appointment, response=None)
+    return evolve(appointment, response=current[-1]) if current and not appointment.is_answered else appointment
 
 
 def _planned(

@@ -7,7 +7,7 @@ from typing import Any, Final
 import attrs
 from attrs import fields
 
-from reminderd.core.answers import Listener, Report, listener_of
+from reminderd.core.answers import Found, Listener, LookUpAnswer, NoAnswer, Report, listener_of
 from reminderd.core.lifecycle.claim import may_be_forgotten
 from reminderd.core.lifecycle.reconcile import is_to_be_dropped
 from reminderd.core.lifecycle.states import CallEnd, EndKind, close_call, with_call_status
@@ -42,12 +42,14 @@ _OTHER_WORD: Final = 3
 def call_of(ledger: Ledger, report: Report) -> Call | None:
     """Return the call that a report is about, or None if we do not know the call.
 
-    A report with an unknown `attempt_id` is never about another call of ours.
+    A report with an unknown `attempt_id` is never about another call of ours, and neither is a report that names
+    another reminder: the provider may have used its own id again.
     """
     if _usable(report.attempt_id) is not None:
         return ledger.calls.get(report.attempt_id or "")
     for call in ledger.calls.values():
-        if call.external_call_id == report.external_call_id and (call.adopted or report.attempt_id is None):
+        is_same = call.external_call_id == report.external_call_id and _is_of_its_reminder(call, report)
+        if is_same and (call.adopted or report.attempt_id is None):
             return call
     if report.attempt_id is not None:
         return None
@@ -61,6 +63,24 @@ def call_of(ledger: Ledger, report: Report) -> Call | None:
         and call.seq > ledger.restored_seq
     ]
     return nameless[0] if len(nameless) == 1 else None
+
+
+def certain(call: Call, finding: LookUpAnswer) -> LookUpAnswer:
+    """Return what a look-up of a call has found; no answer if it carries our ids of another call.
+
+    The provider may have used its own id again. It repeats another `attempt_id` for an adopted call than we know.
+    """
+    if not isinstance(finding, Found):
+        return finding
+    report = finding.report
+    is_named = report.attempt_id is not None and not call.adopted
+    is_same = report.attempt_id == call.id if is_named else _is_of_its_reminder(call, report)
+    return finding if is_same else NoAnswer("the answer is about another call")
+
+
+def _is_of_its_reminder(call: Call, report: Report) -> bool:
+    """Return whether a report names no other reminder than a call; after an erasure, the call names none."""
+    return report.reminder_id is None or call.reminder_id in {report.reminder_id, ""}
 
 
 def reported(

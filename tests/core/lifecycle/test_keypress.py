@@ -21,6 +21,7 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.core.script.scripts import Script, Scripts
 from tests.support.builders import (
+    DAY,
     MINUTE,
     NOW,
     RULES,
@@ -334,6 +335,20 @@ def test_a_request_to_cancel_is_an_error_in_the_log() -> None:
 def test_a_key_does_not_change_a_reminder_that_was_not_spoken() -> None:
     ledger = a_ledger(ANSWERED, WAITING, OTHER, a_member(ANSWERED, WAITING, spoken=True), a_member(ANSWERED, OTHER))
     assert pressed(ledger, "1").transition.ledger.reminders["reminder-2"] == OTHER
+
+
+@pytest.mark.parametrize("status", [Status.EXPIRED, Status.CANCELLED, Status.PROCESSING])
+@pytest.mark.parametrize("digits", ["", "1", "2", "9"])
+def test_a_key_does_not_change_a_reminder_that_was_not_spoken_though_the_spoken_one_was_moved(
+    status: Status, digits: str
+) -> None:
+    other = evolve(OTHER, status=status)
+    moved = evolve(WAITING, scheduled_at=NOW + DAY)
+    members = a_member(ANSWERED, WAITING, spoken=True), a_member(ANSWERED, other, position=1)
+    turn = pressed(a_ledger(ANSWERED, moved, other, *members), digits, at=Question.CANCEL)
+    assert turn.transition.ledger.reminders == {"reminder-1": moved, "reminder-2": other}
+    assert not turn.transition.ledger.members["call-1", "reminder-2"].spoken
+    assert turn.answers == ()
 
 
 def test_a_key_proves_that_the_message_was_spoken_even_after_a_restore() -> None:

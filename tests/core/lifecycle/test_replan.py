@@ -403,6 +403,18 @@ def test_an_answer_that_another_program_has_written_settles_the_reminders() -> N
     assert after.appointments["a1"].response == "by e-mail"
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n"])
+def test_a_blank_response_that_another_program_has_written_is_no_answer(blank: str) -> None:
+    ledger = planned(Ledger(), an_appointment(response=blank)).ledger
+    assert states(ledger) == {"n1": WAITS, "n2": WAITS}
+    assert why_void(ledger, ledger.reminders["n1"]) is None
+    done, _ = done_for(ledger, ledger.reminders["n1"], NOW)
+    assert done.appointments["a1"].response == EndCode.DONE_BY_STAFF
+    answered_once, _ = answered()
+    after = planned(answered_once, an_appointment(response=blank)).ledger
+    assert after.appointments["a1"].response == Response.CONFIRMED
+
+
 # What the claim and the last look ask
 
 

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Capabilities
-from reminderd.core.lifecycle.report import call_of
+from reminderd.core.answers import Capabilities, Found, NoAnswer, NotFound
+from reminderd.core.lifecycle.report import call_of, certain
 from reminderd.core.lifecycle.transition import Ledger, Level, Transition
 from reminderd.core.model import TERMINAL, Call, CallOutcome, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
@@ -71,6 +71,51 @@ def test_a_report_without_our_id_is_not_matched_to_an_unlikely_call(changes: dic
 def test_a_report_without_our_id_is_not_matched_to_a_call_before_a_restore() -> None:
     ledger = a_ledger(a_call(CallState.UNREPORTED), restored_at=NOW, restored_seq=1)
     assert call_of(ledger, a_report(attempt_id=None)) is None
+
+
+def test_a_report_that_names_another_reminder_is_not_about_the_call_with_the_same_id_of_the_provider() -> None:
+    """The provider has begun again with its first id."""
+    other = a_reminder(Status.PROCESSING, id="reminder-2", phone_number="+12025550002")
+    nameless = a_call(CallState.PLACED, id="call-2", seq=2, reminder_id=other.id, phone_number=other.phone_number)
+    ledger, report = a_ledger(WAITING, PLACED, other, nameless), a_report(reminder_id=other.id, attempt_id=None)
+    assert call_of(ledger, report) == nameless
+    after = report_settled(ledger, report).ledger
+    assert (after.reminders[other.id].status, after.calls["call-2"].external_call_id) == (Status.CALLED, None)
+    assert (after.reminders["reminder-1"], after.calls["call-1"]) == (WAITING, PLACED)
+    assert call_of(a_ledger(WAITING, PLACED, other), report) is None
+
+
+def test_an_erased_call_is_matched_by_the_providers_id_alone() -> None:
+    erased = evolve(PLACED, reminder_id="")
+    assert call_of(a_ledger(erased), a_report(attempt_id=None)) == erased
+
+
+# Look-ups
+
+
+@pytest.mark.parametrize(
+    ("ids", "is_certain"),
+    [
+        ({}, True),
+        ({"attempt_id": None}, True),
+        ({"attempt_id": None, "reminder_id": None}, True),
+        ({"reminder_id": "as the provider has it"}, True),
+        ({"attempt_id": "call-2"}, False),
+        ({"attempt_id": None, "reminder_id": "reminder-2"}, False),
+    ],
+    ids=str,
+)
+def test_a_look_up_whose_answer_has_our_ids_of_another_call_proves_nothing(
+    ids: dict[str, Any], is_certain: bool
+) -> None:
+    found = Found(a_report(**ids))
+    assert certain(PLACED, found) == (found if is_certain else NoAnswer("the answer is about another call"))
+    assert certain(PLACED, NotFound()) == NotFound()
+
+
+def test_a_look_up_of_an_adopted_call_may_show_its_attempt_id() -> None:
+    found = Found(a_report(attempt_id="theirs"))
+    assert certain(evolve(PLACED, adopted=True), found) == found
 
 
 # Terminal
