@@ -20,6 +20,7 @@ from reminderd.clock import SystemClock
 from reminderd.databases import PostgresServer, SqliteFile
 from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, transaction
+from tests.support.waiting import until_in_thread
 
 REMINDERS: Final = int(os.environ.get("REMINDERD_SOAK", "100000"))
 """The calls of a clinic with 40 appointments a day in ten years; `REMINDERD_SOAK` sets another number."""
@@ -161,9 +162,8 @@ def _sandbox(port: int, ours: Daemon) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        while not _listens(port):
-            assert process.poll() is None, "the sandbox has ended"
-            time.sleep(0.05)
+        until_in_thread(lambda: _listens(port) or process.poll() is not None)
+        assert process.poll() is None, "the sandbox has ended"
         yield
     finally:
         process.kill()

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from tests.support.postgres import (
     skip_without_postgres,
     what_is_missing,
 )
+from tests.support.waiting import until_in_thread
 
 ROOT = Path(__file__).parents[1]
 
@@ -149,10 +149,7 @@ def test_the_server_ends_with_a_killed_test_process(ending: signal.Signals) -> N
         folder, pid, guard = tests.stdout.readline().split()
         os.kill(int(guard), signal.SIGTERM)
         tests.send_signal(ending)
-    deadline = time.monotonic() + 60
-    while (Path(folder).exists() or Path(f"/proc/{pid}").exists()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not Path(folder).exists()
+    until_in_thread(lambda: not Path(folder).exists() and not Path(f"/proc/{pid}").exists())
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
 

@@ -72,7 +72,7 @@ class ExistingReminder:
     id: str
     content: Content
     status: Status
-    called: bool
+    was_called: bool
     """Whether any call was made for it."""
     withdrawn: bool = False
     """Whether the clinic's own system has cancelled it."""
@@ -154,7 +154,7 @@ def _decide(request: ReminderRequest, existing: ExistingReminder | None, rules: 
     if existing.status is not Status.SCHEDULED:
         why = f"not changed: the reminder is already {existing.status}; expected it unchanged, or another ref"
         return Decision(Intake.CONFLICT, why)
-    if existing.called:
+    if existing.was_called:
         why = "not changed: it was called already and will be again; expected it unchanged, or another ref"
         return Decision(Intake.CONFLICT, why)
     is_former = existing.held is not None and is_seal_of(existing.former, request.phone_number)

@@ -17,7 +17,7 @@ from reminderd.engine.breaker import PauseChange
 from reminderd.engine.context import Context, Memory, log_transition
 from reminderd.engine.dialer import check, dial
 from reminderd.store.appointments import plan_due, replan_if_rules_changed
-from reminderd.store.claims import Capacity, claim, wake_all_waiting
+from reminderd.store.claims import Capacity, claim, wake_waiting
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.shared_state import note_gap
 from reminderd.store.stats import Wakes, next_wakes
@@ -120,7 +120,7 @@ class Poller:
         if self._offset is None or offset < self._offset - CLOCK_STEP:
             if self._offset is not None:
                 logger.warning(f"the clock was set back by {(self._offset - offset).total_seconds():.0f} s")
-            await self.context.database.write(partial(wake_all_waiting, lease=self.context.rules.lease))
+            await self.context.database.write(partial(wake_waiting, lease=self.context.rules.lease))
             offset = self._clock_offset()  # the first transaction has shown the server's time
         elif offset > self._offset + timedelta(seconds=STALLED):  # the machine may have slept
             self.memory.breaker.address.asked_without_answer = True

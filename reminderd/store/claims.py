@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 from loguru import logger
 
-from reminderd.core.lifecycle.claim import Draft, claim_reminder, unexpected_error
+from reminderd.core.lifecycle.claim import NewIds, claim_reminder, unexpected_error
 from reminderd.core.lifecycle.reconcile import CheckLimits, Witness, claim_call
 from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Call, Reminder, Status
@@ -46,7 +46,7 @@ UPDATE call_logs SET wake_at = :later WHERE id IN (SELECT id FROM due) RETURNING
 _TAKE_REMINDERS: Final = f"""
 WITH due AS (
     SELECT id FROM reminders
-     WHERE wake_at IS NOT NULL AND wake_at <= :now{{but}} ORDER BY wake_at, id LIMIT :limit + 0{{skip_locked}}
+     WHERE wake_at IS NOT NULL AND wake_at <= :now{{except_for}} ORDER BY wake_at, id LIMIT :limit + 0{{skip_locked}}
 )
 UPDATE reminders SET wake_at = :later WHERE id IN (SELECT id FROM due) RETURNING {REMINDERS.names}
 """
@@ -135,8 +135,8 @@ def claim(
         due = claims.due_call() if is_free else None
     if not (paused or (quiet_until is not None and now < quiet_until)):
         connection.execute(_ENDED_AHEAD.format(skip_locked=connection.skip_locked), {"now": to_ms(now)})
-        for but in (capacity.last, frozenset()) if capacity.last else (frozenset(),):
-            claimed = claims.reminders(requests, but=but)
+        for numbers in (capacity.last, frozenset()) if capacity.last else (frozenset(),):
+            claimed = claims.reminders(requests, except_for=numbers)
             requests -= sum(one.action is not None for one in claimed)
             transitions += claimed
     if rules.request_spacing and requests < may_send:
@@ -182,16 +182,16 @@ class _Claims:
             transition = Transition(ledger=Ledger(), call=call)
         return [transition]
 
-    def reminders(self, room: int, *, but: frozenset[str] = frozenset()) -> list[Transition]:
-        """Claim reminders until all of `room` is used, nothing more is due, or one transaction has enough.
+    def reminders(self, requests: int, *, except_for: frozenset[str] = frozenset()) -> list[Transition]:
+        """Claim reminders for this many requests, until nothing more is due or one transaction has enough.
 
-        Reminders for the numbers in `but` are not claimed.
+        Reminders for the numbers in `except_for` are not claimed.
         """
-        listed, numbers = in_list("number", sorted(but))
-        others = _NOT_TO.format(listed) if but else ""
-        take = _TAKE_REMINDERS.format(but=others, skip_locked=self.connection.skip_locked)
+        listed, numbers = in_list("number", sorted(except_for))
+        others = _NOT_TO.format(listed) if except_for else ""
+        take = _TAKE_REMINDERS.format(except_for=others, skip_locked=self.connection.skip_locked)
         transitions: list[Transition] = []
-        left = room
+        left = requests
         while left > 0 and len(transitions) < MOST_ROWS:
             rows = self.connection.execute(take, {**numbers, **self._times(left)}).fetchall()
             claimed = sorted(map(REMINDERS.read, rows), key=lambda one: (one.scheduled_at, one.id))
@@ -250,7 +250,7 @@ class _Claims:
             transition = claim_reminder(
                 ledger,
                 reminder,
-                draft=Draft(self.mint(), self.mint()),
+                new_ids=NewIds(self.mint(), self.mint()),
                 witness=self.witness,
                 rules=self.rules,
                 now=self.now,
@@ -286,7 +286,7 @@ class _Claims:
         return {"now": to_ms(self.now), "later": to_ms(self.now + self.rules.lease), "limit": limit}
 
 
-def wake_all_waiting(connection: Connection, now: datetime, *, lease: timedelta | None = None) -> None:
+def wake_waiting(connection: Connection, now: datetime, *, lease: timedelta | None = None) -> None:
     """Have every row that waits for a reason checked now: the hours, the limits or the clock may have changed.
 
     This never changes who is called: every claim decides again. With `lease`, calls whose lease lasts longer are

@@ -48,10 +48,10 @@ class Connection(Protocol):
     A statement with `?` takes a sequence; only code outside of the store uses that.
     """
 
-    is_hopeful: bool
+    is_optimistic: bool
     """Whether the transaction is tried without savepoints. If anything fails, its owner repeats it with savepoints."""
     has_skipped_savepoint: bool
-    """Whether the hopeful transaction has left out a savepoint."""
+    """Whether the optimistic transaction has left out a savepoint."""
 
     @property
     def for_update(self) -> str:
@@ -131,8 +131,8 @@ class Connection(Protocol):
 
 @contextmanager
 def savepoint(connection: Connection) -> Iterator[None]:
-    """Undo what the block has written if it raises, and nothing else; not in a hopeful transaction."""
-    if connection.is_hopeful:
+    """Undo what the block has written if it raises, and nothing else; not in an optimistic transaction."""
+    if connection.is_optimistic:
         connection.has_skipped_savepoint = True
         yield
         return
@@ -152,7 +152,7 @@ def is_of_savepoint(connection: Connection, error: Exception) -> bool:
 
     Such an error is a bug, a broken constraint, or a row that another program has locked: see `store_error`.
     """
-    return not connection.is_hopeful and not connection.spoils_all(error)
+    return not connection.is_optimistic and not connection.spoils_all(error)
 
 
 def transaction(connection: C, fn: Callable[[C, datetime], T], now: datetime) -> T:

@@ -46,7 +46,7 @@ _DELETE_OLD: Final = f"DELETE FROM call_logs WHERE {_OLD}"
 _HASHES: Final = "SELECT DISTINCT phone_number FROM call_logs WHERE phone_number >= :first AND phone_number < :after"
 
 
-def hashes(erasure_key: str | None, phone_numbers: Iterable[str]) -> dict[str, str]:
+def numbers_by_hash(erasure_key: str | None, phone_numbers: Iterable[str]) -> dict[str, str]:
     """Return the number behind each hash under which its calls may be stored; none if nothing was erased yet."""
     if erasure_key is None:
         return {}
@@ -54,21 +54,21 @@ def hashes(erasure_key: str | None, phone_numbers: Iterable[str]) -> dict[str, s
     return {ERASED + hmac.new(key, number.encode(), sha256).hexdigest(): number for number in phone_numbers}
 
 
-def recognized(call: Call, behind: Mapping[str, str]) -> Call:
+def recognized(call: Call, number_of: Mapping[str, str]) -> Call:
     """Return a call with the number that it was made to, even if that was erased. The stored row keeps the hash."""
-    number = behind.get(call.phone_number)
+    number = number_of.get(call.phone_number)
     return call if number is None else evolve(call, phone_number=number)
 
 
 def recognized_among(connection: Connection, calls: Sequence[Call]) -> list[Call]:
     """Return the calls, with the erased number in each call that has the hash of another call's number."""
-    behind = hashes(_erasure_key(connection), {call.phone_number for call in calls})
-    return [recognized(call, behind) for call in calls]
+    number_of = numbers_by_hash(_erasure_key(connection), {call.phone_number for call in calls})
+    return [recognized(call, number_of) for call in calls]
 
 
 def hash_of(connection: Connection, phone_number: str) -> str | None:
     """Return the hash under which calls to a number may be stored; None if nothing was erased yet."""
-    return next(iter(hashes(_erasure_key(connection), [phone_number])), None)
+    return next(iter(numbers_by_hash(_erasure_key(connection), [phone_number])), None)
 
 
 def anonymize_calls(connection: Connection, now: datetime, *, spellings: Iterable[str], phone_number: str) -> int:

@@ -16,7 +16,7 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.rules import WEEK, Rules
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Row, Rows
-from reminderd.store.erased import ERASURE_KEY, hashes, recognized
+from reminderd.store.erased import ERASURE_KEY, numbers_by_hash, recognized
 from reminderd.store.rows import APPOINTMENTS, CALLS, MEMBERS, REMINDERS, from_ms, in_list, to_ms
 
 _DAY: Final = timedelta(days=1)
@@ -192,18 +192,18 @@ _SETTLED: Final = frozenset(
 
 
 def note_settled(
-    connection: Connection, now: datetime, before: Ledger, after: Ledger, *, actor: str, but: str | None = None
+    connection: Connection, now: datetime, before: Ledger, after: Ledger, *, actor: str, except_for: str | None = None
 ) -> None:
     """Record the reminders that a decision has cancelled because their appointment no longer needs them.
 
-    The reminder with the id `but` has its own line.
+    The reminder with the id `except_for` has its own line in the audit.
     """
     for reminder in after.reminders.values():
         former = before.reminders.get(reminder.id)
         code = reminder.end_code
         if reminder is former or former is None or code not in _SETTLED or former.end_code == code:
             continue
-        if reminder.id != but and code is not None:
+        if reminder.id != except_for and code is not None:
             audit(connection, now, actor=actor, act="cancel", reminder_id=reminder.id, detail=code.sentence)
 
 
@@ -266,10 +266,10 @@ def _load(
     others = _others(connection, rows, rows.reminders, numbers)
     facts = opted.fetchall()
     erasure_key = facts[0]["erasure_key"]
-    behind = hashes(erasure_key, numbers)
-    rows.add(others.fetchall(), behind)
-    if behind:
-        rows.add(_others(connection, rows, (), behind).fetchall(), behind)
+    number_of = numbers_by_hash(erasure_key, numbers)
+    rows.add(others.fetchall(), number_of)
+    if number_of:
+        rows.add(_others(connection, rows, (), number_of).fetchall(), number_of)
     opted_out = frozenset(row["phone_number"] for row in facts if row["phone_number"] is not None)
     return rows.ledger(opted_out, facts[0]), erasure_key
 
@@ -324,14 +324,14 @@ class _Rows:
     members: dict[tuple[str, str], Member]
     appointments: dict[str, Appointment]
 
-    def add(self, rows: Iterable[Row], behind: Mapping[str, str] = _NOTHING_ERASED) -> None:
+    def add(self, rows: Iterable[Row], number_of: Mapping[str, str] = _NOTHING_ERASED) -> None:
         """Add rows that have a call, one of its memberships, and the reminder of that; the last two may be missing.
 
-        `behind` has the number behind each hash under which a call may be stored.
+        `number_of` has the number of each hash under which a call may be stored.
         """
         for row in rows:
             if row[_CALL_ID] not in self.calls:
-                self.calls[row[_CALL_ID]] = recognized(CALLS.read(row), behind)
+                self.calls[row[_CALL_ID]] = recognized(CALLS.read(row), number_of)
             if row[_MEMBER_KEY] is not None:
                 member = MEMBERS.read(row, _MEMBERS_FROM)
                 self.members[member.call_id, member.reminder_id] = member
@@ -366,13 +366,13 @@ def _with_reached(
     if not rules.limits.any:
         return ledger
     numbers = _numbers(ledger.calls, ledger.reminders)
-    behind = hashes(erasure_key, numbers)
-    listed, parameters = in_list("number", [*numbers, *behind])
+    number_of = numbers_by_hash(erasure_key, numbers)
+    listed, parameters = in_list("number", [*numbers, *number_of])
     since = to_ms(now - WEEK - _DAY)
     rows = _Rows({}, {}, {}, {})
     rows.add(connection.execute(_REACHED.format(listed), {**parameters, "since": since}).fetchall())
     reached_at: dict[str, tuple[datetime, ...]] = {}
-    for call in (recognized(one, behind) for one in rows.calls.values()):
+    for call in (recognized(one, number_of) for one in rows.calls.values()):
         members = [one for one in rows.members.values() if one.call_id == call.id]
         if reached_anybody(call, members, rules):
             at = call.received_at or call.last_sign_at

@@ -276,7 +276,7 @@ def note_done(
     before, reminder = _loaded(connection, now, reminder_id, rules)
     transition = done(before, reminder, now, f"done by {source.actor}")
     save(connection, before, transition.ledger, now)
-    note_settled(connection, now, before, transition.ledger, actor=source.actor, but=reminder_id)
+    note_settled(connection, now, before, transition.ledger, actor=source.actor, except_for=reminder_id)
     detail = None if note is None else mask_numbers_in_notes(note)
     is_recorded = transition.ledger == before and any(
         act["act"] == _DONE and act["detail"] == detail for act in acts_on(connection, reminder_id)
@@ -470,7 +470,7 @@ def _known_from(row: Row) -> ExistingReminder:
             row["language"],
         ),
         status=Status(row["status"]),
-        called=bool(row["called"]),
+        was_called=bool(row["called"]),
         withdrawn=row["status"] == Status.CANCELLED and row["end_code"] == EndCode.WITHDRAWN,
         held=(row["last_error"] or "") if row["hold_code"] == HoldCode.NUMBER_CHANGED else None,
         former=row["former_number"],

@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 
 from reminderd.core.answers import Accepted, Answer, Candidates, Found, LookUpAnswer, Report
 from reminderd.core.lifecycle.answer import not_sent, request_answered
-from reminderd.core.lifecycle.keypress import Key, Turn, call_picked_up, key_pressed, unspoken
+from reminderd.core.lifecycle.keypress import Key, Turn, key_pressed, picked_up, unspoken
 from reminderd.core.lifecycle.reconcile import finding_among, not_found
 from reminderd.core.lifecycle.report import call_of, certain, reported
 from reminderd.core.lifecycle.transition import Action, Ledger, Level, LogLine, Transition
@@ -44,7 +44,7 @@ def read_for_last_look(connection: Connection, *, action: Action, rules: Rules, 
 def settle_answer(
     connection: Connection, now: datetime, *, action: Action, answer: Answer, counts: bool, rules: Rules, draw: float
 ) -> Transition | None:
-    """Record the provider's answer to a claimed request; None if its call was deleted. See `request_answered`."""
+    """Record the provider's answer to a claimed request, see `request_answered`; None if its call was deleted."""
     external_call_id = answer.external_call_id if isinstance(answer, Accepted) else None
     before = load_call(connection, rules, now, action.call.id, external_call_id=external_call_id)
     if before is None:
@@ -144,7 +144,7 @@ def settle_pick_up(
     """
     before, transition = _reported(connection, now, report, rules, mint)
     call = transition.ledger.calls[_known(transition.call).id]
-    turn = call_picked_up(transition.ledger, call, rules=rules, now=now)
+    turn = picked_up(transition.ledger, call, rules=rules, now=now)
     save(connection, before, turn.transition.ledger, now)
     note_settled(connection, now, before, turn.transition.ledger, actor="another program")
     note_provider_asked(connection)

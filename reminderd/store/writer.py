@@ -146,7 +146,7 @@ class Writer:
         """Run all in one transaction; never raise, or leave one open. Return why the store refused, or None."""
         try:
             try:
-                self._attempt(connection, requests, is_hopeful=True)
+                self._attempt(connection, requests, is_optimistic=True)
             except BaseException as error:
                 for request in requests:
                     request.result = None  # a cursor that a function left open would keep its statement alive
@@ -154,7 +154,7 @@ class Writer:
                 connection.roll_back()
                 if not _may_differ(connection, requests, error):
                     raise
-                self._attempt(connection, requests, is_hopeful=False)
+                self._attempt(connection, requests, is_optimistic=False)
         except BaseException as error:  # noqa: BLE001 - the callers raise it
             for request in requests:
                 request.error = request.error or _ours(connection, error)
@@ -165,12 +165,12 @@ class Writer:
         finally:
             connection.roll_back()
 
-    def _attempt(self, connection: Connection, requests: Sequence[_Request[Any]], *, is_hopeful: bool) -> None:
-        """Run all in one transaction. A hopeful attempt sets no savepoints, so that if one function fails, all do.
+    def _attempt(self, connection: Connection, requests: Sequence[_Request[Any]], *, is_optimistic: bool) -> None:
+        """Run all in one transaction. An optimistic attempt sets no savepoints, so that if one function fails, all do.
 
         Setting savepoints takes longer than most of the work between them, and failures are rare.
         """
-        connection.is_hopeful, connection.has_skipped_savepoint = is_hopeful, False
+        connection.is_optimistic, connection.has_skipped_savepoint = is_optimistic, False
         begun, ours = connection.begin(), self._clock.now()
         now = ours if begun is None else begun
         identity, then = connection.identity, None
@@ -178,7 +178,7 @@ class Writer:
             then = self._on_session(connection, now)
         for request in requests:
             request.error = None
-            if is_hopeful:
+            if is_optimistic:
                 request.result = request.fn(connection, now)
                 _check_transaction(connection)
             else:
@@ -190,7 +190,7 @@ class Writer:
 
 
 def _may_differ(connection: Connection, requests: Sequence[_Request[Any]], error: BaseException) -> bool:
-    """Return whether, after a hopeful attempt, an attempt with savepoints may end differently for one request."""
+    """Return whether, after an optimistic attempt, an attempt with savepoints may end differently for one request."""
     if connection.is_passing(error):
         return True
     if isinstance(error, _OURS) or connection.spoils_all(error):

@@ -1,6 +1,5 @@
 """What staff do: by mouse and by keyboard, with JavaScript and without; and what a page shows of it by itself."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visiting
 from tests.support.desk_program import ADMIN, NAME, DeskProgram
+from tests.support.waiting import until_in_thread
 
 SCRIPTS = pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
 
@@ -27,9 +27,15 @@ def press(page: Page, name: str) -> None:
 
 def comes_to(page: Page, text: str, *, scripts: bool) -> None:
     """Wait until a page shows a text; without JavaScript it loads itself anew, but only every half a minute."""
-    until = time.monotonic() + 30
-    while not scripts and page.get_by_text(text).count() == 0 and time.monotonic() < until:
-        page.reload()
+
+    def is_there() -> bool:
+        if page.get_by_text(text).count() == 0:
+            page.reload()
+            return False
+        return True
+
+    if not scripts:
+        until_in_thread(is_there)
     expect(page.get_by_text(text).first).to_be_visible()
 
 

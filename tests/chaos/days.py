@@ -8,7 +8,7 @@ import csv
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
@@ -41,6 +41,7 @@ from tests.chaos.strikes import Strike, Target
 from tests.chaos.twilio import ACCOUNT, PUBLIC, SENDER, TOKEN, TwilioChaos
 from tests.support.hostile_provider import HostileProvider, Line, answer, hear, hostile
 from tests.support.program import Program, running
+from tests.support.waiting import until
 
 DAYS: Final = 4
 DAY_SECONDS: Final = 7.0
@@ -249,9 +250,8 @@ class Days:
             await self._drops(f"day{day}.csv")
             left = DAY_SECONDS - (SystemClock().now() - start).total_seconds()
             await trio.sleep(max(left, 0) if day < DAYS else 0)
-        with trio.move_on_after(_PATIENCE):
-            while not self._is_at_rest():  # noqa: ASYNC110 - no event crosses processes
-                await trio.sleep(0.05)
+        with suppress(trio.TooSlowError):  # what is left to do is found when all is compared
+            await until(self._is_at_rest)
         self._stopping = True
         if self.target.program is not None:
             self.target.program.process.terminate()
@@ -311,9 +311,7 @@ class Days:
         os.utime(unfinished, (before.timestamp() - 60,) * 2)  # it was finished a minute ago
         unfinished.rename(self.inbox / name)
         done = self.inbox / "done" / name
-        with trio.fail_after(_PATIENCE):
-            while not done.exists():  # noqa: ASYNC110 - no event crosses processes
-                await trio.sleep(0.01)
+        await until(done.exists)
         now = SystemClock().now()
         for ref in {*listed, *self.wanted}:
             booking = listed.get(ref)

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.feed import Feed
 from reminderd.store.outcome_changes import FOLDER, delivery_backlog, read_progress
+from tests.support.waiting import until
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SOON = Backoff(first=timedelta(milliseconds=5), maximum=timedelta(milliseconds=20))
@@ -64,15 +66,14 @@ async def main(path: str, url: str, folder: str) -> None:
         )
         nursery.start_soon(sender.run)
         nursery.start_soon(keep_writing, files)
-        while await database.read(is_behind):  # noqa: ASYNC110 - SQLite has no event for it
-            await trio.sleep(0.005)
+        await until(partial(database.read, has_caught_up))
         stopping.set()
 
 
-def is_behind(connection: Connection) -> bool:
+def has_caught_up(connection: Connection) -> bool:
     cursor = read_progress(connection, FOLDER).cursor
     newest = int(connection.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0])
-    return delivery_backlog(connection).waiting > 0 or (cursor is None or cursor.seq < newest)
+    return delivery_backlog(connection).waiting == 0 and cursor is not None and cursor.seq >= newest
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def _named(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Any:
 class _Connection(apsw.Connection):
     """apsw's connection, with the additions of our own connection class."""
 
-    own_patience, is_hopeful, has_skipped_savepoint = None, False, False
+    own_patience, is_optimistic, has_skipped_savepoint = None, False, False
     identity, server_time = SqliteConnection.identity, SqliteConnection.server_time
     for_update, skip_locked = SqliteConnection.for_update, SqliteConnection.skip_locked
     leaves_traces = SqliteConnection.leaves_traces

@@ -13,13 +13,13 @@ from reminderd.databases import PostgresServer, SqliteFile, Target
 from reminderd.store.errors import StoreUnavailableError
 from tests.chaos.cutting_proxy import CuttingProxy
 from tests.support.postgres import Server, server_of_this_process, skip_without_postgres
+from tests.support.waiting import PATIENCE
 
 Engine: TypeAlias = Literal["sqlite", "postgres"]
 ENGINES: Final[tuple[Engine, ...]] = ("sqlite", "postgres")
 
 T = TypeVar("T")
 
-_PATIENCE: Final = 20.0
 _CUT_SHARE: Final = 0.4
 
 
@@ -61,7 +61,7 @@ def a_place(engine: Engine, folder: Path, draw: Random, *, cuts: int) -> Iterato
 
 def patiently(act: Callable[[], T]) -> T:
     """Return what `act` returns, as soon as the server is up."""
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + PATIENCE
     while True:
         try:
             return act()

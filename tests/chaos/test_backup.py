@@ -9,6 +9,7 @@ from reminderd.store.sqlite.copying import open_copy
 from reminderd.store.sqlite.opening import open_sync
 from tests.chaos.test_load import Flooded, a_flooded_clinic, report
 from tests.support.program import Program, running
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.chaos
 
@@ -81,9 +82,7 @@ async def send_forever(flooded: Flooded, name: str, answered: list[str]) -> None
 async def more(answered: list[str], number: int) -> None:
     """Wait until this number of further webhooks were answered."""
     goal = len(answered) + number
-    with trio.fail_after(30):
-        while len(answered) < goal:  # noqa: ASYNC110 - the list is the fact
-            await trio.sleep(0.005)
+    await until(lambda: len(answered) >= goal)
 
 
 async def done(program: Program) -> None:

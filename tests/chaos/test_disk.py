@@ -36,6 +36,7 @@ from tests.support.clock import HandClock
 from tests.support.engine import an_engine
 from tests.support.generic_server import Ring, send, webhook
 from tests.support.program import Program, running
+from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
 
@@ -193,7 +194,7 @@ async def test_a_wal_that_a_reader_held_until_the_disk_was_full_shrinks_afterwar
             reader.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # it takes all the space that it needs
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM reminders").fetchall()
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE):
                 while (await send(clinic.client, url, progress)).status_code == 200:
                     pass
             assert "full" in (await failing_parts(clinic, url))["database"]

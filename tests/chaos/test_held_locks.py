@@ -18,6 +18,7 @@ from tests.support.clinic import Clinic, a_clinic
 from tests.support.generic_server import Ring, send, webhook
 from tests.support.postgres import PostgresDatabase, server_of_this_process, skip_without_postgres
 from tests.support.program import Program, running
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.chaos
 
@@ -45,13 +46,12 @@ def insert(database: PostgresDatabase, name: str, *, after: float = 0.0) -> None
         )
 
 
-async def until(database: PostgresDatabase, name: str, status: str) -> float:
+async def reached(database: PostgresDatabase, name: str, status: str) -> float:
     """Wait until a reminder has a status; return how many seconds that took."""
     began = trio.current_time()
     look = "SELECT status FROM reminders WHERE id = %s"
-    with database.connect() as other, trio.fail_after(60):
-        while other.execute(look, (name,)).fetchone() != (status,):  # noqa: ASYNC110 - no event crosses processes
-            await trio.sleep(0.05)
+    with database.connect() as other:
+        await until(lambda: other.execute(look, (name,)).fetchone() == (status,))
     return trio.current_time() - began
 
 
@@ -89,19 +89,17 @@ async def test_a_suspended_daemon_that_holds_the_cluster_write_lock_stops_the_ot
         ):
             proxy.begins = suspended.suspend
             insert(database, "r1")
-            with trio.fail_after(60):
-                while suspended.state() != "T":  # noqa: ASYNC110 - no event crosses processes
-                    await trio.sleep(0.02)
+            await until(lambda: suspended.state() == "T")
             insert(database, "r2")
-            assert await until(database, "r2", "processing") < TIMEOUT + _SLACK
-            await until(database, "r1", "processing")
+            assert await reached(database, "r2", "processing") < TIMEOUT + _SLACK
+            await reached(database, "r1", "processing")
             proxy.begins = lambda: None
             suspended.resume()
             insert(database, "r3")
-            await until(database, "r3", "processing")
+            await reached(database, "r3", "processing")
             assert await another.terminate() == 0
             insert(database, "r4")
-            await until(database, "r4", "processing")
+            await reached(database, "r4", "processing")
             assert await suspended.terminate() == 0
             assert called(clinic) == Counter(["r1", "r2", "r3", "r4"])
             assert not [line for line in suspended.lines + another.lines if "Traceback" in line]
@@ -115,9 +113,9 @@ async def test_a_row_that_another_program_has_locked_is_left_out_and_called_late
         with held(database, "SELECT 1 FROM reminders WHERE id = 'r1' FOR UPDATE"):
             await trio.sleep(2.0)
             insert(database, "r2")
-            assert await until(database, "r2", "processing") < TIMEOUT
+            assert await reached(database, "r2", "processing") < TIMEOUT
             assert called(clinic) == Counter(["r2"])
-        await until(database, "r1", "processing")
+        await reached(database, "r1", "processing")
         assert await program.terminate() == 0
         assert called(clinic) == Counter(["r1", "r2"])
         assert not [line for line in program.lines if "Traceback" in line]
@@ -131,7 +129,7 @@ async def test_a_table_that_another_program_has_locked_stops_everything_and_noth
         url = await program.url()
         insert(database, "r1")
         [ring] = await clinic.provider.rang(1)
-        await until(database, "r1", "processing")
+        await reached(database, "r1", "processing")
 
         async def report(one: Ring) -> tuple[int, float]:
             began = trio.current_time()
@@ -141,11 +139,11 @@ async def test_a_table_that_another_program_has_locked_stops_everything_and_noth
             status, seconds = await report(ring)
         assert (status, seconds < TIMEOUT + _SLACK) == (503, True)
         insert(database, "r2")
-        await until(database, "r2", "processing")
+        await reached(database, "r2", "processing")
         for one in clinic.provider.rings:
             assert (await report(one))[0] == 200
-        await until(database, "r1", "called")
-        await until(database, "r2", "called")
+        await reached(database, "r1", "called")
+        await reached(database, "r2", "called")
         assert await program.terminate() == 0
         assert called(clinic) == Counter(["r1", "r2"])
         assert not [line for line in program.lines if "Traceback" in line]

@@ -20,6 +20,7 @@ from reminderd.web.server import MAX_CONNECTIONS
 from tests.support.clinic import Clinic, a_clinic
 from tests.support.generic_server import SECRET
 from tests.support.program import Program, running
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.chaos
 
@@ -48,7 +49,7 @@ class Flooded:
         return await trio.open_tcp_stream(self.host, self.port)
 
     async def ask(self, request: bytes) -> Said:
-        with trio.fail_after(40):
+        with trio.fail_after(PATIENCE):
             async with await self.connect() as stream:
                 await stream.send_all(request)
                 return await said(stream)
@@ -171,13 +172,13 @@ async def test_the_memory_for_large_bodies_does_not_grow_with_their_number(tmp_p
 
         for stream in tuple(waiting):
             nursery.start_soon(send_all_but_the_last_byte, stream)
-        with trio.fail_after(40):
+        with trio.fail_after(PATIENCE):
             await all_told.wait()
         assert set(verdicts) == {503}
         all_told = trio.Event()
         for stream in tuple(waiting):
             await stream.send_all(body[-1:])
-        with trio.fail_after(40):
+        with trio.fail_after(PATIENCE):
             await all_told.wait()
         assert verdicts.count(401) == HELD_BODIES
         assert flooded.peak_mebibytes() - before < 0.8 * LARGE_BODIES
@@ -214,7 +215,7 @@ async def test_a_good_webhook_gets_through_among_idle_slow_and_endless_connectio
                     await stream.send_all(post({}, "Content-Length: 1000\r\n", b"{"))
         assert (await flooded.ask(report("good"))).status == 200
         assert receipts(flooded.clinic) == {"good"}
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             await all_told.wait()
         assert {verdict.status for verdict in verdicts} == {413}
         assert flooded.peak_mebibytes() - before < 200

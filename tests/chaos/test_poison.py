@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 from attrs import frozen
 
 from reminderd.clock import SystemClock
@@ -19,6 +18,7 @@ from tests.support.clinic import Clinic, a_clinic
 from tests.support.clock import HandClock
 from tests.support.engine import an_engine
 from tests.support.program import running
+from tests.support.waiting import until
 
 HUGE, TINY = 2**63 - 1, -(2**63)
 LATIN_1 = "M\xfcller".encode("latin-1")
@@ -96,9 +96,7 @@ def insert(connection: Connection, table: str, row: dict[str, Any]) -> None:
 
 async def until_none(clinic: Clinic, where: str) -> None:
     """Wait until no reminder matches this condition anymore."""
-    with trio.fail_after(30):
-        while clinic.count(f"reminders WHERE {where}"):  # noqa: ASYNC110 - no event crosses processes
-            await trio.sleep(0.02)
+    await until(lambda: clinic.count(f"reminders WHERE {where}") == 0)
 
 
 def insert_all(path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.support.clinic import a_clinic
 from tests.support.generic_server import Ring, send, webhook
 from tests.support.program import Program, running
 from tests.support.store import Store
+from tests.support.waiting import until_in_thread
 
 TABLES = ("reminders", "call_logs", "call_reminders", "webhook_receipts", "opt_outs", "settings", "audit")
 
@@ -177,8 +178,7 @@ async def test_acknowledged_webhooks_and_dialed_calls_are_stored_at_any_moment(t
 def frozen(program: Program) -> Iterator[None]:
     """Suspend the program while it works."""
     program.suspend()
-    while program.state() != "T":
-        pass
+    until_in_thread(lambda: program.state() == "T")
     try:
         yield
     finally:

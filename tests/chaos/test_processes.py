@@ -19,6 +19,7 @@ from reminderd.store.sqlite.opening import open_sync
 from tests.support.clinic import Clinic, a_clinic
 from tests.support.generic_server import Ring, send, webhook
 from tests.support.program import Program, clean_environment, running
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.chaos
 
@@ -67,10 +68,8 @@ async def test_two_dialers_a_web_server_and_the_front_desk_share_one_file(tmp_pa
             if number % 5 == 0:
                 code, said = await typed(clinic, "list", "--json")
                 assert code == 0, said
-        with trio.fail_after(30):
-            waiting = "reminders WHERE status NOT IN ('called', 'cancelled') OR wake_at IS NOT NULL"
-            while clinic.count(waiting):  # noqa: ASYNC110 - no event crosses processes
-                await trio.sleep(0.05)
+        waiting = "reminders WHERE status NOT IN ('called', 'cancelled') OR wake_at IS NOT NULL"
+        await until(lambda: clinic.count(waiting) == 0)
         assert (await one.terminate(), await other.terminate(), await web.terminate()) == (0, 0, 0)
         assert nobody_spoke_of_locks(web, one, other)
     called_ids = [ring.reminder_id for ring in clinic.provider.rings]
@@ -101,9 +100,7 @@ def insert_crowd(clinic: Clinic) -> None:
 
 async def until_all(clinic: Clinic, where: str) -> None:
     """Wait until all reminders of the crowd match this condition."""
-    with trio.fail_after(30):
-        while clinic.count(f"reminders WHERE {where}") != CROWD:  # noqa: ASYNC110 - no event crosses processes
-            await trio.sleep(0.05)
+    await until(lambda: clinic.count(f"reminders WHERE {where}") == CROWD)
 
 
 @asynccontextmanager

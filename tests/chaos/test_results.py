@@ -14,6 +14,7 @@ import trio
 from reminderd.store.sqlite.driver import connect
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.hostile_provider import Line, answer, hear, hostile
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.chaos
 
@@ -49,7 +50,7 @@ def happened(path: Path, number: int) -> None:
 
 async def deliver(path: Path, url: str, folder: Path, kill: int, moment: str) -> int:
     command = [sys.executable, "-m", "tests.chaos.delivering", str(path), url, str(folder), str(kill), moment]
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         done = await trio.run_process(command, check=False, capture_stderr=True)
     assert "Traceback" not in done.stderr.decode(), done.stderr.decode()
     return done.returncode

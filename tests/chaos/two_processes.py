@@ -22,7 +22,7 @@ from reminderd.core.script.prompts import Question
 from reminderd.databases import SqliteFile, Target
 from reminderd.providers.base import placement_of
 from reminderd.store.any_engine import open_sync
-from reminderd.store.claims import wake_all_waiting
+from reminderd.store.claims import wake_waiting
 from reminderd.store.connection import transaction
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.restored import hold_after
@@ -141,7 +141,7 @@ class TwoProcesses:
         hurry(connection)
         account = self.configuration.account
         store = Store(connection, self.configuration.rules, self.time.now, self.time.seconds, ids=self.ids)
-        store.write(wake_all_waiting)
+        store.write(wake_waiting)
         self.desk.compares_the_rules(store)
         return Process(store, life, account)
 
@@ -155,7 +155,7 @@ class TwoProcesses:
         """Have a process read its configuration again; a new account is only used after the next start."""
         process = self.processes[which]
         process.store.rules = evolve(self.configuration, account=process.account).rules
-        process.store.write(wake_all_waiting)
+        process.store.write(wake_waiting)
         self.desk.compares_the_rules(process.store)
 
     def close(self) -> None:
@@ -175,7 +175,7 @@ class TwoProcesses:
         if by < timedelta(0):
             self.circumstances.set_back_at = self.time.seconds
             for process in self.processes:
-                process.store.write(wake_all_waiting)
+                process.store.write(wake_waiting)
 
     def _shows(self, by: timedelta, skew: timedelta) -> None:
         self.time.passed += by

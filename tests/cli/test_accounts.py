@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 from functools import partial
@@ -19,6 +20,7 @@ from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.users import User, find_user, open_session
 from tests.cli.conftest import Terminal
 from tests.support.program import clean_environment
+from tests.support.waiting import PATIENCE
 
 PASSWORD = "three wet dogs run"
 LINE = f"{PASSWORD}\n"
@@ -220,6 +222,7 @@ class Typist:
 
     def reads(self, text: str) -> None:
         while text not in self.shown:
+            assert select.select([self._own], [], [], PATIENCE)[0], self.shown
             self.shown += os.read(self._own, 4096).decode()
 
     def types(self, prompt: str, line: str) -> None:

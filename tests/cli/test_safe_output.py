@@ -18,6 +18,7 @@ from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.builders import NOW
 from tests.support.program import clean_environment
+from tests.support.waiting import PATIENCE
 
 NASTY = "a\x1b[31mb\x07c\x9bd\u202ee\u2066f\u200bg\u2028h\rj"
 FORMULA = "=HYPERLINK(1)"
@@ -103,7 +104,7 @@ async def test_a_real_terminal_shows_escape_sequences_without_obeying_them(tmp_p
     (tmp_path / "config.toml").write_text("")
     with open_sync(tmp_path / "reminderd.db"):
         pass
-    with trio.fail_after(30):
+    with trio.fail_after(PATIENCE):
         done = await trio.run_process(
             command, cwd=tmp_path, env=clean_environment(), stdout=theirs, stderr=theirs, check=False
         )

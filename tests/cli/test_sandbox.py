@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import Terminal
 from tests.support.program import clean_environment
+from tests.support.waiting import PATIENCE
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -53,12 +54,14 @@ def serving(*words: str) -> Iterator[str]:
             yield program.stderr.readline().rpartition(" at ")[2].strip()
         finally:
             program.send_signal(signal.SIGTERM)
-            assert program.wait(10) == 0
+            assert program.wait(PATIENCE) == 0
 
 
 def test_it_serves_the_generic_contract_until_it_is_stopped() -> None:
     with serving("--webhook-url", "http://127.0.0.1:1", "--webhook-secret", SECRET) as url:
-        answer = httpx.get(f"{url}/calls", headers={"Authorization": "Bearer sandbox"}, trust_env=False)
+        answer = httpx.get(
+            f"{url}/calls", headers={"Authorization": "Bearer sandbox"}, trust_env=False, timeout=PATIENCE
+        )
         assert answer.json() == {"calls": []}
 
 
@@ -66,5 +69,5 @@ def test_it_serves_twilios_dialect_until_it_is_stopped() -> None:
     account = "AC" + "0" * 32
     with serving("--dialect", "twilio") as url:
         auth = (account, "0123456789abcdef" * 2)
-        answer = httpx.get(f"{url}/2010-04-01/Accounts/{account}.json", auth=auth, trust_env=False)
+        answer = httpx.get(f"{url}/2010-04-01/Accounts/{account}.json", auth=auth, trust_env=False, timeout=PATIENCE)
         assert answer.json()["status"] == "active"

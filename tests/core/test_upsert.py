@@ -21,7 +21,7 @@ REQUEST = ReminderRequest(phone_number="+4930123456", message="Hello.", schedule
 
 
 def known(status: Status = Status.SCHEDULED, **changes: Any) -> ExistingReminder:
-    values: dict[str, Any] = {"id": "r1", "content": content_of(REQUEST), "status": status, "called": False}
+    values: dict[str, Any] = {"id": "r1", "content": content_of(REQUEST), "status": status, "was_called": False}
     return ExistingReminder(**(values | changes))
 
 
@@ -38,7 +38,7 @@ def of_another_number(**changes: Any) -> ExistingReminder:
     [
         (None, Intake.ADDED),
         (known(), Intake.UNCHANGED),
-        (known(Status.CALLED, called=True), Intake.UNCHANGED),
+        (known(Status.CALLED, was_called=True), Intake.UNCHANGED),
         (other(), Intake.CHANGED),
         (other(held="changed"), Intake.HELD),
         (of_another_number(), Intake.HELD),
@@ -65,9 +65,9 @@ def test_each_line_has_the_expected_result(stored: ExistingReminder | None, beco
     ("stored", "why"),
     [
         (other(status=Status.CALLED), "not changed: the reminder is already called"),
-        (other(called=True), "not changed: it was called already"),
+        (other(was_called=True), "not changed: it was called already"),
         (of_another_number(status=Status.CALLED), "not changed: the reminder is already called"),
-        (of_another_number(called=True), "not changed: it was called already"),
+        (of_another_number(was_called=True), "not changed: it was called already"),
     ],
 )
 def test_a_reminder_in_a_call_or_final_is_not_changed(stored: ExistingReminder, why: str) -> None:
@@ -92,7 +92,7 @@ def test_a_reminder_whose_new_time_is_over_is_changed_so_that_nobody_is_called_a
     assert decision.warnings[0] == says
 
 
-@pytest.mark.parametrize(("stored", "warnings"), [(None, 1), (other(), 1), (known(), 0), (other(called=True), 0)])
+@pytest.mark.parametrize(("stored", "warnings"), [(None, 1), (other(), 1), (known(), 0), (other(was_called=True), 0)])
 def test_added_and_changed_reminders_get_warnings(stored: ExistingReminder | None, warnings: int) -> None:
     assert len(decide_reminder(REQUEST, stored, RULES, NOW, opted_out=True).warnings) == warnings
     assert decide_reminder(REQUEST, stored, RULES, NOW, opted_out=False).warnings == ()
@@ -134,8 +134,8 @@ def test_a_row_for_a_reminder_that_will_not_be_called_gets_a_warning(status: Sta
     [
         (None, Intake.NOT_NEEDED),
         (known(), Intake.CANCELLED),
-        (known(Status.PROCESSING, called=True), Intake.CANCELLED),
-        (known(Status.CALLED, called=True), Intake.NOT_NEEDED),
+        (known(Status.PROCESSING, was_called=True), Intake.CANCELLED),
+        (known(Status.CALLED, was_called=True), Intake.NOT_NEEDED),
         (known(Status.CANCELLED), Intake.NOT_NEEDED),
     ],
     ids=["not stored", "scheduled", "in a call", "called", "cancelled"],

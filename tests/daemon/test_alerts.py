@@ -25,9 +25,10 @@ from reminderd.store.queries import News
 from reminderd.store.rows import to_ms
 from reminderd.store.shared_state import forget_failing_address
 from tests.support.builders import NOW
-from tests.support.clock import HandClock
+from tests.support.clock import HandClock, SeenClock
 from tests.support.hostile_provider import answering, hostile, nobody_listens
 from tests.support.rows import insert_row
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.also_on_postgres
 
@@ -52,7 +53,7 @@ class Recipient:
         return self.works
 
     async def until(self, tries: int) -> None:
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             while self.tries < tries:
                 await self._news.wait()
 
@@ -84,11 +85,10 @@ async def watched(target: Target, recipient: Recipient, *rows: Sequence[Any]) ->
 
 
 async def until_alerted(database: Database, reminders: int) -> None:
-    with trio.fail_after(20):
-        while (  # noqa: ASYNC110 - SQLite has no event for it
-            await database.read(lambda c: int(c.execute("SELECT count(*) FROM alerts").fetchone()[0])) != reminders
-        ):
-            await trio.sleep(0.005)
+    async def are_alerted() -> bool:
+        return await database.read(lambda c: c.execute("SELECT count(*) FROM alerts").fetchone()[0] == reminders)
+
+    await until(are_alerted)
 
 
 async def test_failures_at_the_same_time_are_one_alert_without_patient_data(target: Target) -> None:
@@ -241,16 +241,19 @@ async def test_a_file_that_has_not_come_is_alerted_once_for_each_day(target: Tar
     expected = ExpectedFile(
         by=Daily(at=time(6, 30), zone=ZoneInfo("Europe/Berlin")), hours=CallingHours(ZoneInfo("UTC"))
     )
+
+    async def is_alerted(database: Database, now: datetime) -> bool:
+        return await database.read(partial(file_alert, expected=expected, now=now)) is None
+
     for day in (0, 0, 1):
-        clock, stopping = HandClock(time=NOW + timedelta(days=day)), trio.Event()
+        clock, stopping = SeenClock(time=NOW + timedelta(days=day)), trio.Event()
         async with open_database(target, clock) as database, trio.open_nursery() as nursery:
             alerts = Alerts(
                 database=database, clock=clock, send=recipient, every=ONCE, stopping=stopping, expected=expected
             )
             nursery.start_soon(send_alerts, alerts)
-            with trio.fail_after(20):
-                while await database.read(partial(file_alert, expected=expected, now=clock.now())):  # noqa: ASYNC110
-                    await trio.sleep(0.005)
+            await until(partial(is_alerted, database, clock.time))
+            await clock.is_looked_at_again()
             stopping.set()
     assert recipient.sent == [
         (

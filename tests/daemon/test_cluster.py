@@ -3,13 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
 
 import pytest
 import trio
-import trio.testing
 from attrs import define, evolve, field
 from loguru import logger
 
@@ -21,10 +20,10 @@ from reminderd.store.any_engine import open_sync
 from reminderd.store.daemon_rows import all_daemons, record_alive
 from reminderd.store.database import open_database
 from tests.support.clock import HandClock
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.also_on_postgres
 
-PATIENCE = 30
 ALERTS = Share(rules_digest="0", jobs=frozenset({Job.ALERTS}))
 
 
@@ -63,13 +62,7 @@ class One:
     async def die(self) -> None:
         """End as if by a kill: nothing is recorded anymore."""
         self.has_kept.cancel()
-        await trio.testing.wait_all_tasks_blocked()
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    with trio.fail_after(PATIENCE):
-        while not is_so():  # noqa: ASYNC110 - nothing tells when it begins
-            await trio.sleep(0.005)
+        await self.membership.database.write(lambda _connection, _now: None)  # after what was being written
 
 
 @define

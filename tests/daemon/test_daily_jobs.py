@@ -1,6 +1,6 @@
 """Daily jobs: when they run, what they log, and that their errors disturb nothing else."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, time, timedelta
 from functools import partial
@@ -40,29 +40,14 @@ from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.upkeep import scrub
 from reminderd.store.users import note_failure
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
-from tests.support.clock import HandClock
+from tests.support.clock import HandClock, SeenClock
 from tests.support.rows import insert_row, sqlite
+from tests.support.waiting import PATIENCE, until
 
 AT_NOON = Daily(at=time(12, 0), zone=ZoneInfo("UTC"))
 """`NOW` is ten o'clock."""
 
 OFTEN = timedelta(milliseconds=5)
-
-
-@define
-class SeenClock(HandClock):
-    """Counts how often it was read."""
-
-    looks: int = 0
-
-    def now(self) -> datetime:
-        self.looks += 1
-        return self.time
-
-    async def is_looked_at_again(self, times: int = 3) -> None:
-        """Wait until the clock was read several times more, so that the job could have run."""
-        before = self.looks
-        await until(lambda: self.looks > before + times)
 
 
 async def id_of(database: Database) -> str:
@@ -98,7 +83,7 @@ class Done:
             raise StoreUnavailableError("the disk is full")
 
     async def times(self, number: int) -> None:
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             while len(self.at) < number:
                 await self._news.wait()
 
@@ -126,12 +111,6 @@ def at_noon(clock: HandClock, turn: trio.Lock | None = None) -> Timing:
 
 def a_job(done: Done, last: datetime | None, turn: trio.Lock | None = None) -> DailyJob:
     return DailyJob("not done", at_noon(done.clock, turn), done, lambda: last)
-
-
-async def until(fact: Callable[[], bool]) -> None:
-    with trio.fail_after(20):
-        while not fact():  # noqa: ASYNC110 - the fact is a file's, or a line's
-            await trio.sleep(0.005)
 
 
 async def test_a_job_runs_once_a_day_at_its_time() -> None:
@@ -363,7 +342,7 @@ async def test_old_changes_of_outcomes_are_deleted(target: Target) -> None:
             assert await database.read(lambda c: c.execute("SELECT count(*) FROM deliveries").fetchone()[0]) == waiting
         job = job_of(ways=())
         async with running_job(job):
-            await until_async(kept)
+            await until(kept)
 
 
 @pytest.mark.also_on_postgres
@@ -379,7 +358,7 @@ async def test_old_failures_to_log_in_are_forgotten_even_if_nothing_is_purged(ta
         assert not await are_forgotten()
         clock.advance(DAY)
         async with running_job(retention(database, at_noon(clock), days=0)):
-            await until_async(are_forgotten)
+            await until(are_forgotten)
 
 
 @pytest.mark.parametrize("days", [0, 30])
@@ -390,7 +369,7 @@ async def test_an_interrupted_rewrite_is_finished_at_the_next_start(tmp_path: Pa
         assert await unused_pages(database) > 0
         job = retention(database, at_noon(clock), days=days)
         async with running_job(job):
-            await until_async(lambda: is_scrubbed(database))
+            await until(lambda: is_scrubbed(database))
         assert await unused_pages(database) == 0
 
 
@@ -414,7 +393,7 @@ async def test_a_failed_rewrite_is_tried_again_after_an_hour(
             await until(lambda: len(lines) == 2)
             assert not await is_scrubbed(database)
             clock.advance(AGAIN_AFTER)
-            await until_async(lambda: is_scrubbed(database))
+            await until(lambda: is_scrubbed(database))
     assert lines[1] == "ERROR the purge failed: the disk is full; tried again in an hour"
 
 
@@ -431,7 +410,7 @@ async def test_a_wal_that_a_reader_holds_is_emptied_an_hour_later(tmp_path: Path
                 reader.execute("ROLLBACK")
                 assert not await is_scrubbed(database)
                 clock.advance(AGAIN_AFTER)
-                await until_async(lambda: is_scrubbed(database))
+                await until(lambda: is_scrubbed(database))
     [line] = lines
     assert line.startswith("WARNING traces of purged reminders are in the -wal file, as another program reads")
     assert line.endswith("; tried again in an hour")
@@ -469,12 +448,6 @@ async def unused_pages(database: Database) -> int:
 
 async def is_scrubbed(database: Database) -> bool:
     return await database.read(unscrubbed) is None
-
-
-async def until_async(fact: Callable[[], Awaitable[bool]]) -> None:
-    with trio.fail_after(20):
-        while not await fact():  # noqa: ASYNC110 - the fact is the database's
-            await trio.sleep(0.005)
 
 
 async def execute(database: Database, sql: str, *values: Any) -> None:

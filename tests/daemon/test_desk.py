@@ -6,8 +6,9 @@ import httpx
 
 from reminderd.store.shared_state import setting
 from reminderd.store.sqlite.opening import open_sync
-from tests.daemon.test_reload import PATIENCE, started
+from tests.daemon.test_reload import started
 from tests.support.ports import reserved_port
+from tests.support.waiting import PATIENCE
 
 
 async def page(url: str) -> str:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from reminderd.store.import_records import begin_import
 from tests.daemon.test_daily_jobs import AT_NOON
 from tests.support.builders import DAY, NOW
 from tests.support.clock import HandClock
+from tests.support.waiting import until
 
 HEADER = "ref,phone,message,at\n"
 GOOD = "7,+4930123456,Tomorrow at nine.,2040-01-07 09:30\n"
@@ -76,20 +77,18 @@ async def watching(
         logger.remove(sink)
 
 
-async def until(log: list[str], words: str) -> None:
-    with trio.fail_after(20):
-        while not any(words in line for line in log):  # noqa: ASYNC110 - a file system has no event for it
-            await trio.sleep(0.005)
+async def logged(log: list[str], words: str) -> None:
+    await until(lambda: any(words in line for line in log))
 
 
 async def test_each_file_has_one_line_in_the_log(inbox: Path, log: list[str]) -> None:
     async with watching(inbox, log):
         drop(inbox, "good.csv", HEADER + GOOD)
-        await until(log, "good.csv")
+        await logged(log, "good.csv")
         drop(inbox, "partly.csv", HEADER + GOOD + "8,030,Hello.,2040-01-07 09:30\n")
-        await until(log, "partly.csv")
+        await logged(log, "partly.csv")
         drop(inbox, "o.csv", "")
-        await until(log, "ERROR o.csv")
+        await logged(log, "ERROR o.csv")
     assert log == [
         "INFO imported good.csv: 1 added, 0 changed, 0 unchanged, 0 rejected; moved to done/good.csv",
         "WARNING imported partly.csv: 0 added, 0 changed, 1 unchanged, 1 rejected; moved to done/partly.csv",
@@ -101,21 +100,31 @@ async def test_of_two_daemons_on_one_folder_one_imports_each_file(inbox: Path, l
     async with watching(inbox, log) as database, watching(inbox, []):
         for number in range(10):
             drop(inbox, f"{number}.csv", HEADER + GOOD.replace("7", str(number), 1))
-            await until(log, f"moved to done/{number}.csv")
+            await logged(log, f"moved to done/{number}.csv")
         imports = await database.read(lambda connection: connection.execute("SELECT file FROM imports").fetchall())
     assert sorted(row["file"] for row in imports) == [f"{number}.csv" for number in range(10)]
     assert not [line for line in log if not line.startswith("INFO imported")]
 
 
-async def test_a_file_waits_while_another_process_works_in_the_folder(inbox: Path, log: list[str]) -> None:
+async def test_a_file_waits_while_another_process_works_in_the_folder(
+    inbox: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, tries = Folder.alone, list[Folder]()
+
+    def tried(folder: Folder) -> AbstractContextManager[bool]:
+        tries.append(folder)
+        return alone(folder)
+
+    monkeypatch.setattr(Folder, "alone", tried)
     with locked_folder(inbox) as is_alone:
         assert is_alone
         async with watching(inbox, log):
             drop(inbox, "good.csv", HEADER + GOOD)
-            await trio.sleep(20 * OFTEN.total_seconds())
+            before = len(tries)
+            await until(lambda: len(tries) > before + 2)
             assert (inbox / "good.csv").exists()
     async with watching(inbox, log):
-        await until(log, "moved to done/good.csv")
+        await logged(log, "moved to done/good.csv")
 
 
 async def test_a_bug_that_a_file_brings_to_light_sets_it_aside_and_the_next_one_is_imported(
@@ -127,13 +136,11 @@ async def test_a_bug_that_a_file_brings_to_light_sets_it_aside_and_the_next_one_
     monkeypatch.setattr("reminderd.imports.one_file.import_rows", broken)
     async with watching(inbox, log):
         drop(inbox, "odd.csv", HEADER + GOOD)
-        await until(log, "unexpected error")
-        with trio.fail_after(20):
-            while not (inbox / "rejected" / "odd.csv.txt").exists():  # noqa: ASYNC110 - the same
-                await trio.sleep(0.005)
+        await logged(log, "unexpected error")
+        await until((inbox / "rejected" / "odd.csv.txt").exists)
         monkeypatch.undo()
         drop(inbox, "good.csv", HEADER + GOOD)
-        await until(log, "imported good.csv")
+        await logged(log, "imported good.csv")
     assert "unexpected error of reminderd" in (inbox / "rejected" / "odd.csv.txt").read_text()
 
 
@@ -141,11 +148,11 @@ async def test_a_folder_that_cannot_be_read_is_an_error_and_tried_again(inbox: P
     await trio.Path(inbox).rmdir()
     await trio.Path(inbox).write_text("no folder")
     async with watching(inbox, log):
-        await until(log, "ERROR nothing is imported from [import].folder: ")
+        await logged(log, "ERROR nothing is imported from [import].folder: ")
         await trio.Path(inbox).unlink()
         await trio.Path(inbox).mkdir(exist_ok=True)
         drop(inbox, "good.csv", HEADER + GOOD)
-        await until(log, "imported good.csv")
+        await logged(log, "imported good.csv")
 
 
 async def test_a_file_that_fails_for_now_stays_and_is_imported_later(
@@ -157,9 +164,9 @@ async def test_a_file_that_fails_for_now_stays_and_is_imported_later(
     monkeypatch.setattr("reminderd.imports.one_file.import_rows", failing)
     async with watching(inbox, log):
         drop(inbox, "good.csv", HEADER + GOOD)
-        await until(log, "Input/output error; tried again in a minute")
+        await logged(log, "Input/output error; tried again in a minute")
         monkeypatch.undo()
-        await until(log, "imported good.csv")
+        await logged(log, "imported good.csv")
 
 
 async def test_a_file_that_stays_open_for_writing_is_a_warning_once_and_is_imported_when_it_is_closed(
@@ -170,9 +177,9 @@ async def test_a_file_that_stays_open_for_writing_is_a_warning_once_and_is_impor
         drop(inbox, "good.csv", HEADER)
         with (inbox / "list.csv").open("w") as file:
             file.write(HEADER + GOOD)
-            await until(log, "list.csv is not imported: a program has had it open for writing")
+            await logged(log, "list.csv is not imported: a program has had it open for writing")
         os.utime(inbox / "list.csv", (1, 1))
-        await until(log, "imported list.csv")
+        await logged(log, "imported list.csv")
     assert len([line for line in log if "open for writing" in line]) == 1
 
 
@@ -181,19 +188,19 @@ async def test_a_file_that_does_not_come_in_time_is_an_error_once(inbox: Path, l
     async with watching(inbox, log, more='expect_by = "06:30"', clock=clock) as database:
         await database.write(lambda c, now: begin_import(c, now - DAY, file="x", profile=None, actor=FOLDER))
         drop(inbox, "other.csv", "")
-        await until(log, "other.csv")
+        await logged(log, "other.csv")
         clock.advance(timedelta(hours=1))
         missing = "ERROR no file has arrived in [import].folder: one was expected by 2026-03-02 06:30"
-        await until(log, missing)
+        await logged(log, missing)
         drop(inbox, "good.csv", HEADER + GOOD)
-        await until(log, "imported good.csv")
+        await logged(log, "imported good.csv")
     assert log.count(missing) == 1
 
 
 async def test_old_files_are_deleted_when_what_the_database_holds_is(inbox: Path, log: list[str]) -> None:
     async with watching(inbox, log):
         drop(inbox, "good.csv", HEADER + GOOD)
-        await until(log, "good.csv")
+        await logged(log, "good.csv")
     clock = HandClock(time=datetime.now(NOW.tzinfo) + 31 * DAY)  # noqa: TID251 - the files' own time
     files = FilesOfPatients("[import].folder", partial(delete_moved_files, inbox))
     job = old_files(files, Timing(daily=AT_NOON, clock=clock, stopping=trio.Event()), days=30)

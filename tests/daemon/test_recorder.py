@@ -31,6 +31,7 @@ from reminderd.web.server import bind, serve
 from tests.support.builders import NOW, RULES
 from tests.support.clock import HandClock
 from tests.support.engine import FakeProvider
+from tests.support.waiting import PATIENCE
 from tests.support.web_server import PATH, PAYLOAD
 
 REPORT = Report(external_call_id="ext-1", status="in-progress", attempt_id="call-1")
@@ -99,7 +100,7 @@ async def test_the_daemon_remembers_a_webhook_that_it_could_not_record(tmp_path:
         setup = set_up(Config(), daemon)
         with bind("127.0.0.1", 0) as listener:
             url = await nursery.start(partial(serve, setup.app, listener, shutdown_trigger=stopping.wait))
-            async with httpx.AsyncClient(base_url=url) as client:
+            async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
                 with locked(path):
                     assert (await client.post(PATH, content=PAYLOAD)).status_code == 503
             stopping.set()

@@ -23,8 +23,8 @@ from tests.support.api import TOKEN
 from tests.support.clinic import Clinic, a_clinic
 from tests.support.generic_server import send, signed, webhook
 from tests.support.hostile_provider import HostileProvider, Line, answering, hear, hostile
+from tests.support.waiting import PATIENCE, until
 
-PATIENCE = 30
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 API = f'[api]\ntoken = "{TOKEN}"\n'
 
@@ -64,14 +64,10 @@ class ReloadingClinic:
 
     async def line(self, text: str, times: int = 1) -> None:
         """Wait until so many lines of the log contain this text."""
-        with trio.fail_after(PATIENCE):
-            while sum(text in line for line in self.lines) < times:  # noqa: ASYNC110 - the log is no event
-                await trio.sleep(0.005)
+        await until(lambda: sum(text in line for line in self.lines) >= times)
 
     async def until_loading(self, times: int) -> None:
-        with trio.fail_after(PATIENCE):
-            while self.loads < times:  # noqa: ASYNC110 - a thread's count is no event
-                await trio.sleep(0.005)
+        await until(lambda: self.loads >= times)
 
     async def reload(self, more: str = "") -> None:
         """Reload with this at the end of the configuration, and return once it is in force."""
@@ -183,12 +179,14 @@ async def test_webhooks_and_requests_are_answered_throughout_many_reloads(runnin
                 times += 1
 
         nursery.start_soon(ask)
-        for number in range(10):
+
+        async def reload(number: int) -> None:
             before = times
             await running.reload(f"[redial]\nmax_calls = {number + 2}\n")
-            with trio.fail_after(PATIENCE):
-                while times == before:  # noqa: ASYNC110 - a count is no event
-                    await trio.sleep(0.005)
+            await until(lambda: times > before)
+
+        for number in range(10):
+            await reload(number)
         nursery.cancel_scope.cancel()
     assert codes == {200}
 

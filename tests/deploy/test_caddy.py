@@ -26,6 +26,7 @@ from tests.support.ports import a_free_port
 from tests.support.program import running
 from tests.support.twilio_clinic import a_twilio_clinic
 from tests.support.twilio_sandbox import TOKEN
+from tests.support.waiting import until
 
 pytestmark = needs_caddy
 
@@ -232,9 +233,7 @@ async def test_a_report_during_a_restart_waits_for_it(clinic: Clinic) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(report)
             async with running("run", cwd=clinic.folder, env=environ) as program:
-                with trio.fail_after(30):
-                    await clinic.until("r1", "called")
-                    while not answers:  # noqa: ASYNC110 - the answer is on its way
-                        await trio.sleep(0.01)
+                await clinic.until("r1", "called")
+                await until(lambda: answers)
                 await program.terminate()
     assert [answer.status_code for answer in answers] == [200]

@@ -7,6 +7,7 @@ import trio
 
 from reminderd.desk import page as pages
 from tests.support.desk import DeskServer, desk_of
+from tests.support.waiting import until
 
 ADD = "INSERT INTO reminders (id, ref, phone_number, message, scheduled_at) VALUES (:id, :id, '+12025550100', 'm', :at)"
 
@@ -30,8 +31,7 @@ async def test_a_part_is_sent_again_once_something_was_committed(tmp_path: Path)
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
-            while not desk.desk.base.waiting:  # noqa: ASYNC110 - no event shows it
-                await trio.sleep(0.005)
+            await until(lambda: desk.desk.base.waiting)
             assert answers == []
             await add(desk, "appointment-1")
         assert answers[0].status_code == 200
@@ -65,8 +65,7 @@ async def test_the_stop_and_a_reload_end_every_wait(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk, trio.open_nursery() as nursery:
         url = await part_url(desk)
         nursery.start_soon(desk.browser.raw, "GET", url)
-        while not desk.desk.base.waiting:  # noqa: ASYNC110 - no event shows it
-            await trio.sleep(0.005)
+        await until(lambda: desk.desk.base.waiting)
         desk.desk.stopping.set()
 
 
@@ -75,8 +74,7 @@ async def test_a_session_with_many_open_pages_has_them_ask_now_and_then(tmp_path
         url = await part_url(desk)
         for _ in range(3):
             nursery.start_soon(desk.browser.raw, "GET", url)
-        while sum(desk.desk.base.waiting.values()) < 3:  # noqa: ASYNC110 - no event shows it
-            await trio.sleep(0.005)
+        await until(lambda: sum(desk.desk.base.waiting.values()) == 3)
         answer = await desk.browser.raw("GET", url)
         assert f"load delay:{pages.LATER}" in answer.text
         desk.desk.stopping.set()
@@ -88,11 +86,9 @@ async def test_a_browser_that_hangs_up_leaves_its_place(tmp_path: Path) -> None:
         with trio.CancelScope() as hanging_up:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(desk.browser.raw, "GET", url)
-                while not desk.desk.base.waiting:  # noqa: ASYNC110 - no event shows it
-                    await trio.sleep(0.005)
+                await until(lambda: desk.desk.base.waiting)
                 hanging_up.cancel()
-        while desk.desk.base.waiting:  # noqa: ASYNC110 - no event shows it
-            await trio.sleep(0.005)
+        await until(lambda: not desk.desk.base.waiting)
 
 
 async def test_what_was_done_is_shown_once(tmp_path: Path) -> None:

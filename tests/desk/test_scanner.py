@@ -225,10 +225,7 @@ async def upload(browser: Browser) -> None:
     """Leave a file to be taken or discarded."""
     page = await browser.get("/import")
     table = f"phone,at,message\n+12025550123,2026-03-05 10:30,{PATIENT} {HOSTILE}\n12,{HOSTILE},\n".encode()
-    page = await browser.submit(page, "/import", files={"file": (f"{PATIENT} {HOSTILE}.csv", table)})
-    while page.root.all("progress"):
-        await trio.sleep(0.02)
-        page = await browser.get("/import")
+    await browser.settled(await browser.submit(page, "/import", files={"file": (f"{PATIENT} {HOSTILE}.csv", table)}))
 
 
 @pytest.mark.parametrize("role", list(Role))

@@ -33,6 +33,7 @@ from tests.support.clinic import Clinic, a_clinic
 from tests.support.desk import NAME, PASSWORD, Browser, DeskServer, a_config, desk_of
 from tests.support.generic_server import send, webhook
 from tests.support.ports import a_free_port
+from tests.support.waiting import PATIENCE, until
 
 GUESS = "a wrong password, for sure"
 PROXIED = evolve(a_config(), web=WebConfig(trusted_proxies=("127.0.0.1",)))
@@ -44,7 +45,7 @@ async def typed(url: str, request: str) -> tuple[int, str]:
     async with stream:
         await stream.send_all(request.encode("latin-1"))
         answer = b""
-        with trio.fail_after(100):
+        with trio.fail_after(PATIENCE):
             async for part in stream:
                 answer += part
                 if b"\r\n0\r\n\r\n" in answer or b"content-length: 0\r\n" in answer.lower():
@@ -237,8 +238,7 @@ async def test_a_part_that_waits_shows_nothing_to_somebody_whose_session_has_end
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wait)
-            while not desk.desk.base.waiting:
-                await trio.lowlevel.checkpoint()
+            await until(lambda: desk.desk.base.waiting)
             secrets = Secrets(password_hash="", totp_secret=None)
             await desk.write(
                 partial(remove_user, name=NAME, actor="root")
@@ -399,8 +399,7 @@ async def test_a_storm_of_log_ins_keeps_no_webhook_waiting_and_no_user_out(tmp_p
             async with trio.open_nursery() as storm:
                 for number in range(strangers):
                     storm.start_soon(guess_from, running.desk_url, number)
-                while not statuses:  # noqa: ASYNC110 - many end, each at its time
-                    await trio.sleep(0.01)
+                await until(lambda: statuses)
                 for ring in rings:
                     assert (await send(clinic.client, running.web_url, webhook(ring))).is_success
                 assert (await users[1].log_in()).heading != "Log in"

@@ -25,6 +25,7 @@ from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.databases import ON_EACH_ENGINE
 from tests.support.desk import REPORT, DeskServer, Page, a_config, desk_of, titles_name_nobody
 from tests.support.rows import insert_call, insert_row
+from tests.support.waiting import until
 
 pytestmark = ON_EACH_ENGINE
 
@@ -365,8 +366,7 @@ async def test_the_part_is_sent_again_when_the_report_of_a_call_comes(tmp_path: 
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
-            while not desk.desk.base.waiting:  # noqa: ASYNC110 - no event shows it
-                await trio.sleep(0.005)
+            await until(lambda: desk.desk.base.waiting)
             await desk.write(_reported)
         (part,) = answers
     assert lines(part, "calls") == []

@@ -1,11 +1,10 @@
 """A call belongs to the account that it was placed with: another gateway would place a second one."""
 
-import trio
-
 from reminderd.core.model import CallState
 from tests.support.clinic import Clinic
 from tests.support.generic_server import Fault, GenericServer, generic_server
 from tests.support.program import Program, running
+from tests.support.waiting import until
 
 
 async def unconfirmed(clinic: Clinic, program: Program) -> None:
@@ -23,9 +22,7 @@ def loses_answers(clinic: Clinic) -> None:
 
 async def is_left_alone(clinic: Clinic, other: GenericServer) -> None:
     """Wait until the call is given up: by then it was neither sent to the other gateway nor looked up there."""
-    with trio.fail_after(30):
-        while clinic.calls("r1")[0].state is not CallState.UNREPORTED:  # noqa: ASYNC110 - no event crosses processes
-            await trio.sleep(0.05)
+    await until(lambda: clinic.calls("r1")[0].state is CallState.UNREPORTED)
     assert (other.requests, other.look_ups) == ([], [])
     assert len(clinic.provider.rings) == 1
 

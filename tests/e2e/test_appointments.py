@@ -1,9 +1,8 @@
 """Appointments, end to end: another program writes them, the real program plans them, calls, and settles them."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
-
-import trio
 
 from reminderd.clock import SystemClock
 from reminderd.core.model import Status
@@ -13,6 +12,7 @@ from reminderd.store.sqlite.opening import open_sync
 from tests.support.clinic import Clinic
 from tests.support.generic_server import send, webhook
 from tests.support.program import running
+from tests.support.waiting import until
 
 PLANNING = """
 [calling]
@@ -50,10 +50,9 @@ def insert(clinic: Clinic, appointment_id: str, after: timedelta) -> None:
 async def planned(clinic: Clinic, appointment_id: str, count: int) -> list[tuple[Any, ...]]:
     """The reminders of an appointment that wait, as soon as there are so many."""
     statement = "SELECT id, cadence, status FROM reminders WHERE appointment_id = :id AND status = 'scheduled'"
-    with trio.fail_after(100):
-        while len(found := sql(clinic, statement, id=appointment_id)) != count:  # noqa: ASYNC110 - see `Clinic.until`
-            await trio.sleep(0.02)
-    return found
+    found = partial(sql, clinic, statement, id=appointment_id)
+    await until(lambda: len(found()) == count)
+    return found()
 
 
 async def test_an_appointment_of_another_program_is_planned_called_and_moved(clinic: Clinic) -> None:

@@ -29,11 +29,12 @@ from tests.support.store import a_store
 from tests.support.twilio_clinic import a_twilio_clinic
 from tests.support.twilio_sandbox import FROM
 from tests.support.twilio_sandbox import TOKEN as TWILIO_TOKEN
+from tests.support.waiting import PATIENCE, until
 
 
 async def call_test(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "reminderd", "call-test", *words]
-    with trio.fail_after(30):
+    with trio.fail_after(PATIENCE):
         return await trio.run_process(
             command, cwd=folder, env=clean_environment(), capture_stdout=True, capture_stderr=True, check=False
         )
@@ -216,9 +217,7 @@ async def test_twilios_webhooks_about_other_calls_than_the_test_call_get_503(
         a_twilio_clinic(tmp_path) as clinic,
         running("call-test", example_number("late webhook"), cwd=tmp_path) as program,
     ):
-        with trio.fail_after(30):
-            while not clinic.twilio.calls:  # noqa: ASYNC110 - the sandbox has no event for it
-                await trio.sleep(0.01)
+        await until(lambda: clinic.twilio.calls)
         fields = [("CallSid", "CA" + "1" * 32), ("CallStatus", "in-progress"), ("Digits", "1")]
         async with httpx.AsyncClient() as client:
             for what in ("status/0f8fad5b", "answer/0f8fad5b", "keys/0f8fad5b?question=menu&repeats=0"):

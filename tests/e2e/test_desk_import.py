@@ -48,14 +48,7 @@ async def desk(folder: Path) -> AsyncIterator[tuple[Program, Browser]]:
 
 async def uploaded(browser: Browser) -> Page:
     page = await browser.submit(await browser.get("/import"), "/import", files={"file": ("big.csv", TABLE.encode())})
-    return await settled(browser, page)
-
-
-async def settled(browser: Browser, page: Page) -> Page:
-    while page.root.all("progress"):
-        await trio.sleep(0.02)
-        page = await browser.get("/import")
-    return page
+    return await browser.settled(page)
 
 
 async def begun(folder: Path, browser: Browser) -> None:
@@ -80,7 +73,7 @@ async def test_an_import_goes_on_through_a_reload_while_webhooks_are_answered(tm
         await begun(tmp_path, browser)
         await program.reload("configuration reloaded")
         assert (await browser.client.get(f"{await program.url()}/health/ready")).status_code == 200
-        page = await settled(browser, await browser.get("/import"))
+        page = await browser.settled(await browser.get("/import"))
         assert page.notice == f"The file was imported: {ROWS:,} new."
         assert await program.terminate() == 0
     assert kept(tmp_path) == []

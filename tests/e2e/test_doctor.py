@@ -21,6 +21,7 @@ from tests.support.ports import a_free_port
 from tests.support.program import clean_environment, running
 from tests.support.twilio_clinic import a_twilio_clinic
 from tests.support.twilio_sandbox import FROM, TOKEN
+from tests.support.waiting import PATIENCE, until
 
 CADDYFILE = """
 {{
@@ -64,7 +65,7 @@ class Said:
 
 async def doctor(folder: Path, *options: str, env: dict[str, str] | None = None) -> Said:
     command = [sys.executable, "-m", "reminderd", "doctor", *options]
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         result = await trio.run_process(
             command,
             cwd=folder,
@@ -91,9 +92,7 @@ async def caddy(folder: Path, *, public: int, port: int) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
         start = partial(trio.run_process, command, cwd=folder, env=environment, stdin=b"", stderr=DEVNULL, check=False)
         process: trio.Process = await nursery.start(start)
-        with trio.fail_after(30):
-            while not await _listens(public):  # noqa: ASYNC110 - no event crosses processes
-                await trio.sleep(0.02)
+        await until(partial(_listens, public))
         yield
         process.kill()
 

@@ -12,6 +12,7 @@ from reminderd.imports.loop import CHUNK
 from tests.support.clinic import Clinic
 from tests.support.generic_server import send, webhook
 from tests.support.program import Program, running
+from tests.support.waiting import PATIENCE, until
 
 ROWS = 20_000
 
@@ -85,7 +86,7 @@ async def test_an_imported_reminder_that_is_due_is_called_by_the_running_daemon(
     )
     async with running("run", cwd=clinic.folder) as daemon:
         await daemon.url()
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             async with running("import", "list.csv", cwd=clinic.folder) as program:
                 assert await program.ended() == 0
             [ring] = await clinic.provider.rang(1)
@@ -93,9 +94,7 @@ async def test_an_imported_reminder_that_is_due_is_called_by_the_running_daemon(
 
 
 async def until_a_chunk_is_written(clinic: Clinic) -> None:
-    with trio.fail_after(60):
-        while not clinic.count("reminders WHERE ref IS NOT NULL"):  # noqa: ASYNC110 - another process writes
-            await trio.sleep(0.01)
+    await until(lambda: clinic.count("reminders WHERE ref IS NOT NULL"))
 
 
 async def drop_table(clinic: Clinic) -> None:

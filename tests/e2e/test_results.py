@@ -3,6 +3,8 @@
 import csv
 import json
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -15,6 +17,7 @@ from tests.support.clinic import Clinic
 from tests.support.generic_server import SECRET, send, webhook
 from tests.support.hostile_provider import answering, hostile
 from tests.support.program import running
+from tests.support.waiting import until
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 ENVIRONMENT = {"REMINDERD__API__TOKEN": TOKEN}
@@ -24,6 +27,10 @@ def results(clinic: Clinic, url: str, more: str = "") -> None:
     clinic.configure()
     with (clinic.folder / "config.toml").open("a") as file:
         file.write(f'[results]\nurl = "{url}"\nsecret = "{SECRET}"\n{more}')
+
+
+def written(clinic: Clinic) -> list[Path]:
+    return list((clinic.folder / "out").glob("answers-*.csv"))
 
 
 async def test_an_outcome_reaches_the_clinics_system_a_client_that_waits_and_a_file(clinic: Clinic) -> None:
@@ -47,9 +54,7 @@ async def test_an_outcome_reaches_the_clinics_system_a_client_that_waits_and_a_f
             await clinic.until("r1", "processing")
             await send(clinic.client, url, webhook(ring))
             [_, request] = await system.heard(2)
-            with trio.fail_after(60):
-                while not (files := list((clinic.folder / "out").glob("answers-*.csv"))):  # noqa: ASYNC110 - a folder
-                    await trio.sleep(0.05)
+            files = await until(partial(written, clinic))
             assert await program.terminate() == 0
     change = Webhook(SECRET).verify(request.body, dict(request.headers))["data"]
     assert (change["reminder_ref"], change["outcome"], change["call_outcome"]) == ("appointment-1", "reached", "heard")
@@ -119,11 +124,11 @@ async def test_a_dropped_file_is_called_and_comes_back_in_its_own_columns(clinic
     due = SystemClock().now() - timedelta(minutes=5)
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()
-        written = clinic.folder / "list.tmp"
-        written.write_text(
+        unfinished = clinic.folder / "list.tmp"
+        unfinished.write_text(
             f"Terminnummer,Mobil,Anruf,Nachricht\nT 7,+4930123456,{due:%Y-%m-%d %H:%MZ},Morgen um neun.\n"
         )
-        written.rename(clinic.folder / "in" / "list.csv")
+        unfinished.rename(clinic.folder / "in" / "list.csv")
         [ring] = await clinic.provider.rang(1)
         await clinic.until(ring.reminder_id, "processing")
         await send(clinic.client, url, webhook(ring))
@@ -133,9 +138,7 @@ async def test_a_dropped_file_is_called_and_comes_back_in_its_own_columns(clinic
     with open_sync(clinic.folder / "clinic.db") as connection:
         connection.execute("DELETE FROM settings WHERE key = 'results_folder_at'").fetchall()
     async with running("run", cwd=clinic.folder) as program:
-        with trio.fail_after(60):
-            while not (files := list((clinic.folder / "out").glob("answers-*.csv"))):  # noqa: ASYNC110 - a folder
-                await trio.sleep(0.05)
+        files = await until(partial(written, clinic))
         assert await program.terminate() == 0
     with files[0].open(encoding="utf-8", newline="") as text:
         [row] = csv.DictReader(text)

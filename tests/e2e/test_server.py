@@ -22,6 +22,7 @@ from tests.support.postgres import (
     program as server_program,
 )
 from tests.support.program import ANEW, Program, running
+from tests.support.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -32,12 +33,14 @@ def database() -> Iterator[PostgresDatabase]:
         yield server.create()
 
 
-async def until(status: int, url: str) -> None:
+async def answered(status: int, url: str) -> None:
     """Wait until this address answers with a status."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        with trio.fail_after(60):
-            while (await client.get(url, timeout=30)).status_code != status:  # noqa: ASYNC110 - another process's state
-                await trio.sleep(0.1)
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+
+        async def is_so() -> bool:
+            return (await client.get(url)).status_code == status
+
+        await until(is_so)
 
 
 def insert(database: PostgresDatabase, reminder_id: str) -> None:
@@ -67,12 +70,12 @@ async def test_the_daemon_waits_for_a_server_that_goes_away_and_never_shows_the_
         assert stat.S_IMODE((tmp_path / "state" / "reminderd.uploads").stat().st_mode) == 0o700
         insert(database, "before")
         await program.line("called: .* reminder=before")
-        await until(200, ready)
+        await answered(200, ready)
         server.stop()
-        await until(503, ready)
+        await answered(503, ready)
         assert PASSWORD not in _arguments_and_names(program)
         server.start()
-        await until(200, ready)
+        await answered(200, ready)
         insert(database, "after")
         await program.line("called: .* reminder=after")
         assert await program.terminate() == 0

@@ -4,8 +4,6 @@ import json
 from contextlib import AsyncExitStack
 from itertools import pairwise
 
-import trio
-
 from reminderd.core.daemons import Job
 from reminderd.store.daemon_rows import all_daemons
 from reminderd.store.sqlite.opening import open_sync
@@ -13,15 +11,15 @@ from tests.support.clinic import Clinic
 from tests.support.generic_server import SECRET
 from tests.support.hostile_provider import answering, hostile
 from tests.support.program import Program, running
+from tests.support.waiting import until
 
 SPACING = 0.25
 """Seconds from one request to the next."""
 
 
 async def until_both_are_recorded(clinic: Clinic) -> None:
-    with trio.fail_after(60), open_sync(clinic.folder / "clinic.db") as connection:
-        while len(all_daemons(connection)) < 2:  # noqa: ASYNC110 - no event crosses processes
-            await trio.sleep(0.02)
+    with open_sync(clinic.folder / "clinic.db") as connection:
+        await until(lambda: len(all_daemons(connection)) >= 2)
 
 
 def pid_of_the_one_that_does(clinic: Clinic, job: Job) -> int:
@@ -69,9 +67,8 @@ async def test_an_alert_and_a_result_are_sent_once_and_by_the_other_daemon_after
             clinic.insert("r1", "not a number")
             await system.heard(1)
             await receiver.heard(1)
-            with trio.fail_after(60):  # else a kill lets the next one send them again
-                while clinic.count("deliveries") or not clinic.count("alerts"):  # noqa: ASYNC110 - no event crosses processes
-                    await trio.sleep(0.02)
+            # Else a kill lets the next one send them again.
+            await until(lambda: clinic.count("deliveries") == 0 and clinic.count("alerts"))
             pid = pid_of_the_one_that_does(clinic, Job.ALERTS)
             assert pid == pid_of_the_one_that_does(clinic, Job.RESULTS_WEBHOOK)
             await by_pid.pop(pid).kill()

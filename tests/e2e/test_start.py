@@ -11,6 +11,7 @@ import trio
 from reminderd.core.model import Status
 from tests.support.clinic import Clinic
 from tests.support.program import ANEW, Program, running
+from tests.support.waiting import PATIENCE, until
 
 
 @asynccontextmanager
@@ -31,7 +32,7 @@ async def held_at_its_configuration(clinic: Clinic) -> AsyncIterator[tuple[Progr
     start = running("run", "--config", "pipe.toml", cwd=clinic.folder, entrance=ANEW)
     async with trio.open_nursery() as nursery, start as program:
         nursery.start_soon(write)
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             await reached.wait()
         yield program, written
         written.set()
@@ -65,8 +66,10 @@ async def test_a_stop_during_the_start_is_graceful_and_nobody_is_called(clinic: 
 async def test_a_second_stop_during_the_start_ends_it_at_once(clinic: Clinic) -> None:
     async with held_at_its_configuration(clinic) as (program, _):
         program.process.terminate()
-        with trio.fail_after(10):
-            while program.process.poll() is None:
-                program.process.terminate()  # two that arrive together are one
-                await trio.sleep(0.05)
+
+        def has_ended() -> bool:
+            program.process.terminate()  # again and again, as two that arrive together are one
+            return program.process.poll() is not None
+
+        await until(has_ended)
         assert program.process.returncode == -signal.SIGTERM

@@ -22,21 +22,18 @@ from tests.support.ports import a_free_port
 from tests.support.program import clean_environment, running
 from tests.support.twilio_clinic import TwilioClinic, a_twilio_clinic
 from tests.support.twilio_sandbox import TOKEN
+from tests.support.waiting import until
 
 FORM = "application/x-www-form-urlencoded"
 
 
 async def until_response(clinic: TwilioClinic, reminder_id: str, response: str) -> None:
-    with trio.fail_after(30):
-        while clinic.database.reminder(reminder_id).response != response:  # noqa: ASYNC110 - no event crosses processes
-            await trio.sleep(0.02)
+    await until(lambda: clinic.database.reminder(reminder_id).response == response)
 
 
 async def until_reported(clinic: TwilioClinic, reminder_id: str) -> None:
     """Wait until the end of every call is on record: a program that stops earlier cuts a webhook off."""
-    with trio.fail_after(30):
-        while not all(call.received_at for call in clinic.database.calls(reminder_id)):  # noqa: ASYNC110 - as above
-            await trio.sleep(0.02)
+    await until(lambda: all(call.received_at for call in clinic.database.calls(reminder_id)))
 
 
 @pytest.mark.parametrize(
@@ -205,9 +202,7 @@ async def test_a_call_that_is_never_reported_is_found_by_asking_twilio(tmp_path:
         async with running("run", cwd=tmp_path) as program:
             await program.url()
             name = clinic.insert("no webhook")
-            with trio.fail_after(30):
-                while not clinic.twilio.calls:  # noqa: ASYNC110 - the sandbox has no event for it
-                    await trio.sleep(0.001)
+            await until(lambda: clinic.twilio.calls)
             await program.kill()
         with open_sync(tmp_path / "clinic.db") as connection:  # as if it had died before the answer came
             connection.execute(
@@ -231,9 +226,7 @@ async def test_a_phone_that_rings_for_a_cancelled_reminder_stops_ringing(tmp_pat
         with open_sync(tmp_path / "clinic.db") as connection:
             stop = partial(cancel, reminder_id=name, rules=RULES, source=Source(actor="staff"))
             transaction(connection, stop, SystemClock().now())
-        with trio.fail_after(30):
-            while any(call.state.alive for call in clinic.database.calls(name)):  # noqa: ASYNC110 - across processes
-                await trio.sleep(0.02)
+        await until(lambda: not any(call.state.alive for call in clinic.database.calls(name)))
         assert clinic.database.reminder(name).status is Status.CANCELLED
         (call,) = clinic.twilio.calls
         assert (call.status, call.heard) == ("canceled", ())

@@ -3,13 +3,12 @@
 import signal
 from datetime import timedelta
 
-import trio
-
 from reminderd.store.sqlite.driver import Error
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.clinic import Clinic
 from tests.support.program import running
 from tests.support.systemd import a_supervisor
+from tests.support.waiting import until
 
 WATCHDOG = timedelta(seconds=3)
 
@@ -28,15 +27,18 @@ def hang_the_next_claim(clinic: Clinic) -> None:
 
 async def until_a_claim_hangs(clinic: Clinic) -> None:
     """Until the daemon is in a transaction and stays there."""
-    with open_sync(clinic.folder / "clinic.db") as connection, trio.fail_after(30):
+    with open_sync(clinic.folder / "clinic.db") as connection:
         connection.execute("PRAGMA busy_timeout = 500")
-        while True:
+
+        def hangs() -> bool:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except Error:
-                return
+                return True
             connection.execute("ROLLBACK")
-            await trio.sleep(0.01)
+            return False
+
+        await until(hangs)
 
 
 async def test_the_watchdog_finds_a_hanging_poll_loop_even_if_the_web_server_answers(clinic: Clinic) -> None:

@@ -1,5 +1,6 @@
 """The poll loop and the dialer with a real database and a fake provider, on the real clock."""
 
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
@@ -41,14 +42,18 @@ from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import settle_key, settle_pick_up, settle_report
 from reminderd.store.shared_state import answering_since
+from reminderd.store.sqlite import on_trio as sqlite_on_trio
 from tests.support.clock import HandClock
 from tests.support.engine import Engine, FakeProvider, accepts, an_engine
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.also_on_postgres
 
 PHONE = "+12025550001"
 Act = Callable[[Connection, datetime], object]
 SOON = timedelta(milliseconds=100)
+LONG = timedelta(hours=1)
+"""Longer than any test waits."""
 NEVER = datetime.fromtimestamp(0, UTC)
 KEYS = Capabilities(honors_key=True, key_lifetime=timedelta(hours=1))
 
@@ -75,7 +80,7 @@ def start(target: Target) -> Start:
         **options: Any,
     ) -> AbstractAsyncContextManager[Engine]:
         provider = FakeProvider(answers, capabilities=capabilities or Capabilities())
-        return an_engine(target, SystemClock(), provider, **{"interval": timedelta(seconds=60), **options})
+        return an_engine(target, SystemClock(), provider, **{"interval": LONG, **options})
 
     return starts
 
@@ -87,12 +92,12 @@ async def soon(engine: Engine, reminder_id: str) -> None:
 
 async def calls_at_rest(engine: Engine, reminder_id: str) -> tuple[Call, ...]:
     """Return all its calls, once none of them is being dialed."""
-    with trio.fail_after(10):
-        while True:
-            calls = await engine.calls(reminder_id)
-            if calls and all(call.state != "dialing" for call in calls):
-                return calls
-            await trio.sleep(0.01)
+
+    async def at_rest() -> tuple[Call, ...] | None:
+        calls = await engine.calls(reminder_id)
+        return None if any(call.state is CallState.DIALING for call in calls) else calls
+
+    return await until(at_rest)
 
 
 async def test_a_reminder_is_called_at_its_time_even_with_a_longer_poll_interval(start: Start) -> None:
@@ -120,7 +125,7 @@ async def test_the_rules_of_planning_are_compared_once_the_database_is_available
     monkeypatch.setattr(poller, "replan_if_rules_changed", unavailable_once)
     monkeypatch.setattr(poller, "FAILURE_PAUSE", 0.01)
     async with start():
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             await compared.wait()
 
 
@@ -128,43 +133,51 @@ async def test_what_is_due_and_can_not_be_claimed_is_tried_again_after_a_pause(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program may have locked it; without a pause, its transaction would keep a whole processor busy."""
-    tries: list[datetime] = []
+    tries: list[float] = []
 
-    def nothing(_connection: Connection, now: datetime, **_facts: object) -> list[Any]:
-        tries.append(now)
+    def nothing(*_: object, **_facts: object) -> list[Any]:
+        tries.append(time.monotonic())
         return []
 
     monkeypatch.setattr(poller, "claim", nothing)
-    monkeypatch.setattr(poller, "LOCKED_PAUSE", 0.2)
+    monkeypatch.setattr(poller, "LOCKED_PAUSE", LONG.total_seconds())
     async with start() as engine:
         await engine.insert("r1")
-        with trio.fail_after(10):
-            while len(tries) < 4:  # noqa: ASYNC110 - it happens on another thread
-                await trio.sleep(0.005)
-    assert tries[1] - tries[0] < timedelta(seconds=0.2)  # another daemon may have been faster
-    assert tries[2] - tries[1] >= timedelta(seconds=0.2)
+        await until(lambda: len(tries) >= 2)  # without a pause, as another daemon may have been faster
+    tries.clear()
+    monkeypatch.setattr(poller, "LOCKED_PAUSE", 0.2)
+    async with start():
+        await until(lambda: len(tries) >= 4)
+    assert [later - earlier >= 0.2 for earlier, later in pairwise(tries[1:4])] == [True, True]
 
 
 async def test_no_more_requests_are_in_flight_than_there_are_lines(start: Start) -> None:
-    async def slowly(placement: Placement) -> Answer:
-        await trio.sleep(0.02)
+    answer_now = trio.Event()
+
+    async def when_released(placement: Placement) -> Answer:
+        await answer_now.wait()
         return await accepts(placement)
 
-    async with start(slowly, dialers=2) as engine:
+    async with start(when_released, dialers=2) as engine:
         for number in range(9):
             await engine.insert(f"r{number}")
+        await engine.provider.asked(2)
+        await engine.comes_round()
+        answer_now.set()
         await engine.provider.asked(9)
         assert engine.provider.most_in_flight == 2
 
 
-async def test_a_freed_line_takes_the_next_row_at_once(start: Start) -> None:
+async def test_a_freed_line_takes_the_next_row_at_once(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only when the loop looks for commits, which on SQLite takes a quarter of a second."""
+    monkeypatch.setattr(sqlite_on_trio, "LOOK_FOR_COMMITS", LONG.total_seconds())
+
     async def some(engine: Engine) -> None:
         for number in range(20):
             await engine.insert(f"r{number}")
 
     async with start(dialers=1, before_start=some) as engine:
-        with trio.fail_after(3):  # with a quarter of a second's wait between them it were five
-            await engine.provider.asked(20)
+        await engine.provider.asked(20)
 
 
 async def test_requests_are_spaced_by_the_pacing(start: Start) -> None:
@@ -180,7 +193,7 @@ async def test_requests_are_spaced_by_the_pacing(start: Start) -> None:
 async def test_two_processes_on_one_database_together_keep_the_pace(target: Target) -> None:
     spacing = timedelta(seconds=0.05)
     provider = FakeProvider()
-    options: dict[str, Any] = {"per_second": 20, "interval": timedelta(seconds=60)}
+    options: dict[str, Any] = {"per_second": 20, "interval": LONG}
     async with (
         an_engine(target, SystemClock(), provider, **options) as one,
         an_engine(target, SystemClock(), provider, before_start=with_ids_of_its_own, **options),
@@ -219,9 +232,12 @@ async def test_a_resend_without_a_free_line_waits_for_one(start: Start) -> None:
         [unsure] = await engine.calls("r1")
         assert unsure.state is CallState.UNCONFIRMED
         await engine.execute("UPDATE call_logs SET wake_at = 0 WHERE lease_token IS NULL")
-        with trio.fail_after(10):
-            while (unsure := (await engine.calls("r1"))[0]).wake_at == NEVER:  # noqa: ASYNC110 - a row is no event
-                await trio.sleep(0.005)
+
+        async def waits() -> Call | None:
+            [call] = await engine.calls("r1")
+            return None if call.wake_at == NEVER else call
+
+        unsure = await until(waits)
         assert (unsure.state, unsure.lease_token) == (CallState.UNCONFIRMED, None), "claimed, and not sent again"
         assert len(engine.provider.placed) == 2
         hang_up.set()
@@ -313,7 +329,7 @@ async def test_the_last_look_stops_a_request_that_must_not_be_sent(
 
         engine.poller.dial = act_first
         await engine.insert("r1", phone_number=PHONE)
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             await kept_back.wait()
         if status is not None:  # a moved one is looked at by the next process
             await engine.until("r1", status)
@@ -465,15 +481,6 @@ async def silent_calls(engine: Engine, *reminder_ids: str) -> None:
         await engine.until_all(1, f"id = '{name}' AND status = 'scheduled' AND attempts = 1")
 
 
-async def comes_round(engine: Engine) -> None:
-    """Let the loop look for commits a few times: what it did not do then, it does not do now."""
-    with trio.fail_after(10):
-        for _ in range(4):
-            before = engine.poller.memory.beat
-            while engine.poller.memory.beat == before:  # noqa: ASYNC110 - a beat is no event
-                await trio.sleep(0.005)
-
-
 async def test_two_silent_calls_pause_dialing_until_one_asks_what_to_say(start: Start) -> None:
     async def numbered(_placement: Placement) -> Answer:
         return Accepted(f"ext-{len(engine.provider.placed)}")
@@ -482,12 +489,10 @@ async def test_two_silent_calls_pause_dialing_until_one_asks_what_to_say(start: 
     async with start(numbered, **options) as engine:
         await silent_calls(engine, "r1", "r2")
         pause = engine.poller.memory.breaker.address
-        with trio.fail_after(10):
-            while pause.reason is None:  # noqa: ASYNC110 - no event tells of it
-                await trio.sleep(0.005)
+        await until(lambda: pause.reason)
         await engine.insert("r3")
         await engine.insert("r4")
-        await comes_round(engine)
+        await engine.comes_round()
         assert len(engine.provider.placed) == 2
         assert not engine.poller.memory.breaker.paused, "the provider is well"
         engine.provider.finding = NoAnswer("not now")
@@ -495,7 +500,7 @@ async def test_two_silent_calls_pause_dialing_until_one_asks_what_to_say(start: 
         engine.poller.memory.freed.set()
         await engine.provider.asked(3)
         probe = engine.provider.placed[2]
-        await comes_round(engine)
+        await engine.comes_round()
         assert len(engine.provider.placed) == 3, "one probe alone"
         asks = Report(external_call_id="ext-3", status="in-progress", attempt_id=probe.call_id)
         await engine.database.write(partial(settle_pick_up, report=asks, rules=engine.rules, mint=lambda: "none"))
@@ -519,9 +524,7 @@ async def test_requests_that_could_not_be_recorded_still_prove_that_our_address_
         pause = engine.poller.memory.breaker.address
         pause.asked_without_answer = True
         engine.poller.memory.freed.set()
-        with trio.fail_after(10):
-            while pause.asked_without_answer:  # noqa: ASYNC110 - no event tells of it
-                await trio.sleep(0.005)
+        await until(lambda: not pause.asked_without_answer)
         for number in (1, 2):
             report = Report(
                 external_call_id=f"ext-{number}",
@@ -530,7 +533,7 @@ async def test_requests_that_could_not_be_recorded_still_prove_that_our_address_
                 attempt_id=engine.provider.placed[number - 1].call_id,
             )
             await engine.database.write(partial(settle_report, report=report, rules=engine.rules, mint=lambda: "none"))
-        await comes_round(engine)
+        await engine.comes_round()
         assert pause.reason is None
 
 
@@ -566,9 +569,7 @@ async def test_a_sign_of_life_is_seen_soon_after_the_last_look_at_all_calls(star
         sightings = engine.poller.memory.sightings
         sightings.seen_at = engine.clock.monotonic()
         engine.poller.memory.freed.set()  # a line is free again: the loop turns, and it is too early for another look
-        with trio.fail_after(10):
-            while to_ms(sightings.witness(0).signs.get(call.id, (NEVER, 0))[0]) != sign:  # noqa: ASYNC110 - no event
-                await trio.sleep(0.01)
+        await until(lambda: to_ms(sightings.witness(0).signs.get(call.id, (NEVER, 0))[0]) == sign)
 
 
 async def test_an_unreported_call_unknown_to_the_provider_fails_visibly(start: Start) -> None:

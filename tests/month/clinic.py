@@ -29,7 +29,7 @@ from reminderd.databases import SqliteFile, Target
 from reminderd.providers.base import placement_of
 from reminderd.store.any_engine import open_sync
 from reminderd.store.appointments import cancel_appointment, find_appointment, plan_due, replan_if_rules_changed
-from reminderd.store.claims import wake_all_waiting
+from reminderd.store.claims import wake_waiting
 from reminderd.store.intake import Source
 from reminderd.store.outcome_changes import changes_after
 from reminderd.store.settle import read_for_last_look
@@ -199,7 +199,7 @@ class Clinic:
         self.store = DaemonStore(
             connection=connection, rules=self.rules, now=self.now, monotonic=self.now.timestamp(), dice=self._ids
         )
-        self.store.write(partial(wake_all_waiting, lease=self.rules.lease))
+        self.store.write(partial(wake_waiting, lease=self.rules.lease))
         self.store.write(partial(replan_if_rules_changed, digest=self.rules.planning_digest))
         self.is_up = True
 

@@ -22,7 +22,8 @@ from reminderd.results.forms import Form
 from reminderd.store.database import Database, open_database
 from reminderd.store.outcome_changes import FOLDER, read_progress
 from tests.support.builders import NOW
-from tests.support.clock import HandClock
+from tests.support.clock import HandClock, SeenClock
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.also_on_postgres
 
@@ -59,19 +60,12 @@ async def ended(database: Database, *names: str) -> None:
     await database.write(lambda connection, _now: connection.execute(sql).fetchall())
 
 
-async def until(fact: Callable[[], bool]) -> None:
-    with trio.fail_after(20):
-        while not fact():  # noqa: ASYNC110 - a folder has no event
-            await trio.sleep(0.01)
-
-
 async def until_noted(database: Database, seq: int) -> None:
-    with trio.fail_after(20):
-        while True:
-            cursor = (await database.read(lambda connection: read_progress(connection, FOLDER))).cursor
-            if cursor is not None and cursor.seq == seq:
-                return
-            await trio.sleep(0.01)
+    async def is_noted() -> bool:
+        cursor = (await database.read(lambda connection: read_progress(connection, FOLDER))).cursor
+        return cursor is not None and cursor.seq == seq
+
+    await until(is_noted)
 
 
 def names(into: Path) -> list[str]:
@@ -134,8 +128,11 @@ async def test_after_a_kill_the_same_file_is_there_once_and_later_changes_are_in
     assert len(names(into)) == 2, "and nothing unfinished is left"
 
 
-async def test_one_file_is_written_after_each_day(tmp_path: Path, target: Target) -> None:
-    clock, into = HandClock(), tmp_path / "out"
+async def test_one_file_is_written_after_each_day(
+    tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer_files, "_LOOK", 0.01)
+    clock, into = SeenClock(), tmp_path / "out"
     into.mkdir()
     daily = Daily(at=time(), zone=ZONE).due
     async with open_database(target, clock) as database:
@@ -145,7 +142,7 @@ async def test_one_file_is_written_after_each_day(tmp_path: Path, target: Target
         await ended(database, "b")
         clock.advance(timedelta(hours=12))
         async with writing(files(database, into, clock, daily)):
-            await trio.sleep(0.2)
+            await clock.is_looked_at_again()
         assert refs(into) == ["a"], "it is 23 o'clock in Berlin"
         clock.advance(timedelta(hours=2))
         async with writing(files(database, into, clock, daily)):
@@ -171,12 +168,12 @@ async def test_a_folder_that_cannot_be_written_is_an_error_once_and_nothing_is_l
     tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch, lines: list[str]
 ) -> None:
     monkeypatch.setattr(answer_files, "_LOOK", 0.01)
-    into = tmp_path / "out"
+    clock, into = SeenClock(), tmp_path / "out"
     async with open_database(target, CLOCK) as database:
         await ended(database, "a")
-        async with writing(files(database, into, HandClock())):
+        async with writing(files(database, into, clock)):
             await until(lambda: bool(lines))
-            await trio.sleep(0.1)
+            await clock.is_looked_at_again()
             into.mkdir()
             await until_noted(database, 1)
     assert refs(into) == ["a"]

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 import trio.lowlevel
 from attrs import define, field
@@ -17,6 +18,7 @@ from reminderd.clock import Clock, SystemClock
 from reminderd.core.changes import Backlog
 from reminderd.core.rules import Backoff
 from reminderd.providers.http import HttpClient
+from reminderd.results import webhook
 from reminderd.results.webhook import AT_ONCE, Destination, Sender
 from reminderd.store.database import Database, open_database
 from reminderd.store.feed import Feed
@@ -25,12 +27,15 @@ from reminderd.store.personal_data import erase
 from tests.support.clock import HandClock
 from tests.support.databases import ON_EACH_ENGINE, database_in
 from tests.support.hostile_provider import HostileProvider, Line, ReceivedRequest, answer, hang, hear, hostile
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = ON_EACH_ENGINE
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SOON = Backoff(first=timedelta(milliseconds=20), maximum=timedelta(milliseconds=50))
 CLOCK = SystemClock()
+A_DAY = timedelta(days=1)
+"""Longer than any test waits."""
 
 Judge = Callable[[dict[str, Any]], int | bytes | None]
 """What the clinic's system answers to an event: a status, a whole answer, or None for no answer ever."""
@@ -67,9 +72,7 @@ class Receiver:
 
     async def until(self, count: int) -> list[str]:
         """The ids of the accepted reminders, as soon as there are so many."""
-        with trio.fail_after(30):
-            while len(self.accepted) < count:  # noqa: ASYNC110 - an answer is sent, then counted
-                await trio.sleep(0.01)
+        await until(lambda: len(self.accepted) >= count)
         return [event["reminder_id"] for event in self.accepted]
 
 
@@ -90,7 +93,7 @@ async def sending(
     *,
     backoff: Backoff = SOON,
     clock: Clock = CLOCK,
-    patience: timedelta = timedelta(seconds=10),
+    patience: timedelta = timedelta(seconds=PATIENCE),
 ) -> AsyncIterator[Sender]:
     stopping = trio.Event()
     sender = Sender(
@@ -135,9 +138,17 @@ async def until_nothing_waits(database: Database) -> None:
 
 
 async def until_waiting(database: Database, changes: int) -> None:
-    with trio.fail_after(30):
-        while (await waiting(database)).waiting != changes:  # noqa: ASYNC110 - SQLite has no event for it
-            await trio.sleep(0.01)
+    async def is_so() -> bool:
+        return (await waiting(database)).waiting == changes
+
+    await until(is_so)
+
+
+async def until_failed(database: Database) -> None:
+    async def is_so() -> bool:
+        return (await waiting(database)).error is not None
+
+    await until(is_so)
 
 
 async def test_a_change_arrives_signed_and_without_a_number_or_a_message(tmp_path: Path) -> None:
@@ -193,6 +204,7 @@ async def test_a_change_that_is_never_accepted_holds_back_only_those_of_its_own_
         await ended(database, "b", "c", "d")
         assert sorted(await receiver.until(4)) == ["a", "b", "c", "d"]
         await until_waiting(database, 2)
+        await until_failed(database)
         assert (await waiting(database)).error == "HTTP 422"
         receiver.judge = lambda _event: 200
         await receiver.until(6)
@@ -216,9 +228,11 @@ async def test_a_request_without_an_answer_is_given_up_and_sent_again(tmp_path: 
     async with (
         clinic(tmp_path) as database,
         a_receiver(lambda _event: next(answers)) as receiver,
-        sending(database, receiver, patience=timedelta(seconds=0.2)),
+        sending(database, receiver, patience=timedelta(seconds=0.2)) as sender,
     ):
         await ended(database, "a")
+        await receiver.server.heard(1)
+        sender.client._seconds = A_DAY.total_seconds()  # the second one has time, on however slow a machine
         await receiver.until(1)
     assert len(receiver.server.requests) == 2
 
@@ -246,17 +260,29 @@ async def test_only_so_many_requests_are_sent_at_once(tmp_path: Path) -> None:
         assert receiver.most_at_once <= AT_ONCE
 
 
-async def test_as_long_as_the_system_asks_to_wait_nothing_is_sent(tmp_path: Path) -> None:
+async def turned(sender: Sender) -> None:
+    """Wait until the next turn of its loop begins."""
+    before = sender._turned
+    await until(lambda: sender._turned is not before)
+
+
+async def test_as_long_as_the_system_asks_to_wait_nothing_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "_LOOK", 0.01)
     busy = answer(503, b"", **{"Retry-After": "3600"})
-    async with clinic(tmp_path) as database, a_receiver(lambda _event: busy) as receiver, sending(database, receiver):
+    async with (
+        clinic(tmp_path) as database,
+        a_receiver(lambda _event: busy) as receiver,
+        sending(database, receiver) as sender,
+    ):
         await ended(database, "a")
         await receiver.server.heard(1)
-        with trio.fail_after(20):
-            while (await waiting(database)).error is None:  # noqa: ASYNC110 - SQLite has no event for it
-                await trio.sleep(0.01)
+        await until_failed(database)
         await ended(database, "b")
-        await trio.sleep(0.6)
-        assert len(receiver.server.requests) == 1
+        for _ in range(3):  # the second of these turns begins after the commit, and is over when the third begins
+            await turned(sender)
+        assert (sender._busy, len(receiver.server.requests)) == (set(), 1)
 
 
 async def test_a_try_that_waits_for_a_time_of_a_clock_that_was_ahead_is_made_at_once(tmp_path: Path) -> None:
@@ -268,9 +294,7 @@ async def test_a_try_that_waits_for_a_time_of_a_clock_that_was_ahead_is_made_at_
         minutes = Backoff(first=timedelta(minutes=5), maximum=timedelta(minutes=5))
         async with sending(database, receiver, clock=clock, backoff=minutes):
             await receiver.server.heard(1)
-            with trio.fail_after(20):
-                while (await waiting(database)).error is None:  # noqa: ASYNC110 - SQLite has no event for it
-                    await trio.sleep(0.01)
+            await until_failed(database)
         receiver.judge = lambda _event: 200
         async with sending(database, receiver, clock=HandClock()):
             await receiver.until(1)
@@ -302,12 +326,14 @@ async def test_what_is_erased_is_not_sent_anymore(tmp_path: Path) -> None:
 
 
 async def test_a_stop_while_a_request_is_under_way_ends_within_seconds_and_sends_it_again_later(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert webhook._GRACE <= 5
+    monkeypatch.setattr(webhook, "_GRACE", 0.1)
     async with clinic(tmp_path) as database, a_receiver(lambda _event: None) as receiver:
         await ended(database, "a")
-        with trio.fail_after(9):
-            async with sending(database, receiver):
+        with trio.fail_after(PATIENCE):
+            async with sending(database, receiver, patience=A_DAY):
                 await receiver.server.heard(1)
         assert (await waiting(database)).waiting == 1
         receiver.judge = lambda _event: 200

@@ -5,13 +5,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 import pytest
-import trio
 from attrs import frozen
 
 from reminderd.sandbox.behaviors import BEHAVIORS, Behavior, example_number
 from reminderd.sandbox.switchboard import SimulatedProvider
 from tests.support.generic_sandbox import a_generic_sandbox
 from tests.support.twilio_sandbox import a_twilio_sandbox
+from tests.support.waiting import until
 
 
 @frozen
@@ -56,8 +56,6 @@ async def test_each_number_behaves_as_the_table_of_behaviors_says(behavior: Beha
     if behavior.answer == "refused":
         assert list(dialect.sandbox.calls) == []
         return
-    with trio.fail_after(10):
-        while dialect.sandbox.calls[0].status != behavior.ends[0]:
-            await trio.lowlevel.checkpoint()
+    await until(lambda: dialect.sandbox.calls[0].status == behavior.ends[0])
     (call,) = dialect.sandbox.calls
     assert (call.phone_number, call.attempt_id) == (example_number(behavior.name), "call-1")

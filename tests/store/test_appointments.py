@@ -27,7 +27,7 @@ from reminderd.store.appointments import (
     put_appointments,
     replan_if_rules_changed,
 )
-from reminderd.store.claims import wake_all_waiting
+from reminderd.store.claims import wake_waiting
 from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.examination import broken_promises
 from reminderd.store.intake import RequestsRefusedError, Source
@@ -371,10 +371,10 @@ def test_calls_left_out_by_a_clock_that_was_ahead_are_planned_once_it_is_right(s
     put(store, a_request())
     assert waiting(store) == []
     store.now = NOW
-    store.write(wake_all_waiting)
+    store.write(wake_waiting)
     assert plan(store) == 1
     assert waiting(store) == [THREE_DAYS, ONE_DAY]
-    store.write(wake_all_waiting)
+    store.write(wake_waiting)
     assert plan(store) == 0
 
 

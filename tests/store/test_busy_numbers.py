@@ -15,7 +15,7 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Limits
 from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
-from reminderd.store.claims import wake_all_waiting
+from reminderd.store.claims import wake_waiting
 from reminderd.store.intake import Source
 from reminderd.store.reminders import call_again, cancel
 from reminderd.store.rows import to_ms
@@ -49,7 +49,7 @@ def claims_first(store: Store) -> Action:
 
 def is_busy(store: Store, name: str = "r2") -> bool:
     """Return whether a reminder must wait for its number, after everything was checked."""
-    store.write(wake_all_waiting)
+    store.write(wake_waiting)
     number = store.reminder(name).phone_number
     placed = [one.call for one in store.claim() if one.kind.is_request]
     assert [call.reminder_id for call in placed if call.phone_number == number] in ([], [name])

@@ -15,7 +15,7 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Limits, Rules
 from reminderd.databases import Target
 from reminderd.store import claims, ledger, stats
-from reminderd.store.claims import Capacity, claim, wake_all_waiting
+from reminderd.store.claims import Capacity, claim, wake_waiting
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import read_for_last_look
@@ -403,7 +403,7 @@ def test_waking_held_reminders_changes_nobody_who_is_called(store: Store) -> Non
     [action] = store.claim()
     store.report(a_report("busy", reminder_id="redialed", attempt_id=action.call.id))
     at = store.reminder("redialed").retry_at
-    store.write(wake_all_waiting)
+    store.write(wake_waiting)
     assert store.reminder("held").wake_at == store.reminder("redialed").wake_at == store.now
     assert store.reminder("later").wake_at == store.now + HOUR
     assert names(store.claim()) == [["held"]]
@@ -418,7 +418,7 @@ def test_a_held_reminder_that_is_moved_waits_for_its_new_time_even_after_a_resta
     at = NOW + 3 * DAY + HOUR
     store.connection.execute("UPDATE reminders SET scheduled_at = ?", (to_ms(at),))
     store.later(HOUR)
-    store.write(wake_all_waiting)
+    store.write(wake_waiting)
     assert store.claim() == []
     assert store.reminder().wake_at == at
     store.later(3 * DAY)
@@ -436,7 +436,7 @@ def test_changed_calling_hours_apply_to_waiting_redials(store: Store) -> None:
     store.report(a_report("busy", reminder_id="r1", attempt_id=action.call.id))
     assert store.reminder().wake_at == NOW + DAY - HOUR
     store.rules = evolve(store.rules, calling_hours=hours(9 * HOUR, 12 * HOUR))
-    store.write(wake_all_waiting)
+    store.write(wake_waiting)
     store.later(store.rules.redial_delay(1) - MINUTE)
     assert store.claim() == []
     store.later(MINUTE)
@@ -453,7 +453,7 @@ def test_changed_calling_hours_apply_to_waiting_resends(store: Store) -> None:
     assert store.claim() == []
     assert store.calls()[0].wake_at == NOW + DAY - HOUR
     store.rules = evolve(store.rules, calling_hours=hours(9 * HOUR, 12 * HOUR))
-    store.write(wake_all_waiting)
+    store.write(wake_waiting)
     [again] = store.claim()
     assert (again.kind, again.call.id) == (ActionKind.RESEND, action.call.id)
 
@@ -467,7 +467,7 @@ def test_lifted_limits_release_held_reminders(store: Store) -> None:
     assert store.claim() == []
     assert store.reminder("r2").hold_code is HoldCode.LIMITS
     store.rules = evolve(store.rules, limits=Limits())
-    store.write(wake_all_waiting)
+    store.write(wake_waiting)
     assert names(store.claim()) == [["r2"]]
 
 
@@ -475,8 +475,8 @@ def test_waking_held_reminders_does_not_change_leases(store: Store) -> None:
     store.insert()
     store.claim()
     before = store.calls()
-    store.write(wake_all_waiting)
-    store.write(partial(wake_all_waiting, lease=store.rules.lease))
+    store.write(wake_waiting)
+    store.write(partial(wake_waiting, lease=store.rules.lease))
     assert store.calls() == before
 
 
@@ -486,7 +486,7 @@ def test_a_lease_from_a_clock_that_was_ahead_ends_with_its_process(store: Store)
     store.rules = evolve(store.rules, max_lateness=2 * DAY)
     [action] = store.claim()
     store.now -= DAY
-    store.write(partial(wake_all_waiting, lease=store.rules.lease))
+    store.write(partial(wake_waiting, lease=store.rules.lease))
     assert store.claim(held=frozenset({action.token})) == []
     assert store.calls()[0].state is CallState.DIALING  # the process that works on it keeps it
     store.now += store.rules.lease
@@ -523,7 +523,7 @@ def test_a_row_changed_while_the_clock_was_ahead_does_not_wait_for_that_time(sto
     ahead = to_ms(store.now + DAY)
     store.connection.execute("UPDATE reminders SET wake_at = :ahead, revision = revision + 1", {"ahead": ahead})
     assert store.claim() == []
-    store.write(wake_all_waiting)
+    store.write(wake_waiting)
     assert names(store.claim()) == [["r1"]]
 
 
@@ -551,9 +551,9 @@ def test_the_number_of_queries_of_a_claim_does_not_grow_with_due_reminders(store
 _OTHERS = ledger._OTHERS.format(known="(:a)", reminders="(:a)", numbers="(:a)")
 QUERIES = {
     "calls to look at": (claims._TAKE_CALLS.format(skip_locked=""), "call_logs_to_look_at"),
-    "reminders to look at": (claims._TAKE_REMINDERS.format(but="", skip_locked=""), "reminders_to_look_at"),
+    "reminders to look at": (claims._TAKE_REMINDERS.format(except_for="", skip_locked=""), "reminders_to_look_at"),
     "reminders of other numbers": (
-        claims._TAKE_REMINDERS.format(but=claims._NOT_TO.format("(:a)"), skip_locked=""),
+        claims._TAKE_REMINDERS.format(except_for=claims._NOT_TO.format("(:a)"), skip_locked=""),
         "reminders_to_look_at",
     ),
     "calls that are worked on": (claims._KEEP_HELD.format(tokens="(:a)", skip_locked=""), "call_logs_to_look_at"),

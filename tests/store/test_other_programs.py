@@ -15,7 +15,7 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.script.prompts import Question
 from reminderd.databases import Target
 from reminderd.store.audit import acts_on
-from reminderd.store.claims import wake_all_waiting
+from reminderd.store.claims import wake_waiting
 from reminderd.store.intake import Source
 from reminderd.store.reminders import call_again
 from reminderd.store.rows import to_ms
@@ -116,7 +116,7 @@ OVER = [was_reached, has_no_calls_left, is_of_unknown_outcome, is_refused, has_f
 
 def follow(store: Store) -> None:
     """Claim everything that is due or waits."""
-    store.write(wake_all_waiting)
+    store.write(wake_waiting)
     store.claims()
 
 

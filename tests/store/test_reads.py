@@ -17,6 +17,7 @@ from reminderd.store.database import READS_TOGETHER, Database, SharedReads
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.threads import OnThread
 from tests.support.store import setting_keys
+from tests.support.waiting import PATIENCE, until
 
 T = TypeVar("T")
 
@@ -63,7 +64,7 @@ async def while_one_reads(database: Database) -> AsyncIterator[Results]:
         go_on.wait(60)
         return keys
 
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             results = Results(database, nursery)
             results.ask_alone("slow", slow)
@@ -212,8 +213,7 @@ async def test_a_read_whose_caller_is_cancelled_while_an_earlier_one_of_its_grou
     async def cancel(scope: trio.CancelScope) -> None:
         await trio.to_thread.run_sync(begun.wait)
         scope.cancel()
-        while not scope.cancelled_caught:
-            await trio.lowlevel.checkpoint()
+        await until(lambda: scope.cancelled_caught)
         go_on.set()
 
     async with while_one_reads(database) as results:

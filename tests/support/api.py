@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import trio
-from attrs import frozen
+from attrs import define, frozen
 
 from reminderd.clock import Clock, SystemClock
 from reminderd.config import rules_of
@@ -21,10 +21,25 @@ from reminderd.web.app import Health, Webhooks, build_app
 from reminderd.web.bodies import RequestLimits
 from reminderd.web.server import bind, serve
 from tests.support.databases import database_in
+from tests.support.waiting import PATIENCE
 from tests.support.web_server import Recorder, SigningProvider
 
 TOKEN = "a token of the clinic's own system"[:32].replace(" ", "-")
 _CLOCK = SystemClock()
+
+
+@define(eq=False)
+class CountingFeed(Feed):
+    """Counts the clients that wait for a change."""
+
+    waiting: int = 0
+
+    async def changed(self, seq: int) -> None:
+        self.waiting += 1
+        try:
+            await super().changed(seq)
+        finally:
+            self.waiting -= 1
 
 
 @frozen
@@ -32,6 +47,14 @@ class Api:
     url: str
     client: httpx.AsyncClient
     database: Database
+    feed: CountingFeed
+
+    async def wait(self) -> httpx.Response:
+        """Wait for a change as another client, for a minute at most."""
+        async with httpx.AsyncClient(
+            base_url=self.url, headers=self.client.headers, timeout=PATIENCE, trust_env=False
+        ) as client:
+            return await client.get("/api/changes", params={"wait": 60})
 
     async def post(self, body: Any, **headers: str) -> httpx.Response:
         return await self.client.post("/api/reminders", json=body, headers=headers)
@@ -57,7 +80,7 @@ async def an_api(folder: Path, *, clock: Clock = _CLOCK, throttle: Throttle | No
         return {}
 
     async with open_database(database_in(folder, "clinic.db"), clock) as database, trio.open_nursery() as nursery:
-        feed = Feed(database, throttle.stopping)
+        feed = CountingFeed(database, throttle.stopping)
         its_api = api_of(config, database=database, rules=rules_of(config), feed=feed)
         webhooks = Webhooks(provider=SigningProvider(), recorder=Recorder())
         app = build_app(
@@ -70,6 +93,6 @@ async def an_api(folder: Path, *, clock: Clock = _CLOCK, throttle: Throttle | No
         stopping = trio.Event()
         url = await nursery.start(partial(serve, app, bind("127.0.0.1", 0), shutdown_trigger=stopping.wait))
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20, trust_env=False) as client:
-            yield Api(url, client, database)
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE, trust_env=False) as client:
+            yield Api(url, client, database, feed)
         stopping.set()

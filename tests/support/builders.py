@@ -10,7 +10,7 @@ from attrs import evolve
 from reminderd.core.answers import Answer, Capabilities, Report
 from reminderd.core.daemons import Daemon
 from reminderd.core.lifecycle.answer import not_sent, request_answered
-from reminderd.core.lifecycle.claim import Draft, claim_reminder
+from reminderd.core.lifecycle.claim import NewIds, claim_reminder
 from reminderd.core.lifecycle.reconcile import CheckLimits, Witness, claim_call
 from reminderd.core.lifecycle.report import reported
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Transition
@@ -150,7 +150,7 @@ def claimed(
 ) -> Transition:
     """Claim a due reminder; a new call gets the id "call-new" and the lease `TOKEN`."""
     reminder = ledger.reminders[reminder_id]
-    return claim_reminder(ledger, reminder, draft=Draft("call-new", TOKEN), witness=witness, rules=rules, now=now)
+    return claim_reminder(ledger, reminder, new_ids=NewIds("call-new", TOKEN), witness=witness, rules=rules, now=now)
 
 
 AT_HAND = CheckLimits()

@@ -18,6 +18,7 @@ import trio
 from attrs import define, field
 
 from tests.support.ports import a_free_port
+from tests.support.waiting import PATIENCE
 
 CADDYFILE = Path(__file__).parents[2] / "deploy" / "Caddyfile"
 
@@ -43,7 +44,7 @@ class Caddy:
 
     async def logged(self, pattern: str) -> dict[str, Any]:
         """Return the first matching entry of its log, as soon as it is written."""
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             while True:
                 for entry in self.log:
                     if re.search(pattern, json.dumps(entry)):
@@ -52,7 +53,7 @@ class Caddy:
 
     async def knows_it_is_down(self) -> None:
         """Wait until it holds a request, instead of refusing it, as the upstream is down."""
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             while True:
                 with trio.move_on_after(0.3):
                     await self.client.post(f"{self.url}/webhooks/anything")

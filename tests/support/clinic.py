@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import trio
 from attrs import define
 
 from reminderd.clock import SystemClock
@@ -16,8 +15,7 @@ from reminderd.store.sqlite.opening import open_sync
 from tests.support.engine import calls_of, reminder_of
 from tests.support.generic_server import KEY, SECRET, GenericServer, generic_server
 from tests.support.rows import insert_row
-
-_PATIENCE = 100
+from tests.support.waiting import PATIENCE, until
 
 _CONFIG = """
 [database]
@@ -90,17 +88,15 @@ class Clinic:
             return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
     async def until(self, reminder_id: str, status: str) -> Reminder:
-        """Return the reminder, as soon as it has this status; another process's database must be polled."""
-        with trio.fail_after(_PATIENCE):
-            while self.reminder(reminder_id).status != status:  # noqa: ASYNC110 - no event crosses processes
-                await trio.sleep(0.02)
+        """Return the reminder, as soon as it has this status."""
+        await until(lambda: self.reminder(reminder_id).status == status)
         return self.reminder(reminder_id)
 
 
 @asynccontextmanager
 async def a_clinic(folder: Path, **changes: Any) -> AsyncIterator[Clinic]:
     """Set up a clinic with its own provider; `changes` are those of `Clinic.configure`."""
-    async with generic_server(GenericServer()) as provider, httpx.AsyncClient(timeout=_PATIENCE) as client:
+    async with generic_server(GenericServer()) as provider, httpx.AsyncClient(timeout=PATIENCE) as client:
         clinic = Clinic(folder, provider, client)
         clinic.configure(**changes)
         yield clinic
@@ -108,19 +104,20 @@ async def a_clinic(folder: Path, **changes: Any) -> AsyncIterator[Clinic]:
 
 async def until_ready(clinic: Clinic, url: str) -> None:
     """Wait until every part of the daemon is ready."""
-    with trio.fail_after(_PATIENCE):
-        while await failing_parts(clinic, url):  # noqa: ASYNC110 - no event crosses processes
-            await trio.sleep(0.05)
+
+    async def is_ready() -> bool:
+        return not await failing_parts(clinic, url)
+
+    await until(is_ready)
 
 
 async def until_failing(clinic: Clinic, url: str, part: str) -> str:
     """Return the reason why this part fails, as soon as the daemon reports it."""
-    with trio.fail_after(_PATIENCE):
-        while True:
-            failing = await failing_parts(clinic, url)
-            if part in failing:
-                return failing[part]
-            await trio.sleep(0.05)
+
+    async def reason() -> str | None:
+        return (await failing_parts(clinic, url)).get(part)
+
+    return await until(reason)
 
 
 async def failing_parts(clinic: Clinic, url: str) -> Mapping[str, str]:

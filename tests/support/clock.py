@@ -7,6 +7,7 @@ from attrs import define
 
 from reminderd.core.schedule.calling_hours import CallingHours
 from tests.support.builders import DAY, MINUTE, NOW
+from tests.support.waiting import until
 
 
 @define
@@ -23,6 +24,22 @@ class HandClock:
     def advance(self, by: timedelta) -> None:
         self.time += by
         self.seconds += by.total_seconds()
+
+
+@define
+class SeenClock(HandClock):
+    """Counts how often it was read."""
+
+    looks: int = 0
+
+    def now(self) -> datetime:
+        self.looks += 1
+        return self.time
+
+    async def is_looked_at_again(self, times: int = 3) -> None:
+        """Wait until the clock was read several times more: what was not done then is not done now."""
+        before = self.looks
+        await until(lambda: self.looks > before + times)
 
 
 def may_ring(calling_hours: CallingHours, moment: datetime, zone: ZoneInfo) -> bool:

@@ -32,6 +32,7 @@ from reminderd.web.server import bind, serve
 from tests.support.builders import NOW
 from tests.support.clock import HandClock
 from tests.support.databases import database_in
+from tests.support.waiting import PATIENCE, until
 
 T = TypeVar("T")
 
@@ -173,7 +174,7 @@ class Browser:
     def __attrs_post_init__(self) -> None:
         hooks: Any = {"request": [self._send_cookies], "response": [self._keep_cookies]}
         self.client = httpx.AsyncClient(
-            base_url=self.url, timeout=60, trust_env=False, verify=self.verify, event_hooks=hooks
+            base_url=self.url, timeout=PATIENCE, trust_env=False, verify=self.verify, event_hooks=hooks
         )
 
     async def _send_cookies(self, request: httpx.Request) -> None:
@@ -206,6 +207,15 @@ class Browser:
             path, data=fields, files=files, headers={"Origin": self.url}, follow_redirects=True
         )
         return Page(response, parsed(response.text))
+
+    async def settled(self, page: Page) -> Page:
+        """Return the page for files, as soon as nobody works on the file."""
+
+        async def loaded() -> Page | None:
+            found = await self.get("/import")
+            return None if found.root.all("progress") else found
+
+        return await until(loaded) if page.root.all("progress") else page
 
     async def log_in(self, name: str = NAME, password: str = PASSWORD, code: str = "") -> Page:
         return await self.submit(await self.get("/login"), "/login", name=name, password=password, code=code)
@@ -314,7 +324,7 @@ async def desk_of(
     role: Role | None = Role.DESK,
     clock: HandClock | None = None,
     report: DaemonReport = REPORT,
-    patience: float = 100,
+    patience: float = PATIENCE,
 ) -> AsyncIterator[DeskServer]:
     """Serve the pages from a new database in a folder, to a browser that is logged in as `NAME`.
 

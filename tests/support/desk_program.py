@@ -24,10 +24,10 @@ from reminderd.store.connection import Connection, transaction
 from reminderd.store.users import Secrets, add_user
 from tests.support.ports import a_free_port
 from tests.support.program import clean_environment
+from tests.support.waiting import PATIENCE
 
 NAME, ADMIN, OTHER = "anna", "ben", "clara"
 PASSWORD = "four tall quiet trees"
-_PATIENCE = 60
 
 
 @define(kw_only=True)
@@ -123,7 +123,7 @@ def _line_with(text: str, lines: "Queue[str]") -> str:
     seen: list[str] = []
     try:
         while True:
-            seen.append(lines.get(timeout=_PATIENCE))
+            seen.append(lines.get(timeout=PATIENCE))
             if text in seen[-1]:
                 return seen[-1].partition(text)[2].strip()
     except Empty:

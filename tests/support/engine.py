@@ -26,8 +26,8 @@ from reminderd.store.rows import CALLS, REMINDERS, to_ms
 from reminderd.store.threads import Runner
 from tests.support.clock import HandClock
 from tests.support.rows import insert_row
+from tests.support.waiting import PATIENCE, until
 
-_PATIENCE = 60
 _SOON = timedelta(milliseconds=100)
 ACCOUNT = "the clinic's account"
 
@@ -84,7 +84,7 @@ class FakeProvider:
 
     async def asked(self, times: int) -> list[Placement]:
         """Return the requests, as soon as there are `times` of them."""
-        with trio.fail_after(_PATIENCE):
+        with trio.fail_after(PATIENCE):
             while len(self.placed) < times:
                 await self._news.wait()
         return self.placed
@@ -163,25 +163,40 @@ class Engine:
 
     async def until_all(self, rows: int, where: str) -> None:
         """Wait until the number of reminders that match is `rows`."""
-        with trio.fail_after(_PATIENCE):
-            while await self.count(where) != rows:  # noqa: ASYNC110 - SQLite has no event for it
-                await trio.sleep(0.005)
+
+        async def is_so() -> bool:
+            return await self.count(where) == rows
+
+        await until(is_so)
 
     async def until_failure(self, *, ends: bool = False) -> None:
         """Wait until nothing can be claimed; with `ends`, until something can be claimed again."""
-        with trio.fail_after(_PATIENCE):
-            while (self.poller.memory.failure is None) != ends:  # noqa: ASYNC110 - a failure is no event
-                await trio.sleep(0.001)
+        await until(lambda: (self.poller.memory.failure is None) == ends)
+
+    async def comes_round(self) -> None:
+        """Let the loop look for commits a few times: what it did not do then, it does not do now."""
+        for _ in range(4):
+            await self.beats()
+
+    async def beats(self) -> None:
+        """Wait for the loop's next sign of life, on a real clock."""
+        memory, before = self.poller.memory, self.poller.memory.beat
+        await until(lambda: memory.beat != before)
 
     async def polled(self) -> None:
         """Let the loop turn at least twice, so that it has done everything it would do now."""
-        assert isinstance(self.clock, HandClock)
+        clock, memory = self.clock, self.poller.memory
+        assert isinstance(clock, HandClock)
+
+        def has_turned() -> bool:
+            if memory.beat < clock.seconds:
+                memory.freed.set()  # end its wait
+                return False
+            return True
+
         for _ in range(5):  # a turn gives a second sign of life before it waits
-            self.clock.seconds += 1e-6
-            with trio.fail_after(_PATIENCE):
-                while self.poller.memory.beat < self.clock.seconds:
-                    self.poller.memory.freed.set()  # end its wait
-                    await trio.sleep(0.001)
+            clock.seconds += 1e-6
+            await until(has_turned)
 
 
 async def restored_now(engine: Engine) -> None:

@@ -13,6 +13,7 @@ from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.generic import Sandbox
 from reminderd.sandbox.switchboard import serve_sandbox
 from tests.support.hostile_provider import HostileProvider, ReceivedRequest, Script, answering, hostile
+from tests.support.waiting import PATIENCE
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PACE = 0.005
@@ -62,7 +63,7 @@ async def a_generic_sandbox(*scripts: Script, pace: float = PACE) -> AsyncIterat
         sandbox = Sandbox(inbox.url, SECRET, "key", pace=pace)
         url = await nursery.start(partial(serve_sandbox, sandbox))
         async with httpx.AsyncClient(
-            base_url=url, headers={"Authorization": "Bearer key"}, trust_env=False, timeout=10
+            base_url=url, headers={"Authorization": "Bearer key"}, trust_env=False, timeout=PATIENCE
         ) as client:
             yield ServedSandbox(sandbox, client, inbox)
         nursery.cancel_scope.cancel()

@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 
 from reminderd.clock import SystemClock
 from tests.support.hostile_provider import Line, ReceivedRequest, cut, hang, hear, hostile
+from tests.support.waiting import PATIENCE
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 KEY = "a-provider-key"
@@ -97,7 +98,7 @@ class GenericServer:
 
     async def rang(self, times: int) -> list[Ring]:
         """Return the rings, as soon as there are so many."""
-        with trio.fail_after(100):
+        with trio.fail_after(PATIENCE):
             while len(self.rings) < times:
                 await self._news.wait()
         return self.rings

@@ -10,6 +10,7 @@ import trio
 from attrs import define, field, frozen
 
 from reminderd.providers.base import Webhook
+from tests.support.waiting import PATIENCE
 
 Move: TypeAlias = Callable[["Line"], Awaitable[None]]
 Script: TypeAlias = tuple[Move, ...]
@@ -41,7 +42,7 @@ class HostileProvider:
 
     async def heard(self, count: int) -> list[ReceivedRequest]:
         """Return the requests, as soon as there are `count` of them."""
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             while len(self.requests) < count:
                 await self._news.wait()
         return self.requests

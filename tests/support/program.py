@@ -19,6 +19,7 @@ import trio
 from attrs import define, field
 
 from tests.support import loaded_program
+from tests.support.waiting import PATIENCE
 
 LISTING = """
 import sys
@@ -34,7 +35,6 @@ ANEW = ("-m", "reminderd")
 """The entry point of a program that has loaded nothing."""
 
 _ROOT = Path(__file__).parents[2]
-_PATIENCE = 100  # only a failing test waits so long
 
 
 @define
@@ -49,7 +49,7 @@ class Program:
 
     async def line(self, pattern: str, *, since: int = 0) -> re.Match[str]:
         """Return the first log line that matches, as soon as it is written; skip the first `since` lines."""
-        with trio.fail_after(_PATIENCE):
+        with trio.fail_after(PATIENCE):
             while True:
                 for line in self.lines[since:]:
                     found = re.search(pattern, line)
@@ -65,7 +65,7 @@ class Program:
 
     async def ended(self) -> int:
         """Return its exit code, after the whole log was read."""
-        with trio.fail_after(_PATIENCE):
+        with trio.fail_after(PATIENCE):
             await self._silent.wait()
             return await self.process.wait()
 

@@ -9,6 +9,8 @@ from datetime import timedelta
 import trio
 from attrs import define, field
 
+from tests.support.waiting import PATIENCE
+
 
 @define
 class SystemdStandIn:
@@ -70,7 +72,7 @@ class SystemdStandIn:
 
 
 @asynccontextmanager
-async def a_supervisor(name: str, watchdog: timedelta, *, patience: float = 30) -> AsyncIterator[SystemdStandIn]:
+async def a_supervisor(name: str, watchdog: timedelta, *, patience: float = PATIENCE) -> AsyncIterator[SystemdStandIn]:
     """Serve a stand-in at a socket: `name` is a path, or `@` and the name of an abstract socket."""
     with trio.socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         await end.bind("\0" + name[1:] if name.startswith("@") else name)

@@ -18,6 +18,7 @@ from tests.support.clinic import Clinic
 from tests.support.generic_server import GenericServer
 from tests.support.ports import a_free_port
 from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN
+from tests.support.waiting import until
 
 _CONFIG = """
 [database]
@@ -76,12 +77,8 @@ class TwilioClinic:
 
     async def rings(self, behavior: str) -> TwilioCall:
         """Return the first call to a patient with this behavior, as soon as its phone rings."""
-        with trio.fail_after(100):
-            while True:
-                for call in self.calls_to(behavior):
-                    if call.status == "ringing":
-                        return call
-                await trio.sleep(0.002)
+        ringing = await until(lambda: [call for call in self.calls_to(behavior) if call.status == "ringing"])
+        return ringing[0]
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from reminderd.sandbox.switchboard import serve_sandbox
 from reminderd.sandbox.twilio.call import TwilioCall
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.support.hostile_provider import HostileProvider, Line, ReceivedRequest, answer, hear, hostile
+from tests.support.waiting import PATIENCE, until
 
 ACCOUNT = "AC" + "0" * 32
 TOKEN = "12345"
@@ -82,7 +83,7 @@ class ServedTwilioSandbox:
 
     async def callbacks(self, count: int) -> list[dict[str, str]]:
         """Return the first `count` status callbacks, ordered by their numbers, as their order may vary."""
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             while len(found := self.requests("/status")) < count:
                 await self.clinic.heard(len(self.clinic.requests) + 1)
         return sorted(map(fields, found[:count]), key=lambda callback: int(callback["SequenceNumber"]))
@@ -104,9 +105,7 @@ class ServedTwilioSandbox:
 
     async def until(self, fact: Callable[[TwilioCall], Any]) -> TwilioCall:
         """Return the one call, as soon as this condition is true."""
-        with trio.fail_after(60):
-            while not (self.sandbox.calls and fact(self.sandbox.calls[0])):
-                await trio.lowlevel.checkpoint()
+        await until(lambda: self.sandbox.calls and fact(self.sandbox.calls[0]))
         return self.sandbox.calls[0]
 
 
@@ -134,6 +133,6 @@ async def a_twilio_sandbox(
     async with hostile((hear, side.reply)) as clinic, trio.open_nursery() as nursery:
         sandbox = TwilioSandbox(ACCOUNT, TOKEN, pace=pace)
         url = await nursery.start(partial(serve_sandbox, sandbox))
-        async with httpx.AsyncClient(base_url=url, auth=(ACCOUNT, TOKEN), trust_env=False, timeout=10) as client:
+        async with httpx.AsyncClient(base_url=url, auth=(ACCOUNT, TOKEN), trust_env=False, timeout=PATIENCE) as client:
             yield ServedTwilioSandbox(sandbox, client, clinic)
         nursery.cancel_scope.cancel()

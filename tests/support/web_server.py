@@ -19,6 +19,7 @@ from reminderd.providers.generic.webhooks import routes
 from reminderd.web.app import Health, Webhooks, build_app
 from reminderd.web.bodies import RequestLimits
 from reminderd.web.server import bind, serve
+from tests.support.waiting import PATIENCE
 
 PATH = "/webhooks/call-status"
 REMINDER = "reminder-1"
@@ -144,10 +145,10 @@ async def a_web_server(*, grace: float = 5, max_connections: int = 100, **limits
 
     sink = logger.add(log.append, format="{level} {message}", diagnose=False)
     try:
-        with trio.fail_after(100):
+        with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 url = await nursery.start(serve_to_the_end)
-                async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
+                async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False) as client:
                     yield WebServer(
                         url=url,
                         port=int(url.rpartition(":")[2]),

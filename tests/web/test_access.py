@@ -10,6 +10,7 @@ import trio
 from reminderd.core.wrong_tokens import FREE, networks
 from reminderd.web.access import MOST_OF_ONE, Throttle
 from tests.support.api import Api, an_api
+from tests.support.waiting import PATIENCE, until
 from tests.support.web_server import PATH, PAYLOAD, SIGNED
 
 A_DAY = 86_400.0
@@ -24,7 +25,7 @@ async def throttle() -> Throttle:
 @pytest.fixture
 async def api(tmp_path: Path, throttle: Throttle) -> AsyncIterator[Api]:
     async with an_api(tmp_path, throttle=throttle) as api:
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             yield api
 
 
@@ -34,8 +35,7 @@ async def guess(api: Api, client: str = "198.51.100.7", **more: str) -> httpx.Re
 
 
 async def waiting(throttle: Throttle, count: int) -> None:
-    while throttle.waiting != count:  # noqa: ASYNC110 - the server runs in this loop, and tells nobody
-        await trio.sleep(0.001)
+    await until(lambda: throttle.waiting == count)
 
 
 async def test_the_answer_to_another_wrong_token_waits_at_most_until_the_stop(api: Api, throttle: Throttle) -> None:
@@ -81,6 +81,5 @@ async def test_a_forwarded_address_from_an_untrusted_client_is_ignored(tmp_path:
         for number in range(FREE):
             assert (await guess(api, client=f"198.51.100.{number}")).status_code == 401
         nursery.start_soon(guess, api, "198.51.100.99")
-        with trio.fail_after(20):
-            await waiting(throttle, 1)
+        await waiting(throttle, 1)
         nursery.cancel_scope.cancel()

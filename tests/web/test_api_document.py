@@ -10,6 +10,7 @@ import trio
 from jsonschema import Draft202012Validator
 
 from tests.support.api import TOKEN, an_api
+from tests.support.waiting import PATIENCE
 from tests.web.test_api import REMINDER
 from tests.web.test_appointments import APPOINTMENT, PLANNING
 
@@ -17,7 +18,7 @@ SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 
 async def test_the_api_document_is_public_and_lists_every_path(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as api, httpx.AsyncClient() as stranger:
+    async with an_api(tmp_path) as api, httpx.AsyncClient(timeout=PATIENCE) as stranger:
         document = (await stranger.get(f"{api.url}/api/openapi.json")).json()
     assert document["openapi"] == "3.1.0"
     assert set(document["paths"]) == {
@@ -66,7 +67,7 @@ async def test_every_request_gets_an_answer_that_the_document_describes(tmp_path
             # And a name may end in "/done", so GET and DELETE are allowed on that path, too, for another reminder.
             *("--exclude-checks", "positive_data_acceptance,allow_header_conformance"),
         ]
-        with trio.fail_after(90):
+        with trio.fail_after(PATIENCE):
             done = await trio.run_process(
                 command, cwd=tmp_path, capture_stdout=True, stderr=subprocess.STDOUT, check=False
             )

@@ -15,6 +15,7 @@ from reminderd.web.access import Throttle
 from reminderd.web.api import MOST_WAITING
 from tests.support.api import Api, an_api
 from tests.support.databases import ON_EACH_ENGINE, database_in
+from tests.support.waiting import PATIENCE, until
 from tests.web.test_api import REMINDER, is_a_problem
 
 pytestmark = ON_EACH_ENGINE
@@ -37,11 +38,11 @@ async def waiting(api: Api, clients: int = 1) -> AsyncIterator[list[dict[str, An
     async def wait() -> None:
         pages.append(await read(api, wait=60))
 
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             for _ in range(clients):
                 nursery.start_soon(wait)
-            await trio.testing.wait_all_tasks_blocked(0.05)
+            await until(lambda: api.feed.waiting == clients)
             yield pages
 
 
@@ -91,34 +92,31 @@ async def test_a_stop_or_a_reload_ends_waiting_requests(tmp_path: Path) -> None:
 
 
 async def test_waiting_clients_are_limited_and_one_that_hangs_up_makes_room(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as api, trio.open_nursery() as nursery:
-
-        async def wait() -> None:
-            async with httpx.AsyncClient(base_url=api.url, headers=api.client.headers, timeout=90) as client:
-                while (await client.get(PATH, params={"wait": 60})).status_code == 503:  # noqa: ASYNC110 - as clients do
-                    await trio.sleep(0.05)
-
-        for _ in range(MOST_WAITING):
-            nursery.start_soon(wait)
-        with trio.fail_after(30):
-            # After each answer, one of the others that was turned away gets the place.
-            while (answer := await api.client.get(PATH, params={"wait": 1})).status_code == 200:  # noqa: ASYNC110 - as above
-                await trio.sleep(0.5)
-        assert is_a_problem(answer, 503)["detail"].startswith("20 clients wait")
-        assert answer.headers["retry-after"]
-        assert (await api.client.get(PATH)).status_code == 200, "without waiting there is always an answer"
-        nursery.cancel_scope.cancel()
+    async with an_api(tmp_path) as api, trio.open_nursery() as others:
+        async with trio.open_nursery() as one:
+            one.start_soon(api.wait)
+            for _ in range(MOST_WAITING - 1):
+                others.start_soon(api.wait)
+            await until(lambda: api.feed.waiting == MOST_WAITING)
+            answer = await api.client.get(PATH, params={"wait": 1})
+            assert is_a_problem(answer, 503)["detail"].startswith("20 clients wait")
+            assert answer.headers["retry-after"]
+            assert (await api.client.get(PATH)).status_code == 200, "without waiting there is always an answer"
+            one.cancel_scope.cancel()
+        await until(lambda: api.feed.waiting < MOST_WAITING)
+        assert await read(api, wait=1) == {"changes": [], "next": "0"}
+        others.cancel_scope.cancel()
 
 
 async def test_a_client_that_hung_up_waits_no_longer(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         for _ in range(MOST_WAITING + 5):
-            with trio.move_on_after(0.05):
-                async with httpx.AsyncClient(base_url=api.url, headers=api.client.headers) as client:
-                    await client.get(PATH, params={"wait": 60})
-        with trio.fail_after(20):
-            while (await api.client.get(PATH, params={"wait": 1})).status_code != 200:  # noqa: ASYNC110 - as clients do
-                await trio.sleep(0.05)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(api.wait)
+                await until(lambda: api.feed.waiting == 1)
+                nursery.cancel_scope.cancel()
+            await until(lambda: api.feed.waiting == 0)
+        assert await read(api, wait=1) == {"changes": [], "next": "0"}
 
 
 async def test_a_cursor_of_a_database_that_was_restored_is_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -153,7 +151,7 @@ async def test_each_wrong_parameter_is_named(tmp_path: Path, parameters: dict[st
 
 
 async def test_a_missing_token_is_refused(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as api, httpx.AsyncClient(base_url=api.url) as stranger:
+    async with an_api(tmp_path) as api, httpx.AsyncClient(base_url=api.url, timeout=PATIENCE) as stranger:
         is_a_problem(await stranger.get(PATH), 401)
 
 

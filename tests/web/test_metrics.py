@@ -10,6 +10,7 @@ from attrs import define
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.web.app import METRICS_TYPE, build_metrics_app
 from reminderd.web.server import bind, serve
+from tests.support.waiting import PATIENCE
 from tests.support.web_server import LIMIT, a_web_server
 
 
@@ -34,7 +35,7 @@ def page() -> Page:
 @pytest.fixture
 async def client(page: Page) -> AsyncIterator[httpx.AsyncClient]:
     stopping = trio.Event()
-    with trio.fail_after(30):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
 
             async def served(*, task_status: trio.TaskStatus[str]) -> None:
@@ -42,7 +43,7 @@ async def client(page: Page) -> AsyncIterator[httpx.AsyncClient]:
                 await serve(app, listener, shutdown_trigger=stopping.wait, task_status=task_status)
 
             url = await nursery.start(served)
-            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=PATIENCE) as client:
                 yield client
             stopping.set()
 

@@ -17,6 +17,7 @@ from quart_trio import QuartTrio
 from trio.testing import MockClock
 
 from reminderd.web.server import ClientConnection, PortUnavailableError, _Requests, bind, serve
+from tests.support.waiting import PATIENCE
 from tests.support.web_server import PATH, PAYLOAD, WebServer, a_web_server, read_answer, read_to_the_end, read_until
 
 UPGRADE = (
@@ -62,7 +63,7 @@ async def test_ipv6_is_served_under_a_usable_url(host: str) -> None:
     async with trio.open_nursery() as nursery:
         url = await nursery.start(partial(serve, app, listener, shutdown_trigger=stopping.wait))
         assert url.startswith("http://[::1]:")
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             assert (await client.get(url)).status_code == 404
         stopping.set()
 
@@ -215,7 +216,7 @@ async def a_server_that_reads_no_body(go_on: trio.Event) -> AsyncIterator[int]:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     stopping, listener = trio.Event(), bind("127.0.0.1", 0)
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             start = partial(serve, app, listener, shutdown_trigger=stopping.wait, max_connections=1)
             await nursery.start(start)
@@ -250,7 +251,7 @@ async def test_an_unread_body_frees_its_connection_afterward(*, hangs_up: bool) 
 async def a_server_of(app: ASGIFramework) -> AsyncIterator[int]:
     """Serve an app; yields the port."""
     stopping, listener = trio.Event(), bind("127.0.0.1", 0)
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(serve, app, listener, shutdown_trigger=stopping.wait))
             yield listener.getsockname()[1]
@@ -366,7 +367,7 @@ async def test_a_connection_that_is_closed_between_two_reads_is_a_client_that_we
     connection = ClientConnection(ours, Config())
     connection._protocol = cast("ProtocolWrapper", Protocol())
     await theirs.send_all(b"GET / HTTP/1.1")
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         await connection._read(_Requests(connection))
         await connection.hung_up()
     await theirs.aclose()

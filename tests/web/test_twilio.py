@@ -25,6 +25,7 @@ from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.web.app import Health, Webhooks, build_app
 from reminderd.web.bodies import RequestLimits
 from reminderd.web.server import bind, serve
+from tests.support.waiting import PATIENCE
 from tests.support.web_server import Recorded
 
 BASE = "https://clinic.example"
@@ -111,7 +112,7 @@ async def a_twilio_web() -> AsyncIterator[TwilioWeb]:
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         url = await nursery.start(partial(serve, app, bind("127.0.0.1", 0), shutdown_trigger=stopping.wait))
-        async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False) as client:
             yield TwilioWeb(recorder, client)
         stopping.set()
     await provider.aclose()

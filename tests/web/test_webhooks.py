@@ -5,6 +5,7 @@ import trio
 
 from reminderd.core.answers import Report
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
+from tests.support.waiting import until
 from tests.support.web_server import LIMIT, PATH, PAYLOAD, REMINDER, WebServer, a_web_server, read_answer
 
 LONG = b"x" * (LIMIT + 1)
@@ -137,8 +138,11 @@ async def test_a_webhook_beyond_the_concurrency_limit_must_be_sent_again() -> No
         refused = await web.post()
         assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
         web.recorder.go_on.set()
-        while (await web.post()).status_code != 200:
-            pass
+
+        async def is_accepted() -> bool:
+            return (await web.post()).status_code == 200
+
+        await until(is_accepted)
 
 
 async def test_a_report_is_settled_even_if_its_sender_hangs_up_meanwhile() -> None:

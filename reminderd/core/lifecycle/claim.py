@@ -10,7 +10,7 @@ from attrs import frozen
 from reminderd.core.lifecycle.reconcile import Witness, key_prevents_second_call
 from reminderd.core.lifecycle.replan import waits_for_plan, why_void
 from reminderd.core.lifecycle.states import (
-    called_off,
+    all_cancelled,
     ended,
     lasting_hold,
     limit_of,
@@ -47,7 +47,7 @@ PROGRAM_ERROR_HOLD: Final = timedelta(hours=1)
 
 
 @frozen
-class Draft:
+class NewIds:
     """The ids that a claim needs if it makes a call."""
 
     call_id: str
@@ -75,11 +75,11 @@ class Waits:
 
 
 def claim_reminder(
-    ledger: Ledger, reminder: Reminder, *, draft: Draft, witness: Witness, rules: Rules, now: datetime
+    ledger: Ledger, reminder: Reminder, *, new_ids: NewIds, witness: Witness, rules: Rules, now: datetime
 ) -> Transition:
     """Decide what happens to a reminder whose `wake_at` has passed, whatever its status.
 
-    If the transition has an action, a call was made for it, and is leased under the draft's token.
+    If the transition has an action, a call was made for it, and is leased under the new_ids's token.
     """
     if reminder.status.final:
         again = _scheduled_again(ledger, reminder, now)
@@ -92,7 +92,7 @@ def claim_reminder(
     call = ledger.alive_call(reminder)
     void = why_void(ledger, reminder)
     if call is not None and void is not None and not waits_for_plan(ledger, reminder):
-        after, lines = called_off(ledger, [reminder], void, now)
+        after, lines = all_cancelled(ledger, [reminder], void, now)
         return Transition(ledger=after, lines=lines)
     if call is not None:
         status = Status.DIALING if call.state is CallState.DIALING else Status.PROCESSING
@@ -101,14 +101,14 @@ def claim_reminder(
         reminder = _left_its_call(ledger, reminder, rules, now)
         if reminder.status.final:
             return _changed(ledger, reminder, rules)
-    judged = _Candidate(ledger, reminder, rules, now).verdict()
+    judged = _DueReminder(ledger, reminder, rules, now).verdict()
     if isinstance(judged, Ends) and judged.code is EndCode.TOO_LATE and reminder.scheduled_at > now:
         judged = Waits(reminder.scheduled_at, lasting_hold(reminder))  # the hours may change until then
     if isinstance(judged, Ends):
         return _changed(ledger, ended(reminder, judged.status, judged.code, now, judged.reason), rules)
     if isinstance(judged, Waits):
         return _held(ledger, reminder, judged.until, judged.code, rules)
-    return _call(ledger, reminder, draft=draft, witness=witness, rules=rules, now=now)
+    return _call(ledger, reminder, new_ids=new_ids, witness=witness, rules=rules, now=now)
 
 
 def unexpected_error(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
@@ -170,7 +170,7 @@ def _without_results(reminder: Reminder) -> Reminder:
 
 
 @frozen
-class _Candidate:
+class _DueReminder:
     """A waiting reminder, and everything that decides whether it may be called."""
 
     ledger: Ledger
@@ -288,7 +288,7 @@ def _changed(ledger: Ledger, reminder: Reminder, rules: Rules) -> Transition:
 
 
 def _call(
-    ledger: Ledger, reminder: Reminder, *, draft: Draft, witness: Witness, rules: Rules, now: datetime
+    ledger: Ledger, reminder: Reminder, *, new_ids: NewIds, witness: Witness, rules: Rules, now: datetime
 ) -> Transition:
     """Make a call for the reminder and its bundle, or wait for one more reminder of the bundle."""
     # No call to their number is alive: otherwise, the reminder would wait.
@@ -298,14 +298,14 @@ def _call(
         if one.id != reminder.id and one.phone_number == reminder.phone_number and one.status is Status.SCHEDULED
     )
     waiting = [_without_results(one) if ledger.has_left(one) else one for one in others]
-    judged = [(one, _Candidate(ledger, one, rules, now).verdict()) for one in waiting]
+    judged = [(one, _DueReminder(ledger, one, rules, now).verdict()) for one in waiting]
     ready = [one for one, why in judged if why is None]
     early = [one for one, why in judged if isinstance(why, Waits) and why.code is None]
     bundle = _bundle_for(ledger, reminder, ready, early, rules, now)
     if bundle.waits_until is not None:
         return _held(ledger, reminder, bundle.waits_until, HoldCode.BUNDLE, rules)
     call = _call_to_repeat(ledger, bundle.reminders, witness, rules, now) or Call(
-        id=draft.call_id,
+        id=new_ids.call_id,
         reminder_id=bundle.reminders[0].id,
         phone_number=reminder.phone_number,
         provider=rules.provider,
@@ -319,7 +319,7 @@ def _call(
         requests=1,
         checks=0,
         error=None,
-        lease_token=draft.token,
+        lease_token=new_ids.token,
         wake_at=now + rules.lease,
         last_sign_at=now,
     )

@@ -56,14 +56,14 @@ class Turn:
     """The ids of the reminders for which this key is the first answer, each with its response."""
 
 
-def call_picked_up(ledger: Ledger, call: Call, *, rules: Rules, now: datetime) -> Turn:
+def picked_up(ledger: Ledger, call: Call, *, rules: Rules, now: datetime) -> Turn:
     """Decide what the person who answers a call hears: much may have changed since it was placed.
 
     What the provider is given to speak counts as spoken: it is marked on the memberships. The request shows that the
     provider reaches us, whatever is spoken. A reminder that is not needed anymore ends with the reason.
     """
     language = _language_of(ledger, call)
-    return _in_language(_answered(ledger, call, language, rules, now), language)
+    return _in_language(_picked_up(ledger, call, language, rules, now), language)
 
 
 def _language_of(ledger: Ledger, call: Call) -> str | None:
@@ -77,7 +77,7 @@ def _in_language(turn: Turn, language: str | None) -> Turn:
     return turn if language is None else attrs.evolve(turn, reply=attrs.evolve(turn.reply, language=language))
 
 
-def _answered(ledger: Ledger, call: Call, language: str | None, rules: Rules, now: datetime) -> Turn:
+def _picked_up(ledger: Ledger, call: Call, language: str | None, rules: Rules, now: datetime) -> Turn:
     fetched = evolve(call, fetched_at=call.fetched_at or now)
     ledger = ledger.put(fetched)
     who = listener_of(call.answered_by)
@@ -226,7 +226,7 @@ def _settle_as_heard(ledger: Ledger, call: Call, now: datetime) -> tuple[Ledger,
         if settled != reminder:
             after = after.put(settled)
             lines.append(LogLine(f"{settled.status}: somebody heard the message", Level.INFO, reminder.id, call.id))
-    return wake_unwanted(ledger, after, now, but=call), tuple(lines)
+    return wake_unwanted(ledger, after, now, except_for=call), tuple(lines)
 
 
 def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now: datetime) -> Turn:

@@ -7,7 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.booking import PlannedCall, plan, wanted_message, why_call_too_late
-from reminderd.core.lifecycle.states import called_off, ended, patient_time, wake_unwanted
+from reminderd.core.lifecycle.states import all_cancelled, ended, patient_time, wake_unwanted
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition
 from reminderd.core.model import RESPONSES, Appointment, AppointmentStatus, Reminder, Response, Status, evolve
 from reminderd.core.reasons import EndCode, HoldCode
@@ -67,7 +67,7 @@ def response_recorded(
         if response is not Response.OPTED_OUT:
             kept = {one.id for one in heard}
             others = [one for one in reminders_of(after, appointment) if not one.status.final and one.id not in kept]
-            after, more = called_off(after, others, EndCode.ANSWERED, now)
+            after, more = all_cancelled(after, others, EndCode.ANSWERED, now)
             lines += more
     return after, tuple(lines)
 
@@ -80,7 +80,7 @@ def done_for(ledger: Ledger, reminder: Reminder, now: datetime) -> tuple[Ledger,
     response = appointment.response if appointment.is_answered else EndCode.DONE_BY_STAFF
     after = ledger.put(evolve(appointment, response=response))
     others = [one for one in reminders_of(after, appointment) if not one.status.final and one.id != reminder.id]
-    return called_off(after, others, EndCode.DONE_BY_STAFF, now)
+    return all_cancelled(after, others, EndCode.DONE_BY_STAFF, now)
 
 
 def number_accepted(ledger: Ledger, reminder: Reminder) -> tuple[Ledger, list[Reminder]]:
@@ -141,17 +141,17 @@ def replanned(
         return _cancelled(ledger, evolve(appointment, end_code=code, former_number=None), now)
     waiting = [one for one in own if not one.status.final]
     moved = [one for one in waiting if one.planned_at != appointment.at]
-    after, lines = called_off(ledger, moved, EndCode.APPOINTMENT_MOVED, now)
+    after, lines = all_cancelled(ledger, moved, EndCode.APPOINTMENT_MOVED, now)
     appointment = evolve(appointment, end_code=None, wake_at=None, planned_at=appointment.at)
     if appointment.is_answered:
-        after, more = called_off(after, _of_now(waiting, appointment), EndCode.ANSWERED, now)
+        after, more = all_cancelled(after, _of_now(waiting, appointment), EndCode.ANSWERED, now)
         return Transition(ledger=after.put(evolve(appointment, last_error=None)), lines=(*lines, *more))
     return _planned(after, appointment, ids, rules, now).after(lines)
 
 
 def _cancelled(ledger: Ledger, appointment: Appointment, now: datetime) -> Transition:
     waiting = [one for one in reminders_of(ledger, appointment) if not one.status.final]
-    after, lines = called_off(ledger, waiting, EndCode.APPOINTMENT_CANCELLED, now)
+    after, lines = all_cancelled(ledger, waiting, EndCode.APPOINTMENT_CANCELLED, now)
     done = evolve(appointment, wake_at=None, planned_at=appointment.at, last_error=None)
     return Transition(ledger=after.put(done), lines=lines)
 
@@ -187,7 +187,7 @@ def _planned(
     # If `before` was emptied, reminders that are planned already stay.
     untouched = [one for one in known if not one.status.final and not ledger.history(one)]
     unwanted = [one for one in untouched if calls and not _is_needed(one, untouched, call_of)]
-    after, lines = called_off(ledger, unwanted, EndCode.NOT_PLANNED, now)
+    after, lines = all_cancelled(ledger, unwanted, EndCode.NOT_PLANNED, now)
     kept = [one for one in known if one not in unwanted]
     after = after.put(*(wanted.kept(one, call_of[one.id], is_new=not ledger.history(one)) for one in kept))
     covered = [one.cadence for one in call_of.values() if one is not None]

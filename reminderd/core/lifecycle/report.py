@@ -113,13 +113,14 @@ def progress(
     """
     if call.received_at is not None:
         late = f"late report ({report.status}), after the end of the call: the outcome stays the same"
-        return _noted(ledger, call, report, late)
+        return _only_filled_in(ledger, call, report, late)
     others = [one for one in ledger.alive_at(call.phone_number) if one.id != call.id and one.state.open]
-    is_stray = bool(others) and not call.state.open
+    # Purged calls of several patients have the same empty number, of which only one could be open.
+    is_stray = (bool(others) or not call.phone_number) and not call.state.open
     is_later = _RANK.get(report.status, _OTHER_WORD) >= _RANK.get(call.status, _OTHER_WORD)
     alive = evolve(
         call,
-        **_news(ledger, call, report),
+        **_new_values(ledger, call, report),
         state=CallState.STRAY if is_stray else CallState.PLACED,
         status=report.status if is_later else call.status,
         evidence=True,
@@ -159,17 +160,17 @@ def _apply(
     is_named = report.attempt_id == call.id
     if call.received_at is not None or not (receipt_is_new or is_named):
         repeated = f"repeated report ({report.status}): the outcome stays the same"
-        return attrs.evolve(_noted(ledger, call, report, repeated), duplicate=True)
-    return _ended(ledger, call, report, rules, now)
+        return attrs.evolve(_only_filled_in(ledger, call, report, repeated), duplicate=True)
+    return _closed(ledger, call, report, rules, now)
 
 
-def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: datetime) -> Transition:
+def _closed(ledger: Ledger, call: Call, report: Report, rules: Rules, now: datetime) -> Transition:
     """Close a call by its first terminal report."""
     asks = rules.capabilities.asks_what_to_say
     members = ledger.members_of(call)
-    over = evolve(
+    closed = evolve(
         call,
-        **_news(ledger, call, report),
+        **_new_values(ledger, call, report),
         state=CallState.ENDED,
         status=report.status,
         received_at=now,
@@ -178,14 +179,14 @@ def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: dateti
         lease_token=None,
         wake_at=None,
     )
-    outcome = call_outcome_of(over, sent_in(members, asks=asks))
+    outcome = call_outcome_of(closed, sent_in(members, asks=asks))
     is_hung_up = outcome is CallOutcome.HUNG_UP
-    over = evolve(over, outcome=outcome, hung_up_at=_line_ended_at(over, report, now) if is_hung_up else None)
+    closed = evolve(closed, outcome=outcome, hung_up_at=_line_ended_at(closed, report, now) if is_hung_up else None)
     if not asks and outcome in SPOKEN:
         ledger = ledger.put(*(evolve(member, spoken=True) for member in members if not member.spoken))
-    end = CallEnd(kind=EndKind.REPORTED if call.state.alive else EndKind.NOTED)
+    end = CallEnd(kind=EndKind.REPORTED if call.state.alive else EndKind.REPORTED_LATE)
     text = f"the provider reported: {report.status} (outcome: {outcome.words})"
-    return close_call(ledger, over, end, text, rules=rules, now=now)
+    return close_call(ledger, closed, end, text, rules=rules, now=now)
 
 
 def _line_ended_at(call: Call, report: Report, now: datetime) -> datetime | None:
@@ -199,14 +200,15 @@ def _line_ended_at(call: Call, report: Report, now: datetime) -> datetime | None
     return min(now, *ends) if ends else None
 
 
-def _noted(ledger: Ledger, call: Call, report: Report, text: str) -> Transition:
-    return noted(ledger, evolve(call, **_news(ledger, call, report)), text)
+def _only_filled_in(ledger: Ledger, call: Call, report: Report, text: str) -> Transition:
+    """Fill in the empty attributes of the call, and change nothing else."""
+    return noted(ledger, evolve(call, **_new_values(ledger, call, report)), text)
 
 
 def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now: datetime) -> tuple[Ledger, Call]:
     """Record an unknown call for the reminder that its report names; the number is busy until the call's end."""
     reminder = ledger.reminders[report.reminder_id or ""]
-    is_stray = any(one.state.open for one in ledger.alive_at(reminder.phone_number))
+    is_stray = not reminder.phone_number or any(one.state.open for one in ledger.alive_at(reminder.phone_number))
     call = Call(
         id=_usable(report.attempt_id) or new_call_id,
         reminder_id=reminder.id,
@@ -248,7 +250,7 @@ def _may_be_about(ledger: Ledger, reminder: Reminder, report: Report) -> bool:
     return report.attempt_id is None and bool(members) and len(members) == len(ledger.history(reminder))
 
 
-def _news(ledger: Ledger, call: Call, report: Report) -> dict[str, Any]:
+def _new_values(ledger: Ledger, call: Call, report: Report) -> dict[str, Any]:
     """Return the report's values for the attributes of the call that are still empty.
 
     The duration and the SIP code in a report of progress are not final, so they are left out.

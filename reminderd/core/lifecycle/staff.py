@@ -5,7 +5,7 @@ from datetime import datetime
 import attrs
 
 from reminderd.core.lifecycle.replan import done_for, number_accepted, why_void
-from reminderd.core.lifecycle.states import called_off, ended, lasting_hold, patient_time
+from reminderd.core.lifecycle.states import all_cancelled, ended, lasting_hold, patient_time
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition
 from reminderd.core.model import RESPONSES, Call, CallState, Reminder, Status, evolve
 from reminderd.core.outcomes import NEED_A_HUMAN, outcome
@@ -28,7 +28,7 @@ def cancelled(
         raise NotAllowedError("the patient has already been reached (status: %(status)s)", _status(reminder))
     if reminder.status.final:
         raise NotAllowedError("the reminder is already final (status: %(status)s)", _status(reminder))
-    after, lines = called_off(ledger, [reminder], code, now, reason)
+    after, lines = all_cancelled(ledger, [reminder], code, now, reason)
     alive = ledger.alive_call(reminder)
     return Transition(ledger=after, call=None if alive is None else after.calls[alive.id], lines=lines)
 

@@ -20,7 +20,7 @@ class EndKind(StrEnum):
 
     REPORTED = "reported"
     """The provider reported its end; the call's outcome shows how it ended."""
-    NOTED = "noted"
+    REPORTED_LATE = "reported_late"
     """The provider reported its end after we had closed it: this counts only if the message was heard."""
     REFUSED = "refused"
     NOT_PLACED = "not_placed"
@@ -143,10 +143,10 @@ def is_unwanted(ledger: Ledger, call: Call) -> bool:
     return not call.adopted and all(reminder.status.final for _, reminder in ledger.current(call))
 
 
-def wake_unwanted(before: Ledger, after: Ledger, now: datetime, *, but: Call | None = None) -> Ledger:
+def wake_unwanted(before: Ledger, after: Ledger, now: datetime, *, except_for: Call | None = None) -> Ledger:
     """Wake each alive call that `before` still needed and `after` does not: it may be dropped.
 
-    A leased call is left alone, and so is `but`, in which somebody has just heard the message.
+    A leased call is left alone, and so is `except_for`, in which somebody has just heard the message.
     """
     idle = (
         one
@@ -154,10 +154,10 @@ def wake_unwanted(before: Ledger, after: Ledger, now: datetime, *, but: Call | N
         if one.state.alive and one.lease_token is None and one.state is not CallState.DIALING
     )
     unwanted = [one for one in idle if is_unwanted(after, one) and not is_unwanted(before, one)]
-    return after.put(*(evolve(one, wake_at=now) for one in unwanted if but is None or one.id != but.id))
+    return after.put(*(evolve(one, wake_at=now) for one in unwanted if except_for is None or one.id != except_for.id))
 
 
-def called_off(
+def all_cancelled(
     ledger: Ledger, reminders: Iterable[Reminder], code: EndCode, now: datetime, reason: str | None = None
 ) -> tuple[Ledger, tuple[LogLine, ...]]:
     """Cancel reminders. Their alive calls are reconciled to the end, and dropped if no other reminder needs them."""
@@ -176,10 +176,10 @@ def _settled(
     ledger: Ledger, member: Member, reminder: Reminder, call: Call, end: CallEnd, rules: Rules, now: datetime
 ) -> Reminder:
     """Return one reminder of a closed call after the call's end."""
-    if end.kind in {EndKind.REPORTED, EndKind.NOTED} and reached(member, call, rules):
+    if end.kind in {EndKind.REPORTED, EndKind.REPORTED_LATE} and reached(member, call, rules):
         return called(ledger, reminder, now)
-    is_noted = end.kind is EndKind.NOTED
-    if is_noted or not reminder.status.in_call or ledger.alive_call(reminder) is not None:
+    is_late = end.kind is EndKind.REPORTED_LATE
+    if is_late or not reminder.status.in_call or ledger.alive_call(reminder) is not None:
         return reminder
     if end.kind is EndKind.REPORTED:
         return _missed(ledger, member, reminder, call, rules, now)

@@ -178,8 +178,10 @@ class Ledger:
         return next((call for _, call in self.history(reminder) if call.state.alive), None)
 
     def alive_at(self, phone_number: str) -> list[Call]:
-        """Return the alive calls to a number, oldest first."""
-        alive = (one for one in self.calls.values() if one.phone_number == phone_number and one.state.alive)
+        """Return the alive calls to a number, oldest first; none for the empty number of purged calls."""
+        alive = (
+            one for one in self.calls.values() if phone_number and one.phone_number == phone_number and one.state.alive
+        )
         return sorted(alive, key=attrgetter("seq"))
 
     def attempts(self, reminder: Reminder) -> int:

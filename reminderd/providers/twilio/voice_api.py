@@ -21,6 +21,8 @@ from reminderd.core.answers import (
 from reminderd.providers.base import DURATION_LIMIT, STATUS_LIMIT, InvalidPayloadError, is_usable, json_object
 from reminderd.providers.http import HttpAnswer, HttpFailure, HttpResult, accepted_or_unclear, reason_of, retry_after
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 NUMBER: Final = frozenset({21211, 21217, 21214, 21202, 13223, 13224, 13225, 32203})
 """Nobody can call this number: it is invalid, unreachable, premium or blocked."""
 
@@ -140,9 +142,10 @@ def _report(call: dict[str, Any]) -> Report | None:
 
 
 def moment(text: object) -> datetime | None:
-    """Return a moment as Twilio writes it, by RFC 2822 and in UTC; None if it is not one."""
+    """Return a moment as Twilio writes it, by RFC 2822 and in UTC; None if it is not one, or before 1970."""
     try:
-        at = parsedate_to_datetime(text if isinstance(text, str) else "")
+        read = parsedate_to_datetime(text if isinstance(text, str) else "")
     except (TypeError, ValueError, OverflowError):  # OverflowError: an impossible time zone
         return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    at = read if read.tzinfo else read.replace(tzinfo=UTC)
+    return at if at >= _EPOCH else None

@@ -92,7 +92,7 @@ class PostgresConnection:
     """The connection through which `identity` was read."""
     _newest: int = field(factory=lambda: migrations()[-1].number, init=False)
 
-    is_hopeful: bool = field(default=False, init=False)
+    is_optimistic: bool = field(default=False, init=False)
     has_skipped_savepoint: bool = field(default=False, init=False)
     identity: ServerIdentity | None = field(default=None, init=False)
 

@@ -130,7 +130,7 @@ _BETWEEN_TRIES: Final = 0.002
 class SqliteConnection(Connection):
     """A connection of the library, as `reminderd.store.connection` describes it. SQLite locks the whole database."""
 
-    is_hopeful = False
+    is_optimistic = False
     has_skipped_savepoint = False
     identity = None
     for_update = ""

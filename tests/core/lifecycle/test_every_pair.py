@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, AccountRefused, Capabilities, NotFound, NotPlaced, Refused, Unclear
-from reminderd.core.lifecycle.keypress import Key, call_picked_up, key_pressed, unspoken
+from reminderd.core.lifecycle.keypress import Key, key_pressed, picked_up, unspoken
 from reminderd.core.lifecycle.reconcile import not_found
 from reminderd.core.lifecycle.staff import called_again, cancelled, done, restored
 from reminderd.core.lifecycle.transition import ActionKind, Ledger
@@ -94,9 +94,7 @@ EVENTS: dict[str, Event] = {
     "of a call that is not known": lambda ledger, rules: (
         report_settled(ledger, a_report("ringing", attempt_id="theirs", external_call_id="ext-2"), rules=rules).ledger
     ),
-    "answered": lambda ledger, rules: (
-        call_picked_up(ledger, ledger.calls["call-1"], rules=rules, now=NOW).transition.ledger
-    ),
+    "answered": lambda ledger, rules: picked_up(ledger, ledger.calls["call-1"], rules=rules, now=NOW).transition.ledger,
     **{f"key {digits}": _key(digits) for digits in ("1", "2", "9", "")},
     **{f"key {digits} at the text for a machine": _key(digits, Question.VOICEMAIL) for digits in ("1", "2", "9", "")},
     "the answer was of no use": lambda ledger, _rules: unspoken(ledger, ledger.calls["call-1"]).ledger,

@@ -16,7 +16,7 @@ _WEIGHTS = {
     "answers": 1, "key": 0.7, "hook": 2, "hook_lost": 0.5, "hook_again": 0.5, "crash": 0.6, "cancel": 0.2, "again": 1,
     "f_cancel": 0.1, "f_move": 0.1, "f_edit": 0.1, "f_phone": 0.12, "replace": 0.1, "delete": 0.15, "f_status": 0.1,
     "f_insert": 0.3, "pause": 0.15, "resume": 0.7, "opt_out": 0.12, "opt_in": 0.3, "erase": 0.2, "backup": 0.8,
-    "restore": 0.8, "step": 0.15, "poke": 0.3, "account": 0.2,
+    "restore": 0.8, "step": 0.15, "wake_waiting": 0.3, "account": 0.2,
 }  # fmt: skip
 _RARER = {
     ("send", "ok"): 5, ("send", "lost"): 2.5, ("send", "refuse"): 0.4, ("send", "account"): 0.4, ("send", "503"): 0.7,

@@ -11,8 +11,8 @@ from reminderd.core.lifecycle.keypress import (
     MOST_REPEATS,
     Key,
     Turn,
-    call_picked_up,
     key_pressed,
+    picked_up,
     unspoken,
 )
 from reminderd.core.lifecycle.transition import Ledger, Level
@@ -45,7 +45,7 @@ MACHINES = ["machine_start", "machine_end_beep", "machine_end_silence", "machine
 
 def answered(ledger: Ledger, **changes: Any) -> Turn:
     facts: dict[str, Any] = {"rules": RULES, "now": NOW}
-    return call_picked_up(ledger, ledger.calls["call-1"], **facts | changes)
+    return picked_up(ledger, ledger.calls["call-1"], **facts | changes)
 
 
 def spoken_in(*reminders: Any, call: Any = ANSWERED) -> Ledger:

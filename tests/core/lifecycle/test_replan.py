@@ -10,7 +10,7 @@ from attrs import evolve
 
 from reminderd.core.lifecycle import replan, staff
 from reminderd.core.lifecycle.answer import last_look
-from reminderd.core.lifecycle.keypress import CALL_NOT_NEEDED, Key, call_picked_up, key_pressed
+from reminderd.core.lifecycle.keypress import CALL_NOT_NEEDED, Key, key_pressed, picked_up
 from reminderd.core.lifecycle.replan import (
     appointment_cancelled,
     done_for,
@@ -526,7 +526,7 @@ def test_a_request_is_not_sent_for_an_appointment_that_was_changed(changes: dict
 def test_a_patient_who_answers_hears_nothing_of_an_appointment_that_was_moved() -> None:
     ledger, appointment = booked()
     ledger = called(ledger, state=CallState.PLACED).put(evolve(appointment, at=AT + DAY))
-    turn = call_picked_up(ledger, ledger.calls["call-1"], rules=TWICE, now=THREE_DAYS)
+    turn = picked_up(ledger, ledger.calls["call-1"], rules=TWICE, now=THREE_DAYS)
     assert turn.reply == CALL_NOT_NEEDED
     assert states(turn.transition.ledger)["n1"] == MOVED
 

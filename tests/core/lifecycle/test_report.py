@@ -90,6 +90,18 @@ def test_an_erased_call_is_matched_by_the_providers_id_alone() -> None:
     assert call_of(a_ledger(erased), a_report(attempt_id=None)) == erased
 
 
+def test_late_signs_of_life_of_purged_calls_do_not_occupy_one_number() -> None:
+    purged = a_reminder(Status.FAILED, phone_number="", message="")
+    calls = [a_call(CallState.UNREPORTED, id=name, phone_number="") for name in ("call-1", "call-2")]
+    after = a_ledger(purged, *calls)
+    for call in calls:
+        after = report_settled(after, a_report("ringing", attempt_id=call.id, external_call_id=call.id)).ledger
+    after = adopted(after, status="ringing").ledger
+    assert {one.state for one in after.calls.values()} == {CallState.STRAY}
+    ended = report_settled(after, a_report(external_call_id="call-1")).ledger
+    assert {one.state for one in ended.calls.values()} == {CallState.ENDED, CallState.STRAY}
+
+
 # Look-ups
 
 

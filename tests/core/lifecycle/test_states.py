@@ -23,7 +23,7 @@ def test_a_call_recorded_as_heard_still_counts_when_it_closes() -> None:
     heard = evolve(CALL, outcome=CallOutcome.HEARD)
     ledger = a_ledger(a_reminder(Status.EXPIRED), heard, a_member(heard, ROW, spoken=True))
     closed = evolve(heard, state=CallState.ENDED, wake_at=None)
-    after = close_call(ledger, closed, CallEnd(kind=EndKind.NOTED), rules=RULES, now=NOW).ledger
+    after = close_call(ledger, closed, CallEnd(kind=EndKind.REPORTED_LATE), rules=RULES, now=NOW).ledger
     assert after.reminders["reminder-1"].status is Status.CALLED
 
 

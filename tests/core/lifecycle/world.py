@@ -28,8 +28,8 @@ from reminderd.core.answers import (
     Unclear,
 )
 from reminderd.core.lifecycle.answer import last_look, not_sent, request_answered
-from reminderd.core.lifecycle.claim import Draft, claim_reminder
-from reminderd.core.lifecycle.keypress import Key, call_picked_up, key_pressed
+from reminderd.core.lifecycle.claim import NewIds, claim_reminder
+from reminderd.core.lifecycle.keypress import Key, key_pressed, picked_up
 from reminderd.core.lifecycle.reconcile import CheckLimits, Witness, claim_call, not_found
 from reminderd.core.lifecycle.report import call_of, reported
 from reminderd.core.lifecycle.staff import called_again, cancelled, restored
@@ -129,7 +129,7 @@ class Setting:
 def a_setting(seed: int) -> Setting:
     """Draw a setting."""
     dice = Random(seed)
-    every = ("cancel", "again", "foreign", "pause", "opt", "erase", "restore", "step", "poke", "account")
+    every = ("cancel", "again", "foreign", "pause", "opt", "erase", "restore", "step", "wake_waiting", "account")
     look_up = dice.random() < 0.5
     rows = [(_NUMBERS[0], OPENS + dice.randint(0, 3))]
     others = range(dice.choice((0, 1, 1, 2)))
@@ -304,12 +304,12 @@ class World:
 
     def claim(self, process: str, reminder_id: str) -> None:
         self.ids += 1
-        draft = Draft(f"c{self.ids}", f"t{self.ids}")
+        new_ids = NewIds(f"c{self.ids}", f"t{self.ids}")
         ledger = self.ledger()
         transition = claim_reminder(
             ledger,
             ledger.reminders[reminder_id],
-            draft=draft,
+            new_ids=new_ids,
             witness=self.witness(process),
             rules=self.rules,
             now=self.now,
@@ -610,7 +610,7 @@ class World:
         if transition is None or transition.call is None:
             return
         call = self.db.calls[transition.call.id]
-        turn = call_picked_up(self.ledger(), call, rules=self.rules, now=self.now)
+        turn = picked_up(self.ledger(), call, rules=self.rules, now=self.now)
         self.commit(turn.transition)
         phone.text = [
             (one.id, self.incarnations[one.id], one.scheduled_at)
@@ -668,7 +668,7 @@ class World:
             self.commit(called_again(ledger, reminder, rules=self.rules, now=self.now))
             self.again_at[reminder_id] = self.steps
 
-    def poke(self) -> None:
+    def wake_waiting(self) -> None:
         held = [
             evolve(one, wake_at=min(one.wake_at, self.now))
             for one in self.db.reminders.values()
@@ -849,8 +849,8 @@ class World:
             acts += [("backup",)] if self.backup is None else [("restore",)] if done["restore"] < 1 else []
         if "step" in kinds and done["step"] < 2:
             acts += [("step", by) for by in (-20, -7, 7, 20, 3 * DAY) if self.skew + by >= -20]
-        if "poke" in kinds:
-            acts.append(("poke",))
+        if "wake_waiting" in kinds:
+            acts.append(("wake_waiting",))
         if "account" in kinds and done["account"] < 2:
             acts.append(("account",))
         return acts
@@ -890,14 +890,14 @@ class World:
             case "pause" | "resume":
                 self.paused = name == "pause"
                 if not self.paused:
-                    self.poke()
+                    self.wake_waiting()
             case "backup":
                 self.backup, self.made = (self.db, set(self.receipts), self.seq), self.now
             case "step":
                 self.skew += rest[0]
                 self.stepped = True
                 if rest[0] < 0:
-                    self.poke()
+                    self.wake_waiting()
             case "account":
                 self.account = ACCOUNTS[self.account == ACCOUNTS[0]]
             case "opt_in":

@@ -19,6 +19,7 @@ from reminderd.providers.registry import PROVIDERS
 from reminderd.store.any_engine import open_sync
 from tests.providers.third.provider import HEADER, PATH, ThirdSettings
 from tests.support.hostile_provider import Line, answer, hear, hostile
+from tests.support.waiting import PATIENCE, until
 
 TOML = """
 [web]
@@ -67,7 +68,7 @@ def test_a_third_providers_section_is_read_and_checked(tmp_path: Path) -> None:
 
 async def test_a_third_provider_places_a_call_and_its_webhook_ends_it(tmp_path: Path, exchange: str) -> None:
     config, stopping = configured(tmp_path, exchange), trio.Event()
-    with trio.fail_after(30), open_sync(config.database.target) as connection:
+    with trio.fail_after(PATIENCE), open_sync(config.database.target) as connection:
         connection.execute(
             "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, ?, ?)",
             ("r1", "+12025550147", "Tomorrow at nine.", int(SystemClock().now().timestamp() * 1000)),
@@ -75,10 +76,8 @@ async def test_a_third_provider_places_a_call_and_its_webhook_ends_it(tmp_path: 
         async with trio.open_nursery() as nursery:
             running = await nursery.start(partial(run, config, clock=SystemClock(), stopping=stopping))
             placed = "SELECT id FROM call_logs WHERE state = 'placed' AND provider = 'third'"
-            while not (rows := connection.execute(placed).fetchall()):  # noqa: ASYNC110 - looks as staff would
-                await trio.sleep(0.01)
-            [(call_id,)] = rows
-            async with httpx.AsyncClient(base_url=running.web_url, trust_env=False) as client:
+            [(call_id,)] = await until(lambda: connection.execute(placed).fetchall())
+            async with httpx.AsyncClient(base_url=running.web_url, trust_env=False, timeout=PATIENCE) as client:
                 forged = await client.post(f"{PATH}/{call_id}", content=b"completed 31")
                 assert forged.status_code == 401
                 replies = [

@@ -107,7 +107,13 @@ def test_an_invalid_number_is_left_out_of_the_report(name: str, text: str) -> No
     assert read_report(status(ALWAYS | {name: text})) == report("ringing")
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "Mon, 02 Mar 2026", "Mon, 02 Mar 2026 10:00:00 +9999999", "9" * 400])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "yesterday", "Mon, 02 Mar 2026", "Mon, 02 Mar 2026 10:00:00 +9999999", "9" * 400),
+        *("Wed, 31 Dec 1969 23:59:59 +0000", "Fri, 01 Jan 0100 00:00:00 +2359"),
+    ],
+)
 def test_an_invalid_time_is_left_out_of_the_report(text: str) -> None:
     assert read_report(status(ALWAYS | {"CallStatus": "busy", "Timestamp": text})) == report("busy")
 

@@ -15,6 +15,7 @@ from reminderd.sandbox.generic import PAUSES, Sandbox
 from reminderd.sandbox.switchboard import serve_sandbox
 from tests.support.generic_sandbox import ACCEPTED, SECRET, a_generic_sandbox, status_of
 from tests.support.hostile_provider import answering, cut, hear
+from tests.support.waiting import PATIENCE, until
 
 ANSWERED = ["completed", "in-progress", "initiated", "ringing"]
 
@@ -82,16 +83,18 @@ async def test_an_early_webhook_comes_before_the_answer() -> None:
 
 async def test_an_answer_does_not_wait_forever_for_an_early_webhook() -> None:
     async with a_generic_sandbox(answering(500), pace=0.001) as served:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert (await served.place("early webhook")).status_code == 201
 
 
 async def test_without_webhooks_a_look_up_shows_the_end() -> None:
     async with a_generic_sandbox() as served:
         call_id = (await served.place("no webhook")).json()["call_id"]
-        with trio.fail_after(5):
-            while (await served.client.get(f"/calls/{call_id}")).json()["status"] != "completed":
-                pass
+
+        async def has_ended() -> bool:
+            return bool((await served.client.get(f"/calls/{call_id}")).json()["status"] == "completed")
+
+        await until(has_ended)
         assert served.inbox.connections == 0
 
 

@@ -2,6 +2,7 @@
 
 import re
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ import trio.testing
 from reminderd.sandbox.behaviors import RETRY_AFTER_STEPS, example_number
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.support.twilio_sandbox import ACCOUNT, CALLS, FROM, TOKEN, ServedTwilioSandbox, a_twilio_sandbox
+from tests.support.waiting import until
 
 ACCOUNT_PATH = f"/2010-04-01/Accounts/{ACCOUNT}"
 
@@ -204,10 +206,12 @@ async def test_an_early_call_is_answered_last_with_status_queued() -> None:
 async def test_a_look_up_shows_how_the_call_ended() -> None:
     async with a_twilio_sandbox() as served:
         sid = (await served.place("no webhook")).json()["sid"]
-        call = {"status": ""}
-        with trio.fail_after(5):
-            while call["status"] != "completed":
-                call = (await served.client.get(f"{ACCOUNT_PATH}/Calls/{sid}.json")).json()
+
+        async def ended() -> dict[str, Any] | None:
+            shown: dict[str, Any] = (await served.client.get(f"{ACCOUNT_PATH}/Calls/{sid}.json")).json()
+            return shown if shown["status"] == "completed" else None
+
+        call = await until(ended)
         assert served.requests("/status") == []
     moments = [parsedate_to_datetime(call[name]) for name in ("date_created", "start_time", "end_time")]
     assert moments == sorted(moments)

@@ -17,6 +17,7 @@ from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.shared_state import database_id, put_setting, setting
 from tests.support.builders import NOW
 from tests.support.postgres import PostgresDatabase
+from tests.support.waiting import until_in_thread
 
 psycopg = pytest.importorskip("psycopg")
 
@@ -208,8 +209,7 @@ def test_only_one_transaction_of_the_cluster_writes_at_a_time(
 
 def until_somebody_waits(connection: Connection) -> None:
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    while not connection.execute(waiting).fetchone()[0]:
-        pass
+    until_in_thread(lambda: connection.execute(waiting).fetchone()[0])
 
 
 def test_after_its_session_has_ended_a_connection_reads_and_writes_again(

@@ -17,6 +17,7 @@ from reminderd.store.connection import Connection, snapshot
 from reminderd.store.errors import StoreUnusableError
 from reminderd.store.postgres.examining import damage_in, facts_of, take_all_time
 from tests.support.postgres import CAREFUL_USER, USER, PostgresDatabase, a_server, skip_without_postgres
+from tests.support.waiting import until_in_thread
 
 
 @pytest.fixture
@@ -215,8 +216,7 @@ def test_a_server_that_waits_for_standbys_is_told_from_one_that_does_not() -> No
     with a_server() as server, server.connect() as connection:
         connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         connection.execute("SELECT pg_reload_conf()")
-        while not facts_of(connection, now).waits_for_standbys:  # it is told a moment later
-            pass
+        until_in_thread(lambda: facts_of(connection, now).waits_for_standbys)  # it is told a moment later
         connection.execute("SET synchronous_commit = local")
         assert not facts_of(connection, now).waits_for_standbys
 

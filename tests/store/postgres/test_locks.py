@@ -17,7 +17,7 @@ from reminderd.databases import PostgresServer
 from reminderd.store import ledger
 from reminderd.store.any_engine import open_sync
 from reminderd.store.appointments import appointment_decisions, plan_due, put_appointments
-from reminderd.store.claims import wake_all_waiting
+from reminderd.store.claims import wake_waiting
 from reminderd.store.connection import Connection, savepoint, snapshot
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.intake import Source
@@ -234,7 +234,7 @@ def test_what_waits_is_checked_after_a_start_though_another_program_has_locked_s
     store.insert("r1", **later)
     store.insert("r2", "+12025550002", **later)
     with locked(foreign, "reminders", "r1"):
-        store.write(wake_all_waiting)
+        store.write(wake_waiting)
     assert [store.reminder(one).wake_at == store.now for one in ("r1", "r2")] == [False, True]
 
 

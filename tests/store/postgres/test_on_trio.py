@@ -15,6 +15,7 @@ from reminderd.store.database import Database, open_database, open_reader
 from reminderd.store.shared_state import put_setting, setting
 from tests.support.builders import NOW
 from tests.support.postgres import PostgresDatabase
+from tests.support.waiting import PATIENCE
 
 pytest.importorskip("psycopg")
 
@@ -65,7 +66,7 @@ async def test_commits_of_others_are_noticed(database: Database, made: PostgresD
         with open_sync(PostgresServer(made.url)) as other:
             transaction(other, lambda connection, _now: put_setting(connection, "elsewhere", ""), NOW)
 
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         await until_it_listens(database)
         version = await database.commits.version()
         async with trio.open_nursery() as nursery:
@@ -75,7 +76,7 @@ async def test_commits_of_others_are_noticed(database: Database, made: PostgresD
 
 
 async def test_a_change_by_another_programs_sql_is_noticed_too(database: Database, made: PostgresDatabase) -> None:
-    with trio.fail_after(10), made.connect() as other:
+    with trio.fail_after(PATIENCE), made.connect() as other:
         await until_it_listens(database)
         version = await database.commits.version()
         other.execute("INSERT INTO opt_outs (phone_number) VALUES ('+12025550147')")

@@ -12,6 +12,7 @@ import pytest
 
 from reminderd.store.postgres.shared_schema import CLUSTER_WRITE_LOCK, make_or_check, migrations
 from tests.support.postgres import USER, PostgresDatabase
+from tests.support.waiting import until_in_thread
 
 DUE = 1_772_445_600_000
 WRITES = {
@@ -108,8 +109,7 @@ def test_who_waits_for_its_turn_has_no_row_locked(made: PostgresDatabase, ours: 
             take_cluster_write_lock(ours)
             waiting = threading.Thread(target=cancel)
             waiting.start()
-            while waiting.is_alive() and not ours.execute(WAITS).fetchone():
-                pass
+            until_in_thread(lambda: not waiting.is_alive() or ours.execute(WAITS).fetchone())
             assert waiting.is_alive()
             ours.execute("SELECT id FROM reminders WHERE id = 'r1' FOR UPDATE NOWAIT")
             ours.execute("UPDATE reminders SET message = 'ours' WHERE id = 'r1'")
