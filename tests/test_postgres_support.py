@@ -108,7 +108,7 @@ def test_a_reused_database_has_the_same_rows_for_each_test(reused: ReusedDatabas
         "DROP TABLE notes",
     ],
 )
-def test_a_reused_database_is_made_anew_after_a_change_of_its_schema(reused: ReusedDatabase, change: str) -> None:
+def test_a_reused_database_is_made_again_after_a_change_of_its_schema(reused: ReusedDatabase, change: str) -> None:
     first = reused.as_new()
     with first.connect() as connection:
         connection.execute("ANALYZE")

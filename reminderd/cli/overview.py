@@ -54,7 +54,7 @@ _converter.register_structure_hook(datetime, lambda text, _type: datetime.fromis
 def status(config: Config, *, as_json: bool) -> None:
     """Show whether all is well: the daemon, the reminders, the provider, the disk.
 
-    The first line begins with OK or ERROR, and says why nobody is called while dialing is paused. Some of the lines
+    The first line begins with OK or ERROR; while dialing is paused, it states why nobody is called. Some of the lines
     after it:
 
     \b

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from attrs import frozen
 
 from reminderd.cli.common import (
     actor,
@@ -71,7 +72,7 @@ def erase_(config: Config, phone: str, *, yes: bool) -> None:
     """Delete all appointments and reminders of PHONE, including waiting ones, and their calls; its opt-out stays.
 
     This is refused while a call to the number is under way. What staff did stays in the audit, which names no patient.
-    For 8 days a keyed hash stays, too, so that the limits on calls to the number hold.
+    For 8 days a keyed hash stays, too, so that the limits on calls to the number still apply.
     """
     number = _number(normal_name(phone), config, number_of)
     with existing_database(config) as connection:
@@ -260,14 +261,12 @@ def import_(config: Config, file: Path, source: str | None) -> None:
             if columns.has_header and len(sheet.header) > 1:
                 _say_what_was_found(file, sheet, columns)
             with database(config) as connection:
-                for line, name, text, is_whole in _cells(sheet, columns):
+                for cell in _cells(sheet, columns):
                     try:
-                        number = existing_number(text, country)
-                        if not is_whole and may_be_incomplete(number):
-                            raise ValueError(_CUT)  # noqa: TRY301 - it is listed like an invalid number
+                        number = cell.number(country)
                     except ValueError as error:
-                        click.echo(f"line {line}: {name}{error}", err=True)
-                        bad_lines.add(line)
+                        click.echo(f"line {cell.line}: {cell.name}{error}", err=True)
+                        bad_lines.add(cell.line)
                         continue
                     if number not in numbers:
                         cancelled += _opt_out(connection, number, source, rules)
@@ -297,19 +296,47 @@ def _say_what_was_found(file: Path, sheet: Sheet, columns: NumberColumns) -> Non
 _CUT: Final = "the file ends without a line end, so this number may be cut off; expected one after the last line"
 
 
-def _cells(sheet: Sheet, columns: NumberColumns) -> Iterator[tuple[int, str, str, bool]]:
-    """Yield line, header and text of every cell with a number, and whether the number is certainly complete.
+@frozen(kw_only=True)
+class _Cell:
+    """A cell with a number."""
 
-    For a line without a number, one empty cell is yielded.
-    """
+    line: int
+    name: str = ""
+    """Its header, if several columns have numbers."""
+    text: str = ""
+    is_whole: bool = True
+    """Whether it is certainly not cut off."""
+    mistake: str | None = None
+    """Why its line can't be read; None if it can."""
+
+    def number(self, country: str) -> str:
+        """Return its number in E.164.
+
+        Raises:
+            ValueError: it has none, or not for sure.
+        """
+        if self.mistake is not None:
+            raise ValueError(self.mistake)
+        number = existing_number(self.text, country)
+        if not self.is_whole and may_be_incomplete(number):
+            raise ValueError(_CUT)
+        return number
+
+
+def _cells(sheet: Sheet, columns: NumberColumns) -> Iterator[_Cell]:
+    """Yield every cell with a number; for a line without a number, or one that can't be read, yield one empty cell."""
     first, *others = columns.places
     for row in sheet.rows() if columns.has_header else sheet.all_rows():
-        cells = dict(enumerate(row.cells)) if row.mistake in {None, UNREADABLE} else {}
+        if row.mistake not in {None, UNREADABLE}:
+            yield _Cell(line=row.line, mistake=row.mistake)
+            continue
+        cells = dict(enumerate(row.cells))
         filled = [place for place in columns.places if any(map(str.isalnum, cells.get(place, "")))]
         for place in filled or [first]:
             name = f"{sheet.header[place].strip()}: " if others and filled else ""
             text = cells.get(place, "") if filled or not others else ""
-            yield row.line, name, text, row.whole is None or place < row.whole
+            is_whole = row.whole is None or place < row.whole
+            yield _Cell(line=row.line, name=name, text=text, is_whole=is_whole)
 
 
 def _opt_out(connection: Connection, number: str, source: str, rules: Rules) -> int:

@@ -29,7 +29,7 @@ _COLLECTS_AFTER: Final = 1.0
 @click.option(
     "--only",
     type=click.Choice(["dial", "web"]),
-    help="Run only one half, in a process of its own: place calls, or receive webhooks.",
+    help="Run only one half, in a separate process: place calls, or receive webhooks.",
 )
 @click.option("--sandbox", is_flag=True, help="Simulate all calls, even with a database that a real provider has used.")
 @with_config

@@ -188,17 +188,20 @@ don't assume a machine."""
 
 
 _WORD: Final = re.compile(r"[^\W\d_]+")
-_DENIALS: Final = frozenset({"no", "not", "non", "without", "off"})
-"""Words that mean that no machine has answered, as in `not_a_machine`."""
+_NAMES: Final = "|".join(" ?".join(word) for words in LISTENER_WORDS.values() for word in words)
+"""A pattern for the words, which may be written apart, like "voice mail"."""
+_DENIED: Final = re.compile(
+    rf"\b(?:no|not|non|without)(?: (?:an?|any|the|answering))*(?: (?:{_NAMES})\w*)+"
+    rf"|\b(?:{_NAMES})\w*(?: detection)? off\b"
+)
+"""Says that no machine has answered, as in `not_a_machine`; `machine_no_beep` denies only the beep."""
 
 
 @lru_cache(maxsize=64)
 def listener_of(answered_by: str | None) -> Listener:
     """Return who has answered, by the provider's word in any case, with any separators; a person if there is none."""
-    text = (answered_by or "").casefold()
-    if not _DENIALS.isdisjoint(_WORD.findall(text)):
-        return Listener.PERSON
-    letters = "".join(filter(str.isalpha, text))
+    text = " ".join(_WORD.findall((answered_by or "").casefold()))
+    letters = _DENIED.sub("|", text).replace(" ", "")
     for who, words in LISTENER_WORDS.items():
         if any(word in letters for word in words):
             return who

@@ -11,14 +11,14 @@ from attrs import frozen
 from reminderd.core.model import Appointment, AppointmentStatus, evolve
 from reminderd.core.reasons import EndCode
 from reminderd.core.requests import (
-    REF_LIMIT,
     Reading,
     common_warnings,
-    is_name,
     normal_name,
     read_field,
     read_moment,
     why_content_never_callable,
+    wrong_name,
+    wrong_text,
 )
 from reminderd.core.rules import Planning, PlanningRules, Rules
 from reminderd.core.schedule.cadence import Cadence
@@ -135,9 +135,10 @@ def _name(field: str, text: str | None, found: list[str]) -> str | None:
     if text is None or (field != "ref" and not text.strip()):
         return None
     name = normal_name(text)
-    if is_name(text, name):
+    mistake = wrong_name(text, name) if field == "ref" else wrong_text(text, name)
+    if mistake is None:
         return name
-    found.append(f"{field}: not a name; expected 1 to {REF_LIMIT} printable characters")
+    found.append(f"{field}: {mistake}")
     return None
 
 

@@ -165,7 +165,7 @@ class Reminder:
     """The appointment for which it was planned; None if there is no appointment."""
     status: Status = Status.SCHEDULED
     wake_at: datetime | None = None
-    """When to look at the row next, and nothing more; None if it is final, or its call is looked at instead."""
+    """When the row is checked next, and nothing more; None if it is final, or its call is checked instead."""
     retry_at: datetime | None = None
     """No call starts before this time, after a redial delay or a backoff; None if there is no delay."""
     attempts: int = 0

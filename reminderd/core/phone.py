@@ -12,6 +12,9 @@ from babel import Locale
 from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
 
 EXPECTED: Final = "expected a number that exists, with + and the country code"
+ROUNDED: Final = (
+    "rounded by a spreadsheet, its digits are lost; expected the column formatted as text, and the number entered again"
+)
 
 _SHARED_NUMBERING: Final = tuple(
     frozenset(countries.split())
@@ -44,6 +47,11 @@ _LABEL: Final = re.compile(
 )
 """A label that says which phone it is, like "(mobile)". Any other word, like "(fax)", may be a reason not to call."""
 _SEPARATORS: Final = re.compile(r"[\s().\-\u2010-\u2015\u2212\u00b7\u2022]")
+_GAP: Final = re.compile(rf"(?:{_SEPARATORS.pattern}|/)+")
+_FEWEST: Final = 6
+"""The fewest characters of a number with its area code."""
+_MOST: Final = 40
+"""The most characters of two numbers; of a longer text, it does not matter what its parts are."""
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _BEGINNING: Final = re.compile(r"[+(0-9]")
 _DIGITS: Final = re.compile(r"\+?[0-9]+")
@@ -154,18 +162,13 @@ def _the_only_one(text: str, country: str) -> tuple[str, PhoneNumber]:
     """Return the number as `number_of` does, and as the library's object, so that it is parsed only once."""
     written = _written(text)
     if _ROUNDED.fullmatch(written):
-        raise ValueError(
-            "rounded by a spreadsheet, its digits are lost; "
-            "expected the column formatted as text, and the number entered again"
-        )
+        raise ValueError(ROUNDED)
     if _DECIMAL.fullmatch(written):
         raise ValueError("a spreadsheet's number with decimals; expected the column formatted as text")
     compact = _SEPARATORS.sub("", written) if _BEGINNING.match(written) else ""
-    before, slash, _ = compact.partition("/")
-    if slash:  # "030/123456" is one number; "030 123456/7" are two
-        if _readings(before, country):
-            raise ValueError("more than one number; expected one")
-        compact = compact.replace("/", "", 1)
+    if _are_two(written, compact, country):
+        raise ValueError("more than one number; expected one")
+    compact = compact.replace("/", "", 1)
     if not _DIGITS.fullmatch(compact):
         raise ValueError(_why_no_digits(written))
     found = _readings(compact, country)
@@ -267,6 +270,29 @@ def _readings(compact: str, country: str) -> dict[str, PhoneNumber]:
         abroad = _possible(f"+{compact[2:]}")
         found |= {spelled: number for spelled, number in abroad.items() if phonenumbers.is_valid_number(number)}
     return found
+
+
+def _is_number(compact: str, country: str) -> bool:
+    """Return whether these digits alone are a valid number."""
+    return any(map(phonenumbers.is_valid_number, _readings(compact, country).values()))
+
+
+def _are_two(written: str, compact: str, country: str) -> bool:
+    """Return whether a text is two numbers; `compact` is the same text without separators.
+
+    "030/123456" is one number, "030 123456/7" are two. Where numbers have no fixed length, as in Germany and Austria,
+    two numbers with only a space or a line break between them may look like one long number.
+    """
+    before, slash, _ = compact.partition("/")
+    if slash and _is_number(before, country):
+        return True
+    if not 2 * _FEWEST <= len(compact) <= _MOST:
+        return False
+    for gap in _GAP.finditer(written):
+        halves = [_GAP.sub("", half) for half in (written[: gap.start()], written[gap.end() :])]
+        if min(map(len, halves)) >= _FEWEST and all(_is_number(half, country) for half in halves):
+            return True
+    return False
 
 
 def _possible(compact: str) -> dict[str, PhoneNumber]:

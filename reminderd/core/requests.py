@@ -12,12 +12,20 @@ from zoneinfo import ZoneInfo
 from attrs import evolve, frozen
 
 from reminderd.core.model import MESSAGE_LIMIT, Reminder
-from reminderd.core.phone import Numbering, patient_number
+from reminderd.core.phone import ROUNDED, Numbering, patient_number
 from reminderd.core.rules import NO_PLANNING, Planning, PlanningRules, Rules
 from reminderd.core.schedule.dates import DayOrder, moment
 from reminderd.core.schedule.time_zones import known_zone, place_zone
 from reminderd.core.script.languages import language_tag, read_language
-from reminderd.core.script.templates import NO_TEMPLATES, Message, TemplateError, Templates, Values, message_warnings
+from reminderd.core.script.templates import (
+    NO_TEMPLATES,
+    Message,
+    TemplateError,
+    Templates,
+    Values,
+    is_error,
+    message_warnings,
+)
 
 T = TypeVar("T")
 
@@ -28,6 +36,8 @@ _ANY_ZONE: Final = ZoneInfo("UTC")
 """For a request that is refused anyway, because of its time zone."""
 _UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff\ufffd]")
 _BREAKS: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
+_ROUNDED: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?E[+-]?[0-9]{2,3}")
+"""A long number as a spreadsheet shows it. Several numbers look the same in this way."""
 _SAME_REQUEST: Final = UUID("6f0b1d3c-52b1-5a51-9d2f-3f6a2f6f6d64")
 
 
@@ -114,8 +124,8 @@ def read_request(text: RequestText, reading: Reading) -> ReminderRequest | list[
     zone = reading.zone if text.timezone is None else known_zone(text.timezone) or reading.zone or _ANY_ZONE
     due = read_moment("scheduled_at", text.scheduled_at, zone, order, found)
     limit = read_moment("expires_at", text.expires_at, zone, order, found)
-    if text.ref is not None and not is_name(text.ref, name):
-        found.append(f"ref: not a name; expected 1 to {REF_LIMIT} printable characters")
+    if text.ref is not None and (mistake := wrong_name(text.ref, name)) is not None:
+        found.append(f"ref: {mistake}")
     if due is not None and limit is not None and limit < due:
         found.append("expires_at: before the time to call; expected a later time")
     if due is not None and appointment is not None and appointment <= due:
@@ -136,8 +146,28 @@ def read_request(text: RequestText, reading: Reading) -> ReminderRequest | list[
     )
 
 
+def wrong_name(ref: str, name: str | None) -> str | None:
+    """Return why a text can't be a `ref`, and what is expected, or None; `name` is its normal form.
+
+    What a spreadsheet writes for a rounded number or for an error is the same for different appointments.
+    """
+    mistake = wrong_text(ref, name)
+    if mistake is not None or name is None:
+        return mistake
+    if _ROUNDED.fullmatch(name):
+        return ROUNDED
+    if is_error(name):
+        return "a spreadsheet's error; expected a name"
+    return None if any(map(str.isalnum, name)) else "no letter or digit in it; expected a name"
+
+
+def wrong_text(text: str, name: str | None) -> str | None:
+    """Return why a text is not a short text on one line, and what is expected, or None; `name` is its normal form."""
+    return None if is_name(text, name) else f"not a name; expected 1 to {REF_LIMIT} printable characters"
+
+
 def is_name(ref: str, name: str | None) -> bool:
-    """Return whether a text is a valid `ref`; `name` is its normal form."""
+    """Return whether a text has the form of a `ref`; `name` is its normal form."""
     return bool(name and len(name) <= REF_LIMIT and name.isprintable()) and _BREAKS.search(ref) is None
 
 
@@ -235,6 +265,8 @@ def _message(
 def _message_mistakes(message: str) -> list[str]:
     if not message.strip():
         return ["message: empty; expected the text to be spoken"]
+    if not any(map(str.isalnum, message)):  # a dash for "nothing", or characters that nobody sees
+        return ["message: no letter or digit in it; expected the text to be spoken"]
     if len(message) > MESSAGE_LIMIT:
         return [f"message: {len(message)} characters; expected at most {MESSAGE_LIMIT}"]
     if _UNSPEAKABLE.search(message):

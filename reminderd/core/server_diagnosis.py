@@ -94,7 +94,7 @@ def _of_the_server(facts: ServerFacts) -> Iterator[Finding]:
     if major < OLDEST:
         yield wrong(_SERVER, f"PostgreSQL {major}; expected {OLDEST} or later", "upgrade the server")
     if facts.encoding != "UTF8":
-        fix = "create the database anew: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        fix = "create the database again: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
         yield wrong(_SERVER, f"the database's encoding is {facts.encoding}, not UTF8", fix)
     for right in facts.missing_rights:
         yield wrong(_SERVER, f"this role lacks a privilege: {right}", "grant it to the role: see postgresql.md")
@@ -138,7 +138,7 @@ def _of_its_standbys(facts: ServerFacts, *, is_lossless: bool) -> Iterator[Findi
     else:
         text = "no standby confirms each commit, so a failover can lose calls: dialing is then paused"
         yield warning(
-            about, text, "set synchronous_standby_names, or be ready to check by hand who was called: see postgresql.md"
+            about, text, "set synchronous_standby_names, or expect to check manually who was called: postgresql.md"
         )
 
 

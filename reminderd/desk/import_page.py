@@ -31,7 +31,16 @@ from reminderd.store.users import Session
 
 PATH: Final = "/import"
 
-_ENCODINGS: Final = ("utf-8", "windows-1252", "windows-1250", "windows-1251", "iso-8859-15", "utf-16")
+_ENCODINGS: Final = (
+    "utf-8",
+    "windows-1252",
+    "windows-1250",
+    "windows-1251",
+    "iso-8859-15",
+    "utf-16",
+    "cp850",
+    "mac-roman",
+)
 _LONGEST_NAME: Final = 100
 _PIECE: Final = 64 * 1024
 _PAUSE: Final = "1s"

@@ -330,7 +330,7 @@ async def check_pages(config: Config, asking: DoctorClient) -> list[Finding]:
     if refused is not None:
         why, fix = refused
         return [wrong(about, f"can't listen on {place}: {why}", fix)]
-    return [unknown(about, f"not checked: nobody listens on {place}", "start the daemon anew; a reload opens no port")]
+    return [unknown(about, f"not checked: nobody listens on {place}", "restart the daemon; a reload opens no port")]
 
 
 def bind_error(host: str, port: int, *, section: str) -> tuple[str, str] | None:

@@ -196,7 +196,7 @@ class Poller:
             has_changed = await database.write(partial(replan_if_rules_changed, digest=rules.planning_digest))
             self._knows_rules = True
             if has_changed:
-                logger.info("[reminders], calling hours or templates have changed: appointments are planned anew")
+                logger.info("[reminders], calling hours or templates have changed: appointments are planned again")
                 return True
         if not wakes.unplanned:
             return False

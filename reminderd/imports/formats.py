@@ -1,6 +1,7 @@
 """Decide how a file is read: with the reader for its format, and as a profile of the configuration defines, if any."""
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -17,7 +18,7 @@ from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import Columns, columns_of
-from reminderd.core.tables.row_reader import check_status, read_row
+from reminderd.core.tables.row_reader import check_status, of_one_table, read_row
 from reminderd.core.tables.words import RowStatus, is_header, normal_header
 from reminderd.imports import spreadsheet
 from reminderd.imports.loop import ReadRow
@@ -117,9 +118,13 @@ def open_table(
             raise FileRefusedError("it is a folder; expected one file of HL7 messages, in their order")
         yield hl7v2.read(_content(file), encoding)
     else:
-        names = frozenset(normal_header(name) for name in chosen.values() if name)
-        with spreadsheet.open_sheet(file, partial(is_header, also=names), encoding) as sheet:
+        with spreadsheet.open_sheet(file, partial(is_header, also=_chosen(chosen)), encoding) as sheet:
             yield sheet
+
+
+def _chosen(headers: Mapping[str, str]) -> frozenset[str]:
+    """Return the headers that are chosen for some fields, as `normal_header` returns them."""
+    return frozenset(normal_header(name) for name in headers.values() if name)
 
 
 _NUMBERS_REMEMBERED: Final = 50_000
@@ -165,10 +170,12 @@ class Profile:
 
         Raises:
             ColumnsError: a column of statuses may be about something else.
-            UnreadableError: it is not clear how the dates are written.
+            UnreadableError: it is not clear how the dates are written, or another table follows.
         """
         check_status(table.header, columns, table.rows(), table.unit)
-        order = day_order_of(table, columns) if self.order is None else self.order
+        rows = of_one_table(table.header, columns, table.rows(), table.unit, also=_chosen(self.headers))
+        order = day_order_of(rows, columns, table.unit) if self.order is None else self.order
+        deque(rows, maxlen=0)  # the order may be known
         reading = evolve(self.reading, order=order)
         return partial(read_row, columns=columns, width=len(table.header), reading=reading)
 

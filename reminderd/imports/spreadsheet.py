@@ -34,6 +34,8 @@ _NAMES: Final = {
     "utf-8-sig": "UTF-8 with byte order mark",
     "utf-16": "UTF-16",
     "cp1252": "Windows-1252",
+    "cp850": "cp850 of MS-DOS",
+    "mac-roman": "mac-roman",
 }
 """The encodings that spreadsheets write: Python's name, and the name for people."""
 _OLE: Final = bytes.fromhex("d0cf11e0a1b11ae1")
@@ -56,6 +58,30 @@ _LETTER: Final = re.compile("[^\0-\x7f\udc80-\udcff]")
 _FOREIGN_WORD: Final = re.compile(b"[\xc0-\xd6\xd8-\xf6\xf8-\xff]{3}")
 """Three letters beyond ASCII in a row, which are Cyrillic or Greek rather than a western European language."""
 _EXPECTED: Final = "expected --encoding with its name, like windows-1252 or windows-1250, or a file saved as UTF-8"
+
+_LETTERS: Final = {
+    b"any": rb"[A-Za-z\xc0-\xd6\xd8-\xf6\xf8-\xff]",
+    b"small": rb"[a-z\xdf-\xf6\xf8-\xff]",
+}
+"""The letters of Windows-1252 that are no signs in the encodings of MS-DOS and of the old Mac OS."""
+_STRANGE: Final = re.compile(
+    rb"""
+      (?<=%(any)b) [\x80-\x84\x86-\x90\x93-\x97\x99\x9b-\x9d\xa4\xa7] (?=%(small)b)   # a low quote in J.ger
+    | (?<=%(small)b) [\x8a\x8e] | (?<=%(any)b) [\x82\x84]     # a capital letter or a low quote at the end of Andr.
+    | [\x80\x86\x87\x99] (?=%(small)b)                       # a cross before .zdemir
+    """
+    % _LETTERS,
+    re.VERBOSE,
+)
+"""What no text in Windows-1252 has: a sign inside a word, or a capital letter after a small one.
+
+In the encodings of MS-DOS and of the old Mac OS, in which Excel also saves CSV, these bytes are letters.
+"""
+_CARON: Final = 0x9A
+"""A small š, which is ö in Mac OS Roman."""
+_CARON_IN_WORD: Final = re.compile(rb"(?<=%(any)b)\x9a" % _LETTERS)
+_WESTERN: Final = re.compile(rb"%(any)b[\xe0-\xf6\xf8-\xfc]|[\xc0-\xd6\xd8-\xdc]%(small)b" % _LETTERS)
+"""Letters beyond ASCII in a word, which are mostly signs in the other encodings."""
 
 
 class EncodingError(FileRefusedError):
@@ -217,13 +243,25 @@ def _counted(file: IO[bytes]) -> tuple[int, int]:
 def _refuse_unclear(file: IO[bytes]) -> None:
     """Raise EncodingError if a byte has more than one meaning in the encodings that spreadsheets write."""
     file.seek(0)
+    caron: EncodingError | None = None
+    is_western = False
     for number, line in enumerate(file, 1):
         unclear = next((byte for byte in line if byte >= 0x80 and byte not in _ALIKE), None)
         if unclear is not None:
-            readings = (
-                (bytes([unclear]).decode(name, "replace"), encoding_name(name)) for name in ("cp1252", "cp1250")
-            )
-            either = " or ".join(f"{letter} ({name})" for letter, name in readings)
-            raise EncodingError(f"line {number} has a letter that may be {either}; {_EXPECTED}")
+            raise _unclear(number, unclear, "cp1252", "cp1250")
+        strange = _STRANGE.search(line)
+        if strange is not None:
+            raise _unclear(number, strange[0][0], "cp1252", "cp850", "mac-roman")
+        if caron is None and _CARON_IN_WORD.search(line):
+            caron = _unclear(number, _CARON, "cp1252", "mac-roman")
+        is_western = is_western or _WESTERN.search(line) is not None
         if _FOREIGN_WORD.search(line):
             raise EncodingError(f"line {number} has letters that may be of more than one alphabet; {_EXPECTED}")
+    if caron is not None and not is_western:
+        raise caron
+
+
+def _unclear(line: int, byte: int, *codecs_: str) -> EncodingError:
+    """Return the error for a byte that has another meaning in each of these encodings."""
+    readings = [f"{bytes([byte]).decode(name, 'replace')} ({encoding_name(name)})" for name in codecs_]
+    return EncodingError(f"line {line} has a letter that may be {' or '.join(readings)}; {_EXPECTED}")

@@ -55,7 +55,7 @@ class Table:
     """When it was made; None if it does not contain this."""
 
 
-def day_order_of(table: Table, columns: Columns) -> DayOrder | None:
+def day_order_of(rows: Iterable[CsvRow], columns: Columns, unit: str) -> DayOrder | None:
     """Return how the whole table writes dates with slashes; None if it has none, or they mean the same either way.
 
     Raises:
@@ -64,7 +64,7 @@ def day_order_of(table: Table, columns: Columns) -> DayOrder | None:
     proofs: dict[DayOrder, int] = {}
     unclear: int | None = None
     names = [name for name in ("scheduled_at", "expires_at", "appointment_at") if name in columns.places]
-    for row in table.rows():
+    for row in rows:
         for orders in (day_orders(columns.text(name, row.cells)) for name in names):
             if len(orders) == 1:
                 [order] = orders
@@ -72,11 +72,11 @@ def day_order_of(table: Table, columns: Columns) -> DayOrder | None:
             elif orders and unclear is None:
                 unclear = row.line
     if len(proofs) == len(DayOrder):
-        both = " and ".join(f"{table.unit} {line}" for line in sorted(proofs.values()))
+        both = " and ".join(f"{unit} {line}" for line in sorted(proofs.values()))
         raise FileRefusedError(f"some dates are day first and some month first ({both}); expected {_EITHER}")
     if not proofs and unclear is not None:
         raise FileRefusedError(
-            f"dates like that on {table.unit} {unclear} may be day first or month first; no {table.unit} decides;"
+            f"dates like that on {unit} {unclear} may be day first or month first; no {unit} decides;"
             f" expected {_EITHER}"
         )
     return next(iter(proofs), None)

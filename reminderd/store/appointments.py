@@ -49,7 +49,7 @@ _DUE: Final = f"""
 SELECT {APPOINTMENTS.names} FROM appointments
  WHERE wake_at IS NOT NULL ORDER BY wake_at, id LIMIT :limit
 """
-_PLAN_ANEW: Final = "UPDATE appointments SET wake_at = :now WHERE status = 'booked' AND at > :now"
+_PLAN_AGAIN: Final = "UPDATE appointments SET wake_at = :now WHERE status = 'booked' AND at > :now"
 _FROM: Final = "UPDATE appointments SET source = :source WHERE id = :id"
 _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
 
@@ -249,7 +249,7 @@ def replan_if_rules_changed(connection: Connection, now: datetime, *, digest: st
     if setting(connection, "planning") == digest:
         return False
     put_setting(connection, "planning", digest)
-    return bool(connection.execute(_PLAN_ANEW, {"now": to_ms(now)}).rowcount)
+    return bool(connection.execute(_PLAN_AGAIN, {"now": to_ms(now)}).rowcount)
 
 
 def _changed(

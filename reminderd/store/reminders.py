@@ -90,7 +90,7 @@ def decisions(
     connection: Connection, now: datetime, *, requests: Sequence[ReminderRequest], rules: Rules
 ) -> list[tuple[ExistingReminder | None, Decision]]:
     """Return, for each request, the reminder that it names, if there is one, and the decision; write nothing."""
-    decided = _decided(connection, now, requests, rules, starts_anew=False)
+    decided = _decided(connection, now, requests, rules, adds_again=False)
     return [(known, decision) for _, known, decision in decided]
 
 
@@ -100,7 +100,7 @@ def cancellations(
     """Return, for each cancellation, the reminder that it names, if any, and the decision; write nothing."""
     by_ref = _by_ref(connection, [one.ref for one in asked if one.ref is not None])
     nameless = [one.request for one in asked if one.ref is None and one.request is not None]
-    resolved = _resolved(connection, nameless, starts_anew=False)
+    resolved = _resolved(connection, nameless, adds_again=False)
     by_id = {one.own_id: known for one, (_, known) in zip(nameless, resolved, strict=True)}
     found = [by_ref.get(one.ref) if one.ref is not None else by_id.get(one.name) for one in asked]
     return [(known, decide_reminder_cancellation(one, known)) for one, known in zip(asked, found, strict=True)]
@@ -131,7 +131,7 @@ def put(
     No two requests have the same `ref`, or the same content without a `ref`. `mint` returns new random UUIDs, for new
     reminders that have a `ref`, and for hashes of former numbers.
     """
-    decided = _decided(connection, now, requests, rules, starts_anew=source.actor == API)
+    decided = _decided(connection, now, requests, rules, adds_again=source.actor == API)
     new = [
         (time_ordered_id(mint(), to_ms(now)) if one.ref is not None else one.own_id, one)
         for one, _, decision in decided
@@ -199,7 +199,7 @@ def put_all(
     Raises:
         RequestsRefusedError: at least one is refused, so all are.
     """
-    decided = _decided(connection, now, requests, rules, starts_anew=source.actor == API)
+    decided = _decided(connection, now, requests, rules, adds_again=source.actor == API)
     refuse_all_if_any(decision for _, _, decision in decided)
     done = put(connection, now, requests=requests, rules=rules, mint=mint, source=source)
     rows = [_row_of(connection, one, known) for one, known, _ in decided]
@@ -239,7 +239,7 @@ def add_once(
     Raises:
         RefTakenError: another reminder has its `ref`.
     """
-    ((resolved, existing),) = _resolved(connection, [request], starts_anew=False)
+    ((resolved, existing),) = _resolved(connection, [request], adds_again=False)
     if existing is not None and existing.content != content_of(request):
         raise RefTakenError(existing.id)
     (decision,) = put(connection, now, requests=[request], rules=rules, mint=mint, source=source)
@@ -377,10 +377,10 @@ def _loaded(connection: Connection, now: datetime, reminder_id: str, rules: Rule
 
 
 def _decided(
-    connection: Connection, now: datetime, requests: Sequence[ReminderRequest], rules: Rules, *, starts_anew: bool
+    connection: Connection, now: datetime, requests: Sequence[ReminderRequest], rules: Rules, *, adds_again: bool
 ) -> list[tuple[ReminderRequest, ExistingReminder | None, Decision]]:
     """Return each resolved request, the reminder that it names, and the decision."""
-    resolved = _resolved(connection, requests, starts_anew=starts_anew)
+    resolved = _resolved(connection, requests, adds_again=adds_again)
     opted_out = opted_out_of(connection, (one.phone_number for one, _ in resolved))
     decided = [
         decide_reminder(one, known, rules, now, opted_out=one.phone_number in opted_out) for one, known in resolved
@@ -390,11 +390,11 @@ def _decided(
 
 
 def _resolved(
-    connection: Connection, requests: Sequence[ReminderRequest], *, starts_anew: bool
+    connection: Connection, requests: Sequence[ReminderRequest], *, adds_again: bool
 ) -> list[tuple[ReminderRequest, ExistingReminder | None]]:
     """Return, for each request, the reminder that it names, if there is one.
 
-    A request without a `ref` names the newest reminder with its content. With `starts_anew`, a request with the
+    A request without a `ref` names the newest reminder with its content. With `adds_again`, a request with the
     content of a withdrawn reminder adds a new one: the clinic's own system knows what it has withdrawn; a table that is
     imported again does not.
     """
@@ -403,7 +403,7 @@ def _resolved(
     while left:
         next_ones = [evolve(found[place][0], generation=found[place][0].generation + 1) for place in left]
         for place, one, known in zip(left, next_ones, _known(connection, next_ones), strict=True):
-            if known is not None or starts_anew:
+            if known is not None or adds_again:
                 found[place] = one, known
         left = _withdrawn(found, [place for place, one in zip(left, next_ones, strict=True) if found[place][0] is one])
     return found

@@ -26,7 +26,7 @@ def press(page: Page, name: str) -> None:
 
 
 def comes_to(page: Page, text: str, *, scripts: bool) -> None:
-    """Wait until a page shows a text; without JavaScript it loads itself anew, but only every half a minute."""
+    """Wait until a page shows a text; without JavaScript it reloads itself, but only every half a minute."""
 
     def is_there() -> bool:
         if page.get_by_text(text).count() == 0:
@@ -76,11 +76,11 @@ def test_a_patient_is_called_again_and_the_page_follows_the_call(
     expect(page.locator("#standing")).to_contain_text("under way")
     expect(page.locator("#standing")).to_contain_text("reached")  # the provider's webhook has come
     expect(page.locator("#standing")).not_to_contain_text("not reached")
-    assert page.evaluate("window.sameDocument"), "the page was loaded anew"
+    assert page.evaluate("window.sameDocument"), "the page was reloaded"
 
 
 @SCRIPTS
-def test_a_call_by_hand_is_noted(visit: Visiting, site: DeskProgram, *, scripts: bool) -> None:
+def test_a_manual_call_is_noted(visit: Visiting, site: DeskProgram, *, scripts: bool) -> None:
     patient = "Birgit Sommer" if scripts else "Irene Kowalski"
     page = visit(java_script_enabled=scripts).open(site.record_of(patient))
     press(page, "I called the patient")
@@ -158,4 +158,4 @@ def test_today_shows_by_itself_what_another_program_has_written(visit: Visiting,
         " VALUES ('walk-in', '+12025550101', 'Please call.', CAST(strftime('%s', 'now') AS INTEGER) * 1000, 'walk-in')"
     )
     expect(page.get_by_text("walk-in").first).to_be_visible()
-    assert page.evaluate("window.sameDocument"), "the page was loaded anew"
+    assert page.evaluate("window.sameDocument"), "the page was reloaded"

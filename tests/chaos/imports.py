@@ -50,7 +50,7 @@ def import_table(
     try:
         with open_table(file, {}) as table:
             columns = columns_of(table.header, {})
-            reading = Reading(zone=zone, order=day_order_of(table, columns), normalize=READ_NUMBER)
+            reading = Reading(zone=zone, order=day_order_of(table.rows(), columns, table.unit), normalize=READ_NUMBER)
             read = partial(read_row, columns=columns, width=len(table.header), reading=reading)
             rejected = file.with_suffix(".rejected.csv")
             with rejected_lines(rejected, table, like=None, never={}) as lines:

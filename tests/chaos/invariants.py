@@ -245,7 +245,7 @@ def _not_concluded(
         yield f"{reminder.id}: its last call's end is unknown, but it is {reminder.status}: {reminder.end_code}"
     rang = bool(calls) and any(ring.key == calls[-1].id for ring in rings)
     if expectations.tells_all and rang and reminder.end_code is EndCode.UNCONFIRMED:
-        yield f"{reminder.id}: to be called by hand, but the provider would have told that it rang"
+        yield f"{reminder.id}: to be called manually, but the provider would have reported that it rang"
 
 
 # The database is in order

@@ -165,9 +165,9 @@ def _broken_by_two_alive_calls(call: CarrierCall, former: CarrierCall, circumsta
         return
     silence = timedelta(seconds=call.began - former.sign_at)
     if silence >= circumstances.outcome_timeout:
-        yield from circumstances.accepts("silent for outcome_timeout, and live all the same")
+        yield from circumstances.accepts("silent for outcome_timeout, and live anyway")
     elif former.is_misreported and not former.has_shown_life:
-        yield from circumstances.accepts("answered 503, and live all the same")
+        yield from circumstances.accepts("answered 503, and live anyway")
     elif call.key == former.key:
         yield from circumstances.accepts("the key was forgotten")
     elif former.began <= circumstances.restored_at <= circumstances.set_forward_at <= circumstances.restarted_at:

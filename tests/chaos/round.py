@@ -34,7 +34,7 @@ from tests.chaos.snapshot import NOTHING, Snapshot, looking, reminder_of, respon
 from tests.chaos.strikes import Strike, Target, plan
 from tests.chaos.twilio import SENDER
 from tests.support.hostile_provider import hostile
-from tests.support.program import ANEW, Program, running
+from tests.support.program import FRESH, Program, running
 
 _PATIENCE: Final = 45.0
 """Seconds for everything to be settled after the last kill, without reminders."""
@@ -122,7 +122,7 @@ class _Round:
 
     async def _is_killed(self, target: Target, strike: Strike) -> bool:
         """Start a process and kill it at a moment; return False if it ended by itself, as the server was down."""
-        async with self._program(target, ANEW if strike is Strike.STARTING else ()) as program:
+        async with self._program(target, FRESH if strike is Strike.STARTING else ()) as program:
             if strike is Strike.STARTING:
                 await trio.sleep(self.draw.uniform(0.05, 1.0))
             elif await self._is_listening(target, program):

@@ -194,9 +194,9 @@ UNSETTLED: Final[dict[str, tuple[Callable[[Clinic], object], str]]] = {
         lambda c: c.sql("UPDATE reminders SET status = 'failed', end_code = 'refused' WHERE id = 'r2'"),
         "r2: its last call's end is unknown, but it is failed: refused",
     ),
-    "by hand, though it could be known": (
+    "manually, although it could be known": (
         lambda c: c.sql("UPDATE reminders SET status = 'failed', end_code = 'unconfirmed' WHERE id = 'r2'"),
-        "r2: to be called by hand, but the provider would have told that it rang",
+        "r2: to be called manually, but the provider would have reported that it rang",
     ),
     "ended, and never asked about": (
         lambda c: c.provider.ends(c.second, "completed"),

@@ -47,8 +47,7 @@ def test_another_clinics_backup_is_never_replaced_and_restored_only_with_from_an
     assert (terminal.folder / "theirs.db").read_bytes() == theirs
     said = terminal.type("db", "restore", "theirs.db", "--force", code=1).stderr
     assert said == (
-        "theirs.db: is a backup of another database;"
-        " expected one of this database; --from-another restores it all the same\n"
+        "theirs.db: is a backup of another database; expected one of this database; --from-another restores it anyway\n"
     )
     assert [row["ref"] for row in terminal.json("list")] == ["ours"]
     terminal.type("db", "restore", "theirs.db", "--force", "--from-another")

@@ -121,7 +121,7 @@ def test_the_german_file_with_a_message_is_read_by_a_profile_that_ignores_it(cli
     assert [(number, message) for number, _, message in calls(clinic)] == [("+4930123456", "Please come.")] * 2
 
 
-def test_a_moved_and_a_cancelled_appointment_are_planned_anew(clinic: Terminal) -> None:
+def test_a_moved_and_a_cancelled_appointment_are_planned_again(clinic: Terminal) -> None:
     header = "ApptGUID,ApptDate,Phone,Appt status\n"
     (clinic.folder / "list.csv").write_text(header + "g1,3/15/2027 16:00,2025550147,booked\n")
     imported(clinic, "list.csv")

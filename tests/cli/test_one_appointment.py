@@ -74,7 +74,7 @@ def test_the_same_without_a_ref_is_there_already(desk: Terminal) -> None:
     assert "is there already, unchanged" in desk.type(*words).stdout
 
 
-def test_a_moved_appointment_has_its_calls_planned_anew(desk: Terminal) -> None:
+def test_a_moved_appointment_has_its_calls_planned_again(desk: Terminal) -> None:
     desk.type(*ADD)
     assert "call planned for 2030-01-08" in desk.type("appointment", "move", "A-1", "--to", "2030-01-11 09:30").stdout
     found = desk.json("appointment", "show", "A-1")

@@ -110,6 +110,13 @@ def test_a_wrong_number_does_not_keep_the_others_of_its_line_from_opting_out(ter
     assert [row["phone_number"] for row in terminal.json("opt-out", "list")] == [NUMBER]
 
 
+def test_a_line_whose_quotes_do_not_match_is_listed_with_this_reason(terminal: Terminal) -> None:
+    (terminal.folder / "numbers.csv").write_text(f'phone\n"+4930123457\n{NUMBER}\n')
+    result = terminal.type("opt-out", "import", "numbers.csv", code=1)
+    assert result.stderr.splitlines()[-2].startswith("line 2: quotes: they don't match; expected a cell in quotes")
+    assert [row["phone_number"] for row in terminal.json("opt-out", "list")] == [NUMBER]
+
+
 def test_a_table_with_ambiguous_columns_changes_nothing(terminal: Terminal) -> None:
     terminal.add()
     (terminal.folder / "list.csv").write_text(f"{NUMBER},+4930123457\n")

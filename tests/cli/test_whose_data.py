@@ -16,7 +16,7 @@ ADD = ("add", "--phone", "+493012345678", "--at", "2030-01-07 09:30Z", "--messag
 
 
 @pytest.fixture(autouse=True)
-def _a_daemon_that_is_not_refused_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def _a_daemon_that_is_not_refused_ends_anyway(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REMINDERD__WEB__HOST", "192.0.2.1")  # nobody's address, RFC 5737: it cannot listen there
 
 

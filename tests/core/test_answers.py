@@ -79,6 +79,18 @@ def test_every_other_gateways_status_maps_to_one_of_ours() -> None:
         ("not_a_machine", Listener.PERSON),
         ("human_no_beep", Listener.PERSON),
         ("machine_detection_off", Listener.PERSON),
+        ("Answering machine detection: off", Listener.PERSON),
+        ("no answering machine", Listener.PERSON),
+        ("without any voice mail", Listener.PERSON),
+        ("not a fax machine", Listener.PERSON),
+        ("no machine, no beep", Listener.PERSON),
+        ("human (not a recording)", Listener.PERSON),
+        ("machine_no_beep", Listener.MACHINE),
+        ("voicemail without beep", Listener.MACHINE),
+        ("Answering machine (no greeting)", Listener.MACHINE),
+        ("machine, not a human", Listener.MACHINE),
+        ("no human, voice mail", Listener.MACHINE),
+        ("fax, no beep", Listener.FAX),
     ],
 )
 def test_answered_by_is_read_in_any_case_with_any_separators(answered_by: str | None, who: Listener) -> None:

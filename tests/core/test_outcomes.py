@@ -1,4 +1,4 @@
-"""How a call ended for the patient, what reached them, and what it has come to."""
+"""How a call ended for the patient, whether it reached them, and the outcome of the reminder."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -189,7 +189,7 @@ def test_an_adopted_call_reached_somebody_if_it_was_heard() -> None:
     assert not reached_anybody(CALL, [], VOICEMAIL_COUNTS)
 
 
-# What a reminder has come to
+# The outcome of a reminder
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ def test_a_valid_request_has_no_errors(
         ({"message": ""}, "message: empty"),
         ({"message": " \n\t"}, "message: empty"),
         ({"message": "x" * (MESSAGE_LIMIT + 1)}, "message: 4001 characters; expected at most 4000"),
+        ({"message": "-"}, "message: no letter or digit in it; expected the text to be spoken"),
+        ({"message": "\u200b\ufeff"}, "message: no letter or digit in it"),
         ({"message": "a\0b"}, "message: contains NUL or invalid characters"),
         ({"message": "a\ud800b"}, "message: contains NUL or invalid characters"),
         ({"message": "M\N{REPLACEMENT CHARACTER}ller"}, "message: contains NUL or invalid characters"),
@@ -65,6 +67,8 @@ def test_a_valid_request_has_no_errors(
         "empty",
         "blank",
         "too long",
+        "only a dash",
+        "invisible",
         "NUL",
         "first surrogate",
         "lost letter",
@@ -156,6 +160,10 @@ def test_a_request_is_in_its_stored_form() -> None:
         ({"ref": ""}, "ref: not a name"),
         ({"ref": "x" * 201}, "ref: not a name"),
         ({"ref": "a\nb"}, "ref: not a name"),
+        ({"ref": "2.027E+11"}, "ref: rounded by a spreadsheet, its digits are lost; expected the column formatted"),
+        ({"ref": "2,02701E+14"}, "ref: rounded by a spreadsheet"),
+        ({"ref": "#N/A"}, "ref: a spreadsheet's error; expected a name"),
+        ({"ref": "-"}, "ref: no letter or digit in it; expected a name"),
     ],
 )
 def test_a_request_that_is_refused_has_a_reason(wrong: dict[str, str], says: str) -> None:

@@ -1,4 +1,4 @@
-"""A reload builds everything anew while work goes on: requests to the web server, requests in flight, an alert."""
+"""A reload builds everything again while work continues: requests to the web server, requests in flight, an alert."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""The files for containers and for other people's servers, each held against the strongest judge that runs offline.
+"""Check the files for containers and for other companies' servers, each with the strictest tool that runs offline.
 
 Render's, Fly's and Railway's schemas can't be had offline: what is used of them is listed here, as they document it.
 """

@@ -47,7 +47,7 @@ def test_an_address_of_another_database_leads_nowhere() -> None:
         Addresses(b"o" * 32).unlocked(OURS.locked("reminder-1"))
 
 
-def test_an_id_that_is_no_unicode_has_an_address_all_the_same() -> None:
+def test_an_id_that_is_no_unicode_still_has_an_address() -> None:
     assert OURS.unlocked(OURS.locked("a\udce9b")) == "a\udce9b"
 
 

@@ -179,7 +179,7 @@ async def test_after_five_failures_even_the_right_password_waits(
     assert len(await audit(database)) == 5  # what is refused unread is no line, so that nobody fills the log with it
     clock.advance(timedelta(seconds=30))
     assert await who(database, clock, await log_ins.log_in(attempt())) == "anna"
-    assert await fail(log_ins, 4) == WRONG  # it begins anew
+    assert await fail(log_ins, 4) == WRONG  # it begins again
 
 
 async def test_a_refused_log_in_is_a_warning_with_the_address_and_what_follows(log_ins: LogIns) -> None:
@@ -267,7 +267,7 @@ async def while_a_password_is_checked(log_in: Callable[[], Awaitable[object]]) -
             goes_on.set()
 
 
-async def test_a_client_that_hangs_up_is_counted_all_the_same(log_ins: LogIns, database: Database) -> None:
+async def test_a_client_that_hangs_up_is_still_counted(log_ins: LogIns, database: Database) -> None:
     for _ in range(5):
         async with while_a_password_is_checked(partial(fail, log_ins, 1)) as nursery:
             nursery.cancel_scope.cancel()

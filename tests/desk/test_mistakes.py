@@ -85,7 +85,7 @@ def test_every_piece_is_translated(language: str) -> None:
 
 
 def test_every_piece_is_what_a_check_says() -> None:
-    """A check that is worded anew would be shown in English from then on."""
+    """A check with a new wording would be shown in English from then on."""
     said = list(_texts_of_the_checks())
     parts = {part.strip() for piece in (*PIECES, *OTHERWISE) for part in _PLACE.split(piece)[::2]}
     assert [part for part in parts if not any(part in text for text in said)] == []

@@ -93,7 +93,7 @@ async def test_a_kill_between_the_insert_and_the_plan_loses_nothing(clinic: Clin
     assert len(clinic.provider.rings) == 1
 
 
-async def test_changed_rules_plan_what_is_booked_anew_at_a_reload_and_at_a_start(clinic: Clinic) -> None:
+async def test_changed_rules_plan_appointments_again_at_a_reload_and_at_a_start(clinic: Clinic) -> None:
     configure(clinic)
     async with running("run", cwd=clinic.folder) as program:
         await program.url()
@@ -101,7 +101,7 @@ async def test_changed_rules_plan_what_is_booked_anew_at_a_reload_and_at_a_start
         await planned(clinic, "a1", 2)
         configure(clinic, '["3 hours"]')
         await program.reload(r"changed: \[reminders\]\.before$")
-        await program.line("appointments are planned anew")
+        await program.line("appointments are planned again")
         assert [cadence for _, cadence, _ in await planned(clinic, "a1", 1)] == ["3 hours"]
     configure(clinic, '["1 day", "4 hours", "3 hours"]')
     async with running("run", cwd=clinic.folder) as program:

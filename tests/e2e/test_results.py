@@ -1,4 +1,4 @@
-"""The real program tells the clinic's own system what has become of its reminders."""
+"""The real program reports the outcomes of reminders to the clinic's own system."""
 
 import csv
 import json

@@ -21,7 +21,7 @@ from tests.support.postgres import (
 from tests.support.postgres import (
     program as server_program,
 )
-from tests.support.program import ANEW, Program, running
+from tests.support.program import FRESH, Program, running
 from tests.support.waiting import PATIENCE, until
 
 
@@ -62,7 +62,7 @@ async def test_the_daemon_waits_for_a_server_that_goes_away_and_never_shows_the_
         f'[database]\nurl_file = "url"\n[web]\nport = 0\n[desk]\nport = {a_free_port()}\n[log]\nlevel = "DEBUG"\n'
     )
     env = {"STATE_DIRECTORY": str(tmp_path / "state")}
-    async with running("run", cwd=tmp_path, env=env, entrance=ANEW) as program:
+    async with running("run", cwd=tmp_path, env=env, entrance=FRESH) as program:
         name = f"postgresql://{CAREFUL_USER}@127.0.0.1:{server.port}/{database.name}"
         await program.line(f"started: provider sandbox, database {name}")
         ready = f"{await program.url()}/health/ready"

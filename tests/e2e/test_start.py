@@ -10,7 +10,7 @@ import trio
 
 from reminderd.core.model import Status
 from tests.support.clinic import Clinic
-from tests.support.program import ANEW, Program, running
+from tests.support.program import FRESH, Program, running
 from tests.support.waiting import PATIENCE, until
 
 
@@ -29,7 +29,7 @@ async def held_at_its_configuration(clinic: Clinic) -> AsyncIterator[tuple[Progr
             (clinic.folder / "config.toml").rename(pipe)  # for a reload
 
     reached = trio.Event()
-    start = running("run", "--config", "pipe.toml", cwd=clinic.folder, entrance=ANEW)
+    start = running("run", "--config", "pipe.toml", cwd=clinic.folder, entrance=FRESH)
     async with trio.open_nursery() as nursery, start as program:
         nursery.start_soon(write)
         with trio.fail_after(PATIENCE):

@@ -25,7 +25,7 @@ CHOSEN: Mapping[str, Mapping[str, str]] = {
 
 @frozen
 class Read:
-    """What became of one record."""
+    """The result of one record."""
 
     number: int
     cells: Mapping[str, str]

@@ -396,7 +396,9 @@ def test_a_file_that_is_replaced_while_it_is_imported_is_imported_again(
     assert refs(inbox) == ["7", "9"]
 
 
-def test_a_file_that_is_written_anew_before_its_turn_waits_until_it_is_whole_again(inbox: Path, config: Config) -> None:
+def test_a_file_that_is_written_again_before_its_turn_waits_until_it_is_whole_again(
+    inbox: Path, config: Config
+) -> None:
     (inbox / "list.csv").write_text(HEADER + GOOD)
     [dropped] = whole(inbox)
     (inbox / "list.csv").write_text(HEADER)

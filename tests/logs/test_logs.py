@@ -370,12 +370,12 @@ def test_the_old_log_stays_in_use_if_the_new_one_cannot_be_written(tmp_path: Pat
 
 
 def test_each_line_of_a_transition_is_logged_with_its_reminder_and_call(jsonl: io.StringIO) -> None:
-    about = LogLine("dialing", reminder_id="r-1", call_id="c-1"), LogLine("call by hand", Level.ERROR, "r-2")
+    about = LogLine("dialing", reminder_id="r-1", call_id="c-1"), LogLine("call manually", Level.ERROR, "r-2")
     log_transition(Transition(ledger=Ledger(), lines=about))
     first, second = lines(jsonl)
     del first["time"], second["time"]
     assert first == {"level": "INFO", "message": "dialing", "reminder": "r-1", "call": "c-1"}
-    assert second == {"level": "ERROR", "message": "call by hand", "reminder": "r-2"}
+    assert second == {"level": "ERROR", "message": "call manually", "reminder": "r-2"}
 
 
 def test_a_deleted_row_is_logged(text: io.StringIO) -> None:

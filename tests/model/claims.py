@@ -116,7 +116,7 @@ def _look_at_final(model: Model, reminder: Reminder) -> None:
 
 
 def _was_moved(model: Model, reminder: Reminder) -> bool:
-    if Rule.MOVED_IS_CALLED_ANEW not in model.rules:
+    if Rule.MOVED_IS_CALLED_AGAIN not in model.rules:
         return False
     members = [one for one in model.db.members.values() if one.reminder_id == reminder.id and not one.deleted]
     current = [member for member, _ in model.history(reminder)]

@@ -18,7 +18,7 @@ class Rule(Enum):
     UNKNOWN_OUTCOME_IS_FOR_STAFF = "a reminder with a call of unknown outcome fails instead of being called"
     CALLS_ARE_COUNTED = "a reminder whose max_calls calls are over fails instead of being called"
     OWN_CALL_COMES_FIRST = "a reminder in an alive call belongs to that call and waits for nothing else"
-    MOVED_IS_CALLED_ANEW = "a final reminder that has left all its calls, or was heard for another time, waits again"
+    MOVED_IS_CALLED_AGAIN = "a final reminder that has left all its calls, or was heard for another time, waits again"
     CLOCK_AHEAD_IS_UNDONE = "a reminder that ended as too_late because the clock was ahead waits again"
     CANCELLED_STAYS = "a cancelled reminder stays cancelled, whatever the clock says"
 

@@ -87,7 +87,7 @@ NEEDED = [
     Needed(Rule.OWN_CALL_COMES_FIRST, "redialed before the delay was over",
            "claim A r0 ; send 0 accepted ; settle 0 ; end 0 busy ; sql_replace r0 0 ; tick ; deliver 0"
            " ; claim A r0 ; send 0 accepted"),
-    Needed(Rule.MOVED_IS_CALLED_ANEW, "called, but nobody heard it for this time",
+    Needed(Rule.MOVED_IS_CALLED_AGAIN, "called, but nobody heard it for this time",
            f"{HEARD} ; sql_move r0 40 ; claim A r0"),
     Needed(Rule.CLOCK_AHEAD_IS_UNDONE, "a reminder stays ended by a clock that was ahead",
            "set_clock 120 ; claim A r0 ; set_clock -120"),
@@ -271,7 +271,7 @@ EXAMPLES = [
     Example("a call that nobody needs is dropped",
             "claim A r0 ; send 0 accepted ; settle 0 ; cancel r0 ; look A c1 ; ask 0 true",
             ["cancelled cancelled_by_staff"], 1, {"looks_up": True, "drops": True}),
-    Example("a moved reminder is called anew", f"{HEARD} ; sql_move r0 40", ["called"], 2),
+    Example("a moved reminder is called again", f"{HEARD} ; sql_move r0 40", ["called"], 2),
     Example("a replaced reminder of unknown outcome is not called",
             f"{GIVEN_UP} ; end 0 busy ; lose 0 ; sql_replace r0 0", ["failed unconfirmed"], 1),
     Example("a deleted reminder that is added again is another one", f"{HEARD} ; sql_delete r0 ; sql_insert r0 p 0",

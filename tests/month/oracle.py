@@ -20,7 +20,7 @@ SLACK: Final = timedelta(minutes=2)
 """How late a call may be that nothing hinders."""
 
 AFTER_A_KILL: Final = timedelta(minutes=10)
-"""How long the next process may take to find out what became of the calls of a killed one."""
+"""How long the next process may take to find out what happened to the calls of a killed one."""
 
 UNCLEAR_FOR: Final = timedelta(minutes=40)
 """How long at most a number stays busy with a request whose answer a killed process lost, and that nobody repeats:

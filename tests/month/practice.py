@@ -192,7 +192,7 @@ class Practice:
         return datetime.combine(day, time(0), tzinfo=self.house.zone).astimezone(UTC)
 
     def _books(self, at: datetime) -> None:
-        """Book an appointment, and decide what becomes of it."""
+        """Book an appointment, and decide what will happen to it."""
         dice, number = self.dice, next(self._numbers)
         booked_at = at - self._lead()
         phone = self._former_phone

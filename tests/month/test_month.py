@@ -1,4 +1,4 @@
-"""A simulated month of a clinic, held against an oracle that knows only the documents.
+"""Compare a simulated month of a clinic with an oracle that knows only the documents.
 
 `REMINDERD_MONTHS=20` plays as many months, each with a seed of its own; on PostgreSQL only so many days are played as
 `REMINDERD_DAYS_ON_POSTGRES` says.

@@ -361,7 +361,7 @@ async def test_all_idle_connections_are_closed_even_for_a_caller_that_is_cancell
         assert client._idle == []
 
 
-async def test_no_file_stays_open_whatever_becomes_of_the_requests(idle_clock: MockClock) -> None:
+async def test_no_file_stays_open_whatever_happens_to_the_requests(idle_clock: MockClock) -> None:
     scripts: list[Script] = [(hear, hang), (hear, cut), (cut,), (hear,), (hear, say(KEPT)), answering(200)]
     async with hostile((forever,)) as quiet, a_client(patience=SOON) as client:
         await post(client, quiet.url)
@@ -493,7 +493,7 @@ class Closing(trio.abc.Stream):
         pass
 
 
-async def test_an_answer_to_a_request_that_could_not_be_sent_whole_is_read_all_the_same() -> None:
+async def test_an_answer_to_a_request_that_could_not_be_sent_whole_is_still_read() -> None:
     target = target_of("http://clinic.example/calls")
     assert target is not None
     exchange = Exchange("POST", target, {}, b"{}", ANSWER_LIMIT)

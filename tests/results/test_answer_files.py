@@ -191,8 +191,8 @@ async def test_after_a_restore_everything_that_is_kept_is_in_files_with_other_na
         await ended(database, "a", "b")
         async with writing(files(database, into, clock)):
             await until_noted(database, 2)
-        anew = "UPDATE changes SET event_id = substr(event_id, 2) || substr(event_id, 1, 1)"
-        await database.write(lambda connection, _now: connection.execute(anew).fetchall())
+        other_ids = "UPDATE changes SET event_id = substr(event_id, 2) || substr(event_id, 1, 1)"
+        await database.write(lambda connection, _now: connection.execute(other_ids).fetchall())
         clock.advance(timedelta(minutes=2))
         async with writing(files(database, into, clock)):
             await until(lambda: len(names(into)) == 2)

@@ -176,7 +176,7 @@ def test_a_page_from_before_another_end_has_nobody_called_again(store: Store) ->
         with pytest.raises(SeenOtherwiseError):
             done_to(store, StaffAct.CALL_AGAIN, seen=seen, actor=actor)
     assert store.reminder().status is Status.FAILED
-    done_to(store, StaffAct.DONE, seen=seen)  # the call by hand is a fact, whatever has happened meanwhile
+    done_to(store, StaffAct.DONE, seen=seen)  # the manual call is a fact, whatever has happened meanwhile
 
 
 def test_an_act_of_a_clock_that_was_ahead_is_not_repeated_now(store: Store) -> None:

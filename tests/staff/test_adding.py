@@ -1,4 +1,4 @@
-"""Add a reminder or an appointment by hand; what staff see before, and that nothing else is stored."""
+"""Add a reminder or an appointment manually: what staff see before, and that nothing else is stored."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -355,7 +355,7 @@ def test_changed_rules_plan_all_future_appointments_again_once(store: Store) -> 
     assert waiting(store) == [AT - 2 * DAY]
 
 
-def test_rules_that_nothing_was_planned_by_are_known_all_the_same(store: Store) -> None:
+def test_rules_that_nothing_was_planned_by_are_still_known(store: Store) -> None:
     """Otherwise, the same rules as before would pass for those by which new appointments were planned meanwhile."""
     put(store, a_request())
     store.write(partial(replan_if_rules_changed, digest=TWICE.planning_digest))

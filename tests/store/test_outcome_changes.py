@@ -247,7 +247,7 @@ def test_the_export_of_a_number_has_its_reminders_changes(store: Store) -> None:
 # Appointments
 
 
-def test_what_becomes_of_an_appointment_is_a_change_and_its_reminders_name_it(store: Store) -> None:
+def test_the_outcome_of_an_appointment_is_a_change_and_its_reminders_name_it(store: Store) -> None:
     columns = "INTO appointments (id, ref, phone_number, at) VALUES"
     sql(store, f"INSERT {columns} ('p', 'A 7', '+12025550101', {to_ms(NOW)})")
     store.insert("r", "+12025550101", appointment_id="p", ref="A 7/1")

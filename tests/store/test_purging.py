@@ -293,7 +293,7 @@ def test_late_signs_of_life_of_several_purged_calls_are_all_recorded(store: Stor
     assert states == ["stray"] * 3
 
 
-@pytest.mark.sqlite_only("when it counts its rows anew")
+@pytest.mark.sqlite_only("when it counts its rows again")
 def test_calls_are_found_by_index_after_their_number_has_grown(store: Store) -> None:
     insert(store)
     called(store)

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @define
 class Results:
-    """What became of some reads, each under a name of its own."""
+    """The results of some reads, each under its own name."""
 
     database: Database
     nursery: trio.Nursery

@@ -311,7 +311,7 @@ def test_a_request_is_stored_completely_or_not_at_all(store: Store) -> None:
     assert (store.count("reminders"), store.count("audit")) == (0, 0)
 
 
-def test_a_reminder_added_by_hand_has_its_own_id_and_a_unique_ref(store: Store) -> None:
+def test_a_reminder_added_manually_has_its_own_id_and_a_unique_ref(store: Store) -> None:
     row = store.write(partial(reminders.add, request=REQUEST, reminder_id="r1", source=Source(actor="anna")))
     assert (row["id"], row["status"], row["wake_at"]) == ("r1", "scheduled", NOW + HOUR)
     assert audit(store) == [("anna", "add", "r1", None)]

@@ -31,7 +31,7 @@ finally:
 """
 """A script that runs the program and then lists on stderr which modules were loaded."""
 
-ANEW = ("-m", "reminderd")
+FRESH = ("-m", "reminderd")
 """The entry point of a program that has loaded nothing."""
 
 _ROOT = Path(__file__).parents[2]
@@ -198,7 +198,7 @@ async def running(
         arguments: what is typed after its name.
         cwd: its folder.
         env: variables to add to this process's.
-        entrance: how Python starts it, as with `ANEW`; empty: it is loaded already, which saves half a second, unless
+        entrance: how Python starts it, as with `FRESH`; empty: it is loaded already, which saves half a second, unless
             a variable is for Python.
     """
     if not entrance and not any(name.startswith("PYTHON") for name in env or ()):
@@ -213,7 +213,7 @@ async def running(
             await loaded.aclose()
         return
     async with trio.open_nursery() as nursery:
-        command = [sys.executable, *(entrance or ANEW), *arguments]
+        command = [sys.executable, *(entrance or FRESH), *arguments]
         start = partial(
             trio.run_process,
             command,

@@ -93,7 +93,7 @@ def scheduled(
 
 
 def with_call_status(reminder: Reminder, status: Status) -> Reminder:
-    """Return the reminder as one that belongs to an alive call, which is looked at instead of it."""
+    """Return the reminder as one that belongs to an alive call, which is checked instead of it."""
     return evolve(
         reminder,
         status=status,

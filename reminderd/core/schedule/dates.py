@@ -17,6 +17,7 @@ from reminderd.core.tables.words import unaccented
 
 FIRST_YEAR, LAST_YEAR = 1971, 2999  # the years that the database accepts, less a margin for time zones
 EXPECTED: Final = "expected YYYY-MM-DD HH:MM in local time, or with an offset"
+_NUMBER_FOR_TIME: Final = f"a spreadsheet's own number for a time; format the column as a date and time: {EXPECTED}"
 
 DAY: Final = timedelta(days=1)
 _NOON: Final = timedelta(hours=12)
@@ -66,6 +67,8 @@ _TIME_OF_DAY: Final = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _SERIAL: Final = re.compile(r"\d{5}(?:[.,]\d+)?(?:[\s,].*)?")
+_FRACTION: Final = re.compile(r"(?: ,?[ ]+ | , ) 0[.,][0-9]+", re.VERBOSE)
+"""A time of day as a part of a day: 0.38 is nine o'clock, not 38 minutes past midnight."""
 _SLASHED: Final = re.compile(
     r"(?P<first>\d{1,2}) (?P<mark>[/-]) [ ]?(?P<second>\d{1,2}) (?P=mark) [ ]?\d{2,4} (?!\d)", re.VERBOSE | re.ASCII
 )
@@ -173,7 +176,7 @@ def _may_be_slot(found: re.Match[str], local: datetime, end: timedelta) -> bool:
 def _written(text: str, order: DayOrder | None) -> datetime:
     """Return a local time that is not in ISO 8601."""
     if _SERIAL.fullmatch(text):
-        raise ValueError(f"a spreadsheet's own number for a time; format the column as a date and time: {EXPECTED}")
+        raise ValueError(_NUMBER_FOR_TIME)
     named = _WEEKDAY.match(text)
     found = _dated(text)
     weekday = _numbers_by_name("days").get(_folded(named[1])) if found is None and named is not None else None
@@ -183,6 +186,8 @@ def _written(text: str, order: DayOrder | None) -> datetime:
     if found is None:
         raise ValueError(f"not a time; {EXPECTED}")
     parts = _numbers(found, order)
+    if _FRACTION.fullmatch(text, found.end()):
+        raise ValueError(_NUMBER_FOR_TIME)
     clock = _TIME_OF_DAY.fullmatch(text[found.end() :])
     if clock is None:
         raise ValueError(f"not a time; {EXPECTED}")

@@ -166,6 +166,8 @@ def value_error(text: str) -> str | None:
     """Return why a name, a provider or a place can't be spoken, and what is expected; None if it can."""
     if not text.strip():
         return "empty; expected text to be spoken"
+    if not any(map(str.isalnum, text)):
+        return "no letter or digit in it; expected text to be spoken"
     if len(text) > VALUE_LIMIT:
         return f"{len(text)} characters; expected at most {VALUE_LIMIT}"
     if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in text):
@@ -214,16 +216,20 @@ _NAMED: Final = 3
 
 _LONGEST_NAMED: Final = 30
 
+_ERROR: Final = r"\#(?:N/A|REF!|NAME\?|VALUE!|DIV/0!|NULL!|NUM!|NV|BEZUG!|WERT!)"
+"""A spreadsheet's error."""
+_ERROR_ALONE: Final = re.compile(_ERROR)
+
 _UNFILLED: Final = re.compile(
     r"""
       \{\{[^{}]*\}\} | \$?\{[^{}]*\}            # {{first_name}}, {date}, ${date}
     | \[[^\W\d][\w .-]*\]                       # [NameF]
     | <<[^<>]*>> | «\w+» | \*{2,3}\w+\*{2,3}    # <<Name>>, «Name», ***NAME***
     | %%?[A-Za-z_]\w*%%? | \#[A-Z_]{2,}\#       # %NAME%, #NAME#
-    | \#(?:N/A|REF!|NAME\?|VALUE!|DIV/0!|NULL!|NUM!|NV|BEZUG!|WERT!)      # a spreadsheet's error
     | &(?:[A-Za-z][A-Za-z0-9]{1,30}|\#[0-9]{1,7}|\#x[0-9A-Fa-f]{1,6});    # &amp;
     | </?[A-Za-z][^<>]*>                        # <br>
-    """,
+    | """
+    + _ERROR,
     re.VERBOSE,
 )
 
@@ -231,6 +237,11 @@ _UNFILLED: Final = re.compile(
 def unfilled(text: str) -> list[str]:
     """Return the unfilled placeholders and the markup in a text, in their order, each once."""
     return list(dict.fromkeys(found[0] for found in _UNFILLED.finditer(text)))
+
+
+def is_error(text: str) -> bool:
+    """Return whether a text is only a spreadsheet's error."""
+    return _ERROR_ALONE.fullmatch(text) is not None
 
 
 def message_warnings(message: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Read what a row of a table asks for, and check that its status is the status of the appointment."""
+"""Read what a row of a table asks for; check that its status is the appointment's, and that there is only one table."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
@@ -9,11 +9,12 @@ from reminderd.core.booking import (
     AppointmentText,
     read_appointment,
 )
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.phone import may_be_incomplete
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, normal_name, read_request
 from reminderd.core.tables.columns import Columns, ColumnsError
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.words import UNKNOWN_STATUS, RowStatus
+from reminderd.core.tables.words import UNKNOWN_STATUS, RowStatus, is_header, normal_header, role_of
 from reminderd.core.upsert import ReminderCancellation
 
 
@@ -34,6 +35,32 @@ def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]
             why = f"{unit} {row.line} has an unknown word"
             expected = f'expected --map status="{name}" if it is the appointment\'s, or --map status= to ignore it'
             raise ColumnsError([f"{what}: {why}; {expected}"])
+
+
+_NEEDED: Final = ("phone_number", "scheduled_at", "appointment_at")
+
+
+def of_one_table(
+    header: Sequence[str], columns: Columns, rows: Iterable[CsvRow], unit: str, *, also: frozenset[str] = frozenset()
+) -> Iterator[CsvRow]:
+    """Yield every row, and check that none is the header of another table, whose cells would be under wrong headers.
+
+    `also` has more headers, see `is_header`.
+
+    Raises:
+        FileRefusedError: there is another table below the first.
+    """
+    names = [normal_header(name) for name in header if name.strip()]
+    places = [place for field in _NEEDED for place in columns.places.get(field, ())]
+    for row in rows:
+        if row.mistake is None and not any(map(str.isdigit, columns.text("phone_number", row.cells))):
+            words = [row.cells[place] for place in places if place < len(row.cells)]
+            is_named = any(role_of(word) is not None or normal_header(word) in also for word in words)
+            other = [normal_header(cell) for cell in row.cells if cell.strip()]
+            if is_named and other != names and is_header(row.cells, also=also):
+                what = f"{unit} {row.line} is a header with other columns"
+                raise FileRefusedError(f"{what}; expected one table in a file")
+        yield row
 
 
 RowRequest: TypeAlias = ReminderRequest | ReminderCancellation | AppointmentRequest | AppointmentCancellation

@@ -149,7 +149,7 @@ def _prepared(source: SqliteConnection, database: Path, backup: Path) -> Iterato
 
 def _refuse_anothers(backup: Path, its_id: str | None, own_id: str | None) -> None:
     """Refuse a backup that is not certainly a backup of the database that it would replace."""
-    insist = "expected one of this database; --from-another restores it all the same"
+    insist = "expected one of this database; --from-another restores it anyway"
     if own_id is None:
         raise CopyError(f"{backup}: the database to replace has no readable id to compare with; {insist}")
     if its_id is None:

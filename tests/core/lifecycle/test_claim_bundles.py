@@ -163,7 +163,7 @@ def test_a_reminder_with_a_later_redial_is_not_bundled_unless_it_was_moved() -> 
     assert members(claimed(moved, rules=BUNDLED).ledger) == ["reminder-1", "reminder-2"]
 
 
-# What becomes of a call becomes of each of its reminders
+# The end of a call is applied to each of its reminders
 
 PLACED = a_call(CallState.PLACED, seq=3, status="ringing")
 A, B = a_reminder(Status.PROCESSING), a_reminder(Status.PROCESSING, id="reminder-2")

@@ -1,4 +1,4 @@
-"""Random histories of crashes, lost and late reports, staff and other programs, held against the provider's record."""
+"""Compare random histories of crashes, lost and late reports, staff and other programs with the provider's record."""
 
 import os
 from random import Random

@@ -1,4 +1,4 @@
-"""The reminders of an appointment, whatever becomes of it: kept, changed, cancelled, added, and nobody called twice."""
+"""The reminders of an appointment, whatever happens to it: kept, changed, cancelled, added, and nobody called twice."""
 
 from collections.abc import Iterable
 from datetime import datetime

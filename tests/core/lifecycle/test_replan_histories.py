@@ -1,4 +1,4 @@
-"""Whatever becomes of an appointment and of the rules: what waits is what the plan says, and no call is made twice."""
+"""Whatever happens to an appointment and the rules: what waits matches the plan, and no call is made twice."""
 
 from datetime import datetime
 from itertools import count
@@ -33,7 +33,7 @@ RULES = [
     rules_with(),
 ]
 NUMBERS = ["+12025550001", "+12025550002"]
-MADE_ANEW = {EndCode.APPOINTMENT_MOVED, EndCode.APPOINTMENT_CANCELLED, EndCode.NOT_PLANNED}
+MADE_AGAIN = {EndCode.APPOINTMENT_MOVED, EndCode.APPOINTMENT_CANCELLED, EndCode.NOT_PLANNED}
 
 EVENTS = st.one_of(
     st.tuples(st.just("at"), st.sampled_from(TIMES)),
@@ -132,7 +132,7 @@ class History:
             assert may_ring(self.rules.calling_hours, one.scheduled_at, self.rules.calling_hours.zone)
             assert (one.hold_code is HoldCode.NUMBER_CHANGED) == (appointment.former_number is not None)
         own = [one for one in reminders_of(self.ledger, appointment) if one.planned_at == appointment.at]
-        kept = [one for one in own if one.end_code not in MADE_ANEW or self.ledger.history(one)]
+        kept = [one for one in own if one.end_code not in MADE_AGAIN or self.ledger.history(one)]
         for call in plan(appointment, self.rules):
             if call.at is not None and call.at > self.now:
                 assert any(one.cadence == call.cadence or one.scheduled_at == call.at for one in kept), call

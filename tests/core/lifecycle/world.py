@@ -1,7 +1,7 @@
 """A world around the real lifecycle functions: two processes, staff, other programs, and a provider with a memory.
 
-The provider keeps its own record of which phones rang and who heard what; the promises are held against that record,
-never against what the database believes. Time is counted in steps of 36 minutes, so that a day has 40.
+The provider keeps its own record of which phones rang and who heard what. The promises are compared with that record,
+never with the database. Time is counted in steps of 36 minutes, so that a day has 40.
 """
 
 from collections import Counter

@@ -189,6 +189,7 @@ def test_a_message_in_a_language_without_texts_is_kept_with_a_warning() -> None:
             ],
         ),
         ({"name": " "}, ["name: empty; expected text to be spoken"]),
+        ({"name": "-"}, ["name: no letter or digit in it; expected text to be spoken"]),
         ({"name": "x" * 101}, ["name: 101 characters; expected at most 100"]),
         (
             {"place": "Room\n4"},

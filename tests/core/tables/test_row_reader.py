@@ -8,6 +8,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.booking import AppointmentCancellation, AppointmentRequest
+from reminderd.core.imports import FileRefusedError
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.rules import CallPlan, Planning
@@ -16,7 +17,7 @@ from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.script.templates import Templates
 from reminderd.core.tables.columns import ColumnsError, columns_of
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.row_reader import CUT, RowRequest, check_status, read_row
+from reminderd.core.tables.row_reader import CUT, RowRequest, check_status, of_one_table, read_row
 from reminderd.core.tables.words import RowStatus
 from reminderd.core.upsert import ReminderCancellation
 
@@ -301,3 +302,37 @@ def test_a_cut_row_has_its_other_mistakes_too() -> None:
 def test_a_row_that_can_not_be_read_is_rejected_with_why() -> None:
     row = CsvRow(2, ["x"], "quotes: odd")
     assert read_row(row, columns_of(HEADER, {}), width=len(HEADER), reading=READING) == ["quotes: odd"]
+
+
+TWO_TIMES = ["Mobile", "Home phone", "Message", "Call at", "Appointment at", ""]
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        ["Home phone", "Mobile", "Message", "Call at", "Appointment at"],
+        ["Mobile", "Home phone", "Message", "Appointment at", "Call at", ""],
+        ["Fax", "Mobile", "Message", "Call at"],
+        ["Wann anrufen", "Ref", "Own"],
+    ],
+)
+def test_below_a_header_with_other_columns_no_cell_is_under_its_header(below: list[str]) -> None:
+    columns = columns_of(TWO_TIMES, {})
+    rows = [CsvRow(2, ["+4930123456", "", "Hello.", "2027-03-01 16:00", "2027-03-02 16:00"]), CsvRow(4, below)]
+    with pytest.raises(FileRefusedError, match=r"^line 4 is a header with other columns; expected one table in a file"):
+        list(of_one_table(TWO_TIMES, columns, rows, "line", also=frozenset({"wannanrufen", "own"})))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        CsvRow(4, ["MOBILE", " Home phone", "Message", "Call at", "Appointment-at"]),  # the same header again
+        CsvRow(4, ["", "", "Text", "", ""]),
+        CsvRow(4, ["n/a", "", "Text", "n/a", "", "Mobile"]),
+        CsvRow(4, ["+4930123456", "Mobile", "Text", "2027-03-01 16:00"]),
+        CsvRow(4, ["Mobile"]),
+        CsvRow(4, ["Home phone", "Mobile"], "quotes: odd"),
+    ],
+)
+def test_a_row_that_is_no_other_header_is_left_to_its_reader(row: CsvRow) -> None:
+    assert list(of_one_table(TWO_TIMES, columns_of(TWO_TIMES, {}), [row], "line")) == [row]

@@ -1,4 +1,4 @@
-"""What we answer is held against Twilio's reference: verbs, what may stand in them, attributes and their values.
+"""Compare our answers with Twilio's reference: verbs, what they may contain, attributes and their values.
 
 https://www.twilio.com/docs/voice/twiml: say, pause, gather, hangup.
 """

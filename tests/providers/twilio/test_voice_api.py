@@ -1,4 +1,4 @@
-"""Every request that we send to Twilio, held against the part of Twilio's OpenAPI document that deals with calls."""
+"""Compare each request that we send to Twilio with the part of Twilio's OpenAPI document about calls."""
 
 import json
 import re

@@ -104,7 +104,7 @@ def store(made: PostgresDatabase) -> Iterator[Store]:
 
 
 def whole_trip(store: Store, number: int) -> None:
-    """Write a reminder as another program does, call the patient, who confirms, and read what has become of it."""
+    """Write a reminder as another program does, call the patient, who confirms, and read the result."""
     name, phone = f"r{number}", f"+1202555{number:04}"
     store.insert(name, phone)
     [action] = store.claim()

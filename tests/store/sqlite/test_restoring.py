@@ -545,7 +545,7 @@ def test_another_databases_backup_is_only_restored_on_request_and_the_id_stays(t
     with open_sync(theirs) as connection:
         copy(connection, backup)
     before = names_and_id(ours)
-    with pytest.raises(CopyError, match=r"is a backup of another database; .*--from-another restores it all the same"):
+    with pytest.raises(CopyError, match=r"is a backup of another database; .*--from-another restores it anyway"):
         put_back(ours, backup)
     assert names_and_id(ours) == before
     assert not list(tmp_path.glob("*replaced*"))
