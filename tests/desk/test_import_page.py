@@ -426,7 +426,7 @@ async def test_an_import_that_is_stopped_before_it_writes_has_done_nothing(
     rows = "".join(GOOD.replace("7,", f"{number},", 1) for number in range(3 * CHUNK))
     async with desk_of(tmp_path) as server:
         page = await uploaded(server, (HEADER + rows).encode())
-        import_ = Held(monkeypatch, "comparing")
+        import_ = Held(monkeypatch, "chunk_comparer")
         page = await server.browser.submit(page, "/import/take")
         await until(import_.reached.is_set)
         page = await server.browser.get("/import")
@@ -441,7 +441,7 @@ async def test_an_import_that_is_stopped_before_it_writes_has_done_nothing(
 class Held:
     """Holds an import after its first chunk was written, until it is released."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, which: str = "writing") -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, which: str = "chunk_writer") -> None:
         self.reached, self.released = Event(), Event()
         real: Any = {"writing": chunk_writer, "comparing": chunk_comparer}[which]
 
