@@ -6,12 +6,13 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reminderd.clock import SystemClock
+from reminderd.clock import Clock, SystemClock
 from reminderd.config import Config, load_config
 from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.files import scratch, set_mode
@@ -32,6 +33,7 @@ from reminderd.imports.loop import CHUNK, import_rows
 from reminderd.store.sqlite.opening import open_sync
 from tests.imports.readings import SAMPLES
 from tests.support.builders import HOUR
+from tests.support.clock import HandClock
 
 HEADER = "ref,phone,message,at\n"
 GOOD = "7,+4930123456,Tomorrow at nine.,2040-01-07 09:30\n"
@@ -67,8 +69,8 @@ def whole(inbox: Path) -> list[Dropped]:
     return looking.whole(3600, now)
 
 
-def imported(inbox: Path, config: Config) -> list[Result]:
-    return [import_dropped(dropped, config, SystemClock(), lambda: False) for dropped in whole(inbox)]
+def imported(inbox: Path, config: Config, clock: Clock | None = None) -> list[Result]:
+    return [import_dropped(dropped, config, clock or SystemClock(), lambda: False) for dropped in whole(inbox)]
 
 
 def files(inbox: Path) -> set[str]:
@@ -496,7 +498,8 @@ def test_calendars_and_messages_are_imported_like_tables(inbox: Path) -> None:
     config = configured(inbox, APPOINTMENTS)
     for name in ("apple.ics", "hapi.json", "athena.hl7"):
         shutil.copyfile(SAMPLES / name, inbox / name)
-    assert {result.status for result in imported(inbox, config)} == {ImportStatus.DONE}
+    before_all = HandClock(time=datetime(2027, 3, 1, tzinfo=UTC))
+    assert {result.status for result in imported(inbox, config, before_all)} == {ImportStatus.DONE}
     assert files(inbox) == {"done/apple.ics", "done/hapi.json", "done/athena.hl7"}
     found = rows(inbox, "SELECT ref, phone_number FROM appointments ORDER BY phone_number")
     assert [tuple(row.values()) for row in found] == [
