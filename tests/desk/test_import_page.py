@@ -443,7 +443,7 @@ class Held:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, which: str = "chunk_writer") -> None:
         self.reached, self.released = Event(), Event()
-        real: Any = {"writing": chunk_writer, "comparing": chunk_comparer}[which]
+        real: Any = {"chunk_writer": chunk_writer, "chunk_comparer": chunk_comparer}[which]
 
         def held(*arguments: Any, **named: Any) -> Any:
             write = real(*arguments, **named)
