@@ -39,7 +39,7 @@ from reminderd.store import reminders
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.intake import Source
 from reminderd.store.ledger import load
-from reminderd.store.opt_outs import opted_out
+from reminderd.store.opt_outs import has_opted_out
 from reminderd.store.shared_state import database_id, paused
 from reminderd.web.server import PortUnavailableError, bind
 
@@ -142,7 +142,7 @@ def _refuse_or_warn(config: Config, number: str, *, is_running: bool) -> None:
     with database(config) as connection:
         if daemon is not None and daemon.database_id != snapshot(connection, database_id):
             fail(f"not called: {another_database(config)}")
-        if snapshot(connection, partial(opted_out, phone_number=number)):
+        if snapshot(connection, partial(has_opted_out, phone_number=number)):
             fail("not called: this number has opted out")
         say_if_paused(config, connection)
         if not is_running and snapshot(connection, paused):

@@ -63,7 +63,7 @@ class _AddKind:
         ]
 
     def values(self, typed: SentForm) -> dict[str, str]:
-        """Return what was written, with line ends as everybody else writes them."""
+        """Return the values of the fields, with a line feed at each line end, as other programs write it."""
         return {name: typed.text(name).replace("\r\n", "\n") for name in self.inputs}
 
     def read(self, values: Mapping[str, str], desk: Desk) -> AddRequest | list[str]:

@@ -131,7 +131,7 @@ class Freshness:
     pause: str
     """The pause before it asks for changes."""
     at: str
-    """The time of what it shows, for people."""
+    """The time at which the part was up to date, as people read it."""
 
 
 async def freshness(desk: Desk, visitor: Session, *, waits: bool) -> Freshness:

@@ -1,4 +1,4 @@
-"""Check everything that a running daemon depends on, and change none of it.
+"""Check everything that a running daemon depends on, and change nothing.
 
 No call is placed, nothing is written, and no secret is shown. All checks run at the same time, and their findings are
 always in the same order.

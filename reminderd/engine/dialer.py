@@ -22,7 +22,7 @@ async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
     """Send the claimed request, if the last look allows it, and settle the provider's answer.
 
     Args:
-        action: a request to place a call, or the same one again.
+        action: a request to place a call, or its repetition.
         claimed_at: the monotonic time before the claim, from which its lease counts.
         context: what the engine works with.
     """

@@ -25,7 +25,7 @@ UNFIT_IN_IDS: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 @frozen(kw_only=True)
 class Placement:
-    """All that a provider gets to know about a call that it is asked to place."""
+    """Everything that a provider learns about a call that it is asked to place."""
 
     call_id: str
     """Our own id: the idempotency key, and `attempt_id` in the metadata."""

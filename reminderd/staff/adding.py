@@ -16,7 +16,7 @@ from reminderd.store import reminders
 from reminderd.store.appointments import add_appointment, appointment_decisions, find_appointment, stored_appointment
 from reminderd.store.connection import Connection
 from reminderd.store.intake import Source, look_alikes
-from reminderd.store.opt_outs import opted_out
+from reminderd.store.opt_outs import has_opted_out
 from reminderd.store.queries import ShownValue
 
 AddRequest: TypeAlias = AppointmentRequest | ReminderRequest
@@ -41,7 +41,7 @@ def add_one(
         RefTakenError: another reminder has its `ref`.
     """
     row = reminders.add(connection, now, request=request, reminder_id=reminder_id, source=source)
-    own = warnings_of(request, rules, opted_out=opted_out(connection, request.phone_number))
+    own = warnings_of(request, rules, opted_out=has_opted_out(connection, request.phone_number))
     rewritten = look_alikes(connection, [request])
     return Added(reminder=row, warnings=(*own, *(warning for found in rewritten.values() for warning in found)))
 
@@ -114,7 +114,7 @@ def foresee(
         message=message,
         passages=passages_heard(script, message, leaves_voicemail=rules.leave_voicemail),
         language=script.language,
-        calls=() if opted_out(connection, request.phone_number) else calls,
+        calls=() if has_opted_out(connection, request.phone_number) else calls,
     )
 
 

@@ -28,7 +28,7 @@ from reminderd.store.connection import Connection, Row, is_of_savepoint, savepoi
 from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.intake import RefTakenError, Source, refuse_all_if_any, time_ordered_id, with_look_alikes
 from reminderd.store.ledger import load, save
-from reminderd.store.opt_outs import opted_out_of
+from reminderd.store.opt_outs import opted_out_among
 from reminderd.store.queries import EVERY, ShownValue, is_comparable, reminder_with_id, row_by_name
 from reminderd.store.rows import APPOINTMENTS, REMINDERS, rows_among, rows_named, to_ms
 from reminderd.store.shared_state import put_setting, setting
@@ -82,7 +82,7 @@ def appointment_decisions(
 ) -> list[tuple[Appointment | None, Decision]]:
     """Return, for each request, the appointment that it names, if any, and the decision; write nothing."""
     known = _known(connection, requests)
-    opted_out = opted_out_of(connection, (one.phone_number for one in requests))
+    opted_out = opted_out_among(connection, (one.phone_number for one in requests))
     decide = partial(decide_appointment, rules=rules, now=now, cancels_as=source.cancels_as)
     decided = [
         decide(one, existing, opted_out=one.phone_number in opted_out)

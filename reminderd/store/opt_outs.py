@@ -27,13 +27,13 @@ SELECT {REMINDERS.names} FROM reminders
 """
 
 
-def opted_out(connection: Connection, phone_number: str) -> bool:
+def has_opted_out(connection: Connection, phone_number: str) -> bool:
     """Return whether this number, in its stored format, has opted out of all calls."""
     row = connection.execute("SELECT 1 FROM opt_outs WHERE phone_number = :number", {"number": phone_number})
     return row.fetchone() is not None
 
 
-def opted_out_of(connection: Connection, phone_numbers: Iterable[str]) -> frozenset[str]:
+def opted_out_among(connection: Connection, phone_numbers: Iterable[str]) -> frozenset[str]:
     """Return which of these numbers, in their stored format, have opted out of all calls."""
     found: set[str] = set()
     left = iter(set(phone_numbers))

@@ -35,7 +35,7 @@ from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.intake import API, RefTakenError, Source, refuse_all_if_any, time_ordered_id, with_look_alikes
 from reminderd.store.ledger import load, note_settled, save
-from reminderd.store.opt_outs import opted_out_of
+from reminderd.store.opt_outs import opted_out_among
 from reminderd.store.queries import (
     ShownValue,
     calls_of,
@@ -381,7 +381,7 @@ def _decided(
 ) -> list[tuple[ReminderRequest, ExistingReminder | None, Decision]]:
     """Return each resolved request, the reminder that it names, and the decision."""
     resolved = _resolved(connection, requests, adds_again=adds_again)
-    opted_out = opted_out_of(connection, (one.phone_number for one, _ in resolved))
+    opted_out = opted_out_among(connection, (one.phone_number for one, _ in resolved))
     decided = [
         decide_reminder(one, known, rules, now, opted_out=one.phone_number in opted_out) for one, known in resolved
     ]

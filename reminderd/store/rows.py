@@ -109,7 +109,7 @@ def sql_list(codes: Iterable[StrEnum]) -> str:
 
 
 class Audience(Flag):
-    """Who is shown a column, apart from programs that read the database."""
+    """Who sees a column, in addition to programs that read the database."""
 
     NOBODY = 0
     STAFF = auto()
