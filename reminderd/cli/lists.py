@@ -63,7 +63,8 @@ def list_(
     """List reminders by their time."""
     status, phone = filters["status"], filters["phone"]
     zone = config.calling.zone
-    mistakes = [] if phone is None or phone.isdigit() else ["--phone: expected the last digits of a number"]
+    is_ending = phone is None or (phone.isascii() and phone.isdigit())
+    mistakes = [] if is_ending else ["--phone: expected the last digits of a number, from 0 to 9"]
     since, until = span_of(day, first, last, zone, mistakes)
     if mistakes:
         wrong(mistakes)

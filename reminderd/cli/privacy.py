@@ -309,7 +309,7 @@ class _Cell:
         """Return its number in E.164.
 
         Raises:
-            ValueError: it has none, or not for sure.
+            ValueError: it has no number, or its number may be cut off.
         """
         if self.mistake is not None:
             raise ValueError(self.mistake)

@@ -128,7 +128,7 @@ def missing_from(stored: Sequence[Waiting], names: Collection[str], most: float)
         most: the share of the stored entries that it may leave out.
 
     Raises:
-        UnreadableError: The snapshot leaves out too many entries, or is empty.
+        FileRefusedError: The snapshot leaves out too many entries, or is empty.
     """
     missing = [one for one in stored if one.name not in names]
     if missing and not names:
@@ -173,7 +173,7 @@ def check_newer(
         zone: the clinic's time zone.
 
     Raises:
-        UnreadableError: The snapshot seems to be older than the last one.
+        FileRefusedError: The snapshot seems to be older than the last one.
     """
     if last is None or last.mark.digest == mark.digest:
         return

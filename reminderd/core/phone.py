@@ -51,7 +51,7 @@ _GAP: Final = re.compile(rf"(?:{_SEPARATORS.pattern}|/)+")
 _FEWEST: Final = 6
 """The fewest characters of a number with its area code."""
 _MOST: Final = 40
-"""The most characters of two numbers; of a longer text, it does not matter what its parts are."""
+"""The most characters of two numbers; a longer text is not searched for two."""
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _BEGINNING: Final = re.compile(r"[+(0-9]")
 _DIGITS: Final = re.compile(r"\+?[0-9]+")

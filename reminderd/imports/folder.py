@@ -250,7 +250,7 @@ def _opened(dropped: Dropped) -> Iterator[Path]:
 
     Raises:
         ChangedError: It was removed, or is another file.
-        UnreadableError: It is no file that this user can read, or far too large.
+        FileRefusedError: It is no file that this user can read, or far too large.
     """
     try:
         descriptor = os.open(dropped.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)

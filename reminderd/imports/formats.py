@@ -99,7 +99,7 @@ def opened(
     See `columns_of` for the headers that are chosen for some fields.
 
     Raises:
-        UnreadableError: It can't be read as a whole.
+        FileRefusedError: It can't be read as a whole.
         OSError: It can't be read at all.
     """
     form = form or format_of(file)
@@ -170,7 +170,7 @@ class Profile:
 
         Raises:
             ColumnsError: a column of statuses may be about something else.
-            UnreadableError: it is not clear how the dates are written, or another table follows.
+            FileRefusedError: it is not clear how the dates are written, or another table follows.
         """
         check_status(table.header, columns, table.rows(), table.unit)
         rows = of_one_table(table.header, columns, table.rows(), table.unit, also=_chosen(self.headers))

@@ -113,7 +113,7 @@ def messages_of(content: bytes) -> Sequence[RawMessage]:
     """Return the messages of a file.
 
     Raises:
-        UnreadableError: It has other contents, or is cut off.
+        FileRefusedError: It has other contents, or is cut off.
     """
     content = content.removeprefix(b"\xef\xbb\xbf")
     if not content.strip():
@@ -269,7 +269,7 @@ def read(content: bytes, encoding: str | None) -> Table:
     """Return the table of a file. Without an encoding, its messages have that of MSH-18, or ASCII or UTF-8.
 
     Raises:
-        UnreadableError: It can't be read as a whole.
+        FileRefusedError: It can't be read as a whole.
     """
     check_size(len(content))
     records = []
@@ -431,6 +431,8 @@ def _phone(message: Hl7Message, text: str, usual: str) -> tuple[str, str]:
 
 def _number(message: Hl7Message, text: str) -> str:
     """Return the number of an XTN as it is dialed, whether it is written whole or in parts; empty if it has none."""
+    if message.subcomponent in text:
+        raise ValueError("subcomponents in a phone number; expected one number")
     whole = message.part(text, 1) or message.part(text, 12)
     code, area, local, extension = (message.part(text, number) for number in (5, 6, 7, 8))
     parts = f"({area}) {local}" if area else local

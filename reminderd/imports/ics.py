@@ -101,7 +101,7 @@ def read(files: Sequence[tuple[str, Callable[[], bytes]]], chosen: Mapping[str, 
         encoding: see `decoded`.
 
     Raises:
-        UnreadableError: A file can't be read as a whole.
+        FileRefusedError: A file can't be read as a whole.
         ColumnsError: It is not known which property has the number, or a chosen property can't have the field.
     """
     places = _places(chosen)
@@ -156,7 +156,7 @@ def _calendars(text: str, needed: frozenset[str]) -> Sequence[_Calendar]:
     """Return the calendars of a file.
 
     Raises:
-        UnreadableError: It is no calendar, or is cut off.
+        FileRefusedError: It is no calendar, or is cut off.
     """
     file = _CalendarFile(needed)
     for line in _lines(text):

@@ -63,7 +63,7 @@ class FileImport:
             found: called to show how the file is understood, before its rows are checked.
 
         Raises:
-            UnreadableError: It can't be read as a whole.
+            FileRefusedError: It can't be read as a whole.
             ColumnsError: Its fields are not found.
             OSError: It can't be read at all.
         """
@@ -147,7 +147,7 @@ class OpenImport:
         """Return what the file lacks, if it is a snapshot; without a database, `connection` is None.
 
         Raises:
-            UnreadableError: So much is missing that the file is probably cut off; or it is an old file.
+            FileRefusedError: So much is missing that the file is probably cut off; or it is an old file.
         """
         if self.snapshot is None or self.one.profile.name is None or connection is None:
             return ()

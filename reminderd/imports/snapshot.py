@@ -74,7 +74,7 @@ class Snapshot:
         """Return what is stored for the future and not in the file; nothing if a rejected row may mean any of it.
 
         Raises:
-            UnreadableError: So much is missing that the file is probably cut off.
+            FileRefusedError: So much is missing that the file is probably cut off.
         """
         if self.nameless is not None:
             return []
@@ -119,7 +119,7 @@ def snapshot_of(
     """Read a table once, to know its names; a rejected row counts, too, for the appointment that it names.
 
     Raises:
-        UnreadableError: The file contains only changes.
+        FileRefusedError: The file contains only changes.
     """
     if table.unit == MESSAGE_UNIT:
         raise FileRefusedError("its messages say what has changed, not what there is; expected no snapshot of them")

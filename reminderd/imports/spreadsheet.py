@@ -115,7 +115,7 @@ def opened(
         only_numbers: whether only digits matter, which are the same in every encoding.
 
     Raises:
-        UnreadableError: Its bytes don't show its encoding, or it has no header, or a secret's mode.
+        FileRefusedError: Its bytes don't show its encoding, or it has no header, or a secret's mode.
         OSError: The file can't be read.
     """
     with source(path) as file:
@@ -181,7 +181,7 @@ def encoding_of(file: IO[bytes], named: str | None) -> str:
         named: the encoding that `--encoding` names, if any.
 
     Raises:
-        UnreadableError: it is no text.
+        FileRefusedError: it is no text.
         EncodingError: its bytes can be read in more than one way, or they contradict `named`.
     """
     file.seek(0)
@@ -208,7 +208,7 @@ def encoding_of(file: IO[bytes], named: str | None) -> str:
 
 
 def _refuse_workbook(file: IO[bytes], begin: bytes) -> None:
-    """Raise UnreadableError, with the way to a CSV file, for a spreadsheet program's own files."""
+    """Raise FileRefusedError, with the way to a CSV file, for a spreadsheet program's own files."""
     if begin.startswith(_OLE):
         raise FileRefusedError(_EXCEL)
     if not begin.startswith(_ZIP):

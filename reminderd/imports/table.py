@@ -59,7 +59,7 @@ def day_order_of(rows: Iterable[CsvRow], columns: Columns, unit: str) -> DayOrde
     """Return how the whole table writes dates with slashes; None if it has none, or they mean the same either way.
 
     Raises:
-        UnreadableError: No row shows it, or two contradict each other.
+        FileRefusedError: No row shows it, or two contradict each other.
     """
     proofs: dict[DayOrder, int] = {}
     unclear: int | None = None
@@ -98,7 +98,7 @@ def source(path: Path) -> Iterator[IO[bytes]]:
     Input that can be read only once is meanwhile kept in a file without a name.
 
     Raises:
-        UnreadableError: It has a secret's mode.
+        FileRefusedError: It has a secret's mode.
         OSError: It can't be read.
     """
     is_piped = str(path) == STDIN
@@ -272,7 +272,7 @@ def check_size(size: int) -> None:
     """Check the size of a file that is read as a whole.
 
     Raises:
-        UnreadableError: It is too big.
+        FileRefusedError: It is too big.
     """
     if size > LARGEST:
         raise FileRefusedError(f"it is larger than {LARGEST >> 20} MiB; expected it in several files")
@@ -282,7 +282,7 @@ def check_count(records: int) -> None:
     """Check the number of records of a file.
 
     Raises:
-        UnreadableError: There are too many.
+        FileRefusedError: There are too many.
     """
     if records > MOST:
         raise FileRefusedError(f"it has more than {MOST:,} records; expected them in several files")

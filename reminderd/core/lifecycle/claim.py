@@ -79,7 +79,7 @@ def claim_reminder(
 ) -> Transition:
     """Decide what happens to a reminder whose `wake_at` has passed, whatever its status.
 
-    If the transition has an action, a call was made for it, and is leased under the new_ids's token.
+    If the transition has an action, a call was made for it, and is leased under the new token.
     """
     if reminder.status.final:
         again = _scheduled_again(ledger, reminder, now)

@@ -66,9 +66,9 @@ def call_of(ledger: Ledger, report: Report) -> Call | None:
 
 
 def certain(call: Call, finding: LookUpAnswer) -> LookUpAnswer:
-    """Return what a look-up of a call has found; no answer if it carries our ids of another call.
+    """Return the finding of a look-up; return no answer if it has our ids of another call.
 
-    The provider may have used its own id again. It repeats another `attempt_id` for an adopted call than we know.
+    The provider may have used its own id again. For an adopted call, it may repeat an `attempt_id` that we do not know.
     """
     if not isinstance(finding, Found):
         return finding
@@ -79,7 +79,7 @@ def certain(call: Call, finding: LookUpAnswer) -> LookUpAnswer:
 
 
 def _is_of_its_reminder(call: Call, report: Report) -> bool:
-    """Return whether a report names no other reminder than a call; after an erasure, the call names none."""
+    """Return whether a report names no reminder, or that of the call; after an erasure, the call has none."""
     return report.reminder_id is None or call.reminder_id in {report.reminder_id, ""}
 
 
@@ -115,7 +115,7 @@ def progress(
         late = f"late report ({report.status}), after the end of the call: the outcome stays the same"
         return _only_filled_in(ledger, call, report, late)
     others = [one for one in ledger.alive_at(call.phone_number) if one.id != call.id and one.state.open]
-    # Purged calls of several patients have the same empty number, of which only one could be open.
+    # Purged calls of several patients have the same empty number, and a number can have only one open call.
     is_stray = (bool(others) or not call.phone_number) and not call.state.open
     is_later = _RANK.get(report.status, _OTHER_WORD) >= _RANK.get(call.status, _OTHER_WORD)
     alive = evolve(
