@@ -2,17 +2,17 @@
 
 import re
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from reminderd.clock import SystemClock
 from reminderd.store.rows import from_ms
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
+
+pytestmark = pytest.mark.usefixtures("before_the_files_appointments")
 
 FILES = Path(__file__).parent / "files"
 
@@ -33,13 +33,8 @@ template = "checkup"
 """
 
 
-TODAY = datetime(2027, 2, 1, 12, tzinfo=UTC)
-"""Before all appointments in the files, which no later day would plan."""
-
-
 @pytest.fixture
-def clinic(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    monkeypatch.setattr(SystemClock, "now", lambda _clock: TODAY)
+def clinic(terminal: Terminal) -> Terminal:
     (terminal.folder / "config.toml").write_text(CONFIG)
     return terminal
 
