@@ -104,7 +104,7 @@ def cancellations(connection: Connection, asked: Sequence[Cancellation]) -> list
     return [(known, decide_cancellation(one, known)) for one, known in zip(asked, found, strict=True)]
 
 
-def call_off(
+def put_cancellations(
     connection: Connection, now: datetime, *, asked: Sequence[Cancellation], rules: Rules, source: Source
 ) -> list[Decision]:
     """Cancel the waiting reminders of appointments that do not take place; return the decision for each."""
