@@ -13,7 +13,16 @@ from attrs import define, field, frozen
 from reminderd.core.imports import FileRefusedError
 from reminderd.core.tables.words import PHONES
 from reminderd.imports.fhir_json import EXPECTED, Element, Json, concept, resources
-from reminderd.imports.table import RECORD_FIELDS, Record, Table, check_count, in_file, language_of, table_of, titled
+from reminderd.imports.table import (
+    RECORD_FIELDS,
+    Record,
+    Table,
+    check_count,
+    language_of,
+    naming_file,
+    table_of,
+    titled,
+)
 
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _DAY: Final = re.compile(r"(\d{4}(?:-\d\d(?:-\d\d)?)?)(?:T.*)?", re.ASCII)
@@ -153,7 +162,7 @@ def read(files: Sequence[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
     """
     found = _Found()
     for name, lines in files:
-        with in_file(name):
+        with naming_file(name):
             for resource, url in resources(lines, encoding):
                 if isinstance(resource, str):
                     found.record().wrong(resource, always=True)

@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from hl7.util import unescape
 
 from reminderd.core.imports import FileRefusedError
-from reminderd.core.tables.words import PHONES, standing_of
+from reminderd.core.tables.words import PHONES, row_status_of
 from reminderd.imports.table import (
     MESSAGE_UNIT,
     RECORD_FIELDS,
@@ -334,7 +334,7 @@ def _ref(message: Hl7Message) -> str:
 def _status(message: Hl7Message) -> str:
     """Return the first known word of SCH-25, or its first word."""
     words = [word for word in (message.first("SCH", 25, 1), message.first("SCH", 25, 2)) if word]
-    known = {standing_of(word): word for word in reversed(words) if standing_of(word) is not None}
+    known = {row_status_of(word): word for word in reversed(words) if row_status_of(word) is not None}
     if len(known) > 1:
         raise ValueError("SCH-25: its code and its text contradict each other; expected one of them")
     return next(iter(known.values()), words[0] if words else "")

@@ -22,7 +22,7 @@ from reminderd.core.schedule.dates import DayOrder, day_orders
 from reminderd.core.script.languages import read_language
 from reminderd.core.tables.columns import Columns
 from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
-from reminderd.core.tables.words import PHONES, Standing, standing_of
+from reminderd.core.tables.words import PHONES, RowStatus, row_status_of
 
 SPREADSHEET_UNIT: Final = "line"
 
@@ -92,7 +92,7 @@ _MODES_OF_SECRETS: Final = (0o400, 0o440)
 
 
 @contextmanager
-def source(path: Path) -> Iterator[IO[bytes]]:
+def open_source(path: Path) -> Iterator[IO[bytes]]:
     """Open a file, or standard input for `-`, so that it can be read more than once.
 
     Input that can be read only once is meanwhile kept in a file without a name.
@@ -115,7 +115,7 @@ def source(path: Path) -> Iterator[IO[bytes]]:
             yield file
 
 
-def members(folder: Path, endings: frozenset[str]) -> list[Path]:
+def files_in_folder(folder: Path, endings: frozenset[str]) -> list[Path]:
     """Return the files of a folder that have one of these endings, in the order of their names."""
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in endings and not file.name.startswith("."))
 
@@ -183,7 +183,7 @@ class Record:
         if not self["ref"]:
             self.wrong("ref: none; expected the record's own name, by which a later file can change it", always=True)
         # A cancelled record causes no call; its `ref` is enough.
-        is_over = standing_of(self["status"]) is Standing.OVER
+        is_over = row_status_of(self["status"]) is RowStatus.OVER
         mistakes = self._always if is_over else [*self._always, *self._mistakes]
         return CsvRow(self.number, [self[name] for name in header], "; ".join(mistakes) or None)
 
@@ -260,7 +260,7 @@ def titled(title: str, files: Sequence[tuple[str, object]]) -> str:
 
 
 @contextmanager
-def in_file(name: str) -> Iterator[None]:
+def naming_file(name: str) -> Iterator[None]:
     """Name the file in an error, if it is from a folder; a single file has an empty name."""
     try:
         yield

@@ -243,7 +243,7 @@ def json_type(value: object) -> str:
             return "an object"
 
 
-def usable(value: object, *, limit: int = ID_LIMIT) -> bool:
+def is_usable(value: object, *, limit: int = ID_LIMIT) -> bool:
     """Return whether a value can be an id or a status: text of 1 to `limit` characters, no controls, no surrogates."""
     return isinstance(value, str) and 0 < len(value) <= limit and not UNFIT_IN_IDS.search(value)
 

@@ -15,7 +15,7 @@ import pytest
 from reminderd.clock import Clock, SystemClock
 from reminderd.config import Config, load_config
 from reminderd.core.imports import FOLDER, ImportStatus
-from reminderd.files import scratch, set_mode
+from reminderd.files import set_mode, temporary_file
 from reminderd.imports.folder import (
     MOST_BYTES,
     ChangedError,
@@ -24,7 +24,7 @@ from reminderd.imports.folder import (
     OpenBy,
     Result,
     _writer,
-    forget,
+    delete_moved_files,
     import_dropped,
     reject,
 )
@@ -474,8 +474,8 @@ def test_old_files_are_deleted_from_the_folders_inside_alone(inbox: Path, config
     [_, _] = imported(inbox, config)
     (inbox / "new.csv").write_text(HEADER + GOOD)
     now = SystemClock().now()
-    assert forget(inbox, now - HOUR) == 0
-    assert forget(inbox, now + HOUR) == 2
+    assert delete_moved_files(inbox, now - HOUR) == 0
+    assert delete_moved_files(inbox, now + HOUR) == 2
     assert files(inbox) == {"new.csv"}
 
 
@@ -522,7 +522,7 @@ def test_a_link_in_the_place_of_a_folder_inside_leads_to_no_file_that_is_deleted
     (tmp_path / "others").mkdir()
     (tmp_path / "others" / "kept.csv").write_text("kept")
     (inbox / "done").symlink_to(tmp_path / "others")
-    assert forget(inbox, SystemClock().now() + HOUR) == 0
+    assert delete_moved_files(inbox, SystemClock().now() + HOUR) == 0
     assert (tmp_path / "others" / "kept.csv").exists()
 
 
@@ -580,13 +580,13 @@ def test_what_is_written_next_to_a_file_never_goes_through_a_link(
 
     @contextmanager
     def swapped(target: Path, **named: Any) -> Iterator[Path]:
-        with scratch(target, **named) as file:
+        with temporary_file(target, **named) as file:
             file.unlink()
             file.symlink_to(secret)
             yield file
 
-    monkeypatch.setattr("reminderd.imports.rejected.scratch", swapped)
-    monkeypatch.setattr("reminderd.imports.folder.scratch", swapped)
+    monkeypatch.setattr("reminderd.imports.rejected.temporary_file", swapped)
+    monkeypatch.setattr("reminderd.imports.folder.temporary_file", swapped)
     for text in (HEADER + BAD, ""):
         (inbox / "list.csv").write_text(text)
         with pytest.raises(OSError, match="symbolic links"):

@@ -31,7 +31,7 @@ from reminderd.store.claims import wake_waiting
 from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.examination import broken_promises
 from reminderd.store.intake import RequestsRefusedError, Source
-from reminderd.store.personal_data import Place, erase, purge_batch, record
+from reminderd.store.personal_data import Place, erase, personal_data_of, purge_batch
 from reminderd.store.queries import news
 from reminderd.store.rows import REMINDERS, to_ms
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request, rules_with
@@ -394,7 +394,7 @@ NAMED = {"name": "Ada", "patient_ref": "P-77", "provider": "Dr. Who"}
 
 def test_an_appointment_is_exported_with_its_number(store: Store) -> None:
     put(store, a_request(**NAMED), a_request(ref="A-2", phone_number="+12025550002"))
-    found = record(store.connection, phone_number="+12025550001")
+    found = personal_data_of(store.connection, phone_number="+12025550001")
     assert [(one["ref"], one["name"], one["at"]) for one in found.appointments] == [("A-1", "Ada", AT)]
     assert [act["act"] for act in found.appointments[0]["audit"]] == ["add"]
     assert len(found.reminders) == 2
@@ -403,7 +403,7 @@ def test_an_appointment_is_exported_with_its_number(store: Store) -> None:
 def test_an_appointment_without_reminders_is_still_something_that_is_stored(store: Store) -> None:
     store.later(7 * DAY)
     put(store, a_request())
-    found = record(store.connection, phone_number="+12025550001")
+    found = personal_data_of(store.connection, phone_number="+12025550001")
     assert (found.reminders, found.empty) == ([], False)
 
 

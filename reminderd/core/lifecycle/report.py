@@ -7,10 +7,10 @@ from typing import Any, Final
 import attrs
 from attrs import fields
 
-from reminderd.core.answers import Found, Listener, LookUpAnswer, NoAnswer, Report, listener
+from reminderd.core.answers import Found, Listener, LookUpAnswer, NoAnswer, Report, listener_of
 from reminderd.core.lifecycle.claim import may_be_forgotten
 from reminderd.core.lifecycle.reconcile import is_to_be_dropped
-from reminderd.core.lifecycle.states import CallEnd, EndKind, close, with_call_status
+from reminderd.core.lifecycle.states import CallEnd, EndKind, close_call, with_call_status
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, line_about, noted
 from reminderd.core.model import (
     PROGRESS,
@@ -186,7 +186,7 @@ def _closed(ledger: Ledger, call: Call, report: Report, rules: Rules, now: datet
         ledger = ledger.put(*(evolve(member, spoken=True) for member in members if not member.spoken))
     end = CallEnd(kind=EndKind.REPORTED if call.state.alive else EndKind.REPORTED_LATE)
     text = f"the provider reported: {report.status} (outcome: {outcome.words})"
-    return close(ledger, closed, end, text, rules=rules, now=now)
+    return close_call(ledger, closed, end, text, rules=rules, now=now)
 
 
 def _line_ended_at(call: Call, report: Report, now: datetime) -> datetime | None:
@@ -266,6 +266,6 @@ def _new_values(ledger: Ledger, call: Call, report: Report) -> dict[str, Any]:
 
 def _who_answered(call: Call, report: Report) -> str | None:
     """Return who has answered. Until the end of a call is reported, a machine may still be detected."""
-    is_corrected = call.received_at is None and listener(report.answered_by) is not Listener.PERSON
-    is_by_person = listener(call.answered_by) is Listener.PERSON
+    is_corrected = call.received_at is None and listener_of(report.answered_by) is not Listener.PERSON
+    is_by_person = listener_of(call.answered_by) is Listener.PERSON
     return report.answered_by if call.answered_by is None or (is_by_person and is_corrected) else call.answered_by
