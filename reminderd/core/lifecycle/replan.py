@@ -182,7 +182,7 @@ def _planned(
     calls = plan(appointment, rules)
     wanted = _Wanted(appointment, *wanted_message(appointment, rules), rules, now)
     own = _of_now(reminders_of(ledger, appointment), appointment)
-    known = [one for one in own if one.end_code not in _PLANNED_AGAIN or ledger.history(one)]
+    known = [one for one in own if not one.status.final or one.end_code not in _PLANNED_AGAIN or ledger.history(one)]
     call_of = {one.id: _call_of(one, calls) for one in known}
     # If `before` was emptied, reminders that are planned already stay.
     untouched = [one for one in known if not one.status.final and not ledger.history(one)]

@@ -126,8 +126,8 @@ def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Readin
     # Another patient's row may have this `ref`, so a row whose number can't be read cancels nothing.
     if not is_named or is_unread:
         return read
-    called_off = AppointmentCancellation if columns.are_appointments else ReminderCancellation
-    return called_off(ref=normal_name(ref), phone_number=number)
+    cancellation_of = AppointmentCancellation if columns.are_appointments else ReminderCancellation
+    return cancellation_of(ref=normal_name(ref), phone_number=number)
 
 
 _OF_BOTH: Final = ("ref", "timezone", "language", "name", "provider", "place")

@@ -415,6 +415,14 @@ def test_a_blank_response_that_another_program_has_written_is_no_answer(blank: s
     assert after.appointments["a1"].response == Response.CONFIRMED
 
 
+@pytest.mark.parametrize("code", [EndCode.ANSWERED, EndCode.APPOINTMENT_MOVED, EndCode.NOT_PLANNED])
+def test_a_reminder_that_another_program_has_scheduled_again_is_kept_whatever_its_old_code(code: EndCode) -> None:
+    ledger, appointment = booked()
+    again = ledger.put(*(evolve(one, end_code=code) for one in ledger.reminders.values()))
+    after = planned(again, evolve(appointment, phone_number=OTHER_NUMBER), ids=("o1", "o2")).ledger
+    assert {one.id: one.phone_number for one in after.reminders.values()} == {"n1": OTHER_NUMBER, "n2": OTHER_NUMBER}
+
+
 # What the claim and the last look ask
 
 
