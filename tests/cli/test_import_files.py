@@ -115,6 +115,16 @@ def test_a_time_that_occurs_twice_on_a_clock_change_is_read_as_the_first(clinic:
     assert row["scheduled_at"] == "2027-11-07T01:30:00.000-04:00"
 
 
+def test_times_with_and_without_am_or_pm_in_one_column_are_not_read(clinic: Terminal) -> None:
+    header, number = "phone,message,call date,call time\n", "+1 202 555 0147,Hi"
+    table = f"{header}{number},3/15/2027,9:00 AM\n{number},3/15/2027,13:30\n{number},3/15/2027,1:30\n"
+    said = refused(clinic, write(clinic, table))
+    what = "some times have AM or PM (line 2) and some have neither (line 4)"
+    assert f"{what}; expected all of them in one form" in said
+    in_iso = f"{header}{number},3/15/2027,9:00 AM\n{number},2027-03-15T09:30,\n"
+    assert "2 added" in imported(clinic, write(clinic, in_iso))
+
+
 def test_a_time_slot_is_read_as_its_start_not_as_an_offset(clinic: Terminal) -> None:
     said = imported(clinic, place(clinic, "time-slots.csv"), "--map", "date=date", "--map", "time=time", code=1)
     assert "7 added, 0 changed, 0 unchanged, 3 rejected" in said
