@@ -185,7 +185,7 @@ def _counted(reasons: Mapping[str, int]) -> TextValue:
 
 def _imported(record: ImportRecord | None) -> Sentence:
     if record is None:
-        return _NONE
+        return Sentence("no file yet")
     return Sentence("%(at)s: %(file)s", {"at": record.at, "file": in_short(record)})
 
 
