@@ -182,7 +182,7 @@ class Moment(Collector):
         yield _by("by", "paused", "Whether dialing is paused, and by whom.", paused)
 
 
-def page(instruments: Instruments, moment: Moment) -> bytes:
+def metrics_page(instruments: Instruments, moment: Moment) -> bytes:
     """Return all series in Prometheus' text format."""
     return instruments.series() + generate_latest(moment)
 

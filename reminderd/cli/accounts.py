@@ -16,7 +16,7 @@ from reminderd.cli.common import (
     with_config,
     with_database_of_config,
     write_now,
-    wrong,
+    wrong_usage,
 )
 from reminderd.cli.output import print_json, print_table
 from reminderd.clock import SystemClock
@@ -156,16 +156,18 @@ def _password(name: str, mistakes: list[str], *, from_stdin: bool) -> str:
         line = sys.stdin.buffer.readline(_MOST_BYTES)
         password = line.removesuffix(b"\n").removesuffix(b"\r").decode(errors="surrogateescape")
     elif not sys.stdin.isatty():
-        wrong([*mistakes, "there is no terminal to ask for the password at; --password-stdin reads it from stdin"])
+        wrong_usage(
+            [*mistakes, "there is no terminal to ask for the password at; --password-stdin reads it from stdin"]
+        )
     elif mistakes:
-        wrong(mistakes)
+        wrong_usage(mistakes)
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     weakness = weakness_of(password, name)
     if weakness is not None:
         mistakes.append(f"password: {weakness}")
     if mistakes:
-        wrong(mistakes)
+        wrong_usage(mistakes)
     return password
 
 

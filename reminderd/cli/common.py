@@ -48,7 +48,7 @@ def fail(message: str, code: int = FAILED) -> NoReturn:
     raise SystemExit(code)
 
 
-def wrong(mistakes: list[str]) -> NoReturn:
+def wrong_usage(mistakes: list[str]) -> NoReturn:
     """End with exit code 2 and a line for each mistake on stderr."""
     for mistake in mistakes:
         click.echo(mistake, err=True)
@@ -58,7 +58,7 @@ def wrong(mistakes: list[str]) -> NoReturn:
 def wrong_fields(mistakes: list[str], options: Mapping[str, str]) -> NoReturn:
     """End with mistakes that begin with a field: name its option instead, by `options` or by the field's own name."""
     fields = [mistake.partition(":") for mistake in mistakes]
-    wrong([f"--{options.get(field, field)}{colon}{text}" for field, colon, text in fields])
+    wrong_usage([f"--{options.get(field, field)}{colon}{text}" for field, colon, text in fields])
 
 
 def language_option(summary: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
@@ -89,7 +89,7 @@ def as_json_or_csv(command: Callable[..., None]) -> Callable[..., None]:
 
     def wrapped(*args: object, as_json: bool, as_csv: bool, **kwargs: object) -> None:
         if as_json and as_csv:
-            wrong(["--csv: with --json; expected one or the other"])
+            wrong_usage(["--csv: with --json; expected one or the other"])
         command(*args, form="json" if as_json else "csv" if as_csv else None, **kwargs)
 
     return as_json(_as_csv(update_wrapper(wrapped, command)))
@@ -109,7 +109,7 @@ def with_config(command: Callable[Concatenate[Config, P], None], *, needs_all: b
             config = load_config(config_file, os.environ, Path.cwd())
         except ConfigError as error:
             if needs_all or error.rest is None:
-                wrong(error.errors)
+                wrong_usage(error.errors)
             config = error.rest
             for mistake in (*error.errors, f"only the database is used: {config.database.target.spoken}"):
                 click.echo(mistake, err=True)

@@ -18,7 +18,7 @@ from reminderd.cli.common import (
     with_config,
     write_now,
 )
-from reminderd.cli.output import counted, print_table, spoken
+from reminderd.cli.output import count_with_noun, moment_in_words, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.model import Reminder
@@ -55,7 +55,7 @@ def check(config: Config) -> None:
     is_file = config.database.path is not None
     with database_to_look_at(config) as connection:
         if is_file:
-            found = snapshot(connection, sqlite.check)
+            found = snapshot(connection, sqlite.integrity_errors)
         else:
             from reminderd.store.postgres import examining as postgres  # noqa: PLC0415 - psycopg may be missing
 
@@ -67,7 +67,7 @@ def check(config: Config) -> None:
     if is_file and warning is not None:
         click.echo(f"warning: {warning}", err=True)
     if found:
-        fail("\n".join([f"{config.database.target.spoken}: {counted(len(found), 'mistake')}", *found]))
+        fail("\n".join([f"{config.database.target.spoken}: {count_with_noun(len(found), 'mistake')}", *found]))
     click.echo(f"{config.database.target.spoken}: sound")
 
 
@@ -198,13 +198,13 @@ def _print_restored(config: Config, done: Restored) -> None:
             err=True,
         )
     if done.opt_outs is not None:
-        click.echo(f"copied from it: {counted(done.opt_outs, 'opt-out')} that the backup did not have")
+        click.echo(f"copied from it: {count_with_noun(done.opt_outs, 'opt-out')} that the backup did not have")
     _print_accounts(done.accounts, None if done.accounts_are_new else "the backup")
     _print_held(config, done.held)
 
 
 def _print_state(config: Config, changed: datetime | None) -> None:
-    then = "an empty database" if changed is None else f"last changed {spoken(changed, config.calling.zone)}"
+    then = "an empty database" if changed is None else f"last changed {moment_in_words(changed, config.calling.zone)}"
     click.echo(f"{config.database.target.spoken}: restored; {then}")
 
 
@@ -212,7 +212,9 @@ def _print_accounts(accounts: int, older: str | None) -> None:
     """Print how many accounts there are, and from where; `older` is None if they are from the replaced database."""
     if accounts:
         whose = "the replaced database" if older is None else f"{older}; check them: reminderd user list"
-        click.echo(f"{counted(accounts, 'account')} for the front desk's pages: of {whose}. All sessions have ended")
+        click.echo(
+            f"{count_with_noun(accounts, 'account')} for the front desk's pages: of {whose}. All sessions have ended"
+        )
 
 
 def _print_held(config: Config, held: Sequence[Reminder]) -> None:

@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from reminderd.cli.common import as_json, database_to_look_at, say_if_paused, with_config, wrong
+from reminderd.cli.common import as_json, database_to_look_at, say_if_paused, with_config, wrong_usage
 from reminderd.cli.output import print_json, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.model import Response, Status
 from reminderd.core.schedule.dates import DAY, day_of, midnight
 from reminderd.store.connection import snapshot
-from reminderd.store.queries import ShownValue, Wanted, list_reminders, name_of
+from reminderd.store.queries import ReminderFilter, ShownValue, list_reminders, name_of
 
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
 TABLE_LIMIT: Final = 200
@@ -63,11 +63,12 @@ def list_(
     """List reminders by their time."""
     status, phone = filters["status"], filters["phone"]
     zone = config.calling.zone
-    mistakes = [] if phone is None or phone.isdigit() else ["--phone: expected the last digits of a number"]
+    is_ending = phone is None or (phone.isascii() and phone.isdigit())
+    mistakes = [] if is_ending else ["--phone: expected the last digits of a number, from 0 to 9"]
     since, until = span_of(day, first, last, zone, mistakes)
     if mistakes:
-        wrong(mistakes)
-    wanted = Wanted(
+        wrong_usage(mistakes)
+    wanted = ReminderFilter(
         status=None if status is None else Status(status),
         since=since,
         until=until,

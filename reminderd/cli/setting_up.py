@@ -8,7 +8,7 @@ from typing import Final
 import click
 from attrs import asdict
 
-from reminderd.cli.common import FAILED, as_json, fail, language_option, with_config, wrong
+from reminderd.cli.common import FAILED, as_json, fail, language_option, with_config, wrong_usage
 from reminderd.cli.output import print_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config, config_warnings, origin, templates_of
@@ -17,7 +17,7 @@ from reminderd.core.masking import mask_numbers
 from reminderd.core.schedule.dates import moment
 from reminderd.core.script.preview import Preview, preview
 from reminderd.core.script.templates import TemplateError, Values
-from reminderd.logs.terminal import on_one_line, unguarded
+from reminderd.logs.terminal import on_one_line, raw_stream
 
 _SIGNS: Final[Mapping[Mark, str]] = {Mark.GOOD: "✓", Mark.WARNING: "!", Mark.WRONG: "✗", Mark.UNKNOWN: "–"}
 _PLAIN: Final = str.maketrans({"✓": "+", "✗": "X", "–": "-", "→": "->"})
@@ -46,7 +46,7 @@ def doctor(config: Config, *, as_json: bool) -> None:
     else:
         width = max(len(finding.about) for finding in findings)
         for line in (*(_line(finding, width) for finding in findings), _sum(findings)):
-            click.echo(_showable(line, sys.stdout.encoding), file=unguarded(sys.stdout))
+            click.echo(_showable(line, sys.stdout.encoding), file=raw_stream(sys.stdout))
     if wrong:
         sys.exit(FAILED)
 
@@ -145,7 +145,7 @@ def preview_(
     try:
         shown = [preview(templates, values, one, names) for one in languages]
     except TemplateError as error:
-        wrong([f"--{mistake}" for mistake in error.mistakes])
+        wrong_usage([f"--{mistake}" for mistake in error.mistakes])
     if as_json:
         languages_shown = [
             {
@@ -172,7 +172,7 @@ def _appointment(config: Config, at: str | None) -> datetime:
     try:
         return moment(at, config.calling.local_zone)
     except ValueError as error:
-        wrong([f"--at: {error}"])
+        wrong_usage([f"--at: {error}"])
 
 
 def _print(shown: Preview) -> None:

@@ -74,7 +74,7 @@ class Daemon:
         return job in self.jobs and now < self.jobs_until <= now + LEASE
 
 
-def seen(daemon: Daemon, others: Iterable[Daemon], *, wanted: Iterable[Job], now: datetime) -> Daemon:
+def renewed_record(daemon: Daemon, others: Iterable[Daemon], *, wanted: Iterable[Job], now: datetime) -> Daemon:
     """Return a daemon's record for now, with each job that it wants and no other daemon has."""
     known = list(others)
     jobs = frozenset(job for job in wanted if not any(other.has(job, now) for other in known))

@@ -295,7 +295,7 @@ class Call:
     lease_token: str | None = None
     """Identifies the claim of the process that works on the row right now; None if no process does."""
     wake_at: datetime | None = None
-    """When to look at it next; None once it is closed."""
+    """When it is checked next; None once it is closed."""
     last_sign_at: datetime
     """When we last sent its request, or the provider last reported that it is alive."""
     fetched_at: datetime | None = None

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from reminderd.core.changes import Backlog, undelivered
+from reminderd.core.changes import Backlog, undelivered_warning
 from reminderd.core.daemons import Daemon, differences
-from reminderd.core.imports import FOLDER, ImportRecord, ImportStatus, in_short
+from reminderd.core.imports import FOLDER, ImportRecord, ImportStatus, file_with_result
 from reminderd.core.model import Call, CallOutcome, CallState, Reminder, Status
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import UNREACHED
@@ -203,13 +203,13 @@ def _of_the_rest(report: StatusReport) -> Iterator[Sentence]:
         yield Sentence("%(error)s", {"error": report.backup})
     elif report.backup is not None and report.backup > BACKUP_LATE:
         yield Sentence("the newest backup is %(hours)s hours old", {"hours": report.backup // timedelta(hours=1)})
-    late = undelivered(report.backlog, report.at)
+    late = undelivered_warning(report.backlog, report.at)
     if late is not None:
         yield late
     if report.missing_file is not None:
         yield Sentence(_MISSING, {"moment": report.missing_file})
     for record in report.refused:
-        yield Sentence("a file was not imported, import it again: %(file)s", {"file": in_short(record)})
+        yield Sentence("a file was not imported, import it again: %(file)s", {"file": file_with_result(record)})
 
 
 _MISSING: Final = "no file has arrived in [import].folder: one was expected by %(moment)s"

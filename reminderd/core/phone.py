@@ -51,7 +51,7 @@ _GAP: Final = re.compile(rf"(?:{_SEPARATORS.pattern}|/)+")
 _FEWEST: Final = 6
 """The fewest characters of a number with its area code."""
 _MOST: Final = 40
-"""The most characters of two numbers; of a longer text, it does not matter what its parts are."""
+"""The most characters of two numbers; a longer text is not searched for two."""
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _BEGINNING: Final = re.compile(r"[+(0-9]")
 _DIGITS: Final = re.compile(r"\+?[0-9]+")
@@ -202,7 +202,7 @@ def number_or_none(text: str, country: str = "") -> str | None:
         return None
 
 
-def national(number: str) -> str:
+def national_form(number: str) -> str:
     """Return a number in E.164 as it is dialed in its own country, like `(202) 555-0190` or `030 123456`."""
     parsed = phonenumbers.parse(number, None)
     return phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL)
@@ -220,14 +220,14 @@ def shown_number(number: str, country: str = "") -> str:
     )
 
 
-def dictated(number: str) -> str:
+def digits_to_speak(number: str) -> str:
     """Return a number in E.164 in a form that a voice reads digit by digit: `+12025550190` is `2 0 2, 5 5 5, 0 1 9 0`.
 
     Single digits are never read as "two hundred". A comma is a short pause between the groups in which people of that
     country write the number. It is the national number, which a clinic's patients dial: not every voice reads the +,
     and the number with its country code would be wrong without it.
     """
-    return ", ".join(" ".join(group) for group in re.findall(r"[0-9]+", national(number)))
+    return ", ".join(" ".join(group) for group in re.findall(r"[0-9]+", national_form(number)))
 
 
 def _written(text: str) -> str:
@@ -356,7 +356,7 @@ _BEHIND_THE_NUMBER: Final = re.compile(
 """A spreadsheet's decimals, or an extension."""
 
 
-def spells(text: str, number: str) -> bool:
+def is_spelling_of(text: str, number: str) -> bool:
     """Return whether a text from another program is this number, in any spelling.
 
     This accepts more spellings than calls do: to erase or export a number, its spelling must not matter. A national

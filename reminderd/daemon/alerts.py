@@ -19,7 +19,7 @@ from reminderd.core.model import CallOutcome
 from reminderd.core.monitoring import missing_words
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import UNREACHED
-from reminderd.core.rules import Expected
+from reminderd.core.rules import ExpectedFile
 from reminderd.daemon.side_jobs import SideJob
 from reminderd.engine.context import Context
 from reminderd.store.database import Database
@@ -49,11 +49,11 @@ class Alerts:
     every: timedelta
     """The shortest time between two messages; news in the meantime waits for the next message."""
     stopping: trio.Event
-    expected: Expected | None = None
+    expected: ExpectedFile | None = None
     """By when a file is expected in the folder; None if no file is expected."""
 
 
-async def watch(alerts: Alerts) -> None:
+async def send_alerts(alerts: Alerts) -> None:
     """Send what is new, again and again until the stop. News that could not be sent is sent the next time."""
     pause = alerts.every
     while not alerts.stopping.is_set():
@@ -76,7 +76,7 @@ async def _send_news(alerts: Alerts) -> bool:
         late_file = None if missing is None else missing_words(missing, expected.by.zone)
     if not found and unreached is None and missing is None:
         return True
-    title, text = message(found, is_unreached=unreached is not None, late_file=late_file)
+    title, text = alert_text(found, is_unreached=unreached is not None, late_file=late_file)
     is_sent = False
     with trio.move_on_after(_SENDING_SECONDS):
         is_sent = await alerts.send(title, text)
@@ -92,7 +92,7 @@ async def _send_news(alerts: Alerts) -> bool:
     return True
 
 
-def message(found: Sequence[News], *, is_unreached: bool = False, late_file: str | None = None) -> tuple[str, str]:
+def alert_text(found: Sequence[News], *, is_unreached: bool = False, late_file: str | None = None) -> tuple[str, str]:
     """Return title and text: first a pause because the provider does not reach us, then a late file, then reminders."""
     parts = [(_PAUSED, f"{UNREACHED}. Run reminderd doctor.")] if is_unreached else []
     parts += [(_NO_FILE, f"{late_file}. Run reminderd report.")] if late_file else []
@@ -140,4 +140,4 @@ def alerts_of(config: Config, context: Context) -> SideJob:
         stopping=context.stopping,
         expected=expected_of(config),
     )
-    return SideJob(partial(watch, alerts), Job.ALERTS)
+    return SideJob(partial(send_alerts, alerts), Job.ALERTS)

@@ -20,7 +20,7 @@ from reminderd.databases import SqliteFile
 from reminderd.store.database import Database
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
-from reminderd.store.outcome_changes import FOLDER, WEBHOOK, forget_webhooks, trim
+from reminderd.store.outcome_changes import FOLDER, WEBHOOK, delete_old_changes, forget_webhooks
 from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed
 from reminderd.store.sqlite.driver import Error, size_of
 from reminderd.store.sqlite.opening import identify, open_as_it_is, open_connection
@@ -156,7 +156,7 @@ def change_retention(database: Database, timing: Timing, *, days: int, ways: Seq
             waited = await database.write(forget_webhooks)
             if waited:
                 logger.warning(f"results: [results].url is not set anymore, and {waited} changes were not sent to it")
-        old = partial(trim, before=timing.clock.now() - timedelta(days=days), ways=ways)
+        old = partial(delete_old_changes, before=timing.clock.now() - timedelta(days=days), ways=ways)
         while not timing.stopping.is_set() and await database.write(old) > 0:
             pass
 

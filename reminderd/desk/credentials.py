@@ -12,7 +12,7 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.core.logins import Counter, counters, locked_until, totp_step, user_name
-from reminderd.passwords import is_right
+from reminderd.passwords import matches_hash
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, Reader
 from reminderd.store.users import User, failures_of, find_user, forget_failures, is_known, note_failure, open_session
@@ -87,7 +87,7 @@ class LogIns:
                 return LogInRefused(RefusalCode.LOCKED, found.locked_until)
             with trio.CancelScope(shield=True):  # a client that hangs up is counted anyway
                 known_hash = None if found.user is None else found.user.secrets.password_hash
-                right = await trio.to_thread.run_sync(is_right, known_hash, attempt.password, limiter=self._threads)
+                right = await trio.to_thread.run_sync(matches_hash, known_hash, attempt.password, limiter=self._threads)
                 done = await self._database.write(partial(_settled, attempt=attempt, found=found, right=right))
             return done  # noqa: RET504 - mypy assumes that a scope may swallow an exception
 

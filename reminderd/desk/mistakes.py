@@ -200,7 +200,7 @@ PIECES: Final = (
 )
 """The sentences that pages show as the checks write them. Each half of a mistake is a separate sentence."""
 
-OTHERWISE: Final[Mapping[str, str]] = {
+SHOWN_INSTEAD: Final[Mapping[str, str]] = {
     "expected --encoding with its name, like windows-1252 or windows-1250, or a file saved as UTF-8": N_(
         "choose its encoding under “More”, or save the file as UTF-8"
     ),
@@ -267,7 +267,7 @@ def _word(catalog: Catalog, name: str, text: str) -> str:
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
     """Return the pattern of each piece, and how it is shown; pieces with the fewest places come first."""
-    pieces = {**{piece: piece for piece in PIECES}, **OTHERWISE}
+    pieces = {**{piece: piece for piece in PIECES}, **SHOWN_INSTEAD}
     ordered = sorted(pieces.items(), key=lambda pair: len(_PLACE.findall(pair[0])))
     return tuple((re.compile(_as_pattern(piece), re.DOTALL), shown) for piece, shown in ordered)
 

@@ -14,13 +14,13 @@ from reminderd.core.requests import normal_name
 from reminderd.core.sentences import TextValue
 from reminderd.desk.catalog import N_
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.page import PageRoute, done, render, see_other
+from reminderd.desk.page import PageRoute, redirect_with_notice, render, see_other
 from reminderd.desk.receiving import form
 from reminderd.desk.search import NOT_DIGITS, number_endings
 from reminderd.desk.state import Desk
 from reminderd.engine.context import log_transition
 from reminderd.store.connection import Connection
-from reminderd.store.opt_outs import opt_in, opt_out, opted_out, page_of_opt_outs
+from reminderd.store.opt_outs import has_opted_out, opt_in, opt_out, page_of_opt_outs
 from reminderd.store.users import Session
 
 PATH: Final = "/opt-outs"
@@ -84,7 +84,7 @@ async def add(desk: Desk, visitor: Session) -> Response:
         return await show(desk, visitor, status=400, number=written, source=source, **wrong)
 
     def write(connection: Connection, now: datetime) -> tuple[bool, tuple[Transition, ...]]:
-        was_listed = opted_out(connection, number)
+        was_listed = has_opted_out(connection, number)
         rules, actor = desk.rules, visitor.user_name
         return was_listed, opt_out(connection, now, phone_number=number, source=source, actor=actor, rules=rules)
 
@@ -96,7 +96,7 @@ async def add(desk: Desk, visitor: Session) -> Response:
         words += " " + desk.catalog.ngettext(
             "%(num)s waiting reminder was cancelled.", "%(num)s waiting reminders were cancelled.", len(cancelled)
         )
-    return await done(desk, visitor, PATH, words)
+    return await redirect_with_notice(desk, visitor, PATH, words)
 
 
 async def find(desk: Desk, visitor: Session) -> Response:
@@ -114,8 +114,8 @@ async def find(desk: Desk, visitor: Session) -> Response:
 async def ask(desk: Desk, visitor: Session, address: str) -> Response:
     """Ask whether a number may really be called again."""
     number = _number_at(desk, address)
-    if not await desk.read(partial(opted_out, phone_number=number)):
-        return await done(desk, visitor, PATH, _NOT_LISTED, kind="info")
+    if not await desk.read(partial(has_opted_out, phone_number=number)):
+        return await redirect_with_notice(desk, visitor, PATH, _NOT_LISTED, kind="info")
     return await render(desk, visitor, "opt_out_back.html", number=number, address=address)
 
 
@@ -123,8 +123,8 @@ async def take_back(desk: Desk, visitor: Session, address: str) -> Response:
     """Allow calls to a number again."""
     number = _number_at(desk, address)
     if not await desk.database.write(partial(opt_in, phone_number=number, actor=visitor.user_name)):
-        return await done(desk, visitor, PATH, _NOT_LISTED, kind="info")
-    return await done(desk, visitor, PATH, _TAKEN_BACK)
+        return await redirect_with_notice(desk, visitor, PATH, _NOT_LISTED, kind="info")
+    return await redirect_with_notice(desk, visitor, PATH, _TAKEN_BACK)
 
 
 def _number_at(desk: Desk, address: str) -> str:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from attrs import frozen
 from quart import Response, request
 
-from reminderd.core.imports import in_short
+from reminderd.core.imports import file_with_result
 from reminderd.core.outcomes import NEED_A_HUMAN, NEEDS_HUMAN_DEFINITION, SHARE_DEFINITION, Figure, Figures
 from reminderd.core.schedule.dates import DAY, FIRST_YEAR, LAST_YEAR, midnight
 from reminderd.core.sentences import Sentence
@@ -214,7 +214,7 @@ def _read(connection: Connection, *, desk: Desk, period: Period, most: int) -> _
         days=days_of(connection, first=period.first, last=period.last, zone=desk.zone),
         rows=rows,
         undecided=undecided(connection, since=since, until=until),
-        imports=[(record.at, in_short(record)) for record in imports[-MOST_IMPORTS:]],
+        imports=[(record.at, file_with_result(record)) for record in imports[-MOST_IMPORTS:]],
     )
 
 

@@ -32,8 +32,8 @@ from reminderd.store.queries import (
     LEAST_DIGITS,
     MOST_NAMED,
     ListPlace,
+    ReminderFilter,
     ShownValue,
-    Wanted,
     ids_named,
     list_reminders,
     name_of,
@@ -72,7 +72,7 @@ class Search:
     name: str | None
     endings: tuple[str, ...]
     """Possible endings of the number: the first that any number has is searched. Empty if every number matches."""
-    wanted: Wanted
+    wanted: ReminderFilter
     """The other conditions."""
 
 
@@ -192,7 +192,7 @@ def read_search(text: SearchText, *, country: str, zone: ZoneInfo, today: date) 
         wrong[""] = Sentence("Fill in at least one field.")
     if wrong:
         raise WrongSearchError(wrong)
-    wanted = Wanted(
+    wanted = ReminderFilter(
         status=Status(text.status) if text.status else None,
         response=text.response or None,
         since=midnight(days["first"], zone) if "first" in days else None,

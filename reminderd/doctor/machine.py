@@ -23,7 +23,7 @@ from reminderd.core.diagnosis import Finding, good, unknown, warning, wrong
 from reminderd.core.logins import Role
 from reminderd.core.monitoring import missing_words
 from reminderd.databases import PostgresServer
-from reminderd.doctor.connections import Asking
+from reminderd.doctor.connections import DoctorClient
 from reminderd.providers.http import HttpAnswer
 from reminderd.store.any_engine import open_to_look
 from reminderd.store.connection import Connection, snapshot
@@ -56,12 +56,12 @@ class Timex(ctypes.Structure):
     )
 
 
-async def check_clock(config: Config, asking: Asking, clock: Clock) -> list[Finding]:
+async def check_clock(config: Config, asking: DoctorClient, clock: Clock) -> list[Finding]:
     """Check the clock, by the kernel and the provider's answers, and the data for the clinic's time zone."""
     ahead = None
     url = config.provider.settings.server
     if url and not is_this_machine(urlsplit(url).hostname or ""):  # its clock would be ours
-        ahead = await ahead_of(url, asking, clock)
+        ahead = await clock_ahead_of(url, asking, clock)
     version, source = zone_data(config.calling.zone.key)
     return [
         diagnosis.clock(kept=kept_by_kernel(), ahead=ahead),
@@ -89,7 +89,7 @@ def kept_by_kernel(ask: Callable[[Timex], int] = adjtimex) -> bool | None:
     return None if state < 0 else bool(seen.maxerror < _UNKEPT_MICROSECONDS)
 
 
-async def ahead_of(url: str, asking: Asking, clock: Clock) -> timedelta | None:
+async def clock_ahead_of(url: str, asking: DoctorClient, clock: Clock) -> timedelta | None:
     """Return by how much our clock is ahead of a server's, by its answers; None if that is unknown."""
     asked = trio.current_time()
     outcome = await asking.get(url)
@@ -217,14 +217,14 @@ async def check_database(config: Config, clock: Clock, *, seconds: float) -> lis
         fix = "run this as the daemon's user, who may write to the folder; or find the program that locks the file"
         return [wrong("database", f"{file}: {error}", fix)]
     found = [
-        *soundness(seen, str(file), seconds),
+        *judge_errors(seen, str(file), seconds),
         diagnosis.schema(seen.version, seen.newest),
         diagnosis.wal(seen.wal_bytes),
     ]
     bug = sqlite_warning()
     if bug is not None:
         found.append(warning("SQLite", bug, "see database.md, Which SQLite"))
-    return [*found, *look_at_rows(seen, str(file), config, clock)]
+    return [*found, *judge_rows(seen, str(file), config, clock)]
 
 
 async def check_server(config: Config, clock: Clock, *, seconds: float) -> list[Finding]:
@@ -242,13 +242,13 @@ async def check_server(config: Config, clock: Clock, *, seconds: float) -> list[
     except StoreUnavailableError as error:
         fix = "check that the server runs and has a free connection, and that this machine can reach it"
         return [wrong("database", f"{error}", fix)]
-    found = [*soundness(seen, target.spoken, seconds), server_diagnosis.schema(seen.version, seen.newest)]
+    found = [*judge_errors(seen, target.spoken, seconds), server_diagnosis.schema(seen.version, seen.newest)]
     if seen.server is not None:
         found += server_diagnosis.server(seen.server, failover_is_lossless=config.database.failover_is_lossless)
-    return [*found, *look_at_rows(seen, target.spoken, config, clock)]
+    return [*found, *judge_rows(seen, target.spoken, config, clock)]
 
 
-def look_at_rows(seen: Examination, name: str, config: Config, clock: Clock) -> list[Finding]:
+def judge_rows(seen: Examination, name: str, config: Config, clock: Clock) -> list[Finding]:
     """Judge the rows of the database with this name."""
     found = []
     if seen.provider is not None and config.provider.kind == "sandbox" and not config.provider.is_stated:
@@ -263,7 +263,7 @@ def look_at_rows(seen: Examination, name: str, config: Config, clock: Clock) -> 
     return found + diagnosis.uncallable(seen.uncallable)
 
 
-def soundness(seen: Examination, name: str, seconds: float) -> list[Finding]:
+def judge_errors(seen: Examination, name: str, seconds: float) -> list[Finding]:
     """Judge the errors of the database with this name, which was read for at most these seconds."""
     if seen.mistakes is None:
         why = f"{name} opens; it could not be read through within {seconds:g} s"

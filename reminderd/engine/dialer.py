@@ -15,14 +15,14 @@ from reminderd.engine.context import Context, log_transition
 from reminderd.providers.base import Provider, placement_of
 from reminderd.store.database import until_stored
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.settle import look, settle_answer, settle_finding, settle_not_sent
+from reminderd.store.settle import read_for_last_look, settle_answer, settle_finding, settle_not_sent
 
 
 async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
     """Send the claimed request, if the last look allows it, and settle the provider's answer.
 
     Args:
-        action: a request to place a call, or the same one again.
+        action: a request to place a call, or its repetition.
         claimed_at: the monotonic time before the claim, from which its lease counts.
         context: what the engine works with.
     """
@@ -44,7 +44,7 @@ async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
 async def _last_look(action: Action, claimed_at: float, context: Context) -> str | None:
     """Return why the request must not be sent, or None."""
     try:
-        looks = partial(look, action=action, rules=context.rules, now=context.now())
+        looks = partial(read_for_last_look, action=action, rules=context.rules, now=context.now())
         seen = await context.database.read_together(looks)
     except StoreUnavailableError as error:
         return str(error)

@@ -51,7 +51,7 @@ that a provider may have given up waiting for our answer."""
 
 @define(kw_only=True)
 class Poller:
-    """The poll loop of one configuration. What it learns is in the context's memory, for the next one."""
+    """The poll loop of one configuration. What it learns is in the context's memory, for the next loop."""
 
     context: Context
     interval: timedelta

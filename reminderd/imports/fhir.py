@@ -13,7 +13,16 @@ from attrs import define, field, frozen
 from reminderd.core.imports import FileRefusedError
 from reminderd.core.tables.words import PHONES
 from reminderd.imports.fhir_json import EXPECTED, Element, Json, concept, resources
-from reminderd.imports.table import RECORD_FIELDS, Record, Table, check_count, in_file, language_of, table_of, titled
+from reminderd.imports.table import (
+    RECORD_FIELDS,
+    Record,
+    Table,
+    check_count,
+    language_of,
+    naming_file,
+    table_of,
+    titled,
+)
 
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _DAY: Final = re.compile(r"(\d{4}(?:-\d\d(?:-\d\d)?)?)(?:T.*)?", re.ASCII)
@@ -24,6 +33,7 @@ _NAMES: Final = ("usual", "official", "")
 """The uses of a name that are read, the best first; other names are former ones, or not the patient's own."""
 _ACTORS: Final = frozenset({"Patient", "Practitioner", "PractitionerRole", "Location"})
 _NO_RANK: Final = 1_000
+_TWICE: Final = "{}: twice with different contents; expected one"
 _MODIFIED: Final = "modifierExtension: it may mean the opposite of what it says; expected none"
 
 
@@ -76,6 +86,14 @@ class _Appointment:
     record: Record
     participants: Sequence[_Participant]
     contained: Mapping[str, _Actor]
+    base: str
+    """The address of its server, which relative references continue; empty if not known."""
+
+    def is_here(self, actor: _Actor, base: str) -> bool:
+        """Return whether a participant may be of the server with this address, or for "" of its own server."""
+        if base or not actor.url.startswith("http"):
+            return not base or not actor.url or actor.url.startswith(base)
+        return actor.url.startswith(self.base)
 
 
 @define
@@ -98,7 +116,7 @@ class _Found:
         if not isinstance(kind, str):
             self.record().wrong("resourceType: none; expected one, like Appointment", always=True)
         elif kind == "Appointment":
-            self.appointments.append(_appointment(resource, self.record()))
+            self.appointments.append(_appointment(resource, self.record(), url))
         elif kind == "Bundle":
             made_at = _instant(Element(resource, lambda _mistake: None).text("timestamp"))
             if made_at is not None:
@@ -118,21 +136,21 @@ class _Found:
     def _add(self, actor: _Actor) -> None:
         """Add a participant; if it occurs twice, both descriptions must be the same."""
         if actor.url and self._by_url.setdefault(actor.url, actor) != actor:
-            self._by_url[actor.url].mistakes.append(f"{actor.kind}: twice with different contents; expected one")
+            self._by_url[actor.url].mistakes.append(_TWICE.format(actor.kind))
         same = self._by_name.setdefault(f"{actor.kind}/{actor.id}", [])
         if actor not in same:
             same.append(actor)
 
-    def actor(self, reference: str, contained: Mapping[str, _Actor]) -> _Actor | None:
-        """Return the participant of a reference; None if the file does not have exactly one."""
+    def actor(self, reference: str, appointment: _Appointment) -> _Actor | None:
+        """Return the participant of a reference in an appointment; None if the file does not have exactly one."""
         if reference.startswith("#"):
-            return contained.get(reference[1:])
+            return appointment.contained.get(reference[1:])
         found = _REFERENCE.fullmatch(reference)
         if reference in self._by_url or found is None:
             return self._by_url.get(reference)
         base, kind, name = found.groups()
         same = self._by_name.get(f"{kind}/{name}", [])
-        right = [actor for actor in same if not base or not actor.url or actor.url.startswith(base)]
+        right = [actor for actor in same if appointment.is_here(actor, base or "")]
         return right[0] if len(right) == 1 else None
 
 
@@ -140,11 +158,11 @@ def read(files: Sequence[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
     """Return the table of some files: each has its name in a folder, or an empty name, and its lines.
 
     Raises:
-        UnreadableError: A file can't be read as a whole.
+        FileRefusedError: A file can't be read as a whole.
     """
     found = _Found()
     for name, lines in files:
-        with in_file(name):
+        with naming_file(name):
             for resource, url in resources(lines, encoding):
                 if isinstance(resource, str):
                     found.record().wrong(resource, always=True)
@@ -157,7 +175,7 @@ def read(files: Sequence[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
     return table_of(found.records, RECORD_FIELDS, "entry", titled("FHIR", files), found.made_at)
 
 
-def _appointment(json: Json, record: Record) -> _Appointment:
+def _appointment(json: Json, record: Record, url: str) -> _Appointment:
     """Read an appointment; its participants may come later in the file."""
     resource = Element(json, lambda mistake: record.wrong(f"Appointment.{mistake}"))
     if json.get("modifierExtension") or json.get("implicitRules"):
@@ -179,8 +197,12 @@ def _appointment(json: Json, record: Record) -> _Appointment:
         kind = actor.text("type") or (named[2] if named else "")
         participants.append(_Participant(kind, reference, actor.text("display"), each.text("status")))
     kinds = [(each.text("resourceType"), each) for each in resource.several("contained")]
-    contained = [_actor(each.json, kind, "") for kind, each in kinds if kind in _ACTORS]
-    return _Appointment(record, participants, {actor.id: actor for actor in contained})
+    contained: dict[str, _Actor] = {}
+    for inner in (_actor(each.json, kind, "") for kind, each in kinds if kind in _ACTORS):
+        if inner.id and contained.setdefault(inner.id, inner) != inner:
+            contained[inner.id].mistakes.append(_TWICE.format(inner.kind))
+    of_server = _REFERENCE.fullmatch(url) if url.startswith("http") else None
+    return _Appointment(record, participants, contained, of_server[1] if of_server else "")
 
 
 def _ref(resource: Element) -> str:
@@ -289,7 +311,7 @@ def _join(appointment: _Appointment, found: _Found) -> None:
     patients: dict[str, _Participant] = {}
     others: dict[str, set[str]] = {"provider": set(), "place": set()}
     for participant in appointment.participants:
-        actor = found.actor(participant.reference, appointment.contained)
+        actor = found.actor(participant.reference, appointment)
         kind = actor.kind if actor is not None else participant.kind
         name = participant.display or (actor.name if actor is not None else "")
         if kind == "Patient":
@@ -304,7 +326,7 @@ def _join(appointment: _Appointment, found: _Found) -> None:
     [participant] = patients.values()
     if participant.status == "declined":
         record.wrong("Appointment.participant: the patient has declined; expected another status of the appointment")
-    patient = found.actor(participant.reference, appointment.contained)
+    patient = found.actor(participant.reference, appointment)
     if patient is None:
         record.wrong(
             "Appointment.participant: its Patient is not in the file, or not only once; expected it there,"

@@ -68,7 +68,7 @@ def resources(lines: Iterable[bytes], encoding: str | None) -> Iterator[tuple[Js
     Each Bundle comes before its entries. See `decoded` for the encoding.
 
     Raises:
-        UnreadableError: The file can't be read as a whole.
+        FileRefusedError: The file can't be read as a whole.
     """
     source = iter(lines)
     first = next((line for line in source if line.strip()), b"")
@@ -151,7 +151,7 @@ def _entries(bundle: Json) -> Sequence[Json]:
     """Return the entries of a Bundle.
 
     Raises:
-        UnreadableError: Entries are missing.
+        FileRefusedError: Entries are missing.
     """
     mistakes: list[str] = []
     whole = Element(bundle, mistakes.append)

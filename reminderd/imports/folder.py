@@ -27,7 +27,7 @@ from reminderd.config import Config
 from reminderd.core.imports import FOLDER, FileRefusedError, ImportStatus
 from reminderd.core.masking import mask_numbers
 from reminderd.core.tables.columns import ColumnsError
-from reminderd.files import alone_in, no_link, put_in_place, scratch, set_mode
+from reminderd.files import locked_folder, open_no_link, put_in_place, set_mode, temporary_file
 from reminderd.imports.formats import format_of, profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
@@ -108,7 +108,7 @@ class Folder:
             OSError: This can't be determined.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with alone_in(self.path) as is_alone:
+        with locked_folder(self.path) as is_alone:
             yield is_alone
 
     def whole(self, now: float, time: datetime) -> list[Dropped]:
@@ -155,7 +155,7 @@ class Folder:
         if writer is not OpenBy.SOMEBODY:
             return writer
         if self._shows_writers is None:
-            with scratch(self.path / "tried", mode=_OWN) as ours:
+            with temporary_file(self.path / "tried", mode=_OWN) as ours:
                 self._shows_writers = _writer(ours) is OpenBy.NOBODY
         return OpenBy.SOMEBODY if self._shows_writers else OpenBy.UNKNOWN
 
@@ -250,7 +250,7 @@ def _opened(dropped: Dropped) -> Iterator[Path]:
 
     Raises:
         ChangedError: It was removed, or is another file.
-        UnreadableError: It is no file that this user can read, or far too large.
+        FileRefusedError: It is no file that this user can read, or far too large.
     """
     try:
         descriptor = os.open(dropped.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -288,8 +288,8 @@ def reject(dropped: Dropped, mistakes: Sequence[str]) -> Path:
     target = _free(dropped.path.parent / REJECTED, dropped.path.name)
     why = target.with_name(f"{target.name}.txt")
     text = "\n".join([f"{dropped.path.name} was not imported:", *(f"- {one}" for one in mistakes), "", _IN_A_PROFILE])
-    with scratch(why, mode=_OWN) as unfinished:
-        with open(unfinished, "w", encoding="utf-8", opener=no_link) as file:
+    with temporary_file(why, mode=_OWN) as unfinished:
+        with open(unfinished, "w", encoding="utf-8", opener=open_no_link) as file:
             file.write(f"{text}\n")
         put_in_place(unfinished, why)
     if _moved(dropped, target):
@@ -376,7 +376,7 @@ def _writer(path: Path) -> OpenBy:
     return OpenBy.NOBODY
 
 
-def forget(folder: Path, before: datetime) -> int:
+def delete_moved_files(folder: Path, before: datetime) -> int:
     """Delete files that were moved to the folders inside the folder before a moment; return how many.
 
     Raises:

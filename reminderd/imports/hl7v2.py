@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from hl7.util import unescape
 
 from reminderd.core.imports import FileRefusedError
-from reminderd.core.tables.words import PHONES, standing_of
+from reminderd.core.tables.words import PHONES, row_status_of
 from reminderd.imports.table import (
     MESSAGE_UNIT,
     RECORD_FIELDS,
@@ -113,7 +113,7 @@ def messages_of(content: bytes) -> Sequence[RawMessage]:
     """Return the messages of a file.
 
     Raises:
-        UnreadableError: It has other contents, or is cut off.
+        FileRefusedError: It has other contents, or is cut off.
     """
     content = content.removeprefix(b"\xef\xbb\xbf")
     if not content.strip():
@@ -269,7 +269,7 @@ def read(content: bytes, encoding: str | None) -> Table:
     """Return the table of a file. Without an encoding, its messages have that of MSH-18, or ASCII or UTF-8.
 
     Raises:
-        UnreadableError: It can't be read as a whole.
+        FileRefusedError: It can't be read as a whole.
     """
     check_size(len(content))
     records = []
@@ -334,7 +334,7 @@ def _ref(message: Hl7Message) -> str:
 def _status(message: Hl7Message) -> str:
     """Return the first known word of SCH-25, or its first word."""
     words = [word for word in (message.first("SCH", 25, 1), message.first("SCH", 25, 2)) if word]
-    known = {standing_of(word): word for word in reversed(words) if standing_of(word) is not None}
+    known = {row_status_of(word): word for word in reversed(words) if row_status_of(word) is not None}
     if len(known) > 1:
         raise ValueError("SCH-25: its code and its text contradict each other; expected one of them")
     return next(iter(known.values()), words[0] if words else "")
@@ -431,6 +431,8 @@ def _phone(message: Hl7Message, text: str, usual: str) -> tuple[str, str]:
 
 def _number(message: Hl7Message, text: str) -> str:
     """Return the number of an XTN as it is dialed, whether it is written whole or in parts; empty if it has none."""
+    if message.subcomponent in text:
+        raise ValueError("subcomponents in a phone number; expected one number")
     whole = message.part(text, 1) or message.part(text, 12)
     code, area, local, extension = (message.part(text, number) for number in (5, 6, 7, 8))
     parts = f"({area}) {local}" if area else local

@@ -18,7 +18,7 @@ from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 from reminderd.core.imports import FileRefusedError
 from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.tables.columns import ColumnsError
-from reminderd.imports.table import Record, Table, check_count, decoded, in_file, quoted, table_of, titled
+from reminderd.imports.table import Record, Table, check_count, decoded, naming_file, quoted, table_of, titled
 
 _USUAL: Final = {
     "ref": "UID",
@@ -101,14 +101,14 @@ def read(files: Sequence[tuple[str, Callable[[], bytes]]], chosen: Mapping[str, 
         encoding: see `decoded`.
 
     Raises:
-        UnreadableError: A file can't be read as a whole.
+        FileRefusedError: A file can't be read as a whole.
         ColumnsError: It is not known which property has the number, or a chosen property can't have the field.
     """
     places = _places(chosen)
     needed = _ALWAYS_NEEDED | _RECURRING | {place.partition("/")[0].upper() for place in places.values()}
     records: list[Record] = []
     for name, content in files:
-        with in_file(name):
+        with naming_file(name):
             for calendar in _calendars(decoded(content(), encoding), needed):
                 for entry in calendar.entries:
                     record = Record(len(records) + 1, {"file": name})
@@ -156,7 +156,7 @@ def _calendars(text: str, needed: frozenset[str]) -> Sequence[_Calendar]:
     """Return the calendars of a file.
 
     Raises:
-        UnreadableError: It is no calendar, or is cut off.
+        FileRefusedError: It is no calendar, or is cut off.
     """
     file = _CalendarFile(needed)
     for line in _lines(text):

@@ -22,7 +22,7 @@ from reminderd.core.schedule.dates import DayOrder, day_orders
 from reminderd.core.script.languages import read_language
 from reminderd.core.tables.columns import Columns
 from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
-from reminderd.core.tables.words import PHONES, Standing, standing_of
+from reminderd.core.tables.words import PHONES, RowStatus, row_status_of
 
 SPREADSHEET_UNIT: Final = "line"
 
@@ -59,7 +59,7 @@ def day_order_of(rows: Iterable[CsvRow], columns: Columns, unit: str) -> DayOrde
     """Return how the whole table writes dates with slashes; None if it has none, or they mean the same either way.
 
     Raises:
-        UnreadableError: No row shows it, or two contradict each other.
+        FileRefusedError: No row shows it, or two contradict each other.
     """
     proofs: dict[DayOrder, int] = {}
     unclear: int | None = None
@@ -92,13 +92,13 @@ _MODES_OF_SECRETS: Final = (0o400, 0o440)
 
 
 @contextmanager
-def source(path: Path) -> Iterator[IO[bytes]]:
+def open_source(path: Path) -> Iterator[IO[bytes]]:
     """Open a file, or standard input for `-`, so that it can be read more than once.
 
     Input that can be read only once is meanwhile kept in a file without a name.
 
     Raises:
-        UnreadableError: It has a secret's mode.
+        FileRefusedError: It has a secret's mode.
         OSError: It can't be read.
     """
     is_piped = str(path) == STDIN
@@ -115,7 +115,7 @@ def source(path: Path) -> Iterator[IO[bytes]]:
             yield file
 
 
-def members(folder: Path, endings: frozenset[str]) -> list[Path]:
+def files_in_folder(folder: Path, endings: frozenset[str]) -> list[Path]:
     """Return the files of a folder that have one of these endings, in the order of their names."""
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in endings and not file.name.startswith("."))
 
@@ -183,7 +183,7 @@ class Record:
         if not self["ref"]:
             self.wrong("ref: none; expected the record's own name, by which a later file can change it", always=True)
         # A cancelled record causes no call; its `ref` is enough.
-        is_over = standing_of(self["status"]) is Standing.OVER
+        is_over = row_status_of(self["status"]) is RowStatus.OVER
         mistakes = self._always if is_over else [*self._always, *self._mistakes]
         return CsvRow(self.number, [self[name] for name in header], "; ".join(mistakes) or None)
 
@@ -260,7 +260,7 @@ def titled(title: str, files: Sequence[tuple[str, object]]) -> str:
 
 
 @contextmanager
-def in_file(name: str) -> Iterator[None]:
+def naming_file(name: str) -> Iterator[None]:
     """Name the file in an error, if it is from a folder; a single file has an empty name."""
     try:
         yield
@@ -272,7 +272,7 @@ def check_size(size: int) -> None:
     """Check the size of a file that is read as a whole.
 
     Raises:
-        UnreadableError: It is too big.
+        FileRefusedError: It is too big.
     """
     if size > LARGEST:
         raise FileRefusedError(f"it is larger than {LARGEST >> 20} MiB; expected it in several files")
@@ -282,7 +282,7 @@ def check_count(records: int) -> None:
     """Check the number of records of a file.
 
     Raises:
-        UnreadableError: There are too many.
+        FileRefusedError: There are too many.
     """
     if records > MOST:
         raise FileRefusedError(f"it has more than {MOST:,} records; expected them in several files")

@@ -25,7 +25,7 @@ UNFIT_IN_IDS: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 @frozen(kw_only=True)
 class Placement:
-    """All that a provider gets to know about a call that it is asked to place."""
+    """Everything that a provider learns about a call that it is asked to place."""
 
     call_id: str
     """Our own id: the idempotency key, and `attempt_id` in the metadata."""
@@ -243,7 +243,7 @@ def json_type(value: object) -> str:
             return "an object"
 
 
-def usable(value: object, *, limit: int = ID_LIMIT) -> bool:
+def is_usable(value: object, *, limit: int = ID_LIMIT) -> bool:
     """Return whether a value can be an id or a status: text of 1 to `limit` characters, no controls, no surrogates."""
     return isinstance(value, str) and 0 < len(value) <= limit and not UNFIT_IN_IDS.search(value)
 

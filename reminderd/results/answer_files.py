@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 from loguru import logger
 
 from reminderd.clock import Clock
-from reminderd.files import no_link, put_in_place, scratch
+from reminderd.files import open_no_link, put_in_place, temporary_file
 from reminderd.results.forms import Form
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError
@@ -118,8 +118,8 @@ def _put(target: Path, content: bytes) -> bool:
     """Write a file whole or not at all; return False if it already existed, from before a kill."""
     if target.exists():
         return False
-    with scratch(target, mode=_MODE, family=_BEGINNING) as file:
-        with open(file, "wb", opener=no_link) as opened:
+    with temporary_file(target, mode=_MODE, family=_BEGINNING) as file:
+        with open(file, "wb", opener=open_no_link) as opened:
             opened.write(content)
         put_in_place(file, target)
     return True
@@ -145,7 +145,7 @@ def _reason(error: Exception) -> str:
     return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
 
 
-def every(minutes: int) -> Callable[[datetime | None, datetime], datetime]:
+def due_every(minutes: int) -> Callable[[datetime | None, datetime], datetime]:
     """Return a function that makes a file due this many minutes after the last file."""
 
     def due(last: datetime | None, now: datetime) -> datetime:

@@ -14,7 +14,7 @@ from attrs import frozen
 from reminderd.core.changes import ChangeKind
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
-from reminderd.core.tables.csv_rows import guarded
+from reminderd.core.tables.csv_rows import safe_cell
 from reminderd.store.outcome_changes import Answer
 
 _OWN: Final = ("ref", "appointment_ref", "patient_ref", "appointment_at", "scheduled_at")
@@ -68,11 +68,11 @@ class Form:
         headers = [f"reminderd {name}" if name in taken else name for name in (*own, *_RESULT)]
         text = io.StringIO(newline="")
         table = csv.writer(text, lineterminator="\r\n")
-        table.writerow([guarded(header) for header in (*named.values(), *headers)])
+        table.writerow([safe_cell(header) for header in (*named.values(), *headers)])
         for answer in answers:
             cells = [self._about(answer, field) for field in (*named, *own)]
             result = self._result(answer)
-            table.writerow([guarded(cell) for cell in (*cells, *(result[name] for name in _RESULT))])
+            table.writerow([safe_cell(cell) for cell in (*cells, *(result[name] for name in _RESULT))])
         return text.getvalue()
 
     def _about(self, answer: Answer, field: str) -> str:

@@ -17,11 +17,11 @@ from reminderd.core.outcomes import NEED_A_HUMAN, Figures, Group, Outcome, group
 from reminderd.core.reasons import SHOWN_BY_CALLS, EndCode, HoldCode
 from reminderd.core.schedule.dates import DAY, midnight
 from reminderd.core.sentences import Sentence
-from reminderd.core.tables.csv_rows import guarded
+from reminderd.core.tables.csv_rows import safe_cell
 from reminderd.store.connection import Connection
 from reminderd.store.day import figures_by_day
 from reminderd.store.import_records import imports_between
-from reminderd.store.queries import ShownValue, Wanted, list_reminders, name_of
+from reminderd.store.queries import ReminderFilter, ShownValue, list_reminders, name_of
 
 Row = Mapping[str, ShownValue]
 
@@ -123,7 +123,7 @@ def _reason(row: Row) -> Sentence | None:
 
 COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
 
-_UNDECIDED: Final = Wanted(status=Status.SCHEDULED, needs_human=True)
+_UNDECIDED: Final = ReminderFilter(status=Status.SCHEDULED, needs_human=True)
 """The reminders that wait for staff to accept a changed phone number, or to cancel."""
 
 _ORDER: Final = {word: place for place, word in enumerate(Outcome)}
@@ -162,7 +162,7 @@ def report_of(connection: Connection, *, since: datetime | None, until: datetime
 
 def rows_of(connection: Connection, *, since: datetime | None, until: datetime | None) -> list[Row]:
     """Return the reminders of a span of time, those that need a human first."""
-    rows = _rows(connection, Wanted(since=since, until=until))
+    rows = _rows(connection, ReminderFilter(since=since, until=until))
     return sorted(rows, key=lambda row: _ORDER[Outcome(str(row["outcome"]))])  # stable: by time within an outcome
 
 
@@ -178,10 +178,10 @@ def undecided(connection: Connection, *, since: datetime | None, until: datetime
 
 def needing_human(connection: Connection, *, since: datetime, until: datetime, limit: int) -> list[Row]:
     """Return the first reminders of a span of time that need a human, by their time."""
-    return _rows(connection, Wanted(since=since, until=until, needs_human=True), limit)
+    return _rows(connection, ReminderFilter(since=since, until=until, needs_human=True), limit)
 
 
-def _rows(connection: Connection, wanted: Wanted, limit: int | None = None) -> list[Row]:
+def _rows(connection: Connection, wanted: ReminderFilter, limit: int | None = None) -> list[Row]:
     return [_with_outcome(row) for row in list_reminders(connection, wanted=wanted, limit=limit)]
 
 
@@ -190,7 +190,7 @@ def _with_outcome(row: Row) -> Row:
     return {**row, "outcome": outcome_of_row(row).value, "ref": name_of(row), "why": why}
 
 
-def in_words(row: Row) -> Row:
+def row_in_words(row: Row) -> Row:
     """Return a row for people, without codes."""
     return {**row, "call_outcome": None if row["call_outcome"] is None else str(row["call_outcome"]).replace("_", " ")}
 
@@ -204,7 +204,7 @@ def days_of(connection: Connection, *, first: date, last: date, zone: ZoneInfo) 
 
 def report_csv(rows: Iterable[Row], zone: ZoneInfo, *, has_header: bool = True) -> str:
     """Return rows of a report as a table for a spreadsheet."""
-    return csv_text([in_words(row) for row in rows], COLUMNS, partial(_as_text, zone=zone), has_header=has_header)
+    return csv_text([row_in_words(row) for row in rows], COLUMNS, partial(_as_text, zone=zone), has_header=has_header)
 
 
 def csv_text(
@@ -215,7 +215,7 @@ def csv_text(
     table = csv.writer(text, lineterminator="\n")
     if has_header:
         table.writerow(columns)
-    table.writerows([guarded(as_text(row[name])) for name in columns] for row in rows)
+    table.writerows([safe_cell(as_text(row[name])) for name in columns] for row in rows)
     return text.getvalue()
 
 

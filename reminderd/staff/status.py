@@ -11,7 +11,7 @@ from attrs import asdict, frozen
 from reminderd.config import Config, expected_of
 from reminderd.core.changes import Backlog
 from reminderd.core.daemons import Daemon, Job
-from reminderd.core.imports import ImportRecord, in_short
+from reminderd.core.imports import ImportRecord, file_with_result
 from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, of_a_part, refused_files
 from reminderd.core.sentences import Sentence, TextValue
 from reminderd.staff.obstacles import pauses
@@ -19,10 +19,10 @@ from reminderd.store.connection import Connection
 from reminderd.store.daemon_rows import alive_daemons
 from reminderd.store.errors import CopyError
 from reminderd.store.import_records import imports_between, last_import, missing_file
-from reminderd.store.outcome_changes import backlog
+from reminderd.store.outcome_changes import delivery_backlog
 from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.backups import newest_backup
-from reminderd.store.stats import glance
+from reminderd.store.stats import read_glance
 
 _FOLDER: Final = "[backup].folder"
 """Shown instead of the configured value, in whose place somebody may have put a secret."""
@@ -62,7 +62,7 @@ def look_at_database(
     recent = imports_between(connection, since=now - LAST_DAY, until=now)
     return DatabaseReport(
         at=now,
-        glance=glance(connection, now=now, midnight=midnight),
+        glance=read_glance(connection, now=now, midnight=midnight),
         pauses=tuple(pauses(connection, config=config, now=now)),
         uncallable=uncallable,
         database_id=database_id(connection),
@@ -70,7 +70,7 @@ def look_at_database(
         refused=tuple(refused_files(recent)),
         missing_file=None if expected is None else missing_file(connection, expected=expected, now=now),
         daemons=tuple(alive_daemons(connection, now)),
-        backlog=backlog(connection) if config.results.url else None,
+        backlog=delivery_backlog(connection) if config.results.url else None,
     )
 
 
@@ -186,7 +186,7 @@ def _counted(reasons: Mapping[str, int]) -> TextValue:
 def _imported(record: ImportRecord | None) -> Sentence:
     if record is None:
         return Sentence("no file yet")
-    return Sentence("%(at)s: %(file)s", {"at": record.at, "file": in_short(record)})
+    return Sentence("%(at)s: %(file)s", {"at": record.at, "file": file_with_result(record)})
 
 
 def _age(backup: timedelta | str | None) -> TextValue:

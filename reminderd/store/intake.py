@@ -120,7 +120,7 @@ def _number_of(ref: str) -> str | None:
     return None if number is None else number[1]
 
 
-def dated(random_id: str, milliseconds: int) -> str:
+def time_ordered_id(random_id: str, milliseconds: int) -> str:
     """Return a random UUID that begins with the time (version 7, RFC 9562).
 
     The ids of a chunk are then next to each other in their index; random ids would touch all of its pages.

@@ -50,7 +50,7 @@ class ProblemError(Exception):
         self.status, self.detail, self.errors, self.headers = status, detail, errors, dict(headers or {})
 
 
-def plain(value: object) -> object:
+def json_value(value: object) -> object:
     """Return a value as JSON represents it, with times in ISO 8601 and UTC."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
 
@@ -169,12 +169,20 @@ def document_in(body: bytes, expected: str) -> object:
     """Return the JSON document in a body.
 
     Raises:
-        ProblemError: the body is no JSON; the error states what is expected.
+        ProblemError: the body is no JSON, or has a key twice; the error states what is expected.
     """
     try:
-        return json.loads(body.decode("utf-8-sig"))
+        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_with_each_key_once)
     except (ValueError, RecursionError):
         raise ProblemError(400, f"the body is not JSON; expected {expected}") from None
+
+
+def _with_each_key_once(pairs: Sequence[tuple[str, object]]) -> Mapping[str, object]:
+    """Return a JSON object; of a key with two values, nobody knows which is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ProblemError(400, "an object has a key twice; expected each key once")
+    return found
 
 
 def _read(

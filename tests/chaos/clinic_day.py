@@ -12,7 +12,7 @@ from reminderd.store.examination import broken_promises
 from reminderd.store.intake import Source
 from reminderd.store.shared_state import set_pause
 from reminderd.store.sqlite.driver import SqliteConnection
-from reminderd.store.sqlite.integrity import check
+from reminderd.store.sqlite.integrity import integrity_errors
 from tests.chaos.appointments import BOOKED_AHEAD, broken_in_the_plans
 from tests.chaos.carrier import CarrierCall
 from tests.chaos.endings import ENDINGS, HEARD, MOST_ANSWERERS, PROGRESS, Ending
@@ -323,7 +323,7 @@ class ClinicDay:
         with looking(self.program.database) as connection:
             found = snapshot_of(connection)
             holds(broken_promises(connection))
-            holds(check(connection) if at_rest and isinstance(connection, SqliteConnection) else [])
+            holds(integrity_errors(connection) if at_rest and isinstance(connection, SqliteConnection) else [])
             holds(broken_in_the_plans(connection, self.program.desk.diary, self.now))
         holds(self.errors)
         holds(broken_in_the_database(found, self.program.calls, self.program.circumstances))

@@ -31,7 +31,7 @@ from reminderd.store.any_engine import open_sync
 from reminderd.store.intake import Source
 from reminderd.store.reminders import call_again, cancel
 from reminderd.store.rows import to_ms
-from reminderd.store.settle import look
+from reminderd.store.settle import read_for_last_look
 from reminderd.store.stats import next_wakes
 from tests.chaos.databases import an_empty_database
 from tests.chaos.invariants import Expectations, broken
@@ -227,7 +227,9 @@ class StoreHistories(RuleBasedStateMachine):
         return self.provider.find(action.call.id, mood, self.now)
 
     def _last_look(self, duty: Duty) -> str | None:
-        seen = look(self.stores[duty.process].connection, action=duty.action, rules=self.clinic, now=self.now)
+        seen = read_for_last_look(
+            self.stores[duty.process].connection, action=duty.action, rules=self.clinic, now=self.now
+        )
         return last_look(
             seen.ledger,
             duty.action,

@@ -26,7 +26,7 @@ from reminderd.store.claims import wake_waiting
 from reminderd.store.connection import transaction
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.restored import hold_after
-from reminderd.store.settle import Spoken, look
+from reminderd.store.settle import Spoken, read_for_last_look
 from reminderd.store.sqlite.backups import back_up
 from reminderd.store.sqlite.restoring import restore
 from reminderd.store.stats import next_wakes
@@ -209,7 +209,7 @@ class TwoProcesses:
 
     def _last_look(self, which: int, task: Task) -> str | None:
         connection = self.processes[which].store.connection
-        seen = look(connection, action=task.action, rules=task.rules, now=self.time.now)
+        seen = read_for_last_look(connection, action=task.action, rules=task.rules, now=self.time.now)
         left = task.rules.lease - (self.time.seconds - task.claimed_at) * SECOND
         call = seen.ledger.calls.get(task.action.call.id)
         if call is not None and call.wake_at is not None:

@@ -126,6 +126,8 @@ def test_every_mistake_in_the_options_is_reported_at_once(clinic: Terminal) -> N
     said = clinic.type("list", "--phone", "+49", "--from", "monday", "--to", "3.3.", code=2).stderr
     assert [line.split(":")[0] for line in said.splitlines()] == ["--phone", "--from", "--to"]
     assert "the one or the other" in clinic.type("report", "--date", DAY, "--to", DAY, code=2).stderr
+    arabic = "\N{ARABIC-INDIC DIGIT THREE}\N{ARABIC-INDIC DIGIT FOUR}"  # no stored number has these digits
+    assert "--phone" in clinic.type("list", "--phone", arabic, code=2).stderr
 
 
 @pytest.mark.parametrize("command", ["report", "list"])

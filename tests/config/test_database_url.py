@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from reminderd.config import ConfigError, changes, config_warnings, files_with_secrets, load_config
+from reminderd.config import ConfigError, config_warnings, files_with_secrets, load_config, reload_changes
 from reminderd.databases import PostgresServer, SqliteFile
 from tests.config.conftest import Errors, Load
 
@@ -225,7 +225,7 @@ def test_a_connection_to_another_machine_that_may_be_unencrypted_is_warned_of(
 
 
 def test_another_database_waits_for_the_next_start(load: Load) -> None:
-    found = changes(load(), load(f'[database]\nurl = "{SERVER}"'))
+    found = reload_changes(load(), load(f'[database]\nurl = "{SERVER}"'))
     assert (found.at_once, found.later) == ((), (("database", "url"),))
 
 

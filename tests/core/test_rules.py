@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reminderd.core.monitoring import missing_words
 from reminderd.core.phone import Numbering
-from reminderd.core.rules import MANY, PLANNED_BY, Backoff, CallPlan, Expected, Pace, Planning, Rules
+from reminderd.core.rules import MANY, PLANNED_BY, Backoff, CallPlan, ExpectedFile, Pace, Planning, Rules
 from reminderd.core.schedule.cadence import Cadence, Unit, read_cadence
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import Daily
@@ -168,7 +168,7 @@ def test_the_rate_is_never_exceeded(quarters: list[int], per_second: int) -> Non
 
 
 BERLIN = ZoneInfo("Europe/Berlin")
-BY = Expected(
+BY = ExpectedFile(
     by=Daily(at=time(6, 30), zone=BERLIN),
     hours=evolve(hours(9 * HOUR, 17 * HOUR, zone="Europe/Berlin", days=range(5)), holidays=frozenset({"05-01"})),
 )

@@ -27,11 +27,11 @@ from reminderd.daemon.daily_jobs import (
     retention,
 )
 from reminderd.databases import SqliteFile, Target
-from reminderd.files import alone_in
+from reminderd.files import locked_folder
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.outcome_changes import WEBHOOK, queue
+from reminderd.store.outcome_changes import WEBHOOK, queue_deliveries
 from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
 from reminderd.store.rows import to_ms
 from reminderd.store.shared_state import database_id
@@ -268,7 +268,7 @@ async def test_a_backup_waits_for_a_process_that_is_making_one_and_is_made_if_th
         def job_of_a_run() -> DailyJob:
             return backups(tmp_path / "db", tmp_path, at_noon(clock), keep=3)
 
-        with alone_in(tmp_path) as is_alone:
+        with locked_folder(tmp_path) as is_alone:
             assert is_alone
             job = job_of_a_run()
             async with running_job(job):
@@ -336,7 +336,7 @@ async def test_old_changes_of_outcomes_are_deleted(target: Target) -> None:
             await insert(database, f"r{number}", status="called", wake_at=None, scheduled_at=at, updated_at=at)
             dated = f"UPDATE changes SET at = {at} WHERE seq = {number + 1}"
             await database.write(lambda c, _now, dated=dated: c.execute(dated).fetchall())  # type: ignore[misc] # bound
-        await database.write(queue)
+        await database.write(queue_deliveries)
         job_of = partial(change_retention, database, at_noon(clock), days=5)
         for ways, waiting in (((WEBHOOK,), 4), ((), 0)):
             await job_of(ways=ways).do()

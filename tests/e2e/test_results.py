@@ -78,16 +78,17 @@ async def test_after_a_reload_changes_go_to_the_new_address_and_a_client_that_wa
             answers: list[dict[str, Any]] = []
 
             async def wait() -> None:
-                parameters = {"after": cursor, "wait": "25"}
+                parameters = {"after": cursor, "wait": "60"}
                 answer = await clinic.client.get(f"{url}/api/changes", params=parameters, headers=HEADERS)
                 answers.append(answer.json())
 
-            with trio.fail_after(20):
+            with trio.fail_after(50):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(wait)
-                    await trio.sleep(0.3)
                     results(clinic, new.url)
                     await program.reload(r"INFO .*reloaded, changed: \[results\]\.url$")
+                    while not answers:  # it may have begun to wait only after that reload
+                        await program.reload(r"INFO .*reloaded, changed: nothing$")
             [request] = await new.heard(1)
             assert json.loads(request.body)["data"]["reminder_id"] == "r1"
             assert answers == [{"changes": [], "next": cursor}]

@@ -11,7 +11,7 @@ from reminderd.core.lifecycle.transition import Action
 from reminderd.databases import Target
 from reminderd.engine.context import Context
 from reminderd.engine.dialer import dial
-from reminderd.metrics import PrometheusInstruments, page
+from reminderd.metrics import PrometheusInstruments, metrics_page
 from reminderd.providers.base import Placement
 from tests.support.clock import HandClock
 from tests.support.engine import Engine, FakeProvider, an_engine
@@ -28,7 +28,7 @@ def clock() -> HandClock:
 
 
 def counted(engine: Engine) -> Callable[..., float]:
-    text = page(engine.poller.context.instruments, moment()).decode()
+    text = metrics_page(engine.poller.context.instruments, moment()).decode()
     return lambda name, **labels: value(text, f"reminderd_{name}", **labels)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reminderd.core.imports import FileRefusedError
-from reminderd.imports.formats import opened
+from reminderd.imports.formats import open_table
 from tests.imports.readings import Read, read
 
 Json = dict[str, Any]
@@ -176,6 +176,31 @@ def test_a_reference_means_the_resource_with_that_address(tmp_path: Path) -> Non
     assert named("https://c.example/fhir/Patient/p") == "rejected"
 
 
+def test_a_relative_reference_means_a_resource_of_the_same_server(tmp_path: Path) -> None:
+    def found(patients_address: str) -> Read:
+        entries = [
+            {"fullUrl": "https://a.example/fhir/Appointment/a", "resource": appointment()},
+            {"fullUrl": patients_address, "resource": patient()},
+        ]
+        [read_] = read_text(tmp_path, json.dumps({"resourceType": "Bundle", "entry": entries}))
+        return read_
+
+    assert found("https://a.example/fhir/Patient/p").mistake is None
+    assert found("urn:uuid:6f0b1d3c-52b1-4a51-9d2f-3f6a2f6f6d64").mistake is None
+    assert (found("https://b.example/fhir/Patient/p").mistake or "").startswith("Appointment.participant: its Patient")
+
+
+def test_a_contained_patient_is_one_and_has_an_id(tmp_path: Path) -> None:
+    def mistake(reference: str, *contained: Json) -> str:
+        actors = [{"actor": {"reference": reference}}]
+        return only(tmp_path, appointment(contained=[*contained], participant=actors)).mistake or ""
+
+    other = patient(telecom=[{"system": "phone", "value": "202-555-0199"}])
+    assert mistake("#p", patient(), patient()) == ""
+    assert mistake("#p", patient(), other).startswith("Patient: twice with different contents; expected one")
+    assert mistake("#", patient(id="")).startswith("Appointment.participant: no patients")
+
+
 def test_the_version_that_was_updated_last_counts(tmp_path: Path) -> None:
     old = appointment(meta={"lastUpdated": "2027-01-01T10:00:00Z"})
     new = appointment(meta={"lastUpdated": "2027-01-01T06:00:00-05:00"}, status="cancelled")
@@ -301,5 +326,5 @@ def test_a_bundle_says_when_it_was_made(tmp_path: Path, times: list[Any], made_a
     path = tmp_path / "appointments.ndjson"
     bundles = [bundle(appointment(), patient(), **({} if one is None else {"timestamp": one})) for one in times]
     path.write_text("".join(f"{json.dumps(one)}\n" for one in bundles))
-    with opened(path, {}) as table:
+    with open_table(path, {}) as table:
         assert table.made_at == made_at

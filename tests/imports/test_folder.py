@@ -6,15 +6,16 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reminderd.clock import SystemClock
+from reminderd.clock import Clock, SystemClock
 from reminderd.config import Config, load_config
 from reminderd.core.imports import FOLDER, ImportStatus
-from reminderd.files import scratch, set_mode
+from reminderd.files import set_mode, temporary_file
 from reminderd.imports.folder import (
     MOST_BYTES,
     ChangedError,
@@ -23,7 +24,7 @@ from reminderd.imports.folder import (
     OpenBy,
     Result,
     _writer,
-    forget,
+    delete_moved_files,
     import_dropped,
     reject,
 )
@@ -32,6 +33,7 @@ from reminderd.imports.loop import CHUNK, import_rows
 from reminderd.store.sqlite.opening import open_sync
 from tests.imports.readings import SAMPLES
 from tests.support.builders import HOUR
+from tests.support.clock import HandClock
 
 HEADER = "ref,phone,message,at\n"
 GOOD = "7,+4930123456,Tomorrow at nine.,2040-01-07 09:30\n"
@@ -67,8 +69,8 @@ def whole(inbox: Path) -> list[Dropped]:
     return looking.whole(3600, now)
 
 
-def imported(inbox: Path, config: Config) -> list[Result]:
-    return [import_dropped(dropped, config, SystemClock(), lambda: False) for dropped in whole(inbox)]
+def imported(inbox: Path, config: Config, clock: Clock | None = None) -> list[Result]:
+    return [import_dropped(dropped, config, clock or SystemClock(), lambda: False) for dropped in whole(inbox)]
 
 
 def files(inbox: Path) -> set[str]:
@@ -472,8 +474,8 @@ def test_old_files_are_deleted_from_the_folders_inside_alone(inbox: Path, config
     [_, _] = imported(inbox, config)
     (inbox / "new.csv").write_text(HEADER + GOOD)
     now = SystemClock().now()
-    assert forget(inbox, now - HOUR) == 0
-    assert forget(inbox, now + HOUR) == 2
+    assert delete_moved_files(inbox, now - HOUR) == 0
+    assert delete_moved_files(inbox, now + HOUR) == 2
     assert files(inbox) == {"new.csv"}
 
 
@@ -496,7 +498,8 @@ def test_calendars_and_messages_are_imported_like_tables(inbox: Path) -> None:
     config = configured(inbox, APPOINTMENTS)
     for name in ("apple.ics", "hapi.json", "athena.hl7"):
         shutil.copyfile(SAMPLES / name, inbox / name)
-    assert {result.status for result in imported(inbox, config)} == {ImportStatus.DONE}
+    before_all = HandClock(time=datetime(2027, 3, 1, tzinfo=UTC))
+    assert {result.status for result in imported(inbox, config, before_all)} == {ImportStatus.DONE}
     assert files(inbox) == {"done/apple.ics", "done/hapi.json", "done/athena.hl7"}
     found = rows(inbox, "SELECT ref, phone_number FROM appointments ORDER BY phone_number")
     assert [tuple(row.values()) for row in found] == [
@@ -519,7 +522,7 @@ def test_a_link_in_the_place_of_a_folder_inside_leads_to_no_file_that_is_deleted
     (tmp_path / "others").mkdir()
     (tmp_path / "others" / "kept.csv").write_text("kept")
     (inbox / "done").symlink_to(tmp_path / "others")
-    assert forget(inbox, SystemClock().now() + HOUR) == 0
+    assert delete_moved_files(inbox, SystemClock().now() + HOUR) == 0
     assert (tmp_path / "others" / "kept.csv").exists()
 
 
@@ -577,13 +580,13 @@ def test_what_is_written_next_to_a_file_never_goes_through_a_link(
 
     @contextmanager
     def swapped(target: Path, **named: Any) -> Iterator[Path]:
-        with scratch(target, **named) as file:
+        with temporary_file(target, **named) as file:
             file.unlink()
             file.symlink_to(secret)
             yield file
 
-    monkeypatch.setattr("reminderd.imports.rejected.scratch", swapped)
-    monkeypatch.setattr("reminderd.imports.folder.scratch", swapped)
+    monkeypatch.setattr("reminderd.imports.rejected.temporary_file", swapped)
+    monkeypatch.setattr("reminderd.imports.folder.temporary_file", swapped)
     for text in (HEADER + BAD, ""):
         (inbox / "list.csv").write_text(text)
         with pytest.raises(OSError, match="symbolic links"):

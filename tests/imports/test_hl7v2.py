@@ -103,6 +103,7 @@ def test_a_time_without_an_offset_is_the_clinics(tmp_path: Path, time: str, mome
         (message(pid=pid("(202)555-0101^EMR^PH")), "phone_number: none in PID-13 and PID-14; expected"),
         (message(pid=pid("(202)555-0101^XYZ^PH")), "phone_number: none in PID-13 and PID-14, as their use is unknown"),
         (message(pid=pid("(202)555-0101^PRN^PH^^^202^5550199")), "PID-13: two different numbers"),
+        (message(pid=pid("(202)555-0101&(202)555-0102")), "PID-13: subcomponents in a phone number; expected one"),
         (message(pid=pid("5550101^PRN^PH^^US^202^5550101")), 'PID-13: "US" is no country code'),
         (message(pid=pid("202-555-0101", f5=r"Lovelace^Ada\Z01\ ")), "PID-5: an escape in it can't be read"),
         (message(pid=pid("202-555-0101", f5="Lovelace^Ada\\")), "PID-5: an escape in it can't be read"),

@@ -13,7 +13,7 @@ from reminderd.config import Config, load_config
 from reminderd.core.imports import FileRefusedError
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.databases import Target
-from reminderd.desk.uploads import Checked, Done, check, import_as_shown
+from reminderd.desk.uploads import Checked, ImportSummary, check_upload, import_as_shown
 from reminderd.imports.folder import Folder, import_dropped
 from reminderd.imports.formats import profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
@@ -80,10 +80,10 @@ def by_page(file: Path, config: Config) -> None:
     )
     with open_sync(config.database.target):
         pass  # the daemon has made it
-    shown = check(one, config.database.target, lambda _share, _tally: None, lambda: False)
+    shown = check_upload(one, config.database.target, lambda _share, _tally: None, lambda: False)
     assert isinstance(shown, Checked)
     done = import_as_shown(one, config.database.target, shown, lambda _share, _tally: None, lambda: False)
-    assert isinstance(done, Done)
+    assert isinstance(done, ImportSummary)
     assert done == shown.would, "what was shown is what is done"
 
 

@@ -32,7 +32,7 @@ from reminderd.store.appointments import cancel_appointment, find_appointment, p
 from reminderd.store.claims import wake_waiting
 from reminderd.store.intake import Source
 from reminderd.store.outcome_changes import changes_after
-from reminderd.store.settle import look
+from reminderd.store.settle import read_for_last_look
 from reminderd.store.sqlite.driver import SqliteConnection
 from reminderd.store.stats import next_wakes
 from tests.month.files import drop, import_next
@@ -76,14 +76,14 @@ columns = {{ phone_number = "Patient Mobile Number", name = "Patient Name", stat
 snapshot_days = 30
 """
 _MILLISECOND: Final = timedelta(milliseconds=1)
-"""What the database counts in."""
+"""The unit of time in the database."""
 _A_MOMENT: Final = timedelta(milliseconds=50)
 _LEFT_FOR_REQUEST: Final = 20 * SECOND
 
 
 @define(kw_only=True)
 class DaemonStore(Store):
-    """The database as the daemon sees it, with ids that are random, and the same for the same seed."""
+    """The database as the daemon sees it; its random ids are the same for the same seed."""
 
     dice: Random
 
@@ -93,7 +93,7 @@ class DaemonStore(Store):
 
 @define(kw_only=True)
 class Clinic:
-    """The daemon with everything around it."""
+    """The daemon, and everything around it."""
 
     folder: Path
     target: Target
@@ -117,7 +117,7 @@ class Clinic:
     _order: "count[int]" = field(factory=count)
     _ids: Random = field(init=False)
     _kills_in: int | None = None
-    """After how many steps of its work the daemon is killed; None: not now."""
+    """The number of steps of its work after which the daemon is killed; None if it is not killed now."""
     _cursor: Cursor | None = None
     _is_last_file_cut: bool = False
 
@@ -204,7 +204,7 @@ class Clinic:
         self.is_up = True
 
     def _dies(self, down_for: timedelta, then: Callable[[], None] | None = None) -> None:
-        """Kill the daemon; it is started again after a while, and does something at once."""
+        """Kill the daemon; after a while it is started again, and does something at once."""
         self._life.close()
         self._life, self.is_up, self._kills_in = ExitStack(), False, None
         self.month.downs.append(Down(since=self.now, until=self.now + down_for))
@@ -217,17 +217,17 @@ class Clinic:
         self._later(self.now + down_for, starts)
 
     def _is_to_be_killed(self) -> None:
-        """Have the daemon killed in the middle of the work that comes next."""
+        """Have the daemon killed during its next work."""
         self._kills_in = self.dice.randrange(1, 6)
 
     def _is_down(self, down_for: timedelta) -> None:
-        """Stop it for some time, while nobody is on the phone."""
+        """Stop the daemon for some time in which nobody is on the phone."""
         if self.is_up and all(one.ended_at is not None for one in self.patients.conversations.values()):
             self.happened["outages"] += 1
             self._dies(down_for)
 
     def _survives(self) -> bool:
-        """Go one step; return False if the daemon is killed right there."""
+        """Do one step; return False if the daemon is killed at it."""
         if self._kills_in is None:
             return True
         self._kills_in -= 1
@@ -246,7 +246,7 @@ class Clinic:
         return min((one for one in (wakes.reminder, wakes.call) if one is not None), default=None)
 
     def _works(self) -> None:
-        """Plan, claim, and do what was claimed."""
+        """Plan, claim, and do the actions that were claimed."""
         store = self.store
         if next_wakes(store.connection, self.now, alive=False).unplanned:
             store.write(partial(plan_due, rules=self.rules, mint=store.mint))
@@ -261,7 +261,7 @@ class Clinic:
 
     def _requests(self, action: Action) -> bool:
         store = self.store
-        seen = look(store.connection, action=action, rules=self.rules, now=self.now)
+        seen = read_for_last_look(store.connection, action=action, rules=self.rules, now=self.now)
         left = self.rules.lease - _LEFT_FOR_REQUEST
         reason = last_look(
             seen.ledger, action, paused=seen.paused, stopping=False, time_left=left, rules=self.rules, now=self.now
@@ -299,7 +299,7 @@ class Clinic:
             self._later(self.now + 30 * SECOND, partial(self._is_over, call, "no-answer", End.NOT_REACHED))
 
     def _needs_daemon(self, what: Callable[[], None]) -> bool:
-        """Return whether the daemon takes a webhook; else the provider sends it again a little later."""
+        """Return whether the daemon accepts a webhook; otherwise, the provider sends it again a little later."""
         if not self.is_up:
             self._later(self.now + SECOND, what)
         return self.is_up
@@ -356,7 +356,7 @@ class Clinic:
         self._imports(self.practice.writes(path, self.now, is_cut_short=is_cut_short))
 
     def _is_cancelled(self, ref: str) -> None:
-        """Let staff cancel an appointment, with the command as well if it is there already."""
+        """Have staff cancel an appointment, also by the command if the database has it already."""
         self.practice.passes(self.now)
         if not self.is_up:
             self._later(self.now + MINUTE, partial(self._is_cancelled, ref))
@@ -369,7 +369,7 @@ class Clinic:
             self.month.known[ref].append(Known(since=self.now, time=None, phone_number=found.phone_number))
 
     def _imports(self, file: File) -> None:
-        """Let the daemon import a file from the folder; now and then it is killed in the middle, or right after it."""
+        """Have the daemon import a file from the folder; sometimes it is killed meanwhile, or right after it."""
         if not self.is_up:
             self._later(self.now + MINUTE, partial(self._imports, file))
             return
@@ -390,7 +390,7 @@ class Clinic:
             self._dies(2 * SECOND)
 
     def _reads_changes(self, *, is_whole: bool = False) -> None:
-        """Let the clinic's own system read what has changed; now and then it forgets that it has."""
+        """Have the clinic's own system read what has changed; sometimes it forgets that it has."""
         if not self.is_up and not is_whole:
             return
         if not self.is_up:

@@ -1,4 +1,4 @@
-"""Import a file from the folder as the daemon does, by a clock of its own; and die in the middle of it."""
+"""Import a file from the folder as the daemon does, with a separate clock; kill the process during the import."""
 
 import os
 from datetime import datetime, timedelta
@@ -13,12 +13,12 @@ from reminderd.imports.folder import Folder, Result, import_dropped
 
 
 class KilledError(BaseException):
-    """The process is killed."""
+    """The process was killed."""
 
 
 @define
 class ImportClock:
-    """A clock that stands still; once it was read so many times, the process is killed."""
+    """A clock that stands still; after this many readings of it, the process is killed."""
 
     time: datetime
     dies_after: int | None = None
@@ -40,7 +40,7 @@ def drop(file: Path, inbox: Path, now: datetime) -> None:
 
 
 def import_next(inbox: Path, config: Config, now: datetime, *, dies_after: int | None = None) -> ImportStatus | None:
-    """Import the file that is in the folder; None: the process was killed in the middle."""
+    """Import the file in the folder; return None if the process was killed meanwhile."""
     clock = ImportClock(now, dies_after)
     [dropped] = Folder(inbox).whole(now.timestamp(), now)
     try:

@@ -1,4 +1,4 @@
-"""A clinic's rules and its calendar, worked out from the sentences of the documents alone."""
+"""Derive a clinic's rules and its calendar only from the sentences of the documents."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,7 +17,7 @@ class House:
 
     zone: ZoneInfo
     hours: Mapping[int, tuple[time, time]]
-    """By weekday; none on the others."""
+    """The calling hours by weekday; a missing weekday has none."""
     holidays: frozenset[date]
     before: tuple[str, ...]
     max_calls: int = 3
@@ -69,12 +69,12 @@ class House:
         return datetime.combine(wall.date() - back, clock, tzinfo=self.zone).astimezone(UTC)
 
     def limit(self, planned: datetime, appointment: datetime) -> datetime:
-        """Return from when on nobody is called anymore."""
+        """Return the moment from which nobody is called anymore."""
         return min(planned + self.lateness, appointment)
 
 
 @cache
 def spoken_time(text: str, year: int, zone: ZoneInfo) -> datetime:
-    """Return the time that a message speaks of, like `Tuesday, March 3 at 9:00 AM`."""
+    """Return the time that a message mentions, like `Tuesday, March 3 at 9:00 AM`."""
     wall = datetime.strptime(f"{text} {year}", "%A, %B %d at %I:%M %p %Y").replace(tzinfo=zone)
     return wall.astimezone(UTC)

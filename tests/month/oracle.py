@@ -1,7 +1,7 @@
-"""What a clinic's month must come to, worked out from the sentences of the documents alone.
+"""Derive the correct results of a clinic's month only from the sentences of the documents.
 
-Nothing of the program is used here: not its calendar, not its rules, not its words for an outcome but those that the
-documents give to other systems.
+Nothing of the program is used here: not its calendar, not its rules, and no words for an outcome except those that the
+documents define for other systems.
 """
 
 from collections import defaultdict
@@ -17,13 +17,13 @@ from attrs import define, field, frozen
 from tests.month.house import House
 
 SLACK: Final = timedelta(minutes=2)
-"""How late a call may be that nothing hinders."""
+"""How late a call may be if nothing delays it."""
 
 AFTER_A_KILL: Final = timedelta(minutes=10)
 """How long the next process may take to find out what happened to the calls of a killed one."""
 
 UNCLEAR_FOR: Final = timedelta(minutes=40)
-"""How long at most a number stays busy with a request whose answer a killed process lost, and that nobody repeats:
+"""How long at most a number stays busy after a killed process has lost the answer to a request that is not repeated:
 twice the clinic's `outcome_timeout_seconds` of 15 minutes, and some time for the kill."""
 
 
@@ -32,20 +32,20 @@ class End(StrEnum):
 
     HEARD = "heard"
     NOT_REACHED = "not reached"
-    """Busy, no answer: the patient is called again."""
+    """Busy or no answer: the patient is called again."""
     HUNG_UP = "hung up"
-    """Before the message was over: for staff."""
+    """Hung up before the end of the message: staff must act."""
     NOT_NEEDED = "not needed"
-    """The person who answered was told so, or the call was dropped."""
+    """The person who answered heard that the call is not needed, or the call was dropped."""
 
 
 @frozen(kw_only=True)
 class Known:
-    """What the daemon knows of an appointment from a moment on."""
+    """What the daemon knows about an appointment from one moment on."""
 
     since: datetime
     time: datetime | None
-    """None: it does not take place."""
+    """The appointment's time; None if it does not take place."""
     phone_number: str
 
 
@@ -55,33 +55,33 @@ class Answered:
 
     ref: str
     time: datetime
-    """The appointment that was spoken of."""
+    """The time of the appointment to which the key is the answer."""
     at: datetime
     response: str
-    """In the word of the results: `confirmed`, `cancel_requested`, `opted_out`."""
+    """The answer, as the results spell it: `confirmed`, `cancel_requested`, `opted_out`."""
     phone_number: str
     reminder: str
 
 
 @define(kw_only=True)
 class Ring:
-    """A call, as the provider has it on record."""
+    """A call in the provider's own record."""
 
     reminder: str
-    """The id that came with the request."""
+    """The reminder's id, as the request had it."""
     ref: str
     time: datetime
-    """The appointment that it speaks of."""
+    """The time of the appointment that its message mentions."""
     phone_number: str
     at: datetime
     over: datetime | None = None
-    """When the daemon was told of its end."""
+    """When the daemon learned its end."""
     end: End | None = None
 
 
 @frozen(kw_only=True)
 class Down:
-    """A time without a daemon; it was killed before, perhaps with work in its hands."""
+    """A time without a daemon, which was killed before it, perhaps during its work."""
 
     since: datetime
     until: datetime
@@ -101,24 +101,24 @@ class Event:
 
 @define(kw_only=True)
 class Month:
-    """All that has happened, each list in the order of time."""
+    """Everything that has happened; each list is in the order of time."""
 
     known: dict[str, list[Known]] = field(factory=lambda: defaultdict(list))
     rings: list[Ring] = field(factory=list)
     answers: list[Answered] = field(factory=list)
     downs: list[Down] = field(factory=list)
     events: list[Event] = field(factory=list)
-    """As the other system has kept them: one that came again under the same id is left out."""
+    """The changes as the other system has kept them; a repeated change with the same id is left out."""
     stored_events: list[str] = field(factory=list)
-    """The ids of all changes that the daemon has on record."""
+    """The ids of all changes that the daemon has recorded."""
 
 
 Planned = tuple[str, datetime, datetime]
-"""A reminder: the `ref` and the time of its appointment, and when it is planned for."""
+"""A reminder: the `ref` and the time of its appointment, and the planned time of the call."""
 
 
 def broken(house: House, month: Month, *, until: datetime) -> Iterator[str]:
-    """Say which promise the month has broken up to a moment."""
+    """Return which promises the month has broken up to a moment."""
     judge = _Judge(house, month, until)
     yield from judge.of_each_call()
     yield from judge.of_each_reminder()
@@ -135,7 +135,7 @@ class _Judge:
     # What the daemon knew
 
     def stands(self, ref: str, moment: datetime) -> Known | None:
-        """Return what was known of an appointment right before a moment."""
+        """Return what was known about an appointment right before a moment."""
         return next((one for one in reversed(self.month.known.get(ref, [])) if one.since < moment), None)
 
     def why_not(self, ring: Ring, moment: datetime) -> str | None:
@@ -195,7 +195,7 @@ class _Judge:
 
     @cached_property
     def _moment_of(self) -> dict[str, datetime]:
-        """Return for which moment each reminder was planned, by its first call."""
+        """Return the planned time of each reminder, derived from its first call."""
         found: dict[str, datetime] = {}
         for ring in self.month.rings:
             if ring.reminder not in found:
@@ -248,7 +248,7 @@ class _Judge:
             yield f"{what}: not called at {due:%m-%d %H:%M}" if not rings else f"{what}: not called again"
 
     def _due_after(self, rings: Sequence[Ring], moment: datetime) -> datetime | None:
-        """Return when the next call is due; None: none is, or one is under way."""
+        """Return when the next call is due; None if none is due, or a call is under way."""
         if not rings:
             return moment
         last = rings[-1]
@@ -257,7 +257,7 @@ class _Judge:
         return self.house.next_open(last.over + self.house.redial_after)
 
     def _is_wanted(self, planned: Planned, since: datetime, until: datetime) -> bool:
-        """Return whether the reminder was known before a moment, and needed all the time until another."""
+        """Return whether the reminder was known at one moment, and needed from then until another moment."""
         ref, appointment, _ = planned
         known = self.stands(ref, since)
         if known is None or known.time != appointment:
@@ -271,7 +271,7 @@ class _Judge:
         return "" if known is None else known.phone_number
 
     def _latest(self, due: datetime, own: Sequence[Ring], phone_number: str) -> datetime:
-        """Return by when a call must have begun: later if no daemon runs, or another call occupies the number."""
+        """Return the moment by which a call must have begun; later without a daemon, or while its number is busy."""
         latest = due + SLACK
         is_later = True
         while is_later:
@@ -290,9 +290,9 @@ class _Judge:
         return latest if self.house.is_open(latest) else self.house.next_open(latest) + SLACK
 
     def _unclear_requests_to(self, phone_number: str) -> Iterator[datetime]:
-        """Yield when a process was killed that may have sent a request of an appointment which then was cancelled.
+        """Yield when a process was killed that may have sent a request for an appointment that was cancelled afterward.
 
-        It would be repeated for an appointment that takes place.
+        For an appointment that takes place, the request would be sent again.
         """
         for ref, facts in self.month.known.items():
             for former, fact in pairwise(facts):
@@ -346,7 +346,7 @@ class _Judge:
         return found
 
     def _about_answers(self) -> Iterator[str]:
-        """Each answer comes once for its reminder, and once for its appointment."""
+        """Check that each answer is reported once for its reminder, and once for its appointment."""
         for answer in self.month.answers:
             news = _news(answer.response, self._events_of.get(answer.reminder, []))
             if news != 1:
@@ -357,7 +357,7 @@ class _Judge:
                 yield f"results: {ref}: {response} came {news} times for the appointment, instead of {times} times"
 
     def _times_given(self, ref: str, response: str) -> int:
-        """Return how often an appointment has got an answer: once more if it was moved, and is moved back."""
+        """Return how often an appointment has got an answer: once more if it was moved, and then moved back."""
         facts = [one for one in self.month.known[ref] if one.time is not None]
         moments: list[tuple[datetime, datetime | None, str | None]] = [(one.since, one.time, None) for one in facts]
         moments += [(one.at, one.time, one.response) for one in self.month.answers if one.ref == ref]
@@ -373,7 +373,7 @@ class _Judge:
         return sum(former != latter == response for former, latter in pairwise(found))
 
     def _about_end(self, ring: Ring, events: Sequence[Event]) -> Iterator[str]:
-        """Hold the last change of a reminder against its last call."""
+        """Compare the last change of a reminder with its last call."""
         if ring.over is None:
             return
         status = events[-1].status if events else "none"
@@ -391,6 +391,6 @@ class _Judge:
 
 
 def _news(response: str, events: Iterable[Event]) -> int:
-    """Return how often an answer came that was not there before."""
+    """Return how often this response newly appears in the events."""
     found = [None, *(event.response for event in events)]
     return sum(former != latter == response for former, latter in pairwise(found))

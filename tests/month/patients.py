@@ -1,4 +1,4 @@
-"""The patients of a made-up month, and the provider that calls them: it keeps the record that the oracle judges."""
+"""The patients of a simulated month, and the provider that calls them; its record is what the oracle examines."""
 
 import re
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from tests.month.oracle import Answered, End, Month, Ring
 from tests.support.builders import SECOND
 
 TEMPLATE: Final = "{name}: your appointment is on {date} at {time}."
-"""What patients hear, so that the record shows which appointment was spoken of."""
+"""What patients hear, so that the record shows which appointment each call was about."""
 
 _HEARD: Final = re.compile(r"Patient (?P<number>\d+): your appointment is on (?P<when>.+? at [\d:]+ [AP]M)\.")
 
@@ -53,15 +53,15 @@ KEYS: Final = {
 
 @define(kw_only=True)
 class Conversation:
-    """A call as it goes on."""
+    """A call while it is under way."""
 
     id: str
-    """The provider's own."""
+    """The provider's own id."""
     key: str
     ring: Ring
     mood: Mood
     picks_up_at: datetime | None
-    """None: nobody does."""
+    """When somebody picks up; None if nobody does."""
     is_picked_up: bool = False
     ended_at: datetime | None = None
     status: str = "ringing"
@@ -70,7 +70,7 @@ class Conversation:
 
     @property
     def report(self) -> Report:
-        """Return what the provider says of it as it stands."""
+        """Return the provider's report of its present state."""
         return Report(
             external_call_id=self.id,
             status=self.status,
@@ -84,16 +84,16 @@ class Conversation:
 
 @define(kw_only=True)
 class Patients:
-    """The provider, and everybody that it calls."""
+    """The provider, and all patients that it calls."""
 
     month: Month
     dice: Random
     zone: ZoneInfo
     moods: set[Mood] = field(factory=set)
     conversations: dict[str, Conversation] = field(factory=dict)
-    """By our own id of the call, which is its idempotency key."""
+    """The calls, by our own id, which is their idempotency key."""
     wrong: list[str] = field(factory=list)
-    """Messages that nobody can understand."""
+    """The messages that nobody can understand."""
     dropped: int = 0
 
     def place(self, placement: Placement, now: datetime) -> tuple[Answer, Conversation | None]:
@@ -118,7 +118,7 @@ class Patients:
         return Accepted(begun.id), begun
 
     def understood(self, message: str, now: datetime) -> tuple[str, datetime]:
-        """Return the appointment that a message speaks of."""
+        """Return the appointment that a message is about."""
         found = _HEARD.fullmatch(message)
         if found is None:
             self.wrong.append(message)
@@ -127,7 +127,7 @@ class Patients:
         return f"A-{found['number']}", spoken_time(found["when"], year, self.zone)
 
     def look_up(self, key: str) -> LookUpAnswer:
-        """Return how the call with our id stands."""
+        """Return the state of the call with our id."""
         known = self.conversations.get(key)
         return NotFound() if known is None else Found(known.report)
 
@@ -157,7 +157,7 @@ class Patients:
         return True
 
     def answers(self, call: Conversation, response: str, now: datetime) -> None:
-        """Note a key that the daemon has taken."""
+        """Note a key that the daemon has accepted."""
         ring = call.ring
         answered = Answered(
             ref=ring.ref,

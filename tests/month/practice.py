@@ -1,4 +1,4 @@
-"""The practice software of a made-up clinic: its book for a month, what changes in it, and the files it writes."""
+"""The practice software of a simulated clinic: its book for a month, the changes in it, and its files."""
 
 import csv
 from collections import Counter
@@ -16,9 +16,9 @@ from tests.month.house import House
 from tests.month.oracle import Known
 
 A_DAY: Final = 40
-"""Appointments."""
+"""The number of appointments on each day."""
 SPAN_DAYS: Final = 30
-"""How far ahead a file goes, its first day included."""
+"""The number of days that a file covers, including its first day."""
 
 _FIRST_SLOT: Final = time(8)
 _SLOT: Final = timedelta(minutes=15)
@@ -74,7 +74,7 @@ class Kind(StrEnum):
 
 @frozen(kw_only=True)
 class Booking:
-    """An appointment as the practice has it in its book."""
+    """An appointment in the practice's own book."""
 
     ref: str
     name: str
@@ -85,14 +85,14 @@ class Booking:
 
 @frozen(kw_only=True)
 class Change:
-    """What happens in the practice at a moment."""
+    """A change in the practice's book at one moment."""
 
     at: datetime
     booking: Booking | None
-    """As it is from then on; None: it is deleted."""
+    """The appointment from that moment on; None if it is deleted."""
     ref: str
     by_command: bool = False
-    """Staff also enter it with reminderd's own command."""
+    """Whether staff also enter the change with reminderd's own command."""
 
 
 @frozen(kw_only=True)
@@ -101,12 +101,12 @@ class File:
 
     path: Path
     first: datetime
-    """From when on it holds everything …"""
+    """The first moment for which the file has all appointments."""
     end: datetime
-    """… until before."""
+    """The first moment after this span."""
     rows: tuple[Booking, ...]
     rejected: frozenset[str]
-    """The refs of lines with a mistake."""
+    """The refs of the lines with a mistake."""
     is_cut_short: bool
 
 
@@ -121,7 +121,7 @@ class Practice:
     book: dict[str, Booking] = field(factory=dict, init=False)
     happened: Counter[Kind] = field(factory=Counter, init=False)
     changes: list[Change] = field(factory=list, init=False)
-    """Those to come, by their time."""
+    """The future changes, by their time."""
     _numbers: Iterator[int] = field(factory=lambda: count(1), init=False)
     _former_phone: str = field(default="", init=False)
 
@@ -133,7 +133,7 @@ class Practice:
         self.changes.sort(key=lambda one: (one.at, one.ref))
 
     def passes(self, until: datetime) -> None:
-        """Let everything happen until a moment."""
+        """Make all changes until a moment."""
         while self.changes and self.changes[0].at <= until:
             change = self.changes.pop(0)
             if change.booking is not None:
@@ -149,11 +149,11 @@ class Practice:
 
     @property
     def commands(self) -> list[Change]:
-        """Return the changes that staff enter with a command as well."""
+        """Return the changes that staff also enter with a command."""
         return [one for one in self.changes if one.by_command]
 
     def writes(self, path: Path, now: datetime, *, is_cut_short: bool = False) -> File:
-        """Write the file of a moment: all appointments from this day on."""
+        """Write a file at a moment, with all appointments from this day on."""
         day = now.astimezone(self.house.zone).date()
         first = self._midnight(day)
         end = self._midnight(day + timedelta(days=SPAN_DAYS))
@@ -260,7 +260,7 @@ class Practice:
             self._happens(later, booking)
 
     def _another_time(self, at: datetime, now: datetime) -> datetime:
-        """Return another time of an open day, after now."""
+        """Return another future time on an open day."""
         while True:
             minutes = self.dice.randrange(-6 * 1440, 8 * 1440)
             moved = at + timedelta(minutes=minutes - minutes % 5)
@@ -278,19 +278,19 @@ class Practice:
 
 
 def learned(file: File, now: datetime, known: dict[str, list[Known]]) -> None:
-    """Note what a file says, as docs/import.md has it, for the oracle: a snapshot of its days, its rows one by one."""
+    """Record for the oracle what a file states, by docs/import.md: the snapshot of its days, and each of its rows."""
     if file.is_cut_short:
         return  # refused as a whole: far more than a fifth would be cancelled
     for one in file.rows:
         if one.ref in file.rejected:
-            continue  # counts as still there
+            continue  # counts as in the file
         former = known[one.ref][-1] if known[one.ref] else None
         if one.is_cancelled:
             if former is not None and former.time is not None:
                 known[one.ref].append(Known(since=now, time=None, phone_number=former.phone_number))
         elif former is None or former.time != one.time:
             is_booked = former is not None and former.time is not None
-            if one.time > now or is_booked:  # a new one that is over already is refused
+            if one.time > now or is_booked:  # a new appointment in the past is refused
                 known[one.ref].append(Known(since=now, time=one.time, phone_number=e164(one.phone_number)))
     listed = {one.ref for one in file.rows}
     for ref, facts in known.items():
@@ -299,5 +299,5 @@ def learned(file: File, now: datetime, known: dict[str, list[Known]]) -> None:
 
 
 def e164(phone_number: str) -> str:
-    """Return a number of the United States with its country code."""
+    """Return a United States number with its country code."""
     return "+1" + "".join(one for one in phone_number if one.isdigit())

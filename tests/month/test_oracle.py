@@ -1,4 +1,4 @@
-"""Each sentence of `oracle.py` is broken once, and each exception is no wider than it says."""
+"""Break each promise of `oracle.py` once, and test that no exception is wider than documented."""
 
 import ast
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def test_the_oracle_knows_nothing_of_the_program() -> None:
 
 @define
 class Scene:
-    """An appointment, both of its calls, and what was received about them: as it should be."""
+    """An appointment with its two calls and the correct results about them."""
 
     month: Month = field(factory=Month)
 
@@ -106,7 +106,7 @@ class Scene:
         self.month.answers.append(answer)
 
     def forgets(self, reminder: str) -> None:
-        """Take back a call with all that came of it."""
+        """Remove a call and all its results."""
         self.month.rings = [one for one in self.month.rings if one.reminder != reminder]
         self.month.events = [one for one in self.month.events if one.subject != reminder]
         self.month.stored_events = [one.id for one in self.month.events]

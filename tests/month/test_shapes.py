@@ -1,6 +1,6 @@
-"""Files as practice software writes them go from the folder to the patient and back into a file, no cell edited.
+"""Import files as practice software writes them, call their patients, and write the results, with no cell edited.
 
-Their profiles are those of docs/import.md, which is read here.
+Their profiles are read from docs/import.md.
 """
 
 import csv
@@ -21,7 +21,7 @@ from reminderd.core.answers import Accepted, Report
 from reminderd.core.imports import ImportStatus
 from reminderd.databases import SqliteFile
 from reminderd.imports.folder import Folder, import_dropped
-from reminderd.results.answer_files import Files, every, keep_writing
+from reminderd.results.answer_files import Files, due_every, keep_writing
 from reminderd.results.forms import Form
 from reminderd.store.database import open_database
 from reminderd.store.sqlite.opening import open_sync
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests/cli/files"
 ZONE = ZoneInfo("America/New_York")
 NOW = datetime(2027, 2, 22, 8, 0, tzinfo=ZONE)
-"""Before everything that is in the samples."""
+"""A moment before all times in the samples."""
 
 CONFIG = """
 [database]
@@ -67,7 +67,7 @@ class Shape:
 
     header: str
     profile: str = ""
-    """TOML; empty: none is needed."""
+    """The profile in TOML; empty if none is needed."""
     are_appointments: bool = False
 
 
@@ -89,7 +89,7 @@ def the_section() -> str:
 
 
 def the_shapes() -> list[Shape]:
-    """Return the rows of the table, and those that need none."""
+    """Return the rows of the table in the document, and the tables that need no profile."""
     _, _, after = the_section().partition("| the file's header | its profile | its rows become |\n|---|---|---|\n")
     shapes = list(PLAIN)
     for line in after.split("\n\n")[0].splitlines():
@@ -100,7 +100,7 @@ def the_shapes() -> list[Shape]:
 
 
 def the_reminders() -> str:
-    """Return the section of the configuration that goes with them."""
+    """Return the section of the configuration for them."""
     [block] = re.findall(r"^    \[reminders\]\n(?:    .*\n)+", the_section(), re.MULTILINE)[:1]
     text = re.sub(r"^    ", "", block, flags=re.MULTILINE)
     assert tomllib.loads(text)["reminders"]["before"]
@@ -112,7 +112,7 @@ def samples_of(shape: Shape) -> list[Path]:
 
 
 REJECTED = {"time-slots.csv": 3}
-"""Lines that no profile helps: their slots can be read in two ways."""
+"""The number of lines that no profile makes readable: their slots can be read in two ways."""
 NOT_IN_THE_TABLE = {"times.csv": "each line is a case of its own, with what it must be read as"}
 NAMES = {
     "practice-export.csv": ("Patient Account Number", {"1001", "1002"}),  # its appointments have no number
@@ -127,7 +127,7 @@ NAMES = {
 }
 """The column of the file by which the practice software finds a line of the results, and what is in it."""
 OVER = {"status-column.csv": 2}
-"""Lines whose appointments do not take place."""
+"""The number of lines whose appointments do not take place."""
 
 
 def test_every_sample_has_a_profile_in_the_documents_or_plain_headers() -> None:
@@ -166,7 +166,7 @@ def drop(sample: str, folder: Path, config: Config, clock: HandClock) -> None:
 
 
 def everybody_is_called(folder: Path, config: Config, clock: HandClock) -> int:
-    """Call everybody who is due until nobody is, and return how many calls that were; each is answered and heard."""
+    """Call everybody who is due, until nobody is; return the number of calls. Each is answered and heard."""
     calls = 0
     with open_sync(folder / "clinic.db") as connection:
         rules = rules_of(config, provider="fake", account="the clinic's", capabilities=BOTH)
@@ -190,7 +190,7 @@ def everybody_is_called(folder: Path, config: Config, clock: HandClock) -> int:
 
 
 async def results(folder: Path, config: Config, clock: HandClock) -> list[dict[str, str]]:
-    """Let the file of results be written, and read it back."""
+    """Have the file of results written, and read it."""
     stopping = trio.Event()
     form = Form(format="csv", columns=config.import_.profiles["practice"].columns, zone=ZONE)
     async with open_database(SqliteFile(folder / "clinic.db"), clock) as database, trio.open_nursery() as nursery:
@@ -198,7 +198,7 @@ async def results(folder: Path, config: Config, clock: HandClock) -> list[dict[s
             folder=folder / "answers",
             form=form,
             profile="practice",
-            due=every(15),
+            due=due_every(15),
             database=database,
             clock=clock,
             stopping=stopping,

@@ -27,6 +27,7 @@ from tests.support.hostile_provider import (
     say,
 )
 from tests.support.tls import encrypted
+from tests.support.waiting import PATIENCE
 
 KEPT = answer(200, b"{}").replace(b"Connection: close\r\n", b"")
 SOON = timedelta(seconds=0.3)
@@ -161,7 +162,7 @@ async def test_an_idle_connection_makes_room_for_one_to_another_server() -> None
     async with hostile(script) as one, hostile((forever,)) as another, a_client(max_connections=1) as client:
         await body_of(client, one.url)
         await body_of(client, another.url)
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             await closed.wait()
         await body_of(client, another.url)
         assert another.connections == 1
@@ -222,7 +223,7 @@ async def test_the_connection_of_a_cancelled_request_is_closed_and_not_used_agai
             nursery.start_soon(post, client, server.url)
             await server.heard(1)
             nursery.cancel_scope.cancel()
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             await closed.wait()
         assert await body_of(client, server.url) == b"{}"
         assert server.connections == 2
@@ -241,7 +242,7 @@ async def test_a_connection_on_which_nothing_more_may_come_is_closed(said: bytes
     closed = trio.Event()
     async with hostile((hear, say(said), until_closed(closed)), (forever,)) as server, a_client() as client:
         assert await body_of(client, server.url) == b"{}"
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             await closed.wait()
         assert await body_of(client, server.url) == b"{}"
         assert server.connections == 2
@@ -445,7 +446,7 @@ async def test_nothing_is_sent_in_the_clear_where_tls_is_asked_for() -> None:
 async def test_an_answer_whose_head_does_not_end_is_given_up() -> None:
     begun = b"HTTP/1.1 200 OK\r\nX-More: " + b"x" * 200_000
     async with hostile((hear, say(begun), hang)) as server, a_client() as client:
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             outcome = await post(client, server.url)
         assert outcome == HttpFailure(reason="connection lost: Receive buffer too long", sent=True)
 

@@ -14,7 +14,7 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Limits
 from reminderd.core.sentences import NotAllowedError
-from reminderd.core.upsert import Cancellation, Intake
+from reminderd.core.upsert import Intake, ReminderCancellation
 from reminderd.databases import Target
 from reminderd.store import queries, reminders
 from reminderd.store.any_engine import open_sync
@@ -224,12 +224,15 @@ def test_a_held_reminder_expires_and_says_so(store: Store) -> None:
 def test_cancellations_cancel_waiting_reminders_only(store: Store) -> None:
     put(store, REQUEST, WITHOUT_REF)
     store.insert("over", ref="8", status="called")
-    asked = [Cancellation(ref=None, request=WITHOUT_REF), *(Cancellation(ref=ref) for ref in ("7", "8", "9"))]
+    asked = [
+        ReminderCancellation(ref=None, request=WITHOUT_REF),
+        *(ReminderCancellation(ref=ref) for ref in ("7", "8", "9")),
+    ]
     expected = [Intake.CANCELLED, Intake.CANCELLED, Intake.NOT_NEEDED, Intake.NOT_NEEDED]
     before = contents(store.connection)
     assert [decision.intake for _, decision in reminders.cancellations(store.connection, asked)] == expected
     assert contents(store.connection) == before
-    done = store.write(partial(reminders.call_off, asked=asked, rules=RULES, source=ANNA))
+    done = store.write(partial(reminders.put_cancellations, asked=asked, rules=RULES, source=ANNA))
     assert [decision.intake for decision in done] == expected
     rows = store.connection.execute("SELECT ref, status FROM reminders").fetchall()
     assert {tuple(row) for row in rows} == {(None, "cancelled"), ("7", "cancelled"), ("8", "called")}

@@ -11,7 +11,7 @@ import pytest
 from reminderd.store.connection import Connection
 from reminderd.store.errors import CopyError
 from reminderd.store.sqlite.driver import connect
-from reminderd.store.sqlite.integrity import check
+from reminderd.store.sqlite.integrity import integrity_errors
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import older_copy, open_as_it_is, open_connection, open_sync
 from tests.support import schemas
@@ -99,7 +99,7 @@ def test_a_database_of_every_schema_is_migrated_to_the_newest_with_its_rows(vers
         assert rows(upgraded, columns) == before
         assert schema(upgraded) == schema(new)
         assert upgraded.execute("PRAGMA user_version").fetchone()[0] == NEWEST
-        assert check(upgraded) == []
+        assert integrity_errors(upgraded) == []
 
 
 def test_an_older_database_is_copied_before_it_is_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

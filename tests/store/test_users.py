@@ -24,11 +24,11 @@ from reminderd.store.users import (
     list_users,
     note_failure,
     open_session,
+    record_use,
     remove_user,
     session_of,
     set_notice,
     set_secrets,
-    touch,
 )
 from tests.support.builders import NOW
 from tests.support.store import contents
@@ -180,7 +180,7 @@ def test_a_session_ends_when_it_is_idle_unless_it_is_touched(connection: Connect
     found = session(connection, token, at=NOW + IDLE - timedelta(seconds=1))
     assert found is not None
     assert session(connection, token, at=NOW + IDLE) is None
-    write(connection, partial(touch, digest=found.digest), at=NOW + IDLE)
+    write(connection, partial(record_use, digest=found.digest), at=NOW + IDLE)
     assert session(connection, token, at=NOW + IDLE) is not None
 
 

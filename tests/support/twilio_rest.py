@@ -1,13 +1,12 @@
 """Answers of the REST API of Twilio, for the account of `twilio_sandbox`."""
 
 import json
-from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
 from reminderd.providers.base import Placement
 from tests.support.builders import NOW
-from tests.support.hostile_provider import ReceivedRequest, Script, answering, hang
+from tests.support.hostile_provider import ReceivedRequest, Script, answering
 from tests.support.twilio_sandbox import ACCOUNT, FROM
 
 PUBLIC = "https://clinic.example"
@@ -50,11 +49,6 @@ def a_call(**changes: Any) -> dict[str, Any]:
         "answered_by": None,
     }
     return usual | changes
-
-
-def patience(*scripts: Script) -> timedelta:
-    """Return how long to wait for these answers: short if one hangs, otherwise long enough for a busy machine."""
-    return timedelta(seconds=0.5 if any(hang in script for script in scripts) else 10)
 
 
 def form(request: ReceivedRequest) -> list[tuple[str, str]]:

@@ -244,6 +244,15 @@ async def test_a_wrong_content_type_body_method_or_path_has_its_own_status_code(
         is_a_problem(await api.client.get("/api/other"), 404)
 
 
+@pytest.mark.parametrize("path", ["/api/reminders", "/api/appointments", "/api/reminders/x/done"])
+async def test_a_key_with_two_values_is_refused(tmp_path: Path, path: str) -> None:
+    async with an_api(tmp_path) as api:
+        body = b'[{"phone_number": "+12025550147", "phone_number": "+12025550148", "note": "a"}]'
+        answer = await api.client.post(path, content=body, headers={"Content-Type": "application/json"})
+        is_a_problem(answer, 400)
+        assert answer.json()["detail"] == "an object has a key twice; expected each key once"
+
+
 async def test_twenty_simultaneous_requests_add_one_reminder(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         answers: list[httpx.Response] = []

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Report, Unclear
 from reminderd.core.lifecycle.replan import waits_for_plan, why_void
 from reminderd.core.lifecycle.report import progress
-from reminderd.core.lifecycle.states import CallEnd, EndKind, close, limit_of, unconfirmed
+from reminderd.core.lifecycle.states import CallEnd, EndKind, close_call, limit_of, unconfirmed
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Level, Transition, noted
 from reminderd.core.model import PROGRESS, Call, CallState, Member, Reminder, digest, evolve
 from reminderd.core.reasons import EndCode, HoldCode
@@ -82,7 +82,7 @@ def not_sent(ledger: Ledger, action: Action, reason: str, *, rules: Rules, now: 
         return Transition(ledger=ledger, call=call)
     if call.requests == 0:  # certainly nothing was sent, no matter which process works on the call now
         failed = evolve(call, state=CallState.NOT_PLACED, lease_token=None, wake_at=None, error=f"not sent: {reason}")
-        return close(ledger, failed, CallEnd(kind=EndKind.NOT_SENT, reason=reason), rules=rules, now=now)
+        return close_call(ledger, failed, CallEnd(kind=EndKind.NOT_SENT, reason=reason), rules=rules, now=now)
     if not is_mine:
         return Transition(ledger=ledger, call=call)
     waiting = evolve(call, lease_token=None, wake_at=now + rules.backoff.first)
@@ -141,7 +141,7 @@ def _not_placed(
         end = CallEnd(kind=EndKind.NOT_PLACED, reason=answer.reason, pause=pause, counts=counts)
     failed = evolve(call, state=state, lease_token=None, wake_at=None, error=answer.reason)
     text = f"the call is {state.replace('_', ' ')}: {answer.reason}"
-    return close(ledger, failed, end, text, rules=rules, now=now)
+    return close_call(ledger, failed, end, text, rules=rules, now=now)
 
 
 def _resend_answered(

@@ -7,17 +7,17 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.lifecycle.reconcile import Witness, key_holds
+from reminderd.core.lifecycle.reconcile import Witness, key_prevents_second_call
 from reminderd.core.lifecycle.replan import waits_for_plan, why_void
 from reminderd.core.lifecycle.states import (
     all_cancelled,
-    bar_of,
     ended,
     lasting_hold,
     limit_of,
     line_for,
-    local,
+    patient_time,
     scheduled,
+    why_not_again,
     with_call_status,
 )
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Level, LogLine, Transition, spoken_together
@@ -32,9 +32,9 @@ from reminderd.core.model import (
     digest,
     evolve,
 )
-from reminderd.core.outcomes import end_code_of, is_ours, reached
+from reminderd.core.outcomes import end_code_of, is_of_our_account, reached
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.requests import next_open, unfit, zone_of
+from reminderd.core.requests import next_open, why_never_callable, zone_of
 from reminderd.core.rules import Rules
 
 NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
@@ -79,7 +79,7 @@ def claim_reminder(
 ) -> Transition:
     """Decide what happens to a reminder whose `wake_at` has passed, whatever its status.
 
-    If the transition has an action, a call was made for it, and is leased under the new_ids's token.
+    If the transition has an action, a call was made for it, and is leased under the new token.
     """
     if reminder.status.final:
         again = _scheduled_again(ledger, reminder, now)
@@ -186,7 +186,7 @@ class _DueReminder:
         void = None if waits_for_plan(self.ledger, self.reminder) else why_void(self.ledger, self.reminder)
         if void is not None:
             return Ends(Status.CANCELLED, void)
-        wrong = unfit(self.reminder, self.rules.numbering)
+        wrong = why_never_callable(self.reminder, self.rules.numbering)
         if wrong is not None:
             return Ends(Status.FAILED, EndCode.INVALID, wrong)
         if self.reminder.phone_number in self.ledger.opted_out:
@@ -204,7 +204,7 @@ class _DueReminder:
     def _barred(self) -> Ends | None:
         """Return how it ends if its last call bars another call, and its message is still the same."""
         for member, call in self.ledger.counted(self.reminder)[-1:]:
-            bar = bar_of(member, call)
+            bar = why_not_again(member, call)
             if bar is not None and member.message_digest == digest(self.reminder.message, self.reminder.language):
                 return Ends(Status.FAILED, *bar)
         return None
@@ -222,7 +222,7 @@ class _DueReminder:
         elif now < limit:
             reason = "too late: the calling hours leave no time to call before it expires"
         else:
-            reason = f"too late: was to be called before {local(limit, self.reminder, self.rules)}"
+            reason = f"too late: was to be called before {patient_time(limit, self.reminder, self.rules)}"
         hold = self.reminder.hold_code
         waited = "" if hold is None else f"; it had waited: {hold.sentence}"
         return Ends(Status.EXPIRED, EndCode.TOO_LATE, reason + waited)
@@ -275,7 +275,7 @@ def _held(ledger: Ledger, reminder: Reminder, until: datetime, code: HoldCode | 
     held = evolve(reminder, status=Status.SCHEDULED, wake_at=until, hold_code=code)
     if code is None or code is reminder.hold_code:
         return Transition(ledger=ledger.put(held))
-    line = LogLine(f"held until {local(until, reminder, rules)}: {code.sentence}", reminder_id=reminder.id)
+    line = LogLine(f"held until {patient_time(until, reminder, rules)}: {code.sentence}", reminder_id=reminder.id)
     return Transition(ledger=ledger.put(held), lines=(line,))
 
 
@@ -414,6 +414,12 @@ def _call_to_repeat(
     is_same = requested == [(one.id, digest(one.message, one.language)) for one in reminders]
     was_not_placed = call.state is CallState.NOT_PLACED and not call.evidence and call.received_at is None
     is_counted = all(call.seq > one.again_seq for one in reminders)
-    if is_same and was_not_placed and is_counted and is_ours(call, rules) and key_holds(call, witness, rules, now):
+    if (
+        is_same
+        and was_not_placed
+        and is_counted
+        and is_of_our_account(call, rules)
+        and key_prevents_second_call(call, witness, rules, now)
+    ):
         return call
     return None

@@ -7,10 +7,10 @@ from typing import Any, Final
 import attrs
 from attrs import fields
 
-from reminderd.core.answers import Found, Listener, LookUpAnswer, NoAnswer, Report, listener
+from reminderd.core.answers import Found, Listener, LookUpAnswer, NoAnswer, Report, listener_of
 from reminderd.core.lifecycle.claim import may_be_forgotten
 from reminderd.core.lifecycle.reconcile import is_to_be_dropped
-from reminderd.core.lifecycle.states import CallEnd, EndKind, close, with_call_status
+from reminderd.core.lifecycle.states import CallEnd, EndKind, close_call, with_call_status
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, line_about, noted
 from reminderd.core.model import (
     PROGRESS,
@@ -66,9 +66,9 @@ def call_of(ledger: Ledger, report: Report) -> Call | None:
 
 
 def certain(call: Call, finding: LookUpAnswer) -> LookUpAnswer:
-    """Return what a look-up of a call has found; no answer if it carries our ids of another call.
+    """Return the finding of a look-up; return no answer if it has our ids of another call.
 
-    The provider may have used its own id again. It repeats another `attempt_id` for an adopted call than we know.
+    The provider may have used its own id again. For an adopted call, it may repeat an `attempt_id` that we do not know.
     """
     if not isinstance(finding, Found):
         return finding
@@ -79,7 +79,7 @@ def certain(call: Call, finding: LookUpAnswer) -> LookUpAnswer:
 
 
 def _is_of_its_reminder(call: Call, report: Report) -> bool:
-    """Return whether a report names no other reminder than a call; after an erasure, the call names none."""
+    """Return whether a report names no reminder, or that of the call; after an erasure, the call has none."""
     return report.reminder_id is None or call.reminder_id in {report.reminder_id, ""}
 
 
@@ -115,7 +115,7 @@ def progress(
         late = f"late report ({report.status}), after the end of the call: the outcome stays the same"
         return _only_filled_in(ledger, call, report, late)
     others = [one for one in ledger.alive_at(call.phone_number) if one.id != call.id and one.state.open]
-    # Purged calls of several patients have the same empty number, of which only one could be open.
+    # Purged calls of several patients have the same empty number, and a number can have only one open call.
     is_stray = (bool(others) or not call.phone_number) and not call.state.open
     is_later = _RANK.get(report.status, _OTHER_WORD) >= _RANK.get(call.status, _OTHER_WORD)
     alive = evolve(
@@ -186,7 +186,7 @@ def _closed(ledger: Ledger, call: Call, report: Report, rules: Rules, now: datet
         ledger = ledger.put(*(evolve(member, spoken=True) for member in members if not member.spoken))
     end = CallEnd(kind=EndKind.REPORTED if call.state.alive else EndKind.REPORTED_LATE)
     text = f"the provider reported: {report.status} (outcome: {outcome.words})"
-    return close(ledger, closed, end, text, rules=rules, now=now)
+    return close_call(ledger, closed, end, text, rules=rules, now=now)
 
 
 def _line_ended_at(call: Call, report: Report, now: datetime) -> datetime | None:
@@ -266,6 +266,6 @@ def _new_values(ledger: Ledger, call: Call, report: Report) -> dict[str, Any]:
 
 def _who_answered(call: Call, report: Report) -> str | None:
     """Return who has answered. Until the end of a call is reported, a machine may still be detected."""
-    is_corrected = call.received_at is None and listener(report.answered_by) is not Listener.PERSON
-    is_by_person = listener(call.answered_by) is Listener.PERSON
+    is_corrected = call.received_at is None and listener_of(report.answered_by) is not Listener.PERSON
+    is_by_person = listener_of(call.answered_by) is Listener.PERSON
     return report.answered_by if call.answered_by is None or (is_by_person and is_corrected) else call.answered_by

@@ -14,8 +14,8 @@ from reminderd.core.phone import may_be_incomplete
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, normal_name, read_request
 from reminderd.core.tables.columns import Columns, ColumnsError
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.words import UNKNOWN_STATUS, Standing, is_header, plain, role_of
-from reminderd.core.upsert import Cancellation
+from reminderd.core.tables.words import UNKNOWN_STATUS, RowStatus, is_header, normal_header, role_of
+from reminderd.core.upsert import ReminderCancellation
 
 
 def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow], unit: str) -> None:
@@ -50,20 +50,20 @@ def of_one_table(
     Raises:
         FileRefusedError: there is another table below the first.
     """
-    names = [plain(name) for name in header if name.strip()]
+    names = [normal_header(name) for name in header if name.strip()]
     places = [place for field in _NEEDED for place in columns.places.get(field, ())]
     for row in rows:
         if row.mistake is None and not any(map(str.isdigit, columns.text("phone_number", row.cells))):
             words = [row.cells[place] for place in places if place < len(row.cells)]
-            is_named = any(role_of(word) is not None or plain(word) in also for word in words)
-            other = [plain(cell) for cell in row.cells if cell.strip()]
+            is_named = any(role_of(word) is not None or normal_header(word) in also for word in words)
+            other = [normal_header(cell) for cell in row.cells if cell.strip()]
             if is_named and other != names and is_header(row.cells, also=also):
                 what = f"{unit} {row.line} is a header with other columns"
                 raise FileRefusedError(f"{what}; expected one table in a file")
         yield row
 
 
-Asked: TypeAlias = ReminderRequest | Cancellation | AppointmentRequest | AppointmentCancellation
+RowRequest: TypeAlias = ReminderRequest | ReminderCancellation | AppointmentRequest | AppointmentCancellation
 """What a row asks for."""
 
 _HEADERS: Final = {"at": "appointment_at", "type": "appointment_type"}
@@ -78,7 +78,7 @@ _CUT: Final = (
 )
 
 
-def read_row(row: CsvRow, columns: Columns, *, width: int, reading: Reading) -> Asked | list[str]:
+def read_row(row: CsvRow, columns: Columns, *, width: int, reading: Reading) -> RowRequest | list[str]:
     """Return the reminder or appointment that a row adds or cancels, or all mistakes in the row.
 
     Empty cells count as missing.
@@ -103,7 +103,7 @@ def _fields_cut(cells: Sequence[str], whole: int, columns: Columns, reading: Rea
                 yield field
 
 
-def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Reading) -> Asked | list[str]:
+def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Reading) -> RowRequest | list[str]:
     if len(cells) > width and any(cells[width:]):
         return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]
 
@@ -111,10 +111,10 @@ def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Readin
     standing = columns.standing(cells)
     if standing is None:
         return [*(read if isinstance(read, list) else ()), UNKNOWN_STATUS]
-    if standing is Standing.STANDS:
+    if standing is RowStatus.STANDS:
         return read
     if isinstance(read, ReminderRequest):
-        return Cancellation(ref=read.ref, request=read, phone_number=read.phone_number)
+        return ReminderCancellation(ref=read.ref, request=read, phone_number=read.phone_number)
     if isinstance(read, AppointmentRequest):
         return AppointmentCancellation(ref=read.ref, request=read, phone_number=read.phone_number)
     phone, ref = columns.text("phone_number", cells), columns.text("ref", cells).strip()
@@ -124,8 +124,8 @@ def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Readin
     # Another patient's row may have this `ref`, so a row whose number can't be read cancels nothing.
     if not is_named or is_unread:
         return read
-    called_off = AppointmentCancellation if columns.are_appointments else Cancellation
-    return called_off(ref=normal_name(ref), phone_number=number)
+    cancellation_of = AppointmentCancellation if columns.are_appointments else ReminderCancellation
+    return cancellation_of(ref=normal_name(ref), phone_number=number)
 
 
 _OF_BOTH: Final = ("ref", "timezone", "language", "name", "provider", "place")

@@ -30,10 +30,10 @@ from reminderd.providers.http import (
     HttpClient,
     HttpFailure,
     HttpResult,
-    acceptance,
+    accepted_or_unclear,
     check_api_url,
     object_in,
-    reason,
+    reason_of,
     retry_after,
 )
 
@@ -134,9 +134,9 @@ class GenericProvider:
         if isinstance(outcome, HttpFailure):
             return [f"the provider can't be reached: {outcome.reason}"]
         if outcome.status in {401, 402, 403} or 300 <= outcome.status < 400:
-            return [f"the provider refuses us: {reason(outcome, private=(self._api_key,))}"]
+            return [f"the provider refuses us: {reason_of(outcome, private=(self._api_key,))}"]
         if outcome.status >= 500:
-            return [f"the provider is out of order: {reason(outcome, private=(self._api_key,))}"]
+            return [f"the provider is out of order: {reason_of(outcome, private=(self._api_key,))}"]
         return []
 
     async def aclose(self) -> None:
@@ -163,25 +163,25 @@ def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: dat
     if isinstance(outcome, HttpFailure):
         return Unclear(outcome.reason) if outcome.sent else NotPlaced(outcome.reason)
     if 200 <= outcome.status < 300:
-        return acceptance(outcome, id_field="call_id")
+        return accepted_or_unclear(outcome, id_field="call_id")
     wait = retry_after(outcome.headers.get("retry-after"), now)
     match outcome.status:
         case 429:
-            return NotPlaced(reason(outcome, private=private), wait, rate_limited=True)
+            return NotPlaced(reason_of(outcome, private=private), wait, rate_limited=True)
         case 503 if wait is not None:
-            return NotPlaced(reason(outcome, private=private), wait)
+            return NotPlaced(reason_of(outcome, private=private), wait)
         case 401 | 402 | 404 | 405:
-            return AccountRefused(reason(outcome, private=private))
+            return AccountRefused(reason_of(outcome, private=private))
         case 403:
-            return NotPlaced(reason(outcome, private=private), number_refused=True)
+            return NotPlaced(reason_of(outcome, private=private), number_refused=True)
         case status if 300 <= status < 400:
-            return AccountRefused(reason(outcome, private=private))
+            return AccountRefused(reason_of(outcome, private=private))
         case 408 | 409:
-            return Unclear(reason(outcome, private=private))
+            return Unclear(reason_of(outcome, private=private))
         case status if 400 <= status < 500:
-            return Refused(reason(outcome, private=private))
+            return Refused(reason_of(outcome, private=private))
         case _:
-            return Unclear(reason(outcome, private=private))
+            return Unclear(reason_of(outcome, private=private))
 
 
 def _only_match(entries: object, attempt_id: str) -> LookUpAnswer:

@@ -26,7 +26,7 @@ from reminderd.providers.http import HttpAnswer, HttpClient, HttpFailure, HttpRe
 from reminderd.providers.twilio.webhooks import SIGNATURE_HEADER, signature
 from reminderd.sandbox.behaviors import COPIES, LATE_STEPS, PROGRESS_BEFORE
 from reminderd.sandbox.switchboard import Switchboard
-from reminderd.sandbox.twilio.call import ENDED, TwilioCall, WebhookTarget, answered, with_status, with_steps
+from reminderd.sandbox.twilio.call import ENDED, TwilioCall, WebhookTarget, picked_up, with_status, with_steps
 from reminderd.sandbox.twilio.twiml_reader import Document, Gather, Hangup, Pause, Redirect, Say, TwimlError, read_twiml
 
 API_VERSION: Final = "2010-04-01"
@@ -211,7 +211,7 @@ async def _play_until_end(call: TwilioCall, callbacks: "_StatusCallbacks", simul
             case "initiated":
                 callbacks.send(simulator.update(call, partial(evolve, dialed_at=now, updated_at=now)), status)
             case "in-progress":
-                in_progress = simulator.update(call, partial(answered, now=now))
+                in_progress = simulator.update(call, partial(picked_up, now=now))
                 callbacks.send(in_progress)
                 await _play_answered_call(in_progress, simulator)
                 simulator.update(call, partial(with_steps, steps=1))

@@ -10,7 +10,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.files import alone_in
+from reminderd.files import locked_folder
 from reminderd.store.errors import CopyError
 from reminderd.store.sqlite.copying import Copy, copy
 from reminderd.store.sqlite.opening import identify, open_as_it_is
@@ -117,7 +117,7 @@ def back_up_unless(
     _make(folder)
     try:
         while not stopped():
-            with alone_in(folder) as is_alone:
+            with locked_folder(folder) as is_alone:
                 if is_alone:
                     return None if is_made() else back_up(database, folder, now, keep=keep, stopped=stopped)
             time.sleep(_BETWEEN_TRIES)

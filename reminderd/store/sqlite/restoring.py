@@ -13,13 +13,13 @@ from attrs import evolve, frozen
 
 from reminderd.core.model import Reminder
 from reminderd.core.rules import Rules
-from reminderd.files import put_in_place, scratch
+from reminderd.files import put_in_place, temporary_file
 from reminderd.store.connection import transaction
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.restored import Cause, hold_restored, last_change
 from reminderd.store.shared_state import real_provider, remember_real_provider, replace_database_id
-from reminderd.store.sqlite.copying import find_room, id_in, if_readable, mistakes_in, reading
+from reminderd.store.sqlite.copying import check_free_space, id_in, if_readable, mistakes_in, open_copy
 from reminderd.store.sqlite.driver import SqliteConnection, connect, size_of, translated
 from reminderd.store.sqlite.migrate import migrate, migrations
 from reminderd.store.sqlite.opening import open_alone, open_as_it_is, open_connection
@@ -86,7 +86,7 @@ def restore(
         if there and backup.samefile(database):
             raise CopyError(f"{backup}: is the database itself")
         with (
-            reading(backup) as source,
+            open_copy(backup) as source,
             _prepared(source, database, backup) as (prepared, mistakes),
             _alone(database) as target,
         ):
@@ -137,8 +137,8 @@ class _Replaced:
 def _prepared(source: SqliteConnection, database: Path, backup: Path) -> Iterator[tuple[SqliteConnection, list[str]]]:
     """Copy the backup next to the database, check the copy, and give it the newest schema."""
     # Room for the copy, and twice for the replaced database: once to be kept, and once in SQLite's own journal.
-    find_room(database, size_of(source) + (2 * database.stat().st_size if database.exists() else 0))
-    with scratch(database) as file:
+    check_free_space(database, size_of(source) + (2 * database.stat().st_size if database.exists() else 0))
+    with temporary_file(database) as file:
         with closing(connect(str(file))) as copied, translated():
             source.backup(copied)
         with closing(open_as_it_is(file)) as prepared:
@@ -219,7 +219,7 @@ def _kept(target: SqliteConnection, database: Path, now: datetime) -> Path:
     stamp = f"{database.name}.replaced-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     names = chain([stamp], (f"{stamp}-{number}" for number in count(2)))
     kept = next(file for file in map(database.with_name, names) if not os.path.lexists(file))
-    with scratch(kept) as file:
+    with temporary_file(kept) as file:
         with closing(connect(str(file))) as copied, translated():
             target.backup(copied)
         put_in_place(file, kept)  # before any part of the original is overwritten

@@ -30,7 +30,7 @@ from reminderd.core.answers import (
 from reminderd.core.lifecycle.answer import last_look, not_sent, request_answered
 from reminderd.core.lifecycle.claim import NewIds, claim_reminder
 from reminderd.core.lifecycle.keypress import Key, key_pressed, picked_up
-from reminderd.core.lifecycle.reconcile import Room, Witness, claim_call, not_found
+from reminderd.core.lifecycle.reconcile import CheckLimits, Witness, claim_call, not_found
 from reminderd.core.lifecycle.report import call_of, reported
 from reminderd.core.lifecycle.staff import called_again, cancelled, restored
 from reminderd.core.lifecycle.states import limit_of
@@ -323,7 +323,7 @@ class World:
             ledger,
             ledger.calls[call_id],
             token=f"t{self.ids}",
-            room=Room(paused=self.paused),
+            room=CheckLimits(paused=self.paused),
             witness=self.witness(process),
             rules=self.rules,
             now=self.now,

@@ -7,20 +7,22 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
 from reminderd.core.answers import Candidates, Found, LookUpAnswer, NoAnswer, NotFound, Report
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.voice_api import CLOCKS_DIFFER, candidates_in, whole_number
 from tests.support.builders import NOW
 from tests.support.hostile_provider import Script, answer, answering, cut, hang, hear, hostile, nobody_listens, say
-from tests.support.twilio_rest import ACCOUNT_PATH, PLACEMENT, SID, TO, a_call, error, form, patience, says
+from tests.support.twilio_rest import ACCOUNT_PATH, PLACEMENT, SID, TO, a_call, error, form, says
 from tests.support.twilio_sandbox import FROM
 
 OTHER_SID = "CA" + "2" * 32
 SECOND = timedelta(seconds=1)
+TIMEOUT = 5
+"""Seconds that the client waits for each answer."""
 
 Maker = Callable[..., TwilioProvider]
 
@@ -50,7 +52,7 @@ async def fetched(script: Script, twilio_at: Maker, **changes: Any) -> LookUpAns
 async def dropped(twilio_at: Maker, *scripts: Script) -> tuple[LookUpAnswer, list[str]]:
     """Drop the call; return the finding and the methods of the requests."""
     async with hostile(*scripts) as server:
-        finding = await twilio_at(server.url, timeout=patience(*scripts)).drop(SID)
+        finding = await twilio_at(server.url).drop(SID)
     return finding, [request.method for request in server.requests]
 
 
@@ -102,10 +104,13 @@ async def test_a_404_means_not_found(twilio_at: Maker) -> None:
         pytest.param(answering(302, Location="/"), id="302"),
     ],
 )
-async def test_an_answer_that_does_not_fit_the_call_proves_nothing(script: Script, twilio_at: Maker) -> None:
-    finding = await fetched(script, twilio_at, timeout=patience(script))
+async def test_an_answer_that_does_not_fit_the_call_proves_nothing(
+    idle_clock: MockClock, script: Script, twilio_at: Maker
+) -> None:
+    finding = await fetched(script, twilio_at)
     assert isinstance(finding, NoAnswer)
     assert finding.reason
+    assert idle_clock.current_time() < TIMEOUT + 1
 
 
 async def test_the_requests_match_twilios_documentation(twilio_at: Maker) -> None:
@@ -151,9 +156,10 @@ async def test_a_list_shows_which_calls_could_be_ours(
         pytest.param((hear, hang), id="silence"),
     ],
 )
-async def test_a_failed_list_request_proves_nothing(script: Script, twilio_at: Maker) -> None:
+async def test_a_failed_list_request_proves_nothing(idle_clock: MockClock, script: Script, twilio_at: Maker) -> None:
     async with hostile(script) as server:
-        assert isinstance(await twilio_at(server.url, timeout=patience(script)).find(PLACEMENT), NoAnswer)
+        assert isinstance(await twilio_at(server.url).find(PLACEMENT), NoAnswer)
+    assert idle_clock.current_time() < TIMEOUT + 1
 
 
 async def test_an_unreachable_twilio_proves_nothing(twilio_at: Maker) -> None:
@@ -316,13 +322,16 @@ async def test_a_call_unknown_to_twilio_cannot_be_dropped(twilio_at: Maker) -> N
         pytest.param(answering(200, b"<html>"), id="a web page"),
     ],
 )
-async def test_after_a_failed_drop_twilio_is_asked_for_the_calls_state(script: Script, twilio_at: Maker) -> None:
+async def test_after_a_failed_drop_twilio_is_asked_for_the_calls_state(
+    idle_clock: MockClock, script: Script, twilio_at: Maker
+) -> None:
     finding, methods = await dropped(twilio_at, script, says(200, a_call(status="canceled")))
     assert (finding, methods) == (Found(report(status="canceled")), ["POST", "GET"])
     finding, _ = await dropped(twilio_at, script, error(500, 20500))
     assert isinstance(finding, NoAnswer)
+    assert idle_clock.current_time() < 2 * TIMEOUT + 1
 
 
-async def test_two_unanswered_requests_time_out(twilio_at: Maker) -> None:
-    with trio.fail_after(3):
-        assert isinstance((await dropped(twilio_at, (hear, hang)))[0], NoAnswer)
+async def test_two_unanswered_requests_time_out(idle_clock: MockClock, twilio_at: Maker) -> None:
+    assert isinstance((await dropped(twilio_at, (hear, hang)))[0], NoAnswer)
+    assert idle_clock.current_time() < 2 * TIMEOUT + 1

@@ -21,9 +21,9 @@ from reminderd.store.intake import Source
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
 from reminderd.store.shared_state import database_id, last_pause, paused, set_pause, unreached_since
-from reminderd.store.sqlite.copying import copy, reading
+from reminderd.store.sqlite.copying import copy, open_copy
 from reminderd.store.sqlite.driver import connect
-from reminderd.store.sqlite.integrity import check
+from reminderd.store.sqlite.integrity import integrity_errors
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import identify, open_sync
 from reminderd.store.sqlite.restoring import Restored, restore
@@ -128,7 +128,7 @@ def test_a_restored_database_has_what_the_backup_had(path: Path, backup: Path) -
         after = contents(connection)
         for table in ("reminders", "call_logs", "webhook_receipts", "opt_outs", "alerts"):
             assert after[table] == before[table]
-        assert check(connection) == []
+        assert integrity_errors(connection) == []
     assert (done.held, done.mistakes, done.opt_outs) == ([], [], 0)
     assert sorted(path.parent.iterdir()) == [backup, path, done.kept]
 
@@ -435,7 +435,7 @@ def test_a_damaged_database_is_replaced_and_kept_unchanged(path: Path, backup: P
     assert done.kept is not None
     assert done.kept.read_bytes()[(page - 1) * 4096 : page * 4096] == b"\xff" * 4096
     with open_sync(path) as connection:
-        assert check(connection) == []
+        assert integrity_errors(connection) == []
 
 
 def test_a_file_that_is_not_a_database_must_be_moved_away_first(path: Path, backup: Path, tmp_path: Path) -> None:
@@ -563,7 +563,7 @@ def test_a_backup_without_a_matching_id_is_refused(tmp_path: Path, backup: Path,
         forgetful.execute(forget)
     with pytest.raises(CopyError, match="expected one of this database"):
         put_back(ours, backup)
-    with reading(backup) as copied:
+    with open_copy(backup) as copied:
         its_id = database_id(copied)
     restore(ours, backup, LATER, actor="anna", replace=True, rules=RULES, from_another=True)
     assert names_and_id(ours) != (["ours"], its_id), "it never takes over an id that may be another's"
