@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 from attrs import define, field, frozen
 
 from reminderd.core.imports import FileRefusedError
-from reminderd.core.schedule.dates import DayOrder, day_orders
+from reminderd.core.schedule.dates import DayOrder, day_orders, has_half
 from reminderd.core.script.languages import read_language
 from reminderd.core.tables.columns import Columns
 from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
@@ -55,6 +55,27 @@ class Table:
     """When it was made; None if it does not contain this."""
 
 
+_TIMES: Final = ("scheduled_at", "expires_at", "appointment_at")
+
+
+def with_one_clock(rows: Iterable[CsvRow], columns: Columns, unit: str) -> Iterator[CsvRow]:
+    """Yield every row, and check that no column has times with AM or PM and others without: is 1:30 at night?
+
+    Raises:
+        FileRefusedError: A column has both.
+    """
+    names = [name for name in _TIMES if name in columns.places]
+    seen: dict[str, dict[bool, int]] = {name: {} for name in names}
+    for row in rows:
+        for name in names:
+            half = has_half(columns.text(name, row.cells))
+            if half is not None and seen[name].setdefault(half, row.line) == row.line and len(seen[name]) > 1:
+                with_half, without = (f"{unit} {seen[name][one]}" for one in (True, False))
+                what = f"some times have AM or PM ({with_half}) and some have neither ({without})"
+                raise FileRefusedError(f"{what}; expected all of them in one form")
+        yield row
+
+
 def day_order_of(rows: Iterable[CsvRow], columns: Columns, unit: str) -> DayOrder | None:
     """Return how the whole table writes dates with slashes; None if it has none, or they mean the same either way.
 
@@ -63,7 +84,7 @@ def day_order_of(rows: Iterable[CsvRow], columns: Columns, unit: str) -> DayOrde
     """
     proofs: dict[DayOrder, int] = {}
     unclear: int | None = None
-    names = [name for name in ("scheduled_at", "expires_at", "appointment_at") if name in columns.places]
+    names = [name for name in _TIMES if name in columns.places]
     for row in rows:
         for orders in (day_orders(columns.text(name, row.cells)) for name in names):
             if len(orders) == 1:

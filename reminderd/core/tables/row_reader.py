@@ -1,5 +1,6 @@
 """Read what a row of a table asks for; check that its status is the appointment's, and that there is only one table."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
@@ -37,6 +38,7 @@ def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]
             raise ColumnsError([f"{what}: {why}; {expected}"])
 
 
+_DIGIT: Final = re.compile(r"\d")
 _NEEDED: Final = ("phone_number", "scheduled_at", "appointment_at")
 
 
@@ -53,7 +55,7 @@ def of_one_table(
     names = [normal_header(name) for name in header if name.strip()]
     places = [place for field in _NEEDED for place in columns.places.get(field, ())]
     for row in rows:
-        if row.mistake is None and not any(map(str.isdigit, columns.text("phone_number", row.cells))):
+        if row.mistake is None and _DIGIT.search(columns.text("phone_number", row.cells)) is None:
             words = [row.cells[place] for place in places if place < len(row.cells)]
             is_named = any(role_of(word) is not None or normal_header(word) in also for word in words)
             other = [normal_header(cell) for cell in row.cells if cell.strip()]
