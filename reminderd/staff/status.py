@@ -119,7 +119,7 @@ def lines_of(report: StatusReport) -> list[tuple[Sentence, TextValue]]:
         (Sentence("last report"), _ago(seen.last_report, now)),
         (Sentence("can't be called"), _counted(report.uncallable)),
         (Sentence("last import"), _imported(report.last_import)),
-        (Sentence("dialing"), report.pauses or Sentence("running")),
+        (Sentence("dialing"), report.pauses or Sentence("not paused")),
         *([] if report.free_bytes is None else _of_the_file(report.free_bytes, report.backup)),
         *([] if report.backlog is None else [(Sentence("results"), _unsent(report.backlog, now))]),
     ]

@@ -14,7 +14,5 @@ from reminderd.core.reasons import EndCode
         ("the provider reported: dispatched", "the provider reported: dispatched"),
     ],
 )
-def test_the_details_of_a_reason_do_not_repeat_its_code(
-    reason: str | None, details: str | None
-) -> None:
+def test_the_details_of_a_reason_do_not_repeat_its_code(reason: str | None, details: str | None) -> None:
     assert EndCode.PROVIDER_FAILED.details(reason) == details
