@@ -179,12 +179,12 @@ async def _run(
         if reload is not None:
             await nursery.start(watch_hangups, daemon, reload)
         provider = daemon.current.context.provider.name
-        logger.info(f"started: provider {provider}, database {config.database.target.spoken}")
+        logger.info(f"started: provider {provider}, database {config.database.target.shown_name}")
         nursery.start_soon(warn_of_uncallable, daemon.database, daemon.current.examined)
         if ports.web_url:
             logger.info(f"listening for webhooks at {ports.web_url}")
         if ports.metrics is not None:
-            # There is a port, so also the app; so it is for the desk.
+            # If there is a port, there is an app, too; the same is true for the desk.
             page = _current(lambda: cast("ASGIFramework", daemon.current.metrics_app))
             url = await nursery.start(partial(serve, page, ports.metrics, shutdown_trigger=ended.both))
             logger.info(f"metrics are at {url}/metrics")

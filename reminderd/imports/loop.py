@@ -234,15 +234,15 @@ def put_and_cancel(
     """Write what some rows ask for; return the decision for each. See `reminders.put` for the arguments."""
     put = partial(reminders.put, connection, now, rules=rules, mint=mint, source=source)
     book = partial(appointments.put_appointments, connection, now, rules=rules, mint=mint, source=source)
-    call_off = partial(reminders.call_off, connection, now, rules=rules, source=source)
-    cancel = partial(appointments.call_off_appointments, connection, now, rules=rules, source=source)
+    cancel = partial(reminders.put_cancellations, connection, now, rules=rules, source=source)
+    cancel_booked = partial(appointments.put_appointment_cancellations, connection, now, rules=rules, source=source)
     return _in_order(
         asked,
         {
             ReminderRequest: lambda some: put(requests=some),
-            ReminderCancellation: lambda some: call_off(asked=some),
+            ReminderCancellation: lambda some: cancel(asked=some),
             AppointmentRequest: lambda some: book(requests=some),
-            AppointmentCancellation: lambda some: cancel(asked=some),
+            AppointmentCancellation: lambda some: cancel_booked(asked=some),
         },
     )
 

@@ -217,7 +217,7 @@ def appointment_cancellations(
     return [(known, decide_appointment_cancellation(one, known)) for one, known in zip(asked, found, strict=True)]
 
 
-def call_off_appointments(
+def put_appointment_cancellations(
     connection: Connection, now: datetime, *, asked: Sequence[AppointmentCancellation], rules: Rules, source: Source
 ) -> list[Decision]:
     """Cancel appointments that do not take place; return the decision for each."""

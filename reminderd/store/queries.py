@@ -413,7 +413,7 @@ def news(connection: Connection, *, now: datetime) -> list[News]:
 
 
 def _ref_of(connection: Connection, reminder: Reminder) -> str | None:
-    """Return the name by which staff know a reminder: its own, or that of its appointment."""
+    """Return the `ref` of a reminder, otherwise that of its appointment; None if neither has one."""
     if reminder.ref or reminder.appointment_id is None:
         return reminder.ref or None
     row = connection.execute(_REFS_OF_APPOINTMENTS.format(":id"), {"id": reminder.appointment_id}).fetchone()

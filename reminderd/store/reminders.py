@@ -106,7 +106,7 @@ def cancellations(
     return [(known, decide_reminder_cancellation(one, known)) for one, known in zip(asked, found, strict=True)]
 
 
-def call_off(
+def put_cancellations(
     connection: Connection, now: datetime, *, asked: Sequence[ReminderCancellation], rules: Rules, source: Source
 ) -> list[Decision]:
     """Cancel the waiting reminders of appointments that do not take place; return the decision for each."""

@@ -148,7 +148,7 @@ def last_pause(connection: Connection) -> dict[str, ShownValue] | None:
 
 
 _MOST_CALLS: Final = 500
-"""How many of the newest calls are looked at."""
+"""How many of the newest calls are read."""
 
 _NEWEST: Final = f"""
 SELECT {CALLS.names} FROM call_logs

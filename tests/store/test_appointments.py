@@ -18,12 +18,12 @@ from reminderd.databases import Target
 from reminderd.store.appointments import (
     appointment_decisions,
     appointments_between,
-    call_off_appointments,
     cancel_appointment,
     find_appointment,
     move_appointment,
     plan_due,
     put_all_appointments,
+    put_appointment_cancellations,
     put_appointments,
     replan_if_rules_changed,
 )
@@ -208,7 +208,7 @@ def test_staff_cancel_an_appointment_and_no_file_books_it_again_for_the_same_tim
 def test_an_appointment_cancelled_by_a_file_can_be_booked_again(store: Store) -> None:
     put(store, a_request(), source=FILE)
     asked = [AppointmentCancellation(ref="A-1"), AppointmentCancellation(ref="A-9")]
-    done = store.write(partial(call_off_appointments, asked=asked, rules=TWICE, source=FILE))
+    done = store.write(partial(put_appointment_cancellations, asked=asked, rules=TWICE, source=FILE))
     assert [decision.intake for decision in done] == [Intake.CANCELLED, Intake.NOT_NEEDED]
     assert put(store, a_request(), source=FILE) == [Intake.CHANGED]
     assert waiting(store) == [THREE_DAYS, ONE_DAY]
@@ -218,7 +218,7 @@ def test_an_appointment_without_a_ref_is_cancelled_by_its_content(store: Store) 
     one = a_request(ref=None)
     put(store, one)
     asked = [AppointmentCancellation(ref=None, request=one)]
-    store.write(partial(call_off_appointments, asked=asked, rules=TWICE, source=FILE))
+    store.write(partial(put_appointment_cancellations, asked=asked, rules=TWICE, source=FILE))
     assert found(store, one.own_id).end_code is EndCode.APPOINTMENT_CANCELLED
 
 
@@ -258,7 +258,7 @@ def test_the_appointments_of_a_profile_are_those_that_its_files_named(store: Sto
     among = [one.id for one in between(NOW, AT + DAY) if one.ref != "A-4"]
     assert [one.ref for one in between(AT, AT + HOUR, among=[*among, found(store, "A-3").id])] == ["A-1"]
     asked = [AppointmentCancellation(ref="A-1")]
-    store.write(partial(call_off_appointments, asked=asked, rules=TWICE, source=FILE))
+    store.write(partial(put_appointment_cancellations, asked=asked, rules=TWICE, source=FILE))
     assert [one.ref for one in between(AT, AT + HOUR)] == ["A-4"]
 
 

@@ -232,7 +232,7 @@ def test_cancellations_cancel_waiting_reminders_only(store: Store) -> None:
     before = contents(store.connection)
     assert [decision.intake for _, decision in reminders.cancellations(store.connection, asked)] == expected
     assert contents(store.connection) == before
-    done = store.write(partial(reminders.call_off, asked=asked, rules=RULES, source=ANNA))
+    done = store.write(partial(reminders.put_cancellations, asked=asked, rules=RULES, source=ANNA))
     assert [decision.intake for decision in done] == expected
     rows = store.connection.execute("SELECT ref, status FROM reminders").fetchall()
     assert {tuple(row) for row in rows} == {(None, "cancelled"), ("7", "cancelled"), ("8", "called")}
