@@ -417,7 +417,7 @@ def test_a_blank_response_that_another_program_has_written_is_no_answer(blank: s
 
 def test_a_reminder_that_another_program_has_cancelled_stays_so_once_its_number_is_corrected() -> None:
     ledger, appointment = booked(phone_number="junk")
-    invalid = {"status": Status.FAILED, "end_code": EndCode.INVALID}
+    invalid: Any = {"status": Status.FAILED, "end_code": EndCode.INVALID}
     ledger = ledger.put(*(evolve(one, **invalid) for one in ledger.reminders.values()))
     ledger = ledger.put(evolve(ledger.reminders["n1"], status=CANCELLED))
     after = planned(ledger, evolve(appointment, phone_number=OTHER_NUMBER)).ledger
