@@ -372,6 +372,8 @@ def templates_error(templates: Mapping[str, str]) -> str | None:
         where = f"in {name}" if shown_name(name) == name else f"in entry {place}"
         if not text.strip():
             return f"the text is empty, {where}"
+        if not any(map(str.isalnum, text)):
+            return f"the text has no letter or digit, {where}"
         found = prompt_error(text, TEMPLATE_PLACEHOLDERS)
         if found is not None:
             return f"{found}, {where}"

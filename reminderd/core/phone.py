@@ -47,7 +47,7 @@ _LABEL: Final = re.compile(
 )
 """A label that says which phone it is, like "(mobile)". Any other word, like "(fax)", may be a reason not to call."""
 _SEPARATORS: Final = re.compile(r"[\s().\-\u2010-\u2015\u2212\u00b7\u2022]")
-_GAP: Final = re.compile(rf"(?:{_SEPARATORS.pattern}|/)+")
+_GAP: Final = re.compile(rf"[/{_SEPARATORS.pattern[1:-1]}]+")
 _FEWEST: Final = 6
 """The fewest characters of a number with its area code."""
 _MOST: Final = 40
@@ -288,9 +288,12 @@ def _are_two(written: str, compact: str, country: str) -> bool:
         return True
     if not 2 * _FEWEST <= len(compact) <= _MOST:
         return False
-    for gap in _GAP.finditer(written):
-        halves = [_GAP.sub("", half) for half in (written[: gap.start()], written[gap.end() :])]
-        if min(map(len, halves)) >= _FEWEST and all(_is_number(half, country) for half in halves):
+    parts = _GAP.split(written)
+    whole, length = "".join(parts), 0
+    for part in parts[:-1]:
+        length += len(part)
+        halves = (whole[:length], whole[length:])
+        if _FEWEST <= length <= len(whole) - _FEWEST and all(_is_number(half, country) for half in halves):
             return True
     return False
 

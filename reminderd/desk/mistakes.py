@@ -184,6 +184,8 @@ PIECES: Final = (
     N_("line %(number)s is a header with other columns"),
     N_("expected one table in a file"),
     N_("some dates are day first and some month first (%(lines)s)"),
+    N_("some times have AM or PM (%(line)s) and some have neither (%(other_line)s)"),
+    N_("expected all of them in one form"),
     N_("dates like that on %(line)s may be day first or month first"),
     N_("no %(unit)s decides"),
     N_("it has no row at all"),

@@ -22,7 +22,15 @@ from reminderd.core.tables.row_reader import check_status, of_one_table, read_ro
 from reminderd.core.tables.words import RowStatus, is_header, normal_header
 from reminderd.imports import spreadsheet
 from reminderd.imports.loop import ReadRow
-from reminderd.imports.table import LARGEST, Table, check_size, day_order_of, files_in_folder, open_source
+from reminderd.imports.table import (
+    LARGEST,
+    Table,
+    check_size,
+    day_order_of,
+    files_in_folder,
+    open_source,
+    with_one_clock,
+)
 
 _ENDINGS: Final = {
     "ics": frozenset({".ics", ".ical", ".icalendar"}),
@@ -174,6 +182,7 @@ class Profile:
         """
         check_status(table.header, columns, table.rows(), table.unit)
         rows = of_one_table(table.header, columns, table.rows(), table.unit, also=_chosen(self.headers))
+        rows = with_one_clock(rows, columns, table.unit)
         order = day_order_of(rows, columns, table.unit) if self.order is None else self.order
         deque(rows, maxlen=0)  # the order may be known
         reading = evolve(self.reading, order=order)

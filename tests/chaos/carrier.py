@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from reminderd.core.answers import Answer, Found, LookUpAnswer, NoAnswer, NotFound, Report
+from reminderd.core.answers import Found, LookUpAnswer, NoAnswer, NotFound, PlacingAnswer, Report
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.providers.base import Placement
 from tests.chaos.configurations import Account
@@ -134,7 +134,7 @@ class Carrier(SimulatedProvider):
     """Returns the subjects of a message, as the clinic has written it."""
     voicemail_is_reached: bool
 
-    def asked(self, placement: Placement, mood: str, seconds: float) -> tuple[Answer, CarrierCall | None]:
+    def asked(self, placement: Placement, mood: str, seconds: float) -> tuple[PlacingAnswer, CarrierCall | None]:
         """Answer a request; return also the call, if one begins."""
         before = len(self.calls)
         answer = self.place(placement, mood, self.time(seconds), committed=True)

@@ -17,7 +17,7 @@ import pytest
 import trio
 from attrs import define, field, frozen
 
-from reminderd.core.answers import Answer, Capabilities, LookUpAnswer, Report
+from reminderd.core.answers import Capabilities, LookUpAnswer, PlacingAnswer, Report
 from reminderd.core.rules import Rules
 from reminderd.databases import Target
 from reminderd.engine.breaker import Breaker
@@ -160,7 +160,7 @@ class Trip:
         asked, self._asked = self._asked, self._asked + 1
         return self.story.moods[asked] if asked < len(self.story.moods) and not self.well else PLACED
 
-    async def place(self, placement: Placement) -> Answer:
+    async def place(self, placement: Placement) -> PlacingAnswer:
         self._lines.has_effect()
         rings = len(self.provider.record.rings)
         committed = is_committed(self.database, placement.call_id)

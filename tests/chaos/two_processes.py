@@ -13,7 +13,7 @@ from typing import Final
 
 from attrs import define, evolve, field, frozen
 
-from reminderd.core.answers import Answer, Candidates, Found, LookUpAnswer, NoAnswer, NotFound, Report
+from reminderd.core.answers import Candidates, Found, LookUpAnswer, NoAnswer, NotFound, PlacingAnswer, Report
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind, Transition
 from reminderd.core.model import TERMINAL
@@ -82,7 +82,7 @@ class Task:
     rules: Rules
     account: Account
     claimed_at: float
-    outcome: Answer | LookUpAnswer | Candidates | str | None = None
+    outcome: PlacingAnswer | LookUpAnswer | Candidates | str | None = None
     """An answer, a finding, or why nothing was sent; None before that."""
 
 
@@ -224,7 +224,7 @@ class TwoProcesses:
             now=self.time.now,
         )
 
-    def _requests(self, task: Task, mood: str) -> Answer:
+    def _requests(self, task: Task, mood: str) -> PlacingAnswer:
         placement, former = placement_of(task.action), list(self.calls)
         holds([] if is_committed(self.database, placement.call_id) else ["asked before the call was in the database"])
         answer, call = self.carriers[task.account].asked(placement, mood, self.time.seconds)

@@ -123,6 +123,7 @@ def test_templates_are_read_with_their_names(load: Load) -> None:
             "entry 1 has a name that is not allowed; expected a section of names",
         ),
         ('checkup = " "', "the text is empty, in checkup; expected "),
+        ('checkup = "-"', "the text has no letter or digit, in checkup; expected "),
         ('checkup = "{phone}"', "placeholder 1 is unknown, in checkup"),
         ('checkup = "{dat}"', "placeholder 1 is unknown (did you mean date?), in checkup"),
         ('checkup = "{message}"', "placeholder 1 is unknown, in checkup"),

@@ -146,7 +146,7 @@ def replanned(
     if appointment.is_answered:
         after, more = all_cancelled(after, _of_now(waiting, appointment), EndCode.ANSWERED, now)
         return Transition(ledger=after.put(evolve(appointment, last_error=None)), lines=(*lines, *more))
-    return _planned(after, appointment, ids, rules, now).after(lines)
+    return _planned(after, appointment, ids, rules, now).with_lines_before(lines)
 
 
 def _cancelled(ledger: Ledger, appointment: Appointment, now: datetime) -> Transition:

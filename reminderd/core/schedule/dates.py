@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -72,6 +72,10 @@ _FRACTION: Final = re.compile(r"(?: ,?[ ]+ | , ) 0[.,][0-9]+", re.VERBOSE)
 _SLASHED: Final = re.compile(
     r"(?P<first>\d{1,2}) (?P<mark>[/-]) [ ]?(?P<second>\d{1,2}) (?P=mark) [ ]?\d{2,4} (?!\d)", re.VERBOSE | re.ASCII
 )
+
+
+_HALF: Final = re.compile(r"[0-9]\s*[ap]\.?\s?m\b", re.IGNORECASE)
+_BEFORE_NOON: Final = re.compile(r"(?:^|[ ,])(?:0?[1-9]|1[01])[:.][0-9]{2}(?:[:.][0-9]{2})?\s*$")
 
 
 class DayOrder(StrEnum):
@@ -139,6 +143,14 @@ def day_orders(text: str) -> frozenset[DayOrder]:
         return frozenset()
     readings = ((DayOrder.DAY_FIRST, second), (DayOrder.MONTH_FIRST, first))
     return frozenset(order for order, month in readings if month <= 12)
+
+
+@lru_cache(maxsize=2_000)  # a table has the same few times in most lines
+def has_half(text: str) -> bool | None:
+    """Return whether a time is written with AM or PM; None if that makes no difference, as for 16:30 or in ISO 8601."""
+    if _HALF.search(text) is not None:
+        return True
+    return False if _BEFORE_NOON.search(text) is not None and _ISO.fullmatch(text.strip()) is None else None
 
 
 def _iso(text: str) -> datetime | None:

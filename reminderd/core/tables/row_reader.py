@@ -1,5 +1,6 @@
 """Read what a row of a table asks for; check that its status is the appointment's, and that there is only one table."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
@@ -29,7 +30,7 @@ def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]
     if columns.is_status_sure or columns.words or "status" not in columns.places:
         return
     for row in rows:
-        if row.mistake is None and columns.standing(row.cells) is None:
+        if row.mistake is None and columns.row_status(row.cells) is None:
             name = header[columns.places["status"][0]].strip()
             what = f'status: "{name}" may be the status of the appointment or of something else'
             why = f"{unit} {row.line} has an unknown word"
@@ -37,6 +38,7 @@ def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]
             raise ColumnsError([f"{what}: {why}; {expected}"])
 
 
+_DIGIT: Final = re.compile(r"\d")
 _NEEDED: Final = ("phone_number", "scheduled_at", "appointment_at")
 
 
@@ -53,7 +55,7 @@ def of_one_table(
     names = [normal_header(name) for name in header if name.strip()]
     places = [place for field in _NEEDED for place in columns.places.get(field, ())]
     for row in rows:
-        if row.mistake is None and not any(map(str.isdigit, columns.text("phone_number", row.cells))):
+        if row.mistake is None and _DIGIT.search(columns.text("phone_number", row.cells)) is None:
             words = [row.cells[place] for place in places if place < len(row.cells)]
             is_named = any(role_of(word) is not None or normal_header(word) in also for word in words)
             other = [normal_header(cell) for cell in row.cells if cell.strip()]
@@ -108,7 +110,7 @@ def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Readin
         return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]
 
     read = (_appointment if columns.are_appointments else _reminder)(cells, columns, reading)
-    standing = columns.standing(cells)
+    standing = columns.row_status(cells)
     if standing is None:
         return [*(read if isinstance(read, list) else ()), UNKNOWN_STATUS]
     if standing is RowStatus.STANDS:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.schedule.dates import OFFSETS, DayOrder, day_names, day_of, day_orders, midnight, moment
+from reminderd.core.schedule.dates import OFFSETS, DayOrder, day_names, day_of, day_orders, has_half, midnight, moment
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FIRST_OF_MARCH = datetime(2027, 3, 1, 15, 0, tzinfo=UTC)
@@ -193,6 +193,25 @@ def test_a_text_that_is_not_a_time_gives_a_reason(text: str, why: str) -> None:
 
 def test_a_local_time_that_occurs_twice_is_the_first_one() -> None:
     assert moment("2027-10-31 02:30", BERLIN) == datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "half"),
+    [
+        ("3/15/2027, 9:00 AM", True),
+        ("15.03.2027 4 p.m.", True),
+        ("3/15/2027 1:30", False),
+        ("15.03.2027, 09.30", False),
+        ("3/15/2027 11:30:00 ", False),
+        ("3/15/2027 12:30", None),
+        ("3/15/2027 16:30", None),
+        ("2027-03-15 09:30", None),
+        ("2027-03-15", None),
+        ("", None),
+    ],
+)
+def test_a_time_before_noon_may_lack_its_half_of_the_day(text: str, half: bool | None) -> None:
+    assert has_half(text) is half
 
 
 @pytest.mark.parametrize(
