@@ -32,7 +32,7 @@ def refused(url: str, kind: type[Exception]) -> str:
         told = "".join(traceback.format_exception(caught.value))
         assert WRONG not in told
         assert "\n" not in str(caught.value)
-        name, _, sentence = str(caught.value).partition(f"{server.spoken}: ")
+        name, _, sentence = str(caught.value).partition(f"{server.shown_name}: ")
         assert name == ""
         sentences.add(sentence)
     (sentence,) = sentences
