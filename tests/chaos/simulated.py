@@ -113,7 +113,7 @@ class SimulatedProvider:
     def tells(self, ring: Ring) -> Report:
         """Return a report of a call's present state; from now on its end can be known."""
         if ring.end is not None:
-            ring.discloses(self.record.moment())
+            ring.note_disclosure(self.record.moment())
         return Report(
             external_call_id=ring.call_id,
             status=ring.end or ("in-progress" if ring.picked_up else "ringing"),

@@ -356,7 +356,7 @@ class StoreHistories(RuleBasedStateMachine):
         report = evolve(self.provider.tells(ring), status=word, transcript=transcript)
         self.stores[len(word) % 2].report(report)
         if word in TERMINAL:
-            ring.is_acknowledged(self.provider.record.moment())
+            ring.note_acknowledgment(self.provider.record.moment())
 
     # What staff, patients and other programs do
 
