@@ -29,20 +29,20 @@ from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.day import Day, DayList, read_day, read_list
 from reminderd.store.import_records import imports_between, last_import
 from reminderd.store.opt_outs import page_of_opt_outs
-from reminderd.store.outcome_changes import backlog, changes_after, changes_of
+from reminderd.store.outcome_changes import changes_after, changes_of, delivery_backlog
 from reminderd.store.queries import (
     ListPlace,
-    Wanted,
+    ReminderFilter,
     bundled_with,
     calls_of,
     find_reminder,
     ids_named,
     list_reminders,
-    news,
-    waiting,
+    reminders_to_alert,
+    waiting_to_examine,
 )
 from reminderd.store.shared_state import last_pause, set_pause
-from reminderd.store.stats import counts, glance, next_wakes
+from reminderd.store.stats import next_wakes, read_counts, read_glance
 from reminderd.store.users import Secrets, add_user, find_user, open_session
 from tests.support.postgres import USER, PostgresDatabase
 
@@ -235,7 +235,7 @@ def _reads(connection: Connection) -> Mapping[str, Read]:
     yesterday = Day(since=midnight - day, until=midnight, is_today=False)
 
     def page(*, after: datetime | None = None, **asked: object) -> Read:
-        wanted = Wanted(**asked)  # type: ignore[arg-type]
+        wanted = ReminderFilter(**asked)  # type: ignore[arg-type]
         place = None if after is None else ListPlace(after, "")
         return partial(list_reminders, wanted=wanted, limit=51, newest_first=True, after=place)
 
@@ -256,15 +256,17 @@ def _reads(connection: Connection) -> Mapping[str, Read]:
         "list: last 4 digits, no such": page(phone_ending="abcd"),
         "list: last 2 digits": page(phone_ending=number[-2:]),
         "list: last 4 digits, failed": page(phone_ending=number[-4:], status=Status.FAILED),
-        "report of a day": partial(list_reminders, wanted=Wanted(since=midnight, until=midnight + day), limit=None),
-        "alerts": partial(news, now=now),
-        "metrics": partial(counts, now=now),
-        "status: numbers": partial(glance, now=now, midnight=midnight),
-        "status: those that wait": waiting,
+        "report of a day": partial(
+            list_reminders, wanted=ReminderFilter(since=midnight, until=midnight + day), limit=None
+        ),
+        "alerts": partial(reminders_to_alert, now=now),
+        "metrics": partial(read_counts, now=now),
+        "status: numbers": partial(read_glance, now=now, midnight=midnight),
+        "status: those that wait": waiting_to_examine,
         "status: last import": last_import,
         "status: imports of a day": partial(imports_between, since=now - day, until=now),
         "status: pause": last_pause,
-        "status: changes not received": backlog,
+        "status: changes not received": delivery_backlog,
         "poll": partial(next_wakes, now=now),
         "record: by id": partial(find_reminder, id_or_ref=reminder_id),
         "record: by ref": partial(find_reminder, id_or_ref=ref),

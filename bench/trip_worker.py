@@ -23,7 +23,7 @@ from reminderd.core.rules import Rules
 from reminderd.databases import PostgresServer, SqliteFile, Target
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.database import Database, open_database
-from reminderd.store.settle import look, settle_answer, settle_report
+from reminderd.store.settle import read_for_last_look, settle_answer, settle_report
 
 LINES: Final = 8
 """The number of calls that are made at the same time."""
@@ -53,7 +53,7 @@ async def claimed(database: Database, lines: int) -> list[Action]:
 
 async def finished(database: Database, action: Action) -> None:
     """Make the last look, then record the provider's answer and its report."""
-    await database.read(partial(look, action=action, rules=_RULES, now=SystemClock().now()))
+    await database.read(partial(read_for_last_look, action=action, rules=_RULES, now=SystemClock().now()))
     accepted = Accepted(f"at-{action.call.id}")
     answer = partial(settle_answer, action=action, answer=accepted, counts=True, rules=_RULES, draw=0.5)
     await database.write(answer)

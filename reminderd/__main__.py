@@ -2,7 +2,7 @@
 
 import sys
 
-from reminderd.startup import guarded_streams, keep_signals, load
+from reminderd.startup import guarded_streams, keep_signals, load_module
 
 
 def main() -> None:
@@ -11,7 +11,7 @@ def main() -> None:
         keep_signals()  # before all else is loaded, which is the slowest part
     sys.modules["httpx._main"] = None  # type: ignore[assignment]  # httpx's command line, which loads pygments and rich
     with guarded_streams():
-        load("reminderd.cli.main").reminderd(prog_name="reminderd")
+        load_module("reminderd.cli.main").reminderd(prog_name="reminderd")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,9 @@ class PathRefusedError(OSError):
         super().__init__(errno.EEXIST, reason, str(target))
 
 
-def check(target: Path, *, ours: Callable[[Path], bool], what: str, never: Mapping[Path, str] = _NO_FILES) -> bool:
+def check_target(
+    target: Path, *, ours: Callable[[Path], bool], what: str, never: Mapping[Path, str] = _NO_FILES
+) -> bool:
     """Check that a file may be written at `target`, and return whether it replaces an existing file.
 
     Only a regular file that is ours may be replaced. A name that SQLite gives to the files next to a database is
@@ -97,7 +99,7 @@ def companions(database: Path, use: str) -> dict[Path, str]:
 
 
 @contextmanager
-def scratch(target: Path, *, mode: int = _PRIVATE, family: str | None = None) -> Iterator[Path]:
+def temporary_file(target: Path, *, mode: int = _PRIVATE, family: str | None = None) -> Iterator[Path]:
     """Create an empty file in the folder of `target`; remove it at the end, unless it was renamed to `target`.
 
     Args:
@@ -120,7 +122,7 @@ def scratch(target: Path, *, mode: int = _PRIVATE, family: str | None = None) ->
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[bool]:
+def locked_folder(folder: Path) -> Iterator[bool]:
     """Lock a folder, and yield whether that succeeded, as no other process has the lock; release it at the end.
 
     The lock is on a file in the folder, so that other machines see it in a shared folder. On a file system without
@@ -152,7 +154,7 @@ def _is_locked(descriptor: int) -> bool:
     return True
 
 
-def no_link(path: str, flags: int) -> int:
+def open_no_link(path: str, flags: int) -> int:
     """Open a file, as an opener for `open`, but refuse a link.
 
     In a folder that others may write into, somebody could have replaced the file by a link to a file of ours.
@@ -161,7 +163,7 @@ def no_link(path: str, flags: int) -> int:
 
 
 def set_mode(path: Path, mode: int) -> None:
-    """Set who may read and write a file or a folder of ours; refuse a link, see `no_link`.
+    """Set who may read and write a file or a folder of ours; refuse a link, see `open_no_link`.
 
     Raises:
         OSError: The path is a link, or can't be opened.
@@ -174,7 +176,7 @@ def set_mode(path: Path, mode: int) -> None:
 
 
 def put_in_place(file: Path, target: Path) -> None:
-    """Rename a finished file to its target once its content is on the disk. Call `check` right before.
+    """Rename a finished file to its target once its content is on the disk. Call `check_target` right before.
 
     Raises:
         OSError: The file can't be renamed, or it is unknown whether it would survive a power cut.
@@ -193,7 +195,7 @@ def force_to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def begins(file: Path, length: int) -> bytes:
+def first_bytes(file: Path, length: int) -> bytes:
     """Return the first bytes of a file; don't wait if it is a pipe."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     with open(descriptor, "rb") as content:  # noqa: PTH123 - a descriptor has no path

@@ -91,7 +91,7 @@ def sections(kind: type[T], name_error: Callable[[str], str | None], expected: s
     return key(none, expected, error, kind=kind)
 
 
-def whole(default: int, low: int, high: int) -> int:
+def whole_number(default: int, low: int, high: int) -> int:
     """Declare a whole number from `low` to `high`, inclusive."""
     return key(default, f"a whole number from {low} to {high}", lambda value: _range_error(value, low, high))
 
@@ -136,7 +136,7 @@ def switch(*, default: bool) -> bool:
 
 def choice(default: T, *words: T) -> T:
     """Declare a key whose value is one of these words."""
-    return key(default, f"one of {listed(words)}", lambda value: validators.word_error(value, words))
+    return key(default, f"one of {quoted_list(words)}", lambda value: validators.word_error(value, words))
 
 
 def choices(default: tuple[T, ...], *words: T) -> tuple[T, ...]:
@@ -147,10 +147,10 @@ def choices(default: tuple[T, ...], *words: T) -> tuple[T, ...]:
             return "is empty"
         return validators.entry_error(values, lambda value: validators.word_error(value, words))
 
-    return key(default, f"a list of some of {listed(words)}", error)
+    return key(default, f"a list of some of {quoted_list(words)}", error)
 
 
-def listed(words: tuple[object, ...]) -> str:
+def quoted_list(words: tuple[object, ...]) -> str:
     """Return the words as a list of quoted strings."""
     return ", ".join(f'"{word}"' for word in words)
 

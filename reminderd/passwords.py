@@ -18,7 +18,7 @@ def hash_password(password: str) -> str:
     return hasher.hash(_encoded(password))
 
 
-def is_right(password_hash: str | None, password: str) -> bool:
+def matches_hash(password_hash: str | None, password: str) -> bool:
     """Return whether a password has this hash. For None (no account) return False, after just as much time."""
     from argon2 import PasswordHasher  # noqa: PLC0415 - see above
     from argon2.exceptions import InvalidHashError, VerificationError  # noqa: PLC0415

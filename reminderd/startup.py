@@ -43,7 +43,7 @@ def keep_signals() -> None:
             signal.signal(number, _note)
 
 
-def load(name: str) -> ModuleType:
+def load_module(name: str) -> ModuleType:
     """Import a module, with all that it imports.
 
     Meanwhile, no garbage is collected: there is little, and looking for it takes a tenth of the start. Loaded objects
@@ -60,7 +60,7 @@ def load(name: str) -> ModuleType:
 
 
 def collect_what_loading_left() -> None:
-    """Collect the garbage that `load` has left, once; for example, attrs makes each class twice. This takes 50 ms."""
+    """Collect the garbage of `load_module`, once; for example, attrs makes each class twice. This takes 50 ms."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
@@ -161,7 +161,7 @@ def guarded_streams() -> Iterator[None]:
         _end(error)
     except BaseExceptionGroup as group:  # it came from a task
         _, rest = group.split(OutputError)
-        found = next(iter(leaves(group)))
+        found = next(iter(single_errors(group)))
         if rest is not None or not isinstance(found, OutputError):
             raise
         _end(found)
@@ -190,11 +190,11 @@ def _as_text(raw: _Stream, before: TextIO | None, *, line_buffering: bool = Fals
     )
 
 
-def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+def single_errors(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
     """Yield the errors in a group, however deeply groups are nested in it."""
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
-            yield from leaves(error)
+            yield from single_errors(error)
         else:
             yield error
 

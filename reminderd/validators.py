@@ -22,7 +22,7 @@ from reminderd.core.phone import is_country
 from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span, Spans
 from reminderd.core.schedule.time_zones import place_zone
-from reminderd.core.script.languages import language_tag, primary
+from reminderd.core.script.languages import language_tag, primary_language
 from reminderd.core.script.scripts import PLACEHOLDERS
 from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS, unfilled
 from reminderd.core.wrong_tokens import networks
@@ -330,7 +330,7 @@ def language_section_error(name: str, own: str) -> str | None:
         return f"is {error}"
     if tag != name:
         return 'is not a language tag in its usual form; expected one like "es" or "es-MX"'
-    if name.lower() in {own.lower(), primary(own)}:
+    if name.lower() in {own.lower(), primary_language(own)}:
         return "is the clinic's own language; expected its texts in [messages]"
     return None
 
@@ -372,6 +372,8 @@ def templates_error(templates: Mapping[str, str]) -> str | None:
         where = f"in {name}" if shown_name(name) == name else f"in entry {place}"
         if not text.strip():
             return f"the text is empty, {where}"
+        if not any(map(str.isalnum, text)):
+            return f"the text has no letter or digit, {where}"
         found = prompt_error(text, TEMPLATE_PLACEHOLDERS)
         if found is not None:
             return f"{found}, {where}"

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, NotPlaced, PlacingAnswer, Refused, Unclear
 from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN
-from reminderd.metrics import PrometheusInstruments, page
+from reminderd.metrics import PrometheusInstruments, metrics_page
 from tests.support.builders import NOW
 from tests.support.metrics_page import counts, full_page, moment, series_in, value
 
@@ -18,7 +18,7 @@ def instruments() -> PrometheusInstruments:
 
 
 def shown(instruments: PrometheusInstruments) -> str:
-    return page(instruments, moment()).decode()
+    return metrics_page(instruments, moment()).decode()
 
 
 def test_webhooks_are_counted_by_status_code_with_the_time_of_the_last_recorded_one(
@@ -56,7 +56,7 @@ def test_an_unknown_code_adds_no_series(instruments: PrometheusInstruments) -> N
     ],
 )
 def test_requests_are_timed_by_the_class_of_their_answer(
-    instruments: PrometheusInstruments, answer: Answer, word: str
+    instruments: PrometheusInstruments, answer: PlacingAnswer, word: str
 ) -> None:
     instruments.request(answer, 0.3)
     text = shown(instruments)
@@ -107,12 +107,12 @@ def test_the_page_has_the_current_values() -> None:
 
 def test_no_wait_is_negative_after_the_clock_was_set_back() -> None:
     future = counts(due_since=NOW + timedelta(hours=1))
-    text = page(PrometheusInstruments(), moment(counts=future)).decode()
+    text = metrics_page(PrometheusInstruments(), moment(counts=future)).decode()
     assert value(text, "reminderd_oldest_due_seconds") == 0
 
 
 def test_an_unknown_value_has_no_series() -> None:
-    text = page(PrometheusInstruments(), moment(counts=None, last_poll=None, last_webhook=None)).decode()
+    text = metrics_page(PrometheusInstruments(), moment(counts=None, last_poll=None, last_webhook=None)).decode()
     names = {name for name, _ in series_in(text)}
     assert not {name for name in names if name.startswith(("reminderd_reminders", "reminderd_calls", "reminderd_last"))}
     assert ("reminderd_paused", frozenset({("by", "staff")})) not in series_in(text)
@@ -129,7 +129,7 @@ def test_every_status_and_every_outcome_that_needs_a_human_has_its_series() -> N
 
 
 def test_the_start_time_is_shown_even_if_proc_cannot_be_read() -> None:
-    text = page(PrometheusInstruments(), moment(started_at=NOW)).decode()
+    text = metrics_page(PrometheusInstruments(), moment(started_at=NOW)).decode()
     assert value(text, "reminderd_start_time_seconds") == NOW.timestamp()
 
 

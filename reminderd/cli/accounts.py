@@ -10,13 +10,13 @@ from reminderd.cli.common import (
     actor,
     as_json,
     database,
-    database_to_look_at,
     existing_database,
     fail,
+    read_only_database,
     with_config,
     with_database_of_config,
     write_now,
-    wrong,
+    wrong_usage,
 )
 from reminderd.cli.output import print_json, print_table
 from reminderd.clock import SystemClock
@@ -128,7 +128,7 @@ def remove(config: Config, name: str) -> None:
 @with_config
 def list_(config: Config, *, as_json: bool) -> None:
     """List the accounts with their role, one-time codes, last log-in within 90 days, and last change."""
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         accounts = snapshot(connection, list_users)
     if as_json:
         print_json(accounts, config.calling.zone)
@@ -156,16 +156,18 @@ def _password(name: str, mistakes: list[str], *, from_stdin: bool) -> str:
         line = sys.stdin.buffer.readline(_MOST_BYTES)
         password = line.removesuffix(b"\n").removesuffix(b"\r").decode(errors="surrogateescape")
     elif not sys.stdin.isatty():
-        wrong([*mistakes, "there is no terminal to ask for the password at; --password-stdin reads it from stdin"])
+        wrong_usage(
+            [*mistakes, "there is no terminal to ask for the password at; --password-stdin reads it from stdin"]
+        )
     elif mistakes:
-        wrong(mistakes)
+        wrong_usage(mistakes)
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     weakness = weakness_of(password, name)
     if weakness is not None:
         mistakes.append(f"password: {weakness}")
     if mistakes:
-        wrong(mistakes)
+        wrong_usage(mistakes)
     return password
 
 

@@ -19,18 +19,18 @@ from reminderd.cli.common import (
     database,
     fail,
     language_option,
-    say_if_paused,
+    warn_if_paused,
     with_config,
     write_now,
-    wrong,
+    wrong_usage,
 )
-from reminderd.cli.output import in_words
-from reminderd.cli.overview import another, ask
+from reminderd.cli.output import code_as_words
+from reminderd.cli.overview import another_database, ask_daemon
 from reminderd.clock import SystemClock
 from reminderd.config import Config, numbering_of, rules_of
 from reminderd.core.model import Call, CallState, Reminder, Status
 from reminderd.core.phone import Numbering, existing_number, patient_number
-from reminderd.core.requests import ReminderRequest, mistakes
+from reminderd.core.requests import ReminderRequest, content_mistakes
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError
 from reminderd.daemon import Options, run, watch_signals
@@ -39,7 +39,7 @@ from reminderd.store import reminders
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.intake import Source
 from reminderd.store.ledger import load
-from reminderd.store.opt_outs import opted_out
+from reminderd.store.opt_outs import has_opted_out
 from reminderd.store.shared_state import database_id, paused
 from reminderd.web.server import PortUnavailableError, bind
 
@@ -103,10 +103,10 @@ def call_test(config: Config, phone: str, message: str, language: str | None) ->
     """
     numbering = numbering_of(config)
     if _is_own(phone, numbering):
-        wrong([_OWN])
-    found = mistakes(phone_number=phone, message=message, timezone=None, numbering=numbering)
+        wrong_usage([_OWN])
+    found = content_mistakes(phone_number=phone, message=message, timezone=None, numbering=numbering)
     if found:
-        wrong([line.replace("phone_number:", "PHONE:", 1).replace("message:", "--message:", 1) for line in found])
+        wrong_usage([line.replace("phone_number:", "PHONE:", 1).replace("message:", "--message:", 1) for line in found])
     number = patient_number(phone, numbering)
     is_running = _is_running(config)
     _refuse_or_warn(config, number, is_running=is_running)
@@ -132,19 +132,19 @@ def _is_own(phone: str, numbering: Numbering) -> bool:
 
 def _refuse_or_warn(config: Config, number: str, *, is_running: bool) -> None:
     """End if our daemon would never place the call; print on stderr if dialing is paused."""
-    daemon = ask(config.web) if is_running else None
+    daemon = ask_daemon(config.web) if is_running else None
     if isinstance(daemon, str):
         fail(f"not called: {daemon}")
     if config.database.is_missing:
         if daemon is not None:
-            fail(f"not called: {another(config)}")
+            fail(f"not called: {another_database(config)}")
         return
     with database(config) as connection:
         if daemon is not None and daemon.database_id != snapshot(connection, database_id):
-            fail(f"not called: {another(config)}")
-        if snapshot(connection, partial(opted_out, phone_number=number)):
+            fail(f"not called: {another_database(config)}")
+        if snapshot(connection, partial(has_opted_out, phone_number=number)):
             fail("not called: this number has opted out")
-        say_if_paused(config, connection)
+        warn_if_paused(config, connection)
         if not is_running and snapshot(connection, paused):
             click.echo(_IN_A_PAUSE, err=True)
 
@@ -203,7 +203,7 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
     with trio.move_on_after(_CLAIMED_SECONDS) as patience:
         while not stopping.is_set():
             before, seen = seen, snapshot(connection, partial(progress_of, reminder_id=reminder_id, rules=rules))
-            for line in changes(before, seen):
+            for line in progress_lines(before, seen):
                 click.echo(f"{SystemClock().now():%H:%M:%S} {line}")
             is_over = not any(call.state.alive for call in seen.calls)  # a key ends the reminder, not yet the call
             if seen.reminder is not None and seen.reminder.status.final and is_over:
@@ -238,7 +238,7 @@ def progress_of(connection: Connection, *, reminder_id: str, rules: Rules) -> Ca
     return CallProgress(reminder, () if reminder is None else tuple(call for _, call in ledger.history(reminder)))
 
 
-def changes(before: CallProgress, now: CallProgress) -> Iterator[str]:
+def progress_lines(before: CallProgress, now: CallProgress) -> Iterator[str]:
     """Yield a line for each change."""
     known = {call.id: call for call in before.calls}
     for call in now.calls:
@@ -251,7 +251,7 @@ def changes(before: CallProgress, now: CallProgress) -> Iterator[str]:
     if reminder is None:
         return
     if reminder.response is not None and (was is None or was.response is None):
-        yield f"a key was pressed: {in_words(reminder.response)}"
+        yield f"a key was pressed: {code_as_words(reminder.response)}"
     if reminder.hold_code is not None and (was is None or was.hold_code is not reminder.hold_code):
         yield f"held: {reminder.hold_code.sentence}"
     if reminder.status.final and (was is None or was.status is not reminder.status):
@@ -259,7 +259,7 @@ def changes(before: CallProgress, now: CallProgress) -> Iterator[str]:
 
 
 def _line(call: Call) -> str:
-    text = _STATES.get(call.state) or _WORDS.get(call.status or "") or call.status or in_words(call.state)
+    text = _STATES.get(call.state) or _WORDS.get(call.status or "") or call.status or code_as_words(call.state)
     external = f" ({call.external_call_id})" if call.status == "queued" and call.external_call_id else ""
     lasted = f" after {call.duration_seconds} s" if call.duration_seconds and not call.state.alive else ""
     return f"{text}{external}{lasted}"

@@ -17,7 +17,7 @@ from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets,
 from reminderd.core.sentences import NotAllowedError, text_of
 from reminderd.files import companions
 from reminderd.staff.obstacles import pauses
-from reminderd.store.any_engine import open_sync, open_to_look
+from reminderd.store.any_engine import open_read_only, open_sync
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
 from reminderd.store.shared_state import real_provider, remember_real_provider
@@ -48,7 +48,7 @@ def fail(message: str, code: int = FAILED) -> NoReturn:
     raise SystemExit(code)
 
 
-def wrong(mistakes: list[str]) -> NoReturn:
+def wrong_usage(mistakes: list[str]) -> NoReturn:
     """End with exit code 2 and a line for each mistake on stderr."""
     for mistake in mistakes:
         click.echo(mistake, err=True)
@@ -58,7 +58,7 @@ def wrong(mistakes: list[str]) -> NoReturn:
 def wrong_fields(mistakes: list[str], options: Mapping[str, str]) -> NoReturn:
     """End with mistakes that begin with a field: name its option instead, by `options` or by the field's own name."""
     fields = [mistake.partition(":") for mistake in mistakes]
-    wrong([f"--{options.get(field, field)}{colon}{text}" for field, colon, text in fields])
+    wrong_usage([f"--{options.get(field, field)}{colon}{text}" for field, colon, text in fields])
 
 
 def language_option(summary: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
@@ -89,7 +89,7 @@ def as_json_or_csv(command: Callable[..., None]) -> Callable[..., None]:
 
     def wrapped(*args: object, as_json: bool, as_csv: bool, **kwargs: object) -> None:
         if as_json and as_csv:
-            wrong(["--csv: with --json; expected one or the other"])
+            wrong_usage(["--csv: with --json; expected one or the other"])
         command(*args, form="json" if as_json else "csv" if as_csv else None, **kwargs)
 
     return as_json(_as_csv(update_wrapper(wrapped, command)))
@@ -109,9 +109,9 @@ def with_config(command: Callable[Concatenate[Config, P], None], *, needs_all: b
             config = load_config(config_file, os.environ, Path.cwd())
         except ConfigError as error:
             if needs_all or error.rest is None:
-                wrong(error.errors)
+                wrong_usage(error.errors)
             config = error.rest
-            for mistake in (*error.errors, f"only the database is used: {config.database.target.spoken}"):
+            for mistake in (*error.errors, f"only the database is used: {config.database.target.shown_name}"):
                 click.echo(mistake, err=True)
         with store_errors():
             command(config, *args, **kwargs)
@@ -145,7 +145,7 @@ def database(config: Config, *, is_ours_alone: bool = False) -> Iterator[Connect
     is_new = not is_ours_alone and config.database.is_missing
     with open_sync(config.database.target) as connection:
         if is_new:
-            click.echo(f"there was no database yet: created {config.database.target.spoken}", err=True)
+            click.echo(f"there was no database yet: created {config.database.target.shown_name}", err=True)
         if _has_new_provider(config, connection):
             write_now(connection, partial(remember_real_provider, kind=config.provider.kind))
         yield connection
@@ -160,13 +160,13 @@ def existing_database(config: Config) -> Iterator[Connection]:
 
 
 @contextmanager
-def database_to_look_at(config: Config, *, changes_nothing: bool = False) -> Iterator[Connection]:
+def read_only_database(config: Config, *, changes_nothing: bool = False) -> Iterator[Connection]:
     """Open the database for reading only; so it is not upgraded while a daemon runs.
 
     Record in it whether a real provider is configured, unless the command promises that it `changes_nothing`.
     """
     _must_exist(config)
-    with open_to_look(config.database.target) as connection:
+    with open_read_only(config.database.target) as connection:
         if not changes_nothing and _has_new_provider(config, connection):
             with database(config):
                 pass  # this connection only reads
@@ -180,7 +180,7 @@ def _has_new_provider(config: Config, connection: Connection) -> bool:
 
 def _must_exist(config: Config) -> None:
     if config.database.is_missing:
-        fail(f"{config.database.target.spoken}: there is no database yet; reminderd run or add creates one")
+        fail(f"{config.database.target.shown_name}: there is no database yet; reminderd run or add creates one")
 
 
 def write_now(connection: Connection, write: Callable[[Connection, datetime], T]) -> T:
@@ -193,7 +193,7 @@ def in_zone(zone: ZoneInfo, part: datetime | int) -> str:
     return f"{part:,}" if isinstance(part, int) else f"{part.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
-def say_if_paused(config: Config, connection: Connection) -> None:
+def warn_if_paused(config: Config, connection: Connection) -> None:
     """Print a line on stderr for each reason why no calls are placed."""
     found = snapshot(connection, partial(pauses, config=config, now=SystemClock().now()))
     for reason in found:

@@ -11,14 +11,14 @@ import click
 
 from reminderd.cli.common import (
     actor,
-    database_to_look_at,
     existing_database,
     fail,
     files_in_use,
+    read_only_database,
     with_config,
     write_now,
 )
-from reminderd.cli.output import counted, print_table, spoken
+from reminderd.cli.output import count_with_noun, moment_in_words, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.model import Reminder
@@ -30,7 +30,7 @@ from reminderd.store.sqlite import integrity as sqlite
 from reminderd.store.sqlite.copying import copy
 from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.migrate import migrations
-from reminderd.store.sqlite.opening import older_copy, open_as_it_is, open_connection
+from reminderd.store.sqlite.opening import open_as_it_is, open_connection, path_of_older_copy
 from reminderd.store.sqlite.restoring import Restored
 from reminderd.store.sqlite.restoring import restore as restored_from
 from reminderd.store.users import list_users
@@ -53,9 +53,9 @@ def check(config: Config) -> None:
     Exit code 1 if there is one. The daemon may run meanwhile.
     """
     is_file = config.database.path is not None
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         if is_file:
-            found = snapshot(connection, sqlite.check)
+            found = snapshot(connection, sqlite.integrity_errors)
         else:
             from reminderd.store.postgres import examining as postgres  # noqa: PLC0415 - psycopg may be missing
 
@@ -67,8 +67,8 @@ def check(config: Config) -> None:
     if is_file and warning is not None:
         click.echo(f"warning: {warning}", err=True)
     if found:
-        fail("\n".join([f"{config.database.target.spoken}: {counted(len(found), 'mistake')}", *found]))
-    click.echo(f"{config.database.target.spoken}: sound")
+        fail("\n".join([f"{config.database.target.shown_name}: {count_with_noun(len(found), 'mistake')}", *found]))
+    click.echo(f"{config.database.target.shown_name}: sound")
 
 
 @db.command()
@@ -162,7 +162,9 @@ def migrate(config: Config) -> None:
         return
     click.echo(f"{path}: schema {before} is now {newest}")
     if before:
-        click.echo(f"copy of the old one: {older_copy(path.resolve(), before)}; delete it once the upgrade has worked")
+        click.echo(
+            f"copy of the old one: {path_of_older_copy(path.resolve(), before)}; delete it once the upgrade has worked"
+        )
 
 
 def _upgrade_server(server: PostgresServer) -> None:
@@ -177,7 +179,7 @@ def _upgrade_server(server: PostgresServer) -> None:
         what = f"schema {done.after}, newer than this program's {done.newest}; nothing was changed"
     else:
         what = f"schema {done.after}, the newest; nothing was changed"
-    click.echo(f"{server.spoken}: {what}")
+    click.echo(f"{server.shown_name}: {what}")
 
 
 def _file_of(config: Config) -> Path:
@@ -198,21 +200,23 @@ def _print_restored(config: Config, done: Restored) -> None:
             err=True,
         )
     if done.opt_outs is not None:
-        click.echo(f"copied from it: {counted(done.opt_outs, 'opt-out')} that the backup did not have")
+        click.echo(f"copied from it: {count_with_noun(done.opt_outs, 'opt-out')} that the backup did not have")
     _print_accounts(done.accounts, None if done.accounts_are_new else "the backup")
     _print_held(config, done.held)
 
 
 def _print_state(config: Config, changed: datetime | None) -> None:
-    then = "an empty database" if changed is None else f"last changed {spoken(changed, config.calling.zone)}"
-    click.echo(f"{config.database.target.spoken}: restored; {then}")
+    then = "an empty database" if changed is None else f"last changed {moment_in_words(changed, config.calling.zone)}"
+    click.echo(f"{config.database.target.shown_name}: restored; {then}")
 
 
 def _print_accounts(accounts: int, older: str | None) -> None:
     """Print how many accounts there are, and from where; `older` is None if they are from the replaced database."""
     if accounts:
         whose = "the replaced database" if older is None else f"{older}; check them: reminderd user list"
-        click.echo(f"{counted(accounts, 'account')} for the front desk's pages: of {whose}. All sessions have ended")
+        click.echo(
+            f"{count_with_noun(accounts, 'account')} for the front desk's pages: of {whose}. All sessions have ended"
+        )
 
 
 def _print_held(config: Config, held: Sequence[Reminder]) -> None:

@@ -39,7 +39,7 @@ from reminderd.store import queries, reminders
 from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.intake import Source
-from reminderd.store.queries import Wanted, list_reminders
+from reminderd.store.queries import ReminderFilter, list_reminders
 from reminderd.store.users import Secrets, add_user
 from reminderd.web.server import PortUnavailableError, bind
 
@@ -162,7 +162,7 @@ async def _play_all(config: Config, connection: Connection, dialect: str) -> Cou
 
 def _all_ended(connection: Connection) -> bool:
     """Return whether every reminder is final, and the end of every call is known."""
-    rows = snapshot(connection, partial(list_reminders, wanted=Wanted(), limit=None))
+    rows = snapshot(connection, partial(list_reminders, wanted=ReminderFilter(), limit=None))
     calls = [one for row in rows for one in snapshot(connection, partial(queries.calls_of, reminder_id=str(row["id"])))]
     return all(Status(str(row["status"])).final for row in rows) and all(one["wake_at"] is None for one in calls)
 

@@ -23,30 +23,30 @@ from reminderd.cli.common import (
     FAILED,
     actor,
     database,
-    database_to_look_at,
     fail,
     files_in_use,
     read_by,
+    read_only_database,
     with_config,
-    wrong,
+    wrong_usage,
 )
 from reminderd.cli.lists import span_of
-from reminderd.cli.output import spoken
+from reminderd.cli.output import moment_in_words
 from reminderd.clock import SystemClock
 from reminderd.config import Config, codec_of
 from reminderd.core.booking import AppointmentRequest
-from reminderd.core.imports import MOST_CANCELLED, FileRefusedError, ImportStatus, Waiting
+from reminderd.core.imports import MOST_CANCELLED, FileRefusedError, ImportStatus, WaitingEntry
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
-from reminderd.core.tables.row_reader import Asked
+from reminderd.core.tables.row_reader import RowRequest
 from reminderd.imports.formats import Profile, profile_of
 from reminderd.imports.loop import ReadRow, ShowProgress, Tally
 from reminderd.imports.one_file import FileImport, ImportResult, OpenImport, refusal_of
 from reminderd.imports.rejected import may_be_rejected
 from reminderd.imports.snapshot import Coverage
 from reminderd.imports.table import STDIN, Table
-from reminderd.logs.terminal import unguarded
+from reminderd.logs.terminal import raw_stream
 from reminderd.store.any_engine import open_sync
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.validators import did_you_mean
@@ -80,7 +80,7 @@ def _headers(_context: click.Context, _option: click.Parameter, chosen: Sequence
             mistakes.append(f"--map: {field} twice; expected one header for it")
         headers[field] = header.strip()
     if mistakes:
-        wrong(mistakes)
+        wrong_usage(mistakes)
     return headers
 
 
@@ -199,7 +199,7 @@ def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN40
     try:
         may_be_rejected(one.rejected, one.never)
     except OSError as error:
-        wrong([f"--rejected: {error.filename}: {error.strerror}"])
+        wrong_usage([f"--rejected: {error.filename}: {error.strerror}"])
     with _one_line_for_errors(one, dry_run=options.dry_run), one.opened(partial(_say_what_was_found, file)) as opened:
         result = (_compared if options.dry_run else _written)(opened, config)
     tally = result.tally
@@ -221,7 +221,7 @@ def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN40
 def _written(opened: OpenImport, config: Config) -> ImportResult:
     with database(config) as connection:
         missing = opened.missing(connection)
-        with interruptible() as is_interrupted, progress(opened.table.size, opened.table.position) as show:
+        with interruptible() as is_interrupted, show_progress(opened.table.size, opened.table.position) as show:
             return opened.write(connection, missing, show, is_interrupted)
 
 
@@ -229,9 +229,9 @@ def _compared(opened: OpenImport, config: Config) -> ImportResult:
     """Show what an import would do; create no database."""
     _say_how_lines_are_read(opened.table, opened.read, config.calling.zone)
     is_missing = config.database.is_missing
-    with nullcontext() if is_missing else database_to_look_at(config, changes_nothing=True) as connection:
+    with nullcontext() if is_missing else read_only_database(config, changes_nothing=True) as connection:
         missing = opened.missing(connection)
-        with interruptible() as is_interrupted, progress(opened.table.size, opened.table.position) as show:
+        with interruptible() as is_interrupted, show_progress(opened.table.size, opened.table.position) as show:
             return opened.compare(connection, missing, show, is_interrupted)
 
 
@@ -250,7 +250,7 @@ def _one_line_for_errors(one: FileImport, *, dry_run: bool) -> Iterator[None]:
             ):
                 one.refused(connection, refusal)  # what is wrong with the file is shown in any case
         more = ["nothing was imported"] if isinstance(error, ColumnsError) else []
-        wrong([*(f"{file}: {mistake}" for mistake in refusal.mistakes), *more])
+        wrong_usage([*(f"{file}: {mistake}" for mistake in refusal.mistakes), *more])
     except StoreUnavailableError as error:
         fail(f"{error}; {_AGAIN}")
     except PermissionError as error:
@@ -264,11 +264,11 @@ def _one_line_for_errors(one: FileImport, *, dry_run: bool) -> Iterator[None]:
 def _rejected_path(file: Path, named: Path | None) -> Path:
     """Return the path for rejected lines: never the file itself."""
     if named is None and str(file) == STDIN:
-        wrong(["--rejected: missing; expected a file for rejected lines, as standard input has no name"])
+        wrong_usage(["--rejected: missing; expected a file for rejected lines, as standard input has no name"])
     table = file.resolve() if file.is_dir() else file  # "." has no name of its own
     path = named or table.parent / f"{table.stem}.rejected.csv"
     if _is_same(path, file):
-        wrong(["--rejected: it is FILE itself; expected another file"])
+        wrong_usage(["--rejected: it is FILE itself; expected another file"])
     return path
 
 
@@ -286,7 +286,7 @@ def _profile(config: Config, options: _Options) -> Profile:
     known = config.import_.profiles
     if options.profile is not None and options.profile not in known:
         expected = f"expected one of {', '.join(known)}" if known else "expected a section [import.profiles.NAME]"
-        wrong([f'--profile: "{options.profile}" is unknown{did_you_mean(options.profile, known)}; {expected}'])
+        wrong_usage([f'--profile: "{options.profile}" is unknown{did_you_mean(options.profile, known)}; {expected}'])
     profile = profile_of(config, options.profile)
     return evolve(
         profile,
@@ -310,7 +310,7 @@ def _coverage(config: Config, options: _Options, profile: Profile) -> Coverage |
     if options.snapshot and start is None and not profile.snapshot_days:
         mistakes.append("--snapshot: of which days? expected --from and --to, or snapshot_days in the profile")
     if mistakes:
-        wrong(mistakes)
+        wrong_usage(mistakes)
     if not options.snapshot and not profile.snapshot_days:
         return None
     return Coverage(
@@ -326,14 +326,14 @@ def _say_how_lines_are_read(table: Table, read: ReadRow, zone: ZoneInfo) -> None
     """Show the first lines in words, so that a person can check how they are read."""
     click.echo(f"the first {table.unit}s are read as:" if table.unit != "entry" else "the first entries are read as:")
     for row in islice(table.rows(), _SHOWN):
-        click.echo(f"  {table.unit} {row.line}: {in_words(read(row), zone)}")
+        click.echo(f"  {table.unit} {row.line}: {request_in_words(read(row), zone)}")
 
 
-def _say_what_is_missing(missing: Sequence[Waiting], zone: ZoneInfo) -> None:
+def _say_what_is_missing(missing: Sequence[WaitingEntry], zone: ZoneInfo) -> None:
     """Show the appointments that are missing in a snapshot, and would be cancelled."""
     click.echo(f"it lacks {len(missing):,} of what is stored, which would be cancelled:")
     for one in missing[:_SHOWN]:
-        click.echo(f"  {one.name}: {spoken(one.at, zone)}")
+        click.echo(f"  {one.name}: {moment_in_words(one.at, zone)}")
     if len(missing) > _SHOWN:
         click.echo(f"  and {len(missing) - _SHOWN:,} more")
 
@@ -366,12 +366,12 @@ def _say_what_was_done(tally: Tally, *, dry_run: bool) -> None:
 
 
 @contextmanager
-def progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
+def show_progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
     """Show the progress of an import on stderr: a bar on a terminal, or a line from time to time.
 
     `position` returns how many bytes of the table, of the `total`, are imported.
     """
-    console = Console(file=unguarded(sys.stderr), highlight=False, markup=False)
+    console = Console(file=raw_stream(sys.stderr), highlight=False, markup=False)
     if not console.is_terminal:
         chunks = 0
 
@@ -406,7 +406,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def in_words(asked: Asked | list[str], zone: ZoneInfo) -> str:
+def request_in_words(asked: RowRequest | list[str], zone: ZoneInfo) -> str:
     """Return what a row asks for, with times in the clinic's time zone; or why the row is rejected."""
     if isinstance(asked, list):
         return f"rejected: {'; '.join(asked)}"

@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from reminderd.cli.common import as_json, database_to_look_at, say_if_paused, with_config, wrong
+from reminderd.cli.common import as_json, read_only_database, warn_if_paused, with_config, wrong_usage
 from reminderd.cli.output import print_json, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.model import Response, Status
 from reminderd.core.schedule.dates import DAY, day_of, midnight
 from reminderd.store.connection import snapshot
-from reminderd.store.queries import ShownValue, Wanted, list_reminders, name_of
+from reminderd.store.queries import ReminderFilter, ShownValue, list_reminders, name_of
 
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
 TABLE_LIMIT: Final = 200
@@ -67,8 +67,8 @@ def list_(
     mistakes = [] if is_ending else ["--phone: expected the last digits of a number, from 0 to 9"]
     since, until = span_of(day, first, last, zone, mistakes)
     if mistakes:
-        wrong(mistakes)
-    wanted = Wanted(
+        wrong_usage(mistakes)
+    wanted = ReminderFilter(
         status=None if status is None else Status(status),
         since=since,
         until=until,
@@ -77,10 +77,10 @@ def list_(
         needs_human=needs_human,
     )
     most = limit if limit is not None or as_json else TABLE_LIMIT
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         one_more = None if most is None else most + 1
         rows = snapshot(connection, partial(list_reminders, wanted=wanted, limit=one_more))
-        say_if_paused(config, connection)
+        warn_if_paused(config, connection)
     shown = rows[:most]
     if as_json:
         print_json(shown, zone)

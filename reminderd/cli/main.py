@@ -8,7 +8,7 @@ import click
 
 from reminderd import __version__
 from reminderd.logs.terminal import cleaned_streams
-from reminderd.startup import load
+from reminderd.startup import load_module
 
 
 class _Command(NamedTuple):  # not by attrs: `--help` starts faster without it
@@ -65,7 +65,7 @@ class _ImportedWhenCalled(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].place.partition(":")
-        command: click.Command = getattr(load(f"reminderd.cli.{module}"), name)
+        command: click.Command = getattr(load_module(f"reminderd.cli.{module}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature

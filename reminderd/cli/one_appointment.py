@@ -12,20 +12,20 @@ from reminderd.cli.common import (
     actor,
     as_json,
     database,
-    database_to_look_at,
     existing_database,
     fail,
     patients_language,
     patients_phone,
     patients_zone,
-    say_if_paused,
+    read_only_database,
+    warn_if_paused,
     with_config,
     write_now,
-    wrong,
     wrong_fields,
+    wrong_usage,
 )
 from reminderd.cli.lists import TABLE_LIMIT, at_most, of_days, span_of
-from reminderd.cli.output import print_fields, print_json, print_table, spoken
+from reminderd.cli.output import moment_in_words, print_fields, print_json, print_table
 from reminderd.config import Config, reading_of, rules_of
 from reminderd.core.booking import AppointmentRequest, AppointmentText, read_appointment
 from reminderd.core.model import Status
@@ -110,9 +110,9 @@ def list_(
     zone, mistakes = config.calling.zone, list[str]()
     since, until = span_of(day, first, last, zone, mistakes)
     if mistakes:
-        wrong(mistakes)
+        wrong_usage(mistakes)
     most = limit if limit is not None or as_json else TABLE_LIMIT
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         rows = snapshot(connection, partial(list_appointments, since=since, until=until, limit=most))
     if as_json:
         print_json(rows, zone)
@@ -129,9 +129,9 @@ def list_(
 def show(config: Config, name: str, *, as_json: bool) -> None:
     """Show an appointment, by id or ref, with all its reminders. reminderd show shows the calls of one reminder."""
     zone = config.calling.zone
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         found = snapshot(connection, partial(stored_appointment, id_or_ref=name))
-        say_if_paused(config, connection)
+        warn_if_paused(config, connection)
     if found is None:
         fail(f"no appointment has the id or ref {name}")
     if as_json:
@@ -158,7 +158,7 @@ def move(config: Config, name: str, at: str, *, as_json: bool) -> None:
     mistakes: list[str] = []
     moment = read_moment("--to", at, config.calling.local_zone, None, mistakes)
     if moment is None:
-        wrong(mistakes)
+        wrong_usage(mistakes)
     _change(config, name, partial(move_appointment, at=moment, mint=_new_id), "moved", as_json=as_json)
 
 
@@ -203,7 +203,7 @@ def _print_plan(config: Config, found: StoredAppointment) -> None:
         at = one["scheduled_at"]
         if one["status"] == Status.SCHEDULED and isinstance(at, datetime):
             held = "" if one["hold_reason"] is None else f", held: {one['hold_reason']}"
-            click.echo(f"call planned for {spoken(at, zone)} ({one['cadence']}){held}")
+            click.echo(f"call planned for {moment_in_words(at, zone)} ({one['cadence']}){held}")
 
 
 def _print_note(found: StoredAppointment) -> None:

@@ -13,24 +13,24 @@ from reminderd.cli.common import (
     actor,
     as_json,
     database,
-    database_to_look_at,
     existing_database,
     fail,
     patients_language,
     patients_phone,
     patients_zone,
-    say_if_paused,
+    read_only_database,
+    warn_if_paused,
     with_config,
     write_now,
-    wrong,
     wrong_fields,
+    wrong_usage,
 )
-from reminderd.cli.output import print_fields, print_json, print_table, spoken
+from reminderd.cli.output import moment_in_words, print_fields, print_json, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config, reading_of, rules_of
-from reminderd.core.requests import ReminderRequest, RequestText, read_request, too_late, wrong_note
+from reminderd.core.requests import ReminderRequest, RequestText, note_mistake, read_request, why_too_late
 from reminderd.core.sentences import NotAllowedError, text_of
-from reminderd.staff.acts import RequestedAct, StaffAct, choices, perform
+from reminderd.staff.acts import RequestedAct, StaffAct, perform, reminders_to_act_on
 from reminderd.staff.adding import add_one
 from reminderd.staff.history import Event, record_of
 from reminderd.store import queries
@@ -38,7 +38,7 @@ from reminderd.store.appointments import find_appointment
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.intake import RefTakenError, Source
 from reminderd.store.queries import ShownValue
-from reminderd.store.rows import CALLS, Shown
+from reminderd.store.rows import CALLS, Audience
 
 _OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires", "appointment_at": "appointment"}
 """The options of `add` whose names are not those of their columns."""
@@ -88,7 +88,7 @@ def add(
     wanted = read_request(text, reading_of(config))
     if not isinstance(wanted, ReminderRequest):
         wrong_fields(wanted, _OPTIONS)
-    late = too_late(wanted, rules, now)
+    late = why_too_late(wanted, rules, now)
     if late is not None:
         fail(f"not added: {late}")
     source = Source(actor=actor())
@@ -101,7 +101,7 @@ def add(
     if as_json:
         print_json(added.reminder, zone)
     else:
-        click.echo(f"added {added.reminder['id']}, due {spoken(wanted.scheduled_at, zone)} ({zone})")
+        click.echo(f"added {added.reminder['id']}, due {moment_in_words(wanted.scheduled_at, zone)} ({zone})")
     for concern in added.warnings:
         click.echo(f"warning: {concern}", err=True)
 
@@ -113,12 +113,12 @@ def add(
 def show(config: Config, reminder: str, *, as_json: bool) -> None:
     """Show one reminder, by id or ref, with every call and every action by staff."""
     zone = config.calling.zone
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         row = snapshot(connection, partial(queries.find_reminder, id_or_ref=reminder))
         if row is None:
             _fail_unknown(connection, reminder)
         found = snapshot(connection, partial(record_of, reminder=row))
-        say_if_paused(config, connection)
+        warn_if_paused(config, connection)
     if row["appointment_id"] is not None:
         row |= {"appointment_ref": None if found.appointment is None else found.appointment.appointment["ref"]}
     events = [_as_row(event) for event in found.events]
@@ -127,7 +127,7 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
         return
     print_fields({column: value for column, value in row.items() if column not in _CODES}, zone)
     if found.calls:
-        print_table(found.calls, CALLS.shown_to(Shown.STAFF), zone, title="calls")
+        print_table(found.calls, CALLS.shown_to(Audience.STAFF), zone, title="calls")
     for number, call in enumerate(found.calls, 1):
         if call["transcript"] is not None:
             print_fields({"call": number, "transcript": call["transcript"]}, zone)
@@ -185,9 +185,9 @@ def done(config: Config, reminder: str, note: str | None, *, as_json: bool) -> N
     ID is the id or ref of the reminder. The id or ref of its appointment is enough, if only one of its reminders
     allows this.
     """
-    mistake = None if note is None else wrong_note(note)
+    mistake = None if note is None else note_mistake(note)
     if mistake is not None:
-        wrong([f"--note: {mistake}"])
+        wrong_usage([f"--note: {mistake}"])
     _perform(config, StaffAct.DONE, reminder, note=note, as_json=as_json)
 
 
@@ -206,7 +206,7 @@ def _perform(config: Config, act: StaffAct, name: str, *, note: str | None = Non
     row = row or {}
     held = f", and held: {row['hold_reason']}" if row.get("hold_reason") else ""
     done_with = ", and done" if row.get("done_at") else ""
-    click.echo(f"{asked.reminder_id} is {row.get('status', 'deleted')}{held}{done_with}")
+    click.echo(f"{row.get('ref') or asked.reminder_id} is {row.get('status', 'deleted')}{held}{done_with}")
 
 
 def _id(connection: Connection, config: Config, id_or_ref: str, act: StaffAct) -> str:
@@ -214,7 +214,9 @@ def _id(connection: Connection, config: Config, id_or_ref: str, act: StaffAct) -
     row = snapshot(connection, partial(queries.find_reminder, id_or_ref=id_or_ref))
     if row is not None:
         return str(row["id"])
-    asked = partial(choices, appointment=id_or_ref, act=act, rules=rules_of(config), now=SystemClock().now())
+    asked = partial(
+        reminders_to_act_on, appointment=id_or_ref, act=act, rules=rules_of(config), now=SystemClock().now()
+    )
     found = snapshot(connection, asked)
     if found is None:
         fail(f"no reminder has the id or ref {id_or_ref}")
@@ -229,7 +231,7 @@ def _id(connection: Connection, config: Config, id_or_ref: str, act: StaffAct) -
 
 def _choice(row: Mapping[str, ShownValue], refusal: NotAllowedError | None, zone: ZoneInfo) -> str:
     at = row["scheduled_at"]
-    due = f", due {spoken(at, zone)}" if isinstance(at, datetime) else ""
+    due = f", due {moment_in_words(at, zone)}" if isinstance(at, datetime) else ""
     return f"  {row['id']}{due}: {row['status'] if refusal is None else refusal}"
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reminderd.logs.terminal import in_json, unguarded
+from reminderd.logs.terminal import in_json, raw_stream
 from reminderd.store.queries import ShownValue
 
 Row = Mapping[str, ShownValue]
@@ -111,30 +111,30 @@ def print_fields(row: Row, zone: ZoneInfo) -> None:
 
 def console() -> Console:
     """Return stdout as wide as the terminal; without a terminal, it is wide enough for whole rows."""
-    file = unguarded(sys.stdout)  # rich colors the cells; what is in them is cleaned
+    file = raw_stream(sys.stdout)  # rich colors the cells; what is in them is cleaned
     found = Console(file=file, highlight=False, markup=False)
     return found if found.is_terminal else Console(file=file, highlight=False, markup=False, width=200)
 
 
-def spoken(moment: datetime, zone: ZoneInfo) -> str:
+def moment_in_words(moment: datetime, zone: ZoneInfo) -> str:
     """Return a moment as a person at the clinic reads it."""
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
-def counted(count: int, noun: str) -> str:
+def count_with_noun(count: int, noun: str) -> str:
     """Return a count with its noun, for a person to read."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def in_words(code: object) -> str:
+def code_as_words(code: object) -> str:
     """Return a code as a person reads it."""
     return str(code).replace("_", " ")
 
 
 def _cell(column: str, value: ShownValue, zone: ZoneInfo, *, has_seconds: bool = True) -> Text:
     if isinstance(value, datetime):
-        return Text(spoken(value, zone) if has_seconds else f"{value.astimezone(zone):%Y-%m-%d %H:%M}")
-    shown = "" if value is None else "".join(map(_visible, in_words(value) if column in _CODED else str(value)))
+        return Text(moment_in_words(value, zone) if has_seconds else f"{value.astimezone(zone):%Y-%m-%d %H:%M}")
+    shown = "" if value is None else "".join(map(_visible, code_as_words(value) if column in _CODED else str(value)))
     return Text(shown, style=_STYLES.get(shown, "") if column == "status" else "")
 
 

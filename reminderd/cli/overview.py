@@ -15,25 +15,25 @@ from reminderd.cli.common import (
     actor,
     as_json,
     as_json_or_csv,
-    database_to_look_at,
     existing_database,
     in_zone,
-    say_if_paused,
+    read_only_database,
+    warn_if_paused,
     with_config,
     with_database_of_config,
     write_now,
-    wrong,
+    wrong_usage,
 )
 from reminderd.cli.lists import of_days, span_of
-from reminderd.cli.output import print_fields, print_json, print_table, spoken
+from reminderd.cli.output import moment_in_words, print_fields, print_json, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config, numbering_of
 from reminderd.config.installation import WebConfig
-from reminderd.core.imports import summary
+from reminderd.core.imports import file_with_result_text
 from reminderd.core.monitoring import DaemonReport, StatusReport, errors, verdict
 from reminderd.core.outcomes import Outcome
 from reminderd.core.sentences import text_of
-from reminderd.staff.standing import COLUMNS, in_words, report_csv, report_of
+from reminderd.staff.standing import COLUMNS, report_csv, report_of, row_in_words
 from reminderd.staff.status import lines_of, look_at_database, status_report
 from reminderd.store.connection import snapshot
 from reminderd.store.import_records import import_columns
@@ -65,12 +65,12 @@ def status(config: Config, *, as_json: bool) -> None:
     Exit codes: 0 OK, 1 there is an error.
     """  # noqa: D301 - click's mark for lines that it must not join
     zone, now = config.calling.zone, SystemClock().now()
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         reasons = snapshot(connection, partial(uncallable, numbering=numbering_of(config)))
         seen = snapshot(connection, partial(look_at_database, config=config, now=now, uncallable=reasons))
-    daemon = ask(config.web)
+    daemon = ask_daemon(config.web)
     if isinstance(daemon, DaemonReport) and daemon.database_id != seen.database_id:
-        daemon = another(config)
+        daemon = another_database(config)
     report = status_report(seen, daemon, config)
     found = errors(report)
     if as_json:
@@ -111,7 +111,7 @@ _SHOWN: Final = ("host", "pid", "part", "version", "started_at", "seen_at")
 """What the document for programs has about each daemon, in addition to its jobs."""
 
 
-def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
+def ask_daemon(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
     """Return the status of the daemon, after at most `patience` seconds, or a sentence on why it is unknown."""
     import httpx  # noqa: PLC0415 - slow to import, and only this command asks the daemon
 
@@ -133,10 +133,10 @@ def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
         return f"what answers at {place} is not this version of reminderd"
 
 
-def another(config: Config) -> str:
+def another_database(config: Config) -> str:
     """Return a sentence about a daemon that answers at our address, but uses another database."""
     answers = f"another reminderd answers at port {config.web.port}"
-    return f"{answers}: it does not use {config.database.target.spoken}; name its configuration by --config FILE"
+    return f"{answers}: it does not use {config.database.target.shown_name}; name its configuration by --config FILE"
 
 
 @click.command()
@@ -159,7 +159,7 @@ def resume(config: Config) -> None:
     with existing_database(config) as connection:
         was_paused = write_now(connection, partial(set_pause, on=False, reason=None, actor=actor()))
         click.echo("dialing is resumed" if was_paused else "dialing was not paused")
-        say_if_paused(config, connection)
+        warn_if_paused(config, connection)
 
 
 @click.command()
@@ -175,10 +175,10 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
     mistakes: list[str] = []
     since, until = span_of("today" if day is first is last is None else day, first, last, zone, mistakes)
     if mistakes:
-        wrong(mistakes)
-    with database_to_look_at(config) as connection:
+        wrong_usage(mistakes)
+    with read_only_database(config) as connection:
         found = snapshot(connection, partial(report_of, since=since, until=until, now=SystemClock().now()))
-        say_if_paused(config, connection)
+        warn_if_paused(config, connection)
     rows, others, counts = found.rows, found.others, found.totals
     if form == "json":
         shown: dict[str, object] = {"totals": {word.value: counts[word] for word in Outcome}}
@@ -189,14 +189,14 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
         sys.stdout.write(report_csv((*rows, *others), zone))
     else:
         if rows:
-            print_table([in_words(row) for row in rows], COLUMNS, zone)
+            print_table([row_in_words(row) for row in rows], COLUMNS, zone)
         click.echo(", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word]) or "no reminders")
         if others:
             needs = "needs a decision, on another day" if len(others) == 1 else "need a decision, on other days"
             click.echo(f"also {needs}: accept the new number, or cancel")
-            print_table([in_words(row) for row in others], COLUMNS, zone)
+            print_table([row_in_words(row) for row in others], COLUMNS, zone)
         need = found.need_human
         if rows or others:
             click.echo(f"{need} {'needs' if need == 1 else 'need'} a human" if need else "nobody needs a human")
         for record in found.imports:
-            click.echo(f"imported {spoken(record.at, zone)}: {summary(record)}")
+            click.echo(f"imported {moment_in_words(record.at, zone)}: {file_with_result_text(record)}")

@@ -14,14 +14,14 @@ from reminderd.cli.common import (
     actor,
     as_json_or_csv,
     database,
-    database_to_look_at,
     existing_database,
     fail,
+    read_only_database,
     with_config,
     write_now,
-    wrong,
+    wrong_usage,
 )
-from reminderd.cli.output import counted, print_json, print_table
+from reminderd.cli.output import count_with_noun, print_json, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.config.installation import LEAST_DAYS
@@ -34,7 +34,7 @@ from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import ColumnsError, NumberColumns, names_numbers, number_columns
 from reminderd.core.tables.csv_rows import UNREADABLE
 from reminderd.imports.folder import DONE, REJECTED
-from reminderd.imports.spreadsheet import Sheet, opened
+from reminderd.imports.spreadsheet import Sheet, open_sheet
 from reminderd.staff.standing import csv_text
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
@@ -45,8 +45,8 @@ from reminderd.store.personal_data import (
     count_old,
     erase,
     note_export,
+    personal_data_of,
     purge_batch,
-    record,
 )
 from reminderd.store.sqlite.driver import SqliteConnection
 from reminderd.store.sqlite.upkeep import scrub
@@ -81,7 +81,7 @@ def erase_(config: Config, phone: str, *, yes: bool) -> None:
             click.echo(_question(found), err=True)
             click.confirm("Erase them for good?", abort=True, err=True)
         done = write_now(connection, partial(erase, phone_number=number, actor=actor()))
-        click.echo(f"erased: {counted(done.reminders, 'reminder')}, {counted(done.calls, 'call')}")
+        click.echo(f"erased: {count_with_noun(done.reminders, 'reminder')}, {count_with_noun(done.calls, 'call')}")
         if done.opted_out:
             click.echo("the opt-out stays, as without it the number could be called again; opt-out remove deletes it")
         click.echo("older backups still contain them")
@@ -101,7 +101,7 @@ def _say_where_files_are(config: Config) -> None:
             click.echo(f"{folder}: {error.strerror}; look there for files that contain them", err=True)
             continue
         if files:
-            what = f"{counted(files, 'file')} in {folder} may contain them, too: delete those that do"
+            what = f"{count_with_noun(files, 'file')} in {folder} may contain them, too: delete those that do"
             click.echo(f"{what}; the daemon deletes all{until}")
 
 
@@ -121,13 +121,15 @@ def _document(number: str, found: PersonalData) -> dict[str, Any]:
 
 def _question(found: PersonalData) -> str:
     waiting = sum(reminder["status"] == Status.SCHEDULED for reminder in found.reminders)
-    others = f"; {counted(len(found.other_calls), 'call')} for no reminder of it" if found.other_calls else ""
-    booked = f"; {counted(len(found.appointments), 'appointment')}" if found.appointments else ""
-    return f"{counted(len(found.reminders), 'reminder')} of this number, {waiting} of them waiting{booked}{others}"
+    others = f"; {count_with_noun(len(found.other_calls), 'call')} for no reminder of it" if found.other_calls else ""
+    booked = f"; {count_with_noun(len(found.appointments), 'appointment')}" if found.appointments else ""
+    return (
+        f"{count_with_noun(len(found.reminders), 'reminder')} of this number, {waiting} of them waiting{booked}{others}"
+    )
 
 
 def _found(connection: Connection, number: str) -> PersonalData:
-    found = snapshot(connection, partial(record, phone_number=number))
+    found = snapshot(connection, partial(personal_data_of, phone_number=number))
     if found.empty:
         fail("nothing is stored about this number")
     return found
@@ -137,7 +139,7 @@ def _number(phone: str, config: Config, read: Callable[[str, str], str]) -> str:
     try:
         return read(phone, config.clinic.country)
     except ValueError as error:
-        wrong([f"PHONE: {error}"])
+        wrong_usage([f"PHONE: {error}"])
 
 
 @click.command()
@@ -177,8 +179,8 @@ def purge(config: Config, days: int, *, dry_run: bool) -> None:
 
 
 def _counted(reminders: int, calls: int) -> str:
-    left = f", and {counted(calls, 'call')} of deleted or moved reminders," if calls else ""
-    return f"{counted(reminders, 'reminder')}{left}"
+    left = f", and {count_with_noun(calls, 'call')} of deleted or moved reminders," if calls else ""
+    return f"{count_with_noun(reminders, 'reminder')}{left}"
 
 
 def _scrub(connection: Connection) -> None:
@@ -204,7 +206,7 @@ def add(config: Config, phone: str, source: str) -> None:
     number = _number(phone, config, existing_number)
     with database(config) as connection:
         cancelled = _opt_out(connection, number, source, rules_of(config))
-    click.echo(f"opted out; {counted(cancelled, 'reminder')} cancelled")
+    click.echo(f"opted out; {count_with_noun(cancelled, 'reminder')} cancelled")
 
 
 @opt_out_.command(short_help="Allow calls to a phone number again.")
@@ -225,7 +227,7 @@ def remove(config: Config, phone: str) -> None:
 def list_(config: Config, form: str | None) -> None:
     """List all numbers that have opted out."""
     zone = config.calling.zone
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         rows = snapshot(connection, list_opt_outs)
     if form == "json":
         print_json(rows, zone)
@@ -254,7 +256,7 @@ def import_(config: Config, file: Path, source: str | None) -> None:
     bad_lines: set[int] = set()
     cancelled, country, rules = 0, config.clinic.country, rules_of(config)
     try:
-        with opened(file, names_numbers, only_numbers=True) as sheet:
+        with open_sheet(file, names_numbers, only_numbers=True) as sheet:
             columns = number_columns(sheet.header, country)
             if columns.has_header and len(sheet.header) > 1:
                 _say_what_was_found(file, sheet, columns)
@@ -270,14 +272,16 @@ def import_(config: Config, file: Path, source: str | None) -> None:
                         cancelled += _opt_out(connection, number, source, rules)
                         numbers.add(number)
     except FileRefusedError as error:
-        wrong([f"{file}: {error}"])
+        wrong_usage([f"{file}: {error}"])
     except ColumnsError as error:
-        wrong([f"{file}: {mistake}" for mistake in error.mistakes])
+        wrong_usage([f"{file}: {mistake}" for mistake in error.mistakes])
     except OSError as error:
         fail(f"{error.filename or file}: {error.strerror}")
-    click.echo(f"{counted(len(numbers), 'number')} opted out; {counted(cancelled, 'reminder')} cancelled")
+    click.echo(
+        f"{count_with_noun(len(numbers), 'number')} opted out; {count_with_noun(cancelled, 'reminder')} cancelled"
+    )
     if bad_lines:
-        fail(f"{counted(len(bad_lines), 'line')} with a missing or a wrong number")
+        fail(f"{count_with_noun(len(bad_lines), 'line')} with a missing or a wrong number")
 
 
 def _say_what_was_found(file: Path, sheet: Sheet, columns: NumberColumns) -> None:
@@ -331,7 +335,7 @@ def _cells(sheet: Sheet, columns: NumberColumns) -> Iterator[_Cell]:
         for place in filled or [first]:
             name = f"{sheet.header[place].strip()}: " if others and filled else ""
             text = cells.get(place, "") if filled or not others else ""
-            is_whole = row.whole is None or place < row.whole
+            is_whole = row.whole_cells is None or place < row.whole_cells
             yield _Cell(line=row.line, name=name, text=text, is_whole=is_whole)
 
 

@@ -10,12 +10,12 @@ import click
 import trio
 from loguru import logger
 
-from reminderd.cli.common import FAILED, fail, with_config, wrong
+from reminderd.cli.common import FAILED, fail, with_config, wrong_usage
 from reminderd.clock import SystemClock
 from reminderd.config import FILE_NAME, Config, config_warnings, load_config
 from reminderd.daemon import DaemonPart, Options, Reload, run, supervisor_of, watch_signals
 from reminderd.logs.configure import configure_logs
-from reminderd.startup import collect_what_loading_left, leaves
+from reminderd.startup import collect_what_loading_left, single_errors
 from reminderd.store.any_engine import provider_of
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 
@@ -39,9 +39,9 @@ def run_(config: Config, only: DaemonPart | None, *, sandbox: bool) -> None:
     SIGTERM stops it gracefully; SIGHUP reloads the configuration.
     """
     if sandbox and config.provider.kind != "sandbox":
-        wrong([f"--sandbox: {config.path or 'the environment'} names a real provider; expected one or the other"])
+        wrong_usage([f"--sandbox: {config.path or 'the environment'} names a real provider; expected one or the other"])
     if only is not None and config.provider.kind == "sandbox":
-        wrong(["--only: the sandbox runs in one process; expected a real provider in [provider].kind"])
+        wrong_usage(["--only: the sandbox runs in one process; expected a real provider in [provider].kind"])
     log = config.log
     configure = partial(
         configure_logs, log_format=log.format, file=log.path, rotation=log.rotation, retention=log.retention
@@ -75,7 +75,7 @@ def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
     """
     if config.database.is_missing:
         return
-    name = config.database.target.spoken
+    name = config.database.target.shown_name
     kind = provider_of(config.database.target)
     if kind is None:
         return
@@ -90,7 +90,7 @@ def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
     else:
         where = f"{config.path} names no provider"
     expected = "expected --config FILE with [provider], or --sandbox to simulate all calls"
-    wrong([f"{where}, but {name} has been in use with the provider {kind}; {expected}"])
+    wrong_usage([f"{where}, but {name} has been in use with the provider {kind}; {expected}"])
 
 
 async def _collect_later() -> None:
@@ -113,7 +113,7 @@ async def _until_stopped(config: Config, only: DaemonPart | None, reload: Reload
                 code = 0
             nursery.cancel_scope.cancel()
     except* (StoreUnusableError, StoreUnavailableError, OSError) as errors:
-        for error in leaves(errors):
+        for error in single_errors(errors):
             logger.error(f"{error}")
     except* Exception:  # noqa: BLE001 - the outermost level: the log must get any error
         logger.exception("the daemon failed: unexpected error")

@@ -9,13 +9,13 @@ import click
 import trio
 from loguru import logger
 
-from reminderd.cli.common import fail, wrong
+from reminderd.cli.common import fail, wrong_usage
 from reminderd.daemon import watch_signals
 from reminderd.logs.configure import configure_logs
 from reminderd.sandbox.generic import Sandbox
 from reminderd.sandbox.switchboard import SimulatedProvider, serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
-from reminderd.startup import leaves
+from reminderd.startup import single_errors
 
 P = ParamSpec("P")
 
@@ -64,12 +64,12 @@ def sandbox(dialect: str, port: int, pace: float, **options: str | None) -> None
     mistakes = _of_the_other_dialect(dialect, options)
     provider = _twilio(options, pace, mistakes) if dialect == "twilio" else _generic(options, pace, mistakes)
     if provider is None or mistakes:
-        wrong(mistakes)
+        wrong_usage(mistakes)
     configure_logs(level="INFO", log_format="text")
     try:
         trio.run(_serve_until_stopped, provider, port)
     except* OSError as errors:
-        error = next(leaves(errors))
+        error = next(single_errors(errors))
         fail(f"can't listen on port {port}: {getattr(error, 'strerror', None) or error}")
 
 

@@ -8,16 +8,16 @@ from typing import Final
 import click
 from attrs import asdict
 
-from reminderd.cli.common import FAILED, as_json, fail, language_option, with_config, wrong
+from reminderd.cli.common import FAILED, as_json, fail, language_option, with_config, wrong_usage
 from reminderd.cli.output import print_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config, config_warnings, origin, templates_of
 from reminderd.core.diagnosis import Finding, Mark, count
 from reminderd.core.masking import mask_numbers
-from reminderd.core.schedule.dates import moment
+from reminderd.core.schedule.dates import moment_of_text
 from reminderd.core.script.preview import Preview, preview
 from reminderd.core.script.templates import TemplateError, Values
-from reminderd.logs.terminal import on_one_line, unguarded
+from reminderd.logs.terminal import on_one_line, raw_stream
 
 _SIGNS: Final[Mapping[Mark, str]] = {Mark.GOOD: "✓", Mark.WARNING: "!", Mark.WRONG: "✗", Mark.UNKNOWN: "–"}
 _PLAIN: Final = str.maketrans({"✓": "+", "✗": "X", "–": "-", "→": "->"})
@@ -46,7 +46,7 @@ def doctor(config: Config, *, as_json: bool) -> None:
     else:
         width = max(len(finding.about) for finding in findings)
         for line in (*(_line(finding, width) for finding in findings), _sum(findings)):
-            click.echo(_showable(line, sys.stdout.encoding), file=unguarded(sys.stdout))
+            click.echo(_showable(line, sys.stdout.encoding), file=raw_stream(sys.stdout))
     if wrong:
         sys.exit(FAILED)
 
@@ -87,7 +87,7 @@ def check_config(config: Config, *, online: bool) -> None:
     This also warns of risky settings, and of texts in [messages] that patients may not understand or can't answer.
     """
     click.echo(f"configuration: {origin(config.path)}: no mistakes")
-    click.echo(f"database: {config.database.target.spoken}")
+    click.echo(f"database: {config.database.target.shown_name}")
     click.echo(f"provider: {config.provider.kind}")
     if config.desk.local_url is not None:
         click.echo(f"pages: {config.desk.local_url}, on this machine; see docs/desk.md for others")
@@ -145,7 +145,7 @@ def preview_(
     try:
         shown = [preview(templates, values, one, names) for one in languages]
     except TemplateError as error:
-        wrong([f"--{mistake}" for mistake in error.mistakes])
+        wrong_usage([f"--{mistake}" for mistake in error.mistakes])
     if as_json:
         languages_shown = [
             {
@@ -170,9 +170,9 @@ def _appointment(config: Config, at: str | None) -> datetime:
         tomorrow = SystemClock().now().astimezone(config.calling.zone).date() + timedelta(days=1)
         return datetime.combine(tomorrow, _AT, config.calling.zone)
     try:
-        return moment(at, config.calling.local_zone)
+        return moment_of_text(at, config.calling.local_zone)
     except ValueError as error:
-        wrong([f"--at: {error}"])
+        wrong_usage([f"--at: {error}"])
 
 
 def _print(shown: Preview) -> None:

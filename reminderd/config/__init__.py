@@ -3,7 +3,7 @@
 from reminderd.config.coercion import shown_key
 from reminderd.config.cross_checks import config_warnings
 from reminderd.config.installation import codec_of
-from reminderd.config.load import FILE_NAME, Changes, ConfigError, changes, load_config, origin
+from reminderd.config.load import FILE_NAME, Changes, ConfigError, load_config, origin, reload_changes
 from reminderd.config.schema import (
     Config,
     daily_at,
@@ -22,7 +22,6 @@ __all__ = [
     "Changes",
     "Config",
     "ConfigError",
-    "changes",
     "codec_of",
     "config_warnings",
     "daily_at",
@@ -33,6 +32,7 @@ __all__ = [
     "origin",
     "planning_of",
     "reading_of",
+    "reload_changes",
     "rules_of",
     "shown_key",
     "templates_of",

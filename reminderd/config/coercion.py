@@ -21,7 +21,7 @@ from reminderd.validators import did_you_mean, language_section_error, may_be_la
 Section = TypeVar("Section")
 
 
-def members(section: type) -> "list[Attribute[Any]]":
+def keys_and_sections(section: type) -> "list[Attribute[Any]]":
     """Return the keys of a section and the sections inside it."""
     return [attribute for attribute in fields(section) if attribute.metadata != DERIVED]
 
@@ -35,7 +35,7 @@ def section_of(attribute: "Attribute[Any]") -> type | None:
 
 def all_keys(section: type = Config, path: KeyPath = ()) -> Iterator[tuple[KeyPath, "Attribute[Any]"]]:
     """Yield every key with its attribute, in the order of the sections."""
-    for attribute in members(section):
+    for attribute in keys_and_sections(section):
         here = (*path, name_of(attribute.name))
         inner = section_of(attribute)
         if inner is None:
@@ -156,7 +156,7 @@ def _maker_of(section: type, converter: Converter) -> Callable[[Mapping[str, Any
     making a class, and most configurations have few sections.
     """
     overrides: dict[str, Any] = {attribute.name: override(omit=True) for attribute in fields(section)}
-    for attribute in members(section):
+    for attribute in keys_and_sections(section):
         inner = section_of(attribute)
         if attribute.metadata.get(SECTIONS) is not None:
             read = _reader_of_sections(attribute, converter)
@@ -235,14 +235,14 @@ def _is_list_of_sections(value: object) -> bool:
 
 
 def _unknown_section(path: KeyPath, parent: type) -> StructureError:
-    inner = [member for member in members(parent) if section_of(member) or member.metadata.get(SECTIONS)]
+    inner = [member for member in keys_and_sections(parent) if section_of(member) or member.metadata.get(SECTIONS)]
     known = [".".join((*path[:-1], name_of(member.name))) for member in inner]
     expected = f"expected one of {', '.join(known)}" if known else "expected no section here"
     return StructureError(path, f"unknown section{did_you_mean('.'.join(path), known)}; {expected}", is_section=True)
 
 
 def _unknown_key(path: KeyPath, parent: type) -> StructureError:
-    known = [name_of(member.name) for member in members(parent) if not section_of(member)]
+    known = [name_of(member.name) for member in keys_and_sections(parent) if not section_of(member)]
     places = [shown_key(key) for key, _ in all_keys() if key[-1] == path[-1]]
     if not known:  # above the first section
         expected = " or ".join(places) or "a section above it, like [worker]"

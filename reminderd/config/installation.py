@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from reminderd import databases, validators
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE
-from reminderd.core.tables.words import Standing, plain
+from reminderd.core.tables.words import RowStatus, normal_header
 from reminderd.databases import SqliteFile, Target
 from reminderd.keys import (
     DERIVED,
@@ -33,7 +33,7 @@ from reminderd.keys import (
     switch,
     time_of_day,
     url,
-    whole,
+    whole_number,
 )
 
 LEAST_DAYS: Final = 8
@@ -62,7 +62,7 @@ class PortConfig:
     """A section with an address to listen on. Port 0 turns metrics and pages off; for webhooks, it is any free port."""
 
     host: str = key("127.0.0.1", "an IP address or a host name to listen on", validators.host_error)
-    port: int = whole(0, 0, 65_535)
+    port: int = whole_number(0, 0, 65_535)
 
     @property
     def local_url(self) -> str | None:
@@ -112,9 +112,9 @@ class DatabaseConfig:
 class WebConfig(PortConfig):
     """Where webhooks are received."""
 
-    port: int = whole(4000, 0, 65_535)
+    port: int = whole_number(4000, 0, 65_535)
     public_base_url: str = url()
-    max_body_bytes: int = whole(1_048_576, 1_024, 64 * 1_048_576)
+    max_body_bytes: int = whole_number(1_048_576, 1_024, 64 * 1_048_576)
     trusted_proxies: tuple[str, ...] = key(
         (), 'a list of IP addresses and networks, like "127.0.0.1" and "10.0.0.0/8"', validators.networks_error
     )
@@ -181,11 +181,11 @@ def _status_words_error(words: Mapping[str, str]) -> str | None:
     """Reject a status word with an unknown meaning, and words that differ only in case and punctuation."""
     seen: set[str] = set()
     for place, (word, meaning) in enumerate(words.items(), start=1):
-        if meaning not in set(Standing):
-            return f"entry {place} has a meaning that is unknown{validators.did_you_mean(meaning, Standing)}"
-        if not plain(word) or plain(word) in seen:
+        if meaning not in set(RowStatus):
+            return f"entry {place} has a meaning that is unknown{validators.did_you_mean(meaning, RowStatus)}"
+        if not normal_header(word) or normal_header(word) in seen:
             return f"entry {place} is empty, or the same word as another"
-        seen.add(plain(word))
+        seen.add(normal_header(word))
     return None
 
 
@@ -214,7 +214,7 @@ class ProfileConfig:
         _status_words_error,
     )
     last_line_end: bool = switch(default=True)
-    snapshot_days: int = whole(0, 0, 400)
+    snapshot_days: int = whole_number(0, 0, 400)
 
 
 @frozen(kw_only=True, repr=False)
@@ -275,7 +275,7 @@ class ResultsConfig(FolderConfig):
     )
     secret_file: str = file_path()
     folder: str = folder_path()
-    every_minutes: int = whole(0, 0, 1_440)
+    every_minutes: int = whole_number(0, 0, 1_440)
     format: Literal["csv", "fhir", "hl7"] = choice("csv", "csv", "fhir", "hl7")
     profile: str = key("", "the name of a profile in [import.profiles]")
 
@@ -285,7 +285,7 @@ class BackupConfig(FolderConfig):
     """Daily copies of the database."""
 
     at: str = time_of_day("02:30")
-    keep: int = whole(14, 1, 10_000)
+    keep: int = whole_number(14, 1, 10_000)
 
 
 def _days_error(days: int) -> str | None:
@@ -299,7 +299,7 @@ class RetentionConfig:
     """How long the database keeps personal data, and the changes of outcomes."""
 
     days: int = key(0, f"0 (forever) or a whole number from {LEAST_DAYS} to {_MOST_DAYS}", _days_error)
-    changes_days: int = whole(60, 1, _MOST_DAYS)
+    changes_days: int = whole_number(60, 1, _MOST_DAYS)
     at: str = time_of_day("03:30")
 
 
@@ -317,7 +317,7 @@ class DeskConfig(PortConfig):
     """The front desk's pages; without a port, there are none."""
 
     language: str = choice("en", *LANGUAGES)
-    idle_minutes: int = whole(30, 1, 12 * 60)
+    idle_minutes: int = whole_number(30, 1, 12 * 60)
 
 
 _SIZE: Final = re.compile(r"[1-9][0-9]{0,5} ?[KMG]B")

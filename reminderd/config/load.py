@@ -13,7 +13,7 @@ from reminderd.config import secrets
 from reminderd.config.coercion import (
     EnvironmentText,
     all_keys,
-    members,
+    keys_and_sections,
     replaced,
     secret_keys,
     section_of,
@@ -222,7 +222,7 @@ def _toml_error(error: ValueError) -> str:
 
 
 def _reject_what_is_not_a_section(raw: _RawConfig, section: type, path: KeyPath) -> None:
-    for attribute in members(section):
+    for attribute in keys_and_sections(section):
         here = (*path, name_of(attribute.name))
         inner = section_of(attribute)
         if inner is None or raw.get(here) is None:
@@ -327,7 +327,7 @@ class Changes:
     """The keys whose changes wait for the next start."""
 
 
-def changes(running: Config, wanted: Config) -> Changes:
+def reload_changes(running: Config, wanted: Config) -> Changes:
     """Decide which keys of the `running` configuration a reload sets to their `wanted` values."""
     differing = [path for path, _ in all_keys() if value_at(running, path) != value_at(wanted, path)]
     waiting = [section for section, triggers in _change_together() if any(key in differing for key in triggers)]

@@ -31,7 +31,7 @@ from reminderd.config.installation import (
 from reminderd.core.answers import Capabilities
 from reminderd.core.phone import Numbering, patient_number
 from reminderd.core.requests import Reading
-from reminderd.core.rules import Backoff, CallPlan, Expected, Limits, Planning, Rules, type_key
+from reminderd.core.rules import Backoff, CallPlan, ExpectedFile, Limits, Planning, Rules, type_key
 from reminderd.core.schedule.cadence import EXPECTED as CADENCES
 from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import CallingHours, Spans
@@ -46,14 +46,14 @@ from reminderd.keys import (
     choices,
     country,
     key,
-    listed,
     number,
     numbers,
     phone_number,
     positive,
+    quoted_list,
     sections,
     switch,
-    whole,
+    whole_number,
 )
 from reminderd.providers.base_settings import ProviderSettings
 from reminderd.providers.generic.settings import SandboxSettings
@@ -72,7 +72,7 @@ class WorkerConfig:
     """How due reminders are called."""
 
     poll_interval_seconds: float = positive(60.0, _DAY)
-    dialers: int = whole(8, 1, 1000)
+    dialers: int = whole_number(8, 1, 1000)
     lease_seconds: float = positive(60.0, _DAY)
     outcome_timeout_seconds: float = positive(900.0, _YEAR)
     confirm_after_seconds: float = positive(120.0, _DAY)
@@ -88,7 +88,7 @@ def _kind_error(kind: str) -> None:
     kinds = (SandboxSettings.name, *sorted(PROVIDERS))
     found = validators.word_error(kind, kinds)
     if found is not None:
-        raise ValueError(f"{found}; expected one of {listed(kinds)}")
+        raise ValueError(f"{found}; expected one of {quoted_list(kinds)}")
 
 
 @frozen(kw_only=True, repr=False)
@@ -133,14 +133,14 @@ class RetryConfig:
 
     first_delay_seconds: float = positive(1.0, _DAY)
     max_delay_seconds: float = positive(300.0, _DAY)
-    max_tries: int = whole(20, 1, 1000)
+    max_tries: int = whole_number(20, 1, 1000)
 
 
 @frozen(kw_only=True, repr=False)
 class RedialConfig:
     """When a patient is called again after a busy line, no answer or a voicemail."""
 
-    max_calls: int = whole(3, 1, 100)
+    max_calls: int = whole_number(3, 1, 100)
     delay_minutes: tuple[float, ...] = numbers((15.0,), 0, _YEAR / 60)
     voicemail_is_reached: bool = switch(default=False)
 
@@ -220,8 +220,8 @@ class CallingConfig:
 class LimitsConfig:
     """How often a phone number may be reached."""
 
-    answered_per_day: int = whole(0, 0, 100)
-    answered_per_week: int = whole(0, 0, 100)
+    answered_per_day: int = whole_number(0, 0, 100)
+    answered_per_week: int = whole_number(0, 0, 100)
 
 
 def _prompt(*, with_message: bool = False) -> str:
@@ -414,12 +414,12 @@ def daily_at(config: Config, at: str) -> Daily:
     return Daily(at=time.fromisoformat(at), zone=config.calling.zone)
 
 
-def expected_of(config: Config) -> Expected | None:
+def expected_of(config: Config) -> ExpectedFile | None:
     """Return by when a file is expected in the folder; None if no file is expected."""
     if not config.import_.expect_by:
         return None
     by = daily_at(config, config.import_.expect_by)
-    return Expected(by=by, hours=config.calling.calling_hours, profile=config.import_.expect_profile or None)
+    return ExpectedFile(by=by, hours=config.calling.calling_hours, profile=config.import_.expect_profile or None)
 
 
 def numbering_of(config: Config) -> Numbering:

@@ -56,12 +56,12 @@ class Unclear:
     reason: str
 
 
-Answer: TypeAlias = Accepted | NotPlaced | Refused | AccountRefused | Unclear
+PlacingAnswer: TypeAlias = Accepted | NotPlaced | Refused | AccountRefused | Unclear
 
 
 @frozen(kw_only=True)
 class Report:
-    """What the provider reports about one call, by webhook or in a look-up; `status` as `spelled` returns it."""
+    """What the provider reports about one call, by webhook or in a look-up; see `standard_status` for `status`."""
 
     external_call_id: str
     status: str
@@ -152,7 +152,7 @@ _STATUSES: Final = {word: word for word in PROGRESS | TERMINAL} | {
 }
 
 
-def spelled(status: str) -> str:
+def standard_status(status: str) -> str:
     """Return a provider's status in our spelling: lower case, `-` for `_`, and one word for each meaning.
 
     An unknown word is kept.
@@ -198,7 +198,7 @@ _DENIED: Final = re.compile(
 
 
 @lru_cache(maxsize=64)
-def listener(answered_by: str | None) -> Listener:
+def listener_of(answered_by: str | None) -> Listener:
     """Return who has answered, by the provider's word in any case, with any separators; a person if there is none."""
     text = " ".join(_WORD.findall((answered_by or "").casefold()))
     letters = _DENIED.sub("|", text).replace(" ", "")

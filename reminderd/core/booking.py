@@ -12,11 +12,11 @@ from reminderd.core.model import Appointment, AppointmentStatus, evolve
 from reminderd.core.reasons import EndCode
 from reminderd.core.requests import (
     Reading,
-    concerns,
+    common_warnings,
     normal_name,
     read_field,
     read_moment,
-    unfit_content,
+    why_content_never_callable,
     wrong_name,
     wrong_text,
 )
@@ -26,7 +26,7 @@ from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import known_zone, place_zone
 from reminderd.core.script.languages import read_language
 from reminderd.core.script.templates import Message, TemplateError, Values
-from reminderd.core.upsert import HELD, Decision, Intake, seals
+from reminderd.core.upsert import HELD, Decision, Intake, is_seal_of
 
 NO_CALLS_PLANNED: Final = (
     "no calls are planned before appointments; set [reminders].before in the configuration, or give a time to call"
@@ -192,16 +192,16 @@ def _calls(
     return tuple(calls)
 
 
-def too_late_for(call: PlannedCall, now: datetime) -> str | None:
+def why_call_too_late(call: PlannedCall, now: datetime) -> str | None:
     """Return why a call that is not planned yet is left out; None if there is time for it."""
     if call.at is None:
         return f'the call "{call.cadence}" is left out: there are no calling hours before the appointment'
     return f'the call "{call.cadence}" is left out: it was booked too late for it' if call.at <= now else None
 
 
-def uncalled(calls: list[PlannedCall], now: datetime) -> str | None:
+def why_uncalled(calls: list[PlannedCall], now: datetime) -> str | None:
     """Return why nobody is called for an appointment that is planned now; None if there is a call."""
-    reasons = [too_late_for(call, now) for call in calls]
+    reasons = [why_call_too_late(call, now) for call in calls]
     return None if None in reasons else f"nobody will be called: {'; '.join(reason or '' for reason in reasons)}"
 
 
@@ -238,8 +238,8 @@ def decide_appointment(
         was = request.at.astimezone(rules.calling_hours.zone)
         return Decision(Intake.TOO_LATE, f"too late; the appointment was at {was:%Y-%m-%d %H:%M}")
     held = (HELD,) if intake is Intake.HELD else ()
-    message, why = message_of(request, rules.planning), uncalled(plan(request, rules), now)
-    return Decision(intake, warnings=(*held, *concerns(message.text, message.warning, why, opted_out=opted_out)))
+    message, why = message_of(request, rules.planning), why_uncalled(plan(request, rules), now)
+    return Decision(intake, warnings=(*held, *common_warnings(message.text, message.warning, why, opted_out=opted_out)))
 
 
 def decide_appointment_cancellation(asked: AppointmentCancellation, existing: Appointment | None) -> Decision:
@@ -260,7 +260,7 @@ def _intake(request: AppointmentRequest, existing: Appointment | None, cancels_a
         return Intake.UNCHANGED  # another person or program has cancelled it
     if is_same and existing.status is AppointmentStatus.BOOKED:
         return Intake.UNCHANGED if existing.former_number is None else Intake.HELD
-    if seals(existing.former_number, request.phone_number):
+    if is_seal_of(existing.former_number, request.phone_number):
         return Intake.CHANGED
     is_purged = not existing.phone_number  # then nobody knows anymore whose number it was
     is_sure = existing.former_number is None and (is_purged or existing.phone_number == request.phone_number)
@@ -290,4 +290,4 @@ def wanted_message(
     if is_checked:
         return message, None
     content = appointment.phone_number, message.text, appointment.timezone, appointment.language
-    return message, unfit_content(*content, rules.numbering)
+    return message, why_content_never_callable(*content, rules.numbering)

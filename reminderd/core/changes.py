@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.model import CallOutcome, Status
-from reminderd.core.outcomes import BY_RESPONSE, Outcome, as_spoken, end_code_of, outcome
+from reminderd.core.outcomes import BY_RESPONSE, Outcome, end_code_of, outcome, outcome_of_message
 from reminderd.core.reasons import EndCode
 from reminderd.core.sentences import Sentence
 
@@ -121,7 +121,7 @@ class Change:
     def event(self) -> dict[str, str | int | None]:
         """Return the change as other systems receive it, without phone number and message."""
         is_reminder = self.kind is ChangeKind.REMINDER
-        call_outcome = as_spoken(self.call_outcome, is_spoken=self.spoken)
+        call_outcome = outcome_of_message(self.call_outcome, is_spoken=self.spoken)
         return {
             "id": self.event_id,
             "at": self.at.isoformat(timespec="milliseconds"),
@@ -163,7 +163,7 @@ class Backlog:
     """Why the last delivery failed; None if it did not fail."""
 
 
-def undelivered(backlog: Backlog | None, now: datetime) -> Sentence | None:
+def undelivered_warning(backlog: Backlog | None, now: datetime) -> Sentence | None:
     """Return a sentence if changes have waited too long, else None; the backlog is None if no changes are sent."""
     if backlog is None or backlog.oldest is None or now - backlog.oldest <= UNDELIVERED_AFTER:
         return None

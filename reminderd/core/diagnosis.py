@@ -14,7 +14,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.changes import Backlog, undelivered
+from reminderd.core.changes import Backlog, undelivered_warning
 from reminderd.core.daemons import Daemon, differences
 from reminderd.core.monitoring import DISK_FULL_SOON
 from reminderd.core.reasons import UNREACHED
@@ -223,7 +223,7 @@ def unreached(since: datetime, zone: tzinfo) -> Finding:
 
 def results(backlog: Backlog, now: datetime) -> list[Finding]:
     """Report whether changes of outcomes are received by the clinic's own system."""
-    late = undelivered(backlog, now)
+    late = undelivered_warning(backlog, now)
     fix = "see what answers at that address; they are sent again until it accepts them, see results.md"
     if late is not None:
         return [wrong("results", text_of(late, str), fix)]

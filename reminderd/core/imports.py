@@ -49,7 +49,7 @@ class ImportRecord:
     """Why it was refused, or has failed; None if neither."""
 
 
-def in_words(done: Mapping[Intake, int], rejected: int) -> str:
+def counts_in_words(done: Mapping[Intake, int], rejected: int) -> str:
     """Return the number of rows with each result, as text."""
     return text_of(_counts(done, rejected), _show)
 
@@ -80,7 +80,7 @@ def result_of(record: ImportRecord) -> Sentence:
             return Sentence("failed: %(reason)s; until then %(counts)s", values)
 
 
-def in_short(record: ImportRecord) -> Sentence:
+def file_with_result(record: ImportRecord) -> Sentence:
     """Return the name of a file with the result of its import, for one line."""
     file = record.file or Sentence("a file whose name was deleted")
     values: dict[str, TextValue] = {"file": file, "profile": record.profile or "", "result": result_of(record)}
@@ -89,9 +89,9 @@ def in_short(record: ImportRecord) -> Sentence:
     return Sentence("%(file)s (profile %(profile)s): %(result)s", values)
 
 
-def summary(record: ImportRecord) -> str:
-    """Return `in_short` as text."""
-    return text_of(in_short(record), _show)
+def file_with_result_text(record: ImportRecord) -> str:
+    """Return `file_with_result` as text."""
+    return text_of(file_with_result(record), _show)
 
 
 def _show(part: datetime | int) -> str:
@@ -110,7 +110,7 @@ class FileRefusedError(Exception):
 
 
 @frozen(kw_only=True)
-class Waiting:
+class WaitingEntry:
     """A future appointment, or a waiting reminder, in the span of a snapshot."""
 
     id: str
@@ -119,7 +119,7 @@ class Waiting:
     at: datetime
 
 
-def missing_from(stored: Sequence[Waiting], names: Collection[str], most: float) -> list[Waiting]:
+def missing_from(stored: Sequence[WaitingEntry], names: Collection[str], most: float) -> list[WaitingEntry]:
     """Return the stored entries that are missing from a snapshot.
 
     Args:

@@ -179,7 +179,7 @@ def counters(name: str, address: str, *, exists: bool, is_known: bool) -> tuple[
     )
 
 
-def one_more(failures: Failures | None, now: datetime) -> Failures:
+def one_failure_more(failures: Failures | None, now: datetime) -> Failures:
     """Return a counter's failures after one more."""
     is_fresh = failures is None or abs(now - failures.last_at) >= FORGOTTEN_AFTER
     return Failures(1 if failures is None or is_fresh else failures.count + 1, now)
@@ -209,11 +209,11 @@ LONGEST_SESSION: Final = timedelta(hours=12)
 _TOUCHED_AFTER: Final = timedelta(minutes=1)
 
 
-def has_ended(created_at: datetime, seen_at: datetime, now: datetime, *, idle: timedelta) -> bool:
+def session_has_ended(created_at: datetime, seen_at: datetime, now: datetime, *, idle: timedelta) -> bool:
     """Return whether a session is over: it was idle for too long, is too old, or began in the future."""
     return abs(now - seen_at) >= idle or abs(now - created_at) >= LONGEST_SESSION
 
 
-def is_touched(seen_at: datetime, now: datetime) -> bool:
+def is_use_to_be_recorded(seen_at: datetime, now: datetime) -> bool:
     """Return whether it is time to record that a session is in use."""
     return abs(now - seen_at) >= _TOUCHED_AFTER

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from attrs import field, frozen
 
-from reminderd.core.answers import Listener, listener
+from reminderd.core.answers import Listener, listener_of
 from reminderd.core.model import Call, CallOutcome, Member, Response, Status
 from reminderd.core.reasons import CANCELS, EndCode, HoldCode
 from reminderd.core.rules import Rules
@@ -74,7 +74,7 @@ def call_outcome_of(call: Call, sent: Sent) -> CallOutcome:
 
 
 def _of_answered(call: Call, sent: Sent) -> CallOutcome:
-    who = listener(call.answered_by)
+    who = listener_of(call.answered_by)
     is_empty = call.duration_seconds == 0 or (who is Listener.FAX and sent is not Sent.MESSAGE)
     if sent is Sent.NOTHING or is_empty:
         return CallOutcome.NOT_HEARD
@@ -85,10 +85,10 @@ def _of_answered(call: Call, sent: Sent) -> CallOutcome:
 
 def member_outcome_of(member: Member, call: Call) -> CallOutcome | None:
     """Return the call's outcome for one of its reminders, which must be spoken to be heard; None if not known yet."""
-    return as_spoken(call.outcome, is_spoken=member.spoken)
+    return outcome_of_message(call.outcome, is_spoken=member.spoken)
 
 
-def as_spoken(outcome: CallOutcome | None, *, is_spoken: bool) -> CallOutcome | None:
+def outcome_of_message(outcome: CallOutcome | None, *, is_spoken: bool) -> CallOutcome | None:
     """Return the outcome of a call for a reminder that was or was not spoken in it."""
     return CallOutcome.NOT_HEARD if outcome in SPOKEN and not is_spoken else outcome
 
@@ -114,18 +114,18 @@ def reached_anybody(call: Call, members: Iterable[Member], rules: Rules) -> bool
     return any(reached(one, call, rules) for one in own) if own else call.outcome in PROVEN or by_voicemail
 
 
-def is_ours(call: Call, rules: Rules) -> bool:
+def is_of_our_account(call: Call, rules: Rules) -> bool:
     """Return whether a call was placed with the account that is configured now."""
     return (call.provider, call.account) == (rules.provider, rules.account)
 
 
-def never_asked(call: Call, rules: Rules) -> bool:
+def provider_never_asked(call: Call, rules: Rules) -> bool:
     """Return whether a call was answered and lasted long enough, and the provider never asked us what to say.
 
     A patient who hangs up while the provider still listens for a machine proves nothing, and neither does an adopted
     call.
     """
-    shows_requests = rules.capabilities.asks_what_to_say and is_ours(call, rules) and not call.adopted
+    shows_requests = rules.capabilities.asks_what_to_say and is_of_our_account(call, rules) and not call.adopted
     if not shows_requests or call.fetched_at is not None or call.status != "completed" or call.duration_seconds is None:
         return False
     listens = rules.capabilities.listens_for if call.answered_by is None else timedelta(0)
@@ -141,7 +141,9 @@ def is_address_failing(calls: Iterable[Call], rules: Rules, *, answering_since: 
     known = tuple(calls)
     asked = max((call.fetched_at for call in known if call.fetched_at is not None), default=None)
     since = [call for call in known if asked is None or call.created_at > asked]
-    silent = [call for call in since if never_asked(call, rules) and not _may_be_unanswered(call, answering_since)]
+    silent = [
+        call for call in since if provider_never_asked(call, rules) and not _may_be_unanswered(call, answering_since)
+    ]
     return len({call.phone_number for call in silent}) >= NUMBERS_IN_A_ROW
 
 

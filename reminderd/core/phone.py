@@ -47,7 +47,7 @@ _LABEL: Final = re.compile(
 )
 """A label that says which phone it is, like "(mobile)". Any other word, like "(fax)", may be a reason not to call."""
 _SEPARATORS: Final = re.compile(r"[\s().\-\u2010-\u2015\u2212\u00b7\u2022]")
-_GAP: Final = re.compile(rf"(?:{_SEPARATORS.pattern}|/)+")
+_GAP: Final = re.compile(rf"[/{_SEPARATORS.pattern[1:-1]}]+")
 _FEWEST: Final = 6
 """The fewest characters of a number with its area code."""
 _MOST: Final = 40
@@ -202,7 +202,7 @@ def number_or_none(text: str, country: str = "") -> str | None:
         return None
 
 
-def national(number: str) -> str:
+def national_form(number: str) -> str:
     """Return a number in E.164 as it is dialed in its own country, like `(202) 555-0190` or `030 123456`."""
     parsed = phonenumbers.parse(number, None)
     return phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL)
@@ -220,14 +220,14 @@ def shown_number(number: str, country: str = "") -> str:
     )
 
 
-def dictated(number: str) -> str:
+def digits_to_speak(number: str) -> str:
     """Return a number in E.164 in a form that a voice reads digit by digit: `+12025550190` is `2 0 2, 5 5 5, 0 1 9 0`.
 
     Single digits are never read as "two hundred". A comma is a short pause between the groups in which people of that
     country write the number. It is the national number, which a clinic's patients dial: not every voice reads the +,
     and the number with its country code would be wrong without it.
     """
-    return ", ".join(" ".join(group) for group in re.findall(r"[0-9]+", national(number)))
+    return ", ".join(" ".join(group) for group in re.findall(r"[0-9]+", national_form(number)))
 
 
 def _written(text: str) -> str:
@@ -288,9 +288,12 @@ def _are_two(written: str, compact: str, country: str) -> bool:
         return True
     if not 2 * _FEWEST <= len(compact) <= _MOST:
         return False
-    for gap in _GAP.finditer(written):
-        halves = [_GAP.sub("", half) for half in (written[: gap.start()], written[gap.end() :])]
-        if min(map(len, halves)) >= _FEWEST and all(_is_number(half, country) for half in halves):
+    parts = _GAP.split(written)
+    whole, length = "".join(parts), 0
+    for part in parts[:-1]:
+        length += len(part)
+        halves = (whole[:length], whole[length:])
+        if _FEWEST <= length <= len(whole) - _FEWEST and all(_is_number(half, country) for half in halves):
             return True
     return False
 
@@ -356,7 +359,7 @@ _BEHIND_THE_NUMBER: Final = re.compile(
 """A spreadsheet's decimals, or an extension."""
 
 
-def spells(text: str, number: str) -> bool:
+def is_spelling_of(text: str, number: str) -> bool:
     """Return whether a text from another program is this number, in any spelling.
 
     This accepts more spellings than calls do: to erase or export a number, its spelling must not matter. A national

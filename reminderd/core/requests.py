@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from reminderd.core.model import MESSAGE_LIMIT, Reminder
 from reminderd.core.phone import ROUNDED, Numbering, patient_number
 from reminderd.core.rules import NO_PLANNING, Planning, PlanningRules, Rules
-from reminderd.core.schedule.dates import DayOrder, moment
+from reminderd.core.schedule.dates import DayOrder, moment_of_text
 from reminderd.core.schedule.time_zones import known_zone, place_zone
 from reminderd.core.script.languages import language_tag, read_language
 from reminderd.core.script.templates import (
@@ -72,13 +72,13 @@ class RequestText:
 
     phone_number: str
     scheduled_at: str
-    """When to call, as `moment` reads it."""
+    """When to call, as `moment_of_text` reads it."""
     message: str | None = None
     """The text to be spoken; None if it is made from a template."""
     template: str | None = None
     """The name of the template for its message; None if there is a `message`."""
     appointment_at: str | None = None
-    """The appointment's time, as `moment` reads it, local to the clinic."""
+    """The appointment's time, as `moment_of_text` reads it, local to the clinic."""
     expires_at: str | None = None
     """The limit for its call; None for `max_lateness` after its time, or the appointment if that is earlier."""
     timezone: str | None = None
@@ -171,20 +171,20 @@ def is_name(ref: str, name: str | None) -> bool:
     return bool(name and len(name) <= REF_LIMIT and name.isprintable()) and _BREAKS.search(ref) is None
 
 
-def mistakes(
+def content_mistakes(
     *, phone_number: str, message: str, timezone: str | None, language: str | None = None, numbering: Numbering
 ) -> list[str]:
     """Return all mistakes in a reminder's content, each as `field: what; what is expected`."""
     return _read_content(phone_number, message, timezone, language, numbering)[1]
 
 
-def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
+def why_never_callable(reminder: Reminder, numbering: Numbering) -> str | None:
     """Return why a stored reminder can never be called, or None; another program may have written anything."""
     content = reminder.phone_number, reminder.message, reminder.timezone, reminder.language
-    return unfit_content(*content, numbering)
+    return why_content_never_callable(*content, numbering)
 
 
-def unfit_content(
+def why_content_never_callable(
     phone_number: str, message: str, timezone: str | None, language: str | None, numbering: Numbering
 ) -> str | None:
     """Return why a reminder that is stored with this content can never be called, or None."""
@@ -222,7 +222,7 @@ def next_open(reminder: Reminder | ReminderRequest, start: datetime, rules: Plan
     return rules.calling_hours.next_open(start, zone_of(reminder, rules))
 
 
-def out_of_hours(wanted: ReminderRequest, rules: Rules) -> str | None:
+def why_out_of_hours(wanted: ReminderRequest, rules: Rules) -> str | None:
     """Return why a reminder will expire without a call, by the present rules; None if there is time for a call."""
     opens, limit = next_open(wanted, wanted.scheduled_at, rules), expiry(wanted, rules)
     if opens is not None and opens < limit:
@@ -231,7 +231,7 @@ def out_of_hours(wanted: ReminderRequest, rules: Rules) -> str | None:
     return f"the calling hours leave no time to call before {spoken:%Y-%m-%d %H:%M %Z}, so it will expire"
 
 
-def too_late(wanted: ReminderRequest, rules: Rules, now: datetime) -> str | None:
+def why_too_late(wanted: ReminderRequest, rules: Rules, now: datetime) -> str | None:
     """Return why a reminder is refused because its time is over; None if there is time left."""
     limit = expiry(wanted, rules)
     if limit > now:
@@ -292,14 +292,16 @@ def read_moment(
     field: str, text: str | None, zone: ZoneInfo | None, order: DayOrder | None, found: list[str]
 ) -> datetime | None:
     """Return the moment in a field; None if it has no text, or after its mistake was added to `found`."""
-    return read_field(field, text, partial(moment, zone=zone, order=order, midnight=field == "expires_at"), found)
+    return read_field(
+        field, text, partial(moment_of_text, zone=zone, order=order, midnight=field == "expires_at"), found
+    )
 
 
 NOTE_LIMIT: Final = 500
 """Longest note of staff, in characters."""
 
 
-def wrong_note(note: str) -> str | None:
+def note_mistake(note: str) -> str | None:
     """Return the mistake in a note of staff, or None."""
     is_readable = 0 < len(note) <= NOTE_LIMIT and note.isprintable() and not note.isspace()
     return None if is_readable else f"not a note; expected 1 to {NOTE_LIMIT} printable characters"
@@ -324,12 +326,12 @@ def normal_name(name: str) -> str:
 
 def warnings_of(wanted: ReminderRequest, rules: Rules, *, opted_out: bool) -> Iterator[str]:
     """Return warnings, each with what to do: why the patient will not be called, and what to check in the message."""
-    uncalled = out_of_hours(wanted, rules)
+    uncalled = why_out_of_hours(wanted, rules)
     why = None if uncalled is None else f"{uncalled}; choose another time to call, or a later expiry"
-    return concerns(wanted.message, wanted.warning, why, opted_out=opted_out)
+    return common_warnings(wanted.message, wanted.warning, why, opted_out=opted_out)
 
 
-def concerns(message: str, warning: str | None, uncalled: str | None, *, opted_out: bool) -> Iterator[str]:
+def common_warnings(message: str, warning: str | None, uncalled: str | None, *, opted_out: bool) -> Iterator[str]:
     """Yield each warning about a reminder or an appointment.
 
     `warning` is about the language of its message, and `uncalled` says why nobody will be called for it.

@@ -16,7 +16,7 @@ from reminderd.core.schedule.cadence import Cadence
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.script.prompts import Prompt, seconds
-from reminderd.core.script.scripts import Scripts, spoken
+from reminderd.core.script.scripts import Scripts, spoken_text
 from reminderd.core.script.templates import NO_TEMPLATES, Templates
 
 WEEK: Final = timedelta(days=7)
@@ -39,7 +39,7 @@ class Limits:
     """The limit for a date and the six days before it."""
 
     @property
-    def any(self) -> bool:
+    def is_set(self) -> bool:
         """Return whether there is a limit at all."""
         return bool(self.per_day or self.per_week)
 
@@ -250,7 +250,7 @@ class Rules:
 
     def greeting_takes(self, language: str | None) -> timedelta:
         """Return how long it takes to speak the greeting in a language; None for the clinic's own."""
-        return timedelta(seconds=seconds(spoken(Prompt.GREETING, self.scripts.of(language), "")))
+        return timedelta(seconds=seconds(spoken_text(Prompt.GREETING, self.scripts.of(language), "")))
 
     def redial_delay(self, calls: int) -> timedelta:
         """Return how long to wait after this many calls of a reminder, at least one."""
@@ -258,7 +258,7 @@ class Rules:
 
 
 @frozen(kw_only=True)
-class Expected:
+class ExpectedFile:
     """The time by which a file is expected in the folder, on each day with calling hours."""
 
     by: Daily

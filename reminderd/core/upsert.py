@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from attrs import evolve, frozen
 
 from reminderd.core.model import Status
-from reminderd.core.requests import ReminderRequest, too_late, warnings_of
+from reminderd.core.requests import ReminderRequest, warnings_of, why_too_late
 from reminderd.core.rules import Rules
 
 HELD: Final = (
@@ -66,7 +66,7 @@ class Decision:
 
 
 @frozen(kw_only=True)
-class Existing:
+class ExistingReminder:
     """The part of a stored reminder that a request can change or depends on."""
 
     id: str
@@ -79,13 +79,13 @@ class Existing:
     held: str | None = None
     """Why it is held for staff, if its phone number was changed; otherwise None."""
     former: str | None = None
-    """Its number before that change, as `sealed` returns it; None if not known."""
+    """Its number before that change, as `number_seal` returns it; None if not known."""
     source: str | None = None
     """The import profile of the last file that named it; None if no such file did."""
 
 
 @frozen(kw_only=True)
-class Cancellation:
+class ReminderCancellation:
     """A row that says that its appointment does not take place."""
 
     ref: str | None
@@ -112,7 +112,7 @@ def content_of(wanted: ReminderRequest) -> Content:
     )
 
 
-def decide_cancellation(asked: Cancellation, existing: Existing | None) -> Decision:
+def decide_reminder_cancellation(asked: ReminderCancellation, existing: ExistingReminder | None) -> Decision:
     """Decide what happens to the reminder of an appointment that does not take place."""
     if existing is None or existing.status.final:
         return Decision(Intake.NOT_NEEDED)
@@ -124,8 +124,8 @@ def decide_cancellation(asked: Cancellation, existing: Existing | None) -> Decis
     return Decision(Intake.CANCELLED)
 
 
-def decide(
-    request: ReminderRequest, existing: Existing | None, rules: Rules, now: datetime, *, opted_out: bool
+def decide_reminder(
+    request: ReminderRequest, existing: ExistingReminder | None, rules: Rules, now: datetime, *, opted_out: bool
 ) -> Decision:
     """Decide what a request does to the reminder that has its `ref` or id; the same for every kind of intake.
 
@@ -140,13 +140,13 @@ def decide(
     if existing is not None and existing.held is not None and existing.content == content_of(request):
         return evolve(decided, warnings=(f"held, nobody is called: {existing.held}",))
     held = (HELD,) if decided.intake is Intake.HELD else ()
-    over = () if too_late(request, rules, now) is None else (_OVER,)
+    over = () if why_too_late(request, rules, now) is None else (_OVER,)
     return evolve(decided, warnings=(*held, *over, *warnings_of(request, rules, opted_out=opted_out)))
 
 
-def _decide(request: ReminderRequest, existing: Existing | None, rules: Rules, now: datetime) -> Decision:
+def _decide(request: ReminderRequest, existing: ExistingReminder | None, rules: Rules, now: datetime) -> Decision:
     if existing is None:
-        late = too_late(request, rules, now)
+        late = why_too_late(request, rules, now)
         return Decision(Intake.ADDED) if late is None else Decision(Intake.TOO_LATE, late)
     if existing.content == content_of(request):
         is_held = existing.held is not None and existing.status is Status.SCHEDULED
@@ -157,13 +157,13 @@ def _decide(request: ReminderRequest, existing: Existing | None, rules: Rules, n
     if existing.was_called:
         why = "not changed: it was called already and will be again; expected it unchanged, or another ref"
         return Decision(Intake.CONFLICT, why)
-    is_former = existing.held is not None and seals(existing.former, request.phone_number)
+    is_former = existing.held is not None and is_seal_of(existing.former, request.phone_number)
     is_sure = is_former or (existing.held is None and existing.content.phone_number == request.phone_number)
     # Changed even if its new time is in the past: if it were refused, the patient would be called at the former time.
     return Decision(Intake.CHANGED if is_sure else Intake.HELD)
 
 
-def _given_up(existing: Existing, now: datetime) -> tuple[str, ...]:
+def _given_up(existing: ExistingReminder, now: datetime) -> tuple[str, ...]:
     """Return a warning about a reminder that is asked for again, but will not be called."""
     if not existing.status.can_be_called_again or existing.content.scheduled_at <= now:
         return ()
@@ -171,27 +171,27 @@ def _given_up(existing: Existing, now: datetime) -> tuple[str, ...]:
     return (f"{what}; reminderd call-again {existing.id} schedules it again",)
 
 
-def sealed(phone_number: str, salt: str) -> str:
+def number_seal(phone_number: str, salt: str) -> str:
     """Return a salted hash of a number, which can be recognized by it, but not read or called."""
     return f"{salt}{_AFTER_SALT}{hmac.new(salt.encode(), phone_number.encode(), sha256).hexdigest()}"
 
 
-def seals(seal: str | None, phone_number: str) -> bool:
+def is_seal_of(seal: str | None, phone_number: str) -> bool:
     """Return whether a hash is the hash of this number; False for None."""
     salt, _, _ = (seal or "").partition(_AFTER_SALT)
-    return seal == sealed(phone_number, salt)
+    return seal == number_seal(phone_number, salt)
 
 
-def why_held(existing: Existing, source: str) -> str:
+def why_held(existing: ExistingReminder, source: str) -> str:
     """Return the reason, for staff, why a reminder is held; `source` is where the change comes from.
 
     If the number changes several times, the reason names the last number that needed no acceptance.
     """
     if existing.held is not None:
         return existing.held
-    return held_because(existing.content.phone_number, source)
+    return number_changed_reason(existing.content.phone_number, source)
 
 
-def held_because(former: str, source: str) -> str:
+def number_changed_reason(former: str, source: str) -> str:
     """Return why staff must accept a number; `former` is the number before, `source` is where the change comes from."""
     return f"phone number changed ({source}), the former one ended in {former[-_SHOWN:]}: accept the new one, or cancel"

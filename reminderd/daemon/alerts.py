@@ -16,16 +16,16 @@ from reminderd.config import Config, expected_of
 from reminderd.core.daemons import Job
 from reminderd.core.masking import mask_numbers
 from reminderd.core.model import CallOutcome
-from reminderd.core.monitoring import missing_words
+from reminderd.core.monitoring import missing_file_error
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import UNREACHED
-from reminderd.core.rules import Expected
+from reminderd.core.rules import ExpectedFile
 from reminderd.daemon.side_jobs import SideJob
 from reminderd.engine.context import Context
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.import_records import file_alert, note_file_alert
-from reminderd.store.queries import News, news, note_alerts
+from reminderd.store.queries import AlertedReminder, note_alerts, reminders_to_alert
 from reminderd.store.shared_state import address_alert, note_address_alert
 
 Send = Callable[[str, str], Awaitable[bool]]
@@ -49,11 +49,11 @@ class Alerts:
     every: timedelta
     """The shortest time between two messages; news in the meantime waits for the next message."""
     stopping: trio.Event
-    expected: Expected | None = None
+    expected: ExpectedFile | None = None
     """By when a file is expected in the folder; None if no file is expected."""
 
 
-async def watch(alerts: Alerts) -> None:
+async def send_alerts(alerts: Alerts) -> None:
     """Send what is new, again and again until the stop. News that could not be sent is sent the next time."""
     pause = alerts.every
     while not alerts.stopping.is_set():
@@ -68,15 +68,15 @@ async def watch(alerts: Alerts) -> None:
 
 async def _send_news(alerts: Alerts) -> bool:
     """Return False if there is news that could not be sent."""
-    found = await alerts.database.read(partial(news, now=alerts.clock.now()))
+    found = await alerts.database.read(partial(reminders_to_alert, now=alerts.clock.now()))
     unreached = await alerts.database.read(address_alert)
     expected, missing, late_file = alerts.expected, None, None
     if expected is not None:
         missing = await alerts.database.read(partial(file_alert, expected=expected, now=alerts.clock.now()))
-        late_file = None if missing is None else missing_words(missing, expected.by.zone)
+        late_file = None if missing is None else missing_file_error(missing, expected.by.zone)
     if not found and unreached is None and missing is None:
         return True
-    title, text = message(found, is_unreached=unreached is not None, late_file=late_file)
+    title, text = alert_text(found, is_unreached=unreached is not None, late_file=late_file)
     is_sent = False
     with trio.move_on_after(_SENDING_SECONDS):
         is_sent = await alerts.send(title, text)
@@ -92,7 +92,9 @@ async def _send_news(alerts: Alerts) -> bool:
     return True
 
 
-def message(found: Sequence[News], *, is_unreached: bool = False, late_file: str | None = None) -> tuple[str, str]:
+def alert_text(
+    found: Sequence[AlertedReminder], *, is_unreached: bool = False, late_file: str | None = None
+) -> tuple[str, str]:
     """Return title and text: first a pause because the provider does not reach us, then a late file, then reminders."""
     parts = [(_PAUSED, f"{UNREACHED}. Run reminderd doctor.")] if is_unreached else []
     parts += [(_NO_FILE, f"{late_file}. Run reminderd report.")] if late_file else []
@@ -100,7 +102,7 @@ def message(found: Sequence[News], *, is_unreached: bool = False, late_file: str
     return "; ".join(title for title, _ in parts), "\n\n".join(text for _, text in parts)
 
 
-def _of_reminders(found: Sequence[News]) -> tuple[str, str]:
+def _of_reminders(found: Sequence[AlertedReminder]) -> tuple[str, str]:
     """Return how many reminders there are, and the outcome of each by its `ref` or id; nothing else about a patient."""
     counts = Counter(one.outcome for one in found)
     title = f"{len(found)} {'reminder needs' if len(found) == 1 else 'reminders need'} a human"
@@ -111,7 +113,7 @@ def _of_reminders(found: Sequence[News]) -> tuple[str, str]:
     return title, "\n".join([*lines, "For details run reminderd report."])
 
 
-def _why(one: News) -> str:
+def _why(one: AlertedReminder) -> str:
     """Return how the last call ended, if that is why nobody was reached."""
     ending = _ENDINGS.get(str(one.end_code))
     return f" ({ending.words})" if ending is not None and one.outcome is Outcome.NOT_REACHED else ""
@@ -140,4 +142,4 @@ def alerts_of(config: Config, context: Context) -> SideJob:
         stopping=context.stopping,
         expected=expected_of(config),
     )
-    return SideJob(partial(watch, alerts), Job.ALERTS)
+    return SideJob(partial(send_alerts, alerts), Job.ALERTS)

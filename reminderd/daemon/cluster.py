@@ -17,7 +17,7 @@ from reminderd import __version__
 from reminderd.clock import Clock
 from reminderd.core.daemons import LEASE, Daemon, Job, differences
 from reminderd.core.sentences import text_of
-from reminderd.store.daemon_rows import daemons, leave, record
+from reminderd.store.daemon_rows import all_daemons, delete_daemon, record_alive
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.threads import until_any
@@ -94,7 +94,7 @@ class Membership:
     async def leave(self) -> None:
         """Delete the record, so that others take its jobs at once; give up after some seconds."""
         with trio.move_on_after(_LEAVING), suppress(StoreUnavailableError):
-            await self.database.write(partial(leave, daemon_id=self.own.id))
+            await self.database.write(partial(delete_daemon, daemon_id=self.own.id))
 
     async def do_alone(self, job: Job, do: Callable[[], Awaitable[None]], stopping: trio.Event) -> None:
         """Run `do` while this daemon has the job, until `stopping` is set, at which `do` ends by itself."""
@@ -115,12 +115,12 @@ class Membership:
 
     async def _record(self) -> None:
         is_first = self._others is None
-        others = await self.database.read(daemons) if self._others is None else self._others
+        others = await self.database.read(all_daemons) if self._others is None else self._others
         write = partial(
-            record,
+            record_alive,
             daemon=evolve(self.own, rules_digest=self.share.rules_digest),
             wanted=self.share.jobs,
-            ended=[one.id for one in others if has_ended(one)],
+            ended=[one.id for one in others if process_has_ended(one)],
         )
         until, before = trio.current_time() + LEASE.total_seconds(), self.own.jobs
         seen = await self.database.write(write)
@@ -184,7 +184,7 @@ def process_of(pid: int) -> str | None:
     return None if fields[_STATE] in {"Z", "X"} else f"{kernel} {numbers} {fields[_STARTED]}"
 
 
-def has_ended(daemon: Daemon) -> bool:
+def process_has_ended(daemon: Daemon) -> bool:
     """Return whether the process of a daemon has certainly ended: it ran on this machine, and no longer exists.
 
     So a daemon that starts again after a crash has its jobs at once. About other machines, nothing is known.

@@ -23,10 +23,10 @@ from reminderd.staff.obstacles import Examined
 from reminderd.store.daemon_rows import alive_daemons
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.outcome_changes import backlog
+from reminderd.store.outcome_changes import delivery_backlog
 from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.driver import sqlite_version_info
-from reminderd.store.stats import counts, next_wakes
+from reminderd.store.stats import next_wakes, read_counts
 
 HEARTBEAT_LIMIT: Final = 30.0
 """Seconds without a beat after which the poll loop counts as stuck, unless systemd's watchdog has a shorter limit."""
@@ -90,12 +90,12 @@ class Watch:
 
     async def scrape(self) -> bytes:
         """Return the page for Prometheus. While the database can't be read, its numbers are missing."""
-        from reminderd.metrics import Moment, page  # noqa: PLC0415 - its library is loaded only if it is used
+        from reminderd.metrics import Moment, metrics_page  # noqa: PLC0415 - its library is loaded only if it is used
 
         context, now = self.context, self.context.clock.now()
         try:
-            found = await context.database.read(partial(counts, now=now))
-            unsent = await context.database.read(backlog) if self.sends else None
+            found = await context.database.read(partial(read_counts, now=now))
+            unsent = await context.database.read(delivery_backlog) if self.sends else None
             alive = await context.database.read(partial(alive_daemons, now=now))
         except (StoreUnavailableError, StoreUnusableError):
             found, unsent, alive = None, None, None
@@ -122,7 +122,7 @@ class Watch:
             daemons=alive,
             jobs=self.membership.jobs,
         )
-        return page(context.instruments, moment)
+        return metrics_page(context.instruments, moment)
 
     async def _database_id(self) -> str | None:
         try:

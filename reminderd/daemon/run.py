@@ -19,11 +19,11 @@ from reminderd.daemon.setup import (
     DaemonState,
     Options,
     Setup,
-    address_of,
-    client,
+    asking_address,
+    provider_client,
     set_up,
 )
-from reminderd.daemon.signals import Ended, Reload, cut_off, grace, time_to_stop, watch_hangups
+from reminderd.daemon.signals import Ended, Reload, cut_off, shutdown_grace, time_to_stop, watch_hangups
 from reminderd.desk.private_folder import remove_left_behind
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
@@ -128,7 +128,7 @@ async def run(
                 database=database,
                 instruments=instruments,
                 memory=Memory(breaker=Breaker(rules_of(config).backoff), beat=clock.monotonic()),
-                client=partial(client, own_url=ports.web_url),
+                client=partial(provider_client, own_url=ports.web_url),
                 stopping=stopping,
                 started_at=clock.now(),
                 membership=membership(database, clock, part=options.only),
@@ -158,14 +158,14 @@ async def _run(
     """Run with the database open; return whether everything ended in time."""
     ended, sandbox = Ended(), None
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(cut_off, nursery.cancel_scope, daemon.stopping, ended, grace(config))
+        nursery.start_soon(cut_off, nursery.cancel_scope, daemon.stopping, ended, shutdown_grace(config))
         if config.provider.kind == "sandbox":
             sandbox = await _start_sandbox(nursery, daemon, ports.web_url, ended)
         daemon.current = set_up(config, daemon)
         daemon.membership.follow(daemon.current.share)
         nursery.start_soon(daemon.stop)
         nursery.start_soon(daemon.membership.keep)
-        await daemon.database.write(partial(note_public_address, address=address_of(config)))
+        await daemon.database.write(partial(note_public_address, address=asking_address(config)))
         if ports.web is None:
             ended.webhooks.set()
         else:
@@ -179,12 +179,12 @@ async def _run(
         if reload is not None:
             await nursery.start(watch_hangups, daemon, reload)
         provider = daemon.current.context.provider.name
-        logger.info(f"started: provider {provider}, database {config.database.target.spoken}")
+        logger.info(f"started: provider {provider}, database {config.database.target.shown_name}")
         nursery.start_soon(warn_of_uncallable, daemon.database, daemon.current.examined)
         if ports.web_url:
             logger.info(f"listening for webhooks at {ports.web_url}")
         if ports.metrics is not None:
-            # There is a port, so also the app; so it is for the desk.
+            # If there is a port, there is an app, too; the same is true for the desk.
             page = _current(lambda: cast("ASGIFramework", daemon.current.metrics_app))
             url = await nursery.start(partial(serve, page, ports.metrics, shutdown_trigger=ended.both))
             logger.info(f"metrics are at {url}/metrics")

@@ -246,12 +246,12 @@ def _desk_app(config: Config, context: Context, base: "DeskBase", look: Watch, e
     )
 
 
-def address_of(config: Config) -> str:
+def asking_address(config: Config) -> str:
     """Return the address at which the provider asks what to say; empty if the provider does not ask."""
     return config.web.public_base_url if config.provider.settings.asks_what_to_say else ""
 
 
-def client(
+def provider_client(
     config: Config, *, own_url: str, earlier_urls: tuple[str, ...] = (), sandbox: ProviderSettings | None = None
 ) -> ProviderClient:
     """Return the client of the provider that is configured.

@@ -40,10 +40,10 @@ def side_jobs(config: Config, context: Context, feed: Feed) -> Iterator[SideJob]
         yield _kept("alerts", alerts_of(config, context), context)
     if config.import_.path is not None:
         from reminderd.daemon.drop_folder import imports_of  # noqa: PLC0415
-        from reminderd.imports.folder import forget  # noqa: PLC0415
+        from reminderd.imports.folder import delete_moved_files  # noqa: PLC0415
 
         yield _kept("[import].folder", imports_of(config.import_.path, config, context), context)
-        files.append(FilesOfPatients("[import].folder", partial(forget, config.import_.path)))
+        files.append(FilesOfPatients("[import].folder", partial(delete_moved_files, config.import_.path)))
     if config.results.url:
         yield _results_by_webhook(config, context, feed)
     if config.results.path is not None:
@@ -75,7 +75,7 @@ def _results_by_webhook(config: Config, context: Context, feed: Feed) -> SideJob
 
 def _results_in_files(folder: Path, config: Config, context: Context) -> SideJob:
     """Return the job that writes changes of outcomes into files."""
-    from reminderd.results.answer_files import Files, every, keep_writing  # noqa: PLC0415
+    from reminderd.results.answer_files import Files, due_every, keep_writing  # noqa: PLC0415
     from reminderd.results.forms import Form  # noqa: PLC0415
 
     results, zone = config.results, config.calling.zone
@@ -86,7 +86,7 @@ def _results_in_files(folder: Path, config: Config, context: Context) -> SideJob
         folder=folder,
         form=Form(format=results.format, columns=columns, zone=zone),
         profile=results.profile,
-        due=every(results.every_minutes) if results.every_minutes else Daily(at=time(), zone=zone).due,
+        due=due_every(results.every_minutes) if results.every_minutes else Daily(at=time(), zone=zone).due,
         database=context.database,
         clock=context.clock,
         stopping=context.stopping,

@@ -17,9 +17,9 @@ import trio
 from attrs import evolve, field, frozen
 from loguru import logger
 
-from reminderd.config import Changes, Config, ConfigError, changes, config_warnings, shown_key
+from reminderd.config import Changes, Config, ConfigError, config_warnings, reload_changes, shown_key
 from reminderd.daemon.readiness import warn_of_uncallable
-from reminderd.daemon.setup import DaemonState, Setup, address_of, set_up
+from reminderd.daemon.setup import DaemonState, Setup, asking_address, set_up
 from reminderd.startup import early_signal
 from reminderd.store.database import until_stored
 from reminderd.store.shared_state import note_public_address
@@ -52,14 +52,14 @@ class Ended:
         return self.requests.is_set() and self.webhooks.is_set()
 
 
-def grace(config: Config) -> timedelta:
+def shutdown_grace(config: Config) -> timedelta:
     """Return how long a graceful shutdown may take."""
     return timedelta(seconds=config.provider.timeout_seconds) + GRACE
 
 
 def time_to_stop(config: Config) -> timedelta:
     """Return how long the supervisor is asked to wait; after the grace, answers are still written and files closed."""
-    return grace(config) + _AFTER_GRACE
+    return shutdown_grace(config) + _AFTER_GRACE
 
 
 async def cut_off(everything: trio.CancelScope, stopping: trio.Event, ended: Ended, within: timedelta) -> None:
@@ -143,8 +143,8 @@ async def _reload(daemon: DaemonState, reload: Reload) -> None:
     before = daemon.switch_to(setup)
     await before.claims_ended()  # what the log announces is true from then on
     _log_changes(found, before.config)
-    if address_of(setup.config) != address_of(before.config):
-        remember = partial(note_public_address, address=address_of(setup.config))
+    if asking_address(setup.config) != asking_address(before.config):
+        remember = partial(note_public_address, address=asking_address(setup.config))
         await until_stored(lambda: daemon.database.write(remember))
     await warn_of_uncallable(daemon.database, setup.examined)
 
@@ -154,7 +154,7 @@ async def _build(daemon: DaemonState, reload: Reload) -> tuple[Setup, Changes] |
     before = daemon.current.config
     try:
         wanted = await trio.to_thread.run_sync(reload.load)
-        found = changes(before, wanted)
+        found = reload_changes(before, wanted)
         setup = set_up(found.config, daemon)
     except ConfigError as error:
         count = len(error.errors)

@@ -18,7 +18,7 @@ from reminderd.core.script.languages import BUILT_IN
 from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.page import PageRoute, done, render
+from reminderd.desk.page import PageRoute, redirect_with_notice, render
 from reminderd.desk.receiving import SentForm, form
 from reminderd.desk.state import Desk
 from reminderd.staff.adding import AddRequest, ForeseenOtherwiseError, add_as_shown, foresee
@@ -63,7 +63,7 @@ class _AddKind:
         ]
 
     def values(self, typed: SentForm) -> dict[str, str]:
-        """Return what was written, with line ends as everybody else writes them."""
+        """Return the values of the fields, with a line feed at each line end, as other programs write it."""
         return {name: typed.text(name).replace("\r\n", "\n") for name in self.inputs}
 
     def read(self, values: Mapping[str, str], desk: Desk) -> AddRequest | list[str]:
@@ -123,8 +123,8 @@ async def _added(desk: Desk, visitor: Session, asked: AddRequest, seen: str) -> 
         rows = [row for row in rows if row["status"] == Status.SCHEDULED]
         words = _ADDED_APPOINTMENT if rows else _ADDED_WITHOUT_CALLS
     words = {Intake.UNCHANGED: _IS_THERE, Intake.CHANGED: _CHANGED}.get(decision.intake, words)
-    path = f"/r/{desk.addresses.locked(str(rows[0]['id']))}" if rows else "/add"
-    return await done(desk, visitor, path, words)
+    path = f"/r/{desk.addresses.address_of(str(rows[0]['id']))}" if rows else "/add"
+    return await redirect_with_notice(desk, visitor, path, words)
 
 
 async def _preview(

@@ -16,12 +16,12 @@ from reminderd.core.booking import AppointmentRequest
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DAY, FIRST_YEAR, LAST_YEAR, DayOrder, midnight
 from reminderd.core.sentences import Sentence, TextValue
-from reminderd.core.tables.row_reader import Asked
+from reminderd.core.tables.row_reader import RowRequest
 from reminderd.core.upsert import Intake
 from reminderd.desk.catalog import N_, Catalog
 from reminderd.desk.login import has_token
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.page import Freshness, PageRoute, done, is_part, render, see_other, template_of
+from reminderd.desk.page import Freshness, PageRoute, is_part, redirect_with_notice, render, see_other, template_of
 from reminderd.desk.receiving import form, receive_file
 from reminderd.desk.state import Desk
 from reminderd.desk.uploads import MOST_BYTES, MOST_SHOWN, BusyError, FileReading, Stage, TooManyFilesError, Upload
@@ -102,12 +102,12 @@ async def upload(desk: Desk, visitor: Session) -> Response:
         too_large = Sentence(_TOO_LARGE, {"limit": MOST_BYTES // 1024**2})
         return await _ask(desk, visitor, {}, {"file": too_large}, status=413)
     except BusyError:
-        return await done(desk, visitor, PATH, _BUSY, kind="error")
+        return await redirect_with_notice(desk, visitor, PATH, _BUSY, kind="error")
     except TooManyFilesError:
-        return await done(desk, visitor, PATH, _TOO_MANY, kind="error")
+        return await redirect_with_notice(desk, visitor, PATH, _TOO_MANY, kind="error")
     except OSError as error:
         words = Sentence(_NOT_STORED, {"reason": error.strerror or type(error).__name__})
-        return await done(desk, visitor, PATH, words, kind="error")
+        return await redirect_with_notice(desk, visitor, PATH, words, kind="error")
     if arriving.upload is None:
         if not has_token(visitor, fields.get("csrf", "")):
             raise Forbidden
@@ -147,9 +147,9 @@ async def import_it(desk: Desk, visitor: Session) -> Response:
     """Import the file that was shown, in the background."""
     found = desk.base.uploads.of(visitor.digest)
     if found is None or found.stage.is_over:
-        return await done(desk, visitor, PATH, _DELETED, kind="error")
+        return await redirect_with_notice(desk, visitor, PATH, _DELETED, kind="error")
     if form().text("shown") != found.look:
-        return await done(desk, visitor, PATH, _LOOK_AGAIN, kind="error")
+        return await redirect_with_notice(desk, visitor, PATH, _LOOK_AGAIN, kind="error")
     desk.base.uploads.start_import(found, desk.config)
     return see_other(PATH)
 
@@ -161,14 +161,14 @@ async def discard(desk: Desk, visitor: Session) -> Response:
     if found is None or found.stage.is_over:
         return see_other(PATH)
     words = _STOPPING if found.stage is Stage.IMPORTING else _DISCARDED
-    return await done(desk, visitor, PATH, words)
+    return await redirect_with_notice(desk, visitor, PATH, words)
 
 
 async def rejected(desk: Desk, visitor: Session) -> Response:
     """Answer with the rejected rows, each with its reason, as a table for a spreadsheet."""
     found = desk.base.uploads.of(visitor.digest)
     if found is None or found.stage.is_busy or not found.rejected_path.is_file():
-        return await done(desk, visitor, PATH, _DELETED, kind="error")
+        return await redirect_with_notice(desk, visitor, PATH, _DELETED, kind="error")
     headers = {"Content-Disposition": 'attachment; filename="rejected.csv"'}
     return Response(_pieces(found.rejected_path), content_type="text/csv; charset=utf-8", headers=headers)
 
@@ -245,7 +245,7 @@ def _counts(catalog: Catalog, counts: Mapping[Intake, int], rejected: int) -> st
     return ", ".join(catalog.gettext(words, count=catalog.number(count)) for words, count in found)
 
 
-def _row(row: tuple[int, Asked | Sequence[str]]) -> tuple[int, str, Asked | Sequence[str]]:
+def _row(row: tuple[int, RowRequest | Sequence[str]]) -> tuple[int, str, RowRequest | Sequence[str]]:
     """Return a row with its type, which decides how it is shown."""
     line, asked = row
     kinds = {ReminderRequest: "reminder", AppointmentRequest: "appointment", list: "rejected"}

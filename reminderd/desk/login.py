@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from quart import Response, request
 
-from reminderd.core.logins import is_touched
+from reminderd.core.logins import is_use_to_be_recorded
 from reminderd.core.wrong_tokens import client_address
 from reminderd.desk.catalog import N_
 from reminderd.desk.credentials import LogInAttempt, LogInRefused, RefusalCode
@@ -18,7 +18,7 @@ from reminderd.desk.page import PageRoute, render, see_other
 from reminderd.desk.receiving import form
 from reminderd.desk.state import Desk
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.users import Session, close_session, digest_of, session_of, touch
+from reminderd.store.users import Session, close_session, digest_of, record_use, session_of
 
 PATH: Final = "/login"
 
@@ -48,9 +48,9 @@ async def visitor_of(desk: Desk, *, is_in_use: bool) -> Session | None:
         return None
     now, idle = desk.clock.now(), timedelta(minutes=desk.config.desk.idle_minutes)
     session = await desk.read(partial(session_of, now=now, digest=digest_of(token), idle=idle))
-    if session is not None and is_in_use and is_touched(session.seen_at, now):
+    if session is not None and is_in_use and is_use_to_be_recorded(session.seen_at, now):
         with suppress(StoreUnavailableError):  # what staff want to see is more important
-            await desk.database.write(partial(touch, digest=session.digest), wait=False)
+            await desk.database.write(partial(record_use, digest=session.digest), wait=False)
     return session
 
 

@@ -184,6 +184,8 @@ PIECES: Final = (
     N_("line %(number)s is a header with other columns"),
     N_("expected one table in a file"),
     N_("some dates are day first and some month first (%(lines)s)"),
+    N_("some times have AM or PM (%(line)s) and some have neither (%(other_line)s)"),
+    N_("expected all of them in one form"),
     N_("dates like that on %(line)s may be day first or month first"),
     N_("no %(unit)s decides"),
     N_("it has no row at all"),
@@ -200,7 +202,7 @@ PIECES: Final = (
 )
 """The sentences that pages show as the checks write them. Each half of a mistake is a separate sentence."""
 
-OTHERWISE: Final[Mapping[str, str]] = {
+SHOWN_INSTEAD: Final[Mapping[str, str]] = {
     "expected --encoding with its name, like windows-1252 or windows-1250, or a file saved as UTF-8": N_(
         "choose its encoding under “More”, or save the file as UTF-8"
     ),
@@ -267,7 +269,7 @@ def _word(catalog: Catalog, name: str, text: str) -> str:
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
     """Return the pattern of each piece, and how it is shown; pieces with the fewest places come first."""
-    pieces = {**{piece: piece for piece in PIECES}, **OTHERWISE}
+    pieces = {**{piece: piece for piece in PIECES}, **SHOWN_INSTEAD}
     ordered = sorted(pieces.items(), key=lambda pair: len(_PLACE.findall(pair[0])))
     return tuple((re.compile(_as_pattern(piece), re.DOTALL), shown) for piece, shown in ordered)
 

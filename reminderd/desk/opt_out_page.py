@@ -14,13 +14,13 @@ from reminderd.core.requests import normal_name
 from reminderd.core.sentences import TextValue
 from reminderd.desk.catalog import N_
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.page import PageRoute, done, render, see_other
+from reminderd.desk.page import PageRoute, redirect_with_notice, render, see_other
 from reminderd.desk.receiving import form
 from reminderd.desk.search import NOT_DIGITS, number_endings
 from reminderd.desk.state import Desk
 from reminderd.engine.context import log_transition
 from reminderd.store.connection import Connection
-from reminderd.store.opt_outs import opt_in, opt_out, opted_out, page_of_opt_outs
+from reminderd.store.opt_outs import has_opted_out, opt_in, opt_out, page_of_opt_outs
 from reminderd.store.users import Session
 
 PATH: Final = "/opt-outs"
@@ -47,13 +47,13 @@ async def show(desk: Desk, visitor: Session, *, status: int = 200, **written: Te
         status: of the answer.
         written: what was written into the forms, and what is wrong with it.
     """
-    ending = str(desk.addresses.unsealed(request.args["ending"])) if "ending" in request.args else None
+    ending = str(desk.addresses.decrypted(request.args["ending"])) if "ending" in request.args else None
     after = desk.addresses.place_asked()
     rows, place = await desk.read(partial(page_of_opt_outs, limit=_A_PAGE, after=after, ending=ending))
     following = None
     if place is not None:
-        looked_for = f"&ending={desk.addresses.sealed(ending)}" if ending else ""
-        following = f"{PATH}?after={desk.addresses.sealed_place(place)}{looked_for}"
+        looked_for = f"&ending={desk.addresses.encrypted(ending)}" if ending else ""
+        following = f"{PATH}?after={desk.addresses.encrypted_place(place)}{looked_for}"
     usual = {"number": "", "source": _STAFF, "digits": ending or "", "wrong_number": "", "wrong_source": ""}
     return await render(
         desk,
@@ -63,7 +63,7 @@ async def show(desk: Desk, visitor: Session, *, status: int = 200, **written: Te
         rows=rows,
         ending=ending,
         following=following,
-        locked=desk.addresses.locked,
+        address_of=desk.addresses.address_of,
         **(usual | {"wrong_digits": ""} | written),
     )
 
@@ -84,7 +84,7 @@ async def add(desk: Desk, visitor: Session) -> Response:
         return await show(desk, visitor, status=400, number=written, source=source, **wrong)
 
     def write(connection: Connection, now: datetime) -> tuple[bool, tuple[Transition, ...]]:
-        was_listed = opted_out(connection, number)
+        was_listed = has_opted_out(connection, number)
         rules, actor = desk.rules, visitor.user_name
         return was_listed, opt_out(connection, now, phone_number=number, source=source, actor=actor, rules=rules)
 
@@ -96,7 +96,7 @@ async def add(desk: Desk, visitor: Session) -> Response:
         words += " " + desk.catalog.ngettext(
             "%(num)s waiting reminder was cancelled.", "%(num)s waiting reminders were cancelled.", len(cancelled)
         )
-    return await done(desk, visitor, PATH, words)
+    return await redirect_with_notice(desk, visitor, PATH, words)
 
 
 async def find(desk: Desk, visitor: Session) -> Response:
@@ -108,14 +108,14 @@ async def find(desk: Desk, visitor: Session) -> Response:
     if not endings:
         return await show(desk, visitor, status=400, digits=written, wrong_digits=NOT_DIGITS)
     found = [one for one in endings if (await desk.read(partial(page_of_opt_outs, limit=1, ending=one)))[0]]
-    return see_other(f"{PATH}?ending={desk.addresses.sealed([*found, *endings][0])}")
+    return see_other(f"{PATH}?ending={desk.addresses.encrypted([*found, *endings][0])}")
 
 
 async def ask(desk: Desk, visitor: Session, address: str) -> Response:
     """Ask whether a number may really be called again."""
     number = _number_at(desk, address)
-    if not await desk.read(partial(opted_out, phone_number=number)):
-        return await done(desk, visitor, PATH, _NOT_LISTED, kind="info")
+    if not await desk.read(partial(has_opted_out, phone_number=number)):
+        return await redirect_with_notice(desk, visitor, PATH, _NOT_LISTED, kind="info")
     return await render(desk, visitor, "opt_out_back.html", number=number, address=address)
 
 
@@ -123,12 +123,12 @@ async def take_back(desk: Desk, visitor: Session, address: str) -> Response:
     """Allow calls to a number again."""
     number = _number_at(desk, address)
     if not await desk.database.write(partial(opt_in, phone_number=number, actor=visitor.user_name)):
-        return await done(desk, visitor, PATH, _NOT_LISTED, kind="info")
-    return await done(desk, visitor, PATH, _TAKEN_BACK)
+        return await redirect_with_notice(desk, visitor, PATH, _NOT_LISTED, kind="info")
+    return await redirect_with_notice(desk, visitor, PATH, _TAKEN_BACK)
 
 
 def _number_at(desk: Desk, address: str) -> str:
-    found = desk.addresses.unlocked(address)
+    found = desk.addresses.id_at(address)
     if not found.startswith("+"):
         raise NotFound
     return found

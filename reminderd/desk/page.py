@@ -90,7 +90,9 @@ async def render(
     return Response(text, status, content_type="text/html; charset=utf-8")
 
 
-async def done(desk: Desk, visitor: Session, path: str, words: TextValue, *, kind: str = "success") -> Response:
+async def redirect_with_notice(
+    desk: Desk, visitor: Session, path: str, words: TextValue, *, kind: str = "success"
+) -> Response:
     """Answer an act: send the browser to this path, whose page begins with these words.
 
     Args:
@@ -129,7 +131,7 @@ class Freshness:
     pause: str
     """The pause before it asks for changes."""
     at: str
-    """The time of what it shows, for people."""
+    """The time at which the part was up to date, as people read it."""
 
 
 async def freshness(desk: Desk, visitor: Session, *, waits: bool) -> Freshness:

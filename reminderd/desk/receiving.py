@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from trio._file_io import AsyncIOWrapper
 
-_MOST_OF_FIELDS: Final = 64 * 1024
+_MOST_BYTES_OF_FIELDS: Final = 64 * 1024
 _MOST_FIELDS: Final = 2_000
 _SECONDS_OF_A_BODY: Final = 60.0
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -89,12 +89,12 @@ async def receive_file(most_bytes: int, begin: Begin) -> dict[str, str]:
     """
     body = body_of(request.scope)
     body.read_limit = _DROPPED_BYTES
-    if (request.content_length or 0) > most_bytes + _MOST_OF_FIELDS:
+    if (request.content_length or 0) > most_bytes + _MOST_BYTES_OF_FIELDS:
         raise RequestEntityTooLarge
     boundary = request.mimetype_params.get("boundary", "")
     if request.mimetype != "multipart/form-data" or not boundary:
         raise BadRequest
-    decoder = MultipartDecoder(boundary.encode("latin-1", "replace"), _MOST_OF_FIELDS, max_parts=_MOST_PARTS)
+    decoder = MultipartDecoder(boundary.encode("latin-1", "replace"), _MOST_BYTES_OF_FIELDS, max_parts=_MOST_PARTS)
     received = _Received(most_bytes, begin)
     try:
         while not isinstance(event := await _next_event(decoder, body), Epilogue):
@@ -142,7 +142,7 @@ class _Received:
                 await self._write(data, more=more)
             case Data(data=data, more_data=more):
                 self._text += data
-                if len(self._text) > _MOST_OF_FIELDS:
+                if len(self._text) > _MOST_BYTES_OF_FIELDS:
                     raise RequestEntityTooLarge
                 if not more and self._name:
                     self.fields[self._name] = self._text.decode(errors="replace").strip()

@@ -12,16 +12,16 @@ from werkzeug.exceptions import NotFound
 from reminderd.config import templates_of
 from reminderd.core.model import Status, digest
 from reminderd.core.outcomes import Outcome
-from reminderd.core.requests import NOTE_LIMIT, wrong_note
-from reminderd.core.script.preview import Passage, heard
+from reminderd.core.requests import NOTE_LIMIT, note_mistake
+from reminderd.core.script.preview import Passage, passages_heard
 from reminderd.core.script.scripts import Script
 from reminderd.core.sentences import NotAllowedError, Sentence
 from reminderd.desk.catalog import N_
 from reminderd.desk.mistakes import mistake_of
-from reminderd.desk.page import PageRoute, done, freshness, is_part, render, template_of
+from reminderd.desk.page import PageRoute, freshness, is_part, redirect_with_notice, render, template_of
 from reminderd.desk.receiving import form
 from reminderd.desk.state import Desk
-from reminderd.desk.today import way_back
+from reminderd.desk.today import return_path
 from reminderd.engine.context import log_transition
 from reminderd.staff.acts import RequestedAct, SeenOtherwiseError, StaffAct, fingerprint_of, perform, refusals
 from reminderd.staff.history import ReminderRecord, record_of
@@ -212,7 +212,7 @@ def _script_of(desk: Desk, view: RecordView) -> Script:
 
 def _passages(desk: Desk, view: RecordView) -> tuple[Passage, ...]:
     """Return what a person hears, and what a machine records."""
-    return heard(_script_of(desk, view), str(view.row["message"]), leaves_voicemail=desk.rules.leave_voicemail)
+    return passages_heard(_script_of(desk, view), str(view.row["message"]), leaves_voicemail=desk.rules.leave_voicemail)
 
 
 async def ask(desk: Desk, visitor: Session, address: str, act: str) -> Response:
@@ -226,7 +226,7 @@ async def _asked(
     view = await _view_of(desk, visitor, address)
     refusal = view.refusals[act]
     if refusal is not None:
-        return await done(desk, visitor, f"/r/{address}", _refused(act, refusal), kind="error")
+        return await redirect_with_notice(desk, visitor, f"/r/{address}", _refused(act, refusal), kind="error")
     return await render(
         desk,
         visitor,
@@ -247,12 +247,12 @@ async def do(desk: Desk, visitor: Session, address: str, act: str) -> Response:
     """Do the requested act once, and go back to the list from which it was requested, or show the reminder again."""
     asked_for, typed = _act_of(act), form()
     note = typed.text("note") or None
-    mistake = None if note is None else wrong_note(note)
+    mistake = None if note is None else note_mistake(note)
     if note is not None and mistake is not None:
         return await _asked(desk, visitor, address, asked_for, note=note, error=mistake_of(desk.catalog, mistake))
     asked = RequestedAct(
         act=asked_for,
-        reminder_id=desk.addresses.unlocked(address),
+        reminder_id=desk.addresses.id_at(address),
         actor=visitor.user_name,
         note=note if asked_for is StaffAct.DONE else None,
         seen=typed.text("seen"),
@@ -263,13 +263,13 @@ async def do(desk: Desk, visitor: Session, address: str, act: str) -> Response:
     except UnknownReminderError:
         raise NotFound from None
     except SeenOtherwiseError:
-        return await done(desk, visitor, path, _CHANGED, kind="error")
+        return await redirect_with_notice(desk, visitor, path, _CHANGED, kind="error")
     except NotAllowedError as refusal:
-        return await done(desk, visitor, path, _refused(asked_for, refusal), kind="error")
+        return await redirect_with_notice(desk, visitor, path, _refused(asked_for, refusal), kind="error")
     for transition in changed:
         log_transition(transition)
-    back = way_back(typed.text("back"))
-    return await done(desk, visitor, back or path, WORDS[asked_for].finished)
+    back = return_path(typed.text("back"))
+    return await redirect_with_notice(desk, visitor, back or path, WORDS[asked_for].finished)
 
 
 def _refused(act: StaffAct, refusal: NotAllowedError) -> Sentence:
@@ -290,7 +290,7 @@ async def _view_of(desk: Desk, visitor: Session, address: str) -> RecordView:
         NotFound: there is no such reminder.
         StoreUnavailableError: the audit can't be written now, so nothing is shown.
     """
-    reminder_id, now = desk.addresses.unlocked(address), desk.clock.now()
+    reminder_id, now = desk.addresses.id_at(address), desk.clock.now()
     view = await desk.read(partial(_read, desk=desk, reminder_id=reminder_id, now=now))
     if view is None:
         raise NotFound

@@ -8,20 +8,20 @@ from urllib.parse import urlencode
 
 from quart import Response, request
 
-from reminderd.core.imports import in_short
+from reminderd.core.imports import file_with_result
 from reminderd.core.logins import Role
 from reminderd.core.monitoring import errors, verdict
-from reminderd.core.requests import NOTE_LIMIT, wrong_note
+from reminderd.core.requests import NOTE_LIMIT, note_mistake
 from reminderd.core.schedule.dates import DAY, midnight
 from reminderd.core.sentences import NotAllowedError, Sentence, TextValue
 from reminderd.desk.catalog import N_
-from reminderd.desk.page import PageRoute, done, freshness, is_part, render, template_of
+from reminderd.desk.page import PageRoute, freshness, is_part, redirect_with_notice, render, template_of
 from reminderd.desk.receiving import form
 from reminderd.desk.report_page import NO_DATE
 from reminderd.desk.state import Desk
 from reminderd.staff.obstacles import pause_mark, resume
 from reminderd.staff.status import lines_of
-from reminderd.store.audit import looks
+from reminderd.store.audit import page_of_looks
 from reminderd.store.import_records import last_imports
 from reminderd.store.queries import ListPlace
 from reminderd.store.rows import from_ms, to_ms
@@ -68,7 +68,7 @@ async def system(desk: Desk, visitor: Session, *, reason: str = "", error: TextV
         pauses=report.pauses,
         # The page has a separate place for whether dialing is paused.
         lines=[(name, line) for name, line in lines_of(report) if name.text != "dialing"],
-        imports=[(record.at, in_short(record)) for record in imports],
+        imports=[(record.at, file_with_result(record)) for record in imports],
         is_paused=report.glance.paused,
         pause=pause,
         reason=reason,
@@ -79,11 +79,11 @@ async def system(desk: Desk, visitor: Session, *, reason: str = "", error: TextV
 async def pause_dialing(desk: Desk, visitor: Session) -> Response:
     """Pause all dialing."""
     reason = form().text("reason")
-    if wrong_note(reason) is not None:
+    if note_mistake(reason) is not None:
         error = Sentence(WRONG_REASON, {"limit": NOTE_LIMIT}) if reason else NO_REASON
         return await system(desk, visitor, reason=reason, error=error)
     is_new = await desk.database.write(partial(set_pause, on=True, reason=reason, actor=visitor.user_name))
-    return await done(desk, visitor, PATH, PAUSED if is_new else PAUSED_ALREADY)
+    return await redirect_with_notice(desk, visitor, PATH, PAUSED if is_new else PAUSED_ALREADY)
 
 
 async def resume_dialing(desk: Desk, visitor: Session) -> Response:
@@ -93,8 +93,8 @@ async def resume_dialing(desk: Desk, visitor: Session) -> Response:
         is_new = await desk.database.write(partial(resume, actor=visitor.user_name, rules=desk.rules, seen=seen))
     except NotAllowedError as refused:
         words = Sentence(NOT_RESUMED, {"reason": refused.sentence})
-        return await done(desk, visitor, PATH, words, kind="error")
-    return await done(desk, visitor, PATH, RESUMED if is_new else NOT_PAUSED)
+        return await redirect_with_notice(desk, visitor, PATH, words, kind="error")
+    return await redirect_with_notice(desk, visitor, PATH, RESUMED if is_new else NOT_PAUSED)
 
 
 async def who_looked(desk: Desk, visitor: Session) -> Response:
@@ -102,7 +102,7 @@ async def who_looked(desk: Desk, visitor: Session) -> Response:
     actor, day = request.args.get("user", ""), request.args.get("date", "")
     until, error = _end_of(desk, day)
     after = _place(request.args.get("after", ""))
-    found, following = await desk.read(partial(looks, actor=actor or None, until=until, after=after))
+    found, following = await desk.read(partial(page_of_looks, actor=actor or None, until=until, after=after))
     asked = {name: value for name, value in (("user", actor), ("date", day)) if value}
     more = None if following is None else {"after": f"{to_ms(following.at)}-{following.id}"}
     return await render(

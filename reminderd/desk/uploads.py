@@ -23,10 +23,10 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.config import Config
-from reminderd.core.imports import FileRefusedError, Forecast, ImportStatus, Waiting, in_words
+from reminderd.core.imports import FileRefusedError, Forecast, ImportStatus, WaitingEntry, counts_in_words
 from reminderd.core.masking import mask_numbers
 from reminderd.core.tables.columns import ColumnsError
-from reminderd.core.tables.row_reader import Asked
+from reminderd.core.tables.row_reader import RowRequest
 from reminderd.core.upsert import Intake
 from reminderd.databases import Target
 from reminderd.desk.private_folder import private_folder
@@ -34,7 +34,7 @@ from reminderd.imports.formats import Profile, ending_of
 from reminderd.imports.loop import Tally
 from reminderd.imports.one_file import FileImport, FileRefusal, ImportResult, OpenImport, refusal_of
 from reminderd.imports.snapshot import Coverage
-from reminderd.store.any_engine import open_sync, open_to_look
+from reminderd.store.any_engine import open_read_only, open_sync
 from reminderd.store.connection import Connection
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 
@@ -61,7 +61,7 @@ Show: TypeAlias = Callable[[float, Tally | None], None]
 
 
 @frozen(kw_only=True)
-class Done:
+class ImportSummary:
     """The result of an import of a file, or of its dry run."""
 
     status: ImportStatus
@@ -87,9 +87,9 @@ class Checked:
     ignored: Sequence[str]
     numbers_from: Sequence[tuple[str, int]]
     """How many rows have their number from each column, if several columns have numbers."""
-    first_rows: Sequence[tuple[int, Asked | Sequence[str]]]
-    would: Done
-    missing: Sequence[Waiting]
+    first_rows: Sequence[tuple[int, RowRequest | Sequence[str]]]
+    would: ImportSummary
+    missing: Sequence[WaitingEntry]
     """The appointments or reminders that the file lacks, and that the import would cancel."""
 
     @property
@@ -99,7 +99,9 @@ class Checked:
         return Forecast(done=self.would.counts, rejected=self.would.rejected, missing=missing)
 
 
-def check(one: FileImport, database: Target, show: Show, is_stopped: Callable[[], bool]) -> Checked | FileRefusal:
+def check_upload(
+    one: FileImport, database: Target, show: Show, is_stopped: Callable[[], bool]
+) -> Checked | FileRefusal:
     """Return what an import would do, or why the file is refused as a whole; write nothing into the database.
 
     Raises:
@@ -107,7 +109,7 @@ def check(one: FileImport, database: Target, show: Show, is_stopped: Callable[[]
         StoreUnavailableError: The database can't be read now.
     """
     try:
-        with one.opened() as opened, open_to_look(database) as connection:
+        with one.opened() as opened, open_read_only(database) as connection:
             return _checked(opened, connection, show, is_stopped)
     except (FileRefusedError, ColumnsError) as error:
         return refusal_of(error)
@@ -115,7 +117,7 @@ def check(one: FileImport, database: Target, show: Show, is_stopped: Callable[[]
 
 def import_as_shown(
     one: FileImport, database: Target, shown: Checked, show: Show, is_stopped: Callable[[], bool]
-) -> Done | Checked | FileRefusal:
+) -> ImportSummary | Checked | FileRefusal:
     """Import a file that was checked; if it would now do more than was shown, write nothing, and return the new check.
 
     Raises:
@@ -127,7 +129,9 @@ def import_as_shown(
             with one.opened() as opened:
                 now = _checked(opened, connection, lambda share, _tally: show(share / 2, None), is_stopped)
                 if now.would.status is ImportStatus.INTERRUPTED:
-                    return Done(status=ImportStatus.INTERRUPTED, unit=now.would.unit)  # before the import has begun
+                    return ImportSummary(
+                        status=ImportStatus.INTERRUPTED, unit=now.would.unit
+                    )  # before the import has begun
                 if shown.forecast.is_exceeded_by(now.forecast):
                     return now
                 result = opened.write(
@@ -168,9 +172,9 @@ def _share(opened: OpenImport) -> float:
     return min(1.0, opened.table.position() / max(1, opened.table.size))
 
 
-def _done(opened: OpenImport, result: ImportResult) -> Done:
+def _done(opened: OpenImport, result: ImportResult) -> ImportSummary:
     tally = result.tally
-    return Done(
+    return ImportSummary(
         status=result.status,
         unit=opened.table.unit,
         counts=dict(tally.done),
@@ -254,7 +258,7 @@ class Upload:
     has_changed: bool = False
     """Whether its import was refused, as it would have done more than was shown."""
     refusal: FileRefusal | None = None
-    done: Done | None = None
+    done: ImportSummary | None = None
     error: str = ""
     is_stopped: bool = False
     """Whether staff have stopped it, or no longer wait for it."""
@@ -280,7 +284,7 @@ class Upload:
         if tally is not None:
             self.counts, self.rejected = dict(tally.done), tally.rejected.lines
 
-    def ends(self, found: Done | Checked | FileRefusal) -> None:
+    def ends(self, found: ImportSummary | Checked | FileRefusal) -> None:
         """Note its result, for its page."""
         self.has_changed = self.stage is Stage.IMPORTING and isinstance(found, Checked)
         if isinstance(found, Checked):
@@ -339,7 +343,7 @@ class Uploads:
         def work() -> Checked | FileRefusal:
             upload.digest = _digest_of(upload.path)
             one = self._import(upload, config)
-            return check(one, self.database, upload.show, partial(self._is_over, upload))
+            return check_upload(one, self.database, upload.show, partial(self._is_over, upload))
 
         upload.stage = Stage.CHECKING
         self._nursery.start_soon(self._work, upload, work)
@@ -350,7 +354,7 @@ class Uploads:
         if upload.stage is not Stage.CHECKED or shown is None:
             return
 
-        def work() -> Done | Checked | FileRefusal:
+        def work() -> ImportSummary | Checked | FileRefusal:
             if _digest_of(upload.path) != upload.digest:
                 raise OSError(0, "the file is not the one anymore that was checked")
             one = self._import(upload, config)
@@ -389,7 +393,7 @@ class Uploads:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
-    async def _work(self, upload: Upload, work: Callable[[], Done | Checked | FileRefusal]) -> None:
+    async def _work(self, upload: Upload, work: Callable[[], ImportSummary | Checked | FileRefusal]) -> None:
         """Work on a file on a worker thread, one file at a time; then keep its result for a while."""
         is_import = upload.stage is Stage.IMPORTING
         try:
@@ -435,7 +439,7 @@ def _log(upload: Upload) -> None:
     name = mask_numbers(upload.name)
     if upload.done is not None:
         is_whole = upload.done.status is ImportStatus.DONE
-        counts = in_words(upload.done.counts, upload.done.rejected)
+        counts = counts_in_words(upload.done.counts, upload.done.rejected)
         what = f"imported {name}" if is_whole else f"import of {name} interrupted"
         logger.info(f"{what} for {upload.user}: {counts}")
     elif upload.refusal is not None:

@@ -1,4 +1,4 @@
-"""Check everything that a running daemon depends on, and change none of it.
+"""Check everything that a running daemon depends on, and change nothing.
 
 No call is placed, nothing is written, and no secret is shown. All checks run at the same time, and their findings are
 always in the same order.
@@ -14,13 +14,13 @@ from reminderd.clock import Clock
 from reminderd.config import Config, config_warnings, origin
 from reminderd.core.diagnosis import Finding, good, warning
 from reminderd.doctor.connections import (
-    Asking,
-    asking,
+    DoctorClient,
     check_pages,
     check_port,
     check_provider,
     check_public_address,
     check_webhooks,
+    open_doctor_client,
 )
 from reminderd.doctor.machine import (
     check_accounts,
@@ -44,7 +44,7 @@ async def diagnose(config: Config, clock: Clock) -> list[Finding]:
     """Return all findings; this takes less than a minute, even if no server answers."""
     # Checks that wait for files or the database run on threads, so that a slow server delays no other check.
     on_a_thread = trio.to_thread.run_sync
-    async with asking(QUESTION_SECONDS) as open_to_ask:
+    async with open_doctor_client(QUESTION_SECONDS) as open_to_ask:
         checks: list[Callable[[], Awaitable[list[Finding]]]] = [
             partial(on_a_thread, partial(check_configuration, config)),
             partial(on_a_thread, partial(check_files, config)),
@@ -79,7 +79,7 @@ def check_configuration(config: Config) -> list[Finding]:
     return found
 
 
-async def _check_connections(config: Config, open_to_ask: Asking, clock: Clock) -> list[Finding]:
+async def _check_connections(config: Config, open_to_ask: DoctorClient, clock: Clock) -> list[Finding]:
     """Check port, public address and webhooks, one after the other, as each check depends on the earlier answers."""
     local = await check_port(config, open_to_ask)
     runs = None if config.web.port == 0 else local.url is not None

@@ -28,7 +28,7 @@ from reminderd.databases import SqliteFile, Target
 from reminderd.providers.base_settings import Probe
 from reminderd.providers.http import HttpAnswer, HttpClient, HttpFailure, HttpResult
 from reminderd.providers.registry import account_errors
-from reminderd.store.any_engine import open_to_look
+from reminderd.store.any_engine import open_read_only
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.shared_state import database_id
@@ -39,7 +39,7 @@ _AT_A_TIME = 16
 
 
 @frozen(eq=False)
-class Asking:
+class DoctorClient:
     """An HTTP client for the doctor's questions."""
 
     trust: ssl.SSLContext
@@ -65,12 +65,12 @@ class Asking:
 
 
 @asynccontextmanager
-async def asking(seconds: float) -> AsyncIterator[Asking]:
+async def open_doctor_client(seconds: float) -> AsyncIterator[DoctorClient]:
     """Open a client whose questions each take at most these seconds."""
     trust = httpx.create_ssl_context()
     http = HttpClient(timeout=timedelta(seconds=seconds), max_connections=_AT_A_TIME, trust=trust)
     try:
-        yield Asking(trust, seconds, http)
+        yield DoctorClient(trust, seconds, http)
     finally:
         await http.aclose()
 
@@ -111,7 +111,7 @@ class AddressCheck:
     """The base URL if the daemon answers there, or is expected to over a trusted connection; otherwise None."""
 
 
-async def check_public_address(base: str, asking: Asking, now: datetime, *, runs: bool | None) -> AddressCheck:
+async def check_public_address(base: str, asking: DoctorClient, now: datetime, *, runs: bool | None) -> AddressCheck:
     """Check the name, the certificate, and who answers at the public address.
 
     `runs` is whether the daemon runs on this machine; None if that is unknown.
@@ -169,7 +169,7 @@ def port_of(parts: SplitResult) -> int:
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
-async def _certificate(parts: SplitResult, asking: Asking, now: datetime) -> Finding:
+async def _certificate(parts: SplitResult, asking: DoctorClient, now: datetime) -> Finding:
     host = parts.hostname or ""
     with trio.move_on_after(asking.seconds):
         try:
@@ -213,7 +213,7 @@ def _reached(url: str, alive: HttpResult, *, runs: bool | None) -> Finding:
     return warning("from outside", f"{url} answers {alive.status}, and it is not the daemon that answers", fix)
 
 
-async def plain_http(url: str, host: str, asking: Asking) -> Finding:
+async def plain_http(url: str, host: str, asking: DoctorClient) -> Finding:
     """Judge what answers at an http URL, without TLS, at the same host."""
     outcome = await asking.get(url)
     if isinstance(outcome, HttpFailure):
@@ -221,7 +221,7 @@ async def plain_http(url: str, host: str, asking: Asking) -> Finding:
     return diagnosis.plain_http(outcome.status, outcome.headers.get("location", ""), host)
 
 
-async def _let_out(base: str, asking: Asking) -> list[str]:
+async def _let_out(base: str, asking: DoctorClient) -> list[str]:
     """Return the paths that should be private, but answer there as the daemon does."""
     found = []
     api = await asking.get(f"{base}/api/openapi.json")
@@ -233,7 +233,7 @@ async def _let_out(base: str, asking: Asking) -> list[str]:
     return found
 
 
-async def check_port(config: Config, asking: Asking) -> AddressCheck:
+async def check_port(config: Config, asking: DoctorClient) -> AddressCheck:
     """Check which program uses the port, and if it is our daemon, whether that is well."""
     host, port, url = config.web.host, config.web.port, config.web.local_url
     if url is None:
@@ -242,7 +242,7 @@ async def check_port(config: Config, asking: Asking) -> AddressCheck:
     alive = await asking.get(f"{url}/health")
     if is_alive(alive):
         if await _has_another_database(config, url, asking):
-            text = f"another reminderd answers at {place}: it does not use {config.database.target.spoken}"
+            text = f"another reminderd answers at {place}: it does not use {config.database.target.shown_name}"
             return AddressCheck([wrong("port", text, _OURS)], None)
         found = [good("port", f"the daemon answers at {place}"), *_reachability(host), await _readiness(url, asking)]
         return AddressCheck(found, url)
@@ -256,7 +256,7 @@ async def check_port(config: Config, asking: Asking) -> AddressCheck:
     return AddressCheck([wrong("port", text, _FIXES[errno.EADDRINUSE].format(section="web"))], None)
 
 
-async def _has_another_database(config: Config, url: str, asking: Asking) -> bool:
+async def _has_another_database(config: Config, url: str, asking: DoctorClient) -> bool:
     """Return whether the daemon at this URL uses another database than the configured one."""
     outcome = await asking.get(f"{url}/health/status")
     its_id: object = document(outcome).get("database_id") if isinstance(outcome, HttpAnswer) else None
@@ -273,7 +273,7 @@ async def _has_another_database(config: Config, url: str, asking: Asking) -> boo
 def _id_of(database: Target) -> str | None:
     if isinstance(database, SqliteFile):
         return id_of(database.path)
-    with open_to_look(database) as connection:
+    with open_read_only(database) as connection:
         return snapshot(connection, database_id)
 
 
@@ -284,7 +284,7 @@ def _not_running(config: Config) -> Finding:
     return warning("daemon", text, "start it: systemctl start reminderd, or reminderd run")
 
 
-async def _readiness(url: str, asking: Asking) -> Finding:
+async def _readiness(url: str, asking: DoctorClient) -> Finding:
     outcome = await asking.get(f"{url}/health/ready")
     if isinstance(outcome, HttpFailure):
         return wrong("daemon", f"does not say whether it is ready: {outcome.reason}", "see its log")
@@ -311,7 +311,7 @@ _OUR_COOKIES: Final = "__Host-reminderd"
 """The prefix of the names of the pages' cookies."""
 
 
-async def check_pages(config: Config, asking: Asking) -> list[Finding]:
+async def check_pages(config: Config, asking: DoctorClient) -> list[Finding]:
     """Check which program uses the port of the pages; report nothing if there are no pages."""
     url, about = config.desk.local_url, "pages"
     if url is None:
@@ -371,7 +371,7 @@ async def check_provider(config: Config, *, seconds: float) -> list[Finding]:
 
 
 async def check_webhooks(
-    config: Config, asking: Asking, *, public: str | None, local: str | None, now: datetime
+    config: Config, asking: DoctorClient, *, public: str | None, local: str | None, now: datetime
 ) -> Finding:
     """Check whether the daemon accepts a signed webhook and refuses a forged one.
 
@@ -394,7 +394,7 @@ async def check_webhooks(
     return diagnosis.webhooks(signed, forged, where)
 
 
-async def _sent(asking: Asking, where: str, probe: Probe, proof: Mapping[str, str]) -> Trial:
+async def _sent(asking: DoctorClient, where: str, probe: Probe, proof: Mapping[str, str]) -> Trial:
     outcome = await asking.post(f"{where}{probe.path}", probe.body, headers=proof)
     if isinstance(outcome, HttpFailure):
         return Trial(None, outcome.reason)

@@ -6,7 +6,7 @@ from random import random
 
 from loguru import logger
 
-from reminderd.core.answers import Answer, Candidates, LookUpAnswer
+from reminderd.core.answers import Candidates, LookUpAnswer, PlacingAnswer
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.monitoring import lateness
@@ -15,14 +15,14 @@ from reminderd.engine.context import Context, log_transition
 from reminderd.providers.base import Provider, placement_of
 from reminderd.store.database import until_stored
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.settle import look, settle_answer, settle_finding, settle_not_sent
+from reminderd.store.settle import read_for_last_look, settle_answer, settle_finding, settle_not_sent
 
 
 async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
     """Send the claimed request, if the last look allows it, and settle the provider's answer.
 
     Args:
-        action: a request to place a call, or the same one again.
+        action: a request to place a call, or its repetition.
         claimed_at: the monotonic time before the claim, from which its lease counts.
         context: what the engine works with.
     """
@@ -38,13 +38,13 @@ async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
             write = partial(settle_not_sent, action=action, reason=reason, rules=context.rules)
             log_transition(await until_stored(lambda: context.database.write(write)))
     finally:
-        context.memory.breaker.withdrawn(action.call.id)
+        context.memory.breaker.note_withdrawn(action.call.id)
 
 
 async def _last_look(action: Action, claimed_at: float, context: Context) -> str | None:
     """Return why the request must not be sent, or None."""
     try:
-        looks = partial(look, action=action, rules=context.rules, now=context.now())
+        looks = partial(read_for_last_look, action=action, rules=context.rules, now=context.now())
         seen = await context.database.read_together(looks)
     except StoreUnavailableError as error:
         return str(error)
@@ -63,7 +63,7 @@ async def _last_look(action: Action, claimed_at: float, context: Context) -> str
     )
 
 
-def _count(action: Action, answer: Answer, sent: datetime, took: float, context: Context) -> None:
+def _count(action: Action, answer: PlacingAnswer, sent: datetime, took: float, context: Context) -> None:
     """Count how late the request was sent, and how many seconds the provider took."""
     for reminder in action.reminders:
         is_first = reminder.attempts == 0 and reminder.tries == 0
@@ -73,10 +73,10 @@ def _count(action: Action, answer: Answer, sent: datetime, took: float, context:
     context.instruments.request(answer, took)
 
 
-async def _settle(action: Action, answer: Answer, context: Context) -> None:
+async def _settle(action: Action, answer: PlacingAnswer, context: Context) -> None:
     """Record the answer. From the request to this commit, only the row shows that the phone may be ringing."""
     breaker, monotonic = context.memory.breaker, context.clock.monotonic()
-    change = breaker.answered(action.call, answer, monotonic, random())  # noqa: S311 - jitter
+    change = breaker.note_answer(action.call, answer, monotonic, random())  # noqa: S311 - jitter
     if change is not None:  # logged at once: it may change again before the answer is written
         log_pause_change(change, breaker)
     context.memory.free_line(action)  # before the write below, so that the next claim can share its transaction

@@ -27,7 +27,7 @@ from reminderd.config import Config
 from reminderd.core.imports import FOLDER, FileRefusedError, ImportStatus
 from reminderd.core.masking import mask_numbers
 from reminderd.core.tables.columns import ColumnsError
-from reminderd.files import alone_in, no_link, put_in_place, scratch, set_mode
+from reminderd.files import locked_folder, open_no_link, put_in_place, set_mode, temporary_file
 from reminderd.imports.formats import format_of, profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
 from reminderd.imports.snapshot import Coverage
@@ -101,17 +101,17 @@ class Folder:
     """Whether the kernel shows here who has a file open; None if not tried yet."""
 
     @contextmanager
-    def alone(self) -> Iterator[bool]:
+    def lock(self) -> Iterator[bool]:
         """Yield whether no other daemon takes files out of the folder now; make the folder if it is missing.
 
         Raises:
             OSError: This can't be determined.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with alone_in(self.path) as is_alone:
+        with locked_folder(self.path) as is_alone:
             yield is_alone
 
-    def whole(self, now: float, time: datetime) -> list[Dropped]:
+    def complete_files(self, now: float, time: datetime) -> list[Dropped]:
         """Return the files that can be imported, the oldest first; make the folders inside if they are missing.
 
         Args:
@@ -155,7 +155,7 @@ class Folder:
         if writer is not OpenBy.SOMEBODY:
             return writer
         if self._shows_writers is None:
-            with scratch(self.path / "tried", mode=_OWN) as ours:
+            with temporary_file(self.path / "tried", mode=_OWN) as ours:
                 self._shows_writers = _writer(ours) is OpenBy.NOBODY
         return OpenBy.SOMEBODY if self._shows_writers else OpenBy.UNKNOWN
 
@@ -288,8 +288,8 @@ def reject(dropped: Dropped, mistakes: Sequence[str]) -> Path:
     target = _free(dropped.path.parent / REJECTED, dropped.path.name)
     why = target.with_name(f"{target.name}.txt")
     text = "\n".join([f"{dropped.path.name} was not imported:", *(f"- {one}" for one in mistakes), "", _IN_A_PROFILE])
-    with scratch(why, mode=_OWN) as unfinished:
-        with open(unfinished, "w", encoding="utf-8", opener=no_link) as file:
+    with temporary_file(why, mode=_OWN) as unfinished:
+        with open(unfinished, "w", encoding="utf-8", opener=open_no_link) as file:
             file.write(f"{text}\n")
         put_in_place(unfinished, why)
     if _moved(dropped, target):
@@ -376,7 +376,7 @@ def _writer(path: Path) -> OpenBy:
     return OpenBy.NOBODY
 
 
-def forget(folder: Path, before: datetime) -> int:
+def delete_moved_files(folder: Path, before: datetime) -> int:
     """Delete files that were moved to the folders inside the folder before a moment; return how many.
 
     Raises:

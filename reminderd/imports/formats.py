@@ -19,10 +19,18 @@ from reminderd.core.requests import Reading
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import Columns, columns_of
 from reminderd.core.tables.row_reader import check_status, of_one_table, read_row
-from reminderd.core.tables.words import Standing, is_header, plain
+from reminderd.core.tables.words import RowStatus, is_header, normal_header
 from reminderd.imports import spreadsheet
 from reminderd.imports.loop import ReadRow
-from reminderd.imports.table import LARGEST, Table, check_size, day_order_of, members, source
+from reminderd.imports.table import (
+    LARGEST,
+    Table,
+    check_size,
+    day_order_of,
+    files_in_folder,
+    open_source,
+    with_one_clock,
+)
 
 _ENDINGS: Final = {
     "ics": frozenset({".ics", ".ical", ".icalendar"}),
@@ -46,7 +54,7 @@ def _files(path: Path, form: str) -> list[tuple[str, Path]]:
     """Return the file with an empty name, or the files of a folder, each with its name."""
     if not path.is_dir():
         return [("", path)]
-    found = members(path, _ENDINGS[form])
+    found = files_in_folder(path, _ENDINGS[form])
     if not found:
         endings = ", ".join(sorted(_ENDINGS["ics"] | _ENDINGS["fhir"]))
         expected = f"expected calendars or FHIR files in it ({endings}), or the name of a single file"
@@ -55,14 +63,14 @@ def _files(path: Path, form: str) -> list[tuple[str, Path]]:
 
 
 def _content(path: Path) -> bytes:
-    with source(path) as file:
+    with open_source(path) as file:
         content = file.read(LARGEST + 1)
     check_size(len(content))
     return content
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    with source(path) as file:
+    with open_source(path) as file:
         while line := file.readline(LARGEST + 1):
             check_size(len(line))
             yield line
@@ -76,7 +84,7 @@ def format_of(file: Path, name: str = "") -> str:
     ending = Path(name or file.name).suffix.lower()
     by_name = next((form for form, endings in _ENDINGS.items() if ending in endings), None)
     if file.is_dir():
-        return next((form for form, endings in _ENDINGS.items() if members(file, endings)), "ics")
+        return next((form for form, endings in _ENDINGS.items() if files_in_folder(file, endings)), "ics")
     if by_name is not None or ending in _SPREADSHEETS or not file.is_file():
         return by_name or "csv"
     with file.open("rb") as opened_:
@@ -91,7 +99,7 @@ def ending_of(name: str) -> str:
 
 
 @contextmanager
-def opened(
+def open_table(
     file: Path, chosen: Mapping[str, str], encoding: str | None = None, *, form: str | None = None
 ) -> Iterator[Table]:
     """Open a file, or a folder, with the reader for its format: `form`, or the format that it shows.
@@ -118,13 +126,13 @@ def opened(
             raise FileRefusedError("it is a folder; expected one file of HL7 messages, in their order")
         yield hl7v2.read(_content(file), encoding)
     else:
-        with spreadsheet.opened(file, partial(is_header, also=_chosen(chosen)), encoding) as sheet:
+        with spreadsheet.open_sheet(file, partial(is_header, also=_chosen(chosen)), encoding) as sheet:
             yield sheet
 
 
 def _chosen(headers: Mapping[str, str]) -> frozenset[str]:
-    """Return the headers that are chosen for some fields, as `plain` returns them."""
-    return frozenset(plain(name) for name in headers.values() if name)
+    """Return the headers that are chosen for some fields, as `normal_header` returns them."""
+    return frozenset(normal_header(name) for name in headers.values() if name)
 
 
 _NUMBERS_REMEMBERED: Final = 50_000
@@ -147,7 +155,7 @@ class Profile:
     """How dates with slashes are written; None if the file as a whole must show it."""
     template: str | None
     """The template of rows without a message."""
-    words: Mapping[str, Standing]
+    words: Mapping[str, RowStatus]
     """The meaning of words for the status of an appointment, see `Columns`."""
     last_line_end: bool
     """Whether a file that has no line end after its last line may be cut off there."""
@@ -174,6 +182,7 @@ class Profile:
         """
         check_status(table.header, columns, table.rows(), table.unit)
         rows = of_one_table(table.header, columns, table.rows(), table.unit, also=_chosen(self.headers))
+        rows = with_one_clock(rows, columns, table.unit)
         order = day_order_of(rows, columns, table.unit) if self.order is None else self.order
         deque(rows, maxlen=0)  # the order may be known
         reading = evolve(self.reading, order=order)
@@ -193,7 +202,7 @@ def profile_of(config: Config, name: str | None) -> Profile:
         encoding=codec_of(known.encoding) if known.encoding else None,
         order=DayOrder(known.dates) if known.dates else None,
         template=known.template or None,
-        words=MappingProxyType({plain(word): Standing(meaning) for word, meaning in known.status.items()}),
+        words=MappingProxyType({normal_header(word): RowStatus(meaning) for word, meaning in known.status.items()}),
         last_line_end=known.last_line_end,
         snapshot_days=known.snapshot_days,
         reading=Reading(

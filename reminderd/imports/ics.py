@@ -18,7 +18,7 @@ from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 from reminderd.core.imports import FileRefusedError
 from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.tables.columns import ColumnsError
-from reminderd.imports.table import Record, Table, check_count, decoded, in_file, quoted, table_of, titled
+from reminderd.imports.table import Record, Table, check_count, decoded, naming_file, quoted, table_of, titled
 
 _USUAL: Final = {
     "ref": "UID",
@@ -108,7 +108,7 @@ def read(files: Sequence[tuple[str, Callable[[], bytes]]], chosen: Mapping[str, 
     needed = _ALWAYS_NEEDED | _RECURRING | {place.partition("/")[0].upper() for place in places.values()}
     records: list[Record] = []
     for name, content in files:
-        with in_file(name):
+        with naming_file(name):
             for calendar in _calendars(decoded(content(), encoding), needed):
                 for entry in calendar.entries:
                     record = Record(len(records) + 1, {"file": name})
@@ -277,13 +277,13 @@ def _note(entry: _Entry, name: str, line: str, needed: frozenset[str]) -> None:
 def _fill(record: Record, entry: _Entry, calendar: _Calendar, places: Mapping[str, str]) -> None:
     """Fill the fields of a record from an entry."""
     for mistake in entry.mistakes:
-        record.wrong(mistake, always=True)
+        record.add_mistake(mistake, always=True)
     if calendar.method not in _STATEMENTS:
-        record.wrong(
+        record.add_mistake(
             f"METHOD: {quoted(calendar.method)} says nothing for sure; expected PUBLISH or CANCEL", always=True
         )
     if entry.properties.keys() & _RECURRING:
-        record.wrong(
+        record.add_mistake(
             "RRULE: a series, whose single appointments it does not list; expected an export of each of them, expanded",
             always=True,
         )
@@ -294,7 +294,7 @@ def _fill(record: Record, entry: _Entry, calendar: _Calendar, places: Mapping[st
         try:
             record.put(name, _cell(name, place, entry, calendar))
         except ValueError as error:
-            record.wrong(f"{name}: {error}", always=name == "ref")
+            record.add_mistake(f"{name}: {error}", always=name == "ref")
 
 
 def _cell(name: str, place: str, entry: _Entry, calendar: _Calendar) -> str:

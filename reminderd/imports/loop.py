@@ -25,12 +25,19 @@ from reminderd.core.booking import (
     decide_appointment,
     decide_appointment_cancellation,
 )
-from reminderd.core.imports import ImportStatus, in_words
+from reminderd.core.imports import ImportStatus, counts_in_words
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.row_reader import Asked
-from reminderd.core.upsert import Cancellation, Decision, Intake, content_of, decide, decide_cancellation
+from reminderd.core.tables.row_reader import RowRequest
+from reminderd.core.upsert import (
+    Decision,
+    Intake,
+    ReminderCancellation,
+    content_of,
+    decide_reminder,
+    decide_reminder_cancellation,
+)
 from reminderd.imports.rejected import Rejected, Rejection
 from reminderd.imports.table import Table
 from reminderd.store import appointments, reminders
@@ -44,7 +51,7 @@ CHUNK: Final = 100
 MOST_WARNINGS: Final = 20
 """How many warnings are shown one by one."""
 
-ReadRow = Callable[[CsvRow], Asked | list[str]]
+ReadRow = Callable[[CsvRow], RowRequest | list[str]]
 """Returns what a row asks for, or everything that is wrong with it."""
 
 SeenBefore = Callable[[Sequence[tuple[int, int, int]]], list[tuple[int, int]]]
@@ -56,7 +63,7 @@ class Chunk:
     """The rows of one transaction."""
 
     last_line: int
-    good: Sequence[tuple[CsvRow, Asked]]
+    good: Sequence[tuple[CsvRow, RowRequest]]
     """Rows that can be carried out."""
     bad: Sequence[Rejection]
     repeated: int
@@ -101,7 +108,7 @@ class Tally:
         self.more_warnings += len(warnings[room:])
 
     def __str__(self) -> str:
-        return in_words(self.done, self.rejected.lines)
+        return counts_in_words(self.done, self.rejected.lines)
 
 
 ShowProgress = Callable[[Tally, bool], None]
@@ -131,7 +138,7 @@ def import_rows(
 
 def _chunk_of(some: Sequence[CsvRow], read: ReadRow, seen_before: SeenBefore, unit: str) -> Chunk:
     """Read some rows: those that can be carried out, without repetitions, and those that can't."""
-    readable: list[tuple[CsvRow, Asked]] = []
+    readable: list[tuple[CsvRow, RowRequest]] = []
     bad: list[Rejection] = []
     for row in some:
         asked = read(row)
@@ -152,16 +159,16 @@ def _chunk_of(some: Sequence[CsvRow], read: ReadRow, seen_before: SeenBefore, un
     return Chunk(some[-1].line, good, bad, repeated)
 
 
-def _key_and_content(asked: Asked) -> tuple[int, int]:
+def _key_and_content(asked: RowRequest) -> tuple[int, int]:
     """Return a key and a content for a row: two rows with the same key are about the same reminder or appointment."""
-    if isinstance(asked, Cancellation | AppointmentCancellation):
+    if isinstance(asked, ReminderCancellation | AppointmentCancellation):
         return hash(asked.name), hash(Intake.CANCELLED)
     if isinstance(asked, AppointmentRequest):
         return hash(asked.own_id if asked.ref is None else asked.ref), hash(appointment_content(asked))
     return hash(asked.own_id if asked.ref is None else asked.ref), hash(content_of(asked))
 
 
-def _why_second(asked: Asked, first: str) -> str:
+def _why_second(asked: RowRequest, first: str) -> str:
     unit = first.partition(" ")[0]
     if asked.ref is None and isinstance(asked, AppointmentRequest | AppointmentCancellation):
         return f"ref: none, and {first} has the same patient, number and time; expected a ref for each appointment"
@@ -203,7 +210,7 @@ def _earlier_rows() -> Iterator[SeenBefore]:
         yield seen_before
 
 
-def writing(connection: Connection, *, rules: Rules, source: Source, clock: Clock) -> Write:
+def chunk_writer(connection: Connection, *, rules: Rules, source: Source, clock: Clock) -> Write:
     """Return a function that writes chunks into the database, each change with its audit line."""
     connection.make_room()
     fixed = partial(put_and_cancel, rules=rules, mint=lambda: str(uuid4()), source=source)
@@ -219,7 +226,7 @@ def put_and_cancel(
     connection: Connection,
     now: datetime,
     *,
-    asked: Sequence[Asked],
+    asked: Sequence[RowRequest],
     rules: Rules,
     mint: Callable[[], str],
     source: Source,
@@ -227,25 +234,25 @@ def put_and_cancel(
     """Write what some rows ask for; return the decision for each. See `reminders.put` for the arguments."""
     put = partial(reminders.put, connection, now, rules=rules, mint=mint, source=source)
     book = partial(appointments.put_appointments, connection, now, rules=rules, mint=mint, source=source)
-    call_off = partial(reminders.call_off, connection, now, rules=rules, source=source)
-    cancel = partial(appointments.call_off_appointments, connection, now, rules=rules, source=source)
+    cancel = partial(reminders.put_cancellations, connection, now, rules=rules, source=source)
+    cancel_booked = partial(appointments.put_appointment_cancellations, connection, now, rules=rules, source=source)
     return _in_order(
         asked,
         {
             ReminderRequest: lambda some: put(requests=some),
-            Cancellation: lambda some: call_off(asked=some),
+            ReminderCancellation: lambda some: cancel(asked=some),
             AppointmentRequest: lambda some: book(requests=some),
-            AppointmentCancellation: lambda some: cancel(asked=some),
+            AppointmentCancellation: lambda some: cancel_booked(asked=some),
         },
     )
 
 
-def comparing(connection: Connection | None, *, rules: Rules, source: Source) -> Write:
+def chunk_comparer(connection: Connection | None, *, rules: Rules, source: Source) -> Write:
     """Return a function that only compares chunks with the database; None means that there is no database yet."""
     now = SystemClock().now()
     alone: Mapping[type, Callable[..., Decision]] = {
-        ReminderRequest: partial(decide, existing=None, rules=rules, now=now, opted_out=False),
-        Cancellation: partial(decide_cancellation, existing=None),
+        ReminderRequest: partial(decide_reminder, existing=None, rules=rules, now=now, opted_out=False),
+        ReminderCancellation: partial(decide_reminder_cancellation, existing=None),
         AppointmentRequest: partial(
             decide_appointment, existing=None, rules=rules, now=now, opted_out=False, cancels_as=source.cancels_as
         ),
@@ -269,13 +276,13 @@ def _with_what_is_stored(connection: Connection, rules: Rules, source: Source) -
     book = partial(appointments.appointment_decisions, connection, now, rules=rules, source=source)
     return {
         ReminderRequest: lambda some: put(requests=some),
-        Cancellation: partial(reminders.cancellations, connection),
+        ReminderCancellation: partial(reminders.cancellations, connection),
         AppointmentRequest: lambda some: book(requests=some),
         AppointmentCancellation: partial(appointments.appointment_cancellations, connection),
     }
 
 
-def _in_order(asked: Sequence[Asked], by_kind: _ByKind) -> list[Any]:
+def _in_order(asked: Sequence[RowRequest], by_kind: _ByKind) -> list[Any]:
     """Decide about all rows of a kind at once, and return the decisions in the order of the rows."""
     decided = {kind: iter(of_kind([one for one in asked if type(one) is kind])) for kind, of_kind in by_kind.items()}
     return [next(decided[type(one)]) for one in asked]

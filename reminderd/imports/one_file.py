@@ -15,16 +15,16 @@ from attrs import evolve, field, frozen
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.core.booking import AppointmentRequest
-from reminderd.core.imports import FileRefusedError, ImportStatus, SnapshotMark, Waiting, check_newer
+from reminderd.core.imports import FileRefusedError, ImportStatus, SnapshotMark, WaitingEntry, check_newer
 from reminderd.core.masking import mask_numbers
 from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.tables.columns import Columns, ColumnsError
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.row_reader import Asked
+from reminderd.core.tables.row_reader import RowRequest
 from reminderd.core.upsert import Intake
-from reminderd.imports.formats import Profile, opened
-from reminderd.imports.loop import ReadRow, ShowProgress, Tally, comparing, import_rows, writing
+from reminderd.imports.formats import Profile, open_table
+from reminderd.imports.loop import ReadRow, ShowProgress, Tally, chunk_comparer, chunk_writer, import_rows
 from reminderd.imports.rejected import rejected_lines
 from reminderd.imports.snapshot import Coverage, Snapshot, snapshot_of
 from reminderd.imports.table import STDIN, Table
@@ -68,7 +68,7 @@ class FileImport:
             OSError: It can't be read at all.
         """
         profile = self.profile
-        with opened(self.file, profile.headers, profile.encoding, form=profile.form) as whole:
+        with open_table(self.file, profile.headers, profile.encoding, form=profile.form) as whole:
             table = whole if profile.last_line_end else _never_cut(whole)
             columns = profile.columns_of(table)
             found(table, columns)
@@ -125,7 +125,7 @@ class ImportResult:
     status: ImportStatus
     """Done or interrupted."""
     tally: Tally
-    missing: Sequence[Waiting]
+    missing: Sequence[WaitingEntry]
     """What the file lacks, if it is a snapshot."""
     numbers_from: Mapping[int, int]
     """How many rows have their number from each column, if several columns have numbers."""
@@ -143,7 +143,7 @@ class OpenImport:
     read: ReadRow
     snapshot: Snapshot | None
 
-    def missing(self, connection: Connection | None) -> Sequence[Waiting]:
+    def missing(self, connection: Connection | None) -> Sequence[WaitingEntry]:
         """Return what the file lacks, if it is a snapshot; without a database, `connection` is None.
 
         Raises:
@@ -157,7 +157,7 @@ class OpenImport:
     def compare(
         self,
         connection: Connection | None,
-        missing: Sequence[Waiting],
+        missing: Sequence[WaitingEntry],
         show: ShowProgress,
         is_stopped: Callable[[], bool],
     ) -> ImportResult:
@@ -167,7 +167,7 @@ class OpenImport:
             OSError: The file can't be read, or the rejected lines can't be written.
             StoreUnavailableError: The database can't be read now.
         """
-        write = comparing(connection, rules=rules_of(self.one.config), source=self.one.source)
+        write = chunk_comparer(connection, rules=rules_of(self.one.config), source=self.one.source)
         numbers_from = Counter[int]()
         with self._tally() as tally:
             status = import_rows(self.table, self._counting(numbers_from), write, tally, show, is_stopped)
@@ -178,7 +178,7 @@ class OpenImport:
     def write(
         self,
         connection: Connection,
-        missing: Sequence[Waiting],
+        missing: Sequence[WaitingEntry],
         show: ShowProgress,
         is_stopped: Callable[[], bool],
         is_same: Callable[[], bool] = lambda: True,
@@ -205,7 +205,7 @@ class OpenImport:
             import_id = transaction(connection, self._begin, one.clock.now())
             end = partial(self._end, connection, import_id, tally)
             try:
-                write = writing(connection, rules=rules, source=source, clock=one.clock)
+                write = chunk_writer(connection, rules=rules, source=source, clock=one.clock)
                 status = import_rows(self.table, self._counting(numbers_from), write, tally, show, is_stopped)
                 if status is ImportStatus.DONE and self.snapshot is not None and is_same():
                     cancelled = self.snapshot.cancel(connection, missing, rules=rules, source=source, clock=one.clock)
@@ -257,7 +257,7 @@ class OpenImport:
         if len(self.columns.places["phone_number"]) == 1:
             return self.read
 
-        def read_and_count(row: CsvRow) -> Asked | list[str]:
+        def read_and_count(row: CsvRow) -> RowRequest | list[str]:
             asked = self.read(row)
             if isinstance(asked, ReminderRequest | AppointmentRequest):
                 numbers_from[self.columns.phone_place(row.cells)] += 1
@@ -266,7 +266,7 @@ class OpenImport:
         return read_and_count
 
     def _result(
-        self, status: ImportStatus, tally: Tally, missing: Sequence[Waiting], numbers_from: Mapping[int, int]
+        self, status: ImportStatus, tally: Tally, missing: Sequence[WaitingEntry], numbers_from: Mapping[int, int]
     ) -> ImportResult:
         nothing_cancelled = None
         if self.snapshot is not None and self.snapshot.nameless is not None:
@@ -284,7 +284,9 @@ class OpenImport:
 
 def _never_cut(table: Table) -> Table:
     """Return the table, with its last row taken as whole though no line end follows it."""
-    return evolve(table, rows=lambda: (row if row.whole is None else evolve(row, whole=None) for row in table.rows()))
+    return evolve(
+        table, rows=lambda: (row if row.whole_cells is None else evolve(row, whole_cells=None) for row in table.rows())
+    )
 
 
 def _failure(error: BaseException) -> tuple[ImportStatus, str | None]:

@@ -11,8 +11,8 @@ from typing import Final, TextIO
 
 from attrs import define, field, frozen
 
-from reminderd.core.tables.csv_rows import DELIMITERS, CsvRow, guarded
-from reminderd.files import begins, check, no_link, put_in_place, scratch
+from reminderd.core.tables.csv_rows import DELIMITERS, CsvRow, safe_cell
+from reminderd.files import check_target, first_bytes, open_no_link, put_in_place, temporary_file
 from reminderd.imports.table import UNITS, Table
 
 _PRIVATE: Final = 0o600
@@ -55,8 +55,8 @@ class Rejected:
         if not rejections:
             return
         if self._file is None:
-            unfinished = self._open.enter_context(scratch(self.path, mode=self.mode))
-            self._file = open(unfinished, "w", encoding="utf-8-sig", newline="", opener=no_link)  # noqa: SIM115
+            unfinished = self._open.enter_context(temporary_file(self.path, mode=self.mode))
+            self._file = open(unfinished, "w", encoding="utf-8-sig", newline="", opener=open_no_link)  # noqa: SIM115
             self._open.enter_context(self._file)
             self._row([self.table.unit, _REASON, *self.table.header])
         for one in rejections:
@@ -78,7 +78,7 @@ class Rejected:
     def _row(self, cells: Sequence[str]) -> None:
         """Append a row, so that an import reads it unchanged, and no cell is a formula to a spreadsheet."""
         if self._file is not None:
-            csv.writer(self._file, delimiter=self.table.delimiter).writerow([guarded(cell) for cell in cells])
+            csv.writer(self._file, delimiter=self.table.delimiter).writerow([safe_cell(cell) for cell in cells])
 
 
 def may_be_rejected(path: Path, never: Mapping[Path, str]) -> bool:
@@ -89,9 +89,9 @@ def may_be_rejected(path: Path, never: Mapping[Path, str]) -> bool:
     """
 
     def ours(file: Path) -> bool:
-        return begins(file, max(map(len, _BEGINNINGS))).startswith(_BEGINNINGS)
+        return first_bytes(file, max(map(len, _BEGINNINGS))).startswith(_BEGINNINGS)
 
-    return check(path, ours=ours, what="a file of rejected lines", never=never)
+    return check_target(path, ours=ours, what="a file of rejected lines", never=never)
 
 
 @contextmanager

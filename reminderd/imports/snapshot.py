@@ -12,13 +12,13 @@ from attrs import frozen
 
 from reminderd.clock import Clock
 from reminderd.core.booking import AppointmentCancellation, AppointmentRequest
-from reminderd.core.imports import MOST_CANCELLED, FileRefusedError, Waiting, missing_from
+from reminderd.core.imports import MOST_CANCELLED, FileRefusedError, WaitingEntry, missing_from
 from reminderd.core.requests import ReminderRequest, normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import Columns
 from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.row_reader import CUT
-from reminderd.core.upsert import Cancellation
+from reminderd.core.upsert import ReminderCancellation
 from reminderd.imports.loop import ReadRow
 from reminderd.imports.table import MESSAGE_UNIT, SPREADSHEET_UNIT, Table
 from reminderd.store.appointments import appointments_between, cancel_appointment
@@ -70,7 +70,7 @@ class Snapshot:
     digest: str
     """The digest of its rows."""
 
-    def missing(self, connection: Connection, profile: str, now: datetime) -> list[Waiting]:
+    def missing(self, connection: Connection, profile: str, now: datetime) -> list[WaitingEntry]:
         """Return what is stored for the future and not in the file; nothing if a rejected row may mean any of it.
 
         Raises:
@@ -82,7 +82,7 @@ class Snapshot:
         return [one for one in missing_from(stored, self.names, self.most) if one.at < self.certain_until]
 
     def cancel(
-        self, connection: Connection, missing: Sequence[Waiting], *, rules: Rules, source: Source, clock: Clock
+        self, connection: Connection, missing: Sequence[WaitingEntry], *, rules: Rules, source: Source, clock: Clock
     ) -> int:
         """Cancel what is missing and still waits, a part in each transaction; return how many were cancelled."""
         cancelled = 0
@@ -94,15 +94,15 @@ class Snapshot:
 
     def _waiting(
         self, connection: Connection, profile: str, now: datetime, *, among: Sequence[str] | None = None
-    ) -> list[Waiting]:
+    ) -> list[WaitingEntry]:
         start = max(self.start, now)
         if not self.are_appointments:
             return waiting_between(connection, profile, start, self.end, among=among)
         found = appointments_between(connection, profile, start, self.end, among=among)
-        return [Waiting(id=one.id, name=one.ref or one.id, at=one.at) for one in found]
+        return [WaitingEntry(id=one.id, name=one.ref or one.id, at=one.at) for one in found]
 
     def _cancel(
-        self, connection: Connection, now: datetime, *, some: Sequence[Waiting], rules: Rules, source: Source
+        self, connection: Connection, now: datetime, *, some: Sequence[WaitingEntry], rules: Rules, source: Source
     ) -> int:
         still = self._waiting(connection, source.profile or "", now, among=[one.id for one in some])
         for one in still:
@@ -130,7 +130,7 @@ def snapshot_of(
     for row in table.rows():
         digest.update(repr(row.cells).encode())
         asked = read(row)
-        if row.whole is not None:
+        if row.whole_cells is not None:
             nameless = nameless or row.line
         if isinstance(asked, AppointmentRequest):
             names.add(asked.ref or asked.own_id)
@@ -138,7 +138,7 @@ def snapshot_of(
         elif isinstance(asked, ReminderRequest):
             names.add(asked.ref or asked.own_id)
             moments.append(asked.scheduled_at)
-        elif isinstance(asked, AppointmentCancellation | Cancellation):
+        elif isinstance(asked, AppointmentCancellation | ReminderCancellation):
             names.add(asked.name)
         elif ref := _ref_of(row, columns, asked, table.unit):
             names.add(ref)

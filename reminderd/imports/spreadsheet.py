@@ -24,9 +24,9 @@ from reminderd.core.tables.csv_rows import (
     csv_rows,
     layout_of,
     names_delimiter,
-    unguarded,
+    original_cell,
 )
-from reminderd.imports.table import SPREADSHEET_UNIT, Table, source
+from reminderd.imports.table import SPREADSHEET_UNIT, Table, open_source
 
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _NAMES: Final = {
@@ -97,7 +97,7 @@ class Sheet(Table):
 
 
 @contextmanager
-def opened(
+def open_sheet(
     path: Path,
     is_header: Callable[[Sequence[str]], bool],
     encoding: str | None = None,
@@ -118,7 +118,7 @@ def opened(
         FileRefusedError: Its bytes don't show its encoding, or it has no header, or a secret's mode.
         OSError: The file can't be read.
     """
-    with source(path) as file:
+    with open_source(path) as file:
         try:
             codec = encoding_of(file, encoding)
         except EncodingError:
@@ -127,7 +127,7 @@ def opened(
             codec = "cp1252"
         with _text(file, codec) as lines:
             first = list(islice(lines, LINES_TO_HEADER))
-        layout = layout_of(first or [""], lambda cells: is_header([unguarded(cell) for cell in cells]))
+        layout = layout_of(first or [""], lambda cells: is_header([original_cell(cell) for cell in cells]))
         all_rows = partial(_rows, file, codec, layout.delimiter)
         header = next(islice(all_rows(), layout.above, None), None)
         if header is None:
@@ -139,7 +139,7 @@ def opened(
         yield Sheet(
             header=header.cells,
             unit=SPREADSHEET_UNIT,
-            found=[f"{called(codec)}, {DELIMITERS[layout.delimiter]} between cells", *skipped],
+            found=[f"{encoding_name(codec)}, {DELIMITERS[layout.delimiter]} between cells", *skipped],
             rows=lambda: islice(all_rows(), above + 1, None),
             all_rows=all_rows,
             size=os.fstat(file.fileno()).st_size,
@@ -164,11 +164,11 @@ def _rows(file: IO[bytes], codec: str, delimiter: str) -> Iterator[CsvRow]:
         is_named = names_delimiter(first_line)
         found = csv_rows(lines if is_named else chain([first_line], lines), delimiter, first_line=1 + is_named)
         for row in found:
-            cells = [unguarded(cell) for cell in row.cells]
+            cells = [original_cell(cell) for cell in row.cells]
             yield row if cells == row.cells else evolve(row, cells=cells)
 
 
-def called(codec: str) -> str:
+def encoding_name(codec: str) -> str:
     """Return the name of an encoding for people."""
     return _NAMES.get(codec, codec.replace("cp125", "Windows-125"))
 
@@ -189,7 +189,7 @@ def encoding_of(file: IO[bytes], named: str | None) -> str:
     marked = next((codec for mark, codec in _MARKS if begin.startswith(mark)), None)
     if marked is not None:
         if named is not None and not marked.startswith(named[:6]):
-            raise EncodingError(f"it begins with the mark of {called(marked)}; expected no --encoding")
+            raise EncodingError(f"it begins with the mark of {encoding_name(marked)}; expected no --encoding")
         return marked
     _refuse_workbook(file, begin)
     if named == "utf-16":
@@ -263,5 +263,5 @@ def _refuse_unclear(file: IO[bytes]) -> None:
 
 def _unclear(line: int, byte: int, *codecs_: str) -> EncodingError:
     """Return the error for a byte that has another meaning in each of these encodings."""
-    readings = [f"{bytes([byte]).decode(name, 'replace')} ({called(name)})" for name in codecs_]
+    readings = [f"{bytes([byte]).decode(name, 'replace')} ({encoding_name(name)})" for name in codecs_]
     return EncodingError(f"line {line} has a letter that may be {' or '.join(readings)}; {_EXPECTED}")

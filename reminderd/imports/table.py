@@ -18,11 +18,11 @@ from typing import IO, Any, Final
 from attrs import define, field, frozen
 
 from reminderd.core.imports import FileRefusedError
-from reminderd.core.schedule.dates import DayOrder, day_orders
+from reminderd.core.schedule.dates import DayOrder, day_orders, has_half
 from reminderd.core.script.languages import read_language
 from reminderd.core.tables.columns import Columns
 from reminderd.core.tables.csv_rows import UNREADABLE, CsvRow
-from reminderd.core.tables.words import PHONES, Standing, standing_of
+from reminderd.core.tables.words import PHONES, RowStatus, row_status_of
 
 SPREADSHEET_UNIT: Final = "line"
 
@@ -55,6 +55,27 @@ class Table:
     """When it was made; None if it does not contain this."""
 
 
+_TIMES: Final = ("scheduled_at", "expires_at", "appointment_at")
+
+
+def with_one_clock(rows: Iterable[CsvRow], columns: Columns, unit: str) -> Iterator[CsvRow]:
+    """Yield every row, and check that no column has times with AM or PM and others without: is 1:30 at night?
+
+    Raises:
+        FileRefusedError: A column has both.
+    """
+    names = [name for name in _TIMES if name in columns.places]
+    seen: dict[str, dict[bool, int]] = {name: {} for name in names}
+    for row in rows:
+        for name in names:
+            half = has_half(columns.text(name, row.cells))
+            if half is not None and seen[name].setdefault(half, row.line) == row.line and len(seen[name]) > 1:
+                with_half, without = (f"{unit} {seen[name][one]}" for one in (True, False))
+                what = f"some times have AM or PM ({with_half}) and some have neither ({without})"
+                raise FileRefusedError(f"{what}; expected all of them in one form")
+        yield row
+
+
 def day_order_of(rows: Iterable[CsvRow], columns: Columns, unit: str) -> DayOrder | None:
     """Return how the whole table writes dates with slashes; None if it has none, or they mean the same either way.
 
@@ -63,7 +84,7 @@ def day_order_of(rows: Iterable[CsvRow], columns: Columns, unit: str) -> DayOrde
     """
     proofs: dict[DayOrder, int] = {}
     unclear: int | None = None
-    names = [name for name in ("scheduled_at", "expires_at", "appointment_at") if name in columns.places]
+    names = [name for name in _TIMES if name in columns.places]
     for row in rows:
         for orders in (day_orders(columns.text(name, row.cells)) for name in names):
             if len(orders) == 1:
@@ -92,7 +113,7 @@ _MODES_OF_SECRETS: Final = (0o400, 0o440)
 
 
 @contextmanager
-def source(path: Path) -> Iterator[IO[bytes]]:
+def open_source(path: Path) -> Iterator[IO[bytes]]:
     """Open a file, or standard input for `-`, so that it can be read more than once.
 
     Input that can be read only once is meanwhile kept in a file without a name.
@@ -115,7 +136,7 @@ def source(path: Path) -> Iterator[IO[bytes]]:
             yield file
 
 
-def members(folder: Path, endings: frozenset[str]) -> list[Path]:
+def files_in_folder(folder: Path, endings: frozenset[str]) -> list[Path]:
     """Return the files of a folder that have one of these endings, in the order of their names."""
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in endings and not file.name.startswith("."))
 
@@ -165,14 +186,14 @@ class Record:
         """Set a field to a text, on one line."""
         clean = _UNWRITABLE.sub(_LOST, text[: LONGEST + 1])
         if len(clean) > LONGEST:
-            self.wrong(f"{name}: longer than {LONGEST:,} characters; expected at most that", always=name == "ref")
+            self.add_mistake(f"{name}: longer than {LONGEST:,} characters; expected at most that", always=name == "ref")
             clean = ""
         if _LOST in clean:
-            self.wrong(UNREADABLE, always=name == "ref")
+            self.add_mistake(UNREADABLE, always=name == "ref")
             clean = "" if name == "ref" else clean  # it would be another record's name
         self.cells[name] = " ".join(clean.split())
 
-    def wrong(self, mistake: str, *, always: bool = False) -> None:
+    def add_mistake(self, mistake: str, *, always: bool = False) -> None:
         """Add a mistake, `place: what; what was expected`; `always`: even in a record that cancels something."""
         found = self._always if always else self._mistakes
         if mistake not in found:
@@ -181,9 +202,11 @@ class Record:
     def row(self, header: Mapping[str, str]) -> CsvRow:
         """Return the record as a row of a table whose columns are these fields."""
         if not self["ref"]:
-            self.wrong("ref: none; expected the record's own name, by which a later file can change it", always=True)
+            self.add_mistake(
+                "ref: none; expected the record's own name, by which a later file can change it", always=True
+            )
         # A cancelled record causes no call; its `ref` is enough.
-        is_over = standing_of(self["status"]) is Standing.OVER
+        is_over = row_status_of(self["status"]) is RowStatus.OVER
         mistakes = self._always if is_over else [*self._always, *self._mistakes]
         return CsvRow(self.number, [self[name] for name in header], "; ".join(mistakes) or None)
 
@@ -234,7 +257,7 @@ def _superseded(group: Sequence[Record]) -> set[int]:
     else:
         mistake = f"ref: {len(last)} records have it, and nothing says which is the newest; expected one"
         for record in last:
-            record.wrong(mistake, always=True)
+            record.add_mistake(mistake, always=True)
     return {record.number for record in group} - {record.number for record in counting}
 
 
@@ -260,7 +283,7 @@ def titled(title: str, files: Sequence[tuple[str, object]]) -> str:
 
 
 @contextmanager
-def in_file(name: str) -> Iterator[None]:
+def naming_file(name: str) -> Iterator[None]:
     """Name the file in an error, if it is from a folder; a single file has an empty name."""
     try:
         yield

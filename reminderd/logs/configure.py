@@ -17,8 +17,8 @@ from loguru import logger
 
 from reminderd.clock import SystemClock
 from reminderd.core.masking import mask_name, mask_numbers
-from reminderd.files import begins, check
-from reminderd.logs.terminal import on_one_line, unguarded
+from reminderd.files import check_target, first_bytes
+from reminderd.logs.terminal import on_one_line, raw_stream
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -186,7 +186,7 @@ def configure_logs(
     Raises:
         OSError: the file can't or must not be written; the outputs in `instead_of` stay in use.
     """
-    stream = stream or unguarded(sys.stderr)
+    stream = stream or raw_stream(sys.stderr)
     file_format = as_json if log_format == "json" else as_text
     stream_format = file_format
     if is_journal(stream):
@@ -224,7 +224,9 @@ def _check_log_file(file: Path) -> None:
         OSError: the file is another one; nothing was written.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    check(file, ours=lambda log: _OURS.match(begins(log, _LONGEST_BEGINNING)) is not None, what="a log of reminderd")
+    check_target(
+        file, ours=lambda log: _OURS.match(first_bytes(log, _LONGEST_BEGINNING)) is not None, what="a log of reminderd"
+    )
 
 
 def _deleting(file: Path, kept_for: str) -> Callable[[Sequence[str]], None]:

@@ -55,7 +55,7 @@ def cleaned_streams() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-def unguarded(stream: TextIO) -> TextIO:
+def raw_stream(stream: TextIO) -> TextIO:
     """Return the stream for a writer that colors its lines, and itself escapes text from outside."""
     return cast("TextIO", _SafeStream(stream.stream, escapes=False)) if isinstance(stream, _SafeStream) else stream
 

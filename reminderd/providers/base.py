@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 from attrs import field, frozen
 
-from reminderd.core.answers import Answer, Candidates, Capabilities, LookUpAnswer, Report
+from reminderd.core.answers import Candidates, Capabilities, LookUpAnswer, PlacingAnswer, Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.script.prompts import SpokenReply
@@ -25,7 +25,7 @@ UNFIT_IN_IDS: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 @frozen(kw_only=True)
 class Placement:
-    """All that a provider gets to know about a call that it is asked to place."""
+    """Everything that a provider learns about a call that it is asked to place."""
 
     call_id: str
     """Our own id: the idempotency key, and `attempt_id` in the metadata."""
@@ -134,7 +134,7 @@ class Recorder(Protocol):
         """Record, if possible, that the provider could not use our answer to the call with our id `call_id`."""
 
 
-Answering: TypeAlias = Callable[[Webhook], Awaitable[Reply]]
+WebhookView: TypeAlias = Callable[[Webhook], Awaitable[Reply]]
 """Answers a verified webhook; may raise InvalidPayloadError, RefusedWebhookError and the errors of `Recorder`."""
 
 
@@ -145,7 +145,7 @@ class Route:
     method: str = "POST"
     path: str
     """The path, in which `<name>` matches any single part."""
-    answer: Answering = field(repr=False)
+    view: WebhookView = field(repr=False)
 
 
 class Provider(Protocol):
@@ -167,7 +167,7 @@ class Provider(Protocol):
     def capabilities(self) -> Capabilities:
         """Return what the provider offers for reconciling calls."""
 
-    async def place(self, placement: Placement) -> Answer:
+    async def place(self, placement: Placement) -> PlacingAnswer:
         """Request one call. This ends within `[provider].timeout_seconds`, whatever the other side does."""
 
     async def fetch(self, external_call_id: str) -> LookUpAnswer:
@@ -243,7 +243,7 @@ def json_type(value: object) -> str:
             return "an object"
 
 
-def usable(value: object, *, limit: int = ID_LIMIT) -> bool:
+def is_usable(value: object, *, limit: int = ID_LIMIT) -> bool:
     """Return whether a value can be an id or a status: text of 1 to `limit` characters, no controls, no surrogates."""
     return isinstance(value, str) and 0 < len(value) <= limit and not UNFIT_IN_IDS.search(value)
 

@@ -57,7 +57,7 @@ def target_of(url: str) -> RequestTarget | None:
 
 @define(eq=False)
 class Exchange:
-    """A request, and how much of it was sent and of its answer has arrived."""
+    """A request: whether it was sent, and how much of its answer has arrived."""
 
     method: str
     target: RequestTarget

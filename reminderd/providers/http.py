@@ -13,10 +13,10 @@ import httpx
 import trio
 from attrs import frozen
 
-from reminderd.core.answers import Accepted, Answer, NoAnswer, NotFound, Unclear, spelled
+from reminderd.core.answers import Accepted, NoAnswer, NotFound, PlacingAnswer, Unclear, standard_status
 from reminderd.core.masking import replace_numbers
 from reminderd.core.model import MESSAGE_LIMIT
-from reminderd.providers.base import STATUS_LIMIT, InvalidPayloadError, json_object, usable
+from reminderd.providers.base import STATUS_LIMIT, InvalidPayloadError, is_usable, json_object
 from reminderd.providers.exchange import ERRORS, Exchange, HttpConnection, Origin, connect, target_of
 
 _MASK: Final = "…"
@@ -242,7 +242,7 @@ def _innermost(error: Exception) -> str:
     return message.partition(": bytearray(")[0] or type(error).__name__
 
 
-def acceptance(answer: HttpAnswer, *, id_field: str) -> Answer:
+def accepted_or_unclear(answer: HttpAnswer, *, id_field: str) -> PlacingAnswer:
     """Return what a 2xx to a request for a call proves: accepted if it names the call, otherwise unconfirmed.
 
     Args:
@@ -256,11 +256,11 @@ def acceptance(answer: HttpAnswer, *, id_field: str) -> Answer:
     except InvalidPayloadError:
         return Unclear(f"{answer.status}, but the answer is not a JSON object")
     call_id, status = found.get(id_field), found.get("status")
-    if not (isinstance(call_id, str) and usable(call_id)):
+    if not (isinstance(call_id, str) and is_usable(call_id)):
         return Unclear(f"{answer.status}, but without a usable {id_field}")
-    if not (isinstance(status, str) and usable(spelled(status), limit=STATUS_LIMIT)):
+    if not (isinstance(status, str) and is_usable(standard_status(status), limit=STATUS_LIMIT)):
         return Accepted(call_id)
-    return Accepted(call_id, spelled(status))
+    return Accepted(call_id, standard_status(status))
 
 
 def object_in(
@@ -278,7 +278,7 @@ def object_in(
     if outcome.status == 404:
         return absent
     if not 200 <= outcome.status < 300:
-        return NoAnswer(reason(outcome, private=private))
+        return NoAnswer(reason_of(outcome, private=private))
     if not outcome.complete:
         return NoAnswer(f"{outcome.status}, but the answer was incomplete")
     try:
@@ -301,7 +301,7 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
     return min(max(wait, timedelta(0)), LONGEST_WAIT)
 
 
-def reason(answer: HttpAnswer, *, private: tuple[str, ...]) -> str:
+def reason_of(answer: HttpAnswer, *, private: tuple[str, ...]) -> str:
     """Return an answer's status and explanation as one line of at most 200 characters.
 
     Args:

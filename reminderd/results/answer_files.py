@@ -18,12 +18,19 @@ from attrs import evolve, frozen
 from loguru import logger
 
 from reminderd.clock import Clock
-from reminderd.files import no_link, put_in_place, scratch
+from reminderd.files import open_no_link, put_in_place, temporary_file
 from reminderd.results.forms import Form
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.import_records import headers_of
-from reminderd.store.outcome_changes import Answer, PlannedFile, answers_between, next_file, note_file, plan_file
+from reminderd.store.outcome_changes import (
+    NamedChange,
+    PlannedFile,
+    named_changes_between,
+    next_file,
+    note_file,
+    plan_file,
+)
 
 MOST_IN_A_FILE: Final = 5_000
 _BEGINNING: Final = "answers-"
@@ -93,10 +100,10 @@ def _not_ahead(moment: datetime | None, now: datetime) -> datetime | None:
 
 async def _write(files: Files, planned: PlannedFile) -> None:
     """Write a planned file, unless it already exists, and note that it is written."""
-    answers: list[Answer] = []
+    answers: list[NamedChange] = []
     after, until = planned.after, planned.until
     while after < until.seq:
-        some = await files.database.read(partial(answers_between, after=after, until=until.seq, limit=_AT_ONCE))
+        some = await files.database.read(partial(named_changes_between, after=after, until=until.seq, limit=_AT_ONCE))
         if not some:
             break
         answers += some
@@ -118,8 +125,8 @@ def _put(target: Path, content: bytes) -> bool:
     """Write a file whole or not at all; return False if it already existed, from before a kill."""
     if target.exists():
         return False
-    with scratch(target, mode=_MODE, family=_BEGINNING) as file:
-        with open(file, "wb", opener=no_link) as opened:
+    with temporary_file(target, mode=_MODE, family=_BEGINNING) as file:
+        with open(file, "wb", opener=open_no_link) as opened:
             opened.write(content)
         put_in_place(file, target)
     return True
@@ -145,7 +152,7 @@ def _reason(error: Exception) -> str:
     return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
 
 
-def every(minutes: int) -> Callable[[datetime | None, datetime], datetime]:
+def due_every(minutes: int) -> Callable[[datetime | None, datetime], datetime]:
     """Return a function that makes a file due this many minutes after the last file."""
 
     def due(last: datetime | None, now: datetime) -> datetime:

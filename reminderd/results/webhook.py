@@ -26,12 +26,12 @@ from reminderd.store.feed import Feed
 from reminderd.store.outcome_changes import (
     Delivery,
     due_deliveries,
-    has_new,
-    hurry,
+    has_unqueued_changes,
     newest_change,
     note_delivered,
     note_failed,
-    queue,
+    queue_deliveries,
+    retry_deliveries_now,
 )
 from reminderd.store.threads import until_any
 
@@ -105,8 +105,8 @@ class Sender:
         """Start all requests that can be started now, and return what to wait for before the next turn."""
         self._turned = trio.Event()
         newest = await self.database.read(newest_change)
-        if await self.database.read(has_new):
-            lost = await self.database.write(queue)
+        if await self.database.read(has_unqueued_changes):
+            lost = await self.database.write(queue_deliveries)
             if lost is not None:
                 logger.warning(f"results: all changes that are kept are sent again: {lost.partition(';')[0]}")
         places = (1 if self._seems_down else AT_ONCE) - len(self._busy)
@@ -157,7 +157,7 @@ class Sender:
         await until_stored(lambda: self.database.write(partial(note_delivered, seq=delivery.change.seq)))
         if self._seems_down:
             logger.info("results: changes are received again")
-            await until_stored(lambda: self.database.write(hurry))
+            await until_stored(lambda: self.database.write(retry_deliveries_now))
         self._failed.clear()
         self._free_at = 0.0
 

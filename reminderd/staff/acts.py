@@ -179,7 +179,7 @@ def _refusal_of(check: Callable[[], object]) -> NotAllowedError | None:
     return None
 
 
-def choices(
+def reminders_to_act_on(
     connection: Connection, *, appointment: str, act: StaffAct, rules: Rules, now: datetime
 ) -> list[tuple[Mapping[str, ShownValue], NotAllowedError | None]] | None:
     """Return the reminders of an appointment, by their time, each with why the core would refuse an act on it.

@@ -7,16 +7,16 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from reminderd.core.booking import AppointmentRequest, message_of, plan, too_late_for
+from reminderd.core.booking import AppointmentRequest, message_of, plan, why_call_too_late
 from reminderd.core.requests import ReminderRequest, expiry, warnings_of, zone_of
 from reminderd.core.rules import Rules
-from reminderd.core.script.preview import Passage, heard
+from reminderd.core.script.preview import Passage, passages_heard
 from reminderd.core.upsert import Decision, Intake
 from reminderd.store import reminders
 from reminderd.store.appointments import add_appointment, appointment_decisions, find_appointment, stored_appointment
 from reminderd.store.connection import Connection
-from reminderd.store.intake import Source, look_alikes
-from reminderd.store.opt_outs import opted_out
+from reminderd.store.intake import Source, similar_ref_warnings
+from reminderd.store.opt_outs import has_opted_out
 from reminderd.store.queries import ShownValue
 
 AddRequest: TypeAlias = AppointmentRequest | ReminderRequest
@@ -41,8 +41,8 @@ def add_one(
         RefTakenError: another reminder has its `ref`.
     """
     row = reminders.add(connection, now, request=request, reminder_id=reminder_id, source=source)
-    own = warnings_of(request, rules, opted_out=opted_out(connection, request.phone_number))
-    rewritten = look_alikes(connection, [request])
+    own = warnings_of(request, rules, opted_out=has_opted_out(connection, request.phone_number))
+    rewritten = similar_ref_warnings(connection, [request])
     return Added(reminder=row, warnings=(*own, *(warning for found in rewritten.values() for warning in found)))
 
 
@@ -104,7 +104,7 @@ def foresee(
         text = message_of(request, rules.planning)
         message, language = text.text, text.language
         calls = tuple(
-            ForeseenCall(at=one.at, cadence=one.cadence, is_left_out=too_late_for(one, now) is not None)
+            ForeseenCall(at=one.at, cadence=one.cadence, is_left_out=why_call_too_late(one, now) is not None)
             for one in plan(request, rules)
         )
     script = rules.planning.templates.scripts.of(language)
@@ -112,9 +112,9 @@ def foresee(
         decision=decision,
         ref_taken_by=None if decision.intake is Intake.UNCHANGED else existing_id,
         message=message,
-        passages=heard(script, message, leaves_voicemail=rules.leave_voicemail),
+        passages=passages_heard(script, message, leaves_voicemail=rules.leave_voicemail),
         language=script.language,
-        calls=() if opted_out(connection, request.phone_number) else calls,
+        calls=() if has_opted_out(connection, request.phone_number) else calls,
     )
 
 

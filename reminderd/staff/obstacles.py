@@ -10,19 +10,19 @@ from attrs import define, field
 from reminderd.config import Config, rules_of
 from reminderd.core.phone import Numbering
 from reminderd.core.reasons import UNREACHED
-from reminderd.core.requests import unfit
+from reminderd.core.requests import why_never_callable
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError, Sentence, TextValue
 from reminderd.store.connection import Connection
-from reminderd.store.queries import reminders_with_ids, waiting
+from reminderd.store.queries import reminders_with_ids, waiting_to_examine
 from reminderd.store.shared_state import (
     STANDSTILL,
     last_pause,
     paused,
     set_pause,
+    setting_values,
     standstill,
     unreached_since,
-    values_in,
 )
 
 AT_ONCE: Final = 200
@@ -51,7 +51,7 @@ def resume(connection: Connection, now: datetime, *, actor: str, rules: Rules, s
     present = pause_mark(connection)
     if present and present != seen:
         raise NotAllowedError("somebody has paused dialing again since, with another reason")
-    _, until = standstill(values_in(connection.execute(STANDSTILL)), rules)
+    _, until = standstill(setting_values(connection.execute(STANDSTILL)), rules)
     if until is not None and now < until:
         raise NotAllowedError("the database was restored: nobody is called before %(until)s", {"until": until})
     return set_pause(connection, now, on=False, reason=None, actor=actor)
@@ -67,7 +67,7 @@ def pauses(connection: Connection, *, config: Config, now: datetime) -> list[Sen
     if paused(connection):
         found.append(_by_staff(last_pause(connection) or {}))
     else:
-        _, until = standstill(values_in(connection.execute(STANDSTILL)), rules_of(config))
+        _, until = standstill(setting_values(connection.execute(STANDSTILL)), rules_of(config))
         if until is not None and now < until:
             values = {"until": until}
             found.append(Sentence("the database was restored: nobody is called before %(until)s", values))
@@ -100,12 +100,12 @@ class Examined:
         Each time, some of those that can't be called are examined again: a correction, such as one of our imports, need
         not move the `wake_at`.
         """
-        present, known = dict.fromkeys(waiting(connection)), self._reasons
+        present, known = dict.fromkeys(waiting_to_examine(connection)), self._reasons
         new = [one for one in present if one not in known]
         wrong = [one for one, reason in known.items() if reason is not None and one in present]
         now = [*new, *wrong][:AT_ONCE]
         reminders = reminders_with_ids(connection, ids=[reminder_id for reminder_id, _ in now])
-        found = {one: unfit(reminders[one[0]], self.numbering) for one in now}
+        found = {one: why_never_callable(reminders[one[0]], self.numbering) for one in now}
         # The reminders examined now go to the end: the next time, others come first.
         self._reasons = {one: known[one] for one in known if one in present and one not in found} | found
         return len(new) <= AT_ONCE

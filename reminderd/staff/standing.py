@@ -14,14 +14,14 @@ from attrs import frozen
 from reminderd.core.imports import ImportRecord
 from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Figures, Group, Outcome, group_of, outcome
-from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.reasons import SHOWN_BY_CALLS, EndCode, HoldCode
 from reminderd.core.schedule.dates import DAY, midnight
 from reminderd.core.sentences import Sentence
-from reminderd.core.tables.csv_rows import guarded
+from reminderd.core.tables.csv_rows import safe_cell
 from reminderd.store.connection import Connection
 from reminderd.store.day import figures_by_day
 from reminderd.store.import_records import imports_between
-from reminderd.store.queries import ShownValue, Wanted, list_reminders, name_of
+from reminderd.store.queries import ReminderFilter, ShownValue, list_reminders, name_of
 
 Row = Mapping[str, ShownValue]
 
@@ -109,23 +109,21 @@ def standing_of(row: Row) -> ReminderStanding:
 
 def _reason(row: Row) -> Sentence | None:
     """Return why it waits or has ended: the sentence of its code, and what is known beyond that."""
-    code, error = _CODES.get(str(row["end_code"])), row["last_error"]
-    if row["hold_code"] == HoldCode.NUMBER_CHANGED:  # the sentence of the code is shown already
-        return None if error in {None, HoldCode.NUMBER_CHANGED.sentence} else Sentence(str(error))
-    if row["hold_reason"] is not None:
-        sentence = str(row["hold_reason"])
-    elif code is not None:
-        sentence = code.sentence
-    else:
-        return None if error is None else Sentence(str(error))
-    if error is None or error == sentence or code in _NAMED_IN_THE_HISTORY:
-        return Sentence(sentence)
-    return Sentence("%(reason)s (%(detail)s)", {"reason": Sentence(sentence), "detail": Sentence(str(error))})
+    error = None if row["last_error"] is None else str(row["last_error"])
+    hold = None if row["hold_reason"] is None else _HOLDS.get(str(row["hold_code"]))
+    code = hold or _CODES.get(str(row["end_code"]))
+    details = error if code is None else code.details(error)
+    if code is None or hold is HoldCode.NUMBER_CHANGED:  # the sentence of that code is shown already
+        return None if details is None else Sentence(details)
+    is_shown = code in _NAMED_IN_THE_HISTORY or (code in SHOWN_BY_CALLS and row["call_outcome"] is not None)
+    if details is None or is_shown:
+        return Sentence(code.sentence)
+    return Sentence("%(reason)s (%(detail)s)", {"reason": Sentence(code.sentence), "detail": Sentence(details)})
 
 
 COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
 
-_UNDECIDED: Final = Wanted(status=Status.SCHEDULED, needs_human=True)
+_UNDECIDED: Final = ReminderFilter(status=Status.SCHEDULED, needs_human=True)
 """The reminders that wait for staff to accept a changed phone number, or to cancel."""
 
 _ORDER: Final = {word: place for place, word in enumerate(Outcome)}
@@ -157,18 +155,18 @@ def report_of(connection: Connection, *, since: datetime | None, until: datetime
     """Return the report of a span of time; None means no limit."""
     return PeriodReport(
         rows=rows_of(connection, since=since, until=until),
-        others=undecided(connection, since=since, until=until),
+        others=waiting_for_decision(connection, since=since, until=until),
         imports=imports_between(connection, since=since or datetime.min.replace(tzinfo=UTC), until=until or now),
     )
 
 
 def rows_of(connection: Connection, *, since: datetime | None, until: datetime | None) -> list[Row]:
     """Return the reminders of a span of time, those that need a human first."""
-    rows = _rows(connection, Wanted(since=since, until=until))
+    rows = _rows(connection, ReminderFilter(since=since, until=until))
     return sorted(rows, key=lambda row: _ORDER[Outcome(str(row["outcome"]))])  # stable: by time within an outcome
 
 
-def undecided(connection: Connection, *, since: datetime | None, until: datetime | None) -> list[Row]:
+def waiting_for_decision(connection: Connection, *, since: datetime | None, until: datetime | None) -> list[Row]:
     """Return the reminders outside a span of time that wait for a decision, because their number was changed."""
     return [
         row
@@ -180,10 +178,10 @@ def undecided(connection: Connection, *, since: datetime | None, until: datetime
 
 def needing_human(connection: Connection, *, since: datetime, until: datetime, limit: int) -> list[Row]:
     """Return the first reminders of a span of time that need a human, by their time."""
-    return _rows(connection, Wanted(since=since, until=until, needs_human=True), limit)
+    return _rows(connection, ReminderFilter(since=since, until=until, needs_human=True), limit)
 
 
-def _rows(connection: Connection, wanted: Wanted, limit: int | None = None) -> list[Row]:
+def _rows(connection: Connection, wanted: ReminderFilter, limit: int | None = None) -> list[Row]:
     return [_with_outcome(row) for row in list_reminders(connection, wanted=wanted, limit=limit)]
 
 
@@ -192,7 +190,7 @@ def _with_outcome(row: Row) -> Row:
     return {**row, "outcome": outcome_of_row(row).value, "ref": name_of(row), "why": why}
 
 
-def in_words(row: Row) -> Row:
+def row_in_words(row: Row) -> Row:
     """Return a row for people, without codes."""
     return {**row, "call_outcome": None if row["call_outcome"] is None else str(row["call_outcome"]).replace("_", " ")}
 
@@ -206,7 +204,7 @@ def days_of(connection: Connection, *, first: date, last: date, zone: ZoneInfo) 
 
 def report_csv(rows: Iterable[Row], zone: ZoneInfo, *, has_header: bool = True) -> str:
     """Return rows of a report as a table for a spreadsheet."""
-    return csv_text([in_words(row) for row in rows], COLUMNS, partial(_as_text, zone=zone), has_header=has_header)
+    return csv_text([row_in_words(row) for row in rows], COLUMNS, partial(_as_text, zone=zone), has_header=has_header)
 
 
 def csv_text(
@@ -217,7 +215,7 @@ def csv_text(
     table = csv.writer(text, lineterminator="\n")
     if has_header:
         table.writerow(columns)
-    table.writerows([guarded(as_text(row[name])) for name in columns] for row in rows)
+    table.writerows([safe_cell(as_text(row[name])) for name in columns] for row in rows)
     return text.getvalue()
 
 

@@ -11,18 +11,18 @@ from attrs import asdict, frozen
 from reminderd.config import Config, expected_of
 from reminderd.core.changes import Backlog
 from reminderd.core.daemons import Daemon, Job
-from reminderd.core.imports import ImportRecord, in_short
-from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, of_a_part, refused_files
+from reminderd.core.imports import ImportRecord, file_with_result
+from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, part_error, refused_files
 from reminderd.core.sentences import Sentence, TextValue
 from reminderd.staff.obstacles import pauses
 from reminderd.store.connection import Connection
 from reminderd.store.daemon_rows import alive_daemons
 from reminderd.store.errors import CopyError
 from reminderd.store.import_records import imports_between, last_import, missing_file
-from reminderd.store.outcome_changes import backlog
+from reminderd.store.outcome_changes import delivery_backlog
 from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.backups import newest_backup
-from reminderd.store.stats import glance
+from reminderd.store.stats import read_glance
 
 _FOLDER: Final = "[backup].folder"
 """Shown instead of the configured value, in whose place somebody may have put a secret."""
@@ -62,7 +62,7 @@ def look_at_database(
     recent = imports_between(connection, since=now - LAST_DAY, until=now)
     return DatabaseReport(
         at=now,
-        glance=glance(connection, now=now, midnight=midnight),
+        glance=read_glance(connection, now=now, midnight=midnight),
         pauses=tuple(pauses(connection, config=config, now=now)),
         uncallable=uncallable,
         database_id=database_id(connection),
@@ -70,7 +70,7 @@ def look_at_database(
         refused=tuple(refused_files(recent)),
         missing_file=None if expected is None else missing_file(connection, expected=expected, now=now),
         daemons=tuple(alive_daemons(connection, now)),
-        backlog=backlog(connection) if config.results.url else None,
+        backlog=delivery_backlog(connection) if config.results.url else None,
     )
 
 
@@ -119,7 +119,7 @@ def lines_of(report: StatusReport) -> list[tuple[Sentence, TextValue]]:
         (Sentence("last report"), _ago(seen.last_report, now)),
         (Sentence("can't be called"), _counted(report.uncallable)),
         (Sentence("last import"), _imported(report.last_import)),
-        (Sentence("dialing"), report.pauses or Sentence("running")),
+        (Sentence("dialing"), report.pauses or Sentence("not paused")),
         *([] if report.free_bytes is None else _of_the_file(report.free_bytes, report.backup)),
         *([] if report.backlog is None else [(Sentence("results"), _unsent(report.backlog, now))]),
     ]
@@ -140,7 +140,7 @@ def _of_the_daemon(daemon: DaemonReport | str, now: datetime) -> list[tuple[Sent
     error = daemon.parts.get("provider")
     provider: dict[str, TextValue] = {
         "provider": daemon.provider,
-        "error": Sentence("no error") if error is None else of_a_part(error),
+        "error": Sentence("no error") if error is None else part_error(error),
     }
     no_poll = Sentence("not by this process, which only receives webhooks")
     return [
@@ -185,8 +185,8 @@ def _counted(reasons: Mapping[str, int]) -> TextValue:
 
 def _imported(record: ImportRecord | None) -> Sentence:
     if record is None:
-        return _NONE
-    return Sentence("%(at)s: %(file)s", {"at": record.at, "file": in_short(record)})
+        return Sentence("no file yet")
+    return Sentence("%(at)s: %(file)s", {"at": record.at, "file": file_with_result(record)})
 
 
 def _age(backup: timedelta | str | None) -> TextValue:

@@ -22,14 +22,14 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError
-from reminderd.core.upsert import Decision, Intake, held_because, sealed
+from reminderd.core.upsert import Decision, Intake, number_changed_reason, number_seal
 from reminderd.store.audit import Act, audit, audit_all
 from reminderd.store.connection import Connection, Row, is_of_savepoint, savepoint
 from reminderd.store.errors import UnknownAppointmentError
-from reminderd.store.intake import RefTakenError, Source, dated, refuse_all_if_any, with_look_alikes
+from reminderd.store.intake import RefTakenError, Source, refuse_all_if_any, time_ordered_id, with_similar_ref_warnings
 from reminderd.store.ledger import load, save
-from reminderd.store.opt_outs import opted_out_of
-from reminderd.store.queries import EVERY, ShownValue, is_text, named, reminder_with_id
+from reminderd.store.opt_outs import opted_out_among
+from reminderd.store.queries import EVERY, ShownValue, is_comparable, reminder_with_id, row_by_name
 from reminderd.store.rows import APPOINTMENTS, REMINDERS, rows_among, rows_named, to_ms
 from reminderd.store.shared_state import put_setting, setting
 
@@ -56,7 +56,7 @@ _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
 
 def find_appointment(connection: Connection, id_or_ref: str) -> Appointment | None:
     """Return the appointment with this id or `ref`; None if there is none. An id takes precedence over a `ref`."""
-    if not is_text(id_or_ref):
+    if not is_comparable(id_or_ref):
         return None
     for name in (id_or_ref, normal_name(id_or_ref)):
         found = _by(connection, "id", [name]).get(name) or _by(connection, "ref", [name]).get(name)
@@ -82,13 +82,13 @@ def appointment_decisions(
 ) -> list[tuple[Appointment | None, Decision]]:
     """Return, for each request, the appointment that it names, if any, and the decision; write nothing."""
     known = _known(connection, requests)
-    opted_out = opted_out_of(connection, (one.phone_number for one in requests))
+    opted_out = opted_out_among(connection, (one.phone_number for one in requests))
     decide = partial(decide_appointment, rules=rules, now=now, cancels_as=source.cancels_as)
     decided = [
         decide(one, existing, opted_out=one.phone_number in opted_out)
         for one, existing in zip(requests, known, strict=True)
     ]
-    return list(zip(known, with_look_alikes(connection, requests, decided, table="appointments"), strict=True))
+    return list(zip(known, with_similar_ref_warnings(connection, requests, decided, table="appointments"), strict=True))
 
 
 def put_appointments(
@@ -217,7 +217,7 @@ def appointment_cancellations(
     return [(known, decide_appointment_cancellation(one, known)) for one, known in zip(asked, found, strict=True)]
 
 
-def call_off_appointments(
+def put_appointment_cancellations(
     connection: Connection, now: datetime, *, asked: Sequence[AppointmentCancellation], rules: Rules, source: Source
 ) -> list[Decision]:
     """Cancel appointments that do not take place; return the decision for each."""
@@ -266,8 +266,8 @@ def _changed(
         return evolve(changed, former_number=None)
     if existing.former_number is not None:
         return changed
-    why = held_because(existing.phone_number, source.detail or source.actor)
-    return evolve(changed, former_number=sealed(existing.phone_number, mint()), last_error=why)
+    why = number_changed_reason(existing.phone_number, source.detail or source.actor)
+    return evolve(changed, former_number=number_seal(existing.phone_number, mint()), last_error=why)
 
 
 @frozen
@@ -313,7 +313,7 @@ class _Changes:
         return [self._new_id() for _ in self.rules.planning.of(appointment.type).before]
 
     def _new_id(self) -> str:
-        return dated(self.mint(), to_ms(self.now))
+        return time_ordered_id(self.mint(), to_ms(self.now))
 
     def planned(self, appointment: Appointment) -> Transition | None:
         """Plan an appointment; after an unexpected error, its waiting reminders fail, so that staff see them.
@@ -426,7 +426,7 @@ def list_appointments(
 
 def _shown(row: Row) -> dict[str, ShownValue]:
     """Return a row as staff see it: without the hash of a former number."""
-    return {name: value for name, value in named(row).items() if name != "former_number"}
+    return {name: value for name, value in row_by_name(row).items() if name != "former_number"}
 
 
 def withdraw_appointment(

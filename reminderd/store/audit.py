@@ -7,9 +7,9 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.store.connection import Connection
-from reminderd.store.queries import ListPlace, is_text, named
+from reminderd.store.queries import ListPlace, is_comparable, row_by_name
 from reminderd.store.queries import ShownValue as Shown
-from reminderd.store.rows import Value, from_ms, insert_rows, names_in, read_as, to_ms
+from reminderd.store.rows import Value, attribute_names, from_ms, insert_rows, read_as, to_ms
 
 LOOK_ACTS: Final = (
     "download",
@@ -61,7 +61,7 @@ def audit(
 
 def audit_all(connection: Connection, now: datetime, acts: Sequence[Act], *, actor: str) -> None:
     """Record what somebody did, in the transaction of the acts."""
-    columns: dict[str, Sequence[Value]] = {name: [getattr(one, name) for one in acts] for name in names_in(Act)}
+    columns: dict[str, Sequence[Value]] = {name: [getattr(one, name) for one in acts] for name in attribute_names(Act)}
     same: dict[str, Sequence[Value]] = {"at": [to_ms(now)] * len(acts), "actor": [actor] * len(acts)}
     insert_rows(connection, "audit", same | columns)
 
@@ -69,13 +69,13 @@ def audit_all(connection: Connection, now: datetime, acts: Sequence[Act], *, act
 def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Shown]]:
     """Return the rows of `audit` for a reminder: who did what to it, oldest first."""
     sql = "SELECT id, at, actor, act, reminder_id, detail FROM audit WHERE reminder_id = :id ORDER BY id"
-    return [named(row) for row in connection.execute(sql, {"id": reminder_id}).fetchall()]
+    return [row_by_name(row) for row in connection.execute(sql, {"id": reminder_id}).fetchall()]
 
 
 def acts_on_appointment(connection: Connection, appointment_id: str) -> list[dict[str, Shown]]:
     """Return the rows of `audit` for an appointment: who did what to it, oldest first."""
     sql = "SELECT id, at, actor, act, appointment_id, detail FROM audit WHERE appointment_id = :id ORDER BY id"
-    return [named(row) for row in connection.execute(sql, {"id": appointment_id}).fetchall()]
+    return [row_by_name(row) for row in connection.execute(sql, {"id": appointment_id}).fetchall()]
 
 
 @frozen(kw_only=True)
@@ -100,14 +100,14 @@ SELECT a.id, a.at, a.actor, a.act, a.reminder_id, a.detail, coalesce(r.ref, p.re
 """
 
 
-def looks(
+def page_of_looks(
     connection: Connection, *, actor: str | None = None, until: datetime | None = None, after: ListPlace | None = None
 ) -> tuple[Sequence[LookLine], ListPlace | None]:
     """Return the page of lines that follows `after`, or the first page, and where the next begins (None at the end).
 
     With `actor`, it has only what this user did; with `until`, only lines from before this moment.
     """
-    if actor is not None and not is_text(actor):
+    if actor is not None and not is_comparable(actor):
         return (), None
     conditions = [IS_LOOK]
     parameters: dict[str, str | int] = {"limit": PAGE + 1}

@@ -9,7 +9,7 @@ from attrs import frozen
 from loguru import logger
 
 from reminderd.core.lifecycle.claim import NewIds, claim_reminder, unexpected_error
-from reminderd.core.lifecycle.reconcile import Room, Witness, claim_call
+from reminderd.core.lifecycle.reconcile import CheckLimits, Witness, claim_call
 from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Call, Reminder, Status
 from reminderd.core.reasons import EndCode
@@ -18,7 +18,14 @@ from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Rows, is_of_savepoint, savepoint
 from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.rows import CALLS, REMINDERS, in_list, to_ms
-from reminderd.store.shared_state import LAST_REQUEST_AT, STANDSTILL, last_request_at, note_pace, standstill, values_in
+from reminderd.store.shared_state import (
+    LAST_REQUEST_AT,
+    STANDSTILL,
+    last_request_at,
+    note_pace,
+    setting_values,
+    standstill,
+)
 
 MOST_ROWS: Final = 200
 """The most rows without an action that one transaction settles, so that a backlog does not keep others waiting."""
@@ -108,14 +115,14 @@ def claim(
     asked = connection.execute(STANDSTILL)
     claims.keep(capacity.held)
     due = claims.due_call() if capacity.checks else None
-    settings = values_in(asked)
+    settings = setting_values(asked)
     paused, quiet_until = standstill(settings, rules)
     pace = Pace(rules.request_spacing, last_request_at(settings.get(LAST_REQUEST_AT)))
     may_send = requests = 0 if paused else min(capacity.requests, pace.available(now))
     not_before = max(now + capacity.request_in, pace.ready_at(now))
 
-    def room() -> Room:
-        return Room(paused=paused, request_from=None if requests > 0 else not_before)
+    def room() -> CheckLimits:
+        return CheckLimits(paused=paused, request_from=None if requests > 0 else not_before)
 
     transitions: list[Transition] = []
     while due is not None and (
@@ -159,7 +166,7 @@ class _Claims:
         take = _TAKE_CALLS.format(skip_locked=self.connection.skip_locked)
         return self.connection.execute(take, self._times(1))
 
-    def decide_call(self, call: Call, room: Room) -> list[Transition]:
+    def decide_call(self, call: Call, room: CheckLimits) -> list[Transition]:
         """Decide what an alive call needs; after an unexpected error, it is checked again later."""
         try:
             with savepoint(self.connection):

@@ -163,10 +163,10 @@ async def open_reader(database: Database) -> AsyncIterator[Reader]:
     if isinstance(database.target, PostgresServer):
         from reminderd.store.postgres import on_trio as postgres  # noqa: PLC0415 - psycopg may be missing
 
-        async with postgres.one_more(database.target) as more:
+        async with postgres.one_more_connection(database.target) as more:
             yield Reader(more, database.commits)
     else:
-        async with sqlite.one_more(database.target.path) as reads:
+        async with sqlite.one_more_connection(database.target.path) as reads:
             yield Reader(reads, database.commits)
 
 
@@ -211,8 +211,8 @@ def _connected(
     if isinstance(target, PostgresServer):
         from reminderd.store.postgres import on_trio as postgres  # noqa: PLC0415 - psycopg may be missing
 
-        return postgres.connected(target, runner=runner)
-    return sqlite.connected(target.path, busy_timeout=busy_timeout, runner=runner)
+        return postgres.open_connections(target, runner=runner)
+    return sqlite.open_connections(target.path, busy_timeout=busy_timeout, runner=runner)
 
 
 async def until_stored(write: Callable[[], Awaitable[T]]) -> T:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from reminderd.core.model import Appointment, CallOutcome, CallState, Reminder, Response, Status
-from reminderd.core.outcomes import Figure, Figures, Group, Outcome, as_spoken, figure_of, group_of, outcome
+from reminderd.core.outcomes import Figure, Figures, Group, Outcome, figure_of, group_of, outcome, outcome_of_message
 from reminderd.store.connection import Connection, Row
 from reminderd.store.queries import NEEDS_HUMAN, ListPlace
 from reminderd.store.rows import (
@@ -255,7 +255,7 @@ def _last_call(row: Row) -> LastCall:
     return LastCall(
         state=CallState(row["state"]),
         status=row["status"],
-        outcome=as_spoken(CALL_OUTCOMES.get(row["outcome"]), is_spoken=bool(row["spoken"])),
+        outcome=outcome_of_message(CALL_OUTCOMES.get(row["outcome"]), is_spoken=bool(row["spoken"])),
         created_at=from_ms(row["created_at"]),
     )
 

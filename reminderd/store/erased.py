@@ -30,7 +30,8 @@ UPDATE call_logs
    SET phone_number = :hash, reminder_id = '', transcript = NULL, answered_by = NULL, error = NULL
  WHERE phone_number = :number
 """
-# One membership is enough to show whether anything was spoken, and what was over first. No reminder has an empty id.
+# One membership is enough: it shows whether anything was spoken, and when the first message ended. No reminder has an
+# empty id.
 _ANONYMIZE_MEMBERS: Final = """
 INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, spoken, spoken_by, deleted)
 SELECT call_id, '', 0, 0, '', max(spoken), min(spoken_by), 1 FROM call_reminders
@@ -89,7 +90,7 @@ def anonymize_calls(connection: Connection, now: datetime, *, spellings: Iterabl
 
 def forget_erased(connection: Connection, now: datetime) -> int:
     """Delete the calls that erasures have left and that no limit counts anymore; return how many."""
-    # Every hash sorts behind its beginning, and before what its beginning with "g" after it would be.
+    # In order, every hash is after its prefix, and before the prefix followed by "g".
     rows = connection.execute(_HASHES, {"first": ERASED, "after": f"{ERASED}g"}).fetchall()
     return sum(_delete_old(connection, now, row["phone_number"]) for row in rows)
 

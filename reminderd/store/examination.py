@@ -11,7 +11,7 @@ from reminderd.core.model import Status
 from reminderd.core.phone import Numbering, is_e164
 from reminderd.core.server_diagnosis import ServerFacts
 from reminderd.store.connection import Connection, snapshot
-from reminderd.store.outcome_changes import backlog
+from reminderd.store.outcome_changes import delivery_backlog
 from reminderd.store.queries import uncallable
 from reminderd.store.rows import sql_list
 from reminderd.store.shared_state import real_provider, unreached_since
@@ -66,7 +66,7 @@ def examination(
         uncallable=snapshot(connection, partial(uncallable, numbering=numbering)),
         provider=snapshot(connection, real_provider),
         unreached_since=snapshot(connection, unreached_since),
-        unsent=snapshot(connection, backlog),
+        unsent=snapshot(connection, delivery_backlog),
     )
 
 

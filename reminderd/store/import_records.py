@@ -9,7 +9,7 @@ from attrs import asdict
 
 from reminderd.core.imports import FOLDER, ImportedSnapshot, ImportRecord, ImportStatus, SnapshotMark
 from reminderd.core.masking import mask_numbers
-from reminderd.core.rules import Expected
+from reminderd.core.rules import ExpectedFile
 from reminderd.core.upsert import Intake
 from reminderd.store.connection import Connection, Row
 from reminderd.store.rows import from_ms, to_ms
@@ -132,7 +132,7 @@ def last_imports(connection: Connection, *, limit: int, actor: str | None = None
     return [_record(row) for row in connection.execute(sql, {"actor": actor, "limit": limit}).fetchall()]
 
 
-def missing_file(connection: Connection, *, expected: Expected, now: datetime) -> datetime | None:
+def missing_file(connection: Connection, *, expected: ExpectedFile, now: datetime) -> datetime | None:
     """Return the moment by which a missing file should have come to the folder; None if no file is missing.
 
     A file counts only if its rows were imported: not if it was refused, if its import did not finish, or if every
@@ -143,7 +143,7 @@ def missing_file(connection: Connection, *, expected: Expected, now: datetime) -
     return expected.missing(None if row["at"] is None else from_ms(row["at"]), now)
 
 
-def file_alert(connection: Connection, *, expected: Expected, now: datetime) -> datetime | None:
+def file_alert(connection: Connection, *, expected: ExpectedFile, now: datetime) -> datetime | None:
     """Return what `missing_file` returns, if no alert was sent for it yet."""
     missing = missing_file(connection, expected=expected, now=now)
     return None if missing is None or setting(connection, _ALERTED) == str(to_ms(missing)) else missing

@@ -13,7 +13,7 @@ from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, save
-from reminderd.store.queries import ENDS_WITH, LAST_DIGITS, LEAST_DIGITS, ListPlace, ShownValue, named
+from reminderd.store.queries import ENDS_WITH, LAST_DIGITS, LEAST_DIGITS, ListPlace, ShownValue, row_by_name
 from reminderd.store.rows import REMINDERS, from_ms, in_list, to_ms
 
 _SHOWN_DIGITS: Final = 2
@@ -27,13 +27,13 @@ SELECT {REMINDERS.names} FROM reminders
 """
 
 
-def opted_out(connection: Connection, phone_number: str) -> bool:
+def has_opted_out(connection: Connection, phone_number: str) -> bool:
     """Return whether this number, in its stored format, has opted out of all calls."""
     row = connection.execute("SELECT 1 FROM opt_outs WHERE phone_number = :number", {"number": phone_number})
     return row.fetchone() is not None
 
 
-def opted_out_of(connection: Connection, phone_numbers: Iterable[str]) -> frozenset[str]:
+def opted_out_among(connection: Connection, phone_numbers: Iterable[str]) -> frozenset[str]:
     """Return which of these numbers, in their stored format, have opted out of all calls."""
     found: set[str] = set()
     left = iter(set(phone_numbers))
@@ -77,7 +77,7 @@ def opt_out(
         {"number": listed, "source": source, "now": to_ms(now)},
     )
     if written.rowcount == 1:
-        audit(connection, now, actor=actor, act="opt-out", detail=some_of(listed))
+        audit(connection, now, actor=actor, act="opt-out", detail=last_digits_of(listed))
     return tuple(transitions)
 
 
@@ -85,14 +85,14 @@ def opt_in(connection: Connection, now: datetime, *, phone_number: str, actor: s
     """Allow calls to this number again; return False if it had not opted out. Cancelled reminders stay cancelled."""
     deleted = connection.execute("DELETE FROM opt_outs WHERE phone_number = :number", {"number": phone_number})
     if deleted.rowcount == 1:
-        audit(connection, now, actor=actor, act="opt-in", detail=some_of(phone_number))
+        audit(connection, now, actor=actor, act="opt-in", detail=last_digits_of(phone_number))
     return bool(deleted.rowcount == 1)
 
 
 def list_opt_outs(connection: Connection) -> list[dict[str, ShownValue]]:
     """Return the rows of `opt_outs`, oldest first."""
     sql = "SELECT phone_number, source, created_at FROM opt_outs ORDER BY created_at, phone_number"
-    return [named(row) for row in connection.execute(sql).fetchall()]
+    return [row_by_name(row) for row in connection.execute(sql).fetchall()]
 
 
 def page_of_opt_outs(
@@ -116,9 +116,9 @@ def page_of_opt_outs(
     rows = connection.execute(sql, parameters | {"limit": limit + 1}).fetchall()
     last = rows[limit - 1] if len(rows) > limit else None
     following = None if last is None else ListPlace(from_ms(last["created_at"]), last["phone_number"])
-    return [named(row) for row in rows[:limit]], following
+    return [row_by_name(row) for row in rows[:limit]], following
 
 
-def some_of(phone_number: str) -> str:
+def last_digits_of(phone_number: str) -> str:
     """Return what the audit keeps of a number: its last digits."""
     return f"a number that ends in {phone_number[-_SHOWN_DIGITS:]}"

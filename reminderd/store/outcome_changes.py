@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from reminderd.core.changes import Backlog, Change, ChangeKind, Cursor, CursorError, check_cursor, read_cursor
 from reminderd.store.connection import Connection, Row
-from reminderd.store.rows import CALL_OUTCOMES, END_CODES, from_ms, in_list, names_in, read_as, to_ms
+from reminderd.store.rows import CALL_OUTCOMES, END_CODES, attribute_names, from_ms, in_list, read_as, to_ms
 from reminderd.store.shared_state import moment_in, put_moment, put_setting, setting
 
 _COMPUTED: Final = {
@@ -23,19 +23,19 @@ _COMPUTED: Final = {
 }
 
 
-def columns_of(alias: str) -> str:
+def change_columns(alias: str) -> str:
     """Return the columns of `changes` for a SELECT that `change_of` reads."""
-    return ", ".join(_COMPUTED.get(name, f"{{0}}.{name}").format(alias) for name in names_in(Change))
+    return ", ".join(_COMPUTED.get(name, f"{{0}}.{name}").format(alias) for name in attribute_names(Change))
 
 
 # An erased change belongs to nobody anymore.
 _AFTER: Final = f"""
-SELECT {columns_of("c")} FROM changes AS c WHERE c.seq > :after AND c.subject_id <> '' ORDER BY c.seq LIMIT :limit
+SELECT {change_columns("c")} FROM changes AS c WHERE c.seq > :after AND c.subject_id <> '' ORDER BY c.seq LIMIT :limit
 """
 _FACTS: Final = ("phone_number", "timezone", "language", "patient_ref", "appointment_type", "name", "provider", "place")
 _MOMENTS: Final = ("scheduled_at", "expires_at")
 _ANSWERS: Final = f"""
-SELECT {columns_of("c")}, coalesce(r.phone_number, a.phone_number) AS phone_number,
+SELECT {change_columns("c")}, coalesce(r.phone_number, a.phone_number) AS phone_number,
        coalesce(r.timezone, a.timezone) AS timezone, coalesce(r.language, a.language) AS language,
        a.patient_ref, a.type AS appointment_type, a.name, a.provider, a.place,
        r.scheduled_at, r.expires_at
@@ -45,7 +45,7 @@ SELECT {columns_of("c")}, coalesce(r.phone_number, a.phone_number) AS phone_numb
  WHERE c.seq > :after AND c.seq <= :until AND c.subject_id <> '' ORDER BY c.seq LIMIT :limit
 """
 _OF_REMINDER: Final = f"""
-SELECT {columns_of("c")} FROM changes AS c WHERE c.subject_id = :id AND c.kind = 'reminder' ORDER BY c.seq
+SELECT {change_columns("c")} FROM changes AS c WHERE c.subject_id = :id AND c.kind = 'reminder' ORDER BY c.seq
 """
 _NEWEST: Final = "SELECT seq FROM changes WHERE subject_id <> '' ORDER BY seq DESC LIMIT 1"
 _BOUNDS: Final = """
@@ -63,7 +63,7 @@ _ALL: Final = 2**62
 
 
 @frozen(kw_only=True)
-class Answer:
+class NamedChange:
     """A change, with the names by which the clinic's practice software knows its subject."""
 
     change: Change
@@ -106,17 +106,17 @@ def changes_of(connection: Connection, reminder_id: str) -> list[Change]:
     return [change_of(row) for row in connection.execute(_OF_REMINDER, {"id": reminder_id}).fetchall()]
 
 
-def answers_between(connection: Connection, *, after: int, until: int, limit: int) -> list[Answer]:
+def named_changes_between(connection: Connection, *, after: int, until: int, limit: int) -> list[NamedChange]:
     """Return the first changes after one number, up to another, with what they are about."""
     bounds = {"after": after, "until": until, "limit": limit}
     return [_answer(row) for row in connection.execute(_ANSWERS, bounds).fetchall()]
 
 
-def _answer(row: Row) -> Answer:
+def _answer(row: Row) -> NamedChange:
     facts = {name: row[name] for name in _FACTS}
     moments = {name: None if row[name] is None else from_ms(row[name]) for name in _MOMENTS}
     change = change_of(row)
-    return Answer(change=change, facts=facts | moments | {"appointment_at": change.appointment_at})
+    return NamedChange(change=change, facts=facts | moments | {"appointment_at": change.appointment_at})
 
 
 def newest_change(connection: Connection) -> int:
@@ -137,7 +137,7 @@ def forget_subjects(connection: Connection, ids: Sequence[str]) -> None:
 
 
 def change_of(row: Row) -> Change:
-    """Return the change in a row with the columns of `columns_of`."""
+    """Return the change in a row with the columns of `change_columns`."""
     return read_as(
         Change,
         row,
@@ -171,7 +171,7 @@ _COUNT: Final = "SELECT count(*) FROM deliveries"
 # The oldest delivery of each subject. A time further ahead than any pause was written by a clock that was ahead.
 _HEADS: Final = "d.seq IN (SELECT min(seq) FROM deliveries GROUP BY subject_id) AND d.subject_id NOT IN {busy}"
 _DUE: Final = f"""
-SELECT {columns_of("c")}, d.tries FROM deliveries AS d JOIN changes AS c ON c.seq = d.seq
+SELECT {change_columns("c")}, d.tries FROM deliveries AS d JOIN changes AS c ON c.seq = d.seq
  WHERE {_HEADS} AND (d.next_at <= :now OR d.next_at > :far) ORDER BY d.seq LIMIT :limit
 """
 _NEXT: Final = f"SELECT min(d.next_at) AS next_at FROM deliveries AS d WHERE {_HEADS}"
@@ -207,7 +207,7 @@ class Progress:
     """Why it begins again at the oldest change that is kept; None if it continues."""
 
 
-def progress(connection: Connection, key: str) -> Progress:
+def read_progress(connection: Connection, key: str) -> Progress:
     """Return how far a way out has come: a cursor after which nothing is missing, or none."""
     text = setting(connection, key)
     try:
@@ -223,16 +223,16 @@ def set_progress(connection: Connection, _now: datetime, *, key: str, cursor: Cu
     put_setting(connection, key, str(cursor))
 
 
-def has_new(connection: Connection) -> bool:
-    """Return whether `queue` would move anything."""
-    found = progress(connection, WEBHOOK)
+def has_unqueued_changes(connection: Connection) -> bool:
+    """Return whether `queue_deliveries` would move anything."""
+    found = read_progress(connection, WEBHOOK)
     page = changes_after(connection, cursor=found.cursor, limit=1)
     return bool(page.changes) and _queued(connection) < MOST_QUEUED
 
 
-def queue(connection: Connection, now: datetime) -> str | None:
+def queue_deliveries(connection: Connection, now: datetime) -> str | None:
     """Move the next changes into `deliveries`; return why it began again at the oldest one, or None."""
-    found = progress(connection, WEBHOOK)
+    found = read_progress(connection, WEBHOOK)
     page = changes_after(connection, cursor=found.cursor, limit=min(_BATCH, MOST_QUEUED - _queued(connection)))
     rows = [{"seq": one.seq, "subject_id": one.subject_id, "now": to_ms(now)} for one in page.changes]
     connection.executemany(_QUEUE, rows)
@@ -266,7 +266,7 @@ def note_failed(connection: Connection, _now: datetime, *, seq: int, next_at: da
     connection.execute(_FAILED, {"seq": seq, "next_at": to_ms(next_at), "error": error})
 
 
-def hurry(connection: Connection, now: datetime) -> None:
+def retry_deliveries_now(connection: Connection, now: datetime) -> None:
     """Have all waiting deliveries tried now: the other system receives again."""
     connection.execute("UPDATE deliveries SET next_at = :now WHERE next_at > :now", {"now": to_ms(now)})
 
@@ -292,7 +292,7 @@ class PlannedFile:
 
 def next_file(connection: Connection) -> PlannedFile:
     """Return the file that is being written, if a kill has interrupted that; otherwise a file without changes."""
-    done, plan = progress(connection, FOLDER), progress(connection, _PLAN)
+    done, plan = read_progress(connection, FOLDER), read_progress(connection, _PLAN)
     after = 0 if done.cursor is None else done.cursor.seq
     until = plan.cursor if plan.cursor is not None and plan.cursor.seq > after else done.cursor or Cursor()
     return PlannedFile(after=after, until=until, written_at=moment_in(connection, _WRITTEN_AT), lost=done.lost)
@@ -326,18 +326,18 @@ def forget_webhooks(connection: Connection, _now: datetime) -> int:
     return waited
 
 
-def trim(connection: Connection, _now: datetime, *, before: datetime, ways: Sequence[str]) -> int:
+def delete_old_changes(connection: Connection, _now: datetime, *, before: datetime, ways: Sequence[str]) -> int:
     """Delete some of the changes from before a moment, and return how many.
 
     Changes that were not delivered in all of these ways stay, however old they are.
     """
-    delivered = min(((progress(connection, way).cursor or Cursor()).seq for way in ways), default=_ALL)
+    delivered = min(((read_progress(connection, way).cursor or Cursor()).seq for way in ways), default=_ALL)
     return connection.execute(_TRIM, {"before": to_ms(before), "read": delivered, "limit": _TRIM_BATCH}).rowcount
 
 
-def backlog(connection: Connection) -> Backlog:
+def delivery_backlog(connection: Connection) -> Backlog:
     """Return how much was not delivered by webhooks yet."""
-    cursor = progress(connection, WEBHOOK).cursor
+    cursor = read_progress(connection, WEBHOOK).cursor
     waiting = connection.execute(_WAITING).fetchone()
     behind = connection.execute(_BEHIND, {"seq": 0 if cursor is None else cursor.seq, "most": _MOST_COUNTED}).fetchone()
     oldest = min((row["oldest"] for row in (waiting, behind) if row["oldest"] is not None), default=None)

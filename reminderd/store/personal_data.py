@@ -9,16 +9,16 @@ from typing import Any, Final
 from attrs import evolve, frozen
 
 from reminderd.core.model import ERASED, Status
-from reminderd.core.phone import spells
+from reminderd.core.phone import is_spelling_of
 from reminderd.core.reasons import HoldCode
 from reminderd.core.sentences import NotAllowedError
-from reminderd.core.upsert import seals
+from reminderd.core.upsert import is_seal_of
 from reminderd.store.audit import acts_on, acts_on_appointment, audit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
-from reminderd.store.opt_outs import some_of
+from reminderd.store.opt_outs import last_digits_of
 from reminderd.store.outcome_changes import forget_subjects
-from reminderd.store.queries import ShownValue, calls_of, named
+from reminderd.store.queries import ShownValue, calls_of, row_by_name
 from reminderd.store.rows import APPOINTMENTS, CALLS, REMINDERS, sql_list, to_ms
 from reminderd.store.shared_state import put_setting, setting
 
@@ -230,7 +230,7 @@ def mark_unscrubbed(connection: Connection) -> None:
         put_setting(connection, "unscrubbed", f"{Traces.FILE} {token_hex(8)}")
 
 
-def unscrubbed(connection: Connection) -> Traces | None:
+def traces_left(connection: Connection) -> Traces | None:
     """Return where traces of purged or erased data may be; None if nowhere."""
     value = scrub_mark(connection)
     if value is None:
@@ -317,7 +317,7 @@ class Erased:
     """Whether the number has opted out: an erasure keeps the opt-out."""
 
 
-def record(connection: Connection, *, phone_number: str) -> PersonalData:
+def personal_data_of(connection: Connection, *, phone_number: str) -> PersonalData:
     """Return everything that is stored about a number, in whatever format other programs have written it."""
     return _record(connection, _spellings(connection, phone_number))
 
@@ -357,7 +357,7 @@ def _record(connection: Connection, spellings: Sequence[str]) -> PersonalData:
 
 def note_export(connection: Connection, now: datetime, *, phone_number: str, actor: str) -> None:
     """Record in the audit that somebody has exported a number's data."""
-    audit(connection, now, actor=actor, act="export", detail=some_of(phone_number))
+    audit(connection, now, actor=actor, act="export", detail=last_digits_of(phone_number))
 
 
 def erase(connection: Connection, now: datetime, *, phone_number: str, actor: str) -> Erased:
@@ -388,7 +388,7 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     connection.executemany("DELETE FROM appointments WHERE id = :id", appointments)
     forget_subjects(connection, [one["id"] for one in (*ids, *appointments)])
     _forget_as_former(connection, spellings)
-    audit(connection, now, actor=actor, act="erase", detail=f"{some_of(phone_number)}: {len(ids)} reminders")
+    audit(connection, now, actor=actor, act="erase", detail=f"{last_digits_of(phone_number)}: {len(ids)} reminders")
     return Erased(reminders=len(ids), calls=calls, opted_out=found.opt_out is not None)
 
 
@@ -396,10 +396,10 @@ def _forget_as_former(connection: Connection, spellings: Sequence[str]) -> None:
     """Erase what a held reminder remembers of a number that it had before: its hash, and the digits shown to staff."""
     code = HoldCode.NUMBER_CHANGED
     for row in connection.execute(_FORMER).fetchall():
-        if any(seals(row["former_number"], spelling) for spelling in spellings):
+        if any(is_seal_of(row["former_number"], spelling) for spelling in spellings):
             connection.execute(_FORGET_FORMER, {"id": row["id"], "code": code, "why": code.sentence})
     for row in connection.execute(_HELD_APPOINTMENTS).fetchall():
-        if any(seals(row["former_number"], spelling) for spelling in spellings):
+        if any(is_seal_of(row["former_number"], spelling) for spelling in spellings):
             connection.execute(_FORGET_FORMER_OF, {"id": row["id"], "why": code.sentence})
             connection.execute(_FORGET_DIGITS, {"id": row["id"], "code": code, "why": code.sentence})
 
@@ -407,8 +407,8 @@ def _forget_as_former(connection: Connection, spellings: Sequence[str]) -> None:
 def _spellings(connection: Connection, phone_number: str) -> list[str]:
     """Return every format in which this number is written anywhere."""
     odd = connection.execute(_ODD).fetchall()
-    return [phone_number, *(row[0] for row in odd if spells(row[0], phone_number))]
+    return [phone_number, *(row[0] for row in odd if is_spelling_of(row[0], phone_number))]
 
 
 def _rows(connection: Connection, sql: str, **parameters: str) -> list[dict[str, Any]]:
-    return [named(row) for row in connection.execute(sql, parameters).fetchall()]
+    return [row_by_name(row) for row in connection.execute(sql, parameters).fetchall()]

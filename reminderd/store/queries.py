@@ -8,17 +8,17 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.model import Reminder, Response, Status
-from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, as_spoken, outcome
+from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome, outcome_of_message
 from reminderd.core.phone import Numbering
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.requests import normal_name, unfit
+from reminderd.core.requests import normal_name, why_never_callable
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import AmbiguousError
-from reminderd.store.rows import CALL_OUTCOMES, CALLS, MOMENTS, REMINDERS, Shown, from_ms, in_list, to_ms
+from reminderd.store.rows import CALL_OUTCOMES, CALLS, MOMENTS, REMINDERS, Audience, from_ms, in_list, to_ms
 
 TIME_COLUMNS: Final = MOMENTS | {"at", "changed_at", "last_login_at"}
 
-SHOWN_BY_API: Final = (*REMINDERS.shown_to(Shown.API), "hold_reason", "call_outcome")
+SHOWN_BY_API: Final = (*REMINDERS.shown_to(Audience.API), "hold_reason", "call_outcome")
 """What the API shows of a reminder: its columns, and what this module adds to them."""
 
 EVERY: Final = 2**63 - 1
@@ -45,7 +45,7 @@ _HOLDS: Final = {str(code): code.sentence for code in HoldCode}
 
 
 @frozen(kw_only=True)
-class Wanted:
+class ReminderFilter:
     """Which reminders staff want to see; a field that is None or not set allows all."""
 
     status: Status | None = None
@@ -142,14 +142,14 @@ def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, ShownValu
     Raises:
         AmbiguousError: there are two. Other programs choose ids, so one reminder's id may be another's `ref`.
     """
-    if not is_text(id_or_ref):
+    if not is_comparable(id_or_ref):
         return None
     exact = _with_name(connection, id_or_ref)
     if exact is not None:
         return exact
     name = normal_name(id_or_ref)
     alike = [] if name == id_or_ref else [_with_name(connection, name)]
-    odd = looking_like(connection, {name}).get(name, ())
+    odd = similar_names(connection, {name}).get(name, ())
     alike += [reminder_with_id(connection, reminder_id) for reminder_id in odd]
     found = {str(row["id"]): row for row in alike if row is not None}
     if len(found) > 1:
@@ -164,16 +164,16 @@ def ids_named(connection: Connection, name: str) -> list[str]:
 
     Names that only look the same count, too. There are at most `MOST_NAMED` ids.
     """
-    if not is_text(name):
+    if not is_comparable(name):
         return []
     spelled = normal_name(name)
     listed, parameters = in_list("name", {name, spelled})
     rows = connection.execute(_NAMED.format(listed), parameters | {"most": MOST_NAMED}).fetchall()
-    found = [row["id"] for row in rows] + looking_like(connection, {spelled}).get(spelled, [])
+    found = [row["id"] for row in rows] + similar_names(connection, {spelled}).get(spelled, [])
     return list(dict.fromkeys(found))[:MOST_NAMED]
 
 
-def is_text(name: str) -> bool:
+def is_comparable(name: str) -> bool:
     """Return whether a text can be compared with a name.
 
     An argument of the command line may be invalid UTF-8, and a URL may have NUL, which some engines can't store.
@@ -181,7 +181,7 @@ def is_text(name: str) -> bool:
     return not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in name)
 
 
-def looking_like(connection: Connection, names: Collection[str]) -> dict[str, list[str]]:
+def similar_names(connection: Connection, names: Collection[str]) -> dict[str, list[str]]:
     """Return the ids of reminders that have one of these normal names in another spelling, by the normal name."""
     found: dict[str, list[str]] = {}
     for row in connection.execute("SELECT id, ref FROM odd_names").fetchall():
@@ -218,7 +218,7 @@ def reminder_with_ref(connection: Connection, ref: str) -> dict[str, ShownValue]
 def list_reminders(
     connection: Connection,
     *,
-    wanted: Wanted,
+    wanted: ReminderFilter,
     limit: int | None,
     after: ListPlace | None = None,
     newest_first: bool = False,
@@ -259,7 +259,7 @@ def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, ShownVa
     `outcome` is how the call has ended for this reminder: others of its bundle may have been spoken, and this one not.
     """
     spoken = {row["call_id"]: row["spoken"] for row in connection.execute(_SPOKEN, {"id": reminder_id}).fetchall()}
-    calls = [named(row) for row in connection.execute(_CALLS_OF, {"id": reminder_id}).fetchall()]
+    calls = [row_by_name(row) for row in connection.execute(_CALLS_OF, {"id": reminder_id}).fetchall()]
     return [call | {"outcome": _outcome(call["outcome"], spoken.get(call["id"], True))} for call in calls]
 
 
@@ -290,7 +290,7 @@ def messages_of_calls(connection: Connection, reminder_id: str) -> dict[str, str
     return {row["call_id"]: row["message_digest"] if row["spoken"] else None for row in rows}
 
 
-def named(row: Row) -> dict[str, ShownValue]:
+def row_by_name(row: Row) -> dict[str, ShownValue]:
     """Return a row by column name, with its times as moments. A row that waits has the reason, for people."""
     values: Mapping[str, str | int | None] = dict(row)
     found: dict[str, ShownValue] = {
@@ -309,11 +309,11 @@ def uncallable(connection: Connection, *, numbering: Numbering) -> dict[str, int
     At most `MOST_EXAMINED` are examined, those that are due first: each takes a tenth of a millisecond.
     """
     rows = connection.execute(_NEXT_WAITING, {"most": MOST_EXAMINED}).fetchall()
-    reasons = Counter(unfit(REMINDERS.read(row), numbering) for row in rows)
+    reasons = Counter(why_never_callable(REMINDERS.read(row), numbering) for row in rows)
     return {reason: count for reason, count in reasons.most_common() if reason is not None}
 
 
-def waiting(connection: Connection) -> list[tuple[str, int]]:
+def waiting_to_examine(connection: Connection) -> list[tuple[str, int]]:
     """Return the id and the `wake_at` of the reminders that `uncallable` examines, from an index alone."""
     rows = connection.execute(_WAITING_NAMES, {"most": MOST_EXAMINED}).fetchall()
     return [(row["id"], row["wake_at"]) for row in rows]
@@ -328,16 +328,16 @@ def reminders_with_ids(connection: Connection, *, ids: Collection[str]) -> dict[
 
 def _outcome(word: ShownValue, spoken: object) -> str | None:
     known = CALL_OUTCOMES.get(str(word))
-    found = as_spoken(known, is_spoken=bool(spoken))
+    found = outcome_of_message(known, is_spoken=bool(spoken))
     return None if found is None else found.value
 
 
 def _with_outcomes(rows: Sequence[Row], calls: Sequence[Row]) -> list[dict[str, ShownValue]]:
     last = {call["id"]: _outcome(call["outcome"], call["spoken"]) for call in calls}
-    return [named(row) | {"call_outcome": last.get(row["id"])} for row in rows]
+    return [row_by_name(row) | {"call_outcome": last.get(row["id"])} for row in rows]
 
 
-def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, str | int | None]]:
+def _conditions(wanted: ReminderFilter) -> tuple[list[str], dict[str, str | int | None]]:
     """Return only the requested conditions: with all of them in one statement, no index could be used.
 
     The last digits leave the fewest rows. With them, the other conditions are written so that no index is used for
@@ -387,7 +387,7 @@ They are sorted later: an engine that must order them by time would read all rem
 
 
 @frozen(kw_only=True)
-class News:
+class AlertedReminder:
     """One reminder that needs an alert."""
 
     id: str
@@ -399,7 +399,7 @@ class News:
     updated_at: datetime
 
 
-def news(connection: Connection, *, now: datetime) -> list[News]:
+def reminders_to_alert(connection: Connection, *, now: datetime) -> list[AlertedReminder]:
     """Return all reminders that need an alert, ordered by their time; those that are held for staff come last."""
     rows = connection.execute(_NEEDS_ALERT, {"since": to_ms(now - LOOK_BACK), "now": to_ms(now)}).fetchall()
     rows += sorted(connection.execute(_HELD_FOR_STAFF).fetchall(), key=lambda row: (row["scheduled_at"], row["id"]))
@@ -408,19 +408,19 @@ def news(connection: Connection, *, now: datetime) -> list[News]:
         word = outcome(reminder.status, reminder.response, reminder.end_code, reminder.hold_code)
         if word in NEED_A_HUMAN and reminder.updated_at is not None:
             ref, code, at = _ref_of(connection, reminder), reminder.end_code, reminder.updated_at
-            found.append(News(id=reminder.id, ref=ref, outcome=word, end_code=code, updated_at=at))
+            found.append(AlertedReminder(id=reminder.id, ref=ref, outcome=word, end_code=code, updated_at=at))
     return found
 
 
 def _ref_of(connection: Connection, reminder: Reminder) -> str | None:
-    """Return the name by which staff know a reminder: its own, or that of its appointment."""
+    """Return the `ref` of a reminder, otherwise that of its appointment; None if neither has one."""
     if reminder.ref or reminder.appointment_id is None:
         return reminder.ref or None
     row = connection.execute(_REFS_OF_APPOINTMENTS.format(":id"), {"id": reminder.appointment_id}).fetchone()
     return None if row is None else row["ref"]
 
 
-def note_alerts(connection: Connection, _now: datetime, *, alerts: Sequence[News]) -> None:
+def note_alerts(connection: Connection, _now: datetime, *, alerts: Sequence[AlertedReminder]) -> None:
     """Record that alerts were sent; skip reminders that another program has deleted in the meantime."""
     connection.executemany(
         "INSERT INTO alerts (reminder_id, updated_at) SELECT id, :updated_at FROM reminders WHERE id = :id"

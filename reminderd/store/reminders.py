@@ -10,7 +10,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.core.imports import Waiting
+from reminderd.core.imports import WaitingEntry
 from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, done, withdrawn
 from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.masking import mask_numbers_in_notes
@@ -19,30 +19,37 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import ReminderRequest, normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.upsert import (
-    Cancellation,
     Content,
     Decision,
-    Existing,
+    ExistingReminder,
     Intake,
+    ReminderCancellation,
     content_of,
-    decide,
-    decide_cancellation,
-    sealed,
+    decide_reminder,
+    decide_reminder_cancellation,
+    number_seal,
     why_held,
 )
 from reminderd.store.audit import Act, acts_on, audit, audit_all
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.intake import API, RefTakenError, Source, dated, refuse_all_if_any, with_look_alikes
+from reminderd.store.intake import (
+    API,
+    RefTakenError,
+    Source,
+    refuse_all_if_any,
+    time_ordered_id,
+    with_similar_ref_warnings,
+)
 from reminderd.store.ledger import load, note_settled, save
-from reminderd.store.opt_outs import opted_out_of
+from reminderd.store.opt_outs import opted_out_among
 from reminderd.store.queries import (
     ShownValue,
     calls_of,
     find_reminder,
-    looking_like,
     reminder_with_id,
     reminder_with_ref,
+    similar_names,
 )
 from reminderd.store.rows import from_ms, insert_rows, rows_among, rows_named, to_ms
 
@@ -79,7 +86,7 @@ _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
 
 
 @frozen(kw_only=True)
-class Stored:
+class StoredReminder:
     """A stored reminder with its calls."""
 
     reminder: dict[str, ShownValue]
@@ -88,24 +95,26 @@ class Stored:
 
 def decisions(
     connection: Connection, now: datetime, *, requests: Sequence[ReminderRequest], rules: Rules
-) -> list[tuple[Existing | None, Decision]]:
+) -> list[tuple[ExistingReminder | None, Decision]]:
     """Return, for each request, the reminder that it names, if there is one, and the decision; write nothing."""
     decided = _decided(connection, now, requests, rules, adds_again=False)
     return [(known, decision) for _, known, decision in decided]
 
 
-def cancellations(connection: Connection, asked: Sequence[Cancellation]) -> list[tuple[Existing | None, Decision]]:
+def cancellations(
+    connection: Connection, asked: Sequence[ReminderCancellation]
+) -> list[tuple[ExistingReminder | None, Decision]]:
     """Return, for each cancellation, the reminder that it names, if any, and the decision; write nothing."""
     by_ref = _by_ref(connection, [one.ref for one in asked if one.ref is not None])
     nameless = [one.request for one in asked if one.ref is None and one.request is not None]
     resolved = _resolved(connection, nameless, adds_again=False)
     by_id = {one.own_id: known for one, (_, known) in zip(nameless, resolved, strict=True)}
     found = [by_ref.get(one.ref) if one.ref is not None else by_id.get(one.name) for one in asked]
-    return [(known, decide_cancellation(one, known)) for one, known in zip(asked, found, strict=True)]
+    return [(known, decide_reminder_cancellation(one, known)) for one, known in zip(asked, found, strict=True)]
 
 
-def call_off(
-    connection: Connection, now: datetime, *, asked: Sequence[Cancellation], rules: Rules, source: Source
+def put_cancellations(
+    connection: Connection, now: datetime, *, asked: Sequence[ReminderCancellation], rules: Rules, source: Source
 ) -> list[Decision]:
     """Cancel the waiting reminders of appointments that do not take place; return the decision for each."""
     decided = cancellations(connection, asked)
@@ -131,7 +140,7 @@ def put(
     """
     decided = _decided(connection, now, requests, rules, adds_again=source.actor == API)
     new = [
-        (dated(mint(), to_ms(now)) if one.ref is not None else one.own_id, one)
+        (time_ordered_id(mint(), to_ms(now)) if one.ref is not None else one.own_id, one)
         for one, _, decision in decided
         if decision.intake is Intake.ADDED
     ]
@@ -147,7 +156,7 @@ def put(
                 "id": known.id,
                 "now": to_ms(now),
                 "hold_code": HoldCode.NUMBER_CHANGED if is_held else None,
-                "former": (known.former or sealed(known.content[0], mint())) if is_held else None,
+                "former": (known.former or number_seal(known.content[0], mint())) if is_held else None,
                 "why": why_held(known, source.detail or source.actor) if is_held else None,
                 **dict(zip(_CONTENT, _values(one), strict=True)),
             }
@@ -169,7 +178,7 @@ def put(
 
 def waiting_between(
     connection: Connection, source: str, start: datetime, end: datetime, *, among: Sequence[str] | None = None
-) -> list[Waiting]:
+) -> list[WaitingEntry]:
     """Return the waiting reminders, from `start` until before `end`, that files of an import profile have named.
 
     They are ordered by time; with `among`, only reminders with these ids are returned, in no order.
@@ -179,7 +188,7 @@ def waiting_between(
     for row in rows_among(connection, _BETWEEN, bounds, ids=among, order="scheduled_at, id"):
         at = from_ms(row["scheduled_at"])
         same = ReminderRequest(phone_number=row["phone_number"], message=row["message"], scheduled_at=at)
-        found.append(Waiting(id=row["id"], name=row["ref"] or same.own_id, at=at))
+        found.append(WaitingEntry(id=row["id"], name=row["ref"] or same.own_id, at=at))
     return found
 
 
@@ -191,7 +200,7 @@ def put_all(
     rules: Rules,
     mint: Callable[[], str],
     source: Source,
-) -> list[tuple[Stored, Decision]]:
+) -> list[tuple[StoredReminder, Decision]]:
     """Store everything that is requested, or nothing; for the arguments, see `put`.
 
     Raises:
@@ -286,7 +295,7 @@ def note_done(
 
 def finish(
     connection: Connection, now: datetime, *, id_or_ref: str, note: str | None, rules: Rules
-) -> tuple[Stored, Transition]:
+) -> tuple[StoredReminder, Transition]:
     """Note over the API that staff have called the patient manually; see `note_done`.
 
     Raises:
@@ -297,7 +306,7 @@ def finish(
     found, reminder_id = _existing(connection, id_or_ref)
     source = Source(actor=API)
     transition = note_done(connection, now, reminder_id=reminder_id, note=note, rules=rules, source=source)
-    return stored(connection, reminder_id) or found, transition
+    return stored_reminder(connection, reminder_id) or found, transition
 
 
 def accept(connection: Connection, now: datetime, *, reminder_id: str, rules: Rules, source: Source) -> Transition:
@@ -331,7 +340,7 @@ def call_again(connection: Connection, now: datetime, *, reminder_id: str, rules
     return transition
 
 
-def stored(connection: Connection, id_or_ref: str) -> Stored | None:
+def stored_reminder(connection: Connection, id_or_ref: str) -> StoredReminder | None:
     """Return the reminder with this id or `ref` (see `find_reminder`); None if there is none."""
     row = find_reminder(connection, id_or_ref)
     return None if row is None else _with_calls(connection, row)
@@ -339,7 +348,7 @@ def stored(connection: Connection, id_or_ref: str) -> Stored | None:
 
 def withdraw(
     connection: Connection, now: datetime, *, id_or_ref: str, rules: Rules
-) -> tuple[Stored, Transition | None]:
+) -> tuple[StoredReminder, Transition | None]:
     """Cancel a reminder over the API; one that is already cancelled stays cancelled.
 
     Raises:
@@ -354,13 +363,13 @@ def withdraw(
         if after != before:
             save(connection, before, after, now)
             audit(connection, now, actor=API, act="cancel", reminder_id=reminder_id)
-        return stored(connection, reminder_id) or found, None
+        return stored_reminder(connection, reminder_id) or found, None
     transition = cancel(connection, now, reminder_id=reminder_id, rules=rules, source=Source(actor=API))
-    return stored(connection, reminder_id) or found, transition
+    return stored_reminder(connection, reminder_id) or found, transition
 
 
-def _existing(connection: Connection, id_or_ref: str) -> tuple[Stored, str]:
-    found = stored(connection, id_or_ref)
+def _existing(connection: Connection, id_or_ref: str) -> tuple[StoredReminder, str]:
+    found = stored_reminder(connection, id_or_ref)
     if found is None:
         raise UnknownReminderError(id_or_ref)
     return found, str(found.reminder["id"])
@@ -376,18 +385,20 @@ def _loaded(connection: Connection, now: datetime, reminder_id: str, rules: Rule
 
 def _decided(
     connection: Connection, now: datetime, requests: Sequence[ReminderRequest], rules: Rules, *, adds_again: bool
-) -> list[tuple[ReminderRequest, Existing | None, Decision]]:
+) -> list[tuple[ReminderRequest, ExistingReminder | None, Decision]]:
     """Return each resolved request, the reminder that it names, and the decision."""
     resolved = _resolved(connection, requests, adds_again=adds_again)
-    opted_out = opted_out_of(connection, (one.phone_number for one, _ in resolved))
-    decided = [decide(one, known, rules, now, opted_out=one.phone_number in opted_out) for one, known in resolved]
-    decided = with_look_alikes(connection, [one for one, _ in resolved], decided)
+    opted_out = opted_out_among(connection, (one.phone_number for one, _ in resolved))
+    decided = [
+        decide_reminder(one, known, rules, now, opted_out=one.phone_number in opted_out) for one, known in resolved
+    ]
+    decided = with_similar_ref_warnings(connection, [one for one, _ in resolved], decided)
     return [(*one, decision) for one, decision in zip(resolved, decided, strict=True)]
 
 
 def _resolved(
     connection: Connection, requests: Sequence[ReminderRequest], *, adds_again: bool
-) -> list[tuple[ReminderRequest, Existing | None]]:
+) -> list[tuple[ReminderRequest, ExistingReminder | None]]:
     """Return, for each request, the reminder that it names, if there is one.
 
     A request without a `ref` names the newest reminder with its content. With `adds_again`, a request with the
@@ -405,23 +416,25 @@ def _resolved(
     return found
 
 
-def _withdrawn(found: Sequence[tuple[ReminderRequest, Existing | None]], places: Iterable[int]) -> list[int]:
+def _withdrawn(found: Sequence[tuple[ReminderRequest, ExistingReminder | None]], places: Iterable[int]) -> list[int]:
     """Return the places at which the reminder with the request's content was withdrawn."""
     return [place for place in places if _was_withdrawn(*found[place])]
 
 
-def _was_withdrawn(request: ReminderRequest, known: Existing | None) -> bool:
+def _was_withdrawn(request: ReminderRequest, known: ExistingReminder | None) -> bool:
     return request.ref is None and known is not None and known.withdrawn
 
 
-def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> list[Existing | None]:
+def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> list[ExistingReminder | None]:
     """Return, for each request, what is stored under its `ref`, or under its id if it has no `ref`."""
     by_ref = _by_ref(connection, [one.ref for one in requests if one.ref is not None])
     by_id = _by(connection, "id", [one.own_id for one in requests if one.ref is None])
     return [by_id.get(one.own_id) if one.ref is None else by_ref.get(one.ref) for one in requests]
 
 
-def _row_of(connection: Connection, request: ReminderRequest, known: Existing | None) -> dict[str, ShownValue] | None:
+def _row_of(
+    connection: Connection, request: ReminderRequest, known: ExistingReminder | None
+) -> dict[str, ShownValue] | None:
     """Return the row that a request has changed or added."""
     if known is not None:
         return reminder_with_id(connection, known.id)
@@ -430,12 +443,12 @@ def _row_of(connection: Connection, request: ReminderRequest, known: Existing | 
     return reminder_with_id(connection, request.own_id)
 
 
-def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Existing]:
+def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, ExistingReminder]:
     """Return what is stored under these refs, or under one that looks the same."""
     by_ref = _by(connection, "ref", refs)
     missing = frozenset(refs) - by_ref.keys()
     # A `ref` that another program has written with other characters looks the same to the person who keeps the table.
-    alike = looking_like(connection, missing) if missing else {}
+    alike = similar_names(connection, missing) if missing else {}
     ids = list(chain.from_iterable(alike.values()))
     odd = {row["id"]: row for row in rows_named(connection, _KNOWN_BY_ID + connection.for_update, ids)}
     for ref, reminder_ids in alike.items():
@@ -445,15 +458,15 @@ def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Existing]:
     return by_ref
 
 
-def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, Existing]:
+def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, ExistingReminder]:
     """Return what is stored under these values of a column."""
     statement = _KNOWN.replace("COLUMN", column) + connection.for_update
     return {row[column]: _known_from(row) for row in rows_named(connection, statement, names)}
 
 
-def _known_from(row: Row) -> Existing:
+def _known_from(row: Row) -> ExistingReminder:
     expires_at = row["expires_at"]
-    return Existing(
+    return ExistingReminder(
         id=row["id"],
         content=Content(
             row["phone_number"],
@@ -498,5 +511,5 @@ def _values(one: ReminderRequest) -> tuple[str | int | None, ...]:
     return phone_number, message, to_ms(scheduled_at), until, *others
 
 
-def _with_calls(connection: Connection, row: dict[str, ShownValue]) -> Stored:
-    return Stored(reminder=row, calls=calls_of(connection, str(row["id"])))
+def _with_calls(connection: Connection, row: dict[str, ShownValue]) -> StoredReminder:
+    return StoredReminder(reminder=row, calls=calls_of(connection, str(row["id"])))

@@ -77,12 +77,12 @@ def rows_named(
         yield from connection.execute(statement.format(listed), {**parameters, **own}).fetchall()
 
 
-def words_of(codes: type[E]) -> dict[str, E]:
+def codes_by_text(codes: type[E]) -> dict[str, E]:
     """Return the codes by their stored text; codes of a newer version or of another program are missing."""
     return {str(code): code for code in codes}
 
 
-def names_in(noun: type[Any]) -> tuple[str, ...]:
+def attribute_names(noun: type[Any]) -> tuple[str, ...]:
     """Return the names of a data class's attributes."""
     return tuple(one.name for one in fields(noun))
 
@@ -96,7 +96,7 @@ def read_as(noun: type[T], row: Row, **read: Callable[[Any], Any]) -> T:
         read: applied to the columns of these names, but not to NULL, which becomes None; the other columns are taken as
             they are.
     """
-    values = {name: row[name] for name in names_in(noun)}
+    values = {name: row[name] for name in attribute_names(noun)}
     for name, convert in read.items():
         if values[name] is not None:
             values[name] = convert(values[name])
@@ -108,8 +108,8 @@ def sql_list(codes: Iterable[StrEnum]) -> str:
     return ", ".join(f"'{one}'" for one in codes).join("()")
 
 
-class Shown(Flag):
-    """Who is shown a column, apart from programs that read the database."""
+class Audience(Flag):
+    """Who sees a column, in addition to programs that read the database."""
 
     NOBODY = 0
     STAFF = auto()
@@ -118,7 +118,7 @@ class Shown(Flag):
     """The clinic's own system, which asks over HTTP."""
 
 
-STAFF, API = Shown.STAFF, Shown.API
+STAFF, API = Audience.STAFF, Audience.API
 
 
 @frozen
@@ -135,10 +135,10 @@ class Column:
     stored: bool = True
     """Whether it is written at all; if not, the database sets its value."""
     is_moment: bool = False
-    shown: Shown = Shown.NOBODY
+    shown: Audience = Audience.NOBODY
 
 
-def _moment(name: str, *, fixed: bool = False, shown: Shown = Shown.NOBODY) -> Column:
+def _moment(name: str, *, fixed: bool = False, shown: Audience = Audience.NOBODY) -> Column:
     return Column(name, read=from_ms, write=to_ms, fixed=fixed, is_moment=True, shown=shown)
 
 
@@ -146,17 +146,17 @@ def _flag(name: str) -> Column:
     return Column(name, read=bool, write=int)
 
 
-def _word(name: str, words: type[StrEnum], *, shown: Shown) -> Column:
+def _word(name: str, words: type[StrEnum], *, shown: Audience) -> Column:
     """Return a column of codes; an unknown code, of a newer version or another program, is read as None."""
-    return Column(name, read=words_of(words).get, write=str, shown=shown)
+    return Column(name, read=codes_by_text(words).get, write=str, shown=shown)
 
 
-def _reason(name: str, *, shown: Shown) -> Column:
+def _reason(name: str, *, shown: Audience) -> Column:
     """Return a column of sentences that may quote other programs: phone numbers in them are masked when written."""
     return Column(name, write=lambda value: None if value is None else mask_numbers(value), shown=shown)
 
 
-def _fixed(name: str, *, shown: Shown = Shown.NOBODY) -> Column:
+def _fixed(name: str, *, shown: Audience = Audience.NOBODY) -> Column:
     return Column(name, fixed=True, shown=shown)
 
 
@@ -178,7 +178,7 @@ class StoredTable(Generic[T]):
         """Return the columns for a SELECT that joins tables."""
         return ", ".join(f"{alias}.{one.name}" for one in self.columns)
 
-    def shown_to(self, audience: Shown) -> tuple[str, ...]:
+    def shown_to(self, audience: Audience) -> tuple[str, ...]:
         """Return the columns that an audience is shown, in the table's order."""
         return tuple(one.name for one in self.columns if audience in one.shown)
 
@@ -422,9 +422,9 @@ MEMBERS: Final = StoredTable(
     ),
 )
 
-END_CODES: Final = words_of(EndCode)
-HOLD_CODES: Final = words_of(HoldCode)
-CALL_OUTCOMES: Final = words_of(CallOutcome)
+END_CODES: Final = codes_by_text(EndCode)
+HOLD_CODES: Final = codes_by_text(HoldCode)
+CALL_OUTCOMES: Final = codes_by_text(CallOutcome)
 
 MOMENTS: Final = frozenset(
     one.name for table in (REMINDERS, APPOINTMENTS, CALLS, MEMBERS) for one in table.columns if one.is_moment

@@ -6,10 +6,10 @@ from functools import partial
 
 from attrs import evolve, frozen
 
-from reminderd.core.answers import Accepted, Answer, Candidates, Found, LookUpAnswer, Report
+from reminderd.core.answers import Accepted, Candidates, Found, LookUpAnswer, PlacingAnswer, Report
 from reminderd.core.lifecycle.answer import not_sent, request_answered
 from reminderd.core.lifecycle.keypress import Key, Turn, key_pressed, picked_up, unspoken
-from reminderd.core.lifecycle.reconcile import chosen, not_found
+from reminderd.core.lifecycle.reconcile import finding_among, not_found
 from reminderd.core.lifecycle.report import call_of, certain, reported
 from reminderd.core.lifecycle.transition import Action, Ledger, Level, LogLine, Transition
 from reminderd.core.model import TERMINAL, Call
@@ -21,28 +21,35 @@ from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load_call, load_reported, note_settled, save
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
-from reminderd.store.shared_state import STANDSTILL, note_end, note_request, standstill, values_in
+from reminderd.store.shared_state import STANDSTILL, note_call_end, note_provider_asked, setting_values, standstill
 
 
 @frozen
-class Look:
+class LastLook:
     """Everything that the last look sees."""
 
     ledger: Ledger
     paused: bool
 
 
-def look(connection: Connection, *, action: Action, rules: Rules, now: datetime) -> Look:
+def read_for_last_look(connection: Connection, *, action: Action, rules: Rules, now: datetime) -> LastLook:
     """Return the call of a claimed request as it is now, its reminders, its number, and whether dialing is paused."""
     settings = connection.execute(STANDSTILL)  # sent together with the query about the call
     ledger = load_call(connection, rules, now, action.call.id)
-    paused, quiet_until = standstill(values_in(settings), rules)
+    paused, quiet_until = standstill(setting_values(settings), rules)
     is_quiet = quiet_until is not None and now < quiet_until
-    return Look(ledger=ledger or Ledger(), paused=paused or is_quiet)
+    return LastLook(ledger=ledger or Ledger(), paused=paused or is_quiet)
 
 
 def settle_answer(
-    connection: Connection, now: datetime, *, action: Action, answer: Answer, counts: bool, rules: Rules, draw: float
+    connection: Connection,
+    now: datetime,
+    *,
+    action: Action,
+    answer: PlacingAnswer,
+    counts: bool,
+    rules: Rules,
+    draw: float,
 ) -> Transition | None:
     """Record the provider's answer to a claimed request, see `request_answered`; None if its call was deleted."""
     external_call_id = answer.external_call_id if isinstance(answer, Accepted) else None
@@ -81,7 +88,7 @@ def settle_finding(
     is_anothers = partial(_is_anothers, connection, call_id=call.id)
     if isinstance(finding, Candidates):
         ids = (one.external_call_id for one in finding.reports)
-        finding = chosen(finding, call, frozenset(filter(is_anothers, ids)))
+        finding = finding_among(finding, call, frozenset(filter(is_anothers, ids)))
     finding = certain(call, finding)
     if not isinstance(finding, Found) or (call.state.may_not_exist and is_anothers(finding.report.external_call_id)):
         transition = not_found(before, call, finding, token=action.token, rules=rules, now=now)
@@ -147,7 +154,7 @@ def settle_pick_up(
     turn = picked_up(transition.ledger, call, rules=rules, now=now)
     save(connection, before, turn.transition.ledger, now)
     note_settled(connection, now, before, turn.transition.ledger, actor="another program")
-    note_request(connection)
+    note_provider_asked(connection)
     return Spoken(reply=turn.reply, message=turn.message, transitions=(transition, turn.transition))
 
 
@@ -217,7 +224,7 @@ def _known(call: Call | None) -> Call:
 
 def _note_end(connection: Connection, now: datetime, transition: Transition, rules: Rules) -> None:
     if transition.call is not None and transition.call.received_at == now:
-        note_end(connection, now, call=transition.call, rules=rules)
+        note_call_end(connection, now, call=transition.call, rules=rules)
 
 
 def _opted_out(connection: Connection, now: datetime, turn: Turn, call: Call, rules: Rules) -> tuple[Transition, ...]:

@@ -7,12 +7,12 @@ from typing import Final
 
 from reminderd.core.masking import mask_numbers_in_notes
 from reminderd.core.model import Call
-from reminderd.core.outcomes import is_address_failing, never_asked
+from reminderd.core.outcomes import is_address_failing, provider_never_asked
 from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Rows
 from reminderd.store.erased import recognized_among
-from reminderd.store.queries import ShownValue, named
+from reminderd.store.queries import ShownValue, row_by_name
 from reminderd.store.rows import CALLS, from_ms, to_ms
 
 _LAST_PAUSE: Final = """
@@ -70,7 +70,7 @@ STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 're
 """Reads what `standstill` and the pace need."""
 
 
-def values_in(rows: Rows) -> dict[str, str]:
+def setting_values(rows: Rows) -> dict[str, str]:
     """Return the values that were read, by the keys of their settings."""
     return {row["key"]: row["value"] for row in rows.fetchall()}
 
@@ -144,11 +144,11 @@ def last_pause(connection: Connection) -> dict[str, ShownValue] | None:
     if not paused(connection):
         return None
     row = connection.execute(_LAST_PAUSE).fetchone()
-    return named(row) if row is not None and row["act"] == "pause" else None
+    return row_by_name(row) if row is not None and row["act"] == "pause" else None
 
 
 _MOST_CALLS: Final = 500
-"""How many of the newest calls are looked at."""
+"""How many of the newest calls are read."""
 
 _NEWEST: Final = f"""
 SELECT {CALLS.names} FROM call_logs
@@ -164,9 +164,9 @@ def unreached_since(connection: Connection) -> datetime | None:
     return moment_in(connection, "unreached_since")
 
 
-def note_end(connection: Connection, now: datetime, *, call: Call, rules: Rules) -> None:
+def note_call_end(connection: Connection, now: datetime, *, call: Call, rules: Rules) -> None:
     """Record, after the end of a call was saved, whether our address is failing."""
-    if not never_asked(call, rules) or unreached_since(connection) is not None:
+    if not provider_never_asked(call, rules) or unreached_since(connection) is not None:
         return
     rows = connection.execute(_NEWEST, {"limit": _MOST_CALLS}).fetchall()
     newest = recognized_among(connection, [CALLS.read(row) for row in rows])
@@ -174,7 +174,7 @@ def note_end(connection: Connection, now: datetime, *, call: Call, rules: Rules)
         put_moment(connection, "unreached_since", now)
 
 
-def note_request(connection: Connection) -> None:
+def note_provider_asked(connection: Connection) -> None:
     """Record that the provider has asked what to say: it reaches our address."""
     if unreached_since(connection) is not None:
         forget_failing_address(connection)

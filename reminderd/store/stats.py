@@ -147,7 +147,7 @@ def next_wakes(connection: Connection, now: datetime, *, alive: bool = True) -> 
     )
 
 
-def counts(connection: Connection, *, now: datetime) -> Counts:
+def read_counts(connection: Connection, *, now: datetime) -> Counts:
     """Return the numbers for a scrape."""
     day = {"now": to_ms(now), "since": to_ms(now - LAST_DAY), "most": MOST_OF_A_DAY}
     waiting = {"now": to_ms(now), "most": MOST_WAITING}
@@ -179,9 +179,9 @@ def counts(connection: Connection, *, now: datetime) -> Counts:
     )
 
 
-def glance(connection: Connection, *, now: datetime, midnight: datetime) -> Glance:
+def read_glance(connection: Connection, *, now: datetime, midnight: datetime) -> Glance:
     """Return the numbers for `reminderd status`; `midnight` is the beginning of the clinic's day."""
-    found = counts(connection, now=now)
+    found = read_counts(connection, now=now)
 
     def count(sql: str, **moments: datetime) -> int:
         parameters = {name: to_ms(moment) for name, moment in moments.items()} | {"most": MOST_WAITING}

@@ -15,12 +15,12 @@ from reminderd.core.logins import (
     Counter,
     Failures,
     Role,
-    has_ended,
-    one_more,
+    one_failure_more,
+    session_has_ended,
 )
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
-from reminderd.store.queries import ShownValue, named
+from reminderd.store.queries import ShownValue, row_by_name
 from reminderd.store.rows import from_ms, insert_rows, read_as, to_ms
 
 _TOKEN_BYTES: Final = 32
@@ -86,7 +86,7 @@ def list_users(connection: Connection) -> list[dict[str, ShownValue]]:
         " (SELECT max(a.last_at) FROM login_addresses AS a WHERE a.user_name = u.name) AS last_login_at"
         " FROM users AS u ORDER BY u.name"
     ).fetchall()
-    return [named(row) | {"totp": bool(row["totp"])} for row in rows]
+    return [row_by_name(row) | {"totp": bool(row["totp"])} for row in rows]
 
 
 def add_user(connection: Connection, now: datetime, *, name: str, role: Role, secrets: Secrets, actor: str) -> bool:
@@ -187,12 +187,12 @@ def session_of(connection: Connection, now: datetime, *, digest: str, idle: time
         " FROM sessions AS s JOIN users AS u ON u.name = s.user_name WHERE s.digest = :digest",
         {"digest": digest},
     ).fetchone()
-    if row is None or has_ended(from_ms(row["created_at"]), from_ms(row["seen_at"]), now, idle=idle):
+    if row is None or session_has_ended(from_ms(row["created_at"]), from_ms(row["seen_at"]), now, idle=idle):
         return None
     return read_as(Session, row, role=Role, seen_at=from_ms)
 
 
-def touch(connection: Connection, now: datetime, *, digest: str) -> None:
+def record_use(connection: Connection, now: datetime, *, digest: str) -> None:
     """Record that a session is in use: see `is_touched`."""
     connection.execute(
         "UPDATE sessions SET seen_at = :now WHERE digest = :digest", {"now": to_ms(now), "digest": digest}
@@ -265,7 +265,7 @@ def log_everybody_out(connection: Connection) -> None:
 # Failed log-ins
 
 
-def is_known(connection: Connection, now: datetime, *, name: str, address: str) -> bool:
+def has_logged_in_from(connection: Connection, now: datetime, *, name: str, address: str) -> bool:
     """Return whether the user with this name has logged in from this address lately."""
     row = connection.execute(
         "SELECT last_at FROM login_addresses WHERE user_name = :name AND address = :address AND last_at > :since",
@@ -292,7 +292,7 @@ def note_failure(connection: Connection, now: datetime, *, counted: Sequence[Cou
     `detail` says which account, from where, and why.
     """
     for counter in counted:
-        after = one_more(_failures(connection, counter), now)
+        after = one_failure_more(_failures(connection, counter), now)
         connection.execute(
             "INSERT INTO login_failures (counter, failures, last_at) VALUES (:counter, :failures, :last_at)"
             " ON CONFLICT (counter) DO UPDATE SET failures = excluded.failures, last_at = excluded.last_at",

@@ -17,7 +17,7 @@ from reminderd.core.booking import AppointmentRequest, AppointmentText, read_app
 from reminderd.core.changes import Cursor, CursorError, read_cursor
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.reasons import EndCode
-from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request, wrong_note
+from reminderd.core.requests import Reading, ReminderRequest, RequestText, note_mistake, read_request
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Decision, Intake
@@ -34,8 +34,8 @@ from reminderd.store.feed import Feed
 from reminderd.store.intake import API, RequestsRefusedError, Source
 from reminderd.store.outcome_changes import Page
 from reminderd.store.queries import SHOWN_BY_API
-from reminderd.store.reminders import Stored, finish, put_all, stored, withdraw
-from reminderd.store.rows import APPOINTMENTS, CALLS, Shown
+from reminderd.store.reminders import StoredReminder, finish, put_all, stored_reminder, withdraw
+from reminderd.store.rows import APPOINTMENTS, CALLS, Audience
 from reminderd.store.threads import until_any
 from reminderd.web.access import Access
 from reminderd.web.bodies import body_of
@@ -46,7 +46,7 @@ from reminderd.web.documents import (
     ProblemError,
     View,
     document_in,
-    plain,
+    json_value,
     problem,
     read_entries,
     ready_reply,
@@ -200,7 +200,7 @@ async def _post(api: Api, _name: str, body: bytes) -> Response:
 
 
 async def _get(api: Api, name: str, _body: bytes) -> Response:
-    found = await api.database.read(partial(stored, id_or_ref=name))
+    found = await api.database.read(partial(stored_reminder, id_or_ref=name))
     if found is None:
         raise _unknown("reminder")
     return reply(200, _shown(found))
@@ -232,17 +232,17 @@ def _note_in(body: bytes) -> str | None:
     ]
     note = document.get(_NOTE)
     if note is not None:
-        mistake = wrong_note(note) if isinstance(note, str) else "not text; expected text, or nothing"
+        mistake = note_mistake(note) if isinstance(note, str) else "not text; expected text, or nothing"
         errors += [] if mistake is None else [(f"/{_NOTE}", mistake)]
     if errors:
         raise ProblemError(400, "nothing was stored; errors lists every mistake", errors)
     return note if isinstance(note, str) else None
 
 
-def _shown(whole: Stored) -> dict[str, Any]:
+def _shown(stored: StoredReminder) -> dict[str, Any]:
     """Return a reminder as the API shows it, without its message and transcripts."""
-    calls = [{name: plain(call[name]) for name in CALLS.shown_to(Shown.API)} for call in whole.calls]
-    return {**{name: plain(whole.reminder[name]) for name in SHOWN_BY_API}, "calls": calls}
+    calls = [{name: json_value(call[name]) for name in CALLS.shown_to(Audience.API)} for call in stored.calls]
+    return {**{name: json_value(stored.reminder[name]) for name in SHOWN_BY_API}, "calls": calls}
 
 
 async def _post_appointments(api: Api, _name: str, body: bytes) -> Response:
@@ -270,10 +270,10 @@ async def _delete_appointment(api: Api, name: str, _body: bytes) -> Response:
     return await _changed(api, write, _shown_appointment)
 
 
-def _shown_appointment(whole: StoredAppointment) -> dict[str, Any]:
+def _shown_appointment(stored: StoredAppointment) -> dict[str, Any]:
     """Return an appointment as the API shows it, with its reminders, but without their messages."""
-    reminders = [{name: plain(one[name]) for name in SHOWN_BY_API} for one in whole.reminders]
-    shown = {name: plain(whole.appointment[name]) for name in APPOINTMENTS.shown_to(Shown.API)}
+    reminders = [{name: json_value(one[name]) for name in SHOWN_BY_API} for one in stored.reminders]
+    shown = {name: json_value(stored.appointment[name]) for name in APPOINTMENTS.shown_to(Audience.API)}
     return {**shown, "reminders": reminders}
 
 

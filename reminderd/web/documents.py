@@ -50,7 +50,7 @@ class ProblemError(Exception):
         self.status, self.detail, self.errors, self.headers = status, detail, errors, dict(headers or {})
 
 
-def plain(value: object) -> object:
+def json_value(value: object) -> object:
     """Return a value as JSON represents it, with times in ISO 8601 and UTC."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
 

@@ -21,7 +21,7 @@ from reminderd.results.webhook import Destination, Sender
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.feed import Feed
-from reminderd.store.outcome_changes import FOLDER, backlog, progress
+from reminderd.store.outcome_changes import FOLDER, delivery_backlog, read_progress
 from tests.support.waiting import until
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -71,9 +71,9 @@ async def main(path: str, url: str, folder: str) -> None:
 
 
 def has_caught_up(connection: Connection) -> bool:
-    cursor = progress(connection, FOLDER).cursor
+    cursor = read_progress(connection, FOLDER).cursor
     newest = int(connection.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0])
-    return backlog(connection).waiting == 0 and cursor is not None and cursor.seq >= newest
+    return delivery_backlog(connection).waiting == 0 and cursor is not None and cursor.seq >= newest
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from reminderd.core.requests import Reading
 from reminderd.core.sentences import NotAllowedError
 from reminderd.core.upsert import Decision, Intake
 from reminderd.store.intake import API, RequestsRefusedError, Source
-from reminderd.store.reminders import put_all, stored, withdraw
+from reminderd.store.reminders import put_all, stored_reminder, withdraw
 from reminderd.web.api import read_requests
 from reminderd.web.documents import ProblemError
 from tests.chaos.carrier import message_for
@@ -165,7 +165,7 @@ class FrontDesk:
 
     def gets(self, wanted: Wanted) -> None:
         """Have the clinic's own system read a reminder."""
-        found = self._store.write(lambda connection, _now: stored(connection, wanted.ref or wanted.id))
+        found = self._store.write(lambda connection, _now: stored_reminder(connection, wanted.ref or wanted.id))
         shown = None if found is None else (found.reminder["phone_number"], found.reminder["scheduled_at"])
         holds(broken_by_showing(wanted, shown))
 

@@ -12,9 +12,9 @@ from reminderd.core.imports import FileRefusedError
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.tables.columns import columns_of
-from reminderd.core.tables.row_reader import Asked, read_row
+from reminderd.core.tables.row_reader import RowRequest, read_row
 from reminderd.core.upsert import Decision
-from reminderd.imports.formats import opened
+from reminderd.imports.formats import open_table
 from reminderd.imports.loop import Chunk, Tally, import_rows, put_and_cancel
 from reminderd.imports.rejected import rejected_lines
 from reminderd.imports.table import day_order_of
@@ -29,7 +29,7 @@ READ_NUMBER: Final = partial(patient_number, numbering=ANY_NUMBER)
 class Imported:
     """The results for the lines of a table, by their line numbers in the file."""
 
-    taken: dict[int, tuple[Asked, Decision]] = field(factory=dict)
+    taken: dict[int, tuple[RowRequest, Decision]] = field(factory=dict)
     """All lines that could be read, including those that were refused later."""
     unreadable: dict[int, str] = field(factory=dict)
 
@@ -48,7 +48,7 @@ def import_table(
         return decided
 
     try:
-        with opened(file, {}) as table:
+        with open_table(file, {}) as table:
             columns = columns_of(table.header, {})
             reading = Reading(zone=zone, order=day_order_of(table.rows(), columns, table.unit), normalize=READ_NUMBER)
             read = partial(read_row, columns=columns, width=len(table.header), reading=reading)

@@ -19,7 +19,7 @@ from reminderd.store.connection import Connection
 from reminderd.store.examination import broken_promises
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import SqliteConnection
-from reminderd.store.sqlite.integrity import check
+from reminderd.store.sqlite.integrity import integrity_errors
 from tests.chaos.record import Record, Ring
 from tests.chaos.snapshot import Snapshot, changes, snapshot_of
 
@@ -81,7 +81,7 @@ def broken(
         *doubles(record, found, expectations),
         *losses(record, found, expectations),
         *disorder(record, found, expectations),
-        *(check(connection) if isinstance(connection, SqliteConnection) else []),
+        *(integrity_errors(connection) if isinstance(connection, SqliteConnection) else []),
         *broken_promises(connection),
         *(_left_over(connection, expectations) if expectations.settled else []),
         *([] if former is None else changes(former, found, called_again=expectations.called_again)),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from reminderd.store.sqlite.copying import reading
+from reminderd.store.sqlite.copying import open_copy
 from reminderd.store.sqlite.opening import open_sync
 from tests.chaos.test_load import Flooded, a_flooded_clinic, report
 from tests.support.program import Program, running
@@ -65,7 +65,7 @@ async def test_the_daemon_makes_backups_and_stops_without_waiting_for_the_next(t
         assert await program.terminate() == 0
     [made] = (tmp_path / "copies").glob("*.db")
     assert made.name in line.string
-    with reading(made) as copied:
+    with open_copy(made) as copied:
         assert copied.execute("SELECT count(*) FROM reminders").fetchone()[0] == 0
 
 

@@ -27,7 +27,7 @@ from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.copying import copy
-from reminderd.store.sqlite.integrity import check
+from reminderd.store.sqlite.integrity import integrity_errors
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.restoring import restore
 from reminderd.store.threads import Runner, worker_threads
@@ -291,7 +291,7 @@ def names(disk: Path) -> list[str]:
 
 def opt_outs_in(disk: Path) -> list[str]:
     with open_sync(disk / "reminderd.db") as connection:
-        assert check(connection) == []
+        assert integrity_errors(connection) == []
         return [row["phone_number"] for row in connection.execute("SELECT phone_number FROM opt_outs")]
 
 

@@ -15,7 +15,7 @@ from attrs import define, field
 from reminderd.core.answers import Accepted, NotPlaced, Report, Unclear
 from reminderd.core.lifecycle.transition import Action
 from reminderd.store.connection import Connection
-from reminderd.store.sqlite.integrity import check
+from reminderd.store.sqlite.integrity import integrity_errors
 from reminderd.store.sqlite.opening import open_sync
 from tests.chaos.recording_vfs import Recording, Write, recorded
 from tests.support.clinic import a_clinic
@@ -106,7 +106,7 @@ def after_cut(history: History, at: int, folder: Path) -> tuple[State, list[Stat
     known = [said for mark, said in history.marks if mark <= at]
     following = [said for mark, said in history.marks if mark > at]
     with open_sync(folder / "db") as connection:
-        assert check(connection) == []
+        assert integrity_errors(connection) == []
         found = state(connection)
     shutil.rmtree(folder)
     return found, [*known[-1:], *following[:1]]
@@ -164,7 +164,7 @@ async def test_acknowledged_webhooks_and_dialed_calls_are_stored_at_any_moment(t
                 for name in ("clinic.db", "clinic.db-wal"):
                     shutil.copyfile(tmp_path / name, copy / name)
             with open_sync(copy / "clinic.db") as connection:
-                assert check(connection) == []
+                assert integrity_errors(connection) == []
                 calls = {row["id"]: dict(row) for row in connection.execute("SELECT * FROM call_logs").fetchall()}
             assert {ring.attempt_id for ring in rings} <= calls.keys()
             for ring, status in acknowledged:

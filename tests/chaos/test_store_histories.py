@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from reminderd.core.answers import Answer, Candidates, Capabilities, Found, LookUpAnswer, NoAnswer, NotFound
+from reminderd.core.answers import Candidates, Capabilities, Found, LookUpAnswer, NoAnswer, NotFound, PlacingAnswer
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import TERMINAL, Status
@@ -31,7 +31,7 @@ from reminderd.store.any_engine import open_sync
 from reminderd.store.intake import Source
 from reminderd.store.reminders import call_again, cancel
 from reminderd.store.rows import to_ms
-from reminderd.store.settle import look
+from reminderd.store.settle import read_for_last_look
 from reminderd.store.stats import next_wakes
 from tests.chaos.databases import an_empty_database
 from tests.chaos.invariants import Expectations, broken
@@ -65,7 +65,7 @@ class Duty:
     process: int
     action: Action
     claimed_at: datetime
-    outcome: Answer | LookUpAnswer | Candidates | str | None = None
+    outcome: PlacingAnswer | LookUpAnswer | Candidates | str | None = None
     """An answer, a finding, or why nothing was sent; None before that."""
 
 
@@ -227,7 +227,9 @@ class StoreHistories(RuleBasedStateMachine):
         return self.provider.find(action.call.id, mood, self.now)
 
     def _last_look(self, duty: Duty) -> str | None:
-        seen = look(self.stores[duty.process].connection, action=duty.action, rules=self.clinic, now=self.now)
+        seen = read_for_last_look(
+            self.stores[duty.process].connection, action=duty.action, rules=self.clinic, now=self.now
+        )
         return last_look(
             seen.ledger,
             duty.action,
@@ -238,7 +240,7 @@ class StoreHistories(RuleBasedStateMachine):
             now=self.now,
         )
 
-    def _rings(self, action: Action, mood: str) -> Answer:
+    def _rings(self, action: Action, mood: str) -> PlacingAnswer:
         named, *bundled = [one.id for one in action.reminders]
         assert named == action.call.reminder_id
         assert not self.is_paused, "called during a pause"
@@ -354,7 +356,7 @@ class StoreHistories(RuleBasedStateMachine):
         report = evolve(self.provider.tells(ring), status=word, transcript=transcript)
         self.stores[len(word) % 2].report(report)
         if word in TERMINAL:
-            ring.is_acknowledged(self.provider.record.moment())
+            ring.note_acknowledgment(self.provider.record.moment())
 
     # What staff, patients and other programs do
 

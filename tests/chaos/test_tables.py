@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.requests import ReminderRequest
-from reminderd.core.upsert import Cancellation, Decision, Intake
+from reminderd.core.upsert import Decision, Intake, ReminderCancellation
 from reminderd.store.intake import Source
 from tests.chaos.front_desk import PHONES
 from tests.chaos.imports import Imported, import_table
@@ -66,7 +66,7 @@ def test_a_table_is_read_as_intended(style: str, language: str, tmp_path: Path) 
         assert (read.ref, read.phone_number, read.message) == (line.name, PHONE, LINE.message)
         assert (read.scheduled_at, read.expires_at, read.timezone) == (AT, line.until, line.timezone)
         assert decision.intake is Intake.ADDED
-    assert isinstance(done.taken[places["over"]][0], Cancellation)
+    assert isinstance(done.taken[places["over"]][0], ReminderCancellation)
 
 
 @pytest.mark.parametrize("style", ["day first", "month first", "two columns, day first"])

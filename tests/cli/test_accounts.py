@@ -14,7 +14,7 @@ from pyotp import TOTP
 
 from reminderd.cli.main import reminderd
 from reminderd.clock import SystemClock
-from reminderd.passwords import is_right
+from reminderd.passwords import matches_hash
 from reminderd.store.connection import snapshot, transaction
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.users import User, find_user, open_session
@@ -56,7 +56,7 @@ def test_an_account_is_added_with_the_hash_of_its_password(terminal: Terminal) -
     assert add(terminal, "Anna") == "added anna, desk\n"
     user = of(terminal)
     assert user.role == "desk"
-    assert is_right(user.secrets.password_hash, PASSWORD)
+    assert matches_hash(user.secrets.password_hash, PASSWORD)
     assert user.secrets.totp_secret is None
 
 
@@ -77,7 +77,7 @@ def test_a_name_is_given_once(terminal: Terminal) -> None:
     add(terminal)
     again = terminal.type("user", "add", "anna", "--password-stdin", code=1, stdin="another good one\n")
     assert again.stderr == ("not added: there is an account anna; reminderd user passwd anna gives it a new password\n")
-    assert is_right(of(terminal).secrets.password_hash, PASSWORD)
+    assert matches_hash(of(terminal).secrets.password_hash, PASSWORD)
 
 
 def test_all_mistakes_are_listed_at_once(terminal: Terminal) -> None:
@@ -120,7 +120,7 @@ def test_a_new_password_ends_the_sessions(terminal: Terminal) -> None:
     said = terminal.type("user", "passwd", "ANNA", "--password-stdin", stdin="another good one\n").stdout
     assert said == "anna has a new password; sessions with the old one have ended\n"
     assert sessions(terminal) == 0
-    assert is_right(of(terminal).secrets.password_hash, "another good one")
+    assert matches_hash(of(terminal).secrets.password_hash, "another good one")
 
 
 def test_a_removed_account_has_no_sessions(terminal: Terminal) -> None:
@@ -247,7 +247,7 @@ def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(terminal: T
     assert typist.ends() == 0
     assert "added anna, desk" in typist.shown
     assert PASSWORD not in typist.shown
-    assert is_right(of(terminal).secrets.password_hash, PASSWORD)
+    assert matches_hash(of(terminal).secrets.password_hash, PASSWORD)
 
 
 def test_a_wrong_name_is_refused_before_a_password_is_typed(terminal: Terminal) -> None:

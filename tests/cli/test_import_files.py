@@ -14,6 +14,8 @@ from reminderd.cli.main import reminderd
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 
+pytestmark = pytest.mark.usefixtures("before_the_files_appointments")
+
 FILES = Path(__file__).parent / "files"
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -111,6 +113,16 @@ def test_a_time_that_occurs_twice_on_a_clock_change_is_read_as_the_first(clinic:
     clinic.type("import", write(clinic, "phone,message,at\n+1 202 555 0147,Hi,2027-11-07 01:30\n"))
     [row] = clinic.json("list")
     assert row["scheduled_at"] == "2027-11-07T01:30:00.000-04:00"
+
+
+def test_times_with_and_without_am_or_pm_in_one_column_are_not_read(clinic: Terminal) -> None:
+    header, number = "phone,message,call date,call time\n", "+1 202 555 0147,Hi"
+    table = f"{header}{number},3/15/2027,9:00 AM\n{number},3/15/2027,13:30\n{number},3/15/2027,1:30\n"
+    said = refused(clinic, write(clinic, table))
+    what = "some times have AM or PM (line 2) and some have neither (line 4)"
+    assert f"{what}; expected all of them in one form" in said
+    in_iso = f"{header}{number},3/15/2027,9:00 AM\n{number},2027-03-15T09:30,\n"
+    assert "2 added" in imported(clinic, write(clinic, in_iso))
 
 
 def test_a_time_slot_is_read_as_its_start_not_as_an_offset(clinic: Terminal) -> None:

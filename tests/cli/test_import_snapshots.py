@@ -2,17 +2,17 @@
 
 import json
 import os
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from reminderd.cli.import_command import in_words
+from reminderd.cli.import_command import request_in_words
 from reminderd.clock import SystemClock
 from reminderd.core.imports import ImportStatus
-from reminderd.core.upsert import Cancellation
+from reminderd.core.upsert import ReminderCancellation
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.cli.test_import_appointments import CONFIG, calls, configure, rows
-from tests.support.builders import NOW
 
 HEADER = "ApptGUID,ApptDate,Phone,Appt status\n"
 SPAN = ("--profile", "practice", "--snapshot", "--from", "2040-03-12", "--to", "2040-03-14")
@@ -309,4 +309,5 @@ def test_a_reminder_is_shown_with_its_time_and_message(clinic: Terminal) -> None
 
 
 def test_what_has_no_ref_is_shown_without_one() -> None:
-    assert in_words(Cancellation(ref=None), NOW.tzinfo) == "does not take place: its waiting reminders are cancelled"  # type: ignore[arg-type] # UTC
+    shown = request_in_words(ReminderCancellation(ref=None), ZoneInfo("UTC"))
+    assert shown == "does not take place: its waiting reminders are cancelled"

@@ -98,11 +98,11 @@ print(collections.count("stop"), gc.isenabled(), looked_at)
 def test_garbage_that_loading_left_is_collected_when_that_is_asked_for() -> None:
     script = """
 import gc, weakref
-from reminderd.startup import collect_what_loading_left, load
+from reminderd.startup import collect_what_loading_left, load_module
 
 class Left: ...
 
-load("reminderd.cli.main")
+load_module("reminderd.cli.main")
 left = Left()
 left.itself, seen = left, weakref.ref(left)
 del left

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from reminderd.cli.overview import ask
+from reminderd.cli.overview import ask_daemon
 from reminderd.clock import SystemClock
 from reminderd.config.installation import WebConfig
 from reminderd.core.daemons import Job
 from reminderd.store.connection import snapshot, transaction
-from reminderd.store.daemon_rows import record
+from reminderd.store.daemon_rows import record_alive
 from reminderd.store.rows import to_ms
 from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.backups import back_up
@@ -89,7 +89,7 @@ def test_a_good_status_has_ok_in_the_first_line_and_numbers_below(terminal: Term
     assert shown["last webhook"] == "none since its start"
     assert shown["provider"] == "generic, no error"
     assert [shown[name] for name in ("due next hour", "in flight", "stuck", "held", "failed today")] == ["0"] * 5
-    assert (shown["last report"], shown["dialing"]) == ("none", "running")
+    assert (shown["last report"], shown["dialing"]) == ("none", "not paused")
     assert shown["disk free"].endswith(" MB")
 
 
@@ -130,8 +130,8 @@ def test_all_daemons_on_the_database_are_shown_though_none_answers(terminal: Ter
     terminal.add()
     now = SystemClock().now()
     with open_sync(terminal.folder / "reminderd.db") as connection:
-        transaction(connection, partial(record, daemon=a_daemon(started_at=now), wanted=[Job.ALERTS]), now)
-        transaction(connection, partial(record, daemon=a_daemon("b", version="1.3.0"), wanted=[]), now)
+        transaction(connection, partial(record_alive, daemon=a_daemon(started_at=now), wanted=[Job.ALERTS]), now)
+        transaction(connection, partial(record_alive, daemon=a_daemon("b", version="1.3.0"), wanted=[]), now)
     document = json.loads(terminal.type("status", "--json", code=1).stdout)
     assert document["daemon"] is None
     second, first = document["daemons"]
@@ -248,7 +248,7 @@ def test_a_hanging_daemon_is_not_waited_for_forever() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        said = ask(WebConfig(port=silent.getsockname()[1]), patience=0.01)
+        said = ask_daemon(WebConfig(port=silent.getsockname()[1]), patience=0.01)
     assert isinstance(said, str)
     assert said.startswith("the daemon does not answer at http://127.0.0.1:")
     assert said.endswith(" within 0.01 s")

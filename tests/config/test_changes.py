@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reminderd.config import Config, changes, shown_key
+from reminderd.config import Config, reload_changes, shown_key
 from reminderd.config.coercion import all_keys, secret_keys
 from reminderd.config.load import _RELOADABLE, _reloadable
 from reminderd.keys import file_of
@@ -41,18 +41,18 @@ def test_reloadable_keys_change_at_once_and_the_others_keep_their_values(load: L
         f'{GENERIC}[calling]\ntimezone = "America/New_York"\nstart = "09:00"\n'
         'hours.mon = "closed"\n[web]\nport = 2\n[log]\nformat = "json"\n'
     )
-    found = changes(running, wanted)
+    found = reload_changes(running, wanted)
     assert keys(*found.at_once) == ["[calling].start", "[calling.hours].mon"]
     assert keys(*found.later) == ["[web].port", "[log].format"]
     assert found.config.calling == wanted.calling
     assert (found.config.web.port, found.config.log.format) == (1, "text")
-    assert keys(*changes(found.config, wanted).later) == ["[web].port", "[log].format"], (
+    assert keys(*reload_changes(found.config, wanted).later) == ["[web].port", "[log].format"], (
         "they are named until a restart"
     )
 
 
 def test_a_configuration_has_no_changes_to_itself(load: Load) -> None:
-    found = changes(load(GENERIC), load(GENERIC))
+    found = reload_changes(load(GENERIC), load(GENERIC))
     assert (found.at_once, found.later, found.config) == ((), (), load(GENERIC))
 
 
@@ -61,14 +61,14 @@ def test_a_secret_changes_when_its_file_changes(load: Load, tmp_path: Path) -> N
     (tmp_path / "key").write_text("one-key")
     running = load(toml)
     (tmp_path / "key").write_text("another-key")
-    found = changes(running, load(toml))
+    found = reload_changes(running, load(toml))
     assert keys(*found.at_once) == ["[provider.generic].api_key"]
     assert found.config.provider.generic.api_key == "another-key"
 
 
 def test_webhook_auth_and_its_secret_change_together(load: Load) -> None:
     wanted = load(GENERIC.replace('"bearer"', '"standard-webhooks"').replace("a-token-of-sixteen", "whsec_" + "A" * 32))
-    found = changes(load(GENERIC), wanted)
+    found = reload_changes(load(GENERIC), wanted)
     assert keys(*found.at_once) == ["[provider.generic].webhook_auth", "[provider.generic].webhook_secret"]
     assert found.config.provider == wanted.provider
 
@@ -85,13 +85,13 @@ def test_a_new_secret_is_never_used_with_the_old_account(
     load: Load, before: str, replaced: str, by: str, at_once: list[str], later: list[str]
 ) -> None:
     after = before.replace(replaced, by).replace('"one-', '"another-')
-    found = changes(load(before), load(after))
+    found = reload_changes(load(before), load(after))
     assert [path[-1] for path in found.at_once] == at_once
     assert [path[-1] for path in found.later] == later
 
 
 def test_after_a_change_of_provider_its_whole_section_waits_for_a_restart(load: Load) -> None:
-    found = changes(load(TWILIO), load(f"{TWILIO}[redial]\nmax_calls = 1\n{GENERIC}"))
+    found = reload_changes(load(TWILIO), load(f"{TWILIO}[redial]\nmax_calls = 1\n{GENERIC}"))
     assert keys(*found.at_once) == ["[redial].max_calls"]
     assert "[provider].calls_per_second" in keys(*found.later), "the new kind's default"
     assert found.config.provider == load(TWILIO).provider
@@ -112,7 +112,7 @@ def test_every_reloadable_key_exists_and_is_in_the_documented_table() -> None:
 
 
 def test_another_public_address_takes_effect_at_once(load: Load) -> None:
-    found = changes(load(TWILIO), load(TWILIO.replace("clinic.example", "other.example")))
+    found = reload_changes(load(TWILIO), load(TWILIO.replace("clinic.example", "other.example")))
     assert (keys(*found.at_once), found.later) == (["[web].public_base_url"], ())
     assert found.config.web.public_base_url == "https://other.example"
 
@@ -121,7 +121,7 @@ def test_another_public_address_takes_effect_at_once(load: Load) -> None:
 def test_the_public_address_changes_only_together_with_the_provider(load: Load, kind: str) -> None:
     """Calls under way, and those that the present provider still places, need the present one."""
     twilio = load(TWILIO)
-    found = changes(twilio, load(GENERIC if kind == "generic" else '[provider]\nkind = "sandbox"\n'))
+    found = reload_changes(twilio, load(GENERIC if kind == "generic" else '[provider]\nkind = "sandbox"\n'))
     assert "[web].public_base_url" in keys(*found.later)
     assert found.config.web.public_base_url == twilio.web.public_base_url
 

@@ -5,7 +5,7 @@ import pytest
 
 from reminderd.config import Config, config_warnings
 from reminderd.config.installation import LANGUAGES
-from reminderd.config.load import changes
+from reminderd.config.load import reload_changes
 
 Load = Callable[..., Config]
 Errors = Callable[..., list[str]]
@@ -76,7 +76,7 @@ def test_pages_without_a_trusted_proxy_cause_a_warning(load: Load) -> None:
 
 
 def test_a_reload_changes_the_language_and_keeps_the_port(load: Load) -> None:
-    found = changes(load("[desk]\nport = 4080"), load('[desk]\nport = 4081\nlanguage = "de"\nidle_minutes = 5'))
+    found = reload_changes(load("[desk]\nport = 4080"), load('[desk]\nport = 4081\nlanguage = "de"\nidle_minutes = 5'))
     assert found.at_once == (("desk", "language"), ("desk", "idle_minutes"))
     assert found.later == (("desk", "port"),)
 

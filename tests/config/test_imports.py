@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from attrs import fields
 
-from reminderd.config import Config, ConfigError, changes, load_config
+from reminderd.config import Config, ConfigError, load_config, reload_changes
 from reminderd.config.installation import ProfileConfig
 from tests.config.test_example import EXAMPLE
 
@@ -111,7 +111,7 @@ def test_a_profile_must_be_a_section(loaded: Callable[[str], Config], text: str,
 
 def test_profiles_may_change_while_the_daemon_runs(loaded: Callable[[str], Config]) -> None:
     before, after = loaded(""), loaded('[import.profiles.practice]\ndates = "dmy"')
-    found = changes(before, after)
+    found = reload_changes(before, after)
     assert (found.at_once, found.later) == ((("import", "profiles"),), ())
     assert found.config.import_ == after.import_
 

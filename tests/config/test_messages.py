@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from attrs import asdict, fields
 
-from reminderd.config import Config, changes, templates_of, with_provider
+from reminderd.config import Config, reload_changes, templates_of, with_provider
 from reminderd.config.schema import MessagesConfig, scripts_of
 from reminderd.core.script.languages import BUILT_IN
 from reminderd.core.script.preview import advice
 from reminderd.core.script.prompts import Prompt
-from reminderd.core.script.scripts import Script, spoken
+from reminderd.core.script.scripts import Script, spoken_text
 from reminderd.core.script.templates import Values
 from reminderd.providers.twilio.settings import TwilioSettings
 
@@ -47,13 +47,13 @@ def test_the_clinics_own_prompts_are_spoken(load: Load) -> None:
     script = scripts_of(with_provider(config, TwilioSettings(from_number="+4930999999"))).own
     assert (script.language, script.voice) == ("de-DE", "Polly.Vicki-Neural")
     assert script.phone == "+4930123456"
-    assert spoken(Prompt.GREETING, script, "") == "Hier ist Praxis Dr. Özdemir."
-    assert spoken(Prompt.GOODBYE, script, "") == "Sie erreichen uns unter 0 3 0, 1 2 3 4 5 6. Auf Wiederhören."
+    assert spoken_text(Prompt.GREETING, script, "") == "Hier ist Praxis Dr. Özdemir."
+    assert spoken_text(Prompt.GOODBYE, script, "") == "Sie erreichen uns unter 0 3 0, 1 2 3 4 5 6. Auf Wiederhören."
 
 
 def test_the_environment_can_set_prompts(load: Load) -> None:
     config = load(None, {"REMINDERD__MESSAGES__GOODBYE": "Bye from {clinic}.", "REMINDERD__MESSAGES__CLINIC": "Brown"})
-    assert spoken(Prompt.GOODBYE, scripts_of(config).own, "") == "Bye from Brown."
+    assert spoken_text(Prompt.GOODBYE, scripts_of(config).own, "") == "Bye from Brown."
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,7 @@ def test_templates_are_read_with_their_names(load: Load) -> None:
             "entry 1 has a name that is not allowed; expected a section of names",
         ),
         ('checkup = " "', "the text is empty, in checkup; expected "),
+        ('checkup = "-"', "the text has no letter or digit, in checkup; expected "),
         ('checkup = "{phone}"', "placeholder 1 is unknown, in checkup"),
         ('checkup = "{dat}"', "placeholder 1 is unknown (did you mean date?), in checkup"),
         ('checkup = "{message}"', "placeholder 1 is unknown, in checkup"),
@@ -177,19 +178,19 @@ def test_a_section_for_a_language_has_texts_a_voice_and_templates_of_its_own(loa
     scripts, templates = scripts_of(config), templates_of(config)
     spanish, russian = scripts.of("es-MX"), scripts.of("ru-RU")
     assert (spanish.language, spanish.voice, spanish.clinic) == ("es-ES", "Polly.Lucia", "Praxis Özdemir")
-    assert spoken(Prompt.GREETING, spanish, "") == "Hola, Praxis Özdemir."
-    assert spoken(Prompt.GOODBYE, spanish, "") == "Puede llamarnos al 0 3 0, 1 2 3 4 5 6. Adiós."
+    assert spoken_text(Prompt.GREETING, spanish, "") == "Hola, Praxis Özdemir."
+    assert spoken_text(Prompt.GOODBYE, spanish, "") == "Puede llamarnos al 0 3 0, 1 2 3 4 5 6. Adiós."
     assert (russian.language, russian.voice) == ("ru-RU", "")
-    assert spoken(Prompt.GREETING, russian, "").startswith("Guten Tag, hier ist Клиника")
+    assert spoken_text(Prompt.GREETING, russian, "").startswith("Guten Tag, hier ist Клиника")
     when = Values(appointment=datetime(2027, 3, 2, 15, tzinfo=UTC))
     assert templates.message("visit", when, "es").text == "El martes, 2 de marzo."
     assert templates.message("bill", when, "es").warning is not None
 
 
 def test_a_section_for_a_language_may_change_while_the_daemon_runs(load: Load) -> None:
-    found = changes(load(OTHERS), load(OTHERS.replace("Hola", "Buenos días")))
+    found = reload_changes(load(OTHERS), load(OTHERS.replace("Hola", "Buenos días")))
     assert (found.at_once, found.later) == ((("messages", "languages"),), ())
-    assert spoken(Prompt.GREETING, scripts_of(found.config).of("es"), "") == "Buenos días, Praxis Özdemir."
+    assert spoken_text(Prompt.GREETING, scripts_of(found.config).of("es"), "") == "Buenos días, Praxis Özdemir."
 
 
 @pytest.mark.parametrize(

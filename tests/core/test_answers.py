@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.answers import LISTENER_WORDS, STATUS_WORDS, Listener, listener, spelled
+from reminderd.core.answers import LISTENER_WORDS, STATUS_WORDS, Listener, listener_of, standard_status
 from reminderd.core.model import PROGRESS, TERMINAL
 
 
@@ -31,17 +31,17 @@ from reminderd.core.model import PROGRESS, TERMINAL
     ],
 )
 def test_a_providers_status_is_normalized(theirs: str, ours: str) -> None:
-    assert spelled(theirs) == ours
+    assert standard_status(theirs) == ours
 
 
 @pytest.mark.parametrize("word", sorted(PROGRESS | TERMINAL))
 def test_our_own_status_words_are_unchanged(word: str) -> None:
-    assert spelled(word) == spelled(word.upper().replace("-", "_")) == word
+    assert standard_status(word) == standard_status(word.upper().replace("-", "_")) == word
 
 
 @given(st.text())
 def test_normalizing_a_status_twice_changes_nothing(text: str) -> None:
-    assert spelled(spelled(text)) == spelled(text)
+    assert standard_status(standard_status(text)) == standard_status(text)
 
 
 def test_each_status_word_has_one_meaning() -> None:
@@ -94,7 +94,7 @@ def test_every_other_gateways_status_maps_to_one_of_ours() -> None:
     ],
 )
 def test_answered_by_is_read_in_any_case_with_any_separators(answered_by: str | None, who: Listener) -> None:
-    assert listener(answered_by) is who
+    assert listener_of(answered_by) is who
 
 
 def test_each_answered_by_word_is_in_normalized_form() -> None:

@@ -17,8 +17,8 @@ from reminderd.core.booking import (
     decide_appointment_cancellation,
     plan,
     read_appointment,
-    uncalled,
     wanted_message,
+    why_uncalled,
     with_content,
 )
 from reminderd.core.model import Appointment, AppointmentStatus
@@ -27,7 +27,7 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.requests import Reading
 from reminderd.core.rules import NO_PLANNING, Planning, Rules
 from reminderd.core.schedule.calling_hours import CallingHours, Span
-from reminderd.core.upsert import Decision, Intake, sealed
+from reminderd.core.upsert import Decision, Intake, number_seal
 from tests.core.schedule.test_calling_hours import ZONES, days_spans, moments
 from tests.core.schedule.test_last_start import walked_back
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request, an_appointment, planning, rules_with
@@ -133,13 +133,13 @@ def test_two_appointments_at_the_same_time_by_the_clock_that_is_put_back_are_pla
 
 def test_late_calls_are_left_out_with_a_warning_if_none_remains() -> None:
     calls = plan(an_appointment(), TWICE)
-    assert uncalled(calls, ONE_DAY - MINUTE) is None
-    why = uncalled(calls, ONE_DAY)
+    assert why_uncalled(calls, ONE_DAY - MINUTE) is None
+    why = why_uncalled(calls, ONE_DAY)
     assert why is not None
     assert why.startswith(
         'nobody will be called: the call "3 days" is left out: it was booked too late for it; the call "1 day'
     )
-    closed = uncalled(plan(an_appointment(), evolve(TWICE, calling_hours=NO_HOURS)), NOW)
+    closed = why_uncalled(plan(an_appointment(), evolve(TWICE, calling_hours=NO_HOURS)), NOW)
     assert closed is not None
     assert "no calling hours" in closed
 
@@ -201,7 +201,7 @@ def decide(existing: Appointment | None, *, code: EndCode = STAFF, out: bool = F
     return decide_appointment(a_request(**changes), existing, TWICE, NOW, opted_out=out, cancels_as=code)
 
 
-HELD_NUMBER = sealed("+12025550001", "salt")
+HELD_NUMBER = number_seal("+12025550001", "salt")
 
 
 @pytest.mark.parametrize(

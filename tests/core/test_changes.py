@@ -13,7 +13,7 @@ from reminderd.core.changes import (
     CursorError,
     check_cursor,
     read_cursor,
-    undelivered,
+    undelivered_warning,
 )
 from reminderd.core.model import CallOutcome
 from reminderd.core.reasons import EndCode
@@ -137,10 +137,13 @@ def test_a_cursor_after_which_changes_may_be_missing_is_refused(
 
 def test_changes_that_are_not_received_for_long_are_an_error() -> None:
     long_ago = NOW - UNDELIVERED_AFTER - UNDELIVERED_AFTER
-    assert undelivered(None, NOW) is None
-    assert undelivered(Backlog(waiting=0, oldest=None, error=None), NOW) is None
-    assert undelivered(Backlog(waiting=9, oldest=NOW - UNDELIVERED_AFTER, error="HTTP 500"), NOW) is None
-    late = [undelivered(Backlog(waiting=n, oldest=long_ago, error=why), NOW) for n, why in ((1, None), (2, "HTTP 500"))]
+    assert undelivered_warning(None, NOW) is None
+    assert undelivered_warning(Backlog(waiting=0, oldest=None, error=None), NOW) is None
+    assert undelivered_warning(Backlog(waiting=9, oldest=NOW - UNDELIVERED_AFTER, error="HTTP 500"), NOW) is None
+    late = [
+        undelivered_warning(Backlog(waiting=n, oldest=long_ago, error=why), NOW)
+        for n, why in ((1, None), (2, "HTTP 500"))
+    ]
     assert [text_of(one, str) for one in late if one is not None] == [
         "1 change was not received by [results].url, the oldest for 60 minutes",
         "2 changes were not received by [results].url, the oldest for 60 minutes: HTTP 500",

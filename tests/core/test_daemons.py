@@ -11,7 +11,7 @@ from reminderd.core.daemons import (
     alive,
     differences,
     is_forgotten,
-    seen,
+    renewed_record,
 )
 from reminderd.core.sentences import text_of
 from tests.support.builders import HOUR, NOW, SECOND, a_daemon
@@ -24,7 +24,7 @@ def another(**facts: Any) -> Daemon:
 
 
 def test_a_daemon_has_all_jobs_that_it_can_do_if_no_other_one_has_them() -> None:
-    own = seen(OURS, [another()], wanted=[Job.ALERTS, Job.RETENTION], now=NOW + SECOND)
+    own = renewed_record(OURS, [another()], wanted=[Job.ALERTS, Job.RETENTION], now=NOW + SECOND)
     assert (own.seen_at, own.jobs, own.jobs_until) == (
         NOW + SECOND,
         frozenset({Job.ALERTS, Job.RETENTION}),
@@ -34,18 +34,18 @@ def test_a_daemon_has_all_jobs_that_it_can_do_if_no_other_one_has_them() -> None
 
 def test_a_job_that_another_one_has_is_left_to_it_until_its_time_is_over() -> None:
     other = another(jobs=frozenset({Job.ALERTS}), jobs_until=NOW + LEASE)
-    assert seen(OURS, [other], wanted=[Job.ALERTS, Job.RETENTION], now=NOW).jobs == {Job.RETENTION}
-    assert seen(OURS, [other], wanted=[Job.ALERTS], now=NOW + LEASE).jobs == {Job.ALERTS}
+    assert renewed_record(OURS, [other], wanted=[Job.ALERTS, Job.RETENTION], now=NOW).jobs == {Job.RETENTION}
+    assert renewed_record(OURS, [other], wanted=[Job.ALERTS], now=NOW + LEASE).jobs == {Job.ALERTS}
 
 
 def test_a_job_that_was_recorded_by_a_clock_that_was_ahead_is_taken_over() -> None:
     other = another(jobs=frozenset({Job.ALERTS}), jobs_until=NOW + HOUR + LEASE)
-    assert seen(OURS, [other], wanted=[Job.ALERTS], now=NOW).jobs == {Job.ALERTS}
+    assert renewed_record(OURS, [other], wanted=[Job.ALERTS], now=NOW).jobs == {Job.ALERTS}
 
 
 def test_a_daemon_gives_up_the_jobs_that_its_configuration_does_not_let_it_do_anymore() -> None:
-    before = seen(OURS, [], wanted=list(Job), now=NOW)
-    assert seen(before, [], wanted=[Job.ALERTS], now=NOW + SECOND).jobs == {Job.ALERTS}
+    before = renewed_record(OURS, [], wanted=list(Job), now=NOW)
+    assert renewed_record(before, [], wanted=[Job.ALERTS], now=NOW + SECOND).jobs == {Job.ALERTS}
 
 
 def test_a_daemon_is_alive_while_it_was_seen_lately() -> None:

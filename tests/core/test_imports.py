@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from reminderd.core.imports import Forecast, ImportRecord, ImportStatus, in_words, summary
+from reminderd.core.imports import Forecast, ImportRecord, ImportStatus, counts_in_words, file_with_result_text
 from reminderd.core.upsert import Intake
 from tests.support.builders import NOW
 
@@ -39,12 +39,12 @@ COUNTS = "2,000 added, 0 changed, 0 unchanged, 4 rejected, 1 held, 3 not needed"
     ],
 )
 def test_an_import_is_summed_up_in_one_line(status: ImportStatus, changes: dict[str, Any], words: str) -> None:
-    assert summary(a_record(status, **changes)) == words
+    assert file_with_result_text(a_record(status, **changes)) == words
 
 
 def test_rows_are_counted_by_what_they_did() -> None:
     record = a_record(ImportStatus.DONE)
-    assert in_words(record.done, record.rejected) == COUNTS
+    assert counts_in_words(record.done, record.rejected) == COUNTS
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from reminderd.core.logins import (
     LONGEST_SESSION,
     Failures,
     counters,
-    has_ended,
-    is_touched,
+    is_use_to_be_recorded,
     locked_until,
     new_totp_secret,
     normal_password,
-    one_more,
+    one_failure_more,
+    session_has_ended,
     totp_step,
     totp_url,
     user_name,
@@ -153,10 +153,10 @@ def test_a_log_in_that_succeeds_does_not_forget_the_failures_of_its_address() ->
 
 
 def test_failures_are_counted_until_a_day_has_passed_without_one() -> None:
-    first = one_more(None, NOW)
-    second = one_more(first, NOW + FORGOTTEN_AFTER - timedelta(seconds=1))
+    first = one_failure_more(None, NOW)
+    second = one_failure_more(first, NOW + FORGOTTEN_AFTER - timedelta(seconds=1))
     assert (first.count, second.count) == (1, 2)
-    assert one_more(second, second.last_at + FORGOTTEN_AFTER).count == 1
+    assert one_failure_more(second, second.last_at + FORGOTTEN_AFTER).count == 1
 
 
 (ACCOUNT, ADDRESS) = counters("anna", "192.0.2.7", exists=True, is_known=False)
@@ -196,20 +196,20 @@ def test_a_failure_of_the_future_locks_nobody_out() -> None:
 
 
 def test_a_session_ends_when_it_is_idle() -> None:
-    assert not has_ended(NOW, NOW, NOW + IDLE - timedelta(seconds=1), idle=IDLE)
-    assert has_ended(NOW, NOW, NOW + IDLE, idle=IDLE)
+    assert not session_has_ended(NOW, NOW, NOW + IDLE - timedelta(seconds=1), idle=IDLE)
+    assert session_has_ended(NOW, NOW, NOW + IDLE, idle=IDLE)
 
 
 def test_a_busy_session_ends_after_a_working_day() -> None:
     end = NOW + LONGEST_SESSION
-    assert not has_ended(NOW, end, end - timedelta(seconds=1), idle=IDLE)
-    assert has_ended(NOW, end, end, idle=IDLE)
+    assert not session_has_ended(NOW, end, end - timedelta(seconds=1), idle=IDLE)
+    assert session_has_ended(NOW, end, end, idle=IDLE)
 
 
 def test_a_session_of_the_future_is_over() -> None:
-    assert has_ended(NOW + timedelta(days=300), NOW + timedelta(days=300), NOW, idle=IDLE)
+    assert session_has_ended(NOW + timedelta(days=300), NOW + timedelta(days=300), NOW, idle=IDLE)
 
 
 def test_use_is_recorded_once_a_minute() -> None:
-    assert not is_touched(NOW, NOW + timedelta(seconds=59))
-    assert is_touched(NOW, NOW + timedelta(seconds=60))
+    assert not is_use_to_be_recorded(NOW, NOW + timedelta(seconds=59))
+    assert is_use_to_be_recorded(NOW, NOW + timedelta(seconds=60))

@@ -20,8 +20,8 @@ from reminderd.core.outcomes import (
     group_of,
     is_address_failing,
     member_outcome_of,
-    never_asked,
     outcome,
+    provider_never_asked,
     reached,
     reached_anybody,
     sent_in,
@@ -286,7 +286,7 @@ def failing(calls: list[Call], rules: Rules, *, answering_since: datetime | None
 
 
 def test_an_answered_call_without_a_request_is_a_silent_call() -> None:
-    assert never_asked(a_silent_call(), ASKS)
+    assert provider_never_asked(a_silent_call(), ASKS)
 
 
 @pytest.mark.parametrize(
@@ -305,11 +305,11 @@ def test_an_answered_call_without_a_request_is_a_silent_call() -> None:
     ids=str,
 )
 def test_any_other_call_is_not_a_silent_call(changes: dict[str, Any]) -> None:
-    assert not never_asked(a_silent_call(**changes), ASKS)
+    assert not provider_never_asked(a_silent_call(**changes), ASKS)
 
 
 def test_a_provider_that_never_asks_what_to_say_proves_nothing() -> None:
-    assert not never_asked(a_silent_call(), able(Capabilities()))
+    assert not provider_never_asked(a_silent_call(), able(Capabilities()))
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_a_hang_up_during_machine_detection_proves_nothing(
     seconds: int, answered_by: str | None, *, expected: bool
 ) -> None:
     call = a_silent_call(duration_seconds=seconds, answered_by=answered_by)
-    assert never_asked(call, LISTENS) is expected
+    assert provider_never_asked(call, LISTENS) is expected
 
 
 def test_silent_calls_to_two_numbers_in_a_row_mean_our_address_is_failing() -> None:

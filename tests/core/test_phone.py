@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 
 from reminderd.core.phone import (
     Numbering,
-    dictated,
+    digits_to_speak,
     existing_number,
     is_country,
     is_e164,
+    is_spelling_of,
     may_be_incomplete,
     number_of,
     number_or_none,
     patient_number,
     shown_number,
-    spells,
     territories_of,
 )
 
@@ -234,7 +234,7 @@ def test_a_number_may_be_incomplete_if_its_country_has_longer_numbers(number: st
 
 
 def test_a_number_is_spoken_as_it_is_dialed_in_its_country() -> None:
-    assert dictated("+12025550190") == "2 0 2, 5 5 5, 0 1 9 0"
+    assert digits_to_speak("+12025550190") == "2 0 2, 5 5 5, 0 1 9 0"
 
 
 @example("+49000000", "")
@@ -291,16 +291,16 @@ NEW_YORK = "+12125550194"
     ],
 )
 def test_every_spelling_of_a_number_is_read_as_that_number(text: str) -> None:
-    assert spells(text, BERLIN)
-    assert not spells(text, NEW_YORK)
+    assert is_spelling_of(text, BERLIN)
+    assert not is_spelling_of(text, NEW_YORK)
 
 
 @pytest.mark.parametrize("text", ["1 212 555 0194", "(212) 555-0194", "212.555.0194", "+1-212-555-0194", "2125550194"])
 def test_every_spelling_is_read_in_a_country_that_writes_its_own_prefix(text: str) -> None:
-    assert spells(text, NEW_YORK)
-    assert not spells(text, BERLIN)
+    assert is_spelling_of(text, NEW_YORK)
+    assert not is_spelling_of(text, BERLIN)
 
 
 @pytest.mark.parametrize("text", ["", "+", "none", "030 123457", "+49 30 123457", "123456", "+43 30 123456", "9" * 40])
 def test_a_spelling_of_another_or_no_number_does_not_match(text: str) -> None:
-    assert not spells(text, BERLIN)
+    assert not is_spelling_of(text, BERLIN)

@@ -15,15 +15,15 @@ from reminderd.core.requests import (
     Reading,
     ReminderRequest,
     RequestText,
+    content_mistakes,
     expiry,
-    mistakes,
     normal_name,
-    out_of_hours,
+    note_mistake,
     read_request,
-    too_late,
-    unfit,
     warnings_of,
-    wrong_note,
+    why_never_callable,
+    why_out_of_hours,
+    why_too_late,
     zone_of,
 )
 from reminderd.core.schedule.calling_hours import CallingHours
@@ -38,7 +38,7 @@ BERLIN = evolve(RULES, calling_hours=CallingHours(ZoneInfo("Europe/Berlin")))
 def test_a_valid_request_has_no_errors(
     phone_number: str, message: str, timezone: str | None, language: str | None
 ) -> None:
-    found = mistakes(
+    found = content_mistakes(
         phone_number=phone_number, message=message, timezone=timezone, language=language, numbering=ANY_NUMBER
     )
     assert found == []
@@ -81,27 +81,27 @@ def test_a_valid_request_has_no_errors(
 )
 def test_an_error_names_its_field(wrong: dict[str, str], says: str) -> None:
     good = {"phone_number": "+4930123456", "message": "Hello", "timezone": None}
-    (found,) = mistakes(**(good | wrong), numbering=ANY_NUMBER)  # type: ignore[arg-type] # a table of fields
+    (found,) = content_mistakes(**(good | wrong), numbering=ANY_NUMBER)  # type: ignore[arg-type] # a table of fields
     assert found.startswith(says)
 
 
 def test_every_mistake_is_listed_at_once() -> None:
-    assert len(mistakes(phone_number="", message="", timezone="?", numbering=ANY_NUMBER)) == 3
+    assert len(content_mistakes(phone_number="", message="", timezone="?", numbering=ANY_NUMBER)) == 3
 
 
 def test_a_stored_number_must_be_in_international_form() -> None:
-    assert unfit(a_reminder(), ANY_NUMBER) is None
-    found = unfit(a_reminder(phone_number="+1 202 555 0001"), ANY_NUMBER)
+    assert why_never_callable(a_reminder(), ANY_NUMBER) is None
+    found = why_never_callable(a_reminder(phone_number="+1 202 555 0001"), ANY_NUMBER)
     assert (found or "").startswith("phone_number: not in its international form")
 
 
 def test_a_stored_number_outside_the_allowed_countries_is_an_error() -> None:
-    assert unfit(a_reminder(), Numbering(country="US")) is None
-    assert "United States (US)" in (unfit(a_reminder(), Numbering(country="DE")) or "")
+    assert why_never_callable(a_reminder(), Numbering(country="US")) is None
+    assert "United States (US)" in (why_never_callable(a_reminder(), Numbering(country="DE")) or "")
 
 
 def test_the_errors_of_a_stored_row_are_one_line() -> None:
-    wrong = unfit(a_reminder(phone_number="12", message=""), ANY_NUMBER)
+    wrong = why_never_callable(a_reminder(phone_number="12", message=""), ANY_NUMBER)
     assert wrong is not None
     assert wrong.count("; ") == 3  # two mistakes, each with what was expected
     assert "\n" not in wrong
@@ -186,23 +186,23 @@ def test_equal_requests_have_equal_ids_and_others_differ() -> None:
 
 def test_a_request_is_too_late_from_its_limit() -> None:
     wanted = ReminderRequest(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
-    assert too_late(wanted, BERLIN, NOW) is None
-    assert too_late(wanted, BERLIN, NOW + HOUR) == "too late; it was to be called before 2026-03-02 12:00:00"
+    assert why_too_late(wanted, BERLIN, NOW) is None
+    assert why_too_late(wanted, BERLIN, NOW + HOUR) == "too late; it was to be called before 2026-03-02 12:00:00"
 
 
 def test_a_request_without_remaining_calling_hours_will_expire() -> None:
     wanted = ReminderRequest(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
-    assert out_of_hours(wanted, evolve(RULES, calling_hours=hours(9 * HOUR, 12 * HOUR))) is None
-    said = out_of_hours(wanted, evolve(RULES, calling_hours=hours(11 * HOUR, 12 * HOUR)))
+    assert why_out_of_hours(wanted, evolve(RULES, calling_hours=hours(9 * HOUR, 12 * HOUR))) is None
+    said = why_out_of_hours(wanted, evolve(RULES, calling_hours=hours(11 * HOUR, 12 * HOUR)))
     assert said == "the calling hours leave no time to call before 2026-03-02 11:00 UTC, so it will expire"
-    assert out_of_hours(wanted, evolve(RULES, calling_hours=NO_HOURS)) is not None
+    assert why_out_of_hours(wanted, evolve(RULES, calling_hours=NO_HOURS)) is not None
 
 
 @pytest.mark.parametrize(
     ("note", "is_wrong"), [("she comes", False), ("x" * 501, True), ("", True), (" ", True), ("a\nb", True)]
 )
 def test_a_note_of_staff_is_one_printable_line(note: str, is_wrong: bool) -> None:
-    assert (wrong_note(note) is not None) is is_wrong
+    assert (note_mistake(note) is not None) is is_wrong
 
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"

@@ -9,9 +9,9 @@ from attrs import evolve, fields, has
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.monitoring import missing_words
+from reminderd.core.monitoring import missing_file_error
 from reminderd.core.phone import Numbering
-from reminderd.core.rules import MANY, PLANNED_BY, Backoff, CallPlan, Expected, Pace, Planning, Rules
+from reminderd.core.rules import MANY, PLANNED_BY, Backoff, CallPlan, ExpectedFile, Pace, Planning, Rules
 from reminderd.core.schedule.cadence import Cadence, Unit, read_cadence
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import Daily
@@ -168,7 +168,7 @@ def test_the_rate_is_never_exceeded(quarters: list[int], per_second: int) -> Non
 
 
 BERLIN = ZoneInfo("Europe/Berlin")
-BY = Expected(
+BY = ExpectedFile(
     by=Daily(at=time(6, 30), zone=BERLIN),
     hours=evolve(hours(9 * HOUR, 17 * HOUR, zone="Europe/Berlin", days=range(5)), holidays=frozenset({"05-01"})),
 )
@@ -210,6 +210,6 @@ def test_where_nobody_is_ever_called_no_file_is_missing() -> None:
 
 
 def test_a_missing_file_is_named_by_its_time_at_the_clinic() -> None:
-    assert missing_words(at(28, 6, 30), BERLIN) == (
+    assert missing_file_error(at(28, 6, 30), BERLIN) == (
         "no file has arrived in [import].folder: one was expected by 2026-04-28 06:30"
     )

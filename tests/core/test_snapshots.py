@@ -7,15 +7,15 @@ from reminderd.core.imports import (
     FileRefusedError,
     ImportedSnapshot,
     SnapshotMark,
-    Waiting,
+    WaitingEntry,
     check_newer,
     missing_from,
 )
 from tests.support.builders import HOUR, NOW
 
 
-def stored(count: int) -> list[Waiting]:
-    return [Waiting(id=f"id-{number}", name=f"A-{number}", at=NOW) for number in range(count)]
+def stored(count: int) -> list[WaitingEntry]:
+    return [WaitingEntry(id=f"id-{number}", name=f"A-{number}", at=NOW) for number in range(count)]
 
 
 def names(count: int) -> set[str]:

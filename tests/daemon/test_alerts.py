@@ -14,14 +14,14 @@ from attrs import define, field
 
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
-from reminderd.core.rules import Expected
+from reminderd.core.rules import ExpectedFile
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.daemon.alerts import Alerts, by_apprise, message, watch
+from reminderd.daemon.alerts import Alerts, alert_text, by_apprise, send_alerts
 from reminderd.databases import Target
 from reminderd.store.database import Database, open_database
 from reminderd.store.import_records import file_alert
-from reminderd.store.queries import News
+from reminderd.store.queries import AlertedReminder
 from reminderd.store.rows import to_ms
 from reminderd.store.shared_state import forget_failing_address
 from tests.support.builders import NOW
@@ -79,7 +79,7 @@ async def watched(target: Target, recipient: Recipient, *rows: Sequence[Any]) ->
         for name, status, columns in rows:
             await insert(database, name, status, **columns)
         alerts = Alerts(database=database, clock=clock, send=recipient, every=ONCE, stopping=stopping)
-        nursery.start_soon(watch, alerts)
+        nursery.start_soon(send_alerts, alerts)
         yield database
         stopping.set()
 
@@ -175,10 +175,10 @@ async def test_failures_of_a_week_ago_cause_no_alert(target: Target) -> None:
 
 def test_a_long_list_is_shortened() -> None:
     many = [
-        News(id=f"r{n}", ref=None, outcome=Outcome.EXPIRED, end_code=EndCode.TOO_LATE, updated_at=NOW)
+        AlertedReminder(id=f"r{n}", ref=None, outcome=Outcome.EXPIRED, end_code=EndCode.TOO_LATE, updated_at=NOW)
         for n in range(60)
     ]
-    title, text = message(many)
+    title, text = alert_text(many)
     assert title == "60 reminders need a human"
     assert "and 10 more" in text.splitlines()
 
@@ -195,16 +195,16 @@ async def test_apprise_sends_an_alert_and_says_whether_it_arrived() -> None:
 @pytest.mark.parametrize("number", ["+12025550194", "2025550194", "(202) 555-0194", "Brown 202 555 0194"])
 def test_an_alert_masks_phone_numbers_in_refs_and_ids(number: str) -> None:
     for id_, ref in (("r-1", number), (number, None)):
-        found = [News(id=id_, ref=ref, outcome=Outcome.NOT_REACHED, end_code=None, updated_at=NOW)]
-        text = message(found)[1]
+        found = [AlertedReminder(id=id_, ref=ref, outcome=Outcome.NOT_REACHED, end_code=None, updated_at=NOW)]
+        text = alert_text(found)[1]
         assert "94: not reached" in text
         assert not re.search("202|555", text)
 
 
 def test_an_alert_shows_a_long_id_that_is_not_a_phone_number() -> None:
     id_ = "0f8fad5b-d9cb-469f-a165-70867728950e"
-    found = [News(id=id_, ref=None, outcome=Outcome.EXPIRED, end_code=None, updated_at=NOW)]
-    assert f"{id_}: expired" in message(found)[1].splitlines()
+    found = [AlertedReminder(id=id_, ref=None, outcome=Outcome.EXPIRED, end_code=None, updated_at=NOW)]
+    assert f"{id_}: expired" in alert_text(found)[1].splitlines()
 
 
 async def fail_address(database: Database, at: datetime) -> None:
@@ -228,8 +228,8 @@ async def test_a_failing_address_is_alerted_once_each_time_it_begins_to_fail(tar
 
 
 def test_a_pause_and_failed_reminders_are_one_alert() -> None:
-    title, text = message(
-        [News(id="r1", ref=None, outcome=Outcome.EXPIRED, end_code=None, updated_at=NOW)], is_unreached=True
+    title, text = alert_text(
+        [AlertedReminder(id="r1", ref=None, outcome=Outcome.EXPIRED, end_code=None, updated_at=NOW)], is_unreached=True
     )
     assert title == "dialing is paused; 1 reminder needs a human"
     assert text.splitlines()[-2:] == ["r1: expired", "For details run reminderd report."]
@@ -238,7 +238,9 @@ def test_a_pause_and_failed_reminders_are_one_alert() -> None:
 
 async def test_a_file_that_has_not_come_is_alerted_once_for_each_day(target: Target) -> None:
     recipient = Recipient()
-    expected = Expected(by=Daily(at=time(6, 30), zone=ZoneInfo("Europe/Berlin")), hours=CallingHours(ZoneInfo("UTC")))
+    expected = ExpectedFile(
+        by=Daily(at=time(6, 30), zone=ZoneInfo("Europe/Berlin")), hours=CallingHours(ZoneInfo("UTC"))
+    )
 
     async def is_alerted(database: Database, now: datetime) -> bool:
         return await database.read(partial(file_alert, expected=expected, now=now)) is None
@@ -249,7 +251,7 @@ async def test_a_file_that_has_not_come_is_alerted_once_for_each_day(target: Tar
             alerts = Alerts(
                 database=database, clock=clock, send=recipient, every=ONCE, stopping=stopping, expected=expected
             )
-            nursery.start_soon(watch, alerts)
+            nursery.start_soon(send_alerts, alerts)
             await until(partial(is_alerted, database, clock.time))
             await clock.is_looked_at_again()
             stopping.set()

@@ -14,10 +14,10 @@ from loguru import logger
 
 from reminderd.core.daemons import LEASE, Daemon, Job
 from reminderd.daemon import cluster
-from reminderd.daemon.cluster import Membership, Share, has_ended, membership, process_of
+from reminderd.daemon.cluster import Membership, Share, membership, process_has_ended, process_of
 from reminderd.databases import Target
 from reminderd.store.any_engine import open_sync
-from reminderd.store.daemon_rows import daemons, record
+from reminderd.store.daemon_rows import all_daemons, record_alive
 from reminderd.store.database import open_database
 from tests.support.clock import HandClock
 from tests.support.waiting import PATIENCE, until
@@ -87,7 +87,7 @@ class House:
 
     def rows(self) -> list[Daemon]:
         with open_sync(self.target) as connection:
-            return daemons(connection)
+            return all_daemons(connection)
 
     def write(self, sql: str) -> None:
         with open_sync(self.target) as connection:
@@ -157,7 +157,7 @@ async def test_a_bug_is_logged_and_does_not_end_the_daemon(house: House, monkeyp
     lines: list[str] = []
     sink = logger.add(lines.append, format="{level} {message}", backtrace=False, diagnose=False)
     with monkeypatch.context() as with_a_bug:
-        with_a_bug.setattr(cluster, "record", lambda *_arguments, **_named: 1 / 0)
+        with_a_bug.setattr(cluster, "record_alive", lambda *_arguments, **_named: 1 / 0)
         one = await house.daemon()
         await until(lambda: any("unexpected error; tried again in a minute" in line for line in lines))
     logger.remove(sink)
@@ -179,7 +179,7 @@ async def test_daemons_of_different_versions_log_it_once(house: House) -> None:
     one = await house.daemon()
     await one.works()
     row = evolve(one.membership.own, id="another", version="9.9.9")
-    await one.membership.database.write(partial(record, daemon=row, wanted=[]))
+    await one.membership.database.write(partial(record_alive, daemon=row, wanted=[]))
     await one.has_recorded()
     await one.has_recorded()
     await one.has_recorded()
@@ -212,13 +212,13 @@ async def test_the_job_of_a_daemon_that_has_certainly_ended_is_done_at_once(hous
 async def test_it_is_known_which_processes_of_this_machine_have_ended(house: House) -> None:
     own = (await house.daemon()).membership.own
     pid, process = ended_process()
-    assert not has_ended(own)
-    assert has_ended(evolve(own, pid=pid, process=process))
-    assert has_ended(evolve(own, process=f"{own.process}0")), "another process has its pid now"
-    assert not has_ended(evolve(own, pid=pid, process=f"another{process}")), (
+    assert not process_has_ended(own)
+    assert process_has_ended(evolve(own, pid=pid, process=process))
+    assert process_has_ended(evolve(own, process=f"{own.process}0")), "another process has its pid now"
+    assert not process_has_ended(evolve(own, pid=pid, process=f"another{process}")), (
         "it is another machine's, or an earlier start's"
     )
-    assert not has_ended(evolve(own, pid=pid, process="")), "nothing is known of it"
+    assert not process_has_ended(evolve(own, pid=pid, process="")), "nothing is known of it"
 
 
 def test_a_process_that_waits_for_its_parent_has_ended() -> None:

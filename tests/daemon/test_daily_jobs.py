@@ -27,12 +27,12 @@ from reminderd.daemon.daily_jobs import (
     retention,
 )
 from reminderd.databases import SqliteFile, Target
-from reminderd.files import alone_in
+from reminderd.files import locked_folder
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.outcome_changes import WEBHOOK, queue
-from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
+from reminderd.store.outcome_changes import WEBHOOK, queue_deliveries
+from reminderd.store.personal_data import mark_unscrubbed, traces_left
 from reminderd.store.rows import to_ms
 from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.backups import backups_in
@@ -268,7 +268,7 @@ async def test_a_backup_waits_for_a_process_that_is_making_one_and_is_made_if_th
         def job_of_a_run() -> DailyJob:
             return backups(tmp_path / "db", tmp_path, at_noon(clock), keep=3)
 
-        with alone_in(tmp_path) as is_alone:
+        with locked_folder(tmp_path) as is_alone:
             assert is_alone
             job = job_of_a_run()
             async with running_job(job):
@@ -286,7 +286,8 @@ async def test_a_failed_backup_is_logged_and_tried_again(tmp_path: Path, lines: 
         job = backups(tmp_path / "db", folder, at_noon(clock), keep=3)
         async with running_job(job):
             await until(lambda: bool(lines))
-    assert lines == ["ERROR no backup was made: [backup].folder: No such file or directory; tried again in an hour"]
+    what = "there is no folder above it: make the folder, or mount its disk"
+    assert lines == [f"ERROR no backup was made: [backup].folder: {what}; tried again in an hour"]
 
 
 async def test_errors_in_the_database_are_logged_after_its_backup(tmp_path: Path, lines: list[str]) -> None:
@@ -335,7 +336,7 @@ async def test_old_changes_of_outcomes_are_deleted(target: Target) -> None:
             await insert(database, f"r{number}", status="called", wake_at=None, scheduled_at=at, updated_at=at)
             dated = f"UPDATE changes SET at = {at} WHERE seq = {number + 1}"
             await database.write(lambda c, _now, dated=dated: c.execute(dated).fetchall())  # type: ignore[misc] # bound
-        await database.write(queue)
+        await database.write(queue_deliveries)
         job_of = partial(change_retention, database, at_noon(clock), days=5)
         for ways, waiting in (((WEBHOOK,), 4), ((), 0)):
             await job_of(ways=ways).do()
@@ -447,7 +448,7 @@ async def unused_pages(database: Database) -> int:
 
 
 async def is_scrubbed(database: Database) -> bool:
-    return await database.read(unscrubbed) is None
+    return await database.read(traces_left) is None
 
 
 async def execute(database: Database, sql: str, *values: Any) -> None:

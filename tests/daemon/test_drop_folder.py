@@ -15,8 +15,8 @@ from reminderd.config import Config, load_config
 from reminderd.core.imports import FOLDER
 from reminderd.daemon.daily_jobs import FilesOfPatients, Timing, old_files
 from reminderd.daemon.drop_folder import DropFolder, import_what_is_dropped
-from reminderd.files import alone_in
-from reminderd.imports.folder import Folder, forget
+from reminderd.files import locked_folder
+from reminderd.imports.folder import Folder, delete_moved_files
 from reminderd.store.database import Database, open_database
 from reminderd.store.import_records import begin_import
 from tests.daemon.test_daily_jobs import AT_NOON
@@ -109,14 +109,14 @@ async def test_of_two_daemons_on_one_folder_one_imports_each_file(inbox: Path, l
 async def test_a_file_waits_while_another_process_works_in_the_folder(
     inbox: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone, tries = Folder.alone, list[Folder]()
+    alone, tries = Folder.lock, list[Folder]()
 
     def tried(folder: Folder) -> AbstractContextManager[bool]:
         tries.append(folder)
         return alone(folder)
 
-    monkeypatch.setattr(Folder, "alone", tried)
-    with alone_in(inbox) as is_alone:
+    monkeypatch.setattr(Folder, "lock", tried)
+    with locked_folder(inbox) as is_alone:
         assert is_alone
         async with watching(inbox, log):
             drop(inbox, "good.csv", HEADER + GOOD)
@@ -202,7 +202,7 @@ async def test_old_files_are_deleted_when_what_the_database_holds_is(inbox: Path
         drop(inbox, "good.csv", HEADER + GOOD)
         await logged(log, "good.csv")
     clock = HandClock(time=datetime.now(NOW.tzinfo) + 31 * DAY)  # noqa: TID251 - the files' own time
-    files = FilesOfPatients("[import].folder", partial(forget, inbox))
+    files = FilesOfPatients("[import].folder", partial(delete_moved_files, inbox))
     job = old_files(files, Timing(daily=AT_NOON, clock=clock, stopping=trio.Event()), days=30)
     sink = logger.add(lambda line: log.append(str(line).rstrip()), format="{level} {message}")
     await job.do()

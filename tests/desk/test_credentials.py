@@ -19,7 +19,7 @@ from reminderd.core.wrong_tokens import client_address
 from reminderd.databases import SqliteFile
 from reminderd.desk import credentials
 from reminderd.desk.credentials import MOST_WAITING, LogInAttempt, LogInRefused, LogIns, RefusalCode
-from reminderd.passwords import hash_password, is_right
+from reminderd.passwords import hash_password, matches_hash
 from reminderd.store.database import Database, open_database, open_reader
 from reminderd.store.users import Secrets, add_user, digest_of, remove_user, session_of
 from tests.support.clock import HandClock
@@ -94,17 +94,17 @@ def test_a_hash_is_of_one_password_and_different_each_time() -> None:
     assert stored.startswith("$argon2id$v=19$m=32768,t=3,p=1$")
     assert PASSWORD not in stored
     assert hash_password(PASSWORD) != stored
-    assert is_right(stored, PASSWORD)
-    assert not is_right(stored, PASSWORD + " ")
+    assert matches_hash(stored, PASSWORD)
+    assert not matches_hash(stored, PASSWORD + " ")
 
 
 def test_a_hash_knows_a_password_that_another_keyboard_composes() -> None:
-    assert is_right(hash_password(normalize("NFD", COMPOSED)), COMPOSED)
+    assert matches_hash(hash_password(normalize("NFD", COMPOSED)), COMPOSED)
 
 
 @pytest.mark.parametrize("stored", [None, "", "plain text", "$argon2id$v=19$m=1,t=1"])
 def test_no_password_is_right_without_a_hash(stored: str | None) -> None:
-    assert not is_right(stored, "plain text")
+    assert not matches_hash(stored, "plain text")
 
 
 def test_no_password_is_shown_by_accident() -> None:
@@ -256,10 +256,10 @@ async def while_a_password_is_checked(log_in: Callable[[], Awaitable[object]]) -
     def check(known_hash: str | None, password: str) -> bool:
         trio.from_thread.run_sync(begun.set)
         goes_on.wait(60)
-        return is_right(known_hash, password)
+        return matches_hash(known_hash, password)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(credentials, "is_right", check)
+        patch.setattr(credentials, "matches_hash", check)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(log_in)
             await begun.wait()

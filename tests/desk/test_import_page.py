@@ -16,7 +16,7 @@ from reminderd.config.schema import MessagesConfig, RemindersConfig
 from reminderd.desk.uploads import KEPT, MOST_BYTES, MOST_FILES, FileReading, Uploads
 from reminderd.imports import one_file
 from reminderd.imports.formats import profile_of
-from reminderd.imports.loop import CHUNK, comparing, writing
+from reminderd.imports.loop import CHUNK, chunk_comparer, chunk_writer
 from tests.support.desk import DeskServer, Page, a_config, desk_of
 from tests.support.waiting import PATIENCE, until
 
@@ -426,7 +426,7 @@ async def test_an_import_that_is_stopped_before_it_writes_has_done_nothing(
     rows = "".join(GOOD.replace("7,", f"{number},", 1) for number in range(3 * CHUNK))
     async with desk_of(tmp_path) as server:
         page = await uploaded(server, (HEADER + rows).encode())
-        import_ = Held(monkeypatch, "comparing")
+        import_ = Held(monkeypatch, "chunk_comparer")
         page = await server.browser.submit(page, "/import/take")
         await until(import_.reached.is_set)
         page = await server.browser.get("/import")
@@ -441,9 +441,9 @@ async def test_an_import_that_is_stopped_before_it_writes_has_done_nothing(
 class Held:
     """Holds an import after its first chunk was written, until it is released."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, which: str = "writing") -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, which: str = "chunk_writer") -> None:
         self.reached, self.released = Event(), Event()
-        real: Any = {"writing": writing, "comparing": comparing}[which]
+        real: Any = {"chunk_writer": chunk_writer, "chunk_comparer": chunk_comparer}[which]
 
         def held(*arguments: Any, **named: Any) -> Any:
             write = real(*arguments, **named)
@@ -484,7 +484,7 @@ async def test_a_bug_in_an_import_is_not_the_end_of_the_pages(tmp_path: Path, mo
         raise ZeroDivisionError
 
     async with desk_of(tmp_path) as server:
-        monkeypatch.setattr("reminderd.desk.uploads.check", broken)
+        monkeypatch.setattr("reminderd.desk.uploads.check_upload", broken)
         page = await uploaded(server, TABLE)
         assert "unexpected error; the log has more" in page.notice
         assert (await server.browser.get("/")).status == 200

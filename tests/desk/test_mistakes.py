@@ -11,7 +11,7 @@ import reminderd
 from reminderd.config.installation import LANGUAGES
 from reminderd.core.tables.columns import ColumnsError, columns_of
 from reminderd.desk.catalog import Catalog, catalog_of, translations_of
-from reminderd.desk.mistakes import _PLACE, FIELDS, OTHERWISE, PIECES, mistake_of
+from reminderd.desk.mistakes import _PLACE, FIELDS, PIECES, SHOWN_INSTEAD, mistake_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ENGLISH = catalog_of("en", zone=BERLIN)
@@ -80,14 +80,14 @@ def test_what_is_not_known_stays_as_it_is(text: str) -> None:
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
 def test_every_piece_is_translated(language: str) -> None:
     translations = translations_of(language)
-    texts = {*PIECES, *OTHERWISE.values(), *FIELDS.values()}
+    texts = {*PIECES, *SHOWN_INSTEAD.values(), *FIELDS.values()}
     assert [text for text in texts if translations.gettext(text) == text] == []
 
 
 def test_every_piece_is_what_a_check_says() -> None:
     """A check with a new wording would be shown in English from then on."""
     said = list(_texts_of_the_checks())
-    parts = {part.strip() for piece in (*PIECES, *OTHERWISE) for part in _PLACE.split(piece)[::2]}
+    parts = {part.strip() for piece in (*PIECES, *SHOWN_INSTEAD) for part in _PLACE.split(piece)[::2]}
     assert [part for part in parts if not any(part in text for text in said)] == []
 
 

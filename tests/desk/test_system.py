@@ -11,7 +11,7 @@ from reminderd.core.daemons import Job
 from reminderd.core.imports import FOLDER, ImportStatus
 from reminderd.core.logins import Role
 from reminderd.store.audit import audit
-from reminderd.store.daemon_rows import record
+from reminderd.store.daemon_rows import record_alive
 from reminderd.store.import_records import begin_import, end_import
 from reminderd.store.rows import to_ms
 from reminderd.store.shared_state import paused, put_setting, set_pause
@@ -50,8 +50,8 @@ async def test_the_page_has_the_words_of_the_command(tmp_path: Path) -> None:
 
 async def test_all_daemons_are_named_and_how_they_differ(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as server:
-        await server.write(partial(record, daemon=a_daemon("a"), wanted=[Job.ALERTS]))
-        await server.write(partial(record, daemon=a_daemon("b", rules_digest="1"), wanted=[]))
+        await server.write(partial(record_alive, daemon=a_daemon("a"), wanted=[Job.ALERTS]))
+        await server.write(partial(record_alive, daemon=a_daemon("b", rules_digest="1"), wanted=[]))
         page = await server.browser.get("/system")
     assert verdict(page).startswith("OK, but the daemons have different configurations")
     assert page.root.one(id="system").all(class_="notice")[0].attributes["class"] == "notice warning"

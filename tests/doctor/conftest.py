@@ -11,7 +11,7 @@ import trustme
 from reminderd.config import Config, with_provider
 from reminderd.config.installation import WebConfig
 from reminderd.core.diagnosis import Finding
-from reminderd.doctor.connections import Asking, asking
+from reminderd.doctor.connections import DoctorClient, open_doctor_client
 from reminderd.providers.generic.settings import GenericSettings
 from tests.support.generic_server import KEY, SECRET
 from tests.support.hostile_provider import Line, Script, answer, hear
@@ -26,11 +26,11 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-async def ask(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Asking]:
+async def ask(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DoctorClient]:
     """Yield a client that trusts the tests' authority, set in the environment."""
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-    async with asking(10) as open_to_ask:
+    async with open_doctor_client(10) as open_to_ask:
         yield open_to_ask
 
 

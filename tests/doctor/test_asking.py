@@ -1,6 +1,6 @@
 import pytest
 
-from reminderd.doctor.connections import Asking
+from reminderd.doctor.connections import DoctorClient
 from reminderd.providers.http import HttpFailure
 from reminderd.validators import is_this_machine
 
@@ -24,7 +24,7 @@ def test_loopback_addresses_are_recognized_as_this_machine(host: str, *, expecte
 
 
 @pytest.mark.parametrize("url", ["http://xn--/", "http://[::1", f"http://{'x' * 64}/"])
-async def test_an_invalid_url_gets_no_answer(url: str, ask: Asking) -> None:
+async def test_an_invalid_url_gets_no_answer(url: str, ask: DoctorClient) -> None:
     outcome = await ask.get(url)
     assert isinstance(outcome, HttpFailure)
     assert not outcome.sent

@@ -9,7 +9,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, with_provider
 from reminderd.core.diagnosis import Mark
 from reminderd.doctor import machine
-from reminderd.doctor.connections import Asking
+from reminderd.doctor.connections import DoctorClient
 from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic
 from tests.support.builders import NOW
@@ -29,14 +29,14 @@ def test_a_clock_is_synchronized_while_the_kernel_bounds_its_error(
         seen.maxerror = error
         return state
 
-    assert machine.kept_by_kernel(answered) is expected
+    assert machine.is_clock_synchronized(answered) is expected
 
 
 def test_a_machine_without_that_system_call_gives_no_answer() -> None:
     def missing(_seen: machine.Timex) -> int:
         raise AttributeError
 
-    assert machine.kept_by_kernel(missing) is None
+    assert machine.is_clock_synchronized(missing) is None
 
 
 def test_the_real_kernel_bounds_its_error_or_gives_no_answer() -> None:
@@ -45,10 +45,10 @@ def test_the_real_kernel_bounds_its_error_or_gives_no_answer() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 90, -90])
-async def test_our_clock_is_compared_with_a_servers(seconds: int, ask: Asking) -> None:
+async def test_our_clock_is_compared_with_a_servers(seconds: int, ask: DoctorClient) -> None:
     said = format_datetime(NOW - timedelta(seconds=seconds), usegmt=True)
     async with hostile(answering(401, Date=said)) as server:
-        ahead = await machine.ahead_of(f"{server.url}/v1", ask, HandClock())
+        ahead = await machine.clock_ahead_of(f"{server.url}/v1", ask, HandClock())
     assert ahead is not None
     assert abs(ahead - timedelta(seconds=seconds)) < timedelta(seconds=10)
     assert "authorization" not in server.requests[0].headers
@@ -56,15 +56,15 @@ async def test_our_clock_is_compared_with_a_servers(seconds: int, ask: Asking) -
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}, {"Date": "Mon, 02 Mar 2026 10:00:00"}])
 async def test_an_answer_without_a_usable_date_says_nothing_about_our_clock(
-    headers: dict[str, str], ask: Asking
+    headers: dict[str, str], ask: DoctorClient
 ) -> None:
     async with hostile(answering(200, b"", **headers)) as server:
-        assert await machine.ahead_of(server.url, ask, HandClock()) is None
+        assert await machine.clock_ahead_of(server.url, ask, HandClock()) is None
 
 
-async def test_an_unreachable_server_says_nothing_about_our_clock(ask: Asking) -> None:
+async def test_an_unreachable_server_says_nothing_about_our_clock(ask: DoctorClient) -> None:
     with nobody_listens() as url:
-        assert await machine.ahead_of(url, ask, HandClock()) is None
+        assert await machine.clock_ahead_of(url, ask, HandClock()) is None
 
 
 def test_the_clock_is_compared_with_the_configured_provider() -> None:
@@ -73,7 +73,7 @@ def test_the_clock_is_compared_with_the_configured_provider() -> None:
     assert with_provider(Config(), TwilioSettings()).provider.settings.server == "https://api.twilio.com"
 
 
-async def test_a_provider_on_this_machine_is_not_asked_for_the_time(ask: Asking) -> None:
+async def test_a_provider_on_this_machine_is_not_asked_for_the_time(ask: DoctorClient) -> None:
     async with hostile(answering(200)) as server:
         found = await machine.check_clock(generic(api_url=server.url), ask, SystemClock())
     assert server.connections == 0
@@ -90,7 +90,7 @@ def test_the_systems_zone_data_come_before_the_packages(tmp_path: Path, monkeypa
 
 
 async def test_zone_data_without_a_version_are_not_reported_as_new(
-    ask: Asking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ask: DoctorClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "UTC").touch()
     monkeypatch.setattr("zoneinfo.TZPATH", (str(tmp_path),))

@@ -14,7 +14,7 @@ from reminderd.doctor.machine import check_daemons, check_database
 from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import transaction
-from reminderd.store.daemon_rows import record
+from reminderd.store.daemon_rows import record_alive
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import connect, sqlite_warning
 from reminderd.store.sqlite.migrate import migrations
@@ -169,7 +169,7 @@ def test_daemons_that_are_alike_are_good(config: Config) -> None:
     [finding] = daemons_in(config)
     assert (finding.mark, finding.text) == (Mark.GOOD, "none is running on this database")
     with open_sync(config.database.target) as connection:
-        transaction(connection, partial(record, daemon=a_daemon(), wanted=[]), NOW)
+        transaction(connection, partial(record_alive, daemon=a_daemon(), wanted=[]), NOW)
     [finding] = daemons_in(config)
     assert (finding.mark, finding.text) == (Mark.GOOD, "running: version 1.2.0 at north (pid 1)")
 
@@ -177,7 +177,7 @@ def test_daemons_that_are_alike_are_good(config: Config) -> None:
 def test_daemons_that_differ_are_a_warning_that_says_what_to_do(config: Config) -> None:
     with open_sync(config.database.target) as connection:
         for daemon in (a_daemon(), a_daemon("b", version="1.3.0")):
-            transaction(connection, partial(record, daemon=daemon, wanted=[]), NOW)
+            transaction(connection, partial(record_alive, daemon=daemon, wanted=[]), NOW)
     [finding] = daemons_in(config)
     assert finding.mark is Mark.WARNING
     assert finding.text == "the daemons run different versions: 1.2.0 on north (pid 1), 1.3.0 on north (pid 1)"

@@ -7,8 +7,8 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, with_provider
 from reminderd.config.installation import WebConfig
 from reminderd.core.diagnosis import Finding, Mark
-from reminderd.daemon.setup import client
-from reminderd.doctor.connections import Asking, check_webhooks
+from reminderd.daemon.setup import provider_client
+from reminderd.doctor.connections import DoctorClient, check_webhooks
 from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic, says
 from tests.support.hostile_provider import Line, ReceivedRequest, Script, answering, hear, hostile, nobody_listens
@@ -27,7 +27,7 @@ def twilio() -> Config:
 
 def a_daemon_with(config: Config) -> Script:
     """Answers as the daemon does that has this configuration, and no reminder."""
-    provider = client(config, own_url="")
+    provider = provider_client(config, own_url="")
     forged = 403 if config.provider.kind == "twilio" else 401
 
     async def judge(line: Line) -> None:
@@ -40,7 +40,7 @@ def a_daemon_with(config: Config) -> Script:
     return hear, judge
 
 
-async def looked(config: Config, ask: Asking, *, public: str | None = None, local: str | None = None) -> Finding:
+async def looked(config: Config, ask: DoctorClient, *, public: str | None = None, local: str | None = None) -> Finding:
     return await check_webhooks(config, ask, public=public, local=local, now=SystemClock().now())
 
 
@@ -48,7 +48,7 @@ BEARER = generic(webhook_auth="bearer", webhook_secret=TOKEN_OF_PROVIDER)
 
 
 @pytest.mark.parametrize("config", [generic(), BEARER, twilio()], ids=["standard webhooks", "bearer", "twilio"])
-async def test_a_daemon_with_the_configured_secret_is_good(config: Config, ask: Asking) -> None:
+async def test_a_daemon_with_the_configured_secret_is_good(config: Config, ask: DoctorClient) -> None:
     async with hostile(a_daemon_with(config)) as server:
         found = await looked(config, ask, local=server.url)
     assert found.mark is Mark.GOOD
@@ -65,7 +65,7 @@ async def test_a_daemon_with_the_configured_secret_is_good(config: Config, ask: 
     ids=["another secret", "another token", "another address"],
 )
 async def test_a_daemon_with_another_secret_or_address_is_an_error(
-    config: Config, of_daemon: Config, ask: Asking
+    config: Config, of_daemon: Config, ask: DoctorClient
 ) -> None:
     async with hostile(a_daemon_with(of_daemon)) as server:
         found = await looked(config, ask, local=server.url)
@@ -73,14 +73,14 @@ async def test_a_daemon_with_another_secret_or_address_is_an_error(
     assert "is refused" in found.text
 
 
-async def test_a_daemon_that_accepts_forged_webhooks_is_an_error(ask: Asking) -> None:
+async def test_a_daemon_that_accepts_forged_webhooks_is_an_error(ask: DoctorClient) -> None:
     async with hostile(a_daemon_with(generic(webhook_auth="none", webhook_secret=""))) as server:
         found = await looked(generic(), ask, local=server.url)
     assert found.mark is Mark.WRONG
     assert "a forged one is not refused" in found.text
 
 
-async def test_twilios_own_library_accepts_only_the_signed_probe(ask: Asking) -> None:
+async def test_twilios_own_library_accepts_only_the_signed_probe(ask: DoctorClient) -> None:
     async with hostile(a_daemon_with(twilio())) as server:
         await looked(twilio(), ask, local=server.url)
     validator = RequestValidator(TOKEN)
@@ -93,8 +93,8 @@ async def test_twilios_own_library_accepts_only_the_signed_probe(ask: Asking) ->
 
 
 @pytest.mark.parametrize("config", [generic(), BEARER, twilio()], ids=["standard webhooks", "bearer", "twilio"])
-async def test_a_probe_names_no_real_reminder_and_ends_no_call(config: Config, ask: Asking) -> None:
-    provider = client(config, own_url="")
+async def test_a_probe_names_no_real_reminder_and_ends_no_call(config: Config, ask: DoctorClient) -> None:
+    provider = provider_client(config, own_url="")
     async with hostile(a_daemon_with(config)) as server:
         await looked(config, ask, local=server.url)
         await looked(config, ask, local=server.url)
@@ -105,7 +105,7 @@ async def test_a_probe_names_no_real_reminder_and_ends_no_call(config: Config, a
     assert {report.status for report in reports} == {"queued"}
 
 
-async def test_the_public_address_is_asked_first(ask: Asking, authority: trustme.CA) -> None:
+async def test_the_public_address_is_asked_first(ask: DoctorClient, authority: trustme.CA) -> None:
     with nobody_listens() as nobody:
         async with hostile(a_daemon_with(generic())) as server, encrypted(server.url, authority) as url:
             found = await looked(generic(), ask, public=url, local=nobody)
@@ -113,7 +113,7 @@ async def test_the_public_address_is_asked_first(ask: Asking, authority: trustme
     assert url in found.text
 
 
-async def test_a_token_is_only_sent_over_tls_or_on_this_machine(ask: Asking, authority: trustme.CA) -> None:
+async def test_a_token_is_only_sent_over_tls_or_on_this_machine(ask: DoctorClient, authority: trustme.CA) -> None:
     async with hostile(a_daemon_with(BEARER)) as server:
         assert (await looked(BEARER, ask, public=server.url)).mark is Mark.UNKNOWN
         assert server.requests == []
@@ -132,17 +132,17 @@ async def test_a_token_is_only_sent_over_tls_or_on_this_machine(ask: Asking, aut
     ],
     ids=["sandbox", "unsigned", "generic", "twilio"],
 )
-async def test_without_a_daemon_to_ask_nothing_is_called_good(config: Config, mark: Mark, ask: Asking) -> None:
+async def test_without_a_daemon_to_ask_nothing_is_called_good(config: Config, mark: Mark, ask: DoctorClient) -> None:
     assert (await looked(config, ask)).mark is mark
 
 
-async def test_a_daemon_that_does_not_answer_is_reported(ask: Asking) -> None:
+async def test_a_daemon_that_does_not_answer_is_reported(ask: DoctorClient) -> None:
     with nobody_listens() as nobody:
         assert (await looked(generic(), ask, local=nobody)).mark is Mark.UNKNOWN
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"error": 5}', b'{"error": ""}'])
-async def test_an_answer_of_another_program_is_an_error(body: bytes, ask: Asking) -> None:
+async def test_an_answer_of_another_program_is_an_error(body: bytes, ask: DoctorClient) -> None:
     async with hostile(answering(401, body)) as server:
         found = await looked(generic(), ask, local=server.url)
     assert found.mark is Mark.WRONG

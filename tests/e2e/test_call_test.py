@@ -11,7 +11,7 @@ import pytest
 import trio
 from attrs import evolve
 
-from reminderd.cli.call_test import CallProgress, changes, progress_of
+from reminderd.cli.call_test import CallProgress, progress_lines, progress_of
 from reminderd.clock import SystemClock
 from reminderd.core.answers import Accepted
 from reminderd.providers.twilio.webhooks import SIGNATURE_HEADER, signature
@@ -85,7 +85,7 @@ async def test_another_call_to_the_number_is_only_reported_as_a_hold(tmp_path: P
         store.insert("test")
         store.claim()
         now = snapshot(store.connection, partial(progress_of, reminder_id="test", rules=store.rules))
-        said = list(changes(CallProgress(), now))
+        said = list(progress_lines(CallProgress(), now))
     assert said == ["held: another call to this number is under way"]
 
 

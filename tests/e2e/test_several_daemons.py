@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from itertools import pairwise
 
 from reminderd.core.daemons import Job
-from reminderd.store.daemon_rows import daemons
+from reminderd.store.daemon_rows import all_daemons
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.clinic import Clinic
 from tests.support.generic_server import SECRET
@@ -19,12 +19,12 @@ SPACING = 0.25
 
 async def until_both_are_recorded(clinic: Clinic) -> None:
     with open_sync(clinic.folder / "clinic.db") as connection:
-        await until(lambda: len(daemons(connection)) >= 2)
+        await until(lambda: len(all_daemons(connection)) >= 2)
 
 
 def pid_of_the_one_that_does(clinic: Clinic, job: Job) -> int:
     with open_sync(clinic.folder / "clinic.db") as connection:
-        [pid] = [one.pid for one in daemons(connection) if job in one.jobs]
+        [pid] = [one.pid for one in all_daemons(connection) if job in one.jobs]
     return pid
 
 
@@ -84,4 +84,6 @@ async def test_an_alert_and_a_result_are_sent_once_and_by_the_other_daemon_after
     assert ["r1: not reached" in text for text in alerts] == [True, False]
     assert ["r2: not reached" in text for text in alerts] == [False, True]
     with open_sync(clinic.folder / "clinic.db") as connection:
-        assert daemons(connection) == [], "the one that was killed has no row, and the other one has deleted its own"
+        assert all_daemons(connection) == [], (
+            "the one that was killed has no row, and the other one has deleted its own"
+        )

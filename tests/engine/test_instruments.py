@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Accepted, Answer, NotPlaced, Unclear
+from reminderd.core.answers import Accepted, NotPlaced, PlacingAnswer, Unclear
 from reminderd.core.lifecycle.transition import Action
 from reminderd.databases import Target
 from reminderd.engine.context import Context
 from reminderd.engine.dialer import dial
-from reminderd.metrics import PrometheusInstruments, page
+from reminderd.metrics import PrometheusInstruments, metrics_page
 from reminderd.providers.base import Placement
 from tests.support.clock import HandClock
 from tests.support.engine import Engine, FakeProvider, an_engine
@@ -28,15 +28,15 @@ def clock() -> HandClock:
 
 
 def counted(engine: Engine) -> Callable[..., float]:
-    text = page(engine.poller.context.instruments, moment()).decode()
+    text = metrics_page(engine.poller.context.instruments, moment()).decode()
     return lambda name, **labels: value(text, f"reminderd_{name}", **labels)
 
 
-def after(clock: HandClock, seconds: float, *answers: Answer) -> Callable[[Placement], Awaitable[Answer]]:
+def after(clock: HandClock, seconds: float, *answers: PlacingAnswer) -> Callable[[Placement], Awaitable[PlacingAnswer]]:
     """Return a provider that gives these answers in turn, each after so many seconds."""
     left = list(answers)
 
-    async def answer(_placement: Placement) -> Answer:
+    async def answer(_placement: Placement) -> PlacingAnswer:
         clock.advance(timedelta(seconds=seconds))
         return left.pop(0)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from reminderd.imports.formats import opened
+from reminderd.imports.formats import open_table
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -36,7 +36,7 @@ class Read:
 def read(path: Path, chosen: Mapping[str, str] | None = None, encoding: str | None = None) -> list[Read]:
     chosen = CHOSEN.get(path.name, {}) if chosen is None else chosen
     names = {place: field for field, place in chosen.items()}
-    with opened(path, chosen, encoding) as table:
+    with open_table(path, chosen, encoding) as table:
         header = [names.get(name, name) for name in table.header]
         return [
             Read(row.line, {name: cell for name, cell in zip(header, row.cells, strict=True) if cell}, row.mistake)

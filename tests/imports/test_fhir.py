@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reminderd.core.imports import FileRefusedError
-from reminderd.imports.formats import opened
+from reminderd.imports.formats import open_table
 from tests.imports.readings import Read, read
 
 Json = dict[str, Any]
@@ -326,5 +326,5 @@ def test_a_bundle_says_when_it_was_made(tmp_path: Path, times: list[Any], made_a
     path = tmp_path / "appointments.ndjson"
     bundles = [bundle(appointment(), patient(), **({} if one is None else {"timestamp": one})) for one in times]
     path.write_text("".join(f"{json.dumps(one)}\n" for one in bundles))
-    with opened(path, {}) as table:
+    with open_table(path, {}) as table:
         assert table.made_at == made_at

@@ -16,8 +16,8 @@ from attrs import evolve
 from reminderd.config import load_config
 from reminderd.core.imports import FileRefusedError
 from reminderd.core.tables.columns import ColumnsError
-from reminderd.core.tables.csv_rows import guarded
-from reminderd.imports.formats import Profile, opened, profile_of
+from reminderd.core.tables.csv_rows import safe_cell
+from reminderd.imports.formats import Profile, open_table, profile_of
 from tests.imports.mutations import mutated
 from tests.imports.readings import CHOSEN, SAMPLES
 
@@ -68,7 +68,7 @@ def outcome_of(path: Path, form: str, profile: Profile) -> str:
 def rows_of(path: Path, form: str, profile: Profile) -> Counter[str]:
     """Read each row of a file; return how many are read, and how many rejected."""
     outcomes = Counter[str]()
-    with opened(path, profile.headers, form=form) as table:
+    with open_table(path, profile.headers, form=form) as table:
         read = profile.reader_of(table, profile.columns_of(table))
         for row in table.rows():
             asked = read(row)
@@ -77,7 +77,7 @@ def rows_of(path: Path, form: str, profile: Profile) -> Counter[str]:
                 assert asked
                 assert all("; " in mistake and len(mistake) < 2_000 for mistake in asked), asked
             outcomes["rejected" if isinstance(asked, list) else "read"] += 1
-            ",".join(guarded(cell) for cell in row.cells).encode()  # as it is written down
+            ",".join(safe_cell(cell) for cell in row.cells).encode()  # as it is written down
     return outcomes
 
 

@@ -17,7 +17,7 @@ from reminderd.core.tables.columns import columns_of
 from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.row_reader import read_row
 from reminderd.core.upsert import Decision, Intake
-from reminderd.imports.loop import CHUNK, Chunk, Tally, Write, _earlier_rows, comparing, import_rows
+from reminderd.imports.loop import CHUNK, Chunk, Tally, Write, _earlier_rows, chunk_comparer, import_rows
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
 from reminderd.imports.table import Table
 from reminderd.store.intake import Source
@@ -56,7 +56,7 @@ def imported(
         tally = Tally(rejected)
         if tallies is not None:
             tallies.append(tally)
-        compare = comparing(None, rules=RULES, source=Source(actor="anna"))
+        compare = chunk_comparer(None, rules=RULES, source=Source(actor="anna"))
         status = import_rows(table, read, write or compare, tally, lambda _tally, _is_end: None, lambda: is_stopped)
     return tally, status
 

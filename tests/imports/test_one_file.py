@@ -13,7 +13,7 @@ from reminderd.config import Config, load_config
 from reminderd.core.imports import FileRefusedError
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.databases import Target
-from reminderd.desk.uploads import Checked, Done, check, import_as_shown
+from reminderd.desk.uploads import Checked, ImportSummary, check_upload, import_as_shown
 from reminderd.imports.folder import Folder, import_dropped
 from reminderd.imports.formats import profile_of
 from reminderd.imports.one_file import FileImport, refusal_of
@@ -61,8 +61,8 @@ def by_folder(file: Path, config: Config) -> None:
     inbox.mkdir(exist_ok=True)
     (inbox / file.name).write_bytes(file.read_bytes())
     folder, now = Folder(inbox), SystemClock().now()
-    folder.whole(0, now)
-    for dropped in folder.whole(3600, now):
+    folder.complete_files(0, now)
+    for dropped in folder.complete_files(3600, now):
         import_dropped(dropped, config, SystemClock(), lambda: False)
 
 
@@ -80,10 +80,10 @@ def by_page(file: Path, config: Config) -> None:
     )
     with open_sync(config.database.target):
         pass  # the daemon has made it
-    shown = check(one, config.database.target, lambda _share, _tally: None, lambda: False)
+    shown = check_upload(one, config.database.target, lambda _share, _tally: None, lambda: False)
     assert isinstance(shown, Checked)
     done = import_as_shown(one, config.database.target, shown, lambda _share, _tally: None, lambda: False)
-    assert isinstance(done, Done)
+    assert isinstance(done, ImportSummary)
     assert done == shown.would, "what was shown is what is done"
 
 

@@ -32,7 +32,7 @@ from reminderd.store.appointments import cancel_appointment, find_appointment, p
 from reminderd.store.claims import wake_waiting
 from reminderd.store.intake import Source
 from reminderd.store.outcome_changes import changes_after
-from reminderd.store.settle import look
+from reminderd.store.settle import read_for_last_look
 from reminderd.store.sqlite.driver import SqliteConnection
 from reminderd.store.stats import next_wakes
 from tests.month.files import drop, import_next
@@ -261,7 +261,7 @@ class Clinic:
 
     def _requests(self, action: Action) -> bool:
         store = self.store
-        seen = look(store.connection, action=action, rules=self.rules, now=self.now)
+        seen = read_for_last_look(store.connection, action=action, rules=self.rules, now=self.now)
         left = self.rules.lease - _LEFT_FOR_REQUEST
         reason = last_look(
             seen.ledger, action, paused=seen.paused, stopping=False, time_left=left, rules=self.rules, now=self.now

@@ -21,7 +21,7 @@ from reminderd.core.answers import Accepted, Report
 from reminderd.core.imports import ImportStatus
 from reminderd.databases import SqliteFile
 from reminderd.imports.folder import Folder, import_dropped
-from reminderd.results.answer_files import Files, every, keep_writing
+from reminderd.results.answer_files import Files, due_every, keep_writing
 from reminderd.results.forms import Form
 from reminderd.store.database import open_database
 from reminderd.store.sqlite.opening import open_sync
@@ -159,7 +159,7 @@ def drop(sample: str, folder: Path, config: Config, clock: HandClock) -> None:
     """Drop a file, and import it as the daemon does."""
     there = shutil.copy(SAMPLES / sample, folder / "inbox" / sample)
     os.utime(there, ((clock.time - MINUTE).timestamp(),) * 2)
-    [dropped] = Folder(folder / "inbox").whole(clock.seconds, clock.time)
+    [dropped] = Folder(folder / "inbox").complete_files(clock.seconds, clock.time)
     result = import_dropped(dropped, config, clock, lambda: False)
     assert (result.status, result.rejected) == (ImportStatus.DONE, REJECTED.get(sample, 0)), result.text
     assert (folder / "inbox/done" / sample).read_bytes() == (SAMPLES / sample).read_bytes()
@@ -198,7 +198,7 @@ async def results(folder: Path, config: Config, clock: HandClock) -> list[dict[s
             folder=folder / "answers",
             form=form,
             profile="practice",
-            due=every(15),
+            due=due_every(15),
             database=database,
             clock=clock,
             stopping=stopping,

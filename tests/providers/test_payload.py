@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.answers import Report, spelled
+from reminderd.core.answers import Report, standard_status
 from reminderd.providers.base import DURATION_LIMIT, InvalidPayloadError, json_object
 from reminderd.providers.generic.webhooks import read_report
 
@@ -199,5 +199,5 @@ def test_any_payload_is_a_valid_report_or_an_invalid_payload(body: bytes) -> Non
         assert 0 < len(text) <= limit
         assert "\x00" not in text
         text.encode()  # no lone surrogates
-    assert report.status == spelled(report.status)
+    assert report.status == standard_status(report.status)
     assert report.duration_seconds is None or 0 <= report.duration_seconds <= DURATION_LIMIT

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.providers.http import HttpAnswer, reason
+from reminderd.providers.http import HttpAnswer, reason_of
 
 MESSAGE = "Hello Mr Miller, your appointment with Dr Who is on Monday at nine."
 PRIVATE = ("key-of-the-clinic", "+12025550100", MESSAGE)
@@ -16,7 +16,7 @@ PRIVATE = ("key-of-the-clinic", "+12025550100", MESSAGE)
 def said(body: bytes | dict[str, Any], *, status: int = 422) -> str:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     answer = HttpAnswer(status=status, headers=httpx.Headers(), body=content, complete=True)
-    return reason(answer, private=PRIVATE).removeprefix(f"422 {HTTPStatus(422).phrase}").removeprefix(": ")
+    return reason_of(answer, private=PRIVATE).removeprefix(f"422 {HTTPStatus(422).phrase}").removeprefix(": ")
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from reminderd.clock import SystemClock
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.databases import Target
 from reminderd.results import answer_files
-from reminderd.results.answer_files import Files, every, forget_answers, keep_writing
+from reminderd.results.answer_files import Files, due_every, forget_answers, keep_writing
 from reminderd.results.forms import Form
 from reminderd.store.database import Database, open_database
-from reminderd.store.outcome_changes import FOLDER, progress
+from reminderd.store.outcome_changes import FOLDER, read_progress
 from tests.support.builders import NOW
 from tests.support.clock import HandClock, SeenClock
 from tests.support.waiting import until
@@ -40,7 +40,7 @@ def files(
     database: Database,
     into: Path,
     clock: HandClock,
-    due: Callable[[datetime | None, datetime], datetime] = every(1),  # noqa: B008 - it never changes
+    due: Callable[[datetime | None, datetime], datetime] = due_every(1),  # noqa: B008 - it never changes
 ) -> Files:
     form = Form(format="csv", columns=OWN, zone=ZONE)
     return Files(folder=into, form=form, profile="", due=due, database=database, clock=clock, stopping=trio.Event())
@@ -62,7 +62,7 @@ async def ended(database: Database, *names: str) -> None:
 
 async def until_noted(database: Database, seq: int) -> None:
     async def is_noted() -> bool:
-        cursor = (await database.read(lambda connection: progress(connection, FOLDER))).cursor
+        cursor = (await database.read(lambda connection: read_progress(connection, FOLDER))).cursor
         return cursor is not None and cursor.seq == seq
 
     await until(is_noted)

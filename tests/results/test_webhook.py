@@ -22,7 +22,7 @@ from reminderd.results import webhook
 from reminderd.results.webhook import AT_ONCE, Destination, Sender
 from reminderd.store.database import Database, open_database
 from reminderd.store.feed import Feed
-from reminderd.store.outcome_changes import backlog
+from reminderd.store.outcome_changes import delivery_backlog
 from reminderd.store.personal_data import erase
 from tests.support.clock import HandClock
 from tests.support.databases import ON_EACH_ENGINE, database_in
@@ -130,7 +130,7 @@ async def ended(database: Database, *names: str, status: str = "called") -> None
 
 
 async def waiting(database: Database) -> Backlog:
-    return await database.read(backlog)
+    return await database.read(delivery_backlog)
 
 
 async def until_nothing_waits(database: Database) -> None:

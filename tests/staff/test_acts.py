@@ -15,7 +15,7 @@ from reminderd.databases import Target
 from reminderd.staff.acts import RequestedAct, SeenOtherwiseError, StaffAct, fingerprint_of, perform, refusals
 from reminderd.store.audit import acts_on
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.opt_outs import opted_out
+from reminderd.store.opt_outs import has_opted_out
 from reminderd.store.queries import reminder_with_id
 from reminderd.store.rows import to_ms
 from tests.support.builders import DAY, MINUTE, NOW, SECOND
@@ -81,7 +81,7 @@ def test_each_act_is_recorded_with_who_did_it(store: Store) -> None:
 def test_an_opt_out_is_that_of_the_reminders_number(store: Store) -> None:
     store.insert(phone="+12025550007")
     assert len(done_to(store, StaffAct.OPT_OUT)) == 1
-    assert opted_out(store.connection, "+12025550007")
+    assert has_opted_out(store.connection, "+12025550007")
     assert store.reminder().status is Status.CANCELLED
 
 

@@ -19,7 +19,7 @@ from reminderd.databases import SqliteFile, Target
 from reminderd.staff.status import lines_of, look_at_database, status_report
 from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import snapshot, transaction
-from reminderd.store.daemon_rows import record
+from reminderd.store.daemon_rows import record_alive
 from reminderd.store.import_records import begin_import, end_import
 from reminderd.store.shared_state import set_pause
 from tests.support.builders import NOW, a_daemon
@@ -61,7 +61,7 @@ def test_each_fact_has_a_line(target: Target) -> None:
     assert found["provider"] == "generic, dialing is paused: HTTP 503"
     if isinstance(target, SqliteFile):
         assert found["backup"] == "none: [backup].folder is not set"
-    assert found["dialing"] == "running"
+    assert found["dialing"] == "not paused"
     assert "results" not in found
     assert found["daemons"] == "none"
 
@@ -71,7 +71,7 @@ def test_all_daemons_that_are_alive_are_named_with_what_they_do(target: Target) 
     others = [a_daemon("a"), a_daemon("b", host="south", version="1.3.0")]
     with open_sync(config.database.target) as connection:
         for daemon, wanted in zip(others, ([Job.ALERTS, Job.RETENTION], [Job.ALERTS]), strict=True):
-            transaction(connection, partial(record, daemon=daemon, wanted=wanted), NOW - timedelta(seconds=3))
+            transaction(connection, partial(record_alive, daemon=daemon, wanted=wanted), NOW - timedelta(seconds=3))
     found = lines(seen(config))
     assert found["daemons"] == (
         "north (pid 1), 1.2.0, since 2026-03-02 10:00:00, seen 3 s ago, jobs for all: alerts, deleting old data;"

@@ -26,7 +26,7 @@ from reminderd.store.intake import Source
 from reminderd.store.ledger import load
 from reminderd.store.reminders import accept, call_again, note_done
 from reminderd.store.rows import REMINDERS, to_ms
-from reminderd.store.settle import look
+from reminderd.store.settle import read_for_last_look
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request
 from tests.support.builders import DAY, MINUTE, NOW, SECOND
 from tests.support.plans import recorded
@@ -170,7 +170,7 @@ def test_another_programs_commit_prevents_a_call(store: Store, change: str) -> N
 def test_another_programs_commit_prevents_a_request(store: Store, change: str) -> None:
     [action] = store.claim()
     store.connection.execute(CHANGES[change][0])
-    found = look(store.connection, action=action, rules=store.rules, now=store.now)
+    found = read_for_last_look(store.connection, action=action, rules=store.rules, now=store.now)
     facts: Any = {"paused": found.paused, "stopping": False, "time_left": MINUTE}
     why = last_look(found.ledger, action, rules=store.rules, now=store.now, **facts)
     assert why == "a reminder was changed"

@@ -18,12 +18,12 @@ from reminderd.databases import Target
 from reminderd.store.appointments import (
     appointment_decisions,
     appointments_between,
-    call_off_appointments,
     cancel_appointment,
     find_appointment,
     move_appointment,
     plan_due,
     put_all_appointments,
+    put_appointment_cancellations,
     put_appointments,
     replan_if_rules_changed,
 )
@@ -31,8 +31,8 @@ from reminderd.store.claims import wake_waiting
 from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.examination import broken_promises
 from reminderd.store.intake import RequestsRefusedError, Source
-from reminderd.store.personal_data import Place, erase, purge_batch, record
-from reminderd.store.queries import news
+from reminderd.store.personal_data import Place, erase, personal_data_of, purge_batch
+from reminderd.store.queries import reminders_to_alert
 from reminderd.store.rows import REMINDERS, to_ms
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request, rules_with
 from tests.support.builders import DAY, HOUR, NOW
@@ -208,7 +208,7 @@ def test_staff_cancel_an_appointment_and_no_file_books_it_again_for_the_same_tim
 def test_an_appointment_cancelled_by_a_file_can_be_booked_again(store: Store) -> None:
     put(store, a_request(), source=FILE)
     asked = [AppointmentCancellation(ref="A-1"), AppointmentCancellation(ref="A-9")]
-    done = store.write(partial(call_off_appointments, asked=asked, rules=TWICE, source=FILE))
+    done = store.write(partial(put_appointment_cancellations, asked=asked, rules=TWICE, source=FILE))
     assert [decision.intake for decision in done] == [Intake.CANCELLED, Intake.NOT_NEEDED]
     assert put(store, a_request(), source=FILE) == [Intake.CHANGED]
     assert waiting(store) == [THREE_DAYS, ONE_DAY]
@@ -218,7 +218,7 @@ def test_an_appointment_without_a_ref_is_cancelled_by_its_content(store: Store) 
     one = a_request(ref=None)
     put(store, one)
     asked = [AppointmentCancellation(ref=None, request=one)]
-    store.write(partial(call_off_appointments, asked=asked, rules=TWICE, source=FILE))
+    store.write(partial(put_appointment_cancellations, asked=asked, rules=TWICE, source=FILE))
     assert found(store, one.own_id).end_code is EndCode.APPOINTMENT_CANCELLED
 
 
@@ -258,7 +258,7 @@ def test_the_appointments_of_a_profile_are_those_that_its_files_named(store: Sto
     among = [one.id for one in between(NOW, AT + DAY) if one.ref != "A-4"]
     assert [one.ref for one in between(AT, AT + HOUR, among=[*among, found(store, "A-3").id])] == ["A-1"]
     asked = [AppointmentCancellation(ref="A-1")]
-    store.write(partial(call_off_appointments, asked=asked, rules=TWICE, source=FILE))
+    store.write(partial(put_appointment_cancellations, asked=asked, rules=TWICE, source=FILE))
     assert [one.ref for one in between(AT, AT + HOUR)] == ["A-4"]
 
 
@@ -394,7 +394,7 @@ NAMED = {"name": "Ada", "patient_ref": "P-77", "provider": "Dr. Who"}
 
 def test_an_appointment_is_exported_with_its_number(store: Store) -> None:
     put(store, a_request(**NAMED), a_request(ref="A-2", phone_number="+12025550002"))
-    found = record(store.connection, phone_number="+12025550001")
+    found = personal_data_of(store.connection, phone_number="+12025550001")
     assert [(one["ref"], one["name"], one["at"]) for one in found.appointments] == [("A-1", "Ada", AT)]
     assert [act["act"] for act in found.appointments[0]["audit"]] == ["add"]
     assert len(found.reminders) == 2
@@ -403,7 +403,7 @@ def test_an_appointment_is_exported_with_its_number(store: Store) -> None:
 def test_an_appointment_without_reminders_is_still_something_that_is_stored(store: Store) -> None:
     store.later(7 * DAY)
     put(store, a_request())
-    found = record(store.connection, phone_number="+12025550001")
+    found = personal_data_of(store.connection, phone_number="+12025550001")
     assert (found.reminders, found.empty) == ([], False)
 
 
@@ -457,7 +457,7 @@ def test_an_alert_names_the_appointment(store: Store) -> None:
     put(store, a_request())
     store.later(THREE_DAYS - store.now)
     sql(store, "UPDATE reminders SET status = 'failed', end_code = 'not_answered', wake_at = NULL, revision = 2")
-    assert [one.ref for one in news(store.connection, now=store.now)] == ["A-1"]
+    assert [one.ref for one in reminders_to_alert(store.connection, now=store.now)] == ["A-1"]
 
 
 @pytest.mark.sqlite_only("PostgreSQL checks each text that it is sent")

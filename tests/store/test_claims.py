@@ -18,7 +18,7 @@ from reminderd.store import claims, ledger, stats
 from reminderd.store.claims import Capacity, claim, wake_waiting
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.rows import to_ms
-from reminderd.store.settle import look
+from reminderd.store.settle import read_for_last_look
 from reminderd.store.shared_state import LAST_REQUEST_AT, setting
 from reminderd.store.sqlite.driver import OperationalError
 from tests.support.builders import BOTH, DAY, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, a_report, able, hours
@@ -187,7 +187,7 @@ def test_the_last_look_stops_requests_during_the_quiet_time(store: Store) -> Non
     store.insert()
     [action] = store.claim()
     store.connection.execute("INSERT INTO settings VALUES ('restored_at', ?)", (to_ms(store.now),))
-    seen = partial(look, store.connection, action=action, rules=store.rules)
+    seen = partial(read_for_last_look, store.connection, action=action, rules=store.rules)
     assert seen(now=store.now + store.rules.outcome_timeout - MINUTE).paused
     assert not seen(now=store.now + store.rules.outcome_timeout).paused
 

@@ -16,9 +16,9 @@ from reminderd.core.sentences import NotAllowedError
 from reminderd.databases import Target
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.personal_data import Place, erase, purge_batch, record
+from reminderd.store.personal_data import Place, erase, personal_data_of, purge_batch
 from reminderd.store.rows import to_ms
-from reminderd.store.settle import look
+from reminderd.store.settle import read_for_last_look
 from tests.support.builders import DAY, HOUR, MINUTE, NOW, RULES, a_report
 from tests.support.rows import insert_call
 from tests.support.store import Store, a_store, contents
@@ -104,7 +104,7 @@ def test_the_remaining_rows_do_not_identify_the_patient(store: Store) -> None:
     ).fetchall()
     assert number.startswith(ERASED)
     assert digest == ""
-    assert record(store.connection, phone_number=PHONE).empty
+    assert personal_data_of(store.connection, phone_number=PHONE).empty
 
 
 def test_two_databases_have_two_hashes_for_a_number(new_target: Callable[[], Target]) -> None:
@@ -144,7 +144,9 @@ def test_a_prepared_call_is_not_sent_while_the_erased_phone_rings(store: Store) 
     store.insert("two", PHONE)
     [action] = store.claim()
     store.report(a_report("ringing", reminder_id="one", attempt_id=call_id, external_call_id="ext-one"))
-    alive = look(store.connection, action=action, rules=store.rules, now=store.now).ledger.alive_at(PHONE)
+    alive = read_for_last_look(store.connection, action=action, rules=store.rules, now=store.now).ledger.alive_calls_to(
+        PHONE
+    )
     assert {one.id for one in alive} == {call_id, action.call.id}
 
 
@@ -210,7 +212,7 @@ def test_every_spelling_is_exported_and_erased(store: Store, written: str) -> No
     store.insert("other", "+4930123457", scheduled_at=later)
     deleted(store, written, transcript="I am ill.")
     store.connection.execute("INSERT INTO opt_outs (phone_number) VALUES (?)", (PHONE,))
-    found = record(store.connection, phone_number=PHONE)
+    found = personal_data_of(store.connection, phone_number=PHONE)
     assert [one["id"] for one in found.reminders] == ["odd"]
     assert [one["transcript"] for one in found.other_calls] == ["I am ill."]
     assert found.opt_out is not None

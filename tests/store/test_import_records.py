@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from reminderd.core.imports import FOLDER, ImportRecord, ImportStatus
-from reminderd.core.rules import Expected
+from reminderd.core.rules import ExpectedFile
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.upsert import Intake
@@ -68,7 +68,7 @@ def test_imports_are_found_by_their_day_and_by_who_did_them(store: Store) -> Non
 
 def test_a_file_that_came_while_the_clock_was_ahead_is_not_the_one_of_a_later_night(store: Store) -> None:
     utc = ZoneInfo("UTC")
-    expected = Expected(by=Daily(at=time(6, 30), zone=utc), hours=CallingHours(utc))
+    expected = ExpectedFile(by=Daily(at=time(6, 30), zone=utc), hours=CallingHours(utc))
     store.later(timedelta(days=30))
     begun(store, actor=FOLDER)
     by = NOW.replace(hour=6, minute=30)
@@ -93,7 +93,7 @@ def test_a_file_has_come_once_the_expected_profile_has_imported_rows_of_it(
     store: Store, profile: str | None, status: ImportStatus, done: dict[Intake, int], rejected: int, has_come: bool
 ) -> None:
     utc = ZoneInfo("UTC")
-    expected = Expected(by=Daily(at=time(6, 30), zone=utc), hours=CallingHours(utc), profile="practice")
+    expected = ExpectedFile(by=Daily(at=time(6, 30), zone=utc), hours=CallingHours(utc), profile="practice")
     begin = partial(begin_import, file="list.csv", profile=profile, actor=FOLDER)
     import_id = store.write(begin)
     store.write(partial(end_import, import_id=import_id, status=status, done=done, rejected=rejected))
@@ -102,7 +102,7 @@ def test_a_file_has_come_once_the_expected_profile_has_imported_rows_of_it(
 
 def test_a_file_has_come_while_it_is_imported_but_not_if_its_import_was_killed(store: Store) -> None:
     utc = ZoneInfo("UTC")
-    expected = Expected(by=Daily(at=time(6, 30), zone=utc), hours=CallingHours(utc))
+    expected = ExpectedFile(by=Daily(at=time(6, 30), zone=utc), hours=CallingHours(utc))
     begun(store, actor=FOLDER)
     assert missing_file(store.connection, expected=expected, now=store.now) is None
     failing = begun(store, actor=FOLDER)

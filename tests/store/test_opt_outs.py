@@ -11,7 +11,7 @@ from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode
 from reminderd.databases import Target
 from reminderd.store.audit import acts_on
-from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out, opted_out_of, page_of_opt_outs
+from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out, opted_out_among, page_of_opt_outs
 from reminderd.store.rows import to_ms
 from tests.support.store import Store, a_store
 
@@ -134,8 +134,8 @@ def test_the_numbers_that_have_opted_out_are_found_among_many(store: Store) -> N
     many = [f"+1202555{number:04}" for number in range(120)]
     opts_out(store, many[7])
     opts_out(store, many[99])
-    assert opted_out_of(store.connection, many) == {many[7], many[99]}
-    assert opted_out_of(store.connection, []) == frozenset()
+    assert opted_out_among(store.connection, many) == {many[7], many[99]}
+    assert opted_out_among(store.connection, []) == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from reminderd.store.claims import wake_waiting
 from reminderd.store.intake import Source
 from reminderd.store.reminders import call_again
 from reminderd.store.rows import to_ms
-from reminderd.store.settle import look
+from reminderd.store.settle import read_for_last_look
 from tests.support.builders import DAY, HOUR, MINUTE, NOW, RULES, SECOND, a_report, able
 from tests.support.store import Store, a_store
 
@@ -158,7 +158,7 @@ def test_a_cancelled_reminder_has_no_wake_at_after_the_next_claim(store: Store) 
 def test_a_claimed_request_of_a_cancelled_reminder_is_not_sent(store: Store) -> None:
     [action] = store.claim()
     sql(store, CANCEL)
-    seen = look(store.connection, action=action, rules=store.rules, now=store.now)
+    seen = read_for_last_look(store.connection, action=action, rules=store.rules, now=store.now)
     reason = last_look(
         seen.ledger, action, paused=False, stopping=False, time_left=SECOND, rules=store.rules, now=store.now
     )

@@ -15,16 +15,16 @@ from reminderd.store import reminders
 from reminderd.store.intake import Source
 from reminderd.store.outcome_changes import (
     WEBHOOK,
-    answers_between,
     changes_after,
+    delete_old_changes,
     forget_webhooks,
+    named_changes_between,
     newest_change,
     note_delivered,
-    queue,
+    queue_deliveries,
     set_progress,
-    trim,
 )
-from reminderd.store.personal_data import erase, record
+from reminderd.store.personal_data import erase, personal_data_of
 from reminderd.store.rows import to_ms
 from tests.support.builders import DAY, NOW, a_report
 from tests.support.store import Store, a_store
@@ -206,7 +206,7 @@ def test_old_changes_are_deleted_except_the_last_of_them(store: Store) -> None:
     cancelled(store, 2, first=4)
     sql(store, f"UPDATE changes SET at = {to_ms(NOW)} WHERE seq > 3")
     for deleted in (2, 0):
-        assert store.write(partial(trim, before=NOW, ways=())) == deleted
+        assert store.write(partial(delete_old_changes, before=NOW, ways=())) == deleted
     assert [one.seq for one in changes_after(store.connection, cursor=reader, limit=9).changes] == [4, 5]
     for lost in (behind, Cursor()):
         with pytest.raises(CursorError, match="no longer kept"):
@@ -219,7 +219,7 @@ def test_undelivered_changes_are_kept_at_any_age(store: Store) -> None:
     sql(store, "UPDATE changes SET at = 0")
     delivered = changes_after(store.connection, cursor=None, limit=3).cursor
     store.write(partial(set_progress, key=WEBHOOK, cursor=delivered))
-    store.write(partial(trim, before=NOW, ways=(WEBHOOK,)))
+    store.write(partial(delete_old_changes, before=NOW, ways=(WEBHOOK,)))
     assert [one.seq for one in changes_after(store.connection, cursor=None, limit=9).changes] == [2, 3, 4, 5]
 
 
@@ -240,7 +240,7 @@ def test_a_reader_continues_after_an_erased_change_and_gets_no_erased_ones(store
 
 def test_the_export_of_a_number_has_its_reminders_changes(store: Store) -> None:
     store.insert("a", "+12025550101", status="called", response="confirmed")
-    [change] = record(store.connection, phone_number="+12025550101").changes["a"]
+    [change] = personal_data_of(store.connection, phone_number="+12025550101").changes["a"]
     assert (change["status"], change["response"]) == ("called", "confirmed")
 
 
@@ -276,27 +276,27 @@ def test_an_answer_is_about_the_time_that_the_appointment_had_then(store: Store)
     sql(store, "UPDATE appointments SET response = 'confirmed'")
     sql(store, f"UPDATE appointments SET at = {to_ms(NOW + DAY)}")
     assert [one["appointment_at"] for one in events(store)] == [NOW.isoformat()] * 2
-    answers = answers_between(store.connection, after=0, until=2, limit=2)
+    answers = named_changes_between(store.connection, after=0, until=2, limit=2)
     assert [one.facts["appointment_at"] for one in answers] == [NOW] * 2
 
 
 def test_what_is_not_delivered_in_a_way_that_is_configured_is_kept(store: Store) -> None:
     cancelled(store, 4)
     sql(store, "UPDATE changes SET at = 0")
-    keep = partial(trim, before=NOW, ways=(WEBHOOK,))
+    keep = partial(delete_old_changes, before=NOW, ways=(WEBHOOK,))
     assert store.write(keep) == 0
     delivered = changes_after(store.connection, cursor=None, limit=3).cursor
     store.write(partial(set_progress, key=WEBHOOK, cursor=delivered))
     assert store.write(keep) == 1
-    assert store.write(partial(trim, before=NOW, ways=())) == 2
+    assert store.write(partial(delete_old_changes, before=NOW, ways=())) == 2
 
 
 def test_what_waits_for_an_address_that_was_removed_is_forgotten_and_all_is_sent_to_a_later_one(store: Store) -> None:
     cancelled(store, 3)
-    store.write(queue)
+    store.write(queue_deliveries)
     store.write(partial(note_delivered, seq=1))
     assert store.write(forget_webhooks) == 2
     assert store.write(forget_webhooks) == 0
     assert not store.connection.execute("SELECT seq FROM deliveries").fetchall()
-    assert store.write(queue) is None
+    assert store.write(queue_deliveries) is None
     assert [row["seq"] for row in store.connection.execute("SELECT seq FROM deliveries ORDER BY seq")] == [1, 2, 3]

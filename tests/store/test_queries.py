@@ -16,7 +16,7 @@ from reminderd.store.queries import (
     MOST_NAMED,
     Bundled,
     ListPlace,
-    Wanted,
+    ReminderFilter,
     bundled_with,
     calls_of,
     ids_named,
@@ -59,9 +59,9 @@ def store(target: Target) -> Iterator[Store]:
     ],
 )
 def test_filtered_reminders_are_listed_by_time(store: Store, asked: dict[str, Any], expected: list[str]) -> None:
-    rows = list_reminders(store.connection, wanted=Wanted(**asked), limit=None)
+    rows = list_reminders(store.connection, wanted=ReminderFilter(**asked), limit=None)
     assert [row["id"] for row in rows] == expected
-    newest = list_reminders(store.connection, wanted=Wanted(**asked), limit=None, newest_first=True)
+    newest = list_reminders(store.connection, wanted=ReminderFilter(**asked), limit=None, newest_first=True)
     assert [row["id"] for row in newest] == expected[::-1]
 
 
@@ -74,7 +74,7 @@ def test_list_and_report_agree_on_who_needs_a_human(target: Target) -> None:
             for number, (status, response, reason, hold, is_done) in enumerate(states):
                 own = {"response": response, "end_code": reason, "hold_code": hold}
                 store.insert(f"{number:04}", status=status, done_at=to_ms(NOW) if is_done else None, **own)
-        rows = list_reminders(store.connection, wanted=Wanted(needs_human=True), limit=None)
+        rows = list_reminders(store.connection, wanted=ReminderFilter(needs_human=True), limit=None)
     expected = [
         f"{number:04}" for number, (*state, done) in enumerate(states) if outcome(*state, is_done=done) in NEED_A_HUMAN
     ]
@@ -86,7 +86,9 @@ def test_pages_have_every_reminder_once_also_those_of_one_moment(store: Store, *
     """Four of the six are at the same time: a page may end between them."""
     found: list[Any] = []
     after = None
-    while page := list_reminders(store.connection, wanted=Wanted(), limit=2, after=after, newest_first=newest_first):
+    while page := list_reminders(
+        store.connection, wanted=ReminderFilter(), limit=2, after=after, newest_first=newest_first
+    ):
         found += [row["id"] for row in page]
         last = page[-1]["scheduled_at"]
         assert isinstance(last, datetime)
@@ -97,7 +99,7 @@ def test_pages_have_every_reminder_once_also_those_of_one_moment(store: Store, *
 
 def test_a_hold_is_shown_as_code_and_text(store: Store) -> None:
     store.connection.execute("UPDATE reminders SET hold_code = 'hours' WHERE id = 'tomorrow'")
-    [row] = list_reminders(store.connection, wanted=Wanted(status=Status.SCHEDULED), limit=None)
+    [row] = list_reminders(store.connection, wanted=ReminderFilter(status=Status.SCHEDULED), limit=None)
     assert (row["hold_code"], row["hold_reason"]) == ("hours", "outside the calling hours")
 
 
@@ -123,7 +125,9 @@ def test_the_last_outcome_is_shown_for_each_reminder_of_a_bundle(store: Store) -
         " SELECT 'heard', id, 1, scheduled_at, '', 0 FROM reminders WHERE id = 'failed'"
     )
     store.connection.execute("UPDATE reminders SET phone_number = '+12025550002' WHERE id = 'failed'")
-    rows = {row["id"]: row["call_outcome"] for row in list_reminders(store.connection, wanted=Wanted(), limit=None)}
+    rows = {
+        row["id"]: row["call_outcome"] for row in list_reminders(store.connection, wanted=ReminderFilter(), limit=None)
+    }
     assert (rows["called"], rows["failed"], rows["wants"]) == ("heard", "not_heard", None)
     assert [call["outcome"] for call in calls_of(store.connection, "called")] == ["not_answered", "heard"]
     assert [call["outcome"] for call in calls_of(store.connection, "failed")] == ["not_heard"]
@@ -134,7 +138,9 @@ def test_calls_for_an_earlier_time_or_number_do_not_count(store: Store) -> None:
     insert_call(store.connection, "wants", outcome="heard", spoken=True)
     store.connection.execute("UPDATE reminders SET scheduled_at = scheduled_at + 1 WHERE id = 'called'")
     store.connection.execute("UPDATE reminders SET phone_number = '+12025550009' WHERE id = 'wants'")
-    rows = {row["id"]: row["call_outcome"] for row in list_reminders(store.connection, wanted=Wanted(), limit=None)}
+    rows = {
+        row["id"]: row["call_outcome"] for row in list_reminders(store.connection, wanted=ReminderFilter(), limit=None)
+    }
     assert (rows["called"], rows["wants"]) == (None, None)
 
 
@@ -194,8 +200,8 @@ def test_a_name_that_very_many_have_is_looked_up_for_some_of_them(target: Target
 
 def test_a_list_can_be_of_some_reminders_only(store: Store) -> None:
     ids = ["called", "failed", "wants", "nobody"]
-    rows = list_reminders(store.connection, wanted=Wanted(ids=ids, status=Status.CALLED), limit=None)
+    rows = list_reminders(store.connection, wanted=ReminderFilter(ids=ids, status=Status.CALLED), limit=None)
     assert [row["id"] for row in rows] == ["called", "wants"]
-    assert list_reminders(store.connection, wanted=Wanted(ids=[]), limit=None) == []
-    one = Wanted(ids=ids, response="confirmed", phone_ending="0002")
+    assert list_reminders(store.connection, wanted=ReminderFilter(ids=[]), limit=None) == []
+    one = ReminderFilter(ids=ids, response="confirmed", phone_ending="0002")
     assert [row["id"] for row in list_reminders(store.connection, wanted=one, limit=None)] == ["called"]

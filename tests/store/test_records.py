@@ -9,7 +9,7 @@ from reminderd.databases import Target
 from reminderd.store import reminders as acts
 from reminderd.store.intake import Source
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.personal_data import Traces, erase, note_export, record, unscrubbed
+from reminderd.store.personal_data import Traces, erase, note_export, personal_data_of, traces_left
 from reminderd.store.rows import to_ms
 from tests.support.builders import DAY, NOW, a_report
 from tests.support.store import Store, a_store, contents
@@ -34,7 +34,7 @@ def store(target: Target) -> Iterator[Store]:
 
 
 def test_a_record_has_everything_stored_about_one_number_only(store: Store) -> None:
-    found = record(store.connection, phone_number=PHONE)
+    found = personal_data_of(store.connection, phone_number=PHONE)
     assert [reminder["id"] for reminder in found.reminders] == ["anna-1", "odd"]
     assert [call["transcript"] for call in found.calls["anna-1"]] == ["Yes."]
     assert [receipt["call_id"] for receipt in found.receipts["anna-1"]] == ["ext-1"]
@@ -45,26 +45,26 @@ def test_a_record_has_everything_stored_about_one_number_only(store: Store) -> N
 
 
 def test_the_record_of_an_unknown_number_is_empty(store: Store) -> None:
-    assert record(store.connection, phone_number="+4930999999").empty
+    assert personal_data_of(store.connection, phone_number="+4930999999").empty
 
 
 def test_calls_of_deleted_reminders_are_exported_and_erased(store: Store) -> None:
     store.connection.execute("DELETE FROM reminders WHERE phone_number <> '+4930123457'")
     store.connection.execute("DELETE FROM opt_outs")
-    found = record(store.connection, phone_number=PHONE)
+    found = personal_data_of(store.connection, phone_number=PHONE)
     assert [call["transcript"] for call in found.other_calls] == ["Yes."]
     assert not found.empty
     assert store.write(partial(erase, phone_number=PHONE, actor="anna")).calls == 1
     assert PHONE not in str(contents(store.connection)["call_logs"])
-    assert record(store.connection, phone_number=PHONE).empty
+    assert personal_data_of(store.connection, phone_number=PHONE).empty
 
 
 def test_calls_of_reminders_with_a_changed_number_are_exported_and_erased(store: Store) -> None:
     store.connection.execute("UPDATE reminders SET phone_number = '+4930123458' WHERE id = 'anna-1'")
-    found = record(store.connection, phone_number=PHONE)
+    found = personal_data_of(store.connection, phone_number=PHONE)
     assert [call["transcript"] for call in found.other_calls] == ["Yes."]
     assert found.calls == {"odd": []}
-    assert record(store.connection, phone_number="+4930123458").calls == {"anna-1": []}
+    assert personal_data_of(store.connection, phone_number="+4930123458").calls == {"anna-1": []}
     store.write(partial(erase, phone_number=PHONE, actor="anna"))
     assert PHONE not in str(contents(store.connection)["call_logs"])
     assert store.reminder("anna-1").phone_number == "+4930123458"
@@ -93,7 +93,7 @@ def test_an_erasure_keeps_the_opt_out_and_anonymous_rows(store: Store) -> None:
 
 def test_an_erasure_is_marked_until_the_file_is_rewritten(store: Store) -> None:
     store.write(partial(erase, phone_number=PHONE, actor="anna"))
-    assert unscrubbed(store.connection) is (Traces.FILE if store.connection.leaves_traces else None)
+    assert traces_left(store.connection) is (Traces.FILE if store.connection.leaves_traces else None)
 
 
 def test_a_number_with_an_open_call_cannot_be_erased(store: Store) -> None:

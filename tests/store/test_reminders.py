@@ -14,7 +14,7 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Limits
 from reminderd.core.sentences import NotAllowedError
-from reminderd.core.upsert import Cancellation, Intake
+from reminderd.core.upsert import Intake, ReminderCancellation
 from reminderd.databases import Target
 from reminderd.store import queries, reminders
 from reminderd.store.any_engine import open_sync
@@ -22,7 +22,7 @@ from reminderd.store.connection import snapshot
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.intake import RefTakenError, RequestsRefusedError, Source
 from reminderd.store.personal_data import erase
-from reminderd.store.queries import news, note_alerts
+from reminderd.store.queries import note_alerts, reminders_to_alert
 from tests.support.builders import HOUR, MINUTE, NOW, RULES, a_report, hours
 from tests.support.store import Store, a_store, contents
 
@@ -132,11 +132,11 @@ def test_a_changed_number_for_a_ref_is_held_for_staff_and_not_called(store: Stor
 
 def test_another_change_of_the_number_is_alerted_again(store: Store) -> None:
     reminder = held(store)
-    store.write(partial(note_alerts, alerts=news(store.connection, now=store.now)))
-    assert news(store.connection, now=store.now) == []
+    store.write(partial(note_alerts, alerts=reminders_to_alert(store.connection, now=store.now)))
+    assert reminders_to_alert(store.connection, now=store.now) == []
     store.write(partial(reminders.accept, reminder_id=reminder.id, rules=store.rules, source=ANNA))
     assert put(store, evolve(OTHER, phone_number="+4930123459")) == [Intake.HELD]
-    assert [one.id for one in news(store.connection, now=store.now)] == [reminder.id]
+    assert [one.id for one in reminders_to_alert(store.connection, now=store.now)] == [reminder.id]
 
 
 def test_repeating_or_editing_a_held_reminder_keeps_the_hold(store: Store) -> None:
@@ -224,12 +224,15 @@ def test_a_held_reminder_expires_and_says_so(store: Store) -> None:
 def test_cancellations_cancel_waiting_reminders_only(store: Store) -> None:
     put(store, REQUEST, WITHOUT_REF)
     store.insert("over", ref="8", status="called")
-    asked = [Cancellation(ref=None, request=WITHOUT_REF), *(Cancellation(ref=ref) for ref in ("7", "8", "9"))]
+    asked = [
+        ReminderCancellation(ref=None, request=WITHOUT_REF),
+        *(ReminderCancellation(ref=ref) for ref in ("7", "8", "9")),
+    ]
     expected = [Intake.CANCELLED, Intake.CANCELLED, Intake.NOT_NEEDED, Intake.NOT_NEEDED]
     before = contents(store.connection)
     assert [decision.intake for _, decision in reminders.cancellations(store.connection, asked)] == expected
     assert contents(store.connection) == before
-    done = store.write(partial(reminders.call_off, asked=asked, rules=RULES, source=ANNA))
+    done = store.write(partial(reminders.put_cancellations, asked=asked, rules=RULES, source=ANNA))
     assert [decision.intake for decision in done] == expected
     rows = store.connection.execute("SELECT ref, status FROM reminders").fetchall()
     assert {tuple(row) for row in rows} == {(None, "cancelled"), ("7", "cancelled"), ("8", "called")}

@@ -14,7 +14,7 @@ from reminderd.store import shared_state, stats
 from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
 from reminderd.store.shared_state import set_pause
-from reminderd.store.stats import counts, glance, next_wakes
+from reminderd.store.stats import next_wakes, read_counts, read_glance
 from tests.support.builders import NOW
 from tests.support.plans import plan, plans
 from tests.support.rows import insert_call, sqlite
@@ -38,11 +38,11 @@ def call(store: Store, reminder_id: str, state: str = "placed", *, look_at: date
 
 
 def seen(store: Store) -> Glance:
-    return glance(store.connection, now=NOW, midnight=MIDNIGHT)
+    return read_glance(store.connection, now=NOW, midnight=MIDNIGHT)
 
 
 def test_an_empty_database_counts_nothing(store: Store) -> None:
-    found = counts(store.connection, now=NOW)
+    found = read_counts(store.connection, now=NOW)
     assert (found.waiting, found.ended, found.calls) == ({Status.SCHEDULED: 0}, {}, {})
     assert (found.due, found.due_since) == (0, None)
     assert set(found.need_human.values()) == {0}
@@ -56,7 +56,7 @@ def test_all_waiting_reminders_are_counted_at_any_time(store: Store) -> None:
     store.insert("final, its call is alive", "+12025550003", status="cancelled")
     for name in ("long ago", "now", "final, its call is alive"):
         call(store, name)
-    waiting = counts(store.connection, now=NOW).waiting
+    waiting = read_counts(store.connection, now=NOW).waiting
     assert waiting == {Status.SCHEDULED: 1, Status.PROCESSING: 1, Status.DIALING: 1}
 
 
@@ -69,7 +69,7 @@ def test_final_reminders_are_counted_for_a_day(store: Store) -> None:
     store.insert("another program's word", status="cancelled", response="will come by")
     store.insert("to come", scheduled_at=to_ms(NOW + HOUR))
     store.insert("of another number", scheduled_at=to_ms(NOW + 48 * HOUR), hold_code="number_changed")
-    found = counts(store.connection, now=NOW)
+    found = read_counts(store.connection, now=NOW)
     assert found.ended == {Status.CALLED: 2, Status.FAILED: 1, Status.EXPIRED: 1, Status.CANCELLED: 1}
     assert found.need_human == {
         Outcome.WANTS_TO_CANCEL: 1,
@@ -85,7 +85,7 @@ def test_calls_are_counted_by_their_reminders_day_and_our_outcome(store: Store) 
     for number, state in enumerate(("ended", "ended", "refused", "placed")):
         call(store, "r1", state, id=f"c{number}", status="on hold, says +12025550001")
     call(store, "old", "ended")
-    assert counts(store.connection, now=NOW).calls == {"ended": 2, "refused": 1, "placed": 1}
+    assert read_counts(store.connection, now=NOW).calls == {"ended": 2, "refused": 1, "placed": 1}
 
 
 def test_ended_calls_are_counted_by_our_outcome_not_the_providers_status(store: Store) -> None:
@@ -94,7 +94,7 @@ def test_ended_calls_are_counted_by_our_outcome_not_the_providers_status(store: 
     for number, outcome in enumerate(("not_heard", "not_heard", "hung_up", None)):
         call(store, "r1", "ended", id=f"c{number}", status="completed", outcome=outcome)
     call(store, "old", "ended", status="completed", outcome="heard")
-    assert counts(store.connection, now=NOW).outcomes == {CallOutcome.NOT_HEARD: 2, CallOutcome.HUNG_UP: 1}
+    assert read_counts(store.connection, now=NOW).outcomes == {CallOutcome.NOT_HEARD: 2, CallOutcome.HUNG_UP: 1}
 
 
 def test_due_and_unattended_rows_are_counted_since_their_oldest(store: Store) -> None:
@@ -105,7 +105,7 @@ def test_due_and_unattended_rows_are_counted_since_their_oldest(store: Store) ->
     call(store, "leased", look_at=NOW + HOUR)
     store.insert("unattended", "+12025550003", status="processing")
     call(store, "unattended", look_at=NOW - 2 * HOUR)
-    found = counts(store.connection, now=NOW)
+    found = read_counts(store.connection, now=NOW)
     assert (found.due, found.due_since, found.unattended_since) == (2, NOW - HOUR, NOW - 2 * HOUR)
 
 
@@ -173,7 +173,7 @@ def test_counting_stops_at_a_limit(store: Store, monkeypatch: pytest.MonkeyPatch
     call(store, "c8", "refused")
     monkeypatch.setattr(stats, "MOST_WAITING", 4)
     monkeypatch.setattr(stats, "MOST_OF_A_DAY", 12)
-    found = counts(store.connection, now=NOW)
+    found = read_counts(store.connection, now=NOW)
     assert (found.waiting[Status.SCHEDULED], found.due) == (4, 4)
     assert found.ended == {Status.CALLED: 3}, "of the eighteen of the day twelve are looked at, the latest first"
     assert found.calls == {"ended": 1}
@@ -192,7 +192,7 @@ def test_a_scrape_is_cheap_with_a_million_rows(connection: Connection) -> None:
             return 0
 
         sqlite(connection).set_progress_handler(step, 100)
-        counts(connection, now=NOW)
+        read_counts(connection, now=NOW)
         sqlite(connection).set_progress_handler(None, 100)
         return taken
 

@@ -47,7 +47,7 @@ def _load() -> None:
     from reminderd import startup  # noqa: PLC0415 - before all else
 
     sys.modules["httpx._main"] = None  # type: ignore[assignment]  # as the program does before it loads the rest
-    startup.load("reminderd.cli.main")
+    startup.load_module("reminderd.cli.main")
     import reminderd  # noqa: PLC0415 - see above
 
     for module in pkgutil.walk_packages(reminderd.__path__, "reminderd."):

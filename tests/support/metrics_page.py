@@ -9,7 +9,7 @@ from reminderd.core.daemons import Job
 from reminderd.core.model import CallOutcome, Status
 from reminderd.core.monitoring import Counts
 from reminderd.core.outcomes import Outcome
-from reminderd.metrics import Moment, PrometheusInstruments, page
+from reminderd.metrics import Moment, PrometheusInstruments, metrics_page
 from tests.support.builders import NOW, a_daemon
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
@@ -72,4 +72,4 @@ def moment(**changes: object) -> Moment:
 
 def full_page() -> str:
     """Return a page with every series."""
-    return page(PrometheusInstruments(), moment()).decode()
+    return metrics_page(PrometheusInstruments(), moment()).decode()

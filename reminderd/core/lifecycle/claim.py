@@ -7,17 +7,17 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.lifecycle.reconcile import Witness, key_holds
+from reminderd.core.lifecycle.reconcile import Witness, key_prevents_second_call
 from reminderd.core.lifecycle.replan import waits_for_plan, why_void
 from reminderd.core.lifecycle.states import (
     all_cancelled,
-    bar_of,
     ended,
     lasting_hold,
     limit_of,
     line_for,
-    local,
+    patient_time,
     scheduled,
+    why_not_again,
     with_call_status,
 )
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Level, LogLine, Transition, spoken_together
@@ -32,9 +32,9 @@ from reminderd.core.model import (
     digest,
     evolve,
 )
-from reminderd.core.outcomes import end_code_of, is_ours, reached
+from reminderd.core.outcomes import end_code_of, is_of_our_account, reached
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.requests import next_open, unfit, zone_of
+from reminderd.core.requests import next_open, why_never_callable, zone_of
 from reminderd.core.rules import Rules
 
 NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
@@ -158,7 +158,7 @@ def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: dateti
     """Return what happens to a reminder whose status says that it is in a call, although it has no alive call."""
     if ledger.was_heard(reminder, rules):
         return ended(reminder, Status.CALLED, None, now)
-    if ledger.doubtful(reminder, rules) or not ledger.was_called(reminder):
+    if ledger.is_doubtful(reminder, rules) or not ledger.was_called(reminder):
         return ended(reminder, Status.FAILED, EndCode.UNCONFIRMED, now)
     return scheduled(reminder, now, now=now)
 
@@ -186,7 +186,7 @@ class _DueReminder:
         void = None if waits_for_plan(self.ledger, self.reminder) else why_void(self.ledger, self.reminder)
         if void is not None:
             return Ends(Status.CANCELLED, void)
-        wrong = unfit(self.reminder, self.rules.numbering)
+        wrong = why_never_callable(self.reminder, self.rules.numbering)
         if wrong is not None:
             return Ends(Status.FAILED, EndCode.INVALID, wrong)
         if self.reminder.phone_number in self.ledger.opted_out:
@@ -195,7 +195,7 @@ class _DueReminder:
             return Ends(Status.CALLED, None)
         if may_be_forgotten(self.ledger, self.reminder):
             return Ends(Status.FAILED, EndCode.RESTORED)
-        if self.ledger.doubtful(self.reminder, self.rules):
+        if self.ledger.is_doubtful(self.reminder, self.rules):
             return Ends(Status.FAILED, EndCode.UNCONFIRMED)
         if self.ledger.attempts(self.reminder) >= self.rules.max_calls:
             return Ends(Status.FAILED, EndCode.MAX_CALLS)
@@ -203,8 +203,8 @@ class _DueReminder:
 
     def _barred(self) -> Ends | None:
         """Return how it ends if its last call bars another call, and its message is still the same."""
-        for member, call in self.ledger.counted(self.reminder)[-1:]:
-            bar = bar_of(member, call)
+        for member, call in self.ledger.counted_calls(self.reminder)[-1:]:
+            bar = why_not_again(member, call)
             if bar is not None and member.message_digest == digest(self.reminder.message, self.reminder.language):
                 return Ends(Status.FAILED, *bar)
         return None
@@ -222,7 +222,7 @@ class _DueReminder:
         elif now < limit:
             reason = "too late: the calling hours leave no time to call before it expires"
         else:
-            reason = f"too late: was to be called before {local(limit, self.reminder, self.rules)}"
+            reason = f"too late: was to be called before {patient_time(limit, self.reminder, self.rules)}"
         hold = self.reminder.hold_code
         waited = "" if hold is None else f"; it had waited: {hold.sentence}"
         return Ends(Status.EXPIRED, EndCode.TOO_LATE, reason + waited)
@@ -239,7 +239,7 @@ class _DueReminder:
         opens = self._opens(max(self.now, self.free_from or self.now))
         if opens is not None and opens > self.now:
             return Waits(opens, HoldCode.HOURS if self.free_from is None else HoldCode.LIMITS)
-        if self.ledger.alive_at(self.reminder.phone_number):
+        if self.ledger.alive_calls_to(self.reminder.phone_number):
             return Waits(self.now + NUMBER_BUSY_HOLD, HoldCode.NUMBER_BUSY)
         return None
 
@@ -247,7 +247,7 @@ class _DueReminder:
     def retry_at(self) -> datetime | None:
         """Return when its redial delay or backoff ends, even if the row was rewritten since; None if it has neither."""
         delays = [] if self.reminder.retry_at is None else [self.reminder.retry_at]
-        for _, call in self.ledger.counted(self.reminder)[-1:]:
+        for _, call in self.ledger.counted_calls(self.reminder)[-1:]:
             if call.state is CallState.ENDED and call.received_at is not None:
                 delay = self.rules.redial_delay(max(self.ledger.attempts(self.reminder), 1))
                 delays.append(call.received_at + delay)
@@ -275,7 +275,7 @@ def _held(ledger: Ledger, reminder: Reminder, until: datetime, code: HoldCode | 
     held = evolve(reminder, status=Status.SCHEDULED, wake_at=until, hold_code=code)
     if code is None or code is reminder.hold_code:
         return Transition(ledger=ledger.put(held))
-    line = LogLine(f"held until {local(until, reminder, rules)}: {code.sentence}", reminder_id=reminder.id)
+    line = LogLine(f"held until {patient_time(until, reminder, rules)}: {code.sentence}", reminder_id=reminder.id)
     return Transition(ledger=ledger.put(held), lines=(line,))
 
 
@@ -368,7 +368,7 @@ def _bundle_for(
         one
         for one in ready
         if abs(one.scheduled_at - reminder.scheduled_at) <= rules.group_within
-        and rules.scripts.are_one(one.language, reminder.language)
+        and rules.scripts.can_share_call(one.language, reminder.language)
     ]
     bundle = [reminder]
     for other in sorted(near, key=attrgetter("scheduled_at", "id")):
@@ -379,7 +379,7 @@ def _bundle_for(
         one.scheduled_at
         for one in early
         if one.scheduled_at - reminder.scheduled_at <= rules.group_within
-        and rules.scripts.are_one(one.language, reminder.language)
+        and rules.scripts.can_share_call(one.language, reminder.language)
         and _is_short_enough([*bundle, one])
     ]
     in_order = tuple(sorted(bundle, key=attrgetter("scheduled_at", "id")))
@@ -414,6 +414,12 @@ def _call_to_repeat(
     is_same = requested == [(one.id, digest(one.message, one.language)) for one in reminders]
     was_not_placed = call.state is CallState.NOT_PLACED and not call.evidence and call.received_at is None
     is_counted = all(call.seq > one.again_seq for one in reminders)
-    if is_same and was_not_placed and is_counted and is_ours(call, rules) and key_holds(call, witness, rules, now):
+    if (
+        is_same
+        and was_not_placed
+        and is_counted
+        and is_of_our_account(call, rules)
+        and key_prevents_second_call(call, witness, rules, now)
+    ):
         return call
     return None

@@ -6,8 +6,8 @@ from typing import Final
 import attrs
 from attrs import frozen
 
-from reminderd.core.answers import Listener, listener
-from reminderd.core.lifecycle.replan import answered_for, why_void
+from reminderd.core.answers import Listener, listener_of
+from reminderd.core.lifecycle.replan import response_recorded, why_void
 from reminderd.core.lifecycle.states import called, ended, limit_of, line_for, wake_unwanted
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, line_about, spoken_together
 from reminderd.core.model import Call, CallOutcome, Member, Reminder, Response, Status, digest, evolve
@@ -80,7 +80,7 @@ def _in_language(turn: Turn, language: str | None) -> Turn:
 def _picked_up(ledger: Ledger, call: Call, language: str | None, rules: Rules, now: datetime) -> Turn:
     fetched = evolve(call, fetched_at=call.fetched_at or now)
     ledger = ledger.put(fetched)
-    who = listener(call.answered_by)
+    who = listener_of(call.answered_by)
     if who is Listener.PERSON:
         return _to_person(ledger, fetched, language, rules, now)
     wanted = _still_wanted(ledger, fetched, rules, now)
@@ -165,7 +165,7 @@ def _still_wanted(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> li
         return []
     return [
         (member, one)
-        for member, one in ledger.current(call)
+        for member, one in ledger.current_members(call)
         if one.status not in _NOT_SPOKEN and now < limit_of(one, rules) and why_void(ledger, one) is None
     ]
 
@@ -177,7 +177,7 @@ def _end_unneeded(
     kept = {reminder.id for _, reminder in wanted}
     not_heard = ledger.put(evolve(call, outcome=CallOutcome.NOT_HEARD))
     after, lines = ledger, []
-    for member, reminder in ledger.current(call):
+    for member, reminder in ledger.current_members(call):
         if reminder.id in kept:
             continue
         if call.outcome is None:
@@ -203,7 +203,7 @@ def _heard_in(ledger: Ledger, call: Call) -> list[tuple[Member, Reminder]]:
     A reminder that has left the call since shows by its mark that the others were not spoken.
     """
     is_marked = any(member.spoken for member in ledger.members_of(call))
-    return [(member, one) for member, one in ledger.current(call) if member.spoken or not is_marked]
+    return [(member, one) for member, one in ledger.current_members(call) if member.spoken or not is_marked]
 
 
 def _repeated(key: Key) -> SpokenReply:
@@ -249,7 +249,7 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now:
         lines.append(LogLine(f"{answered.status}: {kept.replace('_', ' ')} by key", level, reminder.id, call.id))
         if answered.response != reminder.response:
             answers.append((reminder.id, kept))
-    after, settled = answered_for(after, (one for _, one in _heard_in(after, call)), response, now)
+    after, settled = response_recorded(after, (one for _, one in _heard_in(after, call)), response, now)
     lines += settled
     answered_call = evolve(after.calls[call.id], outcome=outcome)
     return Turn(
@@ -270,7 +270,7 @@ def _opts_out_before_the_message(ledger: Ledger, call: Call, now: datetime) -> T
         evolve(member, spoken=False) for member in ledger.members_of(call) if member.spoken and not member.spoken_by
     ]
     after, lines, answers = ledger.put(*unmarked), [], []
-    for _, reminder in ledger.current(call):
+    for _, reminder in ledger.current_members(call):
         answered = evolve(reminder, response=Response.OPTED_OUT)
         if not answered.status.final:
             counted = evolve(answered, attempts=not_heard.attempts(answered))
@@ -279,7 +279,7 @@ def _opts_out_before_the_message(ledger: Ledger, call: Call, now: datetime) -> T
             after = after.put(answered)
             lines.append(LogLine(f"{answered.status}: opted out by key", Level.INFO, reminder.id, call.id))
             answers.append((reminder.id, Response.OPTED_OUT))
-    after, _ = answered_for(after, (one for _, one in after.current(call)), Response.OPTED_OUT, now)
+    after, _ = response_recorded(after, (one for _, one in after.current_members(call)), Response.OPTED_OUT, now)
     return Turn(
         transition=Transition(ledger=after, call=call, lines=tuple(lines)),
         reply=SpokenReply(parts=(Prompt.OPTED_OUT,)),

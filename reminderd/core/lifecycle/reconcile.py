@@ -8,10 +8,10 @@ import attrs
 from attrs import field, frozen
 
 from reminderd.core.answers import Candidates, Found, LookUpAnswer, NoAnswer, NotFound
-from reminderd.core.lifecycle.states import CallEnd, EndKind, close, is_unwanted, limit_of, unconfirmed
+from reminderd.core.lifecycle.states import CallEnd, EndKind, close_call, is_unwanted, limit_of, unconfirmed
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Level, Transition, line_about, noted
 from reminderd.core.model import UNANSWERED, Call, CallState, digest, evolve
-from reminderd.core.outcomes import is_ours
+from reminderd.core.outcomes import is_of_our_account
 from reminderd.core.requests import next_open
 from reminderd.core.rules import Rules
 
@@ -45,7 +45,7 @@ class Witness:
 
 
 @frozen(kw_only=True)
-class Room:
+class CheckLimits:
     """What is possible right now when calls are checked."""
 
     paused: bool = False
@@ -54,7 +54,7 @@ class Room:
     """When a request may be sent; None if now."""
 
 
-def key_holds(call: Call, witness: Witness, rules: Rules, moment: datetime) -> bool:
+def key_prevents_second_call(call: Call, witness: Witness, rules: Rules, moment: datetime) -> bool:
     """Return whether a request with this call's key, sent at that moment, would place no second call."""
     can = rules.capabilities
     by_wall = moment + rules.lease < call.created_at + can.key_lifetime
@@ -66,12 +66,12 @@ def is_to_be_dropped(ledger: Ledger, call: Call, rules: Rules) -> bool:
     """Return whether the provider should be asked to drop this call."""
     is_placed = call.state in {CallState.PLACED, CallState.STRAY} and call.external_call_id is not None
     is_unanswered = call.status is None or call.status in UNANSWERED
-    can = rules.capabilities.drop and is_ours(call, rules) and call.checks < MOST_CHECKS
+    can = rules.capabilities.drop and is_of_our_account(call, rules) and call.checks < MOST_CHECKS
     return can and is_placed and is_unanswered and is_unwanted(ledger, call)
 
 
 def claim_call(
-    ledger: Ledger, call: Call, *, token: str, room: Room, witness: Witness, rules: Rules, now: datetime
+    ledger: Ledger, call: Call, *, token: str, room: CheckLimits, witness: Witness, rules: Rules, now: datetime
 ) -> Transition:
     """Decide what an alive call whose `wake_at` has passed needs next.
 
@@ -96,12 +96,12 @@ def claim_call(
         return _asks(ledger, leased, ActionKind.DROP)
     elif call.checks == 0 and left > timedelta(0) and now < call.last_sign_at + rules.outcome_timeout:
         return waits
-    if is_ours(call, rules) and rules.capabilities.look_up and call.checks < MOST_CHECKS:
+    if is_of_our_account(call, rules) and rules.capabilities.look_up and call.checks < MOST_CHECKS:
         return _asks(ledger, leased, ActionKind.FIND if call.external_call_id is None else ActionKind.FETCH)
     return waits if left > timedelta(0) else _give_up(ledger, call, rules, now)
 
 
-def chosen(candidates: Candidates, call: Call, ids_of_others: frozenset[str]) -> LookUpAnswer:
+def finding_among(candidates: Candidates, call: Call, ids_of_others: frozenset[str]) -> LookUpAnswer:
     """Return the finding about `call`: the only candidate whose id no other call has.
 
     If a webhook has brought the provider's id of `call` since the look-up was sent, only the candidate with this id
@@ -139,29 +139,29 @@ def _why(finding: LookUpAnswer) -> str:
 
 
 def _resend_at(
-    ledger: Ledger, call: Call, room: Room, witness: Witness, rules: Rules, now: datetime
+    ledger: Ledger, call: Call, room: CheckLimits, witness: Witness, rules: Rules, now: datetime
 ) -> datetime | None:
     """Return when the same request may be sent again with its key, now or later; None if never."""
-    if call.evidence or call.adopted or not is_ours(call, rules) or call.requests >= rules.max_tries:
+    if call.evidence or call.adopted or not is_of_our_account(call, rules) or call.requests >= rules.max_tries:
         return None
-    current = ledger.current(call)
+    current = ledger.current_members(call)
     reminders = [reminder for _, reminder in current]
     is_same = len(current) == len(ledger.members_of(call)) and all(
         member.message_digest == digest(one.message, one.language) and one.status.in_call for member, one in current
     )
-    if not reminders or not is_same or any(ledger.doubtful(one, rules) for one in reminders):
+    if not reminders or not is_same or any(ledger.is_doubtful(one, rules) for one in reminders):
         return None
     # A repeat may be the first real call, so the limits count, too.
     if call.phone_number in ledger.opted_out or ledger.free_from(reminders[0], rules, now) is not None:
         return None
     at = max(next_open(one, now, rules) or datetime.max.replace(tzinfo=now.tzinfo) for one in reminders)
     is_in_time = all(at < limit_of(one, rules) and one.scheduled_at <= now for one in reminders)
-    if not is_in_time or not key_holds(call, witness, rules, at):
+    if not is_in_time or not key_prevents_second_call(call, witness, rules, at):
         return None
     if at > now:
         return at
     is_busy = any(
-        one.id != call.id for one in ledger.alive_at(call.phone_number)
+        one.id != call.id for one in ledger.alive_calls_to(call.phone_number)
     )  # the last look would refuse the request
     return now + PAUSE_HOLD if room.paused or is_busy else room.request_from or now
 
@@ -180,7 +180,7 @@ def _asks(ledger: Ledger, leased: Call, kind: ActionKind) -> Transition:
 
 
 def _action(ledger: Ledger, call: Call, kind: ActionKind) -> Action:
-    return Action(kind=kind, call=call, reminders=tuple(reminder for _, reminder in ledger.current(call)))
+    return Action(kind=kind, call=call, reminders=tuple(reminder for _, reminder in ledger.current_members(call)))
 
 
 def _give_up(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transition:
@@ -188,4 +188,6 @@ def _give_up(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transit
     error = "its end was never reported"
     given_up = evolve(call, state=CallState.UNREPORTED, lease_token=None, wake_at=None, error=error)
     line = line_about(call, "given up: the provider has not reported the end of the call", Level.WARNING)
-    return close(ledger, given_up, CallEnd(kind=EndKind.UNREPORTED), rules=rules, now=now).after([line])
+    return close_call(ledger, given_up, CallEnd(kind=EndKind.UNREPORTED), rules=rules, now=now).with_lines_before(
+        [line]
+    )

@@ -6,8 +6,8 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.booking import PlannedCall, plan, too_late_for, wanted_message
-from reminderd.core.lifecycle.states import all_cancelled, ended, local, wake_unwanted
+from reminderd.core.booking import PlannedCall, plan, wanted_message, why_call_too_late
+from reminderd.core.lifecycle.states import all_cancelled, ended, patient_time, wake_unwanted
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition
 from reminderd.core.model import RESPONSES, Appointment, AppointmentStatus, Reminder, Response, Status, evolve
 from reminderd.core.reasons import EndCode, HoldCode
@@ -49,7 +49,7 @@ def reminders_of(ledger: Ledger, appointment: Appointment) -> list[Reminder]:
     return [one for one in ledger.reminders.values() if one.appointment_id == appointment.id]
 
 
-def answered_for(
+def response_recorded(
     ledger: Ledger, answered: Iterable[Reminder], response: Response, now: datetime
 ) -> tuple[Ledger, tuple[LogLine, ...]]:
     """Record a patient's answer for the appointments of the heard reminders, and settle their other reminders.
@@ -120,7 +120,7 @@ def booked(
     This is fast, as a file may book thousands at once. `ids` has an id for each call of the plan.
     """
     wanted = _Wanted(appointment, *wanted_message(appointment, rules, is_checked=True), rules, now)
-    calls = [(one, too_late_for(one, now)) for one in plan(appointment, rules)]
+    calls = [(one, why_call_too_late(one, now)) for one in plan(appointment, rules)]
     reminders = [wanted.added(call, new_id) for (call, late), new_id in zip(calls, ids, strict=False) if late is None]
     why = wanted.wrong or "; ".join(late for _, late in calls if late is not None) or None
     return evolve(appointment, planned_at=appointment.at, last_error=why), reminders
@@ -146,7 +146,7 @@ def replanned(
     if appointment.is_answered:
         after, more = all_cancelled(after, _of_now(waiting, appointment), EndCode.ANSWERED, now)
         return Transition(ledger=after.put(evolve(appointment, last_error=None)), lines=(*lines, *more))
-    return _planned(after, appointment, ids, rules, now).after(lines)
+    return _planned(after, appointment, ids, rules, now).with_lines_before(lines)
 
 
 def _cancelled(ledger: Ledger, appointment: Appointment, now: datetime) -> Transition:
@@ -182,7 +182,7 @@ def _planned(
     calls = plan(appointment, rules)
     wanted = _Wanted(appointment, *wanted_message(appointment, rules), rules, now)
     own = _of_now(reminders_of(ledger, appointment), appointment)
-    known = [one for one in own if one.end_code not in _PLANNED_AGAIN or ledger.history(one)]
+    known = [one for one in own if not one.status.final or one.end_code not in _PLANNED_AGAIN or ledger.history(one)]
     call_of = {one.id: _call_of(one, calls) for one in known}
     # If `before` was emptied, reminders that are planned already stay.
     untouched = [one for one in known if not one.status.final and not ledger.history(one)]
@@ -191,12 +191,12 @@ def _planned(
     kept = [one for one in known if one not in unwanted]
     after = after.put(*(wanted.kept(one, call_of[one.id], is_new=not ledger.history(one)) for one in kept))
     covered = [one.cadence for one in call_of.values() if one is not None]
-    missing = [(one, too_late_for(one, now)) for one in calls if one.cadence not in covered]
+    missing = [(one, why_call_too_late(one, now)) for one in calls if one.cadence not in covered]
     left_out = [late for _, late in missing if late is not None]
     new = [wanted.added(one, new_id) for (one, late), new_id in zip(missing, ids, strict=False) if late is None]
     after = wake_unwanted(ledger, after.put(*new), now)
     for one in new:
-        text = f"planned: {one.cadence} before its appointment, {local(one.scheduled_at, one, rules)}"
+        text = f"planned: {one.cadence} before its appointment, {patient_time(one.scheduled_at, one, rules)}"
         lines = (*lines, LogLine(text, reminder_id=one.id))
     why = wanted.wrong or "; ".join(left_out) or None
     if appointment.former_number is None:
@@ -257,8 +257,9 @@ class _Wanted:
     def kept(self, reminder: Reminder, call: PlannedCall | None, *, is_new: bool) -> Reminder:
         """Return a reminder of the appointment as it is wanted now; its time changes only before its first call."""
         kept = reminder
-        at = None if call is None or not is_new or too_late_for(call, self.now) is not None else call.at
-        if reminder.end_code is EndCode.INVALID and at is not None and self.wrong is None:
+        at = None if call is None or not is_new or why_call_too_late(call, self.now) is not None else call.at
+        is_invalid = reminder.status is Status.FAILED and reminder.end_code is EndCode.INVALID
+        if is_invalid and at is not None and self.wrong is None:
             kept = evolve(kept, status=Status.SCHEDULED, end_code=None, ended_at=None, last_error=None)
         if kept.status.final:
             return reminder

@@ -5,13 +5,13 @@ from datetime import datetime
 import attrs
 
 from reminderd.core.lifecycle.replan import done_for, number_accepted, why_void
-from reminderd.core.lifecycle.states import all_cancelled, ended, lasting_hold, local
+from reminderd.core.lifecycle.states import all_cancelled, ended, lasting_hold, patient_time
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition
 from reminderd.core.model import RESPONSES, Call, CallState, Reminder, Status, evolve
 from reminderd.core.outcomes import NEED_A_HUMAN, outcome
 from reminderd.core.phone import is_e164
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.requests import next_open, unfit
+from reminderd.core.requests import next_open, why_never_callable
 from reminderd.core.rules import Rules
 from reminderd.core.sentences import NotAllowedError, Sentence, TextValue
 
@@ -97,7 +97,7 @@ def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datet
     """
     _refuse(ledger, reminder, rules)
     due = max(now, reminder.scheduled_at)  # a cancellation may be undone long before the reminder's time
-    wrong = unfit(reminder, rules.numbering)
+    wrong = why_never_callable(reminder, rules.numbering)
     opens = next_open(reminder, max(due, ledger.free_from(reminder, rules, now) or due), rules)
     if wrong is not None or opens is None:
         raise NotAllowedError(wrong or "the calling hours leave no time to call")
@@ -166,7 +166,7 @@ def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:
     if reminder.response in RESPONSES and not ledger.has_left(reminder):
         answer = Sentence(reminder.response.replace("_", " "))
         raise NotAllowedError("the patient was reached, and has answered: %(answer)s", {"answer": answer})
-    alive = ledger.alive_at(reminder.phone_number)
+    alive = ledger.alive_calls_to(reminder.phone_number)
     if alive:
         raise _number_busy(alive[-1], reminder, rules)
     if not reminder.status.can_be_called_again:
@@ -182,7 +182,7 @@ def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:
 
 
 def _number_busy(call: Call, reminder: Reminder, rules: Rules) -> NotAllowedError:
-    until = local(call.last_sign_at + rules.outcome_timeout, reminder, rules)
+    until = patient_time(call.last_sign_at + rules.outcome_timeout, reminder, rules)
     values: dict[str, TextValue] = {"word": Sentence(call.status or call.state), "until": until}
     return NotAllowedError(
         "a call to this number is under way (%(word)s); its end will be known by %(until)s at the latest", values

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from attrs import frozen
 
-from reminderd.core.answers import Listener, listener
+from reminderd.core.answers import Listener, listener_of
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, line_about, noted
 from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status, evolve
 from reminderd.core.outcomes import member_outcome_of, reached
@@ -109,12 +109,14 @@ def unconfirmed(ledger: Ledger, call: Call, why: str, rules: Rules, now: datetim
     """Return a call that may or may not have been placed, with a log line: it waits for a report."""
     unsure = evolve(call, state=CallState.UNCONFIRMED, lease_token=None, wake_at=now + rules.confirm_after)
     processing = [
-        evolve(one, status=Status.PROCESSING) for _, one in ledger.current(call) if one.status is Status.DIALING
+        evolve(one, status=Status.PROCESSING) for _, one in ledger.current_members(call) if one.status is Status.DIALING
     ]
     return noted(ledger.put(*processing), unsure, f"unconfirmed: {why}; waiting for a report", Level.WARNING)
 
 
-def close(ledger: Ledger, closed: Call, end: CallEnd, text: str = "", *, rules: Rules, now: datetime) -> Transition:
+def close_call(
+    ledger: Ledger, closed: Call, end: CallEnd, text: str = "", *, rules: Rules, now: datetime
+) -> Transition:
     """Record a call that is closed now, and apply its end to each of its current reminders in the same way.
 
     A stray call of the number becomes the open call: its phone may still be ringing. `text` is the log line if no
@@ -122,12 +124,12 @@ def close(ledger: Ledger, closed: Call, end: CallEnd, text: str = "", *, rules: 
     """
     before = after = ledger.put(closed)
     lines: list[LogLine] = []
-    for member, reminder in before.current(closed):
+    for member, reminder in before.current_members(closed):
         settled = _settled(before, member, reminder, closed, end, rules, now)
         if settled != reminder:
             after = after.put(settled)
             lines.append(line_for(settled, closed, rules))
-    alive = after.alive_at(closed.phone_number)
+    alive = after.alive_calls_to(closed.phone_number)
     if alive and not any(one.state.open for one in alive):
         after = after.put(evolve(alive[0], state=CallState.PLACED))
     after = wake_unwanted(before, after, now)
@@ -138,7 +140,7 @@ def close(ledger: Ledger, closed: Call, end: CallEnd, text: str = "", *, rules: 
 
 def is_unwanted(ledger: Ledger, call: Call) -> bool:
     """Return whether no reminder needs this call anymore; an adopted call is never unwanted."""
-    return not call.adopted and all(reminder.status.final for _, reminder in ledger.current(call))
+    return not call.adopted and all(reminder.status.final for _, reminder in ledger.current_members(call))
 
 
 def wake_unwanted(before: Ledger, after: Ledger, now: datetime, *, except_for: Call | None = None) -> Ledger:
@@ -220,14 +222,14 @@ def called(ledger: Ledger, reminder: Reminder, now: datetime) -> Reminder:
 
 def _unreported(ledger: Ledger, reminder: Reminder, call: Call, rules: Rules, now: datetime) -> Reminder:
     counted = evolve(reminder, attempts=ledger.attempts(reminder), tries=0)
-    if not ledger.doubtful(reminder, rules) and counted.attempts < rules.max_calls:
+    if not ledger.is_doubtful(reminder, rules) and counted.attempts < rules.max_calls:
         reason = "outcome unknown; will be called once more, as configured"
         return scheduled(counted, now, HoldCode.REDIAL, reason=reason, now=now)
     code = EndCode.NO_REPORT if call.evidence else EndCode.UNCONFIRMED
     return ended(counted, Status.FAILED, code, now)
 
 
-def bar_of(member: Member, call: Call) -> tuple[EndCode, str] | None:
+def why_not_again(member: Member, call: Call) -> tuple[EndCode, str] | None:
     """Return why no automatic call follows this one, as a code and a sentence; None if a call may follow.
 
     This call has not reached the patient of this member.
@@ -249,7 +251,7 @@ def _missed(ledger: Ledger, member: Member, reminder: Reminder, call: Call, rule
     """Return the reminder after a call in which it was not heard: redialed while calls and time remain, else failed."""
     attempts = ledger.attempts(reminder)
     counted = evolve(reminder, attempts=attempts, tries=0)
-    bar = bar_of(member, call)
+    bar = why_not_again(member, call)
     if bar is not None:
         return ended(counted, Status.FAILED, bar[0], now, bar[1])
     outcome = member_outcome_of(member, call) or CallOutcome.NOT_ANSWERED
@@ -269,7 +271,7 @@ def _how(outcome: CallOutcome, call: Call) -> str:
     if outcome is CallOutcome.NOT_ANSWERED:
         words = outcome.words if call.status is None else call.status.replace("-", " ")
         return f"{outcome.words}{_details(call)}" if call.status == "failed" else words
-    who = listener(call.answered_by)
+    who = listener_of(call.answered_by)
     by = "" if outcome is not CallOutcome.NOT_HEARD or who is Listener.PERSON else f", answered by a {who}"
     return f"{outcome.words}{by}"
 
@@ -287,7 +289,7 @@ def line_for(reminder: Reminder, call: Call | None, rules: Rules) -> LogLine:
     if reminder.status is Status.SCHEDULED:
         why = reminder.last_error or (reminder.hold_code.sentence if reminder.hold_code else "its call is over")
         at = None if reminder.retry_at is None else reminder.wake_at
-        until = "" if at is None else f", not before {local(at, reminder, rules, to='%H:%M:%S')}"
+        until = "" if at is None else f", not before {patient_time(at, reminder, rules, to='%H:%M:%S')}"
         text = f"scheduled: {why}{until}"
         level = Level.INFO if reminder.hold_code is HoldCode.REDIAL else Level.WARNING
     elif reminder.status.can_be_called_again:
@@ -311,6 +313,6 @@ def _how_reached(call: Call | None) -> str:
             return "the patient was reached"
 
 
-def local(moment: datetime, reminder: Reminder, rules: PlanningRules, *, to: str = "%H:%M") -> str:
+def patient_time(moment: datetime, reminder: Reminder, rules: PlanningRules, *, to: str = "%H:%M") -> str:
     """Return a moment as the patient's wall clock shows it; `to` is the format of the time of day."""
     return f"{moment.astimezone(zone_of(reminder, rules)):%Y-%m-%d {to} %Z}"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -74,6 +74,10 @@ _SLASHED: Final = re.compile(
 )
 
 
+_HALF: Final = re.compile(r"[0-9]\s*[ap]\.?\s?m\b", re.IGNORECASE)
+_BEFORE_NOON: Final = re.compile(r"(?:^|[ ,])(?:0?[1-9]|1[01])[:.][0-9]{2}(?:[:.][0-9]{2})?\s*$")
+
+
 class DayOrder(StrEnum):
     """Whether day or month comes first in a date with slashes, or with dashes and the year last. With dots: the day."""
 
@@ -99,7 +103,9 @@ def day_of(text: str, today: date) -> date:
     return asked
 
 
-def moment(text: str, zone: ZoneInfo | None, order: DayOrder | None = None, *, midnight: bool = True) -> datetime:
+def moment_of_text(
+    text: str, zone: ZoneInfo | None, order: DayOrder | None = None, *, midnight: bool = True
+) -> datetime:
     """Return the moment that a person wrote, in UTC and whole milliseconds: local to `zone` unless it has an offset.
 
     `zone` None refuses local times.
@@ -139,6 +145,14 @@ def day_orders(text: str) -> frozenset[DayOrder]:
         return frozenset()
     readings = ((DayOrder.DAY_FIRST, second), (DayOrder.MONTH_FIRST, first))
     return frozenset(order for order, month in readings if month <= 12)
+
+
+@lru_cache(maxsize=2_000)  # a table has the same few times in most lines
+def has_half(text: str) -> bool | None:
+    """Return whether a time is written with AM or PM; None if that makes no difference, as for 16:30 or in ISO 8601."""
+    if _HALF.search(text) is not None:
+        return True
+    return False if _BEFORE_NOON.search(text) is not None and _ISO.fullmatch(text.strip()) is None else None
 
 
 def _iso(text: str) -> datetime | None:

@@ -303,16 +303,16 @@ def read_language(text: str) -> str:
     return _names().get(unaccented(written)) or language_tag(written)
 
 
-def primary(tag: str) -> str:
+def primary_language(tag: str) -> str:
     """Return the language of a tag, without its region."""
     return tag.partition("-")[0].lower()
 
 
-def best_of(tag: str, among: Iterable[str]) -> str | None:
+def best_match(tag: str, among: Iterable[str]) -> str | None:
     """Return the tag among these that is the same, else the first one of the same language; None if there is none."""
     listed = tuple(among)
     same = [one for one in listed if one.lower() == tag.lower()]
-    return next(iter(same or [one for one in listed if primary(one) == primary(tag)]), None)
+    return next(iter(same or [one for one in listed if primary_language(one) == primary_language(tag)]), None)
 
 
 def voice_tag(tag: str, *, near: str) -> str:
@@ -348,6 +348,6 @@ def _names() -> Mapping[str, str]:
     for written_in in BUILT_IN:
         for code, name in Locale(written_in).languages.items():
             tag = str(code).replace("_", "-")
-            if primary(tag) in _codes() and len(name) >= _SHORTEST_NAME:
+            if primary_language(tag) in _codes() and len(name) >= _SHORTEST_NAME:
                 meant.setdefault(unaccented(name), set()).add(tag)
     return {name: min(codes) for name, codes in meant.items() if len(codes) == 1}

@@ -12,9 +12,9 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.phone import national
+from reminderd.core.phone import national_form
 from reminderd.core.script.prompts import Prompt, seconds
-from reminderd.core.script.scripts import Script, Scripts, spoken
+from reminderd.core.script.scripts import Script, Scripts, spoken_text
 from reminderd.core.script.templates import Templates, Values
 
 ORDINARY_MESSAGE: Final = 200
@@ -87,7 +87,7 @@ def _names_the_phone(prompt: Prompt, script: Script) -> bool:
     number = script.phone or script.from_number
     written = re.sub(r"[^0-9]", "", template)
     return "{phone}" in template or (
-        bool(number) and any(re.sub(r"[^0-9]", "", form) in written for form in (number, national(number)))
+        bool(number) and any(re.sub(r"[^0-9]", "", form) in written for form in (number, national_form(number)))
     )
 
 
@@ -102,14 +102,14 @@ def _menu(script: Script) -> Iterator[str]:
 
 def _length(script: Script) -> Iterator[str]:
     call = " ".join(
-        spoken(prompt, script, _LIKE_A_MESSAGE) for prompt in (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU)
+        spoken_text(prompt, script, _LIKE_A_MESSAGE) for prompt in (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU)
     )
     if seconds(call) > MOST_SECONDS:
         yield (
             f"[messages]: greeting, a message of {ORDINARY_MESSAGE} characters and menu take {seconds(call):.0f}"
             f" seconds: keep them within {MOST_SECONDS:.0f}"
         )
-    voicemail = 2 * seconds(spoken(Prompt.VOICEMAIL, script, _LIKE_A_MESSAGE)) + PAUSE_SECONDS
+    voicemail = 2 * seconds(spoken_text(Prompt.VOICEMAIL, script, _LIKE_A_MESSAGE)) + PAUSE_SECONDS
     if voicemail > MOST_SECONDS:
         yield (
             f"[messages].voicemail, which is spoken twice, takes {voicemail:.0f} seconds: "
@@ -175,12 +175,12 @@ def preview(templates: Templates, values: Values, language: str | None, names: S
         passages.append(_to_person("a person", ANY_MESSAGE, script))
     passages.append(_to_machine(ANY_MESSAGE, script))
     for heading, prompt in _AFTER:
-        text = spoken(prompt, script, ANY_MESSAGE)
+        text = spoken_text(prompt, script, ANY_MESSAGE)
         passages.append(Passage(heading=heading, texts=(text,), seconds=seconds(text)))
     return Preview(script=script, passages=tuple(passages), warnings=tuple(warnings))
 
 
-def heard(script: Script, message: str, *, leaves_voicemail: bool) -> tuple[Passage, ...]:
+def passages_heard(script: Script, message: str, *, leaves_voicemail: bool) -> tuple[Passage, ...]:
     """Return what a person hears before pressing a key, and what a machine hears if `leaves_voicemail`."""
     to_person = _to_person("a person", message, script)
     return (to_person, _to_machine(message, script)) if leaves_voicemail else (to_person,)
@@ -197,10 +197,10 @@ def _texts_warnings(scripts: Scripts, script: Script, language: str | None) -> I
 
 
 def _to_person(heading: str, message: str, script: Script) -> Passage:
-    texts = tuple(spoken(prompt, script, message) for prompt in (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU))
+    texts = tuple(spoken_text(prompt, script, message) for prompt in (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU))
     return Passage(heading=heading, texts=texts, seconds=seconds(" ".join(texts)))
 
 
 def _to_machine(message: str, script: Script) -> Passage:
-    left = spoken(Prompt.VOICEMAIL, script, message)
+    left = spoken_text(Prompt.VOICEMAIL, script, message)
     return Passage(heading="a machine", texts=(left, left), seconds=2 * seconds(left) + PAUSE_SECONDS)

@@ -6,8 +6,8 @@ from typing import Final
 
 from attrs import field, frozen
 
-from reminderd.core.phone import dictated
-from reminderd.core.script.languages import BUILT_IN, Language, best_of, primary, voice_tag
+from reminderd.core.phone import digits_to_speak
+from reminderd.core.script.languages import BUILT_IN, Language, best_match, primary_language, voice_tag
 from reminderd.core.script.prompts import Prompt
 
 PLACEHOLDERS: Final = ("clinic", "phone", "message")
@@ -38,13 +38,13 @@ class Script:
     @property
     def is_built_in(self) -> bool:
         """Return whether there are built-in prompts for its language, whatever the region."""
-        return primary(self.language) in BUILT_IN
+        return primary_language(self.language) in BUILT_IN
 
     @property
     def built_in(self) -> Language:
         """Return the built-in texts of its language, else those of the clinic's language, else those in English."""
         if self.is_built_in or self.otherwise is None:
-            return BUILT_IN.get(primary(self.language), BUILT_IN["en"])
+            return BUILT_IN.get(primary_language(self.language), BUILT_IN["en"])
         return self.otherwise.built_in
 
     def template(self, prompt: Prompt) -> str:
@@ -72,7 +72,7 @@ class Scripts:
 
     def has(self, language: str | None) -> bool:
         """Return whether there are texts in a language, a BCP 47 tag; None for the clinic's own."""
-        return language is None or self._own_for(language) is not None or primary(language) in BUILT_IN
+        return language is None or self._own_for(language) is not None or primary_language(language) in BUILT_IN
 
     def of(self, language: str | None) -> Script:
         """Return the script of a call in a language, a BCP 47 tag; None for the clinic's own.
@@ -85,7 +85,7 @@ class Scripts:
         found = self._own_for(language)
         if found is not None:
             return found
-        built_in = BUILT_IN.get(primary(language))
+        built_in = BUILT_IN.get(primary_language(language))
         if built_in is None:
             return self.own
         exact = (tag for tag in built_in.tags if tag.lower() == language.lower())
@@ -93,10 +93,10 @@ class Scripts:
             clinic=self.own.clinic,
             phone=self.own.phone,
             from_number=self.own.from_number,
-            language=next(exact, voice_tag(primary(language), near=self.own.language)),
+            language=next(exact, voice_tag(primary_language(language), near=self.own.language)),
         )
 
-    def are_one(self, language: str | None, other: str | None) -> bool:
+    def can_share_call(self, language: str | None, other: str | None) -> bool:
         """Return whether messages in both languages can be spoken in one call."""
         if language == other:
             return True
@@ -104,19 +104,20 @@ class Scripts:
 
     def _own_for(self, language: str) -> Script | None:
         """Return the clinic's script for a language: with the same tag, else for another region; else None."""
-        found = best_of(language, [self.own.language, *self.by_language])
+        found = best_match(language, [self.own.language, *self.by_language])
         return None if found is None else self.by_language.get(found, self.own)
 
 
-def spoken(prompt: Prompt, script: Script, message: str) -> str:
+def spoken_text(prompt: Prompt, script: Script, message: str) -> str:
     """Return everything that is spoken for a prompt.
 
-    `{phone}` is read digit by digit, see `dictated`. Braces in the message and the clinic's name are no placeholders.
+    `{phone}` is read digit by digit: see `digits_to_speak`. Braces in the message and the clinic's name are no
+    placeholders.
     """
     number = script.phone or script.from_number
     filled = {
         "clinic": script.clinic or script.built_in.clinic,
-        "phone": dictated(number) if number else script.built_in.phone,
+        "phone": digits_to_speak(number) if number else script.built_in.phone,
         "message": message,
     }
     return _PLACEHOLDER.sub(lambda found: filled[found[1]], script.template(prompt))

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
 
-from reminderd.core.script.languages import best_of
+from reminderd.core.script.languages import best_match
 from reminderd.core.script.scripts import Script, Scripts
 
 TEMPLATE_PLACEHOLDERS: Final = ("clinic", "name", "provider", "place", "date", "time")
@@ -105,7 +105,7 @@ class Templates:
         text = self.by_name.get(name)
         if text is None or language is None:
             raise TemplateError([self._unknown()])
-        section = best_of(language, self.by_language) or language
+        section = best_match(language, self.by_language) or language
         warning = (
             f"template: {name} is not written in {language}, so the whole call is in {self.scripts.own.language};"
             f" expected {name} in [messages.{section}.templates]"
@@ -115,7 +115,7 @@ class Templates:
     def _text(self, name: str, language: str | None) -> str | None:
         """Return the template in a language; None if there is none."""
         own = self.scripts.own.language
-        found = own if language is None else best_of(language, [own, *self.by_language])
+        found = own if language is None else best_match(language, [own, *self.by_language])
         if found is None:
             return None
         return self.by_language.get(found, self.by_name).get(name)

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from reminderd.core.phone import number_or_none
-from reminderd.core.tables.words import PHONES, Standing, plain, role_of, standing_of
+from reminderd.core.tables.words import PHONES, RowStatus, normal_header, role_of, row_status_of
 
 FIELDS: Final = (
     "phone_number",
@@ -61,7 +61,7 @@ _NO_TIME: Final = (
 )
 """The mistake of a table without any time, if calls are planned."""
 
-NO_WORDS: Final[Mapping[str, Standing]] = MappingProxyType({})
+NO_WORDS: Final[Mapping[str, RowStatus]] = MappingProxyType({})
 
 
 class ColumnsError(Exception):
@@ -85,8 +85,8 @@ class Columns:
     """Whether the rows are appointments, whose calls are planned because no column has the time to call."""
     template: str | None = None
     """The template of every row without a message and a template; None if there is no such default."""
-    words: Mapping[str, Standing] = NO_WORDS
-    """What the clinic's own words in `status` mean; the words are as `plain` returns them."""
+    words: Mapping[str, RowStatus] = NO_WORDS
+    """What the clinic's own words in `status` mean; the words are as `normal_header` returns them."""
 
     def text(self, field: str, cells: Sequence[str]) -> str:
         """Return the text of a field in a row; empty if there is no such column, or the row is too short.
@@ -115,10 +115,10 @@ class Columns:
             found += list(zip(places, split, strict=True)) if split else [(places[0], field)]
         return {field: header[place] for place, field in sorted(found) if place < len(header)}
 
-    def standing(self, cells: Sequence[str]) -> Standing | None:
+    def row_status(self, cells: Sequence[str]) -> RowStatus | None:
         """Return what a row's status means for its appointment; None if the word is unknown."""
         word = self.text("status", cells)
-        return self.words.get(plain(word)) or standing_of(word)
+        return self.words.get(normal_header(word)) or row_status_of(word)
 
     def phone_place(self, cells: Sequence[str]) -> int:
         """Return the column whose number is called: the first one that is not empty, else the first one."""
@@ -132,7 +132,7 @@ def columns_of(
     chosen: Mapping[str, str],
     *,
     template: str | None = None,
-    words: Mapping[str, Standing] = NO_WORDS,
+    words: Mapping[str, RowStatus] = NO_WORDS,
     plans_calls: bool = False,
 ) -> Columns:
     """Find the fields in a header.
@@ -303,7 +303,7 @@ class _Search:
 def _named(header: Sequence[str], name: str) -> list[int]:
     """Return the columns with exactly this header, else those whose header differs only in case and punctuation."""
     exact = [place for place, other in enumerate(header) if other.strip() == name.strip()]
-    return exact or [place for place, other in enumerate(header) if plain(other) == plain(name) != ""]
+    return exact or [place for place, other in enumerate(header) if normal_header(other) == normal_header(name) != ""]
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -31,7 +31,7 @@ class CsvRow:
     cells: list[str]
     mistake: str | None = None
     """Why the row can't be read; None if it can. If not, `cells` has its first line, or its readable part."""
-    whole: int | None = None
+    whole_cells: int | None = None
     """How many of its cells are certainly whole, if it ends the file without a line end; otherwise None."""
 
 
@@ -128,16 +128,16 @@ UNREADABLE: Final = f"encoding: a letter can't be read, shown as {_LOST}; expect
 
 _BEGINS_A_FORMULA: Final = re.compile("'*(?:\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]|[\\t\\r\\n])")
 """This includes full-width and small forms, which some spreadsheets read in the same way, and cells with apostrophes in
-front, so that `unguarded` always removes exactly what `guarded` has added."""
+front, so that `original_cell` always removes exactly what `safe_cell` has added."""
 
 _GUARD: Final = "'"
 
 
-def guarded(cell: str) -> str:
+def safe_cell(cell: str) -> str:
     """Return the cell in a form that is safe in a spreadsheet."""
     return _GUARD + cell if _BEGINS_A_FORMULA.match(cell) else cell
 
 
-def unguarded(cell: str) -> str:
-    """Return the cell as it was before `guarded`, such as a phone number with its +."""
+def original_cell(cell: str) -> str:
+    """Return the cell as it was before `safe_cell`, such as a phone number with its +."""
     return cell[1:] if cell[:1] == _GUARD and _BEGINS_A_FORMULA.match(cell, 1) else cell

@@ -1,5 +1,6 @@
 """Read what a row of a table asks for; check that its status is the appointment's, and that there is only one table."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
@@ -14,8 +15,8 @@ from reminderd.core.phone import may_be_incomplete
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, normal_name, read_request
 from reminderd.core.tables.columns import Columns, ColumnsError
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.words import UNKNOWN_STATUS, Standing, is_header, plain, role_of
-from reminderd.core.upsert import Cancellation
+from reminderd.core.tables.words import UNKNOWN_STATUS, RowStatus, is_header, normal_header, role_of
+from reminderd.core.upsert import ReminderCancellation
 
 
 def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow], unit: str) -> None:
@@ -29,7 +30,7 @@ def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]
     if columns.is_status_sure or columns.words or "status" not in columns.places:
         return
     for row in rows:
-        if row.mistake is None and columns.standing(row.cells) is None:
+        if row.mistake is None and columns.row_status(row.cells) is None:
             name = header[columns.places["status"][0]].strip()
             what = f'status: "{name}" may be the status of the appointment or of something else'
             why = f"{unit} {row.line} has an unknown word"
@@ -37,6 +38,7 @@ def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]
             raise ColumnsError([f"{what}: {why}; {expected}"])
 
 
+_DIGIT: Final = re.compile(r"\d")
 _NEEDED: Final = ("phone_number", "scheduled_at", "appointment_at")
 
 
@@ -50,20 +52,20 @@ def of_one_table(
     Raises:
         FileRefusedError: there is another table below the first.
     """
-    names = [plain(name) for name in header if name.strip()]
+    names = [normal_header(name) for name in header if name.strip()]
     places = [place for field in _NEEDED for place in columns.places.get(field, ())]
     for row in rows:
-        if row.mistake is None and not any(map(str.isdigit, columns.text("phone_number", row.cells))):
+        if row.mistake is None and _DIGIT.search(columns.text("phone_number", row.cells)) is None:
             words = [row.cells[place] for place in places if place < len(row.cells)]
-            is_named = any(role_of(word) is not None or plain(word) in also for word in words)
-            other = [plain(cell) for cell in row.cells if cell.strip()]
+            is_named = any(role_of(word) is not None or normal_header(word) in also for word in words)
+            other = [normal_header(cell) for cell in row.cells if cell.strip()]
             if is_named and other != names and is_header(row.cells, also=also):
                 what = f"{unit} {row.line} is a header with other columns"
                 raise FileRefusedError(f"{what}; expected one table in a file")
         yield row
 
 
-Asked: TypeAlias = ReminderRequest | Cancellation | AppointmentRequest | AppointmentCancellation
+RowRequest: TypeAlias = ReminderRequest | ReminderCancellation | AppointmentRequest | AppointmentCancellation
 """What a row asks for."""
 
 _HEADERS: Final = {"at": "appointment_at", "type": "appointment_type"}
@@ -78,7 +80,7 @@ _CUT: Final = (
 )
 
 
-def read_row(row: CsvRow, columns: Columns, *, width: int, reading: Reading) -> Asked | list[str]:
+def read_row(row: CsvRow, columns: Columns, *, width: int, reading: Reading) -> RowRequest | list[str]:
     """Return the reminder or appointment that a row adds or cancels, or all mistakes in the row.
 
     Empty cells count as missing.
@@ -86,7 +88,7 @@ def read_row(row: CsvRow, columns: Columns, *, width: int, reading: Reading) -> 
     if row.mistake is not None:
         return [row.mistake]
     asked = _read(row.cells, columns, width=width, reading=reading)
-    if row.whole is None or not any(_fields_cut(row.cells, row.whole, columns, reading)):
+    if row.whole_cells is None or not any(_fields_cut(row.cells, row.whole_cells, columns, reading)):
         return asked
     return [*(asked if isinstance(asked, list) else ()), _CUT]
 
@@ -103,18 +105,18 @@ def _fields_cut(cells: Sequence[str], whole: int, columns: Columns, reading: Rea
                 yield field
 
 
-def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Reading) -> Asked | list[str]:
+def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Reading) -> RowRequest | list[str]:
     if len(cells) > width and any(cells[width:]):
         return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]
 
     read = (_appointment if columns.are_appointments else _reminder)(cells, columns, reading)
-    standing = columns.standing(cells)
+    standing = columns.row_status(cells)
     if standing is None:
         return [*(read if isinstance(read, list) else ()), UNKNOWN_STATUS]
-    if standing is Standing.STANDS:
+    if standing is RowStatus.STANDS:
         return read
     if isinstance(read, ReminderRequest):
-        return Cancellation(ref=read.ref, request=read, phone_number=read.phone_number)
+        return ReminderCancellation(ref=read.ref, request=read, phone_number=read.phone_number)
     if isinstance(read, AppointmentRequest):
         return AppointmentCancellation(ref=read.ref, request=read, phone_number=read.phone_number)
     phone, ref = columns.text("phone_number", cells), columns.text("ref", cells).strip()
@@ -124,8 +126,8 @@ def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Readin
     # Another patient's row may have this `ref`, so a row whose number can't be read cancels nothing.
     if not is_named or is_unread:
         return read
-    called_off = AppointmentCancellation if columns.are_appointments else Cancellation
-    return called_off(ref=normal_name(ref), phone_number=number)
+    cancellation_of = AppointmentCancellation if columns.are_appointments else ReminderCancellation
+    return cancellation_of(ref=normal_name(ref), phone_number=number)
 
 
 _OF_BOTH: Final = ("ref", "timezone", "language", "name", "provider", "place")

@@ -162,28 +162,28 @@ def unaccented(text: str) -> str:
     return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
-def plain(name: str) -> str:
+def normal_header(name: str) -> str:
     """Return a header without case, accents, spaces and punctuation."""
     return _UNSAID.sub("", unaccented(name))
 
 
-KNOWN: Final = {plain(name): role for role, names in _NAMES.items() for name in names.split(",")}
+KNOWN: Final = {normal_header(name): role for role, names in _NAMES.items() for name in names.split(",")}
 """Every known header, with its role."""
 
 
 def role_of(name: str) -> str | None:
     """Return the role of the column with this header, one of the names above; None if it is unknown."""
-    text = plain(name)
+    text = normal_header(name)
     of_the_patient = KNOWN.get(_OF_THE_PATIENT.sub("", text))
     return of_the_patient if of_the_patient in PHONES else KNOWN.get(text)
 
 
 def is_header(row: Sequence[str], *, also: frozenset[str] = frozenset()) -> bool:
-    """Return whether a row has at least two known headers; `also` has more headers, as `plain` returns them."""
-    return sum(role_of(cell) is not None or plain(cell) in also for cell in row) > 1
+    """Return whether a row has at least two known headers; `also` has more headers, as `normal_header` returns them."""
+    return sum(role_of(cell) is not None or normal_header(cell) in also for cell in row) > 1
 
 
-class Standing(StrEnum):
+class RowStatus(StrEnum):
     """Whether a patient is to be reminded of an appointment."""
 
     STANDS = "stands"
@@ -192,7 +192,7 @@ class Standing(StrEnum):
 
 
 _WORDS: Final = {
-    Standing.STANDS: """
+    RowStatus.STANDS: """
         confirmed, unconfirmed, not confirmed, scheduled, booked, pending, tentative, planned, new, open, active,
         reserved, left message, overbook,
         bestätigt, unbestätigt, nicht bestätigt, geplant, gebucht, vereinbart, vorgemerkt, offen, neu, aktiv,
@@ -201,7 +201,7 @@ _WORDS: Final = {
         agendada, agendado, reservada, reservado, nueva, nuevo, activa, activo,
         confirmé, confirmée, non confirmé, non confirmée, prévu, prévue, planifié, planifiée, réservé, réservée,
         en attente, nouveau, actif""",
-    Standing.OVER: """
+    RowStatus.OVER: """
         cancelled, canceled, cancelled by patient, canceled by patient, cancelled by clinic, canceled by clinic,
         deleted, void, no show, noshow, did not attend, DNA, missed, arrived, checked in, in room, seen, completed,
         complete, done, finished,
@@ -213,7 +213,7 @@ _WORDS: Final = {
         terminée, effectué, effectuée""",
 }
 
-WORDS: Final = {plain(word): standing for standing, words in _WORDS.items() for word in words.split(",")}
+WORDS: Final = {normal_header(word): standing for standing, words in _WORDS.items() for word in words.split(",")}
 """Every known word, with its meaning."""
 
 UNKNOWN_STATUS: Final = (
@@ -222,6 +222,6 @@ UNKNOWN_STATUS: Final = (
 )
 
 
-def standing_of(word: str) -> Standing | None:
+def row_status_of(word: str) -> RowStatus | None:
     """Return what a status means for its appointment, which stands if the status is empty; None if unknown."""
-    return WORDS.get(plain(word)) if word.strip() else Standing.STANDS
+    return WORDS.get(normal_header(word)) if word.strip() else RowStatus.STANDS

@@ -10,13 +10,13 @@ from uuid import uuid4
 from reminderd.clock import Clock, SystemClock
 from reminderd.core.answers import (
     AccountRefused,
-    Answer,
     Capabilities,
     Found,
     LookUpAnswer,
     NoAnswer,
     NotFound,
     NotPlaced,
+    PlacingAnswer,
     Refused,
     Report,
     Unclear,
@@ -30,10 +30,10 @@ from reminderd.providers.http import (
     HttpClient,
     HttpFailure,
     HttpResult,
-    acceptance,
+    accepted_or_unclear,
     check_api_url,
     object_in,
-    reason,
+    reason_of,
     retry_after,
 )
 
@@ -72,7 +72,7 @@ class GenericProvider:
             reads_certificates=not settings.api_url.startswith("http:"),
         )
 
-    async def place(self, placement: Placement) -> Answer:
+    async def place(self, placement: Placement) -> PlacingAnswer:
         """Request one call: `POST /calls`."""
         order: dict[str, object] = {
             "phone_number": placement.phone_number,
@@ -134,9 +134,9 @@ class GenericProvider:
         if isinstance(outcome, HttpFailure):
             return [f"the provider can't be reached: {outcome.reason}"]
         if outcome.status in {401, 402, 403} or 300 <= outcome.status < 400:
-            return [f"the provider refuses us: {reason(outcome, private=(self._api_key,))}"]
+            return [f"the provider refuses us: {reason_of(outcome, private=(self._api_key,))}"]
         if outcome.status >= 500:
-            return [f"the provider is out of order: {reason(outcome, private=(self._api_key,))}"]
+            return [f"the provider is out of order: {reason_of(outcome, private=(self._api_key,))}"]
         return []
 
     async def aclose(self) -> None:
@@ -150,7 +150,7 @@ class GenericProvider:
         return object_in(outcome, absent=absent, private=(self._api_key,))
 
 
-def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: datetime) -> Answer:
+def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: datetime) -> PlacingAnswer:
     """Decide what the answer to `POST /calls` proves, and so whether the patient may be called again.
 
     The status decides: outside 2xx an answer whose body was cut off still means what its status means.
@@ -163,25 +163,25 @@ def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: dat
     if isinstance(outcome, HttpFailure):
         return Unclear(outcome.reason) if outcome.sent else NotPlaced(outcome.reason)
     if 200 <= outcome.status < 300:
-        return acceptance(outcome, id_field="call_id")
+        return accepted_or_unclear(outcome, id_field="call_id")
     wait = retry_after(outcome.headers.get("retry-after"), now)
     match outcome.status:
         case 429:
-            return NotPlaced(reason(outcome, private=private), wait, rate_limited=True)
+            return NotPlaced(reason_of(outcome, private=private), wait, rate_limited=True)
         case 503 if wait is not None:
-            return NotPlaced(reason(outcome, private=private), wait)
+            return NotPlaced(reason_of(outcome, private=private), wait)
         case 401 | 402 | 404 | 405:
-            return AccountRefused(reason(outcome, private=private))
+            return AccountRefused(reason_of(outcome, private=private))
         case 403:
-            return NotPlaced(reason(outcome, private=private), number_refused=True)
+            return NotPlaced(reason_of(outcome, private=private), number_refused=True)
         case status if 300 <= status < 400:
-            return AccountRefused(reason(outcome, private=private))
+            return AccountRefused(reason_of(outcome, private=private))
         case 408 | 409:
-            return Unclear(reason(outcome, private=private))
+            return Unclear(reason_of(outcome, private=private))
         case status if 400 <= status < 500:
-            return Refused(reason(outcome, private=private))
+            return Refused(reason_of(outcome, private=private))
         case _:
-            return Unclear(reason(outcome, private=private))
+            return Unclear(reason_of(outcome, private=private))
 
 
 def _only_match(entries: object, attempt_id: str) -> LookUpAnswer:

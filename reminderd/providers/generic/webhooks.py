@@ -17,7 +17,7 @@ from uuid import uuid4
 from standardwebhooks import Webhook as Signer
 
 from reminderd.clock import SystemClock
-from reminderd.core.answers import Report, spelled
+from reminderd.core.answers import Report, standard_status
 from reminderd.providers.base import (
     DURATION_LIMIT,
     ID_LIMIT,
@@ -29,9 +29,9 @@ from reminderd.providers.base import (
     Reply,
     Route,
     Webhook,
+    is_usable,
     json_object,
     json_type,
-    usable,
 )
 from reminderd.providers.base_settings import Probe
 
@@ -84,7 +84,7 @@ class _Reader:
         value = holder.get(field.rpartition(".")[2])
         if value is None and not required:
             return None
-        if isinstance(value, str) and usable(value, limit=limit):
+        if isinstance(value, str) and is_usable(value, limit=limit):
             return value
         self._mistake(field, _fault(value, limit, UNFIT_IN_IDS), f"text of 1 to {limit} characters")
         return None
@@ -93,8 +93,8 @@ class _Reader:
         value = self.name(holder, "status", limit=STATUS_LIMIT)
         if value is None:
             return ""
-        word = spelled(value)
-        if not usable(word, limit=STATUS_LIMIT):  # blank, or longer in lower case
+        word = standard_status(value)
+        if not is_usable(word, limit=STATUS_LIMIT):  # blank, or longer in lower case
             self._mistake("status", "not a word", f"text of 1 to {STATUS_LIMIT} characters")
         return word
 
@@ -152,7 +152,7 @@ _JSON_TYPE: Final = re.compile(r"application/(?:[\w!#$&^.+-]+\+)?json", re.ASCII
 
 def routes(recorder: Recorder) -> list[Route]:
     """Return where the webhooks arrive."""
-    return [Route(path=PATH, answer=partial(_call_status, recorder=recorder))]
+    return [Route(path=PATH, view=partial(_call_status, recorder=recorder))]
 
 
 async def _call_status(webhook: Webhook, *, recorder: Recorder) -> Reply:

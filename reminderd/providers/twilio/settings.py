@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from reminderd.keys import choice, file_path, key, missing_secret, phone_number, secret, url, whole
+from reminderd.keys import choice, file_path, key, missing_secret, phone_number, secret, url, whole_number
 from reminderd.providers.base_settings import CheckError, ClientOptions, Probe, ProviderSettings
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class TwilioSettings(ProviderSettings):
     secondary_auth_token_file: str = file_path()
     from_number: str = phone_number()
     api_url: str = url("https://api.twilio.com")
-    ring_seconds: int = whole(30, 5, 600)
-    max_call_seconds: int = whole(180, 30, 3600)
+    ring_seconds: int = whole_number(30, 5, 600)
+    max_call_seconds: int = whole_number(180, 30, 3600)
     machine_detection: Literal["DetectMessageEnd", "Enable", "off"] = choice(
         "DetectMessageEnd", "DetectMessageEnd", "Enable", "off"
     )

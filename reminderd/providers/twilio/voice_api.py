@@ -6,20 +6,20 @@ from typing import Any, Final
 
 from reminderd.core.answers import (
     AccountRefused,
-    Answer,
     Candidates,
     Found,
     LookUpAnswer,
     NoAnswer,
     NotFound,
     NotPlaced,
+    PlacingAnswer,
     Refused,
     Report,
     Unclear,
-    spelled,
+    standard_status,
 )
-from reminderd.providers.base import DURATION_LIMIT, STATUS_LIMIT, InvalidPayloadError, json_object, usable
-from reminderd.providers.http import HttpAnswer, HttpFailure, HttpResult, acceptance, reason, retry_after
+from reminderd.providers.base import DURATION_LIMIT, STATUS_LIMIT, InvalidPayloadError, is_usable, json_object
+from reminderd.providers.http import HttpAnswer, HttpFailure, HttpResult, accepted_or_unclear, reason_of, retry_after
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -43,7 +43,7 @@ CLOCKS_DIFFER: Final = timedelta(seconds=60)
 """How far Twilio's clock may be behind ours; a call that was created even earlier is an older call."""
 
 
-def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: datetime) -> Answer:
+def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: datetime) -> PlacingAnswer:
     """Decide what the answer to `POST …/Calls.json` proves, and so whether the patient may be called again.
 
     Twilio knows no idempotency key: whatever may have been processed is unconfirmed, and never requested again.
@@ -56,8 +56,8 @@ def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: dat
     if isinstance(outcome, HttpFailure):
         return Unclear(outcome.reason) if outcome.sent else NotPlaced(outcome.reason)
     if 200 <= outcome.status < 300:
-        return acceptance(outcome, id_field="sid")
-    why = reason(outcome, private=private)
+        return accepted_or_unclear(outcome, id_field="sid")
+    why = reason_of(outcome, private=private)
     if outcome.status >= 500 or outcome.status in {408, 409}:
         return Unclear(why)
     code = code_in(outcome)
@@ -103,7 +103,7 @@ def candidates_in(
     calls = answer.get("calls")
     if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
         return NoAnswer("calls: not a list of calls")
-    created = [moment(call.get("date_created")) for call in calls]
+    created = [rfc_2822_moment(call.get("date_created")) for call in calls]
     if None in created:
         return NoAnswer("a call is listed without the time of its creation")
     earliest = asked_from - CLOCKS_DIFFER
@@ -127,21 +127,21 @@ def whole_number(text: object, limit: int) -> int | None:
 
 def _report(call: dict[str, Any]) -> Report | None:
     sid, status, answered_by = call.get("sid"), call.get("status"), call.get("answered_by")
-    if not (isinstance(sid, str) and usable(sid) and isinstance(status, str)):
+    if not (isinstance(sid, str) and is_usable(sid) and isinstance(status, str)):
         return None
-    word = spelled(status)
-    if not usable(word, limit=STATUS_LIMIT):
+    word = standard_status(status)
+    if not is_usable(word, limit=STATUS_LIMIT):
         return None
     return Report(
         external_call_id=sid,
         status=word,
         duration_seconds=whole_number(call.get("duration"), DURATION_LIMIT),
-        answered_by=answered_by if isinstance(answered_by, str) and usable(answered_by) else None,
-        ended_at=moment(call.get("end_time")),
+        answered_by=answered_by if isinstance(answered_by, str) and is_usable(answered_by) else None,
+        ended_at=rfc_2822_moment(call.get("end_time")),
     )
 
 
-def moment(text: object) -> datetime | None:
+def rfc_2822_moment(text: object) -> datetime | None:
     """Return a moment as Twilio writes it, by RFC 2822 and in UTC; None if it is not one, or before 1970."""
     try:
         read = parsedate_to_datetime(text if isinstance(text, str) else "")

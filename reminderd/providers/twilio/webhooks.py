@@ -23,11 +23,11 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from loguru import logger
 
-from reminderd.core.answers import Report, spelled
+from reminderd.core.answers import Report, standard_status
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.model import TERMINAL
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
-from reminderd.core.script.scripts import Script, Scripts, spoken
+from reminderd.core.script.scripts import Script, Scripts, spoken_text
 from reminderd.providers.base import (
     DURATION_LIMIT,
     ID_LIMIT,
@@ -38,10 +38,10 @@ from reminderd.providers.base import (
     Route,
     SpokenPart,
     Webhook,
-    usable,
+    is_usable,
 )
 from reminderd.providers.base_settings import Probe
-from reminderd.providers.twilio.voice_api import moment, whole_number
+from reminderd.providers.twilio.voice_api import rfc_2822_moment, whole_number
 
 Parameters: TypeAlias = Iterable[tuple[str, str]]
 """A form's fields in any order; a name may occur several times."""
@@ -134,10 +134,10 @@ def routes(recorder: Recorder, url_of: UrlOf) -> list[Route]:
     """Return where the webhooks arrive."""
     # The fallback is a GET, and the same for every call, so that a static file can answer it while we can't.
     return [
-        Route(path=f"{PATH}/status/<call_id>", answer=partial(_status, recorder=recorder)),
-        Route(path=f"{PATH}/answer/<call_id>", answer=partial(_answer, recorder=recorder, url_of=url_of)),
-        Route(path=f"{PATH}/keys/<call_id>", answer=partial(_keys, recorder=recorder, url_of=url_of)),
-        Route(method="GET", path=f"{PATH}/fallback", answer=partial(_fallback, recorder=recorder)),
+        Route(path=f"{PATH}/status/<call_id>", view=partial(_status, recorder=recorder)),
+        Route(path=f"{PATH}/answer/<call_id>", view=partial(_answer, recorder=recorder, url_of=url_of)),
+        Route(path=f"{PATH}/keys/<call_id>", view=partial(_keys, recorder=recorder, url_of=url_of)),
+        Route(method="GET", path=f"{PATH}/fallback", view=partial(_fallback, recorder=recorder)),
     ]
 
 
@@ -198,7 +198,7 @@ def read_report(webhook: Webhook) -> Report:
     """
     fields = _fields(webhook)
     call_id = unquote(urlsplit(webhook.target).path.rpartition("/")[2])
-    sid, status = fields.get("CallSid", ""), spelled(fields.get("CallStatus", ""))
+    sid, status = fields.get("CallSid", ""), standard_status(fields.get("CallStatus", ""))
     answered_by, error_code = fields.get("AnsweredBy", ""), fields.get("ErrorCode", "")
     mistakes = [
         f"{name}: missing or unusable; expected text of 1 to {limit} characters"
@@ -207,7 +207,7 @@ def read_report(webhook: Webhook) -> Report:
             ("CallSid", sid, ID_LIMIT),
             ("CallStatus", status, STATUS_LIMIT),
         )
-        if not usable(value, limit=limit)
+        if not is_usable(value, limit=limit)
     ]
     if mistakes:
         raise InvalidPayloadError(mistakes)
@@ -216,10 +216,10 @@ def read_report(webhook: Webhook) -> Report:
         status=status,
         attempt_id=call_id,
         duration_seconds=whole_number(fields.get("CallDuration"), DURATION_LIMIT),
-        answered_by=answered_by if usable(answered_by) else None,
+        answered_by=answered_by if is_usable(answered_by) else None,
         sip_response_code=whole_number(fields.get("SipResponseCode"), _SIP_CODES),
-        error_code=error_code if usable(error_code, limit=STATUS_LIMIT) else None,
-        ended_at=moment(fields.get("Timestamp")) if status in TERMINAL else None,
+        error_code=error_code if is_usable(error_code, limit=STATUS_LIMIT) else None,
+        ended_at=rfc_2822_moment(fields.get("Timestamp")) if status in TERMINAL else None,
     )
 
 
@@ -235,7 +235,7 @@ def read_key(webhook: Webhook) -> Key:
     repeats = whole_number(asked.get("repeats"), _MOST_REPEATS)
     if asked.get("question") not in set(Question) or repeats is None:
         raise InvalidPayloadError(["query: expected the question that was asked, and how often"])
-    is_over = spelled(fields.get("CallStatus", "")) in TERMINAL
+    is_over = standard_status(fields.get("CallStatus", "")) in TERMINAL
     return Key(
         digits=digits[:_MOST_KEYS],
         question=Question(asked["question"]),
@@ -253,7 +253,7 @@ def unused_answer(webhook: Webhook) -> str | None:
     """
     asked = dict(parse_qsl(urlsplit(webhook.target).query))
     what, _, call_id = urlsplit(asked.get("ErrorUrl", "")).path.rpartition("/")
-    is_answer = what.endswith("/answer") and usable(unquote(call_id), limit=ID_LIMIT)
+    is_answer = what.endswith("/answer") and is_usable(unquote(call_id), limit=ID_LIMIT)
     return unquote(call_id) if is_answer else None
 
 
@@ -307,11 +307,11 @@ def twiml(reply: SpokenReply, *, script: Script, message: str, keys_url: str) ->
             finishOnKey="",  # otherwise a # would look like no key
         )
     for part in reply.parts:
-        _say(speaking, spoken(part, script, message), script)
+        _say(speaking, spoken_text(part, script, message), script)
         if part is Prompt.VOICEMAIL:
             # Machines often miss the beginning. Two Says: one with loop="2" would leave no pause between.
             SubElement(speaking, "Pause", length=str(PAUSE_SECONDS))
-            _say(speaking, spoken(part, script, message), script)
+            _say(speaking, spoken_text(part, script, message), script)
     return _ended(response)
 
 
@@ -321,7 +321,7 @@ def fallback(script: Script) -> bytes:
     Neither a person nor a machine learns more from it than who called and where to call back.
     """
     response = Element("Response")
-    _say(response, spoken(Prompt.VOICEMAIL, script, ""), script)
+    _say(response, spoken_text(Prompt.VOICEMAIL, script, ""), script)
     return _ended(response)
 
 

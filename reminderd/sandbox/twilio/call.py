@@ -141,7 +141,7 @@ def with_status(call: TwilioCall, *, status: str, now: datetime) -> TwilioCall:
     return evolve(call, status=status, updated_at=now, ended_at=now if status in ENDED else None)
 
 
-def answered(call: TwilioCall, *, now: datetime) -> TwilioCall:
+def picked_up(call: TwilioCall, *, now: datetime) -> TwilioCall:
     """Return the call as somebody answers it."""
     by, detection = call.behavior.answered_by, call.request.machine_detection
     who = _MACHINE.get(detection) if by == "machine" else by

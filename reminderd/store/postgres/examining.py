@@ -21,7 +21,7 @@ from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.examination import Examination, broken_promises, examination
 from reminderd.store.postgres.driver import PostgresConnection
 from reminderd.store.postgres.error_codes import is_of_one_statement
-from reminderd.store.postgres.sessions import connect, named
+from reminderd.store.postgres.sessions import connect, naming_database
 from reminderd.store.postgres.shared_schema import migrations, refuse_if_it_needs_more, schema_of
 from reminderd.store.postgres.statements import Raw
 
@@ -102,7 +102,7 @@ def examine(server: PostgresServer, *, seconds: float, numbering: Numbering, clo
         StoreUnavailableError: The server can't be reached ….
     """
     newest = migrations()[-1].number
-    with named(server):
+    with naming_database(server):
         with closing(connect(server)) as raw:
             facts = facts_of(raw, clock.now)
             schema = schema_of(raw)

@@ -118,19 +118,19 @@ class Notified:
 
 
 @asynccontextmanager
-async def connected(server: PostgresServer, *, runner: Runner | None) -> AsyncIterator[Connections]:
+async def open_connections(server: PostgresServer, *, runner: Runner | None) -> AsyncIterator[Connections]:
     """Open the database for a writer, a reader and a listener, and close their connections at the end."""
     notified = Notified()
     async with (
-        one_more(server, runner) as writes,
-        one_more(server, runner) as reads,
+        one_more_connection(server, runner) as writes,
+        one_more_connection(server, runner) as reads,
         while_running(partial(notified.listen, server)),
     ):
         yield Connections(writes=writes, reads=reads, commits=notified)
 
 
 @asynccontextmanager
-async def one_more(server: PostgresServer, runner: Runner | None = None) -> AsyncIterator[ThreadConnection]:
+async def one_more_connection(server: PostgresServer, runner: Runner | None = None) -> AsyncIterator[ThreadConnection]:
     """Open a connection, and close it at the end."""
     run = runner or worker_threads()
     opened = ThreadConnection(await run(partial(open_connection, server)), run)

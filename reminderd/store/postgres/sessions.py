@@ -50,7 +50,7 @@ class Upgrade:
     """The newest schema that this program knows."""
 
 
-def open_to_look(server: PostgresServer) -> AbstractContextManager[PostgresConnection]:
+def open_read_only(server: PostgresServer) -> AbstractContextManager[PostgresConnection]:
     """Open a connection to a database that has tables, and change nothing; close it at the end.
 
     Raises:
@@ -58,7 +58,7 @@ def open_to_look(server: PostgresServer) -> AbstractContextManager[PostgresConne
         StoreUnavailableError: The server can't be reached ….
     """
     connection = PostgresConnection(partial(connect, server))
-    with named(server), connect(server) as raw:
+    with naming_database(server), connect(server) as raw:
         found = schema_of(raw)
         if found is None:
             raise StoreUnusableError("there are no tables yet; reminderd run or add creates them")
@@ -68,7 +68,7 @@ def open_to_look(server: PostgresServer) -> AbstractContextManager[PostgresConne
 
 def provider_of(server: PostgresServer) -> str | None:
     """Return the real provider with which a database of any schema was last opened; None if there is none."""
-    with named(server), closing(connect(server)) as raw:
+    with naming_database(server), closing(connect(server)) as raw:
         if schema_of(raw) is None:
             return None
         with closing(PostgresConnection(partial(connect, server))) as connection:
@@ -83,7 +83,7 @@ def upgrade(server: PostgresServer) -> Upgrade:
         StoreUnavailableError: The server can't be reached, or another program has held a lock for too long.
     """
     steps = migrations()
-    with named(server), closing(connect(server)) as raw:
+    with naming_database(server), closing(connect(server)) as raw:
         before = schema_of(raw)
         migrate(raw, steps)
         after = schema_of(raw)
@@ -101,7 +101,7 @@ def open_connection(server: PostgresServer) -> PostgresConnection:
         StoreUnusableError: This isn't or can't be our database; the message has its name and the reason in one line.
         StoreUnavailableError: The server can't be reached, or has no free connection.
     """
-    with named(server), connect(server) as raw:
+    with naming_database(server), connect(server) as raw:
         make_or_check(raw, migrations())
         raw.execute(_FORGET_MARKS, (MARKS_KEPT // timedelta(milliseconds=1),))
     return PostgresConnection(partial(connect, server))
@@ -130,7 +130,7 @@ def connect(server: PostgresServer) -> Raw:
 
 
 @contextmanager
-def named(server: PostgresServer) -> Iterator[None]:
+def naming_database(server: PostgresServer) -> Iterator[None]:
     """Begin each error's message with the name of the database."""
     try:
         yield
@@ -138,6 +138,6 @@ def named(server: PostgresServer) -> Iterator[None]:
         ours = store_error(error)
         if ours is None:
             raise
-        raise type(ours)(f"{server.spoken}: {ours}") from error
+        raise type(ours)(f"{server.shown_name}: {ours}") from error
     except (StoreUnavailableError, StoreUnusableError) as error:
-        raise type(error)(f"{server.spoken}: {error}") from error
+        raise type(error)(f"{server.shown_name}: {error}") from error

@@ -10,13 +10,13 @@ from typing import Final, TypeVar
 
 from attrs import frozen
 
-from reminderd.files import begins, check, companions, put_in_place, scratch
+from reminderd.files import check_target, companions, first_bytes, put_in_place, temporary_file
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.examination import broken_promises
 from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.driver import Error, SqliteConnection, open_file, size_of, translated
-from reminderd.store.sqlite.integrity import check as broken_rows
-from reminderd.store.sqlite.integrity import damage
+from reminderd.store.sqlite.integrity import damage_in
+from reminderd.store.sqlite.integrity import integrity_errors as broken_rows
 from reminderd.store.sqlite.migrate import APPLICATION_ID, migrations, schema_version
 
 T = TypeVar("T")
@@ -80,11 +80,11 @@ def copy(
     try:
         refuse = partial(_refuse, source, target, replace=replace, never=never)
         refuse()
-        find_room(target, size_of(source) + spare)
-        with scratch(target, family=family) as file:
+        check_free_space(target, size_of(source) + spare)
+        with temporary_file(target, family=family) as file:
             with _interruptible(source, stopped), translated():
                 source.execute("VACUUM INTO ?", (str(file),))
-            with reading(file) as copied, _interruptible(copied, stopped):
+            with open_copy(file) as copied, _interruptible(copied, stopped):
                 mistakes = mistakes_in(copied, file=target)
             if stopped():
                 raise CopyError(_GIVEN_UP.format(target))
@@ -101,7 +101,7 @@ def copy(
 
 
 @contextmanager
-def reading(file: Path) -> Iterator[SqliteConnection]:
+def open_copy(file: Path) -> Iterator[SqliteConnection]:
     """Open a finished copy for reading only; no file next to it is read or created.
 
     Raises:
@@ -137,7 +137,7 @@ def mistakes_in(copied: SqliteConnection, *, file: Path) -> list[str]:
     Raises:
         CopyError: The file is damaged.
     """
-    broken = damage(copied)
+    broken = damage_in(copied)
     if broken:
         raise CopyError(f"{file}: the copy is damaged: {broken[0]}")
     return broken_rows(copied) or broken_promises(copied)
@@ -145,7 +145,7 @@ def mistakes_in(copied: SqliteConnection, *, file: Path) -> list[str]:
 
 def _refuse(source: SqliteConnection, target: Path, *, replace: bool, never: Mapping[Path, str]) -> None:
     own = Path(source.execute("PRAGMA database_list").fetchone()[2])
-    is_there = check(
+    is_there = check_target(
         target,
         ours=partial(_is_copy, own_id=id_in(source)),
         what="an earlier backup of this database",
@@ -157,11 +157,11 @@ def _refuse(source: SqliteConnection, target: Path, *, replace: bool, never: Map
 
 def _is_copy(file: Path, *, own_id: str | None) -> bool:
     """Return whether a file is a finished copy of the database with this id."""
-    header = begins(file, _HEADER_BYTES)
+    header = first_bytes(file, _HEADER_BYTES)
     if (header[:16], header[18:20], header[68:72]) != (_MAGIC, _NOT_WAL, APPLICATION_ID.to_bytes(4)):
         return False
     try:
-        with reading(file) as copied:
+        with open_copy(file) as copied:
             return own_id is not None and id_in(copied) == own_id
     except CopyError:
         return False
@@ -180,7 +180,7 @@ def if_readable(read: Callable[[SqliteConnection], T | None], connection: Sqlite
         return None
 
 
-def find_room(target: Path, needed: int) -> None:
+def check_free_space(target: Path, needed: int) -> None:
     """Raise an error if the disk of `target` has fewer free bytes than `needed`.
 
     Raises:

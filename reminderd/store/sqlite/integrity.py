@@ -21,9 +21,9 @@ _BUSY_SECONDS: Final = 2.0
 _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK: Final = 50_000
 
 
-def check(connection: Connection) -> list[str]:
+def integrity_errors(connection: Connection) -> list[str]:
     """Return the errors of the file and its references, a sentence each; empty if it is sound. Reads the whole file."""
-    found = damage(connection)
+    found = damage_in(connection)
     try:
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
     except DatabaseError as error:
@@ -31,7 +31,7 @@ def check(connection: Connection) -> list[str]:
     return found + [f"{row['table']}: row {row['rowid']} refers to a missing row of {row['parent']}" for row in broken]
 
 
-def damage(connection: Connection) -> list[str]:
+def damage_in(connection: Connection) -> list[str]:
     """Return the errors of the file itself, a sentence each; empty if there are none. Reads the whole file."""
     try:
         return [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
@@ -87,16 +87,16 @@ def _mistakes(connection: SqliteConnection, seconds: float, *, rows: bool) -> li
     patience = _Patience(time.monotonic() + seconds)
     connection.set_progress_handler(patience.look, _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK)
     try:
-        found = snapshot(connection, check)
+        found = snapshot(connection, integrity_errors)
         if not found and rows:
             found = snapshot(connection, broken_promises)
     except Error:
-        if patience.over:
+        if patience.is_over:
             return None
         raise
     finally:
         connection.set_progress_handler(None, 0)
-    return None if patience.over else found
+    return None if patience.is_over else found
 
 
 @define
@@ -104,11 +104,11 @@ class _Patience:
     """Makes SQLite abandon a statement that takes too long."""
 
     deadline: float
-    over: bool = False
+    is_over: bool = False
 
     def look(self) -> bool:
-        self.over = self.over or time.monotonic() > self.deadline
-        return self.over
+        self.is_over = self.is_over or time.monotonic() > self.deadline
+        return self.is_over
 
 
 def _size(file: Path) -> int:

@@ -113,7 +113,7 @@ async def open_on_trio(
 
 
 @asynccontextmanager
-async def connected(path: Path, *, busy_timeout: timedelta, runner: Runner | None) -> AsyncIterator[Connections]:
+async def open_connections(path: Path, *, busy_timeout: timedelta, runner: Runner | None) -> AsyncIterator[Connections]:
     """Open the database for a writer and a reader; at the end, shrink the file and close them."""
     opened = partial(open_connection, path, busy_timeout=busy_timeout)
     async with (
@@ -133,7 +133,7 @@ async def connected(path: Path, *, busy_timeout: timedelta, runner: Runner | Non
 
 
 @asynccontextmanager
-async def one_more(path: Path) -> AsyncIterator[TrioConnection]:
+async def one_more_connection(path: Path) -> AsyncIterator[TrioConnection]:
     """Open one more connection that only reads, and close it at the end."""
     async with open_on_trio(partial(open_connection, path, query_only=True)) as reads:
         yield reads

@@ -8,22 +8,26 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
+from typing import Final
 
 from attrs import evolve, frozen
 
 from reminderd.core.model import Reminder
 from reminderd.core.rules import Rules
-from reminderd.files import put_in_place, scratch
+from reminderd.files import put_in_place, temporary_file
 from reminderd.store.connection import transaction
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.restored import Cause, hold_restored, last_change
 from reminderd.store.shared_state import real_provider, remember_real_provider, replace_database_id
-from reminderd.store.sqlite.copying import find_room, id_in, if_readable, mistakes_in, reading
+from reminderd.store.sqlite.copying import check_free_space, id_in, if_readable, mistakes_in, open_copy
 from reminderd.store.sqlite.driver import SqliteConnection, connect, size_of, translated
 from reminderd.store.sqlite.migrate import migrate, migrations
 from reminderd.store.sqlite.opening import open_alone, open_as_it_is, open_connection
 from reminderd.store.users import Accounts, all_accounts, list_users, replace_accounts
+
+_SINCE: Final = "UPDATE opt_outs SET created_at = :since WHERE phone_number = :number AND created_at > :since"
+"""An opt-out that is copied keeps its own time, not that of the restore."""
 
 
 @frozen(kw_only=True)
@@ -86,7 +90,7 @@ def restore(
         if there and backup.samefile(database):
             raise CopyError(f"{backup}: is the database itself")
         with (
-            reading(backup) as source,
+            open_copy(backup) as source,
             _prepared(source, database, backup) as (prepared, mistakes),
             _alone(database) as target,
         ):
@@ -125,8 +129,8 @@ def restore(
 class _Replaced:
     """What a restored database gets from the replaced one; each is None if that has none or can't be read."""
 
-    opt_outs: list[tuple[str, str | None]] | None = None
-    """Each phone number with its source."""
+    opt_outs: list[tuple[str, str | None, int]] | None = None
+    """Each phone number with its source, and since when it has opted out."""
     provider: str | None = None
     """The mark of a real provider."""
     database_id: str | None = None
@@ -137,8 +141,8 @@ class _Replaced:
 def _prepared(source: SqliteConnection, database: Path, backup: Path) -> Iterator[tuple[SqliteConnection, list[str]]]:
     """Copy the backup next to the database, check the copy, and give it the newest schema."""
     # Room for the copy, and twice for the replaced database: once to be kept, and once in SQLite's own journal.
-    find_room(database, size_of(source) + (2 * database.stat().st_size if database.exists() else 0))
-    with scratch(database) as file:
+    check_free_space(database, size_of(source) + (2 * database.stat().st_size if database.exists() else 0))
+    with temporary_file(database) as file:
         with closing(connect(str(file))) as copied, translated():
             source.backup(copied)
         with closing(open_as_it_is(file)) as prepared:
@@ -187,9 +191,10 @@ def _hold(
         remember_real_provider(connection, now, kind=replaced.provider)
     if replaced.database_id is not None:
         replace_database_id(connection, replaced.database_id)
-    for number, known in replaced.opt_outs or []:
+    for number, known, since in replaced.opt_outs or []:
         source = known or "the replaced database"
         opt_out(connection, now, phone_number=number, source=source, actor=actor, rules=rules)
+        connection.execute(_SINCE, {"number": number, "since": since})
     if replaced.accounts is not None:
         replace_accounts(connection, replaced.accounts)
     detail = None if kept is None else f"replaced: {kept.name}"
@@ -219,7 +224,7 @@ def _kept(target: SqliteConnection, database: Path, now: datetime) -> Path:
     stamp = f"{database.name}.replaced-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     names = chain([stamp], (f"{stamp}-{number}" for number in count(2)))
     kept = next(file for file in map(database.with_name, names) if not os.path.lexists(file))
-    with scratch(kept) as file:
+    with temporary_file(kept) as file:
         with closing(connect(str(file))) as copied, translated():
             target.backup(copied)
         put_in_place(file, kept)  # before any part of the original is overwritten
@@ -236,10 +241,12 @@ def _what_it_has(target: SqliteConnection) -> _Replaced:
     )
 
 
-def _opt_outs_in(replaced: SqliteConnection) -> list[tuple[str, str | None]]:
+def _opt_outs_in(replaced: SqliteConnection) -> list[tuple[str, str | None, int]]:
     # The sound but empty index of a damaged table would show that the table has no rows.
-    rows = replaced.execute("SELECT phone_number, source FROM opt_outs NOT INDEXED ORDER BY created_at, phone_number")
-    return [(row["phone_number"], row["source"]) for row in rows.fetchall()]
+    rows = replaced.execute(
+        "SELECT phone_number, source, created_at FROM opt_outs NOT INDEXED ORDER BY created_at, phone_number"
+    )
+    return [(row["phone_number"], row["source"], row["created_at"]) for row in rows.fetchall()]
 
 
 def _opt_out_count(connection: SqliteConnection) -> int:

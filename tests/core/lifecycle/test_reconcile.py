@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Candidates, Found, NoAnswer, NotFound
-from reminderd.core.lifecycle.reconcile import MOST_CHECKS, PAUSE_HOLD, Room, chosen, not_found
+from reminderd.core.lifecycle.reconcile import MOST_CHECKS, PAUSE_HOLD, CheckLimits, finding_among, not_found
 from reminderd.core.lifecycle.transition import ActionKind, Ledger, Level, Transition
 from reminderd.core.model import Call, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
@@ -150,11 +150,11 @@ def test_an_unconfirmed_call_is_not_requested_again_if_an_earlier_call_is_unconf
 @pytest.mark.parametrize(
     ("room", "until"),
     [
-        (Room(paused=True), NOW + PAUSE_HOLD),
-        (Room(request_from=NOW + SECOND), NOW + SECOND),
+        (CheckLimits(paused=True), NOW + PAUSE_HOLD),
+        (CheckLimits(request_from=NOW + SECOND), NOW + SECOND),
     ],
 )
-def test_a_pause_and_pacing_delay_the_resend(room: Room, until: Any) -> None:
+def test_a_pause_and_pacing_delay_the_resend(room: CheckLimits, until: Any) -> None:
     transition = call_claimed(a_ledger(WAITING, UNSURE), rules=able(BOTH), room=room)
     assert (kind_of(transition), call_of(transition).wake_at) == (None, until)
 
@@ -227,10 +227,10 @@ def test_a_finding_changes_nothing_without_the_lease_or_after_the_calls_end() ->
 
 def test_no_candidate_is_chosen_on_a_guess() -> None:
     one, two = a_report(external_call_id="a"), a_report(external_call_id="b")
-    assert chosen(Candidates((one, two)), UNSURE, frozenset({"a"})) == Found(two)
-    assert chosen(Candidates((one, two)), UNSURE, frozenset()) == NoAnswer("several calls could be this one")
-    assert chosen(Candidates((one,)), UNSURE, frozenset({"a"})) == NotFound()
-    assert chosen(Candidates((one, two)), evolve(UNSURE, external_call_id="b"), frozenset()) == Found(two)
+    assert finding_among(Candidates((one, two)), UNSURE, frozenset({"a"})) == Found(two)
+    assert finding_among(Candidates((one, two)), UNSURE, frozenset()) == NoAnswer("several calls could be this one")
+    assert finding_among(Candidates((one,)), UNSURE, frozenset({"a"})) == NotFound()
+    assert finding_among(Candidates((one, two)), evolve(UNSURE, external_call_id="b"), frozenset()) == Found(two)
 
 
 # Drops

@@ -12,10 +12,10 @@ from reminderd.core.lifecycle import replan, staff
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.keypress import CALL_NOT_NEEDED, Key, key_pressed, picked_up
 from reminderd.core.lifecycle.replan import (
-    answered_for,
     appointment_cancelled,
     done_for,
     replanned,
+    response_recorded,
     unplanned_by_error,
     waits_for_plan,
     why_void,
@@ -324,7 +324,7 @@ def test_all_reminders_wait_for_staff_while_the_number_is_to_be_accepted() -> No
 
 def answered(response: str = Response.CONFIRMED) -> tuple[Ledger, Appointment]:
     ledger = called(booked()[0], response=response)
-    after, _ = answered_for(ledger, [ledger.reminders["n1"]], Response(response), THREE_DAYS)
+    after, _ = response_recorded(ledger, [ledger.reminders["n1"]], Response(response), THREE_DAYS)
     return after, after.appointments["a1"]
 
 
@@ -340,7 +340,7 @@ def test_a_response_settles_all_other_reminders_of_the_appointment(response: Res
 def test_an_opt_out_is_recorded_and_the_number_decides_about_the_others() -> None:
     after, appointment = answered(Response.OPTED_OUT)
     assert (appointment.response, states(after)["n2"]) == (Response.OPTED_OUT, WAITS)
-    later, _ = answered_for(after, [after.reminders["n1"]], Response.CONFIRMED, NOW)
+    later, _ = response_recorded(after, [after.reminders["n1"]], Response.CONFIRMED, NOW)
     assert later.appointments["a1"].response == Response.OPTED_OUT
 
 
@@ -348,12 +348,12 @@ def test_a_response_for_the_former_time_or_no_appointment_changes_nothing() -> N
     ledger, appointment = booked()
     ledger = ledger.put(evolve(appointment, at=AT + DAY))
     others = [ledger.reminders["n1"], evolve(ledger.reminders["n1"], appointment_id=None)]
-    assert answered_for(ledger, others, Response.CONFIRMED, NOW) == (ledger, ())
+    assert response_recorded(ledger, others, Response.CONFIRMED, NOW) == (ledger, ())
 
 
 def test_both_reminders_of_one_call_keep_their_response() -> None:
     ledger, _ = booked()
-    after, _ = answered_for(ledger, ledger.reminders.values(), Response.CONFIRMED, NOW)
+    after, _ = response_recorded(ledger, ledger.reminders.values(), Response.CONFIRMED, NOW)
     assert states(after) == {"n1": WAITS, "n2": WAITS}
 
 
@@ -413,6 +413,23 @@ def test_a_blank_response_that_another_program_has_written_is_no_answer(blank: s
     answered_once, _ = answered()
     after = planned(answered_once, an_appointment(response=blank)).ledger
     assert after.appointments["a1"].response == Response.CONFIRMED
+
+
+def test_a_reminder_that_another_program_has_cancelled_stays_so_once_its_number_is_corrected() -> None:
+    ledger, appointment = booked(phone_number="junk")
+    invalid: Any = {"status": Status.FAILED, "end_code": EndCode.INVALID}
+    ledger = ledger.put(*(evolve(one, **invalid) for one in ledger.reminders.values()))
+    ledger = ledger.put(evolve(ledger.reminders["n1"], status=CANCELLED))
+    after = planned(ledger, evolve(appointment, phone_number=OTHER_NUMBER)).ledger
+    assert states(after) == {"n1": (CANCELLED, EndCode.INVALID), "n2": WAITS}
+
+
+@pytest.mark.parametrize("code", [EndCode.ANSWERED, EndCode.APPOINTMENT_MOVED, EndCode.NOT_PLANNED])
+def test_a_reminder_that_another_program_has_scheduled_again_is_kept_whatever_its_old_code(code: EndCode) -> None:
+    ledger, appointment = booked()
+    again = ledger.put(*(evolve(one, end_code=code) for one in ledger.reminders.values()))
+    after = planned(again, evolve(appointment, phone_number=OTHER_NUMBER), ids=("o1", "o2")).ledger
+    assert {one.id: one.phone_number for one in after.reminders.values()} == {"n1": OTHER_NUMBER, "n2": OTHER_NUMBER}
 
 
 # What the claim and the last look ask

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reminderd.core.booking import plan
-from reminderd.core.lifecycle.replan import answered_for, appointment_cancelled, reminders_of, replanned
+from reminderd.core.lifecycle.replan import appointment_cancelled, reminders_of, replanned, response_recorded
 from reminderd.core.lifecycle.transition import Ledger
 from reminderd.core.model import (
     Appointment,
@@ -114,7 +114,7 @@ class History:
             after = evolve(one, status=status, response=response, wake_at=self.now if how == "miss" else None)
             self.ledger = self.ledger.put(call, a_member(call, one), after)
             if response is not None:
-                self.ledger, _ = answered_for(self.ledger, [after], response, self.now)
+                self.ledger, _ = response_recorded(self.ledger, [after], response, self.now)
             return
 
     def holds(self) -> None:

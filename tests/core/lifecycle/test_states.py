@@ -1,7 +1,7 @@
 import pytest
 from attrs import evolve
 
-from reminderd.core.lifecycle.states import CallEnd, EndKind, close, line_for
+from reminderd.core.lifecycle.states import CallEnd, EndKind, close_call, line_for
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from tests.support.builders import HOUR, NOW, RULES, a_call, a_ledger, a_member, a_reminder
@@ -15,7 +15,7 @@ def test_the_end_of_a_call_does_not_change_a_final_reminder(kind: EndKind) -> No
     row = a_reminder(Status.CANCELLED)
     closed = evolve(CALL, state=CallState.ENDED, wake_at=None)
     end = CallEnd(kind=kind, reason="why")
-    transition = close(a_ledger(row, CALL), closed, end, rules=RULES, now=NOW)
+    transition = close_call(a_ledger(row, CALL), closed, end, rules=RULES, now=NOW)
     assert (transition.ledger.reminders["reminder-1"], transition.lines) == (row, ())
 
 
@@ -23,7 +23,7 @@ def test_a_call_recorded_as_heard_still_counts_when_it_closes() -> None:
     heard = evolve(CALL, outcome=CallOutcome.HEARD)
     ledger = a_ledger(a_reminder(Status.EXPIRED), heard, a_member(heard, ROW, spoken=True))
     closed = evolve(heard, state=CallState.ENDED, wake_at=None)
-    after = close(ledger, closed, CallEnd(kind=EndKind.REPORTED_LATE), rules=RULES, now=NOW).ledger
+    after = close_call(ledger, closed, CallEnd(kind=EndKind.REPORTED_LATE), rules=RULES, now=NOW).ledger
     assert after.reminders["reminder-1"].status is Status.CALLED
 
 

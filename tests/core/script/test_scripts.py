@@ -3,7 +3,7 @@
 import pytest
 
 from reminderd.core.script.prompts import Prompt
-from reminderd.core.script.scripts import Script, Scripts, spoken
+from reminderd.core.script.scripts import Script, Scripts, spoken_text
 
 GERMAN = Script(clinic="Praxis Özdemir", phone="+4930123456", language="de-DE", voice="Polly.Vicki-Neural")
 RUSSIAN = Script(
@@ -33,7 +33,7 @@ def test_a_built_in_language_uses_the_clinics_name_and_number_but_no_other_voice
 
 
 def test_the_polish_greeting_names_the_clinic() -> None:
-    assert spoken(Prompt.GREETING, OURS.of("pl"), "") == (
+    assert spoken_text(Prompt.GREETING, OURS.of("pl"), "") == (
         "Dzień dobry, tu Praxis Özdemir, dzwonimy, aby przypomnieć o wizycie."
     )
 
@@ -44,12 +44,12 @@ def test_a_language_without_texts_is_spoken_in_the_clinics_own() -> None:
 
 
 def test_a_missing_prompt_is_the_built_in_one_of_the_language() -> None:
-    assert spoken(Prompt.GOODBYE, SPANISH, "") == "Adiós."
-    assert spoken(Prompt.CONFIRMED, SPANISH, "") == "Gracias. Su cita queda confirmada."
+    assert spoken_text(Prompt.GOODBYE, SPANISH, "") == "Adiós."
+    assert spoken_text(Prompt.CONFIRMED, SPANISH, "") == "Gracias. Su cita queda confirmada."
 
 
 def test_a_prompt_without_a_built_in_text_is_the_clinics_own() -> None:
-    assert spoken(Prompt.GREETING, RUSSIAN, "") == "Клиника."
-    assert spoken(Prompt.CONFIRMED, RUSSIAN, "") == "Vielen Dank. Ihr Termin ist bestätigt."
+    assert spoken_text(Prompt.GREETING, RUSSIAN, "") == "Клиника."
+    assert spoken_text(Prompt.CONFIRMED, RUSSIAN, "") == "Vielen Dank. Ihr Termin ist bestätigt."
     nobody = Script(language="ru-RU", otherwise=Script(language="de-DE"))
-    assert spoken(Prompt.NOT_NEEDED, nobody, "").startswith("Guten Tag, hier ist Ihre Praxis.")
+    assert spoken_text(Prompt.NOT_NEEDED, nobody, "").startswith("Guten Tag, hier ist Ihre Praxis.")

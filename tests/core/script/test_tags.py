@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.script.languages import _names, best_of, language_tag, read_language, voice_tag
+from reminderd.core.script.languages import _names, best_match, language_tag, read_language, voice_tag
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_reading_a_tag_twice_changes_nothing(text: str) -> None:
 
 
 def test_the_exact_tag_is_preferred_then_another_region_then_none() -> None:
-    assert best_of("es-US", ["es-MX", "ES-us"]) == "ES-us"
-    assert best_of("es-AR", ["en-US", "es-MX", "es-US"]) == "es-MX"
-    assert best_of("so", ["en-US", "es-MX"]) is None
+    assert best_match("es-US", ["es-MX", "ES-us"]) == "ES-us"
+    assert best_match("es-AR", ["en-US", "es-MX", "es-US"]) == "es-MX"
+    assert best_match("so", ["en-US", "es-MX"]) is None
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.tables.columns import FIELDS, Columns, ColumnsError, columns_of
-from reminderd.core.tables.words import _NAMES, KNOWN, PHONES, is_header, plain, role_of
+from reminderd.core.tables.words import _NAMES, KNOWN, PHONES, is_header, normal_header, role_of
 
 EXPECTED = "expected [reminders].before in the configuration, by which the calls are planned,"
 EXPECTED += ' or a column added with the header "call at" and times like 2027-03-01 16:00'
@@ -207,7 +207,7 @@ def test_a_file_without_a_header_shows_no_number() -> None:
 def test_every_synonym_has_one_meaning_in_any_case_and_punctuation() -> None:
     unsure = {"some_at", "some_date", "some_time", "some_ref", "some_status"}
     assert set(KNOWN.values()) == {*FIELDS, *PHONES, *unsure} - {"phone_number"}
-    pairs = {(plain(name), role) for role, names in _NAMES.items() for name in names.split(",")}
+    pairs = {(normal_header(name), role) for role, names in _NAMES.items() for name in names.split(",")}
     assert len(pairs) == len(KNOWN)
     for name, role in KNOWN.items():
         assert role_of(f" {name.upper()}: ") == role

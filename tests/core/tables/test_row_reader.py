@@ -17,9 +17,9 @@ from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.script.templates import Templates
 from reminderd.core.tables.columns import ColumnsError, columns_of
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.row_reader import CUT, Asked, check_status, of_one_table, read_row
-from reminderd.core.tables.words import Standing
-from reminderd.core.upsert import Cancellation
+from reminderd.core.tables.row_reader import CUT, RowRequest, check_status, of_one_table, read_row
+from reminderd.core.tables.words import RowStatus
+from reminderd.core.upsert import ReminderCancellation
 
 HEADER = ["phone", "message", "at", "ref", "expires", "timezone"]
 
@@ -31,7 +31,7 @@ READING = Reading(
 )
 
 
-def read(*cells: str) -> Asked | list[str]:
+def read(*cells: str) -> RowRequest | list[str]:
     return read_row(
         CsvRow(2, list(cells)),
         columns_of(HEADER, {}),
@@ -84,7 +84,7 @@ def test_extra_cells_are_an_error_unless_they_are_empty() -> None:
 WITH_STATUS = ["phone", "message", "at", "ref", "status"]
 
 
-def read_status(*cells: str) -> Asked | list[str]:
+def read_status(*cells: str) -> RowRequest | list[str]:
     columns = columns_of(WITH_STATUS, {})
     return read_row(
         CsvRow(2, list(cells)),
@@ -101,20 +101,22 @@ def test_a_row_of_a_booked_appointment_asks_for_a_reminder() -> None:
 
 def test_a_row_of_an_ended_appointment_cancels_its_reminder() -> None:
     whole = read_status("+4930123456", "Hello.", "2027-03-01 16:00", "7", "cancelled")
-    assert isinstance(whole, Cancellation)
+    assert isinstance(whole, ReminderCancellation)
     assert whole.name == "7"
-    assert read_status("", "", "soon", "7", "cancelled") == Cancellation(ref="7")
+    assert read_status("", "", "soon", "7", "cancelled") == ReminderCancellation(ref="7")
 
 
 def test_a_cancellation_keeps_its_number_even_if_the_rest_is_unreadable() -> None:
     """Another patient's row may have the same ref."""
-    assert read_status("+4930123457", "", "soon", "7", "cancelled") == Cancellation(ref="7", phone_number="+4930123457")
+    assert read_status("+4930123457", "", "soon", "7", "cancelled") == ReminderCancellation(
+        ref="7", phone_number="+4930123457"
+    )
     assert isinstance(read_status("030 123457", "Hello.", "2027-03-01 16:00", "7", "cancelled"), list)
 
 
 def test_without_a_ref_a_cancellation_is_matched_by_the_row_itself() -> None:
     found = read_status("+4930123456", "Hello.", "2027-03-01 16:00", "", "cancelled")
-    assert isinstance(found, Cancellation)
+    assert isinstance(found, ReminderCancellation)
     assert found.request is not None
     assert found.name == found.request.own_id
     assert isinstance(read_status("", "Hello.", "2027-03-01 16:00", "", "cancelled"), list)
@@ -187,10 +189,10 @@ def test_a_template_of_the_profile_is_spoken_where_a_row_has_no_message() -> Non
 
 
 def test_the_clinics_own_words_for_a_status_overrule_the_known_ones() -> None:
-    own = {"verschoben": Standing.OVER, "completed": Standing.STANDS}
+    own = {"verschoben": RowStatus.OVER, "completed": RowStatus.STANDS}
     columns = columns_of(WITH_STATUS, {}, words=own)
     rows = [CsvRow(2, ["", "", "", "", word]) for word in ("Verschoben", "Completed", "cancelled", "odd")]
-    assert [columns.standing(row.cells) for row in rows] == [Standing.OVER, Standing.STANDS, Standing.OVER, None]
+    assert [columns.row_status(row.cells) for row in rows] == [RowStatus.OVER, RowStatus.STANDS, RowStatus.OVER, None]
     check_status(WITH_STATUS, columns, rows[:3], "line")
 
 
@@ -205,7 +207,7 @@ PLANNED = evolve(
 )
 
 
-def read_appointment_row(*cells: str, template: str | None = None) -> Asked | list[str]:
+def read_appointment_row(*cells: str, template: str | None = None) -> RowRequest | list[str]:
     columns = columns_of(APPOINTMENTS, {}, template=template, plans_calls=True)
     assert columns.are_appointments
     return read_row(CsvRow(2, list(cells)), columns, width=len(APPOINTMENTS), reading=PLANNED)
@@ -279,7 +281,7 @@ PHONE_LAST = ["message", "at", "note", "phone"]
 def test_a_row_that_may_be_cut_off_is_rejected(header: list[str], cells: list[str], whole: int, is_cut: bool) -> None:
     columns = columns_of(header, {})
     read = partial(read_row, columns=columns, width=len(header), reading=READING)
-    found = read(CsvRow(2, cells, whole=whole))
+    found = read(CsvRow(2, cells, whole_cells=whole))
     mistakes = [one for one in found if one.startswith(CUT)] if isinstance(found, list) else []
     assert len(mistakes) == is_cut
     if not is_cut:
@@ -288,7 +290,7 @@ def test_a_row_that_may_be_cut_off_is_rejected(header: list[str], cells: list[st
 
 def test_a_cut_row_has_its_other_mistakes_too() -> None:
     found = read_row(
-        CsvRow(2, ["Hello.", "soon", "", "03"], whole=3),
+        CsvRow(2, ["Hello.", "soon", "", "03"], whole_cells=3),
         columns_of(PHONE_LAST, {}),
         width=4,
         reading=READING,

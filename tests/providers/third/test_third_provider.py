@@ -13,7 +13,7 @@ from reminderd.config import Config, ConfigError
 from reminderd.config.load import load_config
 from reminderd.core.diagnosis import Mark
 from reminderd.daemon import run
-from reminderd.doctor.connections import asking, check_provider, check_webhooks
+from reminderd.doctor.connections import check_provider, check_webhooks, open_doctor_client
 from reminderd.providers.base_settings import ProviderSettings
 from reminderd.providers.registry import PROVIDERS
 from reminderd.store.any_engine import open_sync
@@ -85,7 +85,7 @@ async def test_a_third_provider_places_a_call_and_its_webhook_ends_it(tmp_path: 
                 ]
             assert [reply.text for reply in replies] == ["thanks", "again"]
             assert replies[0].headers["content-type"] == "text/plain"
-            async with asking(5) as ask:
+            async with open_doctor_client(5) as ask:
                 sent = partial(check_webhooks, config, ask, public=None, now=SystemClock().now())
                 assert (await sent(local=running.web_url)).mark is Mark.GOOD
             stopping.set()

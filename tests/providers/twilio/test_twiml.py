@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from reminderd.core.model import MESSAGE_LIMIT
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
-from reminderd.core.script.scripts import Script, spoken
+from reminderd.core.script.scripts import Script, spoken_text
 from reminderd.providers.twilio.webhooks import fallback, twiml
 
 KEYS_URL = "https://clinic.example/webhooks/twilio/keys/call-1?question=menu&repeats=0"
@@ -74,7 +74,7 @@ def answer(
 def test_a_question_is_inside_a_gather_so_a_key_can_be_pressed_at_any_time() -> None:
     gather, hangup = answer(*SCRIPT, question=Question.MENU)
     assert (gather.tag, hangup.tag) == ("Gather", "Hangup")
-    assert said(gather) == [spoken(part, WORDING, "Tomorrow at nine.") for part in SCRIPT]
+    assert said(gather) == [spoken_text(part, WORDING, "Tomorrow at nine.") for part in SCRIPT]
     assert gather.attrib == {
         "action": KEYS_URL,
         "method": "POST",
@@ -101,13 +101,13 @@ def test_a_machine_hears_the_message_twice_and_a_person_may_press_a_key_in_betwe
     assert hangup.tag == "Hangup"
     first, pause, second = gather
     assert pause.tag == "Pause"
-    assert first.text == second.text == spoken(Prompt.VOICEMAIL, WORDING, "")
+    assert first.text == second.text == spoken_text(Prompt.VOICEMAIL, WORDING, "")
 
 
 def test_the_fallback_is_the_neutral_text_without_the_message() -> None:
     telling = evolve(WORDING, templates={Prompt.VOICEMAIL: "{clinic}: {message}."})
     assert [verb.tag for verb in parsed(fallback(WORDING))] == ["Say", "Hangup"]
-    assert said(parsed(fallback(WORDING))) == [spoken(Prompt.VOICEMAIL, WORDING, "")]
+    assert said(parsed(fallback(WORDING))) == [spoken_text(Prompt.VOICEMAIL, WORDING, "")]
     assert said(parsed(fallback(telling))) == ["Dr. Brown's office: ."]
 
 
@@ -122,7 +122,7 @@ def test_the_clinics_language_and_voice_are_used() -> None:
 @pytest.mark.parametrize("part", Prompt)
 @pytest.mark.parametrize("question", [None, *Question])
 def test_every_part_can_be_spoken(part: Prompt, question: Question | None) -> None:
-    assert spoken(part, WORDING, "Tomorrow at nine.") in said(answer(part, question=question))
+    assert spoken_text(part, WORDING, "Tomorrow at nine.") in said(answer(part, question=question))
 
 
 def test_xml_in_a_message_is_escaped() -> None:

@@ -19,7 +19,7 @@ from reminderd.store.appointments import plan_due
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.connection import Connection, transaction
 from reminderd.store.rows import to_ms
-from reminderd.store.settle import look, settle_answer, settle_report
+from reminderd.store.settle import read_for_last_look, settle_answer, settle_report
 from reminderd.store.stats import next_wakes
 from tests.support.builders import NOW, RULES, a_report
 from tests.support.plans import Plan, Recording, postgres_plan
@@ -84,7 +84,7 @@ def trip(connection: Connection, now: datetime) -> None:
     actions = [one.action for one in transitions if one.action is not None]
     assert len(actions) == 1
     for action in actions:
-        look(connection, action=action, rules=RULES, now=now)
+        read_for_last_look(connection, action=action, rules=RULES, now=now)
         answer = partial(settle_answer, connection, now, action=action, counts=True, rules=RULES, draw=0.5)
         answer(answer=Accepted(f"at-{action.call.id}"))
         report = a_report("busy", external_call_id=f"at-{action.call.id}", attempt_id=action.call.id)

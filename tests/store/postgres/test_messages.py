@@ -23,7 +23,7 @@ from reminderd.store.claims import Capacity, claim
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.rows import to_ms
-from reminderd.store.settle import look, settle_answer, settle_report
+from reminderd.store.settle import read_for_last_look, settle_answer, settle_report
 from reminderd.store.stats import next_wakes
 from tests.support.builders import RULES, a_report
 from tests.support.postgres import PostgresDatabase
@@ -67,7 +67,9 @@ class Trips:
         [transition] = await self._write("claim", claimed)
         action = transition.action
         assert action is not None
-        seen = await self._read("last look", partial(look, action=action, rules=self.rules, now=SystemClock().now()))
+        seen = await self._read(
+            "last look", partial(read_for_last_look, action=action, rules=self.rules, now=SystemClock().now())
+        )
         assert not seen.paused
         answer = partial(settle_answer, answer=Accepted(f"at-{name}"), counts=True, rules=self.rules, draw=0.5)
         await self._write("answer", partial(answer, action=action))

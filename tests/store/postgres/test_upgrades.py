@@ -17,7 +17,7 @@ from reminderd.store.errors import StoreUnusableError
 from reminderd.store.migrations import Migration
 from reminderd.store.opt_outs import opt_in, opt_out
 from reminderd.store.postgres.shared_schema import migrate, migrations
-from reminderd.store.queries import Wanted, calls_of, find_reminder, list_reminders
+from reminderd.store.queries import ReminderFilter, calls_of, find_reminder, list_reminders
 from reminderd.store.shared_state import paused
 from tests.support import schemas
 from tests.support.builders import a_report
@@ -117,7 +117,7 @@ def whole_trip(store: Store, number: int) -> None:
     assert found is not None
     assert (found["status"], found["response"]) == (Status.CALLED, Response.CONFIRMED)
     assert [call["status"] for call in calls_of(store.connection, name)] == ["completed"]
-    assert name in {row["id"] for row in list_reminders(store.connection, wanted=Wanted(), limit=99)}
+    assert name in {row["id"] for row in list_reminders(store.connection, wanted=ReminderFilter(), limit=99)}
     store.write(partial(opt_out, phone_number=phone, actor="anna", source="a letter", rules=store.rules))
     store.write(partial(opt_in, phone_number=phone, actor="anna"))
 

@@ -6,9 +6,9 @@ import pytest
 
 from reminderd.store.errors import CopyError, StoreUnusableError
 from reminderd.store.sqlite.backups import back_up, backups_in, newest_backup
-from reminderd.store.sqlite.copying import reading
+from reminderd.store.sqlite.copying import open_copy
 from reminderd.store.sqlite.driver import SqliteConnection
-from reminderd.store.sqlite.opening import identify, open_sync
+from reminderd.store.sqlite.opening import ensured_database_id, open_sync
 from tests.support.builders import DAY, NOW
 
 
@@ -23,7 +23,7 @@ def names(folder: Path) -> list[str]:
 
 def id_of(database: Path) -> str:
     with open_sync(database) as connection:
-        return identify(connection)
+        return ensured_database_id(connection)
 
 
 def backup_name(database: Path, stamp: str) -> str:
@@ -43,7 +43,7 @@ def test_backups_are_named_by_their_utc_time_in_a_folder_of_their_own(
     made = back_up(path, folder, NOW.astimezone(timezone(timedelta(hours=2))), keep=3)
     assert made.file == folder / backup_name(path, "20260302T100000Z")
     assert folder.stat().st_mode & 0o777 == 0o700
-    with reading(made.file) as copied:
+    with open_copy(made.file) as copied:
         assert copied.execute("SELECT count(*) FROM opt_outs").fetchone()[0] == 1
 
 
@@ -148,7 +148,7 @@ def test_a_database_without_an_id_gets_one_for_its_next_backup(path: Path, folde
     with open_sync(path) as connection:
         connection.execute("DELETE FROM settings WHERE key = 'database_id'")
         made = back_up(path, folder, NOW, keep=1)
-    with reading(made.file) as copied:
+    with open_copy(made.file) as copied:
         now = copied.execute("SELECT value FROM settings WHERE key = 'database_id'").fetchone()[0]
     assert now == id_of(path) != before
 

@@ -10,7 +10,7 @@ from stat import S_ISREG
 import pytest
 
 from reminderd.store.errors import CopyError, StoreUnusableError
-from reminderd.store.sqlite.copying import copy, reading
+from reminderd.store.sqlite.copying import copy, open_copy
 from reminderd.store.sqlite.driver import SqliteConnection, connect
 from reminderd.store.sqlite.opening import open_as_it_is, open_sync
 from tests.support import schemas
@@ -50,7 +50,7 @@ def test_a_copy_is_one_private_file_with_all_committed_data(
     assert files(target) == ["copy.db"]
     assert (made.file, made.size, made.mistakes) == (target, target.stat().st_size, [])
     assert target.stat().st_mode & 0o777 == 0o600
-    with reading(target) as copied:
+    with open_copy(target) as copied:
         assert [row[0] for row in copied.execute("SELECT phone_number FROM opt_outs")] == ["+4930123456"]
     assert files(target) == ["copy.db"]
 
@@ -71,7 +71,7 @@ def test_an_earlier_copy_is_only_replaced_on_request(connection: SqliteConnectio
         copy(connection, target)
     assert target.read_bytes() == before
     copy(connection, target, replace=True)
-    with reading(target) as copied:
+    with open_copy(target) as copied:
         assert copied.execute("SELECT count(*) FROM opt_outs").fetchone()[0] == 1
     assert files(target) == ["copy.db"]
 
@@ -217,7 +217,7 @@ def test_errors_in_the_rows_are_listed_and_copied(connection: SqliteConnection, 
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("INSERT INTO clinics_own VALUES ('gone')")
     assert copy(connection, target).mistakes == ["clinics_own: row 1 refers to a missing row of call_logs"]
-    with reading(target) as copied:
+    with open_copy(target) as copied:
         assert copied.execute("SELECT count(*) FROM clinics_own").fetchone()[0] == 1
 
 
@@ -226,7 +226,7 @@ def test_a_copy_has_the_schema_of_its_database(path: Path, target: Path) -> None
     with closing(open_as_it_is(path)) as connection:
         copy(connection, target)
         before = contents(connection)
-    with reading(target) as copied:
+    with open_copy(target) as copied:
         assert copied.execute("PRAGMA user_version").fetchone()[0] == 1
         assert contents(copied) == before
     with closing(open_as_it_is(path)) as connection:
@@ -275,23 +275,23 @@ def test_a_file_that_may_be_in_use_is_refused_as_a_copy(
 ) -> None:
     copy(connection, target)
     target.with_name(target.name + ending).touch()
-    with pytest.raises(CopyError, match="is next to it, so it may be in use"), reading(target):
+    with pytest.raises(CopyError, match="is next to it, so it may be in use"), open_copy(target):
         pass
 
 
 def test_a_file_that_is_not_a_copy_is_refused_by_name(target: Path) -> None:
-    with pytest.raises(CopyError, match=r"copy\.db: there is no such file"), reading(target):
+    with pytest.raises(CopyError, match=r"copy\.db: there is no such file"), open_copy(target):
         pass
     target.touch()
-    with pytest.raises(CopyError, match=r"copy\.db: is empty"), reading(target):
+    with pytest.raises(CopyError, match=r"copy\.db: is empty"), open_copy(target):
         pass
     target.write_bytes(b"nonsense" * 1000)
-    with pytest.raises(CopyError, match=r"copy\.db: not a SQLite database"), reading(target):
+    with pytest.raises(CopyError, match=r"copy\.db: not a SQLite database"), open_copy(target):
         pass
     target.unlink()
     with closing(connect(str(target))) as other:
         other.execute("CREATE TABLE patients(name)")
-    with pytest.raises(CopyError, match=r"copy\.db: made by another program"), reading(target):
+    with pytest.raises(CopyError, match=r"copy\.db: made by another program"), open_copy(target):
         pass
 
 
@@ -299,5 +299,5 @@ def test_a_newer_copy_is_refused(connection: SqliteConnection, target: Path) -> 
     copy(connection, target)
     with closing(connect(str(target))) as newer:
         newer.execute("PRAGMA user_version = 99")
-    with pytest.raises(CopyError, match=r"made by a newer reminderd \(schema 99"), reading(target):
+    with pytest.raises(CopyError, match=r"made by a newer reminderd \(schema 99"), open_copy(target):
         pass

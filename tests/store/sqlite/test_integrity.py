@@ -10,7 +10,7 @@ from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.examination import Examination
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import SqliteConnection, connect
-from reminderd.store.sqlite.integrity import check, examine
+from reminderd.store.sqlite.integrity import examine, integrity_errors
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.builders import NOW
@@ -150,14 +150,14 @@ def test_a_missing_file_is_not_created(path: Path) -> None:
 
 
 def test_a_sound_database_has_no_errors(connection: SqliteConnection) -> None:
-    assert check(connection) == []
+    assert integrity_errors(connection) == []
 
 
 def test_a_dangling_reference_of_the_clinics_own_table_is_named(connection: SqliteConnection) -> None:
     connection.execute("CREATE TABLE clinics_own (call_id TEXT REFERENCES call_logs (id))")
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("INSERT INTO clinics_own VALUES ('gone')")
-    assert check(connection) == ["clinics_own: row 1 refers to a missing row of call_logs"]
+    assert integrity_errors(connection) == ["clinics_own: row 1 refers to a missing row of call_logs"]
 
 
 def test_an_index_that_does_not_match_its_table_is_found(path: Path) -> None:
@@ -171,7 +171,7 @@ def test_an_index_that_does_not_match_its_table_is_found(path: Path) -> None:
     content[page * size - 3 : page * size - 2] = b"X"
     path.write_bytes(content)
     with open_sync(path) as connection:
-        assert any("opt_outs" in sentence for sentence in check(connection))
+        assert any("opt_outs" in sentence for sentence in integrity_errors(connection))
 
 
 def test_a_corrupt_page_is_found(path: Path) -> None:
@@ -182,11 +182,11 @@ def test_a_corrupt_page_is_found(path: Path) -> None:
     content[(page - 1) * size : page * size] = b"\xff" * size
     path.write_bytes(content)
     with open_sync(path) as connection:
-        assert check(connection)
+        assert integrity_errors(connection)
 
 
 def test_an_unreadable_file_is_reported(path: Path) -> None:
     path.write_bytes(b"nonsense" * 1000)
     connection = connect(str(path))
-    assert check(connection) == ["it can't be read through: file is not a database"]
+    assert integrity_errors(connection) == ["it can't be read through: file is not a database"]
     connection.close()
