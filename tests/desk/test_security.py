@@ -371,7 +371,7 @@ async def a_running_clinic(folder: Path) -> AsyncIterator[tuple[Clinic, Running]
 
 @pytest.mark.usefixtures("costly_passwords")
 async def test_a_storm_of_log_ins_keeps_no_webhook_waiting_and_no_user_out(tmp_path: Path) -> None:
-    """Hundreds of strangers guess at once, each from an address of its own."""
+    """Hundreds of strangers guess at the same time, each from another address."""
     statuses: list[int] = []
     strangers = 500
 
