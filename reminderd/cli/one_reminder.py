@@ -206,7 +206,7 @@ def _perform(config: Config, act: StaffAct, name: str, *, note: str | None = Non
     row = row or {}
     held = f", and held: {row['hold_reason']}" if row.get("hold_reason") else ""
     done_with = ", and done" if row.get("done_at") else ""
-    click.echo(f"{asked.reminder_id} is {row.get('status', 'deleted')}{held}{done_with}")
+    click.echo(f"{row.get('ref') or asked.reminder_id} is {row.get('status', 'deleted')}{held}{done_with}")
 
 
 def _id(connection: Connection, config: Config, id_or_ref: str, act: StaffAct) -> str:

@@ -156,13 +156,21 @@ def _modes(file: Path, *, is_secret: bool) -> list[Finding]:
 
 
 def _backups(config: Config) -> list[Finding]:
-    """Return why this user can't write a backup, if backups are configured; the folder may not exist yet."""
+    """Return why this user can't write a backup, if backups are configured.
+
+    The folder may not exist yet, but the folder above it must: otherwise the daemon would fill the wrong disk if the
+    right one is not mounted.
+    """
     folder = config.backup.path
     if folder is None:
         return []
-    if _is_open_to_us(folder, os.W_OK | os.X_OK):
+    place = folder if os.access(folder, os.F_OK) else folder.absolute().parent
+    if os.access(place, os.W_OK | os.X_OK) and place.is_dir():
         return []
-    fix = "let the daemon's user write there, and its service as well; see operations.md, Back up"
+    fix = (
+        "make the folder or mount its disk, and let the daemon's user write there, and its service as well;"
+        " see operations.md, Back up"
+    )
     return [wrong("backups", "no backup can be written to [backup].folder", fix)]
 
 

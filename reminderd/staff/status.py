@@ -119,7 +119,7 @@ def lines_of(report: StatusReport) -> list[tuple[Sentence, TextValue]]:
         (Sentence("last report"), _ago(seen.last_report, now)),
         (Sentence("can't be called"), _counted(report.uncallable)),
         (Sentence("last import"), _imported(report.last_import)),
-        (Sentence("dialing"), report.pauses or Sentence("running")),
+        (Sentence("dialing"), report.pauses or Sentence("not paused")),
         *([] if report.free_bytes is None else _of_the_file(report.free_bytes, report.backup)),
         *([] if report.backlog is None else [(Sentence("results"), _unsent(report.backlog, now))]),
     ]
@@ -185,7 +185,7 @@ def _counted(reasons: Mapping[str, int]) -> TextValue:
 
 def _imported(record: ImportRecord | None) -> Sentence:
     if record is None:
-        return _NONE
+        return Sentence("no file yet")
     return Sentence("%(at)s: %(file)s", {"at": record.at, "file": file_with_result(record)})
 
 

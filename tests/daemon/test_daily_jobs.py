@@ -286,7 +286,8 @@ async def test_a_failed_backup_is_logged_and_tried_again(tmp_path: Path, lines: 
         job = backups(tmp_path / "db", folder, at_noon(clock), keep=3)
         async with running_job(job):
             await until(lambda: bool(lines))
-    assert lines == ["ERROR no backup was made: [backup].folder: No such file or directory; tried again in an hour"]
+    what = "there is no folder above it: make the folder, or mount its disk"
+    assert lines == [f"ERROR no backup was made: [backup].folder: {what}; tried again in an hour"]
 
 
 async def test_errors_in_the_database_are_logged_after_its_backup(tmp_path: Path, lines: list[str]) -> None:

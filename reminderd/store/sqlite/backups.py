@@ -129,6 +129,8 @@ def back_up_unless(
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(mode=_PRIVATE, exist_ok=True)
+    except FileNotFoundError as error:
+        raise CopyError(f"{folder}: there is no folder above it: make the folder, or mount its disk") from error
     except OSError as error:
         raise CopyError(f"{folder}: {error.strerror}") from error
 

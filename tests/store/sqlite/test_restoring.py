@@ -281,11 +281,15 @@ def test_opt_outs_of_the_replaced_database_are_kept(path: Path, backup: Path) ->
         store.insert("next", "+12025550003", scheduled_at=to_ms(NOW + DAY))
         store.write(partial(opt_out, phone_number="+12025550009", source="before", actor="patient", rules=RULES))
         backed_up(store, backup)
+        store.later(MINUTE)
         store.write(partial(opt_out, phone_number="+12025550003", source="key 9", actor="patient", rules=RULES))
     assert put_back(path, backup).opt_outs == 1
     with a_store(path) as store:
-        rows = store.connection.execute("SELECT phone_number, source FROM opt_outs ORDER BY source").fetchall()
-        assert [tuple(row) for row in rows] == [("+12025550009", "before"), ("+12025550003", "key 9")]
+        rows = store.connection.execute("SELECT phone_number, source, created_at FROM opt_outs ORDER BY source")
+        assert [tuple(row) for row in rows.fetchall()] == [
+            ("+12025550009", "before", to_ms(NOW)),
+            ("+12025550003", "key 9", to_ms(NOW + MINUTE)),
+        ]
         assert store.reminder("next").status is Status.CANCELLED
 
 
