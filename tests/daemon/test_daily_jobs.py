@@ -32,7 +32,7 @@ from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.outcome_changes import WEBHOOK, queue_deliveries
-from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
+from reminderd.store.personal_data import mark_unscrubbed, traces_left
 from reminderd.store.rows import to_ms
 from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.backups import backups_in
@@ -448,7 +448,7 @@ async def unused_pages(database: Database) -> int:
 
 
 async def is_scrubbed(database: Database) -> bool:
-    return await database.read(unscrubbed) is None
+    return await database.read(traces_left) is None
 
 
 async def execute(database: Database, sql: str, *values: Any) -> None:
