@@ -152,7 +152,7 @@ def _of_call(call: LastCall | None) -> str:
     return _PLACED if call.status is None or call.status in UNANSWERED else _ANSWERED
 
 
-def way_back(written: str) -> str | None:
+def return_path(written: str) -> str | None:
     """Return the page of a day or of a list from which an act was sent; None if from another page."""
     return written if _BACK.fullmatch(written) else None
 

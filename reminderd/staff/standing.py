@@ -155,7 +155,7 @@ def report_of(connection: Connection, *, since: datetime | None, until: datetime
     """Return the report of a span of time; None means no limit."""
     return PeriodReport(
         rows=rows_of(connection, since=since, until=until),
-        others=undecided(connection, since=since, until=until),
+        others=waiting_for_decision(connection, since=since, until=until),
         imports=imports_between(connection, since=since or datetime.min.replace(tzinfo=UTC), until=until or now),
     )
 
@@ -166,7 +166,7 @@ def rows_of(connection: Connection, *, since: datetime | None, until: datetime |
     return sorted(rows, key=lambda row: _ORDER[Outcome(str(row["outcome"]))])  # stable: by time within an outcome
 
 
-def undecided(connection: Connection, *, since: datetime | None, until: datetime | None) -> list[Row]:
+def waiting_for_decision(connection: Connection, *, since: datetime | None, until: datetime | None) -> list[Row]:
     """Return the reminders outside a span of time that wait for a decision, because their number was changed."""
     return [
         row

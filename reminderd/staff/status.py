@@ -12,7 +12,7 @@ from reminderd.config import Config, expected_of
 from reminderd.core.changes import Backlog
 from reminderd.core.daemons import Daemon, Job
 from reminderd.core.imports import ImportRecord, file_with_result
-from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, of_a_part, refused_files
+from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, part_error, refused_files
 from reminderd.core.sentences import Sentence, TextValue
 from reminderd.staff.obstacles import pauses
 from reminderd.store.connection import Connection
@@ -140,7 +140,7 @@ def _of_the_daemon(daemon: DaemonReport | str, now: datetime) -> list[tuple[Sent
     error = daemon.parts.get("provider")
     provider: dict[str, TextValue] = {
         "provider": daemon.provider,
-        "error": Sentence("no error") if error is None else of_a_part(error),
+        "error": Sentence("no error") if error is None else part_error(error),
     }
     no_poll = Sentence("not by this process, which only receives webhooks")
     return [

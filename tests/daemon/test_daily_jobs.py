@@ -32,7 +32,7 @@ from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.outcome_changes import WEBHOOK, queue_deliveries
-from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
+from reminderd.store.personal_data import mark_unscrubbed, traces_left
 from reminderd.store.rows import to_ms
 from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.backups import backups_in
@@ -249,10 +249,10 @@ async def test_of_two_daemons_one_makes_the_backup(tmp_path: Path, lines: list[s
     database, folder = tmp_path / "reminderd.db", tmp_path / "copies"
     async with open_database(SqliteFile(database), clock) as opened:
         own_id = await id_of(opened)
-        job = backups(database, folder, at_noon(clock), keep=3)
-        async with running_job(job), running_job(evolve(job, timing=at_noon(clock))):
-            await until(lambda: bool(lines))
-            clock.advance(DAY)
+        one, other = (backups(database, folder, at_noon(clock), keep=3) for _ in range(2))
+        async with running_job(one), running_job(other):
+            await until(lambda: lines and not (one.timing.turn.locked() or other.timing.turn.locked()))
+            clock.advance(DAY)  # not while the other waits to make that of the day before
             await until(lambda: len(lines) == 2)
             await clock.is_looked_at_again(20)
     assert [backup.made_at for backup in backups_in(folder, database, own_id)] == [NOW, NOW + DAY]
@@ -448,7 +448,7 @@ async def unused_pages(database: Database) -> int:
 
 
 async def is_scrubbed(database: Database) -> bool:
-    return await database.read(unscrubbed) is None
+    return await database.read(traces_left) is None
 
 
 async def execute(database: Database, sql: str, *values: Any) -> None:

@@ -13,7 +13,7 @@ from attrs import frozen
 from reminderd.files import locked_folder
 from reminderd.store.errors import CopyError
 from reminderd.store.sqlite.copying import Copy, copy
-from reminderd.store.sqlite.opening import identify, open_as_it_is
+from reminderd.store.sqlite.opening import ensured_database_id, open_as_it_is
 
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _PRIVATE: Final = 0o700
@@ -86,7 +86,7 @@ def back_up(
     """
     _make(folder)
     with closing(open_as_it_is(database)) as connection:
-        database_id = identify(connection)
+        database_id = ensured_database_id(connection)
         family = _family(database, database_id)
         target = folder / f"{family}{now.astimezone(UTC):{_STAMP}}.db"
         made = copy(connection, target, replace=True, stopped=stopped, family=family)

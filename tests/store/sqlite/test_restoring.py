@@ -25,13 +25,13 @@ from reminderd.store.sqlite.copying import copy, open_copy
 from reminderd.store.sqlite.driver import connect
 from reminderd.store.sqlite.integrity import integrity_errors
 from reminderd.store.sqlite.migrate import migrations
-from reminderd.store.sqlite.opening import identify, open_sync
+from reminderd.store.sqlite.opening import ensured_database_id, open_sync
 from reminderd.store.sqlite.restoring import Restored, restore
 from reminderd.store.users import (
     Secrets,
     add_user,
     find_user,
-    is_known,
+    has_logged_in_from,
     note_failure,
     open_session,
     remove_user,
@@ -324,7 +324,7 @@ def test_the_accounts_of_the_replaced_database_are_kept_and_nobody_is_logged_in(
     assert (done.accounts, done.accounts_are_new) == (1, True)
     assert accounts_of(path) == {"anna": "new"}
     with open_sync(path) as connection:
-        assert is_known(connection, NOW, name="anna", address="192.0.2.7")
+        assert has_logged_in_from(connection, NOW, name="anna", address="192.0.2.7")
 
 
 def test_where_no_database_with_accounts_is_replaced_those_of_the_backup_count(path: Path, backup: Path) -> None:
@@ -541,7 +541,7 @@ def clinics(tmp_path: Path) -> list[Path]:
 
 def names_and_id(path: Path) -> tuple[list[str], str]:
     with open_sync(path) as connection:
-        return [row["id"] for row in connection.execute("SELECT id FROM reminders")], identify(connection)
+        return [row["id"] for row in connection.execute("SELECT id FROM reminders")], ensured_database_id(connection)
 
 
 def test_another_databases_backup_is_only_restored_on_request_and_the_id_stays(tmp_path: Path, backup: Path) -> None:
