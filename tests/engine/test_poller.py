@@ -222,7 +222,7 @@ async def test_a_resend_without_a_free_line_waits_for_one(start: Start) -> None:
     async def loses_the_second(placement: Placement) -> PlacingAnswer:
         return Unclear("lost") if len(engine.provider.placed) == 1 else await talks(placement)
 
-    options = {"dialers": 1, "capabilities": KEYS, "confirm_after": timedelta(seconds=1)}
+    options = {"dialers": 1, "capabilities": KEYS, "confirm_after": timedelta(minutes=30)}
     async with start(loses_the_second, store_clock=LaterClock(timedelta(seconds=2)), **options) as engine:
         await engine.insert("r1")
         await engine.provider.asked(1)
