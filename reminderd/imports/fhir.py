@@ -349,4 +349,4 @@ def _fill_patient(record: Record, patient: _Actor) -> None:
         if not record[number.role] and number.is_of(day):
             record.put(number.role, number.value)
     if not any(record[role] for role in PHONES):
-        record.wrong("phone_number: none in Patient.telecom that is a phone and of today; expected the patient's")
+        record.wrong("phone_number: none in Patient.telecom that is a phone in use on that day; expected the patient's")

@@ -63,7 +63,7 @@ def only(folder: Path, *resources: Json) -> Read:
         ({"id": "", "identifier": [{"value": "1"}, {"value": "2"}]}, "ref: none"),
         ({"participant": []}, "Appointment.participant: no patients"),
         ({"participant": "Patient/p"}, "Appointment.participant: no list of elements"),
-        ({"participant": [{"actor": "Patient/p"}]}, "Appointment.actor: no element"),
+        ({"participant": [{"actor": "Patient/p"}]}, "Appointment.participant.actor: no element"),
         ({"participant": [{"actor": {"reference": "Patient/q"}}]}, "Appointment.participant: its Patient is not in"),
         ({"participant": [{"actor": {"type": "Patient"}}]}, "Appointment.participant: its Patient is not in"),
         (
@@ -95,7 +95,7 @@ def test_an_ambiguous_appointment_is_rejected(tmp_path: Path, more: Json, mistak
         ({"telecom": [{"system": "fax", "value": "202-555-0101"}]}, "phone_number: none in Patient.telecom"),
         ({"telecom": [{"system": "phone", "value": "202-555-0101", "use": "old"}]}, "phone_number: none"),
         ({"telecom": [{"value": "202-555-0101"}]}, "phone_number: none in Patient.telecom"),
-        ({"telecom": [{"system": "phone", "value": 2025550101}]}, "Patient.value: no text"),
+        ({"telecom": [{"system": "phone", "value": 2025550101}]}, "Patient.telecom.value: no text"),
         ({"name": "Ada"}, "Patient.name: no list of elements"),
     ],
 )
