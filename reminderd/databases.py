@@ -43,7 +43,7 @@ class SqliteFile:
     path: Path
 
     @property
-    def spoken(self) -> str:
+    def shown_name(self) -> str:
         """Return the name of the database for people."""
         return str(self.path)
 
@@ -56,7 +56,7 @@ class PostgresServer:
     """A URL for libpq: `postgresql://user:password@host:port/name`, with parameters."""
 
     @property
-    def spoken(self) -> str:
+    def shown_name(self) -> str:
         """Return the name of the database for people: the URL without password and parameters."""
         parts = urlsplit(self.url)
         user, at, hosts = parts.netloc.rpartition("@")

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from reminderd.core.answers import Answer
+from reminderd.core.answers import PlacingAnswer
 
 
 class Instruments:
@@ -17,7 +17,7 @@ class Instruments:
         if code in {200, 204}:
             self.last_webhook = now
 
-    def request(self, answer: Answer, seconds: float) -> None:
+    def request(self, answer: PlacingAnswer, seconds: float) -> None:
         """Note how long the provider took to answer a request to place a call."""
 
     def lateness(self, late: timedelta) -> None:

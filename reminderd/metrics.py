@@ -20,7 +20,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, NotPlaced, PlacingAnswer, Refused, Unclear
 from reminderd.core.changes import Backlog
 from reminderd.core.daemons import Daemon, Job, differences
 from reminderd.core.model import CallOutcome, Status
@@ -98,7 +98,7 @@ class PrometheusInstruments(Instruments):
         super().webhook(code, now)
         self._webhooks.labels(code if code in _WEBHOOK_CODES else "other").inc()
 
-    def request(self, answer: Answer, seconds: float) -> None:
+    def request(self, answer: PlacingAnswer, seconds: float) -> None:
         """Record how long the provider took to answer a request to place a call."""
         self._requests.labels(_ANSWERS[type(answer)]).observe(seconds)
 

@@ -15,6 +15,6 @@ from reminderd.databases import PostgresServer
 def test_a_server_is_named_without_its_password(url: str, spoken: str) -> None:
     server = PostgresServer(url)
 
-    assert server.spoken == spoken
-    assert "secret" not in f"{server!r} {server.spoken}"
-    assert "pass" not in f"{server!r} {server.spoken}"
+    assert server.shown_name == spoken
+    assert "secret" not in f"{server!r} {server.shown_name}"
+    assert "pass" not in f"{server!r} {server.shown_name}"

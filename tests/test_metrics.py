@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, NotPlaced, PlacingAnswer, Refused, Unclear
 from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN
 from reminderd.metrics import PrometheusInstruments, metrics_page
@@ -56,7 +56,7 @@ def test_an_unknown_code_adds_no_series(instruments: PrometheusInstruments) -> N
     ],
 )
 def test_requests_are_timed_by_the_class_of_their_answer(
-    instruments: PrometheusInstruments, answer: Answer, word: str
+    instruments: PrometheusInstruments, answer: PlacingAnswer, word: str
 ) -> None:
     instruments.request(answer, 0.3)
     text = shown(instruments)

@@ -111,7 +111,7 @@ def with_config(command: Callable[Concatenate[Config, P], None], *, needs_all: b
             if needs_all or error.rest is None:
                 wrong_usage(error.errors)
             config = error.rest
-            for mistake in (*error.errors, f"only the database is used: {config.database.target.spoken}"):
+            for mistake in (*error.errors, f"only the database is used: {config.database.target.shown_name}"):
                 click.echo(mistake, err=True)
         with store_errors():
             command(config, *args, **kwargs)
@@ -145,7 +145,7 @@ def database(config: Config, *, is_ours_alone: bool = False) -> Iterator[Connect
     is_new = not is_ours_alone and config.database.is_missing
     with open_sync(config.database.target) as connection:
         if is_new:
-            click.echo(f"there was no database yet: created {config.database.target.spoken}", err=True)
+            click.echo(f"there was no database yet: created {config.database.target.shown_name}", err=True)
         if _has_new_provider(config, connection):
             write_now(connection, partial(remember_real_provider, kind=config.provider.kind))
         yield connection
@@ -180,7 +180,7 @@ def _has_new_provider(config: Config, connection: Connection) -> bool:
 
 def _must_exist(config: Config) -> None:
     if config.database.is_missing:
-        fail(f"{config.database.target.spoken}: there is no database yet; reminderd run or add creates one")
+        fail(f"{config.database.target.shown_name}: there is no database yet; reminderd run or add creates one")
 
 
 def write_now(connection: Connection, write: Callable[[Connection, datetime], T]) -> T:

@@ -67,8 +67,8 @@ def check(config: Config) -> None:
     if is_file and warning is not None:
         click.echo(f"warning: {warning}", err=True)
     if found:
-        fail("\n".join([f"{config.database.target.spoken}: {count_with_noun(len(found), 'mistake')}", *found]))
-    click.echo(f"{config.database.target.spoken}: sound")
+        fail("\n".join([f"{config.database.target.shown_name}: {count_with_noun(len(found), 'mistake')}", *found]))
+    click.echo(f"{config.database.target.shown_name}: sound")
 
 
 @db.command()
@@ -177,7 +177,7 @@ def _upgrade_server(server: PostgresServer) -> None:
         what = f"schema {done.after}, newer than this program's {done.newest}; nothing was changed"
     else:
         what = f"schema {done.after}, the newest; nothing was changed"
-    click.echo(f"{server.spoken}: {what}")
+    click.echo(f"{server.shown_name}: {what}")
 
 
 def _file_of(config: Config) -> Path:
@@ -205,7 +205,7 @@ def _print_restored(config: Config, done: Restored) -> None:
 
 def _print_state(config: Config, changed: datetime | None) -> None:
     then = "an empty database" if changed is None else f"last changed {moment_in_words(changed, config.calling.zone)}"
-    click.echo(f"{config.database.target.spoken}: restored; {then}")
+    click.echo(f"{config.database.target.shown_name}: restored; {then}")
 
 
 def _print_accounts(accounts: int, older: str | None) -> None:

@@ -136,7 +136,7 @@ def ask_daemon(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | 
 def another_database(config: Config) -> str:
     """Return a sentence about a daemon that answers at our address, but uses another database."""
     answers = f"another reminderd answers at port {config.web.port}"
-    return f"{answers}: it does not use {config.database.target.spoken}; name its configuration by --config FILE"
+    return f"{answers}: it does not use {config.database.target.shown_name}; name its configuration by --config FILE"
 
 
 @click.command()

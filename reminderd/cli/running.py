@@ -75,7 +75,7 @@ def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
     """
     if config.database.is_missing:
         return
-    name = config.database.target.spoken
+    name = config.database.target.shown_name
     kind = provider_of(config.database.target)
     if kind is None:
         return

@@ -87,7 +87,7 @@ def check_config(config: Config, *, online: bool) -> None:
     This also warns of risky settings, and of texts in [messages] that patients may not understand or can't answer.
     """
     click.echo(f"configuration: {origin(config.path)}: no mistakes")
-    click.echo(f"database: {config.database.target.spoken}")
+    click.echo(f"database: {config.database.target.shown_name}")
     click.echo(f"provider: {config.provider.kind}")
     if config.desk.local_url is not None:
         click.echo(f"pages: {config.desk.local_url}, on this machine; see docs/desk.md for others")

@@ -56,7 +56,7 @@ class Unclear:
     reason: str
 
 
-Answer: TypeAlias = Accepted | NotPlaced | Refused | AccountRefused | Unclear
+PlacingAnswer: TypeAlias = Accepted | NotPlaced | Refused | AccountRefused | Unclear
 
 
 @frozen(kw_only=True)

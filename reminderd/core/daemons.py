@@ -69,7 +69,7 @@ class Daemon:
         """Return whether it was seen within the lease, by the database's clock, which may have been set back since."""
         return abs(now - self.seen_at) <= LEASE
 
-    def has(self, job: Job, now: datetime) -> bool:
+    def has_job(self, job: Job, now: datetime) -> bool:
         """Return whether it has a job now; a record made while the clock was ahead does not count."""
         return job in self.jobs and now < self.jobs_until <= now + LEASE
 
@@ -77,7 +77,7 @@ class Daemon:
 def renewed_record(daemon: Daemon, others: Iterable[Daemon], *, wanted: Iterable[Job], now: datetime) -> Daemon:
     """Return a daemon's record for now, with each job that it wants and no other daemon has."""
     known = list(others)
-    jobs = frozenset(job for job in wanted if not any(other.has(job, now) for other in known))
+    jobs = frozenset(job for job in wanted if not any(other.has_job(job, now) for other in known))
     return evolve(daemon, seen_at=now, jobs=jobs, jobs_until=now + LEASE)
 
 

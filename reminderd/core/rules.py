@@ -39,7 +39,7 @@ class Limits:
     """The limit for a date and the six days before it."""
 
     @property
-    def any(self) -> bool:
+    def is_set(self) -> bool:
         """Return whether there is a limit at all."""
         return bool(self.per_day or self.per_week)
 

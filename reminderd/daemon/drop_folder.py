@@ -63,7 +63,7 @@ async def import_what_is_dropped(drop: DropFolder) -> None:
 @asynccontextmanager
 async def _alone(folder: Folder) -> AsyncIterator[bool]:
     """Lock the folder, and yield whether that succeeded; this runs on worker threads, as the disk may be slow."""
-    alone = folder.alone()
+    alone = folder.lock()
     is_alone = await trio.to_thread.run_sync(alone.__enter__)
     try:
         yield is_alone
@@ -74,7 +74,7 @@ async def _alone(folder: Folder) -> AsyncIterator[bool]:
 
 async def _take_out(drop: DropFolder, kept_open: list[str]) -> list[str]:
     """Import all complete files; return the names of the files that a program still has open."""
-    whole = await trio.to_thread.run_sync(drop.folder.whole, drop.clock.monotonic(), drop.clock.now())
+    whole = await trio.to_thread.run_sync(drop.folder.complete_files, drop.clock.monotonic(), drop.clock.now())
     found = _warn_of_open_files(drop.folder.kept_open, kept_open)
     for dropped in whole:
         await _import(dropped, drop)

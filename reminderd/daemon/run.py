@@ -179,7 +179,7 @@ async def _run(
         if reload is not None:
             await nursery.start(watch_hangups, daemon, reload)
         provider = daemon.current.context.provider.name
-        logger.info(f"started: provider {provider}, database {config.database.target.spoken}")
+        logger.info(f"started: provider {provider}, database {config.database.target.shown_name}")
         nursery.start_soon(warn_of_uncallable, daemon.database, daemon.current.examined)
         if ports.web_url:
             logger.info(f"listening for webhooks at {ports.web_url}")

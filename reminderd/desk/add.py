@@ -123,7 +123,7 @@ async def _added(desk: Desk, visitor: Session, asked: AddRequest, seen: str) -> 
         rows = [row for row in rows if row["status"] == Status.SCHEDULED]
         words = _ADDED_APPOINTMENT if rows else _ADDED_WITHOUT_CALLS
     words = {Intake.UNCHANGED: _IS_THERE, Intake.CHANGED: _CHANGED}.get(decision.intake, words)
-    path = f"/r/{desk.addresses.locked(str(rows[0]['id']))}" if rows else "/add"
+    path = f"/r/{desk.addresses.address_of(str(rows[0]['id']))}" if rows else "/add"
     return await redirect_with_notice(desk, visitor, path, words)
 
 

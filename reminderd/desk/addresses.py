@@ -29,13 +29,13 @@ class Addresses:
 
     key: bytes
 
-    def locked(self, record_id: str) -> str:
+    def address_of(self, record_id: str) -> str:
         """Return the address of a record, safe in a URL."""
         plain = record_id.encode(errors="surrogatepass")
         tag = self._digest(b"tag", plain)[:_TAG]
         return urlsafe_b64encode(tag + self._encrypted(plain, tag)).rstrip(b"=").decode()
 
-    def unlocked(self, address: str) -> str:
+    def id_at(self, address: str) -> str:
         """Return the id of the record at an address.
 
         Raises:
@@ -52,24 +52,24 @@ class Addresses:
             raise NotFound
         return plain.decode(errors="surrogatepass")
 
-    def sealed(self, value: object) -> str:
+    def encrypted(self, value: object) -> str:
         """Return a value, which JSON can hold, encrypted for a URL."""
-        return self.locked(json.dumps(value))
+        return self.address_of(json.dumps(value))
 
-    def unsealed(self, text: str) -> Any:  # noqa: ANN401 - any value
-        """Return the value that `sealed` was given.
+    def decrypted(self, text: str) -> Any:  # noqa: ANN401 - any value
+        """Return the value that `encrypted` was given.
 
         Raises:
             NotFound: no page of ours has put this into a URL.
         """
         try:
-            return json.loads(self.unlocked(text))
+            return json.loads(self.id_at(text))
         except ValueError:  # the address of a record
             raise NotFound from None
 
-    def sealed_place(self, place: ListPlace) -> str:
+    def encrypted_place(self, place: ListPlace) -> str:
         """Return the end of a page of a list, for `after` in the URL of the next page."""
-        return self.sealed([to_ms(place.at), place.id])
+        return self.encrypted([to_ms(place.at), place.id])
 
     def place_asked(self) -> ListPlace | None:
         """Return where the page before the requested page ended; None if the first page is requested.
@@ -79,7 +79,7 @@ class Addresses:
         """
         if "after" not in request.args:
             return None
-        match self.unsealed(request.args["after"]):
+        match self.decrypted(request.args["after"]):
             case [int(at), str(key)] if abs(at) < _MOST_MS:
                 return ListPlace(from_ms(at), key)
         raise NotFound

@@ -46,13 +46,13 @@ async def show(desk: Desk, visitor: Session, *, status: int = 200, **written: Te
         status: of the answer.
         written: what was written into the forms, and what is wrong with it.
     """
-    ending = str(desk.addresses.unsealed(request.args["ending"])) if "ending" in request.args else None
+    ending = str(desk.addresses.decrypted(request.args["ending"])) if "ending" in request.args else None
     after = desk.addresses.place_asked()
     rows, place = await desk.read(partial(page_of_opt_outs, limit=_A_PAGE, after=after, ending=ending))
     following = None
     if place is not None:
-        looked_for = f"&ending={desk.addresses.sealed(ending)}" if ending else ""
-        following = f"{PATH}?after={desk.addresses.sealed_place(place)}{looked_for}"
+        looked_for = f"&ending={desk.addresses.encrypted(ending)}" if ending else ""
+        following = f"{PATH}?after={desk.addresses.encrypted_place(place)}{looked_for}"
     usual = {"number": "", "source": _STAFF, "digits": ending or "", "wrong_number": "", "wrong_source": ""}
     return await render(
         desk,
@@ -62,7 +62,7 @@ async def show(desk: Desk, visitor: Session, *, status: int = 200, **written: Te
         rows=rows,
         ending=ending,
         following=following,
-        locked=desk.addresses.locked,
+        address_of=desk.addresses.address_of,
         **(usual | {"wrong_digits": ""} | written),
     )
 
@@ -107,7 +107,7 @@ async def find(desk: Desk, visitor: Session) -> Response:
     if not endings:
         return await show(desk, visitor, status=400, digits=written, wrong_digits=NOT_DIGITS)
     found = [one for one in endings if (await desk.read(partial(page_of_opt_outs, limit=1, ending=one)))[0]]
-    return see_other(f"{PATH}?ending={desk.addresses.sealed([*found, *endings][0])}")
+    return see_other(f"{PATH}?ending={desk.addresses.encrypted([*found, *endings][0])}")
 
 
 async def ask(desk: Desk, visitor: Session, address: str) -> Response:
@@ -127,7 +127,7 @@ async def take_back(desk: Desk, visitor: Session, address: str) -> Response:
 
 
 def _number_at(desk: Desk, address: str) -> str:
-    found = desk.addresses.unlocked(address)
+    found = desk.addresses.id_at(address)
     if not found.startswith("+"):
         raise NotFound
     return found

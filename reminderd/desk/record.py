@@ -252,7 +252,7 @@ async def do(desk: Desk, visitor: Session, address: str, act: str) -> Response:
         return await _asked(desk, visitor, address, asked_for, note=note, error=mistake_of(desk.catalog, mistake))
     asked = RequestedAct(
         act=asked_for,
-        reminder_id=desk.addresses.unlocked(address),
+        reminder_id=desk.addresses.id_at(address),
         actor=visitor.user_name,
         note=note if asked_for is StaffAct.DONE else None,
         seen=typed.text("seen"),
@@ -290,7 +290,7 @@ async def _view_of(desk: Desk, visitor: Session, address: str) -> RecordView:
         NotFound: there is no such reminder.
         StoreUnavailableError: the audit can't be written now, so nothing is shown.
     """
-    reminder_id, now = desk.addresses.unlocked(address), desk.clock.now()
+    reminder_id, now = desk.addresses.id_at(address), desk.clock.now()
     view = await desk.read(partial(_read, desk=desk, reminder_id=reminder_id, now=now))
     if view is None:
         raise NotFound

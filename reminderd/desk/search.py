@@ -15,7 +15,7 @@ from attrs import asdict, evolve, fields_dict, frozen
 from quart import Response, request
 from werkzeug.exceptions import NotFound
 
-from reminderd.core.model import Response as Answer
+from reminderd.core.model import Response as PatientResponse
 from reminderd.core.model import Status
 from reminderd.core.phone import number_or_none
 from reminderd.core.requests import REF_LIMIT, is_name, normal_name
@@ -109,14 +109,14 @@ async def search(desk: Desk, visitor: Session) -> Response:
     except WrongSearchError as error:
         return await _shown(desk, visitor, text, mistakes=error.mistakes)
     asked = {name: one for name, one in asdict(text).items() if one}
-    return see_other(f"{_RESULTS}?search={desk.addresses.sealed(asked)}")
+    return see_other(f"{_RESULTS}?search={desk.addresses.encrypted(asked)}")
 
 
 async def results(desk: Desk, visitor: Session) -> Response:
     """Show a page of results, after the audit has recorded who searched."""
     after = desk.addresses.place_asked()
     try:
-        text = SearchText(**desk.addresses.unsealed(request.args.get("search", "")))
+        text = SearchText(**desk.addresses.decrypted(request.args.get("search", "")))
     except TypeError:  # encrypted for another of our pages
         raise NotFound from None
     try:
@@ -139,7 +139,9 @@ async def _shown(
 ) -> Response:
     following = None
     if found is not None and found.following is not None:
-        following = f"{_RESULTS}?search={request.args['search']}&after={desk.addresses.sealed_place(found.following)}"
+        following = (
+            f"{_RESULTS}?search={request.args['search']}&after={desk.addresses.encrypted_place(found.following)}"
+        )
     return await render(
         desk,
         visitor,
@@ -151,7 +153,7 @@ async def _shown(
         is_first=is_first,
         following=following,
         statuses=list(Status),
-        answers=list(Answer),
+        answers=list(PatientResponse),
         name_of=name_of,
         outcome_of_row=outcome_of_row,
         standing_of=standing_of,
@@ -185,7 +187,7 @@ def read_search(text: SearchText, *, country: str, zone: ZoneInfo, today: date) 
             wrong[field] = Sentence(str(error))
     if len(days) > 1 and days["last"] < days["first"]:
         wrong["last"] = Sentence("before the first day; expected the same day or a later one")
-    for field, written, words in (("status", text.status, Status), ("response", text.response, Answer)):
+    for field, written, words in (("status", text.status, Status), ("response", text.response, PatientResponse)):
         if written and written not in set(words):
             wrong[field] = Sentence("unknown; choose one of the list")
     if not wrong and text == SearchText():

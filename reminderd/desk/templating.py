@@ -55,7 +55,7 @@ def environment_of(catalog: Catalog, addresses: Addresses, *, country: str) -> E
         "mistake": partial(mistake_of, catalog),
         "attributes": _attributes,
         "dialed": partial(shown_number, country=country),
-        "record": lambda record_id: f"/r/{addresses.locked(record_id)}",
+        "record": lambda record_id: f"/r/{addresses.address_of(record_id)}",
         "badge_of": _badge_of,
         "cadence": lambda name: catalog.sentence(cadence_in_words(name)),
     }

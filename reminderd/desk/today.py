@@ -246,10 +246,10 @@ def _lines(desk: Desk, which: DayList, day: Day, page: DayPage) -> dict[str, Any
     now, following = desk.clock.now(), page.following
     return {
         "lines": [
-            Line(entry=entry, address=desk.addresses.locked(entry.reminder.id), which=which, day=day, now=now)
+            Line(entry=entry, address=desk.addresses.address_of(entry.reminder.id), which=which, day=day, now=now)
             for entry in page.entries
         ],
-        "following": None if following is None else desk.addresses.sealed_place(following),
+        "following": None if following is None else desk.addresses.encrypted_place(following),
     }
 
 

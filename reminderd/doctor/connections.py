@@ -242,7 +242,7 @@ async def check_port(config: Config, asking: DoctorClient) -> AddressCheck:
     alive = await asking.get(f"{url}/health")
     if is_alive(alive):
         if await _has_another_database(config, url, asking):
-            text = f"another reminderd answers at {place}: it does not use {config.database.target.spoken}"
+            text = f"another reminderd answers at {place}: it does not use {config.database.target.shown_name}"
             return AddressCheck([wrong("port", text, _OURS)], None)
         found = [good("port", f"the daemon answers at {place}"), *_reachability(host), await _readiness(url, asking)]
         return AddressCheck(found, url)

@@ -234,10 +234,10 @@ async def check_server(config: Config, clock: Clock, *, seconds: float) -> list[
     except StoreUnavailableError as error:
         fix = "check that the server runs and has a free connection, and that this machine can reach it"
         return [wrong("database", f"{error}", fix)]
-    found = [*judge_errors(seen, target.spoken, seconds), server_diagnosis.schema(seen.version, seen.newest)]
+    found = [*judge_errors(seen, target.shown_name, seconds), server_diagnosis.schema(seen.version, seen.newest)]
     if seen.server is not None:
         found += server_diagnosis.server(seen.server, failover_is_lossless=config.database.failover_is_lossless)
-    return [*found, *judge_rows(seen, target.spoken, config, clock)]
+    return [*found, *judge_rows(seen, target.shown_name, config, clock)]
 
 
 def judge_rows(seen: Examination, name: str, config: Config, clock: Clock) -> list[Finding]:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, NotPlaced, PlacingAnswer, Refused, Unclear
 from reminderd.core.model import Call
 from reminderd.core.reasons import UNREACHED
 from reminderd.core.rules import Backoff
@@ -39,7 +39,7 @@ class AddressPause:
         return None if self._since is None else UNREACHED
 
     @property
-    def last(self) -> frozenset[str]:
+    def last_resort(self) -> frozenset[str]:
         """Return the numbers that become a probe only if no other number waits, as they were already called."""
         return frozenset(self._probed)
 
@@ -58,7 +58,7 @@ class AddressPause:
         self._wait(now, draw)
         return PauseChange.BEGAN
 
-    def room(self, now: float) -> int | None:
+    def request_limit(self, now: float) -> int | None:
         """Return how many requests may be sent now: None for no limit, 0 during the pause, 1 for the probe."""
         if self._since is None:
             return None
@@ -72,17 +72,17 @@ class AddressPause:
         """Allow the probe now, as somebody may have fixed the address."""
         self._until = min(self._until, now)
 
-    def sends(self, call_id: str) -> None:
+    def note_sending(self, call_id: str) -> None:
         """Record that a request is being sent; during the pause it is the probe."""
         if self._since is not None and self._probe is None:
             self._probe = call_id
 
-    def withdrawn(self, call_id: str) -> None:
+    def note_withdrawn(self, call_id: str) -> None:
         """Record that the request is over, or was not sent after all."""
         if self._probe == call_id:
             self._probe = None
 
-    def answered(self, call: Call, answer: Answer, now: float, draw: float) -> None:
+    def note_answer(self, call: Call, answer: PlacingAnswer, now: float, draw: float) -> None:
         """Record the provider's answer to a request; after an accepted probe, the next one waits."""
         if self._probe == call.id and isinstance(answer, Accepted):
             self._probed.add(call.phone_number)
@@ -144,12 +144,12 @@ class Breaker:
         return self._kind is not None
 
     @property
-    def last(self) -> frozenset[str]:
+    def last_resort(self) -> frozenset[str]:
         """Return the numbers that become a probe only if no other number waits, as they prove nothing about others."""
         refused = frozenset(self._not_ours) | frozenset(self._tried) if self.paused else frozenset()
-        return refused | self.address.last
+        return refused | self.address.last_resort
 
-    def counts(self, call: Call, answer: Answer) -> bool:
+    def counts(self, call: Call, answer: PlacingAnswer) -> bool:
         """Return whether a request that was not placed counts as a try of its reminders.
 
         It does not count while the provider is failing, or may be. A refused number counts only once another one was
@@ -158,9 +158,9 @@ class Breaker:
         is_refused_number = isinstance(answer, NotPlaced) and answer.number_refused
         return not self.paused and (not is_refused_number or self._not_ours.get(call.phone_number, False))
 
-    def room(self, now: float) -> int | None:
+    def request_limit(self, now: float) -> int | None:
         """Return how many requests may be sent now: None for no limit, 0 during the pause, 1 for the probe."""
-        by_address = self.address.room(now)
+        by_address = self.address.request_limit(now)
         if self._kind is None:
             return by_address
         by_provider = 1 if now >= self._until and self._probe is None else 0
@@ -174,21 +174,21 @@ class Breaker:
         """Allow the probe now, as the settings that the provider refused have changed."""
         self._until = min(self._until, now)
 
-    def sends(self, call_id: str) -> None:
+    def note_sending(self, call_id: str) -> None:
         """Record that a request is being sent; during the pause it is the probe."""
-        self.address.sends(call_id)
+        self.address.note_sending(call_id)
         if self._kind is not None and self._probe is None:
             self._probe = call_id
 
-    def withdrawn(self, call_id: str) -> None:
+    def note_withdrawn(self, call_id: str) -> None:
         """Record that the request was not sent after all, so that another may be the probe."""
-        self.address.withdrawn(call_id)
+        self.address.note_withdrawn(call_id)
         if self._probe == call_id:
             self._probe = None
 
-    def answered(self, call: Call, answer: Answer, now: float, draw: float) -> PauseChange | None:
+    def note_answer(self, call: Call, answer: PlacingAnswer, now: float, draw: float) -> PauseChange | None:
         """Record the provider's answer to a request."""
-        self.address.answered(call, answer, now, draw)
+        self.address.note_answer(call, answer, now, draw)
         was_probe = self._probe == call.id
         if was_probe:
             self._probe = None
@@ -202,7 +202,9 @@ class Breaker:
         self._no_streak()
         return self._end() if self._kind is _Kind.STREAK else None
 
-    def _answered(self, number: str, answer: Answer, now: float, draw: float, *, was_probe: bool) -> PauseChange | None:
+    def _answered(
+        self, number: str, answer: PlacingAnswer, now: float, draw: float, *, was_probe: bool
+    ) -> PauseChange | None:
         match answer:
             case Accepted():
                 self._no_streak()

@@ -6,7 +6,7 @@ from random import random
 
 from loguru import logger
 
-from reminderd.core.answers import Answer, Candidates, LookUpAnswer
+from reminderd.core.answers import Candidates, LookUpAnswer, PlacingAnswer
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.monitoring import lateness
@@ -38,7 +38,7 @@ async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
             write = partial(settle_not_sent, action=action, reason=reason, rules=context.rules)
             log_transition(await until_stored(lambda: context.database.write(write)))
     finally:
-        context.memory.breaker.withdrawn(action.call.id)
+        context.memory.breaker.note_withdrawn(action.call.id)
 
 
 async def _last_look(action: Action, claimed_at: float, context: Context) -> str | None:
@@ -63,7 +63,7 @@ async def _last_look(action: Action, claimed_at: float, context: Context) -> str
     )
 
 
-def _count(action: Action, answer: Answer, sent: datetime, took: float, context: Context) -> None:
+def _count(action: Action, answer: PlacingAnswer, sent: datetime, took: float, context: Context) -> None:
     """Count how late the request was sent, and how many seconds the provider took."""
     for reminder in action.reminders:
         is_first = reminder.attempts == 0 and reminder.tries == 0
@@ -73,10 +73,10 @@ def _count(action: Action, answer: Answer, sent: datetime, took: float, context:
     context.instruments.request(answer, took)
 
 
-async def _settle(action: Action, answer: Answer, context: Context) -> None:
+async def _settle(action: Action, answer: PlacingAnswer, context: Context) -> None:
     """Record the answer. From the request to this commit, only the row shows that the phone may be ringing."""
     breaker, monotonic = context.memory.breaker, context.clock.monotonic()
-    change = breaker.answered(action.call, answer, monotonic, random())  # noqa: S311 - jitter
+    change = breaker.note_answer(action.call, answer, monotonic, random())  # noqa: S311 - jitter
     if change is not None:  # logged at once: it may change again before the answer is written
         log_pause_change(change, breaker)
     context.memory.free_line(action)  # before the write below, so that the next claim can share its transaction

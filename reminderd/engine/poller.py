@@ -185,7 +185,7 @@ class Poller:
         """
         if wakes.paused or monotonic < self.memory.quiet_until:
             return 0
-        probe = self.memory.breaker.room(monotonic)
+        probe = self.memory.breaker.request_limit(monotonic)
         free = min(self.memory.free_lines, self._pace(wakes).available(self.context.now()))
         return free if probe is None else min(free, probe)
 
@@ -218,7 +218,7 @@ class Poller:
             checks=checks,
             request_in=self._request_in(wakes, claimed_at),
             held=frozenset(self.memory.held),
-            last=self.memory.breaker.last,
+            last=self.memory.breaker.last_resort,
         )
         with trio.CancelScope(shield=True):  # for everything that is claimed, the action is also started
             transitions = await context.database.write(
@@ -250,7 +250,7 @@ class Poller:
                 continue
             self.memory.begin(action)
             if action.kind.is_request:
-                self.memory.breaker.sends(action.call.id)
+                self.memory.breaker.note_sending(action.call.id)
                 nursery.start_soon(self._act, action, partial(self.dial, action, claimed_at, context=self.context))
             else:
                 nursery.start_soon(self._act, action, partial(check, action, context=self.context))
@@ -289,7 +289,7 @@ class Poller:
             sleep = min(sleep, (wakes.call - now).total_seconds())
         if wakes.reminder is not None and not wakes.paused and self.memory.free_lines:
             held_for = self._ready_at(wakes, monotonic) - monotonic
-            if breaker.room(monotonic) != 0 or held_for > 0:
+            if breaker.request_limit(monotonic) != 0 or held_for > 0:
                 sleep = min(sleep, max((wakes.reminder - now).total_seconds(), held_for))
         self.memory.freed = trio.Event()
         with trio.move_on_after(max(sleep, 0)):

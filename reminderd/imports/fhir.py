@@ -114,7 +114,7 @@ class _Found:
         """Add a resource with its `fullUrl`."""
         kind = resource.get("resourceType")
         if not isinstance(kind, str):
-            self.record().wrong("resourceType: none; expected one, like Appointment", always=True)
+            self.record().add_mistake("resourceType: none; expected one, like Appointment", always=True)
         elif kind == "Appointment":
             self.appointments.append(_appointment(resource, self.record(), url))
         elif kind == "Bundle":
@@ -165,7 +165,7 @@ def read(files: Sequence[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
         with naming_file(name):
             for resource, url in resources(lines, encoding):
                 if isinstance(resource, str):
-                    found.record().wrong(resource, always=True)
+                    found.record().add_mistake(resource, always=True)
                 else:
                     found.add(resource, url)
     if not found.records and found.has_others:
@@ -177,13 +177,13 @@ def read(files: Sequence[tuple[str, Iterable[bytes]]], encoding: str | None) -> 
 
 def _appointment(json: Json, record: Record, url: str) -> _Appointment:
     """Read an appointment; its participants may come later in the file."""
-    resource = Element(json, lambda mistake: record.wrong(f"Appointment.{mistake}"))
+    resource = Element(json, lambda mistake: record.add_mistake(f"Appointment.{mistake}"))
     if json.get("modifierExtension") or json.get("implicitRules"):
-        record.wrong(f"Appointment.{_MODIFIED}", always=True)
-    record.put("ref", _ref(Element(json, lambda mistake: record.wrong(f"ref: {mistake}", always=True))))
+        record.add_mistake(f"Appointment.{_MODIFIED}", always=True)
+    record.put("ref", _ref(Element(json, lambda mistake: record.add_mistake(f"ref: {mistake}", always=True))))
     record.put("status", resource.text("status"))
     if not record["status"]:
-        record.wrong("status: none; expected one like booked")
+        record.add_mistake("status: none; expected one like booked")
     record.put("appointment_at", _start(resource))
     types = [json[name] for name in ("appointmentType", "serviceType") if json.get(name)]
     record.put("appointment_type", concept(types[0]) if types else "")
@@ -321,14 +321,16 @@ def _join(appointment: _Appointment, found: _Found) -> None:
     for field_, names in others.items():  # it is not known which of several is meant
         record.put(field_, names.pop() if len(names) == 1 else "")
     if len(patients) != 1:
-        record.wrong(f"Appointment.participant: {len(patients) or 'no'} patients; expected one")
+        record.add_mistake(f"Appointment.participant: {len(patients) or 'no'} patients; expected one")
         return
     [participant] = patients.values()
     if participant.status == "declined":
-        record.wrong("Appointment.participant: the patient has declined; expected another status of the appointment")
+        record.add_mistake(
+            "Appointment.participant: the patient has declined; expected another status of the appointment"
+        )
     patient = found.actor(participant.reference, appointment)
     if patient is None:
-        record.wrong(
+        record.add_mistake(
             "Appointment.participant: its Patient is not in the file, or not only once; expected it there,"
             " like by _include=Appointment:patient"
         )
@@ -338,7 +340,7 @@ def _join(appointment: _Appointment, found: _Found) -> None:
 
 def _fill_patient(record: Record, patient: _Actor) -> None:
     for mistake in patient.mistakes:
-        record.wrong(mistake)
+        record.add_mistake(mistake)
     if patient.is_deceased:
         record.put("status", "deceased")
     record.put("patient_ref", patient.id)
@@ -349,4 +351,4 @@ def _fill_patient(record: Record, patient: _Actor) -> None:
         if not record[number.role] and number.is_of(day):
             record.put(number.role, number.value)
     if not any(record[role] for role in PHONES):
-        record.wrong("phone_number: none in Patient.telecom that is a phone in use on that day; expected the patient's")
+        record.add_mistake("phone_number: no phone in use on that day in Patient.telecom; expected the patient's")

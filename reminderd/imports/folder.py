@@ -101,7 +101,7 @@ class Folder:
     """Whether the kernel shows here who has a file open; None if not tried yet."""
 
     @contextmanager
-    def alone(self) -> Iterator[bool]:
+    def lock(self) -> Iterator[bool]:
         """Yield whether no other daemon takes files out of the folder now; make the folder if it is missing.
 
         Raises:
@@ -111,7 +111,7 @@ class Folder:
         with locked_folder(self.path) as is_alone:
             yield is_alone
 
-    def whole(self, now: float, time: datetime) -> list[Dropped]:
+    def complete_files(self, now: float, time: datetime) -> list[Dropped]:
         """Return the files that can be imported, the oldest first; make the folders inside if they are missing.
 
         Args:

@@ -283,13 +283,13 @@ def read(content: bytes, encoding: str | None) -> Table:
 def _fill(record: Record, raw: RawMessage, encoding: str | None) -> None:
     """Fill the fields of a record from a message."""
     if raw.is_cut:
-        record.wrong("message: it has no end, so a part may be missing; expected a whole message", always=True)
+        record.add_mistake("message: it has no end, so a part may be missing; expected a whole message", always=True)
     try:
         message = parsed(raw, encoding)
         record.put("ref", _ref(message))
         trigger = _trigger(message)
     except ValueError as error:
-        record.wrong(f"{error}", always=True)
+        record.add_mistake(f"{error}", always=True)
         return
     for name, value in (
         ("status", _status),
@@ -301,7 +301,7 @@ def _fill(record: Record, raw: RawMessage, encoding: str | None) -> None:
         try:
             record.put(name, value(message))
         except ValueError as error:
-            record.wrong(f"{name}: {error}")
+            record.add_mistake(f"{name}: {error}")
     if _TRIGGERS[trigger]:
         record.put("status", _TRIGGERS[trigger])
     _fill_patient(record, message)
@@ -379,14 +379,14 @@ def _provider(message: Hl7Message) -> str:
 def _fill_patient(record: Record, message: Hl7Message) -> None:
     """Fill the patient's fields of a record from a message."""
     if message.count("PID") != 1:
-        record.wrong(f"PID: {message.count('PID') or 'no'} patients; expected one")
+        record.add_mistake(f"PID: {message.count('PID') or 'no'} patients; expected one")
         return
     for name, number, parts in (("patient_ref", 3, (1,)), ("name", 5, (2, 1)), ("language", 15, (1, 2))):
         first = next(iter(message.repetitions("PID", number)), "")
         try:
             texts = [message.part(first, part) for part in parts]
         except ValueError as error:
-            record.wrong(f"PID-{number}: {error}")
+            record.add_mistake(f"PID-{number}: {error}")
         else:
             record.put(name, language_of(texts) if name == "language" else " ".join(filter(None, texts)))
     if message.field("PID", 30).upper() == "Y":
@@ -402,14 +402,14 @@ def _fill_phones(record: Record, message: Hl7Message) -> None:
             try:
                 role, written = _phone(message, each, usual)
             except ValueError as error:
-                record.wrong(f"PID-{number}: {error}")
+                record.add_mistake(f"PID-{number}: {error}")
                 continue
             is_unknown |= not role
             if written and role and not record[role]:
                 record.put(role, written)
     if not any(record[role] for role in PHONES):
         why = ", as their use is unknown" if is_unknown else ""
-        record.wrong(f"phone_number: none in PID-13 and PID-14{why}; expected a phone of the patient")
+        record.add_mistake(f"phone_number: none in PID-13 and PID-14{why}; expected a phone of the patient")
 
 
 def _phone(message: Hl7Message, text: str, usual: str) -> tuple[str, str]:

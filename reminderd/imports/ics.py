@@ -278,13 +278,13 @@ def _note(entry: _Entry, name: str, line: str, needed: frozenset[str]) -> None:
 def _fill(record: Record, entry: _Entry, calendar: _Calendar, places: Mapping[str, str]) -> None:
     """Fill the fields of a record from an entry."""
     for mistake in entry.mistakes:
-        record.wrong(mistake, always=True)
+        record.add_mistake(mistake, always=True)
     if calendar.method not in _STATEMENTS:
-        record.wrong(
+        record.add_mistake(
             f"METHOD: {quoted(calendar.method)} says nothing for sure; expected PUBLISH or CANCEL", always=True
         )
     if entry.properties.keys() & _RECURRING:
-        record.wrong(
+        record.add_mistake(
             "RRULE: a series, whose single appointments it does not list; expected an export of each of them, expanded",
             always=True,
         )
@@ -295,7 +295,7 @@ def _fill(record: Record, entry: _Entry, calendar: _Calendar, places: Mapping[st
         try:
             record.put(name, _cell(name, place, entry, calendar))
         except ValueError as error:
-            record.wrong(f"{name}: {error}", always=name == "ref")
+            record.add_mistake(f"{name}: {error}", always=name == "ref")
 
 
 def _cell(name: str, place: str, entry: _Entry, calendar: _Calendar) -> str:

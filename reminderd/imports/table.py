@@ -186,14 +186,14 @@ class Record:
         """Set a field to a text, on one line."""
         clean = _UNWRITABLE.sub(_LOST, text[: LONGEST + 1])
         if len(clean) > LONGEST:
-            self.wrong(f"{name}: longer than {LONGEST:,} characters; expected at most that", always=name == "ref")
+            self.add_mistake(f"{name}: longer than {LONGEST:,} characters; expected at most that", always=name == "ref")
             clean = ""
         if _LOST in clean:
-            self.wrong(UNREADABLE, always=name == "ref")
+            self.add_mistake(UNREADABLE, always=name == "ref")
             clean = "" if name == "ref" else clean  # it would be another record's name
         self.cells[name] = " ".join(clean.split())
 
-    def wrong(self, mistake: str, *, always: bool = False) -> None:
+    def add_mistake(self, mistake: str, *, always: bool = False) -> None:
         """Add a mistake, `place: what; what was expected`; `always`: even in a record that cancels something."""
         found = self._always if always else self._mistakes
         if mistake not in found:
@@ -202,7 +202,9 @@ class Record:
     def row(self, header: Mapping[str, str]) -> CsvRow:
         """Return the record as a row of a table whose columns are these fields."""
         if not self["ref"]:
-            self.wrong("ref: none; expected the record's own name, by which a later file can change it", always=True)
+            self.add_mistake(
+                "ref: none; expected the record's own name, by which a later file can change it", always=True
+            )
         # A cancelled record causes no call; its `ref` is enough.
         is_over = row_status_of(self["status"]) is RowStatus.OVER
         mistakes = self._always if is_over else [*self._always, *self._mistakes]
@@ -255,7 +257,7 @@ def _superseded(group: Sequence[Record]) -> set[int]:
     else:
         mistake = f"ref: {len(last)} records have it, and nothing says which is the newest; expected one"
         for record in last:
-            record.wrong(mistake, always=True)
+            record.add_mistake(mistake, always=True)
     return {record.number for record in group} - {record.number for record in counting}
 
 

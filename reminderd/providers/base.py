@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 from attrs import field, frozen
 
-from reminderd.core.answers import Answer, Candidates, Capabilities, LookUpAnswer, Report
+from reminderd.core.answers import Candidates, Capabilities, LookUpAnswer, PlacingAnswer, Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.script.prompts import SpokenReply
@@ -134,7 +134,7 @@ class Recorder(Protocol):
         """Record, if possible, that the provider could not use our answer to the call with our id `call_id`."""
 
 
-Answering: TypeAlias = Callable[[Webhook], Awaitable[Reply]]
+WebhookView: TypeAlias = Callable[[Webhook], Awaitable[Reply]]
 """Answers a verified webhook; may raise InvalidPayloadError, RefusedWebhookError and the errors of `Recorder`."""
 
 
@@ -145,7 +145,7 @@ class Route:
     method: str = "POST"
     path: str
     """The path, in which `<name>` matches any single part."""
-    answer: Answering = field(repr=False)
+    view: WebhookView = field(repr=False)
 
 
 class Provider(Protocol):
@@ -167,7 +167,7 @@ class Provider(Protocol):
     def capabilities(self) -> Capabilities:
         """Return what the provider offers for reconciling calls."""
 
-    async def place(self, placement: Placement) -> Answer:
+    async def place(self, placement: Placement) -> PlacingAnswer:
         """Request one call. This ends within `[provider].timeout_seconds`, whatever the other side does."""
 
     async def fetch(self, external_call_id: str) -> LookUpAnswer:

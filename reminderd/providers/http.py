@@ -13,7 +13,7 @@ import httpx
 import trio
 from attrs import frozen
 
-from reminderd.core.answers import Accepted, Answer, NoAnswer, NotFound, Unclear, standard_status
+from reminderd.core.answers import Accepted, NoAnswer, NotFound, PlacingAnswer, Unclear, standard_status
 from reminderd.core.masking import replace_numbers
 from reminderd.core.model import MESSAGE_LIMIT
 from reminderd.providers.base import STATUS_LIMIT, InvalidPayloadError, is_usable, json_object
@@ -242,7 +242,7 @@ def _innermost(error: Exception) -> str:
     return message.partition(": bytearray(")[0] or type(error).__name__
 
 
-def accepted_or_unclear(answer: HttpAnswer, *, id_field: str) -> Answer:
+def accepted_or_unclear(answer: HttpAnswer, *, id_field: str) -> PlacingAnswer:
     """Return what a 2xx to a request for a call proves: accepted if it names the call, otherwise unconfirmed.
 
     Args:

@@ -23,7 +23,14 @@ from reminderd.results.forms import Form
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.import_records import headers_of
-from reminderd.store.outcome_changes import Answer, PlannedFile, answers_between, next_file, note_file, plan_file
+from reminderd.store.outcome_changes import (
+    NamedChange,
+    PlannedFile,
+    named_changes_between,
+    next_file,
+    note_file,
+    plan_file,
+)
 
 MOST_IN_A_FILE: Final = 5_000
 _BEGINNING: Final = "answers-"
@@ -93,10 +100,10 @@ def _not_ahead(moment: datetime | None, now: datetime) -> datetime | None:
 
 async def _write(files: Files, planned: PlannedFile) -> None:
     """Write a planned file, unless it already exists, and note that it is written."""
-    answers: list[Answer] = []
+    answers: list[NamedChange] = []
     after, until = planned.after, planned.until
     while after < until.seq:
-        some = await files.database.read(partial(answers_between, after=after, until=until.seq, limit=_AT_ONCE))
+        some = await files.database.read(partial(named_changes_between, after=after, until=until.seq, limit=_AT_ONCE))
         if not some:
             break
         answers += some

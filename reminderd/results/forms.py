@@ -15,7 +15,7 @@ from reminderd.core.changes import ChangeKind
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
 from reminderd.core.tables.csv_rows import safe_cell
-from reminderd.store.outcome_changes import Answer
+from reminderd.store.outcome_changes import NamedChange
 
 _OWN: Final = ("ref", "appointment_ref", "patient_ref", "appointment_at", "scheduled_at")
 """The columns that show what a line is about, if the profile has no column for the `ref`."""
@@ -48,7 +48,7 @@ class Form:
         """Return the ending of its files' names."""
         return _ENDINGS[self.format]
 
-    def about(self, answers: Sequence[Answer]) -> list[Answer]:
+    def about(self, answers: Sequence[NamedChange]) -> list[NamedChange]:
         """Return the answers that a file in this form has.
 
         FHIR and HL7 are about appointments: a planned call that is not made, because the patient has already answered,
@@ -56,11 +56,11 @@ class Form:
         """
         return [one for one in answers if self.format == "csv" or not _is_call_not_made(one)]
 
-    def written(self, answers: Sequence[Answer]) -> bytes:
+    def written(self, answers: Sequence[NamedChange]) -> bytes:
         """Return the content of a file with these answers."""
         return {"csv": self._csv, "fhir": self._fhir, "hl7": self._hl7}[self.format](answers).encode()
 
-    def _csv(self, answers: Sequence[Answer]) -> str:
+    def _csv(self, answers: Sequence[NamedChange]) -> str:
         """Return a table with the profile's columns, then ours; no cell is a formula to a spreadsheet."""
         named = {field: header for field, header in self.columns.items() if header and field not in _NOT_BACK}
         own = () if "ref" in named else tuple(field for field in _OWN if field not in named)
@@ -75,7 +75,7 @@ class Form:
             table.writerow([safe_cell(cell) for cell in (*cells, *(result[name] for name in _RESULT))])
         return text.getvalue()
 
-    def _about(self, answer: Answer, field: str) -> str:
+    def _about(self, answer: NamedChange, field: str) -> str:
         name, form = _SPLIT.get(field, (field, "%Y-%m-%d %H:%M"))
         if name == "ref":
             return answer.appointment_ref or answer.change.ref or ""
@@ -86,7 +86,7 @@ class Form:
             return value.astimezone(self.zone).strftime(form)
         return "" if value is None else str(value)
 
-    def _result(self, answer: Answer) -> dict[str, str]:
+    def _result(self, answer: NamedChange) -> dict[str, str]:
         event = answer.change.event
         return {
             "kind": str(answer.change.kind),
@@ -98,7 +98,7 @@ class Form:
             "change_id": answer.change.event_id,
         }
 
-    def _fhir(self, answers: Sequence[Answer]) -> str:
+    def _fhir(self, answers: Sequence[NamedChange]) -> str:
         """Return a Bundle of AppointmentResponse resources (FHIR R4)."""
         entries = [
             {"fullUrl": f"urn:uuid:{UUID(one.change.event_id)}", "resource": _appointment_response(one)}
@@ -107,11 +107,11 @@ class Form:
         bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
         return json.dumps(bundle, ensure_ascii=False, indent=1) + "\n"
 
-    def _hl7(self, answers: Sequence[Answer]) -> str:
+    def _hl7(self, answers: Sequence[NamedChange]) -> str:
         """Return SIU^S14 messages (HL7 2.5.1), one after the other."""
         return "".join(f"{segment}\r" for one in answers for segment in self._siu(one))
 
-    def _siu(self, answer: Answer) -> list[str]:
+    def _siu(self, answer: NamedChange) -> list[str]:
         event, facts = answer.change.event, answer.facts
         start = _hl7_time(facts.get("appointment_at"), self.zone)
         code = _HL7_CODES[str(event["outcome"])]
@@ -150,7 +150,7 @@ _HL7_CODES: Final[Mapping[str, str]] = {
 }
 
 
-def _is_call_not_made(answer: Answer) -> bool:
+def _is_call_not_made(answer: NamedChange) -> bool:
     is_planned = answer.change.kind is ChangeKind.REMINDER and answer.change.appointment_id is not None
     return is_planned and answer.change.event["outcome"] == Outcome.CANCELLED
 
@@ -169,7 +169,7 @@ _HL7_ESCAPES: Final = str.maketrans(
 )
 
 
-def _appointment_response(answer: Answer) -> dict[str, object]:
+def _appointment_response(answer: NamedChange) -> dict[str, object]:
     event, patient = answer.change.event, answer.facts.get("patient_ref")
     appointment = answer.appointment_ref or answer.change.ref or event["appointment_id"] or event["reminder_id"]
     start = answer.facts.get("appointment_at")

@@ -363,7 +363,7 @@ def _with_reached(
     connection: Connection, ledger: Ledger, erasure_key: str | None, rules: Rules, now: datetime
 ) -> Ledger:
     """Return the ledger with the times at which its numbers were reached, if the limits count them."""
-    if not rules.limits.any:
+    if not rules.limits.is_set:
         return ledger
     numbers = _numbers(ledger.calls, ledger.reminders)
     number_of = numbers_by_hash(erasure_key, numbers)

@@ -63,7 +63,7 @@ _ALL: Final = 2**62
 
 
 @frozen(kw_only=True)
-class Answer:
+class NamedChange:
     """A change, with the names by which the clinic's practice software knows its subject."""
 
     change: Change
@@ -106,17 +106,17 @@ def changes_of(connection: Connection, reminder_id: str) -> list[Change]:
     return [change_of(row) for row in connection.execute(_OF_REMINDER, {"id": reminder_id}).fetchall()]
 
 
-def answers_between(connection: Connection, *, after: int, until: int, limit: int) -> list[Answer]:
+def named_changes_between(connection: Connection, *, after: int, until: int, limit: int) -> list[NamedChange]:
     """Return the first changes after one number, up to another, with what they are about."""
     bounds = {"after": after, "until": until, "limit": limit}
     return [_answer(row) for row in connection.execute(_ANSWERS, bounds).fetchall()]
 
 
-def _answer(row: Row) -> Answer:
+def _answer(row: Row) -> NamedChange:
     facts = {name: row[name] for name in _FACTS}
     moments = {name: None if row[name] is None else from_ms(row[name]) for name in _MOMENTS}
     change = change_of(row)
-    return Answer(change=change, facts=facts | moments | {"appointment_at": change.appointment_at})
+    return NamedChange(change=change, facts=facts | moments | {"appointment_at": change.appointment_at})
 
 
 def newest_change(connection: Connection) -> int:

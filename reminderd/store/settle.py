@@ -6,7 +6,7 @@ from functools import partial
 
 from attrs import evolve, frozen
 
-from reminderd.core.answers import Accepted, Answer, Candidates, Found, LookUpAnswer, Report
+from reminderd.core.answers import Accepted, Candidates, Found, LookUpAnswer, PlacingAnswer, Report
 from reminderd.core.lifecycle.answer import not_sent, request_answered
 from reminderd.core.lifecycle.keypress import Key, Turn, key_pressed, picked_up, unspoken
 from reminderd.core.lifecycle.reconcile import finding_among, not_found
@@ -42,7 +42,14 @@ def read_for_last_look(connection: Connection, *, action: Action, rules: Rules, 
 
 
 def settle_answer(
-    connection: Connection, now: datetime, *, action: Action, answer: Answer, counts: bool, rules: Rules, draw: float
+    connection: Connection,
+    now: datetime,
+    *,
+    action: Action,
+    answer: PlacingAnswer,
+    counts: bool,
+    rules: Rules,
+    draw: float,
 ) -> Transition | None:
     """Record the provider's answer to a claimed request, see `request_answered`; None if its call was deleted."""
     external_call_id = answer.external_call_id if isinstance(answer, Accepted) else None

@@ -185,7 +185,7 @@ class Webhooks:
         if not self.provider.verified(webhook):
             return _refused(self.provider.forged_status, "Invalid signature")
         try:
-            return await route.answer(webhook)
+            return await route.view(webhook)
         except InvalidPayloadError as error:
             return _refused(400, "Invalid payload", error.details)
         except RefusedWebhookError as error:

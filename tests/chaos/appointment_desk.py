@@ -60,7 +60,7 @@ class AppointmentDesk:
         while transitions:
             transitions = store.write(partial(plan_due, rules=store.rules, mint=self.mint, limit=2))
             ids = {one for transition in transitions for one in transition.ledger.appointments}
-            self.diary.was_planned(ids, store.rules)
+            self.diary.note_plan(ids, store.rules)
 
     # Other programs
 
@@ -124,14 +124,14 @@ class AppointmentDesk:
         if decision.intake in {Intake.CHANGED, Intake.HELD}:
             visit.phone_number, visit.at, visit.is_cancelled = phone_number, at, False
             visit.is_held = decision.intake is Intake.HELD
-            self.diary.was_planned({visit.id}, store.rules)
+            self.diary.note_plan({visit.id}, store.rules)
 
     def staff_move(self, visit: Visit, at: datetime) -> None:
         at = at.replace(second=0, microsecond=0)
         move = partial(move_appointment, appointment_id=visit.id, at=at, rules=self._store.rules, mint=self.mint)
         if self._is_allowed(partial(move, source=STAFF)):
             visit.at = at
-            self.diary.was_planned({visit.id}, self._store.rules)
+            self.diary.note_plan({visit.id}, self._store.rules)
 
     def staff_cancel(self, visit: Visit) -> None:
         cancel = partial(cancel_appointment, appointment_id=visit.id, rules=self._store.rules, source=STAFF)

@@ -94,7 +94,7 @@ class Diary:
         """Return the appointment that a reminder was planned for."""
         return next((one for one in self.visits.values() if one.id == reminder.appointment_id), None)
 
-    def was_planned(self, appointment_ids: Iterable[str], rules: Rules) -> None:
+    def note_plan(self, appointment_ids: Iterable[str], rules: Rules) -> None:
         """Note the rules by which appointments were planned."""
         if rules not in self.rules:
             self.rules.append(rules)
@@ -102,7 +102,7 @@ class Diary:
             if visit.id in appointment_ids:
                 visit.rules = rules
 
-    def is_answered(self, call: CarrierCall) -> None:
+    def note_answer(self, call: CarrierCall) -> None:
         """Note a key: it is the answer for each appointment that the call is about, for the time of that call."""
         for subject in call.spoken:
             visit = self.visits.get(subject.name.partition("|")[0])

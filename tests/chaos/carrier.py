@@ -7,11 +7,11 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from reminderd.core.answers import Answer, Found, LookUpAnswer, NoAnswer, NotFound, Report
+from reminderd.core.answers import Found, LookUpAnswer, NoAnswer, NotFound, PlacingAnswer, Report
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.providers.base import Placement
 from tests.chaos.configurations import Account
-from tests.chaos.endings import ANSWERERS, Ending, Who, reported_by_gateway, reported_by_twilio, takes, told_in
+from tests.chaos.endings import ANSWERERS, Ending, Who, heard_by_report, reported_by_gateway, reported_by_twilio, takes
 from tests.chaos.record import Ring
 from tests.chaos.simulated import ANSWER_LOST, MISREPORTED, PLACED, SimulatedProvider
 from tests.support.builders import NOW, SECOND
@@ -81,27 +81,27 @@ class CarrierCall(Ring):
     def is_live(self) -> bool:
         return self.end is None
 
-    def is_answered(self, seconds: float, answered_by: str | None) -> None:
+    def note_answer(self, seconds: float, answered_by: str | None) -> None:
         self.picked_up, self.answered_by, self.answered_at = True, answered_by, seconds
 
-    def is_handed(self, reply: SpokenReply, speech: str, subjects: tuple[Subject, ...], seconds: float) -> None:
+    def note_reply(self, reply: SpokenReply, speech: str, subjects: tuple[Subject, ...], seconds: float) -> None:
         """Speak what the program says, once the call is answered."""
         if Prompt.MESSAGE in reply.parts or Prompt.VOICEMAIL in reply.parts:
             self.spoken_to = Who.PERSON if Prompt.MESSAGE in reply.parts else Who.MACHINE
             self.speech, self.spoken, self.spoken_from, self.question = speech, subjects, seconds, reply.question
         else:
-            self.loses_its_words()
+            self.note_lost_reply()
 
-    def loses_its_words(self) -> None:
+    def note_lost_reply(self) -> None:
         """Speak nothing: the provider can't use the answer that it got."""
         self.spoken, self.spoken_from, self.question = (), None, None
 
-    def is_proven(self, digits: str, now: datetime) -> None:
+    def note_key(self, digits: str, now: datetime) -> None:
         """Note a key, or the request that follows the message if no key was pressed."""
         self.pressed += digits
         self.heard_of.update(self.spoken)
         self.proven.update(self.spoken)
-        self._is_known_to_be_heard(self.proven, now)
+        self._note_heard(self.proven, now)
 
     def is_over_at(self, ending: Ending) -> float | None:
         """Return when the line of an answered call ends; None if no end is given."""
@@ -109,17 +109,17 @@ class CarrierCall(Ring):
         return None if begun is None else begun + round(ending.lasts * takes(self.speech), 3)
 
     @property
-    def is_told_for_sure(self) -> bool:
+    def is_end_certain(self) -> bool:
         """Return whether the measured time of the line leaves no doubt that the end of the message was heard."""
         return self.spoken_to is not Who.PERSON or (self.ending is not None and self.ending.lasts > 1.2)
 
-    def has_reported(self, now: datetime, *, is_sure: bool) -> None:
+    def note_end(self, now: datetime, *, is_sure: bool) -> None:
         """Note that the program has accepted its end; `is_sure` if the program could conclude all that was heard."""
         if not self.is_reported:
             self.is_reported = True
-            self._is_known_to_be_heard(self.heard_of if is_sure else self.proven, now)
+            self._note_heard(self.heard_of if is_sure else self.proven, now)
 
-    def _is_known_to_be_heard(self, subjects: set[Subject], now: datetime) -> None:
+    def _note_heard(self, subjects: set[Subject], now: datetime) -> None:
         self.known_heard.update(subjects)
         self.reached_at = now if self.known_heard else None
 
@@ -134,7 +134,7 @@ class Carrier(SimulatedProvider):
     """Returns the subjects of a message, as the clinic has written it."""
     voicemail_is_reached: bool
 
-    def asked(self, placement: Placement, mood: str, seconds: float) -> tuple[Answer, CarrierCall | None]:
+    def asked(self, placement: Placement, mood: str, seconds: float) -> tuple[PlacingAnswer, CarrierCall | None]:
         """Answer a request; return also the call, if one begins."""
         before = len(self.calls)
         answer = self.place(placement, mood, self.time(seconds), committed=True)
@@ -166,7 +166,7 @@ class Carrier(SimulatedProvider):
         if call.picked_up and ANSWERERS[call.answered_by] is Who.PERSON and ending.answered_by is not None:
             call.answered_by = ending.answered_by
         call.ending, call.ended = ending, min(seconds, call.is_over_at(ending) or seconds)
-        call.heard_of.update(told_in(call, voicemail_is_reached=self.voicemail_is_reached))
+        call.heard_of.update(heard_by_report(call, voicemail_is_reached=self.voicemail_is_reached))
 
     def drop(self, call_id: str, mood: str) -> LookUpAnswer:
         """End a call that nobody has answered."""

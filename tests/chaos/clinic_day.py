@@ -175,12 +175,12 @@ class ClinicDay:
         for call in self.live:
             process = dice.randrange(2)
             if not call.picked_up and dice.random() < 0.05:
-                program.is_answered(process, call, dice.choice(MOST_ANSWERERS))
+                program.somebody_answers(process, call, dice.choice(MOST_ANSWERERS))
             is_about_an_appointment = any("|" in one.name for one in call.spoken)
             if call in self.talking and dice.random() < (0.4 if is_about_an_appointment else 0.1):
-                program.key_is_pressed(process, call, dice.choice(KEYS))
+                program.presses_key(process, call, dice.choice(KEYS))
             if call in self.talking and not call.proven and dice.random() < 0.05:
-                program.words_are_lost(process, call)
+                program.loses_reply(process, call)
             if dice.random() < 0.1:
                 self.call_ends(call, process, dice.choice(ENDINGS), dice.choice(MOST_ANSWERERS))
             elif dice.random() < 0.05:
@@ -260,7 +260,7 @@ class ClinicDay:
     def call_ends(self, call: CarrierCall, process: int | None, ending: Ending, answered_by: str | None) -> None:
         """End a call, which somebody has answered if its ending says so; report it to a process, as above."""
         if ending.means in {"completed", "hung-up"} and not call.picked_up:
-            self.program.is_answered(process, call, answered_by)
+            self.program.somebody_answers(process, call, answered_by)
         is_over_at = call.is_over_at(ending) or 0.0
         self.program.passes(max(is_over_at - self.program.time.seconds, 0.0) * SECOND)
         self.program.carriers[call.account].finishes(call, ending, self.program.time.seconds)

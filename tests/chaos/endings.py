@@ -1,6 +1,6 @@
 """Describe how calls end in each provider's words, and whose messages were heard by then, by the provider's own record.
 
-Nothing here uses the program's own reading of a report: the tests compare that reading with `told_in`.
+Nothing here uses the program's own reading of a report: the tests compare that reading with `heard_by_report`.
 """
 
 import json
@@ -125,7 +125,7 @@ def takes(speech: str) -> float:
     return round(GREETING_TAKES + max(words / _WORDS_PER_SECOND, len(speech) / _CHARACTERS_PER_SECOND), 3)
 
 
-def told_in(call: "CarrierCall", *, voicemail_is_reached: bool) -> frozenset["Subject"]:
+def heard_by_report(call: "CarrierCall", *, voicemail_is_reached: bool) -> frozenset["Subject"]:
     """Return whose messages were heard in an ended call, by its report; a key may prove that others were heard, too."""
     ending, who = call.ending, ANSWERERS[call.answered_by]
     if ending is None or ending.is_empty or not call.picked_up:

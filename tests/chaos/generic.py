@@ -99,7 +99,7 @@ class GenericChaos(ChaosProvider):
         """Return a call as a look-up shows it at this moment."""
         if trio.current_time() < self._ends_at[ring.call_id]:
             return _named(ring, {"status": "in-progress"})
-        ring.discloses(self.record.moment())
+        ring.note_disclosure(self.record.moment())
         return _named(ring, _end_of(ring))
 
     def _report(self, ring: Ring, news: dict[str, Any], after: float, draw: Random) -> None:
@@ -112,7 +112,7 @@ class GenericChaos(ChaosProvider):
         ends = news["status"] in TERMINAL
         while True:
             if ends:
-                ring.discloses(self.record.moment())
+                ring.note_disclosure(self.record.moment())
             webhook = partial(send, self.client, body=_named(ring, news))
             answered = await self.reach(draw, webhook, ends=True)
             if answered is not None and answered.status_code == 200:
@@ -122,7 +122,7 @@ class GenericChaos(ChaosProvider):
                 break
             await trio.sleep(draw.uniform(0.02, 0.2))
         if ends and ring.acknowledged_at is None:
-            ring.is_acknowledged(self.record.moment())
+            ring.note_acknowledgment(self.record.moment())
             if draw.random() < 0.1:
                 self._report(ring, {"status": "failed" if ring.end != "failed" else "busy"}, draw.uniform(0, 0.2), draw)
         self.undelivered -= 1

@@ -54,12 +54,12 @@ def private(connection: Connection, record: Record, *, secrets: Iterable[str], s
 def leaks(lines: Iterable[str], of: Private) -> Iterator[str]:
     """Yield a sentence for each line that contains a secret piece."""
     for line in lines:
-        told = next((found for reading in _readings(line) if (found := _told(reading, of)) is not None), None)
-        if told is not None:
-            yield f"the log tells {told}: {line}"
+        leak = next((found for reading in _readings(line) if (found := _leak_in(reading, of)) is not None), None)
+        if leak is not None:
+            yield f"the log contains {leak}: {line}"
 
 
-def _told(reading: str, of: Private) -> str | None:
+def _leak_in(reading: str, of: Private) -> str | None:
     for run in _DIGITS.findall(_BETWEEN_DIGITS.sub("", reading)):
         for end in range(_SHOWN_OF_A_NUMBER, len(run) + 1):
             if run[end - _SHOWN_OF_A_NUMBER : end] in of.number_ends:

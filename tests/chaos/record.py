@@ -53,11 +53,11 @@ class Ring:
     def by_machine(self) -> bool:
         return self.answered_by not in {None, "human"}
 
-    def discloses(self, moment: int) -> None:
+    def note_disclosure(self, moment: int) -> None:
         if self.disclosed_at is None:
             self.disclosed_at = moment
 
-    def is_acknowledged(self, moment: int) -> None:
+    def note_acknowledgment(self, moment: int) -> None:
         if self.acknowledged_at is None:
             self.acknowledged_at = moment
 

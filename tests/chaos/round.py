@@ -118,7 +118,7 @@ class _Round:
                 return
             while not await self._is_killed(target, strike):
                 self.starts += 1
-            self._is_sound()
+            self._check_state()
 
     async def _is_killed(self, target: Target, strike: Strike) -> bool:
         """Start a process and kill it at a moment; return False if it ended by itself, as the server was down."""
@@ -131,7 +131,7 @@ class _Round:
         if self._could_not_start(program):
             return False
         self.provider.strikes[strike] += strike is Strike.STARTING
-        self._ended_as_told(program, -SIGKILL)
+        self._check_exit(program, -SIGKILL)
         return True
 
     async def _is_listening(self, target: Target, program: Program) -> bool:
@@ -188,9 +188,9 @@ class _Round:
                         await trio.sleep(1)
                     await trio.sleep(0.05)
             await program.terminate()
-        self._ended_as_told(program, 0)
-        self._is_sound(settled=True)
-        self._tells_nothing()
+        self._check_exit(program, 0)
+        self._check_state(settled=True)
+        self._check_logs()
 
     @asynccontextmanager
     async def _program(self, target: Target, entrance: Sequence[str] = ()) -> AsyncIterator[Program]:
@@ -222,18 +222,18 @@ class _Round:
             ).fetchone()
         return waiting is None and self.provider.undelivered == 0
 
-    def _ended_as_told(self, program: Program, code: int) -> None:
+    def _check_exit(self, program: Program, code: int) -> None:
         if program.process.returncode != code:
             self.errors.append(f"the program ended with {program.process.returncode}: {program.lines[-3:]}")
         self.errors += [f"the log has a traceback: {program.lines}" for line in program.lines if "Traceback" in line]
 
-    def _tells_nothing(self) -> None:
+    def _check_logs(self) -> None:
         """Search all logs for what no log may contain."""
         with looking(self.place.database) as connection:
             kept = private(connection, self.provider.record, secrets=SECRETS, sender=SENDER)
         self.errors += leaks(self.log, kept)
 
-    def _is_sound(self, *, settled: bool = False) -> None:
+    def _check_state(self, *, settled: bool = False) -> None:
         """Check the record and the database, between two steps of the provider."""
         expectations = self._expectations(settled=settled)
 

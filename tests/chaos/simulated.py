@@ -8,7 +8,6 @@ from attrs import define, field
 from reminderd.core.answers import (
     Accepted,
     AccountRefused,
-    Answer,
     Candidates,
     Capabilities,
     Found,
@@ -16,6 +15,7 @@ from reminderd.core.answers import (
     NoAnswer,
     NotFound,
     NotPlaced,
+    PlacingAnswer,
     Refused,
     Report,
     Unclear,
@@ -36,7 +36,7 @@ PLACED, ANSWER_LOST, REQUEST_LOST, NOT_PLACED, REFUSED, ACCOUNT = MOODS = (
 MISREPORTED: Final = "placed, and answered 503"
 """An outcome only for histories that know how to judge it."""
 
-_NOTHING_PLACED: Final[dict[str, Answer]] = {
+_NOTHING_PLACED: Final[dict[str, PlacingAnswer]] = {
     REQUEST_LOST: Unclear("timeout"),
     NOT_PLACED: NotPlaced("connection refused"),
     REFUSED: Refused("not a number of ours"),
@@ -65,7 +65,7 @@ class SimulatedProvider:
         *,
         committed: bool,
         bundled: tuple[str, ...] = (),
-    ) -> Answer:
+    ) -> PlacingAnswer:
         """Answer a request; `bundled` are the other reminders of the call."""
         self.record.orders.append(
             Order(
@@ -113,7 +113,7 @@ class SimulatedProvider:
     def tells(self, ring: Ring) -> Report:
         """Return a report of a call's present state; from now on its end can be known."""
         if ring.end is not None:
-            ring.discloses(self.record.moment())
+            ring.note_disclosure(self.record.moment())
         return Report(
             external_call_id=ring.call_id,
             status=ring.end or ("in-progress" if ring.picked_up else "ringing"),

@@ -86,7 +86,7 @@ def _cancels(scene: Scene) -> None:
 
 
 def _answers(scene: Scene) -> None:
-    scene.diary.is_answered(scene.call)
+    scene.diary.note_answer(scene.call)
 
 
 def _calls_manually(scene: Scene) -> None:
@@ -208,7 +208,7 @@ def clinic(tmp_path: Path) -> Iterator[Clinic]:
             "INSERT INTO reminders (id, phone_number, message, scheduled_at, appointment_id, planned_at, cadence)"
             f" VALUES ('n1', '{PHONE}', '{TEXT}', {at - 86_400_000}, 'v-1-1', {at}, '1 day')"
         )
-        scene.diary.was_planned({"v-1-1"}, scene.rules)
+        scene.diary.note_plan({"v-1-1"}, scene.rules)
         assert clinic.broken() == ""
         yield clinic
 

@@ -7,7 +7,7 @@ import pytest
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from tests.chaos.carrier import CarrierCall, Subject
 from tests.chaos.configurations import TWILIO, Account
-from tests.chaos.endings import HEARD, Ending, reported_by_gateway, reported_by_twilio, takes, told_in
+from tests.chaos.endings import HEARD, Ending, heard_by_report, reported_by_gateway, reported_by_twilio, takes
 from tests.chaos.front_desk import PHONES
 from tests.support.builders import ACCOUNT, BOTH, NOW
 
@@ -31,7 +31,7 @@ def a_call(provider: str = "generic", *, answered_by: str | None = None, **chang
         "sign_at": 0.0,
     }
     call = CarrierCall(**(values | changes))
-    call.is_answered(0.0, answered_by)
+    call.note_answer(0.0, answered_by)
     return call
 
 
@@ -40,12 +40,12 @@ def ended(call: CarrierCall, ending: Ending, at: float = 60.0) -> CarrierCall:
     return call
 
 
-def told(call: CarrierCall, *, voicemail_is_reached: bool = True) -> set[Subject]:
-    return set(told_in(call, voicemail_is_reached=voicemail_is_reached))
+def heard(call: CarrierCall, *, voicemail_is_reached: bool = True) -> set[Subject]:
+    return set(heard_by_report(call, voicemail_is_reached=voicemail_is_reached))
 
 
 @pytest.mark.parametrize(
-    ("ending", "answered_by", "is_told"),
+    ("ending", "answered_by", "is_heard"),
     [
         (HEARD, None, True),
         (HEARD, "human", True),
@@ -59,32 +59,32 @@ def told(call: CarrierCall, *, voicemail_is_reached: bool = True) -> set[Subject
     ],
 )
 def test_a_gateways_report_decides_who_has_heard_the_message(
-    ending: Ending, answered_by: str | None, is_told: bool
+    ending: Ending, answered_by: str | None, is_heard: bool
 ) -> None:
-    assert told(ended(a_call(answered_by=answered_by), ending)) == ({ONE, TWO} if is_told else set())
+    assert heard(ended(a_call(answered_by=answered_by), ending)) == ({ONE, TWO} if is_heard else set())
 
 
 def test_a_machine_counts_as_reached_only_if_configured() -> None:
     for call in (a_call(answered_by="machine_start"), a_call("twilio", answered_by="machine_start")):
-        call.is_handed(TO_MACHINE, SPEECH, (ONE, TWO), 0.0)
-        assert told(ended(call, HEARD)) == {ONE, TWO}
-        assert told(call, voicemail_is_reached=False) == set()
+        call.note_reply(TO_MACHINE, SPEECH, (ONE, TWO), 0.0)
+        assert heard(ended(call, HEARD)) == {ONE, TWO}
+        assert heard(call, voicemail_is_reached=False) == set()
 
 
 @pytest.mark.parametrize(("open_for", "expected"), [(3.0, set()), (4.0, {ONE}), (5.0, {ONE}), (6.0, {ONE, TWO})])
 def test_a_person_has_heard_what_was_spoken_before_the_call_ended(open_for: float, expected: set[Subject]) -> None:
     assert takes(SPEECH) == 6.0  # the greeting takes 2 s, then come ten words
     call = a_call("twilio")
-    call.is_handed(TO_PERSON, SPEECH, (ONE, TWO), 0.0)
-    assert told(ended(call, HEARD, at=open_for)) == expected
+    call.note_reply(TO_PERSON, SPEECH, (ONE, TWO), 0.0)
+    assert heard(ended(call, HEARD, at=open_for)) == expected
 
 
 def test_a_message_that_twilio_never_fetched_or_could_not_use_was_not_heard() -> None:
-    assert told(ended(a_call("twilio"), HEARD)) == set()
+    assert heard(ended(a_call("twilio"), HEARD)) == set()
     call = a_call("twilio")
-    call.is_handed(TO_PERSON, SPEECH, (ONE, TWO), 0.0)
-    call.loses_its_words()
-    assert told(ended(call, HEARD)) == set()
+    call.note_reply(TO_PERSON, SPEECH, (ONE, TWO), 0.0)
+    call.note_lost_reply()
+    assert heard(ended(call, HEARD)) == set()
 
 
 def test_each_provider_reports_an_end_in_its_own_terms() -> None:

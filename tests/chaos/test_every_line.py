@@ -17,7 +17,7 @@ import pytest
 import trio
 from attrs import define, field, frozen
 
-from reminderd.core.answers import Answer, Capabilities, LookUpAnswer, Report
+from reminderd.core.answers import Capabilities, LookUpAnswer, PlacingAnswer, Report
 from reminderd.core.rules import Rules
 from reminderd.databases import Target
 from reminderd.engine.breaker import Breaker
@@ -160,7 +160,7 @@ class Trip:
         asked, self._asked = self._asked, self._asked + 1
         return self.story.moods[asked] if asked < len(self.story.moods) and not self.well else PLACED
 
-    async def place(self, placement: Placement) -> Answer:
+    async def place(self, placement: Placement) -> PlacingAnswer:
         self._lines.has_effect()
         rings = len(self.provider.record.rings)
         committed = is_committed(self.database, placement.call_id)
@@ -185,7 +185,7 @@ class Trip:
         for ring in self.provider.record.rings:
             while ring.acknowledged_at is None:
                 await self._report(ring)
-                ring.is_acknowledged(self.provider.record.moment())
+                ring.note_acknowledgment(self.provider.record.moment())
                 await self._report(ring)
 
     async def _report(self, ring: Ring) -> None:
@@ -227,7 +227,7 @@ def a_due_reminder(engine: str, folder: Path) -> Iterator[Target]:
         yield database
 
 
-def told(story: Story, database: Target, lines: Lines) -> Trip:
+def played(story: Story, database: Target, lines: Lines) -> Trip:
     """Play a story until its crash, or to its end; return it."""
     trip = Trip(story, database)
     try:
@@ -242,7 +242,7 @@ def told(story: Story, database: Target, lines: Lines) -> Trip:
 def cut_off(story: Story, database: Target, crash_before: int) -> list[str]:
     """Return what does not hold right after the crash, or at the end."""
     lines = Lines(crash_before)
-    trip = told(story, database, lines)
+    trip = played(story, database, lines)
     errors, former = trip.found(settled=False)
     trip.well = True
     trip.clock.advance(trip.rules.lease + SECOND)
@@ -270,7 +270,7 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str,
         for name, story in STORIES.items():
             whole = Lines()
             with a_due_reminder(engine, folder) as database:
-                assert told(story, database, whole).found(settled=True)[0] == []
+                assert played(story, database, whole).found(settled=True)[0] == []
             planned[engine][name] = crashes(whole, covered)
             covered.update(whole.ran)
     if "postgres" in planned:

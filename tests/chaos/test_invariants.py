@@ -36,7 +36,7 @@ class Clinic:
     def reports(self, ring: Ring, word: str) -> None:
         self.provider.ends(ring, word)
         self.store.report(self.provider.tells(ring))
-        ring.is_acknowledged(self.provider.record.moment())
+        ring.note_acknowledgment(self.provider.record.moment())
 
     def sql(self, *statements: str) -> None:
         for statement in statements:

@@ -221,20 +221,20 @@ class ProgramHistories(RuleBasedStateMachine):
     def somebody_answers(self, which: int, answered_by: str | None, process: int | None) -> None:
         """The provider asks a process what to speak, or reaches none."""
         unanswered = [call for call in self.day.live if not call.picked_up]
-        self.program.is_answered(process, unanswered[which % len(unanswered)], answered_by)
+        self.program.somebody_answers(process, unanswered[which % len(unanswered)], answered_by)
 
     @precondition(lambda self: self.day.talking)
     @rule(which=WHICH, digits=st.sampled_from(KEYS), process=PROCESS)
     def a_key_is_pressed(self, which: int, digits: str, process: int) -> None:
         """Without digits, no key is pressed until the message is over."""
         talking = self.day.talking
-        self.program.key_is_pressed(process, talking[which % len(talking)], digits)
+        self.program.presses_key(process, talking[which % len(talking)], digits)
 
     @precondition(lambda self: any(not call.proven for call in self.day.talking))
     @rule(which=WHICH, process=PROCESS)
     def the_provider_cannot_use_our_answer(self, which: int, process: int) -> None:
         talking = [call for call in self.day.talking if not call.proven]
-        self.program.words_are_lost(process, talking[which % len(talking)])
+        self.program.loses_reply(process, talking[which % len(talking)])
 
     @precondition(lambda self: self.day.webhooks)
     @rule(which=st.integers(0, 99), process=PROCESS)

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from reminderd.core.answers import Answer, Candidates, Capabilities, Found, LookUpAnswer, NoAnswer, NotFound
+from reminderd.core.answers import Candidates, Capabilities, Found, LookUpAnswer, NoAnswer, NotFound, PlacingAnswer
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import TERMINAL, Status
@@ -65,7 +65,7 @@ class Duty:
     process: int
     action: Action
     claimed_at: datetime
-    outcome: Answer | LookUpAnswer | Candidates | str | None = None
+    outcome: PlacingAnswer | LookUpAnswer | Candidates | str | None = None
     """An answer, a finding, or why nothing was sent; None before that."""
 
 
@@ -240,7 +240,7 @@ class StoreHistories(RuleBasedStateMachine):
             now=self.now,
         )
 
-    def _rings(self, action: Action, mood: str) -> Answer:
+    def _rings(self, action: Action, mood: str) -> PlacingAnswer:
         named, *bundled = [one.id for one in action.reminders]
         assert named == action.call.reminder_id
         assert not self.is_paused, "called during a pause"
@@ -356,7 +356,7 @@ class StoreHistories(RuleBasedStateMachine):
         report = evolve(self.provider.tells(ring), status=word, transcript=transcript)
         self.stores[len(word) % 2].report(report)
         if word in TERMINAL:
-            ring.is_acknowledged(self.provider.record.moment())
+            ring.note_acknowledgment(self.provider.record.moment())
 
     # What staff, patients and other programs do
 

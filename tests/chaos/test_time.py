@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from reminderd.core.answers import Answer
+from reminderd.core.answers import PlacingAnswer
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import CallState, Status
 from reminderd.engine.context import Context
@@ -50,7 +50,7 @@ async def test_a_jump_of_the_clock_does_not_give_up_a_request_in_flight(tmp_path
     """The loop would consider the row's lease expired, if it did not remember which calls it still works on."""
     clock, answer_now = HandClock(), trio.Event()
 
-    async def when_released(placement: Placement) -> Answer:
+    async def when_released(placement: Placement) -> PlacingAnswer:
         await answer_now.wait()
         return await accepts(placement)
 
@@ -123,7 +123,7 @@ async def test_reminders_due_while_the_machine_slept_are_called_one_by_one(tmp_p
 async def test_after_a_long_sleep_calls_in_flight_do_not_exceed_the_lines(tmp_path: Path) -> None:
     clock, answer_now = HandClock(), trio.Event()
 
-    async def when_released(placement: Placement) -> Answer:
+    async def when_released(placement: Placement) -> PlacingAnswer:
         await answer_now.wait()
         return await accepts(placement)
 

@@ -168,9 +168,9 @@ class TwilioChaos(ChaosProvider):
                 verbs = await self._fetch(call, address, {"Digits": key}, draw)
                 call.ring.heard = True if verbs is not None and is_spoken else call.ring.heard
             if verbs is not None and meaning is not None and verbs.find("Gather") is None:
-                self._is_answered(call.ring, meaning)
+                self._check_stored(call.ring, meaning)
 
-    def _is_answered(self, ring: Ring, meaning: Response) -> None:
+    def _check_stored(self, ring: Ring, meaning: Response) -> None:
         """Check that a key's meaning is stored, as the patient has just heard so."""
         self.answered.setdefault(ring.reminder_id, self.record.moment())
         on_record = self.clinic.response_to(ring.reminder_id)
@@ -195,12 +195,12 @@ class TwilioChaos(ChaosProvider):
         await trio.sleep(draw.uniform(0, 0.3))
         ring, ends = call.ring, news["CallStatus"] in TERMINAL
         if ends:
-            ring.discloses(self.record.moment())
+            ring.note_disclosure(self.record.moment())
         answered = await self._post(call, call.order["StatusCallback"][0], news, draw, ends=ends)
         if answered is not None and answered.status_code not in {204, 503}:
             self.record.complaints.append(f"{ring.key}: a callback was answered with {answered.status_code}")
         if ends and answered is not None and answered.status_code == 204:
-            ring.is_acknowledged(self.record.moment())
+            ring.note_acknowledgment(self.record.moment())
         self.undelivered -= 1
 
     async def _post(
@@ -248,7 +248,7 @@ class TwilioChaos(ChaosProvider):
     def _shown(self, call: Conversation) -> dict[str, Any]:
         """Return a call as a look-up shows it at this moment."""
         if call.ring.end is not None:
-            call.ring.discloses(self.record.moment())
+            call.ring.note_disclosure(self.record.moment())
         return {
             "sid": call.ring.call_id,
             "status": call.ring.end or call.status,

@@ -13,7 +13,7 @@ from typing import Final
 
 from attrs import define, evolve, field, frozen
 
-from reminderd.core.answers import Answer, Candidates, Found, LookUpAnswer, NoAnswer, NotFound, Report
+from reminderd.core.answers import Candidates, Found, LookUpAnswer, NoAnswer, NotFound, PlacingAnswer, Report
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind, Transition
 from reminderd.core.model import TERMINAL
@@ -82,7 +82,7 @@ class Task:
     rules: Rules
     account: Account
     claimed_at: float
-    outcome: Answer | LookUpAnswer | Candidates | str | None = None
+    outcome: PlacingAnswer | LookUpAnswer | Candidates | str | None = None
     """An answer, a finding, or why nothing was sent; None before that."""
 
 
@@ -165,11 +165,11 @@ class TwoProcesses:
 
     def passes(self, by: timedelta) -> None:
         """Let time pass."""
-        self._shows(by, self.time.skew)
+        self._set_time(by, self.time.skew)
 
     def sets_the_clock(self, by: timedelta) -> None:
         """Set the wall clock."""
-        self._shows(timedelta(0), self.time.skew + by)
+        self._set_time(timedelta(0), self.time.skew + by)
         if by > timedelta(0):
             self.circumstances.set_forward_at = self.time.seconds
         if by < timedelta(0):
@@ -177,7 +177,7 @@ class TwoProcesses:
             for process in self.processes:
                 process.store.write(wake_waiting)
 
-    def _shows(self, by: timedelta, skew: timedelta) -> None:
+    def _set_time(self, by: timedelta, skew: timedelta) -> None:
         self.time.passed += by
         self.time.skew = skew
         for process in self.processes:
@@ -224,7 +224,7 @@ class TwoProcesses:
             now=self.time.now,
         )
 
-    def _requests(self, task: Task, mood: str) -> Answer:
+    def _requests(self, task: Task, mood: str) -> PlacingAnswer:
         placement, former = placement_of(task.action), list(self.calls)
         holds([] if is_committed(self.database, placement.call_id) else ["asked before the call was in the database"])
         answer, call = self.carriers[task.account].asked(placement, mood, self.time.seconds)
@@ -274,21 +274,21 @@ class TwoProcesses:
             case Found() | NotFound() | NoAnswer() | Candidates():
                 transition = store.found(task.action, outcome)
                 if transition is not None and transition.call is not None:
-                    self._shows_life(transition)
+                    self._note_sign(transition)
             case _:
                 transition = store.answer(task.action, outcome, counts=counts)
                 if transition is not None and transition.call is not None:
-                    self._shows_life(transition)
+                    self._note_sign(transition)
 
-    def _shows_life(self, transition: Transition) -> None:
+    def _note_sign(self, transition: Transition) -> None:
         """Note what the program has learned about a call by a look-up."""
         stored = transition.call
         for call in self.calls:
             if stored is not None and call.call_id == stored.external_call_id:
                 if stored.last_sign_at == self.time.now:
-                    self._is_known(call)
+                    self._note_known(call)
                 if stored.received_at is not None:
-                    self._is_known(call, is_over=True)
+                    self._note_known(call, is_over=True)
 
     # What the provider reports
 
@@ -301,14 +301,14 @@ class TwoProcesses:
             process.store.report(report)
         except UnknownReminderError:
             return False
-        self._is_known(call, is_over=report.status in TERMINAL)
+        self._note_known(call, is_over=report.status in TERMINAL)
         return True
 
     def tells(self, call: CarrierCall, word: str | None = None) -> Report:
         """Return the provider's report of a call's present state, or of its progress with this status."""
         return self.carriers[call.account].tells(call, word)
 
-    def _is_known(self, call: CarrierCall, *, is_over: bool = False) -> None:
+    def _note_known(self, call: CarrierCall, *, is_over: bool = False) -> None:
         call.sign_at, call.has_shown_life = self.time.seconds, True
         if is_over:
             happened = self.circumstances
@@ -316,12 +316,12 @@ class TwoProcesses:
             # By a clock that is ahead, the provider's time of the end is before our own time of the answer.
             is_ahead = self.time.skew > timedelta(0)
             is_measured = call.account.capabilities.asks_what_to_say
-            is_sure = call.is_told_for_sure and not was_set and not is_ahead
-            call.has_reported(self.time.now, is_sure=is_sure or not is_measured)
+            is_sure = call.is_end_certain and not was_set and not is_ahead
+            call.note_end(self.time.now, is_sure=is_sure or not is_measured)
 
-    def is_answered(self, which: int | None, call: CarrierCall, answered_by: str | None) -> None:
+    def somebody_answers(self, which: int | None, call: CarrierCall, answered_by: str | None) -> None:
         """Let somebody answer; a provider that asks what to speak asks this process, or none."""
-        call.is_answered(self.time.seconds, answered_by)
+        call.note_answer(self.time.seconds, answered_by)
         if which is None:
             return
         process = self.processes[which]
@@ -331,12 +331,12 @@ class TwoProcesses:
             spoken = process.store.pick_up(self.tells(call))
         except UnknownReminderError:
             return
-        self._is_known(call)
+        self._note_known(call)
         self._speaks(call, spoken)
 
     def _speaks(self, call: CarrierCall, spoken: Spoken) -> None:
         subjects = tuple(spoken_of(call, spoken.message, self.book.subjects_of))
-        call.is_handed(spoken.reply, spoken.message, subjects, self.time.seconds)
+        call.note_reply(spoken.reply, spoken.message, subjects, self.time.seconds)
         if call.spoken_to is Who.PERSON and call.spoken:
             holds(broken_by_what_is_spoken(spoken.message, self.desk.diary))
         for name in (one.name for one in call.spoken if "|" not in one.name):
@@ -345,7 +345,7 @@ class TwoProcesses:
         has_opted_out = bool(call.spoken) and call.phone_number in self.book.opted_out
         holds(["a message is spoken to a number that has opted out"] if has_opted_out else [])
 
-    def key_is_pressed(self, which: int, call: CarrierCall, digits: str) -> None:
+    def presses_key(self, which: int, call: CarrierCall, digits: str) -> None:
         """Press a key as the person who listens, or let the message end without one."""
         process, asked = self.processes[which], call.question
         if asked is None or not process.account.takes_webhooks_of(call.account):
@@ -356,14 +356,14 @@ class TwoProcesses:
             spoken = process.store.press(self.tells(call), digits, asked)
         except UnknownReminderError:
             return
-        self._is_known(call)
+        self._note_known(call)
         if asked is not Question.VOICEMAIL:
-            call.is_proven(digits, self.time.now)
+            call.note_key(digits, self.time.now)
         if digits == "9":
             self.book.opted_out.add(call.phone_number)
         is_answer = digits in {"1", "9"} or (digits == "2" and asked is Question.CANCEL)
         if is_answer and asked is not Question.VOICEMAIL and call.began > self.circumstances.restored_at:
-            self.desk.diary.is_answered(call)
+            self.desk.diary.note_answer(call)
         if asked is Question.VOICEMAIL and digits:
             self._speaks(call, spoken)
         else:
@@ -378,13 +378,13 @@ class TwoProcesses:
             process.store.press(self.tells(call, "completed"), "", asked, is_over=True)
         except UnknownReminderError:
             return
-        self._is_known(call, is_over=True)
+        self._note_known(call, is_over=True)
 
-    def words_are_lost(self, which: int, call: CarrierCall) -> None:
+    def loses_reply(self, which: int, call: CarrierCall) -> None:
         """Let the provider report that it could not use our answer, before anything was spoken."""
         process = self.processes[which]
         if process.account.takes_webhooks_of(call.account):
-            call.loses_its_words()
+            call.note_lost_reply()
             process.store.unspoken(call.key)
 
     # Backups

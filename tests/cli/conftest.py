@@ -1,6 +1,7 @@
 """The command line in this process, in its own folder."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from attrs import frozen
 from click.testing import CliRunner, Result
 
 from reminderd.cli.main import reminderd
+from reminderd.clock import SystemClock
 from tests.support.program import clean_environment
 
 
@@ -33,6 +35,12 @@ class Terminal:
             "add", "--phone", "+49 30 123456", "--at", "2030-01-07 09:30", "--message", "Tomorrow at nine.", *more
         )
         return added
+
+
+@pytest.fixture
+def before_the_files_appointments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the clock to a day before the calls in the tests' files, which are too late on any day after March 2027."""
+    monkeypatch.setattr(SystemClock, "now", lambda _clock: datetime(2027, 2, 1, 12, tzinfo=UTC))
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from reminderd.store.rows import from_ms
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 
+pytestmark = pytest.mark.usefixtures("before_the_files_appointments")
+
 FILES = Path(__file__).parent / "files"
 
 CONFIG = """

@@ -14,6 +14,8 @@ from reminderd.cli.main import reminderd
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 
+pytestmark = pytest.mark.usefixtures("before_the_files_appointments")
+
 FILES = Path(__file__).parent / "files"
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -17,6 +17,8 @@ from tests.imports.mutations import mutated
 from tests.imports.readings import CHOSEN, SAMPLES
 from tests.imports.test_fuzz import ENDINGS, samples_of
 
+pytestmark = pytest.mark.usefixtures("before_the_files_appointments")
+
 FILES_BY_COMMAND = 15
 """Few, as each takes as long as a command; `tests/imports/test_fuzz.py` reads many."""
 

@@ -16,7 +16,7 @@ WRITTEN: Final = {
     "a narrow space": ("Termin\u202f7", "Termin 7"),
     "a soft hyphen": ("Ter\u00admin", "Termin"),
     "a zero-width space": ("Ter\u200bmin", "Termin"),
-    "joined emoji": (FAMILY, FAMILY.replace("\u200d", "")),
+    "joined emoji": (f"7 {FAMILY}", f"7 {FAMILY}".replace("\u200d", "")),
     "an emoji's variation": ("\u2764\ufe0f7", "\u27647"),
     "a mark of direction": ("\u200e7-1", "7-1"),
     "a space behind it": ("7-1 ", "7-1"),

@@ -102,9 +102,9 @@ def test_a_url_of_a_server_that_could_be_misread_is_an_error(errors: Errors, url
 
 def test_the_password_is_not_shown_with_the_configuration(load: Load) -> None:
     config = load(f'[database]\nurl = "{SERVER}"')
-    shown = f"{config}{config!r}{config.database}{config.database.target}{config.database.target.spoken}"
+    shown = f"{config}{config!r}{config.database}{config.database.target}{config.database.target.shown_name}"
     assert PASSWORD not in shown
-    assert config.database.target.spoken == "postgresql://clinic@db.example.org/reminders"
+    assert config.database.target.shown_name == "postgresql://clinic@db.example.org/reminders"
 
 
 def test_the_url_may_be_in_a_file_of_its_own(load: Load, tmp_path: Path) -> None:

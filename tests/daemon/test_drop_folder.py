@@ -109,13 +109,13 @@ async def test_of_two_daemons_on_one_folder_one_imports_each_file(inbox: Path, l
 async def test_a_file_waits_while_another_process_works_in_the_folder(
     inbox: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone, tries = Folder.alone, list[Folder]()
+    alone, tries = Folder.lock, list[Folder]()
 
     def tried(folder: Folder) -> AbstractContextManager[bool]:
         tries.append(folder)
         return alone(folder)
 
-    monkeypatch.setattr(Folder, "alone", tried)
+    monkeypatch.setattr(Folder, "lock", tried)
     with locked_folder(inbox) as is_alone:
         assert is_alone
         async with watching(inbox, log):

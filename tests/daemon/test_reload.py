@@ -287,7 +287,7 @@ async def test_an_alert_in_flight_during_a_reload_is_sent_once(running: Reloadin
     ("section", "broken", "job"),
     [
         ('[alerts]\nurls = ["json://127.0.0.1"]\n', "reminderd.daemon.alerts.news", "alerts"),
-        ('[import]\nfolder = "inbox"\n', "reminderd.imports.folder.Folder.whole", "[import].folder"),
+        ('[import]\nfolder = "inbox"\n', "reminderd.imports.folder.Folder.complete_files", "[import].folder"),
     ],
     ids=["alerts", "folder"],
 )

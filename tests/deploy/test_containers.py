@@ -148,7 +148,7 @@ def test_the_second_daemon_uses_the_same_server(tmp_path: Path) -> None:
         for name, value in services["dialer"]["environment"].items()
     }
     config = load_config(None, image_environment() | environ, tmp_path)
-    assert config.database.target.spoken == "postgresql://reminderd@postgres/reminders"
+    assert config.database.target.shown_name == "postgresql://reminderd@postgres/reminders"
     assert config.database.uploads == Path("/data/reminderd.uploads")
 
 

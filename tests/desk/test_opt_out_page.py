@@ -131,7 +131,7 @@ async def test_only_an_admin_takes_an_opt_out_back(tmp_path: Path) -> None:
         await list_(desk, PHONE)
         page = await desk.browser.get("/opt-outs")
         assert page.root.all("a", id="back-1") == []
-        path = f"/opt-outs/back/{desk.desk.base.addresses.locked(PHONE)}"
+        path = f"/opt-outs/back/{desk.desk.base.addresses.address_of(PHONE)}"
         assert (await desk.browser.get(path)).status == 403
         assert (await desk.browser.post(path, page.form("/opt-outs/add").fields)).status == 403
         assert len(await listed(desk)) == 1
@@ -159,5 +159,5 @@ async def test_an_opt_out_is_taken_back_after_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["?after=AAAA", "?ending=AAAA", "/back/AAAA", "?after={other}", "/back/{other}"])
 async def test_an_address_that_is_none_of_ours_is_no_page(tmp_path: Path, path: str) -> None:
     async with desk_of(tmp_path, role=Role.ADMIN) as desk:
-        other = desk.desk.base.addresses.locked("visit 7")
+        other = desk.desk.base.addresses.address_of("visit 7")
         assert (await desk.browser.get(f"/opt-outs{path.format(other=other)}")).status == 404

@@ -141,7 +141,7 @@ async def test_an_address_that_no_form_of_ours_made_is_no_page(tmp_path: Path, q
 async def test_an_address_with_other_fields_is_no_page(tmp_path: Path) -> None:
     async with desk_of(tmp_path) as desk:
         for text in ('{"more": "x"}', "[]", '{"first": "soon"}'):
-            sealed = desk.desk.base.addresses.locked(text)
+            sealed = desk.desk.base.addresses.address_of(text)
             assert (await desk.browser.get(f"/search/results?search={sealed}")).status == 404, text
 
 

@@ -1,5 +1,4 @@
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,8 +20,8 @@ from tests.support.hostile_provider import (
     hear,
     hostile,
     no_connection_is_accepted,
-    nobody_listens,
 )
+from tests.support.ports import a_free_port
 from tests.support.web_server import a_web_server
 
 
@@ -35,10 +34,8 @@ def in_folder(config: Config, folder: Path) -> Config:
 
 
 @pytest.fixture
-def free() -> Iterator[str]:
-    with nobody_listens() as url:
-        occupied = url
-    yield occupied  # noqa: PT022 - it must be given back before
+def free() -> str:
+    return f"http://127.0.0.1:{a_free_port()}"
 
 
 async def looked(config: Config, ask: DoctorClient) -> tuple[AddressCheck, list[tuple[str, Mark]]]:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from attrs import define, field
 from loguru import logger
 
-from reminderd.core.answers import Answer, Report
+from reminderd.core.answers import PlacingAnswer, Report
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import CallState
 from reminderd.core.schedule.calling_hours import CallingHours, Span
@@ -37,7 +37,7 @@ class Recorder:
     clock: HandClock
     rings: list[tuple[datetime, str]] = field(factory=list)
 
-    async def __call__(self, placement: Placement) -> Answer:
+    async def __call__(self, placement: Placement) -> PlacingAnswer:
         self.rings.append((self.clock.now(), placement.reminder_id))
         return await accepts(placement)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Accepted, Answer, NotPlaced, Unclear
+from reminderd.core.answers import Accepted, NotPlaced, PlacingAnswer, Unclear
 from reminderd.core.lifecycle.transition import Action
 from reminderd.databases import Target
 from reminderd.engine.context import Context
@@ -32,11 +32,11 @@ def counted(engine: Engine) -> Callable[..., float]:
     return lambda name, **labels: value(text, f"reminderd_{name}", **labels)
 
 
-def after(clock: HandClock, seconds: float, *answers: Answer) -> Callable[[Placement], Awaitable[Answer]]:
+def after(clock: HandClock, seconds: float, *answers: PlacingAnswer) -> Callable[[Placement], Awaitable[PlacingAnswer]]:
     """Return a provider that gives these answers in turn, each after so many seconds."""
     left = list(answers)
 
-    async def answer(_placement: Placement) -> Answer:
+    async def answer(_placement: Placement) -> PlacingAnswer:
         clock.advance(timedelta(seconds=seconds))
         return left.pop(0)
 

@@ -9,7 +9,7 @@ import trio
 from attrs import define, field
 from trio.testing import wait_all_tasks_blocked
 
-from reminderd.core.answers import AccountRefused, Answer
+from reminderd.core.answers import AccountRefused, PlacingAnswer
 from reminderd.core.model import Status
 from reminderd.core.rules import Backoff
 from reminderd.databases import Target
@@ -51,7 +51,7 @@ def answer_now() -> trio.Event:
 
 @pytest.fixture
 def slow(answer_now: trio.Event) -> FakeProvider:
-    async def when_released(placement: Placement) -> Answer:
+    async def when_released(placement: Placement) -> PlacingAnswer:
         await answer_now.wait()
         return await accepts(placement)
 
@@ -136,7 +136,7 @@ async def test_a_lease_of_a_request_in_flight_is_kept_after_a_reload(
 
 
 async def test_a_reload_does_not_end_the_pause_for_a_failing_provider(target: Target) -> None:
-    async def refuses_us(_placement: Placement) -> Answer:
+    async def refuses_us(_placement: Placement) -> PlacingAnswer:
         return AccountRefused("401: who are you?")
 
     provider = FakeProvider(refuses_us)

@@ -17,11 +17,11 @@ from reminderd.clock import SystemClock
 from reminderd.core.answers import (
     Accepted,
     AccountRefused,
-    Answer,
     Capabilities,
     Found,
     NoAnswer,
     NotPlaced,
+    PlacingAnswer,
     Report,
     Unclear,
 )
@@ -74,7 +74,7 @@ Start = Callable[..., AbstractAsyncContextManager[Engine]]
 @pytest.fixture
 def start(target: Target) -> Start:
     def starts(
-        answers: Callable[[Placement], Awaitable[Answer]] = accepts,
+        answers: Callable[[Placement], Awaitable[PlacingAnswer]] = accepts,
         *,
         capabilities: Capabilities | None = None,
         **options: Any,
@@ -154,7 +154,7 @@ async def test_what_is_due_and_can_not_be_claimed_is_tried_again_after_a_pause(
 async def test_no_more_requests_are_in_flight_than_there_are_lines(start: Start) -> None:
     answer_now = trio.Event()
 
-    async def when_released(placement: Placement) -> Answer:
+    async def when_released(placement: Placement) -> PlacingAnswer:
         await answer_now.wait()
         return await accepts(placement)
 
@@ -215,11 +215,11 @@ async def test_a_resend_without_a_free_line_waits_for_one(start: Start) -> None:
     """The lines are counted before the claim's transaction, which may begin seconds later."""
     hang_up = trio.Event()
 
-    async def talks(placement: Placement) -> Answer:
+    async def talks(placement: Placement) -> PlacingAnswer:
         await hang_up.wait()
         return await accepts(placement)
 
-    async def loses_the_second(placement: Placement) -> Answer:
+    async def loses_the_second(placement: Placement) -> PlacingAnswer:
         return Unclear("lost") if len(engine.provider.placed) == 1 else await talks(placement)
 
     options = {"dialers": 1, "capabilities": KEYS, "confirm_after": timedelta(seconds=1)}
@@ -246,7 +246,7 @@ async def test_a_resend_without_a_free_line_waits_for_one(start: Start) -> None:
 
 
 async def test_an_unexpected_error_in_one_dial_stops_no_other(start: Start) -> None:
-    async def breaks_once(placement: Placement) -> Answer:
+    async def breaks_once(placement: Placement) -> PlacingAnswer:
         if placement.reminder_id == "r1":
             raise RuntimeError("a bug")
         return await accepts(placement)
@@ -341,7 +341,7 @@ async def test_the_last_look_stops_a_request_that_must_not_be_sent(
 async def test_a_stop_sends_no_more_requests_and_waits_for_those_in_flight(start: Start) -> None:
     answer_now = trio.Event()
 
-    async def when_released(placement: Placement) -> Answer:
+    async def when_released(placement: Placement) -> PlacingAnswer:
         await answer_now.wait()
         return await accepts(placement)
 
@@ -360,7 +360,7 @@ async def test_a_stop_sends_no_more_requests_and_waits_for_those_in_flight(start
 async def test_an_error_of_the_account_pauses_dialing_and_one_probe_ends_it(start: Start) -> None:
     healthy = False
 
-    async def refuses_us_first(placement: Placement) -> Answer:
+    async def refuses_us_first(placement: Placement) -> PlacingAnswer:
         return await accepts(placement) if healthy else AccountRefused("401: who are you?")
 
     async with start(refuses_us_first, dialers=1) as engine:
@@ -378,7 +378,7 @@ async def test_an_error_of_the_account_pauses_dialing_and_one_probe_ends_it(star
 
 
 async def test_after_forbidden_numbers_the_probe_is_a_good_one_and_only_they_fail(start: Start) -> None:
-    async def refuses_a_country(placement: Placement) -> Answer:
+    async def refuses_a_country(placement: Placement) -> PlacingAnswer:
         if placement.reminder_id == "good":
             return await accepts(placement)
         if placement.reminder_id == "abroad2" and await engine.count("id = 'good'") == 0:
@@ -403,7 +403,7 @@ async def test_after_forbidden_numbers_the_probe_is_a_good_one_and_only_they_fai
 async def test_the_probe_is_not_a_refused_number_even_if_that_is_due_earlier(
     target: Target,
 ) -> None:
-    async def refuses_a_country(placement: Placement) -> Answer:
+    async def refuses_a_country(placement: Placement) -> PlacingAnswer:
         if placement.reminder_id == "good":
             return await accepts(placement)
         return NotPlaced("403: 21215", number_refused=True)
@@ -422,7 +422,7 @@ async def test_the_probe_is_not_a_refused_number_even_if_that_is_due_earlier(
 
 
 async def test_one_forbidden_number_alone_does_not_pause_dialing_or_fail(start: Start) -> None:
-    async def refuses_it(_placement: Placement) -> Answer:
+    async def refuses_it(_placement: Placement) -> PlacingAnswer:
         return NotPlaced("403: 21215", number_refused=True)
 
     async with start(refuses_it, dialers=1, max_tries=1) as engine:
@@ -435,7 +435,7 @@ async def test_one_forbidden_number_alone_does_not_pause_dialing_or_fail(start: 
 
 
 async def test_too_many_requests_cost_no_reminder_a_try(start: Start) -> None:
-    async def is_busy_six_times(placement: Placement) -> Answer:
+    async def is_busy_six_times(placement: Placement) -> PlacingAnswer:
         busy = len(engine.provider.placed) <= 6
         return NotPlaced("429", rate_limited=True) if busy else await accepts(placement)
 
@@ -448,7 +448,7 @@ async def test_too_many_requests_cost_no_reminder_a_try(start: Start) -> None:
 async def test_a_probe_stopped_by_the_last_look_makes_room_for_another(start: Start) -> None:
     """Else dialing would stay paused for as long as the process lives."""
 
-    async def refuses_us_once(placement: Placement) -> Answer:
+    async def refuses_us_once(placement: Placement) -> PlacingAnswer:
         first = len(engine.provider.placed) == 1
         return AccountRefused("401: who are you?") if first else await accepts(placement)
 
@@ -482,7 +482,7 @@ async def silent_calls(engine: Engine, *reminder_ids: str) -> None:
 
 
 async def test_two_silent_calls_pause_dialing_until_one_asks_what_to_say(start: Start) -> None:
-    async def numbered(_placement: Placement) -> Answer:
+    async def numbered(_placement: Placement) -> PlacingAnswer:
         return Accepted(f"ext-{len(engine.provider.placed)}")
 
     options = {"capabilities": ASKING, "outcome_timeout": SOON, "redial_delays": (timedelta(hours=1),)}
@@ -510,7 +510,7 @@ async def test_two_silent_calls_pause_dialing_until_one_asks_what_to_say(start: 
 async def test_requests_that_could_not_be_recorded_still_prove_that_our_address_works(start: Start) -> None:
     """As on a full disk: those calls never asked, as far as the database knows."""
 
-    async def numbered(_placement: Placement) -> Answer:
+    async def numbered(_placement: Placement) -> PlacingAnswer:
         return Accepted(f"ext-{len(engine.provider.placed)}")
 
     options = {"capabilities": ASKING, "outcome_timeout": SOON, "redial_delays": (timedelta(hours=1),)}

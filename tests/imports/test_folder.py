@@ -65,8 +65,8 @@ def whole(inbox: Path) -> list[Dropped]:
     """What is whole, as if nothing had changed for an hour."""
     looking = Folder(inbox)
     now = SystemClock().now()
-    looking.whole(0, now)
-    return looking.whole(3600, now)
+    looking.complete_files(0, now)
+    return looking.complete_files(3600, now)
 
 
 def imported(inbox: Path, config: Config, clock: Clock | None = None) -> list[Result]:
@@ -174,19 +174,19 @@ def test_two_files_at_once_are_imported_in_the_order_of_their_times(inbox: Path,
 def test_a_file_is_whole_once_it_has_not_changed_for_a_while(inbox: Path) -> None:
     looking = Folder(inbox)
     (inbox / "list.csv").write_text(HEADER)
-    assert looking.whole(0, WRITTEN) == []
-    assert looking.whole(9, WRITTEN) == []
+    assert looking.complete_files(0, WRITTEN) == []
+    assert looking.complete_files(9, WRITTEN) == []
     (inbox / "list.csv").write_text(HEADER + GOOD)
-    assert looking.whole(11, WRITTEN) == []
-    assert looking.whole(20, WRITTEN) == []
-    assert [dropped.path.name for dropped in looking.whole(21, WRITTEN)] == ["list.csv"]
+    assert looking.complete_files(11, WRITTEN) == []
+    assert looking.complete_files(20, WRITTEN) == []
+    assert [dropped.path.name for dropped in looking.complete_files(21, WRITTEN)] == ["list.csv"]
 
 
 def test_a_file_that_was_finished_elsewhere_and_moved_here_is_whole_at_once(inbox: Path) -> None:
     (inbox / "list.part").write_text(HEADER + GOOD)
     os.utime(inbox / "list.part", (1_000_000, 1_000_000))
     (inbox / "list.part").rename(inbox / "list.csv")
-    assert [dropped.path.name for dropped in Folder(inbox).whole(0, WRITTEN)] == ["list.csv"]
+    assert [dropped.path.name for dropped in Folder(inbox).complete_files(0, WRITTEN)] == ["list.csv"]
 
 
 def test_a_file_that_is_open_for_writing_is_not_whole(inbox: Path) -> None:
@@ -194,23 +194,23 @@ def test_a_file_that_is_open_for_writing_is_not_whole(inbox: Path) -> None:
     with (inbox / "list.csv").open("w") as file:
         file.write(HEADER)
         file.flush()
-        assert looking.whole(0, WRITTEN) == []
+        assert looking.complete_files(0, WRITTEN) == []
         assert _writer(inbox / "list.csv") is OpenBy.SOMEBODY
-        assert looking.whole(300, WRITTEN) == []
+        assert looking.complete_files(300, WRITTEN) == []
     assert _writer(inbox / "list.csv") is OpenBy.NOBODY
-    assert [dropped.path.name for dropped in looking.whole(301, WRITTEN)] == ["list.csv"]
+    assert [dropped.path.name for dropped in looking.complete_files(301, WRITTEN)] == ["list.csv"]
 
 
 def test_a_file_that_stays_open_is_never_whole_and_is_named(inbox: Path) -> None:
     looking = Folder(inbox)
     with (inbox / "list.csv").open("w"):
-        looking.whole(0, WRITTEN)
-        assert (looking.whole(599, WRITTEN), looking.kept_open) == ([], [])
-        assert (looking.whole(600, WRITTEN), looking.kept_open) == ([], ["list.csv"])
-        assert (looking.whole(90_000, WRITTEN), looking.kept_open) == ([], ["list.csv"])
-    [dropped] = looking.whole(90_001, WRITTEN)
+        looking.complete_files(0, WRITTEN)
+        assert (looking.complete_files(599, WRITTEN), looking.kept_open) == ([], [])
+        assert (looking.complete_files(600, WRITTEN), looking.kept_open) == ([], ["list.csv"])
+        assert (looking.complete_files(90_000, WRITTEN), looking.kept_open) == ([], ["list.csv"])
+    [dropped] = looking.complete_files(90_001, WRITTEN)
     dropped.path.unlink()
-    assert (looking.whole(90_002, WRITTEN), looking.kept_open) == ([], [])
+    assert (looking.complete_files(90_002, WRITTEN), looking.kept_open) == ([], [])
 
 
 def played(writer: OpenBy) -> Callable[[Path], OpenBy]:
@@ -225,9 +225,9 @@ def test_where_the_kernel_can_not_tell_a_file_is_whole_that_is_silent_for_five_m
     monkeypatch.setattr("reminderd.imports.folder._writer", played(writer))
     looking = Folder(inbox)
     (inbox / "list.csv").write_text(HEADER + GOOD)
-    looking.whole(0, WRITTEN)
-    assert looking.whole(299, WRITTEN) == []
-    assert [dropped.path.name for dropped in looking.whole(300, WRITTEN)] == ["list.csv"]
+    looking.complete_files(0, WRITTEN)
+    assert looking.complete_files(299, WRITTEN) == []
+    assert [dropped.path.name for dropped in looking.complete_files(300, WRITTEN)] == ["list.csv"]
     assert files(inbox) == {"list.csv"}
 
 
@@ -290,7 +290,7 @@ def test_a_folder_that_is_missing_is_made_and_what_is_in_it_is_open_to_those_who
         os.umask(before)
     assert [stat.S_IMODE((inbox / name).stat().st_mode) for name in ("done", "rejected")] == [0o2770, 0o2770]
     missing = tmp_path / "none" / "yet"
-    with Folder(missing).alone() as is_alone:
+    with Folder(missing).lock() as is_alone:
         assert is_alone
         assert whole(missing) == []
 
@@ -299,9 +299,9 @@ def test_only_one_process_at_a_time_takes_files_out_and_those_who_bring_them_may
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     inbox.chmod(0o2770)
-    with Folder(inbox).alone() as one, Folder(inbox).alone() as other:
+    with Folder(inbox).lock() as one, Folder(inbox).lock() as other:
         assert (one, other) == (True, False)
-    with Folder(inbox).alone() as other:
+    with Folder(inbox).lock() as other:
         assert other
         assert whole(inbox) == [], "the lock is no file to import"
     assert stat.S_IMODE((inbox / ".reminderd.lock").stat().st_mode) == 0o660
@@ -314,7 +314,7 @@ def test_where_the_file_system_has_no_locks_every_process_counts_as_alone(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("reminderd.files.fcntl.flock", refused)
-    with Folder(tmp_path).alone() as one, Folder(tmp_path).alone() as other:
+    with Folder(tmp_path).lock() as one, Folder(tmp_path).lock() as other:
         assert (one, other) == (True, True)
 
 

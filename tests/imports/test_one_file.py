@@ -61,8 +61,8 @@ def by_folder(file: Path, config: Config) -> None:
     inbox.mkdir(exist_ok=True)
     (inbox / file.name).write_bytes(file.read_bytes())
     folder, now = Folder(inbox), SystemClock().now()
-    folder.whole(0, now)
-    for dropped in folder.whole(3600, now):
+    folder.complete_files(0, now)
+    for dropped in folder.complete_files(3600, now):
         import_dropped(dropped, config, SystemClock(), lambda: False)
 
 

@@ -42,7 +42,7 @@ def drop(file: Path, inbox: Path, now: datetime) -> None:
 def import_next(inbox: Path, config: Config, now: datetime, *, dies_after: int | None = None) -> ImportStatus | None:
     """Import the file in the folder; return None if the process was killed meanwhile."""
     clock = ImportClock(now, dies_after)
-    [dropped] = Folder(inbox).whole(now.timestamp(), now)
+    [dropped] = Folder(inbox).complete_files(now.timestamp(), now)
     try:
         result: Result = import_dropped(dropped, config, clock, lambda: False)
     except KilledError:

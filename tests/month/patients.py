@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import define, field
 
-from reminderd.core.answers import Accepted, Answer, Found, LookUpAnswer, NotFound, Report
+from reminderd.core.answers import Accepted, Found, LookUpAnswer, NotFound, PlacingAnswer, Report
 from reminderd.core.script.prompts import Prompt, Question
 from reminderd.providers.base import Placement
 from reminderd.store.settle import Spoken
@@ -96,7 +96,7 @@ class Patients:
     """The messages that nobody can understand."""
     dropped: int = 0
 
-    def place(self, placement: Placement, now: datetime) -> tuple[Answer, Conversation | None]:
+    def place(self, placement: Placement, now: datetime) -> tuple[PlacingAnswer, Conversation | None]:
         """Answer a request; return the call, too, if one begins."""
         known = self.conversations.get(placement.call_id)
         if known is not None:

@@ -159,7 +159,7 @@ def drop(sample: str, folder: Path, config: Config, clock: HandClock) -> None:
     """Drop a file, and import it as the daemon does."""
     there = shutil.copy(SAMPLES / sample, folder / "inbox" / sample)
     os.utime(there, ((clock.time - MINUTE).timestamp(),) * 2)
-    [dropped] = Folder(folder / "inbox").whole(clock.seconds, clock.time)
+    [dropped] = Folder(folder / "inbox").complete_files(clock.seconds, clock.time)
     result = import_dropped(dropped, config, clock, lambda: False)
     assert (result.status, result.rejected) == (ImportStatus.DONE, REJECTED.get(sample, 0)), result.text
     assert (folder / "inbox/done" / sample).read_bytes() == (SAMPLES / sample).read_bytes()

@@ -10,7 +10,7 @@ import trio
 from attrs import evolve
 from trio.testing import MockClock
 
-from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, NotPlaced, PlacingAnswer, Refused, Unclear
 from reminderd.providers.base import Placement
 from reminderd.providers.generic.client import GenericProvider
 from reminderd.providers.http import ANSWER_LIMIT
@@ -43,7 +43,7 @@ SOON = timedelta(seconds=0.3)
 Maker = Callable[..., GenericProvider]
 
 
-async def answer_to(script: Script, provider_at: Maker, **changes: Any) -> Answer:
+async def answer_to(script: Script, provider_at: Maker, **changes: Any) -> PlacingAnswer:
     async with hostile(script) as server:
         return await provider_at(server.url, **changes).place(PLACEMENT)
 
@@ -70,7 +70,7 @@ async def answer_to(script: Script, provider_at: Maker, **changes: Any) -> Answe
         ),
     ],
 )
-async def test_a_2xx_with_a_call_id_is_accepted(script: Script, expected: Answer, provider_at: Maker) -> None:
+async def test_a_2xx_with_a_call_id_is_accepted(script: Script, expected: PlacingAnswer, provider_at: Maker) -> None:
     assert await answer_to(script, provider_at) == expected
 
 

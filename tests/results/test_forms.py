@@ -13,7 +13,7 @@ from reminderd.core.changes import Change, ChangeKind
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
 from reminderd.results.forms import _HL7_CODES, Form
-from reminderd.store.outcome_changes import Answer
+from reminderd.store.outcome_changes import NamedChange
 from tests.support.builders import NOW
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -21,7 +21,7 @@ ID = "0123456789abcdef" * 2
 AT = datetime(2026, 3, 3, 8, 30, tzinfo=UTC)
 
 
-def an_answer(facts: dict[str, Any] | None = None, **columns: Any) -> Answer:
+def an_answer(facts: dict[str, Any] | None = None, **columns: Any) -> NamedChange:
     row: dict[str, Any] = {"seq": 7, "event_id": ID, "at": NOW, "kind": ChangeKind.REMINDER, "subject_id": "r1"}
     change = Change(**row | {"ref": "A|7", "status": "called", "response": "confirmed"} | columns)
     known: dict[str, Any] = {
@@ -30,18 +30,18 @@ def an_answer(facts: dict[str, Any] | None = None, **columns: Any) -> Answer:
         "scheduled_at": NOW,
         "patient_ref": "P 1",
     }
-    return Answer(change=change, facts=known | (facts or {}))
+    return NamedChange(change=change, facts=known | (facts or {}))
 
 
 def a_form(name: str, columns: dict[str, str] | None = None) -> Form:
     return Form(format=name, columns=columns or {}, zone=ZONE)
 
 
-def written(answer: Answer, form: str = "csv", columns: dict[str, str] | None = None) -> str:
+def written(answer: NamedChange, form: str = "csv", columns: dict[str, str] | None = None) -> str:
     return a_form(form, columns).written([answer]).decode()
 
 
-def table(answer: Answer, columns: dict[str, str] | None = None) -> dict[str, str]:
+def table(answer: NamedChange, columns: dict[str, str] | None = None) -> dict[str, str]:
     [row] = csv.DictReader(io.StringIO(written(answer, columns=columns), newline=""))
     return row
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Accepted, AccountRefused, Answer, NotFound, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, NotFound, NotPlaced, PlacingAnswer, Refused, Unclear
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
@@ -84,7 +84,7 @@ def given_up(store: Store, action: Action) -> None:
 )
 @pytest.mark.parametrize("answer", [Accepted("ext-1"), Unclear("no answer in time")])
 def test_a_call_is_open_until_the_outcome_timeout_for_every_reminder_status(
-    store: Store, action: Action, answer: Answer, change: str | None
+    store: Store, action: Action, answer: PlacingAnswer, change: str | None
 ) -> None:
     """The provider can neither drop nor look up."""
     store.answer(action, answer)
@@ -123,7 +123,9 @@ def test_setting_the_wall_clock_does_not_end_or_extend_a_call(store: Store, acti
 
 
 @pytest.mark.parametrize("answer", [Refused("422"), NotPlaced("503"), AccountRefused("401")])
-def test_a_call_that_was_certainly_not_placed_is_closed_at_once(store: Store, action: Action, answer: Answer) -> None:
+def test_a_call_that_was_certainly_not_placed_is_closed_at_once(
+    store: Store, action: Action, answer: PlacingAnswer
+) -> None:
     assert is_busy(store)
     store.answer(action, answer)
     assert not store.call(action.call.id).state.alive
@@ -189,7 +191,9 @@ def test_a_sign_of_life_of_a_given_up_call_makes_its_number_busy_again(store: St
 
 
 @pytest.mark.parametrize("answer", [Refused("422"), NotPlaced("503")])
-def test_a_sign_of_life_of_a_refused_call_makes_its_number_busy(store: Store, action: Action, answer: Answer) -> None:
+def test_a_sign_of_life_of_a_refused_call_makes_its_number_busy(
+    store: Store, action: Action, answer: PlacingAnswer
+) -> None:
     store.answer(action, answer)
     store.report(a_report("ringing", reminder_id="r1", attempt_id=action.call.id))
     assert is_busy(store)
@@ -273,7 +277,7 @@ def test_a_providers_status_is_never_taken_as_our_own_state(store: Store, action
 )
 @pytest.mark.parametrize("answer", [Accepted("ext-1"), Unclear("no answer in time")])
 def test_a_call_of_another_account_is_left_to_the_outcome_timeout(
-    store: Store, change: dict[str, Any], answer: Answer
+    store: Store, change: dict[str, Any], answer: PlacingAnswer
 ) -> None:
     """The address has changed, or another daemon with another one works on the same database."""
     store.rules = evolve(LONG, capabilities=BOTH)

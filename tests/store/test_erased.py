@@ -144,7 +144,9 @@ def test_a_prepared_call_is_not_sent_while_the_erased_phone_rings(store: Store) 
     store.insert("two", PHONE)
     [action] = store.claim()
     store.report(a_report("ringing", reminder_id="one", attempt_id=call_id, external_call_id="ext-one"))
-    alive = read_for_last_look(store.connection, action=action, rules=store.rules, now=store.now).ledger.alive_at(PHONE)
+    alive = read_for_last_look(store.connection, action=action, rules=store.rules, now=store.now).ledger.alive_calls_to(
+        PHONE
+    )
     assert {one.id for one in alive} == {call_id, action.call.id}
 
 

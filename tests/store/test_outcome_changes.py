@@ -15,10 +15,10 @@ from reminderd.store import reminders
 from reminderd.store.intake import Source
 from reminderd.store.outcome_changes import (
     WEBHOOK,
-    answers_between,
     changes_after,
     delete_old_changes,
     forget_webhooks,
+    named_changes_between,
     newest_change,
     note_delivered,
     queue_deliveries,
@@ -276,7 +276,7 @@ def test_an_answer_is_about_the_time_that_the_appointment_had_then(store: Store)
     sql(store, "UPDATE appointments SET response = 'confirmed'")
     sql(store, f"UPDATE appointments SET at = {to_ms(NOW + DAY)}")
     assert [one["appointment_at"] for one in events(store)] == [NOW.isoformat()] * 2
-    answers = answers_between(store.connection, after=0, until=2, limit=2)
+    answers = named_changes_between(store.connection, after=0, until=2, limit=2)
     assert [one.facts["appointment_at"] for one in answers] == [NOW] * 2
 
 

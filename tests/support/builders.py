@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import evolve
 
-from reminderd.core.answers import Answer, Capabilities, Report
+from reminderd.core.answers import Capabilities, PlacingAnswer, Report
 from reminderd.core.daemons import Daemon
 from reminderd.core.lifecycle.answer import not_sent, request_answered
 from reminderd.core.lifecycle.claim import NewIds, claim_reminder
@@ -174,11 +174,13 @@ def call_claimed(
 def an_action(ledger: Ledger, call_id: str = "call-1", kind: ActionKind = ActionKind.PLACE) -> Action:
     """Return the action of a claimed call."""
     call = ledger.calls[call_id]
-    reminders = tuple(reminder for _, reminder in ledger.current(call))
+    reminders = tuple(reminder for _, reminder in ledger.current_members(call))
     return Action(kind=kind, call=call, reminders=reminders)
 
 
-def answer_settled(ledger: Ledger, answer: Answer, *, action: Action | None = None, **changes: Any) -> Transition:
+def answer_settled(
+    ledger: Ledger, answer: PlacingAnswer, *, action: Action | None = None, **changes: Any
+) -> Transition:
     """Settle the provider's answer to the request of "call-1"."""
     values: dict[str, Any] = {"counts": True, "draw": 0.5, "rules": RULES, "now": NOW}
     return request_answered(ledger, action or an_action(ledger), answer, **(values | changes))

@@ -260,7 +260,7 @@ class DeskServer:
 
     def address(self, reminder_id: str) -> str:
         """Return the path of a reminder's page."""
-        return f"/r/{self.desk.base.addresses.locked(reminder_id)}"
+        return f"/r/{self.desk.base.addresses.address_of(reminder_id)}"
 
 
 def _add_user(connection: Connection, now: datetime, *, name: str, role: Role, totp_secret: str | None) -> None:

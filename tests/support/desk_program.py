@@ -52,7 +52,7 @@ class DeskProgram:
             "SELECT r.id, s.value FROM reminders AS r JOIN appointments AS a ON a.id = r.appointment_id,"
             f" settings AS s WHERE a.name = '{patient}' AND s.key = 'desk_key'"
         )
-        return f"/r/{Addresses(bytes.fromhex(str(row['value']))).locked(str(row['id']))}"
+        return f"/r/{Addresses(bytes.fromhex(str(row['value']))).address_of(str(row['id']))}"
 
     def run_sql(self, sql: str) -> None:
         """Change the database as another program does."""

@@ -11,7 +11,7 @@ import trio
 from attrs import define, evolve, field
 
 from reminderd.clock import Clock
-from reminderd.core.answers import Accepted, Answer, Capabilities, LookUpAnswer, NotFound, Report
+from reminderd.core.answers import Accepted, Capabilities, LookUpAnswer, NotFound, PlacingAnswer, Report
 from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Backoff, Rules
 from reminderd.databases import SqliteFile, Target
@@ -32,7 +32,7 @@ _SOON = timedelta(milliseconds=100)
 ACCOUNT = "the clinic's account"
 
 
-async def accepts(placement: Placement) -> Answer:
+async def accepts(placement: Placement) -> PlacingAnswer:
     return Accepted(f"ext-{placement.call_id}")
 
 
@@ -40,7 +40,7 @@ async def accepts(placement: Placement) -> Answer:
 class FakeProvider:
     """Answers as the test decides, and records its requests."""
 
-    answers: Callable[[Placement], Awaitable[Answer]] = accepts
+    answers: Callable[[Placement], Awaitable[PlacingAnswer]] = accepts
     name: str = "fake"
     account: str = ACCOUNT
     capabilities: Capabilities = field(factory=Capabilities)
@@ -51,7 +51,7 @@ class FakeProvider:
     most_in_flight: int = 0
     _news: trio.Event = field(factory=trio.Event)
 
-    async def place(self, placement: Placement) -> Answer:
+    async def place(self, placement: Placement) -> PlacingAnswer:
         self.placed.append(placement)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)

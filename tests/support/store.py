@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
-from reminderd.core.answers import Answer, Candidates, LookUpAnswer, Report
+from reminderd.core.answers import Candidates, LookUpAnswer, PlacingAnswer, Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import Action, Transition
@@ -151,7 +151,7 @@ class Store:
         capacity = Capacity(requests=requests, checks=checks, request_in=timedelta(seconds=7), **facts)
         return self.write(partial(claim, capacity=capacity, rules=self.rules, witness=witness, mint=self.mint))
 
-    def answer(self, action: Action, answer: Answer, *, counts: bool = True) -> Transition | None:
+    def answer(self, action: Action, answer: PlacingAnswer, *, counts: bool = True) -> Transition | None:
         return self.write(
             partial(settle_answer, action=action, answer=answer, counts=counts, rules=self.rules, draw=0.5)
         )

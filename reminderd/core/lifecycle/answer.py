@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Report, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, NotPlaced, PlacingAnswer, Refused, Report, Unclear
 from reminderd.core.lifecycle.replan import waits_for_plan, why_void
 from reminderd.core.lifecycle.report import progress
 from reminderd.core.lifecycle.states import CallEnd, EndKind, close_call, limit_of, unconfirmed
@@ -38,14 +38,14 @@ def last_look(
         return "too little of the lease is left"
     if paused:
         return "dialing is paused"
-    if any(one.id != call.id for one in ledger.alive_at(call.phone_number)):
+    if any(one.id != call.id for one in ledger.alive_calls_to(call.phone_number)):
         return HoldCode.NUMBER_BUSY.sentence
     return _changed_meanwhile(ledger, call, len(action.reminders), rules, now)
 
 
 def _changed_meanwhile(ledger: Ledger, call: Call, claimed: int, rules: Rules, now: datetime) -> str | None:
     """Return what has changed about a call's reminders since they were claimed, or None; `claimed` is their number."""
-    current = ledger.current(call)
+    current = ledger.current_members(call)
     if len(current) != claimed or len(current) != len(ledger.members_of(call)):
         return "a reminder was moved, changed to another number, or deleted"
     if call.phone_number in ledger.opted_out:
@@ -55,7 +55,7 @@ def _changed_meanwhile(ledger: Ledger, call: Call, claimed: int, rules: Rules, n
             return f"a reminder is {reminder.status}"
         if not reminder.status.in_call or _was_changed(ledger, member, reminder):
             return "a reminder was changed"
-        if ledger.doubtful(reminder, rules):
+        if ledger.is_doubtful(reminder, rules):
             return EndCode.UNCONFIRMED.sentence
         if now >= limit_of(reminder, rules):
             return EndCode.TOO_LATE.sentence
@@ -90,7 +90,7 @@ def not_sent(ledger: Ledger, action: Action, reason: str, *, rules: Rules, now: 
 
 
 def request_answered(
-    ledger: Ledger, action: Action, answer: Answer, *, counts: bool, draw: float, rules: Rules, now: datetime
+    ledger: Ledger, action: Action, answer: PlacingAnswer, *, counts: bool, draw: float, rules: Rules, now: datetime
 ) -> Transition:
     """Record the provider's answer to a request.
 
@@ -133,7 +133,7 @@ def _not_placed(
     elif isinstance(answer, AccountRefused):
         end = CallEnd(kind=EndKind.ACCOUNT, reason=answer.reason)
     else:
-        tries = max((one.tries for _, one in ledger.current(call)), default=0) + 1
+        tries = max((one.tries for _, one in ledger.current_members(call)), default=0) + 1
         backoff = rules.backoff.full_jitter(tries, draw)
         if answer.number_refused and not counts:  # only this number waits, and no count makes its backoff grow
             backoff = rules.backoff.maximum * (1 + draw) / 2

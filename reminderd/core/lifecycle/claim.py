@@ -158,7 +158,7 @@ def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: dateti
     """Return what happens to a reminder whose status says that it is in a call, although it has no alive call."""
     if ledger.was_heard(reminder, rules):
         return ended(reminder, Status.CALLED, None, now)
-    if ledger.doubtful(reminder, rules) or not ledger.was_called(reminder):
+    if ledger.is_doubtful(reminder, rules) or not ledger.was_called(reminder):
         return ended(reminder, Status.FAILED, EndCode.UNCONFIRMED, now)
     return scheduled(reminder, now, now=now)
 
@@ -195,7 +195,7 @@ class _DueReminder:
             return Ends(Status.CALLED, None)
         if may_be_forgotten(self.ledger, self.reminder):
             return Ends(Status.FAILED, EndCode.RESTORED)
-        if self.ledger.doubtful(self.reminder, self.rules):
+        if self.ledger.is_doubtful(self.reminder, self.rules):
             return Ends(Status.FAILED, EndCode.UNCONFIRMED)
         if self.ledger.attempts(self.reminder) >= self.rules.max_calls:
             return Ends(Status.FAILED, EndCode.MAX_CALLS)
@@ -203,7 +203,7 @@ class _DueReminder:
 
     def _barred(self) -> Ends | None:
         """Return how it ends if its last call bars another call, and its message is still the same."""
-        for member, call in self.ledger.counted(self.reminder)[-1:]:
+        for member, call in self.ledger.counted_calls(self.reminder)[-1:]:
             bar = why_not_again(member, call)
             if bar is not None and member.message_digest == digest(self.reminder.message, self.reminder.language):
                 return Ends(Status.FAILED, *bar)
@@ -239,7 +239,7 @@ class _DueReminder:
         opens = self._opens(max(self.now, self.free_from or self.now))
         if opens is not None and opens > self.now:
             return Waits(opens, HoldCode.HOURS if self.free_from is None else HoldCode.LIMITS)
-        if self.ledger.alive_at(self.reminder.phone_number):
+        if self.ledger.alive_calls_to(self.reminder.phone_number):
             return Waits(self.now + NUMBER_BUSY_HOLD, HoldCode.NUMBER_BUSY)
         return None
 
@@ -247,7 +247,7 @@ class _DueReminder:
     def retry_at(self) -> datetime | None:
         """Return when its redial delay or backoff ends, even if the row was rewritten since; None if it has neither."""
         delays = [] if self.reminder.retry_at is None else [self.reminder.retry_at]
-        for _, call in self.ledger.counted(self.reminder)[-1:]:
+        for _, call in self.ledger.counted_calls(self.reminder)[-1:]:
             if call.state is CallState.ENDED and call.received_at is not None:
                 delay = self.rules.redial_delay(max(self.ledger.attempts(self.reminder), 1))
                 delays.append(call.received_at + delay)
@@ -368,7 +368,7 @@ def _bundle_for(
         one
         for one in ready
         if abs(one.scheduled_at - reminder.scheduled_at) <= rules.group_within
-        and rules.scripts.are_one(one.language, reminder.language)
+        and rules.scripts.can_share_call(one.language, reminder.language)
     ]
     bundle = [reminder]
     for other in sorted(near, key=attrgetter("scheduled_at", "id")):
@@ -379,7 +379,7 @@ def _bundle_for(
         one.scheduled_at
         for one in early
         if one.scheduled_at - reminder.scheduled_at <= rules.group_within
-        and rules.scripts.are_one(one.language, reminder.language)
+        and rules.scripts.can_share_call(one.language, reminder.language)
         and _is_short_enough([*bundle, one])
     ]
     in_order = tuple(sorted(bundle, key=attrgetter("scheduled_at", "id")))

@@ -165,7 +165,7 @@ def _still_wanted(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> li
         return []
     return [
         (member, one)
-        for member, one in ledger.current(call)
+        for member, one in ledger.current_members(call)
         if one.status not in _NOT_SPOKEN and now < limit_of(one, rules) and why_void(ledger, one) is None
     ]
 
@@ -177,7 +177,7 @@ def _end_unneeded(
     kept = {reminder.id for _, reminder in wanted}
     not_heard = ledger.put(evolve(call, outcome=CallOutcome.NOT_HEARD))
     after, lines = ledger, []
-    for member, reminder in ledger.current(call):
+    for member, reminder in ledger.current_members(call):
         if reminder.id in kept:
             continue
         if call.outcome is None:
@@ -203,7 +203,7 @@ def _heard_in(ledger: Ledger, call: Call) -> list[tuple[Member, Reminder]]:
     A reminder that has left the call since shows by its mark that the others were not spoken.
     """
     is_marked = any(member.spoken for member in ledger.members_of(call))
-    return [(member, one) for member, one in ledger.current(call) if member.spoken or not is_marked]
+    return [(member, one) for member, one in ledger.current_members(call) if member.spoken or not is_marked]
 
 
 def _repeated(key: Key) -> SpokenReply:
@@ -270,7 +270,7 @@ def _opts_out_before_the_message(ledger: Ledger, call: Call, now: datetime) -> T
         evolve(member, spoken=False) for member in ledger.members_of(call) if member.spoken and not member.spoken_by
     ]
     after, lines, answers = ledger.put(*unmarked), [], []
-    for _, reminder in ledger.current(call):
+    for _, reminder in ledger.current_members(call):
         answered = evolve(reminder, response=Response.OPTED_OUT)
         if not answered.status.final:
             counted = evolve(answered, attempts=not_heard.attempts(answered))
@@ -279,7 +279,7 @@ def _opts_out_before_the_message(ledger: Ledger, call: Call, now: datetime) -> T
             after = after.put(answered)
             lines.append(LogLine(f"{answered.status}: opted out by key", Level.INFO, reminder.id, call.id))
             answers.append((reminder.id, Response.OPTED_OUT))
-    after, _ = response_recorded(after, (one for _, one in after.current(call)), Response.OPTED_OUT, now)
+    after, _ = response_recorded(after, (one for _, one in after.current_members(call)), Response.OPTED_OUT, now)
     return Turn(
         transition=Transition(ledger=after, call=call, lines=tuple(lines)),
         reply=SpokenReply(parts=(Prompt.OPTED_OUT,)),

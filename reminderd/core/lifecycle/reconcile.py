@@ -144,12 +144,12 @@ def _resend_at(
     """Return when the same request may be sent again with its key, now or later; None if never."""
     if call.evidence or call.adopted or not is_of_our_account(call, rules) or call.requests >= rules.max_tries:
         return None
-    current = ledger.current(call)
+    current = ledger.current_members(call)
     reminders = [reminder for _, reminder in current]
     is_same = len(current) == len(ledger.members_of(call)) and all(
         member.message_digest == digest(one.message, one.language) and one.status.in_call for member, one in current
     )
-    if not reminders or not is_same or any(ledger.doubtful(one, rules) for one in reminders):
+    if not reminders or not is_same or any(ledger.is_doubtful(one, rules) for one in reminders):
         return None
     # A repeat may be the first real call, so the limits count, too.
     if call.phone_number in ledger.opted_out or ledger.free_from(reminders[0], rules, now) is not None:
@@ -161,7 +161,7 @@ def _resend_at(
     if at > now:
         return at
     is_busy = any(
-        one.id != call.id for one in ledger.alive_at(call.phone_number)
+        one.id != call.id for one in ledger.alive_calls_to(call.phone_number)
     )  # the last look would refuse the request
     return now + PAUSE_HOLD if room.paused or is_busy else room.request_from or now
 
@@ -180,7 +180,7 @@ def _asks(ledger: Ledger, leased: Call, kind: ActionKind) -> Transition:
 
 
 def _action(ledger: Ledger, call: Call, kind: ActionKind) -> Action:
-    return Action(kind=kind, call=call, reminders=tuple(reminder for _, reminder in ledger.current(call)))
+    return Action(kind=kind, call=call, reminders=tuple(reminder for _, reminder in ledger.current_members(call)))
 
 
 def _give_up(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transition:
@@ -188,4 +188,6 @@ def _give_up(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transit
     error = "its end was never reported"
     given_up = evolve(call, state=CallState.UNREPORTED, lease_token=None, wake_at=None, error=error)
     line = line_about(call, "given up: the provider has not reported the end of the call", Level.WARNING)
-    return close_call(ledger, given_up, CallEnd(kind=EndKind.UNREPORTED), rules=rules, now=now).after([line])
+    return close_call(ledger, given_up, CallEnd(kind=EndKind.UNREPORTED), rules=rules, now=now).with_lines_before(
+        [line]
+    )

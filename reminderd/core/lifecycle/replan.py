@@ -146,7 +146,7 @@ def replanned(
     if appointment.is_answered:
         after, more = all_cancelled(after, _of_now(waiting, appointment), EndCode.ANSWERED, now)
         return Transition(ledger=after.put(evolve(appointment, last_error=None)), lines=(*lines, *more))
-    return _planned(after, appointment, ids, rules, now).after(lines)
+    return _planned(after, appointment, ids, rules, now).with_lines_before(lines)
 
 
 def _cancelled(ledger: Ledger, appointment: Appointment, now: datetime) -> Transition:
@@ -258,7 +258,8 @@ class _Wanted:
         """Return a reminder of the appointment as it is wanted now; its time changes only before its first call."""
         kept = reminder
         at = None if call is None or not is_new or why_call_too_late(call, self.now) is not None else call.at
-        if reminder.end_code is EndCode.INVALID and at is not None and self.wrong is None:
+        is_invalid = reminder.status is Status.FAILED and reminder.end_code is EndCode.INVALID
+        if is_invalid and at is not None and self.wrong is None:
             kept = evolve(kept, status=Status.SCHEDULED, end_code=None, ended_at=None, last_error=None)
         if kept.status.final:
             return reminder

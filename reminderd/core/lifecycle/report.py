@@ -100,7 +100,9 @@ def reported(
         ledger, call = _adopted(ledger, report, new_call_id, rules, now)
         text = f"a report ({report.status}) of an unknown call: recorded as a call of its own"
         line = line_about(call, text, Level.WARNING)
-        return _apply(ledger, call, report, receipt_is_new=receipt_is_new, rules=rules, now=now).after([line])
+        return _apply(ledger, call, report, receipt_is_new=receipt_is_new, rules=rules, now=now).with_lines_before(
+            [line]
+        )
     return _apply(ledger, call, report, receipt_is_new=receipt_is_new, rules=rules, now=now)
 
 
@@ -114,7 +116,7 @@ def progress(
     if call.received_at is not None:
         late = f"late report ({report.status}), after the end of the call: the outcome stays the same"
         return _only_filled_in(ledger, call, report, late)
-    others = [one for one in ledger.alive_at(call.phone_number) if one.id != call.id and one.state.open]
+    others = [one for one in ledger.alive_calls_to(call.phone_number) if one.id != call.id and one.state.open]
     # Purged calls of several patients have the same empty number, and a number can have only one open call.
     is_stray = (bool(others) or not call.phone_number) and not call.state.open
     is_later = _RANK.get(report.status, _OTHER_WORD) >= _RANK.get(call.status, _OTHER_WORD)
@@ -134,7 +136,7 @@ def progress(
     after = ledger.put(alive)
     waiting = [
         with_call_status(one, Status.PROCESSING)
-        for _, one in after.current(alive)
+        for _, one in after.current_members(alive)
         if one.status is Status.DIALING or (one.status is Status.SCHEDULED and after.alive_call(one) == alive)
     ]
     after = after.put(*waiting)
@@ -208,7 +210,7 @@ def _only_filled_in(ledger: Ledger, call: Call, report: Report, text: str) -> Tr
 def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now: datetime) -> tuple[Ledger, Call]:
     """Record an unknown call for the reminder that its report names; the number is busy until the call's end."""
     reminder = ledger.reminders[report.reminder_id or ""]
-    is_stray = not reminder.phone_number or any(one.state.open for one in ledger.alive_at(reminder.phone_number))
+    is_stray = not reminder.phone_number or any(one.state.open for one in ledger.alive_calls_to(reminder.phone_number))
     call = Call(
         id=_usable(report.attempt_id) or new_call_id,
         reminder_id=reminder.id,

@@ -166,7 +166,7 @@ def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:
     if reminder.response in RESPONSES and not ledger.has_left(reminder):
         answer = Sentence(reminder.response.replace("_", " "))
         raise NotAllowedError("the patient was reached, and has answered: %(answer)s", {"answer": answer})
-    alive = ledger.alive_at(reminder.phone_number)
+    alive = ledger.alive_calls_to(reminder.phone_number)
     if alive:
         raise _number_busy(alive[-1], reminder, rules)
     if not reminder.status.can_be_called_again:

@@ -109,7 +109,7 @@ def unconfirmed(ledger: Ledger, call: Call, why: str, rules: Rules, now: datetim
     """Return a call that may or may not have been placed, with a log line: it waits for a report."""
     unsure = evolve(call, state=CallState.UNCONFIRMED, lease_token=None, wake_at=now + rules.confirm_after)
     processing = [
-        evolve(one, status=Status.PROCESSING) for _, one in ledger.current(call) if one.status is Status.DIALING
+        evolve(one, status=Status.PROCESSING) for _, one in ledger.current_members(call) if one.status is Status.DIALING
     ]
     return noted(ledger.put(*processing), unsure, f"unconfirmed: {why}; waiting for a report", Level.WARNING)
 
@@ -124,12 +124,12 @@ def close_call(
     """
     before = after = ledger.put(closed)
     lines: list[LogLine] = []
-    for member, reminder in before.current(closed):
+    for member, reminder in before.current_members(closed):
         settled = _settled(before, member, reminder, closed, end, rules, now)
         if settled != reminder:
             after = after.put(settled)
             lines.append(line_for(settled, closed, rules))
-    alive = after.alive_at(closed.phone_number)
+    alive = after.alive_calls_to(closed.phone_number)
     if alive and not any(one.state.open for one in alive):
         after = after.put(evolve(alive[0], state=CallState.PLACED))
     after = wake_unwanted(before, after, now)
@@ -140,7 +140,7 @@ def close_call(
 
 def is_unwanted(ledger: Ledger, call: Call) -> bool:
     """Return whether no reminder needs this call anymore; an adopted call is never unwanted."""
-    return not call.adopted and all(reminder.status.final for _, reminder in ledger.current(call))
+    return not call.adopted and all(reminder.status.final for _, reminder in ledger.current_members(call))
 
 
 def wake_unwanted(before: Ledger, after: Ledger, now: datetime, *, except_for: Call | None = None) -> Ledger:
@@ -222,7 +222,7 @@ def called(ledger: Ledger, reminder: Reminder, now: datetime) -> Reminder:
 
 def _unreported(ledger: Ledger, reminder: Reminder, call: Call, rules: Rules, now: datetime) -> Reminder:
     counted = evolve(reminder, attempts=ledger.attempts(reminder), tries=0)
-    if not ledger.doubtful(reminder, rules) and counted.attempts < rules.max_calls:
+    if not ledger.is_doubtful(reminder, rules) and counted.attempts < rules.max_calls:
         reason = "outcome unknown; will be called once more, as configured"
         return scheduled(counted, now, HoldCode.REDIAL, reason=reason, now=now)
     code = EndCode.NO_REPORT if call.evidence else EndCode.UNCONFIRMED

@@ -139,7 +139,7 @@ class Ledger:
         """Return all memberships of a call, in the order in which they are spoken."""
         return sorted((one for one in self.members.values() if one.call_id == call.id), key=attrgetter("position"))
 
-    def current(self, call: Call) -> list[tuple[Member, Reminder]]:
+    def current_members(self, call: Call) -> list[tuple[Member, Reminder]]:
         """Return the current memberships of a call, each with its reminder.
 
         A reminder that was moved, got another number or was deleted after a call has left the call.
@@ -165,7 +165,7 @@ class Ledger:
         """Return whether any call was made for the reminder."""
         return any(one.reminder_id == reminder.id and not one.deleted for one in self.members.values())
 
-    def counted(self, reminder: Reminder) -> list[tuple[Member, Call]]:
+    def counted_calls(self, reminder: Reminder) -> list[tuple[Member, Call]]:
         """Return its history since staff last asked to call again, without adopted calls."""
         return [
             (member, call)
@@ -177,7 +177,7 @@ class Ledger:
         """Return the alive call of which the reminder is a current member, or None."""
         return next((call for _, call in self.history(reminder) if call.state.alive), None)
 
-    def alive_at(self, phone_number: str) -> list[Call]:
+    def alive_calls_to(self, phone_number: str) -> list[Call]:
         """Return the alive calls to a number, oldest first; none for the empty number of purged calls."""
         alive = (
             one for one in self.calls.values() if phone_number and one.phone_number == phone_number and one.state.alive
@@ -187,18 +187,18 @@ class Ledger:
     def attempts(self, reminder: Reminder) -> int:
         """Return how many of its counted calls have ended, or were heard."""
         over = {CallState.ENDED, CallState.UNREPORTED}
-        return sum(call.state in over or call.outcome is not None for _, call in self.counted(reminder))
+        return sum(call.state in over or call.outcome is not None for _, call in self.counted_calls(reminder))
 
-    def doubtful(self, reminder: Reminder, rules: Rules) -> bool:
+    def is_doubtful(self, reminder: Reminder, rules: Rules) -> bool:
         """Return whether nobody knows if one of its calls was heard, and the clinic does not allow another call."""
-        unknown = [call for _, call in self.counted(reminder) if call.state is CallState.UNREPORTED]
+        unknown = [call for _, call in self.counted_calls(reminder) if call.state is CallState.UNREPORTED]
         once_more = rules.call_again_when_unsure and len(unknown) == 1 and not unknown[0].evidence
         return bool(unknown) and not once_more
 
     def free_from(self, reminder: Reminder, rules: Rules, now: datetime) -> datetime | None:
         """Return when the clinic's limits allow another call to the reminder's number; None if now."""
         heard_at, limits = self.heard_at.get(reminder.phone_number, ()), rules.limits
-        return limits.free_from(heard_at, now, zone_of(reminder, rules)) if limits.any else None
+        return limits.free_from(heard_at, now, zone_of(reminder, rules)) if limits.is_set else None
 
     def was_heard(self, reminder: Reminder, rules: Rules) -> bool:
         """Return whether the patient heard this reminder in one of its current calls."""
@@ -219,7 +219,7 @@ class Transition:
     recovered: bool = False
     """Whether a lease had expired during a request: its process no longer exists."""
 
-    def after(self, lines: Iterable[LogLine]) -> "Transition":
+    def with_lines_before(self, lines: Iterable[LogLine]) -> "Transition":
         """Return the transition with these log lines before its own."""
         return attrs.evolve(self, lines=(*lines, *self.lines))
 

@@ -96,7 +96,7 @@ class Scripts:
             language=next(exact, voice_tag(primary_language(language), near=self.own.language)),
         )
 
-    def are_one(self, language: str | None, other: str | None) -> bool:
+    def can_share_call(self, language: str | None, other: str | None) -> bool:
         """Return whether messages in both languages can be spoken in one call."""
         if language == other:
             return True

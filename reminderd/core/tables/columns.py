@@ -115,7 +115,7 @@ class Columns:
             found += list(zip(places, split, strict=True)) if split else [(places[0], field)]
         return {field: header[place] for place, field in sorted(found) if place < len(header)}
 
-    def standing(self, cells: Sequence[str]) -> RowStatus | None:
+    def row_status(self, cells: Sequence[str]) -> RowStatus | None:
         """Return what a row's status means for its appointment; None if the word is unknown."""
         word = self.text("status", cells)
         return self.words.get(normal_header(word)) or row_status_of(word)

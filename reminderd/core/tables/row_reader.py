@@ -30,7 +30,7 @@ def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]
     if columns.is_status_sure or columns.words or "status" not in columns.places:
         return
     for row in rows:
-        if row.mistake is None and columns.standing(row.cells) is None:
+        if row.mistake is None and columns.row_status(row.cells) is None:
             name = header[columns.places["status"][0]].strip()
             what = f'status: "{name}" may be the status of the appointment or of something else'
             why = f"{unit} {row.line} has an unknown word"
@@ -110,7 +110,7 @@ def _read(cells: Sequence[str], columns: Columns, *, width: int, reading: Readin
         return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]
 
     read = (_appointment if columns.are_appointments else _reminder)(cells, columns, reading)
-    standing = columns.standing(cells)
+    standing = columns.row_status(cells)
     if standing is None:
         return [*(read if isinstance(read, list) else ()), UNKNOWN_STATUS]
     if standing is RowStatus.STANDS:

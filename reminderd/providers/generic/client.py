@@ -10,13 +10,13 @@ from uuid import uuid4
 from reminderd.clock import Clock, SystemClock
 from reminderd.core.answers import (
     AccountRefused,
-    Answer,
     Capabilities,
     Found,
     LookUpAnswer,
     NoAnswer,
     NotFound,
     NotPlaced,
+    PlacingAnswer,
     Refused,
     Report,
     Unclear,
@@ -72,7 +72,7 @@ class GenericProvider:
             reads_certificates=not settings.api_url.startswith("http:"),
         )
 
-    async def place(self, placement: Placement) -> Answer:
+    async def place(self, placement: Placement) -> PlacingAnswer:
         """Request one call: `POST /calls`."""
         order: dict[str, object] = {
             "phone_number": placement.phone_number,
@@ -150,7 +150,7 @@ class GenericProvider:
         return object_in(outcome, absent=absent, private=(self._api_key,))
 
 
-def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: datetime) -> Answer:
+def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: datetime) -> PlacingAnswer:
     """Decide what the answer to `POST /calls` proves, and so whether the patient may be called again.
 
     The status decides: outside 2xx an answer whose body was cut off still means what its status means.

@@ -152,7 +152,7 @@ _JSON_TYPE: Final = re.compile(r"application/(?:[\w!#$&^.+-]+\+)?json", re.ASCII
 
 def routes(recorder: Recorder) -> list[Route]:
     """Return where the webhooks arrive."""
-    return [Route(path=PATH, answer=partial(_call_status, recorder=recorder))]
+    return [Route(path=PATH, view=partial(_call_status, recorder=recorder))]
 
 
 async def _call_status(webhook: Webhook, *, recorder: Recorder) -> Reply:

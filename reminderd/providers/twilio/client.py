@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from reminderd.clock import Clock, SystemClock
-from reminderd.core.answers import Answer, Candidates, Capabilities, LookUpAnswer, NoAnswer, NotFound, Report
+from reminderd.core.answers import Candidates, Capabilities, LookUpAnswer, NoAnswer, NotFound, PlacingAnswer, Report
 from reminderd.providers.base import Placement, Recorder, Route, Webhook
 from reminderd.providers.base_settings import ClientOptions
 from reminderd.providers.http import API_HEADERS, HttpClient, HttpResult, check_api_url, object_in
@@ -62,7 +62,7 @@ class TwilioProvider:
             reads_certificates=not settings.api_url.startswith("http:"),
         )
 
-    async def place(self, placement: Placement) -> Answer:
+    async def place(self, placement: Placement) -> PlacingAnswer:
         """Request one call, only once, as Twilio knows no idempotency key. Our id is in the URLs that it calls."""
         outcome = await self._post("/Calls.json", self._request(placement))
         private = (*self._auth_tokens, placement.phone_number, placement.message)

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from reminderd.core.answers import (
     AccountRefused,
-    Answer,
     Candidates,
     Found,
     LookUpAnswer,
     NoAnswer,
     NotFound,
     NotPlaced,
+    PlacingAnswer,
     Refused,
     Report,
     Unclear,
@@ -43,7 +43,7 @@ CLOCKS_DIFFER: Final = timedelta(seconds=60)
 """How far Twilio's clock may be behind ours; a call that was created even earlier is an older call."""
 
 
-def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: datetime) -> Answer:
+def answer_to_placing(outcome: HttpResult, *, private: tuple[str, ...], now: datetime) -> PlacingAnswer:
     """Decide what the answer to `POST …/Calls.json` proves, and so whether the patient may be called again.
 
     Twilio knows no idempotency key: whatever may have been processed is unconfirmed, and never requested again.

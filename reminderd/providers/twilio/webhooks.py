@@ -134,10 +134,10 @@ def routes(recorder: Recorder, url_of: UrlOf) -> list[Route]:
     """Return where the webhooks arrive."""
     # The fallback is a GET, and the same for every call, so that a static file can answer it while we can't.
     return [
-        Route(path=f"{PATH}/status/<call_id>", answer=partial(_status, recorder=recorder)),
-        Route(path=f"{PATH}/answer/<call_id>", answer=partial(_answer, recorder=recorder, url_of=url_of)),
-        Route(path=f"{PATH}/keys/<call_id>", answer=partial(_keys, recorder=recorder, url_of=url_of)),
-        Route(method="GET", path=f"{PATH}/fallback", answer=partial(_fallback, recorder=recorder)),
+        Route(path=f"{PATH}/status/<call_id>", view=partial(_status, recorder=recorder)),
+        Route(path=f"{PATH}/answer/<call_id>", view=partial(_answer, recorder=recorder, url_of=url_of)),
+        Route(path=f"{PATH}/keys/<call_id>", view=partial(_keys, recorder=recorder, url_of=url_of)),
+        Route(method="GET", path=f"{PATH}/fallback", view=partial(_fallback, recorder=recorder)),
     ]
 
 

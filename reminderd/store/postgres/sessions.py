@@ -138,6 +138,6 @@ def naming_database(server: PostgresServer) -> Iterator[None]:
         ours = store_error(error)
         if ours is None:
             raise
-        raise type(ours)(f"{server.spoken}: {ours}") from error
+        raise type(ours)(f"{server.shown_name}: {ours}") from error
     except (StoreUnavailableError, StoreUnusableError) as error:
-        raise type(error)(f"{server.spoken}: {error}") from error
+        raise type(error)(f"{server.shown_name}: {error}") from error

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, NotPlaced, PlacingAnswer, Refused, Unclear
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import ActionKind, Ledger, Level
 from reminderd.core.model import CallState, Status
@@ -32,7 +32,7 @@ SENT = a_ledger(DIALING, CLAIMED)
 AGAIN = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, requests=2, lease_token="lease-1"))
 RESEND = an_action(AGAIN, kind=ActionKind.RESEND)
 NOT_ALLOWED = NotPlaced("no calls to this country", number_refused=True)
-NOT_TAKEN: list[Answer] = [Refused("a wrong number"), NotPlaced("503"), NOT_ALLOWED, AccountRefused("401")]
+NOT_TAKEN: list[PlacingAnswer] = [Refused("a wrong number"), NotPlaced("503"), NOT_ALLOWED, AccountRefused("401")]
 
 
 # The last look
@@ -247,7 +247,7 @@ def test_an_account_error_costs_the_reminder_no_try() -> None:
 
 
 @pytest.mark.parametrize("answer", NOT_TAKEN)
-def test_the_answer_to_the_only_request_closes_the_call_regardless_of_the_lease(answer: Answer) -> None:
+def test_the_answer_to_the_only_request_closes_the_call_regardless_of_the_lease(answer: PlacingAnswer) -> None:
     late = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, lease_token="another"))
     assert not answer_settled(late, answer, action=an_action(SENT)).ledger.calls["call-1"].state.alive
     final = a_ledger(a_reminder(Status.CANCELLED), CLAIMED)
@@ -257,7 +257,7 @@ def test_the_answer_to_the_only_request_closes_the_call_regardless_of_the_lease(
 
 
 @pytest.mark.parametrize("answer", NOT_TAKEN)
-def test_the_answer_to_one_of_several_requests_does_not_close_the_call(answer: Answer) -> None:
+def test_the_answer_to_one_of_several_requests_does_not_close_the_call(answer: PlacingAnswer) -> None:
     after = answer_settled(AGAIN, answer, action=RESEND).ledger.calls["call-1"]
     assert (after.state, after.lease_token) == (CallState.UNCONFIRMED, None)
     assert after.wake_at is not None
@@ -273,7 +273,7 @@ def test_a_resend_honors_retry_after() -> None:
 
 
 @pytest.mark.parametrize("answer", [*NOT_TAKEN, Unclear("timeout")])
-def test_an_answer_never_closes_a_call_with_evidence(answer: Answer) -> None:
+def test_an_answer_never_closes_a_call_with_evidence(answer: PlacingAnswer) -> None:
     unconfirmed = a_call(CallState.UNCONFIRMED, evidence=True, lease_token="lease-1")
     for call in (a_call(CallState.PLACED), a_call(CallState.ENDED), unconfirmed):
         ledger = a_ledger(a_reminder(Status.PROCESSING), call)

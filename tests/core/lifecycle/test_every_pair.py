@@ -127,7 +127,7 @@ def hold(before: Ledger, after: Ledger, name: str) -> None:
     for call in after.calls.values():
         assert call.state.alive == (call.wake_at is not None)
     for number in {call.phone_number for call in after.calls.values()}:
-        assert sum(call.state.open for call in after.alive_at(number)) <= 1
+        assert sum(call.state.open for call in after.alive_calls_to(number)) <= 1
     for one in after.reminders.values():
         if not one.status.final and name != "restored" and before.reminders[one.id].status is not one.status:
             assert one.wake_at is not None or after.alive_call(one) is not None

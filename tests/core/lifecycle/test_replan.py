@@ -415,6 +415,15 @@ def test_a_blank_response_that_another_program_has_written_is_no_answer(blank: s
     assert after.appointments["a1"].response == Response.CONFIRMED
 
 
+def test_a_reminder_that_another_program_has_cancelled_stays_so_once_its_number_is_corrected() -> None:
+    ledger, appointment = booked(phone_number="junk")
+    invalid: Any = {"status": Status.FAILED, "end_code": EndCode.INVALID}
+    ledger = ledger.put(*(evolve(one, **invalid) for one in ledger.reminders.values()))
+    ledger = ledger.put(evolve(ledger.reminders["n1"], status=CANCELLED))
+    after = planned(ledger, evolve(appointment, phone_number=OTHER_NUMBER)).ledger
+    assert states(after) == {"n1": (CANCELLED, EndCode.INVALID), "n2": WAITS}
+
+
 @pytest.mark.parametrize("code", [EndCode.ANSWERED, EndCode.APPOINTMENT_MOVED, EndCode.NOT_PLANNED])
 def test_a_reminder_that_another_program_has_scheduled_again_is_kept_whatever_its_old_code(code: EndCode) -> None:
     ledger, appointment = booked()

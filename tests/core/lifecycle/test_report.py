@@ -456,7 +456,7 @@ def test_a_sign_of_life_reopens_a_call_for_every_reminder_status(state: CallStat
     call, reminder = end_of(transition)
     assert call.state is CallState.PLACED
     assert reminder.status is (status if status.final else Status.PROCESSING)
-    assert transition.ledger.alive_at(call.phone_number) == [call]
+    assert transition.ledger.alive_calls_to(call.phone_number) == [call]
     assert "is under way again" in transition.lines[0].text
 
 
@@ -511,7 +511,7 @@ def test_a_report_of_an_unknown_call_adopts_it_and_makes_its_number_busy() -> No
     assert (call.reminder_id, call.external_call_id) == ("reminder-1", "ext-1")
     assert transition.ledger.members == {}
     assert transition.lines[0].level is Level.WARNING
-    assert transition.ledger.alive_at(call.phone_number) == [call]
+    assert transition.ledger.alive_calls_to(call.phone_number) == [call]
 
 
 def test_an_adopted_call_is_stray_while_another_call_is_open() -> None:

@@ -16,21 +16,21 @@ CALL = a_call(CallState.PLACED)
 )
 def test_a_reminder_that_was_changed_has_left_its_calls(changes: dict[str, Any]) -> None:
     ledger = a_ledger(evolve(ROW, **changes), CALL, a_member(CALL, ROW))
-    assert ledger.current(CALL) == []
+    assert ledger.current_members(CALL) == []
     assert ledger.history(ledger.reminders["reminder-1"]) == []
     assert ledger.alive_call(ledger.reminders["reminder-1"]) is None
 
 
 def test_a_deleted_reminder_has_left_its_calls() -> None:
-    assert a_ledger(ROW, CALL, a_member(CALL, ROW, deleted=True)).current(CALL) == []
-    assert a_ledger(CALL, a_member(CALL, ROW)).current(CALL) == []
+    assert a_ledger(ROW, CALL, a_member(CALL, ROW, deleted=True)).current_members(CALL) == []
+    assert a_ledger(CALL, a_member(CALL, ROW)).current_members(CALL) == []
 
 
 def test_only_our_own_calls_since_call_again_are_counted() -> None:
     calls = [a_call(CallState.ENDED, id=f"c{n}", seq=n) for n in (1, 2, 3)]
     row = evolve(ROW, again_seq=1)
     ledger = a_ledger(row, *calls, evolve(calls[2], id="theirs", seq=4, adopted=True))
-    assert [call.id for _, call in ledger.counted(row)] == ["c2", "c3"]
+    assert [call.id for _, call in ledger.counted_calls(row)] == ["c2", "c3"]
     assert ledger.attempts(row) == 2
 
 
@@ -42,4 +42,4 @@ def test_calls_in_progress_or_never_placed_are_not_attempts() -> None:
 
 def test_a_transition_may_be_logged_after_other_lines() -> None:
     line = LogLine("dialing")
-    assert Transition(ledger=a_ledger(), lines=(line,)).after([line]).lines == (line, line)
+    assert Transition(ledger=a_ledger(), lines=(line,)).with_lines_before([line]).lines == (line, line)

@@ -17,12 +17,12 @@ from attrs import define, evolve, field, frozen
 from reminderd.core.answers import (
     Accepted,
     AccountRefused,
-    Answer,
     Capabilities,
     Found,
     NoAnswer,
     NotFound,
     NotPlaced,
+    PlacingAnswer,
     Refused,
     Report,
     Unclear,
@@ -99,7 +99,7 @@ class Task:
     """When its lease ends, by the monotonic clock."""
     account: str
     """What its process places calls with: a reload changes nothing for what is under way."""
-    answer: Answer | None = None
+    answer: PlacingAnswer | None = None
     finding: Any = None
     asked: bool = False
 
@@ -363,7 +363,7 @@ class World:
         task.asked = True
         placed = answer in {"ok", "lost", "503 placed"}
         phone = known or (self.place(call, task.account, lie=answer == "503 placed") if placed else None)
-        answers: dict[str, Answer] = {
+        answers: dict[str, PlacingAnswer] = {
             "refuse": Refused("a wrong number"),
             "account": AccountRefused("401"),
             "503": NotPlaced("503"),
@@ -442,7 +442,7 @@ class World:
 
     def place(self, call: Call, account: str, *, lie: bool) -> Phone:
         """Let a phone ring, and hold it against the promises."""
-        members = self.db.current(call)
+        members = self.db.current_members(call)
         asked = [(one.id, self.incarnations[one.id], one.scheduled_at) for _, one in members]
         phone = Phone(
             id=len(self.phones),
@@ -614,7 +614,7 @@ class World:
         self.commit(turn.transition)
         phone.text = [
             (one.id, self.incarnations[one.id], one.scheduled_at)
-            for member, one in self.db.current(call)
+            for member, one in self.db.current_members(call)
             if self.db.members[call.id, one.id].spoken and turn.reply.question is not None
         ]
 
@@ -711,7 +711,7 @@ class World:
 
     def erase(self, number: str) -> None:
         own = [one for one in self.db.reminders.values() if one.phone_number == number]
-        if self.db.alive_at(number) or any(not one.status.final for one in own):
+        if self.db.alive_calls_to(number) or any(not one.status.final for one in own):
             return
         for phone in self.phones:
             call = self.db.calls.get(phone.call_id)

@@ -24,7 +24,7 @@ def at(text: str, zone: ZoneInfo = BERLIN) -> datetime:
 
 
 def test_without_a_limit_a_number_is_always_free() -> None:
-    assert not Limits().any
+    assert not Limits().is_set
     assert Limits().free_from([NOW] * 9, NOW, BERLIN) is None
 
 
@@ -95,5 +95,5 @@ def test_after_a_clock_was_set_back_future_calls_count_on_their_own_days() -> No
 
 @pytest.mark.parametrize("limits", [Limits(per_day=2), Limits(per_week=2)])
 def test_a_number_that_was_reached_less_often_is_free(limits: Limits) -> None:
-    assert limits.any
+    assert limits.is_set
     assert limits.free_from([NOW], NOW, BERLIN) is None

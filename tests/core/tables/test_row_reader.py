@@ -192,7 +192,7 @@ def test_the_clinics_own_words_for_a_status_overrule_the_known_ones() -> None:
     own = {"verschoben": RowStatus.OVER, "completed": RowStatus.STANDS}
     columns = columns_of(WITH_STATUS, {}, words=own)
     rows = [CsvRow(2, ["", "", "", "", word]) for word in ("Verschoben", "Completed", "cancelled", "odd")]
-    assert [columns.standing(row.cells) for row in rows] == [RowStatus.OVER, RowStatus.STANDS, RowStatus.OVER, None]
+    assert [columns.row_status(row.cells) for row in rows] == [RowStatus.OVER, RowStatus.STANDS, RowStatus.OVER, None]
     check_status(WITH_STATUS, columns, rows[:3], "line")
 
 

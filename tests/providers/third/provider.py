@@ -14,11 +14,11 @@ from attrs import frozen
 
 from reminderd.core.answers import (
     Accepted,
-    Answer,
     Capabilities,
     LookUpAnswer,
     NoAnswer,
     NotPlaced,
+    PlacingAnswer,
     Report,
     Unclear,
 )
@@ -77,7 +77,7 @@ class ThirdProvider:
         self._password = settings.password
         self._exchange = HttpClient(timeout=options.timeout, max_connections=options.max_connections)
 
-    async def place(self, placement: Placement) -> Answer:
+    async def place(self, placement: Placement) -> PlacingAnswer:
         outcome = await self._exchange.ask(
             "POST",
             f"{self.account}/ring",
@@ -104,7 +104,7 @@ class ThirdProvider:
         return [] if outcome.status == 200 else [f"it answers {outcome.status}"]
 
     def routes(self, recorder: Recorder) -> Sequence[Route]:
-        return [Route(path=f"{PATH}/<call_id>", answer=partial(record, recorder=recorder))]
+        return [Route(path=f"{PATH}/<call_id>", view=partial(record, recorder=recorder))]
 
     def verified(self, webhook: Webhook) -> bool:
         return hmac.compare_digest(webhook.headers.get(HEADER, ""), self._password)

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, NotPlaced, PlacingAnswer, Refused, Unclear
 from reminderd.providers.http import ANSWER_LIMIT
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.settings import TwilioSettings
@@ -39,7 +39,7 @@ SOON = timedelta(seconds=0.3)
 Maker = Callable[..., TwilioProvider]
 
 
-async def answer_to(script: Script, twilio_at: Maker, **changes: Any) -> Answer:
+async def answer_to(script: Script, twilio_at: Maker, **changes: Any) -> PlacingAnswer:
     """Return the answer, and check that there was one request at most."""
     async with hostile(script) as server:
         said = await twilio_at(server.url, **changes).place(PLACEMENT)
@@ -111,7 +111,7 @@ async def test_no_url_contains_personal_data_or_the_message(twilio_at: Maker) ->
         ),
     ],
 )
-async def test_a_2xx_with_a_sid_is_accepted(script: Script, expected: Answer, twilio_at: Maker) -> None:
+async def test_a_2xx_with_a_sid_is_accepted(script: Script, expected: PlacingAnswer, twilio_at: Maker) -> None:
     assert await answer_to(script, twilio_at) == expected
 
 

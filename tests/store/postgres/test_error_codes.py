@@ -13,6 +13,7 @@ from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.postgres.error_codes import store_error
 from reminderd.store.postgres.sessions import open_to_look
 from reminderd.store.postgres.shared_schema import migrations
+from tests.support.ports import a_free_port
 from tests.support.postgres import CAREFUL_USER, PostgresDatabase, a_server, skip_without_postgres
 
 WRONG = "s3cret"
@@ -31,7 +32,7 @@ def refused(url: str, kind: type[Exception]) -> str:
         told = "".join(traceback.format_exception(caught.value))
         assert WRONG not in told
         assert "\n" not in str(caught.value)
-        name, _, sentence = str(caught.value).partition(f"{server.spoken}: ")
+        name, _, sentence = str(caught.value).partition(f"{server.shown_name}: ")
         assert name == ""
         sentences.add(sentence)
     (sentence,) = sentences
@@ -45,8 +46,7 @@ def test_a_wrong_password(made: PostgresDatabase) -> None:
 
 
 def test_each_of_several_hosts_says_why_it_can_not_be_used(made: PostgresDatabase) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        closed = listening.getsockname()[1]
+    closed = a_free_port()
     hosts = f"127.0.0.1:{made.server.port},127.0.0.1:{closed}"
     url = f"postgresql://{CAREFUL_USER}:{WRONG}@{hosts}/{made.name}"
     rejected = f'127.0.0.1:{made.server.port}: password authentication failed for user "{CAREFUL_USER}"'
@@ -137,8 +137,7 @@ def test_a_server_that_does_not_answer(silent: int, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_server_that_is_not_there() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
+    port = a_free_port()
     url = f"postgresql://clinic:{WRONG}@127.0.0.1:{port}/clinic"
     assert refused(url, UNAVAILABLE) == "the server does not answer (Connection refused)"
     both = f"postgresql://clinic:{WRONG}@127.0.0.1:{port},localhost:{port}/clinic"

@@ -264,7 +264,7 @@ def test_a_server_that_is_not_the_one_in_the_url_is_refused(encrypted: str, tmp_
         server = PostgresServer(f"{url}?sslmode=verify-full&sslrootcert={tmp_path}/{ca}")
         with pytest.raises(StoreUnusableError) as caught, open_sync(server):
             pass
-        expected = f"{server.spoken}: the server could not be verified by its certificate ("
+        expected = f"{server.shown_name}: the server could not be verified by its certificate ("
         assert str(caught.value).startswith(expected)
         assert "s3cret" not in str(caught.value)
 
