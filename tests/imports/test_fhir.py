@@ -99,7 +99,10 @@ def test_an_ambiguous_appointment_is_rejected(tmp_path: Path, more: Json, mistak
             {"telecom": [{"system": "fax", "value": "202-555-0101"}]},
             "phone_number: no phone in use on that day in Patient.telecom",
         ),
-        ({"telecom": [{"system": "phone", "value": "202-555-0101", "use": "old"}]}, "phone_number: no phone in use on that day"),
+        (
+            {"telecom": [{"system": "phone", "value": "202-555-0101", "use": "old"}]},
+            "phone_number: no phone in use on that day",
+        ),
         ({"telecom": [{"value": "202-555-0101"}]}, "phone_number: no phone in use on that day in Patient.telecom"),
         ({"telecom": [{"system": "phone", "value": 2025550101}]}, "Patient.telecom.value: no text"),
         ({"name": "Ada"}, "Patient.name: no list of elements"),
