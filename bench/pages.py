@@ -38,7 +38,7 @@ from reminderd.store.queries import (
     find_reminder,
     ids_named,
     list_reminders,
-    news,
+    reminders_to_alert,
     waiting_to_examine,
 )
 from reminderd.store.shared_state import last_pause, set_pause
@@ -259,7 +259,7 @@ def _reads(connection: Connection) -> Mapping[str, Read]:
         "report of a day": partial(
             list_reminders, wanted=ReminderFilter(since=midnight, until=midnight + day), limit=None
         ),
-        "alerts": partial(news, now=now),
+        "alerts": partial(reminders_to_alert, now=now),
         "metrics": partial(read_counts, now=now),
         "status: numbers": partial(read_glance, now=now, midnight=midnight),
         "status: those that wait": waiting_to_examine,

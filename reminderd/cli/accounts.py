@@ -10,9 +10,9 @@ from reminderd.cli.common import (
     actor,
     as_json,
     database,
-    database_to_look_at,
     existing_database,
     fail,
+    read_only_database,
     with_config,
     with_database_of_config,
     write_now,
@@ -128,7 +128,7 @@ def remove(config: Config, name: str) -> None:
 @with_config
 def list_(config: Config, *, as_json: bool) -> None:
     """List the accounts with their role, one-time codes, last log-in within 90 days, and last change."""
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         accounts = snapshot(connection, list_users)
     if as_json:
         print_json(accounts, config.calling.zone)

@@ -19,7 +19,7 @@ from reminderd.cli.common import (
     database,
     fail,
     language_option,
-    say_if_paused,
+    warn_if_paused,
     with_config,
     write_now,
     wrong_usage,
@@ -144,7 +144,7 @@ def _refuse_or_warn(config: Config, number: str, *, is_running: bool) -> None:
             fail(f"not called: {another_database(config)}")
         if snapshot(connection, partial(has_opted_out, phone_number=number)):
             fail("not called: this number has opted out")
-        say_if_paused(config, connection)
+        warn_if_paused(config, connection)
         if not is_running and snapshot(connection, paused):
             click.echo(_IN_A_PAUSE, err=True)
 

@@ -17,7 +17,7 @@ from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets,
 from reminderd.core.sentences import NotAllowedError, text_of
 from reminderd.files import companions
 from reminderd.staff.obstacles import pauses
-from reminderd.store.any_engine import open_sync, open_to_look
+from reminderd.store.any_engine import open_read_only, open_sync
 from reminderd.store.connection import Connection, snapshot, transaction
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
 from reminderd.store.shared_state import real_provider, remember_real_provider
@@ -160,13 +160,13 @@ def existing_database(config: Config) -> Iterator[Connection]:
 
 
 @contextmanager
-def database_to_look_at(config: Config, *, changes_nothing: bool = False) -> Iterator[Connection]:
+def read_only_database(config: Config, *, changes_nothing: bool = False) -> Iterator[Connection]:
     """Open the database for reading only; so it is not upgraded while a daemon runs.
 
     Record in it whether a real provider is configured, unless the command promises that it `changes_nothing`.
     """
     _must_exist(config)
-    with open_to_look(config.database.target) as connection:
+    with open_read_only(config.database.target) as connection:
         if not changes_nothing and _has_new_provider(config, connection):
             with database(config):
                 pass  # this connection only reads
@@ -193,7 +193,7 @@ def in_zone(zone: ZoneInfo, part: datetime | int) -> str:
     return f"{part:,}" if isinstance(part, int) else f"{part.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
-def say_if_paused(config: Config, connection: Connection) -> None:
+def warn_if_paused(config: Config, connection: Connection) -> None:
     """Print a line on stderr for each reason why no calls are placed."""
     found = snapshot(connection, partial(pauses, config=config, now=SystemClock().now()))
     for reason in found:

@@ -11,10 +11,10 @@ import click
 
 from reminderd.cli.common import (
     actor,
-    database_to_look_at,
     existing_database,
     fail,
     files_in_use,
+    read_only_database,
     with_config,
     write_now,
 )
@@ -30,7 +30,7 @@ from reminderd.store.sqlite import integrity as sqlite
 from reminderd.store.sqlite.copying import copy
 from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.migrate import migrations
-from reminderd.store.sqlite.opening import older_copy, open_as_it_is, open_connection
+from reminderd.store.sqlite.opening import open_as_it_is, open_connection, path_of_older_copy
 from reminderd.store.sqlite.restoring import Restored
 from reminderd.store.sqlite.restoring import restore as restored_from
 from reminderd.store.users import list_users
@@ -53,7 +53,7 @@ def check(config: Config) -> None:
     Exit code 1 if there is one. The daemon may run meanwhile.
     """
     is_file = config.database.path is not None
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         if is_file:
             found = snapshot(connection, sqlite.integrity_errors)
         else:
@@ -162,7 +162,9 @@ def migrate(config: Config) -> None:
         return
     click.echo(f"{path}: schema {before} is now {newest}")
     if before:
-        click.echo(f"copy of the old one: {older_copy(path.resolve(), before)}; delete it once the upgrade has worked")
+        click.echo(
+            f"copy of the old one: {path_of_older_copy(path.resolve(), before)}; delete it once the upgrade has worked"
+        )
 
 
 def _upgrade_server(server: PostgresServer) -> None:

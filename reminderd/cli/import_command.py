@@ -23,10 +23,10 @@ from reminderd.cli.common import (
     FAILED,
     actor,
     database,
-    database_to_look_at,
     fail,
     files_in_use,
     read_by,
+    read_only_database,
     with_config,
     wrong_usage,
 )
@@ -229,7 +229,7 @@ def _compared(opened: OpenImport, config: Config) -> ImportResult:
     """Show what an import would do; create no database."""
     _say_how_lines_are_read(opened.table, opened.read, config.calling.zone)
     is_missing = config.database.is_missing
-    with nullcontext() if is_missing else database_to_look_at(config, changes_nothing=True) as connection:
+    with nullcontext() if is_missing else read_only_database(config, changes_nothing=True) as connection:
         missing = opened.missing(connection)
         with interruptible() as is_interrupted, show_progress(opened.table.size, opened.table.position) as show:
             return opened.compare(connection, missing, show, is_interrupted)

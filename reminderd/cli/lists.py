@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from reminderd.cli.common import as_json, database_to_look_at, say_if_paused, with_config, wrong_usage
+from reminderd.cli.common import as_json, read_only_database, warn_if_paused, with_config, wrong_usage
 from reminderd.cli.output import print_json, print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config
@@ -77,10 +77,10 @@ def list_(
         needs_human=needs_human,
     )
     most = limit if limit is not None or as_json else TABLE_LIMIT
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         one_more = None if most is None else most + 1
         rows = snapshot(connection, partial(list_reminders, wanted=wanted, limit=one_more))
-        say_if_paused(config, connection)
+        warn_if_paused(config, connection)
     shown = rows[:most]
     if as_json:
         print_json(shown, zone)

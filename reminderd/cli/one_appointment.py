@@ -12,13 +12,13 @@ from reminderd.cli.common import (
     actor,
     as_json,
     database,
-    database_to_look_at,
     existing_database,
     fail,
     patients_language,
     patients_phone,
     patients_zone,
-    say_if_paused,
+    read_only_database,
+    warn_if_paused,
     with_config,
     write_now,
     wrong_fields,
@@ -112,7 +112,7 @@ def list_(
     if mistakes:
         wrong_usage(mistakes)
     most = limit if limit is not None or as_json else TABLE_LIMIT
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         rows = snapshot(connection, partial(list_appointments, since=since, until=until, limit=most))
     if as_json:
         print_json(rows, zone)
@@ -129,9 +129,9 @@ def list_(
 def show(config: Config, name: str, *, as_json: bool) -> None:
     """Show an appointment, by id or ref, with all its reminders. reminderd show shows the calls of one reminder."""
     zone = config.calling.zone
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         found = snapshot(connection, partial(stored_appointment, id_or_ref=name))
-        say_if_paused(config, connection)
+        warn_if_paused(config, connection)
     if found is None:
         fail(f"no appointment has the id or ref {name}")
     if as_json:

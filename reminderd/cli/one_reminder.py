@@ -13,13 +13,13 @@ from reminderd.cli.common import (
     actor,
     as_json,
     database,
-    database_to_look_at,
     existing_database,
     fail,
     patients_language,
     patients_phone,
     patients_zone,
-    say_if_paused,
+    read_only_database,
+    warn_if_paused,
     with_config,
     write_now,
     wrong_fields,
@@ -113,12 +113,12 @@ def add(
 def show(config: Config, reminder: str, *, as_json: bool) -> None:
     """Show one reminder, by id or ref, with every call and every action by staff."""
     zone = config.calling.zone
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         row = snapshot(connection, partial(queries.find_reminder, id_or_ref=reminder))
         if row is None:
             _fail_unknown(connection, reminder)
         found = snapshot(connection, partial(record_of, reminder=row))
-        say_if_paused(config, connection)
+        warn_if_paused(config, connection)
     if row["appointment_id"] is not None:
         row |= {"appointment_ref": None if found.appointment is None else found.appointment.appointment["ref"]}
     events = [_as_row(event) for event in found.events]
@@ -206,7 +206,7 @@ def _perform(config: Config, act: StaffAct, name: str, *, note: str | None = Non
     row = row or {}
     held = f", and held: {row['hold_reason']}" if row.get("hold_reason") else ""
     done_with = ", and done" if row.get("done_at") else ""
-    click.echo(f"{asked.reminder_id} is {row.get('status', 'deleted')}{held}{done_with}")
+    click.echo(f"{row.get('ref') or asked.reminder_id} is {row.get('status', 'deleted')}{held}{done_with}")
 
 
 def _id(connection: Connection, config: Config, id_or_ref: str, act: StaffAct) -> str:

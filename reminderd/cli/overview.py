@@ -15,10 +15,10 @@ from reminderd.cli.common import (
     actor,
     as_json,
     as_json_or_csv,
-    database_to_look_at,
     existing_database,
     in_zone,
-    say_if_paused,
+    read_only_database,
+    warn_if_paused,
     with_config,
     with_database_of_config,
     write_now,
@@ -65,7 +65,7 @@ def status(config: Config, *, as_json: bool) -> None:
     Exit codes: 0 OK, 1 there is an error.
     """  # noqa: D301 - click's mark for lines that it must not join
     zone, now = config.calling.zone, SystemClock().now()
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         reasons = snapshot(connection, partial(uncallable, numbering=numbering_of(config)))
         seen = snapshot(connection, partial(look_at_database, config=config, now=now, uncallable=reasons))
     daemon = ask_daemon(config.web)
@@ -159,7 +159,7 @@ def resume(config: Config) -> None:
     with existing_database(config) as connection:
         was_paused = write_now(connection, partial(set_pause, on=False, reason=None, actor=actor()))
         click.echo("dialing is resumed" if was_paused else "dialing was not paused")
-        say_if_paused(config, connection)
+        warn_if_paused(config, connection)
 
 
 @click.command()
@@ -176,9 +176,9 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
     since, until = span_of("today" if day is first is last is None else day, first, last, zone, mistakes)
     if mistakes:
         wrong_usage(mistakes)
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         found = snapshot(connection, partial(report_of, since=since, until=until, now=SystemClock().now()))
-        say_if_paused(config, connection)
+        warn_if_paused(config, connection)
     rows, others, counts = found.rows, found.others, found.totals
     if form == "json":
         shown: dict[str, object] = {"totals": {word.value: counts[word] for word in Outcome}}

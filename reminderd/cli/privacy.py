@@ -14,9 +14,9 @@ from reminderd.cli.common import (
     actor,
     as_json_or_csv,
     database,
-    database_to_look_at,
     existing_database,
     fail,
+    read_only_database,
     with_config,
     write_now,
     wrong_usage,
@@ -227,7 +227,7 @@ def remove(config: Config, phone: str) -> None:
 def list_(config: Config, form: str | None) -> None:
     """List all numbers that have opted out."""
     zone = config.calling.zone
-    with database_to_look_at(config) as connection:
+    with read_only_database(config) as connection:
         rows = snapshot(connection, list_opt_outs)
     if form == "json":
         print_json(rows, zone)
@@ -335,7 +335,7 @@ def _cells(sheet: Sheet, columns: NumberColumns) -> Iterator[_Cell]:
         for place in filled or [first]:
             name = f"{sheet.header[place].strip()}: " if others and filled else ""
             text = cells.get(place, "") if filled or not others else ""
-            is_whole = row.whole is None or place < row.whole
+            is_whole = row.whole_cells is None or place < row.whole_cells
             yield _Cell(line=row.line, name=name, text=text, is_whole=is_whole)
 
 

@@ -14,7 +14,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, config_warnings, origin, templates_of
 from reminderd.core.diagnosis import Finding, Mark, count
 from reminderd.core.masking import mask_numbers
-from reminderd.core.schedule.dates import moment
+from reminderd.core.schedule.dates import moment_of_text
 from reminderd.core.script.preview import Preview, preview
 from reminderd.core.script.templates import TemplateError, Values
 from reminderd.logs.terminal import on_one_line, raw_stream
@@ -170,7 +170,7 @@ def _appointment(config: Config, at: str | None) -> datetime:
         tomorrow = SystemClock().now().astimezone(config.calling.zone).date() + timedelta(days=1)
         return datetime.combine(tomorrow, _AT, config.calling.zone)
     try:
-        return moment(at, config.calling.local_zone)
+        return moment_of_text(at, config.calling.local_zone)
     except ValueError as error:
         wrong_usage([f"--at: {error}"])
 

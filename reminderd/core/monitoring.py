@@ -154,7 +154,7 @@ def _of_the_parts(report: StatusReport) -> Iterator[Sentence]:
     else:
         for part, error in report.daemon.parts.items():
             if part != ADDRESS and error is not None:
-                yield Sentence("%(part)s: %(error)s", {"part": Sentence(part), "error": of_a_part(error)})
+                yield Sentence("%(part)s: %(error)s", {"part": Sentence(part), "error": part_error(error)})
     if report.glance.unreached_since is not None:
         paused = Sentence("dialing is paused: %(reason)s", {"reason": Sentence(UNREACHED)})
         yield Sentence("%(part)s: %(error)s", {"part": Sentence(ADDRESS), "error": paused})
@@ -179,7 +179,7 @@ def _of_the_work(glance: Glance, at: datetime) -> Iterator[Sentence]:
 _PAUSED: Final = "dialing is paused: "
 
 
-def of_a_part(error: str) -> Sentence | str:
+def part_error(error: str) -> Sentence | str:
     """Return the error of a part, with our own words apart from the provider's reason, for translation."""
     if not error.startswith(_PAUSED):
         return error
@@ -215,7 +215,7 @@ def _of_the_rest(report: StatusReport) -> Iterator[Sentence]:
 _MISSING: Final = "no file has arrived in [import].folder: one was expected by %(moment)s"
 
 
-def missing_words(missing: datetime, zone: ZoneInfo) -> str:
+def missing_file_error(missing: datetime, zone: ZoneInfo) -> str:
     """Return the error if a file has not come by this moment."""
     return text_of(Sentence(_MISSING, {"moment": missing.astimezone(zone)}), lambda moment: f"{moment:%Y-%m-%d %H:%M}")
 

@@ -15,6 +15,13 @@ class _Code(StrEnum):
         member._value_, member.sentence = code, sentence
         return member
 
+    def details(self, reason: str | None) -> str | None:
+        """Return what a reason adds to the sentence of this code; None if nothing."""
+        if reason is None or reason == self.sentence:
+            return None
+        details = reason.removeprefix(f"{self.sentence} (")
+        return reason if details == reason else details.removesuffix(")")
+
 
 class HoldCode(_Code):
     """Why a scheduled reminder waits longer than its time."""
@@ -74,6 +81,11 @@ CANCELS: Final = frozenset(
     }
 )
 """The codes of cancelled reminders."""
+
+SHOWN_BY_CALLS: Final[frozenset[EndCode | HoldCode]] = frozenset(
+    {EndCode.NOT_ANSWERED, EndCode.NOT_HEARD, EndCode.VOICEMAIL, HoldCode.REDIAL}
+)
+"""The codes whose reasons add only how often the patient was called, and how the last call ended."""
 
 UNREACHED: Final = (
     "answered calls never asked what to say, so patients heard nothing: "

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from reminderd.core.model import MESSAGE_LIMIT, Reminder
 from reminderd.core.phone import ROUNDED, Numbering, patient_number
 from reminderd.core.rules import NO_PLANNING, Planning, PlanningRules, Rules
-from reminderd.core.schedule.dates import DayOrder, moment
+from reminderd.core.schedule.dates import DayOrder, moment_of_text
 from reminderd.core.schedule.time_zones import known_zone, place_zone
 from reminderd.core.script.languages import language_tag, read_language
 from reminderd.core.script.templates import (
@@ -72,13 +72,13 @@ class RequestText:
 
     phone_number: str
     scheduled_at: str
-    """When to call, as `moment` reads it."""
+    """When to call, as `moment_of_text` reads it."""
     message: str | None = None
     """The text to be spoken; None if it is made from a template."""
     template: str | None = None
     """The name of the template for its message; None if there is a `message`."""
     appointment_at: str | None = None
-    """The appointment's time, as `moment` reads it, local to the clinic."""
+    """The appointment's time, as `moment_of_text` reads it, local to the clinic."""
     expires_at: str | None = None
     """The limit for its call; None for `max_lateness` after its time, or the appointment if that is earlier."""
     timezone: str | None = None
@@ -292,7 +292,9 @@ def read_moment(
     field: str, text: str | None, zone: ZoneInfo | None, order: DayOrder | None, found: list[str]
 ) -> datetime | None:
     """Return the moment in a field; None if it has no text, or after its mistake was added to `found`."""
-    return read_field(field, text, partial(moment, zone=zone, order=order, midnight=field == "expires_at"), found)
+    return read_field(
+        field, text, partial(moment_of_text, zone=zone, order=order, midnight=field == "expires_at"), found
+    )
 
 
 NOTE_LIMIT: Final = 500

@@ -16,7 +16,7 @@ from reminderd.config import Config, expected_of
 from reminderd.core.daemons import Job
 from reminderd.core.masking import mask_numbers
 from reminderd.core.model import CallOutcome
-from reminderd.core.monitoring import missing_words
+from reminderd.core.monitoring import missing_file_error
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import UNREACHED
 from reminderd.core.rules import ExpectedFile
@@ -25,7 +25,7 @@ from reminderd.engine.context import Context
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.import_records import file_alert, note_file_alert
-from reminderd.store.queries import News, news, note_alerts
+from reminderd.store.queries import AlertedReminder, note_alerts, reminders_to_alert
 from reminderd.store.shared_state import address_alert, note_address_alert
 
 Send = Callable[[str, str], Awaitable[bool]]
@@ -68,12 +68,12 @@ async def send_alerts(alerts: Alerts) -> None:
 
 async def _send_news(alerts: Alerts) -> bool:
     """Return False if there is news that could not be sent."""
-    found = await alerts.database.read(partial(news, now=alerts.clock.now()))
+    found = await alerts.database.read(partial(reminders_to_alert, now=alerts.clock.now()))
     unreached = await alerts.database.read(address_alert)
     expected, missing, late_file = alerts.expected, None, None
     if expected is not None:
         missing = await alerts.database.read(partial(file_alert, expected=expected, now=alerts.clock.now()))
-        late_file = None if missing is None else missing_words(missing, expected.by.zone)
+        late_file = None if missing is None else missing_file_error(missing, expected.by.zone)
     if not found and unreached is None and missing is None:
         return True
     title, text = alert_text(found, is_unreached=unreached is not None, late_file=late_file)
@@ -92,7 +92,9 @@ async def _send_news(alerts: Alerts) -> bool:
     return True
 
 
-def alert_text(found: Sequence[News], *, is_unreached: bool = False, late_file: str | None = None) -> tuple[str, str]:
+def alert_text(
+    found: Sequence[AlertedReminder], *, is_unreached: bool = False, late_file: str | None = None
+) -> tuple[str, str]:
     """Return title and text: first a pause because the provider does not reach us, then a late file, then reminders."""
     parts = [(_PAUSED, f"{UNREACHED}. Run reminderd doctor.")] if is_unreached else []
     parts += [(_NO_FILE, f"{late_file}. Run reminderd report.")] if late_file else []
@@ -100,7 +102,7 @@ def alert_text(found: Sequence[News], *, is_unreached: bool = False, late_file: 
     return "; ".join(title for title, _ in parts), "\n\n".join(text for _, text in parts)
 
 
-def _of_reminders(found: Sequence[News]) -> tuple[str, str]:
+def _of_reminders(found: Sequence[AlertedReminder]) -> tuple[str, str]:
     """Return how many reminders there are, and the outcome of each by its `ref` or id; nothing else about a patient."""
     counts = Counter(one.outcome for one in found)
     title = f"{len(found)} {'reminder needs' if len(found) == 1 else 'reminders need'} a human"
@@ -111,7 +113,7 @@ def _of_reminders(found: Sequence[News]) -> tuple[str, str]:
     return title, "\n".join([*lines, "For details run reminderd report."])
 
 
-def _why(one: News) -> str:
+def _why(one: AlertedReminder) -> str:
     """Return how the last call ended, if that is why nobody was reached."""
     ending = _ENDINGS.get(str(one.end_code))
     return f" ({ending.words})" if ending is not None and one.outcome is Outcome.NOT_REACHED else ""

@@ -21,9 +21,9 @@ from reminderd.store.database import Database
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.outcome_changes import FOLDER, WEBHOOK, delete_old_changes, forget_webhooks
-from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed
+from reminderd.store.personal_data import Place, Traces, purge_batch, traces_left
 from reminderd.store.sqlite.driver import Error, size_of
-from reminderd.store.sqlite.opening import identify, open_as_it_is, open_connection
+from reminderd.store.sqlite.opening import ensured_database_id, open_as_it_is, open_connection
 from reminderd.store.sqlite.upkeep import scrub
 from reminderd.store.users import forget_old_log_ins
 
@@ -124,7 +124,7 @@ def retention(database: Database, timing: Timing, *, days: int, most_bytes: int 
             await purge()
         await database.write(forget_erased)
         await database.write(forget_old_log_ins)
-        if isinstance(database.target, SqliteFile) and await database.read(unscrubbed) is not None:
+        if isinstance(database.target, SqliteFile) and await database.read(traces_left) is not None:
             await trio.to_thread.run_sync(_scrub, database.target.path, most_bytes)
 
     async def purge() -> None:
@@ -165,7 +165,7 @@ def change_retention(database: Database, timing: Timing, *, days: int, ways: Seq
 
 def _scrub(path: Path, most_bytes: int) -> None:
     with closing(open_connection(path)) as connection:
-        if unscrubbed(connection) is Traces.FILE and size_of(connection) > most_bytes:
+        if traces_left(connection) is Traces.FILE and size_of(connection) > most_bytes:
             logger.warning("traces of purged reminders may be left in the file: run reminderd purge at a quiet time")
         elif not scrub(connection):
             raise NotYetError("traces of purged reminders are in the -wal file, as another program reads the database")
@@ -229,7 +229,7 @@ def backups(database: Path, folder: Path, timing: Timing, *, keep: int) -> Daily
 
 def _id_of(database: Path) -> str:
     with closing(open_as_it_is(database)) as connection:
-        return identify(connection)
+        return ensured_database_id(connection)
 
 
 def daily_jobs(

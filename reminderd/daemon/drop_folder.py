@@ -15,7 +15,7 @@ from reminderd.clock import Clock
 from reminderd.config import Config, expected_of
 from reminderd.core.imports import ImportStatus
 from reminderd.core.masking import mask_numbers
-from reminderd.core.monitoring import missing_words
+from reminderd.core.monitoring import missing_file_error
 from reminderd.daemon.side_jobs import SideJob
 from reminderd.engine.context import Context
 from reminderd.imports.folder import ChangedError, Dropped, Folder, Result, import_dropped, reject
@@ -124,7 +124,7 @@ async def _warn_if_missing(drop: DropFolder, warned_of: datetime | None) -> date
         return None
     missing = await drop.database.read(partial(missing_file, expected=expected, now=drop.clock.now()))
     if missing is not None and missing != warned_of:
-        logger.error(missing_words(missing, drop.config.calling.zone))
+        logger.error(missing_file_error(missing, drop.config.calling.zone))
     return missing
 
 

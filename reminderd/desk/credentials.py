@@ -15,7 +15,15 @@ from reminderd.core.logins import Counter, counters, locked_until, totp_step, us
 from reminderd.passwords import matches_hash
 from reminderd.store.connection import Connection
 from reminderd.store.database import Database, Reader
-from reminderd.store.users import User, failures_of, find_user, forget_failures, is_known, note_failure, open_session
+from reminderd.store.users import (
+    User,
+    failures_of,
+    find_user,
+    forget_failures,
+    has_logged_in_from,
+    note_failure,
+    open_session,
+)
 
 MOST_WAITING: Final = 16
 """How many log-ins may wait for their turn, which takes about two seconds."""
@@ -87,8 +95,10 @@ class LogIns:
                 return LogInRefused(RefusalCode.LOCKED, found.locked_until)
             with trio.CancelScope(shield=True):  # a client that hangs up is counted anyway
                 known_hash = None if found.user is None else found.user.secrets.password_hash
-                right = await trio.to_thread.run_sync(matches_hash, known_hash, attempt.password, limiter=self._threads)
-                done = await self._database.write(partial(_settled, attempt=attempt, found=found, right=right))
+                is_right = await trio.to_thread.run_sync(
+                    matches_hash, known_hash, attempt.password, limiter=self._threads
+                )
+                done = await self._database.write(partial(_settled, attempt=attempt, found=found, is_right=is_right))
             return done  # noqa: RET504 - mypy assumes that a scope may swallow an exception
 
     async def _look_up(self, attempt: LogInAttempt) -> "_LookedUp":
@@ -109,18 +119,18 @@ def _looked_up(connection: Connection, *, attempt: LogInAttempt, now: datetime) 
         user = find_user(connection, name)
     except ValueError:
         name, user = attempt.name, None
-    known = user is not None and is_known(connection, now, name=user.name, address=attempt.address)
+    known = user is not None and has_logged_in_from(connection, now, name=user.name, address=attempt.address)
     counted = counters(name, attempt.address, exists=user is not None, is_known=known)
     until = locked_until(failures_of(connection, counted), now)
     return _LookedUp(user=user, counted=counted, is_known=known, locked_until=until)
 
 
 def _settled(
-    connection: Connection, now: datetime, *, attempt: LogInAttempt, found: _LookedUp, right: bool
+    connection: Connection, now: datetime, *, attempt: LogInAttempt, found: _LookedUp, is_right: bool
 ) -> str | LogInRefused:
     """Open a session, or count the failure."""
     user = found.user
-    if user is not None and right:
+    if user is not None and is_right:
         secret, step = user.secrets.totp_secret, None
         if secret is not None:
             step = totp_step(secret, attempt.code, now, user.totp_used)
@@ -130,7 +140,7 @@ def _settled(
                 forget_failures(connection, now, counted=found.counted)
                 return token
     account = "a name without an account" if user is None else user.name
-    what = "wrong code" if right else "wrong password"
+    what = "wrong code" if is_right else "wrong password"
     detail = f"{account}, from {attempt.address}" + ("" if user is None else f": {what}")
     note_failure(connection, now, counted=found.counted, detail=detail)
     until = locked_until(failures_of(connection, found.counted), now)

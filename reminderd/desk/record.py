@@ -21,7 +21,7 @@ from reminderd.desk.mistakes import mistake_of
 from reminderd.desk.page import PageRoute, freshness, is_part, redirect_with_notice, render, template_of
 from reminderd.desk.receiving import form
 from reminderd.desk.state import Desk
-from reminderd.desk.today import way_back
+from reminderd.desk.today import return_path
 from reminderd.engine.context import log_transition
 from reminderd.staff.acts import RequestedAct, SeenOtherwiseError, StaffAct, fingerprint_of, perform, refusals
 from reminderd.staff.history import ReminderRecord, record_of
@@ -268,7 +268,7 @@ async def do(desk: Desk, visitor: Session, address: str, act: str) -> Response:
         return await redirect_with_notice(desk, visitor, path, _refused(asked_for, refusal), kind="error")
     for transition in changed:
         log_transition(transition)
-    back = way_back(typed.text("back"))
+    back = return_path(typed.text("back"))
     return await redirect_with_notice(desk, visitor, back or path, WORDS[asked_for].finished)
 
 

@@ -19,7 +19,7 @@ from reminderd.desk.catalog import N_, Catalog
 from reminderd.desk.charts import HEIGHT, LEFT, WIDTH, plot_of
 from reminderd.desk.page import PageRoute, render, see_other
 from reminderd.desk.state import Desk
-from reminderd.staff.standing import Row, days_of, needing_human, report_csv, rows_of, undecided
+from reminderd.staff.standing import Row, days_of, needing_human, report_csv, rows_of, waiting_for_decision
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.import_records import imports_between
@@ -199,7 +199,7 @@ def _day_as_csv(connection: Connection, *, day: date, zone: ZoneInfo, has_header
 
 
 def _others_as_csv(connection: Connection, *, period: Period, zone: ZoneInfo) -> str:
-    rows = undecided(connection, since=midnight(period.first, zone), until=midnight(period.after, zone))
+    rows = waiting_for_decision(connection, since=midnight(period.first, zone), until=midnight(period.after, zone))
     return report_csv(rows, zone, has_header=False)
 
 
@@ -213,7 +213,7 @@ def _read(connection: Connection, *, desk: Desk, period: Period, most: int) -> _
     return _FoundInPeriod(
         days=days_of(connection, first=period.first, last=period.last, zone=desk.zone),
         rows=rows,
-        undecided=undecided(connection, since=since, until=until),
+        undecided=waiting_for_decision(connection, since=since, until=until),
         imports=[(record.at, file_with_result(record)) for record in imports[-MOST_IMPORTS:]],
     )
 

@@ -13,7 +13,7 @@ from werkzeug.exceptions import NotFound
 from reminderd.core.model import UNANSWERED, CallState
 from reminderd.core.monitoring import errors
 from reminderd.core.outcomes import Group, Outcome, group_of
-from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.reasons import SHOWN_BY_CALLS
 from reminderd.core.requests import NOTE_LIMIT
 from reminderd.core.schedule.dates import DAY, FIRST_YEAR, LAST_YEAR, midnight
 from reminderd.core.sentences import Sentence, TextValue
@@ -59,10 +59,6 @@ _PLACED: Final = N_("the call was placed")
 _WANTS_TO_CANCEL: Final = N_("the patient wants to cancel the appointment")
 _DUE: Final = N_("due now")
 _AT_ITS_TIME: Final = N_("is called at its time")
-
-
-_SHOWN_BY_ITS_CALLS: Final = {EndCode.NOT_ANSWERED, EndCode.NOT_HEARD, EndCode.VOICEMAIL, HoldCode.REDIAL}
-"""Codes that add nothing to how often the patient was called, and how the last call ended."""
 
 
 @frozen(kw_only=True)
@@ -124,9 +120,9 @@ class Line:
         """Return what the program that wrote it adds to the reason; None if nothing."""
         own = self.entry.reminder
         code = own.end_code if own.status.final else own.hold_code
-        if code in _SHOWN_BY_ITS_CALLS and self.entry.call_outcome is not None:
+        if code is None or (code in SHOWN_BY_CALLS and self.entry.call_outcome is not None):
             return None
-        return None if code is None or own.last_error == code.sentence else own.last_error
+        return code.details(own.last_error)
 
     @property
     def seen(self) -> str:
@@ -156,7 +152,7 @@ def _of_call(call: LastCall | None) -> str:
     return _PLACED if call.status is None or call.status in UNANSWERED else _ANSWERED
 
 
-def way_back(written: str) -> str | None:
+def return_path(written: str) -> str | None:
     """Return the page of a day or of a list from which an act was sent; None if from another page."""
     return written if _BACK.fullmatch(written) else None
 

@@ -34,7 +34,7 @@ from reminderd.imports.formats import Profile, ending_of
 from reminderd.imports.loop import Tally
 from reminderd.imports.one_file import FileImport, FileRefusal, ImportResult, OpenImport, refusal_of
 from reminderd.imports.snapshot import Coverage
-from reminderd.store.any_engine import open_sync, open_to_look
+from reminderd.store.any_engine import open_read_only, open_sync
 from reminderd.store.connection import Connection
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 
@@ -109,7 +109,7 @@ def check_upload(
         StoreUnavailableError: The database can't be read now.
     """
     try:
-        with one.opened() as opened, open_to_look(database) as connection:
+        with one.opened() as opened, open_read_only(database) as connection:
             return _checked(opened, connection, show, is_stopped)
     except (FileRefusedError, ColumnsError) as error:
         return refusal_of(error)

@@ -28,7 +28,7 @@ from reminderd.databases import SqliteFile, Target
 from reminderd.providers.base_settings import Probe
 from reminderd.providers.http import HttpAnswer, HttpClient, HttpFailure, HttpResult
 from reminderd.providers.registry import account_errors
-from reminderd.store.any_engine import open_to_look
+from reminderd.store.any_engine import open_read_only
 from reminderd.store.connection import snapshot
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.shared_state import database_id
@@ -273,7 +273,7 @@ async def _has_another_database(config: Config, url: str, asking: DoctorClient) 
 def _id_of(database: Target) -> str | None:
     if isinstance(database, SqliteFile):
         return id_of(database.path)
-    with open_to_look(database) as connection:
+    with open_read_only(database) as connection:
         return snapshot(connection, database_id)
 
 

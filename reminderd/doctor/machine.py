@@ -21,11 +21,11 @@ from reminderd.config import Config, expected_of, files_with_secrets, numbering_
 from reminderd.core import diagnosis, server_diagnosis
 from reminderd.core.diagnosis import Finding, good, unknown, warning, wrong
 from reminderd.core.logins import Role
-from reminderd.core.monitoring import missing_words
+from reminderd.core.monitoring import missing_file_error
 from reminderd.databases import PostgresServer
 from reminderd.doctor.connections import DoctorClient
 from reminderd.providers.http import HttpAnswer
-from reminderd.store.any_engine import open_to_look
+from reminderd.store.any_engine import open_read_only
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.daemon_rows import alive_daemons
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
@@ -64,7 +64,7 @@ async def check_clock(config: Config, asking: DoctorClient, clock: Clock) -> lis
         ahead = await clock_ahead_of(url, asking, clock)
     version, source = zone_data(config.calling.zone.key)
     return [
-        diagnosis.clock(kept=kept_by_kernel(), ahead=ahead),
+        diagnosis.clock(kept=is_clock_synchronized(), ahead=ahead),
         diagnosis.time_zones(version, source, clock.now()),
     ]
 
@@ -75,7 +75,7 @@ def adjtimex(seen: Timex) -> int:
     return state
 
 
-def kept_by_kernel(ask: Callable[[Timex], int] = adjtimex) -> bool | None:
+def is_clock_synchronized(ask: Callable[[Timex], int] = adjtimex) -> bool | None:
     """Return whether some program keeps the clock correct, judged as by `timedatectl`, by the kernel's estimated error.
 
     Return None if the kernel can't be asked, as in some containers. STA_UNSYNC is ignored, since it is also set to
@@ -156,13 +156,21 @@ def _modes(file: Path, *, is_secret: bool) -> list[Finding]:
 
 
 def _backups(config: Config) -> list[Finding]:
-    """Return why this user can't write a backup, if backups are configured; the folder may not exist yet."""
+    """Return why this user can't write a backup, if backups are configured.
+
+    The folder may not exist yet, but the folder above it must: otherwise the daemon would fill the wrong disk if the
+    right one is not mounted.
+    """
     folder = config.backup.path
     if folder is None:
         return []
-    if _is_open_to_us(folder, os.W_OK | os.X_OK):
+    place = folder if os.access(folder, os.F_OK) else folder.absolute().parent
+    if os.access(place, os.W_OK | os.X_OK) and place.is_dir():
         return []
-    fix = "let the daemon's user write there, and its service as well; see operations.md, Back up"
+    fix = (
+        "make the folder or mount its disk, and let the daemon's user write there, and its service as well;"
+        " see operations.md, Back up"
+    )
     return [wrong("backups", "no backup can be written to [backup].folder", fix)]
 
 
@@ -298,7 +306,7 @@ def check_drop_folder(config: Config, now: datetime) -> list[Finding]:
     missing = None if expected is None else _in_database(config, partial(missing_file, expected=expected, now=now))
     if missing is not None:
         fix = "see whether the other program has written it, and reminderd report for files that were refused"
-        return [wrong(_IMPORTS, missing_words(missing, config.calling.zone), fix)]
+        return [wrong(_IMPORTS, missing_file_error(missing, config.calling.zone), fix)]
     return [good(_IMPORTS, "files can be taken out of [import].folder")]
 
 
@@ -318,7 +326,7 @@ def _in_database(config: Config, read: Callable[[Connection], T]) -> T | None:
     if config.database.is_missing:
         return None
     try:
-        with open_to_look(config.database.target) as connection:
+        with open_read_only(config.database.target) as connection:
             return snapshot(connection, read)
     except (StoreUnavailableError, StoreUnusableError):
         return None

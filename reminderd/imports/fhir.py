@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 
 from reminderd.core.imports import FileRefusedError
 from reminderd.core.tables.words import PHONES
-from reminderd.imports.fhir_json import EXPECTED, Element, Json, concept, resources
+from reminderd.imports.fhir_json import EXPECTED, Element, Json, concept_text, resources
 from reminderd.imports.table import (
     RECORD_FIELDS,
     Record,
@@ -186,7 +186,7 @@ def _appointment(json: Json, record: Record, url: str) -> _Appointment:
         record.add_mistake("status: none; expected one like booked")
     record.put("appointment_at", _start(resource))
     types = [json[name] for name in ("appointmentType", "serviceType") if json.get(name)]
-    record.put("appointment_type", concept(types[0]) if types else "")
+    record.put("appointment_type", concept_text(types[0]) if types else "")
     newer = _instant(resource.one("meta").text("lastUpdated"))
     record.version = None if newer is None else (newer,)
     participants = []

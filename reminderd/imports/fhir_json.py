@@ -175,10 +175,10 @@ def _check_outcome(outcome: Json) -> None:
         raise FileRefusedError("the server reported an error instead of all results; expected an export without errors")
 
 
-def concept(found: Any) -> str:  # noqa: ANN401 - any JSON
+def concept_text(found: Any) -> str:  # noqa: ANN401 - any JSON
     """Return the text of a CodeableConcept, or of a list with just one; empty if there is no text, or more than one."""
     if isinstance(found, list):
-        return concept(found[0]) if len(found) == 1 and isinstance(found[0], dict) else ""
+        return concept_text(found[0]) if len(found) == 1 and isinstance(found[0], dict) else ""
     if not isinstance(found, dict):
         return ""
     listed = found.get("coding")

@@ -284,7 +284,9 @@ class OpenImport:
 
 def _never_cut(table: Table) -> Table:
     """Return the table, with its last row taken as whole though no line end follows it."""
-    return evolve(table, rows=lambda: (row if row.whole is None else evolve(row, whole=None) for row in table.rows()))
+    return evolve(
+        table, rows=lambda: (row if row.whole_cells is None else evolve(row, whole_cells=None) for row in table.rows())
+    )
 
 
 def _failure(error: BaseException) -> tuple[ImportStatus, str | None]:

@@ -130,7 +130,7 @@ def snapshot_of(
     for row in table.rows():
         digest.update(repr(row.cells).encode())
         asked = read(row)
-        if row.whole is not None:
+        if row.whole_cells is not None:
             nameless = nameless or row.line
         if isinstance(asked, AppointmentRequest):
             names.add(asked.ref or asked.own_id)

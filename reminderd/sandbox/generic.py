@@ -189,11 +189,16 @@ class WebhookSender:
 
 
 async def play_call(
-    call: GenericCall, over: trio.Event, *, switchboard: Switchboard[GenericCall], sender: WebhookSender, pace: float
+    call: GenericCall,
+    delivered: trio.Event,
+    *,
+    switchboard: Switchboard[GenericCall],
+    sender: WebhookSender,
+    pace: float,
 ) -> None:
     """Move a call from status to status, a step apart, and report each.
 
-    Returns when every webhook is accepted or given up; `over` is set as soon as the last webhook is.
+    Returns when every webhook is accepted or given up; `delivered` is set as soon as the last webhook is.
     """
     first = () if call.behavior.extra_status is None else (call.behavior.extra_status,)
     async with trio.open_nursery() as deliveries:
@@ -202,10 +207,10 @@ async def play_call(
             updated = switchboard.update(call.id, partial(evolve, status=status))
             if updated is None:  # forgotten: too many calls came after it
                 break
-            deliveries.start_soon(_send_report, updated, sender, pace, over)
+            deliveries.start_soon(_send_report, updated, sender, pace, delivered)
 
 
-async def _send_report(call: GenericCall, sender: WebhookSender, pace: float, over: trio.Event) -> None:
+async def _send_report(call: GenericCall, sender: WebhookSender, pace: float, delivered: trio.Event) -> None:
     webhooks = call.behavior.webhooks
     if webhooks == "late":
         await trio.sleep(LATE_STEPS * pace)
@@ -213,7 +218,7 @@ async def _send_report(call: GenericCall, sender: WebhookSender, pace: float, ov
     if webhooks != "none":
         await sender.send(report_of(call), copies=COPIES if ended and webhooks == "repeated" else 1)
     if ended:
-        over.set()
+        delivered.set()
 
 
 def report_of(call: GenericCall) -> Mapping[str, Any]:

@@ -117,9 +117,9 @@ class Switchboard(Generic[CallT]):
 
     def start(self, call: CallT) -> trio.Event:
         """Start a call; the event is set when its last webhook is delivered or given up."""
-        over = trio.Event()
-        self._to_start.send_nowait((call, over))
-        return over
+        delivered = trio.Event()
+        self._to_start.send_nowait((call, delivered))
+        return delivered
 
     async def play_calls(
         self,
@@ -130,8 +130,8 @@ class Switchboard(Generic[CallT]):
         """Play each call from its start to its end, until cancelled."""
         async with trio.open_nursery() as calls:
             task_status.started()
-            async for call, over in self._started:
-                calls.start_soon(play, call, over)
+            async for call, delivered in self._started:
+                calls.start_soon(play, call, delivered)
 
     def _forget(self, memory: dict[str, ItemT]) -> list[ItemT]:
         """Drop the oldest entries beyond the limit, and return them."""
@@ -139,11 +139,11 @@ class Switchboard(Generic[CallT]):
         return [memory.pop(key) for key in list(islice(memory, surplus))]
 
 
-async def hold_answer_back(behavior: Behavior, over: trio.Event, pace: float) -> None:
+async def hold_answer_back(behavior: Behavior, delivered: trio.Event, pace: float) -> None:
     """Wait until the request that placed a call is to be answered."""
     if behavior.webhooks == "early":
         with trio.move_on_after(_EARLY_STEPS * pace):
-            await over.wait()
+            await delivered.wait()
     await trio.sleep(behavior.answer_after * pace)
 
 

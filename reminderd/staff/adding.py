@@ -15,7 +15,7 @@ from reminderd.core.upsert import Decision, Intake
 from reminderd.store import reminders
 from reminderd.store.appointments import add_appointment, appointment_decisions, find_appointment, stored_appointment
 from reminderd.store.connection import Connection
-from reminderd.store.intake import Source, look_alikes
+from reminderd.store.intake import Source, similar_ref_warnings
 from reminderd.store.opt_outs import has_opted_out
 from reminderd.store.queries import ShownValue
 
@@ -42,7 +42,7 @@ def add_one(
     """
     row = reminders.add(connection, now, request=request, reminder_id=reminder_id, source=source)
     own = warnings_of(request, rules, opted_out=has_opted_out(connection, request.phone_number))
-    rewritten = look_alikes(connection, [request])
+    rewritten = similar_ref_warnings(connection, [request])
     return Added(reminder=row, warnings=(*own, *(warning for found in rewritten.values() for warning in found)))
 
 

@@ -14,7 +14,7 @@ from attrs import frozen
 from reminderd.core.imports import ImportRecord
 from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Figures, Group, Outcome, group_of, outcome
-from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.reasons import SHOWN_BY_CALLS, EndCode, HoldCode
 from reminderd.core.schedule.dates import DAY, midnight
 from reminderd.core.sentences import Sentence
 from reminderd.core.tables.csv_rows import safe_cell
@@ -109,18 +109,16 @@ def standing_of(row: Row) -> ReminderStanding:
 
 def _reason(row: Row) -> Sentence | None:
     """Return why it waits or has ended: the sentence of its code, and what is known beyond that."""
-    code, error = _CODES.get(str(row["end_code"])), row["last_error"]
-    if row["hold_code"] == HoldCode.NUMBER_CHANGED:  # the sentence of the code is shown already
-        return None if error in {None, HoldCode.NUMBER_CHANGED.sentence} else Sentence(str(error))
-    if row["hold_reason"] is not None:
-        sentence = str(row["hold_reason"])
-    elif code is not None:
-        sentence = code.sentence
-    else:
-        return None if error is None else Sentence(str(error))
-    if error is None or error == sentence or code in _NAMED_IN_THE_HISTORY:
-        return Sentence(sentence)
-    return Sentence("%(reason)s (%(detail)s)", {"reason": Sentence(sentence), "detail": Sentence(str(error))})
+    error = None if row["last_error"] is None else str(row["last_error"])
+    hold = None if row["hold_reason"] is None else _HOLDS.get(str(row["hold_code"]))
+    code = hold or _CODES.get(str(row["end_code"]))
+    details = error if code is None else code.details(error)
+    if code is None or hold is HoldCode.NUMBER_CHANGED:  # the sentence of that code is shown already
+        return None if details is None else Sentence(details)
+    is_shown = code in _NAMED_IN_THE_HISTORY or (code in SHOWN_BY_CALLS and row["call_outcome"] is not None)
+    if details is None or is_shown:
+        return Sentence(code.sentence)
+    return Sentence("%(reason)s (%(detail)s)", {"reason": Sentence(code.sentence), "detail": Sentence(details)})
 
 
 COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
@@ -157,7 +155,7 @@ def report_of(connection: Connection, *, since: datetime | None, until: datetime
     """Return the report of a span of time; None means no limit."""
     return PeriodReport(
         rows=rows_of(connection, since=since, until=until),
-        others=undecided(connection, since=since, until=until),
+        others=waiting_for_decision(connection, since=since, until=until),
         imports=imports_between(connection, since=since or datetime.min.replace(tzinfo=UTC), until=until or now),
     )
 
@@ -168,7 +166,7 @@ def rows_of(connection: Connection, *, since: datetime | None, until: datetime |
     return sorted(rows, key=lambda row: _ORDER[Outcome(str(row["outcome"]))])  # stable: by time within an outcome
 
 
-def undecided(connection: Connection, *, since: datetime | None, until: datetime | None) -> list[Row]:
+def waiting_for_decision(connection: Connection, *, since: datetime | None, until: datetime | None) -> list[Row]:
     """Return the reminders outside a span of time that wait for a decision, because their number was changed."""
     return [
         row

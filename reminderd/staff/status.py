@@ -12,7 +12,7 @@ from reminderd.config import Config, expected_of
 from reminderd.core.changes import Backlog
 from reminderd.core.daemons import Daemon, Job
 from reminderd.core.imports import ImportRecord, file_with_result
-from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, of_a_part, refused_files
+from reminderd.core.monitoring import LAST_DAY, DaemonReport, Glance, StatusReport, part_error, refused_files
 from reminderd.core.sentences import Sentence, TextValue
 from reminderd.staff.obstacles import pauses
 from reminderd.store.connection import Connection
@@ -119,7 +119,7 @@ def lines_of(report: StatusReport) -> list[tuple[Sentence, TextValue]]:
         (Sentence("last report"), _ago(seen.last_report, now)),
         (Sentence("can't be called"), _counted(report.uncallable)),
         (Sentence("last import"), _imported(report.last_import)),
-        (Sentence("dialing"), report.pauses or Sentence("running")),
+        (Sentence("dialing"), report.pauses or Sentence("not paused")),
         *([] if report.free_bytes is None else _of_the_file(report.free_bytes, report.backup)),
         *([] if report.backlog is None else [(Sentence("results"), _unsent(report.backlog, now))]),
     ]
@@ -140,7 +140,7 @@ def _of_the_daemon(daemon: DaemonReport | str, now: datetime) -> list[tuple[Sent
     error = daemon.parts.get("provider")
     provider: dict[str, TextValue] = {
         "provider": daemon.provider,
-        "error": Sentence("no error") if error is None else of_a_part(error),
+        "error": Sentence("no error") if error is None else part_error(error),
     }
     no_poll = Sentence("not by this process, which only receives webhooks")
     return [
@@ -185,7 +185,7 @@ def _counted(reasons: Mapping[str, int]) -> TextValue:
 
 def _imported(record: ImportRecord | None) -> Sentence:
     if record is None:
-        return _NONE
+        return Sentence("no file yet")
     return Sentence("%(at)s: %(file)s", {"at": record.at, "file": file_with_result(record)})
 
 

@@ -27,7 +27,7 @@ def open_sync(target: Target, *, busy_timeout: timedelta = sqlite.BUSY_TIMEOUT) 
     return sqlite.open_sync(target.path, busy_timeout=busy_timeout)
 
 
-def open_to_look(target: Target) -> AbstractContextManager[Connection]:
+def open_read_only(target: Target) -> AbstractContextManager[Connection]:
     """Open a connection that only reads a database with the newest schema, and close it at the end.
 
     Raises:
@@ -37,8 +37,8 @@ def open_to_look(target: Target) -> AbstractContextManager[Connection]:
     if isinstance(target, PostgresServer):
         from reminderd.store.postgres import sessions as postgres  # noqa: PLC0415 - psycopg may be missing
 
-        return postgres.open_to_look(target)
-    return closing(sqlite.open_to_look(target.path))
+        return postgres.open_read_only(target)
+    return closing(sqlite.open_read_only(target.path))
 
 
 def provider_of(target: Target) -> str | None:

@@ -26,7 +26,7 @@ from reminderd.core.upsert import Decision, Intake, number_changed_reason, numbe
 from reminderd.store.audit import Act, audit, audit_all
 from reminderd.store.connection import Connection, Row, is_of_savepoint, savepoint
 from reminderd.store.errors import UnknownAppointmentError
-from reminderd.store.intake import RefTakenError, Source, refuse_all_if_any, time_ordered_id, with_look_alikes
+from reminderd.store.intake import RefTakenError, Source, refuse_all_if_any, time_ordered_id, with_similar_ref_warnings
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_among
 from reminderd.store.queries import EVERY, ShownValue, is_comparable, reminder_with_id, row_by_name
@@ -88,7 +88,7 @@ def appointment_decisions(
         decide(one, existing, opted_out=one.phone_number in opted_out)
         for one, existing in zip(requests, known, strict=True)
     ]
-    return list(zip(known, with_look_alikes(connection, requests, decided, table="appointments"), strict=True))
+    return list(zip(known, with_similar_ref_warnings(connection, requests, decided, table="appointments"), strict=True))
 
 
 def put_appointments(

@@ -75,7 +75,7 @@ class NewRequest(Protocol):
         """Return the phone number that it is about."""
 
 
-def look_alikes(
+def similar_ref_warnings(
     connection: Connection, added: Sequence[NewRequest], *, table: Literal["reminders", "appointments"] = "reminders"
 ) -> dict[str | None, list[str]]:
     """Return warnings for each new `ref` that may be another one, rewritten by a spreadsheet: 47 or 47.0 for 0047.
@@ -98,16 +98,16 @@ def look_alikes(
     return found
 
 
-def with_look_alikes(
+def with_similar_ref_warnings(
     connection: Connection,
     requests: Sequence[NewRequest],
     decisions: Sequence[Decision],
     *,
     table: Literal["reminders", "appointments"] = "reminders",
 ) -> list[Decision]:
-    """Return the decisions, with the warnings of `look_alikes` about added requests."""
+    """Return the decisions, with the warnings of `similar_ref_warnings` about added requests."""
     added = [one for one, decision in zip(requests, decisions, strict=True) if decision.intake is Intake.ADDED]
-    warnings = look_alikes(connection, added, table=table)
+    warnings = similar_ref_warnings(connection, added, table=table)
     return [
         evolve(decision, warnings=(*decision.warnings, *warnings[one.ref])) if one.ref in warnings else decision
         for one, decision in zip(requests, decisions, strict=True)

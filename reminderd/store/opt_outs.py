@@ -77,7 +77,7 @@ def opt_out(
         {"number": listed, "source": source, "now": to_ms(now)},
     )
     if written.rowcount == 1:
-        audit(connection, now, actor=actor, act="opt-out", detail=some_of(listed))
+        audit(connection, now, actor=actor, act="opt-out", detail=last_digits_of(listed))
     return tuple(transitions)
 
 
@@ -85,7 +85,7 @@ def opt_in(connection: Connection, now: datetime, *, phone_number: str, actor: s
     """Allow calls to this number again; return False if it had not opted out. Cancelled reminders stay cancelled."""
     deleted = connection.execute("DELETE FROM opt_outs WHERE phone_number = :number", {"number": phone_number})
     if deleted.rowcount == 1:
-        audit(connection, now, actor=actor, act="opt-in", detail=some_of(phone_number))
+        audit(connection, now, actor=actor, act="opt-in", detail=last_digits_of(phone_number))
     return bool(deleted.rowcount == 1)
 
 
@@ -119,6 +119,6 @@ def page_of_opt_outs(
     return [row_by_name(row) for row in rows[:limit]], following
 
 
-def some_of(phone_number: str) -> str:
+def last_digits_of(phone_number: str) -> str:
     """Return what the audit keeps of a number: its last digits."""
     return f"a number that ends in {phone_number[-_SHOWN_DIGITS:]}"

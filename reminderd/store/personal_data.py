@@ -16,7 +16,7 @@ from reminderd.core.upsert import is_seal_of
 from reminderd.store.audit import acts_on, acts_on_appointment, audit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
-from reminderd.store.opt_outs import some_of
+from reminderd.store.opt_outs import last_digits_of
 from reminderd.store.outcome_changes import forget_subjects
 from reminderd.store.queries import ShownValue, calls_of, row_by_name
 from reminderd.store.rows import APPOINTMENTS, CALLS, REMINDERS, sql_list, to_ms
@@ -230,7 +230,7 @@ def mark_unscrubbed(connection: Connection) -> None:
         put_setting(connection, "unscrubbed", f"{Traces.FILE} {token_hex(8)}")
 
 
-def unscrubbed(connection: Connection) -> Traces | None:
+def traces_left(connection: Connection) -> Traces | None:
     """Return where traces of purged or erased data may be; None if nowhere."""
     value = scrub_mark(connection)
     if value is None:
@@ -357,7 +357,7 @@ def _record(connection: Connection, spellings: Sequence[str]) -> PersonalData:
 
 def note_export(connection: Connection, now: datetime, *, phone_number: str, actor: str) -> None:
     """Record in the audit that somebody has exported a number's data."""
-    audit(connection, now, actor=actor, act="export", detail=some_of(phone_number))
+    audit(connection, now, actor=actor, act="export", detail=last_digits_of(phone_number))
 
 
 def erase(connection: Connection, now: datetime, *, phone_number: str, actor: str) -> Erased:
@@ -388,7 +388,7 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     connection.executemany("DELETE FROM appointments WHERE id = :id", appointments)
     forget_subjects(connection, [one["id"] for one in (*ids, *appointments)])
     _forget_as_former(connection, spellings)
-    audit(connection, now, actor=actor, act="erase", detail=f"{some_of(phone_number)}: {len(ids)} reminders")
+    audit(connection, now, actor=actor, act="erase", detail=f"{last_digits_of(phone_number)}: {len(ids)} reminders")
     return Erased(reminders=len(ids), calls=calls, opted_out=found.opt_out is not None)
 
 

@@ -149,7 +149,7 @@ def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, ShownValu
         return exact
     name = normal_name(id_or_ref)
     alike = [] if name == id_or_ref else [_with_name(connection, name)]
-    odd = looking_like(connection, {name}).get(name, ())
+    odd = similar_names(connection, {name}).get(name, ())
     alike += [reminder_with_id(connection, reminder_id) for reminder_id in odd]
     found = {str(row["id"]): row for row in alike if row is not None}
     if len(found) > 1:
@@ -169,7 +169,7 @@ def ids_named(connection: Connection, name: str) -> list[str]:
     spelled = normal_name(name)
     listed, parameters = in_list("name", {name, spelled})
     rows = connection.execute(_NAMED.format(listed), parameters | {"most": MOST_NAMED}).fetchall()
-    found = [row["id"] for row in rows] + looking_like(connection, {spelled}).get(spelled, [])
+    found = [row["id"] for row in rows] + similar_names(connection, {spelled}).get(spelled, [])
     return list(dict.fromkeys(found))[:MOST_NAMED]
 
 
@@ -181,7 +181,7 @@ def is_comparable(name: str) -> bool:
     return not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in name)
 
 
-def looking_like(connection: Connection, names: Collection[str]) -> dict[str, list[str]]:
+def similar_names(connection: Connection, names: Collection[str]) -> dict[str, list[str]]:
     """Return the ids of reminders that have one of these normal names in another spelling, by the normal name."""
     found: dict[str, list[str]] = {}
     for row in connection.execute("SELECT id, ref FROM odd_names").fetchall():
@@ -387,7 +387,7 @@ They are sorted later: an engine that must order them by time would read all rem
 
 
 @frozen(kw_only=True)
-class News:
+class AlertedReminder:
     """One reminder that needs an alert."""
 
     id: str
@@ -399,7 +399,7 @@ class News:
     updated_at: datetime
 
 
-def news(connection: Connection, *, now: datetime) -> list[News]:
+def reminders_to_alert(connection: Connection, *, now: datetime) -> list[AlertedReminder]:
     """Return all reminders that need an alert, ordered by their time; those that are held for staff come last."""
     rows = connection.execute(_NEEDS_ALERT, {"since": to_ms(now - LOOK_BACK)}).fetchall()
     rows += sorted(connection.execute(_HELD_FOR_STAFF).fetchall(), key=lambda row: (row["scheduled_at"], row["id"]))
@@ -408,7 +408,7 @@ def news(connection: Connection, *, now: datetime) -> list[News]:
         word = outcome(reminder.status, reminder.response, reminder.end_code, reminder.hold_code)
         if word in NEED_A_HUMAN and reminder.updated_at is not None:
             ref, code, at = _ref_of(connection, reminder), reminder.end_code, reminder.updated_at
-            found.append(News(id=reminder.id, ref=ref, outcome=word, end_code=code, updated_at=at))
+            found.append(AlertedReminder(id=reminder.id, ref=ref, outcome=word, end_code=code, updated_at=at))
     return found
 
 
@@ -420,7 +420,7 @@ def _ref_of(connection: Connection, reminder: Reminder) -> str | None:
     return None if row is None else row["ref"]
 
 
-def note_alerts(connection: Connection, _now: datetime, *, alerts: Sequence[News]) -> None:
+def note_alerts(connection: Connection, _now: datetime, *, alerts: Sequence[AlertedReminder]) -> None:
     """Record that alerts were sent; skip reminders that another program has deleted in the meantime."""
     connection.executemany(
         "INSERT INTO alerts (reminder_id, updated_at) SELECT id, :updated_at FROM reminders WHERE id = :id"

@@ -33,16 +33,23 @@ from reminderd.core.upsert import (
 from reminderd.store.audit import Act, acts_on, audit, audit_all
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.intake import API, RefTakenError, Source, refuse_all_if_any, time_ordered_id, with_look_alikes
+from reminderd.store.intake import (
+    API,
+    RefTakenError,
+    Source,
+    refuse_all_if_any,
+    time_ordered_id,
+    with_similar_ref_warnings,
+)
 from reminderd.store.ledger import load, note_settled, save
 from reminderd.store.opt_outs import opted_out_among
 from reminderd.store.queries import (
     ShownValue,
     calls_of,
     find_reminder,
-    looking_like,
     reminder_with_id,
     reminder_with_ref,
+    similar_names,
 )
 from reminderd.store.rows import from_ms, insert_rows, rows_among, rows_named, to_ms
 
@@ -385,7 +392,7 @@ def _decided(
     decided = [
         decide_reminder(one, known, rules, now, opted_out=one.phone_number in opted_out) for one, known in resolved
     ]
-    decided = with_look_alikes(connection, [one for one, _ in resolved], decided)
+    decided = with_similar_ref_warnings(connection, [one for one, _ in resolved], decided)
     return [(*one, decision) for one, decision in zip(resolved, decided, strict=True)]
 
 
@@ -441,7 +448,7 @@ def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, ExistingRe
     by_ref = _by(connection, "ref", refs)
     missing = frozenset(refs) - by_ref.keys()
     # A `ref` that another program has written with other characters looks the same to the person who keeps the table.
-    alike = looking_like(connection, missing) if missing else {}
+    alike = similar_names(connection, missing) if missing else {}
     ids = list(chain.from_iterable(alike.values()))
     odd = {row["id"]: row for row in rows_named(connection, _KNOWN_BY_ID + connection.for_update, ids)}
     for ref, reminder_ids in alike.items():

@@ -265,7 +265,7 @@ def log_everybody_out(connection: Connection) -> None:
 # Failed log-ins
 
 
-def is_known(connection: Connection, now: datetime, *, name: str, address: str) -> bool:
+def has_logged_in_from(connection: Connection, now: datetime, *, name: str, address: str) -> bool:
     """Return whether the user with this name has logged in from this address lately."""
     row = connection.execute(
         "SELECT last_at FROM login_addresses WHERE user_name = :name AND address = :address AND last_at > :since",

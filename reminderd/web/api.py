@@ -239,10 +239,10 @@ def _note_in(body: bytes) -> str | None:
     return note if isinstance(note, str) else None
 
 
-def _shown(whole: StoredReminder) -> dict[str, Any]:
+def _shown(stored: StoredReminder) -> dict[str, Any]:
     """Return a reminder as the API shows it, without its message and transcripts."""
-    calls = [{name: json_value(call[name]) for name in CALLS.shown_to(Audience.API)} for call in whole.calls]
-    return {**{name: json_value(whole.reminder[name]) for name in SHOWN_BY_API}, "calls": calls}
+    calls = [{name: json_value(call[name]) for name in CALLS.shown_to(Audience.API)} for call in stored.calls]
+    return {**{name: json_value(stored.reminder[name]) for name in SHOWN_BY_API}, "calls": calls}
 
 
 async def _post_appointments(api: Api, _name: str, body: bytes) -> Response:
@@ -270,10 +270,10 @@ async def _delete_appointment(api: Api, name: str, _body: bytes) -> Response:
     return await _changed(api, write, _shown_appointment)
 
 
-def _shown_appointment(whole: StoredAppointment) -> dict[str, Any]:
+def _shown_appointment(stored: StoredAppointment) -> dict[str, Any]:
     """Return an appointment as the API shows it, with its reminders, but without their messages."""
-    reminders = [{name: json_value(one[name]) for name in SHOWN_BY_API} for one in whole.reminders]
-    shown = {name: json_value(whole.appointment[name]) for name in APPOINTMENTS.shown_to(Audience.API)}
+    reminders = [{name: json_value(one[name]) for name in SHOWN_BY_API} for one in stored.reminders]
+    shown = {name: json_value(stored.appointment[name]) for name in APPOINTMENTS.shown_to(Audience.API)}
     return {**shown, "reminders": reminders}
 
 

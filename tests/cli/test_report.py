@@ -157,9 +157,9 @@ def test_json_and_csv_together_are_wrong_usage(clinic: Terminal, words: list[str
 def test_a_patient_noted_as_called_by_staff_no_longer_needs_a_human(clinic: Terminal) -> None:
     said = [clinic.type("done", f"ref {name}").stdout for name in ("c-failed", "d-wants", "b-waits")]
     assert said == [
-        "c-failed is failed, and done\n",
-        "d-wants is called, and done\n",
-        "b-waits is cancelled, and done\n",
+        "ref c-failed is failed, and done\n",
+        "ref d-wants is called, and done\n",
+        "ref b-waits is cancelled, and done\n",
     ]
     rows = json.loads(clinic.type("report", "--date", DAY, "--json").stdout)["reminders"]
     assert [row["id"] for row in rows if row["outcome"] == "done by staff"] == ["b-waits", "c-failed", "d-wants"]

@@ -89,7 +89,7 @@ def test_a_good_status_has_ok_in_the_first_line_and_numbers_below(terminal: Term
     assert shown["last webhook"] == "none since its start"
     assert shown["provider"] == "generic, no error"
     assert [shown[name] for name in ("due next hour", "in flight", "stuck", "held", "failed today")] == ["0"] * 5
-    assert (shown["last report"], shown["dialing"]) == ("none", "running")
+    assert (shown["last report"], shown["dialing"]) == ("none", "not paused")
     assert shown["disk free"].endswith(" MB")
 
 

@@ -17,7 +17,7 @@ from reminderd.core.monitoring import (
     StatusReport,
     errors,
     lateness,
-    of_a_part,
+    part_error,
     refused_files,
     verdict,
 )
@@ -101,7 +101,7 @@ def test_a_daemon_that_cannot_be_asked_is_an_error() -> None:
 def test_each_failing_part_is_an_error() -> None:
     ill = evolve(DAEMON, parts={"database": None, "poll loop": "no heartbeat for 45 s", "provider": "paused: 503"})
     assert found(daemon=ill) == ["poll loop: no heartbeat for 45 s", "provider: paused: 503"]
-    assert text_of(of_a_part("dialing is paused: HTTP 503"), str) == "dialing is paused: HTTP 503"
+    assert text_of(part_error("dialing is paused: HTTP 503"), str) == "dialing is paused: HTTP 503"
 
 
 @pytest.mark.parametrize(("stuck", "words"), [(1, "1 call is stuck"), (2, "2 calls are stuck")])

@@ -9,7 +9,7 @@ from attrs import evolve, fields, has
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.monitoring import missing_words
+from reminderd.core.monitoring import missing_file_error
 from reminderd.core.phone import Numbering
 from reminderd.core.rules import MANY, PLANNED_BY, Backoff, CallPlan, ExpectedFile, Pace, Planning, Rules
 from reminderd.core.schedule.cadence import Cadence, Unit, read_cadence
@@ -210,6 +210,6 @@ def test_where_nobody_is_ever_called_no_file_is_missing() -> None:
 
 
 def test_a_missing_file_is_named_by_its_time_at_the_clinic() -> None:
-    assert missing_words(at(28, 6, 30), BERLIN) == (
+    assert missing_file_error(at(28, 6, 30), BERLIN) == (
         "no file has arrived in [import].folder: one was expected by 2026-04-28 06:30"
     )

@@ -21,7 +21,7 @@ from reminderd.daemon.alerts import Alerts, alert_text, by_apprise, send_alerts
 from reminderd.databases import Target
 from reminderd.store.database import Database, open_database
 from reminderd.store.import_records import file_alert
-from reminderd.store.queries import News
+from reminderd.store.queries import AlertedReminder
 from reminderd.store.rows import to_ms
 from reminderd.store.shared_state import forget_failing_address
 from tests.support.builders import NOW
@@ -185,7 +185,7 @@ async def test_a_reminder_that_fails_before_its_time_is_alerted_at_once_and_once
 
 def test_a_long_list_is_shortened() -> None:
     many = [
-        News(id=f"r{n}", ref=None, outcome=Outcome.EXPIRED, end_code=EndCode.TOO_LATE, updated_at=NOW)
+        AlertedReminder(id=f"r{n}", ref=None, outcome=Outcome.EXPIRED, end_code=EndCode.TOO_LATE, updated_at=NOW)
         for n in range(60)
     ]
     title, text = alert_text(many)
@@ -205,7 +205,7 @@ async def test_apprise_sends_an_alert_and_says_whether_it_arrived() -> None:
 @pytest.mark.parametrize("number", ["+12025550194", "2025550194", "(202) 555-0194", "Brown 202 555 0194"])
 def test_an_alert_masks_phone_numbers_in_refs_and_ids(number: str) -> None:
     for id_, ref in (("r-1", number), (number, None)):
-        found = [News(id=id_, ref=ref, outcome=Outcome.NOT_REACHED, end_code=None, updated_at=NOW)]
+        found = [AlertedReminder(id=id_, ref=ref, outcome=Outcome.NOT_REACHED, end_code=None, updated_at=NOW)]
         text = alert_text(found)[1]
         assert "94: not reached" in text
         assert not re.search("202|555", text)
@@ -213,7 +213,7 @@ def test_an_alert_masks_phone_numbers_in_refs_and_ids(number: str) -> None:
 
 def test_an_alert_shows_a_long_id_that_is_not_a_phone_number() -> None:
     id_ = "0f8fad5b-d9cb-469f-a165-70867728950e"
-    found = [News(id=id_, ref=None, outcome=Outcome.EXPIRED, end_code=None, updated_at=NOW)]
+    found = [AlertedReminder(id=id_, ref=None, outcome=Outcome.EXPIRED, end_code=None, updated_at=NOW)]
     assert f"{id_}: expired" in alert_text(found)[1].splitlines()
 
 
@@ -239,7 +239,7 @@ async def test_a_failing_address_is_alerted_once_each_time_it_begins_to_fail(tar
 
 def test_a_pause_and_failed_reminders_are_one_alert() -> None:
     title, text = alert_text(
-        [News(id="r1", ref=None, outcome=Outcome.EXPIRED, end_code=None, updated_at=NOW)], is_unreached=True
+        [AlertedReminder(id="r1", ref=None, outcome=Outcome.EXPIRED, end_code=None, updated_at=NOW)], is_unreached=True
     )
     assert title == "dialing is paused; 1 reminder needs a human"
     assert text.splitlines()[-2:] == ["r1: expired", "For details run reminderd report."]

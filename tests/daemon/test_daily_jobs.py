@@ -32,7 +32,7 @@ from reminderd.store.connection import Connection
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.outcome_changes import WEBHOOK, queue_deliveries
-from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
+from reminderd.store.personal_data import mark_unscrubbed, traces_left
 from reminderd.store.rows import to_ms
 from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.backups import backups_in
@@ -286,7 +286,8 @@ async def test_a_failed_backup_is_logged_and_tried_again(tmp_path: Path, lines: 
         job = backups(tmp_path / "db", folder, at_noon(clock), keep=3)
         async with running_job(job):
             await until(lambda: bool(lines))
-    assert lines == ["ERROR no backup was made: [backup].folder: No such file or directory; tried again in an hour"]
+    what = "there is no folder above it: make the folder, or mount its disk"
+    assert lines == [f"ERROR no backup was made: [backup].folder: {what}; tried again in an hour"]
 
 
 async def test_errors_in_the_database_are_logged_after_its_backup(tmp_path: Path, lines: list[str]) -> None:
@@ -447,7 +448,7 @@ async def unused_pages(database: Database) -> int:
 
 
 async def is_scrubbed(database: Database) -> bool:
-    return await database.read(unscrubbed) is None
+    return await database.read(traces_left) is None
 
 
 async def execute(database: Database, sql: str, *values: Any) -> None:

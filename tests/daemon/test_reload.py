@@ -286,7 +286,7 @@ async def test_an_alert_in_flight_during_a_reload_is_sent_once(running: Reloadin
 @pytest.mark.parametrize(
     ("section", "broken", "job"),
     [
-        ('[alerts]\nurls = ["json://127.0.0.1"]\n', "reminderd.daemon.alerts.news", "alerts"),
+        ('[alerts]\nurls = ["json://127.0.0.1"]\n', "reminderd.daemon.alerts.reminders_to_alert", "alerts"),
         ('[import]\nfolder = "inbox"\n', "reminderd.imports.folder.Folder.complete_files", "[import].folder"),
     ],
     ids=["alerts", "folder"],

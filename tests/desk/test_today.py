@@ -12,7 +12,7 @@ from attrs import evolve
 from reminderd.core.answers import Report
 from reminderd.core.model import CallState
 from reminderd.core.rules import Rules
-from reminderd.desk.today import _of_call, way_back
+from reminderd.desk.today import _of_call, return_path
 from reminderd.staff.acts import fingerprint_of
 from reminderd.store import day as day_module
 from reminderd.store.connection import Connection
@@ -446,11 +446,11 @@ async def test_what_is_done_in_a_list_leads_back_to_it(tmp_path: Path) -> None:
     ],
 )
 def test_an_act_leads_back_to_nothing_else(written: str) -> None:
-    assert way_back(written) is None
+    assert return_path(written) is None
 
 
 @pytest.mark.parametrize(
     "written", ["/", "/?date=2026-03-01", "/day?list=open&date=2026-03-01&after=A-_9", "/day?list=done"]
 )
 def test_an_act_leads_back_to_a_day_or_a_list(written: str) -> None:
-    assert way_back(written) == written
+    assert return_path(written) == written

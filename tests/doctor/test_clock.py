@@ -29,14 +29,14 @@ def test_a_clock_is_synchronized_while_the_kernel_bounds_its_error(
         seen.maxerror = error
         return state
 
-    assert machine.kept_by_kernel(answered) is expected
+    assert machine.is_clock_synchronized(answered) is expected
 
 
 def test_a_machine_without_that_system_call_gives_no_answer() -> None:
     def missing(_seen: machine.Timex) -> int:
         raise AttributeError
 
-    assert machine.kept_by_kernel(missing) is None
+    assert machine.is_clock_synchronized(missing) is None
 
 
 def test_the_real_kernel_bounds_its_error_or_gives_no_answer() -> None:

@@ -107,13 +107,20 @@ def test_each_disk_has_its_own_line(folder: Path) -> None:
 
 
 def test_a_backup_folder_that_is_a_file_or_inside_one_is_an_error(folder: Path) -> None:
-    for name in ("secret", "secret/backups"):
+    for name in ("secret", "secret/backups", "secret/backups/daily"):
         (folder / "config.toml").write_text(f'{CONFIG}[backup]\nfolder = "{name}"\n')
         assert mistakes(folder) == ["no backup can be written to [backup].folder"]
 
 
 def test_a_backup_folder_that_can_be_created_is_good(folder: Path) -> None:
-    (folder / "config.toml").write_text(f'{CONFIG}[backup]\nfolder = "backups/of/the/day"\n')
+    (folder / "config.toml").write_text(f'{CONFIG}[backup]\nfolder = "backups"\n')
+    assert mistakes(folder) == []
+
+
+def test_a_backup_folder_on_a_disk_that_is_not_mounted_is_an_error(folder: Path) -> None:
+    (folder / "config.toml").write_text(f'{CONFIG}[backup]\nfolder = "disk/backups"\n')
+    assert mistakes(folder) == ["no backup can be written to [backup].folder"]
+    (folder / "disk").mkdir()
     assert mistakes(folder) == []
 
 

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from reminderd.core.model import Status
 from reminderd.databases import Target
-from reminderd.doctor.machine import kept_by_kernel
+from reminderd.doctor.machine import is_clock_synchronized
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
 from tests.support.engine import an_engine
@@ -31,7 +31,7 @@ async def test_a_machine_that_is_never_synchronized_still_dials(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda *_: UnsynchronizedKernel())
-    assert kept_by_kernel() is False
+    assert is_clock_synchronized() is False
     clock = HandClock(time=NOW + DAY)
     async with an_engine(target, clock, max_lateness=HOUR) as engine:
         await engine.insert("due")

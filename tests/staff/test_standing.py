@@ -22,7 +22,8 @@ pytestmark = pytest.mark.also_on_postgres
 
 
 def a_row(**columns: Any) -> dict[str, Any]:
-    usual: dict[str, Any] = dict.fromkeys(("response", "end_code", "hold_code", "done_at", "last_error", "hold_reason"))
+    names = ("response", "end_code", "hold_code", "done_at", "last_error", "hold_reason", "call_outcome")
+    usual: dict[str, Any] = dict.fromkeys(names)
     return usual | {"status": "scheduled"} | columns
 
 
@@ -60,6 +61,35 @@ def a_row(**columns: Any) -> dict[str, Any]:
             "cancelled by staff",
         ),
         ({"status": "cancelled", "last_error": "moved"}, Outcome.CANCELLED, "moved"),
+        (
+            {
+                "status": "failed",
+                "end_code": "voicemail",
+                "last_error": "voicemail, after 2 calls",
+                "call_outcome": "voicemail",
+            },
+            Outcome.NOT_REACHED,
+            "answered by voicemail",
+        ),
+        (
+            {
+                "hold_code": "redial",
+                "hold_reason": HoldCode.REDIAL.sentence,
+                "last_error": "outcome unknown; will be called once more, as configured",
+            },
+            Outcome.WAITING,
+            "not reached yet; will be called again (outcome unknown; will be called once more, as configured)",
+        ),
+        (
+            {
+                "status": "failed",
+                "end_code": "provider_failed",
+                "last_error": "the provider reported: failed (error 13224, SIP 404)",
+                "call_outcome": "failed",
+            },
+            Outcome.NOT_REACHED,
+            "the provider reported: failed (error 13224, SIP 404)",
+        ),
     ],
 )
 def test_the_reason_is_that_of_its_code_and_what_is_known_beyond_that(

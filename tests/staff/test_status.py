@@ -61,7 +61,7 @@ def test_each_fact_has_a_line(target: Target) -> None:
     assert found["provider"] == "generic, dialing is paused: HTTP 503"
     if isinstance(target, SqliteFile):
         assert found["backup"] == "none: [backup].folder is not set"
-    assert found["dialing"] == "running"
+    assert found["dialing"] == "not paused"
     assert "results" not in found
     assert found["daemons"] == "none"
 

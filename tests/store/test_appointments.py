@@ -32,7 +32,7 @@ from reminderd.store.errors import UnknownAppointmentError
 from reminderd.store.examination import broken_promises
 from reminderd.store.intake import RequestsRefusedError, Source
 from reminderd.store.personal_data import Place, erase, personal_data_of, purge_batch
-from reminderd.store.queries import news
+from reminderd.store.queries import reminders_to_alert
 from reminderd.store.rows import REMINDERS, to_ms
 from tests.support.appointments import AT, ONE_DAY, THREE_DAYS, TWICE, a_request, rules_with
 from tests.support.builders import DAY, HOUR, NOW
@@ -458,7 +458,7 @@ def test_an_alert_names_the_appointment(store: Store) -> None:
     store.later(THREE_DAYS - store.now)
     failed = "UPDATE reminders SET status = 'failed', end_code = 'not_answered', wake_at = NULL, revision = 2"
     sql(store, f"{failed} WHERE scheduled_at = {to_ms(THREE_DAYS)}")
-    assert [one.ref for one in news(store.connection, now=store.now)] == ["A-1"]
+    assert [one.ref for one in reminders_to_alert(store.connection, now=store.now)] == ["A-1"]
 
 
 @pytest.mark.sqlite_only("PostgreSQL checks each text that it is sent")

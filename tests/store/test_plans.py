@@ -12,7 +12,14 @@ from reminderd.store import personal_data
 from reminderd.store.appointments import appointments_between
 from reminderd.store.opt_outs import page_of_opt_outs
 from reminderd.store.personal_data import Place, purge_batch
-from reminderd.store.queries import NEEDS_HUMAN, ListPlace, ReminderFilter, ids_named, list_reminders, news
+from reminderd.store.queries import (
+    NEEDS_HUMAN,
+    ListPlace,
+    ReminderFilter,
+    ids_named,
+    list_reminders,
+    reminders_to_alert,
+)
 from reminderd.store.reminders import waiting_between
 from tests.support.builders import NOW
 from tests.support.plans import plans
@@ -72,7 +79,7 @@ def test_a_page_of_a_list_is_read_from_an_index_in_its_order(
 
 
 def test_alerts_look_only_at_those_that_need_a_human(large: Store) -> None:
-    finals, held = plans(large, lambda: news(large.connection, now=NOW))
+    finals, held = plans(large, lambda: reminders_to_alert(large.connection, now=NOW))
     for plan, index in ((finals, "reminders_that_need_a_human"), (held, "reminders_held")):
         assert plan.uses(index), plan
         assert not plan.whole_tables | plan.whole_indexes, plan

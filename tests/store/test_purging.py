@@ -24,7 +24,7 @@ from reminderd.store.personal_data import (
     count_old,
     mark_unscrubbed,
     purge_batch,
-    unscrubbed,
+    traces_left,
 )
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.upkeep import scrub
@@ -178,7 +178,7 @@ def test_an_old_call_of_a_deleted_or_changed_reminder_is_purged_by_its_own_age(s
         "SELECT reminder_id, phone_number, transcript FROM call_logs ORDER BY seq"
     ).fetchall()
     assert [tuple(call) for call in calls] == [("r1", "", ""), ("current", PHONE, "I am ill.")]
-    assert unscrubbed(store.connection) is (Traces.FILE if store.connection.leaves_traces else None)
+    assert traces_left(store.connection) is (Traces.FILE if store.connection.leaves_traces else None)
     [line] = store.connection.execute("SELECT detail FROM audit").fetchall()
     assert line["detail"] == "1 calls from before 2026-01-31"
     assert count_left_calls(store.connection, before=BEFORE) == 0
@@ -216,7 +216,7 @@ def test_the_names_of_old_files_are_purged(store: Store) -> None:
     ]
     acts = store.connection.execute("SELECT detail FROM audit WHERE act = 'purge'").fetchall()
     assert [row["detail"] for row in acts] == [f"the names of 1 files from before {BEFORE:%Y-%m-%d}"]
-    assert unscrubbed(store.connection) is (Traces.FILE if store.connection.leaves_traces else None)
+    assert traces_left(store.connection) is (Traces.FILE if store.connection.leaves_traces else None)
 
 
 def test_a_purge_wakes_no_reminder(store: Store) -> None:
@@ -370,12 +370,12 @@ def test_a_long_reader_prevents_emptying_the_wal_and_is_reported(store: Store, p
         begun = time.monotonic()
         assert not scrub(sqlite(store.connection))
         assert time.monotonic() - begun < PATIENCE  # it waited for nobody, nor others for it
-        assert unscrubbed(store.connection) is Traces.LOG
+        assert traces_left(store.connection) is Traces.LOG
         reader.connection.execute("ROLLBACK")
     sqlite(store.connection).set_trace_callback(statements.append)
     assert scrub(sqlite(store.connection))
     assert "VACUUM" not in statements
-    assert unscrubbed(store.connection) is None
+    assert traces_left(store.connection) is None
     patience = store.connection.execute("PRAGMA busy_timeout").fetchone()[0]
     assert patience == 2 * PATIENCE * 1000
 
@@ -402,18 +402,18 @@ def test_a_short_reader_does_not_prevent_emptying_the_wal(store: Store, path: Pa
 
 @ONLY_SQLITE_HAS_FILES
 def test_traces_are_marked_with_the_purge_until_the_file_is_rewritten(store: Store) -> None:
-    assert unscrubbed(store.connection) is None
+    assert traces_left(store.connection) is None
     insert(store)
     purge(store)
-    assert unscrubbed(store.connection) is Traces.FILE
+    assert traces_left(store.connection) is Traces.FILE
     assert scrub(sqlite(store.connection))
-    assert unscrubbed(store.connection) is None
+    assert traces_left(store.connection) is None
 
 
 def test_a_purge_that_finds_nothing_marks_nothing(store: Store) -> None:
     insert(store, scheduled_at=to_ms(NOW))
     purge(store)
-    assert unscrubbed(store.connection) is None
+    assert traces_left(store.connection) is None
 
 
 @ONLY_SQLITE_HAS_FILES
@@ -429,4 +429,4 @@ def test_a_purge_during_the_rewrite_stays_marked(store: Store, path: Path) -> No
 
     sqlite(store.connection).set_trace_callback(once)
     scrub(sqlite(store.connection))
-    assert unscrubbed(store.connection) is Traces.FILE
+    assert traces_left(store.connection) is Traces.FILE

@@ -9,7 +9,7 @@ from reminderd.databases import Target
 from reminderd.store import reminders as acts
 from reminderd.store.intake import Source
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.personal_data import Traces, erase, note_export, personal_data_of, unscrubbed
+from reminderd.store.personal_data import Traces, erase, note_export, personal_data_of, traces_left
 from reminderd.store.rows import to_ms
 from tests.support.builders import DAY, NOW, a_report
 from tests.support.store import Store, a_store, contents
@@ -93,7 +93,7 @@ def test_an_erasure_keeps_the_opt_out_and_anonymous_rows(store: Store) -> None:
 
 def test_an_erasure_is_marked_until_the_file_is_rewritten(store: Store) -> None:
     store.write(partial(erase, phone_number=PHONE, actor="anna"))
-    assert unscrubbed(store.connection) is (Traces.FILE if store.connection.leaves_traces else None)
+    assert traces_left(store.connection) is (Traces.FILE if store.connection.leaves_traces else None)
 
 
 def test_a_number_with_an_open_call_cannot_be_erased(store: Store) -> None:

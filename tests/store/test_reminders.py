@@ -22,7 +22,7 @@ from reminderd.store.connection import snapshot
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.intake import RefTakenError, RequestsRefusedError, Source
 from reminderd.store.personal_data import erase
-from reminderd.store.queries import news, note_alerts
+from reminderd.store.queries import note_alerts, reminders_to_alert
 from tests.support.builders import HOUR, MINUTE, NOW, RULES, a_report, hours
 from tests.support.store import Store, a_store, contents
 
@@ -132,11 +132,11 @@ def test_a_changed_number_for_a_ref_is_held_for_staff_and_not_called(store: Stor
 
 def test_another_change_of_the_number_is_alerted_again(store: Store) -> None:
     reminder = held(store)
-    store.write(partial(note_alerts, alerts=news(store.connection, now=store.now)))
-    assert news(store.connection, now=store.now) == []
+    store.write(partial(note_alerts, alerts=reminders_to_alert(store.connection, now=store.now)))
+    assert reminders_to_alert(store.connection, now=store.now) == []
     store.write(partial(reminders.accept, reminder_id=reminder.id, rules=store.rules, source=ANNA))
     assert put(store, evolve(OTHER, phone_number="+4930123459")) == [Intake.HELD]
-    assert [one.id for one in news(store.connection, now=store.now)] == [reminder.id]
+    assert [one.id for one in reminders_to_alert(store.connection, now=store.now)] == [reminder.id]
 
 
 def test_repeating_or_editing_a_held_reminder_keeps_the_hold(store: Store) -> None:

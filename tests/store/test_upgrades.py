@@ -13,7 +13,7 @@ from reminderd.store.errors import CopyError
 from reminderd.store.sqlite.driver import connect
 from reminderd.store.sqlite.integrity import integrity_errors
 from reminderd.store.sqlite.migrate import migrations
-from reminderd.store.sqlite.opening import older_copy, open_as_it_is, open_connection, open_sync
+from reminderd.store.sqlite.opening import open_as_it_is, open_connection, open_sync, path_of_older_copy
 from tests.support import schemas
 
 NEWEST = migrations()[-1].number
@@ -108,7 +108,7 @@ def test_an_older_database_is_copied_before_it_is_migrated(path: Path, monkeypat
     with closing(connect(str(path))) as old:
         before = rows(old, schemas.tables(old))
     open_connection(path).close()
-    kept = older_copy(path, 1)
+    kept = path_of_older_copy(path, 1)
     assert kept.stat().st_mode & 0o777 == 0o600
     with closing(connect(str(kept))) as copied:
         assert copied.execute("PRAGMA user_version").fetchone()[0] == 1
@@ -119,7 +119,7 @@ def test_an_older_database_is_copied_before_it_is_migrated(path: Path, monkeypat
 def test_without_that_copy_nothing_is_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     schemas.one_more(monkeypatch)
     schemas.build(1, path)
-    older_copy(path, 1).mkdir()
+    path_of_older_copy(path, 1).mkdir()
     with pytest.raises(CopyError, match=r"reminderd\.db\.schema-1: is a folder"):
         open_connection(path)
     with closing(open_as_it_is(path)) as connection:
@@ -153,9 +153,9 @@ def test_kill_9_during_a_migration_leaves_the_old_or_the_new_schema(tmp_path: Pa
 def test_another_file_in_place_of_the_copy_prevents_the_migration(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     schemas.one_more(monkeypatch)
     schemas.build(1, path)
-    older_copy(path, 1).write_text("precious")
+    path_of_older_copy(path, 1).write_text("precious")
     with pytest.raises(CopyError, match="exists, and is not an earlier backup of this database"):
         open_connection(path)
-    assert older_copy(path, 1).read_text() == "precious"
+    assert path_of_older_copy(path, 1).read_text() == "precious"
     with closing(open_as_it_is(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone()[0] == 1

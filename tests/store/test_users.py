@@ -19,8 +19,8 @@ from reminderd.store.users import (
     find_user,
     forget_failures,
     forget_old_log_ins,
+    has_logged_in_from,
     has_users,
-    is_known,
     list_users,
     note_failure,
     open_session,
@@ -150,7 +150,7 @@ def test_an_account_of_the_same_name_later_is_another_one(connection: Connection
     log_in(connection, added(connection))
     write(connection, partial(remove_user, name="anna", actor="root"))
     added(connection)
-    assert not is_known(connection, NOW, name="anna", address=CLINIC)
+    assert not has_logged_in_from(connection, NOW, name="anna", address=CLINIC)
 
 
 # Sessions
@@ -248,8 +248,8 @@ def test_an_address_is_known_for_ninety_days_after_the_last_log_in(connection: C
         (CLINIC, NOW + 91 * DAY, False),
         (HOME, NOW + DAY, False),
     ):
-        assert is_known(connection, at, name="anna", address=address) is expected
-    assert not is_known(connection, NOW, name="berta", address=CLINIC)
+        assert has_logged_in_from(connection, at, name="anna", address=address) is expected
+    assert not has_logged_in_from(connection, NOW, name="berta", address=CLINIC)
 
 
 def test_failures_are_counted_and_in_the_audit(connection: Connection) -> None:

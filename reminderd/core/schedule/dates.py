@@ -103,7 +103,9 @@ def day_of(text: str, today: date) -> date:
     return asked
 
 
-def moment(text: str, zone: ZoneInfo | None, order: DayOrder | None = None, *, midnight: bool = True) -> datetime:
+def moment_of_text(
+    text: str, zone: ZoneInfo | None, order: DayOrder | None = None, *, midnight: bool = True
+) -> datetime:
     """Return the moment that a person wrote, in UTC and whole milliseconds: local to `zone` unless it has an offset.
 
     `zone` None refuses local times.

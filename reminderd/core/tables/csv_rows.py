@@ -31,7 +31,7 @@ class CsvRow:
     cells: list[str]
     mistake: str | None = None
     """Why the row can't be read; None if it can. If not, `cells` has its first line, or its readable part."""
-    whole: int | None = None
+    whole_cells: int | None = None
     """How many of its cells are certainly whole, if it ends the file without a line end; otherwise None."""
 
 

@@ -88,7 +88,7 @@ def read_row(row: CsvRow, columns: Columns, *, width: int, reading: Reading) -> 
     if row.mistake is not None:
         return [row.mistake]
     asked = _read(row.cells, columns, width=width, reading=reading)
-    if row.whole is None or not any(_fields_cut(row.cells, row.whole, columns, reading)):
+    if row.whole_cells is None or not any(_fields_cut(row.cells, row.whole_cells, columns, reading)):
         return asked
     return [*(asked if isinstance(asked, list) else ()), _CUT]
 

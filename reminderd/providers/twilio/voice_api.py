@@ -103,7 +103,7 @@ def candidates_in(
     calls = answer.get("calls")
     if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
         return NoAnswer("calls: not a list of calls")
-    created = [moment(call.get("date_created")) for call in calls]
+    created = [rfc_2822_moment(call.get("date_created")) for call in calls]
     if None in created:
         return NoAnswer("a call is listed without the time of its creation")
     earliest = asked_from - CLOCKS_DIFFER
@@ -137,11 +137,11 @@ def _report(call: dict[str, Any]) -> Report | None:
         status=word,
         duration_seconds=whole_number(call.get("duration"), DURATION_LIMIT),
         answered_by=answered_by if isinstance(answered_by, str) and is_usable(answered_by) else None,
-        ended_at=moment(call.get("end_time")),
+        ended_at=rfc_2822_moment(call.get("end_time")),
     )
 
 
-def moment(text: object) -> datetime | None:
+def rfc_2822_moment(text: object) -> datetime | None:
     """Return a moment as Twilio writes it, by RFC 2822 and in UTC; None if it is not one, or before 1970."""
     try:
         read = parsedate_to_datetime(text if isinstance(text, str) else "")

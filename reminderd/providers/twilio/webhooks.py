@@ -41,7 +41,7 @@ from reminderd.providers.base import (
     is_usable,
 )
 from reminderd.providers.base_settings import Probe
-from reminderd.providers.twilio.voice_api import moment, whole_number
+from reminderd.providers.twilio.voice_api import rfc_2822_moment, whole_number
 
 Parameters: TypeAlias = Iterable[tuple[str, str]]
 """A form's fields in any order; a name may occur several times."""
@@ -219,7 +219,7 @@ def read_report(webhook: Webhook) -> Report:
         answered_by=answered_by if is_usable(answered_by) else None,
         sip_response_code=whole_number(fields.get("SipResponseCode"), _SIP_CODES),
         error_code=error_code if is_usable(error_code, limit=STATUS_LIMIT) else None,
-        ended_at=moment(fields.get("Timestamp")) if status in TERMINAL else None,
+        ended_at=rfc_2822_moment(fields.get("Timestamp")) if status in TERMINAL else None,
     )
 
 

@@ -188,13 +188,13 @@ class Simulator:
         return self.update(call, partial(with_status, status=status, now=CLOCK.now()))
 
 
-async def play_call(call: TwilioCall, over: trio.Event, *, simulator: Simulator) -> None:
+async def play_call(call: TwilioCall, delivered: trio.Event, *, simulator: Simulator) -> None:
     """Play one call from the queue to its end, with the status callbacks that its request asks for.
 
-    Returns when every status callback is accepted or given up; `over` is set as soon as that holds for the last one.
+    Returns when every status callback is accepted or given up; `delivered` is set once that holds for the last one.
     """
     async with trio.open_nursery() as deliveries:
-        callbacks = _StatusCallbacks(simulator=simulator, deliveries=deliveries, over=over)
+        callbacks = _StatusCallbacks(simulator=simulator, deliveries=deliveries, delivered=delivered)
         with simulator.interruptible(call):
             await _play_until_end(call, callbacks, simulator)
         callbacks.send(simulator.update(call, partial(with_status, status=call.end, now=CLOCK.now())))
@@ -226,7 +226,7 @@ class _StatusCallbacks:
 
     simulator: Simulator
     deliveries: trio.Nursery
-    over: trio.Event
+    delivered: trio.Event
     _numbers: "count[int]" = field(factory=count, init=False)
 
     def send(self, call: TwilioCall, status: str | None = None) -> None:
@@ -246,7 +246,7 @@ class _StatusCallbacks:
             }
             self.deliveries.start_soon(self._deliver, call, target, parameters)
         elif call.status in ENDED:
-            self.over.set()
+            self.delivered.set()
 
     async def _deliver(self, call: TwilioCall, target: WebhookTarget, parameters: dict[str, str]) -> None:
         ended = call.status in ENDED
@@ -257,7 +257,7 @@ class _StatusCallbacks:
         if complaint:
             self.simulator.complain(call, complaint)
         if ended:
-            self.over.set()
+            self.delivered.set()
 
 
 def _complaint(outcome: HttpAnswer | HttpFailure) -> str:

@@ -50,7 +50,7 @@ class Upgrade:
     """The newest schema that this program knows."""
 
 
-def open_to_look(server: PostgresServer) -> AbstractContextManager[PostgresConnection]:
+def open_read_only(server: PostgresServer) -> AbstractContextManager[PostgresConnection]:
     """Open a connection to a database that has tables, and change nothing; close it at the end.
 
     Raises:

@@ -13,7 +13,7 @@ from attrs import frozen
 from reminderd.files import locked_folder
 from reminderd.store.errors import CopyError
 from reminderd.store.sqlite.copying import Copy, copy
-from reminderd.store.sqlite.opening import identify, open_as_it_is
+from reminderd.store.sqlite.opening import ensured_database_id, open_as_it_is
 
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _PRIVATE: Final = 0o700
@@ -86,7 +86,7 @@ def back_up(
     """
     _make(folder)
     with closing(open_as_it_is(database)) as connection:
-        database_id = identify(connection)
+        database_id = ensured_database_id(connection)
         family = _family(database, database_id)
         target = folder / f"{family}{now.astimezone(UTC):{_STAMP}}.db"
         made = copy(connection, target, replace=True, stopped=stopped, family=family)
@@ -129,6 +129,8 @@ def back_up_unless(
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(mode=_PRIVATE, exist_ok=True)
+    except FileNotFoundError as error:
+        raise CopyError(f"{folder}: there is no folder above it: make the folder, or mount its disk") from error
     except OSError as error:
         raise CopyError(f"{folder}: {error.strerror}") from error
 

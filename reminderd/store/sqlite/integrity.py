@@ -91,12 +91,12 @@ def _mistakes(connection: SqliteConnection, seconds: float, *, rows: bool) -> li
         if not found and rows:
             found = snapshot(connection, broken_promises)
     except Error:
-        if patience.over:
+        if patience.is_over:
             return None
         raise
     finally:
         connection.set_progress_handler(None, 0)
-    return None if patience.over else found
+    return None if patience.is_over else found
 
 
 @define
@@ -104,11 +104,11 @@ class _Patience:
     """Makes SQLite abandon a statement that takes too long."""
 
     deadline: float
-    over: bool = False
+    is_over: bool = False
 
     def look(self) -> bool:
-        self.over = self.over or time.monotonic() > self.deadline
-        return self.over
+        self.is_over = self.is_over or time.monotonic() > self.deadline
+        return self.is_over
 
 
 def _size(file: Path) -> int:

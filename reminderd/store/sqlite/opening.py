@@ -42,7 +42,7 @@ def open_connection(
 
     Any thread may use the connection, but only one at a time. Its rows are `Row`; text that isn't UTF-8 is read with
     replacement characters. Transactions are begun and ended explicitly: see `transaction`. A database with an older
-    schema is first copied to the same folder: see `older_copy`.
+    schema is first copied to the same folder: see `path_of_older_copy`.
 
     Raises:
         StoreUnusableError: This isn't or can't be our database; the message has the file and the reason in one line.
@@ -67,7 +67,7 @@ def open_as_it_is(path: Path) -> SqliteConnection:
     return _opened(path, BUSY_TIMEOUT, lambda connection, _file: _set_up(connection))
 
 
-def open_to_look(path: Path) -> SqliteConnection:
+def open_read_only(path: Path) -> SqliteConnection:
     """Open an existing database with the newest schema for reading only, without disturbing an older daemon.
 
     Raises:
@@ -115,7 +115,7 @@ def open_alone(path: Path) -> SqliteConnection:
     return _opened(path, _ALONE_TIMEOUT, prepare)
 
 
-def identify(connection: SqliteConnection) -> str:
+def ensured_database_id(connection: SqliteConnection) -> str:
     """Return the id of a database, after giving it a random one if it has none: its backups are distinguished by it.
 
     Raises:
@@ -130,7 +130,7 @@ def identify(connection: SqliteConnection) -> str:
         return str(database_id(connection))
 
 
-def older_copy(file: Path, version: int) -> Path:
+def path_of_older_copy(file: Path, version: int) -> Path:
     """Return the path of the copy of a database that is made before an upgrade from this schema."""
     return file.with_name(f"{file.name}.schema-{version}")
 
@@ -203,12 +203,12 @@ def _prepare(connection: SqliteConnection, file: Path, busy_timeout: timedelta) 
 
         # On a separate connection, because this one's transaction has begun: it sees the last commit.
         with closing(_connect(file, busy_timeout)) as reader:
-            copy(reader, older_copy(file, version), replace=True)
+            copy(reader, path_of_older_copy(file, version), replace=True)
 
     _set_up(connection)
     _write_ahead(connection, busy_timeout)
     migrate(connection, migrations(), before=keep)
-    identify(connection)
+    ensured_database_id(connection)
 
 
 def _write_ahead(connection: SqliteConnection, busy_timeout: timedelta) -> None:

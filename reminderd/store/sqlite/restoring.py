@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
+from typing import Final
 
 from attrs import evolve, frozen
 
@@ -24,6 +25,9 @@ from reminderd.store.sqlite.driver import SqliteConnection, connect, size_of, tr
 from reminderd.store.sqlite.migrate import migrate, migrations
 from reminderd.store.sqlite.opening import open_alone, open_as_it_is, open_connection
 from reminderd.store.users import Accounts, all_accounts, list_users, replace_accounts
+
+_SINCE: Final = "UPDATE opt_outs SET created_at = :since WHERE phone_number = :number AND created_at > :since"
+"""An opt-out that is copied keeps its own time, not that of the restore."""
 
 
 @frozen(kw_only=True)
@@ -125,8 +129,8 @@ def restore(
 class _Replaced:
     """What a restored database gets from the replaced one; each is None if that has none or can't be read."""
 
-    opt_outs: list[tuple[str, str | None]] | None = None
-    """Each phone number with its source."""
+    opt_outs: list[tuple[str, str | None, int]] | None = None
+    """Each phone number with its source, and since when it has opted out."""
     provider: str | None = None
     """The mark of a real provider."""
     database_id: str | None = None
@@ -187,9 +191,10 @@ def _hold(
         remember_real_provider(connection, now, kind=replaced.provider)
     if replaced.database_id is not None:
         replace_database_id(connection, replaced.database_id)
-    for number, known in replaced.opt_outs or []:
+    for number, known, since in replaced.opt_outs or []:
         source = known or "the replaced database"
         opt_out(connection, now, phone_number=number, source=source, actor=actor, rules=rules)
+        connection.execute(_SINCE, {"number": number, "since": since})
     if replaced.accounts is not None:
         replace_accounts(connection, replaced.accounts)
     detail = None if kept is None else f"replaced: {kept.name}"
@@ -236,10 +241,12 @@ def _what_it_has(target: SqliteConnection) -> _Replaced:
     )
 
 
-def _opt_outs_in(replaced: SqliteConnection) -> list[tuple[str, str | None]]:
+def _opt_outs_in(replaced: SqliteConnection) -> list[tuple[str, str | None, int]]:
     # The sound but empty index of a damaged table would show that the table has no rows.
-    rows = replaced.execute("SELECT phone_number, source FROM opt_outs NOT INDEXED ORDER BY created_at, phone_number")
-    return [(row["phone_number"], row["source"]) for row in rows.fetchall()]
+    rows = replaced.execute(
+        "SELECT phone_number, source, created_at FROM opt_outs NOT INDEXED ORDER BY created_at, phone_number"
+    )
+    return [(row["phone_number"], row["source"], row["created_at"]) for row in rows.fetchall()]
 
 
 def _opt_out_count(connection: SqliteConnection) -> int:

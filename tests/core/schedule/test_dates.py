@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.schedule.dates import OFFSETS, DayOrder, day_names, day_of, day_orders, has_half, midnight, moment
+from reminderd.core.schedule.dates import (
+    OFFSETS,
+    DayOrder,
+    day_names,
+    day_of,
+    day_orders,
+    has_half,
+    midnight,
+    moment_of_text,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FIRST_OF_MARCH = datetime(2027, 3, 1, 15, 0, tzinfo=UTC)
@@ -59,7 +68,7 @@ DMY, MDY = DayOrder.DAY_FIRST, DayOrder.MONTH_FIRST
 )
 @pytest.mark.parametrize("order", [None, DMY, MDY])
 def test_these_spellings_mean_four_in_the_afternoon_on_the_first_of_march(text: str, order: DayOrder | None) -> None:
-    assert moment(text, BERLIN, order) == FIRST_OF_MARCH
+    assert moment_of_text(text, BERLIN, order) == FIRST_OF_MARCH
 
 
 @pytest.mark.parametrize(
@@ -67,16 +76,16 @@ def test_these_spellings_mean_four_in_the_afternoon_on_the_first_of_march(text: 
     [("1/3/2027 16:00", DMY), ("01-03-2027 16:00", DMY), ("3/1/2027 4:00 PM", MDY), ("03-01-2027 16:00", MDY)],
 )
 def test_a_date_with_slashes_needs_an_order(text: str, order: DayOrder) -> None:
-    assert moment(text, BERLIN, order) == FIRST_OF_MARCH
+    assert moment_of_text(text, BERLIN, order) == FIRST_OF_MARCH
     with pytest.raises(ValueError, match="day first or month first"):
-        moment(text, BERLIN)
+        moment_of_text(text, BERLIN)
 
 
 @pytest.mark.parametrize(
     ("text", "order"), [("1/3/27 16:00", DMY), ("3/1/27 4.00 PM", MDY), ("Mon, 3/1/2027 4:00 PM", MDY)]
 )
 def test_a_year_of_two_digits_is_of_this_century(text: str, order: DayOrder) -> None:
-    assert moment(text, BERLIN, order) == FIRST_OF_MARCH
+    assert moment_of_text(text, BERLIN, order) == FIRST_OF_MARCH
 
 
 @pytest.mark.parametrize(
@@ -98,18 +107,18 @@ def test_a_year_of_two_digits_is_of_this_century(text: str, order: DayOrder) -> 
 )
 def test_an_offset_must_exist_and_be_unambiguous(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        moment(text, BERLIN)
+        moment_of_text(text, BERLIN)
 
 
 def test_a_slot_is_read_as_its_start_if_it_cannot_be_an_offset() -> None:
-    assert moment("2027-03-01 14:00-15:00", BERLIN) == datetime(2027, 3, 1, 13, tzinfo=UTC)
-    assert moment("2027-03-01 16:00-05:00", BERLIN) == datetime(2027, 3, 1, 21, tzinfo=UTC)
+    assert moment_of_text("2027-03-01 14:00-15:00", BERLIN) == datetime(2027, 3, 1, 13, tzinfo=UTC)
+    assert moment_of_text("2027-03-01 16:00-05:00", BERLIN) == datetime(2027, 3, 1, 21, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["2027-03-01 12:30-01:00", "2027-03-01 11:00-01:00", "2027-03-01 10:30-01:00"])
 def test_a_twelve_hour_slot_across_noon_is_not_an_offset(text: str) -> None:
     with pytest.raises(ValueError, match="a slot or a time with an offset"):
-        moment(text, BERLIN)
+        moment_of_text(text, BERLIN)
 
 
 def test_the_known_offsets_are_those_of_all_zones() -> None:
@@ -121,11 +130,11 @@ def test_the_known_offsets_are_those_of_all_zones() -> None:
 
 
 def test_midnight_without_an_offset_is_refused_where_a_bare_date_is() -> None:
-    assert moment("2027-03-01 00:00", BERLIN) == datetime(2027, 2, 28, 23, tzinfo=UTC)
+    assert moment_of_text("2027-03-01 00:00", BERLIN) == datetime(2027, 2, 28, 23, tzinfo=UTC)
     for text in ("2027-03-01 00:00", "3/13/2027 12:00:00 AM"):
         with pytest.raises(ValueError, match="midnight, as a date without a time of day is saved"):
-            moment(text, BERLIN, MDY, midnight=False)
-    assert moment("2027-03-01T00:00+01:00", BERLIN, midnight=False) == datetime(2027, 2, 28, 23, tzinfo=UTC)
+            moment_of_text(text, BERLIN, MDY, midnight=False)
+    assert moment_of_text("2027-03-01T00:00+01:00", BERLIN, midnight=False) == datetime(2027, 2, 28, 23, tzinfo=UTC)
 
 
 def test_each_month_and_weekday_name_has_one_meaning() -> None:
@@ -135,7 +144,7 @@ def test_each_month_and_weekday_name_has_one_meaning() -> None:
 
 
 def test_a_date_that_is_the_same_in_both_orders_needs_no_order() -> None:
-    assert moment("3/3/2027 12:00 AM", BERLIN) == datetime(2027, 3, 2, 23, 0, tzinfo=UTC)
+    assert moment_of_text("3/3/2027 12:00 AM", BERLIN) == datetime(2027, 3, 2, 23, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -188,11 +197,11 @@ def test_a_date_that_is_the_same_in_both_orders_needs_no_order() -> None:
 )
 def test_a_text_that_is_not_a_time_gives_a_reason(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        moment(text, BERLIN, DMY)
+        moment_of_text(text, BERLIN, DMY)
 
 
 def test_a_local_time_that_occurs_twice_is_the_first_one() -> None:
-    assert moment("2027-10-31 02:30", BERLIN) == datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
+    assert moment_of_text("2027-10-31 02:30", BERLIN) == datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +259,7 @@ def test_a_date_can_be_read_in_these_orders(text: str, orders: set[DayOrder]) ->
 def test_a_written_time_is_read_back(local: datetime, how: tuple[str, DayOrder | None]) -> None:
     form, order = how
     local = local.replace(microsecond=0, second=local.second if "%S" in form else 0)
-    assert moment(local.strftime(form), ZoneInfo("UTC"), order) == local.replace(tzinfo=UTC)
+    assert moment_of_text(local.strftime(form), ZoneInfo("UTC"), order) == local.replace(tzinfo=UTC)
 
 
 @given(
@@ -267,7 +276,7 @@ def test_any_text_gives_a_time_in_milliseconds_or_a_reason(text: str, order: Day
 
 def time_or_reason(text: str, order: DayOrder | None) -> datetime | str:
     try:
-        return moment(text, BERLIN, order)
+        return moment_of_text(text, BERLIN, order)
     except ValueError as error:
         return str(error)
 

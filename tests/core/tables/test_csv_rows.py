@@ -27,7 +27,7 @@ def test_a_record_is_numbered_by_the_line_on_which_it_begins() -> None:
     assert rows('a,b\n"1\n2",3\r\n\n,\n4,5') == [
         CsvRow(1, ["a", "b"]),
         CsvRow(2, ["1\n2", "3"]),
-        CsvRow(6, ["4", "5"], whole=1),
+        CsvRow(6, ["4", "5"], whole_cells=1),
     ]
 
 
@@ -50,7 +50,7 @@ def test_a_record_is_numbered_by_the_line_on_which_it_begins() -> None:
     ],
 )
 def test_the_last_cell_of_a_file_without_a_line_end_is_whole_only_in_quotes(end: str, whole: int | None) -> None:
-    assert [row.whole for row in rows(f"1,2\n{end}")] == [None, whole]
+    assert [row.whole_cells for row in rows(f"1,2\n{end}")] == [None, whole]
 
 
 def test_unmatched_quotes_affect_one_line() -> None:
@@ -64,13 +64,13 @@ def test_unmatched_quotes_affect_one_line() -> None:
 def test_text_after_a_closing_quote_is_an_error_of_that_line_only() -> None:
     first, second = rows('1,"2"x\n3,4')
     assert first.mistake
-    assert second == CsvRow(2, ["3", "4"], whole=1)
+    assert second == CsvRow(2, ["3", "4"], whole_cells=1)
 
 
 def test_an_oversized_cell_is_an_error() -> None:
     [huge, small] = rows(f"{'x' * (csv.field_size_limit() + 1)}\n1")
     assert huge.mistake
-    assert small == CsvRow(2, ["1"], whole=0)
+    assert small == CsvRow(2, ["1"], whole_cells=0)
 
 
 @pytest.mark.parametrize(

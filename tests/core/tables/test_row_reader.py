@@ -281,7 +281,7 @@ PHONE_LAST = ["message", "at", "note", "phone"]
 def test_a_row_that_may_be_cut_off_is_rejected(header: list[str], cells: list[str], whole: int, is_cut: bool) -> None:
     columns = columns_of(header, {})
     read = partial(read_row, columns=columns, width=len(header), reading=READING)
-    found = read(CsvRow(2, cells, whole=whole))
+    found = read(CsvRow(2, cells, whole_cells=whole))
     mistakes = [one for one in found if one.startswith(CUT)] if isinstance(found, list) else []
     assert len(mistakes) == is_cut
     if not is_cut:
@@ -290,7 +290,7 @@ def test_a_row_that_may_be_cut_off_is_rejected(header: list[str], cells: list[st
 
 def test_a_cut_row_has_its_other_mistakes_too() -> None:
     found = read_row(
-        CsvRow(2, ["Hello.", "soon", "", "03"], whole=3),
+        CsvRow(2, ["Hello.", "soon", "", "03"], whole_cells=3),
         columns_of(PHONE_LAST, {}),
         width=4,
         reading=READING,

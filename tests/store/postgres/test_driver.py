@@ -24,7 +24,7 @@ psycopg = pytest.importorskip("psycopg")
 from reminderd.store.any_engine import open_sync  # noqa: E402
 from reminderd.store.postgres import driver  # noqa: E402 - only with psycopg
 from reminderd.store.postgres.driver import PostgresConnection  # noqa: E402
-from reminderd.store.postgres.sessions import connect, open_connection, open_to_look  # noqa: E402
+from reminderd.store.postgres.sessions import connect, open_connection, open_read_only  # noqa: E402
 from reminderd.store.postgres.statements import with_placeholders  # noqa: E402
 
 
@@ -358,10 +358,10 @@ def test_nul_is_refused_before_anything_is_sent(opened: PostgresConnection) -> N
 
 
 def test_looking_makes_no_tables(empty: PostgresDatabase) -> None:
-    with pytest.raises(StoreUnusableError, match="no tables yet"), open_to_look(PostgresServer(empty.url)):
+    with pytest.raises(StoreUnusableError, match="no tables yet"), open_read_only(PostgresServer(empty.url)):
         pass
     open_connection(PostgresServer(empty.url)).close()
-    with open_to_look(PostgresServer(empty.url)) as connection:
+    with open_read_only(PostgresServer(empty.url)) as connection:
         assert snapshot(connection, lambda c: setting(c, "paused")) is None
 
 

@@ -11,7 +11,7 @@ from reminderd.databases import PostgresServer
 from reminderd.store.any_engine import open_sync
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.postgres.error_codes import store_error
-from reminderd.store.postgres.sessions import open_to_look
+from reminderd.store.postgres.sessions import open_read_only
 from reminderd.store.postgres.shared_schema import migrations
 from tests.support.ports import a_free_port
 from tests.support.postgres import CAREFUL_USER, PostgresDatabase, a_server, skip_without_postgres
@@ -26,7 +26,7 @@ def refused(url: str, kind: type[Exception]) -> str:
     """Return the one sentence with which a database can't be opened, after its name."""
     server = PostgresServer(url)
     sentences = set()
-    for opened in (open_sync, open_to_look):
+    for opened in (open_sync, open_read_only):
         with pytest.raises(kind) as caught, opened(server):
             pass
         told = "".join(traceback.format_exception(caught.value))

@@ -12,7 +12,7 @@ from attrs import evolve
 from reminderd.clock import SystemClock
 from reminderd.core.server_diagnosis import ServerFacts
 from reminderd.databases import PostgresServer
-from reminderd.store.any_engine import open_sync, open_to_look
+from reminderd.store.any_engine import open_read_only, open_sync
 from reminderd.store.connection import Connection, snapshot
 from reminderd.store.errors import StoreUnusableError
 from reminderd.store.postgres.examining import damage_in, facts_of, take_all_time
@@ -28,7 +28,7 @@ def whole(made: PostgresDatabase) -> PostgresDatabase:
 
 
 def found(database: PostgresDatabase) -> list[str]:
-    with open_to_look(PostgresServer(database.url)) as connection:
+    with open_read_only(PostgresServer(database.url)) as connection:
         return snapshot(connection, damage_in)
 
 
@@ -36,7 +36,7 @@ def test_a_check_may_take_longer_than_a_call(made: PostgresDatabase) -> None:
     def limit(connection: Connection) -> str:
         return str(connection.execute("SELECT current_setting('statement_timeout') AS seconds").fetchone()["seconds"])
 
-    with open_to_look(PostgresServer(made.url)) as connection:
+    with open_read_only(PostgresServer(made.url)) as connection:
         before = snapshot(connection, limit)
         take_all_time(connection)
         assert (before, snapshot(connection, limit)) == ("30s", "0")

@@ -8,7 +8,7 @@ from reminderd.store.errors import CopyError, StoreUnusableError
 from reminderd.store.sqlite.backups import back_up, backups_in, newest_backup
 from reminderd.store.sqlite.copying import open_copy
 from reminderd.store.sqlite.driver import SqliteConnection
-from reminderd.store.sqlite.opening import identify, open_sync
+from reminderd.store.sqlite.opening import ensured_database_id, open_sync
 from tests.support.builders import DAY, NOW
 
 
@@ -23,7 +23,7 @@ def names(folder: Path) -> list[str]:
 
 def id_of(database: Path) -> str:
     with open_sync(database) as connection:
-        return identify(connection)
+        return ensured_database_id(connection)
 
 
 def backup_name(database: Path, stamp: str) -> str:

@@ -25,13 +25,13 @@ from reminderd.store.sqlite.copying import copy, open_copy
 from reminderd.store.sqlite.driver import connect
 from reminderd.store.sqlite.integrity import integrity_errors
 from reminderd.store.sqlite.migrate import migrations
-from reminderd.store.sqlite.opening import identify, open_sync
+from reminderd.store.sqlite.opening import ensured_database_id, open_sync
 from reminderd.store.sqlite.restoring import Restored, restore
 from reminderd.store.users import (
     Secrets,
     add_user,
     find_user,
-    is_known,
+    has_logged_in_from,
     note_failure,
     open_session,
     remove_user,
@@ -281,11 +281,15 @@ def test_opt_outs_of_the_replaced_database_are_kept(path: Path, backup: Path) ->
         store.insert("next", "+12025550003", scheduled_at=to_ms(NOW + DAY))
         store.write(partial(opt_out, phone_number="+12025550009", source="before", actor="patient", rules=RULES))
         backed_up(store, backup)
+        store.later(MINUTE)
         store.write(partial(opt_out, phone_number="+12025550003", source="key 9", actor="patient", rules=RULES))
     assert put_back(path, backup).opt_outs == 1
     with a_store(path) as store:
-        rows = store.connection.execute("SELECT phone_number, source FROM opt_outs ORDER BY source").fetchall()
-        assert [tuple(row) for row in rows] == [("+12025550009", "before"), ("+12025550003", "key 9")]
+        rows = store.connection.execute("SELECT phone_number, source, created_at FROM opt_outs ORDER BY source")
+        assert [tuple(row) for row in rows.fetchall()] == [
+            ("+12025550009", "before", to_ms(NOW)),
+            ("+12025550003", "key 9", to_ms(NOW + MINUTE)),
+        ]
         assert store.reminder("next").status is Status.CANCELLED
 
 
@@ -320,7 +324,7 @@ def test_the_accounts_of_the_replaced_database_are_kept_and_nobody_is_logged_in(
     assert (done.accounts, done.accounts_are_new) == (1, True)
     assert accounts_of(path) == {"anna": "new"}
     with open_sync(path) as connection:
-        assert is_known(connection, NOW, name="anna", address="192.0.2.7")
+        assert has_logged_in_from(connection, NOW, name="anna", address="192.0.2.7")
 
 
 def test_where_no_database_with_accounts_is_replaced_those_of_the_backup_count(path: Path, backup: Path) -> None:
@@ -537,7 +541,7 @@ def clinics(tmp_path: Path) -> list[Path]:
 
 def names_and_id(path: Path) -> tuple[list[str], str]:
     with open_sync(path) as connection:
-        return [row["id"] for row in connection.execute("SELECT id FROM reminders")], identify(connection)
+        return [row["id"] for row in connection.execute("SELECT id FROM reminders")], ensured_database_id(connection)
 
 
 def test_another_databases_backup_is_only_restored_on_request_and_the_id_stays(tmp_path: Path, backup: Path) -> None:
