@@ -1,8 +1,9 @@
-"""What all tests share: readable ids, the same examples each time, cheap files, databases and passwords.
+"""What all tests share: readable ids, the same examples each time, cheap files, databases, passwords and TLS settings.
 
 Logging is restored after each test.
 """
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from loguru import logger
 from reminderd import passwords
 from reminderd.store.sqlite import opening
 from tests.support.case_ids import LONGEST, case_id
+from tests.support.certificates import read_certificates_once
 from tests.support.databases import (
     STORE,
     examine_after_copying,
@@ -35,6 +37,8 @@ settings.load_profile("same-each-time")
 _MEMORY = "/dev/shm"  # noqa: S108 - pytest makes a folder of its own there
 if os.access(_MEMORY, os.W_OK) and os.statvfs(_MEMORY).f_bavail * os.statvfs(_MEMORY).f_frsize > 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _MEMORY)
+
+read_certificates_once()
 
 _COST_OF_PASSWORDS = {name: getattr(passwords, name) for name in ("_ROUNDS", "_KIB")}
 
@@ -60,6 +64,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the cases of each engine; begin with the longest tests, so that several workers end at about one time."""
     items[:] = filter(is_for_its_engine, items)
     items.sort(key=lambda item: item.get_closest_marker("chaos") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what has been loaded until the end: no search for garbage has to look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
