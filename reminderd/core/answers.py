@@ -192,7 +192,7 @@ _NAMES: Final = "|".join(" ?".join(word) for words in LISTENER_WORDS.values() fo
 """A pattern for the words, which may be written apart, like "voice mail"."""
 _DENIED: Final = re.compile(
     rf"\b(?:no|not|non|without)(?: (?:an?|any|the|answering))*(?: (?:{_NAMES})\w*)+"
-    rf"|\b(?:{_NAMES})\w*(?: detection)? off\b"
+    rf"|\b(?:{_NAMES})\w*(?: detection)?(?: is| was)? (?:(?:off|false|not (?:detected|found|recognized))\b|no$)"
 )
 """Says that no machine has answered, as in `not_a_machine`; `machine_no_beep` denies only the beep."""
 

@@ -69,7 +69,7 @@ class Done:
     broken: bool = False
     failure: Exception | None = None
     ends: trio.Event = field(factory=_set)
-    """It takes until this is set."""
+    """The job ends when this is set."""
     _news: trio.Event = field(factory=trio.Event)
 
     async def __call__(self) -> None:
@@ -249,10 +249,10 @@ async def test_of_two_daemons_one_makes_the_backup(tmp_path: Path, lines: list[s
     database, folder = tmp_path / "reminderd.db", tmp_path / "copies"
     async with open_database(SqliteFile(database), clock) as opened:
         own_id = await id_of(opened)
-        job = backups(database, folder, at_noon(clock), keep=3)
-        async with running_job(job), running_job(evolve(job, timing=at_noon(clock))):
-            await until(lambda: bool(lines))
-            clock.advance(DAY)
+        one, other = (backups(database, folder, at_noon(clock), keep=3) for _ in range(2))
+        async with running_job(one), running_job(other):
+            await until(lambda: lines and not (one.timing.turn.locked() or other.timing.turn.locked()))
+            clock.advance(DAY)  # not while the other waits to make that of the day before
             await until(lambda: len(lines) == 2)
             await clock.is_looked_at_again(20)
     assert [backup.made_at for backup in backups_in(folder, database, own_id)] == [NOW, NOW + DAY]

@@ -13,7 +13,7 @@ from reminderd.desk.record import ONE_LOOK
 from reminderd.staff.acts import StaffAct
 from reminderd.store.rows import to_ms
 from reminderd.store.shared_state import set_pause
-from tests.support.builders import DAY, MINUTE, NOW, SECOND
+from tests.support.builders import DAY, HOUR, MINUTE, NOW, SECOND
 from tests.support.databases import ON_EACH_ENGINE
 from tests.support.desk import NAME, DeskServer, Page, a_config, desk_of, titles_name_nobody
 from tests.support.rows import insert_call, insert_row, refuse_inserts
@@ -201,6 +201,14 @@ async def test_a_refusal_says_why_as_the_core_does(tmp_path: Path) -> None:
         assert refused.notice == "Not cancelled: the patient has already been reached (status: called)."
         assert (await desk.browser.get(f"{path}/cancel")).notice == refused.notice
         assert "cancel" not in [act for _, act, _, _ in await acts(desk)]
+
+
+async def test_no_next_try_is_shown_while_a_number_waits_for_staff(tmp_path: Path) -> None:
+    async with desk_of(tmp_path) as desk:
+        path = await a_reminder(desk, hold_code="hours", wake_at=to_ms(NOW + HOUR))
+        assert "Next try" in (await desk.browser.get(path)).text
+        await desk.run_sql("UPDATE reminders SET hold_code = 'number_changed'")
+        assert "Next try" not in (await desk.browser.get(path)).text
 
 
 async def test_nothing_is_done_to_a_number_that_nobody_has_seen(tmp_path: Path) -> None:

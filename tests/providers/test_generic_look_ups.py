@@ -136,7 +136,7 @@ async def test_a_provider_without_look_up_is_not_asked(provider_at: Maker) -> No
     assert server.connections == 0
 
 
-@pytest.mark.parametrize("status", [200, 204, 400, 404, 405, 429])
+@pytest.mark.parametrize("status", [200, 204, 400, 404, 405, 429, 501])
 async def test_a_provider_that_answers_without_refusing_the_key_is_good(status: int, provider_at: Maker) -> None:
     async with hostile(answering(status)) as server:
         assert await provider_at(server.url, look_up=False).check_account() == []

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import uuid4
@@ -129,13 +130,16 @@ class GenericProvider:
         return routes(recorder)
 
     async def check_account(self) -> list[str]:
-        """Look up a call that does not exist: the answer shows whether the provider works and accepts us."""
+        """Look up a call that does not exist: the answer shows whether the provider works and accepts us.
+
+        A provider without look-ups may answer 404, 405 or 501.
+        """
         outcome = await self._http.ask("GET", f"{self._calls_url}/{uuid4()}", headers=self._headers)
         if isinstance(outcome, HttpFailure):
             return [f"the provider can't be reached: {outcome.reason}"]
         if outcome.status in {401, 402, 403} or 300 <= outcome.status < 400:
             return [f"the provider refuses us: {reason_of(outcome, private=(self._api_key,))}"]
-        if outcome.status >= 500:
+        if outcome.status >= 500 and outcome.status != HTTPStatus.NOT_IMPLEMENTED:
             return [f"the provider is out of order: {reason_of(outcome, private=(self._api_key,))}"]
         return []
 
