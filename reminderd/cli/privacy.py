@@ -1,5 +1,6 @@
 """Do what patients may ask for: export or erase their data, and opt them out. Also purge old data."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -29,7 +30,7 @@ from reminderd.core.imports import FileRefusedError
 from reminderd.core.masking import mask_numbers
 from reminderd.core.model import Status
 from reminderd.core.phone import existing_number, may_be_incomplete, number_of
-from reminderd.core.requests import normal_name
+from reminderd.core.requests import SOURCE_LIMIT, normal_name, source_mistake
 from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import ColumnsError, NumberColumns, names_numbers, number_columns
 from reminderd.core.tables.csv_rows import UNREADABLE
@@ -142,6 +143,18 @@ def _number(phone: str, config: Config, read: Callable[[str, str], str]) -> str:
         wrong_usage([f"PHONE: {error}"])
 
 
+_UNPRINTABLE: Final = re.compile(r"[^ -~\w]")
+
+
+def _source(text: str) -> str:
+    """Return a typed source of an opt-out, without invisible characters; end if it is none."""
+    source = normal_name(text)
+    mistake = source_mistake(source)
+    if mistake is not None:
+        wrong_usage([f"--source: {mistake}"])
+    return source
+
+
 @click.command()
 @click.option(
     "--older-than",
@@ -204,6 +217,7 @@ def opt_out_() -> None:
 def add(config: Config, phone: str, source: str) -> None:
     """Opt PHONE out: it is no longer called, and its waiting reminders are cancelled at once."""
     number = _number(phone, config, existing_number)
+    source = _source(source)
     with database(config) as connection:
         cancelled = _opt_out(connection, number, source, rules_of(config))
     click.echo(f"opted out; {count_with_noun(cancelled, 'reminder')} cancelled")
@@ -251,7 +265,7 @@ def import_(config: Config, file: Path, source: str | None) -> None:
 
     Numbers that can't exist, and lines without a number, are listed, and the exit code is 1. All others are imported.
     """
-    source = source or f"import of {file.name}"
+    source = _source(source) if source else f"import of {_UNPRINTABLE.sub('…', file.name)}"[:SOURCE_LIMIT]
     numbers: set[str] = set()
     bad_lines: set[int] = set()
     cancelled, country, rules = 0, config.clinic.country, rules_of(config)

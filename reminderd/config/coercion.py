@@ -75,6 +75,7 @@ def replaced(section: Section, path: KeyPath, value: object) -> Section:
 
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?(?:inf|nan)", re.IGNORECASE)
 _SWITCHES: Final = {"true": True, "false": False}
 
 _KINDS: Final = (
@@ -288,10 +289,7 @@ def _parsed(text: str, form: object) -> object | None:
     if form is int:
         return int(text) if _WHOLE.fullmatch(text) else None
     if form is float:
-        try:
-            return float(text)
-        except ValueError:
-            return None
+        return float(text) if _NUMBER.fullmatch(text) else None
     if form is bool:
         return _SWITCHES.get(text.lower())
     if form is tuple:

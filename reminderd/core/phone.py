@@ -232,11 +232,16 @@ def digits_to_speak(number: str) -> str:
 
 def _written(text: str) -> str:
     """Return a text with plain digits, without invisible characters, quotes and label."""
-    visible = (text if text.isascii() else "".join(map(_plain, text))).strip()
+    visible = with_plain_digits(text).strip()
     quoted = _QUOTED.fullmatch(visible)
     if quoted is not None:
         visible = (quoted[1] or quoted[2] or "").strip()
     return _LABEL.sub("", visible)
+
+
+def with_plain_digits(text: str) -> str:
+    """Return a text with the digits of any script in ASCII, and without invisible characters."""
+    return text if text.isascii() else "".join(map(_plain, text))
 
 
 def _plain(character: str) -> str:

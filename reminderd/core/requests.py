@@ -307,6 +307,16 @@ def note_mistake(note: str) -> str | None:
     return None if is_readable else f"not a note; expected 1 to {NOTE_LIMIT} printable characters"
 
 
+SOURCE_LIMIT: Final = 200
+"""Longest source of an opt-out, in characters."""
+
+
+def source_mistake(source: str) -> str | None:
+    """Return the mistake in the source of an opt-out, or None."""
+    is_readable = len(source) <= SOURCE_LIMIT and source.isprintable()
+    return None if is_readable else f"expected at most {SOURCE_LIMIT} printable characters"
+
+
 _UNSEEN: Final = frozenset({"\u034f", *map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0xE0100, 0xE01F0))})
 """Variation selectors, which change the character before them, and U+034F, which is invisible."""
 

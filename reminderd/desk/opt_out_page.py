@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.logins import Role
 from reminderd.core.phone import existing_number
-from reminderd.core.requests import normal_name
+from reminderd.core.requests import normal_name, source_mistake
 from reminderd.core.sentences import TextValue
 from reminderd.desk.catalog import N_
 from reminderd.desk.mistakes import mistake_of
@@ -26,7 +26,6 @@ from reminderd.store.users import Session
 PATH: Final = "/opt-outs"
 
 _A_PAGE: Final = 50
-_LONGEST_SOURCE: Final = 200
 _STAFF: Final = "staff"
 
 _ADDED: Final = N_("Opted out: this number is never called again.")
@@ -78,7 +77,7 @@ async def add(desk: Desk, visitor: Session) -> Response:
         number = existing_number(normal_name(written), desk.config.clinic.country)
     except ValueError as error:
         wrong["wrong_number"] = mistake_of(desk.catalog, str(error))
-    if len(source) > _LONGEST_SOURCE or not source.isprintable():
+    if source_mistake(source) is not None:
         wrong["wrong_source"] = _WRONG_SOURCE
     if wrong:
         return await show(desk, visitor, status=400, number=written, source=source, **wrong)

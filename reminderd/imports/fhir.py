@@ -351,4 +351,4 @@ def _fill_patient(record: Record, patient: _Actor) -> None:
         if not record[number.role] and number.is_of(day):
             record.put(number.role, number.value)
     if not any(record[role] for role in PHONES):
-        record.add_mistake("phone_number: none in Patient.telecom that is a phone and of today; expected the patient's")
+        record.add_mistake("phone_number: no phone in use on that day in Patient.telecom; expected the patient's")

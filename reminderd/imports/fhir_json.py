@@ -46,7 +46,7 @@ class Element:
         """Return an element inside it; an empty one if there is none."""
         found = self.json.get(name, {})
         if isinstance(found, dict):
-            return Element(found, self.wrong)
+            return Element(found, self._inside(name))
         self.wrong(f"{name}: no element; expected one in braces")
         return Element({}, self.wrong)
 
@@ -59,7 +59,11 @@ class Element:
         if len(found) > most:
             self.wrong(f"{name}: more than {most:,} elements; expected at most that")
             return []
-        return [Element(each, self.wrong) for each in found]
+        return [Element(each, self._inside(name)) for each in found]
+
+    def _inside(self, name: str) -> Callable[[str], None]:
+        """Return what is called with each mistake in an element of this name, so that the mistake has its place."""
+        return lambda mistake: self.wrong(f"{name}.{mistake}")
 
 
 def resources(lines: Iterable[bytes], encoding: str | None) -> Iterator[tuple[Json | str, str]]:

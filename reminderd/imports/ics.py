@@ -16,6 +16,7 @@ from icalendar.parser.property import split_on_unescaped_comma, unescape_backsla
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from reminderd.core.imports import FileRefusedError
+from reminderd.core.phone import with_plain_digits
 from reminderd.core.schedule.time_zones import known_zone
 from reminderd.core.tables.columns import ColumnsError
 from reminderd.imports.table import Record, Table, check_count, decoded, naming_file, quoted, table_of, titled
@@ -396,7 +397,7 @@ def number_in(text: str) -> str:
     if len(text) > _LONGEST_TEXT:
         raise ValueError(f"too long to search, more than {_LONGEST_TEXT:,} characters; {_ONE_NUMBER}")
     found: dict[str, str] = {}
-    text = _NO_NUMBER.sub("; ", text)
+    text = _NO_NUMBER.sub("; ", with_plain_digits(text))
     for match in _DIGITS.finditer(text):
         digits = re.sub("[^0-9]", "", match[0])
         if len(digits) < _FEWEST:

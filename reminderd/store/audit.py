@@ -7,8 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.store.connection import Connection
-from reminderd.store.queries import ListPlace, is_comparable, row_by_name
-from reminderd.store.queries import ShownValue as Shown
+from reminderd.store.queries import ListPlace, ShownValue, is_comparable, row_by_name
 from reminderd.store.rows import Value, attribute_names, from_ms, insert_rows, read_as, to_ms
 
 LOOK_ACTS: Final = (
@@ -66,13 +65,13 @@ def audit_all(connection: Connection, now: datetime, acts: Sequence[Act], *, act
     insert_rows(connection, "audit", same | columns)
 
 
-def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Shown]]:
+def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, ShownValue]]:
     """Return the rows of `audit` for a reminder: who did what to it, oldest first."""
     sql = "SELECT id, at, actor, act, reminder_id, detail FROM audit WHERE reminder_id = :id ORDER BY id"
     return [row_by_name(row) for row in connection.execute(sql, {"id": reminder_id}).fetchall()]
 
 
-def acts_on_appointment(connection: Connection, appointment_id: str) -> list[dict[str, Shown]]:
+def acts_on_appointment(connection: Connection, appointment_id: str) -> list[dict[str, ShownValue]]:
     """Return the rows of `audit` for an appointment: who did what to it, oldest first."""
     sql = "SELECT id, at, actor, act, appointment_id, detail FROM audit WHERE appointment_id = :id ORDER BY id"
     return [row_by_name(row) for row in connection.execute(sql, {"id": appointment_id}).fetchall()]

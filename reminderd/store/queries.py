@@ -370,7 +370,7 @@ LOOK_BACK: Final = timedelta(days=7)
 
 _NEEDS_ALERT: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
- WHERE scheduled_at >= :since AND scheduled_at <= :now AND status <> 'scheduled' AND {NEEDS_HUMAN} AND NOT EXISTS (
+ WHERE scheduled_at >= :since AND status <> 'scheduled' AND {NEEDS_HUMAN} AND NOT EXISTS (
        SELECT 1 FROM alerts WHERE reminder_id = reminders.id AND alerts.updated_at >= reminders.updated_at
    )
  ORDER BY scheduled_at, id
@@ -401,7 +401,7 @@ class AlertedReminder:
 
 def reminders_to_alert(connection: Connection, *, now: datetime) -> list[AlertedReminder]:
     """Return all reminders that need an alert, ordered by their time; those that are held for staff come last."""
-    rows = connection.execute(_NEEDS_ALERT, {"since": to_ms(now - LOOK_BACK), "now": to_ms(now)}).fetchall()
+    rows = connection.execute(_NEEDS_ALERT, {"since": to_ms(now - LOOK_BACK)}).fetchall()
     rows += sorted(connection.execute(_HELD_FOR_STAFF).fetchall(), key=lambda row: (row["scheduled_at"], row["id"]))
     found = []
     for reminder in map(REMINDERS.read, rows):

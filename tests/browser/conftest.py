@@ -40,7 +40,7 @@ ARGUMENTS: Final = (
     "--disable-component-update",
     *(["--no-sandbox"] if os.geteuid() == 0 else []),  # Chromium has none for root
 )
-"""A browser that asks no server but ours for anything."""
+"""The arguments of a browser that connects to no server except ours."""
 
 expect.set_options(timeout=30_000)
 

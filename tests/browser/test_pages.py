@@ -1,4 +1,4 @@
-"""What holds for every page, in both languages: for everybody's eyes, hands and screens, and without other servers."""
+"""What is true for every page, in both languages: for all eyes, hands and screens, and without other servers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Literal

@@ -1,4 +1,4 @@
-"""`import --snapshot`: what a file no longer holds was cancelled, if that is certain."""
+"""`import --snapshot`: what a file no longer contains was cancelled, if that is certain."""
 
 import json
 import os

@@ -110,6 +110,17 @@ def test_a_wrong_number_does_not_keep_the_others_of_its_line_from_opting_out(ter
     assert [row["phone_number"] for row in terminal.json("opt-out", "list")] == [NUMBER]
 
 
+@pytest.mark.parametrize("source", ["a\x1bb", "x" * 201])
+def test_a_source_is_a_short_printable_text_as_on_the_page(terminal: Terminal, source: str) -> None:
+    (terminal.folder / "numbers.csv").write_text(f"{NUMBER}\n")
+    for words in (["add", NUMBER], ["import", "numbers.csv"]):
+        said = terminal.type("opt-out", *words, "--source", source, code=2).stderr
+        assert said.splitlines()[-1] == "--source: expected at most 200 printable characters"
+    (terminal.folder / "numbers.csv").rename(terminal.folder / "a\x1bb.csv")
+    terminal.type("opt-out", "import", "a\x1bb.csv")
+    assert [row["source"] for row in terminal.json("opt-out", "list")] == ["import of a…b.csv"]
+
+
 def test_a_line_whose_quotes_do_not_match_is_listed_with_this_reason(terminal: Terminal) -> None:
     (terminal.folder / "numbers.csv").write_text(f'phone\n"+4930123457\n{NUMBER}\n')
     result = terminal.type("opt-out", "import", "numbers.csv", code=1)

@@ -1,4 +1,4 @@
-"""Where `import` writes rejected lines: to a new file, or over an earlier file of its own."""
+"""Where `import` writes rejected lines: to a new file, or over its own earlier file."""
 
 import os
 import resource

@@ -98,7 +98,7 @@ def test_after_a_change_of_provider_its_whole_section_waits_for_a_restart(load: 
 
 
 def test_every_reloadable_key_exists_and_is_in_the_documented_table() -> None:
-    """And is a section or a key that there is."""
+    """Each entry is an existing section or key."""
     document = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     table = document.partition("## Change the configuration while it runs")[2].partition("\n## ")[0]
     known = [path for path, _ in all_keys()]

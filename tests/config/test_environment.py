@@ -68,6 +68,8 @@ def test_a_variable_is_converted_to_the_type_of_its_key(load: Load) -> None:
         ("WORKER__DIALERS", "", "a whole number from 1 to 1000"),
         ("WORKER__DIALERS", "1_0", "a whole number from 1 to 1000"),
         ("WORKER__DIALERS", "9" * 5000, "a whole number from 1 to 1000"),
+        ("PROVIDER__TIMEOUT_SECONDS", "1_0", "a number above 0 and up to 600"),
+        ("PROVIDER__TIMEOUT_SECONDS", "\uff11.5", "a number above 0 and up to 600"),
         ("PROVIDER__TIMEOUT_SECONDS", "soon", "a number above 0 and up to 600"),
         ("PROVIDER__TIMEOUT_SECONDS", "nan", "a number above 0 and up to 600"),
         ("PROVIDER__CALLS_PER_SECOND", "inf", "a number from 0 to 1000"),

@@ -1,4 +1,4 @@
-"""Which changes of a server mean that it may have forgotten calls, and which mean nothing."""
+"""The changes of a server that show that it may have forgotten calls, and the changes that show nothing."""
 
 from datetime import datetime
 from typing import Any, Final

@@ -173,6 +173,16 @@ async def test_failures_of_a_week_ago_cause_no_alert(target: Target) -> None:
     assert "old" not in recipient.sent[0][1]
 
 
+async def test_a_reminder_that_fails_before_its_time_is_alerted_at_once_and_once(target: Target) -> None:
+    recipient = Recipient()
+    to_come = {"end_code": "invalid", "scheduled_at": to_ms(NOW + timedelta(days=3))}
+    async with watched(target, recipient, ("invalid", "failed", to_come)) as database:
+        await until_alerted(database, 1)
+        await insert(database, "due")
+        await until_alerted(database, 2)
+    assert [text.splitlines()[1:-1] for _, text in recipient.sent] == [["invalid: not reached"], ["due: not reached"]]
+
+
 def test_a_long_list_is_shortened() -> None:
     many = [
         AlertedReminder(id=f"r{n}", ref=None, outcome=Outcome.EXPIRED, end_code=EndCode.TOO_LATE, updated_at=NOW)

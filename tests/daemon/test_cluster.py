@@ -29,7 +29,7 @@ ALERTS = Share(rules_digest="0", jobs=frozenset({Job.ALERTS}))
 
 @define
 class One:
-    """A daemon with a connection of its own, which does its job until it must stop."""
+    """A daemon with its own connection, which does its job until it must stop."""
 
     membership: Membership
     nursery: trio.Nursery

@@ -69,7 +69,7 @@ class Done:
     broken: bool = False
     failure: Exception | None = None
     ends: trio.Event = field(factory=_set)
-    """It takes until this is set."""
+    """The job ends when this is set."""
     _news: trio.Event = field(factory=trio.Event)
 
     async def __call__(self) -> None:

@@ -1,4 +1,4 @@
-"""The daemon serves the front desk's pages on a port of their own, through its reloads and to its stop."""
+"""The daemon serves the front desk's pages on their own port, through its reloads and to its stop."""
 
 from pathlib import Path
 

@@ -63,7 +63,7 @@ class ReloadingClinic:
             file.write(more)
 
     async def line(self, text: str, times: int = 1) -> None:
-        """Wait until so many lines of the log contain this text."""
+        """Wait until this number of lines of the log contain this text."""
         await until(lambda: sum(text in line for line in self.lines) >= times)
 
     async def until_loading(self, times: int) -> None:

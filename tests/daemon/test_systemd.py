@@ -27,7 +27,7 @@ class Life:
     stopping: trio.Event = field(factory=trio.Event)
     ended: trio.Event = field(factory=trio.Event)
     last_sign: float | None = None
-    """None: it stays alive."""
+    """The time of the last sign of life; None if it stays alive."""
     error: str | None = None
 
     def silence(self) -> float:

@@ -31,7 +31,7 @@ PASSWORD = "three wet dogs run"
 KEY = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 CLINIC, STRANGER = "192.0.2.8", "198.51.100.7"
 HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-"""Quicker than ours, so that the tests are: what a check costs is a part of the hash."""
+"""A hash that is quicker to check than those of the program: it contains its own cost."""
 WRONG = LogInRefused(RefusalCode.WRONG)
 
 

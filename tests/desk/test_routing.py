@@ -1,4 +1,4 @@
-"""Which answers are given to whom, and what every answer carries."""
+"""Who gets which answer, and what every answer contains."""
 
 import re
 from pathlib import Path

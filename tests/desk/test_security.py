@@ -374,11 +374,11 @@ async def a_running_clinic(folder: Path) -> AsyncIterator[tuple[Clinic, Running]
 
 @define
 class HeldGuesses:
-    """Holds the check of each guessed password, until the test lets some go on."""
+    """Holds the check of each guessed password, until the test lets some continue."""
 
     may_go_on: Semaphore = field(factory=lambda: Semaphore(0))
     seen: list[LogIns] = field(factory=list)
-    """What the log-ins came to; always the same one."""
+    """The log-ins that were called; always the same object."""
 
     @classmethod
     def begin(cls, monkeypatch: pytest.MonkeyPatch) -> "HeldGuesses":
@@ -404,7 +404,7 @@ class HeldGuesses:
 async def test_a_storm_of_log_ins_keeps_no_webhook_waiting_and_no_user_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hundreds of strangers guess at once, each from an address of its own."""
+    """Hundreds of strangers guess at the same time, each from another address."""
     statuses: list[int] = []
     strangers = 500
     held = HeldGuesses.begin(monkeypatch)

@@ -20,8 +20,8 @@ def loses_answers(clinic: Clinic) -> None:
     clinic.configure(outcome_timeout_seconds=6)
 
 
-async def is_left_alone(clinic: Clinic, other: GenericServer) -> None:
-    """Wait until the call is given up: by then it was neither sent to the other gateway nor looked up there."""
+async def until_given_up(clinic: Clinic, other: GenericServer) -> None:
+    """Wait until the call is given up; check that it was neither sent to the other gateway nor looked up there."""
     await until(lambda: clinic.calls("r1")[0].state is CallState.UNREPORTED)
     assert (other.requests, other.look_ups) == ([], [])
     assert len(clinic.provider.rings) == 1
@@ -35,7 +35,7 @@ async def test_after_a_change_of_gateway_the_new_one_gets_no_old_call(clinic: Cl
     async with generic_server(GenericServer(honors_keys=True, look_up=True)) as other:
         clinic.configure(api_url=other.url, outcome_timeout_seconds=6)
         async with running("run", cwd=clinic.folder) as program:
-            await is_left_alone(clinic, other)
+            await until_given_up(clinic, other)
             assert await program.terminate() == 0
 
 
@@ -49,6 +49,6 @@ async def test_another_daemon_with_another_gateway_leaves_old_calls_alone(clinic
         first.suspend()
         clinic.configure(api_url=other.url, outcome_timeout_seconds=6)
         async with running("run", cwd=clinic.folder) as second:
-            await is_left_alone(clinic, other)
+            await until_given_up(clinic, other)
             assert await second.terminate() == 0
         first.resume()

@@ -1,4 +1,4 @@
-"""The real program tells somebody that a reminder needs a human."""
+"""The real program sends a message that a reminder needs a human."""
 
 import json
 

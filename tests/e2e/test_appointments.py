@@ -48,7 +48,7 @@ def insert(clinic: Clinic, appointment_id: str, after: timedelta) -> None:
 
 
 async def planned(clinic: Clinic, appointment_id: str, count: int) -> list[tuple[Any, ...]]:
-    """The reminders of an appointment that wait, as soon as there are so many."""
+    """Return the waiting reminders of an appointment, as soon as there are this many."""
     statement = "SELECT id, cadence, status FROM reminders WHERE appointment_id = :id AND status = 'scheduled'"
     found = partial(sql, clinic, statement, id=appointment_id)
     await until(lambda: len(found()) == count)

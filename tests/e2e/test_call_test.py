@@ -94,7 +94,7 @@ async def test_outside_the_calling_hours_a_test_call_says_how_to_call_anyway(tmp
         now = SystemClock().now()
         closed = f'start = "{now + timedelta(hours=3):%H:%M}"\nend = "{now + timedelta(hours=4):%H:%M}"'
         config = tmp_path / "config.toml"
-        config.write_text(config.read_text().replace('end = "23:59"', closed))
+        config.write_text(config.read_text().replace("[calling]\n", f"[calling]\n{closed}\n"))
         async with running("run", cwd=tmp_path) as program:
             await program.url()
             done = await call_test(tmp_path, example_number("answered"))

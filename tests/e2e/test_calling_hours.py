@@ -149,7 +149,7 @@ async def test_calls_that_wait_for_the_morning_are_paced(
 
 
 async def test_a_machine_that_wakes_after_the_calling_hours_calls_nobody(tmp_path: Path) -> None:
-    """It falls asleep between the claim and the request, too shortly for the lease to be over."""
+    """It sleeps between the claim and the request, but not long enough for the lease to expire."""
     clock = HandClock(at_home("2026-03-02 18:59:50"))
     calling_hours = hours(9 * HOUR, 19 * HOUR, zone=BERLIN)
     async with an_engine(tmp_path / "db", clock, calling_hours=calling_hours, max_lateness=DAY) as engine:

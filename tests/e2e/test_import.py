@@ -1,4 +1,4 @@
-"""`import` as a process of its own: interrupted, on a disk that fails, and next to a running daemon."""
+"""`import` as a separate process: interrupted, on a disk that fails, and next to a running daemon."""
 
 import os
 import resource

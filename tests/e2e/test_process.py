@@ -1,4 +1,4 @@
-"""What only a process of its own can show: signals, crashes, a taken port, a database that can't be opened."""
+"""What only a separate process can show: signals, crashes, a taken port, a database that can't be opened."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Two versions side by side on one PostgreSQL: the newer upgrades the tables, and the older goes on or stops."""
+"""Two versions side by side on one PostgreSQL: the newer upgrades the tables, and the older continues or stops."""
 
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager

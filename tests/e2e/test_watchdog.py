@@ -1,4 +1,4 @@
-"""The watchdog, with the real program and a stand-in for systemd: a poll loop that hangs while the web goes on."""
+"""The watchdog, with the real program and a stand-in for systemd: a poll loop that hangs while the web server works."""
 
 import signal
 from datetime import timedelta

@@ -34,7 +34,7 @@ def the_call(call_id: str = "call-1", number: str | None = None) -> Call:
 def dialed(
     breaker: Breaker, answer: PlacingAnswer, now: float = 0.0, call_id: str = "call-1", number: str | None = None
 ) -> PauseChange | None:
-    """One request goes out and is answered."""
+    """Send one request and get its answer."""
     breaker.note_sending(call_id)
     return breaker.note_answer(the_call(call_id, number), answer, now, DRAW)
 

@@ -33,7 +33,7 @@ def counted(engine: Engine) -> Callable[..., float]:
 
 
 def after(clock: HandClock, seconds: float, *answers: PlacingAnswer) -> Callable[[Placement], Awaitable[PlacingAnswer]]:
-    """Return a provider that gives these answers in turn, each after so many seconds."""
+    """Return a provider that gives these answers in turn, each after this many seconds."""
     left = list(answers)
 
     async def answer(_placement: Placement) -> PlacingAnswer:

@@ -1,4 +1,4 @@
-"""What outlives a reload: another loop goes on with the memory of the one before, whose requests may be in flight."""
+"""What outlives a reload: the next loop continues with the memory of the last one, whose requests may be in flight."""
 
 from collections.abc import Callable
 from functools import partial
@@ -78,7 +78,7 @@ async def test_requests_in_flight_at_a_reload_keep_their_lines_to_their_end(
 async def test_a_reload_to_fewer_lines_waits_for_the_current_claim(
     target: Target, slow: FakeProvider, answer_now: trio.Event
 ) -> None:
-    """That one counts on the lines that were free when it began."""
+    """The claim relies on the lines that were free when it began."""
     clock, threads = HandClock(), WritesThatWait()
     async with an_engine(target, clock, slow, dialers=3, runner=threads) as engine:
         for name in ("r1", "r2", "r3", "r4"):
@@ -100,7 +100,7 @@ async def test_a_reload_to_fewer_lines_waits_for_the_current_claim(
 async def test_a_line_is_free_for_the_next_request_while_an_answer_is_recorded(
     target: Target, slow: FakeProvider, answer_now: trio.Event
 ) -> None:
-    """Its lease is kept until the answer is recorded."""
+    """The lease of the answered request is kept until the answer is recorded."""
     threads = WritesThatWait()
     async with an_engine(target, HandClock(), slow, dialers=1, runner=threads) as engine:
         await engine.insert("r1")
@@ -121,7 +121,7 @@ async def test_a_line_is_free_for_the_next_request_while_an_answer_is_recorded(
 async def test_a_lease_of_a_request_in_flight_is_kept_after_a_reload(
     target: Target, slow: FakeProvider, answer_now: trio.Event
 ) -> None:
-    """Its answer may come, and be settled, long after its lease would have run out."""
+    """The answer to the request may come, and be settled, long after the lease would have expired."""
     clock = HandClock()
     async with an_engine(target, clock, slow) as engine:
         await engine.insert("r1")

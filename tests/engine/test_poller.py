@@ -169,7 +169,7 @@ async def test_no_more_requests_are_in_flight_than_there_are_lines(start: Start)
 
 
 async def test_a_freed_line_takes_the_next_row_at_once(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not only when the loop looks for commits, which on SQLite takes a quarter of a second."""
+    """It does not wait until the loop looks for commits, which on SQLite takes a quarter of a second."""
     monkeypatch.setattr(sqlite_on_trio, "LOOK_FOR_COMMITS", LONG.total_seconds())
 
     async def some(engine: Engine) -> None:
@@ -559,7 +559,7 @@ async def test_an_unreported_call_is_looked_up(start: Start) -> None:
 
 
 async def test_a_sign_of_life_is_seen_soon_after_the_last_look_at_all_calls(start: Start) -> None:
-    """Its silence is measured from there: seen a minute late, the call would keep its number busy a minute longer."""
+    """The silence of the call is measured from then on: a minute late, its number would be busy a minute longer."""
     async with start() as engine:
         await soon(engine, "r1")
         await engine.until("r1", Status.PROCESSING)

@@ -63,7 +63,7 @@ async def test_setting_the_wall_clock_forward_does_not_end_the_quiet_time(engine
 async def test_the_poll_loop_sleeps_in_the_quiet_time_even_if_a_reminder_is_due(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It only looks for commits then, which are signs of life without a turn."""
+    """It only looks for commits, which is a sign of life without a turn of the loop."""
     turns = 0
 
     def turn(connection: Connection, **facts: Any) -> Wakes:

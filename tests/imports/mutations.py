@@ -196,6 +196,6 @@ MUTATIONS: Sequence[Mutation | None] = (
     with_another_json_value,
     None,
 )
-"""None: a part of another sample is added."""
+"""The mutations; None stands for adding a part of another sample."""
 
 WEIGHTS = (10, 6, 10, 4, 6, 8, 8, 4, 2, 1, 2, 10, 15, 4)

@@ -63,7 +63,7 @@ def only(folder: Path, *resources: Json) -> Read:
         ({"id": "", "identifier": [{"value": "1"}, {"value": "2"}]}, "ref: none"),
         ({"participant": []}, "Appointment.participant: no patients"),
         ({"participant": "Patient/p"}, "Appointment.participant: no list of elements"),
-        ({"participant": [{"actor": "Patient/p"}]}, "Appointment.actor: no element"),
+        ({"participant": [{"actor": "Patient/p"}]}, "Appointment.participant.actor: no element"),
         ({"participant": [{"actor": {"reference": "Patient/q"}}]}, "Appointment.participant: its Patient is not in"),
         ({"participant": [{"actor": {"type": "Patient"}}]}, "Appointment.participant: its Patient is not in"),
         (
@@ -90,12 +90,21 @@ def test_an_ambiguous_appointment_is_rejected(tmp_path: Path, more: Json, mistak
         ({"active": False}, "Patient.active: false"),
         ({"active": "no"}, "Patient.active: neither true nor false"),
         ({"modifierExtension": [{}]}, "Patient.modifierExtension"),
-        ({"telecom": []}, "phone_number: none in Patient.telecom"),
-        ({"telecom": [{"system": "email", "value": "p@example.org"}]}, "phone_number: none in Patient.telecom"),
-        ({"telecom": [{"system": "fax", "value": "202-555-0101"}]}, "phone_number: none in Patient.telecom"),
-        ({"telecom": [{"system": "phone", "value": "202-555-0101", "use": "old"}]}, "phone_number: none"),
-        ({"telecom": [{"value": "202-555-0101"}]}, "phone_number: none in Patient.telecom"),
-        ({"telecom": [{"system": "phone", "value": 2025550101}]}, "Patient.value: no text"),
+        ({"telecom": []}, "phone_number: no phone in use on that day in Patient.telecom"),
+        (
+            {"telecom": [{"system": "email", "value": "p@example.org"}]},
+            "phone_number: no phone in use on that day in Patient.telecom",
+        ),
+        (
+            {"telecom": [{"system": "fax", "value": "202-555-0101"}]},
+            "phone_number: no phone in use on that day in Patient.telecom",
+        ),
+        (
+            {"telecom": [{"system": "phone", "value": "202-555-0101", "use": "old"}]},
+            "phone_number: no phone in use on that day",
+        ),
+        ({"telecom": [{"value": "202-555-0101"}]}, "phone_number: no phone in use on that day in Patient.telecom"),
+        ({"telecom": [{"system": "phone", "value": 2025550101}]}, "Patient.telecom.value: no text"),
         ({"name": "Ada"}, "Patient.name: no list of elements"),
     ],
 )

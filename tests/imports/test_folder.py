@@ -221,7 +221,7 @@ def played(writer: OpenBy) -> Callable[[Path], OpenBy]:
 def test_where_the_kernel_can_not_tell_a_file_is_whole_that_is_silent_for_five_minutes(
     inbox: Path, monkeypatch: pytest.MonkeyPatch, writer: OpenBy
 ) -> None:
-    """It tells only a file's owner; and on some file systems every file seems to be open, our own one too."""
+    """The kernel answers only a file's owner; and on some file systems every file seems to be open, our own one too."""
     monkeypatch.setattr("reminderd.imports.folder._writer", played(writer))
     looking = Folder(inbox)
     (inbox / "list.csv").write_text(HEADER + GOOD)
@@ -573,7 +573,7 @@ def test_those_who_may_read_a_file_may_read_what_is_next_to_it_whatever_the_daem
 def test_what_is_written_next_to_a_file_never_goes_through_a_link(
     inbox: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those who bring files may write into the folders, too, and could put a link where a file is being written."""
+    """Programs that bring files may write into the folders, too, and could put a link where a file is being written."""
     secret = inbox.parent / "secret"
     secret.write_text("ours")
     secret.chmod(0o600)

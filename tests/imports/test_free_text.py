@@ -13,6 +13,8 @@ from reminderd.imports.ics import _LONGEST_TEXT, _labeled, number_in
         ("+12025550101 or again +1 (202) 555-0101", "+12025550101"),
         ("https://example.org/j/98765432101\njane2025550199@example.org\n2025550101", "2025550101"),
         ("030/1234567 (Festnetz)", "030/1234567"),
+        ("Ann, \u0662\u0660\u0662\u0665\u0665\u0665\u0660\u0661\u0660\u0661", "2025550101"),  # Arabic digits
+        ("202\u200b555\u200b0101", "2025550101"),
     ],
 )
 def test_the_only_number_in_a_text_is_found(text: str, number: str) -> None:
@@ -26,6 +28,7 @@ def test_the_only_number_in_a_text_is_found(text: str, number: str) -> None:
         ("", "no phone number in it"),
         ("202-555-0101, chart 4711234567", "more than one number in it"),
         ("202-555-0101\n202-555-0102", "more than one number in it"),
+        ("2025550101 or \uff12\uff10\uff12\uff15\uff15\uff15\uff10\uff11\uff10\uff12", "more than one number in it"),
         ("Jane Doe 202-555-0101 ext. 12", "a number with an extension"),
         ("Jane Doe, 2025550101x3", "a number with an extension"),
         ("Fax: 202-555-0101", "a fax number in it"),

@@ -25,7 +25,7 @@ from tests.support.builders import RULES
 
 
 def entries(rows: Iterable[CsvRow]) -> Table:
-    """A table whose rows are entries of a file in a format of its own."""
+    """Return a table whose rows are entries of a file in another format."""
     return Table(
         header=("ref", "phone_number", "message", "scheduled_at", "name"),
         unit="entry",

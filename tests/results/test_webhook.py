@@ -43,7 +43,7 @@ Judge = Callable[[dict[str, Any]], int | bytes | None]
 
 @define
 class Receiver:
-    """The clinic's own system, which accepts everything unless told otherwise."""
+    """The clinic's own system, which accepts everything by default."""
 
     server: HostileProvider
     judge: Judge = lambda _event: 204
@@ -71,7 +71,7 @@ class Receiver:
             self.at_once -= 1
 
     async def until(self, count: int) -> list[str]:
-        """The ids of the accepted reminders, as soon as there are so many."""
+        """Return the ids of the accepted reminders, as soon as there are this many."""
         await until(lambda: len(self.accepted) >= count)
         return [event["reminder_id"] for event in self.accepted]
 

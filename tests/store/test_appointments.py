@@ -456,7 +456,8 @@ def test_the_check_of_the_database_finds_an_appointment_that_nobody_will_plan(st
 def test_an_alert_names_the_appointment(store: Store) -> None:
     put(store, a_request())
     store.later(THREE_DAYS - store.now)
-    sql(store, "UPDATE reminders SET status = 'failed', end_code = 'not_answered', wake_at = NULL, revision = 2")
+    failed = "UPDATE reminders SET status = 'failed', end_code = 'not_answered', wake_at = NULL, revision = 2"
+    sql(store, f"{failed} WHERE scheduled_at = {to_ms(THREE_DAYS)}")
     assert [one.ref for one in reminders_to_alert(store.connection, now=store.now)] == ["A-1"]
 
 

@@ -145,7 +145,7 @@ def test_an_unconfirmed_call_goes_to_staff_after_the_outcome_timeout(store: Stor
 
 
 def test_a_call_whose_request_is_in_flight_is_not_closed(store: Store) -> None:
-    """Its sender hangs for longer than its lease and `confirm_after`; another process looks at the call."""
+    """The sender hangs for longer than its lease and `confirm_after`; another process checks the call."""
     store.rules = able(LOOK_UP, lease=MINUTE, confirm_after=2 * MINUTE)
     action = claims_first(store)
     store.later(store.rules.lease)

@@ -172,7 +172,7 @@ def test_after_a_restore_nobody_is_called_until_lost_calls_are_over(store: Store
 
 
 def test_a_process_that_has_not_noticed_a_restore_calls_nobody_either(store: Store) -> None:
-    """Its poll loop has room for requests: it looked before the restore was committed."""
+    """The poll loop of this process could send requests: it had read the database before the restore was committed."""
     store.insert(scheduled_at=to_ms(store.now) + 1)
     store.connection.execute("INSERT INTO settings VALUES ('restored_at', ?)", (to_ms(store.now),))
     capacity = Capacity(requests=10, checks=10, request_in=MINUTE)

@@ -146,7 +146,7 @@ def test_a_cancel_is_honored_and_the_reminder_is_never_checked_again(store: Stor
 
 
 def test_a_cancelled_reminder_has_no_wake_at_after_the_next_claim(store: Store) -> None:
-    """It must not show for days when it would be called."""
+    """The row must not show for days when the reminder would be called."""
     store.rules = evolve(RULES, redial_delays=(2 * DAY,), max_lateness=3 * DAY)
     waits_for_its_redial(store)
     assert store.reminder().wake_at == store.now + 2 * DAY
@@ -277,7 +277,7 @@ def test_the_redial_delay_of_the_old_time_does_not_apply_to_the_new_one(store: S
 
 
 def test_a_call_for_the_old_time_does_not_reach_anybody_for_the_new_one(store: Store) -> None:
-    """The call for the old time goes on after the move, and is heard."""
+    """The call for the old time continues after the move, and is heard."""
     [action] = store.claim()
     store.answer(action, Accepted("ext-1"))
     sql(store, MOVE, to_ms(NOW + DAY))

@@ -181,7 +181,7 @@ def test_counting_stops_at_a_limit(store: Store, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.sqlite_only("its count of steps")
 def test_a_scrape_is_cheap_with_a_million_rows(connection: Connection) -> None:
-    """Not a million here, but enough that a reading of the whole table would show in SQLite's own count of steps."""
+    """Here, there are fewer rows, but a reading of the whole table would show in SQLite's own count of steps."""
 
     def steps() -> int:
         taken = 0

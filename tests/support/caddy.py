@@ -52,7 +52,7 @@ class Caddy:
                 await self._news.wait()
 
     async def knows_it_is_down(self) -> None:
-        """Wait until it holds a request, instead of refusing it, as the upstream is down."""
+        """Wait until it keeps a request waiting, instead of refusing it, as the upstream is down."""
         with trio.fail_after(PATIENCE):
             while True:
                 with trio.move_on_after(0.3):

@@ -97,7 +97,7 @@ class GenericServer:
                 await self._say(line, *self._looked_up(request))
 
     async def rang(self, times: int) -> list[Ring]:
-        """Return the rings, as soon as there are so many."""
+        """Return the rings, as soon as there are this many."""
         with trio.fail_after(PATIENCE):
             while len(self.rings) < times:
                 await self._news.wait()

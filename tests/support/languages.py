@@ -157,12 +157,12 @@ def _text(node: ast.expr, own: Mapping[str, str]) -> str | None:
 
 @cache
 def _named() -> dict[str, str]:
-    """Return the texts that have a name of their own in any module."""
+    """Return the texts that have their own name in any module."""
     return {name: text for path in _modules() for name, text in _texts_of(path).items()}
 
 
 def _texts_of(path: Path) -> dict[str, str]:
-    """Return the texts that have a name of their own in a module: `MISSING: Final = "…"`."""
+    """Return the texts that have their own name in a module: `MISSING: Final = "…"`."""
     found = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         target = (

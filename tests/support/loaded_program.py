@@ -1,8 +1,8 @@
-"""Starts the program from a process that has loaded it, as Python's start and the imports are most of its work.
+"""Start the program from a process that has loaded it, as Python's start and the imports are most of its work.
 
-Each start is a process of its own, with a folder, an environment and a log of its own; its end is that of any program.
-`python -m tests.support.loaded_program DESCRIPTOR` is the process that has loaded it: it takes one request after the
-other from the socket with this number, and ends with the process that has the other end.
+Each start is a separate process with its own folder, environment and log; it ends like any program.
+`python -m tests.support.loaded_program DESCRIPTOR` is the process that has loaded the program: it reads one request
+after another from the socket with this number, and ends when the process at the other end does.
 """
 
 import json

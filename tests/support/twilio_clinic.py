@@ -34,7 +34,6 @@ public_base_url = "http://127.0.0.1:{port}"
 country = "US"
 [calling]
 timezone = "Africa/Abidjan"
-end = "23:59"
 [provider]
 timeout_seconds = {timeout_seconds}
 calls_per_second = 0

@@ -1,4 +1,4 @@
-"""Wait for a fact that no event tells: a file's, a process's, a row's."""
+"""Wait for a fact about a file, a process or a row, for which there is no event."""
 
 import time
 from collections.abc import Awaitable, Callable

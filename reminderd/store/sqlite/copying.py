@@ -15,8 +15,7 @@ from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusab
 from reminderd.store.examination import broken_promises
 from reminderd.store.shared_state import database_id
 from reminderd.store.sqlite.driver import Error, SqliteConnection, open_file, size_of, translated
-from reminderd.store.sqlite.integrity import damage_in
-from reminderd.store.sqlite.integrity import integrity_errors as broken_rows
+from reminderd.store.sqlite.integrity import damage_in, integrity_errors
 from reminderd.store.sqlite.migrate import APPLICATION_ID, migrations, schema_version
 
 T = TypeVar("T")
@@ -140,7 +139,7 @@ def mistakes_in(copied: SqliteConnection, *, file: Path) -> list[str]:
     broken = damage_in(copied)
     if broken:
         raise CopyError(f"{file}: the copy is damaged: {broken[0]}")
-    return broken_rows(copied) or broken_promises(copied)
+    return integrity_errors(copied) or broken_promises(copied)
 
 
 def _refuse(source: SqliteConnection, target: Path, *, replace: bool, never: Mapping[Path, str]) -> None:

@@ -72,7 +72,7 @@ class Phone:
     """What it was asked to say: reminder, its incarnation, its time."""
     at: int
     lie: bool
-    """It was placed, though the answer said that it was not."""
+    """Whether it was placed although the answer said that it was not."""
     restores: int
     """Restores of the database before it."""
     account: str
@@ -409,7 +409,7 @@ class World:
         self.record(ledger, Found(report).report)
 
     def record(self, ledger: Ledger, report: Report) -> Transition | None:
-        """Settle a report as the store does; None: it names nothing of ours."""
+        """Settle a report as the store does; return None if it names nothing of ours."""
         call = call_of(ledger, report)
         if call is None and report.reminder_id not in ledger.reminders:
             return None

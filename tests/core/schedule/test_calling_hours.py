@@ -182,7 +182,7 @@ def test_there_are_clock_changes_of_all_kinds() -> None:
 
 
 def around(wall: int) -> Iterator[tuple[Span, ...]]:
-    """Hours that begin, end, lie within, break or go on at what the clock shows, in minutes, when it is changed."""
+    """Yield hours that begin, end, are within, break or continue at the clock's minute at which it is changed."""
     for spans in (
         [(wall - 45, wall + 10)],
         [(wall + 10, wall + 20)],

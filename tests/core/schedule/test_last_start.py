@@ -1,4 +1,4 @@
-"""Which moment a call is planned for that is wanted outside the calling hours: earlier, never later."""
+"""The planned moment of a call that is wanted outside the calling hours: earlier, never later."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo

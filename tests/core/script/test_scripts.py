@@ -1,4 +1,4 @@
-"""Which script a call in some language is spoken with."""
+"""The script with which a call in some language is spoken."""
 
 import pytest
 

@@ -264,7 +264,7 @@ def test_what_is_of_a_call_alone_must_be_ignored_in_a_table_of_appointments(name
 
 
 def test_more_than_one_column_for_the_type_of_appointment_is_refused() -> None:
-    """It decides when a patient is called, and what is spoken."""
+    """The type decides when a patient is called, and what is spoken."""
     with pytest.raises(ColumnsError, match="appointment_type: 2 columns fit"):
         columns_of(["Phone", "Appointment at", "Appointment type", "Visit type"], {}, plans_calls=True)
 

@@ -276,7 +276,7 @@ def test_a_missing_ca_says_how_to_name_it(encrypted: str, tmp_path: Path) -> Non
 
 
 class Pooled:
-    """A connection through a program that gives out a process id of its own, as PgBouncer does."""
+    """A connection through a program that reports another process id than the server, as PgBouncer does."""
 
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""What other programs have locked, and what reminderd locks: no change of either is lost, and calls go on."""
+"""What other programs have locked, and what reminderd locks: no change of either is lost, and calls continue."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -195,7 +195,7 @@ def test_a_reminder_that_shares_its_number_with_a_locked_one_is_called_without_i
 
 
 def test_a_reminder_whose_appointment_is_locked_delays_only_itself(store: Store, foreign: psycopg.Connection) -> None:
-    """Its claim needs the appointment, and is tried again after a lease; it has not failed."""
+    """The claim needs the appointment, and is tried again after a lease; the reminder has not failed."""
     row = {"id": "a1", "phone_number": "+12025550001", "at": 1_773_064_800_000, "revision": 1}
     insert_row(store.connection, "appointments", row)
     store.insert("r1", appointment_id="a1")

@@ -1,4 +1,4 @@
-"""What holds for other programs on PostgreSQL only: locks, notices, rights, and where our tables are."""
+"""What is true for other programs on PostgreSQL only: locks, notices, rights, and where our tables are."""
 
 import re
 import subprocess

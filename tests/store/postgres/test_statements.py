@@ -23,7 +23,7 @@ MODULES: Final = sorted(path.stem for path in Path(reminderd.store.__file__).par
 BEGINNING: Final = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 PARAMETER: Final = re.compile(r"%\((\w+)\)s")
 FILLED_IN: Final = {
-    "but": " AND phone_number NOT IN (:one, :two)",
+    "except_for": " AND phone_number NOT IN (:one, :two)",
     "calls": "SELECT id FROM call_logs WHERE id = :one",
     "condition": "wake_at > :now",
     "table": "reminders",

@@ -1,4 +1,4 @@
-"""Machines are upgraded one after the other: this version goes on after a newer one has added to the tables."""
+"""Machines are upgraded one after the other: this version continues after a newer one has added to the tables."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

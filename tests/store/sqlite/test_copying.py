@@ -32,7 +32,7 @@ def opt_out(connection: SqliteConnection, number: str) -> None:
 
 
 def fill(connection: SqliteConnection) -> None:
-    """Insert so many rows that reading them takes many steps."""
+    """Insert enough rows that reading them takes many steps."""
     connection.execute("BEGIN")
     connection.executemany("INSERT INTO settings VALUES (?, 'x')", [(f"{number}",) for number in range(20_000)])
     connection.execute("COMMIT")
