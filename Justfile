@@ -12,7 +12,7 @@ parallel := "-n 4 --maxschedchunk 1"
 program_tests := "tests/browser tests/e2e tests/chaos tests/deploy"
 
 # These tests repeat thousands of times what other tests do once: coverage would only slow them down.
-searches := "tests/model tests/month tests/imports/test_fuzz.py tests/desk/test_scanner.py tests/web/test_api_document.py"
+searches := "tests/model tests/month tests/imports/test_fuzz.py tests/desk/test_scanner.py tests/web/test_api_document.py tests/cli/test_no_values.py"
 
 _default:
     @just --list --unsorted
@@ -44,9 +44,10 @@ test:
     {{bin}}/coverage report --fail-under=95
     {{bin}}/pytest {{parallel}} {{searches}} {{program_tests}}
 
-# run the fast tests, in less than a minute: core, store, web and providers, with fewer random histories
+# the fast tests, in less than a minute: core, store, web and providers, on SQLite alone, with fewer random histories
 quick:
-    REMINDERD_HISTORIES=25 REMINDERD_MODEL_HISTORIES=100 {{bin}}/pytest -q {{parallel}} tests/core tests/store tests/web tests/providers
+    REMINDERD_HISTORIES=25 REMINDERD_POSTGRES=0 {{bin}}/pytest -q -n 3 --maxschedchunk 1 tests/core tests/store tests/web tests/providers \
+        --ignore=tests/store/postgres {{prepend("--ignore=", searches)}}
 
 # run all tests on the newest Python, and the quick ones on the version before it, if these are installed
 test-newer:

@@ -63,7 +63,7 @@ parts=(pyproject.toml config.example.toml docs deploy/install.sh deploy/reminder
 
 say() { echo "reminderd: $*"; }
 
-# Run a command, but not when the tests install into a folder of their own.
+# Run a command, but not if the tests install into another folder than /.
 really() { [[ $root != '' ]] || "$@"; }
 
 # True also if the service has failed, or systemd keeps restarting it: it is meant to run.

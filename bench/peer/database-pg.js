@@ -1,8 +1,8 @@
-// The same as database-prisma.js in prepared statements, without that layer.
+// Does the same as database-prisma.js with prepared statements, without that layer.
 
 import pg from "pg";
 
-// A statement with a name is prepared once for each connection. Each is a transaction of its own.
+// A statement with a name is prepared once for each connection. Each is a separate transaction.
 const statements = {
   dueReminders: `SELECT id, phone_number AS "phoneNumber", message FROM reminders
                   WHERE status = 'scheduled' AND scheduled_at <= now() ORDER BY scheduled_at LIMIT $1`,

@@ -7,7 +7,7 @@ import { PrismaClient } from "./generated/client.js";
 const FINISHED = ["completed", "failed", "busy", "no-answer", "canceled"];
 
 export function connect(connectionString, onIdleError) {
-  // The adapter sends times in UTC without saying so; a server in another time zone would misread them.
+  // The adapter sends times in UTC without an offset; a server in another time zone would misread them.
   const pool = { connectionString, options: "-c timezone=UTC" };
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool, { onPoolError: onIdleError }) });
   return {
