@@ -44,7 +44,7 @@ test:
     {{bin}}/coverage report --fail-under=95
     {{bin}}/pytest {{parallel}} {{searches}} {{program_tests}}
 
-# the fast tests, in less than a minute: core, store, web and providers, on SQLite alone, with fewer random histories
+# run the fast tests, in less than a minute: core, store, web and providers, on SQLite alone, with fewer random histories
 quick:
     REMINDERD_HISTORIES=25 REMINDERD_POSTGRES=0 {{bin}}/pytest -q -n 3 --maxschedchunk 1 tests/core tests/store tests/web tests/providers \
         --ignore=tests/store/postgres {{prepend("--ignore=", searches)}}

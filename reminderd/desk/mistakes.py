@@ -21,7 +21,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "message": N_("message %(number)s"),
 }
 """The units of rows, and how a row is named by its number."""
-_OURS: Final = frozenset({"status", "unit"})
+_OURS: Final = frozenset({"delimiter", "status", "unit"})
 """The places that are filled with our own words."""
 _ROW: Final = re.compile(r"(line|entry|message) (\d+): (?:warning: )?")
 _FIELD: Final = re.compile(r"([a-z_]+): ")
@@ -161,6 +161,13 @@ PIECES: Final = (
     N_("%(ref)s may be %(other)s, rewritten by a spreadsheet, as both have the same phone number"),
     N_("expected refs formatted as text, and one reminder for one appointment"),
     # tables
+    N_("%(encoding)s, %(delimiter)s between cells"),
+    N_("commas"),
+    N_("semicolons"),
+    N_("tabs"),
+    N_("pipes"),
+    N_("above the header: 1 row skipped"),
+    N_("above the header: %(number)s rows skipped"),
     N_("more than the header has"),
     N_("they don't match"),
     N_("expected a cell in quotes to end with one, and a quote inside to be doubled"),

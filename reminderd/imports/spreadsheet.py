@@ -135,11 +135,13 @@ def open_sheet(
         if header.mistake is not None:
             raise FileRefusedError(f"the header: {header.mistake}")
         above = layout.above
-        skipped = [f"above the header: {above} row{'' if above == 1 else 's'} skipped"] if above else []
+        found = [f"{encoding_name(codec)}, {DELIMITERS[layout.delimiter]} between cells"]
+        if above:
+            found.append("above the header: 1 row skipped" if above == 1 else f"above the header: {above} rows skipped")
         yield Sheet(
             header=header.cells,
             unit=SPREADSHEET_UNIT,
-            found=[f"{encoding_name(codec)}, {DELIMITERS[layout.delimiter]} between cells", *skipped],
+            found=found,
             rows=lambda: islice(all_rows(), above + 1, None),
             all_rows=all_rows,
             size=os.fstat(file.fileno()).st_size,
